@@ -100,17 +100,15 @@ def test_what_dead_processes_left_is_cleared_away_and_what_living_ones_write_is_
     assert f".out.{HOST}-{living.pid}.partial.mp4" not in names()
 
 
-@pytest.mark.parametrize("error", [psutil.NoSuchProcess(4_000_000), psutil.AccessDenied(4_000_000)], ids=str)
-def test_what_a_process_of_somebody_else_writes_is_left_alone(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_process_of_somebody_else_writes_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """psutil finds no process of another user where /proc is mounted with hidepid; signal 0 still finds it."""
-    monkeypatch.setattr(psutil, "Process", raising(error))
     monkeypatch.setattr(os, "kill", lambda pid, number: None)
     monkeypatch.setattr(system, "WINDOWS", False)
     partials(Path("out.mp4"), 4_000_000)
-    files.remove_stale_partials(Path("out.mp4"))
-    assert names() == [f".out.{HOST}-4000000.partial.mp4"]
+    for error in (psutil.NoSuchProcess(4_000_000), psutil.AccessDenied(4_000_000)):
+        monkeypatch.setattr(psutil, "Process", raising(error))
+        files.remove_stale_partials(Path("out.mp4"))
+        assert names() == [f".out.{HOST}-4000000.partial.mp4"]
 
 
 def test_what_another_host_writes_is_left_alone_for_a_day() -> None:
@@ -146,6 +144,13 @@ def test_a_folder_takes_the_place_of_another_or_leaves_it_where_it_gets_no_name(
     assert (names(), names(target)) == (["out"], ["new"])
 
 
+def test_a_link_is_removed_and_what_it_leads_to_stays() -> None:
+    folder_of(Path("keep"), "x")
+    Path("link").symlink_to("keep", target_is_directory=True)
+    files.remove(Path("link"))
+    assert (names(), names(Path("keep"))) == (["keep"], ["x"])
+
+
 @pytest.mark.parametrize("arrived", [False, True])
 def test_a_run_that_was_killed_between_two_renames_is_cleaned_up_after(
     arrived: bool, monkeypatch: pytest.MonkeyPatch
@@ -163,20 +168,17 @@ def test_a_run_that_was_killed_between_two_renames_is_cleaned_up_after(
     files.finish_replacing(Path("out"))
 
 
-@pytest.mark.parametrize(
-    ("error", "named"),
-    [
-        (OSError(errno.ENOSPC, "full"), "target.bin"),
-        (OSError(errno.EIO, "broken", "other"), "other"),
-        (OSError(errno.ENOENT, "not there"), None),
-        (SafetensorError("no such tensor"), None),
-        (KeyError("x"), None),
-    ],
-)
-def test_an_error_of_the_disk_without_a_name_gets_one_and_others_stay(error: Exception, named: str | None) -> None:
-    with pytest.raises(type(error)) as raised, naming_disk_errors(Path("target.bin")):
-        raise error
-    assert getattr(raised.value, "filename", None) == named
+def test_an_error_of_the_disk_without_a_name_gets_one_and_others_stay() -> None:
+    full, broken, absent = (
+        OSError(errno.ENOSPC, "full"),
+        OSError(errno.EIO, "broken", "other"),
+        OSError(errno.ENOENT, ""),
+    )
+    others = ((absent, None), (SafetensorError("no such tensor"), None), (KeyError("x"), None))
+    for error, named in ((full, "target.bin"), (broken, "other"), *others):
+        with pytest.raises(type(error)) as raised, naming_disk_errors(Path("target.bin")):
+            raise error
+        assert getattr(raised.value, "filename", None) == named
 
 
 def test_the_content_is_synced_before_the_rename_and_the_folder_after_it(
@@ -203,6 +205,8 @@ def test_a_digest_is_the_one_that_it_always_was() -> None:
     assert canonical_json(value) == '{"a":"ü×","b":[1,2.5,null,true]}'
     assert digest_of({}) == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
     assert digest_of(os.fsdecode(b"\xff")) != digest_of(os.fsdecode(b"\xfe"))  # names that are no text
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical_json(float("nan"))
     nested: list[object] = []
     for _ in range(100_000):
         nested = [nested]
@@ -210,14 +214,17 @@ def test_a_digest_is_the_one_that_it_always_was() -> None:
         digest_of(nested)
 
 
-def test_a_file_that_is_absent_damaged_too_large_or_a_pipe_is_not_read(tmp_path: Path) -> None:
+def test_a_file_that_is_absent_damaged_too_large_or_a_pipe_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for path in (tmp_path / "absent", tmp_path):
         with pytest.raises(OSError, match=tmp_path.name):
             read_small_json(path)
-    for content in (b"", b"\xff\xfe\xfd", b"[" * 100_000, b'{"a":' * 100_000):
+    for content in (b"", b"\xff\xfe\xfd", b"[" * 100_000, b'{"a":' * 20_000):
         Path("a.json").write_bytes(content)
         with pytest.raises(ValueError, match=r"\w"):
             read_small_json(Path("a.json"))
+    monkeypatch.setattr(files, "_SMALL_BYTES", 1 << 20)
     os.truncate("a.json", 1 << 40)
     with pytest.raises(ValueError, match="too large"):
         read_small_json(Path("a.json"))

@@ -17,7 +17,6 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import vidtrans.core.settings
-from vidtrans.batch.executors import parse_executor
 from vidtrans.core import text_files
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import (
@@ -33,7 +32,6 @@ from vidtrans.core.settings import (
     setting,
     value_text,
 )
-from vidtrans.video.external.ffmpeg import parse_options
 
 repeatable = hypothesis_settings(max_examples=25)
 
@@ -197,8 +195,3 @@ def test_a_path_with_backslashes_in_a_file_of_settings_gets_a_remedy() -> None:
         read_toml(file)
     file.write_text("[pairing]\nmodel = 'C:\\models\\m.onnx'\n", "utf-8")
     assert read_toml(file)["pairing"]["model"] == r"C:\models\m.onnx"
-
-
-def test_a_path_in_an_encoders_options_keeps_its_colon_and_an_address_is_no_path() -> None:
-    assert dict(parse_options(r"q:v=65,passlogfile=C:\logs\pass")) == {"q:v": "65", "passlogfile": r"C:\logs\pass"}
-    assert parse_executor("ray://head:10001") == ("ray", "head:10001")

@@ -16,8 +16,6 @@ from vidtrans.pairing.palettes.palette_file import with_palette_file
 from vidtrans.pairing.segment import Change, ChangeSettings, SegmentSettings
 from vidtrans.video.images.indexed import pack_colours
 
-THREE = "#ff0000 #00ff00 #0000ff"
-
 
 def maps(seed: int, classes: int = 3, size: tuple[int, int] = (24, 36)) -> np.ndarray:
     rng = np.random.default_rng(seed)
@@ -37,15 +35,6 @@ def test_labels_come_back_from_their_picture(seed: int, classes: int, ignored: b
     known = labels >= 0
     assert (found.labels(picture)[known] == labels[known]).all()
     assert (found.labels(picture, clean=True)[known] == labels[known]).all()
-
-
-@given(seed=st.integers(0, 10**6), width=st.integers(1, 90), height=st.integers(1, 90))
-@hypothesis_settings(max_examples=20)
-def test_another_size_has_no_other_colours(seed: int, width: int, height: int) -> None:
-    classes, labels = ClassColours(THREE), np.maximum(maps(seed), 0)
-    picture = classes.resized(classes.picture(labels), width, height)
-    assert picture.shape == (height, width, 3)
-    assert set(pack_colours(picture).ravel()) <= set(pack_colours(classes.picture(labels)).ravel())
 
 
 def test_far_colours_are_of_no_class_and_counted() -> None:

@@ -33,22 +33,11 @@ def noisy(picture: np.ndarray, sigma: float) -> np.ndarray:
     return np.clip(picture + np.random.default_rng(3).normal(0, sigma, picture.shape), 0, 255).astype(np.uint8)
 
 
-def on_ground(*rgb: int) -> np.ndarray:
-    return np.where(line_drawing() < 128, line_drawing(), np.array(rgb, np.uint8)).astype(np.uint8)
-
-
-def gradient() -> np.ndarray:
-    ramp = np.linspace(0, 255, 640).astype(np.uint8)
-    return np.dstack([np.tile(c, (480, 1)) for c in (ramp, ramp[::-1], np.full(640, 90, np.uint8))])
-
-
 PICTURES = {
     "lines on white": (line_drawing(), "lines"),
     "white on black": (line_drawing(640, 480, 0, 255), "lines"),
-    "grey paper": (on_ground(128, 128, 128), "lines"),
-    "a coloured ground": (on_ground(255, 120, 120), "flats"),
+    "a coloured ground": (np.minimum(line_drawing(), np.array((255, 120, 120), np.uint8)), "flats"),
     "a poster": (poster(), "flats"),
-    "a gradient": (gradient(), ""),
     "a photograph": (noisy(scene(640, 480, 5), 6), ""),
     "noise": (noisy(np.full((480, 640, 3), 128, np.uint8), 60), ""),
     "a white page": (np.full((480, 640, 3), 255, np.uint8), "flats"),

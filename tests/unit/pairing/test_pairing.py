@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from clips import moving_frames, scene
+from clips import moving_frames
 
 from vidtrans.core.errors import UsageError
 from vidtrans.pairing import PAIRINGS
@@ -34,16 +34,6 @@ def test_a_flat_picture_and_faint_noise_stay_empty() -> None:
         assert not Edges(EdgesSettings(gradient_channel=True)).input([np.full((32, 32, 3), level, np.uint8)]).any()
     noise = np.random.default_rng(0).integers(100, 103, (48, 48, 3), dtype=np.uint8)
     assert share_of_lines(noise) == 0 < share_of_lines(noise, min_gradient=0.0)
-
-
-def test_the_input_does_not_change_when_the_picture_is_mirrored() -> None:
-    """Augmentation makes the input from the mirrored frame: it must be the mirrored input, borders included."""
-    picture = cv2.GaussianBlur(scene(64, 48, seed=5), (0, 0), 1)
-    pairing = Edges(EdgesSettings(gradient_channel=True))
-    mirrored = pairing.input([np.ascontiguousarray(picture[:, ::-1])])[:, ::-1]
-    plain = pairing.input([picture])
-    assert np.array_equal(mirrored[..., 1], plain[..., 1])
-    assert (mirrored[..., 0] == plain[..., 0]).mean() > 0.98
 
 
 def test_next_frame_sees_the_past_oldest_first_and_predicts_what_follows() -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from vidtrans.core.events import Note, silent
 from vidtrans.core.files import digest_of
 from vidtrans.store.cache import Cache
 from vidtrans.store.cache_entry import PIN_PREFIX, CacheEntry
-from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.stages import (
     STAGES,
     AtOnceStage,
@@ -167,17 +165,6 @@ def test_a_complete_entry_is_read_and_a_changed_byte_is_a_warning_and_a_miss(tmp
     assert entry.read() is None
     assert [e.level for e in heard if isinstance(e, Note)] == ["warning"] * 3
     assert (tmp_path / "c/CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55")
-
-
-def test_a_chunk_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    entry = Cache(tmp_path, silent).entry("infer", "k")
-    with entry.locked():
-        store = ChunkStore(entry, ".nut")
-        with suppress(RuntimeError), store.writing(0) as path:
-            path.write_bytes(b"half")
-            raise RuntimeError
-        assert not store.is_done(0)
-        assert [p.name for p in entry.folder.iterdir()] == [".lock"]
 
 
 LOCKING = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -51,21 +51,6 @@ def test_chunks_do_not_split_what_is_held(clip: tuple[int, int, list[int], int],
         size = before.stop - before.first
         assert chunk.first not in held or chunk.first == chunk.shot_first or size == LONGEST_HOLD * length
         assert size <= length or set(range(before.first + 1, before.stop)) <= held | {before.first}
-
-
-@hypothesis_settings(max_examples=25)
-@given(clips(), st.integers(1, 12), st.integers(1, 12))
-def test_each_chunk_is_in_one_part(clip: tuple[int, int, list[int], int], count: int, some: int) -> None:
-    chunks, first = cut_into_chunks(*clip), min(some, count)
-    longest = max(chunk.stop - chunk.first for chunk in chunks)
-    for whole in (False, True):
-        parts = [ClipPart(n, n, count).of(chunks, whole_shots=whole) for n in range(1, count + 1)]
-        assert [chunk for part in parts for chunk in part] == chunks
-        assert ClipPart(first, count, count).of(chunks, whole_shots=whole) == [*chain(*parts[first - 1 :])]
-        assert ClipPart(1, first, count).of(chunks, whole_shots=whole) == [*chain(*parts[:first])]
-        lengths = [sum(chunk.stop - chunk.first for chunk in part) for part in parts]
-        assert whole or all(abs(length - sum(lengths) / count) < longest + 1 for length in lengths)
-        assert not whole or all(part[-1].stop == part[-1].shot_stop for part in parts if part)
 
 
 def test_what_is_no_part_is_refused() -> None:

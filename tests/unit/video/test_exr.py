@@ -129,6 +129,13 @@ def test_specks_that_are_no_numbers_are_filled_from_around_them(kind: int) -> No
     assert (still.picture[~bad][:, 3] == 65535).all()
 
 
+@pytest.mark.filterwarnings("error")
+def test_what_is_no_light_is_mended() -> None:
+    odd = np.repeat([[np.nan, np.inf, -np.inf, -1, 40, 1, 0]], 4, axis=0)  # too many to be specks
+    back = read_exr(put(exr_bytes(dict.fromkeys("RGB", odd), HALF)))
+    assert (back == np.array([0, 65535, 0, 0, 65535, 65535, 0])[None, :, None]).all()
+
+
 def in_primaries(*numbers: float) -> bytes:
     return attribute("chromaticities", "chromaticities", struct.pack("<8f", *numbers))
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.video.frame_numbers import align, common_frames, frame_numbers, has_gaps, likely_numbers, list_frames
+from vidtrans.video.frame_numbers import align, frame_numbers, likely_numbers
 from vidtrans.video.io.picture_paths import in_natural_order
 
 repeatable = hypothesis_settings(max_examples=30)
@@ -65,11 +65,6 @@ def test_numbers_may_be_negative(form: str, written: list[str], numbers: list[in
     assert in_natural_order(reversed(paths)) == paths
 
 
-@pytest.mark.parametrize("form", ["{}_540.png", "seed99_{}.png", "take 4 {} 7.png", "frame {}, 12 of 300.png"])
-def test_in_a_sequence_the_frame_is_what_differs(form: str) -> None:
-    assert frame_numbers([form.format(n) for n in (8, 9, 10, 31)]) == [8, 9, 10, 31]
-
-
 @pytest.mark.parametrize(
     ("form", "numbers"),
     [
@@ -123,13 +118,3 @@ def test_a_start_and_pair_folders_say_how_to_count() -> None:
     assert align(names(range(7, 13)), names(range(6, 13)), 0, 6, counting="together").steps == (1, 2, 3, 4, 5, 6)
     assert align(names(range(1, 7)), names(range(6, 13)), 0, 6, counting="together").steps == (0, 1, 2, 3, 4, 5)
     assert align(names([1, 2, 3]), names([2, 3, 4], "b{}.png"), 0, 3, counting="equal").steps == (None, 0, 1)
-
-
-def test_common_frames_gaps_and_lists() -> None:
-    assert common_frames([names([0, 1, 3, 4]), names([1, 2, 3], "n{}.png")]) == [[1, 2], [0, 2]]
-    assert has_gaps(names([1, 2, 4]))
-    assert not has_gaps(names([7, 8, 9]))
-    assert not has_gaps(["a.png", "b.png"])
-    assert list_frames([6]) == "6"
-    assert list_frames([6, 8, 9, 11]) == "6, 8 to 9 and 11"
-    assert list_frames(range(0, 40, 2)) == "0, 2, 4, 6, 8, 10 … (20 in all)"

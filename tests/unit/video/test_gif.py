@@ -46,14 +46,6 @@ def viewed(path: Path) -> tuple[list[np.ndarray], list[int]]:
     return pictures, durations
 
 
-def numbered(count: int) -> list[np.ndarray]:
-    return [np.full((8, 8, 3), 10 * i, np.uint8) for i in range(count)]
-
-
-def number_of(picture: np.ndarray) -> int:
-    return round(picture[..., :3].mean() / 10)
-
-
 def error(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one[..., :3].astype(int) - other[..., :3]).mean())
 
@@ -126,14 +118,6 @@ def test_what_is_transparent_is_so_and_leaves_nothing_behind() -> None:
         seen = frame[..., 3] >= 128
         assert (picture[..., 3] == np.where(seen, 255, 0)).all()
         assert error(picture[seen], frame[seen]) < 9
-
-
-def test_where_times_collide_the_later_frame_is_shown() -> None:
-    rate, shown = 60, [0, 2, 3, 5, 6, 8]
-    pictures, durations = made(numbered(9), Fraction(rate))
-    assert [number_of(p) for p in pictures] == shown
-    assert min(durations) == SHORTEST_CS
-    assert sum(durations) == pytest.approx(900 / rate, abs=1)
 
 
 @repeatable

@@ -163,10 +163,7 @@ def test_samples_of_any_format_are_scaled_by_a_rule_that_is_told(
     assert (still.notes[0].startswith(note)) if note else not still.notes
 
 
-@pytest.mark.parametrize(
-    ("dtype", "white"),
-    [(np.uint16, 4095), (np.float32, 255)],
-)
+@pytest.mark.parametrize(("dtype", "white"), [(np.uint16, 4095), (np.float32, 255)])
 def test_fewer_bits_than_stored_are_found_over_all_pictures_and_scaled_alike(
     tmp_path: Path, dtype: type, white: int
 ) -> None:

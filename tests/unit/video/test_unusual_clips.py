@@ -409,16 +409,6 @@ def test_of_a_rotten_file_every_frame_keeps_its_time(film: Path, capsys: pytest.
     assert found.damaged_at >= min(t for t in times if t not in before) / 15_360
 
 
-def test_a_rotten_transport_stream_is_an_error_or_is_used_and_never_a_crash() -> None:
-    options = FAST | {"g": "10"}
-    source = write_clip(Path("a.ts"), moving_frames(24), sound=True, time_base=Fraction(1, 90_000), options=options)
-    path = rotted(source, Path("rot.ts"), 0, flips=60, part=(0.1, 1))
-    with pytest.raises(MediaError, match="--allow-damaged"):
-        opened(path)
-    clip = check_usable(path)
-    assert clip.index.num_frames >= 12
-
-
 def test_a_frame_that_is_missing_from_a_transport_stream_is_said() -> None:
     """A frame as small as this is one packet of the stream. Nothing is decoded in error; a number is left out."""
     path = write_clip(

@@ -108,21 +108,6 @@ def test_a_codec_refuses_a_container_that_cannot_hold_it() -> None:
             settings.check_container(Path("a" + settings.default_suffix(single=single)), single=single)
 
 
-def test_without_a_codec_the_outputs_ending_decides_and_else_the_source() -> None:
-    for pictures, output, codec in (
-        (False, None, "h264"),
-        (False, "a.mkv", "h264"),
-        (False, "a.PNG", "png"),
-        (False, "a", "png"),  # without an ending it is a folder, which holds pictures
-        (True, None, "png"),
-        (True, "a", "png"),
-        (True, "a.mov", "h264"),
-    ):
-        place = Path(output) if output else None
-        assert EncodingSettings().resolved(pictures=pictures, output=place).codec == codec, output
-        assert EncodingSettings(codec="ffv1").resolved(pictures=pictures, output=place).codec == "ffv1"
-
-
 def test_where_a_seek_lands_too_late_the_frames_are_right_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
