@@ -17,7 +17,7 @@ from PIL import Image
 
 from vidtrans.clips.aligned_clip import match_frames
 from vidtrans.clips.indexing import mask_digest, open_clip
-from vidtrans.clips.masks import Mask
+from vidtrans.clips.masks import Mask, MaskLevels
 from vidtrans.core.events import Note
 from vidtrans.core.mask_files import NOT, MaskFile
 from vidtrans.session import Context
@@ -203,6 +203,15 @@ def test_a_mask_of_nothing_or_everything_is_named(picture: np.ndarray, covers: t
         mattes, said = opened(path, text=text)
         assert all((matte >= 254).all() if side == "everything" else (matte <= 1).all() for matte in mattes)
         assert f"mask {text}m: {side} is inside it, in all frames that are used" in said
+
+
+def test_the_levels_of_many_numbers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save("{}.png", *[objects(2)] * 40)
+    first = opened(path)
+    monkeypatch.setattr(MaskLevels, "add", None)
+    again = opened(path)
+    assert all(np.array_equal(one, other) for one, other in zip(first[0], again[0], strict=True))
+    assert again[1] == first[1]
 
 
 def numbered(numbers: Sequence[int], form: str = "{:04}.png") -> ClipIndex:

@@ -281,6 +281,22 @@ def test_another_run_is_waited_for_and_the_user_is_told(tmp_path: Path) -> None:
     end.join()
 
 
+def test_on_a_full_disk_too_an_entry_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even a new name, by which it is moved away first, may be too much."""
+    entry = Cache(tmp_path / "c", silent).entry("infer", "k")
+    with entry.locked():
+        (entry.folder / "data").write_bytes(b"x")
+        entry.finish({"a": 1}, ("data",))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vidtrans.store.cache_entry.os.replace", full)
+    assert entry.delete()
+    assert entry.read() is None
+    assert not (entry.folder / "data").exists()
+
+
 def test_a_hold_of_a_killed_process_is_free(tmp_path: Path) -> None:
     entry = Cache(tmp_path, silent).entry("filter", "k")
     with entry.locked():

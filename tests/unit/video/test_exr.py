@@ -254,6 +254,7 @@ def test_a_display_window_may_begin_anywhere(origin: tuple[int, int], channels: 
     Path("c.exr").write_bytes(exr_bytes(planes, stored=(x, y, x + 7, y + 5), shown=(x - 2, y - 1, x + 9, y + 8)))
     shown = read_picture(Path("c.exr"))
     assert shown.shape == (10, 12, 3)
+    assert picture_size(Path("c.exr")) == (12, 10)
     assert np.array_equal(shown[1:7, 2:10], read_picture(Path("a.exr")))
 
 

@@ -69,6 +69,12 @@ def test_every_frame_is_read_once_at_its_own_time_from_any_start(name: str) -> N
             assert same_frames(list(reader.frames(25, None, index)), whole[25:])
 
 
+def test_a_range_that_is_empty_or_past_the_end_gives_no_frames(clip: Path) -> None:
+    index = index_of(clip)
+    assert read(clip, 5, 5, index) == read(clip, 7, 5) == read(clip, 40, 50) == read(clip, 40, 50, index) == []
+    assert len(read(clip, 38, 99, index)) == 2
+
+
 def test_a_file_that_changed_since_it_was_indexed_is_refused(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", moving_frames(10))
     index = index_of(path)

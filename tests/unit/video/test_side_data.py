@@ -143,24 +143,21 @@ def test_stereo_3d_and_projection_are_written_and_nothing_else_changes(name: str
     assert attached(Path(f"1.{ending}")) == ("" if ending == "mov" else "top_bottom", "equirectangular")
 
 
-@pytest.mark.parametrize(("name", "ending"), HELD)
-def test_the_aspect_of_pixels_is_written_by_every_codec(name: str, ending: str) -> None:
-    codec, aspect = CODECS[name], Fraction(3, 2)
+FLAT = [(name, ending, "") for name, ending in HELD]
+
+
+@pytest.mark.parametrize(
+    ("name", "ending", "layout"), [*FLAT, ("h264", "mp4", "left_right"), ("av1", "mkv", "left_right")]
+)
+def test_the_aspect_of_pixels_is_written_by_every_codec(name: str, ending: str, layout: str) -> None:
+    codec, aspect, made = CODECS[name], Fraction(3, 2), Path(f"a.{ending}")
     picture = PictureFormat(256, 128, aspect, BASE, 1 / BASE, codec.depths[0], False)
     with closing(SegmentWriter(Path("segment"), picture, EncodingSettings(codec=name))) as writer:
         writer.write(np.zeros((128, 256, 3), np.uint8 if codec.depths[0] == 8 else np.uint16), 0)
-    film = boxed(source(), Path("film.mp4"), stereo(2))
-    made = Path(f"a.{ending}")
-    join(
-        [Path("segment")],
-        Timing([0], [1], BASE),
-        made,
-        StreamCopy(film, stereo="left_right"),
-        tag=codec.tag,
-        aspect=aspect,
-    )
+    film = StreamCopy(boxed(source(), Path("film.mp4"), stereo(2)), stereo=layout)
+    join([Path("segment")], Timing([0], [1], BASE), made, film, tag=codec.tag, aspect=aspect)
     assert stream_of(made)["aspect"] == aspect
-    assert attached(made) == ("left_right" if ending != "mov" else "", "")
+    assert attached(made) == (layout, "")
 
 
 @pytest.mark.parametrize(
