@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from vidtrans.core.errors import MediaError
 from vidtrans.data import loading as loader_module
-from vidtrans.data.augment import draw_geometry
+from vidtrans.data.augment import crop_size, draw_geometry
 from vidtrans.data.dataset import Pair, open_dataset
-from vidtrans.data.growing import PictureGrowth, PictureScale
+from vidtrans.data.growing import PictureGrowth, PictureScale, plan_growth
 from vidtrans.data.loading import Loader, NoiseLoader, TrainingBatch
 from vidtrans.data.unpaired_loading import UnpairedLoader, UnpairedNoise
 from vidtrans.pairing.pairing_records import make_pairing
@@ -134,3 +134,11 @@ def test_domains_and_noise_grow_alike() -> None:
         loader.growth = GROWTH
         for batch, size in zip(loader.stream(3, 5), ((16, 32), (32, 64)), strict=True):
             assert batch.inputs.shape[2:] == batch.targets.shape[2:] == size
+
+
+def test_crops_fit_in_all_pictures_and_those_of_growing_ones_double() -> None:
+    assert crop_size([(40, 30), (36, 50)], None, 8) == (32, 24)
+    assert crop_size([(100, 5)], 48, 8) == crop_size([(99, 99), (50, 7)], 49, 8) == (48, 8)
+    for crop, multiple, wanted in (((512, 512), 8, [128, 256, 512]), ((448, 256), 32, [224, 448])):
+        scales = plan_growth(crop, 128, 0.5, 100, multiple=multiple, smallest=8).scales
+        assert [scale.crop[0] for scale in scales] == wanted

@@ -13,7 +13,8 @@ from vidtrans.matting.confidence import lost_parts, suggested
 from vidtrans.matting.marks import OFF, ON
 from vidtrans.matting.matte_edges import finished, moved_edge, refined
 from vidtrans.matting.stroke_masks import grown
-from vidtrans.matting.tracking import within_reach
+from vidtrans.matting.swept_mattes import sweeps
+from vidtrans.matting.tracking import LOST, Signals, confidence, within_reach
 
 FRAMES, MATTES = moving_thing(2)
 
@@ -65,3 +66,13 @@ def test_parts_where_a_thing_is_lost_are_named_and_doubtful_frames_suggested() -
     assert suggested({0: 0.1, 1: 0.9}, [0], 5) == [1]
     assert suggested(sure, [0], 0) == []
     assert suggested(dict.fromkeys(range(50_000), 0.5), [], 1)  # in memory that grows with the clip, no faster
+
+
+def test_every_frame_of_a_painted_shot_is_reached_and_none_over_a_cut() -> None:
+    found = [(sweep.key, list(sweep.frames)) for sweep in sweeps([3, 9, 30], [range(12), range(12, 29), range(29, 33)])]
+    between = [4, 5, 6, 7, 8]
+    assert found == [(3, [2, 1, 0]), (3, between), (9, between[::-1]), (9, [10, 11]), (30, [29]), (30, [31, 32])]
+
+
+def test_confidence_rises_with_the_signals() -> None:
+    assert confidence(Signals(0.2, 0.2, 0.2, 0.2)) < LOST < confidence(Signals(0.95, 0.95, 0.9, 1.0))

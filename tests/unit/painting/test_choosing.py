@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 from clips import scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidtrans.painting.carrying import Guide, Step, carry_along
 from vidtrans.painting.choosing import BEST_DB, Choice, ShotChooser, allot, overall
 
 
@@ -53,3 +55,11 @@ def test_a_key_frame_goes_where_it_helps_most() -> None:
     shots = [Steps(0, [20, 20.5, 21]), Steps(50, [20, 27, 27.5])]
     assert [len(c.keys) for c in allot(shots, [10, 10], 3)] == [1, 2]  # type: ignore[list-item]
     assert [len(c.keys) for c in allot(shots, [1000, 10], 3)] == [2, 1]  # type: ignore[list-item]
+
+
+def test_carrying_finds_a_motion_over_many_frames_on_both_sides() -> None:
+    wide = scene(200, 96, 3)
+    guides = [Guide.of(np.ascontiguousarray(wide[:, 4 * n : 4 * n + 128])) for n in range(12)]
+    carried = dict(carry_along(5, guides, [Step.between(*both) for both in itertools.pairwise(guides)]))
+    for frame, moved in ((11, 24), (0, -20)):
+        assert np.median(carried[frame].flow[12:-12, 30:90, 0]) == pytest.approx(moved, abs=1)

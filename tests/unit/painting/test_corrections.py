@@ -65,3 +65,11 @@ def test_colours_of_another_matrix_are_matched_and_paint_is_found_all_the_same()
 def test_what_is_the_same_or_another_picture_is_not_matched() -> None:
     for other in (RESULT, painted(), 255 - RESULT, RESULT // 2):
         assert match_colours(other, RESULT) is None
+
+
+def test_single_pixels_are_no_paint_and_paint_of_the_colour_below_leaves_no_hole() -> None:
+    speck, picture = RESULT.copy(), painted()
+    speck[10, 10] = 255 - speck[10, 10]
+    assert not changed(speck, RESULT).any()
+    picture[38:41, 80:83] = RESULT[38:41, 80:83]
+    assert np.all(changed(picture, RESULT)[BOX] == 1)

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
-from vidtrans.store.chunking import LONGEST_HOLD, ClipPart, chunk_of, cut_into_chunks
+from vidtrans.store.chunking import LONGEST_HOLD, ClipPart, chunk_of, cut_into_chunks, read_ranges
 
 repeatable = hypothesis_settings(max_examples=25)
 
@@ -57,3 +57,9 @@ def test_what_is_no_part_is_refused() -> None:
     for text in ("", "3", "0/8", "9/8", "3-2/8", "3-9/8", "-3/8", "a/8", "3/0", "1-1-1/8", "1/9999999"):
         with pytest.raises(UsageError, match="not a part of a clip"):
             ClipPart.parse(text)
+
+
+def test_spans_hold_the_missing_chunks_and_what_the_filter_looks_at_and_stay_in_their_shot() -> None:
+    chunks = cut_into_chunks(0, 40, [0, 20], 6)
+    found = [([chunk.number for chunk in run], lo, hi) for run, lo, hi in read_ranges(chunks, [1, 2, 4, 6], 5)]
+    assert found == [([1, 2], 1, 20), ([4], 20, 31), ([6], 27, 40)]
