@@ -47,17 +47,6 @@ def test_one_picture_is_held_and_as_many_frames_as_the_clip_or_its_part_go_toget
         assert match_frames(clip_of(40), mask, 25, 35) == (list(range(10)), "")
 
 
-def test_a_video_at_another_rate_goes_by_time() -> None:
-    steps, told = match_frames(clip_of(50, rate=50), clip_of(25, rate=25, start=700), 0, 50)
-    assert steps == [i // 2 for i in range(50)]
-    assert told == "it has 25 frames, the clip 50: matched by time"
-    steps, _ = match_frames(clip_of(50, rate=50), clip_of(25, rate=25), 30, 40)
-    assert steps == [i // 2 for i in range(30, 40)]
-    steps, told = match_frames(clip_of(20, rate=20), clip_of(50, rate=50), 0, 20)
-    assert steps[:4] == [0, 2, 5, 7]
-    assert "held" not in told
-
-
 def test_where_a_mask_ends_its_last_frame_is_held_and_of_a_longer_one_the_rest_is_left_out() -> None:
     for mask, how in ((clip_of(12), "time"), (folder_of(12), "number")):
         steps, told = match_frames(clip_of(40), mask, 0, 40)

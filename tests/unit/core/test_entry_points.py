@@ -80,17 +80,6 @@ def rows() -> dict[str, dict[str, str]]:
     return {row["name"]: row for row in json.loads(vidtrans("plugins", "--json").stdout)["plugins"]}
 
 
-def test_a_part_of_a_package_is_found_by_its_name(site: Site) -> None:
-    assert "ink" not in PAIRINGS
-    site.install("my-ink", {"pairings.ink": "INK"})
-    assert "ink" in PAIRINGS
-    assert PAIRINGS["ink"].summary == "ink -> the frame"
-    assert make_pairing("ink", {}).name == "ink"
-    assert list(PAIRINGS) == [*PAIRINGS.builtin, "ink"]
-    assert len(PAIRINGS) == len(PAIRINGS.builtin) + 1
-    assert "ink" not in LOSSES
-
-
 def test_names_are_listed_without_an_import(site: Site) -> None:
     site.install("my-ink", {"pairings.ink": "INK", "commands.count": "COUNT", "engines.fast": "INK"})
     with pytest.raises(UsageError, match=r"choose from: .*ink \(of my-ink 1\.0\), .*sketch"):

@@ -50,15 +50,13 @@ LARGE = (640, 360)
         (source_of(LARGE, LARGE), {"full_size_pairs": 0}),
         (source_of(LARGE, LARGE), {"size": "360"}),  # stored as large already
         (source_of(LARGE, LARGE), {"size": "320x360"}),  # one side is not enlarged
-        (source_of(LARGE, LARGE), {"size": "source"}),
         (source_of(LARGE, (320, 180)), {}),  # nothing sharp to compare with
         (source_of(LARGE), {"pairing": "edges"}),
-        (source_of(LARGE), {"pairing": "next-frame"}),
         (source_of(LARGE, LARGE, guides=("depth",)), {}),
         (source_of(LARGE, LARGE), {"pairing": "grade"}),  # painted at the source's size
         (source_of(LARGE, LARGE), {"val_fraction": 0.0}),
     ],
-    ids=range(10),
+    ids=range(8),
 )
 def test_no_pair_is_kept_at_full_size_where_it_shows_nothing_more(source: ClipSource, settings: dict[str, Any]) -> None:
     made = plan(source, **settings)

@@ -142,3 +142,10 @@ def test_crops_fit_in_all_pictures_and_those_of_growing_ones_double() -> None:
     for crop, multiple, wanted in (((512, 512), 8, [128, 256, 512]), ((448, 256), 32, [224, 448])):
         scales = plan_growth(crop, 128, 0.5, 100, multiple=multiple, smallest=8).scales
         assert [scale.crop[0] for scale in scales] == wanted
+
+
+def test_zooms_go_both_ways_and_never_below_the_crop() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [draw_geometry(rng, (120, 80), (40, 40), 1.0, False, 1.5).scaled for _ in range(200)]
+    assert (min(drawn), max(drawn)) == (pytest.approx((80, 53), abs=2), pytest.approx((180, 120), abs=2))
+    assert min(draw_geometry(rng, (120, 80), (60, 60), 1.0, False, 3.0).scaled for _ in range(200)) == (90, 60)

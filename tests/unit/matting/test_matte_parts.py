@@ -15,6 +15,7 @@ from vidtrans.matting.matte_edges import finished, moved_edge, refined
 from vidtrans.matting.stroke_masks import grown
 from vidtrans.matting.swept_mattes import sweeps
 from vidtrans.matting.tracking import LOST, Signals, confidence, within_reach
+from vidtrans.matting.windows import Box, CropWindow
 
 FRAMES, MATTES = moving_thing(2)
 
@@ -76,3 +77,12 @@ def test_every_frame_of_a_painted_shot_is_reached_and_none_over_a_cut() -> None:
 
 def test_confidence_rises_with_the_signals() -> None:
     assert confidence(Signals(0.2, 0.2, 0.2, 0.2)) < LOST < confidence(Signals(0.95, 0.95, 0.9, 1.0))
+
+
+@pytest.mark.parametrize("box", [Box(10, 20, 60, 90), Box(200, 0, 320, 40)], ids=str)
+def test_a_thing_lies_in_its_window_at_its_place(box: Box) -> None:
+    window, matte = CropWindow.around(box, (320, 180), 96), np.zeros((180, 320), np.float32)
+    matte[box.top : box.bottom, box.left : box.right] = 1
+    taken = window.take(matte, border=0)
+    assert taken.sum() / window.scale**2 == pytest.approx(matte.sum(), rel=0.1)
+    assert np.abs(window.place(taken, (320, 180)) - matte).sum() < 0.2 * matte.sum()

@@ -14,7 +14,7 @@ from vidtrans.core.events import silent
 from vidtrans.core.files import digest_of
 from vidtrans.output.places import check_place
 from vidtrans.output.records import check_foreign, record, recorded, up_to_date
-from vidtrans.output.result import Result, produce
+from vidtrans.output.result import Result
 from vidtrans.session import Context
 from vidtrans.store.cache import Cache
 
@@ -150,29 +150,6 @@ def test_a_place_that_is_taken_meanwhile_is_not_written(cache: Cache) -> None:
         result.write(written)
 
 
-def context(cache: Cache, **more: Any) -> Context:
-    return Context(cache.root, **more)
-
-
 def written(path: Path) -> dict[str, Any]:
     path.write_bytes(b"whole")
     return {"frames": 3}
-
-
-def test_a_small_result_is_made_once_and_found_again(cache: Cache) -> None:
-    calls: list[Path] = []
-
-    def make(path: Path) -> dict[str, Any]:
-        calls.append(path)
-        return written(path)
-
-    output = Path("sheet.png")
-    first, second = (produce(context(cache), output, {"of": 1}, [], lambda: make) for _ in range(2))
-    assert len(calls) == 1
-    assert calls[0] != output
-    assert output.read_bytes() == b"whole"
-    for table, cached in ((first, False), (second, True)):
-        assert (table["cached"], table["frames"], table["output"]) == (cached, 3, "sheet.png")
-        assert table["seconds"] == round(table["seconds"], 3) >= 0
-    with pytest.raises(UsageError, match="made with other inputs"):
-        produce(context(cache), output, {"of": 2}, [], lambda: make)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from clips import moving_frames
+from clips import moving_frames, scene
 
 from vidtrans.core.errors import UsageError
 from vidtrans.pairing import PAIRINGS
@@ -13,6 +13,7 @@ from vidtrans.pairing.base import PairPositions, input_frames
 from vidtrans.pairing.edges import Edges, EdgesSettings
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
 from vidtrans.pairing.pairing_records import make_pairing
+from vidtrans.pairing.sensor_noise import UNDISTURBED, disturb
 
 
 def share_of_lines(picture: np.ndarray, **changes: float) -> float:
@@ -112,3 +113,9 @@ def test_what_the_lines_of_a_drawing_enclose_is_light() -> None:
     cv2.line(page, (0, 48), (30, 48), (0, 0, 0), 3)  # encloses nothing
     tone = pairing.drawing_input(page)[..., 2]
     assert [tone[48, 64], tone[20, 10], tone[80, 10]] == [150, 64, 64]
+
+
+def test_some_frames_stay_as_they_are_where_the_light_of_other_cameras_is_drawn() -> None:
+    frame = scene(96, 64, 4)
+    made = [disturb(frame, 1.0, np.random.Generator(np.random.Philox(key=seed))) for seed in range(200)]
+    assert np.mean([np.array_equal(picture, frame) for picture in made]) == pytest.approx(UNDISTURBED, abs=0.08)

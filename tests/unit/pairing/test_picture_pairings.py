@@ -197,3 +197,15 @@ def test_outside_a_hole_the_frame_stays_and_deep_inside_it_is_filled(seed: int, 
 
 
 FRAME, PICTURE = scene(40, 30, 1), scene(40, 30, 2)
+
+
+def test_a_painted_picture_keeps_its_areas_and_loses_their_soft_rims() -> None:
+    page = flat((30, 90, 200), 256, 320)
+    cv2.circle(page, (160, 120), 80, (240, 220, 40), -1)
+    cv2.rectangle(page, (0, 200), (320, 256), (60, 140, 40), -1)
+    cv2.line(page, (20, 10), (20, 190), (200, 30, 30), 6)  # three pixels wide, below
+    soft = cv2.resize(page, (160, 128), interpolation=cv2.INTER_AREA)
+    made = Regions(RegionsSettings()).drawing_input(soft)
+    assert len(np.unique(soft.reshape(-1, 3), axis=0)) > 3
+    assert len(np.unique(made.reshape(-1, 3), axis=0)) == 4
+    assert len(np.unique(made[50, 5:15], axis=0)) == 2

@@ -21,7 +21,7 @@ from PIL import Image
 
 from vidtrans.video.images.animations import num_plays
 from vidtrans.video.io.encoder import _keeping_priority
-from vidtrans.video.io.gif import SHORTEST_CS, schedule, write_gif
+from vidtrans.video.io.gif import LONGEST_CS, SHORTEST_CS, schedule, write_gif
 
 repeatable = hypothesis_settings(max_examples=20)
 
@@ -142,3 +142,8 @@ def test_a_full_disk_is_told() -> None:
     frames, times = moving_frames(3, (320, 240)), [Fraction(i) for i in range(3)]
     with pytest.raises(OSError, match="No space left"):
         write_gif(lambda: iter(frames), times, [Fraction(1)] * 3, Path("/dev/full"))
+
+
+def test_a_very_long_hold_is_counted_in_parts() -> None:
+    starts, last_cs = schedule([Fraction(0), Fraction(1000)], [Fraction(1000), Fraction(1)])
+    assert (starts, last_cs) == ([[0, LONGEST_CS], [100_000]], 100)

@@ -84,11 +84,6 @@ def check_middles(clip: Clip, starts: Sequence[int]) -> None:
         assert same_frames(frames_of(clip, start, start + 2), whole[start : start + 2]), start
 
 
-def striped(size: tuple[int, int]) -> np.ndarray:
-    colours = np.array([(200, 40, 40), (40, 200, 40), (40, 40, 200), (128, 128, 128)], np.uint8)
-    return np.broadcast_to(np.repeat(colours, size[0] // 4, axis=0), (size[1], size[0], 3)).copy()
-
-
 def given_times(name: str) -> list[int | None]:
     with closing(av.open(name)) as container:
         return [f.pts for f in container.decode(video=0)]
@@ -305,14 +300,6 @@ def test_a_codec_that_is_not_known_is_refused_and_beside_it_the_other_track_is_r
     path.write_bytes(path.read_bytes().replace(b"avc1\0", b"zzzz\0", 1))
     index = opened(path)[0].index
     assert (index.num_frames, index.width, index.height) == (6, 96, 64)
-
-
-@pytest.mark.parametrize(("size", "space", "tag"), [((1280, 720), "ITU601", 6), ((64, 48), "ITU709", 1)])
-def test_colours_follow_their_tags_whatever_the_lines(size: tuple[int, int], space: str, tag: int) -> None:
-    stripes, middles = striped(size), np.s_[::20, size[0] // 8 :: size[0] // 4]
-    made: dict[str, Any] = {"tags": {"colorspace": tag}, "convert": {"dst_colorspace": space}, "options": FAST}
-    frame = frames_of(opened(write_frames(Path("a.mp4"), [stripes], "libx264", "yuv420p", **made))[0])[0]
-    assert np.abs(frame.rgb[middles].astype(int) - stripes[middles]).max() <= 3
 
 
 @pytest.mark.parametrize(("transfer", "name", "white"), [(PQ, "PQ", 0.5807), (HLG, "HLG", 0.75)])
