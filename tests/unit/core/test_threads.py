@@ -21,11 +21,7 @@ from made_models import make_model
 
 import vidtrans as api
 from vidtrans.core.concurrency import threads
-from vidtrans.core.concurrency.threads import (
-    WAITING,
-    Prefetcher,
-    StepClock,
-)
+from vidtrans.core.concurrency.threads import WAITING, Prefetcher, StepClock
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Event, Progress, Stop
 

@@ -15,13 +15,7 @@ from hypothesis import strategies as st
 from plates import before, dataset_of, panned
 
 import vidtrans as api
-from vidtrans.data.background_plate import (
-    SAME_SCENE,
-    STILL,
-    agreement,
-    find_background_plate,
-    find_motion_weights,
-)
+from vidtrans.data.background_plate import SAME_SCENE, STILL, agreement, find_background_plate, find_motion_weights
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader
 from vidtrans.video.images.picture import read_picture, write_picture

@@ -26,14 +26,7 @@ from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.io.stream_copy import StreamCopy
-from vidtrans.video.side_data import (
-    FRAME_KINDS,
-    TRACK_KINDS,
-    Kind,
-    has_dolby_vision_only,
-    projection_of,
-    stereo_of,
-)
+from vidtrans.video.side_data import FRAME_KINDS, TRACK_KINDS, Kind, has_dolby_vision_only, projection_of, stereo_of
 
 NUM_FRAMES = 24
 DECODER_HOLDS = 4  # decoded pictures: the one that is converted, and those that threads are ahead
