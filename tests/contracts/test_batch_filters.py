@@ -34,7 +34,7 @@ from vidtrans.temporal.window import WindowFilter
 from vidtrans.video.io.encoding import EncodingSettings
 
 LEAST = 69.0  # dB: fewer than one level in a hundred is rounded the other way
-COUNT = 24
+COUNT = 20
 SIDE = 80  # pixels, of pictures whose cost is measured
 LAUNCHES, BYTES = 37, 5000  # a frame, and a frame's pixel; without the flow
 
@@ -65,12 +65,11 @@ def assert_equal(guides: Frames, outputs: Frames, cuts: tuple[int, ...] = (0,), 
 
 # Equal to numpy's
 
-RADII = [(24, (64, 48), bits, {"radius": radius}) for radius, bits in ((1, 16), (31, 16))]
+RADII = [(24, (64, 48), bits, {"radius": radius}) for radius, bits in ((1, 16), (15, 16))]
 # 16 bits: in a few pixels, one that is rounded the other way would be much.
-SIZES = [(8, size, 16, {"radius": 7}) for size in ((1, 1), (9, 1), (71, 23), (1000, 2))]
-COUNTS = [(count, (64, 48), 8, {"radius": 15}) for count in (1, 4)]
+SIZES = [(8, size, 16, {"radius": 7}) for size in ((1, 1), (71, 23), (1000, 2))]
 SETTINGS = [
-    (24, (64, 48), 8, {"radius": 7, **settings})
+    (16, (64, 48), 8, {"radius": 7, **settings})
     for settings in (
         {"strength": 0.4, "colour_sigma": 0.02},
         {"texture_strength": 0.5, "texture_gain": 2.0},
@@ -80,25 +79,10 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize(("count", "size", "bits", "settings"), RADII + SIZES + COUNTS + SETTINGS, ids=str)
+@pytest.mark.parametrize(("count", "size", "bits", "settings"), RADII + SIZES + SETTINGS, ids=str)
 def test_both_filters_make_the_same(count: int, size: tuple[int, int], bits: int, settings: dict[str, Any]) -> None:
     guides, outputs = busy(count, size)
-    assert_equal(guides, outputs if bits == 8 else deep(outputs), (0, 14), **settings)
-
-
-def test_both_filters_make_the_same_of_a_large_picture() -> None:
-    """Its grid is more than twice as coarse, and its last cells are narrower.
-
-    Flow at full size: where pictures are shrunk for it, 0.02 % of their levels are rounded the other way, and OpenCV's
-    flow of that is another one.
-    """
-    guides, outputs = busy(2, (560, 545))
-    assert_equal(guides, outputs, radius=3, flow_size=0)
-
-
-def test_both_filters_make_the_same_where_the_source_stands_still() -> None:
-    guides, outputs = busy(8, (64, 48))
-    assert_equal([guides[0]] * 8, outputs, radius=7)
+    assert_equal(guides, outputs if bits == 8 else deep(outputs), (0, 9), **settings)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +103,7 @@ def test_the_causal_filter_goes_on_exactly_from_a_state() -> None:
     guides, outputs = busy(COUNT, (65, 33))
     given = samples(guides, deep(outputs), (0, 15))
     whole = run(BatchCausalFilter(CausalSettings()), given)
-    for frame in (1, 8, 15):
+    for frame in (8, 15):
         before, after = BatchCausalFilter(CausalSettings()), BatchCausalFilter(CausalSettings())
         run(before, given[:frame])
         state = before.state()
@@ -137,7 +121,7 @@ def test_the_causal_filter_goes_on_exactly_from_a_state() -> None:
 # Cut anywhere, in batches of any size: bit by bit
 
 
-@hypothesis_settings(max_examples=3)
+@hypothesis_settings(max_examples=2)
 @given(st.sampled_from([1, 3, 7, 15]), st.integers(1, 40), st.sampled_from([(48, 36), (37, 29), (5, 66)]))
 def test_the_number_of_frames_in_a_batch_changes_no_bit(radius: int, batch_size: int, size: tuple[int, int]) -> None:
     guides, outputs = busy(COUNT, size)
@@ -145,7 +129,7 @@ def test_the_number_of_frames_in_a_batch_changes_no_bit(radius: int, batch_size:
     assert alike(made, run(batched(BATCH, radius=radius), samples(guides, deep(outputs), (0, 16))))
 
 
-@hypothesis_settings(max_examples=4)
+@hypothesis_settings(max_examples=3)
 @given(st.sampled_from([1, 3, 7]), st.integers(1, 15), st.integers(1, 9), st.data())
 def test_missing_chunks_are_made_again_the_same(radius: int, length: int, batch: int, data: st.DataObject) -> None:
     guides, outputs = busy(COUNT, (37, 29))
@@ -158,15 +142,6 @@ def test_missing_chunks_are_made_again_the_same(radius: int, length: int, batch:
         wanted = range(chunk_run[0].first, chunk_run[-1].stop)
         made = run(method, samples(guides, outputs, cuts)[lo:hi], wanted)
         assert alike(made, whole[wanted.start : wanted.stop])
-
-
-def test_a_stream_that_was_left_in_the_middle_leaves_nothing_behind() -> None:
-    guides, outputs = busy(COUNT, (64, 48))
-    method = batched(radius=3)
-    wanted = run(method, samples(guides, outputs))
-    for sample in samples(guides[::-1], outputs[::-1])[:7]:
-        method.push(sample)
-    assert alike(run(method, samples(guides, outputs)), wanted)
 
 
 # Where pictures lie
@@ -205,6 +180,7 @@ def counted(batch_size: int, radius: int) -> tuple[LaunchCounter, int, LaunchCou
     return last, made, before
 
 
+@pytest.mark.thorough
 def test_a_batch_of_sixteen_takes_few_launches_and_bytes() -> None:
     last, frames, before = counted(16, 15)
     assert_memory(before, 15, 16)
@@ -231,7 +207,7 @@ def test_a_batch_fits_into_the_memory_that_is_free(monkeypatch: pytest.MonkeyPat
     assert fitting == sorted(fitting)
 
 
-@pytest.mark.parametrize("place", ["take", "_fine", "_finish"])
+@pytest.mark.parametrize("place", ["take", pytest.param("_finish", marks=pytest.mark.thorough)])
 def test_where_memory_is_short_batches_become_smaller_and_pictures_stay_the_same(
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -317,7 +293,7 @@ def test_a_command_makes_the_same_with_either(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All of a render but the GPU; and in chunks of any length."""
-    guides, outputs = busy(12, (64, 48))
+    guides, outputs = busy(8, (64, 48))
     lossless(Path("source.mp4"), guides)
     lossless(Path("look.mp4"), outputs)
 
@@ -332,7 +308,7 @@ def test_a_command_makes_the_same_with_either(
     whole = deflicker(60)
     assert not alike(whole, outputs)
     assert psnr(whole, wanted) >= LEAST
-    assert alike(deflicker(7), whole)
+    assert alike(deflicker(3), whole)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")

@@ -51,7 +51,7 @@ VARIANTS: dict[str, list[Table]] = {
     "look": [{"looks": ("ink", "oil")}],
 }
 # Every generator goes into every format; variants of one, and pairings, each into one format, in turns. Of one network
-# at several sizes the first is written: the smallest of each is the same.
+# at several sizes the first is written: the smallest of each is the same. Most are of the second tier.
 SHARED = {GENERATORS.load(name).__init__: name for name in reversed(list(GENERATORS))}
 WRITTEN = [(name, table) for name in PAIRINGS if name not in CANNOT for table in ({}, *VARIANTS.get(name, []))]
 NETWORKS: list[tuple[str, Table]] = [
@@ -77,6 +77,8 @@ FORMATS_OF_INPUTS = [
     (pairing, INPUTS.get(pairing, {}), GRAPHS[(number + 1) % len(GRAPHS)])
     for number, pairing in enumerate(name for name in PAIRINGS if name not in WITH_MORE)
 ]
+FIRST_NETWORKS = {"unet-64 onnx", "predicted-style onnx", "warp-mix torchscript", "colour-map torchscript"}
+FIRST_PAIRINGS = {"edges", "look", "enlarge", "next-frame", "grade"}
 FOREIGN = [
     {"bgr": True, **named_range("0..255")},
     {"invert": True, "out_channels": 1, **named_range("imagenet")},
@@ -84,9 +86,10 @@ FOREIGN = [
 ]
 
 
-def in_its_tier(case: tuple[Any, ...]) -> Any:
-    """A case of the first tier where the network has its default settings."""
-    return pytest.param(*case, marks=[pytest.mark.thorough] if case[1] else [])
+def tiered(cases: list[tuple[Any, ...]], first: set[str]) -> list[Any]:
+    """Those of the first tier are in ``first``: NAME, or NAME FORMAT, and have their default settings."""
+    marks = [[] if {c[0], f"{c[0]} {c[-1]}"} & first and not c[1] else [pytest.mark.thorough] for c in cases]
+    return [pytest.param(*case, marks=mark) for case, mark in zip(cases, marks, strict=True)]
 
 
 def lively(network: nn.Module) -> Any:
@@ -176,7 +179,7 @@ def check_read_back(model: ExportSubject) -> None:
             assert (off > 1).mean() <= (0.01 if model.whole else 0), off.max()
 
 
-@pytest.mark.parametrize(("generator", "table", "format"), [*map(in_its_tier, FORMATS_OF_NETWORKS)])
+@pytest.mark.parametrize(("generator", "table", "format"), tiered(FORMATS_OF_NETWORKS, FIRST_NETWORKS))
 def test_a_file_of_any_generator_computes_the_same_at_any_size(generator: str, table: Table, format: str) -> None:
     model = subject(generator, table)
     output = run_model(model, torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(2)) * 2 - 1)
@@ -197,7 +200,7 @@ def test_a_file_of_a_network_of_another_tool_takes_and_gives_what_ours_do(ports:
     assert written(replace(own, generator=adapted), format)["max_difference"] <= 1e-3
 
 
-@pytest.mark.parametrize(("pairing", "settings", "format"), FORMATS_OF_PAIRINGS)
+@pytest.mark.parametrize(("pairing", "settings", "format"), tiered(FORMATS_OF_PAIRINGS, FIRST_PAIRINGS))
 def test_a_whole_file_does_what_a_render_does(pairing: str, settings: Table, format: str) -> None:
     looks = {"looks": len(settings.get("looks", ("look",)))}
     generator, table = ("painter", looks) if pairing == "look" else ("few-shot", {})
@@ -207,7 +210,7 @@ def test_a_whole_file_does_what_a_render_does(pairing: str, settings: Table, for
     check_read_back(model)
 
 
-@pytest.mark.parametrize(("pairing", "settings", "format"), FORMATS_OF_INPUTS)
+@pytest.mark.parametrize(("pairing", "settings", "format"), tiered(FORMATS_OF_INPUTS, {"colorize", "denoise"}))
 def test_a_network_alone_is_read_back_with_its_pairing(pairing: str, settings: Table, format: str) -> None:
     looks = {"looks": len(settings["looks"])} if "looks" in settings else {}
     model = replace(subject("painter" if looks else "few-shot", looks, pairing, settings), whole=False)
@@ -216,7 +219,7 @@ def test_a_network_alone_is_read_back_with_its_pairing(pairing: str, settings: T
 
 
 @pytest.mark.parametrize("format", [name for name in EXPORTS if name not in GRAPHS])
-@pytest.mark.parametrize(("generator", "table"), [*map(in_its_tier, NETWORKS)])
+@pytest.mark.parametrize(("generator", "table"), tiered(NETWORKS, set(SHARED.values())))
 def test_weights_are_read_back_as_the_same_network_or_refused(generator: str, table: Table, format: str) -> None:
     model = subject(generator, table)
     with suppress(UsageError):  # where no tool has such a generator; its pictures are had by a graph

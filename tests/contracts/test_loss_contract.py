@@ -12,11 +12,9 @@ from torch import Tensor
 
 from vidtrans.core.setting_groups import setting_fields
 from vidtrans.core.settings import from_table
-from vidtrans.inference.device import Device
-from vidtrans.networks.init import build_discriminator, build_generator, initialise
+from vidtrans.networks.init import build_discriminator, initialise
 from vidtrans.training import LOSSES, weight_key
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, LossContext, PrecedingFrames, Term
-from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.report import score_curves
 from vidtrans.training.settings import TrainingSettings
 
@@ -134,28 +132,9 @@ def test_turning_on_a_loss_without_what_it_needs_is_an_error(name: str, need: st
         TrainingSettings.of(**(settings_of(name).values() | {need: off}))
 
 
-@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.weight and loss.needs])
-def test_a_loss_that_is_on_by_default_counts_only_with_what_it_needs(name: str) -> None:
-    assert name in settings_of(name).loss_weights
-    for need in LOSSES[name].needs:
-        assert name not in TrainingSettings.of(**(settings_of(name).values() | {need: False})).loss_weights
-
-
-def test_columns_are_in_the_order_of_the_table_behind_those_of_the_paper() -> None:
-    settings = TrainingSettings.of(lambda_gan=0.0, lambda_texture=1.0, lambda_l2=1.0)
-    some = Pix2Pix(build_generator("unet-small", {"channels": 8}, 3), None, settings, Device("cpu", "cpu"), "fp32")
-    assert some.columns == ["gan", "l1", "discriminator", "l2", "texture"]
-
-
 def test_those_that_ask_d_are_added_up_first() -> None:
     """Another order would round otherwise, and training would not give the same bytes as it did."""
     loss = GeneratorLoss(TrainingSettings.of(recurrent=True, **dict.fromkeys(map(weight_key, LOSSES), 1.0)))
     order = list(loss(context(noise(1, 3, SIDE, SIDE))))
     assert order[:4] == ["gan", "feature_matching", "perceptual", "l1"]
     assert [name for name in order if name not in order[:3]] == [name for name in LOSSES if name not in order[:3]]
-
-
-def test_without_a_past_or_triples_there_is_nothing_of_what_looks_at_them() -> None:
-    step = context(noise(1, 3, SIDE, SIDE), past=None, earlier=None)
-    assert [term_of(name)(step) for name in ("temporal", "temporal_gan")] == [None, None]
-    assert set(GeneratorLoss(settings_of("temporal_gan"))(step)) == {"gan", "l1"}

@@ -119,13 +119,13 @@ def test_a_step_gives_finite_losses_by_columns_with_labels_and_changes_the_gener
 @every_method
 def test_the_same_steps_are_the_same_bytes_and_a_restored_method_goes_on_to_them(name: str, tmp_path: Path) -> None:
     one, again, other = (made(name, seed, ema_decay=0.9) for seed in (0, 0, 7))
-    rows = [[take(method, step) for step in range(2)] for method in (one, again)]
+    rows = [take(method, 0) for method in (one, again)]
     assert rows[0] == rows[1]
     assert torch.equal(one.painted, again.painted)
-    assert take(other, 0) != rows[0][0]
+    assert take(other, 0) != rows[0]
     torch.save(one.state(), tmp_path / "state.pt")
     other.restore(torch.load(tmp_path / "state.pt", weights_only=True))
-    for step in range(2, 4):
+    for step in (1, 2):
         assert take(one, step) == take(other, step)
     for mine, its in ((one.networks[kind], other.networks[kind]) for kind in one.networks):
         held = its.state_dict()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from variants import LEAST, axes, least, pairwise
+from variants import LEAST, axes, pairwise
 
 from vidtrans.core.registry import Registry
 from vidtrans.core.settings import Table
@@ -87,7 +87,7 @@ def test_a_generator_in_any_variant_keeps_sizes_is_made_again_and_trains_on_a_pi
     assert all(p.grad is not None and p.grad.isfinite().all() for p in generator.parameters())
 
 
-@pytest.mark.parametrize(("name", "table"), cases(DISCRIMINATORS), ids=label)
+@pytest.mark.parametrize(("name", "table"), tiered(cases(DISCRIMINATORS)), ids=label)
 def test_a_discriminator_in_any_variant_trains_from_its_smallest_size_up(name: str, table: Table) -> None:
     discriminator = build_discriminator(name, table, 6)
     initialise(discriminator, 0)
@@ -108,12 +108,3 @@ def test_a_discriminator_in_any_variant_trains_from_its_smallest_size_up(name: s
     x = noise(1, 6, side, side)
     for a, b in zip(discriminator.eval().judge(x), again.eval().judge(x), strict=True):
         assert all(torch.equal(p, q) for p, q in zip(a, b, strict=True))
-
-
-@pytest.mark.parametrize("name", GENERATORS)
-def test_gradients_reach_every_parameter_of_a_generator(name: str) -> None:
-    torch.manual_seed(0)
-    generator = made_generator(name, least(GENERATORS, name)).train()
-    m = generator.multiple
-    (generator(noise(2, 3, m, 2 * m)) - noise(2, 3, m, 2 * m, seed=2)).abs().mean().backward()
-    assert [n for n, p in generator.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []

@@ -198,6 +198,7 @@ def test_colours_sizes_and_ends_are_kept(name: str, library: Library) -> None:
     assert set(library.names) <= {NAME}
 
 
+@pytest.mark.parametrize("name", ["ndi"])
 def test_the_newest_picture_is_repeated_and_a_library_that_fails_is_one_warning_and_is_tried_again(
     name: str, library: Library
 ) -> None:

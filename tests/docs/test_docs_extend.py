@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import importlib
-import json
-import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,6 @@ import pytest
 from chain import TINY, _toml
 from clips import decode, moving_frames, write_clip
 from extending import PAGES, ROOT, Page, use
-from filelock import FileLock
 
 import vidtrans as api
 from vidtrans.models.model_file import load_generator, read_record, save_model
@@ -34,6 +30,8 @@ COUNT = 8
 Do = Callable[[str], list[dict[str, Any]]]
 
 
+SLOW = ("loss", "training-method", "look-measure", "discriminator", "generator", "pairing", "executor")
+OTHERS = sorted({path.stem for path in PAGES.glob("[!i]*.md")} - {"command", "medium", *SLOW})
 QUICK = TINY | {"training": {**TINY["training"], "steps": 1, "lambda_perceptual": 0.0}}
 # A method is seen to learn, and a look is learned with settings of its own.
 TABLES = {
@@ -56,25 +54,11 @@ BEFORE = {
 }
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
-    """Do what all pages say in one process; return the folder that has each page's folder.
+def pages_done(model: Path, monkeypatch: pytest.MonkeyPatch, names: Iterable[str]) -> Do:
+    """Do what pages say in one process, each in a folder with clips, a dataset, a model and quick settings.
 
-    That takes over 5 s, most of it to start and to train eight times; processes that run tests side by side share it.
+    Return what goes to the folder of a page, and gives what its commands reported.
     """
-    shared = tmp_path_factory.getbasetemp()
-    shared = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "extend"
-    with FileLock(f"{shared}.lock"):
-        if not shared.exists():
-            made = tmp_path_factory.mktemp("extend")
-            with contextlib.chdir(made):
-                do_pages(tiny_model)
-            made.rename(shared)
-    return shared
-
-
-def do_pages(model: Path) -> None:
-    """Give each page a folder with clips, a dataset, a model and quick settings, and do what it says there."""
     start = Path("start")
     (start / "clips").mkdir(parents=True)
     write_clip(start / "clip.mp4", moving_frames(COUNT))
@@ -88,12 +72,19 @@ def do_pages(model: Path) -> None:
         settings = {"temporal": {"name": temporal}}
         api.stylize(start / "clip.mp4", model, start / f"{name}.mp4", settings=settings, cache_dir="cache")
     write_cyclegan(Path("cyclegan.safetensors"))
-    names = sorted({path.stem for path in PAGES.glob("[!i]*.md")} - {"command", "medium"})
     for name in names:
         shutil.copytree(start, name)
         Path(name, "vidtrans.toml").write_text(recipe_text(TABLES.get(name, QUICK)))
         Path(name, "before.py").write_text(BEFORE.get(name, ""))
-    use(names)
+    found, here = use(list(names)), Path.cwd()
+
+    def done(name: str) -> list[dict[str, Any]]:
+        monkeypatch.chdir(here / name)
+        assert found[name]["error"] == ""
+        results: list[dict[str, Any]] = found[name]["results"]
+        return results
+
+    return done
 
 
 def write_cyclegan(path: Path) -> None:
@@ -114,20 +105,6 @@ def recipe_text(tables: dict[str, dict[str, Any]]) -> str:
     )
 
 
-@pytest.fixture
-def do(pages: Path, monkeypatch: pytest.MonkeyPatch) -> Do:
-    """Go to the folder in which a page was done, and return what its commands reported."""
-
-    def done(name: str) -> list[dict[str, Any]]:
-        page = json.loads((pages / "pages.json").read_text())[name]
-        assert page["error"] == ""
-        monkeypatch.chdir(pages / name)
-        results: list[dict[str, Any]] = page["results"]
-        return results
-
-    return done
-
-
 def losses(folder: str) -> list[dict[str, float]]:
     with Path(folder, "losses.csv").open() as file:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
@@ -140,7 +117,8 @@ def same(one: str, other: str) -> bool:
 
 
 @pytest.mark.thorough
-def test_parts_of_a_training(do: Do) -> None:
+def test_parts_of_a_training_and_workers(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    do = pages_done(tiny_model, monkeypatch, SLOW)
     do("loss")
     rows, training = losses("sharp.train"), read_record(Path("sharp.safetensors")).training
     assert all(row["generator_edges"] > 0 for row in rows)
@@ -161,9 +139,12 @@ def test_parts_of_a_training(do: Do) -> None:
     assert rendered["frames_inferred"] == COUNT
     made, _, rendered = do("pairing")
     assert (made["pairing"], rendered["frames_inferred"]) == ("negative", COUNT)
+    [batch] = do("executor")
+    assert [Path(item["output"]).stem for item in batch["items"]] == ["one.look", "two.look"]
 
 
-def test_parts_of_a_render(do: Do) -> None:
+def test_parts_of_a_render_and_files_of_models(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    do = pages_done(tiny_model, monkeypatch, OTHERS)
     rendered, scores = do("flow-method")
     assert (rendered["frames_encoded"], scores["flow"]) == (COUNT, "camera")
     assert not same("steady.mp4", "filtered.mp4")
@@ -172,17 +153,12 @@ def test_parts_of_a_render(do: Do) -> None:
     assert not same("steady.mp4", "unfiltered.mp4")
     [rendered] = do("engine")
     assert rendered["engine"].startswith("double")
-    [batch] = do("executor")
-    assert [Path(item["output"]).stem for item in batch["items"]] == ["one.look", "two.look"]
     [printed] = do("job-format")
     assert printed["format"] == "make"
     assert "clip-1:" in printed["job"]
     [rendered] = do("codec")
     assert (rendered["codec"], rendered["depth"]) == ("prores-lt", 10)
     assert len(decode(Path("small.mov"))[2]) == COUNT
-
-
-def test_files_of_models(do: Do) -> None:
     shown, _ = do("model-format")
     assert shown["format"] == "npz"
     assert same("look.mp4", "filtered.mp4")

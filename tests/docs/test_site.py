@@ -61,6 +61,7 @@ def test_a_page_loads_nothing_from_other_hosts(browser: Any, site: Path) -> None
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
+@pytest.mark.thorough
 def test_no_link_is_dead_and_every_page_has_a_way_on_a_title_and_a_description(site: Path) -> None:
     assert dead_links(site) == []
     assert ends(site) == []

@@ -30,12 +30,6 @@ def test_a_column_changes_linearly_between_its_times(tmp_path: Path) -> None:
         assert column(path, "glow", -1, 0, 0.5, 2, 9) == pytest.approx([0, 0, 0.25, 1, 1]), text
 
 
-def test_a_file_with_one_column_needs_no_name(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("frame,x\n0,3\n")
-    assert column(path, "", 5) == [3]
-
-
 def test_parseq_files_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     frames = [{"frame": n, "strength": n / 10, "prompt": "a cat", "seed": -1} for n in range(11)]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tracemalloc
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from made_music import RATE, MadeSound, clicks, drums, f_score, song, spoiled
+from made_music import RATE, drums, f_score, song, spoiled
 
 from vidtrans.curves.expressions import Parser
 from vidtrans.curves.live_hearing import LiveEar
@@ -94,16 +91,6 @@ def test_the_sizes_of_blocks_count_for_nothing(sizes: list[int]) -> None:
         assert ear.value(signal(text)) == pytest.approx(whole.value(signal(text)), abs=1e-6)
 
 
-def test_averages_and_followers_know_the_past_alone() -> None:
-    samples = np.concatenate([np.zeros(RATE), tone(100, 1), np.zeros(RATE)])
-    times, values = heard(samples, "smooth(low, 0.5)", "follow(low, 0.5)", "follow(smooth(low, 0.1), 0.5)")
-    assert (values[times < 1] == 0).all()
-    smooth, follow, both = (column[np.searchsorted(times, 2.0)] for column in values.T)
-    assert min(smooth, follow, both) > 0.9
-    assert values[np.searchsorted(times, 1.25), 0] == pytest.approx(0.63, abs=0.1)
-    assert values[np.searchsorted(times, 2.5), 1] == pytest.approx(np.exp(-1), abs=0.08)
-
-
 SOUNDS = {
     "swing": drums(124, 14, swing=0.62, seed=62),
     "drums in noise": spoiled(drums(93, 16, seed=63), 63, noise=0.3, speech=0.3, reverb=0.3),
@@ -153,17 +140,3 @@ def test_a_new_tempo_is_followed_and_a_beat_ends_with_the_sound() -> None:
     ear.listen(np.zeros(RATE, np.float32))
     assert ear.value(Signal("beat")) == count
     assert ear.value(signal("on_beat(0.2)")) < 1e-6
-
-
-@pytest.mark.thorough
-def test_its_memory_does_not_grow() -> None:
-    samples = spoiled(MadeSound(np.tile(clicks(120, 4).samples, 5)), 1, noise=0.2).samples
-    ear, sizes = LiveEar(RATE), []
-    ear.listen(samples)
-    tracemalloc.start()
-    for _ in range(3):
-        for first in range(0, len(samples), 20 * BLOCK):
-            ear.listen(samples[first : first + 20 * BLOCK])
-        sizes.append(tracemalloc.get_traced_memory()[0])
-    tracemalloc.stop()
-    assert all(after - before < 20_000 for before, after in pairwise(sizes))

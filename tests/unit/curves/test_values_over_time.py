@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,19 +24,7 @@ from vidtrans.video.io.clip import ClipIndex
 
 repeatable = hypothesis_settings(max_examples=25)
 
-numbers = st.floats(0, 2, allow_subnormal=False)
-frames = st.integers(0, 10**6).map(lambda n: Time(frame=n))
-seconds = st.integers(0, 10**7).map(lambda ms: Time(seconds=Fraction(ms, 1000)))
 steps = st.lists(st.integers(1, 4000), min_size=1, max_size=60)  # between timestamps: they need not be equal
-
-
-@st.composite
-def curves(draw: st.DrawFn) -> str:
-    values = draw(st.lists(numbers, min_size=1, max_size=6))
-    moments = draw(st.lists(frames | seconds, min_size=len(values), max_size=len(values)))
-    if draw(st.booleans()):
-        return repr(values[0])
-    return ", ".join(f"{moment}: {value!r}" for moment, value in zip(moments, values, strict=True))
 
 
 def clip_of(pts: tuple[int, ...], time_base: Fraction = Fraction(1, 1000)) -> Clip:
@@ -56,13 +43,6 @@ def at_each_frame(text: str, clip: Clip) -> list[float]:
 
 
 # Reading and writing
-
-
-@repeatable
-@given(numbers)
-def test_values_that_differ_in_the_last_digit_have_keys_of_their_own(value: float) -> None:
-    near = math.nextafter(value, 1)
-    assert (str(read(near)) == str(read(value))) == (near == value)
 
 
 def test_one_value_is_one_key_however_it_is_spelt() -> None:
@@ -108,30 +88,7 @@ def test_values_that_are_out_of_bounds_or_no_numbers_are_refused(text: str) -> N
         from_table(RenderingSettings, {"strength": text}, "rendering")
 
 
-def test_shares_end_at_one_and_are_called_by_their_flags() -> None:
-    with pytest.raises(UsageError, match=r"^--keep-colour .*from 0 to 1$"):
-        from_table(RenderingSettings, {"keep_colour": 1.5}, "rendering")
-
-
 # Over a clip
-
-
-@repeatable
-@given(st.data(), steps)
-def test_a_value_lies_between_its_neighbours_and_is_constant_outside(data: st.DataObject, gaps: list[int]) -> None:
-    clip = clip_of(tuple(accumulate([0, *gaps])))
-    last = clip.index.num_frames - 1
-    keys = sorted(data.draw(st.lists(st.integers(0, last), min_size=1, max_size=5, unique=True)))
-    values = data.draw(st.lists(numbers, min_size=len(keys), max_size=len(keys)))
-    found = at_each_frame(", ".join(f"{k}: {v!r}" for k, v in zip(keys, values, strict=True)), clip)
-    assert found[: keys[0]] == [values[0]] * keys[0]
-    assert found[keys[-1] :] == [values[-1]] * (last + 1 - keys[-1])
-    for (a, first), (b, second) in pairwise(zip(keys, values, strict=True)):
-        assert found[a] == first
-        low, high = sorted((first, second))
-        assert all(low - 1e-12 <= v <= high + 1e-12 for v in found[a:b])
-        rising = [v if second >= first else -v for v in found[a:b]]
-        assert all(y >= x - 1e-12 for x, y in pairwise(rising))
 
 
 def test_it_moves_evenly_in_time_where_frames_do_not() -> None:
@@ -140,14 +97,6 @@ def test_it_moves_evenly_in_time_where_frames_do_not() -> None:
     assert at_each_frame("0s: 0, 1s: 1", clip) == pytest.approx([0, 0.1, 0.5, 1])
     assert at_each_frame("0.3", clip) == at_each_frame("3: 0.3", clip) == [0.3] * 4
     assert at_each_frame("0: 0, 2: 0, 2: 1, 4: 1", clip_of(tuple(range(5)))) == [0, 0, 1, 1, 1]  # a jump
-
-
-def test_towards_a_moment_past_the_end_it_comes_as_far_as_the_clip_goes() -> None:
-    clip = clip_of(tuple(range(0, 440, 40)))  # 11 frames, 25 a second
-    for text in ("0: 0, 20: 1", "0s: 0, 0.8s: 1", "0: 0, 0.8s: 1"):
-        assert at_each_frame(text, clip) == pytest.approx([i / 20 for i in range(11)]), text
-    assert at_each_frame("500: 0.2, 30s: 1", clip) == [0.2] * 11
-    assert at_each_frame("0s: 0, 0.1s: 1", clip)[:4] == pytest.approx([0, 0.4, 0.8, 1])  # between two frames
 
 
 @repeatable

@@ -37,7 +37,6 @@ from vidtrans.temporal.batch_window import BatchWindowFilter
 from vidtrans.temporal.window import WindowFilter
 from vidtrans.training import trials
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.training_state import TrainingState
 
 SMALL = Scale(
     side=64,
@@ -182,11 +181,6 @@ def test_wrong_convolutions_are_named(tmp_path: Path, monkeypatch: pytest.Monkey
 # Engines
 
 
-class Darker(TorchEngine):
-    def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
-        return (super().__call__(inputs, deep=deep) * 0.9).astype(np.uint16)
-
-
 class Unsteady(TorchEngine):
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
         made = super().__call__(inputs, deep=deep)
@@ -219,31 +213,12 @@ class Brighter(WindowFilter):
         return super().__call__(window) + np.uint16(200)
 
 
-class Flickering(WindowFilter):
-    def __call__(self, window: Any) -> np.ndarray:
-        made = super().__call__(window)
-        made[0, 0] += np.uint16(next(COUNTER) % 97)
-        return made
-
-
-class Worse(WindowFilter):
-    """It makes the same everywhere, but no steadier clip."""
-
-    def __call__(self, window: Any) -> np.ndarray:
-        return window.samples[window.centre].output // 2
-
-
 # Flow methods
 
 
 class Still(DISFast):
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return np.zeros_like(super().__call__(first, second))
-
-
-class Trembling(DISFast):
-    def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        return super().__call__(first, second) + np.float32(1e-3 * next(COUNTER))
 
 
 class Lost(DISFast):
@@ -374,12 +349,6 @@ def test_a_training_that_forgets_its_state_fails(tmp_path: Path, monkeypatch: py
     found = verdict("training", "resume", tmp_path)
     assert (found.state, found.figures["equal"]) == ("wrong", False)
     assert "NOT the same weights" in found.detail
-
-
-def test_a_training_without_a_checkpoint_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TrainingState, "save", lambda self: True)
-    with pytest.raises(RuntimeError, match="left no checkpoint"):
-        verdict("training", "resume", tmp_path)
 
 
 # The device

@@ -56,22 +56,3 @@ def test_a_performance_is_rendered_again_from_its_log(seed: int | None) -> None:
     assert Path("a.mkv").read_bytes() == Path("b.mkv").read_bytes()
     made = decode(Path("a.mkv"))[2]
     assert [np.abs(a.astype(int) - b).max() for a, b in zip(made, shown, strict=True)] == [0] * 14
-
-
-def test_a_log_of_another_model_is_said_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:
-    path, other = rememberer(Path("m.safetensors")), rememberer(Path("n.safetensors"), seed=5)
-    context = Context(cache_dir=Path("cache"))
-    dreamer = Dreamer(load_model(str(path), context), RenderingSettings(), context, scene(64, 48, seed=1), 32)
-    play(dreamer, 3)
-    dreamer.log.write(Path("take.mp4"))
-    heard: list[str] = []
-    api.dream(
-        "take.png",
-        other,
-        "o.mp4",
-        frames=3,
-        settings={"dreaming": {"steer": "take.keys"}},
-        cache_dir=Path("cache"),
-        report=lambda event: heard.append(getattr(event, "text", "")),
-    )
-    assert any("was played on another model than 'n'" in text for text in heard)

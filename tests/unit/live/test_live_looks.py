@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import threading
 import urllib.error
@@ -20,7 +19,6 @@ from vidtrans.core.errors import ModelError
 from vidtrans.inference.engine import Engine
 from vidtrans.live import live_model, picture_looks
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.models.style_prediction import StylePrediction
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FILES = {name: png(picture) for name, picture in style_pictures().items()}
@@ -69,25 +67,6 @@ def test_the_look_of_a_picture_fades_in(running: Running) -> None:
     with running.program() as late:
         assert [one["name"] for one in late.message("hello")["models"]] == ["identity", "stripes", "chequers"]
     assert not Path(".vidtrans").exists()
-
-
-def test_frames_go_on_while_a_look_is_predicted(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    may_end, vector = threading.Event(), StylePrediction.vector
-
-    def slow(self: StylePrediction, picture: np.ndarray) -> np.ndarray:
-        assert may_end.wait(60)
-        return vector(self, picture)
-
-    monkeypatch.setattr(StylePrediction, "vector", slow)
-    sending = threading.Thread(target=added, args=(running, "stripes"))
-    with running.program("&role=program") as page:
-        sending.start()
-        for level in range(5):
-            page.picture(page.frame(flat(level)))
-        assert list(running.hub.models) == ["identity"]
-        may_end.set()
-        page.state(model="stripes")
-    sending.join(60)
 
 
 def test_what_is_no_picture_is_one_line_and_nothing_changes(running: Running) -> None:
@@ -182,18 +161,6 @@ def test_a_look_that_cannot_be_opened_is_one_line_and_what_was_there_goes_on(
         after = pixels(page.picture(page.frame(FRAME)).file).astype(int)
         assert np.abs(after - before).mean() < 1
         assert list(running.hub.models) == ["identity", "stripes"]
-
-
-def test_a_full_disk_is_one_line(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(errno.ENOSPC, "no space left on device", "look.safetensors")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(picture_looks, "predicted_model", full)
-        status, text = send(running, FILES["stripes"], "stripes.png")
-    assert (status, text.count("\n")) == (503, 1)
-    assert "no space left" in text
-    assert added(running, "stripes") == "stripes"
 
 
 def test_a_lost_device_keeps_the_looks(running: Running) -> None:

@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,7 @@ from websockets.sync.client import connect
 import vidtrans
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Event, Note, Stop
-from vidtrans.live.hub import Hub
 from vidtrans.live.protocol import DROPPED, PAINTED, REPEATED
-from vidtrans.live.stage_worker import StageWorker
 from vidtrans.web.access import Access
 from vidtrans.web.server import Address, WebServer
 
@@ -123,17 +121,6 @@ def test_a_message_that_does_not_fit_is_answered_and_the_server_goes_on(running:
         assert page.picture(sequence + 1).kind == PAINTED
 
 
-def test_a_huge_message_ends_its_connection_and_nothing_else(running: Running) -> None:
-    with running.program() as other:
-        with running.program() as page:
-            with suppress(ConnectionClosed):
-                page.socket.send(bytes(20 << 20))
-            with pytest.raises(ConnectionClosed):
-                page.message("never sent")
-        begin(other)
-        assert other.picture(other.frame(flat(3))).kind == PAINTED
-
-
 def test_a_viewer_that_stops_reading_holds_nobody_up(running: Running) -> None:
     rng = np.random.default_rng(0)
     noise = png(rng.integers(0, 255, (400, 400, 3), np.uint8))
@@ -149,16 +136,6 @@ def test_a_viewer_that_stops_reading_holds_nobody_up(running: Running) -> None:
         (stuck,) = [c for c in running.hub.clients.values() if c.number != running.hub.holder]
         assert len(stuck._texts) + len(stuck._dropped) < 10
     running.until(lambda: not running.hub.clients)
-
-
-def test_a_page_that_closes_in_the_midst_of_a_frame_leaves_the_stage_and_may_come_again(running: Running) -> None:
-    for number in range(5):
-        with running.program() as page:
-            begin(page)
-            assert (pixels(page.picture(page.frame(flat(20 * number))).file) == 20 * number).all()
-            page.frame(flat(1))
-    running.until(lambda: not running.hub.clients)
-    assert (running.hub.source, running.hub.holder) == ("none", 0)
 
 
 class TestTheStage:
@@ -185,14 +162,6 @@ class TestTheStage:
             engine.message("state", source="none")
             assert engine.picture(engine.frame(flat(9))).kind == PAINTED
 
-    def test_a_new_source_begins_with_a_cut(self, running: Running) -> None:
-        """Nothing of the one before is blended in."""
-        with running.program() as page:
-            for kind, level in (("camera", 0), ("drawing", 200)):
-                begin(page, kind)
-                picture = page.picture(page.frame(flat(level)))
-                assert np.abs(pixels(picture.file).astype(int) - level).max() <= 2
-
     def test_there_is_room_for_so_many(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("vidtrans.live.hub.MOST_CLIENTS", 1)
         with running.program() as page:
@@ -215,19 +184,6 @@ class TestDreams:
             two.send(type="controls", values={"model": "identity"})
             one.message("state", source="none")
             assert not [note for note in running.notes if "Error" in note]
-
-    def test_one_goes_on_when_a_recording_fails_and_when_its_page_is_closed(self) -> None:
-        with serving(load(make_dreamer(Path("dreamer.safetensors")))) as running, running.program() as viewer:
-            with running.program() as page:
-                page.send(type="source", kind="dream")
-                page.picture()
-                running.hub._recording_failed("the disk is full")
-                page.message("problem")
-                assert running.hub.source == "dream"
-            running.until(lambda: len(running.hub.clients) == 1)
-            before = running.worker.num_painted
-            running.until(lambda: running.worker.num_painted > before + 2)
-            assert viewer.picture().kind == REPEATED
 
     def test_a_model_with_a_clock_paints_no_camera(self) -> None:
         models = load(make_dreamer(Path("clock.safetensors"), position="clock"))
@@ -258,11 +214,6 @@ class TestPost:
             page.send(type="controls", values={"freeze": True, "lerp": 0.9, "past": "lerp"})
             page.state(freeze=True)
         assert np.array_equal(pixels(post(running, png(flat(200)), accept="image/png")[1]), flat(200))
-
-    def test_the_stage_is_free_again_soon_after(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("vidtrans.live.posted_frames.POSTED_S", 0.05)
-        post(running, png(flat(60)))
-        running.until(lambda: running.hub.source == "none")
 
     def test_it_does_not_push_a_page_off_the_stage(self, running: Running) -> None:
         with running.program() as page:
@@ -313,14 +264,6 @@ class TestRecording:
         (path,) = Path("recordings").iterdir()
         assert len(times(path)) == 1
 
-    def test_a_folder_that_cannot_be_written_is_a_message(self, running: Running) -> None:
-        Path("recordings").write_text("in the way")
-        with running.program() as page:
-            page.send(type="record", on=True)
-            assert "recordings" in page.message("problem")["text"]
-            page.send(type="source", kind="camera")
-            page.message("state", source="camera", recording=False)
-
 
 class TestPresets:
     def test_controls_are_saved_and_come_back(self, running: Running) -> None:
@@ -334,15 +277,6 @@ class TestPresets:
             other.state(lerp=0.9)
             page.send(type="preset", do="delete", name="storm")
             other.message("state", presets=[])
-
-    def test_those_of_other_models_keep_what_fits(self) -> None:
-        def prepare(hub: Hub, worker: StageWorker) -> None:
-            hub.saved.save("old", {"model": "gone", "edges.density": 0.3, "lerp": 0.7, "none such": 1, "look": "x"})
-
-        with serving(prepare=prepare) as running, running.program() as page:
-            page.send(type="preset", do="load", name="old")
-            state = page.state(lerp=0.7)
-        assert state["controls"]["model"] == "identity"
 
 
 class TestAccess:
@@ -386,15 +320,6 @@ class TestAccess:
     def test_a_port_that_is_taken_is_a_message(self, running: Running) -> None:
         with pytest.raises(UsageError, match="in use"):
             WebServer(Address("127.0.0.1", running.server.port, TOKEN))
-
-
-def test_it_ends_while_pages_are_open() -> None:
-    with ExitStack() as stack:
-        with serving() as running:
-            page = stack.enter_context(running.program())
-            page.message("hello")
-        with pytest.raises(ConnectionClosed):
-            page.message("never sent")
 
 
 def test_threads_and_tasks_end_with_it() -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 import pytest
 from clips import moving_frames
@@ -10,7 +9,6 @@ from live_server import flat, load
 
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
-from vidtrans.interop.onnx.trial_pictures import trial_picture
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import LiveModel, SourceFrame
 from vidtrans.live.live_stage import Fader, LiveStage
@@ -39,14 +37,6 @@ def identity() -> LiveStage:
     return stage_of(load("identity"))
 
 
-def test_identity_shows_the_source_and_a_mirror_turns_it(identity: LiveStage) -> None:
-    painted = identity.paint(SourceFrame(FRAMES[0]), state_of(), 0.0)
-    assert np.array_equal(painted.picture, FRAMES[0])
-    assert np.array_equal(painted.model_input, FRAMES[0])
-    mirrored = identity.paint(SourceFrame(FRAMES[0]), state_of(mirror=True), 0.0)
-    assert np.array_equal(mirrored.picture, FRAMES[0][:, ::-1])
-
-
 def test_strokes_are_carried_along_until_a_cut() -> None:
     (model,) = load("identity").values()
     settings, painter = StrokesSettings("oil"), StrokePainter(load_medium("oil"), StrokesSettings("oil"), (64, 48))
@@ -61,29 +51,11 @@ def test_strokes_are_carried_along_until_a_cut() -> None:
             LiveModel(model, RenderingSettings(), Context(), wrong)
 
 
-def test_controls_choose_the_medium_and_move_its_strokes(identity: LiveStage) -> None:
-    values = dict.fromkeys(CURVES, 1.0)
-    painter = StrokePainter(load_medium("oil"), StrokesSettings("oil"), (64, 48))
-    for number, size in enumerate((1.0, 2.0)):
-        painted = identity.paint(SourceFrame(FRAMES[number]), state_of(medium="oil", strokes_size=size), 0.0).picture
-        wanted = painter.paint(number, FRAMES[number], FRAMES[number], values | {"size": size}, starts_shot=not number)
-        assert np.array_equal(painted, wanted)
-    other = StrokePainter(load_medium("pencil"), StrokesSettings("pencil"), (64, 48))
-    wanted = other.paint(2, FRAMES[2], FRAMES[2], values | {"looseness": 2.0}, starts_shot=True)
-    drawn = state_of(medium="pencil", strokes_looseness=2.0)
-    assert np.array_equal(identity.paint(SourceFrame(FRAMES[2]), drawn, 0.0).picture, wanted)
-    assert np.array_equal(identity.paint(SourceFrame(FRAMES[3]), state_of(medium="none"), 0.0).picture, FRAMES[3])
-
-
 def test_size_sets_the_short_side_within_bounds_and_never_enlarges(identity: LiveStage) -> None:
     small = identity.paint(SourceFrame(FRAMES[0]), state_of(size=32, upscale="off"), 0.0)
     assert small.picture.shape == small.model_input.shape == (32, 43, 3)
     assert identity.paint(SourceFrame(FRAMES[0]), state_of(size=512), 0.0).picture.shape == FRAMES[0].shape
     assert min(identity.paint(SourceFrame(flat(9, (3000, 2000))), state_of(), 0.0).picture.shape[:2]) == 1024
-
-
-def textured(width: int = 640, height: int = 480) -> np.ndarray:
-    return np.rint(trial_picture(height, width, 1) * 255).astype(np.uint8)
 
 
 class TestDelivery:
@@ -101,17 +73,6 @@ class TestDelivery:
             picture = identity.paint(SourceFrame(flat(9, source)), state, 0.0).picture
             assert picture.shape == (*delivered[::-1], 3)
 
-    def test_the_source_is_blended_in_at_the_delivered_size(self, identity: LiveStage) -> None:
-        source = textured()
-        frame = SourceFrame(source, is_cut=True)
-        for mode in ("luma", "bicubic"):
-            picture = identity.paint(frame, state_of(size=64, upscale=mode, strength=0.0), 0.0).picture
-            assert np.array_equal(picture, source)
-        coloured = identity.paint(frame, state_of(size=64, upscale="bicubic", keep_colour=1.0), 0.0).picture
-        plain = identity.paint(frame, state_of(size=64, upscale="bicubic"), 0.0).picture
-        chroma = [cv2.cvtColor(p, cv2.COLOR_RGB2LAB)[..., 1:].astype(int) for p in (coloured, plain, source)]
-        assert np.abs(chroma[0] - chroma[2]).mean() < 0.6 * np.abs(chroma[1] - chroma[2]).mean()
-
 
 class TestThePast:
     def test_lerp_mixes_with_the_picture_that_was_shown_until_a_cut(self, identity: LiveStage) -> None:
@@ -119,18 +80,6 @@ class TestThePast:
         shown = [int(identity.paint(SourceFrame(flat(v)), state, 0.0).picture[0, 0, 0]) for v in (0, 100, 100)]
         assert shown == [0, 50, 75]
         assert (identity.paint(SourceFrame(flat(200), is_cut=True), state, 0.0).picture == 200).all()
-
-    def test_it_is_changing_until_the_picture_has_arrived(self, identity: LiveStage) -> None:
-        state = state_of(past="lerp", lerp=0.5)
-        identity.paint(SourceFrame(flat(0)), state, 0.0)
-        assert not identity.is_changing
-        pictures = 0
-        identity.paint(SourceFrame(flat(200)), state, 0.0)
-        while identity.is_changing:
-            last = identity.paint(SourceFrame(flat(200)), state, 0.0).picture
-            pictures += 1
-        assert pictures == 7
-        assert abs(int(last[0, 0, 0]) - 200) <= 1
 
     def test_causal_takes_out_flicker_that_the_source_has_not(self) -> None:
         """A model that flickers on a still: the filter keeps the picture still."""
@@ -159,14 +108,6 @@ class TestModels:
         columns = (drawing.model_input[:, 64, 0] == 255).sum()
         assert columns == 1
 
-    def test_controls_of_the_pairing_change_what_it_sees(self) -> None:
-        models = load("flower")
-        stage = stage_of(models)
-        few = state_of(model="flower", size=48).updated({"edges.density": 0.01}, models)
-        many = state_of(model="flower", size=48).updated({"edges.density": 0.3}, models)
-        lines = [int((stage.paint(SourceFrame(FRAMES[0]), s, 0.0).model_input == 255).sum()) for s in (few, many)]
-        assert lines[0] < lines[1]
-
     def test_a_cross_fade_lies_between_the_two_and_strength_blends_with_the_source(self) -> None:
         stage = stage_of(load("flower", "identity"))
         states = [state_of(model="flower", size=48, second="identity", crossfade=x, fade=0.0) for x in (0, 0.5, 1)]
@@ -194,10 +135,3 @@ class TestFader:
         fader.weights(Controls("b", fade=2.0), 2.0)  # half-way
         assert fader.weights(Controls("a", fade=2.0), 2.0) == pytest.approx({"a": 0.5, "b": 0.5})
         assert fader.weights(Controls("a", fade=2.0), 3.0) == pytest.approx({"a": 0.75, "b": 0.25})
-
-    def test_the_cross_fader_takes_effect_at_once(self) -> None:
-        fader = Fader()
-        fader.weights(Controls("a", "b", 0.0), 0.0)
-        assert fader.weights(Controls("a", "b", 0.25), 9.0) == {"a": 0.75, "b": 0.25}
-        assert fader.weights(Controls("a", "b", 1.0), 9.1) == {"b": 1.0}
-        assert Fader().weights(Controls("a", "a", 0.5), 0.0) == {"a": 1.0}

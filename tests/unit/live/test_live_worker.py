@@ -7,11 +7,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pytest
 from live_server import flat, png, until
 
 from vidtrans.core.errors import DeviceError, ModelError, UsageError, VidtransError
-from vidtrans.live import stage_worker
 from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import SourceFrame
@@ -121,17 +119,6 @@ def test_the_newest_frame_wins_and_each_other_one_is_acknowledged() -> None:
     assert heard.lost == [(2, ""), (3, "")]
 
 
-def test_a_fade_goes_on_without_new_frames() -> None:
-    easel = Easel()
-    with working(easel) as (worker, heard):
-        easel.is_changing = True
-        worker.submit(job(1))
-        until(lambda: len(heard.pictures) > 3)
-        easel.is_changing = False
-        until(lambda: len(heard.pictures) == len(easel.frames))
-    assert set(heard.levels) == {11}
-
-
 def test_a_cut_is_one_frame_long_and_not_lost_with_its_frame() -> None:
     """The first frame of a new source was overtaken, or is damaged: the next one is the cut."""
     easel = Easel()
@@ -153,33 +140,6 @@ def test_a_cut_is_one_frame_long_and_not_lost_with_its_frame() -> None:
         worker.submit(job(6))
         until(lambda: len(heard.pictures) == 5)
     assert [frame.is_cut for frame in easel.frames] == [True, False, False, True, True]
-
-
-def test_a_new_source_gets_through_a_freeze_whatever_its_first_frame_was() -> None:
-    with working(Easel()) as (worker, heard):
-        worker.submit(job(1, is_cut=True))
-        until(lambda: heard.pictures)
-        worker.change(ControlState(Controls("m", freeze=True)))
-        until(lambda: len(heard.pictures) == 2)
-        worker.submit(PaintJob(FrameMessage("picture", 2, 0.0, b"junk"), is_cut=True))
-        until(lambda: heard.lost)
-        worker.submit(job(3))
-        until(lambda: 13 in heard.levels)
-
-
-def test_controls_that_came_with_a_damaged_frame_are_painted() -> None:
-    easel = Easel()
-    with working(easel) as (worker, heard):
-        worker.submit(job(1))
-        until(lambda: heard.pictures)
-        easel.may_paint.clear()
-        easel.is_painting.clear()
-        worker.submit(job(2))
-        easel.is_painting.wait(30)
-        worker.submit(PaintJob(FrameMessage("picture", 3, 0.0, b"junk")))
-        worker.change(ControlState(Controls("m", strength=3.0)))
-        easel.may_paint.set()
-        until(lambda: 32 in heard.levels)
 
 
 def test_a_frozen_source_keeps_its_frame_and_obeys_the_controls() -> None:
@@ -215,21 +175,6 @@ def test_a_frame_that_cannot_be_painted_is_given_back_with_the_reason() -> None:
     assert easel.opened == 1
 
 
-def test_after_an_error_of_the_device_models_are_loaded_again() -> None:
-    """A lost GPU raises errors of torch's, and so does all that lies on it."""
-    easel = Easel()
-    easel.troubles = [RuntimeError("CUDA error: device lost"), RuntimeError("CUDA error: device lost")]
-    with working(easel) as (worker, heard):
-        worker._retry_s = 0.01
-        for number in (1, 2, 3):
-            worker.submit(job(number))
-            until(lambda n=number: len(heard.lost) + len(heard.pictures) == n)
-    assert heard.levels[-1] == 13  # it may have tried an earlier one again by itself
-    assert easel.opened == 3
-    assert "RuntimeError" in heard.problems[0][0]
-    assert "device lost" in heard.problems[0][1]
-
-
 def test_models_are_loaded_again_by_themselves_after_longer_and_longer_waits() -> None:
     """And the drawing that was there is painted, without another stroke."""
     easel = Easel()
@@ -263,29 +208,6 @@ class TestAdaptations:
         assert "Traceback" in heard.problems[1][1]
         assert (heard.lost, easel.opened) == ([], 1)
 
-    def test_one_that_fails_ends_no_dream(self) -> None:
-        with working(Easel()) as (worker, heard):
-            worker.dream(True)
-            until(lambda: heard.pictures)
-            worker.adapt(Adaptation(partial(do, [], 0, ModelError("a"))))
-            until(lambda: heard.problems)
-            count = len(heard.pictures)
-            until(lambda: len(heard.pictures) > count + 1)
-        assert heard.num_dreams_ended == 0
-
-    def test_they_wait_until_models_are_loaded_again(self) -> None:
-        easel, done = Easel(), []
-        easel.troubles = [RuntimeError("lost")]
-        easel.closed = [DeviceError("cuda", "none here")]
-        with working(easel) as (worker, heard):
-            worker._retry_s = 0.2
-            worker.submit(job(1))
-            until(lambda: heard.problems)
-            worker.adapt(Adaptation(partial(do, done, 1, None)))
-            until(lambda: done)
-        assert done == [1]
-        assert len(heard.problems) == 2
-
 
 def do(done: list[int], number: int, error: Exception | None, stage: object) -> None:
     """Write down a number, or raise an error."""
@@ -312,22 +234,3 @@ class TestDreams:
             until(lambda: 112 in heard.levels)
             worker.dream(False)
         assert 111 in heard.levels
-
-
-def test_changed_controls_wait_for_a_frame_that_a_repeated_one_would_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage_worker, "EXPECTED_S", 600.0)  # of a source that is slower than any machine
-    easel = Easel()
-    with working(easel) as (worker, heard):
-        worker.submit(job(1))
-        until(lambda: len(heard.pictures) == 1)
-        worker._took_s = 600.0
-        worker.change(ControlState(Controls("m", strength=0.5)))
-        worker.change(ControlState(Controls("m", strength=2.0)))
-        worker.submit(job(2))
-        until(lambda: len(heard.pictures) == 2)
-        assert heard.levels == [11, 22]
-        worker._took_s = 600.0
-        monkeypatch.setattr(stage_worker, "EXPECTED_S", 0.05)
-        worker.change(ControlState(Controls("m", strength=0.0)))  # and no frame comes
-        until(lambda: len(heard.pictures) == 3)
-        assert heard.levels == [11, 22, 2]

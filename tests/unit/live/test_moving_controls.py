@@ -13,7 +13,7 @@ from live_server import flat, load
 
 from vidtrans.core.errors import UsageError
 from vidtrans.curves.signals import Signal
-from vidtrans.live.live_controls import Controls, ControlState, describe_controls
+from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.moving_controls import MovingControls
 from vidtrans.live.presets import SavedControls
 from vidtrans.live.source_signals import SourceSignals
@@ -78,13 +78,6 @@ def test_a_large_file_and_a_link_out_of_the_folder_are_refused(
     for name, problem in (("link.csv", "not in the folder"), ("large.csv", "more than 4 MB")):
         with pytest.raises(UsageError, match=problem):
             changed(models, strength=name)
-
-
-def test_whole_and_named_controls_do_not_move(models: dict[str, LoadedModel]) -> None:
-    for name in ("size", "goto", "mirror", "fade", "dream_fps", "nothing"):
-        with pytest.raises(UsageError):
-            changed(models, **{name: "low"})
-    assert {name for name, about in describe_controls().items() if about["moves"]} >= {"strength", "lerp", "zoom"}
 
 
 def test_values_are_of_the_frame_and_stay_within_bounds(models: dict[str, LoadedModel]) -> None:

@@ -11,18 +11,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from live_server import TIMEOUT_S, Running, flat, serving
 from osc_stage import OscStage, free_port, pack_bundle
-from processes import until
-from pythonosc.udp_client import SimpleUDPClient
 
 from vidtrans.core.errors import UsageError
 from vidtrans.live.osc import osc_listener
-from vidtrans.live.osc.osc_endpoint import OscEndpoint, is_near, parse_endpoint
+from vidtrans.live.osc.osc_endpoint import OscEndpoint, is_near
 from vidtrans.live.osc.osc_listener import OscListener
 from vidtrans.live.osc.osc_messages import (
     DEEPEST,
@@ -130,22 +127,6 @@ def test_a_flood_leaves_the_newest_value_and_the_stage_paints(running: Running, 
     assert len(running.notes) < 30
 
 
-def test_a_recording_is_begun_and_ended_and_lies_where_the_server_puts_it(
-    running: Running, controller: Controller
-) -> None:
-    with running.program() as page:
-        page.send(type="source", kind="camera")
-        controller.send("record", "/tmp/mine.mp4")  # names nothing
-        controller.send("record", True)
-        page.message("state", recording=True)
-        page.picture(page.frame(flat(50)))
-        controller.send("record", 0)
-        file = page.message("recorded")["file"]
-    until(lambda: running.hub.recordings.last)
-    assert running.hub.recordings.last is not None
-    assert (running.hub.recordings.last.parent.name, running.hub.recordings.last.name) == ("recordings", file)
-
-
 def test_a_port_that_is_taken_and_a_host_that_is_none_are_one_line(controller: Controller) -> None:
     stage = OscStage()
     with pytest.raises(UsageError, match=r"--osc .*in use.*choose another port"):
@@ -174,13 +155,6 @@ def test_mistakes_of_options_are_one_line(osc: tuple[str, str], senders: tuple[s
     assert len(str(caught.value)) < 6000
 
 
-def test_addresses_of_all_forms_are_read() -> None:
-    assert parse_endpoint("9000", "--osc", allow_network=False) == OscEndpoint(HOST, 9000)
-    assert parse_endpoint("[::1]:9000", "--osc", allow_network=False) == OscEndpoint("::1", 9000)
-    assert str(OscEndpoint("::1", 9000)) == "[::1]:9000"
-    assert parse_endpoint("0.0.0.0:9000", "--osc", allow_network=True).is_open
-
-
 def test_on_an_open_address_only_private_networks_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     near = (
         "127.0.0.1",
@@ -204,17 +178,6 @@ def test_on_an_open_address_only_private_networks_are_heard(monkeypatch: pytest.
         other.sendto(pack_message(OscMessage("/vidtrans/strength", (0.5,))), (HOST, port))
         page.message("osc", dropped=1)
     assert running.hub.state.controls.strength == 1.0
-
-
-def test_python_osc_moves_a_control_and_hears_of_every_move(running: Running, controller: Controller) -> None:
-    other = SimpleUDPClient(HOST, controller.port)
-    with running.program() as page, other._sock:
-        other.send_message("/vidtrans/keep_colour", 0.5)
-        page.state(keep_colour=0.5)
-        until(lambda: controller.receive("keep_colour") == (0.5,))
-        page.send(type="controls", values={"strength": 0.5})
-        until(lambda: controller.receive("strength") == (0.5,))
-    assert np.isclose(running.hub.state.controls.keep_colour, 0.5)
 
 
 ERA_END_S = 2_085_978_496  # of NTP's first era, in February 2036

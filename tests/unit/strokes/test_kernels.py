@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import importlib.util
 import sys
 from pathlib import Path
 
 import numba
 import pytest
-from numba.core.caching import IndexDataCacheFile
 
 from vidtrans.core.errors import VidtransError
 from vidtrans.doctor import examination
@@ -46,15 +44,6 @@ def test_damaged_code_is_compiled_again(tmp_path: Path, monkeypatch: pytest.Monk
         assert all(path.stat().st_size > 9 for path in files)
         for path in files:
             path.write_bytes(b"damaged")
-
-
-def test_code_that_cannot_be_saved_is_used_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(IndexDataCacheFile, "save", full)
-    assert kernels.compiled(twice, "f8(f8)")(2) == 4
 
 
 def test_the_doctor_knows_whether_compiled_code_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,17 +43,6 @@ def test_a_wash_leaves_the_paper_white_and_dries_dark_at_its_edge(tmp_path: Path
     assert 90 < inside < 200  # the paper shines through: the picture is darker
 
 
-def test_a_margin_leaves_the_paper_bare_along_the_sides(tmp_path: Path) -> None:
-    grey = np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
-    strokes = 'brush = "dab"\nlength = 1\nwidth = 16\nspacing = 0.3\n'
-    for layer in (strokes, WASH.replace("0.6", "1")):
-        text = f'[ground]\ncolour = "#ffffff"\n[[layer]]\n{layer}margin = 60\n'
-        made = painted(tmp_path, text, grey)
-        assert np.all(made[:2] == 255)
-        assert np.all(made[:, -2:] == 255)
-        assert made[40:-40, 40:-40].mean() < 180
-
-
 PLAIN = load_medium("pencil")
 
 

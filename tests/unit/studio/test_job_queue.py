@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -53,15 +53,6 @@ def line(command: str, values: Mapping[str, object]) -> list[str]:
 
 def states(queue: JobQueue) -> dict[int, str]:
     return {table["number"]: str(table["state"]) for table in queue.step()}
-
-
-def test_jobs_run_in_their_order_one_after_the_other(queue: JobQueue, processes: Processes) -> None:
-    assert queue.add([job(), job()]) == [1, 2]
-    assert states(queue) == {1: "running", 2: "queued"}
-    assert states(queue) == {1: "running", 2: "queued"}
-    processes.end(queue.folder, 1, 0)
-    assert states(queue) == {1: "done", 2: "running"}
-    assert processes.started == [1, 2]
 
 
 def test_a_job_waits_for_those_that_it_needs_and_says_so(queue: JobQueue, processes: Processes) -> None:
@@ -158,24 +149,6 @@ def test_a_job_that_no_page_has_asked_for_is_not_started(queue: JobQueue, proces
     errors = [table["outcome"]["error"] for table in queue.step()]
     assert [error.partition(" ")[0] for error in errors] == ["probe:", "its"]
     assert processes.started == []
-
-
-@pytest.mark.parametrize(
-    ("prepare", "action"),
-    [
-        (lambda q: None, "remove"),
-        (lambda q: None, "dance"),
-        (lambda q: q.step(), "resume"),
-        (lambda q: q.step(), "remove"),
-    ],
-)
-def test_what_makes_no_sense_is_refused(queue: JobQueue, prepare: Callable[[JobQueue], None], action: str) -> None:
-    queue.add([job()])
-    prepare(queue)
-    with pytest.raises(UsageError, match="cannot be changed"):
-        queue.act(1, action)
-    with pytest.raises(UsageError, match="no such job"):
-        queue.act(7, action)
 
 
 def test_damaged_files_hide_only_their_own_job(queue: JobQueue) -> None:

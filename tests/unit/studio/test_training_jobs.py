@@ -12,8 +12,8 @@ from filelock import FileLock
 
 from vidtrans.core.errors import UsageError
 from vidtrans.studio.job_queue import JobQueue
-from vidtrans.studio.studio_jobs import JobState, StudioJob, StudioJobFolder
-from vidtrans.studio.training_jobs import train_longer, train_on, training_table
+from vidtrans.studio.studio_jobs import StudioJob, StudioJobFolder
+from vidtrans.studio.training_jobs import train_longer, train_on
 
 VALUES = {"dataset": "a.dataset", "minutes": 5.0, "output": "a.safetensors"}
 
@@ -77,36 +77,6 @@ def test_a_running_training_is_stopped_and_delivers(tmp_path: Path, status: int 
     assert (made["state"], made["as_is"], made["can_train_on"]) == ("done", True, True)
 
 
-def test_a_job_that_waits_for_it_goes_on_with_what_is_delivered(tmp_path: Path) -> None:
-    stage = Stage(tmp_path)
-    StudioJobFolder(tmp_path / "jobs" / "000002").write(StudioJob("train", {}, ["train"], "next", after=[1]))
-    stage.queue.step()
-    stage.learn()
-    stage.queue.act(1, "enough")
-    stage.end(130)
-    assert {job["number"]: job["state"] for job in stage.queue.step()} == {1: "running", 2: "queued"}
-    stage.end(0)
-    assert {job["number"]: job["state"] for job in stage.queue.step()} == {1: "done", 2: "running"}
-    stage.end(0)
-
-
-def test_a_paused_one_too_and_one_that_has_ended_not(tmp_path: Path) -> None:
-    stage = Stage(tmp_path)
-    stage.table()
-    stage.learn()
-    stage.queue.act(1, "pause")
-    stage.end(130)
-    assert stage.table()["state"] == "paused"
-    assert stage.table()["can_take"] is True
-    stage.queue.act(1, "enough")
-    assert stage.table()["state"] == "running"
-    with pytest.raises(UsageError, match="no training that has taken a step"):
-        stage.queue.act(1, "enough")
-    stage.end(0)
-    with pytest.raises(UsageError, match="done"):
-        stage.queue.act(1, "enough")
-
-
 def test_what_has_learned_nothing_cannot_be_taken(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     stage.table()
@@ -116,16 +86,6 @@ def test_what_has_learned_nothing_cannot_be_taken(tmp_path: Path) -> None:
             stage.queue.act(1, "enough")
     assert not stage.job.stop.exists()
     assert stage.started == [["train"]]
-
-
-def test_a_command_without_the_option_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
-    queue = JobQueue(tmp_path / "jobs", tmp_path, 0, line)
-    queue.add([StudioJob("propagate", {"video": ["a.mp4"]}, ["propagate"], "paint")])
-    StudioJobFolder(tmp_path / "jobs" / "000001").report({"task": "training", "done": 3})
-    assert queue.step()[0]["can_take"] is False
-    with pytest.raises(UsageError, match="cannot set it"):
-        queue.act(1, "enough")
-    assert queue.stored(1)[0].values == {"video": ["a.mp4"]}
 
 
 def job(**values: object) -> StudioJob:
@@ -145,37 +105,3 @@ def test_longer_is_as_many_steps_again() -> None:
     for outcome in ({}, {"steps": True}, {"steps": 3, "of_steps": 9}):
         with pytest.raises(UsageError):
             train_longer(job(), outcome)
-
-
-@pytest.mark.parametrize("name", ["a.train/report.html", "films/a.train/preview.png"])
-def test_the_folder_of_the_previews_is_found(name: str) -> None:
-    found = training_table(job(), JobState.RUNNING, {"preview": name}, {})["training"]
-    assert found == name.rpartition("/")[0]
-    for other in ("a/preview.png", "preview.png", 3, None):  # it is beside the model
-        assert training_table(job(), JobState.RUNNING, {"preview": other}, {})["training"] == "a.train"
-        assert training_table(job(output="d"), JobState.RUNNING, {"preview": other}, {})["training"] == ""
-
-
-@pytest.mark.parametrize("when", ["running", "failed"])
-def test_where_the_disk_is_full_it_can_be_asked_for_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
-) -> None:
-    stage = Stage(tmp_path)
-    stage.table()
-    stage.learn()
-    if when == "failed":
-        stage.end(1)
-        stage.table()
-    with monkeypatch.context() as patched:
-        patched.setattr("vidtrans.studio.studio_jobs.write_json", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
-        with pytest.raises(OSError, match="full"):
-            stage.queue.act(1, "enough")
-    assert (stage.table()["state"], stage.job.read().words) == (JobState(when), ["train"])
-    if when == "running":
-        stage.end(130)
-        stage.table()
-    stage.queue.act(1, "enough")
-    if when == "running":
-        stage.end(130)
-    stage.table()
-    assert stage.started[-1] == ["train", "--as-is"]

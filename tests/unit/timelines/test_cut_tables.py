@@ -50,23 +50,6 @@ def test_a_scene_without_a_frame_number_is_named_with_its_line(text: str) -> Non
 
 
 @hypothesis_settings(max_examples=40)
-@given(st.lists(st.text(max_size=60), max_size=6))
-def test_other_texts_are_no_scenes_or_are_refused(lines: list[str]) -> None:
-    try:
-        found = scene_starts("\n".join(lines), "x.csv")
-    except UsageError:
-        return
-    assert found is None or all(start >= 0 for start in found)
-
-
-@given(st.lists(st.integers(1, 99_999), min_size=1, max_size=30), st.booleans(), st.sampled_from(",;\t"))
-def test_every_list_of_scenes_is_read(frames: list[int], has_cuts: bool, separator: str) -> None:
-    rows = [f"{n},{frame},00:00:00.000" for n, frame in enumerate(frames, 1)]
-    lines = [*([CUTS] if has_cuts else []), HEAD, *rows]
-    assert scene_starts("\n".join(lines).replace(",", separator), "x") == [frame - 1 for frame in frames]
-
-
-@hypothesis_settings(max_examples=40)
 @given(st.lists(st.text(max_size=90), max_size=6))
 def test_other_texts_are_no_edl(lines: list[str]) -> None:
     with pytest.raises(UsageError):

@@ -73,22 +73,6 @@ M2   NIGHT    -025.0                00:00:00:05
 * FROM CLIP NAME: night.mov
 """,
 }
-SOUND_AND_BLACK = (
-    HEAD
-    + """\
-001  BL       V     C        00:00:00:00 00:00:00:10 01:00:00:00 01:00:00:10
-002  AX       A     C        00:00:00:05 00:00:00:15 01:00:00:10 01:00:00:20
-* FROM CLIP NAME: plain.mkv
-003  AX       V     C        00:00:00:20 00:00:01:05 01:00:00:10 01:00:00:20
-* FROM CLIP NAME: plain.mkv
-"""
-)
-DROP = """\
-TITLE: DROP
-FCM: DROP FRAME
-001  DROP     V     C        01:00:00:02 01:00:00:20 01:00:00:00 01:00:00:18
-* FROM CLIP NAME: drop.mov
-"""
 
 
 @pytest.mark.usefixtures("copied")
@@ -111,16 +95,6 @@ def test_each_event_shows_the_frames_that_it_showed(name: str, media: Path, tmp_
 def _but_sources(lines: list[str]) -> list[str]:
     """Return the lines of events without the timecodes of their sources."""
     return [re.sub(r"( \S{11}){2}( \S{11} \S{11})$", r"\2", line) for line in lines if line[0:1] == "0"]
-
-
-@pytest.mark.usefixtures("copied")
-def test_sound_and_black_keep_their_lines(media: Path, tmp_path: Path) -> None:
-    path = media / "kept.edl"
-    path.write_text(SOUND_AND_BLACK)
-    api.stylize(path, model="identity", output=str(tmp_path / "out.edl"), handles=2)
-    lines = (tmp_path / "out.edl").read_text().splitlines()
-    assert lines[3:6] == SOUND_AND_BLACK.splitlines()[3:6]
-    assert lines[7].startswith("* FROM CLIP NAME: plain.18-31.identity")
 
 
 @pytest.mark.usefixtures("copied")

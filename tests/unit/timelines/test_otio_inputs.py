@@ -192,18 +192,3 @@ def test_options_that_no_timeline_has_are_refused(options: Any, message: str, me
         api.stylize(path, model="identity", **output, **options)
     with pytest.raises(UsageError, match=r"--handles: .* is not a timeline"):
         api.stylize(media / "plain.mkv", model="identity", handles=3)
-
-
-@pytest.mark.usefixtures("copied")
-def test_many_clips_of_a_media_are_rendered_once(media: Path, tmp_path: Path) -> None:
-    maker = Maker(otio, media)
-    clips = [maker.clip("plain.mkv", 20 + n % 7, 3) for n in range(300)]
-    track = maker.track(*clips)
-    notes = ["model: keep" if n == 150 else f"note {n}" for n in range(300)]
-    track.markers.extend(maker.schema.Marker(note, maker.span(3 * n, 1)) for n, note in enumerate(notes))
-    path = maker.write("many", track)
-    result = api.stylize(path, model="identity", output=str(tmp_path / "out.otio"), handles=0)
-    assert (result["clips"], [item["frames"] for item in result["items"]]) == (299, [9])
-    linked = otio.adapters.read_from_file(str(tmp_path / "out.otio")).find_clips()
-    names = [Path(clip.media_reference.target_url).name for clip in linked]
-    assert names == [*["plain.20-28.identity.mp4"] * 150, "plain.mkv", *["plain.20-28.identity.mp4"] * 149]

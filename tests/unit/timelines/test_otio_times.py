@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from made_timelines import DAY, TIMELINES, Maker
+from made_timelines import TIMELINES, Maker
 from timeline_samples import OtioSamples
 
 import vidtrans as api
@@ -34,46 +34,6 @@ def test_each_moment_shows_the_frame_that_it_showed(name: str, media: Path, tmp_
     assert _links(tmp_path / "out.otio", tmp_path), "nothing was relinked"
     old, new = (otio.adapters.read_from_file(str(p)) for p in (path, tmp_path / "out.otio"))
     assert _kept(old) == _kept(new)
-
-
-@pytest.mark.usefixtures("copied")
-def test_markers_after_midnight_stay_with_their_part_of_a_clip(media: Path, tmp_path: Path) -> None:
-    maker = Maker(otio, media)
-    clip = maker.clip("night.mov", DAY - 25, 60, known=(DAY - 25, 60))
-    clip.markers.extend(maker.schema.Marker(f"{at}", maker.span(at, 1)) for at in (DAY - 20, DAY - 2, 5, 30))
-    path = maker.write("late", maker.track(maker.stack(maker.track(clip), source_range=maker.span(20, 20))))
-    api.stylize(path, model="identity", output=str(tmp_path / "out.otio"), handles=0)
-    nested = otio.adapters.read_from_file(str(tmp_path / "out.otio")).tracks[0][0][0]
-    pieces = [(DAY - 25, 20, [f"{DAY - 20}"]), (DAY - 5, 20, [f"{DAY - 2}", "5"]), (DAY + 15, 20, ["30"])]
-    assert [_counts(one) for one in nested] == pieces
-
-
-@pytest.mark.usefixtures("copied")
-def test_only_what_is_shown_of_a_nested_timeline_is_rendered(media: Path, tmp_path: Path) -> None:
-    maker = Maker(otio, media)
-    name = "part of a nested timeline"
-    path = maker.write(name, *TIMELINES[name](maker))
-    result = api.stylize(path, model="identity", output=str(tmp_path / "out.otio"), handles=3)
-    ranges = [Path(item["output"]).name.removesuffix(".identity.mp4") for item in result["items"]]
-    assert ranges == ["plain.0-11", "plain.37-59", "other.24-41", "other.47-59", "coded.0-38"]
-    nested = otio.adapters.read_from_file(str(tmp_path / "out.otio")).tracks[0][2][0]
-    pieces = [
-        (Path(clip.media_reference.target_url).stem.removesuffix(".identity"), *_counts(clip))
-        for clip in nested
-        if isinstance(clip, otio.schema.Clip)
-    ]
-    assert pieces == [
-        ("other", 0, 47, []),
-        ("other.47-59", 0, 13, []),
-        ("coded.0-38", 90000, 39, ["note 2"]),
-        ("coded", 90039, 16, ["note 50"]),
-        ("drop", 0, 9, []),
-    ]
-
-
-def _counts(clip: Any) -> tuple[float, float, list[str]]:
-    span = clip.source_range
-    return span.start_time.value, span.duration.value, [marker.name for marker in clip.markers]
 
 
 def _flat(value: Any) -> list[Any]:

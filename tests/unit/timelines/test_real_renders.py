@@ -73,21 +73,3 @@ def test_a_timeline_is_rendered_and_shows_the_same_frames(name: str, media: Path
     api.stylize(path, model="identity", output=str(tmp_path / "out.otio"), handles=3, executor="inline")
     samples = [OtioSamples(otio, one).all(25) for one in (path, tmp_path / "out.otio")]
     assert samples[0] == samples[1]
-
-
-@pytest.mark.parametrize("suffix", ["xml", "fcpxml"])
-@pytest.mark.usefixtures("copied")
-def test_other_formats_come_out_as_they_came_in(suffix: str, media: Path, tmp_path: Path) -> None:
-    otio = pytest.importorskip("opentimelineio", reason="OpenTimelineIO is not installed")
-    if suffix not in otio.adapters.suffixes_with_defined_adapters(read=True, write=True):
-        pytest.skip(f"no adapter for .{suffix} is installed")
-    maker = Maker(otio, media)
-    tracks = maker.track(maker.clip("plain.mkv", 20, 10), maker.clip("other.mkv", 40, 15))
-    path = media / f"cut.{suffix}"
-    otio.adapters.write_to_file(otio.adapters.read_from_file(str(maker.write("cut", tracks))), str(path))
-    api.stylize(path, model="identity", output=str(tmp_path), handles=3)
-    new = otio.adapters.read_from_file(str(tmp_path / f"cut.styled.{suffix}"))
-    urls = [clip.media_reference.target_url for clip in new.find_clips()]
-    assert [Path(url).name for url in urls] == ["plain.17-32.identity.mp4", "other.37-57.identity.mp4"]
-    lengths = [clip.duration().to_seconds() for clip in new.find_clips()]
-    assert lengths == [0.4, 0.6]

@@ -13,8 +13,8 @@ from timeline_samples import edl_samples
 import vidtrans as api
 from vidtrans.core.errors import UsageError
 from vidtrans.timelines.frame_times import FrameTimes
-from vidtrans.timelines.spans import UNKNOWN, ClipSpan, read_facts
-from vidtrans.timelines.timeline import Relink, StyledMedia, TimelineClip
+from vidtrans.timelines.spans import ClipSpan, read_facts
+from vidtrans.timelines.timeline import StyledMedia, TimelineClip
 from vidtrans.timelines.whole_counts import LOOK_BACK, rounded, whole_first
 
 MILLISECOND, TICK = Fraction(1, 1000), Fraction(1, 6000)
@@ -80,24 +80,6 @@ def test_the_frames_that_whole_counts_move_are_counted(seed: int) -> None:
     wrong = sum(shown_at(span, count + delta) != shown_at(span, Fraction(count)) for count in counts)
     assert abs(moved - wrong) <= 1  # at the ends of the clip
     assert seed % 2 or moved == delta == 0
-
-
-def test_media_of_unknown_length_have_no_counts_to_look_at() -> None:
-    span = ClipSpan(0, UNKNOWN, Fraction(0), Fraction(25, 24), rate=Fraction(24))
-    clip = TimelineClip(1, "a", "a.h264", None, None, Fraction(24))
-    assert whole_first(7, [(clip, span)]) == 7
-
-
-def test_one_rounded_count_is_not_hidden() -> None:
-    times = FrameTimes((0, 250, 400, 600, 800, 1000), TICK)
-    span = ClipSpan(1, 5, Fraction(0), rate=Fraction(30), times=times)
-    clip = TimelineClip(1, "a", "a", Fraction(2), Fraction(5), Fraction(30))
-    assert whole_first(1, [(clip, span)]) == 0
-    link = Relink(StyledMedia(Path("a"), 0, 4, Fraction(30)), Fraction(-5, 4), Fraction(0), Fraction(4))
-    assert rounded(link, clip, span)[0].shift == -1
-    assert rounded(link, clip, span)[1] == 0  # a quarter of a count early, and every frame begins on a count
-    late = Relink(link.media, Fraction(-3, 4), Fraction(0), Fraction(4))
-    assert rounded(late, clip, span)[1] == 3
 
 
 def test_an_edl_is_rendered_and_shows_the_same_frames(media: Path, tmp_path: Path) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
 from vote_server import make_study
 
-from vidtrans.voting.ballot import PRACTICE, REPEAT_GAP, Study, draw_trials
+from vidtrans.voting.ballot import PRACTICE, REPEAT_GAP, draw_trials
 
 
 def test_pairs_and_sides_are_balanced_and_no_trial_comes_twice_but_repetitions() -> None:
@@ -42,19 +41,3 @@ def test_real_or_fake_compares_each_fake_with_the_real_one_after_practice() -> N
     assert all(2 in (trial.left, trial.right) and trial.left != trial.right for trial in trials)
     fakes = Counter(min(t.left, t.right) for t in trials[PRACTICE:] if t.repeats is None)
     assert fakes == {0: 18, 1: 18}
-
-
-@pytest.mark.parametrize("items", [1, 2, 7])
-@pytest.mark.parametrize("is_real", [False, True])
-def test_fewer_items_give_fewer_trials(items: int, is_real: bool) -> None:
-    study = make_study("a", "b", items=items, is_real=is_real, repeats=0.5)
-    trials = [trial for trial in draw_trials(study, 0) if not trial.is_practice]
-    assert len(trials) == study.num_trials <= 2 * items
-    assert sum(trial.repeats is None for trial in trials) == items
-
-
-def test_draws_are_those_of_the_seed_and_the_voter() -> None:
-    study, other = make_study("a", "b"), make_study("a", "b", seed=1)
-    assert draw_trials(study, 3) == draw_trials(Study.of(study.table()), 3)
-    assert draw_trials(study, 3) != draw_trials(study, 4)
-    assert draw_trials(study, 3) != draw_trials(other, 3)

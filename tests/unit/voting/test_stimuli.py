@@ -34,20 +34,6 @@ def counting(num_frames: int, size: tuple[int, int] = SIZE) -> list[np.ndarray]:
     return numbered(moving_frames(num_frames, size))
 
 
-def test_excerpts_of_equal_clips_are_the_same_frames(tmp_path: Path, context: Context, notes: list[str]) -> None:
-    clips = [write_clip(tmp_path / f"{name}.mp4", counting(60)) for name in "ab"]
-    stimuli = open_stimuli(clips, 0.5, context)
-    assert stimuli.is_motion
-    assert len(stimuli.items) == 7
-    for item in range(len(stimuli.items)):
-        shown = [stimuli.show(condition, item) for condition in (0, 1)]
-        first, second = ([number_in(frame) for frame in one.frames] for one in shown)
-        assert first == second == list(range(first[0], first[0] + 15))
-        assert shown[0].rate == pytest.approx(30)
-    assert first[-1] == 59
-    assert notes == []
-
-
 def test_clips_of_other_lengths_and_rates_are_matched_by_time(
     tmp_path: Path, context: Context, notes: list[str]
 ) -> None:
@@ -95,11 +81,6 @@ def test_all_are_shown_at_the_size_of_the_smallest(tmp_path: Path, context: Cont
     assert third[32, 2, 0] != 200  # a bar
     stimuli.warn_about_sizes(["a", "b", "c"], context)
     assert any("a 96x64, b 192x128, c 80x80: all are shown at 96x64, with bars" in note for note in notes)
-
-
-def test_large_pictures_fit_a_screen(tmp_path: Path, context: Context) -> None:
-    folder = write_folder(tmp_path / "a", [np.zeros((300, 2000, 3), np.uint8)])
-    assert open_stimuli([folder, folder], 0.0, context).show(0, 0).frames[0].shape == (144, 960, 3)
 
 
 def test_counterparts_are_the_frames_of_the_reference(tmp_path: Path, context: Context) -> None:
