@@ -42,8 +42,6 @@ from vidtrans.pairing.pairing_records import make_pairing
 pytestmark = pytest.mark.usefixtures("one_thread")
 GRAPHS = [name for name, entry in EXPORTS.items() if entry.takes_whole]  # what computes; others hold weights
 CANNOT = {"regions", "inpaint", "labels", "change", "simplify", "stack", "model"}  # those in docs/guides/export.md
-WITH_MORE = {"inpaint", "stack", "model", "pose", "next-frame", "change"}  # whose input is made of more than a frame
-INPUTS: dict[str, Table] = {"labels": {"classes": 3}, "look": {"looks": ("ink", "oil")}}
 VARIANTS: dict[str, list[Table]] = {
     "edges": [{"gradient_channel": True, "tone_channel": True}, {"sigma": 4.0, "density": 0.4, "hysteresis": 0.1}],
     "sketch": [{"shading": 0.5, "sigma": 2.0}],
@@ -71,11 +69,6 @@ FORMATS_OF_PAIRINGS = [
     (pairing, settings, GRAPHS[number % len(GRAPHS)])
     for number, (pairing, settings) in enumerate(WRITTEN)
     if pairing != "aligned" and (not settings or pairing in ("look", "enlarge"))
-]
-# The network alone of each pairing whose input is made of a frame alone, into the other format.
-FORMATS_OF_INPUTS = [
-    (pairing, INPUTS.get(pairing, {}), GRAPHS[(number + 1) % len(GRAPHS)])
-    for number, pairing in enumerate(name for name in PAIRINGS if name not in WITH_MORE)
 ]
 FIRST_NETWORKS = {"unet-64 onnx", "predicted-style onnx", "warp-mix torchscript", "colour-map torchscript"}
 FIRST_PAIRINGS = {"edges", "look", "enlarge", "next-frame", "grade"}
@@ -207,14 +200,6 @@ def test_a_whole_file_does_what_a_render_does(pairing: str, settings: Table, for
     model = subject(generator, table, pairing, settings)
     report = written(model, format)
     assert report["input_difference"] <= 1
-    check_read_back(model)
-
-
-@pytest.mark.parametrize(("pairing", "settings", "format"), tiered(FORMATS_OF_INPUTS, {"colorize", "denoise"}))
-def test_a_network_alone_is_read_back_with_its_pairing(pairing: str, settings: Table, format: str) -> None:
-    looks = {"looks": len(settings["looks"])} if "looks" in settings else {}
-    model = replace(subject("painter" if looks else "few-shot", looks, pairing, settings), whole=False)
-    written(model, format)
     check_read_back(model)
 
 

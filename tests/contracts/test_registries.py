@@ -90,8 +90,6 @@ def test_settings_are_frozen_described_and_within_their_own_bounds(find: Any) ->
         from_table(cls, {"no_such_key": 1}, "x")
 
 
-# Pairings
-
 SIZES = [(33, 17)]
 
 
@@ -216,9 +214,6 @@ def test_a_pairings_steps_stay_inside_the_shot(pairing: Any) -> None:
     assert input_frames(pairing, 40, 0) == tuple(i + offset for i in step.inputs)
 
 
-# Filters
-
-
 def shot_of_samples(count: int, cut: int) -> list[Sample]:
     """A texture that drifts by a pixel a frame, with an output that flickers; a second shot begins at ``cut``."""
     rng, made = np.random.default_rng(3), []
@@ -272,9 +267,6 @@ def test_a_filter_goes_on_exactly_from_any_frame(name: str, table: dict[str, Any
             method.resume(before.state())
         rest = [p for _, p in filter_samples(shot_of_samples(count, cut)[lo:], method, range(frame, count))]
         assert all(np.array_equal(a, b) for a, b in zip(rest, whole[frame:], strict=True)), frame
-
-
-# Stages
 
 
 @pytest.mark.parametrize("name", STAGES)

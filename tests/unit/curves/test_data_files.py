@@ -38,25 +38,6 @@ def test_parseq_files_are_read(tmp_path: Path) -> None:
         assert column(path, "strength", 0, 0.55, 2) == pytest.approx([0, 0.55, 1])
 
 
-@pytest.mark.parametrize(("rate", "ticks", "delta", "second"), [(25, 40, 2000, 2.0), (29, 80, 2400, 1.001)])
-def test_midi_in_the_time_of_smpte_is_in_seconds_whatever_the_tempo(
-    rate: int, ticks: int, delta: int, second: float, tmp_path: Path
-) -> None:
-    mido = pytest.importorskip("mido")
-    song = mido.MidiFile(ticks_per_beat=480)
-    tempo = mido.MetaMessage("set_tempo", tempo=250_000)
-    song.tracks.append(mido.MidiTrack([tempo, mido.Message("control_change", control=7, value=127, time=delta)]))
-    song.save(str(path := tmp_path / "a.mid"))
-    data = bytearray(path.read_bytes())
-    data[12:14] = bytes([256 - rate, ticks])
-    path.write_bytes(data)
-    assert column(path, "cc7", second - 0.01, second + 0.01) == [0, 1]
-    data[12:14] = bytes([256 - 23, ticks])
-    path.write_bytes(data)
-    with pytest.raises(UsageError, match=rf"its time division is 23 frames of {ticks} ticks"):
-        column(path, "cc7", 0)
-
-
 def test_a_channel_of_midi_is_a_part_of_its_columns_names(tmp_path: Path) -> None:
     mido = pytest.importorskip("mido")
     song = mido.MidiFile(ticks_per_beat=500)  # half a second

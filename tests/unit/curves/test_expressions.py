@@ -41,17 +41,11 @@ def slip(text: str) -> str:
     return str(caught.value)
 
 
-# What they are worth
-
-
 def test_signs_bind_as_in_mathematics() -> None:
     known = {"-2^2": -4, "2^3^2": 512, "2^-1": 0.5, "8/4/2": 1, "7-4-2": 1, "1 + 2*3": 7, "--3": 3, ".5e1": 5}
     known |= {"mod(-1, 4)": 3, "floor(-0.5)": -1, "clamp(7, 0, 1)": 1, "min(3, 1, 2)": 1, "sqrt(abs(-16)) + exp(0)": 5}
     assert {text: value(text) for text in known} == pytest.approx(known)
     assert value("1 + 2*low - smooth(mid, 1)/2") == pytest.approx(1.1)
-
-
-# Keyframes
 
 
 def test_between_keyframes_both_expressions_are_mixed() -> None:
@@ -68,9 +62,6 @@ def test_moments_are_frames_or_times_and_commas_in_parentheses_part_nothing() ->
     assert value("5: 3", 0) == value("5: 3", 9) == 3
     with pytest.raises(UsageError, match="not in order — sort the keyframes by time"):
         value("2s: 1, 5: 2")
-
-
-# Slips
 
 
 @pytest.mark.parametrize(
@@ -108,26 +99,6 @@ def test_what_is_no_number_or_out_of_bounds_names_the_frame() -> None:
             value(text)
 
 
-# Signals
-
-
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
-        ("band(low=80, high=200)", "band(80.0,200.0)"),
-        ("on_beat(decay=.5)", "on_beat(0.5)"),
-        ("smooth(follow(low, 1), s=2)", "smooth(follow(low,1.0),2.0)"),
-        ("smooth('a b.csv:x', 1)", "smooth('a b.csv:x',1.0)"),
-        ("dir/moves.csv:glow", "'dir/moves.csv:glow'"),
-        ("0: 'a.csv:x', 2.5s: 1 ease", "0: 'a.csv:x', 2.5s: 1 ease"),
-    ],
-)
-def test_a_signal_has_one_form(text: str, wanted: str) -> None:
-    made = parse_curve(text, "--strength")
-    assert str(made) == wanted
-    assert parse_curve(str(made), "--strength") == made or str(parse_curve(str(made), "")) == wanted
-
-
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -146,9 +117,6 @@ def test_a_signal_has_one_form(text: str, wanted: str) -> None:
 )
 def test_a_wrong_signal_names_what_would_be_right(text: str, says: str) -> None:
     assert says in slip(text)
-
-
-# Easings, noise
 
 
 def test_easings_begin_and_end_where_key_frames_are() -> None:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 from made_music import RATE, MadeSound, drums, f_score, song, spoiled
 
 from vidtrans.curves.beats import Rhythm, find_rhythm
 from vidtrans.curves.hearing import FIXED_BANDS, hear
 from vidtrans.curves.tracks import sampled
 
-repeatable = hypothesis_settings(max_examples=8, deadline=None)
 TONES = {"low": 100, "mid": 700, "high": 5000}
 
 
@@ -44,20 +38,6 @@ def test_a_tone_is_heard_in_its_band_when_it_sounds(band: str) -> None:
     assert after[band] < 0.05
     assert all(value < 0.05 for name, value in now.items() if name not in (band, "loudness"))
     assert 0.5 < now["loudness"] <= 1
-
-
-@repeatable
-@given(st.floats(0.01, 1), st.integers(1, 4000))
-def test_each_band_is_measured_by_its_own_loudest_and_blocks_count_for_nothing(gain: float, block: int) -> None:
-    sound = np.concatenate([tone(150, 0.3) * gain, tone(900, 0.3) * gain / 7])
-    bands = [*FIXED_BANDS.values(), (80.0, 200.0)]
-    whole = hear([sound], RATE, bands)
-    parts = hear((sound[i : i + block] for i in range(0, len(sound), block)), RATE, bands)
-    for band in bands:
-        assert np.allclose(whole.levels[band], parts.levels[band], atol=1e-9)
-    assert np.array_equal(whole.mel, parts.mel)
-    assert whole.duration_s == Fraction(len(sound), RATE)
-    assert [whole.levels[band].max() for band in (bands[0], bands[1], bands[-1])] == pytest.approx([1, 1, 1])
 
 
 def test_silence_is_0_and_has_no_rhythm() -> None:

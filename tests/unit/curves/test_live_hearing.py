@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 from made_music import RATE, drums, f_score, song, spoiled
 
 from vidtrans.curves.expressions import Parser
 from vidtrans.curves.live_hearing import LiveEar
 from vidtrans.curves.signals import Signal
 
-repeatable = hypothesis_settings(max_examples=6, deadline=None)
 TONES = {"low": 100, "mid": 700, "high": 5000}
 LISTENED_S = 6.0
 BLOCK = RATE // 100
@@ -75,20 +71,6 @@ def test_a_level_is_relative_to_the_loud_parts_of_the_last_seconds() -> None:
     assert at(1.9) > 0.95
     assert at(2.9) == pytest.approx(0.13, abs=0.03)
     assert at(61) > 0.9  # a quiet part becomes loud in a while
-
-
-@repeatable
-@given(st.lists(st.integers(1, 5000), min_size=1, max_size=30))
-def test_the_sizes_of_blocks_count_for_nothing(sizes: list[int]) -> None:
-    samples = drums(120, 3, seed=1).samples[: sum(sizes)]
-    ear, whole = (LiveEar(RATE, [signal("follow(low, 0.3)")]) for _ in range(2))
-    first = 0
-    for size in sizes:
-        ear.listen(samples[first : first + size])
-        first += size
-    whole.listen(samples)
-    for text in (*TONES, "onset", "follow(low, 0.3)"):
-        assert ear.value(signal(text)) == pytest.approx(whole.value(signal(text)), abs=1e-6)
 
 
 SOUNDS = {

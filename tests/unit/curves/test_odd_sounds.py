@@ -78,15 +78,6 @@ def test_silence_between_packets_is_heard_and_years_of_it_are_refused(tmp_path: 
             list(read_blocks(write_gap(tmp_path / "a.mkv", seconds)))
 
 
-def test_each_place_of_a_waveform_has_the_loudest_sample_until_the_next(tmp_path: Path) -> None:
-    samples = np.zeros(RATE_HZ)
-    samples[[0, 2205, 4409, 4410, 20_000]] = (0.5, -0.25, 0.75, 1, 0.5)
-    path = write_wav(tmp_path / "a.wav", samples)
-    assert waveform(path, [0, 0.1, 0.2, 0.3]).tolist() == [0.5, 0.75, 1, 0]
-    assert waveform(path, [5.0]).tolist() == [0]
-    assert waveform(path, []).tolist() == []
-
-
 def test_a_clip_that_seems_to_last_for_years_is_refused_in_a_line() -> None:
     track = of_call(Signal("smooth", (2.0,), Signal("low")), lambda at: np.zeros(len(at)))
     with pytest.raises(UsageError, match=r"smooth\(low,2.0\): the clip is longer than 24 h"):

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import accumulate
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from vidtrans.clips.clip_signals import clip_clock
 from vidtrans.clips.indexing import Clip
@@ -21,10 +16,6 @@ from vidtrans.curves.curve import Curve, parse_curve
 from vidtrans.curves.key_moments import parse_names
 from vidtrans.flow.survey import Survey
 from vidtrans.video.io.clip import ClipIndex
-
-repeatable = hypothesis_settings(max_examples=25)
-
-steps = st.lists(st.integers(1, 4000), min_size=1, max_size=60)  # between timestamps: they need not be equal
 
 
 def clip_of(pts: tuple[int, ...], time_base: Fraction = Fraction(1, 1000)) -> Clip:
@@ -40,9 +31,6 @@ def read(text: str | float, high: float = 2.0) -> Curve:
 def at_each_frame(text: str, clip: Clip) -> list[float]:
     value = read(text).over(clip_clock(clip), "--strength", 0.0, 2.0)
     return [value(i) for i in range(clip.index.num_frames)]
-
-
-# Reading and writing
 
 
 def test_one_value_is_one_key_however_it_is_spelt() -> None:
@@ -67,19 +55,6 @@ def test_a_comma_may_follow_the_last_key_frame() -> None:
     assert parse_names("0: ink, 9: oil,\n", "--look") == parse_names("0: ink, 9: oil", "--look")
 
 
-def test_what_is_no_curve_names_the_part_and_the_remedy() -> None:
-    for text, says in {
-        "0: 0, 9: fast": "'fast' is not known",
-        "0: 0, 00:99: 1": "'00:99' is not a moment",
-        ": 1": "'' is not a moment",
-        "0.2, 0.4": "'0.2' has no moment before it",
-        "0: 0,,": "'' has no moment before it",
-        "0.5,": "',' is not expected",
-    }.items():
-        with pytest.raises(UsageError, match=f"^--strength .*{says}"):
-            read(text)
-
-
 @pytest.mark.parametrize("text", ["-0.1", "0: 0, 9: 2.5", "0: 1/0, 9: 1"])
 def test_values_that_are_out_of_bounds_or_no_numbers_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="choose a value from 0 to 2"):
@@ -88,28 +63,9 @@ def test_values_that_are_out_of_bounds_or_no_numbers_are_refused(text: str) -> N
         from_table(RenderingSettings, {"strength": text}, "rendering")
 
 
-# Over a clip
-
-
 def test_it_moves_evenly_in_time_where_frames_do_not() -> None:
     clip = clip_of((500, 600, 1000, 1500))  # a late start, and three different durations
     assert at_each_frame("0: 0, 3: 1", clip) == pytest.approx([0, 0.1, 0.5, 1])
     assert at_each_frame("0s: 0, 1s: 1", clip) == pytest.approx([0, 0.1, 0.5, 1])
     assert at_each_frame("0.3", clip) == at_each_frame("3: 0.3", clip) == [0.3] * 4
     assert at_each_frame("0: 0, 2: 0, 2: 1, 4: 1", clip_of(tuple(range(5)))) == [0, 0, 1, 1, 1]  # a jump
-
-
-@repeatable
-@given(steps)
-def test_names_and_files_have_the_values_of_the_frames_own_times(gaps: list[int]) -> None:
-    clip = clip_of(tuple(accumulate([500, *gaps])))
-    own = [(pts - 500) / 1000 for pts in clip.index.pts]
-    assert at_each_frame("t/1000", clip) == pytest.approx([second / 1000 for second in own], abs=1e-9)
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "times.csv"
-        path.write_text("time,at\n0,0\n1000,1\n")
-        found = at_each_frame(f"'{path}:at'", clip)
-        path.write_text("frame,at\n" + "".join(f"{frame},{frame / 1000}\n" for frame in range(len(own))))
-        numbered = at_each_frame(f"'{path}:at'", clip)
-    assert found == pytest.approx([second / 1000 for second in own], abs=1e-6)
-    assert numbered == pytest.approx([frame / 1000 for frame in range(len(own))], abs=1e-6)

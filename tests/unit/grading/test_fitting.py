@@ -7,18 +7,14 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from vidtrans.grading.fitting import Operators, fit_grade
-from vidtrans.grading.lattice import ColourLattice, node_colours
 from vidtrans.grading.learning import describe
 from vidtrans.grading.samples import ColourSamples
 from vidtrans.grading.transfer import match_colours
 
 Grade = Callable[[np.ndarray], np.ndarray]
-colours_strategy = st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=1, max_size=20).map(np.array)
 
 
 def delta_e(made: np.ndarray, grade: Grade, colours: np.ndarray) -> np.ndarray:
@@ -30,19 +26,6 @@ def delta_e(made: np.ndarray, grade: Grade, colours: np.ndarray) -> np.ndarray:
 
 def samples_of(before: np.ndarray, grade: Grade) -> ColourSamples:
     return ColourSamples(before, np.clip(grade(before), 0, 1), np.ones(len(before)))
-
-
-@settings(max_examples=15, deadline=None)
-@given(colours_strategy, st.integers(2, 9), st.integers(0, 99))
-def test_between_nodes_a_lattice_is_trilinear(colours: np.ndarray, size: int, seed: int) -> None:
-    """A function that is linear in each channel is met everywhere, whatever its mixed terms are."""
-    factors = np.random.default_rng(seed).normal(size=(2, 2, 2, 3))
-
-    def function(c: np.ndarray) -> np.ndarray:
-        powers = [np.stack((np.ones_like(c[..., i]), c[..., i]), axis=-1) for i in range(3)]
-        return np.einsum("...r,...g,...b,rgbc->...c", *powers, factors)
-
-    assert np.allclose(ColourLattice(function(node_colours(size)))(colours), function(colours), atol=1e-9)
 
 
 GRADES: dict[str, Grade] = {

@@ -35,7 +35,7 @@ def play(dreamer: Dreamer, count: int) -> list[np.ndarray]:
     return shown
 
 
-@pytest.mark.parametrize("seed", [3, None])
+@pytest.mark.parametrize("seed", [3, pytest.param(None, marks=pytest.mark.thorough)])
 def test_a_performance_is_rendered_again_from_its_log(seed: int | None) -> None:
     path, context = rememberer(Path("m.safetensors")), Context(cache_dir=Path("cache"))
     picture = None if seed is None else scene(64, 48, seed=seed)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from live_server import TOKEN, Running, flat, pixels, png, serving
+from live_server import Running, flat, pixels, png, serving
 from style_pictures import style_pictures
 
 from vidtrans.core.errors import ModelError
@@ -83,11 +83,11 @@ def test_what_is_no_picture_is_one_line_and_nothing_changes(running: Running) ->
 
 
 def test_a_name_cannot_lead_elsewhere(running: Running) -> None:
-    names = ("..%2F..%2Fetc%2Fpasswd", "%00%0A.png", "a%2Cb%3A1.png", "", "%F0%9F%8E%A8.png", "x" * 500)
+    names = ("..%2F..%2Fetc%2Fpasswd", "%00%0A.png", "a%2Cb%3A1.png", "x" * 500)
     for number, name in enumerate(names):
         status, text = send(running, png(flat(10 * number, (64, 64))), name)
         assert status == 200, text
-    known = ["passwd", "picture", "a_b_1", "picture-2", "picture-3", "x" * 40]
+    known = ["passwd", "picture", "a_b_1", "x" * 40]
     assert list(running.hub.models)[1:] == known
 
 
@@ -131,11 +131,9 @@ def test_a_look_that_cannot_be_opened_is_one_line_and_what_was_there_goes_on(
     monkeypatch.setattr(live_model, "load_engine", load)
     with running.program("&role=program") as page:
         added(running, "stripes")
-        page.send(type="controls", values={"past": "off", "fade": 0.0, "second": "identity", "crossfade": 0.25})
-        page.state(second="identity")
-        before = pixels(page.picture(page.frame(FRAME)).file).astype(int)
+        page.state(model="stripes")
         added(running, "chequers")
-        page.state(model="chequers", second="")
+        page.state(model="chequers")
         # What is asked for while it is opened is carried out.
         page.send(type="controls", values={"mirror": True})
         page.state(mirror=True)
@@ -149,46 +147,3 @@ def test_a_look_that_cannot_be_opened_is_one_line_and_what_was_there_goes_on(
         page.state(model="grey", mirror=True)
         page.picture(page.frame(FRAME))
         assert list(running.worker._stage.models) == ["identity", "stripes", "grey"]  # type: ignore[union-attr]
-        page.send(type="remove", model="grey")
-        page.send(type="controls", values={"model": "stripes", "mirror": False})
-        page.state(model="stripes", mirror=False)
-        # Alone, it gives way to those that painted, with their mixture.
-        page.send(type="controls", values={"second": "identity", "crossfade": 0.25})
-        page.state(second="identity")
-        assert added(running, "chequers") == "chequers"
-        page.message("problem")
-        page.state(model="stripes", second="identity")
-        after = pixels(page.picture(page.frame(FRAME)).file).astype(int)
-        assert np.abs(after - before).mean() < 1
-        assert list(running.hub.models) == ["identity", "stripes"]
-
-
-def test_a_lost_device_keeps_the_looks(running: Running) -> None:
-    with running.program("&role=program") as page:
-        added(running, "stripes")
-        page.state(model="stripes")
-        page.picture(page.frame(FRAME))
-        stage = running.worker._stage
-        assert stage is not None
-
-        def broken(*_: Any) -> None:
-            raise RuntimeError("the device was lost")
-
-        stage.models["stripes"].paint = broken  # type: ignore[method-assign, assignment]
-        page.frame(FRAME)
-        page.message("problem")
-        running.until(lambda: running.worker._stage not in (None, stage))
-        assert len(page.picture(page.frame(FRAME)).file) > 0
-
-
-def test_requests_without_the_token_or_of_other_sites_are_refused(running: Running) -> None:
-    address = running.link("/look")
-    for link, headers in (
-        (address.replace(TOKEN, "another"), {}),
-        (address, {"origin": "http://evil.example"}),
-        (address, {"sec-fetch-site": "cross-site"}),
-    ):
-        request = urllib.request.Request(link, FILES["stripes"], {"content-type": "image/png", **headers})
-        with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(request, timeout=300)
-    assert list(running.hub.models) == ["identity"]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from live_server import Program, Running, flat, serving, until
+from live_server import until
 
 from vidtrans.core.errors import UsageError
 from vidtrans.curves.signals import Signal
@@ -33,16 +31,6 @@ def test_a_block_comes_back_as_it_was(rate: int, samples: list[int]) -> None:
     found = parse_sound(data)
     assert found.rate_hz == rate
     assert np.array_equal(found.samples, sound.samples)
-
-
-@settings(max_examples=30)
-@given(st.binary(max_size=200))
-def test_junk_is_refused_or_read(data: bytes) -> None:
-    try:
-        found = parse_sound(b"\x01\x03" + data)
-    except UsageError:
-        return
-    assert np.isfinite(found.samples).all()
 
 
 def test_a_wrong_header_rate_or_length_is_refused() -> None:
@@ -79,7 +67,7 @@ class TestLiveSound:
             sound.carry_out(1, {"on": "yes"})
 
     def test_silence_is_heard_where_no_block_comes_and_the_thread_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("vidtrans.live.live_sound.ENDS_AFTER_S", 0.8)
+        monkeypatch.setattr("vidtrans.live.live_sound.ENDS_AFTER_S", 0.4)
         sound, _ = self.begin()
         sound.carry_out(1, {"on": True})
         for _ in range(20):
@@ -99,30 +87,3 @@ class TestLiveSound:
         assert sound.num_dropped > 250
         assert len(sound._blocks) <= 150
         sound.leave(1)
-
-
-def begin(page: Program, **values: Any) -> None:
-    page.send(type="source", kind="camera")
-    page.send(type="controls", values={"past": "off", **values})
-    page.message("state", source="camera")
-
-
-class TestServer:
-    @pytest.fixture
-    def running(self) -> Any:
-        with serving() as server:
-            yield server
-
-    def test_a_wrong_curve_is_one_line_and_nothing_stops(self, running: Running) -> None:
-        with running.program() as page:
-            begin(page)
-            for values in ({"strength": "lwo"}, {"strength": ["low"]}, {"strength": None}, {"size": "low"}):
-                page.send(type="controls", values=values)
-                assert next(iter(values)) in page.message("problem")["text"]
-            page.send(type="sound", on=1)
-            assert "begins" in page.message("problem")["text"]
-            page.socket.send(b"\x01\x03" + bytes(5))
-            assert "samples" in page.message("problem")["text"]
-            page.send(type="controls", values={"strength": "1e9*t/0 - noise(1e308*t)"})
-            page.state()
-            assert page.picture(page.frame(flat(3))).kind == 1

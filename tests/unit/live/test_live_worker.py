@@ -10,7 +10,6 @@ import numpy as np
 from live_server import flat, png, until
 
 from vidtrans.core.errors import DeviceError, ModelError, UsageError, VidtransError
-from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import SourceFrame
 from vidtrans.live.live_stage import StagePicture
@@ -26,7 +25,6 @@ class Heard(Answers):
         self.pictures: list[Painted] = []
         self.lost: list[tuple[int, str]] = []
         self.problems: list[tuple[str, str]] = []
-        self.num_dreams_ended = 0
 
     def painted(self, painted: Painted) -> None:
         self.pictures.append(painted)
@@ -36,7 +34,6 @@ class Heard(Answers):
 
     def failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
         self.problems.append((problem, detail))
-        self.num_dreams_ended += ends_dream
 
     @property
     def levels(self) -> list[int]:
@@ -74,28 +71,15 @@ class Easel:
         return picture
 
 
-class Sleeper:
-    """A dream that counts up; the drive is added."""
-
-    def __init__(self, seed: np.ndarray | None) -> None:
-        self.level = 0 if seed is None else int(seed[0, 0, 0])
-        self.model = type("Model", (), {"name": "m"})
-        self.log = KeyLog(("m", ""), (8, 8), seed)
-
-    def step(self, controls: Controls, drive: np.ndarray | None) -> np.ndarray:
-        self.level += 1
-        return flat(self.level % 256)
-
-
-def job(number: int, level: int = 0, **options: Any) -> PaintJob:
-    return PaintJob(FrameMessage("picture", number, 0.0, png(flat(level or number))), **options)
+def job(number: int, **options: Any) -> PaintJob:
+    return PaintJob(FrameMessage("picture", number, 0.0, png(flat(number))), **options)
 
 
 @contextmanager
 def working(easel: Easel) -> Iterator[tuple[StageWorker, Heard]]:
     heard = Heard()
     state = ControlState(Controls("m", dream_fps=60.0))
-    worker = StageWorker(easel.open, lambda state, seed: Sleeper(seed), state, heard)  # type: ignore[arg-type, return-value]
+    worker = StageWorker(easel.open, lambda state, seed: None, state, heard)  # type: ignore[arg-type, return-value]
     worker.start()
     try:
         yield worker, heard
@@ -142,23 +126,6 @@ def test_a_cut_is_one_frame_long_and_not_lost_with_its_frame() -> None:
     assert [frame.is_cut for frame in easel.frames] == [True, False, False, True, True]
 
 
-def test_a_frozen_source_keeps_its_frame_and_obeys_the_controls() -> None:
-    with working(Easel()) as (worker, heard):
-        worker.submit(job(1))
-        until(lambda: len(heard.pictures) == 1)
-        worker.change(ControlState(Controls("m", freeze=True)))
-        until(lambda: len(heard.pictures) == 2)
-        worker.submit(job(2))
-        until(lambda: heard.lost)
-        worker.change(ControlState(Controls("m", freeze=True, strength=2.0)))
-        until(lambda: len(heard.pictures) == 3)
-        worker.change(ControlState(Controls("m")))
-        worker.submit(job(3))
-        until(lambda: 13 in heard.levels)
-    assert heard.levels[:3] == [11, 11, 21]
-    assert heard.lost == [(2, "")]
-
-
 def test_a_frame_that_cannot_be_painted_is_given_back_with_the_reason() -> None:
     easel = Easel()
     easel.troubles = [UsageError("a"), DeviceError("a", "out of memory")]
@@ -190,23 +157,22 @@ def test_models_are_loaded_again_by_themselves_after_longer_and_longer_waits() -
     assert len(heard.problems) == 3
 
 
-class TestAdaptations:
-    def test_one_that_fails_takes_neither_later_ones_nor_the_frame_nor_the_controls_along(self) -> None:
-        easel, done, undone = Easel(), [], []
-        easel.may_paint.clear()
-        with working(easel) as (worker, heard):
-            worker.submit(job(1))
-            easel.is_painting.wait(30)
-            for number, error in enumerate((None, ModelError("b", "it is damaged"), RuntimeError("c"), None)):
-                worker.adapt(Adaptation(partial(do, done, number, error), partial(undone.append, number)))
-            worker.change(ControlState(Controls("m", strength=3.0)))
-            easel.may_paint.set()
-            until(lambda: 31 in heard.levels)  # the frame that was there, without another one
-        assert (done, undone) == ([0, 3], [1, 2])
-        assert heard.problems[0] == ("b: it is damaged; everything else stays as it was", "")
-        assert heard.problems[1][0] == "a change failed (RuntimeError); everything else stays as it was"
-        assert "Traceback" in heard.problems[1][1]
-        assert (heard.lost, easel.opened) == ([], 1)
+def test_one_that_fails_takes_neither_later_ones_nor_the_frame_nor_the_controls_along() -> None:
+    easel, done, undone = Easel(), [], []
+    easel.may_paint.clear()
+    with working(easel) as (worker, heard):
+        worker.submit(job(1))
+        easel.is_painting.wait(30)
+        for number, error in enumerate((None, ModelError("b", "it is damaged"), RuntimeError("c"), None)):
+            worker.adapt(Adaptation(partial(do, done, number, error), partial(undone.append, number)))
+        worker.change(ControlState(Controls("m", strength=3.0)))
+        easel.may_paint.set()
+        until(lambda: 31 in heard.levels)  # the frame that was there, without another one
+    assert (done, undone) == ([0, 3], [1, 2])
+    assert heard.problems[0] == ("b: it is damaged; everything else stays as it was", "")
+    assert heard.problems[1][0] == "a change failed (RuntimeError); everything else stays as it was"
+    assert "Traceback" in heard.problems[1][1]
+    assert (heard.lost, easel.opened) == ([], 1)
 
 
 def do(done: list[int], number: int, error: Exception | None, stage: object) -> None:
@@ -214,23 +180,3 @@ def do(done: list[int], number: int, error: Exception | None, stage: object) -> 
     if error is not None:
         raise error
     done.append(number)
-
-
-class TestDreams:
-    def test_they_go_on_by_themselves_from_what_was_shown_each_time_and_frames_drive_them(self) -> None:
-        easel = Easel()
-        with working(easel) as (worker, heard):
-            worker.submit(job(1, 40))
-            until(lambda: heard.pictures)
-            worker.dream(True)
-            until(lambda: len(heard.pictures) > 3)
-            worker.submit(job(5))
-            until(lambda: heard.lost)
-            assert (heard.levels[:4], heard.lost, len(easel.frames)) == ([50, 51, 52, 53], [(5, "")], 1)
-            worker.dream(False)
-            worker.submit(job(1, 100))
-            until(lambda: 110 in heard.levels)
-            worker.dream(True)
-            until(lambda: 112 in heard.levels)
-            worker.dream(False)
-        assert 111 in heard.levels

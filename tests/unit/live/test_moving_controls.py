@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from live_server import flat, load
+from live_server import load
 
 from vidtrans.core.errors import UsageError
 from vidtrans.curves.signals import Signal
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.moving_controls import MovingControls
 from vidtrans.live.presets import SavedControls
-from vidtrans.live.source_signals import SourceSignals
 from vidtrans.models.loaded_model import LoadedModel
 
 
@@ -105,22 +104,6 @@ def test_files_are_read_by_time_or_by_frame(models: dict[str, LoadedModel]) -> N
     now = moving.at(state, None, 5)
     assert now.controls.strength == 0.5
     assert now.controls.keep_colour == pytest.approx(0.75)
-
-
-def test_motion_and_brightness_are_those_of_the_source() -> None:
-    signals = SourceSignals()
-    rng = np.random.default_rng(0)
-    base = np.kron(rng.integers(0, 255, (24, 40, 1)), np.ones((8, 8, 3))).astype(np.uint8)
-    motions = []
-    for n in range(40):
-        signals.see(np.roll(base, 4 * max(0, min(n - 10, 10)), axis=1), n / 30)
-        motions.append(signals.motion(n / 30))
-    assert max(motions[:11]) == max(motions[22:]) == 0
-    assert min(motions[12:20]) > 0.5
-    assert signals.brightness == pytest.approx(base.mean() / 255, abs=0.01)
-    assert signals.motion(99.0) == 0
-    signals.see(flat(9), 99.1)  # another size
-    assert signals.motion(99.1) == 0
 
 
 def test_a_frame_that_moves_is_seen_by_a_curve(models: dict[str, LoadedModel]) -> None:

@@ -132,20 +132,6 @@ def test_a_pattern_moves_all_controls_that_it_matches(stage: OscStage) -> None:
     assert f"{ROOT}edges/den*" in stage.inbox.unmatched
 
 
-def test_a_preset_is_loaded_in_its_turn_and_a_value_ends_a_curve(stage: OscStage) -> None:
-    stage.hub.saved.save("dark", {"strength": 0.1, "lerp": 0.9})
-    stage.desk.refresh()
-    stage.send("strength", 0.5)
-    stage.send("preset", "dark")
-    stage.send("lerp", 0.3)
-    stage.frame()
-    assert (stage.value("strength"), stage.value("lerp")) == (0.1, pytest.approx(0.3))
-    stage.hub.state = stage.hub.state.updated({"strength": "low"}, stage.hub.models)
-    stage.send("strength", 0.5)
-    stage.frame()
-    assert stage.hub.state.curve_texts() == {}
-
-
 def test_a_button_acts_at_its_press_even_where_the_release_comes_in_the_same_frame(stage: OscStage) -> None:
     client = stage.hub.join(is_program=False)
     stage.hub.holder, stage.hub.source = client.number, "drawing"

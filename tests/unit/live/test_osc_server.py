@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from live_server import TIMEOUT_S, Running, flat, serving
+from live_server import TIMEOUT_S, Running, flat, serving, until
 from osc_stage import OscStage, free_port, pack_bundle
 
 from vidtrans.core.errors import UsageError
@@ -49,15 +49,12 @@ class Controller:
         self.own_port = self.socket.getsockname()[1]
 
     def push(self, packet: bytes) -> None:
-        """Send bytes."""
         self.socket.sendto(packet, (HOST, self.port))
 
     def send(self, address: str, *arguments: Argument) -> None:
-        """Send a message."""
         self.push(pack_message(OscMessage(f"/vidtrans/{address}", arguments)))
 
     def receive(self, address: str) -> tuple[Argument, ...]:
-        """Return the arguments of the next message to an address."""
         while (message := parse_message(self.socket.recv(1 << 16))).address != f"/vidtrans/{address}":
             pass
         return message.arguments
@@ -85,6 +82,7 @@ def test_a_page_is_told_what_came_and_what_matched_nothing(running: Running, con
         controller.send("lerp", float("nan"))
         controller.push(b"#bundle\0...")
         found = page.message("osc", used=1, no_address=1, refused=1, malformed=1)
+        until(lambda: controller.receive("strength") == (0.25,))
     assert found["last"] == "/vidtrans/strength 0.25"
     assert found["unmatched"] == {"/vidtrans/strangth": 1}
     assert "finite" in found["problem"]
@@ -114,7 +112,7 @@ def test_a_flood_leaves_the_newest_value_and_the_stage_paints(running: Running, 
         page.send(type="source", kind="camera")
         thread.start()
         try:
-            for level in range(0, 200, 10):  # every frame is painted, or overtaken by a newer one
+            for level in range(0, 80, 10):  # every frame is painted, or overtaken by a newer one
                 page.picture(page.frame(flat(level)))
         finally:
             stop.set()
@@ -156,17 +154,8 @@ def test_mistakes_of_options_are_one_line(osc: tuple[str, str], senders: tuple[s
 
 
 def test_on_an_open_address_only_private_networks_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    near = (
-        "127.0.0.1",
-        "10.1.2.3",
-        "192.168.0.9",
-        "172.16.0.1",
-        "169.254.1.1",
-        "::1",
-        "fe80::1%eth0",
-        "::ffff:10.0.0.1",
-    )
-    assert all(map(is_near, near))
+    near = "127.0.0.1 10.1.2.3 192.168.0.9 172.16.0.1 169.254.1.1 ::1 fe80::1%eth0 ::ffff:10.0.0.1"
+    assert all(map(is_near, near.split()))
     assert not any(map(is_near, ("8.8.8.8", "172.32.0.1", "2001:4860:4860::8888", "::ffff:8.8.8.8", "", "x")))
     monkeypatch.setattr(osc_listener, "is_near", lambda host: False)
     port = free_port()
@@ -197,17 +186,7 @@ def test_a_packed_message_is_parsed_to_the_same(message: OscMessage) -> None:
     assert parse_message(data) == message
 
 
-@settings(max_examples=20)
-@given(st.lists(MESSAGE, max_size=5), st.floats(1, ERA_END_S - 1e-3))
-def test_bundles_keep_order_and_time(messages: list[OscMessage], at_s: float) -> None:
-    inner = pack_bundle([pack_message(message) for message in messages])
-    found = list(messages_in(pack_bundle([inner, inner], at_s), 0.0))
-    assert [parse_message(data) for _, data in found] == 2 * messages
-    assert all(abs(time_s - at_s) < 1e-6 for time_s, _ in found)
-
-
-@pytest.mark.parametrize("now_s", [1_800_000_000.0, ERA_END_S - 5, ERA_END_S + 5, ERA_END_S + 1e9])
-@pytest.mark.parametrize("ahead_s", [0.5, 10.0, 3600.0])
+@pytest.mark.parametrize(("now_s", "ahead_s"), [(1.8e9, 0.5), (ERA_END_S - 5, 10.0), (ERA_END_S + 1e9, 3600.0)])
 def test_time_tags_go_on_when_they_start_again_in_2036(now_s: float, ahead_s: float) -> None:
     inner = pack_bundle([pack_message(OscMessage("/a"))], now_s + ahead_s / 2)
     [(at_s, _)] = messages_in(pack_bundle([inner], now_s + ahead_s), now_s)
@@ -219,21 +198,16 @@ def test_time_tags_go_on_when_they_start_again_in_2036(now_s: float, ahead_s: fl
 
 PATTERNS = {
     "/v/*": ["/v/lerp", "/v/mix", "/v/mixed"],  # not /v/edges/mix
-    "/v/m*": ["/v/mix", "/v/mixed"],
     "/v/???": ["/v/mix"],
-    "/*/mix": ["/v/mix"],
     "/v/*/*": ["/v/edges/low", "/v/edges/mix"],
     "/v/edges/[k-n]*": ["/v/edges/low", "/v/edges/mix"],
-    "/v/edges/[!l]*": ["/v/edges/mix"],
     "/v/{lerp,mix}": ["/v/lerp", "/v/mix"],
     "/v/{mix,mixed}{,ed}": ["/v/mix", "/v/mixed"],
     "/v/*{ix,ixed}*d": ["/v/mixed"],
-    "/{v,w}/edges/{low}": ["/v/edges/low"],
     "/v/[": [],
     "/v/{lerp": [],
     "/v/" + "{a,b,c}" * 10: [],
     "/v/" + "*a" * 90: [],
-    "/v//*": [],
     "/\xff*": [],
 }
 
@@ -254,13 +228,10 @@ def test_every_type_of_number_is_read() -> None:
 
 
 DAMAGED = {
-    "nothing": b"",
     "no end of the address": b"/abc",
     "no slash": b"abc\0,\0\0\0",
     "no comma": b"/a\0\0if\0\0",
     "an unknown type": b"/a\0\0,x\0\0",
-    "a comma among the types": b"/a\0\0,,\0\0",
-    "no end of the types": b"/a\0\0,TTT",
     "an address that is not UTF-8": b"/\xff\0\0",
     "an argument that is cut off": b"/a\0\0,i\0\0\0\0",
     "a blob that is cut off": b"/a\0\0,b\0\0\0\0\0\7abc\0",

@@ -52,28 +52,6 @@ def numbers(changes: Any) -> list[int]:
     return [change["number"] for change in changes]
 
 
-def test_a_second_page_begins_nothing_anew(store: EaselStore) -> None:
-    begun(store, begin=True)
-    stroke(store, 1, 0)
-    before = store.table(NAME)
-    begun(store, begin=True)
-    assert store.table(NAME) == before
-    assert stroke(store, 2, 0) == 2  # from where that page is
-    assert numbers(store.table(NAME)["forth"]) == [2]
-
-
-def test_each_change_is_a_file_and_the_way_to_the_current_one_is_given(store: EaselStore) -> None:
-    begun(store)
-    assert [stroke(store, n, n - 1) for n in (1, 2, 3)] == [1, 2, 3]
-    table = store.table(NAME)
-    assert (numbers(table["back"]), numbers(table["forth"]), table["redo"]) == ([], [1, 2, 3], [])
-    key = table["forth"][2]["after"]
-    assert store.picture(NAME, key).read_bytes() == png(3, 2, 3)
-    store.move(NAME, {"position": 1, "tip": 3, "layers": [FRAME]})
-    table = store.table(NAME)
-    assert (numbers(table["forth"]), numbers(table["redo"])) == ([1], [2, 3])
-
-
 def test_what_is_painted_after_an_undo_is_another_branch_and_the_stored_layers_lead_to_it(store: EaselStore) -> None:
     begun(store)
     for n in (1, 2, 3):

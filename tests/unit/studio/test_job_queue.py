@@ -70,20 +70,6 @@ def test_a_job_waits_for_those_that_it_needs_and_says_so(queue: JobQueue, proces
     assert states(queue) == {1: "running", 2: "done", 3: "running", 4: "queued"}
 
 
-def test_a_paused_job_saves_and_is_resumed(queue: JobQueue, processes: Processes) -> None:
-    queue.add([job()])
-    queue.step()
-    queue.act(1, "pause")
-    folder = StudioJobFolder(queue.folder / "000001")
-    assert folder.stop.exists()
-    assert states(queue) == {1: "running"}
-    processes.end(queue.folder, 1, 130)
-    assert states(queue) == {1: "paused"}
-    queue.act(1, "resume")
-    assert not folder.stop.exists()
-    assert states(queue) == {1: "running"}
-
-
 @pytest.mark.parametrize("when", ["queued", "running", "paused"])
 def test_a_job_is_cancelled_and_then_removed(queue: JobQueue, processes: Processes, when: str) -> None:
     queue.add([job()])
@@ -107,18 +93,6 @@ def test_a_job_that_another_one_needs_is_not_removed(queue: JobQueue) -> None:
     queue.act(2, "cancel")
     queue.act(1, "remove")
     assert states(queue) == {2: "cancelled"}
-
-
-def test_the_next_server_finds_jobs_that_run_wait_and_are_done(
-    queue: JobQueue, processes: Processes, tmp_path: Path
-) -> None:
-    queue.add([job("one"), job("two"), job("three")])
-    queue.step()
-    processes.end(queue.folder, 1, 0)
-    queue.step()
-    later = JobQueue(queue.folder, tmp_path, 1, line, processes)
-    assert {t["title"]: str(t["state"]) for t in later.step()} == {"one": "done", "two": "running", "three": "queued"}
-    assert processes.started == [1, 2]
 
 
 def test_a_job_whose_process_was_killed_goes_on_but_not_for_ever(queue: JobQueue, processes: Processes) -> None:

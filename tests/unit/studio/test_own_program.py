@@ -7,7 +7,6 @@ import pytest
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.system import MACOS, WINDOWS
-from vidtrans.studio.easel_motion import MOST_FRAMES, motion_range
 from vidtrans.studio.own_program import is_same_machine, open_in_program, show_in_file_manager
 
 NOT_HERE = pytest.mark.skipif(WINDOWS or MACOS, reason="the program that opens files is xdg-open")
@@ -56,20 +55,3 @@ def test_what_cannot_be_opened_is_one_line(opener: Path, tmp_path: Path, monkeyp
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(UsageError, match="shows no windows"):
         open_in_program(tmp_path / "a.png", tmp_path / "project")
-
-
-@pytest.mark.parametrize(
-    ("frame", "painted", "shots", "expected"),
-    [
-        (7, [7], [0], (0, 7 + MOST_FRAMES + 1)),
-        (7, [4, 7, 12], [0], (4, 13)),
-        (7, [1, 7, 12], [0, 5, 10], (5, 10)),
-        (60, [60], [0], (60 - MOST_FRAMES, 60 + MOST_FRAMES + 1)),
-        (99, [99], [0], (99 - MOST_FRAMES, 100)),
-        (0, [0, 1], [0], (0, 2)),
-    ],
-)
-def test_paint_is_shown_between_its_neighbours_within_its_shot(
-    frame: int, painted: list[int], shots: list[int], expected: tuple[int, int]
-) -> None:
-    assert motion_range(frame, painted, shots, 100) == expected

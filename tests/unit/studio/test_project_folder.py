@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from clips import moving_frames, write_clip, write_folder
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,28 +70,6 @@ def test_an_accepted_name_is_inside(name: str) -> None:
         return
     assert folder.root in place.resolve().parents
     assert folder.name_of(place) == name
-
-
-def test_each_file_has_its_kind_and_a_folder_of_pictures_is_one_item(folder: ProjectFolder) -> None:
-    frames = moving_frames(3)
-    write_clip(folder.root / "clip.mp4", frames)
-    write_folder(folder.root / "painted", frames)
-    (folder.root / "sub" / "deep").mkdir(parents=True)
-    write_folder(folder.root / "sub" / "deep" / "seq", frames)
-    (folder.root / "a.safetensors").write_bytes(b"x")
-    (folder.root / "report.html").write_text("x")
-    (folder.root / "data.dataset").mkdir()
-    (folder.root / "data.dataset" / "dataset.json").write_text("{}")
-    (folder.root / ".hidden.mp4").write_bytes(b"x")
-    kinds = {item.name: item.kind for item in folder.items()}
-    assert kinds == {
-        "clip.mp4": "clip",
-        "painted": "pictures",
-        "sub/deep/seq": "pictures",
-        "a.safetensors": "model",
-        "report.html": "page",
-        "data.dataset": "dataset",
-    }
 
 
 def test_a_deleted_file_is_restored_from_the_bin_until_that_is_emptied(folder: ProjectFolder) -> None:

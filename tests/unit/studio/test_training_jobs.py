@@ -77,17 +77,6 @@ def test_a_running_training_is_stopped_and_delivers(tmp_path: Path, status: int 
     assert (made["state"], made["as_is"], made["can_train_on"]) == ("done", True, True)
 
 
-def test_what_has_learned_nothing_cannot_be_taken(tmp_path: Path) -> None:
-    stage = Stage(tmp_path)
-    stage.table()
-    for progress in ({}, {"task": "reading a.dataset"}, {"task": "training", "done": 0}):
-        stage.job.report(progress)
-        with pytest.raises(UsageError, match="no training"):
-            stage.queue.act(1, "enough")
-    assert not stage.job.stop.exists()
-    assert stage.started == [["train"]]
-
-
 def job(**values: object) -> StudioJob:
     return StudioJob("train", VALUES | values, [], "learn a")
 

@@ -67,33 +67,6 @@ def test_no_condition_is_named_before_the_last_vote(served: ServedVote) -> None:
     assert not any(name in str(one) for name in LEVELS for one in seen)
 
 
-def test_a_vote_for_a_trial_that_is_over_or_to_come_changes_nothing(served: ServedVote) -> None:
-    key = join(served)["key"]
-    vote(served, key, 0, "left")
-    for trial in (0, 0, 2, -1, 99, "1", None, True, 1.5):
-        state = vote(served, key, trial, "right")  # type: ignore[arg-type]
-        assert (state["trial"], state["stale"]) == (1, True), trial
-    assert len(served.log.votes["Anna"]) == 1
-
-
-def test_two_people_of_one_name_are_asked_and_capitals_make_no_other_person(served: ServedVote) -> None:
-    key = join(served)["key"]
-    assert "key" in join(served)  # no vote yet: nothing to mix up
-    vote(served, key, 0)
-    for name in ("Anna", "ANNA", "  anna "):
-        taken = join(served, name)
-        assert (taken["taken"], taken["name"], taken["given"], taken["total"]) == (True, "Anna", 1, 7)
-        assert "key" not in taken
-    assert join(served, "anna", sure=True)["trial"] == 1
-
-
-def test_whoever_gives_no_name_gets_a_number(served: ServedVote) -> None:
-    join(served)
-    names = [join(served, name)["name"] for name in ("", " \x00\n", "")]
-    assert names == ["Voter 2", "Voter 3", "Voter 4"]
-    assert join(served, "<b>Ω</b> \u202e")["name"] == "<b>Ω</b>"
-
-
 def test_a_vote_that_was_closed_half_way_goes_on_where_it_stopped(tmp_path: Path) -> None:
     folders, log = flat_folders(tmp_path, LEVELS), tmp_path / "v.jsonl"
     with serving_vote(folders, log) as served:
@@ -109,18 +82,6 @@ def test_a_vote_that_was_closed_half_way_goes_on_where_it_stopped(tmp_path: Path
         prefer_bright(served, state["key"])
     votes = VoteLog.read(log).votes["Anna"]
     assert [one.trial for one in votes] == list(range(7))
-
-
-def test_the_last_vote_can_be_taken_back_and_no_other(served: ServedVote) -> None:
-    key = join(served)["key"]
-    for trial in range(3):
-        vote(served, key, trial)
-    for wrong in (0, 1, 3, "2", None):
-        assert served.ask("/undo", {"key": key, "trial": wrong})[1]["trial"] == 3
-    assert served.ask("/undo", {"key": key, "trial": 2})[1]["trial"] == 2
-    for trial in range(2, 7):
-        vote(served, key, trial, "right")
-    assert served.ask("/undo", {"key": key, "trial": 6})[1]["finished"]  # the scores are open now
 
 
 def test_real_or_fake_gives_feedback_in_practice_only_and_cannot_be_undone(tmp_path: Path) -> None:
