@@ -217,3 +217,13 @@ def test_a_command_makes_the_same_with_either(
     assert not alike(whole, outputs)
     assert psnr(whole, wanted) >= LEAST
     assert alike(deflicker(3), whole)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_on_a_gpu_both_filters_make_the_same_in_batches_of_any_size() -> None:
+    guides, outputs = busy(COUNT, (130, 90))
+    given = samples(guides, deep(outputs))
+    filters = [BatchWindowFilter(WindowSettings(radius=7), "cuda", batch_size=n) for n in (1, 5, 16)]
+    made = [run(each, given) for each in filters]
+    assert psnr(made[0], run(window(radius=7), given)) >= LEAST
+    assert all(alike(m, made[0]) for m in made)

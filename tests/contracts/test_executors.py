@@ -21,9 +21,9 @@ from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.executors import EXECUTORS, make_executor
 from vidtrans.batch.executors.base import Task, TaskResult, run_task
 from vidtrans.batch.inputs import Item
-from vidtrans.batch.jobs import run_batch, run_spread
+from vidtrans.batch.jobs import run_batch
 from vidtrans.batch.summary import Outcome
-from vidtrans.core.errors import Interrupted, VidtransError
+from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import BatchStatus, Event, Stop
 from vidtrans.session import Context
 
@@ -123,16 +123,6 @@ def test_a_divided_item_is_the_same(executor: str, whats: tuple[str, ...], tmp_p
     assert [o.item.source for o in outcomes] == [item.source for item in items(*whats)]
     assert all((o.state == "failed") == (divides and o.item.source.name == "0 bad part 0") for o in outcomes)
     assert any("frames_inferred" in o.table for o in outcomes) == (divides and whats[0] == "good")
-
-
-@pytest.mark.thorough
-def test_one_divided_job_raises_what_it_raised(executor: str, tmp_path: Path) -> None:
-    context = Context(cache_dir=tmp_path / "cache", device="cpu")
-    options = BatchOptions(executor=executor, jobs=None if executor == "inline" else 2)
-    [bad] = items("bad", dividing=True)
-    with pytest.raises(VidtransError, match="it is bad") as raised:
-        run_spread(bad, options, context)
-    assert raised.value.exit_status == 3
 
 
 @pytest.mark.thorough

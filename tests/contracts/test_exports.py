@@ -247,13 +247,6 @@ def test_operators_make_of_frames_what_the_pairing_makes(pairing: str, settings:
         assert np.abs(np.rint(finished) - made.finish(guide, output, wanted)).max() <= 1
 
 
-def test_lines_in_a_batch_are_those_of_each_picture_by_itself() -> None:
-    operators = pairing_operators(subject("few-shot", {}, "edges"))
-    batch = torch.cat([as_levels(scene(48, 40, seed=seed)) for seed in range(3)])
-    batch[1] /= 4  # a darker picture has lower thresholds
-    assert torch.equal(operators(batch.round()), torch.cat([operators(one.round()) for one in batch.split(1)]))
-
-
 def frames() -> list[np.ndarray]:
     """Return noise, even colour and a scene; sides odd and even."""
     rng = np.random.default_rng(0)

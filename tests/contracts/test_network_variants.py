@@ -20,8 +20,6 @@ from vidtrans.networks.init import build_discriminator, build_generator, initial
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-STEPS, OVERFITTED = 2, 12
-
 
 def cases(registry: Registry) -> list[tuple[str, Table]]:
     """(name, table); entries that are one network at several sizes are varied once."""

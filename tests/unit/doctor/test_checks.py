@@ -194,24 +194,6 @@ class Still(DISFast):
         return np.zeros_like(super().__call__(first, second))
 
 
-class OtherOnTheCpu(DISFast):
-    """In torch, as it says; the third object of it, which is the CPU's, is off by a tenth of a pixel."""
-
-    made = 0
-
-    def __init__(self, device: str = "cpu") -> None:
-        super().__init__(device)
-        OtherOnTheCpu.made += 1
-        self.off = np.float32((OtherOnTheCpu.made == 3) * 0.08)
-
-    @staticmethod
-    def identity(device: str = "cpu") -> str:
-        return device
-
-    def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        return super().__call__(first, second) + self.off
-
-
 # The table that it is in, and figures of its check.
 BROKEN: dict[str, tuple[Any, Table]] = {
     "Unsteady": (ENGINES, {"repeats": False}),
@@ -237,18 +219,6 @@ def test_an_engine_that_is_not_here_is_listed_as_such(tmp_path: Path, monkeypatc
     add(monkeypatch, ENGINES, "Absent")
     found = verdict("engine", "engine broken", tmp_path)
     assert (found.state, found.detail) == ("note", "not available: Absent is not installed")
-
-
-@pytest.mark.usefixtures("two_gpus")
-def test_a_flow_method_that_finds_another_motion_on_the_cpu_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    add(monkeypatch, FLOWS, "OtherOnTheCpu", identity="vidtrans.flow.identity:torch_identity")
-    found = verdict("flow", "flow broken", tmp_path, GPU)
-    assert found.figures["repeats"]
-    assert found.figures["error_px"] <= found.figures["most_error_px"]
-    assert found.figures["apart_px"] > found.figures["most_apart_px"]
-    assert found.state == "wrong"
 
 
 def test_tiles_of_another_picture_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ def painting(width: float, length: float, size: int = 480) -> np.ndarray:
 
 
 def test_width_and_length_are_found() -> None:
-    found = {(width, length): find_strokes(painting(width, length)) for width in (8, 24) for length in (2, 4)}
+    found = {(width, length): find_strokes(painting(width, length)) for width, length in ((8, 4), (24, 2))}
     for (width, length), one in found.items():
         assert width / 1.7 < one.width < width * 1.7
         assert length / 1.7 < one.length / one.width < length * 1.7

@@ -49,14 +49,6 @@ def test_a_model_has_the_header_of_one(uploads: Uploads, tmp_path: Path) -> None
     assert (tmp_path / "a.safetensors").read_bytes() == good
 
 
-def test_an_upload_begins_again_from_its_start(uploads: Uploads, tmp_path: Path) -> None:
-    uploads.add("a.mp4", 0, 6, 7, b"xyz")
-    with pytest.raises(UsageError, match="3 bytes of it are here, not 5"):
-        uploads.add("a.mp4", 5, 6, 7, b"f")
-    assert uploads.add("a.mp4", 0, 2, 7, b"ok")
-    assert (tmp_path / "a.mp4").read_bytes() == b"ok"
-
-
 def test_what_is_no_media_leaves_nothing(uploads: Uploads, tmp_path: Path) -> None:
     with pytest.raises(MediaError):
         uploads.add("a.mp4", 0, 3, 7, b"bad")

@@ -27,10 +27,10 @@ def line(command: str, values: Mapping[str, object]) -> list[str]:
 class Stage:
     """A queue with one training, whose process is pretended."""
 
-    def __init__(self, folder: Path, command: str = "train") -> None:
+    def __init__(self, folder: Path) -> None:
         self.started: list[list[str]] = []
-        self.queue = JobQueue(folder / "jobs", folder, 1, line if command == "train" else any_line, self.start)
-        self.queue.add([StudioJob(command, dict(VALUES), [command], "learn a")])
+        self.queue = JobQueue(folder / "jobs", folder, 1, line, self.start)
+        self.queue.add([StudioJob("train", dict(VALUES), ["train"], "learn a")])
         self.job = StudioJobFolder(folder / "jobs" / "000001")
         self._lock: FileLock | None = None
 
@@ -50,10 +50,6 @@ class Stage:
 
     def table(self) -> dict[str, Any]:
         return self.queue.step()[0]
-
-
-def any_line(command: str, values: Mapping[str, object]) -> list[str]:
-    return [command]
 
 
 @pytest.mark.parametrize("status", [130, None])  # it was stopped, or killed in between

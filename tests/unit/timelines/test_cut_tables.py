@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -12,9 +9,6 @@ from typing import Any
 
 import pytest
 from clips import moving_frames, write_clip
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 from made_timelines import Maker
 
 from vidtrans.clips.cut_list import with_cuts
@@ -47,13 +41,6 @@ def test_scenes_begin_at_their_frames(lines: list[str]) -> None:
 def test_a_scene_without_a_frame_number_is_named_with_its_line(text: str) -> None:
     with pytest.raises(UsageError, match=r"x\.csv, line 3: .* is not the number of a frame from 1"):
         scene_starts("\n".join([*SCENES[:2], f"2,{text},00:00:00.200"]), "x.csv")
-
-
-@hypothesis_settings(max_examples=40)
-@given(st.lists(st.text(max_size=90), max_size=6))
-def test_other_texts_are_no_edl(lines: list[str]) -> None:
-    with pytest.raises(UsageError):
-        edit_starts(Path("x.edl"), lines, Fraction(25))
 
 
 @pytest.mark.parametrize(
@@ -167,17 +154,3 @@ def test_a_timeline_that_is_not_of_the_clip_is_refused(clip: Clip, tmp_path: Pat
 def test_edls_of_other_encodings_are_read(encoding: str, clip: Clip, tmp_path: Path) -> None:
     (path := tmp_path / "e.edl").write_bytes(f"{EDL}* FROM CLIP NAME: caf\u00e9\n".encode(encoding))
     assert with_cuts(clip, str(path)).shots == (0, 5)
-
-
-@pytest.mark.thorough
-def test_what_pyscenedetect_writes_is_read(tmp_path: Path) -> None:
-    pytest.importorskip("scenedetect", reason="PySceneDetect is not installed")
-    video = write_clip(tmp_path / "a.mp4", moving_frames(60, (256, 192), shots=(0, 20, 40)), rate=25)
-    scenes = ["detect-content", "-t", "5", "-m", "5", "list-scenes", "-f", "s.csv", "save-otio", "-f", "s.otio"]
-    command = [sys.executable, "-m", "scenedetect", "-q", "-i", str(video), "-o", str(tmp_path), *scenes]
-    subprocess.run(command, check=True, capture_output=True)
-    clip = open_clip(Context(cache_dir=tmp_path / "cache"), video)
-    shots = with_cuts(clip, str(tmp_path / "s.csv")).shots
-    assert {0, 20, 40} <= set(shots)
-    if importlib.util.find_spec("opentimelineio"):
-        assert with_cuts(clip, str(tmp_path / "s.otio")).shots == shots

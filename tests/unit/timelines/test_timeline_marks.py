@@ -8,7 +8,7 @@ import pytest
 from made_timelines import Maker
 
 import vidtrans as api
-from vidtrans.core.errors import ModelError, UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.stylizing.timeline_marks import read_marks
 
 
@@ -32,13 +32,6 @@ def test_a_marker_names_the_look_of_its_clip(texts: list[str], model: str, table
     mark = read_marks(texts, "clip 1", tmp_path)
     assert (mark.model, mark.tables) == (model, tables)
     assert mark.keeps == (model == "keep")
-
-
-@pytest.mark.parametrize("name", ["a" * 600, "A" * 600, "a\0b"])
-def test_a_model_whose_name_no_file_can_have_is_named_with_its_clip(name: str, media: Path, tmp_path: Path) -> None:
-    assert read_marks([f"model: {name}"], "clip 1", tmp_path).model == name.lower()
-    with pytest.raises((UsageError, ModelError), match=r"clip 1 \('plain.mkv'\)"):
-        api.stylize(marked(media, "long", f"model: {name}"), model="identity", output=str(tmp_path / "o"), rate="25")
 
 
 def test_a_model_beside_the_timeline_is_found(tmp_path: Path) -> None:

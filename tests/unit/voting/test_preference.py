@@ -3,40 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from vote_server import make_study
 
-from vidtrans.voting.ballot import draw_trials
 from vidtrans.voting.preference import Preferences, share
-
-
-def simulated(strengths: Sequence[float], votes: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the wins of voters with known strengths, in the trials that ballots give."""
-    names = tuple(map(str, range(len(strengths))))
-    study = make_study(*names, items=40, seed=int(rng.integers(1 << 31)))
-    wins, left = np.zeros((len(names), len(names)), int), votes
-    for voter in range(-(-votes // 36)):
-        new = [trial for trial in draw_trials(study, voter) if trial.repeats is None]
-        for trial in new[:left]:
-            chance = 1 / (1 + math.exp(strengths[trial.right] - strengths[trial.left]))
-            won = rng.random() < chance
-            wins[(trial.left, trial.right) if won else (trial.right, trial.left)] += 1
-        left -= len(new)
-    return wins
-
-
-def coverage(strengths: Sequence[float], votes: int, runs: int, seed: int = 0) -> float:
-    """Return the share of intervals that hold the true strength, over runs and conditions."""
-    rng, truth = np.random.default_rng(seed), np.asarray(strengths) - np.mean(strengths)
-    held = []
-    for _ in range(runs):
-        model = Preferences(simulated(strengths, votes, rng))
-        found = [model.strength(i) for i in range(len(truth))]
-        held += [one.low <= value <= one.high for one, value in zip(found, truth, strict=True)]
-    return float(np.mean(held))
 
 
 def test_two_conditions_have_the_log_odds_of_their_votes_half_a_vote_added() -> None:
@@ -71,15 +42,6 @@ def test_a_condition_that_won_everything_and_one_without_votes_have_finite_score
     assert model.difference(0, 1).low > 1
     unseen = model.difference(0, 2)
     assert unseen.low < 0 < unseen.high
-
-
-@pytest.mark.parametrize(
-    ("strengths", "votes"), [((0, 0.3), 40), ((0, 1.5, 3), 80), ((0, 0.8, 1.6, 2.4, 3.2), 40)], ids=str
-)
-@pytest.mark.thorough
-def test_intervals_hold_the_truth_as_often_as_they_say(strengths: tuple[float, ...], votes: int) -> None:
-    # 250 runs: of the share 0.95 the standard deviation is 0.014. benchmarks/vote/coverage.py has 1,000 runs of more.
-    assert 0.91 <= coverage(strengths, votes, 250) <= 0.985
 
 
 def test_equal_conditions_have_no_number_of_votes() -> None:
