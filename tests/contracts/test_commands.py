@@ -5,13 +5,11 @@ from __future__ import annotations
 import ast
 import inspect
 import json
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 from chain import refuse, said
@@ -21,7 +19,7 @@ import vidtrans
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.trainings import VariedTraining
 from vidtrans.commands import COMMANDS, FUNCTIONS, GROUPS, CommandEntry
-from vidtrans.commands.base import Command, Given, build, parameters_of, words_of
+from vidtrans.commands.base import Command, build, parameters_of
 from vidtrans.commands.batch_report import BatchReport
 from vidtrans.commands.cache_clean import CacheClean
 from vidtrans.commands.compare import Compare
@@ -156,32 +154,6 @@ def test_a_setting_may_be_given_as_an_argument_and_a_table_outranks_it() -> None
     assert context == {"device": "cpu"}
     over, _ = build(Deflicker, values, None, {"rendering": {"strength": 1.0}})
     assert over.recipe.value("rendering", "strength") == 1.0  # type: ignore[attr-defined]
-
-
-INKS = {"model": ("a b", "ink")}
-LSGAN = {"training": {"gan_mode": "lsgan", "flip": False}}
-GIVEN: list[tuple[type[Command], dict[str, Any], dict[str, Any], str]] = [
-    (Stylize, INKS | {"start": START, "score": True}, {}, "--model 'a b' --model ink --start 3 --score"),
-    (Stylize, {"keep_colour": "1", "shared_disk": False}, {}, "--keep-colour --no-shared-disk"),
-    (Stylize, {"strength": "0: 0, 9: 1"}, {}, "--strength '0: 0, 9: 1'"),
-    (Stylize, {"mix": "1"}, {"rendering": {"mix": 0.5}}, "--set rendering.mix=0.5"),
-    (Stylize, {"keep_colour": 0.25}, {}, "--set rendering.keep_colour=0.25"),
-    (Train, {"steps": 9}, LSGAN, "--steps 9 --set training.gan_mode=lsgan --set training.flip=false"),
-    (Train, {"sweep": ("lr=1,2", "seed=1,2")}, {}, "--sweep lr=1,2 --sweep seed=1,2"),
-]
-
-
-@pytest.mark.parametrize(("cls", "values", "tables", "line"), GIVEN, ids=[line for *_, line in GIVEN])
-def test_what_was_given_is_written_as_a_command_line(
-    cls: type[Command], values: dict[str, Any], tables: dict[str, Any], line: str
-) -> None:
-    merged: dict[str, dict[str, Any]] = {}
-    for parameter in parameters_of(cls).values():
-        if parameter.owner == "recipe" and parameter.name in values:
-            merged.setdefault(parameter.table, {})[parameter.key] = values[parameter.name]
-    for name, table in tables.items():
-        merged[name] = merged.get(name, {}) | table
-    assert shlex.join(words_of(cls, Given(values, None, merged))) == line
 
 
 HEAVY = """

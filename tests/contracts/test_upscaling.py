@@ -203,16 +203,3 @@ def test_a_map_of_all_colours_is_found_and_nearer_to_the_truth_than_a_local_one(
             assert mapped > local + 1
             on_device = upscale_on("cpu", output, source, "guided", faults)
             assert np.abs(on_device - upscale(output, source, "guided", faults)).max() < 0.2 / 255
-
-
-def test_where_a_network_has_lost_its_finest_detail_the_source_has_it() -> None:
-    source = clouds() * 0.5 + photo(480, 360) * 0.5
-    truth = look(source)
-    small = shrink(truth, (160, 120))
-    coarse = cv2.resize(shrink(small, (72, 54)), (160, 120), interpolation=cv2.INTER_CUBIC)
-    grid = np.indices((120, 160)).sum(axis=0) % 2  # as transposed convolutions leave
-    output = np.clip(coarse + np.float32(0.01) * grid[..., None] - np.float32(0.005), 0, 1).astype(np.float32)
-    faults = find_faults([(output, shrink(source, (160, 120)))])
-    assert faults.is_lost
-    made = {mode: psnr(upscale(output, source, mode, faults), truth) for mode in ("auto", "guided")}
-    assert made["auto"] > made["guided"] + 1

@@ -86,24 +86,21 @@ def judged(text: str) -> Curve | None:
     return curve
 
 
-def check_texts(seed: int, count: int) -> int:
-    """Return the number of texts that are curves; check that the normal form of each gives the same curve."""
-    num_curves = 0
-    for text in texts(seed, count):
-        with at_most():
-            curve = judged(text)
-        if curve is not None:
-            num_curves += 1
-            if "inf" not in str(curve):
-                assert str(parse_curve(str(curve), NAME)) == str(curve), text
-            for one in curve.expressions:
-                assert one.names <= set(TIME)
-    return num_curves
+def check_normal_form(curve: Curve, text: str) -> None:
+    assert "inf" in str(curve) or str(parse_curve(str(curve), NAME)) == str(curve), text
+    assert all(one.names <= set(TIME) for one in curve.expressions)
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(2, 12))])
 def test_random_texts_are_curves_or_one_line(seed: int) -> None:
-    assert check_texts(seed, count=400 if seed == 1 else 2000) > 40
+    num_curves = 0
+    for text in texts(seed, 400 if seed == 1 else 2000):
+        with at_most():
+            curve = judged(text)
+        if curve is not None:
+            num_curves += 1
+            check_normal_form(curve, text)
+    assert num_curves > 40
 
 
 HOSTILE = (
@@ -138,7 +135,7 @@ WRONG_FILES: dict[str, bytes | Callable[[], bytes]] = {
     "quote.csv": b'time,v\n0,"1\n1,2\n',
     "seconds.csv": b"time,v\n" + b"9" * 400 + b"s,1\n",
     "digits.csv": b"frame,v\n" + b"9" * 5000 + b",1\n",
-    "wide.csv": lambda: ",".join(["time", *map(str, range(900))]).encode() + b"\n0,1" * 30_000,
+    "wide.csv": lambda: ",".join(["time", *map(str, range(900))]).encode() + b"\n0,1" * 12_000,
     "wide.json": lambda: json.dumps([{"frame": n} | {f"c{n}_{k}": 1 for k in range(20)} for n in range(900)]).encode(),
     "deep.json": b"[" * 200_000 + b"]" * 200_000,
     "digits.json": b'[{"frame": ' + b"9" * 5000 + b', "v": 1}]',

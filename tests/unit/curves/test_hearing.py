@@ -50,7 +50,6 @@ def test_silence_is_0_and_has_no_rhythm() -> None:
 
 
 SOUNDS = {
-    "swing": drums(133, 14, swing=0.64, seed=4),
     "drums in noise": spoiled(drums(88, 16, seed=5), 5, noise=0.4, speech=0.4, reverb=0.3),
     "song 3": spoiled(song(144, 20, seed=13, roots=(0, -2, 3, 1)), 13, noise=0.3, reverb=0.4),
 }

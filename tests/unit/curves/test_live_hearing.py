@@ -74,7 +74,6 @@ def test_a_level_is_relative_to_the_loud_parts_of_the_last_seconds() -> None:
 
 
 SOUNDS = {
-    "swing": drums(124, 14, swing=0.62, seed=62),
     "drums in noise": spoiled(drums(93, 16, seed=63), 63, noise=0.3, speech=0.3, reverb=0.3),
     "song 3": spoiled(song(137, 16, seed=66, roots=(0, 3, -2, 1)), 66, noise=0.2, reverb=0.3),
 }

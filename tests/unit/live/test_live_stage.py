@@ -127,11 +127,3 @@ class TestFader:
         shares = [(fader.weights(Controls("b", fade=2.0), now), fader.is_fading) for now in moments]
         both = [({"a": 1.0}, True), ({"b": 0.25, "a": 0.75}, True), ({"b": 0.5, "a": 0.5}, True)]
         assert shares == [*both, ({"b": 1.0}, False), ({"b": 1.0}, False)]
-
-    def test_a_change_of_mind_goes_on_from_where_it_was(self) -> None:
-        fader = Fader()
-        fader.weights(Controls("a", fade=2.0), 0.0)
-        fader.weights(Controls("b", fade=2.0), 1.0)
-        fader.weights(Controls("b", fade=2.0), 2.0)  # half-way
-        assert fader.weights(Controls("a", fade=2.0), 2.0) == pytest.approx({"a": 0.5, "b": 0.5})
-        assert fader.weights(Controls("a", fade=2.0), 3.0) == pytest.approx({"a": 0.75, "b": 0.25})

@@ -3,17 +3,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
 from live_server import flat, png, until
 
-from vidtrans.core.errors import DeviceError, ModelError, UsageError, VidtransError
+from vidtrans.core.errors import DeviceError, UsageError, VidtransError
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import SourceFrame
 from vidtrans.live.live_stage import StagePicture
-from vidtrans.live.paint_jobs import Adaptation, Answers, Painted, PaintJob
+from vidtrans.live.paint_jobs import Answers, Painted, PaintJob
 from vidtrans.live.protocol import FrameMessage
 from vidtrans.live.stage_worker import FIRST_RETRY_S, StageWorker
 
@@ -155,28 +154,3 @@ def test_models_are_loaded_again_by_themselves_after_longer_and_longer_waits() -
     assert heard.levels == [11]
     assert easel.opened == 2
     assert len(heard.problems) == 3
-
-
-def test_one_that_fails_takes_neither_later_ones_nor_the_frame_nor_the_controls_along() -> None:
-    easel, done, undone = Easel(), [], []
-    easel.may_paint.clear()
-    with working(easel) as (worker, heard):
-        worker.submit(job(1))
-        easel.is_painting.wait(30)
-        for number, error in enumerate((None, ModelError("b", "it is damaged"), RuntimeError("c"), None)):
-            worker.adapt(Adaptation(partial(do, done, number, error), partial(undone.append, number)))
-        worker.change(ControlState(Controls("m", strength=3.0)))
-        easel.may_paint.set()
-        until(lambda: 31 in heard.levels)  # the frame that was there, without another one
-    assert (done, undone) == ([0, 3], [1, 2])
-    assert heard.problems[0] == ("b: it is damaged; everything else stays as it was", "")
-    assert heard.problems[1][0] == "a change failed (RuntimeError); everything else stays as it was"
-    assert "Traceback" in heard.problems[1][1]
-    assert (heard.lost, easel.opened) == ([], 1)
-
-
-def do(done: list[int], number: int, error: Exception | None, stage: object) -> None:
-    """Write down a number, or raise an error."""
-    if error is not None:
-        raise error
-    done.append(number)

@@ -137,12 +137,10 @@ def test_only_painted_frames_have_a_sheet(store: EaselStore, name: str) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        {"parent": 9}, {"parent": -1}, {"parent": "0"}, {"parent": True}, {"layer": None}, {"layer": "../x"},
-        {"box": [0, 0, 9, 3]}, {"box": [7, 0, 2, 3]}, {"box": [0, 0, 0, 3]}, {"box": [-1, 0, 2, 3]}, {"box": "all"},
-        {"before": "../sheet"}, {"before": None}, {"after": "f" * 40}, {"box": None}, {"layers_after": []},
-        {"layers_after": [FRAME, FRAME], "layers_before": [FRAME]}, {"layers_after": [FRAME]},
+        {"parent": 9}, {"parent": True}, {"layer": None}, {"layer": "../x"}, {"box": [7, 0, 2, 3]}, {"box": "all"},
+        {"box": [0, 0, 0, 3]}, {"before": "../sheet"}, {"before": None}, {"after": "f" * 40}, {"layers_after": []},
+        {"layers_after": [FRAME, FRAME], "layers_before": [FRAME]},
         {"layers_after": [FRAME | {"opacity": 2}], "layers_before": [FRAME]},
-        {"layers_after": [FRAME | {"name": "x" * 81}], "layers_before": [FRAME]},
     ],
 )  # fmt: skip
 def test_a_change_that_makes_no_sense_is_refused_and_leaves_the_sheet(store: EaselStore, more: Table) -> None:
@@ -171,14 +169,7 @@ def test_the_oldest_changes_go_where_there_is_too_much(store: EaselStore, monkey
     assert stroke(store, 7, 6) == 7
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        *({"size": [8]}, {"position": "0"}, {"position": 9}, {"tip": -1}, {"last": None}, {"stored": 1e9}),
-        *({"layers": []}, {"layers": 5}, {"pictures": {"0": ["x"]}}, {"pictures": {"0": "../x"}}, {"stamp": 1}),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("wrong", [{"size": [8]}, {"position": 9}, {"layers": 5}, {"pictures": {"0": "../x"}}], ids=str)
 def test_a_damaged_sheet_counts_as_none(store: EaselStore, tmp_path: Path, wrong: Table) -> None:
     begun(store)
     [file] = (tmp_path / ".studio" / "easel").glob("*/sheet.json")
@@ -190,9 +181,7 @@ def test_a_damaged_sheet_counts_as_none(store: EaselStore, tmp_path: Path, wrong
     assert stroke(store, 1, 0) == 1
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"parent": 2}, {"parent": 3}, {"parent": "1"}, {"number": [2]}, {"box": "x"}], ids=str
-)
+@pytest.mark.parametrize("wrong", [{"parent": 3}, {"number": [2]}, {"box": "x"}], ids=str)
 def test_a_damaged_change_ends_the_way_there(store: EaselStore, tmp_path: Path, wrong: Table) -> None:
     begun(store)
     for n in (1, 2, 3):

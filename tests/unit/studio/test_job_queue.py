@@ -70,19 +70,15 @@ def test_a_job_waits_for_those_that_it_needs_and_says_so(queue: JobQueue, proces
     assert states(queue) == {1: "running", 2: "done", 3: "running", 4: "queued"}
 
 
-@pytest.mark.parametrize("when", ["queued", "running", "paused"])
-def test_a_job_is_cancelled_and_then_removed(queue: JobQueue, processes: Processes, when: str) -> None:
-    queue.add([job()])
-    if when == "running":
-        queue.step()
-    if when == "paused":
-        queue.act(1, "pause")
-    queue.act(1, "cancel")
-    if when == "running":
-        processes.end(queue.folder, 1, 130)
-    assert states(queue) == {1: "cancelled"}
+def test_a_job_is_cancelled_and_then_removed(queue: JobQueue, processes: Processes) -> None:
+    queue.add([job(), job()])
+    queue.step()
+    for number in (1, 2):  # one runs, one waits
+        queue.act(number, "cancel")
+    processes.end(queue.folder, 1, 130)
+    assert states(queue) == {1: "cancelled", 2: "cancelled"}
     queue.act(1, "remove")
-    assert states(queue) == {}
+    assert states(queue) == {2: "cancelled"}
 
 
 def test_a_job_that_another_one_needs_is_not_removed(queue: JobQueue) -> None:

@@ -44,12 +44,6 @@ EDLS = {
 * FROM CLIP NAME: plain.mkv
 * TO CLIP NAME: other.mkv
 """,
-    "wipe of one line": """\
-001  AX       V     C        00:00:00:05 00:00:00:15 01:00:00:00 01:00:00:10
-* FROM CLIP NAME: plain.mkv
-002  AX       V     W001 010 00:00:01:00 00:00:02:00 01:00:00:10 01:00:01:10
-* TO CLIP NAME: other.mkv
-""",
     "speed": """\
 001  AX       V     C        00:00:00:05 00:00:01:00 01:00:00:00 01:00:00:10
 M2   AX       050.0                00:00:00:05

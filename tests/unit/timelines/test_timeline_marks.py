@@ -16,9 +16,7 @@ from vidtrans.stylizing.timeline_marks import read_marks
     ("texts", "model", "tables"),
     [
         (["model: ink"], "ink", {}),
-        (["MODEL: INK"], "ink", {}),
         (["check the sky", "TODO: grade", "note: model is late"], "", {}),
-        (["look: oil; strength: .5"], "", {"rendering": {"look": "oil", "strength": 0.5}}),
         (["Strokes: PENCIL; strokes.size: 2"], "", {"strokes": {"medium": "pencil", "size": 2}}),
         (
             ["model=ink; Keep colour = 0.5", "temporal.name: off"],

@@ -41,7 +41,7 @@ def test_votes_come_back_and_an_undone_one_is_gone(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["v.jsonl"]
 
 
-@pytest.mark.parametrize("cut", range(1, 60, 7))
+@pytest.mark.parametrize("cut", [1, 30, 59])
 def test_a_torn_last_line_is_no_loss_and_the_vote_can_be_given_again(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "v.jsonl"
     written(path, ANNA, line("Anna", 0), line("Anna", 1))
@@ -50,13 +50,6 @@ def test_a_torn_last_line_is_no_loss_and_the_vote_can_be_given_again(tmp_path: P
     assert len(VoteLog.read(path).votes["Anna"]) == 1
     assert len(written(path, line("Anna", 1)).votes["Anna"]) == 2
     assert path.read_bytes() == whole
-
-
-def test_a_first_line_that_was_torn_begins_anew(tmp_path: Path) -> None:
-    path = tmp_path / "v.jsonl"
-    for torn in (b"", b'{"st', b'{"study": {"version": 1, "cond'):
-        path.write_bytes(torn)
-        assert written(path, ANNA).votes == {"Anna": []}
 
 
 def test_damaged_and_strange_lines_are_left_out_and_counted(tmp_path: Path) -> None:
