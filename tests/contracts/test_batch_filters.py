@@ -200,7 +200,6 @@ def test_a_filter_on_a_gpu_follows_the_flow_that_runs_there() -> None:
 def test_a_command_makes_the_same_with_either(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All of a render but the GPU; and in chunks of any length."""
     guides, outputs = busy(8, (64, 48))
     lossless(Path("source.mp4"), guides)
     lossless(Path("look.mp4"), outputs)

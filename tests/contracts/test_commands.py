@@ -46,7 +46,7 @@ from vidtrans.temporal import FILTERS
 from vidtrans.training.ablations import Variant
 
 A, B = Path("a.mp4"), Path("b.mp4")
-START, END = Time(frame=3), Time(seconds=2)  # type: ignore[arg-type]
+END = Time(seconds=2)  # type: ignore[arg-type]
 RECIPE = make_recipe(None, None, {"rendering": {"size": "64"}})
 VARIANT = Variant("lr-1", "lr=1", RECIPE, {"training.lr": 1.0}, 3)
 STEPS = Variant("steps-1", "steps=1", RECIPE, {"training.steps": 1})

@@ -85,11 +85,3 @@ def test_large_pictures_go_through_a_cpu_one_at_a_time_and_the_limit_is_in_keys(
     # 300x300 is not taken by two: of a batch of three it would be filled up with a fourth.
     assert [engine.batch_for(*size) for size in (SIZES[0], (300, 300), (512, 512), (2160, 3840))] == [3, 1, 1, 1]
     assert engine.identity["pixels"] == str(MAX_PIXELS["cpu"])
-
-
-def test_what_a_dream_predicts_are_the_same_pictures_as_floats(engine: Any) -> None:
-    shown = pictures(SIZES[1], 3)
-    made = engine.predict(torch.from_numpy(shown).permute(0, 3, 1, 2).to(engine.place) / 127.5 - 1)
-    assert (made.shape, made.dtype) == ((3, 3, *shown.shape[1:3]), torch.float32)
-    levels = (made.permute(0, 2, 3, 1).cpu().numpy() + 1) * 127.5
-    assert np.abs(levels - engine(shown)).max() <= 1

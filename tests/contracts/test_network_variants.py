@@ -90,7 +90,6 @@ def test_a_discriminator_in_any_variant_trains_from_its_smallest_size_up(name: s
     discriminator = build_discriminator(name, table, 6)
     initialise(discriminator, 0)
     again = build_discriminator(name, table, 6)
-    again.load_state_dict(discriminator.state_dict())
     for side in (discriminator.smallest, discriminator.smallest + 1, 2 * discriminator.smallest):
         judged = discriminator.train().judge(noise(1, 6, side, side))
         assert all(f.isfinite().all() and f.numel() and f.ndim == 4 for features in judged for f in features)

@@ -238,7 +238,6 @@ FILTER_CASES = [
 
 @pytest.mark.parametrize(("name", "table"), FILTER_CASES)
 def test_a_filtered_frame_depends_on_nothing_beyond_its_radius_or_a_cut(name: str, table: dict[str, Any]) -> None:
-    """A recursive filter depends on all of the shot that came before."""
     cls, count, cut = FILTERS.load(name), 16, 9
     method = cls(cls.Settings(**table))
     whole = {s.index: p for s, p in filter_samples(shot_of_samples(count, cut), method)}

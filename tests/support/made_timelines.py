@@ -135,22 +135,20 @@ def _fast(m: Maker, stack: Any) -> Any:
 
 Tracks = Callable[[Maker], list[Any]]
 TIMELINES: dict[str, Tracks] = {
-    "cuts": lambda m: [m.track(m.clip("plain.mkv", 5, 10), m.clip("other.mkv", 40, 15), m.clip("plain.mkv", 30, 5))],
-    "gaps": lambda m: [m.track(m.gap(7), m.clip("plain.mkv", 20, 10), m.gap(3), m.clip("other.mkv", 0, 10))],
+    "cuts and gaps": lambda m: [
+        m.track(
+            *(m.gap(7), m.clip("plain.mkv", 20, 10), m.gap(3), m.clip("other.mkv", 40, 15), m.clip("plain.mkv", 28, 5)),
+            m.clip("plain.mkv", 5, 10, enabled=False),
+        )
+    ],
     "dissolve": lambda m: [
         m.track(
             m.clip("plain.mkv", 10, 20), m.dissolve(4, 6), m.clip("other.mkv", 20, 20), m.dissolve(2, 2), m.coded(9, 9)
         )
     ],
-    "fast": lambda m: [m.track(m.clip("plain.mkv", 10, 20, effects=[m.warp(2)]), m.clip("other.mkv", 3, 4))],
-    "slow": lambda m: [m.track(m.clip("plain.mkv", 10, 20, effects=[m.warp(0.5)]), m.clip("other.mkv", 3, 4))],
-    "reversed": lambda m: [m.track(m.clip("plain.mkv", 40, 20, effects=[m.warp(-1)]), m.clip("other.mkv", 3, 4))],
-    "frozen": lambda m: [m.track(m.clip("plain.mkv", 33, 50, effects=[m.warp(0)]), m.clip("other.mkv", 3, 4))],
-    "nested": lambda m: [
+    "speeds": lambda m: [
         m.track(
-            m.clip("plain.mkv", 2, 5),
-            m.stack(m.track(m.clip("other.mkv", 4, 20), m.coded(7, 10)), source_range=m.span(5, 18)),
-            m.clip("other.mkv", 30, 5),
+            *(m.clip("plain.mkv", 20, 20, effects=[m.warp(by)]) for by in (2, 0.5, -1, 0)), m.clip("other.mkv", 3, 4)
         )
     ],
     "part of a nested timeline": lambda m: [
@@ -191,13 +189,11 @@ TIMELINES: dict[str, Tracks] = {
     "media ends": lambda m: [
         m.track(m.clip("plain.mkv", 0, 8), m.clip("plain.mkv", 52, 8), m.clip("other.mkv", 0, 60))
     ],
-    "disabled": lambda m: [m.track(m.clip("plain.mkv", 5, 10, enabled=False), m.clip("other.mkv", 4, 10))],
     "sound": lambda m: [
         m.track(m.clip("plain.mkv", 5, 10)),
         m.track(m.clip("plain.mkv", 5, 10), kind="Audio", name="A1"),
     ],
-    "numbered pictures": lambda m: [m.track(m.pictures(4, 10), m.pictures(20, 9))],
-    "pictures counted from their number": lambda m: [m.track(m.pictures(1005, 10, known=1001))],
+    "numbered pictures": lambda m: [m.track(m.pictures(4, 10), m.pictures(20, 9), m.pictures(1005, 10, known=1001))],
     "every second picture": lambda m: [m.track(m.pictures(3, 8, step=2))],
     "still": lambda m: [m.track(m.clip("still.png", 0, 30, known=None), m.clip("plain.mkv", 0, 3))],
     "markers": lambda m: [m.track(_marked(m))],
@@ -205,8 +201,12 @@ TIMELINES: dict[str, Tracks] = {
         m.track(*(m.clip("plain.mkv", start, 6) for start in (3, 6, 50)), m.clip("other.mkv", 5, 5)),
         m.track(m.gap(4), m.clip("plain.mkv", 8, 9)),
     ],
-    "timecode": lambda m: [m.track(m.coded(5, 10), m.coded(30, 12))],
-    "timecode that is not stated": lambda m: [m.track(m.clip("coded.mov", 90010, 10, known=None))],
+    "timecodes": lambda m: [
+        m.track(
+            *(m.coded(5, 10), m.clip("coded.mov", 90010, 10, known=None), m.clip("plain.mkv", 10, 10, known=None)),
+            m.clip("plain.mkv", 1010, 10, known=(1000, LENGTH)),
+        )
+    ],
     "midnight": lambda m: [
         m.track(
             m.clip("night.mov", 5, 10, known=(DAY - 25, LENGTH)),
@@ -215,8 +215,6 @@ TIMELINES: dict[str, Tracks] = {
             m.clip("night.mov", 12, 9, known=None),
         )
     ],
-    "no timecode, no range": lambda m: [m.track(m.clip("plain.mkv", 10, 10, known=None))],
-    "stated start, file without timecode": lambda m: [m.track(m.clip("plain.mkv", 1010, 10, known=(1000, LENGTH)))],
     "drop-frame": lambda m: [
         m.track(m.clip("drop.mov", 107862, 40, 30000 / 1001, known=(107862 - 10, LENGTH)), m.clip("plain.mkv", 0, 9))
     ],

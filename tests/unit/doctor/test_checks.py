@@ -251,7 +251,6 @@ def fractions(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, int]]:
 
 
 def test_on_cuda_the_limit_is_a_share_of_what_was_needed_and_is_lifted(fractions: list[tuple[float, int]]) -> None:
-    """An engine that fits in no tiles either is no missing device."""
 
     def run_out() -> None:
         with memory_check._engine_limit(cast(Any, None), Subject(GPU, Path()), 0.5, 400):

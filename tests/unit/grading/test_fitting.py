@@ -88,7 +88,6 @@ def lab(colours: np.ndarray) -> np.ndarray:
 
 
 def test_what_is_in_a_picture_is_no_grade() -> None:
-    """A still full of red things, greys among them neutral, makes nothing red."""
     rng = np.random.default_rng(3)
     greys = np.repeat(rng.random((2000, 1)), 3, axis=1)
     reds = np.clip(rng.normal((0.8, 0.15, 0.1), 0.03, (4000, 3)), 0, 1)

@@ -54,7 +54,6 @@ def test_what_does_not_fit_is_refused(models: dict[str, LoadedModel], name: str)
 
 @pytest.mark.parametrize("name", PAIRINGS)
 def test_sliders_of_a_pairing_reach_only_what_it_takes(name: str) -> None:
-    """The bounds that a page is told of are ones that the pairing accepts."""
     pairing: Pairing = make_pairing(name, {})
     for setting, about in describe_pairing(pairing).items():
         assert about["low"] <= about["default"] <= about["high"]

@@ -142,15 +142,14 @@ class TestTheStage:
                 another.message("hello")
 
 
-class TestDreams:
-    def test_a_model_with_a_clock_paints_no_camera(self) -> None:
-        models = load(make_dreamer(Path("clock.safetensors"), position="clock"))
-        with serving(models) as running, running.program("&role=program") as engine:
-            sequence = engine.frame(flat(8))
-            assert "choose the source Dream" in engine.message("problem")["text"]
-            assert engine.picture(sequence).kind == DROPPED
-            engine.send(type="source", kind="dream")
-            assert engine.picture().kind == REPEATED
+def test_a_model_with_a_clock_paints_no_camera() -> None:
+    models = load(make_dreamer(Path("clock.safetensors"), position="clock"))
+    with serving(models) as running, running.program("&role=program") as engine:
+        sequence = engine.frame(flat(8))
+        assert "choose the source Dream" in engine.message("problem")["text"]
+        assert engine.picture(sequence).kind == DROPPED
+        engine.send(type="source", kind="dream")
+        assert engine.picture().kind == REPEATED
 
 
 class TestPost:
@@ -180,15 +179,14 @@ class TestPost:
         assert post(running, png(flat(60)))[0] == 200
 
 
-class TestRecording:
-    def test_the_server_finishes_it_where_it_ends(self) -> None:
-        with serving() as running, running.program() as page:
-            begin(page)
-            page.send(type="record", on=True)
-            page.message("state", recording=True)
-            page.picture(page.frame(flat(10)))
-        (path,) = Path("recordings").iterdir()
-        assert len(times(path)) == 1
+def test_a_recording_is_finished_where_the_server_ends() -> None:
+    with serving() as running, running.program() as page:
+        begin(page)
+        page.send(type="record", on=True)
+        page.message("state", recording=True)
+        page.picture(page.frame(flat(10)))
+    (path,) = Path("recordings").iterdir()
+    assert len(times(path)) == 1
 
 
 class TestAccess:

@@ -103,7 +103,6 @@ def test_the_newest_frame_wins_and_each_other_one_is_acknowledged() -> None:
 
 
 def test_a_cut_is_one_frame_long_and_not_lost_with_its_frame() -> None:
-    """The first frame of a new source was overtaken, or is damaged: the next one is the cut."""
     easel = Easel()
     with working(easel) as (worker, heard):
         worker.submit(job(1, is_cut=True))
@@ -142,7 +141,6 @@ def test_a_frame_that_cannot_be_painted_is_given_back_with_the_reason() -> None:
 
 
 def test_models_are_loaded_again_by_themselves_after_longer_and_longer_waits() -> None:
-    """And the drawing that was there is painted, without another stroke."""
     easel = Easel()
     easel.troubles = [RuntimeError("lost")]
     easel.closed = [DeviceError("cuda", "none here"), DeviceError("cuda", "none here")]
