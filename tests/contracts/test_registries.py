@@ -252,6 +252,22 @@ def test_a_filtered_frame_depends_on_nothing_beyond_its_radius_or_a_cut(name: st
         assert np.array_equal(made[frame], whole[frame]), frame
 
 
+@pytest.mark.parametrize(("name", "table"), FILTER_CASES)
+def test_a_filter_goes_on_exactly_from_any_frame(name: str, table: dict[str, Any]) -> None:
+    """A recursive one with the state that it had there, any other with the frames around."""
+    cls, count, cut = FILTERS.load(name), 16, 9
+    whole = [p for _, p in filter_samples(shot_of_samples(count, cut), cls(cls.Settings(**table)))]
+    for frame in (cut, 13):
+        method, before = (cls(cls.Settings(**table)) for _ in range(2))
+        lo = max(0 if frame < cut else cut, frame - method.radius)
+        assert lo == frame or not isinstance(method, RecursiveFilter)
+        if isinstance(method, RecursiveFilter):
+            list(filter_samples(shot_of_samples(count, cut)[:frame], before))
+            method.resume(before.state())
+        rest = [p for _, p in filter_samples(shot_of_samples(count, cut)[lo:], method, range(frame, count))]
+        assert all(np.array_equal(a, b) for a, b in zip(rest, whole[frame:], strict=True)), frame
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_is_named_as_in_its_table_and_has_a_version(name: str) -> None:
     cls = STAGES.load(name)

@@ -149,17 +149,6 @@ def test_a_texture_of_the_networks_own_is_found_and_not_strengthened() -> None:
     assert psnr(made["clean"], truth) > psnr(made["guided"], truth)
 
 
-def test_of_a_drawing_nothing_comes_into_the_picture() -> None:
-    source, small, truth = small_and_truth(2)
-    lines = cv2.Canny(np.rint(source * 255).astype(np.uint8), 60, 150)
-    drawing = np.repeat(1 - lines[..., None].astype(np.float32) / 255, 3, axis=2)
-    faults = find_faults([(small, shrink(drawing, (160, 120)))])
-    assert faults.is_unlike
-    made = psnr(upscale(small, drawing, "auto", faults), truth)
-    assert made > psnr(upscale(small, drawing, "guided", faults), truth)
-    assert made > psnr(upscale(small, drawing, "faithful"), truth) - 0.2
-
-
 @settings(max_examples=8)
 @given(st.tuples(st.integers(4, 70), st.integers(4, 70)), st.integers(1, 90), st.integers(1, 90), st.integers(0, 9))
 def test_of_a_stream_arrays_and_tensors_become_the_same(

@@ -147,3 +147,21 @@ def test_a_look_that_cannot_be_opened_is_one_line_and_what_was_there_goes_on(
         page.state(model="grey", mirror=True)
         page.picture(page.frame(FRAME))
         assert list(running.worker._stage.models) == ["identity", "stripes", "grey"]  # type: ignore[union-attr]
+
+
+def test_a_lost_device_keeps_the_looks(running: Running) -> None:
+    with running.program("&role=program") as page:
+        added(running, "stripes")
+        page.state(model="stripes")
+        page.picture(page.frame(FRAME))
+        stage, running.worker._retry_s = running.worker._stage, 0.05
+        assert stage is not None
+
+        def broken(*_: Any) -> None:
+            raise RuntimeError("the device was lost")
+
+        stage.models["stripes"].paint = broken  # type: ignore[method-assign, assignment]
+        page.frame(FRAME)
+        page.message("problem")
+        running.until(lambda: running.worker._stage not in (None, stage))
+        assert len(page.picture(page.frame(FRAME)).file) > 0

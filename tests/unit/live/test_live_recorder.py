@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,12 +13,12 @@ from live_server import flat, until
 from vidtrans.live.recorder import Recorder, Recordings
 
 
-def record(path: Path, moments: list[float], ended: float, sizes: Sequence[tuple[int, int]] = ((32, 24),)) -> list[str]:
-    """Record grey pictures that are shown at moments in seconds; the sizes are taken in turns."""
+def record(path: Path, moments: list[float], ended: float) -> list[str]:
+    """Record grey pictures that are shown at moments in seconds."""
     clock, problems = iter([*moments, ended]), list[str]()
     recorder = Recorder(path, problems.append, lambda: next(clock))
     for number, _ in enumerate(moments):
-        recorder.write(flat(20 * number, sizes[number % len(sizes)]))
+        recorder.write(flat(20 * number))
         until(lambda n=number: recorder.num_frames == n + 1)
     assert recorder.close() == (None if problems else path)
     return problems
@@ -30,11 +29,6 @@ def test_each_picture_is_there_at_the_time_when_it_was_shown() -> None:
     assert times(Path("r.mp4")) == [0, Fraction(1, 25), Fraction(41, 1000), 2]
     _, _, pictures = decode(Path("r.mp4"))
     assert [round(float(p.mean()) / 20) for p in pictures] == [0, 1, 2, 3]
-
-
-def test_odd_sizes_and_changes_of_size_are_no_trouble() -> None:
-    assert record(Path("r.mp4"), [0.0, 1.0, 2.0], 3.0, ((31, 23), (64, 48), (16, 16))) == []
-    assert {p.shape for p in decode(Path("r.mp4"))[2]} == {(24, 32, 3)}
 
 
 def test_without_a_picture_or_a_folder_nothing_is_left() -> None:

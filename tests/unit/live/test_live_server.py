@@ -25,7 +25,6 @@ import vidtrans
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
 from vidtrans.live.protocol import DROPPED, PAINTED, REPEATED
-from vidtrans.web.access import Access
 from vidtrans.web.server import Address, WebServer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -216,16 +215,6 @@ class TestAccess:
         with urllib.request.urlopen(running.link("/phone.svg"), timeout=300) as answer:  # the QR code of the link
             assert answer.headers["content-type"].startswith("image/svg")
             assert b"<path" in answer.read()
-
-    def test_links_lead_to_where_it_listens(self) -> None:
-        for host, name in (("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("127.0.0.2", "127.0.0.2")):
-            server = WebServer(Address(host, 0, TOKEN))
-            server._socket.close()
-            assert server.link().startswith(f"http://{name}:{server.port}/")
-
-    def test_hosts_of_an_https_server_on_its_usual_port_need_no_port(self) -> None:
-        access = Access.of("t", ["Studio.local", "::1"], 443, "https")
-        assert access.hosts == {"studio.local", "studio.local:443", "[::1]", "[::1]:443"}
 
     def test_a_port_that_is_taken_is_a_message(self, running: Running) -> None:
         with pytest.raises(UsageError, match="in use"):

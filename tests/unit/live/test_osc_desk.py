@@ -176,9 +176,6 @@ def test_unknown_addresses_are_counted_in_bounded_memory(stage: OscStage) -> Non
     assert max(map(len, stage.inbox.unmatched)) <= 60
     assert stage.inbox._last == {}
     stage.desk.tell()
-    stage.send("strangth", 0.5)
-    stage.desk.tell()
-    assert len(stage.notes) == 1  # not two in one second
     assert f"{ROOT}strangth" in stage.notes[0]
     assert stage.notes[0].isprintable()
 

@@ -58,12 +58,6 @@ def test_records_go_on_after_midnight(records: list[str], starts: list[int]) -> 
     assert edit_starts(Path("x.edl"), lines, Fraction(25)) == starts
 
 
-def test_a_drop_frame_day_is_shorter() -> None:
-    lines = ["FCM: DROP FRAME", "001 AX V C 00:00:00;00 00:00:01;00 23:59:59;28 00:00:00;28"]
-    lines.append("002 AX V C 00:00:00;00 00:00:01;00 00:00:00;28 00:00:01;00")
-    assert edit_starts(Path("x.edl"), lines, Fraction(30000, 1001)) == [0, 30]
-
-
 def test_a_render_takes_the_cuts_of_both(tmp_path: Path) -> None:
     video = write_clip(tmp_path / "a.mp4", moving_frames(12), rate=25)
     clip = open_clip(Context(cache_dir=tmp_path / "cache"), video)

@@ -40,12 +40,6 @@ def test_times_that_no_constant_rate_has_are_read(steps_ms: list[int], is_variab
         assert [facts.times.seconds(number) for number in range(len(pts))] == [time * MILLISECOND for time in pts]
 
 
-def test_the_timecode_of_a_variable_file_counts_its_own_rate(tmp_path: Path) -> None:
-    pts = [240 * n + 60 * (n % 3) for n in range(30)]
-    facts = read_facts(write_timed(tmp_path / "a.mov", range(30), pts, TICK, "01:00:00:00"), CLIP)
-    assert (facts.rate, facts.start, facts.num_frames) == (30, 108_000, 30)
-
-
 def test_the_frame_at_a_moment_is_the_last_one_that_has_begun() -> None:
     times = FrameTimes((10, 20, 40, 50), MILLISECOND)
     at = [times.frame_at(Fraction(ms, 1000)) for ms in (-1, 0, 9, 10, 29, 30, 39, 40)]
