@@ -6,33 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from chain import TINY, check_described, refuse, said, said_json, tiny_flags, vidtrans
+from chain import refuse, said, said_json, tiny_flags, vidtrans
 
-import vidtrans as api
-from vidtrans.batch import jobs, scheduler
+from vidtrans.batch import jobs
 from vidtrans.batch.executors.inline import InlineExecutor
-from vidtrans.cli.main import run
-from vidtrans.config.recipe import make_recipe
-from vidtrans.core.errors import Interrupted
-from vidtrans.core.events import BatchStatus, Stop
-from vidtrans.data.dataset import open_dataset
 from vidtrans.models.model_file import load_generator, read_record
-from vidtrans.session import Context
-from vidtrans.training.ablations import ABLATIONS
-from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.images.picture import read_picture
-from vidtrans.video.plots.layout import GAP
 
 Capsys = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.usefixtures("dataset", "one_thread", "quick_trial")
 
 FLAGS = [f for f in tiny_flags("generator", "discriminator", "training") if "training.steps" not in f]
-SETTINGS = {k: TINY[k] for k in ("generator", "discriminator", "training")}
 INLINE = ("--executor", "inline")
-DIVERGES = ("--sweep", "training.lambda_l1=1e39,10", "--set=training.precision=fp32")
 
 
 def command(*more: object, steps: int = 2) -> tuple[object, ...]:
@@ -43,83 +29,6 @@ def command(*more: object, steps: int = 2) -> tuple[object, ...]:
 
 def ablation(kind: str, *more: object, steps: int = 1) -> tuple[object, ...]:
     return command("--ablate", kind, *INLINE, *more, steps=steps)
-
-
-# The discriminator's fourth needs pictures of 96 pixels a side; these have 32.
-WANTED: dict[str, dict[str, Any]] = {
-    "loss": {
-        "L1": (100, 0, True),
-        "GAN": (0, 1, False),
-        "cGAN": (0, 1, True),
-        "L1 + GAN": (100, 1, False),
-        "L1 + cGAN": (100, 1, True),
-    },
-    "discriminator": {"1x1 patches": 0, "16x16 patches": 1, "70x70 patches": 3},
-    "skips": {
-        "no skips, L1": (False, 0),
-        "no skips, L1 + cGAN": (False, 1),
-        "skips, L1": (True, 0),
-        "skips, L1 + cGAN": (True, 1),
-    },
-}
-
-
-@pytest.mark.parametrize("kind", ABLATIONS)
-def test_every_row_of_an_ablation_has_the_settings_of_its_label(kind: str) -> None:
-    recipe = make_recipe(None, None, {k: TINY[k] for k in ("generator", "discriminator")})
-    found = {}
-    for variant in ABLATIONS.load(kind)(recipe, open_dataset(Path("clip.dataset")), Context()):
-        training = variant.recipe.settings("training", TrainingSettings).values()
-        found[variant.label] = {
-            "loss": (training["lambda_l1"], training["lambda_gan"], training["conditional"]),
-            "discriminator": variant.recipe.choice("discriminator")[1].get("num_layers"),
-            "skips": (variant.recipe.choice("generator")[1].get("skip_connections", True), training["lambda_gan"]),
-        }[kind]
-    assert found == WANTED[kind]
-
-
-@pytest.mark.thorough
-def test_every_row_of_an_ablation_is_a_model_and_all_are_in_one_picture(capsys: Capsys) -> None:
-    told = said(capsys, 0, *ablation("discriminator"))
-    assert "286x286 patches are left out: they need 96 pixels a side, the pictures have 32" in told
-    table = said_json(capsys, *ablation("discriminator"))
-    assert table["cached"] is True
-    assert table["output"] == "clip.ablate-discriminator"
-    assert [row["label"] for row in table["rows"]] == list(WANTED["discriminator"])
-    for row in table["rows"]:
-        assert read_record(Path(row["model"])).training["steps"] == [1]
-        assert row["held_out"]["psnr"] > 0
-        assert f"{row['held_out']['l1']:.4f}" in told
-        assert (Path(row["model"]).with_suffix(".train") / "preview.png").is_file()
-    assert read_picture(Path(table["picture"])).shape[1] == 5 * 200 + 6 * GAP
-    assert len(set(models(table["output"]).values())) == 3
-    # A picture that was deleted is drawn again from the models that are there.
-    Path(table["picture"]).unlink()
-    table = said_json(capsys, *ablation("discriminator"))
-    assert all(row["cached"] for row in table["rows"])
-    assert Path(table["picture"]).is_file()
-
-
-@pytest.mark.thorough
-def test_stopped_trainings_go_on_where_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
-    options: dict[str, Any] = {"sweep": "lr=0.001,0.002", "steps": 3, "settings": SETTINGS, "executor": "inline"}
-    api.train("clip.dataset", "whole", cache_dir="other", **options)
-    monkeypatch.setattr(scheduler, "REPORT_S", 0.0)  # every step is reported
-    stop = Stop()
-
-    def report(event: object) -> None:
-        steps = [p.done for _, p in event.workers if p and p.counted] if isinstance(event, BatchStatus) else []
-        if steps == [2] and event.done == 1:  # amid the second one
-            stop.request(130)
-
-    with pytest.raises(Interrupted):
-        api.train("clip.dataset", "parts", report=report, stop=stop, **options)
-    assert [*models("parts")] == ["lr-0.001.safetensors"]
-    assert not Path("parts/table.png").exists()
-    table = api.train("clip.dataset", "parts", **options)
-    assert [row["cached"] for row in table["rows"]] == [True, False]
-    assert models("whole") == models("parts")
-    assert np.array_equal(read_picture(Path("whole/table.png"))[40:], read_picture(Path("parts/table.png"))[40:])
 
 
 def test_what_cannot_be_ablated_is_one_line(capsys: Capsys) -> None:
@@ -141,13 +50,11 @@ def models(folder: str) -> dict[str, bytes]:
 
 @pytest.fixture
 def _no_executor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is trained."""
     monkeypatch.delattr(jobs, "make_executor")
 
 
 @pytest.mark.thorough
 def test_every_combination_is_a_model_in_its_row(capsys: Capsys) -> None:
-    """Each is the ordinary training with its settings."""
     sweep = command("--sweep", "training.lr=1e-3,0.002", "--sweep", "seed=0,5", *INLINE)
     told = said(capsys, 0, *sweep)
     table = said_json(capsys, *sweep)
@@ -166,17 +73,6 @@ def test_every_combination_is_a_model_in_its_row(capsys: Capsys) -> None:
     alone = ("--set=training.lr=0.002", "--seed", 5, "-o", "alone.safetensors", "--cache-dir", "other")
     said(capsys, 0, *command(*alone))
     assert Path("alone.safetensors").read_bytes() == Path(table["rows"][-1]["model"]).read_bytes()
-
-
-@pytest.mark.thorough
-def test_worker_processes_make_the_same_bytes(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the workers; this process has one already
-    sweep = command("--sweep", "discriminator.channels=4,8")  # to start the workers takes seconds
-    said(capsys, 0, *sweep, *INLINE, "-o", "here", "--cache-dir", "cache-here")
-    told = said(capsys, 0, *sweep, "--jobs", 2, "-o", "there")
-    assert "2/2]" in told
-    assert models("here") == models("there")
-    assert len(models("here")) == 2
 
 
 @pytest.mark.usefixtures("_no_executor")
@@ -198,21 +94,6 @@ def test_what_is_there_is_neither_trained_nor_replaced(capsys: Capsys, monkeypat
     sweep = command("--sweep", "lr=0.001,0.002,0.003", "--dry-run", steps=1000)
     assert said_json(capsys, *sweep)["estimate"]["disk_bytes"] == 3 * one["disk_bytes"]
     assert "would train 3 models of 1000 steps into clip.sweep-lr" in said(capsys, 0, *sweep)
-
-
-@pytest.mark.thorough
-def test_one_that_diverges_is_named_and_the_table_has_the_others(capsys: Capsys) -> None:
-    told = said(capsys, 5, *command(*DIVERGES, *INLINE))
-    assert "lambda_l1=1e39: training: a loss or a weight became infinite or NaN" in told
-    assert "error: 1 of 2 trainings failed: l1-1e39: training: a loss" in told
-    assert told.rstrip().count("lambda_l1=10 ") == 1  # its row
-    assert [*models("clip.sweep-l1")] == ["l1-10.safetensors"]
-    assert run([*map(str, command(*DIVERGES, *INLINE)), "--json"]) == 5
-    table = check_described(("train",), json.loads(capsys.readouterr().out))
-    assert [row["name"] for row in table["rows"]] == ["l1-10"]
-    assert table["rows"][0]["cached"] is True  # only the other one was tried again
-    assert list(table["failed"]) == ["l1-1e39"]
-    assert table["exit_status"] == 5
 
 
 def test_where_all_fail_there_is_no_table(capsys: Capsys) -> None:
@@ -250,7 +131,6 @@ SHAPE = {"name": "hd", "channels": 8, "downsamplings": 2, "blocks": 1}
 
 
 def training(output: str, steps: int = 2, **generator: Any) -> list[str]:
-    """``train``, with a small hd generator."""
     shape = [f"--set=generator.{k}={json.dumps(v)}" for k, v in (SHAPE | generator).items()]
     return ["train", "clip.dataset", "-o", output, "--steps", str(steps), *tiny_flags("discriminator"), *shape]
 
@@ -278,17 +158,3 @@ def test_the_enhancer_is_trained_alone_and_then_all_of_it(dataset: str, capsys: 
     said_json(capsys, *training("finest.safetensors", enhancers=2, enhancer_blocks=1), "--from", "all")
     made = said_json(capsys, "stylize", "clip.mp4", "--model", "finest", "--temporal", "off")
     assert made["frames"] == 16
-
-
-def test_what_is_no_coarser_one_is_refused_in_one_line(dataset: str, capsys: Capsys) -> None:
-    vidtrans(*training("coarse.safetensors", 1))
-    said_json(capsys, *training("fine.safetensors", 1, enhancers=1, enhancer_blocks=1), "--from", "coarse")
-    for first, generator in (
-        ("coarse", {"enhancers": 1, "channels": 16}),
-        ("coarse", {"enhancers": 1, "norm": "batch"}),
-        ("coarse", {"blocks": 2}),
-        ("fine", {}),
-        ("fine", {"enhancers": 2, "enhancer_blocks": 2}),  # they are put in as they are, so they have to be alike
-    ):
-        line = refuse(capsys, 2, *training("made.safetensors", **generator), "--from", first)
-        assert "its generator's settings are" in line

@@ -84,81 +84,55 @@ def test_a_single_frame_gives_no_next_frame_pair_but_renders(capsys: Capsys) -> 
     assert Path("one.identity.mp4").is_file()
 
 
-@pytest.mark.parametrize(
-    ("status", "line", "says"),
-    [
-        (2, "make-dataset clip.mp4 --pairing edgs", "did you mean 'edges'"),
-        (2, "make-dataset clip.mp4 --set pairing.densety=1", "did you mean 'density'"),
-        (2, "make-dataset clip.mp4 --set paring.density=1", "did you mean 'pairing'"),
-        (2, "make-dataset clip.mp4 --set pairing.density=99", "from 0.001 to 0.9"),
-        (2, "make-dataset clip.mp4 --set nonsense", "table.key=value"),
-        (2, "make-dataset clip.mp4 --size huge", "use 256"),
-        (2, "make-dataset clip.mp4 --start soon", "HH:MM:SS"),
-        (2, "make-dataset clip.mp4 --start 30s", "choose times within"),
-        (2, "make-dataset clip.mp4 --pairing aligned", "--target"),
-        (2, "make-dataset clip.mp4 --target clip.mp4", "--pairing aligned"),
-        (2, "stylize clip.mp4 --model identity --temporal on", "choose from"),
-        (2, "stylize clip.mp4 --model identity -o x.avi", "use .mp4"),
-        (2, "stylize clip.mp4", "--model"),
-        (2, "train clip.dataset --steps 5 --minutes 5", "give one of them"),
-        (2, "train clip.dataset --steps 0", "--steps"),
-        (2, "stylize clip.mp4 --model identity --fps=nan", "fps"),
-        (2, "stylize clip.mp4 --model identity --codec=ffmpeg:", "ffmpeg"),
-        (2, "run clip.mp4 --apply clip.mp4 -o x.mp4 --minutes nan", "it must be greater than 0"),
-        (2, "demo --minutes nan", "it must be greater than 0"),
-        (2, "styleize clip.mp4", "Did you mean 'stylize'"),
-        (2, "cache clean --stage nothing", "choose from"),
-        (3, "stylize clip.mp4 --model nothing", "identity"),
-        (3, "stylize clip.mp4 --model no/thing.safetensors", "no such file"),
-        (3, "train nothing", "make-dataset"),
-        (3, "probe clp.mp4", "clp.mp4: no such file — did you mean 'clip.mp4'?"),
-        (3, "probe zz.mp4", "zz.mp4: no such file — check the name"),
-        (2, "stylize clip.mp4 --look stripe.png", "--look stripe.png: no such picture — did you mean 'stripes.png'?"),
-        (3, "stylize clip.mp4 --model stripes.png", "stripes.png: it is a picture, not a model — paint in its style"),
-        (2, "run --look oil --apply clip.mp4 -o o.mp4", "it is a medium, and nothing is learned"),
-        (2, "look oil", "it is a medium, and nothing is learned — vidtrans stylize VIDEO --look oil"),
-        (3, "stylize clip.mp4 --model mien.safetensors", "no such file — did you mean 'mine.safetensors'?"),
-        (3, "stylize clip.mp4 --model ./mine.safetensor", "no such file — did you mean 'mine.safetensors'?"),
-        (3, "stylize clip.mp4 --model flowr", "did you mean 'flower'?"),
-        (2, "stylize clip.mp4 --look oil -o clip.mp4/x.mp4", "is a file, not a folder"),
-        (3, "train folder", "dataset.json"),
-        (3, "train emptied", "damaged"),
-        (2, "stylize clip.mp4 --look Oil", "--look Oil: there is no such medium or picture — did you mean 'oil'?"),
-        (2, "stylize clip.mp4 --style ink", "No such option '--style'. Did you mean '--look'?"),
-        (2, "stylize clip.mp4 --resolution 512", "Did you mean '--size'?"),
-        (2, "stylize clip.mp4 --crf 18", "Did you mean '--set encoding.crf=N'?"),
-        (
-            2,
-            "stylize clip.mp4 oil",
-            "'oil': a look, where a clip is expected — write: vidtrans stylize clip.mp4 --look",
-        ),
-        (2, "stylize clip.mp4 flower", "write: vidtrans stylize clip.mp4 --model flower"),
-        (2, "clip.mp4", "'clip.mp4' is no command: write 'vidtrans stylize clip.mp4 --look oil'."),
-        (2, "oil clip.mp4", "'oil' is a medium: write 'vidtrans stylize VIDEO --look oil'."),
-        (2, "help", "No such command 'help'. Did you mean '--help'?"),
-        (2, "help stylize", "write 'vidtrans stylize --help'."),
-        (2, "models", "Did you mean 'model list'?"),
-        (2, "render clip.mp4", "Did you mean 'stylize'?"),
-        (2, "cache clear", "No such command 'clear'. Did you mean 'clean'?"),
-        (2, "model ls", "Did you mean 'list'?"),
-        (2, "stylize clip.mp4 --look oil --strength 150%", "write 1.5 for 150%"),
-        (2, "stylize clip.mp4 --look oil --set rendering.strength=50%", "write 0.5 for 50%"),
-        (
-            2,
-            "stylize http://a.org/x.mp4 --look oil",
-            "http://a.org/x.mp4: it is an address, not a file of this machine",
-        ),
-        (2, "stylize clip.mp4 --look oil --look=pencil", "--look: it was given twice"),
-        (2, "stylize clip.mp4 --look oil -o file:///tmp/x.mp4", "it is an address"),
-    ],
-)
-def test_slips_are_answered_with_the_remedy(status: int, line: str, says: str, clip: Path, capsys: Capsys) -> None:
+SLIPS: list[tuple[int, str, str]] = [
+    (2, "make-dataset clip.mp4 --pairing edgs", "did you mean 'edges'"),
+    (2, "make-dataset clip.mp4 --set pairing.densety=1", "did you mean 'density'"),
+    (2, "make-dataset clip.mp4 --set pairing.density=99", "from 0.001 to 0.9"),
+    (2, "make-dataset clip.mp4 --set nonsense", "table.key=value"),
+    (2, "make-dataset clip.mp4 --start soon", "HH:MM:SS"),
+    (2, "make-dataset clip.mp4 --pairing aligned", "--target"),
+    (2, "stylize clip.mp4 --model identity --temporal on", "choose from"),
+    (2, "stylize clip.mp4 --model identity -o x.avi", "use .mp4"),
+    (2, "stylize clip.mp4", "--model"),
+    (2, "train clip.dataset --steps 5 --minutes 5", "give one of them"),
+    (2, "stylize clip.mp4 --model identity --fps=nan", "fps"),
+    (2, "run clip.mp4 --apply clip.mp4 -o x.mp4 --minutes nan", "it must be greater than 0"),
+    (2, "styleize clip.mp4", "Did you mean 'stylize'"),
+    (2, "cache clean --stage nothing", "choose from"),
+    (3, "stylize clip.mp4 --model no/thing.safetensors", "no such file"),
+    (3, "train nothing", "make-dataset"),
+    (3, "probe clp.mp4", "clp.mp4: no such file — did you mean 'clip.mp4'?"),
+    (2, "stylize clip.mp4 --look stripe.png", "--look stripe.png: no such picture — did you mean 'stripes.png'?"),
+    (3, "stylize clip.mp4 --model stripes.png", "stripes.png: it is a picture, not a model — paint in its style"),
+    (2, "look oil", "it is a medium, and nothing is learned — vidtrans stylize VIDEO --look oil"),
+    (3, "stylize clip.mp4 --model mien.safetensors", "no such file — did you mean 'mine.safetensors'?"),
+    (3, "stylize clip.mp4 --model flowr", "did you mean 'flower'?"),
+    (2, "stylize clip.mp4 --look oil -o clip.mp4/x.mp4", "is a file, not a folder"),
+    (3, "train folder", "dataset.json"),
+    (3, "train emptied", "damaged"),
+    (2, "stylize clip.mp4 --look Oil", "--look Oil: there is no such medium or picture — did you mean 'oil'?"),
+    (2, "stylize clip.mp4 --style ink", "No such option '--style'. Did you mean '--look'?"),
+    (2, "stylize clip.mp4 --crf 18", "Did you mean '--set encoding.crf=N'?"),
+    (2, "stylize clip.mp4 oil", "'oil': a look, where a clip is expected — write: vidtrans stylize clip.mp4 --look"),
+    (2, "clip.mp4", "'clip.mp4' is no command: write 'vidtrans stylize clip.mp4 --look oil'."),
+    (2, "oil clip.mp4", "'oil' is a medium: write 'vidtrans stylize VIDEO --look oil'."),
+    (2, "help stylize", "write 'vidtrans stylize --help'."),
+    (2, "render clip.mp4", "Did you mean 'stylize'?"),
+    (2, "cache clear", "No such command 'clear'. Did you mean 'clean'?"),
+    (2, "stylize clip.mp4 --look oil --strength 150%", "write 1.5 for 150%"),
+    (2, "stylize http://a.org/x.mp4 --look oil", "http://a.org/x.mp4: it is an address, not a file of this machine"),
+    (2, "stylize clip.mp4 --look oil --look=pencil", "--look: it was given twice"),
+]
+
+
+def test_slips_are_answered_with_the_remedy(clip: Path, capsys: Capsys) -> None:
     for folder in ("folder", "emptied"):
         Path(folder).mkdir()
     Path("emptied/dataset.json").write_text("{}")
     Path("mine.safetensors").touch()
     write_style_pictures(Path())
-    assert says in refuse(capsys, status, *line.split())
+    for status, line, says in SLIPS:
+        assert says in refuse(capsys, status, *line.split()), line
 
 
 def test_a_wrong_preset_file_or_project_file_is_named(clip: Path, capsys: Capsys) -> None:
@@ -187,11 +161,11 @@ NO_MODELS = {
 }
 
 
-@pytest.mark.parametrize("name", NO_MODELS)
-def test_what_is_no_model_is_refused(name: str, clip: Path, capsys: Capsys) -> None:
-    Path(f"{name}.safetensors").write_bytes(NO_MODELS[name])
-    assert name in refuse(capsys, 3, "stylize", clip, "--model", name)
-    assert name in refuse(capsys, 3, "model", "show", name)
+def test_what_is_no_model_is_refused(clip: Path, capsys: Capsys) -> None:
+    for name, content in NO_MODELS.items():
+        Path(f"{name}.safetensors").write_bytes(content)
+        assert name in refuse(capsys, 3, "stylize", clip, "--model", name)
+        assert name in refuse(capsys, 3, "model", "show", name)
     assert not Path("exploded").exists()
 
 
@@ -243,7 +217,7 @@ def test_a_bug_keeps_its_traceback(clip: Path, monkeypatch: pytest.MonkeyPatch) 
         run(["stylize", str(clip), "--model", "identity"])
 
 
-@pytest.mark.parametrize("name", ["-dash.mp4", "co:lon.mp4", "new\nline.mp4", "per%cent ünï☃.mp4"])
+@pytest.mark.parametrize("name", ["-dash.mp4", "new\nline.mp4", "per%cent co:lon ünï☃.mp4"])
 def test_odd_names_work(name: str, clip: Path) -> None:
     need_name(name)
     Path(name).write_bytes(clip.read_bytes())
@@ -252,18 +226,11 @@ def test_odd_names_work(name: str, clip: Path) -> None:
     assert table["frames"] == 40
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        NotImplementedError("FileSystem does not appear to support flock"),
-        OSError(errno.ENOLCK, "No locks available"),
-    ],
-)
 def test_a_cache_on_a_network_drive_without_locks_is_one_line(
-    error: Exception, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+    clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
 ) -> None:
     def refused(self: FileLock, *_: object, **__: object) -> None:
-        raise error
+        raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(FileLock, "acquire", refused)
     said = refuse(capsys, 1, "stylize", clip, "--model", "identity", "-o", "out.mp4", dry_run=False)
@@ -294,7 +261,7 @@ def test_a_size_that_is_not_reached_is_said(capsys: Capsys) -> None:
 def test_a_folder_of_one_clip_is_a_folder_of_clips(capsys: Capsys) -> None:
     Path("one").mkdir()
     Path("clip.mkv").rename("one/a.mkv")
-    render = ("stylize", "--model", "identity", *SMALL)
+    render = ("stylize", "--model", "identity", *SMALL, "--executor", "inline")
     for given, place in (("one", "made"), ("one/*.mkv", "found"), ("one/a.mkv", "new/")):
         said(capsys, 0, *render, given, "-o", place)
         assert Path(place, "a.identity.mkv").is_file()

@@ -29,6 +29,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.thorough
 def test_clips_of_one_source_are_filtered_once(program: Path) -> None:
     lossless(Path("a.mov"), moving_frames(40, size=(64, 48)) * 3)
     clips = [f'[[clips]]\nsource = "a.mov"\noutput = "{n}.mkv"\nrendering.strength = 0.{n}\n' for n in (3, 6)]
@@ -53,21 +54,15 @@ def test_counterparts_go_by_the_longest_name_that_theirs_begins_with(place: Path
 @pytest.mark.thorough
 def test_a_folder_of_renders_is_deflickered_and_scored(place: Path) -> None:
     deflickered = vidtrans_json("deflicker", "renders", "--source", "clips", "-o", "calm")
-    assert [Path(item["output"]).name for item in deflickered["items"]] == [
-        "a.x.deflickered.mp4",
-        "b.y.deflickered.mp4",
-    ]
+    results = ["a.x.deflickered.mp4", "b.y.deflickered.mp4"]
+    assert [Path(item["output"]).name for item in deflickered["items"]] == results
     vidtrans("deflicker", "renders/b.y.mov", "--source", "clips/b.mov", "-o", "one.mp4", "--cache-dir", "other")
     assert Path("one.mp4").read_bytes() == Path("calm/b.y.deflickered.mp4").read_bytes()
     scored = vidtrans("evaluate", "renders", "calm", "--source", "clips", "-o", "scores")
     assert scored.stdout.count(".mov") == 2
     assert "warping error" in scored.stdout
-    assert {p.name for p in Path("scores").glob("*.png")} == {
-        "a.x.scores.png",
-        "b.y.scores.png",
-        "a.x.deflickered.scores.png",
-        "b.y.deflickered.scores.png",
-    }
+    scores = {f"{name}{of}.scores.png" for name in ("a.x", "b.y") for of in ("", ".deflickered")}
+    assert {p.name for p in Path("scores").glob("*.png")} == scores
     rows = json.loads(Path("scores/vidtrans-batch.json").read_text())["items"]
     before, after = rows[0]["warping_error"], rows[2]["warping_error"]
     assert 0 < after < before
@@ -93,7 +88,8 @@ def test_a_dataset_of_each_or_of_all(place: Path, capsys: Capsys) -> None:
 
 
 Capsys = pytest.CaptureFixture[str]
-RENDER = ("stylize", "clips", "--model", "identity", "-o", "out", "--set", "rendering.chunk_frames=6")
+RENDER = ("stylize", "clips", "--model", "identity", "-o", "out", "--executor", "inline")
+SHORT_CHUNKS = ("--set", "rendering.chunk_frames=6")
 
 
 @pytest.fixture
@@ -106,7 +102,7 @@ def night() -> None:
 @pytest.mark.usefixtures("night")
 def test_a_batch_with_a_broken_clip(capsys: Capsys) -> None:
     Path("clips/broken.mp4").write_bytes(b"nothing")
-    assert run(list(RENDER)) == 5
+    assert run([*RENDER, *SHORT_CHUNKS]) == 5
     capsys.readouterr()
     vidtrans("stylize", "clips/c0.mp4", "--model", "identity", "-o", "aside.mp4", "--temporal", "off")
     table = said_json(capsys, "batch", "report", "out")
@@ -124,7 +120,7 @@ def test_a_batch_with_a_broken_clip(capsys: Capsys) -> None:
 
 @pytest.mark.usefixtures("night")
 def test_parts_of_a_clip_and_one_that_failed(capsys: Capsys) -> None:
-    part = ("stylize", "clips/c1.mp4", "--model", "identity", "-o", "one.mp4", *RENDER[-2:])
+    part = ("stylize", "clips/c1.mp4", "--model", "identity", "-o", "one.mp4", *SHORT_CHUNKS)
     vidtrans(*part, "--chunk", "1/2")
     refuse(capsys, 1, *part, "--join")
     table = api.batch_report(".", "page.html")
@@ -173,35 +169,19 @@ def test_the_result_of_a_folder_of_pictures_lies_beside_it_and_jobs_name_the_pla
     assert "--beside and a list of clips" in refuse(capsys, 2, "stylize", "list.toml", "--beside")
 
 
-@pytest.mark.thorough
 @pytest.mark.usefixtures("one_and_two")
-def test_results_of_many_clips_lie_beside_theirs_and_are_no_sources_of_the_next_run() -> None:
-    for _ in range(2):
-        vidtrans("stylize", "one", "two", *AS_IT_IS)
-        results = ["one/a.identity.mp4", "one/b.identity.mp4", "two/a.identity.mp4"]
-        assert files() == sorted(["one/a.mp4", "one/b.mp4", "two/a.mp4", *results])
-
-
-@pytest.mark.usefixtures("one_and_two")
-@pytest.mark.parametrize(
-    ("command", "options", "name"),
-    [
-        ("deflicker", [], "deflickered"),
-        ("propagate", ["--minutes", "0", "--keyframes", "keys"], "painted"),
-    ],
-)
-def test_other_renders_lie_beside_their_sources_as_well(
-    command: str, options: list[str], name: str, capsys: Capsys
-) -> None:
-    for folder in ("keys/a", "keys/b"):
-        write_folder(Path(folder), moving_frames(1), ["000001.png"])
-    one = ["keys/a" if word == "keys" else word for word in options]
-    assert vidtrans_json(command, "two/a.mp4", "--beside", *one)["output"] == str(Path(f"two/a.{name}.mp4"))
+def test_results_of_many_clips_lie_beside_their_sources_and_are_no_sources_of_the_next_run(capsys: Capsys) -> None:
+    keys, inline = ("--minutes", "0", "--keyframes", "keys/a"), ("--executor", "inline")
+    write_folder(Path("keys/a"), moving_frames(1), ["000001.png"])
+    painted = vidtrans_json("propagate", "two/a.mp4", "--beside", *keys)
+    assert painted["output"] == str(Path("two/a.painted.mp4"))
+    Path("two/a.painted.mp4").unlink()
+    names = [f"{one}{{}}.mp4" for one in ("one/a", "one/b", "two/a")]
     for cached in (False, True):
-        table = vidtrans_json(command, "one", "two", "--beside", *options)
-        results = [f"one/a.{name}.mp4", f"one/b.{name}.mp4", f"two/a.{name}.mp4"]
+        table = vidtrans_json("deflicker", "one", "two", "--beside", *inline)
+        results = [name.format(".deflickered") for name in names]
         assert [Path(item["output"]).as_posix() for item in table["items"]] == results
         assert (table["cached"], table["output"]) == (cached, None)
-    assert files() == sorted(["one/a.mp4", "one/b.mp4", "two/a.mp4", *results])
-    refused = refuse(capsys, 2, command, "two/a.mp4", "--beside", "-o", "x.mp4", *one)
+    assert files() == sorted([*(name.format("") for name in names), *results])
+    refused = refuse(capsys, 2, "deflicker", "two/a.mp4", "--beside", "-o", "x.mp4")
     assert "--beside and -o: both say where results go" in refused

@@ -7,12 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from chain import refuse, said, said_json
-from clips import decode, moving_frames, pictures_of, sound_packets, times, write_clip, write_folder
-from directed_clip import EXACT, FLAGS, PICTURES, lossless, same
+from clips import decode, moving_frames, sound_packets, times, write_clip
+from directed_clip import EXACT, FLAGS, lossless, same
 from made_models import make_grade, make_model
 
 import vidtrans as api
@@ -41,7 +40,6 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def models(prepared: Path) -> None:
-    """The files of ``prepared``, in the folder of the test."""
     shutil.copytree(prepared, Path(), dirs_exist_ok=True)
 
 
@@ -107,41 +105,6 @@ def test_a_setting_of_the_pairing_is_for_the_first_model(source: Path, capsys: C
     assert "pairing" in line
 
 
-def test_looks_and_strokes_over_time_are_for_the_painter_among_the_models(source: Path, capsys: Capsys) -> None:
-    told = ("--look", "0: ink, 12: oil", "--stroke-size", "0: 0, 12: 1", *FLAGS)
-    render(capsys, source, ("tone", "looks"), "chain.mkv", *told)
-    render(capsys, source, ("tone",), "tone.mkv")
-    render(capsys, "tone.mkv", ("looks",), "looks.mkv", *told)
-    assert same(frames("chain.mkv"), frames("looks.mkv"))
-    # Each repetition of a frame is painted separately where the look changes over time.
-    still = lossless(Path("still.mkv"), [moving_frames(1)[0]] * 8)
-    table = render(capsys, still, ("tone", "looks"), "a.mkv", "--look", "0: ink, 7: oil", *FLAGS)
-    assert table["frames_inferred"] == 8
-    assert not same(frames("a.mkv")[:1], frames("a.mkv")[7:])
-    assert render(capsys, still, ("tone", "looks"), "b.mkv")["frames_inferred"] == 1
-
-
-def test_pictures_of_several_sizes_drawings_and_transparency(models: None, capsys: Capsys) -> None:
-    write_folder(Path("in"), [moving_frames(1, size=size)[0] for size in ((64, 48), (40, 60))])
-    assert render(capsys, "in", ("lines", "tone"), "out", *PICTURES)["frames"] == 2
-    for name, picture in pictures_of(Path("in")).items():
-        assert pictures_of(Path("out"))[name].shape == picture.shape
-    drawing = np.full((48, 64), 255, np.uint8)
-    cv2.circle(drawing, (32, 24), 14, 0, 2)
-    cv2.imwrite("drawing.png", drawing)
-    text = said(capsys, 0, "stylize", "drawing.png", *chained("lines", "tone"), *PICTURES)
-    assert "looks like a drawing" in text
-    said(capsys, 0, "stylize", "drawing.png", "--model", "lines", *PICTURES, "-o", "one.png")
-    said(capsys, 0, "stylize", "one.png", "--model", "tone", *PICTURES, "-o", "two.png")
-    assert np.array_equal(cv2.imread("drawing.lines+tone.png"), cv2.imread("two.png"))
-    line = refuse(capsys, 2, "stylize", "drawing.png", *chained("tone", "lines"), "--drawn", "yes", "-o", "x.png")
-    assert "pairing 'aligned' takes no drawings" in line
-    cut_out = np.dstack([moving_frames(1)[0], np.uint8(128) * np.ones((48, 64), np.uint8)])
-    cv2.imwrite("cut.png", cut_out)
-    assert render(capsys, "cut.png", ("lines", "tone"), "cut-out.png", *PICTURES)["alpha"] is True
-    assert (cv2.imread("cut-out.png", cv2.IMREAD_UNCHANGED)[..., 3] == 128).all()
-
-
 INLINE = ("--executor", "inline")  # to start a worker process takes seconds
 LIST = """
 model = ["lines", "tone"]
@@ -175,18 +138,6 @@ def test_a_variable_names_models_as_path_does(source: Path, capsys: Capsys, monk
     make_model("my tone.safetensors", "aligned", seed=2)
     monkeypatch.setenv("VIDTRANS_STYLIZE_MODEL", os.pathsep.join(["lines", "my tone"]))
     assert said_json(capsys, "stylize", source, *FLAGS)["output"] == "c.lines+my tone.mkv"
-
-
-def test_a_correction_of_a_result_makes_the_chain_again(source: Path, capsys: Capsys) -> None:
-    render(capsys, source, ("lines", "tone"), "o.mkv")
-    picture = frames("o.mkv")[5].copy()
-    picture[10:20, 40:54] = (250, 20, 200)
-    Path("fixes").mkdir()
-    cv2.imwrite("fixes/0005.png", picture[..., ::-1])
-    table = said_json(capsys, "fix", "o.mkv", "--painted", "fixes", "-o", "f.mkv")
-    assert (table["model"], table["corrections"], table["frames_inferred"]) == ("lines+tone", [5], 0)
-    make_model("tone.safetensors", "aligned", seed=9)
-    assert "have changed since" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes", "-o", "g.mkv")
 
 
 def test_what_cannot_be_in_a_chain_is_refused_in_a_line(source: Path, capsys: Capsys) -> None:

@@ -14,18 +14,8 @@ import numpy as np
 import pytest
 from chain import refuse, said, said_json
 from clips import decode, moving_frames, number_in, numbered, scene, sound_packets, times, write_clip, write_folder
-from oddities import (
-    FAST,
-    LANGUAGES,
-    WORDS,
-    cut_outs,
-    with_sound,
-    write_film,
-    write_frames,
-    write_grey,
-)
+from oddities import FAST, LANGUAGES, WORDS, cut_outs, with_sound, write_film, write_frames, write_grey
 from PIL import Image
-from processes import KILLED_STATUSES, Started
 from streams import stream_of, timecode_track
 
 from vidtrans.video.io.codecs import CODECS
@@ -43,16 +33,16 @@ PAIRS = [  # to join what is encoded into other containers is one code
     for place, ending in enumerate(CODECS[name].containers)
 ]
 SIZE = (256, 128)
-COUNT = 20
 # Frames that are shown for 20 ms to a second: a variable rate, in a time base of 1/15360 s.
-GAPS = [300, 600, 512, 512, 1024, 15_360, 512, 700, 701, 302, *[512] * 9]
+GAPS = [300, 600, 512, 512, 1024, 15_360, 512, 700, 701, 302]
 VFR = list(accumulate(GAPS, initial=0))
+COUNT = len(VFR)
 ODD = dict.fromkeys(("h264", "h265", "prores4444", "ffv1"), (63, 47)) | {"av1": (65, 67), "dnxhr": (257, 121)}
 
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same 20 frames at a variable rate: "aac" and "opus" by their sound; "deep" has 10 bits."""
+    """The same frames at a variable rate: "aac" and "opus" by their sound; "deep" has 10 bits."""
     folder = tmp_path_factory.mktemp("sources")
     frames = numbered(moving_frames(COUNT, SIZE))
     silent = write_clip(folder / "silent.mkv", frames, pts=VFR, options={"crf": "4", "preset": "ultrafast"})
@@ -131,7 +121,7 @@ def test_the_depth_that_was_asked_for_is_written_or_refused(sources: dict[str, P
     def command(codec: str, depth: int) -> tuple[object, ...]:
         return ("stylize", sources["deep"], *IDENTITY, "--codec", codec, f"--set=encoding.bit_depth={depth}")
 
-    for codec, depth in (("h264", 10), ("h265", 8), ("ffv1", 16), ("ffv1", 8)):
+    for codec, depth in (("h264", 10), ("h265", 8), ("ffv1", 16)):
         made = Path(f"{depth}.{CODECS[codec].containers[0]}")
         said(capsys, 0, *command(codec, depth), "-o", made, "--end", "2")
         assert stream_of(made)["depth"] == depth
@@ -141,54 +131,12 @@ def test_the_depth_that_was_asked_for_is_written_or_refused(sources: dict[str, P
         assert "use one of" in told
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import vidtrans
-from vidtrans.core.events import Progress
-from vidtrans.core.concurrency import threads
-threads.cores = lambda: 1  # in turns: else the encoder is some frames behind
-def report(event):
-    if isinstance(event, Progress) and event.task.startswith(sys.argv[4]) and event.done >= int(sys.argv[5]):
-        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
-settings = {"rendering": {"chunk_frames": 7}, "encoding": {"codec": sys.argv[2]}}
-vidtrans.stylize(sys.argv[1], "identity", sys.argv[3], settings=settings, report=report)
-"""
-
-
-@pytest.mark.parametrize(
-    ("codec", "step", "frame", "encoded"),
-    # Chunks are written by one code, and test_a_chunk_of_few_frames has the bytes of each codec.
-    [(codec, "rendering", 11, COUNT - 7) for codec in ("h264", "av1", "prores")]
-    + [(codec, "joining", 0, 0) for codec in ("gif", "png")],
-)
-@pytest.mark.thorough
-def test_killed_half_way_it_goes_on_and_ends_the_same(
-    codec: str, step: str, frame: int, encoded: int, sources: dict[str, Path], capsys: Capsys
-) -> None:
-    """In the middle of the second chunk, or when all chunks are there."""
-    made = "out" if codec == "png" else f"out.{CODECS[codec].containers[0]}"
-    arguments = ("stylize", sources["aac"], *IDENTITY, "--codec", codec, "-o")
-    said(capsys, 0, *arguments, f"clean-{made}", "--cache-dir", "clean")
-    killed = Started("-c", KILLED, sources["aac"], codec, made, step, frame)
-    assert killed.wait(60) in KILLED_STATUSES, killed.said()
-    assert not Path(made).exists()
-    assert said_json(capsys, *arguments, made)["frames_encoded"] == encoded
-    assert contents(Path(made)) == contents(Path(f"clean-{made}"))
-    assert not [p.name for p in Path().iterdir() if "partial" in p.name]
-
-
-def contents(path: Path) -> list[bytes]:
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    return [*([f.name.encode() for f in files] if path.is_dir() else []), *(f.read_bytes() for f in files)]
-
-
 @pytest.mark.parametrize("codec", VIDEOS)
 def test_a_chunk_of_few_frames_is_written_and_always_the_same(codec: str, tmp_path: Path) -> None:
     """An encoder that is asked for fewer frames than it reorders may not know when to decode them."""
     settings, path = EncodingSettings(codec=codec), tmp_path / "segment"
     picture = PictureFormat(256, 128, Fraction(1), Fraction(1, 15_360), Fraction(30), settings.depth_for(8))
-    for count in (1, 2, 3):
+    for count in (1, 3):
         frames, made = moving_frames(count, SIZE), set()
         for _ in range(8 if codec == "h264" else 2):  # x264's AVX-512 code differed in one encode of six
             writer = SegmentWriter(path, picture, settings)
@@ -204,7 +152,6 @@ def test_a_chunk_of_few_frames_is_written_and_always_the_same(codec: str, tmp_pa
 
 @pytest.fixture(scope="module")
 def see_through(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Cut-outs, lossless."""
     return write_frames(tmp_path_factory.mktemp("alpha") / "a.mkv", cut_outs(6, SIZE), "ffv1", "bgra")
 
 
@@ -249,29 +196,15 @@ def test_odd_sizes_are_kept_to_the_last_column(codec: str, capsys: Capsys) -> No
         assert near(rgb[-2:], wanted[-2:], 8)
 
 
-@pytest.mark.parametrize(
-    ("codec", "size", "takes", "remedy"),
-    [("prores", (63, 48), "even sizes", "prores4444"), ("dnxhr", (256, 118), "256x120 and more", "prores")],
-)
-def test_sizes_that_a_codec_lacks_are_refused_with_the_remedy(
-    codec: str, size: tuple[int, int], takes: str, remedy: str, capsys: Capsys
-) -> None:
-    write_frames(Path("in.mkv"), [scene(*size, seed=1)] * 2, "ffv1", "bgr0")
-    told = refuse(capsys, 2, "stylize", "in.mkv", *IDENTITY, "--codec", codec)
-    assert f"it takes {takes}, not {size[0]}x{size[1]}" in told
-    assert remedy in told
-
-
-@pytest.mark.parametrize("codec", VIDEOS)
-def test_the_smallest_picture_is_written_and_says_its_rate(codec: str, capsys: Capsys) -> None:
-    size, made = CODECS[codec].smallest if codec == "dnxhr" else (16, 16), Path(f"out.{CODECS[codec].containers[-1]}")
-    source = write_clip(Path("in.mkv"), [scene(*size, seed=1)] * 4, options=FAST)
-    said(capsys, 0, "stylize", source, *IDENTITY, "--codec", codec, "-o", made)
-    assert (stream_of(made)["size"], len(decode(made)[2])) == (size, 4)
-    with closing(av.open(str(made))) as container:
-        rate = container.streams.video[0].average_rate
-        assert rate is not None
-        assert abs(rate - 30) < Fraction(1, 10)
+def test_sizes_that_a_codec_lacks_are_refused_with_the_remedy(capsys: Capsys) -> None:
+    for codec, size, takes, remedy in (
+        ("prores", (63, 48), "even sizes, not 63x48", "prores4444"),
+        ("dnxhr", (256, 118), "256x120 and more, not 256x118", "prores"),
+    ):
+        write_frames(Path("in.mkv"), [scene(*size, seed=1)] * 2, "ffv1", "bgr0")
+        told = refuse(capsys, 2, "stylize", "in.mkv", *IDENTITY, "--codec", codec)
+        assert f"it takes {takes}" in told
+        assert remedy in told
 
 
 @pytest.mark.parametrize("codec", ["prores4444", "av1", "png"])
@@ -294,7 +227,7 @@ def test_a_ramp_of_10_bits_comes_out_as_fine(codec: str, capsys: Capsys) -> None
     assert abs((line - (codes[64] - 64) / 876).mean()) < 5e-4
 
 
-@pytest.mark.parametrize(("fps", "count", "ending"), [("12.5", 10, "mkv"), ("60", 48, "mp4"), ("29.97", 24, "mkv")])
+@pytest.mark.parametrize(("fps", "count", "ending"), [("12.5", 10, "mp4"), ("29.97", 24, "mkv")])
 def test_a_constant_rate_has_its_steps_length_and_sound(fps: str, count: int, ending: str, capsys: Capsys) -> None:
     frames = numbered(moving_frames(20))
     silent = write_clip(Path("silent.mp4"), frames, rate=25, time_base=Fraction(1, 12_800), options=FAST)
@@ -319,12 +252,8 @@ def test_a_constant_rate_has_its_steps_length_and_sound(fps: str, count: int, en
 def test_the_start_of_sound_is_kept_to_a_millisecond(source: str, ending: str, late_s: float, capsys: Capsys) -> None:
     """``late_s``: how much later the sound begins, or (below 0) the pictures."""
     begin = round(max(0.0, -late_s) * 12_800)
-    times_of: dict[str, Any] = {
-        "pts": [begin + 512 * i for i in range(20)],
-        "time_base": Fraction(1, 12_800),
-        "rate": 25,
-    }
-    silent = write_clip(Path(f"silent.{source}"), moving_frames(20), options=FAST, **times_of)
+    at: dict[str, Any] = {"pts": [begin + 512 * i for i in range(12)], "time_base": Fraction(1, 12_800), "rate": 25}
+    silent = write_clip(Path(f"silent.{source}"), moving_frames(12), options=FAST, **at)
     path = with_sound(silent, Path(f"in.{source}"), "aac", late_s=max(0.0, late_s))
     was = sound_packets(path)[0][0] - times(path)[0]
     for name, more in ((f"out.{ending}", ()), (f"grid.{ending}", ("--fps", "30"))):
@@ -412,8 +341,8 @@ def test_a_timecode_keeps_its_moment_whatever_the_rate(capsys: Capsys) -> None:
     path = write_film(Path("film.mov"), "10:00:00:20")
     was, _ = timecode_track(path)
     assert was == 36_000 + Fraction(20, 24)
-    for number, fps in enumerate(("source", "12", "25", "48", "30000/1001")):
-        made = Path(f"{number}.{'mp4' if fps in ('25', '30000/1001') else 'mov'}")
+    for number, fps in enumerate(("source", "12", "48", "30000/1001")):
+        made = Path(f"{number}.{'mp4' if fps == '30000/1001' else 'mov'}")
         said(capsys, 0, "stylize", path, *IDENTITY, "-o", made, "--fps", fps)
         now, counted = timecode_track(made)
         assert abs(now - was) <= (1 / counted if fps != "30000/1001" else 37)  # without drop-frame: no time of day
@@ -427,13 +356,11 @@ def test_words_that_a_container_cannot_hold_are_named(capsys: Capsys) -> None:
     assert (now["words"], now["languages"], len(now["chapters"])) == ([], list(LANGUAGES), 4)
 
 
-@pytest.mark.parametrize(
-    ("codec", "ending", "outs"), [("pcm_s16le", "mov", ["mov", "mkv"]), ("libmp3lame", "mp4", ["mov", "mkv"])]
-)
-def test_other_kinds_of_sound_are_copied_too(codec: str, ending: str, outs: list[str], capsys: Capsys) -> None:
+@pytest.mark.parametrize(("codec", "ending"), [("pcm_s16le", "mov"), ("libmp3lame", "mp4")])
+def test_other_kinds_of_sound_are_copied_too(codec: str, ending: str, capsys: Capsys) -> None:
     silent = write_clip(Path(f"silent.{ending}"), moving_frames(12), rate=25, options=FAST)
     path = with_sound(silent, Path(f"in.{ending}"), codec)
-    for out in outs:
+    for out in ("mov", "mkv"):
         said(capsys, 0, "stylize", path, *IDENTITY, "-o", f"out.{out}")
         assert b"".join(b for _, b in sound_packets(Path(f"out.{out}"))) == b"".join(b for _, b in sound_packets(path))
         if codec != "pcm_s16le":  # its packets are as long as a container likes

@@ -27,7 +27,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def add_sound(path: Path, clip: Path, samples: np.ndarray, start_s: float = 0.0) -> Path:
-    """Write a clip with a sound that begins at ``start_s``."""
     with av.open(str(clip)) as source, av.open(str(path), "w") as made:
         pictures = made.add_stream_from_template(source.streams.video[0])
         track = made.add_stream("pcm_s16le", rate=RATE, layout="mono")
@@ -49,7 +48,6 @@ def white(path: str, num_frames: int, **more: object) -> Path:
 
 
 def strengths(capsys: Capsys, clip: object, *words: object) -> list[float]:
-    """Return the strength of each frame of a render."""
     said(capsys, 0, "stylize", clip, "--model", "black.cube", "-o", "out.mkv", "--overwrite", *EXACT, *words)
     return [1 - float(frame.mean()) / 255 for frame in decode(Path("out.mkv"))[2]]
 
@@ -85,17 +83,16 @@ def test_another_sound_is_heard_from_the_first_frame_on(capsys: Capsys) -> None:
     assert max(wanted) - min(wanted) > 0.5
     curve = ("--strength", "0.2 + 0.8*low")
     assert strengths(capsys, other, *curve, "--sound", "drums.wav") == pytest.approx(wanted, abs=0.01)
-    assert max(strengths(capsys, other, *curve)) == pytest.approx(0.2, abs=0.01)
     clicks(90, 3).write(Path("drums.wav"))  # another sound of the same name is another render
     assert strengths(capsys, other, *curve, "--sound", "drums.wav") != pytest.approx(wanted, abs=0.1)
 
 
 def test_all_divisions_of_a_render_give_the_same_values(capsys: Capsys) -> None:
-    clip = add_sound(Path("a.mkv"), white("v.mkv", 72), drums(140, 3).samples)
+    clip = add_sound(Path("a.mkv"), white("v.mkv", 36), drums(140, 2).samples)
     curve = "clamp(follow(low, 0.2) + 0.5*on_onset(0.1), 0, 1)"
     whole = strengths(capsys, clip, "--strength", curve)
     assert strengths(capsys, clip, "--strength", curve, "--set", "rendering.chunk_frames=7") == whole
-    assert strengths(capsys, clip, "--strength", curve, "--start", "20", "--end", "50") == whole[20:50]
+    assert strengths(capsys, clip, "--strength", curve, "--start", "10", "--end", "25") == whole[10:25]
     words = ("stylize", clip, "--model", "black.cube", "-o", "out.mkv", *EXACT)
     again = said_json(capsys, *words, "--strength", "0.5*mid", "--mix", "0.3*on_beat()", "--overwrite")
     assert again["frames_inferred"] == 0  # another curve infers nothing again
@@ -130,17 +127,12 @@ def test_values_of_a_file_and_cuts_are_names_too(capsys: Capsys) -> None:
     Path("cuts.txt").write_text("10\n20\n")
     Path("my moves.csv").write_text("frame,glow,fade\n0,0,1\n20,1,0\n")
     clip, cuts = white("a.mkv", 30), ("--cuts", "cuts.txt")
-    assert strengths(capsys, clip, "--strength", "my moves.csv:glow")[:21] == pytest.approx(
-        np.arange(21) / 20, abs=0.01
-    )
     both = strengths(capsys, clip, "--strength", "0: 0, 10: 'my moves.csv:glow'*'my moves.csv:fade'*2 hold")
     assert both[9:11] == pytest.approx([0, 0.5], abs=0.01)
     Path("my moves.csv").write_text("frame,glow,fade\n0,1,1\n20,1,0\n")
     assert strengths(capsys, clip, "--strength", "my moves.csv:glow") == pytest.approx([1] * 30)
     found = strengths(capsys, clip, *cuts, "--strength", "shot/4 + min(shot_t, 0.1)")
     assert found == pytest.approx([n // 10 / 4 + min(n % 10 / 30, 0.1) for n in range(30)], abs=0.01)
-    found = strengths(capsys, clip, *cuts, "--strength", "on_cut(0.1)")
-    assert found[:13] == pytest.approx([0] * 10 + [np.exp(-n / 3) for n in range(3)], abs=0.01)
 
 
 def test_a_slip_is_one_line(capsys: Capsys) -> None:
@@ -156,17 +148,3 @@ def test_a_slip_is_one_line(capsys: Capsys) -> None:
         (clip, ("--mix", "2"), "choose a value from 0 to 1"),
     ):
         assert says in refuse(capsys, 2, "stylize", source, "--model", "black.cube", *EXACT, *words)
-
-
-def test_the_edge_of_a_mask_softens_over_time(capsys: Capsys) -> None:
-    clip = white("a.mkv", 9)
-    matte = np.zeros((16, 24), np.uint8)
-    matte[:, 12:] = 255
-    cv2.imwrite("m.png", matte)
-    words = ("stylize", clip, "--model", "black.cube", "-o", "o.mkv", *EXACT, "--mask", "m.png")
-    said(capsys, 0, *words, "--set", "rendering.mask_feather=0: 0, 8: 4")
-    edges = [frame[8, :, 0].astype(int) for frame in decode(Path("o.mkv"))[2]]
-    soft = [int(((edge > 5) & (edge < 250)).sum()) for edge in edges]
-    assert soft[0] == 0
-    assert soft == sorted(soft)
-    assert soft[-1] >= 8

@@ -34,19 +34,8 @@ def clips() -> None:
 
 def test_the_network_is_told_where_the_thing_is(capsys: Capsys) -> None:
     lossless(Path("t.mkv"), [255 - frame for frame in moving_frames(COUNT)])
-    made = (
-        "make-dataset",
-        "c.mkv",
-        "--pairing",
-        "aligned",
-        "--target",
-        "t.mkv",
-        "--matte",
-        "m.mkv",
-        SIZE,
-        "-o",
-        "d.dataset",
-    )
+    flags = ("--pairing", "aligned", "--target", "t.mkv", "--matte", "m.mkv")
+    made = ("make-dataset", "c.mkv", *flags, SIZE, "-o", "d.dataset")
     said(capsys, 0, *made)
     stored = sorted(Path("d.dataset/c.matte").glob("*.png"))
     assert len(stored) == COUNT
@@ -88,7 +77,7 @@ def test_each_clip_has_its_own_matte(capsys: Capsys) -> None:
     said(capsys, 0, *made)
     whites = [sum(cv2.imread(str(p))[..., 0].mean() for p in Path(f"d.dataset/{n}.matte").iterdir()) for n in "ab"]
     assert whites[1] > 1.2 * whites[0]
-    said(capsys, 0, "stylize", "clips", "--model", "identity", "--mask", "mattes", "-o", "out")
+    said(capsys, 0, "stylize", "clips", "--model", "identity", "--mask", "mattes", "-o", "out", "--executor", "inline")
 
 
 def test_what_takes_no_matte_is_refused(capsys: Capsys) -> None:

@@ -23,39 +23,11 @@ Capsys = pytest.CaptureFixture[str]
 Render = Callable[..., Frames]
 
 
-def test_no_strength_is_the_source_and_full_strength_the_look(shoot: Shoot, render: Render) -> None:
-    assert same(render("--strength", "0"), shoot.source)
-    assert same(render("--strength", "1"), shoot.look)
-    assert same(render("--mix", "1"), shoot.source)
-
-
-@pytest.mark.parametrize(
-    ("flags", "direction"),
-    [
-        (("--strength", "1.7", "--mix", "0.25"), FrameBlend(1.7, mix=0.25)),
-        (("--keep-colour",), FrameBlend(keep_colour=1.0)),
-        (("--keep-colour", "0.3", "--mix", "0.5"), FrameBlend(keep_colour=0.3, mix=0.5)),
-        (("--keep-shading",), FrameBlend(keep_shading=1.0)),
-    ],
-)
-def test_flags_direct_every_frame(flags: tuple[str, ...], direction: FrameBlend, shoot: Shoot, render: Render) -> None:
-    assert same(render(*flags), shoot.expected(lambda i: direction))
-
-
 def test_keyframes_move_the_strength_from_frame_to_frame_also_in_a_part(shoot: Shoot, render: Render) -> None:
     """At 30 frames a second frame 15 is shown at half a second."""
     made = render("--strength", "0s: 0, 00:00:00.5: 1")
     assert same(made, shoot.expected(lambda i: FrameBlend(strength=min(i / 15, 1.0))))
     assert same(render("--strength", "0: 0, 15: 1", "--start", "8", "--end", "18"), made[8:18])
-
-
-def test_a_look_made_small_is_directed_at_the_size_of_the_source(shoot: Shoot) -> None:
-    settings = {**EXACT, "rendering": {"size": "16", "strength": "0: 0, 12: 1"}}
-    made = api.stylize(shoot.clip, shoot.model, "out.mkv", settings=settings, cache_dir=shoot.cache)
-    frames = decode(Path("out.mkv"))[2]
-    assert (made["working_size"], made["size"]) == ([21, 16], [64, 48])
-    assert np.array_equal(frames[0], shoot.source[0])  # not softened by having been small
-    assert not np.array_equal(frames[12], shoot.source[12])
 
 
 def test_slips_in_directing_are_answered_with_the_remedy(clip: Path, tiny_model: Path, capsys: Capsys) -> None:
@@ -96,13 +68,7 @@ def directed(shoot: Shoot, name: str, chunk: int, **options: Any) -> Frames:
     """Filtered, at the trained size, under a mask, each under a cache of its own."""
     settings = {"rendering": {**DIRECTED, "chunk_frames": chunk}, "encoding": {"codec": "ffv1"}}
     api.stylize(
-        shoot.clip,
-        shoot.model,
-        f"{name}.mkv",
-        mask="m.mp4",
-        settings=settings,
-        cache_dir=f"cache-{name}",
-        **options,
+        shoot.clip, shoot.model, f"{name}.mkv", mask="m.mp4", settings=settings, cache_dir=f"cache-{name}", **options
     )
     return decode(Path(f"{name}.mkv"))[2]
 

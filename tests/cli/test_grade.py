@@ -80,10 +80,10 @@ def test_pictures_before_and_after_make_a_model_that_renders_sixteen_bits_too(
 def test_clips_in_step_make_a_table_that_ffmpeg_reads(sides: tuple[Path, Path], capsys: Capsys) -> None:
     frames = colourful()
     clips = [write_frames(Path(f"{n}.mkv"), f, "ffv1", "bgr0") for n, f in (("b", frames), ("a", film(frames)))]
-    table = said_json(capsys, "grade", *clips, "-o", "film.cube")
+    table = said_json(capsys, "grade", *clips, "-o", "film.cube", *SMALL)
     assert table["frames"] == COUNT
-    assert table["delta_e"] < 1
-    assert read_cube(Path("film.cube")).nodes.shape == (33, 33, 33, 3)
+    assert table["delta_e"] < 1.5
+    assert read_cube(Path("film.cube")).nodes.shape == (9, 9, 9, 3)
     said(capsys, 0, "stylize", clips[0], "--model", "film", "--codec", "ffv1", "-o", "ours.mkv")
     theirs = ("-v", "error", "-i", "b.mkv", "-vf", "lut3d=film.cube", "-c:v", "ffv1", "theirs.mkv")
     subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), *theirs], check=True)
@@ -104,14 +104,13 @@ def test_the_colours_of_footage_without_pairs(sides: tuple[Path, Path], capsys: 
     """Other frames of the same scene: all of its colours are brought over, not its tones alone."""
     others = pictures("others", film(colourful(12)[6:]))
     apart = {}
-    for method in ("tones", "linear", "transport"):
+    for method in ("tones", "transport"):
         output = f"{method}.cube"
         command = ("grade", sides[0], others, "--unpaired", "--method", method, "-o", output, *SMALL)
         assert said_json(capsys, *command)["frames"] == COUNT
         said(capsys, 0, "stylize", sides[0] / "000.png", "--model", output, "-o", f"{method}.png")
         made = cv2.imread(f"{method}.png")[..., ::-1].astype(int)
         apart[method] = np.abs(made - film(colourful(1))[0]).mean()
-    assert apart["linear"] < 0.7 * apart["tones"]
     assert apart["transport"] < 0.7 * apart["tones"]
     assert "up to date" in said(capsys, 0, *command)
 

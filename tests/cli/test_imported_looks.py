@@ -8,12 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from chain import refuse, said, said_json
+from chain import refuse, said
 from clips import decode, write_clip
 
 from vidtrans.live.live_controls import describe_model
 from vidtrans.models.loaded_model import load_model
-from vidtrans.models.model_file import read_record
 from vidtrans.session import Context
 
 pytest.importorskip("onnxruntime")
@@ -29,7 +28,6 @@ LEVEL = 200
 
 @pytest.fixture
 def clip() -> Path:
-    """A grey clip of 11 frames, one second."""
     frames = [np.full((48, 64, 3), LEVEL, np.uint8)] * 11
     return write_clip(Path("c.mkv"), frames, rate=Fraction(11), codec="ffv1")
 
@@ -41,7 +39,6 @@ def network() -> Path:
 
 
 def colours(capsys: Capsys, model: str, *flags: str) -> np.ndarray:
-    """The colour of each frame of a render, (N, 3)."""
     said(capsys, 0, "stylize", "c.mkv", "--model", model, "-o", "out.mkv", "--overwrite", *flags, *EXACT)
     return np.array(decode(Path("out.mkv"))[2], np.int16)[:, 20, 30]
 
@@ -70,27 +67,6 @@ def test_a_network_of_weights_becomes_a_model_of_looks(network: Path, capsys: Ca
     said(capsys, 0, "try", "c.mkv", "--model", "day", "--vary", "look=noon,dusk", "--frames", "1", "-o", "t.png")
     shown = describe_model(load_model("day", Context(cache_dir=Path(".vidtrans"))))
     assert (shown["looks"], shown["strokes"]) == (["dawn", "noon", "dusk"], False)
-
-
-@pytest.mark.usefixtures("clip")
-@pytest.mark.thorough
-def test_looks_of_pictures_are_predicted_once(capsys: Capsys) -> None:
-    network = graphs.save(Path("t.onnx"), graphs.tinter(np.eye(3), [1, 1, 1, 3], (1, "h", "w", 3)))
-    predictor = graphs.save(Path("p.onnx"), graphs.mean_colour(8, (1, 1, 1, 3)))
-    sky, leaf = picture("sky.png", 51, 102, 204), picture("leaf.png", 102, 255, 0)
-    command = (*IMPORT, network, "--predictor", predictor, "--style", sky, "--style", leaf, "-o", "m.safetensors")
-    assert said_json(capsys, *command, "--dry-run")["looks"] == ["sky", "leaf"]
-    assert not Path("m.safetensors").exists()
-    assert "looks: sky, leaf (predicted by p.onnx)" in said(capsys, 0, *command)
-    assert said_json(capsys, *command)["cached"] is True
-    assert np.abs(colours(capsys, "m", "--look", "leaf") - (80, 200, 0)).max() <= 2
-    picture("leaf.png", 255, 255, 255)
-    assert "made with other inputs or options" in refuse(capsys, 2, *command)
-    said(capsys, 0, *command, "--overwrite")
-    assert np.abs(colours(capsys, "m", "--look", "leaf") - LEVEL).max() <= 2
-    said(capsys, 0, *IMPORT, network, "--predictor", predictor, "--style", sky, "-o", "sky.safetensors")
-    assert read_record(Path("sky.safetensors")).in_channels == 3
-    assert np.abs(colours(capsys, "sky.safetensors") - (40, 80, 160)).max() <= 2
 
 
 @pytest.mark.usefixtures("clip")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import cv2
@@ -16,7 +15,6 @@ import vidtrans as api
 from vidtrans.config.recipe import look_recipe
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Event, Note, Progress, Stop
-from vidtrans.core.settings import Time
 from vidtrans.data.dataset import Pair, open_dataset
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.loading import Loader, keep_weights
@@ -69,21 +67,6 @@ def test_each_frame_is_stored_with_its_matte(clip: Path, capsys: Capsys) -> None
     assert f"{max(found):06d}.png: it is 10x10" in said(capsys, 3, *command, "--steps", 4, "--overwrite")
 
 
-def test_a_part_of_a_clip_has_its_part_of_the_mask(clip: Path) -> None:
-    masks = halves(COUNT, SIZE)
-    recipe = look_recipe(None, {"dataset": {"size": "64", "val_fraction": 0.0}})
-    found = []
-    for first, last, frames in ((9, 17, masks), (9, 17, masks[9:17])):
-        mask = lossless(Path("m.mp4"), frames)
-        spec = DatasetSpec([clip], recipe, start=Time(frame=first), end=Time(frame=last), keep=[mask])
-        make_dataset(spec, Path("part.dataset"), Context(overwrite=True))
-        pairs = open_dataset(Path("part.dataset")).pairs
-        assert [int(pair.inputs[0].stem) for pair in pairs] == list(range(first + 1, last))
-        found.append(mattes(list(pairs)))
-    assert all(np.abs(m.astype(int) - masks[10 + i][..., 0]).max() <= 8 for i, m in enumerate(found[0]))
-    assert all(map(np.array_equal, *found))
-
-
 def test_mattes_are_cropped_and_mirrored_as_their_frames_are() -> None:
     grey = [np.dstack([frame[..., 1]] * 3) for frame in moving_frames(12, size=SIZE)]
     clip = write_folder(Path("c"), grey)  # which is its own mask
@@ -99,42 +82,6 @@ def test_mattes_are_cropped_and_mirrored_as_their_frames_are() -> None:
         assert np.array_equal(np.rint(255 * batch.weights[:, 0]), batch.inputs[:, 0])
         seen |= {(example.geometry.x, example.geometry.mirrored) for example in batch.examples}
     assert len(seen) > 4
-
-
-@pytest.mark.thorough
-def test_a_changed_mask_is_another_look_and_the_same_one_is_up_to_date(clip: Path, capsys: Capsys) -> None:
-    command = ["look", "ink.png", "--on", clip, *QUICK]
-    said(capsys, 0, *command)
-    bare = Path("ink.safetensors").read_bytes()
-    keep = [*command, "--keep", lossless(Path("m.mp4"), halves(COUNT, SIZE))]
-    assert "made from other inputs" in refuse(capsys, 2, *keep)
-    planned = said_json(capsys, *keep, "--dry-run", "--overwrite")
-    assert planned["steps"] == 3
-    assert not list(Path("ink.dataset").glob("*.keep"))
-    made = said_json(capsys, *keep, "--overwrite")
-    assert not made["cached"]
-    assert made["held_out"]["content_kept"] > 0
-    assert Path("ink.safetensors").read_bytes() != bare
-    assert said_json(capsys, *keep)["cached"]
-    lossless(Path("m.mp4"), halves(COUNT, SIZE, step=2))
-    assert "made from other inputs" in refuse(capsys, 2, *keep)
-
-
-@pytest.mark.thorough
-def test_each_of_several_clips_has_the_mask_of_its_name(clip: Path, capsys: Capsys) -> None:
-    write_clip(Path("d.mp4"), moving_frames(12, size=SIZE))
-    Path("masks").mkdir()
-    for name, count, value in (("c", COUNT, 255), ("d", 12, 60)):
-        lossless(Path(f"masks/{name}.mp4"), [np.full((64, 96, 3), value, np.uint8)] * count)
-    both = ("--on", clip, "--on", "d.mp4")
-    said(capsys, 0, "look", "ink.png", *both, "--keep", "masks", *QUICK)
-    kept = [pair.keep for pair in open_dataset(Path("ink.dataset")).pairs if pair.keep]
-    values = {path.parent.name: int(read_picture(path).max()) for path in kept}
-    assert values == {"c.keep": 255, "d.keep": 60}
-    Path("masks/d.mp4").unlink()
-    assert "d.mp4: masks holds no clip with a matching name" in refuse(
-        capsys, 2, "look", "ink.png", *both, "--keep", "masks", *QUICK, "-o", "x.safetensors"
-    )
 
 
 @pytest.mark.parametrize(
@@ -169,15 +116,6 @@ def test_mistakes_are_one_line_and_leave_nothing_behind(clip: Path, capsys: Caps
     run = ("run", "--apply", clip, "-o", "out.mp4", "--keep", "m.png")
     assert "add --look PICTURE" in refuse(capsys, 2, *run, clip)
     assert "nothing is trained with --at-once" in refuse(capsys, 2, *run, "--look", "ink.png", "--at-once")
-
-
-@pytest.mark.thorough
-def test_the_whole_chain_keeps_what_the_mask_shows(clip: Path, capsys: Capsys) -> None:
-    write_folder(Path(), halves(1, SIZE), ["m.png"])
-    made = said_json(capsys, "run", "--look", "ink.png", "--apply", clip, "--keep", "m.png", "-o", "out.mp4", *QUICK)
-    assert made["frames"] == COUNT
-    index = json.loads(Path("out.dataset/dataset.json").read_text())
-    assert all("keep" in record for record in index["frames"] if record["role"] != "dropped")
 
 
 @pytest.mark.thorough

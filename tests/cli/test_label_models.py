@@ -37,7 +37,6 @@ def shown(number: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a clip, its label maps, their dataset and a model."""
     folder = tmp_path_factory.mktemp("labels")
     frames, maps = zip(*map(shown, range(COUNT)), strict=True)
     film, dataset, cache = folder / "film.mp4", folder / "film.dataset", ("--cache-dir", folder / ".vidtrans")
@@ -120,24 +119,6 @@ def test_a_labeller_reads_pictures_without_a_source(film: Path, capsys: Capsys) 
     assert read["pixel_accuracy"] == pytest.approx(maps["pixel_accuracy"], abs=0.02)
 
 
-@pytest.mark.thorough
-def test_what_changed_is_learned_from_two_clips_or_from_two_frames(film: Path, capsys: Capsys) -> None:
-    folder, changes = Path("scene"), []
-    for number in range(COUNT):
-        before, after = shown(0)[1], shown(number)[1]
-        changes.append(np.where((before != after).any(axis=2, keepdims=True), np.uint8(255), np.uint8(0)).repeat(3, 2))
-    write_folder(folder / "before", [shown(0)[0]] * COUNT)
-    write_folder(folder / "after", [shown(n)[0] for n in range(COUNT)])
-    write_folder(Path("changed"), changes)
-    for source, more in ((folder, ()), (film, ("--set=pairing.frames_back=2",))):
-        flags = ("--target", "changed", "--pairing", "change", *MAKE, *more, "-o", f"{source.stem}.change")
-        said(capsys, 0, "make-dataset", source, *flags)
-        said(capsys, 0, "train", f"{source.stem}.change", "-o", f"{source.stem}.safetensors", *QUICK)
-        out = f"{source.stem}.found"
-        said(capsys, 0, "stylize", source, "--model", f"{source.stem}.safetensors", "-o", out, "--codec", "png")
-        assert len(list(Path(out).iterdir())) == COUNT
-
-
 def test_mistakes_with_scores_of_labels_are_told(film: Path, capsys: Capsys) -> None:
     true = ("evaluate", "maps", "--reference", "maps")
     for arguments, status, what in (
@@ -214,16 +195,3 @@ def test_training_goes_on_from_the_same_classes_only(film: Path, capsys: Capsys)
     said(capsys, 0, "make-dataset", film, *flags, "-o", "other.dataset")
     text = refuse(capsys, 2, "train", "other.dataset", "--from", "m.safetensors", "-o", "n.safetensors", *QUICK)
     assert "the same in another order" in text
-
-
-def test_several_label_maps_are_scored_and_missing_ones_left_out(film: Path, capsys: Capsys) -> None:
-    maps = [shown(n)[1] for n in range(6)]
-    names = [f"f_{n:04d}.png" for n in range(1, 7)]
-    write_folder(Path("out"), maps, names)
-    wrong = maps[4].copy()
-    wrong[:] = SKY
-    write_folder(Path("true"), [*maps[:1], *maps[2:4], wrong, maps[5]], [names[0], *names[2:]])
-    table = said_json(capsys, "evaluate", "out", "--reference", "true", "--labels", COLOURS, "-o", "s.json")
-    assert table["worst"][0]["frame"] == 4
-    series = json.loads(Path("s.json").read_text())["series"]["mean_iou"]
-    assert [value is None for value in series] == [False, True, False, False, False, False]

@@ -12,10 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chain import refuse
-from clips import moving_frames
 from documented import check_described
 from live_server import flat, pixels, png
-from made_models import make_model
 from processes import needs_signals
 from served_command import started
 from style_pictures import write_style_pictures
@@ -48,25 +46,6 @@ def test_it_prints_its_link_paints_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     check_described(("live",), table)
     assert (table["frames"], table["dropped"], table["output"], table["cached"]) == (1, 0, None, False)
     assert any("/output?token=" in line for line in lines)
-
-
-@pytest.mark.thorough
-def test_pictures_are_looks_without_a_model(tmp_path: Path) -> None:
-    stripes, chequers = write_style_pictures(tmp_path)
-    mixture = f"{stripes}: 1, {chequers}: 1"
-    with started(*LIVE, "--look", str(stripes), "--look", mixture, "--look", str(chequers)) as (link, _):
-        frame = moving_frames(1, (64, 48))[0]
-        assert np.abs(post_picture(link, frame).astype(int) - frame).mean() > 10
-    with started(*LIVE, "--model", "identity", "--look", str(stripes), "--look", "oil") as (link, _):
-        assert (post(link, 99) == 99).all()
-    strokes = ("--strokes", "oil", "--palette", str(chequers), "--strokes-size", "0.5")
-    with started(*LIVE, *strokes) as (link, _):
-        assert np.abs(post_picture(link, frame).astype(int) - frame).mean() > 2
-    with started(*LIVE, "--look", "oil", "--look", "pencil") as (link, _):
-        assert 2 < np.abs(post_picture(link, frame).astype(int) - frame).mean() < 40
-    make_model("ink.safetensors", "look", {"looks": ["ink"]})
-    with started(*LIVE, "--model", "flower", "--model", "ink", "--look", "ink", "--look", str(stripes)) as (link, _):
-        assert post(link, 99).shape == (384, 512, 3)  # the size that it was trained at
 
 
 @pytest.mark.thorough

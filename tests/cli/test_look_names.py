@@ -38,7 +38,6 @@ def _clip_and_pictures(tmp_path: Path) -> None:
 
 @pytest.fixture
 def odd() -> Path:
-    """A picture whose path has a comma, and a colon where the system allows one."""
     Path(ODD[0]).mkdir()
     return Path(shutil.copy("chequers.png", Path(*ODD)))
 

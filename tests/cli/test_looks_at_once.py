@@ -44,17 +44,6 @@ def test_a_picture_is_rendered_without_training(capsys: Capsys) -> None:
     assert Path("out.mkv").read_bytes() == Path("stylized.mkv").read_bytes()
 
 
-def test_several_clips_and_a_mixture(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("other.mkv").write_bytes(Path("clip.mkv").read_bytes())
-    mixture = ("run", "--look", "stripes.png: 2, chequers.png: 1", "--at-once")
-    clips = ("--apply", "clip.mkv", "--apply", "other.mkv")
-    monkeypatch.setenv("VIDTRANS_SEED", "3")  # for all commands, and no mistake here
-    table = said_json(capsys, *mixture, *clips, "-o", "out/", *FAST, "--executor", "inline")
-    check_described(("run",), table)
-    names = [f"{clip}.stripes+chequers.mkv" for clip in ("clip", "other")]
-    assert [Path(item["output"]).name for item in table["items"]] == names
-
-
 def test_what_concerns_training_is_refused(capsys: Capsys) -> None:
     for more in (
         ("--steps", "5"),
@@ -130,7 +119,6 @@ PICTURE = style_pictures()["stripes"]
 
 
 def norms(name: str) -> tuple[np.ndarray, list[str]]:
-    """Predict a look; return its norms as one vector, and the text that the command printed."""
     notes: list[str] = []
 
     def report(event: Event) -> None:
@@ -164,18 +152,6 @@ def test_pictures_are_read_as_they_are_meant() -> None:
     for name, other in same.items():
         assert np.abs(found[name] - found[other]).mean() < 1e-3 * apart, name
     assert np.abs(found["letterbox.png"] - found["plain.png"]).mean() < 0.2 * apart
-
-
-def test_what_has_hardly_any_style_is_told() -> None:
-    for picture, told in (
-        (Image.new("RGB", (1, 1)), "1x1 pixels have hardly any texture"),
-        (Image.new("RGBA", (64, 64)), "it is of one colour"),
-        (Image.fromarray(PICTURE).convert("CMYK"), "CMYK without a profile"),
-    ):
-        picture.save("look.tif")
-        vector, notes = norms("look.tif")
-        assert np.isfinite(vector).all()
-        assert [note for note in notes if told in note]
 
 
 def test_what_is_neither_picture_nor_video_is_one_line(capsys: Capsys) -> None:

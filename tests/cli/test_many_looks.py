@@ -27,7 +27,6 @@ def picture(name: str, seed: int) -> str:
 
 @pytest.fixture
 def clip() -> Path:
-    """Two shots of six frames."""
     return write_clip(Path("c.mp4"), moving_frames(12, size=(64, 48), shots=(0, 6)))
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from chain import refuse, said, said_json
 from clips import decode, moving_frames, pictures_of, scene, write_clip, write_folder
-from directed_clip import COUNT, PICTURES, Frames, Shoot, directed, halves, lossless, same
+from directed_clip import COUNT, PICTURES, Frames, Shoot, halves, lossless, same
 from dreams import make_dreamer
-from paintings import EXACT, clip_and_keys, write
+from paintings import EXACT, write
 from PIL import Image
 
 import vidtrans as api
@@ -22,15 +22,9 @@ Capsys = pytest.CaptureFixture[str]
 Render = Callable[..., Frames]
 
 
-@pytest.mark.parametrize("kind", ["video", "picture"])
-def test_the_look_is_where_the_mask_is_white(kind: str, shoot: Shoot, render: Render) -> None:
+def test_the_look_is_where_the_mask_is_white(shoot: Shoot, render: Render) -> None:
     mask = halves(COUNT)
-    if kind == "video":
-        path = lossless(Path("m.mp4"), mask)
-    else:
-        path = write_folder(Path(), mask[9:10], ["m.png"]) / "m.png"
-        mask = [mask[9]] * COUNT
-    made = render("--mask", path)
+    made = render("--mask", lossless(Path("m.mp4"), mask))
     assert same(made, shoot.expected(mask=mask))
     assert np.array_equal(made[5][:, :10], shoot.look[5][:, :10])
     assert np.array_equal(made[5][:, 40:], shoot.source[5][:, 40:])
@@ -42,18 +36,6 @@ def test_mask_strength_colour_and_mix_go_together(shoot: Shoot, render: Render) 
     wanted = shoot.expected(lambda i: FrameBlend(2 - 2 * i / 23, 1.0, mix=0.2), mask)
     assert same(made, wanted, within=1)  # the strengths differ in their last digit
     assert not same(made, shoot.expected(lambda i: FrameBlend(2 - 2 * i / 23, 0.0, mix=0.2), mask), within=1)
-
-
-def test_a_mask_fits_a_folder_and_a_picture(tiny_model: Path, capsys: Capsys) -> None:
-    frames, mask = moving_frames(3), halves(3, step=10)
-    write_folder(Path("in"), frames)
-    write_folder(Path("m"), mask)
-    for more in (("-o", "look"), ("-o", "out", "--mask", "m")):
-        said(capsys, 0, "stylize", "in", "--model", tiny_model, *PICTURES, *more)
-    look, made = (pictures_of(Path(p)) for p in ("look", "out"))
-    assert same(list(made.values()), directed(frames, list(look.values()), lambda i: FrameBlend(), mask))
-    said(capsys, 0, "stylize", "in/2.png", "--model", tiny_model, *PICTURES, "--mask", "m/2.png", "-o", "one.png")
-    assert np.array_equal(pictures_of(Path("one.png"))["one.png"], made["2.png"])
 
 
 def test_each_picture_of_a_mixed_folder_has_its_own_mask(tiny_model: Path, capsys: Capsys) -> None:
@@ -167,19 +149,6 @@ def test_a_correction_is_seen_where_the_mask_is_white(capsys: Capsys) -> None:
     assert "whose corrections have another mask" in text
 
 
-def test_paint_is_seen_on_either_side_of_a_mask(capsys: Capsys) -> None:
-    clip_and_keys()
-    lossless(Path("m.mkv"), halves(len(frames("c.mkv"))))
-    made = {}
-    for name, mask in (("all", ()), ("in", ("--mask", "m.mkv")), ("out", ("--mask", "not:m.mkv"))):
-        paint = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", "0")
-        said(capsys, 0, *paint, "-o", f"{name}.mkv", *FFV1, *mask)
-        made[name] = frames(f"{name}.mkv")
-    source = frames("c.mkv")
-    assert same(made["in"], masked(made["all"], source, halves(len(source))), within=1)
-    assert same(made["out"], masked(source, made["all"], halves(len(source))), within=1)
-
-
 def test_a_dream_is_seen_within_a_mask_and_its_clip_goes_on_around_it(capsys: Capsys) -> None:
     model = make_dreamer(Path("d.safetensors"), context_frames=2)
     write_clip(Path("c.mkv"), moving_frames(SHORT), codec="ffv1", pix_fmt="bgr0")
@@ -210,15 +179,7 @@ def in_numbers(mask: np.ndarray) -> Image.Image:
     return picture
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("stylize", "in.mkv", "--mask", "a={}", "--region", "a=invert.cube", "--rest", "keep"),
-        ("deflicker", "in.mkv", "--set=temporal.keep_source_changes=0", "--mask", "{}"),
-    ],
-    ids=["region", "deflicker"],
-)
-def test_object_numbers_do_what_white_does(command: tuple[str, ...], capsys: Capsys) -> None:
+def test_object_numbers_do_what_white_does(capsys: Capsys) -> None:
     pictures, masks = flickering(4), [np.where(m >= 128, 255, 0).astype(np.uint8) for m in halves(4, step=4)]
     lossless(Path("in.mkv"), pictures)
     names = [f"{n:04d}.png" for n in range(4)]
@@ -226,11 +187,10 @@ def test_object_numbers_do_what_white_does(command: tuple[str, ...], capsys: Cap
     Path("numbers").mkdir()
     for name, mask in zip(names, masks, strict=True):
         in_numbers(mask).save(Path("numbers") / name)
-    inverse = "LUT_3D_SIZE 2\n" + "\n".join(f"{1 - r} {1 - g} {1 - b}" for b in (0, 1) for g in (0, 1) for r in (0, 1))
-    Path("invert.cube").write_text(inverse)
     made = {}
     for name in ("white", "numbers"):
-        told = said(capsys, 0, *(one.replace("{}", name) for one in command), *FFV1, "-o", f"{name}.mkv")
+        command = ("deflicker", "in.mkv", "--set=temporal.keep_source_changes=0", "--mask", name)
+        told = said(capsys, 0, *command, *FFV1, "-o", f"{name}.mkv")
         assert ("its colours are objects: all but #000000 is inside" in told) == (name == "numbers")
         made[name] = frames(f"{name}.mkv")
     assert same(made["numbers"], made["white"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,12 @@ import numpy as np
 import pytest
 import torch
 from chain import refuse, said, said_json, snapshot
-from clips import decode, moving_frames, pictures_of, write_clip, write_folder
+from clips import moving_frames, pictures_of, write_clip, write_folder
 from directed_clip import same
 from made_models import make_grade
 from peer_variants import VARIANTS, Variant, save_experiment, save_variant
 
 from vidtrans.core.errors import ModelError
-from vidtrans.inference.device import resolve_device
-from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import find_model, load_generator, read_record, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, initialise
@@ -38,7 +35,6 @@ def checkpoint(variant: Variant = UNET, name: str = "paint.pth", seed: int = 0) 
 
 
 def rendered(capsys: Capsys, model: Path | str, folder: str) -> list[np.ndarray]:
-    """Return the frames of a render of clip.mkv without the filter, lossless."""
     said(capsys, 0, "stylize", "clip.mkv", "--model", model, "--temporal", "off", "-o", f"{folder}/%04d.png")
     return [read_picture(path) for path in sorted(Path(folder).glob("*.png"))]
 
@@ -170,20 +166,6 @@ def test_an_imported_model_renders_what_its_file_renders_on_the_fly(capsys: Caps
     assert np.ptp(ours[0]) > 0
 
 
-@pytest.mark.parametrize("name", ["resnet-4-instance", "hd-global-3-2-instance"])
-def test_an_imported_network_is_padded_no_further_than_it_needs(capsys: Capsys, name: str) -> None:
-    """Or an instance norm sees a picture with mirrored borders, and all its colours change."""
-    variant = next(v for v in VARIANTS if v.name.startswith(name))
-    said(capsys, 0, *IMPORT, checkpoint(variant), "--pairing", "none", "-o", "ours.safetensors")
-    generator, _ = load_generator(Path("ours.safetensors"))
-    side = variant.multiple
-    assert generator.multiple == side
-    given = torch.rand(1, generator.input_channels, 7 * side, 9 * side) * 2 - 1
-    engine = TorchEngine(generator, resolve_device("cpu"), "fp32", 1)
-    with torch.inference_mode():
-        assert torch.allclose(engine.predict(given), generator(given), atol=1e-4)
-
-
 def test_an_onnx_graph_is_imported_and_not_exported_again(capsys: Capsys) -> None:
     pytest.importorskip("onnxruntime")
     graphs = pytest.importorskip("onnx_graphs")
@@ -201,7 +183,6 @@ def test_an_onnx_graph_is_imported_and_not_exported_again(capsys: Capsys) -> Non
 
 
 def model(pairing: str, channels: int, **settings: Any) -> Path:
-    """A model file of the smallest network, with a pairing of so many channels."""
     network = build_generator("few-shot", {"channels": 8, "blocks": 1}, channels)
     initialise(network, 0)
     generator, card = {"name": "few-shot", "settings": {"channels": 8, "blocks": 1}}, {"author": "A. Painter"}
@@ -233,22 +214,6 @@ def test_an_onnx_file_is_described_and_takes_any_size(capsys: Capsys) -> None:
         assert output.shape == (count, 3, height, width)
     [[name, *sizes]] = [(i.name, *i.shape) for i in session.get_inputs()]
     assert (name, sizes) == ("input", ["N", 1, "H", "W"])
-
-
-@pytest.mark.thorough
-def test_what_follows_lines_can_be_imported_again(capsys: Capsys, clip: Path) -> None:
-    pytest.importorskip("onnxruntime")
-    path = model("edges", 1)
-    export = ("model", "export", path, "--format", "onnx")
-    said(capsys, 0, *export, "--whole", "-o", "whole.onnx")
-    said(capsys, 0, "model", "import", "whole.onnx", "-o", "again.safetensors")
-    common = ("--temporal", "off", "--size", "source", "--codec", "ffv1", "--set=rendering.precision='fp32'")
-    for name in (path, "again.safetensors"):
-        said(capsys, 0, "stylize", clip, "--model", name, *common, "--engine", "torch", "-o", f"{Path(name).stem}.mkv")
-    ours, again = (decode(Path(f"{Path(name).stem}.mkv"))[2] for name in (path, "again"))
-    assert same(ours, again, within=1)
-    said(capsys, 0, *export, "-o", "network.onnx")
-    said(capsys, 0, "model", "import", "network.onnx")
 
 
 def test_a_grade_is_read_back_without_a_question(capsys: Capsys) -> None:
@@ -287,17 +252,3 @@ def test_what_cannot_be_written_is_refused_in_a_line(capsys: Capsys) -> None:
     ):
         assert line in refuse(capsys, 2, "model", "export", *arguments, "--format", "torchscript")
     said(capsys, 3, "model", "export", "identity", "--format", "onnx")
-
-
-def test_without_the_extra_a_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
-    real = builtins.__import__
-
-    def missing(name: str, *rest: Any) -> Any:
-        if name in ("onnx", "onnxruntime"):
-            raise ImportError(name)
-        return real(name, *rest)
-
-    path = model("aligned", 3)
-    monkeypatch.setattr(builtins, "__import__", missing)
-    assert "pip install 'vidtrans[onnx]'" in refuse(capsys, 2, "model", "export", path, "--format", "onnx")
-    assert list(Path().glob("*.onnx")) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chain import refuse, said, said_json, snapshot
-from clips import decode, moving_frames, pictures_of, scene, sound_packets, times, write_clip, write_folder
+from clips import decode, moving_frames, pictures_of, scene, sound_packets, times, write_folder
 from directed_clip import same
 
 from vidtrans.video.images.picture import read_picture, write_picture
@@ -25,18 +25,6 @@ def test_a_picture_gives_a_picture_of_its_own_size(capsys: Capsys) -> None:
     assert (table["output"], table["frames"]) == ("photo.identity.png", 1)
     assert np.array_equal(read_picture(Path("photo.identity.png")), read_picture(Path("photo.jpg")))
     assert "up to date" in said(capsys, 0, "stylize", "photo.jpg", *IDENTITY)
-
-
-def test_a_video_gives_pictures_where_the_name_of_the_result_has_no_ending(capsys: Capsys) -> None:
-    write_clip(Path("clip.mkv"), moving_frames(3), codec="ffv1", pix_fmt="bgr0")
-    table = said_json(capsys, "stylize", "clip.mkv", *IDENTITY, "-o", "frames")
-    assert (table["output"], table["frames"]) == ("frames", 3)
-    assert same(list(pictures_of(Path("frames")).values()), moving_frames(3))
-    assert "up to date" in said(capsys, 0, "stylize", "clip.mkv", *IDENTITY, "-o", "frames")
-    assert "--overwrite" in refuse(capsys, 2, "stylize", "clip.mkv", *IDENTITY, "--start", "1", "-o", "frames")
-    Path("others").mkdir()
-    said(capsys, 0, "stylize", "clip.mkv", *IDENTITY, "-o", "others")  # a folder that is there holds the result
-    assert [path.name for path in Path("others").iterdir()] == ["clip.identity.mp4"]
 
 
 def test_a_part_of_a_folder_is_rendered_under_its_names(capsys: Capsys) -> None:
@@ -128,18 +116,6 @@ def test_a_video_becomes_a_folder_of_pictures(clip: Path, capsys: Capsys) -> Non
     assert "--codec png -o several" in told
     for ending, why in (("jpg", "use -o out.png"), ("txt", "written as .png")):
         assert why in refuse(capsys, 2, "stylize", "still.png", *IDENTITY, "-o", f"out.{ending}")
-
-
-def test_a_result_to_which_something_was_added_is_not_replaced(capsys: Capsys) -> None:
-    write_folder(Path("in"), moving_frames(3))
-    said(capsys, 0, "stylize", "in", *IDENTITY)
-    for added in ("notes.txt", "retouched/0.png", "extra.png"):
-        place = Path("in.identity", added)
-        place.parent.mkdir(exist_ok=True)
-        place.write_text("precious")
-        for more in ((), ("--overwrite",)):
-            refuse(capsys, 2, "stylize", "in", *IDENTITY, *more)
-        place.unlink()
 
 
 def test_a_damaged_picture_is_one_line_with_its_name(capsys: Capsys) -> None:

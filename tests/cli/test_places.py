@@ -9,79 +9,14 @@ import pytest
 from chain import TINY, quick_training, refuse, said, tiny_flags
 from clips import moving_frames
 from directed_clip import lossless
-from hypothesis import HealthCheck, example, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 import vidtrans as api
 import vidtrans.training.requested_training
 from vidtrans.cli.main import run
-from vidtrans.core import files
-from vidtrans.core.files import move_into_place, write_atomically
-from vidtrans.core.partials import PARTIAL, partial_path
-from vidtrans.core.system import name_length, name_limit
 from vidtrans.video.images.picture import encode_png
 
 Capsys = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links and limits are those of POSIX")
-repeatable = hypothesis_settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def fitting(name: str) -> bool:
-    return 0 < len(os.fsencode(name)) <= 255 and name not in (".", "..") and "partial" not in name
-
-
-letters = st.characters(exclude_categories=["Cs"], exclude_characters="/\0")
-ENDINGS = st.one_of(st.text(letters), st.sampled_from([".mp4", "." + "x" * 40]))
-short = st.text(letters, min_size=1, max_size=3)
-NAMES = st.one_of(
-    st.text(letters, min_size=1, max_size=255),
-    st.builds(lambda part, count, end: part * count + end, short, st.integers(20, 255), ENDINGS),
-).filter(fitting)
-
-
-@repeatable
-@given(NAMES)
-@example("a" * 255)
-@example("×" * 127)
-@example("🎞" * 62 + ".mp4")
-@example("." + "b" * 254)
-@example("a." + "b" * 253)
-def test_a_file_or_folder_of_any_name_is_written_whole_under_a_hidden_name_and_replaced(
-    tmp_path: Path, name: str
-) -> None:
-    target, made = tmp_path / name, tmp_path.parent / "made"
-    with write_atomically(target) as temporary:
-        assert temporary.parent == tmp_path
-        assert temporary.name.startswith(".")
-        assert len(os.fsencode(temporary.name)) <= 255
-        temporary.write_bytes(b"whole")
-        assert not target.exists()
-    assert target.read_bytes() == b"whole"
-    assert [p.name for p in tmp_path.iterdir()] == [name]
-    # What a killed run left is cleared away.
-    dead = 2**22 + 1  # no process has such a number on Linux
-    left = partial_path(target).name.replace(f"-{os.getpid()}{PARTIAL}", f"-{dead}{PARTIAL}")
-    (tmp_path / left).write_bytes(b"half")
-    files.write_bytes(target, b"again")
-    assert [p.name for p in tmp_path.iterdir()] == [name]
-    target.unlink()
-    for content in (b"one", b"two"):
-        made.mkdir()
-        (made / "file").write_bytes(content)
-        move_into_place(made, target)
-    assert (target / "file").read_bytes() == b"two"
-    assert [p.name for p in tmp_path.iterdir()] == [name]
-    files.remove(target)
-
-
-@repeatable
-@given(NAMES, NAMES)
-@example("a" * 254 + "b", "a" * 254 + "c")
-@example("a" * 250 + ".mp4", "a" * 250 + ".mkv")
-def test_files_of_two_names_never_share_a_hidden_one(one: str, other: str) -> None:
-    hidden = [partial_path(Path(name)).name for name in (one, other)]
-    assert (hidden[0] == hidden[1]) == (one == other)
 
 
 @pytest.fixture
@@ -145,17 +80,6 @@ def test_a_link_to_a_folder_takes_pictures_as_the_folder_would(capsys: Capsys) -
         assert link.is_symlink()
         assert sorted(p.name for p in Path("real").iterdir()) == ["0.png", "1.png", "2.png"]
         assert "up to date" in said(capsys, 0, *command, *more[1:])
-
-
-def test_a_link_to_a_folder_takes_a_dataset_and_a_video(source: Path, capsys: Capsys) -> None:
-    for name in ("a", "b"):
-        Path(name).mkdir()
-        linked(f"to-{name}", name)
-    said(capsys, 0, "make-dataset", source, "--size", "32", "-o", "to-a")
-    said(capsys, 0, "stylize", source, "--model", "identity", "-o", "to-b")
-    assert Path("to-a").is_symlink()
-    assert Path("a/dataset.json").is_file()
-    assert Path("b/clip.identity.mp4").is_file()
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -301,8 +225,3 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(
             assert why in line
             assert "choose another" in line
     assert source.read_bytes() == before
-
-
-def test_a_limit_is_the_folder_s_own_even_where_it_is_not_there_yet(tmp_path: Path) -> None:
-    assert name_limit(tmp_path) == name_limit(tmp_path / "a" / "b") == os.pathconf(tmp_path, "PC_NAME_MAX")
-    assert name_length("×") == 2

@@ -19,13 +19,13 @@ from vidtrans.video.keypoints.drawing import draw_people
 from vidtrans.video.keypoints.people import BodyPlace
 from vidtrans.video.keypoints.poses import PoseFrames, PoseView
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 Capsys = pytest.CaptureFixture[str]
-SIZE, COUNT = (160, 120), 20
+SIZE, COUNT = (160, 120), 14
 MAKE = ("make-dataset", "poses", "--pairing", "pose", "--target", "film", "-o", "d", *tiny_flags("dataset"))
 
 
 def put_performer(missing: tuple[int, ...] = ()) -> None:
-    """Write ``poses``, and the pictures ``film`` that they were found in."""
     write_openpose(Path("poses"), {n: [waving(n)] for n in range(COUNT) if n not in missing})
     write_folder(Path("film"), [scene(*SIZE, seed=n) for n in range(COUNT)], [f"{n:04d}.png" for n in range(COUNT)])
 
@@ -80,20 +80,10 @@ def test_what_gives_no_poses_is_refused_before_anything_is_written(capsys: Capsy
     assert "pairing.size = 'wide'" in refuse(capsys, 2, *MAKE, "--set", "pairing.size=wide", "--overwrite")
 
 
-MAKE_LINES = (
-    "make-dataset",
-    "--pairing",
-    "simplify",
-    "-o",
-    "d",
-    *tiny_flags("dataset"),
-    "--set",
-    "dataset.size=source",
-)
+MAKE_LINES = ("make-dataset", "--pairing", "simplify", "-o", "d", *tiny_flags("dataset"), "--set=dataset.size=source")
 
 
 def sketch() -> np.ndarray:
-    """A circle in pencil on grey paper, (H, W, 3) uint8."""
     page = np.full((96, 128, 3), 190, np.uint8)
     cv2.circle(page, (64, 48), 30, (60, 60, 60), 2, cv2.LINE_AA)
     return page

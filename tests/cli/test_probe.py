@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from contextlib import closing
 from fractions import Fraction
@@ -26,7 +25,6 @@ from oddities import (
     packets_before,
     remux,
     rotted,
-    spherical,
     stereo,
     turned,
     two_tracks,
@@ -49,15 +47,6 @@ def plain(path: Path, frames: list[np.ndarray] | None = None, **more: Any) -> Pa
     return write_frames(path, frames or moving_frames(10), "libx264", "yuv420p", options=options, tags=BT709 | more)
 
 
-def untagged(lines: int) -> Path:
-    return write_clip(Path("a.mp4"), [scene(lines * 4 // 3, lines, 1)] * 2, options=FAST)
-
-
-def variable() -> Path:
-    path = write_clip(Path("b.mp4"), moving_frames(6), pts=[0, 512, 1024, 3072, 3584, 4096], options=FAST)
-    return with_sound(tagged(path), Path("a.mp4"), "aac")
-
-
 def tagged(path: Path) -> Path:
     """The same packets, in a file that says that its colours are BT.709."""
     data = path.read_bytes()
@@ -73,11 +62,6 @@ def tagged(path: Path) -> Path:
     return path.with_stem("tagged")
 
 
-def late(seconds: float) -> Path:
-    """With a tone that begins so much later than the pictures."""
-    return with_sound(plain(Path("b.mp4")), Path("a.mov"), "pcm_s16le", late_s=seconds)
-
-
 def hidden(count: int) -> Path:
     """An edit list that begins ``count`` frames later."""
     source = plain(Path("b.mp4"), options=FAST | {"bf": "0"})
@@ -86,16 +70,6 @@ def hidden(count: int) -> Path:
         packet.pts, packet.dts = (packet.pts or 0) - 512 * count, (packet.dts or 0) - 512 * count
 
     return remux(source, Path("a.mp4"), change=earlier)
-
-
-def lying(path: Path) -> Path:
-    """An AVI whose header promises 5544 frames."""
-    write_frames(path, moving_frames(20), "mjpeg", "yuvj420p")
-    data = bytearray(path.read_bytes())
-    struct.pack_into("<I", data, data.index(b"avih") + 24, 5544)
-    struct.pack_into("<I", data, data.index(b"strh") + 40, 5544)
-    path.write_bytes(data)
-    return path
 
 
 def whole_film() -> Path:
@@ -114,7 +88,6 @@ def cut_off() -> Path:
 
 
 def described(*boxes: bytes) -> Path:
-    """With these boxes in the description of its pictures."""
     return boxed(plain(Path("b.mp4")), Path("a.mp4"), *boxes)
 
 
@@ -127,13 +100,9 @@ def coloured(primaries: int, transfer: int) -> Path:
     return write_frames(Path("a.mkv"), moving_frames(3), "ffv1", "yuv444p", tags=tags)
 
 
-WIDE = {"colorspace": 9, "color_primaries": 9, "color_trc": 14, "color_range": 1}
 UNTAGGED = "its colours are not tagged: taken for "
 CASES = {
     "plain-mp4": by(lambda: plain(Path("a.mp4"))),
-    "sound-mp4": by(lambda: with_sound(plain(Path("b.mp4")), Path("a.mp4"), "aac")),
-    "untagged-sd": by(lambda: untagged(480), UNTAGGED + "BT.601"),
-    "variable": by(variable, "variable frame rate (7.50 to 30.00 frames/s)"),
     "turned": by(lambda: turned(plain(Path("a.mp4")), (0, 1, -1, 0)), "stored turned or mirrored"),
     "anamorphic": by(
         lambda: plain(Path("a.mp4"), sample_aspect_ratio=Fraction(16, 11)),
@@ -146,7 +115,6 @@ CASES = {
     "stereo": by(
         lambda: described(stereo(2)), "stereo 3D, both views in a frame, side by side: kept in .mp4, .mkv, .webm"
     ),
-    "around": by(lambda: described(spherical()), "spherical (equirectangular): kept in .mp4, .mov, .mkv, .webm"),
     "captions": by(lambda: with_captions(plain(Path("b.mp4")), Path("a.mp4")), "closed captions within the pictures"),
     "edit-list": by(lambda: hidden(3), "its edit list leaves out 3 frames"),
     "transparent": by(
@@ -157,21 +125,14 @@ CASES = {
         lambda: write_frames(Path("a.mp4"), moving_frames(3, (63, 47)), "libx264", "yuv444p", options=FAST, tags=BT709),
         "odd size: H.264 and H.265 become 4:4:4",
     ),
-    "sound-late": by(lambda: late(0.3), "pictures begin -0.300 s from the sound: kept"),
     "one-frame": by(lambda: plain(Path("a.mp4"), moving_frames(1)), "a single frame: enough to render"),
     "interlaced": by(
         lambda: write_woven(Path("a.mp4"), woven(8), **BT709), "interlaced (8 frames): one progressive frame"
     ),
     "pq": by(lambda: hdr_clip(Path("a.mp4")), "HDR (PQ): mapped to SDR, BT.709", "10 bits a channel"),
-    "wide": by(
-        lambda: write_frames(Path("a.mp4"), moving_frames(3), "libx264", "yuv420p", options=FAST, tags=WIDE),
-        "BT.2020 colours: mapped to BT.709",
-    ),
-    "p3": by(lambda: coloured(12, 13), "P3 D65 (SMPTE 432) primaries: mapped to BT.709"),
     "unknown": by(lambda: coloured(19, 1), "not used: primaries 19, so its colours may be wrong"),
     "raw": by(lambda: plain(Path("a.h264")), "it has no times: its own header says 25 frames/s"),
     "two-tracks": by(lambda: two_tracks(Path("a.mp4"), default=1), "2 video tracks: number 1 is used", UNTAGGED),
-    "lying-header": by(lambda: lying(Path("a.avi")), "its header lists 5544 frames, it has 20"),
     "cut-off": by(cut_off, "damaged: "),
 }
 

@@ -139,19 +139,6 @@ def test_nothing_passes_a_cut(capsys: Capsys) -> None:
     assert np.array_equal(made[6:], frames[6:])
 
 
-def test_what_is_clear_is_not_painted(capsys: Capsys) -> None:
-    frames = clip_and_keys(())
-    layer = np.dstack([painted(frames[4]), np.zeros((48, 64), np.uint8)])
-    layer[:24, :, 3] = 255
-    write(Path("keys/004.png"), layer)
-    propagate(capsys)
-    made = decode(Path("o.mkv"))[2]
-    assert np.array_equal(made[4][:24], painted(frames[4])[:24])
-    for number in (0, 4, 8):
-        assert np.array_equal(made[number][32:], frames[number][32:])
-        assert np.abs(made[number][:18].astype(float) - painted(frames[number])[:18]).mean() < 6
-
-
 def test_pictures_without_a_number_are_found_by_what_they_show(capsys: Capsys) -> None:
     frames = [np.roll(moving_frames(1, (160, 120))[0], 9 * n, axis=1) for n in range(8)]
     write_clip(Path("c.mkv"), frames, codec="ffv1", pix_fmt="bgr0")
@@ -267,7 +254,7 @@ def test_several_clips_each_with_its_folder(capsys: Capsys) -> None:
     write(Path("all/a/2.png"), painted(frames[2]))
     write(Path("all/b.keyframes/9.png"), painted(frames[9]))
     ask = ("propagate", "a.mkv", "b.mkv", "--keyframes", "all", "--minutes", 0, "-o", "out", "--codec", "ffv1")
-    table = said_json(capsys, *ask)
+    table = said_json(capsys, *ask, "--executor", "inline")
     assert [item["keyframes"] for item in table["items"]] == [[2], [9]]
     assert sorted(p.name for p in Path("out").glob("*.mkv")) == ["a.painted.mkv", "b.painted.mkv"]
     alone = said_json(capsys, "propagate", "b.mkv", "--keyframes", "all", *PLAIN, "--dry-run")
@@ -277,7 +264,6 @@ def test_several_clips_each_with_its_folder(capsys: Capsys) -> None:
 
 
 def keys_of(names: dict[str, int], frames: list[np.ndarray]) -> None:
-    """Paintings of frames under these names."""
     shutil.rmtree("keys", ignore_errors=True)
     for name, frame in names.items():
         write(Path("keys") / name, painted(frames[frame]))
@@ -318,32 +304,3 @@ def test_numbers_of_pictures_count_where_some_are_missing(capsys: Capsys) -> Non
     assert "the pictures of c have numbers" in refuse(capsys, 2, *command, "--first-number", 1)
     keys_of({"1007.png": 6}, frames)
     assert "picture 1007 of a folder that has 1001 to 1012" in refuse(capsys, 3, *command)
-
-
-def test_footage_of_16_bits_stays_so_below_paint(capsys: Capsys) -> None:
-    rng = np.random.default_rng(1)
-    frames = [rng.integers(0, 65535, (48, 64, 3), np.uint16) for _ in range(2)]
-    for number, frame in enumerate(frames):
-        write(Path(f"shots/{number}.png"), frame)
-    layer = np.zeros((48, 64, 4), np.uint16)
-    layer[:10] = 65535
-    write(Path("keys/0.png"), layer)
-    ask = ("propagate", "shots", "--keyframes", "keys", "--minutes", 0, "--cuts", "off", "-o", "o", "--codec", "png")
-    said_json(capsys, *ask)
-    made = cv2.imread("o/1.png", cv2.IMREAD_UNCHANGED)[..., ::-1]
-    assert made.dtype == np.uint16
-    assert np.array_equal(made[30:], frames[1][30:])
-
-
-@pytest.mark.thorough
-def test_painted_frames_are_painted_in_strokes(capsys: Capsys) -> None:
-    frames = clip_and_keys()
-    strokes = ("--strokes", "oil")
-    assert propagate(capsys, *PLAIN, *strokes)["strokes"] == "oil"
-    made = decode(Path("o.mkv"))[2]
-    for key in (2, 9):
-        assert not np.array_equal(made[key], painted(frames[key]))
-        near = [np.abs(made[key].astype(float) - other).mean() for other in (painted(frames[key]), frames[key])]
-        assert near[0] < near[1]
-    words = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "--layer", *strokes, "-o", "l.mov")
-    assert "leave out --layer or --strokes" in refuse(capsys, 2, *words)

@@ -17,9 +17,8 @@ from chain import refuse
 from processes import at_most
 
 import vidtrans as api
-from vidtrans.core.errors import Interrupted, MediaError, UsageError
+from vidtrans.core.errors import Interrupted, UsageError
 from vidtrans.core.events import Stop, silent
-from vidtrans.core.files import check_regular_file, digest_file
 from vidtrans.store.cache import Cache
 
 Capsys = pytest.CaptureFixture[str]
@@ -47,23 +46,16 @@ MAKERS: dict[str, Callable[[Path], None]] = {
 # Where an input may stand: the name that it has, and the command, with the exit status.
 USES: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "video": ("x.mp4", 3, ("stylize", "x.mp4", *IDENTITY)),
-    "probed": ("x.mp4", 3, ("probe", "x.mp4")),
-    "learned": ("x.mp4", 3, ("make-dataset", "x.mp4")),
     "target": ("x.mp4", 3, ("make-dataset", "CLIP", "--pairing", "aligned", "--target", "x.mp4")),
     "picture": ("x.png", 3, ("stylize", "x.png", *IDENTITY)),
-    "numbered pictures": ("x1.png", 3, ("stylize", "x%d.png", *IDENTITY)),
     "exr": ("x.exr", 3, ("stylize", "x.exr", *IDENTITY)),
     "mask": ("x.png", 3, ("stylize", "CLIP", *IDENTITY, "--mask", "x.png")),
     "cuts": ("x.txt", 2, ("stylize", "CLIP", *IDENTITY, "--cuts", "x.txt")),
     "model": ("x.safetensors", 3, ("stylize", "CLIP", "--model", "x.safetensors")),
-    "model shown": ("x.safetensors", 3, ("model", "show", "x.safetensors")),
     "preset": ("x.toml", 2, ("make-dataset", "CLIP", "--preset", "x.toml")),
-    "preset shown": ("x.toml", 2, ("preset", "show", "x.toml")),
     "list": ("x.toml", 2, ("stylize", "x.toml", *IDENTITY)),
     "project": ("vidtrans.toml", 2, ("make-dataset", "CLIP")),
     "source": ("x.mp4", 3, ("evaluate", "CLIP", "--source", "x.mp4")),
-    "compared": ("x.mp4", 3, ("compare", "CLIP", "x.mp4", "-o", "y.png")),
-    "sheet": ("x.mp4", 3, ("sheet", "x.mp4", "-o", "y.png")),
     "start": ("x.safetensors", 3, ("train", "DATASET", "--from", "x.safetensors")),
     "result": ("x.mp4", 2, ("stylize", "CLIP", *IDENTITY, "-o", "x.mp4")),
 }
@@ -111,14 +103,6 @@ def test_a_stop_is_heard_while_a_file_is_read(tmp_path: Path) -> None:
         cache.digest(tmp_path / "huge.mp4")
 
 
-def test_a_stop_is_heard_while_another_run_holds_an_entry(tmp_path: Path) -> None:
-    stop = Stop()
-    with Cache(tmp_path, silent).entry("index", "k").locked():
-        stop.request(143)
-        with pytest.raises(Interrupted), Cache(tmp_path, silent, stop).entry("index", "k").locked(wait_for="it"):
-            pass
-
-
 def test_one_term_ends_a_process_that_reads_its_input(tmp_path: Path) -> None:
     huge = tmp_path / "huge.mp4"
     with huge.open("wb") as file:
@@ -137,29 +121,9 @@ def test_one_term_ends_a_process_that_reads_its_input(tmp_path: Path) -> None:
 
 
 def wait_until_open(pid: int, path: Path) -> None:
-    """Wait until a process has a file open."""
     while True:
         for link in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
                 if os.readlink(link) == str(path):
                     return
         time.sleep(0.05)
-
-
-@pytest.mark.thorough
-def test_an_ordinary_file_through_the_standard_input_is_taken(dataset_folder: Path) -> None:
-    with (dataset_folder / "clip.mp4").open() as file:
-        command = [sys.executable, "-m", "vidtrans", "probe", "/dev/stdin"]
-        done = subprocess.run(command, stdin=file, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-def test_a_folder_is_none_of_these(tmp_path: Path) -> None:
-    check_regular_file(tmp_path)
-    check_regular_file(tmp_path / "missing")
-    with pytest.raises(MediaError, match="it is a device"):
-        check_regular_file(Path("/dev/null"))
-    os.mkfifo(tmp_path / "pipe")
-    digest_file(tmp_path / "pipe")  # it became one meanwhile, and nobody writes to it
-    with pytest.raises(MediaError, match="it is a pipe, not a file"):
-        check_regular_file(tmp_path / "pipe")

@@ -16,7 +16,6 @@ from safetensors.numpy import load_file, save_file
 
 import vidtrans as api
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import Event, Note
 from vidtrans.video.external.program import find_program
 
 Capsys = pytest.CaptureFixture[str]
@@ -44,7 +43,6 @@ COMMANDS = {
 
 @pytest.fixture(scope="module")
 def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """clip.mkv, and two in clips/."""
     folder = tmp_path_factory.mktemp("footage")
     (folder / "clips").mkdir()
     for name in ("clip.mkv", "clips/a.mkv", "clips/b.mkv"):
@@ -103,28 +101,13 @@ def test_every_command_that_runs_a_preset_s_graph_warns_of_it_however_quiet(next
         assert told.count("warning: preset mine.toml: encoding.filter = 'hflip' is run with") == 1
 
 
-@pytest.mark.thorough
-def test_a_result_that_is_there_runs_no_program_and_warns_of_none(capsys: Capsys) -> None:
-    Path("mine.toml").write_text('[encoding]\nfilter = "hflip"\n[rendering]\nsource_filter = "vflip"\n')
-    for command in ("stylize a folder", "deflicker"):
-        arguments = (*COMMANDS[command], "--preset", "mine.toml")
-        assert said(capsys, 0, *arguments).count("encoding.filter = 'hflip' is run with") == 1
-        assert "is run with" not in said(capsys, 0, *arguments)
-    heard: list[Event] = []  # the Python API tells it through its report
-    api.deflicker("clip.mkv", output="other.mkv", preset="mine.toml", report=heard.append)
-    notes = [event.text for event in heard if isinstance(event, Note) and "is run with" in event.text]
-    assert f"preset mine.toml: encoding.filter = 'hflip' is run with {find_program()}" in notes
-
-
 def test_a_graph_that_a_flag_gives_too_is_the_user_s_own(capsys: Capsys) -> None:
     Path("mine.toml").write_text('[encoding]\nfilter = "hflip"\n')
     Path("night.toml").write_text('model = "identity"\n[[clips]]\nsource = "clip.mkv"\nencoding.filter = "hflip"\n')
     for graph in ("hflip", "vflip"):  # the same, or in its place
         dry = (*RENDER, "--preset", "mine.toml", "--filter", graph, "--dry-run")
         assert "is run with" not in said(capsys, 0, *dry)
-    listed = ("stylize", "night.toml", "-o", "out", "--dry-run")
-    assert "is run with" not in said(capsys, 0, *listed, "--filter", "hflip")
-    told = said(capsys, 0, *listed, "--preset", "mine.toml")
+    told = said(capsys, 0, "stylize", "night.toml", "-o", "out", "--dry-run", "--preset", "mine.toml")
     assert told.count("is run with") == 1
     assert "list night.toml: encoding.filter" in told
 
@@ -143,20 +126,6 @@ def test_a_bare_preset_name_is_never_a_file_in_the_folder(capsys: Capsys) -> Non
     assert "preset 'mine'" in refuse(capsys, 2, *RENDER, "--preset", "mine")
     said(capsys, 0, *RENDER, "--preset", "edges")
     assert not written().exists()
-
-
-@pytest.mark.thorough
-def test_a_list_that_was_named_may_run_a_graph_and_it_is_told_once(capsys: Capsys) -> None:
-    Path("mine.toml").write_text('[rendering]\nsource_filter = "vflip"\n')
-    Path("night.toml").write_text(
-        'model = "identity"\npreset = "mine.toml"\nencoding.filter = "hflip"\n'
-        '[[clips]]\nsource = "clips/a.mkv"\n[[clips]]\nsource = "clips/b.mkv"\n'
-    )
-    told = said(capsys, 0, "stylize", "night.toml", "-o", "out", "--dry-run")
-    assert told.count("list night.toml: encoding.filter = 'hflip' is run with") == 1
-    assert told.count("preset mine.toml: rendering.source_filter = 'vflip' is run with") == 1
-    told = said(capsys, 0, "stylize", "night.toml", "-o", "out", "--dry-run", "--filter", "null")
-    assert "encoding.filter" not in told
 
 
 def test_a_dataset_cannot_name_a_program(capsys: Capsys) -> None:

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 from chain import said, said_json
-from clips import decode, moving_frames, pictures_of, times, write_clip, write_folder
+from clips import decode, moving_frames, pictures_of, times, write_folder
 from directed_clip import lossless, same
-from made_models import make_grade, make_model
+from made_models import make_model
 from paintings import write
 
 from vidtrans.upscaling import MODES
@@ -19,11 +19,12 @@ from vidtrans.video.images.picture import write_picture
 
 Capsys = pytest.CaptureFixture[str]
 SMALL = ("--size", "32", "--codec", "ffv1", "--temporal", "off")
+COUNT = 8
 
 
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
-    return lossless(tmp_path / "source.mkv", moving_frames(24, (96, 64), shots=(0, 15)))
+    return lossless(tmp_path / "source.mkv", moving_frames(COUNT, (96, 64), shots=(0, 5)))
 
 
 def test_each_way_makes_another_picture_of_the_same_output(film: Path, tiny_model: Path, capsys: Capsys) -> None:
@@ -32,26 +33,15 @@ def test_each_way_makes_another_picture_of_the_same_output(film: Path, tiny_mode
     pictures = {}
     for mode in MODES:
         table = said_json(capsys, *command, "--upscale", mode, "-o", f"{mode}.mkv")
-        assert (table["frames_inferred"], table["frames"]) == (0, 24)
+        assert (table["frames_inferred"], table["frames"]) == (0, COUNT)
         pictures[mode] = decode(Path(f"{mode}.mkv"))[2]
         assert times(Path(f"{mode}.mkv")) == times(film)
-    assert plain["frames_inferred"] == 24
+    assert plain["frames_inferred"] == COUNT
     assert Path("plain.mkv").read_bytes() == Path("auto.mkv").read_bytes()
     for one, other in (("guided", "faithful"), ("faithful", "bicubic")):
         assert not same(pictures[one], pictures[other])
         assert np.abs(np.stack(pictures[one]).astype(int) - np.stack(pictures[other])).mean() < 12
     assert said_json(capsys, *command, "--upscale", "guided", "-o", "guided.mkv")["cached"]
-
-
-@pytest.mark.thorough
-def test_chunks_and_ends_do_not_matter(film: Path, tiny_model: Path, capsys: Capsys) -> None:
-    command = ("stylize", film, "--model", tiny_model, *SMALL, "--upscale", "guided")
-    said_json(capsys, *command, "-o", "whole.mkv")
-    said_json(capsys, *command, "-o", "chunks.mkv", "--set=rendering.chunk_frames=5", "--cache-dir", "other")
-    said_json(capsys, *command, "-o", "part.mkv", "--start", "4", "--end", "13", "--cache-dir", "third")
-    whole, chunks, part = (decode(Path(f"{name}.mkv"))[2] for name in ("whole", "chunks", "part"))
-    assert same(whole, chunks)
-    assert same(whole[4:13], part)
 
 
 def test_at_the_size_of_the_source_nothing_is_enlarged(film: Path, tiny_model: Path, capsys: Capsys) -> None:
@@ -78,7 +68,7 @@ def test_pictures_of_sixteen_bits_keep_their_levels(tiny_model: Path, capsys: Ca
 @pytest.fixture
 def source() -> Path:
     make_model("tone.safetensors", "aligned", seed=2)
-    return lossless(Path("source.mkv"), moving_frames(12, (96, 64), shots=(0, 7)))
+    return lossless(Path("source.mkv"), moving_frames(COUNT, (96, 64), shots=(0, 5)))
 
 
 def render(capsys: Capsys, output: str, *words: object, model: str = "tone", video: str = "source.mkv") -> list[Any]:
@@ -86,7 +76,7 @@ def render(capsys: Capsys, output: str, *words: object, model: str = "tone", vid
     return decode(Path(output))[2]
 
 
-@pytest.mark.parametrize("words", [("--draft", 3), ("--strength", "0: 0, 11: 1")])
+@pytest.mark.parametrize("words", [("--draft", 3), ("--strength", "0: 0, 7: 1")])
 def test_what_is_not_painted_is_enlarged_too(words: tuple[object, ...], source: Path, capsys: Capsys) -> None:
     made = {mode: render(capsys, f"{mode}.mkv", *words, "--upscale", mode) for mode in ("auto", "bicubic")}
     assert not same(made["auto"], made["bicubic"])
@@ -129,53 +119,12 @@ def test_footage_that_a_model_enlarges_stays_as_it_paints_it(source: Path, capsy
     assert Path("auto.mkv").read_bytes() == Path("bicubic.mkv").read_bytes()
 
 
-@pytest.mark.parametrize("mode", ["auto", pytest.param("faithful", marks=pytest.mark.thorough)])
-def test_pictures_of_many_sizes_keep_theirs(mode: str, source: Path, capsys: Capsys) -> None:
+def test_pictures_of_many_sizes_keep_theirs(source: Path, capsys: Capsys) -> None:
     sizes = (96, 64), (41, 77), (20, 18), (200, 35)
     write_folder(Path("many"), [moving_frames(1, size)[0] for size in sizes])
-    said_json(capsys, "stylize", "many", "--model", "tone", "--size", "32", "--upscale", mode, "-o", "o")
+    said_json(capsys, "stylize", "many", "--model", "tone", "--size", "32", "-o", "o")
     made = pictures_of(Path("o"))
     assert [made[f"{n}.png"].shape[1::-1] for n in range(len(sizes))] == list(sizes)
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("side", [16, 17, 49])
-def test_odd_factors_bars_and_flat_frames(side: int, capsys: Capsys) -> None:
-    make_model("tone.safetensors", "aligned", seed=2)
-    frames = moving_frames(3, (98, 66))
-    for frame in frames:
-        frame[:9] = frame[-9:] = 0
-        frame[33] = 255
-    frames.append(np.full_like(frames[0], 40))
-    write_clip(Path("c.mkv"), frames, codec="ffv1", pix_fmt="bgr0")
-    for size in (str(side), f"{side}x{side}"):
-        for mode in ("auto", "clean", "faithful"):
-            ask = ("stylize", "c.mkv", "--model", "tone", "--size", size, "--upscale", mode, "-o", "o.mkv")
-            said_json(capsys, *ask, "--overwrite")
-            assert {frame.shape for frame in decode(Path("o.mkv"))[2]} == {(66, 98, 3)}
-
-
-@pytest.mark.thorough
-def test_painted_frames_of_a_small_size_are_as_sharp_as_the_clip(source: Path, capsys: Capsys) -> None:
-    frames = decode(source)[2]
-    layer = np.dstack([np.full_like(frames[2], (250, 20, 200)), np.zeros(frames[2].shape[:2], np.uint8)])
-    layer[10:30, 60:90, 3] = 255
-    write(Path("keys/0002.png"), layer)
-    ask = ("propagate", source, "--keyframes", "keys", "--minutes", 0, "--end", "7", "--set=rendering.size=32")
-    errors = []
-    for mode in ("auto", "faithful", "bicubic"):
-        said_json(capsys, *ask, *SMALL[2:], "--upscale", mode, "-o", f"{mode}.mkv")
-        made = decode(Path(f"{mode}.mkv"))[2]
-        errors.append(
-            float(np.mean([np.abs(a[36:].astype(int) - b[36:]).mean() for a, b in zip(made, frames, strict=False)]))
-        )
-        assert np.abs(made[2][14:26, 66:84].astype(int) - (250, 20, 200)).max() <= 2
-    assert errors[0] < min(errors[1:]) / 1.5
-    said_json(capsys, *ask, "--layer", "--codec", "png", "-o", "layer")
-    for path in sorted(Path("layer").iterdir()):
-        made = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-        assert made is not None
-        assert made[40:, :, 3].max() == 0  # no speck where nothing is painted
 
 
 def test_an_option_without_effect_is_reported(source: Path, capsys: Capsys) -> None:
@@ -183,60 +132,10 @@ def test_an_option_without_effect_is_reported(source: Path, capsys: Capsys) -> N
         return said(capsys, 0, "stylize", source, "-o", "o.mkv", "--overwrite", "--end", "2", *words)
 
     assert "--upscale guided has no effect: 'identity' returns" in notes("--model", "identity", "--upscale", "guided")
-    for size, made_at in (("source", "96x64"), ("128x80", "128x80"), ("120x32", "120x32")):
+    for size, made_at in (("source", "96x64"), ("120x32", "120x32")):
         words = notes("--model", "tone", "--size", size, "--upscale", "clean")
         assert f"--upscale clean has no effect: pictures are made at {made_at}, which is not smaller" in words
     assert "no effect" not in notes("--model", "tone", "--size", "32", "--upscale", "clean")
     assert "no effect" not in notes("--model", "identity")
     soft = notes("--model", "tone", "--size", "32", "--upscale", "bicubic", "--sharpness", "0.5")
     assert "--sharpness has no effect: nothing is added to a bicubic resize" in soft
-
-
-@pytest.mark.thorough
-def test_a_grid_shows_the_ways_not_scaled(source: Path, capsys: Capsys) -> None:
-    ask = ("try", source, "--model", "tone", "--size", "24", "--frames", "1")
-    table = said_json(capsys, *ask, "--vary", "upscale=guided,bicubic", "-o", "grid.png")
-    assert table["columns"] == ["source", "tone", "--upscale guided", "--upscale bicubic"]
-    sheet = pictures_of(Path("grid.png"))["grid.png"]
-    shown, guided, bicubic = (sheet[-90:-26, x : x + 96] for x in (6, 210, 312))
-    assert any(np.array_equal(shown, frame) for frame in decode(source)[2])
-    assert not np.array_equal(guided, bicubic)
-    assert "upscale = 'sharp' — choose from" in said(capsys, 2, *ask, "--vary", "upscale=sharp", "-o", "other.png")
-    said_json(capsys, *ask, "--upscale", "bicubic", "--vary", "strength=0.5", "-o", "third.png")
-
-
-@pytest.mark.thorough
-def test_parts_make_the_bytes_of_the_whole(source: Path, capsys: Capsys) -> None:
-    short = ("--set=rendering.chunk_frames=4", "--temporal", "window")
-    render(capsys, "whole.mkv", *short, "--cache-dir", "other")
-    ask = ("stylize", source, "--model", "tone", "-o", "parts.mkv", *SMALL, *short)
-    for part in ("2/2", "1/2"):
-        said_json(capsys, *ask, "--chunk", part)
-    assert said_json(capsys, *ask, "--join")["frames_encoded"] == 0
-    assert Path("parts.mkv").read_bytes() == Path("whole.mkv").read_bytes()
-    said_json(capsys, *ask[:4], "-o", "jobs.mkv", *SMALL, *short, "--executor", "inline", "--cache-dir", "third")
-    assert Path("jobs.mkv").read_bytes() == Path("whole.mkv").read_bytes()
-
-
-@pytest.mark.thorough
-def test_a_chain_is_enlarged_once_at_its_end(source: Path, capsys: Capsys) -> None:
-    make_grade("dark.cube")
-    pictures = {}
-    for mode in ("auto", "bicubic"):
-        made = render(capsys, f"{mode}.mkv", "--model", "dark.cube", "--upscale", mode)
-        pictures[mode] = made
-    assert {frame.shape for frame in pictures["auto"]} == {(64, 96, 3)}
-    assert not same(pictures["auto"], pictures["bicubic"])
-
-
-@pytest.mark.thorough
-def test_a_corrected_render_is_the_same_where_no_correction_reaches(source: Path, capsys: Capsys) -> None:
-    before = render(capsys, "o.mkv")
-    frame = before[3].copy()
-    frame[10:20, 70:84] = (250, 20, 200)
-    write(Path("fixes/0003.png"), frame)
-    said_json(capsys, "fix", "o.mkv", "--painted", "fixes")
-    after = decode(Path("o.fixed.mkv"))[2]
-    assert same([f[32:] for f in after], [f[32:] for f in before])
-    assert same(after[7:], before[7:])
-    assert np.array_equal(after[3], frame)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from chain import refuse, said, said_json, vidtrans_json
-from clips import moving_frames, write_clip, write_folder
-from documented import check_described
-from processes import needs_signals
-from served_command import started
+from clips import moving_frames, write_clip
 from vote_server import flat_folders, serving_vote
 
 Capsys = pytest.CaptureFixture[str]
@@ -36,34 +31,6 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return [path.relative_to(tmp_path) for path in flat_folders(tmp_path, {"a": 160, "b": 60}, items=12)]
 
 
-@needs_signals
-@pytest.mark.thorough
-def test_it_serves_saves_and_continues(folders: list[Path]) -> None:
-    import urllib.request
-
-    def ask(link: str, path: str, message: dict[str, Any]) -> dict[str, Any]:
-        address = link.replace("/?", f"{path}?")
-        with urllib.request.urlopen(address, json.dumps(message).encode(), timeout=300) as answer:
-            return dict(json.loads(answer.read()))
-
-    tables = []
-    for turn in range(2):
-        with started("vote", "--json", "a", "b", "-o", "out.html", "--trials", "6", "--critic", "a") as (link, lines):
-            state = ask(link, "/join", {"name": "Anna", "sure": True})
-            assert state["given"] == 2 * turn
-            for trial in range(2 * turn, 2 * turn + 2):
-                ask(link, "/vote", {"key": state["key"], "trial": trial, "side": "left"})
-        assert any("2 votes of 1 voter so far; continuing" in line for line in lines) == bool(turn)
-        (table,) = [json.loads(line) for line in lines if line.startswith("{")]
-        tables.append(check_described(("vote",), table))
-    assert [sum(voter["votes"] for voter in table["voters"]) for table in tables] == [2, 4]
-    assert tables[1]["critic"]["order"][0]["name"] == "a"  # it is the reference itself
-    page = Path("out.html").read_text("utf-8")
-    assert "data:image/jpeg;base64" in page
-    assert "<script" not in page
-    assert sorted(path.name for path in Path().iterdir()) == [".vidtrans", "a", "b", "out.html", "out.jsonl"]
-
-
 def test_the_outcome_of_a_log_is_reported_and_written(folders: list[Path], capsys: Capsys) -> None:
     give_votes(Path("v.jsonl"))
     table = said_json(capsys, "vote", "--results", "v.jsonl", "-o", "page.html")
@@ -79,22 +46,6 @@ def test_the_outcome_of_a_log_is_reported_and_written(folders: list[Path], capsy
     assert "78 %" in text
     assert said_json(capsys, "vote", "--results", "v.jsonl", "--leave-out", "Anna")["votes"] == 0
     assert "one of Anna" in refuse(capsys, 2, "vote", "--results", "v.jsonl", "--leave-out", "Ben")
-
-
-@pytest.mark.thorough
-def test_the_critic_is_set_against_the_people_and_changes_no_score(folders: list[Path], capsys: Capsys) -> None:
-    write_folder(Path("ref"), [np.full((24, 32, 3), 190 + n, np.uint8) for n in range(12)])
-    write_folder(Path("style"), moving_frames(1))
-    give_votes(Path("v.jsonl"), lost=0)
-    plain = said_json(capsys, "vote", "--results", "v.jsonl")
-    for reference, kind in (("ref", "content by"), ("style/0.png", "style by")):
-        table = said_json(capsys, "vote", "a", "b", "--results", "v.jsonl", "--critic", reference)
-        assert table["conditions"] == plain["conditions"]
-        critic = table["critic"]
-        assert critic["measured"].startswith(kind)
-        assert critic["whole"] <= 9
-        nearest = critic["order"][0]["name"]
-        assert critic["part"] == (critic["whole"] if nearest == "a" else 0) or 0 < critic["part"] < critic["whole"]
 
 
 def test_a_dry_run_says_how_long_it_takes_and_changes_nothing(folders: list[Path], capsys: Capsys) -> None:

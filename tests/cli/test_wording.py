@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import io
 import json
-import re
 import sys
 from collections.abc import Iterator
 from io import StringIO
@@ -65,49 +64,6 @@ def test_the_time_left_settles_and_never_rises_though_steps_and_pauses_vary() ->
     assert shown[len(shown) // 2] in (80, 90)  # of the 78 s that it takes yet
 
 
-def test_a_count_that_falls_back_leaves_the_time_unknown() -> None:
-    estimate = TimeLeft(0.0, 0)
-    done = [*range(1, 31), 20, 30]  # a part that is read again
-    shown = [estimate.update(Progress("reading", n, 100), 3.0 + at) for at, n in enumerate(done)]
-    assert shown[29] is not None
-    assert estimate.update(Progress("reading", estimate._rate_since[1], 100), 90.0) is None
-
-
-def test_the_time_left_rises_where_a_machine_becomes_slower_for_good() -> None:
-    fast, slow = [0.1 * n for n in range(1, 501)], [50 + 0.5 * n for n in range(1, 301)]
-    shown = times_left(fast + slow, 1000)
-    assert shown[480] <= 60
-    assert min(shown) < 80
-    assert shown[-1] in (90, 100)  # 200 steps of 0.5 s
-
-
-def test_a_training_that_ends_by_the_clock_shows_no_more_than_that() -> None:
-    assert set(times_left([5.0, 10.0], 1000, at_most_s=70.0)) == {70}
-    assert times_left([5.0, 10.0], 1000) == [5400, 5400]
-
-
-@pytest.mark.parametrize("columns", [40, 120])
-def test_what_is_drawn_is_one_line_of_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(sys, "stderr", terminal)
-    console = Console(verbose=True)
-    console.report(TRAINING)
-    assert console._live is not None
-    console._live.refresh()
-    console.close()
-    plain = re.sub(r"\x1b\[\??[0-9;]*[a-zA-Z]", "", terminal.getvalue())
-    drawn = [line for line in re.split(r"[\r\n]+", plain) if "training" in line]
-    assert drawn
-    assert max(map(len, drawn)) <= columns
-    assert all("…" not in line for line in drawn)
-
-
 @pytest.mark.parametrize("columns", [60, 120])
 def test_a_batch_fits_and_shows_what_runs(columns: int) -> None:
     clips = (("night/a-clip-with-a-rather-long-name.mp4", Progress("rendering clip.mp4", 20, 60)), ("b.mp4", None))
@@ -127,14 +83,11 @@ Capsys = pytest.CaptureFixture[str]
 
 
 class Screen(StringIO):
-    """A terminal of 40 columns."""
-
     def isatty(self) -> bool:
         return True
 
 
 def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
-    """Standard error from here on."""
     made = Screen()
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setattr(sys, "stderr", made)
@@ -201,7 +154,6 @@ def test_a_pattern_that_a_shell_has_expanded_is_refused_and_options_before_the_i
 
 
 def strings(path: Path) -> Iterator[str]:
-    """The texts of a module, without its docstrings."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     docstrings = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, documented)}
@@ -215,4 +167,4 @@ def test_a_command_names_only_options_that_it_has_or_whose_command_it_names() ->
     for name, entry in COMMANDS.items():
         module = entry.path.partition(":")[0].rpartition(".")[2]
         for text in strings(PACKAGE / "commands" / f"{module}.py"):
-            assert not foreign_options(text, name.split()), text
+            assert "--" not in text or not foreign_options(text, name.split()), text
