@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from chain import refuse, said, said_json, tiny_flags, vidtrans
+from chain import refuse, said, said_json, tiny_flags
 
 from vidtrans.batch import jobs
 from vidtrans.batch.executors.inline import InlineExecutor
-from vidtrans.models.model_file import load_generator, read_record
+from vidtrans.models.model_file import read_record
 
 Capsys = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.usefixtures("dataset", "one_thread", "quick_trial")
@@ -125,36 +122,3 @@ def test_what_cannot_be_is_one_line(capsys: Capsys, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
     assert "without torchrun" in refuse(capsys, 2, "train", "clip.dataset", *lr)
-
-
-SHAPE = {"name": "hd", "channels": 8, "downsamplings": 2, "blocks": 1}
-
-
-def training(output: str, steps: int = 2, **generator: Any) -> list[str]:
-    shape = [f"--set=generator.{k}={json.dumps(v)}" for k, v in (SHAPE | generator).items()]
-    return ["train", "clip.dataset", "-o", output, "--steps", str(steps), *tiny_flags("discriminator"), *shape]
-
-
-def weights(path: str) -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = load_generator(Path(path))[0].state_dict()
-    return state
-
-
-@pytest.mark.thorough
-def test_the_enhancer_is_trained_alone_and_then_all_of_it(dataset: str, capsys: Capsys) -> None:
-    coarse, finer = "coarse.safetensors", {"enhancers": 1, "enhancer_blocks": 1}
-    vidtrans(*training(coarse))
-    frozen = ["--from", coarse, "--set", 'training.freeze=["whole"]', "--set", "training.lr=0.01"]
-    said_json(capsys, *training("enhancer.safetensors", **finer), *frozen)
-    before, after = weights(coarse), weights("enhancer.safetensors")
-    kept = [name for name in before if name.startswith("whole.")]
-    assert kept
-    assert all(torch.equal(before[name], after[name]) for name in kept)
-
-    said_json(capsys, *training("all.safetensors", **finer), "--from", "enhancer", "--set", "training.lr=0.01")
-    last = weights("all.safetensors")
-    assert any(not torch.equal(after[name], last[name]) for name in kept)
-    # … and it goes on to the next size.
-    said_json(capsys, *training("finest.safetensors", enhancers=2, enhancer_blocks=1), "--from", "all")
-    made = said_json(capsys, "stylize", "clip.mp4", "--model", "finest", "--temporal", "off")
-    assert made["frames"] == 16

@@ -16,19 +16,7 @@ import pytest
 from av.stream import Disposition
 from chain import refuse, said
 from clips import moving_frames, sound_packets, times
-from oddities import (
-    FAST,
-    boxed,
-    dolby_vision,
-    edited,
-    remux,
-    spherical,
-    stereo,
-    with_captions,
-    with_cover,
-    with_sound,
-    write_frames,
-)
+from oddities import FAST, boxed, edited, remux, spherical, stereo, with_captions, with_cover, with_sound, write_frames
 
 from vidtrans.video.io.one_clock import OneClock
 from vidtrans.video.io.sound import RATE_HZ, read_blocks
@@ -152,21 +140,12 @@ def test_a_remedy_for_sound_is_one_that_helps(capsys: Capsys) -> None:
     assert remedy.partition(", or")[0] in refuse(capsys, 2, "compare", source, source, "-o", "out.mov")
 
 
-def test_a_cover_in_mp4_is_kept_and_data_are_named(capsys: Capsys) -> None:
+def test_a_cover_is_kept(capsys: Capsys) -> None:
     source = with_cover(Path("a.mp4"), 4)
     for ending in ("mp4", "mkv"):
         with closing(av.open(str(render(capsys, source, ending)[0]))) as result, closing(av.open(str(source))) as given:
             pictures = [next(bytes(p) for p in c.demux(c.streams.video[1]) if p.size) for c in (result, given)]
         assert pictures[0] == pictures[1]
-    with closing(av.open(str(source))) as read, closing(av.open("a.ts", "w")) as out:
-        track, data = out.add_stream_from_template(read.streams.video[0], opaque=True), out.add_data_stream("klv")
-        for packet in [p for p in read.demux(video=0) if p.size]:
-            packet.stream = track
-            out.mux(packet)
-        note = av.Packet(b"something else")
-        note.stream, note.pts, note.dts, note.time_base = data, 0, 0, Fraction(1, 90_000)
-        out.mux(note)
-    assert "left out of mp4: data track (klv)" in render(capsys, Path("a.ts"), "mp4", "--overwrite")[1]
 
 
 def tagged(path: Path, tags: dict[str, str], track_tags: dict[str, str]) -> Path:
@@ -221,35 +200,6 @@ def test_what_a_container_cannot_name_and_what_is_in_the_pictures_is_reported(ca
     pictures = write_frames(Path("c.mp4"), moving_frames(4), "libx264", "yuv420p", options=FAST)
     words = render(capsys, with_captions(pictures, Path("d.mp4")), "mp4")[1]
     assert "closed captions within the pictures: not kept" in " ".join(words.split())
-
-
-def test_colours_of_dolby_vision_alone_are_refused_or_named(capsys: Capsys) -> None:
-    source = boxed(film("b.mp4", "libx264", "aac"), Path("a.mp4"), dolby_vision(5, 0))
-    line = refuse(capsys, 3, "stylize", source, *IDENTITY)
-    assert "Dolby Vision profile 5" in line
-    assert "ffmpeg -i IN -vf libplacebo=" in line
-    assert "come out green and purple" in " ".join(render(capsys, source, "mp4", "--allow-damaged")[1].split())
-    source = boxed(Path("b.mp4"), Path("c.mp4"), dolby_vision(8, 4))
-    assert "Dolby" not in render(capsys, source, "mkv")[1]
-
-
-def test_timecode_is_counted_by_its_own_rate(capsys: Capsys) -> None:
-    stamps = [1001 * i for i in range(32) if i % 9 != 4]  # a telephone's: 26 frames a second on average
-    with closing(av.open("a.mov", "w", options={"video_track_timescale": "30000"})) as out:
-        stream: Any = out.add_stream("libx264", rate=RATE, options=FAST)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.metadata["timecode"] = "16:37:10;02"
-        for stamp, rgb in zip(stamps, moving_frames(len(stamps)), strict=True):
-            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
-            frame.pts, frame.time_base = stamp, Fraction(1, 30_000)
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode(None))
-    for ending, more, wanted in (("mov", (), "16:37:10;02"), ("mkv", ("--start", "0.5s"), "16:37:10;17")):
-        output, words = render(capsys, Path("a.mov"), ending, *more)
-        assert "timecode" not in words
-        with closing(av.open(str(output))) as container:
-            tags = container.streams.video[0].metadata
-            assert wanted in (tags.get("timecode"), tags.get("TIMECODE"))
 
 
 def joined(name: str, video: str, sound: str, late_s: Sequence[int] = (0, 0)) -> list[Path]:
@@ -307,16 +257,3 @@ def test_what_cannot_be_written_is_named_in_plain_words(capsys: Capsys, monkeypa
     assert "--set encoding.sound=none" in told
     assert "Invalid" not in told
     assert "partial" not in told
-
-
-def test_sound_hours_away_from_the_pictures_is_left_out_and_said(capsys: Capsys) -> None:
-    def later(number: int, packet: av.Packet) -> None:
-        if packet.stream.type == "audio":
-            shift = round(7200 / packet.time_base)
-            packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
-
-    source = remux(film("film.mkv", "libx264", "aac"), Path("a.ts"), change=later)
-    result, told = render(capsys, source, "mkv")
-    assert "sound track 1 (aac) 2.0 h away from the pictures" in told
-    assert sound_packets(result) == []
-    assert float(times(result)[-1]) < 1

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from chain import refuse, said, said_json
-from clips import decode, moving_frames, number_in, numbered, scene, sound_packets, times, write_clip, write_folder
+from clips import decode, moving_frames, number_in, numbered, scene, sound_packets, times, write_clip
 from oddities import FAST, LANGUAGES, WORDS, cut_outs, with_sound, write_film, write_frames, write_grey
 from PIL import Image
 from streams import stream_of, timecode_track
@@ -207,13 +207,12 @@ def test_sizes_that_a_codec_lacks_are_refused_with_the_remedy(capsys: Capsys) ->
         assert remedy in told
 
 
-@pytest.mark.parametrize("codec", ["prores4444", "av1", "png"])
+@pytest.mark.parametrize("codec", ["prores4444", "png"])
 def test_a_ramp_of_10_bits_comes_out_as_fine(codec: str, capsys: Capsys) -> None:
     codes = np.broadcast_to(np.linspace(64, 940, 1024).round().astype(np.uint16), (128, 1024))
     write_grey(Path("in.mov"), codes, "prores_ks", "yuv422p10le", options={"profile": "hq", "qscale": "1"})
     made = Path("out.png" if codec == "png" else f"out.{CODECS[codec].containers[0]}")
-    finest = ("--set=encoding.crf=1",) if codec == "av1" else ()
-    said(capsys, 0, "stylize", "in.mov", *IDENTITY, "--codec", codec, "-o", made, "--end", "1", *finest)
+    said(capsys, 0, "stylize", "in.mov", *IDENTITY, "--codec", codec, "-o", made, "--end", "1")
     with closing(av.open(str(made))) as container:
         frame = next(container.decode(video=0))
     if codec == "png":
@@ -223,7 +222,7 @@ def test_a_ramp_of_10_bits_comes_out_as_fine(codec: str, capsys: Capsys) -> None
         plane = np.frombuffer(frame.planes[0], "<u2").reshape(frame.planes[0].height, -1)[64, :1024]
         line = (plane.astype(float) / 2 ** (bits - 10) - 64) / 876
     assert len(np.unique(line)) > 600
-    assert np.abs(line - (codes[64] - 64) / 876).max() <= (0.01 if codec == "av1" else 0.004)
+    assert np.abs(line - (codes[64] - 64) / 876).max() <= 0.004
     assert abs((line - (codes[64] - 64) / 876).mean()) < 5e-4
 
 
@@ -356,17 +355,6 @@ def test_words_that_a_container_cannot_hold_are_named(capsys: Capsys) -> None:
     assert (now["words"], now["languages"], len(now["chapters"])) == ([], list(LANGUAGES), 4)
 
 
-@pytest.mark.parametrize(("codec", "ending"), [("pcm_s16le", "mov"), ("libmp3lame", "mp4")])
-def test_other_kinds_of_sound_are_copied_too(codec: str, ending: str, capsys: Capsys) -> None:
-    silent = write_clip(Path(f"silent.{ending}"), moving_frames(12), rate=25, options=FAST)
-    path = with_sound(silent, Path(f"in.{ending}"), codec)
-    for out in ("mov", "mkv"):
-        said(capsys, 0, "stylize", path, *IDENTITY, "-o", f"out.{out}")
-        assert b"".join(b for _, b in sound_packets(Path(f"out.{out}"))) == b"".join(b for _, b in sound_packets(path))
-        if codec != "pcm_s16le":  # its packets are as long as a container likes
-            check_sound(Path(f"out.{out}"), path)
-
-
 def test_sound_that_a_container_cannot_hold_is_refused_at_once(sources: dict[str, Path], capsys: Capsys) -> None:
     command = ("stylize", sources["aac"], *IDENTITY, "-o", "out.webm")
     told = refuse(capsys, 2, *command)
@@ -382,18 +370,3 @@ def test_the_same_film_is_joined_again_for_another_container(sources: dict[str, 
     assert said_json(capsys, *arguments, "a.mp4")["frames_encoded"] == COUNT
     assert said_json(capsys, *arguments, "a.mkv")["frames_encoded"] == 0
     assert all(np.array_equal(a, b) for a, b in zip(decode(Path("a.mp4"))[2], decode(Path("a.mkv"))[2], strict=True))
-
-
-def test_numbered_pictures_go_in_and_out(capsys: Capsys) -> None:
-    frames = numbered(moving_frames(12))
-    write_folder(Path("in"), frames, [f"take_{i + 5:03d}.png" for i in range(12)])
-    write_folder(Path("in"), [scene(64, 48, 3)], ["cover.png"])
-    table = said_json(capsys, "stylize", "in/take_%03d.png", *IDENTITY, "-o", "out/%05d.png")
-    assert table["frames"] == 12
-    assert sorted(p.name for p in Path("out").iterdir()) == [f"{i:05d}.png" for i in range(12)]
-    for number in range(12):
-        assert np.array_equal(np.asarray(Image.open(f"out/{number:05d}.png")), frames[number])
-    said(capsys, 0, "stylize", "out/%05d.png", *IDENTITY, "-o", "out.mp4")
-    assert times(Path("out.mp4")) == [Fraction(i, 25) for i in range(12)]
-    assert "-o frames/%05d.png" in refuse(capsys, 2, "stylize", "out.mp4", *IDENTITY, "-o", "../%05d.png")
-    assert [number_in(p) for p in decode(Path("out.mp4"))[2]] == list(range(12))

@@ -26,12 +26,13 @@ COUNT = 16
 SIZE = "--set=dataset.size=32"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def clips() -> None:
     lossless(Path("c.mkv"), moving_frames(COUNT))
     lossless(Path("m.mkv"), halves(COUNT))
 
 
+@pytest.mark.usefixtures("clips")
 def test_the_network_is_told_where_the_thing_is(capsys: Capsys) -> None:
     lossless(Path("t.mkv"), [255 - frame for frame in moving_frames(COUNT)])
     flags = ("--pairing", "aligned", "--target", "t.mkv", "--matte", "m.mkv")
@@ -65,6 +66,7 @@ def test_the_network_is_told_where_the_thing_is(capsys: Capsys) -> None:
     assert "made from other inputs" in refuse(capsys, 2, *made)
 
 
+@pytest.mark.usefixtures("clips")
 def test_each_clip_has_its_own_matte(capsys: Capsys) -> None:
     Path("clips").mkdir()
     Path("mattes").mkdir()
@@ -80,6 +82,7 @@ def test_each_clip_has_its_own_matte(capsys: Capsys) -> None:
     said(capsys, 0, "stylize", "clips", "--model", "identity", "--mask", "mattes", "-o", "out", "--executor", "inline")
 
 
+@pytest.mark.usefixtures("clips")
 def test_what_takes_no_matte_is_refused(capsys: Capsys) -> None:
     for side in ("A", "B"):
         write_folder(Path("pairs") / side, moving_frames(2))

@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
-from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 from chain import refuse, said, said_json
-from clips import (
-    decode,
-    moving_frames,
-    number_in,
-    numbered,
-    pictures_of,
-    scene,
-    sound_packets,
-    times,
-    write_clip,
-    write_folder,
-)
+from clips import decode, moving_frames, number_in, numbered, pictures_of, scene, times, write_clip, write_folder
 from directed_clip import COUNT, Frames, Shoot, halves, same
-from oddities import FAST, cut_outs, remux, with_sound, write_frames
+from oddities import FAST, cut_outs, write_frames
 from PIL import Image
 from streams import stream_of
 
 import vidtrans as api
-from vidtrans.clips.indexing import open_clip
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Event, Progress, Stop
-from vidtrans.output.filtered_source import filtered_clip
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import CacheEntry
-from vidtrans.video.frame_format import FrameFormat
 
 Capsys = pytest.CaptureFixture[str]
 Hold = Callable[[CacheEntry], Callable[[Event], None]]
@@ -134,75 +117,6 @@ def test_several_sizes_go_in_and_out_by_number_as_pictures_and_as_no_video(capsy
             assert "several sizes" in refuse(capsys, 2, "stylize", source, *IDENTITY, "-o", video)
     said(capsys, 0, "stylize", "in", *IDENTITY, "--codec", "exr", "-o", "exr")
     assert [stream_of(p)["size"] for p in sorted(Path("exr").iterdir())] == SIZES
-
-
-@pytest.fixture
-def early() -> Path:
-    """20 frames, the first of them 100 ms before 0, and the sound from 0 on."""
-    silent = plain("silent.mkv", 20)
-    whole = with_sound(silent, Path("whole.mkv"), "aac", seconds=0.7)
-
-    def earlier(_: int, packet: av.Packet) -> None:
-        assert packet.pts is not None
-        if packet.stream.type == "video":
-            packet.pts = packet.dts = packet.pts - 100
-
-    path = remux(whole, Path("early.mkv"), change=earlier, avoid_negative_ts="disabled")
-    silent.unlink()
-    whole.unlink()
-    with closing(av.open(str(path))) as container:
-        assert [f.pts for f in container.decode(video=0)][:4] == [None, None, None, 0]
-    return path
-
-
-def check_early(made: Path, source: Path) -> None:
-    """All frames, and the sound as far behind the first of them as it was."""
-    was, now, shown = sound_packets(source), sound_packets(made), times(made)
-    assert len(shown) == 20
-    assert [b for _, b in now] == [b for _, b in was]
-    assert abs(now[0][0] - shown[0] - (was[0][0] + Fraction(1, 10))) <= Fraction(2, 1000)
-
-
-LOSSLESS = (*IDENTITY, "--codec", "ffv1", "--set=encoding.bit_depth=8")
-
-
-def test_frames_before_zero_are_kept_compared_and_filtered(program: Path, early: Path, capsys: Capsys) -> None:
-    said(capsys, 0, "compare", early, early, "-o", "out.mp4")
-    check_early(Path("out.mp4"), early)
-    plainly, mirrored = Path("plain.mkv"), Path("mirrored.mkv")
-    said(capsys, 0, "stylize", early, *LOSSLESS, "-o", plainly)
-    said(capsys, 0, "stylize", early, *LOSSLESS, "--filter-source", "hflip", "-o", mirrored)
-    check_early(mirrored, early)
-    assert same(decode(mirrored)[2], [f[:, ::-1] for f in decode(plainly)[2]])
-    assert [number_in(f) for f in decode(plainly)[2]] == list(range(20))
-
-
-def test_what_rots_in_the_cache_is_filtered_again_and_nothing_else(program: Path, capsys: Capsys) -> None:
-    arguments = ("stylize", plain("in.mp4", sound=True), *LOSSLESS, "--filter-source", "hflip", "-o")
-    assert "damaged" not in said(capsys, 0, *arguments, "a.mkv")
-    (kept,) = Path().glob(".vidtrans/filter/*/filtered.nut")
-    whole = kept.read_bytes()
-    kept.write_bytes(whole[:500] + bytes([whole[500] ^ 1]) + whole[501:])
-    told = said(capsys, 0, *arguments, "b.mkv", "--json")
-    assert "filtered.nut changed); it is made again" in told
-    assert '"frames_encoded": 0' in told
-    assert kept.read_bytes() == whole
-    assert Path("a.mkv").read_bytes() == Path("b.mkv").read_bytes()
-
-
-def test_a_filtered_source_stays_while_it_is_read(program: Path, capsys: Capsys) -> None:
-    context = Context()
-    clip = open_clip(context, plain("in.mp4"))
-    for _ in ("made", "found"):
-        filtered = filtered_clip(clip, "hflip", context)
-        again = filtered_clip(clip, "hflip", context)  # another render of it, at the same time
-        del filtered
-        assert said_json(capsys, "cache", "clean", "--stage", "filter")["kept"] == 1
-        assert len(list(again.frames(FrameFormat(), 1))) == again.index.num_frames
-    del again
-    gc.collect()
-    cleaned = said_json(capsys, "cache", "clean", "--stage", "filter")
-    assert (cleaned["deleted"], cleaned["kept"]) == (1, 0)
 
 
 def test_outputs_that_another_run_makes_are_waited_for_and_taken(tiny_model: Path, held_by_another_run: Hold) -> None:

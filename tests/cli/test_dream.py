@@ -173,31 +173,6 @@ def test_a_flat_dream_begins_again_and_says_so(seed: Path, toys: None, capsys: C
     assert "frame 1" in told
 
 
-def phases(frames: Frames) -> list[float]:
-    """Where the toy's ramp points, in turns."""
-    found = []
-    for grey in (frame.astype(float).mean(2) for frame in frames):
-        across, down = grey[:, -8:].mean() - grey[:, :8].mean(), grey[-8:].mean() - grey[:8].mean()
-        found.append(float(np.arctan2(across, down) / (2 * np.pi) % 1))
-    return found
-
-
-@pytest.mark.parametrize(
-    ("flags", "phase"),
-    [
-        (("--speed", "3"), lambda n: 3 * (n + 1) / POSITIONS),
-        (("--position", "0.5"), lambda n: 0.25 + (n + 1) / POSITIONS),
-        (("--speed", "frame"), lambda n: n * (n + 1) / 2 / POSITIONS),
-    ],
-)
-def test_a_clocked_dream_is_where_it_should_be(
-    flags: tuple[str, ...], phase: Callable[[int], float], toys: None, dream: Dreams
-) -> None:
-    model = toy(Path("toy.safetensors"), leak=1.0)
-    found = phases(dream("noise", "--model", model, "--frames", 9, "--drift-correction", 0, *flags))
-    assert all(abs((a - phase(n) + 0.5) % 1 - 0.5) < 0.02 for n, a in enumerate(found)), found
-
-
 def test_a_loop_closes(toys: None, capsys: Capsys, seed: Path) -> None:
     frames, speed, rounds = 25, "-1", -1
     model = toy(Path("toy.safetensors"), leak=0.15)

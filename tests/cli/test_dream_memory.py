@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chain import TINY, refuse, said, said_json
+from chain import refuse, said, said_json
 from clips import decode, moving_frames, write_clip
 from dreams import rememberer, toy, with_toys
 
-import vidtrans as api
-from vidtrans.models.model_file import load_generator, read_record, save_model
+from vidtrans.models.model_file import load_generator, save_model
 
 EXACT = ("--codec", "ffv1", "--set=rendering.chunk_frames=8")
 Capsys = pytest.CaptureFixture[str]
@@ -121,26 +120,3 @@ def test_what_cannot_be_steered_is_said_in_one_line(seed: Path, shots: Path, cap
         (tide, ("--loop", "--steer", "0: speed=2"), "a loop needs a constant speed"),
     ):
         assert says in refuse(capsys, 2, "dream", seed, "--model", of, "--frames", 30, *flags)
-
-
-@pytest.mark.thorough
-def test_a_model_learns_windows_and_dreams_in_one(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidtrans.metrics.dreams.ROLLOUT_FRAMES", 30)
-    monkeypatch.setattr("vidtrans.metrics.dreams.STRIP_FRAMES", (1, 30))
-    clip = write_clip(Path("clip.mp4"), moving_frames(20, (128, 96)))
-    dataset = {"size": "64", "val_fraction": 0}
-    api.make_dataset(clip, "clip.dataset", preset="roam", settings={"dataset": dataset}, cache_dir="cache")
-    tiny = {"training": {**TINY["training"], "steps": 6, "crop_size": 32}, "generator": {"channels": 8}}
-    api.train("clip.dataset", "clip.safetensors", preset="roam", settings=tiny, cache_dir="cache")
-    record = read_record(Path("clip.safetensors"))
-    assert (record.size, record.dream["zoom"], record.dream["shots"]) == (32, 2.0, [1])
-    assert record.generator["settings"]["memory_size"] == [64, 85]
-    made = said_json(capsys, "dream", clip, "--model", "clip", "--frames", 5, "--steer", "0: left", "-o", "o.mp4")
-    assert made["working_size"] == [43, 32]
-    api.make_dataset(clip, "e.dataset", settings=TINY, cache_dir="cache")
-    for dataset_of, preset, settings, why in (
-        ("e.dataset", None, {"camera": 0.5, "steps": 1}, "it moves over frames that follow each other"),
-        ("clip.dataset", "roam", {"crop_size": "none", "steps": 1}, "it needs a window"),
-    ):
-        with pytest.raises(api.UsageError, match=why):
-            api.train(dataset_of, "e.safetensors", preset=preset, settings={"training": settings}, cache_dir="cache")

@@ -15,9 +15,7 @@ from chain import refuse, said, said_json
 from clips import decode
 from oddities import write_frames
 
-import vidtrans as api
 from vidtrans.interop.cube import read_cube
-from vidtrans.video.images.picture import write_picture
 
 COUNT = 6
 Frames = list[np.ndarray]
@@ -130,17 +128,3 @@ def test_mistakes_are_one_line(sides: tuple[Path, Path], capsys: Capsys) -> None
     ):
         assert line in refuse(capsys, status, "grade", *arguments)
     said(capsys, 0, "grade", "black", after, "--unpaired", *SMALL, "-o", "flat.safetensors")
-
-
-@pytest.mark.parametrize("around", ["white", "clear"])
-def test_bars_and_transparent_pixels_of_a_still_are_no_colours(around: str) -> None:
-    still, clip = colourful()[0], film(colourful(2))[1]
-    framed = np.full((180, 200, 4), 255 if around == "white" else 0, np.uint8)
-    framed[30:150] = np.dstack([still, np.full(still.shape[:2], 255, np.uint8)])
-    for name, picture in (("clip", clip), ("still", still), ("framed", framed)):
-        write_picture(Path(f"{name}.png"), picture)
-    cubes = []
-    for name in ("still", "framed"):
-        api.grade("clip.png", f"{name}.png", f"{name}.cube", unpaired=True, method="linear", nodes=9)
-        cubes.append(read_cube(Path(f"{name}.cube")).nodes)
-    assert np.abs(cubes[0] - cubes[1]).mean() < 2 / 255

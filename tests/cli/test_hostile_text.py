@@ -40,15 +40,12 @@ MANY, DEEP = 5000, 3000
 HOSTILE = {
     "digits": "9" * MANY,
     "negative": "-" + "9" * MANY,
-    "some digits": "9" * 400,
     "hexadecimal": "0x" + "f" * MANY,
     "after the point": "0." + "9" * MANY,
-    "before the point": "9" * MANY + ".5",
     "exponent": "1e" + "9" * MANY,
     "large exponent": "1e999999999",
     "fraction": "1/" + "9" * MANY,
     "seconds": "9" * MANY + "s",
-    "hours": "9" * MANY + ":00:00",
     "lists": "[" * DEEP + "]" * DEEP,
     "open lists": "[" * DEEP,
     "tables": "{a=" * DEEP + "1" + "}" * DEEP,
@@ -57,7 +54,6 @@ HOSTILE = {
     "parentheses": "(" * DEEP + "1" + ")" * DEEP,
     "signs": "-" * DEEP + "1",
     "keyframes": ", ".join(f"{'9' * MANY}: {n}" for n in range(3)),
-    "keyframe": f"0: {'9' * MANY}",
     "powers": "9" + "^9" * DEEP,
     "zero bytes": "1\0" * DEEP,
     "words": "x" * MANY,
@@ -79,9 +75,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "fps": lambda text: EncodingSettings(fps=text).rate,
     "device": resolve_device,
     "recipe": lambda text: make_recipe(None, None, {"training": {"steps": parse_value(text)}}),
-    "recipe's number": lambda text: make_recipe(None, None, {"training": {"lr": parse_value(text)}}),
     "recipe's text": lambda text: make_recipe(None, None, {"dataset": {"size": parse_value(text)}}),
-    "recipe's program": lambda text: make_recipe(None, None, {"encoding": {"filter": parse_value(text)}}),
     "recipe's list": lambda text: make_recipe(None, None, {"training": {"freeze": [parse_value(text)]}}),
 }
 TOML = ["[training]\nlr = {}\n", "[training]\n{} = 1\n", "summary = {}\n", "[training]\nfreeze = [{}]\n"]

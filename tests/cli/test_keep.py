@@ -17,7 +17,6 @@ from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Event, Note, Progress, Stop
 from vidtrans.data.dataset import Pair, open_dataset
 from vidtrans.data.dataset_planning import DatasetSpec
-from vidtrans.data.loading import Loader, keep_weights
 from vidtrans.data.making import make_dataset
 from vidtrans.session import Context
 from vidtrans.video.images.picture import read_picture
@@ -65,23 +64,6 @@ def test_each_frame_is_stored_with_its_matte(clip: Path, capsys: Capsys) -> None
     assert (after.num_missing, len(after.pairs)) == (1, len(pairs) - 1)  # a deleted matte drops its pair
     cv2.imwrite(f"ink.dataset/c.keep/{max(found):06d}.png", np.zeros((10, 10), np.uint8))
     assert f"{max(found):06d}.png: it is 10x10" in said(capsys, 3, *command, "--steps", 4, "--overwrite")
-
-
-def test_mattes_are_cropped_and_mirrored_as_their_frames_are() -> None:
-    grey = [np.dstack([frame[..., 1]] * 3) for frame in moving_frames(12, size=SIZE)]
-    clip = write_folder(Path("c"), grey)  # which is its own mask
-    recipe = look_recipe(None, {"dataset": {"size": "32", "val_fraction": 0.0}})
-    make_dataset(DatasetSpec([clip], recipe, keep=[clip]), Path("ink.dataset"), Context())
-    dataset = open_dataset(Path("ink.dataset"))
-    given = {"batch": 2, "seed": 3, "multiple": 8, "crop": 24, "jitter": 1.3, "flip": True}
-    loader = Loader(dataset.pairs, dataset.pairing, weigh=keep_weights, **given)
-    seen = set()
-    for step in range(8):
-        batch = loader.make(step)
-        assert batch.weights is not None
-        assert np.array_equal(np.rint(255 * batch.weights[:, 0]), batch.inputs[:, 0])
-        seen |= {(example.geometry.x, example.geometry.mirrored) for example in batch.examples}
-    assert len(seen) > 4
 
 
 @pytest.mark.parametrize(

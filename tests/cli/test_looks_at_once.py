@@ -7,17 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chain import refuse, said, said_json, snapshot
-from clips import moving_frames
-from directed_clip import lossless
+from clips import decode, moving_frames, scene, times
+from directed_clip import lossless, same
 from documented import check_described
 from PIL import Image
 from style_pictures import style_pictures, write_style_pictures
 
 from vidtrans.core.events import Event, Note
 from vidtrans.models.at_once import model_at_once
+from vidtrans.models.loaded_model import load_model
 from vidtrans.models.look_pictures import parse_pictures
 from vidtrans.session import Context
-from vidtrans.video.images.picture import read_picture
+from vidtrans.video.images.picture import read_picture, write_picture
 
 Capsys = pytest.CaptureFixture[str]
 RUN = ("run", "--look", "stripes.png", "--at-once", "--apply")
@@ -172,3 +173,70 @@ def test_the_clip_itself_is_a_look(capsys: Capsys) -> None:
     table = said_json(capsys, "stylize", clip, "--look", clip, *SMALL, "-o", "o.mkv")
     assert (table["frames"], table["model"]) == (3, "clip")
     assert "clip.mkv" in said(capsys, 2, "stylize", clip, "--look", clip, *SMALL, "-o", clip, "--overwrite")
+
+
+def test_pictures_are_mixed_and_follow_each_other(capsys: Capsys) -> None:
+    made = {}
+    for name, look in (
+        ("one", "stripes.png"),
+        ("other", "chequers.png"),
+        ("half", "stripes.png: 1, chequers.png: 1"),
+        ("in turn", "0: stripes.png, 5: chequers.png"),
+    ):
+        table = said_json(capsys, "stylize", "clip.mkv", "--look", look, *SMALL, "-o", "o.mkv", "--overwrite")
+        assert (table["frames"], times(Path("o.mkv"))) == (6, times(Path("clip.mkv")))
+        made[name] = np.stack(decode(Path("o.mkv"))[2]).astype(int)
+    assert said_json(capsys, "stylize", "clip.mkv", "--look", look, *SMALL, "-o", "o.mkv")["cached"]
+    frames = np.stack(decode(Path("clip.mkv"))[2]).astype(int)
+    assert min(np.abs(made[name] - frames).mean() for name in ("one", "other")) > 15
+    apart = np.abs(made["one"] - made["other"]).mean()
+    assert apart > 15
+    for end in ("one", "other"):
+        assert 0.1 * apart < np.abs(made["half"] - made[end]).mean() < 0.95 * apart
+    assert same(list(made["in turn"][:1]), list(made["one"][:1]), within=3)
+    assert same(list(made["in turn"][-1:]), list(made["other"][-1:]), within=3)
+
+
+@pytest.mark.thorough
+def test_a_look_is_painted_at_its_sources_size_up_to_720_lines(capsys: Capsys) -> None:
+    sizes = {"small": (96, 64), "hd": (1280, 720), "uhd": (2560, 1440)}
+    for name, (width, height) in sizes.items():
+        write_picture(Path(f"{name}.png"), scene(width, height, 1))
+    looks = load_model(str(model_at_once(parse_pictures("stripes.png"), Context()).path), Context())
+    found = {name: list(looks.working_size("auto", size)) for name, size in sizes.items()}
+    assert found == {"small": [96, 64], "hd": [1280, 720], "uhd": [1280, 720]}
+    assert looks.working_size("trained", sizes["uhd"]) == (512, 288)
+    command = ("--look", "stripes.png", "--dry-run")
+    table = said_json(capsys, "stylize", "hd.png", *command)
+    assert (table["working_size"], table["trained_size"]["size"]) == ([1280, 720], [512, 288])
+    assert "with --size 288" in said(capsys, 0, "stylize", "hd.png", *command)
+    assert "trained_size" not in said_json(capsys, "stylize", "small.png", *command)
+
+
+def test_clips_of_a_list_have_pictures_of_their_own(tmp_path: Path, capsys: Capsys) -> None:
+    for name in ("shots", "shots/looks"):
+        Path(name).mkdir()
+    for path in write_style_pictures(tmp_path):
+        path.rename(Path("shots/looks", path.name))
+    clip = '[[clips]]\nsource = "../clip.mkv"\n'
+    rows = (
+        clip,
+        clip + 'rendering.look = "looks/chequers.png"\n',
+        clip + 'output = "mix.mkv"\nrendering.look = "looks/stripes.png: 1, looks/chequers.png: 1"\n',
+        clip + 'model = "identity"\nrendering.look = ""\n',
+    )
+    listed, inline = ("stylize", "shots/list.toml", *SMALL, "-o"), ("--executor", "inline")
+    Path("shots/list.toml").write_text('rendering.look = "looks/stripes.png"\n' + "".join(rows))
+    table = said_json(capsys, *listed, "out/", *inline)
+    assert table["failed"] == {}
+    names = ["clip.stripes.mkv", "clip.chequers.mkv", "mix.mkv", "clip.identity.mkv"]
+    assert [Path(item["output"]).name for item in table["items"]] == names
+    assert len({Path("out", name).read_bytes() for name in names}) == 4
+    # A flag outranks the list, and is relative to the current folder.
+    Path("shots/list.toml").write_text('rendering.look = "looks/stripes.png"\n' + clip)
+    table = said_json(capsys, *listed, "flagged/", "--look", "shots/looks/chequers.png", *inline)
+    assert [item["model"] for item in table["items"]] == ["chequers"]
+    Path("chequers.png").write_bytes(Path("shots/looks/chequers.png").read_bytes())
+    for text, says in ((clip + 'rendering.look = "chequers.png"\n', "no such picture"), (clip, "rendering.look")):
+        Path("shots/list.toml").write_text(text)
+        assert says in refuse(capsys, 2, "stylize", "shots/list.toml")

@@ -90,13 +90,6 @@ def test_a_damaged_part_is_found_when_the_parts_are_joined(whole: bytes, capsys:
 
 
 @pytest.mark.thorough
-def test_two_workers_at_once_make_one_result(whole: bytes) -> None:
-    running = [Started.vidtrans(*RENDER, "--chunk", part, "--join") for part in ("1/2", "2/2")]
-    assert [process.wait() for process in running] == [0, 0]
-    assert Path("out.mp4").read_bytes() == whole
-    assert not [p.name for p in Path().rglob("*") if ".partial" in p.name or ".replaced" in p.name]
-
-
 def test_what_another_host_rendered_is_seen_on_a_file_server_that_said_it_is_absent(
     whole: bytes, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:

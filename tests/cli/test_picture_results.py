@@ -27,17 +27,6 @@ def test_a_picture_gives_a_picture_of_its_own_size(capsys: Capsys) -> None:
     assert "up to date" in said(capsys, 0, "stylize", "photo.jpg", *IDENTITY)
 
 
-def test_a_part_of_a_folder_is_rendered_under_its_names(capsys: Capsys) -> None:
-    frames = moving_frames(12)
-    write_folder(Path("in"), frames)
-    said(capsys, 0, "stylize", "in", *IDENTITY, "--start", "8", "--end", "11", "-o", "part")
-    assert sorted(pictures_of(Path("part")), key=len) == ["8.png", "9.png", "10.png"]
-    assert np.array_equal(pictures_of(Path("part"))["10.png"], frames[10])
-    timed = ("--start", "4s", "--end", "00:00:05.5", "--set=rendering.picture_fps=2")
-    said(capsys, 0, "stylize", "in", *IDENTITY, *timed, "-o", "timed")
-    assert sorted(pictures_of(Path("timed"))) == ["10.png", "8.png", "9.png"]
-
-
 def test_a_folder_gives_a_folder_with_the_same_names_which_is_replaced_only_when_asked(capsys: Capsys) -> None:
     frames, names = moving_frames(12), [f"take{i}.png" for i in range(12)]
     write_folder(Path("in"), frames, names)

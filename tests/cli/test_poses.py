@@ -107,12 +107,3 @@ def test_a_dataset_holds_the_clean_lines_of_a_clip_or_the_drawings_themselves(ca
     for picture in pictures_of(Path("d/drawings")).values():
         assert {0, 255} <= set(picture.ravel().tolist())
         assert (picture == 255).mean() > 0.9  # the paper is white
-
-
-def test_what_is_drawn_of_another_performer_stands_where_the_first_one_does() -> None:
-    write_openpose(Path("poses"), {n: [waving(n)] for n in range(6)})
-    write_openpose(Path("other"), {n: [waving(n, tall=300.0, x=500.0, ground=420.0)] for n in range(6)})
-    me = PoseFrames(Path("poses"), PoseView(size=SIZE))
-    fitted = PoseFrames(Path("other"), PoseView(size=SIZE, body=me.body))
-    assert np.nanmax(np.abs(fitted.people - me.people)[..., :2]) < 0.5
-    assert (fitted.read(2)[0].picture != me.read(2)[0].picture).mean() < 0.05

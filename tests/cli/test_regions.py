@@ -16,13 +16,8 @@ from directed_clip import EXACT, FLAGS, PICTURES, Frames, lossless, same
 from made_models import make_grade, make_model
 
 import vidtrans as api
-from vidtrans.config.recipe import render_recipe
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Progress, Stop
-from vidtrans.core.mask_files import MaskFile, RegionLook
-from vidtrans.session import Context
-from vidtrans.stylizing.requested_render import RequestedRender
-from vidtrans.stylizing.stylize_request import StylizeRequest
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Capsys = pytest.CaptureFixture[str]
@@ -207,17 +202,6 @@ def test_a_dry_run_and_scores_count_all_looks(capsys: Capsys) -> None:
     assert not Path("o.mkv").exists()
     assert said_json(capsys, *command, "o.mkv", "--score", "--end", "6")["score"]["verdict"]
     assert said_json(capsys, *command, "d.mkv", "--draft", "3")["frames_spared"] > COUNT
-
-
-def test_a_result_of_regions_is_another_on_another_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    regions = (RegionLook(MaskFile(Path("man.mkv")), ("lines",)),)
-    recipe = render_recipe(None, {"encoding": {"codec": "ffv1"}, "temporal": {"name": "off"}})
-    request = StylizeRequest(Path("c.mkv"), ("identity",), Path("o.mkv"), recipe, regions=regions)
-    digests = set()
-    for kind in ("cpu", "cuda"):
-        monkeypatch.setattr(Context, "device_kind", kind)
-        digests.add(RequestedRender(request, Context(), 0.0).result.request)
-    assert len(digests) == 2
 
 
 def test_what_is_no_region_is_refused_in_a_line(capsys: Capsys) -> None:

@@ -11,15 +11,11 @@ import cv2
 import numpy as np
 import pytest
 from chain import refuse, said, said_json
-from clips import decode, moving_frames, scene, write_folder
+from clips import decode, moving_frames, scene
 from directed_clip import Frames, lossless
 from oddities import cut_outs, write_frames
 
-import vidtrans as api
-from vidtrans.core.errors import Interrupted, VidtransError
-from vidtrans.core.events import Event, Progress, Stop
 from vidtrans.metrics.dreams import ping_pong
-from vidtrans.store.cache import Cache
 from vidtrans.video.images.picture import read_picture, write_picture
 
 Capsys = pytest.CaptureFixture[str]
@@ -46,14 +42,6 @@ def test_the_clip_itself_holds_and_foretells_perfectly(source: Path, capsys: Cap
     assert found["horizons"] == {"1": 99.0, "5": 99.0, "10": 99.0, "30": 99.0}
     assert found["copy_last"]["1"] > found["copy_last"]["5"]
     assert all(found[name] is None for name in COMMON_KEYS)
-
-
-@pytest.mark.thorough
-def test_a_long_source_counts_to_its_end(capsys: Capsys) -> None:
-    grey = [np.full((16, 16, 3), n % 200, np.uint8) for n in range(1300)]
-    grey[-40:] = [np.full((16, 16, 3), 250, np.uint8)] * 40
-    source = lossless(Path("long.mp4"), grey)
-    assert said_json(capsys, "evaluate", film(grey[-40:]), "--source", source, "--dream")["nn"] == 99.0
 
 
 def test_an_enlarged_film_is_scored_at_the_size_of_its_model(source: Path, capsys: Capsys) -> None:
@@ -135,52 +123,3 @@ def test_each_frame_is_scored_against_the_one_that_it_shows(capsys: Capsys) -> N
     assert steps != list(range(COUNT))
     assert steps == sorted(steps)
     exact(table)
-
-
-def is_free(entry: Any) -> bool:
-    try:
-        with entry.locked(wait_s=0):
-            return True
-    except VidtransError:
-        return False
-
-
-class Scoring:
-    """The score of a render whose raw outputs are lost, so that they are written again. ``stop_at``: after so many."""
-
-    def __init__(self, model: Path, stop_at: int | None = None) -> None:
-        lossless(Path("c.mp4"), panned(size=(64, 48)))
-        self.model, self.stop_at, self.stop = model, stop_at, Stop()
-        self.settings = {"rendering": {"chunk_frames": 4}, "encoding": {"codec": "ffv1"}}
-        api.stylize("c.mp4", model, "o.mkv", settings=self.settings)
-        (self.entry,) = (e for e in Cache(Path(".vidtrans"), lambda _: None).entries() if e.stage == "infer")
-        self.entry.clear()
-        self.free: list[bool] = []
-
-    def run(self) -> Any:
-        more = {"score": True, "report": self._report, "stop": self.stop}
-        return api.stylize("c.mp4", self.model, "o.mkv", settings=self.settings, **more)  # type: ignore[arg-type]
-
-    def _report(self, event: Event) -> None:
-        if isinstance(event, Progress) and event.task.startswith("scoring"):
-            self.free.append(is_free(self.entry))
-            if event.done == self.stop_at:
-                self.stop.request(130)
-
-
-def test_a_models_pictures_are_let_go_of_when_scoring_is_stopped(tiny_model: Path) -> None:
-    scoring = Scoring(tiny_model, stop_at=6)
-    with pytest.raises(Interrupted) as held:  # and with it all that was at work
-        scoring.run()
-    assert held.tb is not None
-    assert is_free(scoring.entry)
-    assert not Path("o.score.png").exists()
-    assert len(list(scoring.entry.folder.glob("*.nut"))) in range(1, COUNT // 4 + 1)  # those that were whole
-    assert set(scoring.free) == {False}
-
-
-def test_pictures_go_by_number(capsys: Capsys) -> None:
-    write_folder(Path("clip"), CLIP)
-    write_folder(Path("film"), CLIP[10:])
-    found = said_json(capsys, "evaluate", "film", "--source", "clip", "--dream", "--start", "10")
-    assert found["horizons"]["30"] == 99.0

@@ -76,20 +76,22 @@ def test_folders_of_clips_globs_and_pictures_are_domains_numbered_or_named(capsy
     assert [s["domain"] for s in dataset.sources] == [0, 0, 1, 2]
     made = api.make_dataset("summer", "api", unpaired=["n*.mp4", "paintings"])
     assert made["domains"] == table["domains"]
-    several = said_json(capsys, "make-dataset", "summer/1.mp4", "day.mp4", "--unpaired", "night.mp4", "-o", "several")
+    more = ("day.mp4", "--unpaired", "night.mp4", "--size", "32", "-o", "several")
+    several = said_json(capsys, "make-dataset", "summer/1.mp4", *more)
     assert [d["name"] for d in several["domains"]] == ["1", "night"]
     assert [s["domain"] for s in open_dataset(Path("several")).sources] == [0, 0, 1]
     write_folder(Path("other/day"), moving_frames(6, (64, 48), shots=(0, 3))[3:])
-    table = said_json(capsys, "make-dataset", "day.mp4", "--unpaired", "other/day")
+    table = said_json(capsys, "make-dataset", "day.mp4", "--unpaired", "other/day", "--size", "32")
     assert [d["name"] for d in table["domains"]] == ["day", "day-2"]
-    names = '--set=pairing.domains=["sun","moon"]'
-    table = said_json(capsys, "make-dataset", "day.mp4", "--unpaired", "night.mp4", names, "-o", "named")
+    names = ("--size", "32", '--set=pairing.domains=["sun","moon"]')
+    table = said_json(capsys, "make-dataset", "day.mp4", "--unpaired", "night.mp4", *names, "-o", "named")
     assert [d["name"] for d in table["domains"]] == ["sun", "moon"]
     assert open_dataset(Path("named")).pairing_table["settings"] == {"domains": ["sun", "moon"]}
 
 
 def test_a_dry_run_makes_nothing_and_a_deleted_picture_stays_deleted(capsys: Capsys) -> None:
-    wanted = ("make-dataset", "day.mp4", "--unpaired", "night.mp4", "--start", "10", "--end", "30", "-o", "d")
+    part = ("--start", "10", "--end", "30", "--size", "32")
+    wanted = ("make-dataset", "day.mp4", "--unpaired", "night.mp4", *part, "-o", "d")
     dry = said_json(capsys, *wanted, "--dry-run")
     assert not Path("d").exists()
     made = said_json(capsys, *wanted)
@@ -110,7 +112,7 @@ def test_single_pictures_are_held_out_singly(capsys: Capsys) -> None:
     rng = np.random.default_rng(3)
     pictures = [cv2.resize(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8), (64, 48)) for _ in range(20)]
     write_folder(Path("photos"), pictures)
-    table = said_json(capsys, "make-dataset", "day.mp4", "--unpaired", "photos", "-o", "d")
+    table = said_json(capsys, "make-dataset", "day.mp4", "--unpaired", "photos", "--size", "32", "-o", "d")
     assert table["domains"][1] == {"name": "photos", "frames": 20, "held_out": 2}
     write_folder(Path("one"), pictures[:1])
     words = make(capsys, "photos", "--unpaired", "one")

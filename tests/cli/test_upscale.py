@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from chain import said, said_json
-from clips import decode, moving_frames, pictures_of, times, write_folder
+from clips import decode, moving_frames, times
 from directed_clip import lossless, same
 from made_models import make_model
 from paintings import write
@@ -117,14 +117,6 @@ def test_footage_that_a_model_enlarges_stays_as_it_paints_it(source: Path, capsy
         )
     assert decode(Path("auto.mkv"))[2][0].shape == (128, 192, 3)
     assert Path("auto.mkv").read_bytes() == Path("bicubic.mkv").read_bytes()
-
-
-def test_pictures_of_many_sizes_keep_theirs(source: Path, capsys: Capsys) -> None:
-    sizes = (96, 64), (41, 77), (20, 18), (200, 35)
-    write_folder(Path("many"), [moving_frames(1, size)[0] for size in sizes])
-    said_json(capsys, "stylize", "many", "--model", "tone", "--size", "32", "-o", "o")
-    made = pictures_of(Path("o"))
-    assert [made[f"{n}.png"].shape[1::-1] for n in range(len(sizes))] == list(sizes)
 
 
 def test_an_option_without_effect_is_reported(source: Path, capsys: Capsys) -> None:
