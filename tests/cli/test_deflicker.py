@@ -180,13 +180,6 @@ def test_sound_of_a_longer_source_is_in_step_and_begins_and_ends_with_the_pictur
     assert abs(heard[-1][0] + packet - (first + Fraction(COUNT, 30))) <= 2 * packet
 
 
-def test_uneven_times_and_a_single_frame_are_kept(capsys: Capsys) -> None:
-    lossless(Path("uneven.mp4"), FLICKERS, pts=[512 * i + (200 if i % 3 == 1 else 0) for i in range(COUNT)])
-    assert times(playable(capsys, "uneven.mp4", "--source", "s.mp4")) == times(Path("uneven.mp4"))
-    lossless(Path("one.mp4"), FLICKERS[:1])
-    assert alike(deflicker(capsys, "one.mp4", "--source", "s.mp4", QUICK), FLICKERS[:1])
-
-
 def test_folders_of_pictures_keep_their_names(capsys: Capsys) -> None:
     write_folder(Path("frames"), FLICKERS, [f"shot-{i:03d}.png" for i in range(COUNT)])
     write_folder(Path("plain"), SOURCE)

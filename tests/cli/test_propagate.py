@@ -292,15 +292,3 @@ def test_versions_takes_dates_and_sizes_are_no_frames_and_a_number_is_doubted_wh
     assert error("o.mkv", frames, (2, 9)) == 0
     keys_of({"00012.png": 11}, frames)
     assert "say with --first-number which one frame 0 has (1?)" in refuse(capsys, 3, *command)
-
-
-def test_numbers_of_pictures_count_where_some_are_missing(capsys: Capsys) -> None:
-    frames = clip_and_keys(())
-    kept = [i for i in range(12) if i not in (4, 6)]
-    write_folder(Path("c"), [frames[i] for i in kept], [f"c_{i + 1001}.png" for i in kept])
-    keys_of({"1006.png": 5, "AB_0020_1011_v2.png": 10}, frames)
-    command = ("propagate", "c", "--keyframes", "keys", "-o", "o", "--minutes", 0, "--overwrite")
-    assert said_json(capsys, *command)["keyframes"] == [4, 8]
-    assert "the pictures of c have numbers" in refuse(capsys, 2, *command, "--first-number", 1)
-    keys_of({"1007.png": 6}, frames)
-    assert "picture 1007 of a folder that has 1001 to 1012" in refuse(capsys, 3, *command)
