@@ -55,6 +55,7 @@ def test_every_step_has_a_rate_and_the_slowest_is_named(tiny_model: Path) -> Non
     assert [path.name for path in Path().iterdir()] == ["vidtrans.toml"]
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("quick")
 def test_a_person_gets_a_table_with_why_engines_are_left_out_and_nothing_stays(
     tiny_model: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch

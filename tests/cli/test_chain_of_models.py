@@ -94,6 +94,7 @@ def test_the_filter_comes_once_at_the_end_with_sound_times_and_a_name(models: No
     assert (table["output"], table["temporal"], table["working_size"]) == ("c.dark+warm.mp4", "off", [64, 48])
 
 
+@pytest.mark.thorough
 def test_a_setting_of_the_pairing_is_for_the_first_model(source: Path, capsys: Capsys) -> None:
     few = ("--set=pairing.density=0.02", *FLAGS)
     render(capsys, source, ("lines",), "a.mkv", *few)

@@ -225,7 +225,7 @@ def offsets(path: Path, firsts: Sequence[int]) -> list[float]:
     [
         ("a.ts", "libx264", "mp2", (90_000, 1000), "mkv"),  # FFmpeg adds 2**33 ticks to the second
         ("a.m2ts", "libx264", "aac", (5, 0), "mp4"),
-        ("a.flv", "libx264", "aac", (0, 0), "mkv"),
+        pytest.param("a.flv", "libx264", "aac", (0, 0), "mkv", marks=pytest.mark.thorough),
     ],
 )
 def test_joined_recordings_follow_each_other_with_their_sound(

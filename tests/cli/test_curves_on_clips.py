@@ -74,6 +74,7 @@ def test_a_sound_that_begins_late_is_heard_late(capsys: Capsys) -> None:
     assert loud[-1] == pytest.approx(1.75, abs=0.08)
 
 
+@pytest.mark.thorough
 def test_another_sound_is_heard_from_the_first_frame_on(capsys: Capsys) -> None:
     made = drums(120, 3)
     own = add_sound(Path("a.mkv"), white("v.mkv", 60), made.samples)

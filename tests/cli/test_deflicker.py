@@ -48,7 +48,7 @@ def deflicker(capsys: Capsys, processed: str, *flags: object) -> Frames:
     return deflicker_with_warnings(capsys, processed, *flags)[0]
 
 
-@pytest.mark.parametrize("method", ["window", "causal"])
+@pytest.mark.parametrize("method", ["window", pytest.param("causal", marks=pytest.mark.thorough)])
 def test_a_clip_that_flickers_becomes_steadier_and_nearer_to_one_that_does_not(method: str, capsys: Capsys) -> None:
     made = deflicker(capsys, "p.mp4", "--source", "s.mp4", "--temporal", method)
     assert unsteadiness(made[8:], LOOKS[8:]) < 0.3 * unsteadiness(FLICKERS[8:], LOOKS[8:])
@@ -102,6 +102,7 @@ def test_the_sources_cuts_count_and_not_those_that_flicker_makes(capsys: Capsys)
     assert said_json(capsys, *flags)["shots"] > 2
 
 
+@pytest.mark.thorough
 def test_a_source_of_another_size_is_fitted(capsys: Capsys) -> None:
     for name, size in (("half.mp4", (32, 24)), ("wide.mp4", (96, 48))):
         lossless(Path(name), [cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in SOURCE])
@@ -112,6 +113,7 @@ def test_a_source_of_another_size_is_fitted(capsys: Capsys) -> None:
     assert line == "warning: wide.mp4: it is 96x48 and p.mp4 64x48: stretched"
 
 
+@pytest.mark.thorough
 def test_a_longer_source_begins_where_start_says(capsys: Capsys) -> None:
     lossless(Path("part.mp4"), FLICKERS[8:20])
     lossless(Path("fit.mp4"), SOURCE[8:20])
@@ -165,6 +167,7 @@ def test_a_clip_keeps_its_own_sound_or_has_its_sources(capsys: Capsys) -> None:
     assert sound_packets(playable(capsys, "p.mp4", "--source", "source.mp4", "--set=encoding.sound=none")) == []
 
 
+@pytest.mark.thorough
 def test_sound_of_a_longer_source_is_in_step_and_begins_and_ends_with_the_pictures(capsys: Capsys) -> None:
     """A result of frames 30 … 53 of a source with sound; when it begins, by its own times."""
     begins = 7

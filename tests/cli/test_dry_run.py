@@ -56,7 +56,7 @@ DRY = {
 
 
 @pytest.mark.usefixtures("ready")
-@pytest.mark.parametrize("name", DRY)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.thorough if "run" in n else ()) for n in DRY])
 def test_a_dry_run_estimates_and_touches_nothing(name: str, scratch: Path, tiny_model: Path, capsys: Capsys) -> None:
     arguments = [str(tiny_model) if a == "MODEL" else a for a in DRY[name]]
     before = tree(Path())

@@ -75,6 +75,7 @@ def test_another_correction_takes_its_place_and_taking_all_away_undoes_them(caps
     assert "it exists" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes", "-o", "g.mkv")
 
 
+@pytest.mark.thorough
 def test_layers_jpeg_and_other_sizes(capsys: Capsys) -> None:
     before = result(capsys)
     layer = np.zeros((48, 64, 4), np.uint8)
@@ -208,6 +209,7 @@ def test_a_record_from_elsewhere_neither_writes_elsewhere_nor_ends_in_a_tracebac
         assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_what_a_correction_does_not_reach_stays_whatever_the_upscaling(capsys: Capsys) -> None:
     clip_and_keys()
     ask = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "--set=rendering.size=24", *EXACT)

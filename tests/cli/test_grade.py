@@ -98,6 +98,7 @@ def test_the_colours_of_a_still_that_shows_something_else(sides: tuple[Path, Pat
     assert "delta_e" not in table
 
 
+@pytest.mark.thorough
 def test_the_colours_of_footage_without_pairs(sides: tuple[Path, Path], capsys: Capsys) -> None:
     """Other frames of the same scene: all of its colours are brought over, not its tones alone."""
     others = pictures("others", film(colourful(12)[6:]))

@@ -86,7 +86,7 @@ def test_only_the_first_rank_reports(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_file_stops_a_job_which_then_goes_on_to_the_same_bytes(clip: Path, tiny_model: Path) -> None:
-    words = ["stylize", clip, "--model", tiny_model, "--set", "chunk_frames=2", "--device", "cpu"]
+    words = ["stylize", clip, "--model", tiny_model, "--set", "chunk_frames=2", "--device", "cpu", "--end", "8"]
     Path("job").mkdir()
     Path("job/stop").touch()
     assert call(*words, "-o", "a.mp4", "--job-folder", "job") == 130

@@ -89,6 +89,7 @@ def test_looks_of_one_model_pass_into_each_other(clip: Path, capsys: Capsys) -> 
         assert why in refuse(capsys, 2, "try", clip, "--model", model, "-o", "x.png", *flags)
 
 
+@pytest.mark.thorough
 def test_a_video_gives_its_middle_frame_and_the_clip_that_ships_is_learned_on(capsys: Capsys) -> None:
     film = write_clip(Path("film.mp4"), moving_frames(6))
     text = said(capsys, 0, "look", film, "--steps", 1, *QUICK, "--set", "dataset.frame_step=50")

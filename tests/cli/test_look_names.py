@@ -106,19 +106,6 @@ def test_a_medium_is_neither_mixed_nor_followed_and_gives_way_to_a_picture_of_it
     assert parse_pictures("oil").medium == ""
 
 
-def test_pictures_with_commas_and_colons_are_mixed_and_follow_each_other(odd: Path, capsys: Capsys) -> None:
-    shutil.copy(odd, "plain.png")
-    for number, form in enumerate(("{}: .6, stripes.png: .4", "0: stripes.png, 2: {}")):
-        made = []
-        for name, output in ((str(odd), f"odd{number}.mkv"), ("plain.png", f"plain{number}.mkv")):
-            table = said_json(capsys, "stylize", "clip.mkv", "--look", form.format(name), *SMALL, "-o", output)
-            made.append(Path(table["output"]).read_bytes())
-        assert made[0] == made[1]
-    vary = f"look=stripes.png,{odd},chequers.png"
-    table = said_json(capsys, "try", "clip.mkv", "--vary", vary, "--frames", "1", *SMALL[:2])
-    assert table["columns"] == ["source", "--look stripes.png", f"--look {odd}", "--look chequers.png"]
-
-
 def test_a_list_of_clips_in_such_a_folder_names_such_pictures(odd: Path, capsys: Capsys) -> None:
     shutil.copy("stripes.png", odd.parent)
     look = f"{odd.name}: 1, stripes.png: 1"

@@ -113,6 +113,7 @@ def test_a_look_that_does_not_fit_is_refused_in_a_line(clip: Path, model: Path, 
         assert why in refuse(capsys, status, "stylize", clip, *models, "-o", "o.mkv", *flags)
 
 
+@pytest.mark.thorough
 def test_a_chain_tells_its_one_model_of_many_looks(clip: Path, capsys: Capsys) -> None:
     make_coded_model("m.safetensors", "aligned")
     make_grade("dark.cube")

@@ -122,6 +122,7 @@ def test_what_has_no_pairs_is_refused_and_nothing_is_made(capsys: Capsys) -> Non
         assert why in refuse(capsys, status, *MAKE, *arguments)
 
 
+@pytest.mark.thorough
 def test_it_is_said_where_domains_without_pairs_show_the_same(capsys: Capsys) -> None:
     wanted = "vidtrans make-dataset day.mp4 --target {} --preset matched"
     write_clip(Path("dusk.mp4"), [255 - frame for frame in pan(range(3, 240, 28))])
@@ -130,6 +131,7 @@ def test_it_is_said_where_domains_without_pairs_show_the_same(capsys: Capsys) ->
         assert (wanted.format(name) in words) is shows_it
 
 
+@pytest.mark.thorough
 def test_no_frame_is_learned_from_whose_input_lies_near_one_that_is_held_out() -> None:
     short = ("--set=dataset.val_fraction=0.2", "--set=dataset.val_block_size=2", "--set=dataset.val_gap=1")
     write_clip(Path("dense.mp4"), [255 - frame for frame in pan(range(43, 240, 14))])

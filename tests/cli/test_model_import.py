@@ -215,6 +215,7 @@ def test_an_onnx_file_is_described_and_takes_any_size(capsys: Capsys) -> None:
     assert (name, sizes) == ("input", ["N", 1, "H", "W"])
 
 
+@pytest.mark.thorough
 def test_a_grade_is_read_back_without_a_question(capsys: Capsys) -> None:
     pytest.importorskip("onnxruntime")
     write_folder(Path("in"), moving_frames(2))

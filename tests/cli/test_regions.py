@@ -116,6 +116,7 @@ def test_the_rest_has_a_look_and_a_region_can_be_kept(capsys: Capsys, monkeypatc
     assert same(made, rendered("--model", "tone", capsys=capsys))
 
 
+@pytest.mark.thorough
 def test_later_regions_lie_over_earlier_ones_and_a_look_may_be_used_twice(capsys: Capsys) -> None:
     men, cars = things()
     wide = [np.maximum(man, car) for man, car in zip(men, cars, strict=True)]

@@ -44,15 +44,6 @@ def test_each_way_makes_another_picture_of_the_same_output(film: Path, tiny_mode
     assert said_json(capsys, *command, "--upscale", "guided", "-o", "guided.mkv")["cached"]
 
 
-def test_at_the_size_of_the_source_nothing_is_enlarged(film: Path, tiny_model: Path, capsys: Capsys) -> None:
-    made = []
-    for mode in MODES:
-        command = ("stylize", film, "--model", tiny_model, "--size", "source", "--codec", "ffv1", "--end", "6")
-        said_json(capsys, *command, "--upscale", mode, "-o", f"{mode}.mkv")
-        made.append(Path(f"{mode}.mkv").read_bytes())
-    assert made[0] == made[1] == made[2]
-
-
 def test_pictures_of_sixteen_bits_keep_their_levels(tiny_model: Path, capsys: Capsys) -> None:
     ramp = np.linspace(0, 65535, 96 * 64).reshape(64, 96, 1).repeat(3, 2)
     write_picture(Path("deep.png"), ramp.astype(np.uint16))
@@ -76,6 +67,7 @@ def render(capsys: Capsys, output: str, *words: object, model: str = "tone", vid
     return decode(Path(output))[2]
 
 
+@pytest.mark.thorough
 def test_what_is_not_painted_is_enlarged_too(source: Path, capsys: Capsys) -> None:
     for name, words in (("draft", ("--draft", 3)), ("growing", ("--strength", "0: 0, 7: 1"))):
         auto, bicubic = (render(capsys, f"{name}.{m}.mkv", *words, "--upscale", m) for m in ("auto", "bicubic"))
