@@ -35,7 +35,7 @@ def mattes() -> list[np.ndarray]:
     return mattes
 
 
-FASTEST = ("--set", "matting.steps=2", "--set", "matting.size=64", "--set", "matting.window=64")
+FASTEST = ("--set", "matting.steps=2", "--set", "matting.size=96", "--set", "matting.window=96")
 
 
 def matte(capsys: Capsys, *flags: object, fast: Sequence[object] = FASTEST) -> dict[str, Any]:

@@ -50,12 +50,12 @@ def test_a_result_may_have_the_longest_name_that_there_is_and_a_longer_one_is_re
 ) -> None:
     pictures()
     before = sorted(Path().iterdir())
-    line = refuse(capsys, 2, *RESULTS[".mkv"], "-o", longest(".mkv"), "--score")
-    assert ".score.png" in line  # what lies beside a result has to fit, too
     line = refuse(capsys, 2, *RESULTS[ending], "-o", "n" + longest(ending))
     assert "too long" in line or "255 is the most" in line  # whoever looks at the place first
     assert "use a shorter name" in line
     assert sorted(Path().iterdir()) == before  # no cache either
+    line = refuse(capsys, 2, *RESULTS[".mkv"], "-o", longest(".mkv"), "--score")
+    assert ".score.png" in line  # what lies beside a result has to fit, too
     said(capsys, 0, *RESULTS[ending], "-o", longest(ending))
     assert Path(longest(ending)).exists()
     assert not [p.name for p in Path().iterdir() if p.name.startswith(".n")]
