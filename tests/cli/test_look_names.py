@@ -124,6 +124,7 @@ def test_a_list_of_clips_in_such_a_folder_names_such_pictures(odd: Path, capsys:
     assert said_json(capsys, "fix", "../o.mkv", "--painted", ".", "-o", "../f.mkv", *cache)["corrections"] == [1]
 
 
+@pytest.mark.thorough
 def test_shares_lead_from_one_look_to_the_other_and_follow_a_sound(capsys: Capsys) -> None:
     def frames(look: str, *words: object) -> np.ndarray:
         command = ("stylize", "clip.mkv", "-o", "out.mkv", "--overwrite", *SMALL)

@@ -89,6 +89,7 @@ def sketch() -> np.ndarray:
     return page
 
 
+@pytest.mark.thorough
 def test_a_dataset_holds_the_clean_lines_of_a_clip_or_the_drawings_themselves(capsys: Capsys) -> None:
     frames = moving_frames(12, (128, 96))
     write_folder(Path("clip"), frames)
