@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -12,10 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from vidtrans.core.errors import ModelError, UsageError
-from vidtrans.core.files import canonical_json
+from vidtrans.core.errors import ModelError
 from vidtrans.dreaming.drift_correction import (
-    CELLS,
     DriftCorrector,
     FrameStatistics,
     frame_statistics,
@@ -23,12 +19,10 @@ from vidtrans.dreaming.drift_correction import (
 )
 from vidtrans.dreaming.resumable_rollout import Loop
 from vidtrans.dreaming.rollout import IDENTITY, CameraMove, Rollout, RolloutControls, RolloutModel, transform
-from vidtrans.dreaming.seeds import smooth_noise
 from vidtrans.dreaming.sequencer import Morph
 from vidtrans.inference.device import CPU
-from vidtrans.inference.torch_engine import pad_by_mirroring
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.pairing.told_planes import CHANNELS, HANDS, VIEW, Told
+from vidtrans.pairing.told_planes import CHANNELS, Told
 
 repeatable = settings(max_examples=12)
 moves = st.builds(
@@ -102,14 +96,6 @@ def test_what_is_seen_moves_as_the_names_say() -> None:
         assert np.abs(np.subtract((column, row), wanted)).max() <= 1, move
 
 
-@repeatable
-@given(st.floats(-720, 720), st.floats(-1, 1))
-def test_hues_turn_and_grey_stays_grey(angle: float, level: float) -> None:
-    grey = torch.full((3, 2, 2), level)
-    assert torch.allclose(transform(grey, IDENTITY, CameraMove(hue=angle).colours()), grey, atol=1e-5)
-    assert np.allclose(CameraMove(hue=angle).colours() @ CameraMove(hue=360 - angle).colours(), IDENTITY, atol=1e-9)
-
-
 def test_the_camera_moves_all_that_is_held_and_each_picture_from_its_raw_form() -> None:
     engine = Follow(pictures=2)
     seed = [smooth(seed=1).numpy(), smooth(seed=2).numpy()]
@@ -139,13 +125,6 @@ def test_the_clock_goes_on_by_step_and_speed_and_says_where_the_frame_will_be() 
         assert planes.shape[0] == CHANNELS
         assert torch.equal(planes[:, 0, 0], planes[:, -1, -1])
         assert np.allclose(planes[:, 0, 0], Told(phase).values(), atol=1e-6)
-
-
-def test_recall_and_noise_are_told_after_position_and_view() -> None:
-    told = Told(0.1, recall=0.75, noise=0.125).values()
-    assert told.shape == (CHANNELS,)
-    assert told[HANDS + VIEW :].tolist() == [0.5, -0.5]
-    assert Told(0.1, recall=0.0, noise=9.0).values()[HANDS + VIEW :].tolist() == [-1.0, 1.0]
 
 
 def test_the_state_is_not_rounded_to_levels() -> None:
@@ -188,11 +167,6 @@ def test_a_loop_goes_round_whole_times_at_the_nearest_speed(frames: int, speed: 
     assert sum(s > 0 for s in shares) == loop.fade
 
 
-def test_at_speed_0_there_is_no_loop() -> None:
-    with pytest.raises(UsageError, match="stands still"):
-        Loop.nearest(100, 0.0, 1, 40)
-
-
 # Drift correction
 
 FRAMES = moving_frames(12, size=(40, 32))
@@ -201,27 +175,6 @@ BANK = frame_statistics(FRAMES)
 
 def as_tensor(frame: np.ndarray) -> Tensor:
     return torch.from_numpy(frame).permute(2, 0, 1).to(torch.float32) / 127.5 - 1
-
-
-def test_a_bank_is_small_plain_and_the_same_for_the_same_pictures() -> None:
-    text = canonical_json(BANK)
-    assert text == canonical_json(frame_statistics(iter(FRAMES)))
-    assert json.loads(text) == BANK
-    assert len(text) < 4000
-
-
-@repeatable
-@given(st.integers(5, 40), st.integers(5, 40), st.integers(0, 9))
-def test_what_is_measured_is_what_numpy_measures(width: int, height: int, seed: int) -> None:
-    picture = torch.from_numpy(np.random.default_rng(seed).uniform(-1, 1, (3, height, width)).astype(np.float32))
-    found, values = measured(picture), picture.numpy()
-    assert found[:3] == pytest.approx(values.mean((1, 2)), abs=1e-5)
-    assert found[3:6] == pytest.approx(values.std((1, 2)), abs=1e-4)
-    rows, columns = (np.arange(n) * CELLS // n for n in (height, width))
-    for cell, got in zip(np.ndindex(3, CELLS, CELLS), found[6:-1], strict=True):
-        part = values[cell[0]][rows == cell[1]][:, columns == cell[2]]
-        assert got == pytest.approx(part.mean(), abs=1e-5)
-    assert measured(torch.zeros_like(picture))[-1] == 0 < found[-1]
 
 
 def test_what_was_seen_in_training_is_left_as_it_is() -> None:
@@ -271,27 +224,7 @@ def test_a_damaged_bank_is_no_bank() -> None:
             FrameStatistics.of(damaged)
 
 
-def test_noise_is_smooth_has_the_banks_colours_and_follows_its_seed() -> None:
-    bank = FrameStatistics.of(BANK)
-    noise = smooth_noise(50, 40, 3, bank)
-    assert (noise.dtype, noise.shape) == (np.float32, (3, 40, 50))
-    assert np.array_equal(noise, smooth_noise(50, 40, 3, bank))
-    assert not np.array_equal(noise, smooth_noise(50, 40, 4, bank))
-    assert noise.mean((1, 2)) == pytest.approx(bank.mean_and_deviation()[0], abs=0.05)
-    assert np.abs(np.diff(noise, axis=2)).mean() < noise.std()
-    assert smooth_noise(16, 16, 0, None).mean() == pytest.approx(0, abs=0.05)
-
-
 # The engine
-
-
-@repeatable
-@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 2, 4, 16]))
-def test_mirroring_is_that_of_pictures(width: int, height: int, multiple: int) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
-    made = pad_by_mirroring(torch.from_numpy(picture).permute(0, 3, 1, 2), multiple)
-    wanted = np.pad(picture, ((0, 0), (0, -height % multiple), (0, -width % multiple), (0, 0)), "symmetric")
-    assert np.array_equal(made.permute(0, 2, 3, 1).numpy(), wanted)
 
 
 def test_between_two_models_weights_are_mixed_before_norms_are_folded() -> None:

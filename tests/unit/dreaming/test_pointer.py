@@ -78,12 +78,6 @@ def test_a_picture_is_pulled_to_the_colours_of_the_next_frame_and_keeps_its_deta
     assert float(fine(pulled)) == pytest.approx(0.4, abs=0.05)
 
 
-def test_a_memory_of_a_few_frames_is_enough() -> None:
-    points = Pointer(ClipMemory(np.stack(moving_frames(4)), (4,)), 0)
-    places = walk(points, 20, 1.0, begin=1)
-    assert set(places) <= {1, 2}
-
-
 def memory(**named: frozenset[int]) -> ClipMemory:
     """Two shots of 30 frames; frame 20 of the first is frame 8 of the second, and the same are those around it."""
     first = np.stack(moving_frames(30))
@@ -123,8 +117,3 @@ def test_an_action_is_gone_to_and_gone_on_with() -> None:
     assert set(pointer.memory.goals) == {1, 2, "act"}
     places = steer(pointer, "act", begin=1)
     assert sum(place in acts for place in places[12:]) > 0.8 * len(places[12:])
-
-
-def test_where_nothing_is_as_wanted_it_goes_its_own_way() -> None:
-    pointer = Pointer(memory(), 0)
-    assert steer(pointer, "unknown", begin=STAY, count=5) == [STAY + n for n in range(1, 6)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vidtrans.core.errors import UsageError
 from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.settings import DreamingSettings
-from vidtrans.dreaming.steering import ANIMATED, MOVES, PAN, TURN, ZOOM, parse_steering
+from vidtrans.dreaming.steering import ANIMATED, PAN, TURN, ZOOM, parse_steering
 
 RATE = Fraction(25)
 
@@ -88,30 +88,6 @@ def test_a_file_has_an_entry_a_line_and_comments() -> None:
 
 
 bounds = {name: (max(low, -50), min(high, 50)) for name, (low, high) in ANIMATED.items() if name != "blend_amount"}
-logs = st.sets(st.sampled_from(sorted(bounds)), min_size=1).flatmap(
-    lambda names: st.fixed_dictionaries({name: st.floats(*bounds[name]) for name in sorted(names)})
-)
-
-
-@given(logs)
-def test_a_logged_number_is_the_same_number_again(logged: dict[str, float]) -> None:
-    script = "3: " + "+".join(f"{name}={value!r}" for name, value in logged.items())
-    assert parse_steering(script).entries[0].values == logged
-
-
-@given(st.lists(st.tuples(st.integers(1, 40), st.sampled_from(sorted(MOVES)), st.integers(0, 10)), min_size=1))
-def test_every_frame_has_the_last_command_before_it(entries: list[tuple[int, str, int]]) -> None:
-    first, script, wanted = 0, [], {}
-    for length, name, speed in entries:
-        script.append(f"{first}: {name}*{speed}")
-        wanted |= dict.fromkeys(range(first, first + length), (name, speed))
-        first += length
-    steered = parse_steering(", ".join(script)).over(RATE, first)
-    for frame, (name, speed) in wanted.items():
-        assert set(steered(frame).moves) == set(MOVES[name])
-        for control, step in MOVES[name].items():
-            own = step**speed if control == "zoom" else step * speed
-            assert steered(frame).moves[control] == pytest.approx(own)
 
 
 @given(st.text(max_size=40))

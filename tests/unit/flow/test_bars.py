@@ -56,14 +56,6 @@ def test_what_is_dark_at_the_border_is_no_bar(name: str) -> None:
     assert black_bars(PICTURES[name]) == NO_BARS
 
 
-def test_bars_are_cut_off_and_described() -> None:
-    bars = Bars(left=4, top=10, right=4, bottom=12)
-    assert bars.crop(np.zeros((100, 200, 3), np.uint8)).shape == (78, 192, 3)
-    assert bars.size(200, 100) == (192, 78)
-    assert bars.edge == Bars(2, 8, 2, 10)
-    assert NO_BARS.edge == NO_BARS
-
-
 def test_white_bars_are_bars_and_single_pictures_of_several_sizes_share_none() -> None:
     picture = np.full((240, 320, 3), 255, np.uint8)
     picture[30:-30] = scene(320, 180, seed=1)

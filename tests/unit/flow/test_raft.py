@@ -19,8 +19,6 @@ from flicker import drifting, flickering, look
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowEstimator
-from vidtrans.flow.raft import Raft
-from vidtrans.inference.device import Device
 
 ADDRESS = "https://example.invalid/models/{}-1234.pth"
 
@@ -140,31 +138,6 @@ def test_a_result_and_its_chunks_are_of_these_weights_only(
     shift_by(weights("raft_large"), 1.0)
     assert said_json(capsys, *deflicker, "--overwrite")["frames_encoded"] == 0
     assert Path("o.mkv").read_bytes() == followed
-
-
-def test_it_runs_on_the_device_that_was_asked_for(
-    weights: Callable[[str], Path],
-    deflicker: tuple[object, ...],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    shift_by(weights("raft_large"), 1.0)
-    asked, used = [], []
-    make = Raft.__init__
-
-    def resolve(name: str) -> Device:
-        asked.append(name)
-        return Device("cpu:0", "cpu")
-
-    def note(self: Raft, device: str = "cpu") -> None:
-        used.append(device)
-        make(self, device)
-
-    monkeypatch.setattr("vidtrans.inference.device.resolve_device", resolve)
-    monkeypatch.setattr(Raft, "__init__", note)
-    said_json(capsys, *deflicker, "--device", "cuda:3", "--temporal", "causal")
-    assert set(asked) == {"cuda:3"}
-    assert used == ["cpu:0"]
 
 
 def test_a_device_that_is_not_there_is_missed_by_all_that_would_run_there(

@@ -53,11 +53,6 @@ def test_a_stretch_without_motion_looks_like_its_first_frame() -> None:
     assert survey.shots == (0,)
 
 
-def test_held_frames_equal_the_one_before() -> None:
-    a, b, c = moving_frames(3)
-    assert survey_of([a, a, b, noisy(b), c, c, c, a]).held == (1, 5, 6)
-
-
 def test_something_small_that_moves_is_no_repeat() -> None:
     still = scene(128, 96, seed=0)
     moved = still.copy()
@@ -126,15 +121,6 @@ def test_repeats_and_blurred_frames_are_on_record_and_not_stored() -> None:
     assert stored == [n for n in range(20) if n not in numbers(dataset, "dropped")]
     assert dataset.num_missing == 0
     assert {int(p.target.stem) for p in dataset.pairs} <= set(stored)
-
-
-def test_all_can_be_kept_and_of_a_clip_without_motion_one_frame_is() -> None:
-    settings = {"drop_duplicates": False, "min_sharpness": 0}
-    made, dataset = make([*with_blur(14, {9}), *[moving_frames(14)[-1]] * 6], **settings)
-    assert (made["left_out"], made["frames"], numbers(dataset, "dropped")) == (0, 20, [])
-    made, dataset = make([scene(64, 48, 3)] * 12)
-    assert (made["frames"], made["left_out"], made["pairs"]) == (1, 11, 1)
-    assert numbers(dataset, "train") == [0]
 
 
 def test_a_thinned_frame_is_not_missing_and_restoring_brings_back_no_more_than_was_there() -> None:

@@ -46,14 +46,6 @@ def test_warping_is_that_of_opencv(size: tuple[int, int], reach: float, device: 
         assert np.abs(found - expected).max() < TOLERANCE
 
 
-def test_each_picture_of_a_batch_has_its_own_flow() -> None:
-    images = torch.cat([tensor(picture(12, 16, s), "cpu") for s in (1, 2)])
-    flows = torch.cat([tensor(flow_of(12, 16, s, 3), "cpu") for s in (1, 2)])
-    together = tensors.warp(images, flows)
-    for i in range(2):
-        assert torch.equal(together[i : i + 1], tensors.warp(images[i : i + 1], flows[i : i + 1]))
-
-
 def test_a_warped_picture_and_its_flow_can_be_learned_from() -> None:
     image = tensor(picture(8, 8, 1), "cpu").double().requires_grad_()
     flow = tensor(flow_of(8, 8, 2, 1.5), "cpu").double().requires_grad_()

@@ -83,13 +83,6 @@ def test_domains_that_do_not_differ_have_no_scale() -> None:
     assert alike([blurred(p) for p in scenes(50)]) is None
 
 
-def test_flat_pictures_are_no_crash() -> None:
-    flat = [np.full((40, 40, 3), 20 * i, np.uint8) for i in range(6)]
-    found = DomainDistance.between(random_patches(), scenes(0, 4), flat)(flat)
-    assert found is not None
-    assert np.isfinite(found)
-
-
 def test_the_energy_distance_is_that_of_its_definition() -> None:
     random = np.random.default_rng(0)
     first, second = (random.normal(size=(3, 4, 5)).astype(np.float32) for _ in range(2))
@@ -109,16 +102,6 @@ def test_the_energy_distance_is_that_of_its_definition() -> None:
 def test_one_picture_again_and_again_has_no_diversity() -> None:
     assert diversity([scenes(0)[0]] * 6, scenes(20)) == 0
     assert diversity(scenes(0), scenes(20)) == pytest.approx(1, abs=0.35)
-
-
-def test_noise_is_no_diversity() -> None:
-    random = np.random.default_rng(0)
-    targets = [cv2.resize(p, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC) for p in scenes(20)]
-    picture = targets[0]
-    noisy = [np.clip(picture + random.normal(0, 20, picture.shape), 0, 255).astype(np.uint8) for _ in range(6)]
-    found = diversity(noisy, targets)
-    assert found is not None
-    assert found < 0.15
 
 
 def test_what_cannot_be_compared_has_no_diversity() -> None:
@@ -149,12 +132,6 @@ def test_outputs_that_move_with_the_source_are_steadier_than_those_that_do_not()
     assert unsteady is not None
     assert unsteady > 3
     assert temporal_error([], []) is None
-
-
-def test_a_still_source_does_not_divide_by_nothing() -> None:
-    frame = scenes(0)[0]
-    found = temporal_error([(frame, frame)], [(frame, np.clip(frame.astype(int) + 1, 0, 255).astype(np.uint8))])
-    assert found == pytest.approx(1, abs=0.1)
 
 
 def test_light_that_becomes_dark_is_found() -> None:

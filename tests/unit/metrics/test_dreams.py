@@ -43,12 +43,6 @@ def test_horizons_are_psnr_after_so_many_frames_as_far_as_both_reach() -> None:
     assert dreams.horizons(CLIP, CLIP)[30] == 99  # equal pictures, and still a number
 
 
-def test_nearest_is_the_exhaustive_search() -> None:
-    film = noisy(pan(30, first=3), 10)
-    wanted = [max(range(LENGTH), key=lambda k, f=frame: psnr(f, CLIP[k])) for frame in film]
-    assert dreams.nearest(film, CLIP) == wanted == list(range(3, 33))
-
-
 def test_nn_tells_memory_from_noise_and_rewards_a_frozen_frame() -> None:
     soft = [cv2.GaussianBlur(f, (0, 0), 2) for f in REAL]
     # The trap: it has frozen, and is as near as can be.
@@ -57,12 +51,6 @@ def test_nn_tells_memory_from_noise_and_rewards_a_frozen_frame() -> None:
     assert dreams.nearest_psnr(NOISE, CLIP) < 15
     ahead = pan(30, first=30)
     assert dreams.nearest_psnr(ahead, CLIP[:20]) < 30  # the other: these are true frames, past what was learned
-
-
-def test_only_the_last_frames_say_what_became_of_a_film() -> None:
-    assert dreams.nearest_psnr([*NOISE[:270], *REAL[:30]], CLIP) == 99
-    assert dreams.nearest_psnr([*REAL[:270], *NOISE[:30]], CLIP) < 15
-    assert dreams.drift([*NOISE[:270], *REAL[:30]], CLIP) == 0
 
 
 def test_drift_is_how_far_colours_leave_those_of_the_clip() -> None:

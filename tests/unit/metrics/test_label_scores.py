@@ -48,13 +48,6 @@ def test_a_perfect_map_scores_one_and_pixels_without_a_class_do_not_count() -> N
     assert LabelCounts.of(np.full_like(reference, -1), reference, 5).mean_iou == 0.0
 
 
-def test_counts_of_frames_add_up() -> None:
-    pairs = [maps(seed, 4) for seed in range(6)]
-    parts = [LabelCounts.of(found, reference, 4) for found, reference in pairs]
-    flat = [np.concatenate([one.ravel() for one in side])[None] for side in zip(*pairs, strict=True)]
-    assert (LabelCounts.total(parts).table == LabelCounts.of(flat[0], flat[1], 4).table).all()
-
-
 def test_permuted_labels_are_found_and_mere_mistakes_are_not() -> None:
     found, reference = maps(3, 4, wrong=0.1)
     order = np.array([2, 0, 1, 3])

@@ -21,13 +21,6 @@ def plain(value: int, size: int = 16) -> np.ndarray:
     return np.full((size, size, 3), value, np.uint8)
 
 
-def test_l1_is_the_mean_difference_in_units_of_full_scale() -> None:
-    assert l1(plain(0), plain(255)) == 1
-    half = plain(0)
-    half[:8] = 51
-    assert l1(half, plain(0)) == pytest.approx(0.1)
-
-
 @repeatable
 @given(st.integers(0, 1000), st.integers(0, 1000))
 def test_scores_do_not_care_which_picture_comes_first(s: int, t: int) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import pytest
-from clips import scene
 
 from vidtrans.metrics.stroke_scores import SMALLEST_SIDE, Brushwork
 
@@ -58,13 +57,6 @@ def test_other_strokes_are_less_alike_and_the_part_says_why(part: str, other: np
     painting, same = Brushwork.of(PAINTING), Brushwork.of(SAME)
     assert alike(other, PAINTING) < alike(SAME, PAINTING) - 0.1
     assert Brushwork.of(other).distances(painting)[part] > 2 * same.distances(painting)[part]
-
-
-def test_the_more_of_the_painting_is_in_a_blend_the_more_it_is_alike() -> None:
-    source = scene(SIDE, SIDE, 3)
-    blends = [cv2.addWeighted(SAME, share, source, 1 - share, 0) for share in (0, 0.25, 0.5, 0.75, 1)]
-    found = [alike(blend, PAINTING) for blend in blends]
-    assert found == sorted(found)
 
 
 def test_small_odd_and_plain_pictures_have_a_finite_distance_and_too_small_ones_are_refused() -> None:

@@ -82,23 +82,6 @@ def test_tiles_of_classes_are_cut_not_faded() -> None:
         assert (set(whole.unique().tolist()) == {-1.0, 1.0}) == (not fades)
 
 
-def test_labels_are_found_by_exact_colours() -> None:
-    labels = labels_of(targets(), torch.from_numpy(COLOURS))
-    rgb = ((targets() + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
-    for number, colour in enumerate(COLOURS):
-        assert ((rgb == colour).all(axis=3) == (labels == number).numpy()).all()
-    assert (labels == NO_CLASS).sum() == (rgb == 7).all(axis=3).sum() > 0
-
-
-def test_rare_classes_weigh_more_and_the_mean_weight_is_one() -> None:
-    assert class_weights(SHARES, 0.0).tolist() == pytest.approx([1] * 4)
-    for balance in (0.25, 1.0):
-        weights = class_weights(SHARES, balance)
-        assert float((weights * SHARES).sum()) == pytest.approx(1)
-        assert (weights.diff() > 0).all()
-    assert class_weights(torch.tensor([1.0, 0.0]), 1.0).isfinite().all()
-
-
 def test_a_step_is_cross_entropy_whatever_the_parts() -> None:
     whole, method = toy(), toy(batch_size=4, grad_accum_steps=3)
     weights = class_weights(SHARES, 0.25)

@@ -10,12 +10,9 @@ import torch
 from clips import scene
 from torch import nn
 
-from vidtrans.inference.codes import code_of
-from vidtrans.inference.device import Device
-from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks.code_planes import CODE_RANGE, plane_values, with_planes
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.networks.picture_encoder import PictureEncoder, code_planes
+from vidtrans.networks.picture_encoder import code_planes
 from vidtrans.networks.wrappers.coded_generator import CodedGenerator, CodedNorm
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -101,22 +98,3 @@ def test_every_example_of_a_batch_has_its_own_code_and_a_copy_may_be_made_before
 def scene_tensor(seed: int, gain: float = 1.0, side: int = 40) -> torch.Tensor:
     picture = torch.from_numpy(scene(side, side, seed).copy()).permute(2, 0, 1)[None].float() / 255
     return 2 * (picture * gain) - 1
-
-
-def test_the_encoder_takes_any_size_and_sees_light_and_colour() -> None:
-    encoder = PictureEncoder(SIZE)
-    encoder.draw_weights(torch.Generator().manual_seed(0))
-    assert encoder(torch.zeros(2, 3, 1, 1)).shape == (2, SIZE)
-    with torch.no_grad():
-        code, dark = encoder(scene_tensor(0)), encoder(scene_tensor(0, 0.4))
-        red = encoder(scene_tensor(0) * torch.tensor([1.0, 0.3, 0.3])[:, None, None])
-    assert code.abs().max() <= CODE_RANGE
-    assert min((code - dark).abs().max(), (code - red).abs().max()) > 0.05
-
-
-def test_an_engine_knows_the_encoder_in_the_precision_of_its_weights() -> None:
-    network = coded()
-    engine = TorchEngine(network, Device("cpu", "cpu"), "bf16", batch=1)
-    assert next(engine.encoder.parameters()).dtype == torch.float32
-    assert np.array_equal(code_of(engine.encoder, scene(40, 32, 1)), code_of(network.encoder, scene(40, 32, 1)))
-    assert TorchEngine(network.painter, Device("cpu", "cpu"), "fp32", batch=1).encoder is None

@@ -132,13 +132,6 @@ def test_products_are_convolutions(
         torch.testing.assert_close(ours, theirs, rtol=within, atol=within * float(theirs.abs().max()))
 
 
-def test_a_render_goes_by_the_convolution_itself() -> None:
-    x = torch.randn(1, 6, 4, 4)
-    for kind, torchs in ((MatmulConv, nn.Conv2d), (MatmulConvTranspose, nn.ConvTranspose2d)):
-        layer = kind(6, 4).eval()
-        assert torch.equal(layer(x), torchs.forward(layer, x))
-
-
 def test_only_few_positions_in_bf16_on_a_cpu_pay() -> None:
     x = torch.zeros(1, 1, 1, 1)
     assert not is_faster(x, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,44 +68,12 @@ def test_what_is_not_painted_is_the_latest_frame_and_a_leak_is_always_painted() 
     assert torch.allclose(told(network(), share=99, paint=99)(x), torch.ones(1, 3, 32, 48), atol=1e-6)
 
 
-@torch.no_grad()
-def test_the_latest_frame_is_moved_by_no_more_than_its_reach() -> None:
-    x = frames()
-    moved = told(network(min_synthesis=0.0, max_flow_px=4.0), share=-99, flow=(99, 0))(x)
-    assert torch.allclose(moved[..., :-4], x[:, 3:, :, 4:], atol=1e-4)
-    down = told(network(min_synthesis=0.0, max_flow_px=4.0), share=-99, flow=(0, -99))(x)
-    assert torch.allclose(down[:, :, 4:], x[:, 3:, :-4], atol=1e-4)
-
-
 def test_an_engine_of_half_precision_moves_pixels_to_the_right_place() -> None:
     """Places of hundreds of pixels have no bits left in bf16 for the part behind the point."""
     shown = np.dstack([scene(512, 32, seed=i) for i in range(2)])
     still = told(network(min_synthesis=0.0), share=-99)
     made = TorchEngine(still, Device("cpu", "cpu"), "bf16")(shown[None])[0]
     assert np.abs(made.astype(int) - shown[..., 3:]).max() <= 1
-
-
-def hands(phases: Sequence[float]) -> torch.Tensor:
-    return torch.from_numpy(np.stack([Told(phase).values()[:HANDS] for phase in phases]))
-
-
-def numbered(length: int) -> FrameMemory:
-    """Frames whose level is ten times their number."""
-    memory = FrameMemory(length, (8, 12))
-    memory.fill(np.arange(length, dtype=np.uint8)[:, None, None, None] * np.full((1, 8, 12, 3), 10, np.uint8))
-    return memory
-
-
-def levels(pictures: torch.Tensor, channel: int = 0) -> list[float]:
-    return ((pictures[:, channel, 0, 0] + 1) * 12.75).tolist()
-
-
-def test_a_memory_shows_the_frame_at_the_position_and_the_one_before_it_on_the_way() -> None:
-    around, at = numbered(5)(hands([0, 1 / 8, 1 / 4, 7 / 16, 1 / 2 - 1e-4, 3 / 4, 7 / 8]))
-    assert (around.shape, at.shape) == ((7, 6, 8, 12), (7, 3, 8, 12))
-    assert levels(at) == pytest.approx([0, 1, 2, 3.5, 4, 2, 1], abs=0.02)
-    assert levels(around, 3) == pytest.approx([0, 1, 2, 4, 4, 2, 1], abs=0.02)
-    assert levels(around) == pytest.approx([0, 0, 1, 3, 3, 3, 2], abs=0.02)  # on the way back from above
 
 
 @hypothesis_settings(max_examples=25)

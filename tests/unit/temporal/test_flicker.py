@@ -170,23 +170,6 @@ def passing(count: int = 24) -> tuple[Frames, list[np.ndarray], list[np.ndarray]
     return frames, uncovered, far
 
 
-def gradients(count: int, levels: float = 20) -> list[np.ndarray | float]:
-    """Light that changes at random, more on one side than on the other."""
-    rng = np.random.default_rng(7)
-    y, x = np.mgrid[-1:1:96j, -1:1:128j][..., None]
-    return [(a + b * x / 2 + c * y / 2).astype(float) for a, b, c in rng.uniform(-levels, levels, (count, 3))]
-
-
-def test_what_was_hidden_a_moment_ago_takes_the_correction_of_its_surroundings() -> None:
-    guides, uncovered, far = passing()
-    looks = looks_of(guides)
-    outputs = added(looks, gradients(len(looks)))
-    made = run(window(), samples(guides, outputs))
-    for masks, most in ((uncovered, 0.7), (far, 0.5)):
-        left, before = (rms(frames[MIDDLE], looks[MIDDLE], masks[MIDDLE]) for frames in (made, outputs))
-        assert left < most * before
-
-
 def test_what_passes_leaves_no_ghost() -> None:
     guides, uncovered, far = passing()
     looks = looks_of(guides)

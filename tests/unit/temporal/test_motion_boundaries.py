@@ -9,8 +9,6 @@ from flicker import Frames, Make, added, causal, run, samples, window
 
 from vidtrans.temporal import flow_tracking
 from vidtrans.temporal.flow_tracking import FlowPath
-from vidtrans.temporal.label_vote import VoteFilter
-from vidtrans.temporal.settings import VoteSettings
 
 SIDE, COUNT, STEP, RADIUS = 96, 12, 6, 16
 
@@ -66,21 +64,3 @@ def test_less_of_an_outline_is_left_where_it_passed(make: Make, monkeypatch: pyt
     found = ink_outside_the_outline()
     monkeypatch.setattr(flow_tracking, "UNEVEN", 1e9)
     assert 0 < found < 0.7 * ink_outside_the_outline()
-
-
-def test_fewer_labels_cross_an_edge_in_a_vote(monkeypatch: pytest.MonkeyPatch) -> None:
-    guides, _, _ = quick_ball()
-    rows, columns = np.mgrid[:SIDE, :SIDE]
-    is_ball = [(columns - 16 - STEP * t) ** 2 + (rows - SIDE // 2) ** 2 <= RADIUS**2 for t in range(COUNT)]
-    is_wrong = np.random.default_rng(6).random((COUNT, SIDE, SIDE)) < 0.05
-    labels = [
-        np.repeat(255 * (a ^ b).astype(np.uint8)[..., None], 3, 2) for a, b in zip(is_ball, is_wrong, strict=True)
-    ]
-
-    def wrong() -> int:
-        voted = run(VoteFilter(VoteSettings()), samples(guides, labels))
-        return sum(int(((made[..., 0] > 0) != truth).sum()) for made, truth in zip(voted, is_ball, strict=True))
-
-    found = wrong()
-    monkeypatch.setattr(flow_tracking, "UNEVEN", 1e9)
-    assert found < 0.8 * wrong()

@@ -138,22 +138,6 @@ def test_flicker_over_a_plain_source_is_taken_out(name: str) -> None:
         assert unsteadiness(made[8:], wanted[8:]) < 0.2 * unsteadiness(outputs[8:], wanted[8:])
 
 
-@pytest.mark.parametrize("name", MAKE)
-def test_half_the_strength_is_half_the_correction_and_none_is_none(name: str) -> None:
-    guides, outputs = busy(9)
-    full, half = (run(MAKE[name](strength=s), samples(guides, outputs))[4] for s in (1.0, 0.5))
-    before = outputs[4].astype(float)
-    inside = (full > 0) & (full < 255) & (half > 0) & (half < 255)
-    assert np.abs(full - before)[inside].max() > 8
-    assert np.abs((half - before) - (full - before) / 2)[inside].max() <= 1
-    assert alike(run(MAKE[name](strength=0.0), samples(guides, outputs)), outputs)
-
-
-def test_frames_between_cuts_are_their_own(method: Filter) -> None:
-    frames = flickering([scene(64, 48, k) for k in range(3)])
-    assert alike(run(method, samples(frames, cuts=(0, 1, 2))), frames)
-
-
 def test_what_does_not_match_is_not_mixed_in(method: Filter) -> None:
     """The neighbours show another picture, though no cut was marked: colour and flow both refuse it."""
     a, b = scene(64, 48, 3), scene(64, 48, 2)

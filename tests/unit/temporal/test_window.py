@@ -37,12 +37,6 @@ def shown(count: int, cuts: set[int], seed: int) -> tuple[Frames, Frames]:
     return guides, outputs
 
 
-def by_hand(method: WindowFilter, given: list[Sample], frame: int, shot: range) -> np.ndarray:
-    """A frame of a window that was cut out of samples."""
-    lo, hi = max(shot.start, frame - method.radius), min(shot.stop, frame + method.radius + 1)
-    return method(Window(tuple(given[lo:hi]), frame - lo))
-
-
 # Cut anywhere
 
 
@@ -103,28 +97,7 @@ def test_within_a_shot_the_whole_window_has_a_say() -> None:
             assert not np.array_equal(made, whole)
 
 
-def test_a_radius_that_there_is_not_is_the_next_lower_one() -> None:
-    acts = {0: 0, 1: 1, 2: 1, 3: 3, 5: 3, 8: 7, 15: 15, 30: 15, 31: 31}
-    assert {asked: window(radius=asked).radius for asked in acts} == acts
-    guides, outputs = busy(6, (24, 16))
-    assert alike(*(run(window(radius=r), samples(guides, outputs)) for r in (5, 3)))
-    assert alike(run(window(radius=0), samples(guides, outputs)), outputs)
-
-
 # What is let go of
-
-
-@hypothesis_settings(repeatable, max_examples=2)
-@given(radii, st.lists(st.integers(0, COUNT - 1), min_size=1, max_size=5, unique=True))
-def test_windows_may_come_in_any_order_and_with_gaps(radius: int, frames: list[int]) -> None:
-    guides, outputs = shown(COUNT, set(), seed=2)
-    whole = run(window(radius=radius), samples(guides, outputs))
-    one, another = window(radius=radius), window(radius=radius)
-    shared = samples(guides, outputs)
-    for frame in frames:
-        assert alike([by_hand(one, samples(guides, outputs), frame, range(COUNT))], [whole[frame]])
-    for frame in sorted(frames):
-        assert alike([by_hand(another, shared, frame, range(COUNT))], [whole[frame]])
 
 
 def test_no_more_is_kept_of_a_longer_clip_and_each_flow_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,10 +120,3 @@ def test_no_more_is_kept_of_a_longer_clip_and_each_flow_is_found_once(monkeypatc
         run(Watched(WindowSettings(radius=3)), samples(*busy(count, (24, 16))))
     assert kept[20] == kept[40] > 0
     assert pairs == Counter([*range(19), *range(39)])
-
-
-@pytest.mark.parametrize(("radius", "strength", "begun"), [(3, 1.0, True), (3, 0.0, False), (0, 1.0, False)])
-def test_no_flow_is_begun_where_none_is_needed(radius: int, strength: float, begun: bool) -> None:
-    given = samples(*busy(2, (24, 16)))
-    window(radius=radius, strength=strength).expect(*given)
-    assert any(sample.derived for sample in given) == begun
