@@ -166,18 +166,6 @@ def test_what_decides_the_pictures_of_a_chain_is_in_its_identity_and_digest(mode
     assert {"engine", "precision", "device"} < set(first)
 
 
-def test_identity_is_left_out_and_one_model_is_no_chain(models: dict[str, str]) -> None:
-    context = Context()
-    alone = load_models_in_turn(["identity", models["frame"], "identity"], context, {})
-    assert (type(alone), alone.name) == (LoadedModel, "frame")
-    assert load_models_in_turn(["identity", "identity"], context, {}).is_identity
-    assert not chain_of(models["frame"], models["grade"]).is_identity
-    with pytest.raises(UsageError, match="no model was given"):
-        load_models_in_turn([], context, {})
-    assert chain_of(models["grade"], models["grade"]).maps_colours
-    assert not chain_of(models["grade"], models["frame"]).maps_colours
-
-
 REFUSED = [  # a model's file, and the place in which it is refused
     ({"pairing": "aligned", "memory": {"flow": "dis"}}, "both", "its previous output"),
     ({"pairing": "inpaint"}, "both", "where the mask is"),
@@ -207,13 +195,6 @@ def test_models_that_are_rendered_alone_are_refused_in_a_line(kind: dict[str, An
             first.check_renders()
     else:
         first.check_renders()
-
-
-def test_a_painter_after_a_model_that_enlarges_is_refused() -> None:
-    large, painter = make_model("large.safetensors", "enlarge"), make_model("p.safetensors", "edges")
-    with pytest.raises(UsageError, match="'p' in a chain: it paints at its own size, so the enlargement by 'large'"):
-        chain_of(str(large), str(painter)).check_renders()
-    chain_of(str(painter), str(large)).check_renders()
 
 
 def test_a_grade_runs_in_torch_where_auto_is_onnx_runtime_which_is_refused(

@@ -16,7 +16,7 @@ from torch.nn.utils import parametrizations
 from vidtrans.inference import torch_engine
 from vidtrans.inference.device import Device
 from vidtrans.inference.device_pixels import from_levels_serially, to_levels_serially
-from vidtrans.inference.folding import EachPictureNorm, use_quick_norms
+from vidtrans.inference.folding import use_quick_norms
 from vidtrans.inference.packed import PackedConvolution, can_pack, pack
 from vidtrans.inference.torch_engine import TorchEngine, to_levels
 from vidtrans.networks.init import build_generator, initialise
@@ -53,19 +53,6 @@ def test_every_generator_paints_the_same(name: str, monkeypatch: pytest.MonkeyPa
     apart = np.abs(plain(frames).astype(int) - packed(frames).astype(int))
     assert apart.max() <= 1
     assert apart.mean() < 0.01
-
-
-@needs_packing
-@pytest.mark.parametrize("name", ["unet-128"])
-def test_half_precision_is_no_further_off_than_without(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not can_pack(CPU, "bf16"):
-        pytest.skip("this processor has no bf16")
-    generator = generator_of(name)
-    frames = np.random.default_rng(0).integers(0, 256, (1, 128, 128, 3), np.uint8)
-    exact = engine_of(generator, "fp32", monkeypatch, packed=False)(frames).astype(float)
-    made = [engine_of(generator, "bf16", monkeypatch, packed=packed)(frames) for packed in (False, True)]
-    off = [np.sqrt(np.mean((pictures - exact) ** 2)) for pictures in made]
-    assert off[1] <= 1.1 * off[0] + 0.05
 
 
 LAYERS: dict[str, Callable[[], nn.Module]] = {
@@ -137,16 +124,6 @@ def test_they_learn_as_torchs_own_do(count: int, layout: torch.memory_format) ->
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
     for name, value in own.state_dict().items():  # statistics that are learned, too
         torch.testing.assert_close(quick.state_dict()[name], value)
-
-
-def test_those_that_learn_statistics_stay_in_training() -> None:
-    training, rendering = normed(), normed()
-    use_quick_norms(training, training=True)
-    use_quick_norms(rendering)
-    assert [type(m) for m in training[1:]] == [EachPictureNorm, EachPictureNorm, PictureNorm]
-    assert type(rendering[3]) is not PictureNorm
-    assert use_quick_norms(training, training=True)  # once more: it still has some
-    assert not use_quick_norms(nn.Sequential(nn.BatchNorm2d(5)))
 
 
 @pytest.mark.parametrize("deep", [False, True])

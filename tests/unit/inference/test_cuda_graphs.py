@@ -12,7 +12,7 @@ from clips import scene
 from torch import Tensor
 
 from vidtrans.core.errors import UsageError
-from vidtrans.inference import ENGINES, compiled, cuda_graphs
+from vidtrans.inference import cuda_graphs
 from vidtrans.inference.cuda_graphs import WARM_UP, RecordedNetwork
 from vidtrans.inference.device import CPU, Device, resolve_device, resolve_precision, tensor_float32
 from vidtrans.inference.torch_engine import TorchEngine
@@ -111,15 +111,6 @@ def test_where_memory_runs_out_the_graph_is_dropped(replays: list[str]) -> None:
     assert np.abs(engine(pictures(0)) - expected[0]).max() <= 1
     assert recorded._replay is not full
     assert engine.batch == 1
-
-
-def test_only_torch_on_a_gpu_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled.CompiledEngine, "_prepare", lambda self, network: network)  # to compile takes seconds
-    assert TorchEngine(generator(), CPU, "fp32")._recorded is None
-    assert ENGINES.load("compile")(generator(), CUDA, "fp32")._recorded is None
-
-
-# How many at once
 
 
 # Precisions

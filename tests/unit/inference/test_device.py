@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from vidtrans.core.errors import DeviceError, MediaError, describe_error, out_of_memory
-from vidtrans.inference import compiled
 from vidtrans.inference.device import Device, resolve_precision
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.inference.user_cache import INDUCTOR_CACHE, use_inductor_cache
@@ -82,13 +81,6 @@ SOMETHING_ELSE = {
 }
 
 
-def test_auto_is_torch_on_a_gpu_even_where_compile_could_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "find_spec", lambda name: object())  # as if triton and all else were installed
-    for device in (Device("cuda", "cuda"), Device("cuda:1", "cuda"), Device("mps", "mps")):
-        assert compiled.choose_engine("auto", device, "fp32") == "torch"
-        assert compiled.choose_engine("compile", device, "fp32") == "compile"
-
-
 def test_an_error_that_means_too_little_memory_is_recognised_in_the_words_of_every_library() -> None:
     with pytest.raises(RuntimeError) as raised:  # this very torch's
         torch.empty(1 << 48, dtype=torch.uint8)
@@ -140,9 +132,3 @@ def test_what_is_compiled_for_one_processor_is_not_found_by_another(monkeypatch:
         folders.append(Path(os.environ[INDUCTOR_CACHE]))
     assert folders[0] == folders[2] != folders[1]
     assert all(folder.parent.name == "inductor" for folder in folders)
-
-
-def test_a_folder_that_the_user_has_chosen_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(INDUCTOR_CACHE, "mine")
-    use_inductor_cache("avx2")
-    assert os.environ[INDUCTOR_CACHE] == "mine"

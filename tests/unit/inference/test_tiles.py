@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,13 @@ import torch
 from clips import scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
 from vidtrans.core.errors import DeviceError
 from vidtrans.inference import tiles
 from vidtrans.inference.device import Device
 from vidtrans.inference.packed import can_pack
-from vidtrans.inference.tiles import SMALLEST, next_tile_side, record_statistics, run_tiled, tile_starts
+from vidtrans.inference.tiles import record_statistics, run_tiled, tile_starts
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks.init import build_generator, initialise
 
@@ -77,18 +76,6 @@ def test_tiles_cover_a_length_lie_within_it_and_overlap(length: int, tile: int, 
     least = tile // 2 if tile <= multiple else min(multiple, tile // 2)
     assert all(0 < b - a <= tile - least for a, b in itertools.pairwise(at))
     assert tile <= multiple or all(start % multiple == 0 for start in at)
-
-
-@given(st.integers(1, 4000), MULTIPLES)
-def test_sides_halve_down_to_the_smallest_tile(longest: int, multiple: int) -> None:
-    sides = []
-    side: int | None = longest
-    while (side := next_tile_side(side, multiple)) is not None:
-        sides.append(side)
-    assert all(side % multiple == 0 and SMALLEST <= side < longest for side in sides)
-    assert sides == sorted(set(sides), reverse=True)
-    last = sides[-1] if longest > 2 * SMALLEST else None
-    assert last in (None, max(SMALLEST, multiple)) or last < longest <= 2 * multiple
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.sampled_from([64, 128]), st.integers(0, 99))
@@ -188,29 +175,6 @@ def test_the_batch_is_halved_first_then_the_picture_and_no_frame_is_lost(monkeyp
     assert set(released) == {"cpu"}  # before each retry the memory that torch holds is given back
 
 
-def test_what_fits_is_kept_to_for_pictures_of_that_size() -> None:
-    engine = engine_with_room(generator_of("unet-small", {"channels": 8}), 256 * 256)
-    tried: list[tuple[int, ...]] = []
-    network = engine._network
-
-    def watched(x: Tensor) -> Tensor:
-        tried.append(tuple(x.shape[2:]))
-        return network(x)
-
-    engine._network = watched
-    large, small = scene(528, 288, 0)[None], scene(64, 64, 0)[None]
-    engine(large)
-    first = list(dict.fromkeys(tried))
-    assert first[-1] == (256, 256)
-    tried.clear()
-    engine(large)
-    assert set(tried) == {(256, 256)}
-    engine(small)
-    assert engine.tile is None
-    engine(large)
-    assert engine.tile == 256
-
-
 @pytest.mark.parametrize(("name", "channels", "size"), [("unet-small", 8, (256, 256)), ("unet-512", 4, (300, 500))])
 def test_where_the_smallest_tile_does_not_fit_it_is_a_device_error(
     name: str, channels: int, size: tuple[int, int]
@@ -230,25 +194,3 @@ def test_what_shows_the_network_where_it_is_in_the_picture_is_not_tiled() -> Non
     engine = engine_with_room(clock, 256 * 256)
     assert engine(np.zeros((1, 320, 320, 19), np.uint8)).shape == (1, 320, 320, 3)
     assert engine.tile == 256
-
-
-class OtherEngine(TorchEngine):
-    """Runs the network by other means, which no module's statistics reach."""
-
-    def _prepare(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
-        def run(x: Tensor) -> Tensor:
-            if x.shape[2] * x.shape[3] > 256 * 256:
-                raise torch.OutOfMemoryError("no room")
-            made: Tensor = network(x)
-            return made
-
-        return run
-
-
-def test_other_engines_tile_what_needs_no_statistics() -> None:
-    frame = scene(320, 256, 0)[None]
-    engine = OtherEngine(generator_of("residual", {**INSTANCE, "norm": "batch"}), CPU, "fp32")
-    assert engine(frame).shape == frame.shape
-    assert engine.tile == 256
-    with pytest.raises(DeviceError):
-        OtherEngine(generator_of("residual", INSTANCE), CPU, "fp32")(frame)

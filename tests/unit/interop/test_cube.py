@@ -35,13 +35,6 @@ def test_what_is_written_is_read_again(size: int, seed: int, title: str) -> None
     assert load_generator(Path("t.cube"))[1].generator["settings"]["size"] == size
 
 
-def test_red_changes_fastest() -> None:
-    write_cube(Path("t.cube"), node_colours(3), "")
-    rows = [line for line in Path("t.cube").read_text().splitlines() if line[0].isdigit()]
-    assert rows[1] == "0.5000000 0.0000000 0.0000000"
-    assert rows[3] == "0.0000000 0.5000000 0.0000000"
-
-
 @pytest.mark.parametrize(
     "write",
     [
@@ -94,24 +87,6 @@ def test_what_is_no_table_is_refused_in_a_line(text: str, why: str) -> None:
         load_generator(Path("t.cube"))
     assert why in str(raised.value)
     assert "\n" not in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("size", "head", "low", "high"),
-    [
-        (2, "LUT_3D_INPUT_RANGE 0 2", (0, 0, 0), (2, 2, 2)),
-        (33, "DOMAIN_MIN -0.5 -0.5 -0.5\nDOMAIN_MAX 1.5 1.5 1.5", (-0.5,) * 3, (1.5,) * 3),
-        (5, "DOMAIN_MIN 0.25 0.25 0.25", (0.25,) * 3, (1, 1, 1)),
-    ],
-)
-def test_the_range_of_a_table_is_honoured(size: int, head: str, low: tuple, high: tuple) -> None:
-    """A table that returns its colours' places, 0 to 1: a half of a range from 0 to 2 is at a quarter."""
-    write_cube(Path("t.cube"), node_colours(size), "")
-    lines = [line for line in Path("t.cube").read_text().splitlines() if not line.startswith("DOMAIN")]
-    Path("t.cube").write_text("\n".join([head, *lines]))
-    colours = np.random.default_rng(1).random((8, 8, 3))
-    right = np.clip((colours - low) / (np.array(high) - low), 0, 1)
-    assert np.abs(mapped(Path("t.cube"), colours) - right).max() <= 1e-5
 
 
 def mapped(path: Path, colours: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'v
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'vidtrans[onnx]'")
 
 from onnx import TensorProto, helper  # noqa: E402
-from onnx_graphs import FREE, blurred, bombs, constant, fixed_and_normed, hostile, model, painter, save  # noqa: E402
+from onnx_graphs import FREE, bombs, constant, fixed_and_normed, hostile, model, painter, save  # noqa: E402
 
 from vidtrans.core.errors import ModelError, UsageError  # noqa: E402
 from vidtrans.inference.compiled import OnnxEngine  # noqa: E402
@@ -72,16 +72,6 @@ def test_the_range_that_a_network_takes_is_found_by_trying(name: str) -> None:
     assert format_of(path) == "onnx"
     shown = picture()
     assert np.abs(painted(path, shown).astype(int) - (255 - shown.astype(int))).max() <= 1
-
-
-def test_a_network_of_which_all_ranges_give_the_same_pictures_takes_the_most_usual_one() -> None:
-    graph = blurred()
-    made = described(save(Path("n.onnx"), graph))
-    assert made.ports["in_scale"] == made.ports["in_shift"] == [0.5]
-    for key, value in (("Image.BitmapPixelFormat", "Bgr8"), ("Image.NominalPixelRange", "NominalRange_0_255")):
-        graph.metadata_props.add(key=key, value=value)
-    told = described(save(Path("m.onnx"), graph))
-    assert (told.ports["in_scale"], told.ports["bgr"]) == ([127.5], True)
 
 
 @pytest.mark.parametrize(
@@ -237,14 +227,6 @@ def test_hostile_graphs_are_refused_before_anything_runs_in_a_file_of_their_own_
         load_generator(in_our_format(Path("m.safetensors"), graph))
 
 
-def test_a_function_under_the_name_of_a_refused_operator_does_not_hide_it() -> None:
-    same = helper.make_node("Identity", ["a"], ["b"])
-    function = helper.make_function("", "RandomNormalLike", ["a"], ["b"], [same], [helper.make_opsetid("", 17)])
-    made = model([helper.make_node("RandomNormalLike", ["x"], ["y"])], functions=[function])
-    with pytest.raises(ModelError, match="random numbers"):
-        described(save(Path("n.onnx"), made))
-
-
 @pytest.mark.parametrize(("name", "graph"), list(bombs()))
 def test_what_takes_all_memory_ends_in_a_process_of_its_own(
     name: str, graph: Any, monkeypatch: pytest.MonkeyPatch
@@ -274,19 +256,6 @@ def test_damaged_files_are_refused_wherever_they_are_cut_or_a_byte_is_wrong(monk
         Path("n.onnx").write_bytes(damaged)
         with pytest.raises(ModelError):
             described(Path("n.onnx"))
-
-
-def test_a_picture_larger_or_smaller_than_a_fixed_size_goes_through_in_tiles() -> None:
-    shape = (1, 3, 64, 96)
-    path = save(Path("n.onnx"), blurred(shape, shape))
-    for height, width in ((64, 96), (40, 50), (130, 200), (64, 300)):
-        shown = picture(height, width)
-        wide = np.pad(shown.astype(float), ((2, 2), (2, 2), (0, 0)), mode="edge")
-        wanted = np.mean([wide[y : y + height, x : x + width] for y in range(5) for x in range(5)], axis=0)
-        made = painted(path, shown)
-        assert made.shape == shown.shape
-        # The rim of the picture is another: the network pads with zeros.
-        assert np.abs(made[3:-3, 3:-3] - wanted[3:-3, 3:-3]).max() <= 1
 
 
 def test_tiles_of_a_network_with_instance_norms_have_the_tones_of_the_whole() -> None:
@@ -337,9 +306,3 @@ def test_a_record_that_says_what_its_graph_does_not_give_is_refused(settings: di
     path = in_our_format(Path("m.safetensors"), painter((0.0, 1.0), (0.0, 1.0)), **settings)
     with pytest.raises(ModelError, match="ONNX graph"):
         painted(path, picture())
-
-
-def test_a_layout_that_the_input_lacks_is_named_as_it_was_given(tmp_path: Path) -> None:
-    path = save(tmp_path / "chw.onnx", blurred((1, 3, 32, 32), (1, 3, 32, 32)))
-    with pytest.raises(UsageError, match=r"^--layout nhwc: .* another layout"):
-        OnnxFormat().describe(path, Hints(layout="nhwc"))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -90,22 +88,6 @@ def test_a_vector_beside_the_picture_holds_the_weights_of_looks(options: dict[st
     assert "each of the 4 numbers of its input 'style' is the weight of a look" in "".join(described(path).notes)
 
 
-def test_a_model_file_of_looks_is_the_same_and_so_are_its_copies() -> None:
-    path = save(Path("n.onnx"), tinter(TINTS, [4]))
-    generator, record = load_generator(path)
-    save_model(Path("n.safetensors"), generator, record)
-    again, same = load_generator(Path("n.safetensors"))
-    assert (same.pairing, same.ports) == (record.pairing, record.ports)
-    for twin in (again, copy.deepcopy(generator), pickle.loads(pickle.dumps(generator))):
-        assert np.abs(painted(twin, record, 0, 0, 1, 0) - 200 * TINTS[2]).max() <= 1
-
-
-def test_looks_of_a_network_of_one_size_go_through_in_tiles() -> None:
-    generator, record = load_generator(save(Path("n.onnx"), tinter(TINTS, [4], (1, 3, 16, 16))))
-    assert generator.fixed_size == (16, 16)
-    assert np.abs(painted(generator, record, 0, 1, 0, 0) - 200 * TINTS[1]).max() <= 1
-
-
 @pytest.mark.parametrize(("side", "out"), [(8, (1, 1, 1, 3)), ("n", (1, 3))])
 def test_styles_of_pictures_are_predicted_by_a_network_of_its_own(side: int | str, out: tuple[int, ...]) -> None:
     path = save(Path("n.onnx"), tinter(np.eye(3), [1, 1, 1, 3], (1, "h", "w", 3)))
@@ -156,13 +138,6 @@ def test_a_predictor_that_does_not_fit_is_named(tmp_path: Path) -> None:
     black = colour_picture("black.png", 0, 0, 0)
     tint = save(Path("three.onnx"), tinter(TINTS[:3], [3]))
     refuse(ModelError, r"^nan\.onnx: .* not finite", path=tint, predictor=broken, styles=(("black", black),))
-
-
-def test_two_styles_are_refused() -> None:
-    made = tinter(TINTS, [4])
-    del made.graph.input[0].type.tensor_type.shape.dim[2:]
-    with pytest.raises(ModelError, match=r"it needs 2 styles .* a network takes one picture, and at most one style"):
-        described(save(Path("n.onnx"), made))
 
 
 def in_our_format(path: Path, made: Any, conditions: int, **settings: Any) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import torch
 from hostile_parts.containers import pickled, specs_of, zipped
 from imports import described, difference, imported, saved_in_folder
 from peer_networks.pix2pix_cyclegan import ResnetGenerator
-from peer_variants import VARIANTS, Variant, checkpoint_of, save_variant
+from peer_variants import VARIANTS, Variant, checkpoint_of
 from torch import Tensor, nn
 
 from vidtrans.core.errors import ModelError, UsageError
@@ -22,10 +20,9 @@ from vidtrans.interop.checkpoints.checkpoint_format import recognise
 from vidtrans.interop.checkpoints.pickle_reader import PickleStream
 from vidtrans.interop.exporting.checkpoint_file import their_state
 from vidtrans.models.foreign_format import ForeignModel
-from vidtrans.models.model_file import load_generator, save_model
+from vidtrans.models.model_file import load_generator
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, inner_generator
-from vidtrans.pairing.pairing_records import make_pairing
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -34,42 +31,7 @@ def named(name: str) -> Variant:
     return next(variant for variant in VARIANTS if variant.name == name)
 
 
-@pytest.mark.parametrize(
-    ("name", "pairing"),
-    [
-        ("spade-normal-spectral-batch-5labels", {"name": "labels", "settings": {"classes": 4, "boundaries": True}}),
-        ("fast-style-w8", None),
-    ],
-)
-def test_a_model_of_ours_made_of_a_file_has_its_bits(name: str, pairing: dict[str, object] | None) -> None:
-    variant = named(name)
-    save_variant(variant, Path("model"), variant.containers[0])
-    form, model, path = described(Path("model"))
-    made = make_pairing(pairing["name"], pairing["settings"]) if pairing else None  # type: ignore[arg-type]
-    generator, record = form.load_described(path, model, made)
-    save_model(Path("ours.safetensors"), generator, record)
-    again, kept = load_generator(Path("ours.safetensors"))
-    assert (kept.generator, kept.pairing, kept.ports) == (record.generator, record.pairing, record.ports)
-    before, after = generator.state_dict(), again.state_dict()
-    assert before.keys() == after.keys()
-    assert all(torch.equal(before[key], after[key]) for key in before)
-    x = torch.rand(1, record.in_channels, *variant.size) * 2 - 1
-    with torch.no_grad():
-        torch.testing.assert_close(generator.eval()(x), again(x), atol=1e-5, rtol=0)  # rounding hangs on alignment
-
-
 # SPADE
-
-
-def test_spade_is_taken_for_256_pixels_unless_its_options_say_more() -> None:
-    _, path = saved_in_folder(named("spade-more-spectral-batch-5labels"), Path("training"), "zip", seed=0)
-    more = described(path)[1]
-    assert (more.size, more.notes) == (512, ())
-    (path.parent / "opt.txt").unlink()
-    model = described(path)[1]
-    assert model.size == 256
-    assert "opt.txt" in model.notes[0]
-    assert model.generator["settings"]["upsamplings"] == 5
 
 
 def test_options_name_the_labels_where_they_come_to_the_channels() -> None:
@@ -87,12 +49,6 @@ def test_options_name_the_labels_where_they_come_to_the_channels() -> None:
         assert described(path)[1].pairing == ({"name": "labels", "settings": settings} if settings else {})
     (path.parent / "opt.txt").write_text("crop_size: 512\naspect_ratio: 2.0\nnum_upsampling_layers: more")
     assert described(path)[1].size == 256  # a size of theirs is a width
-
-
-def test_label_maps_of_pix2pixhd_are_of_0_and_1_and_pictures_are_not() -> None:
-    for name, ports in (("hd-global-4-9-instance-36to3-w4", True), ("hd-global-3-2-instance-3to3-w4", False)):
-        save_variant(named(name), Path(name), "zip")
-        assert ("in_scale" in described(Path(name))[1].ports) is ports
 
 
 # Fast neural style, real files
@@ -198,14 +154,3 @@ def test_every_protocol_of_pickle_is_read_and_none_for_ever(
     monkeypatch.setattr(PickleStream, "left", 1000)
     with pytest.raises(ModelError, match="more instructions than any model"):
         recognise(path)
-
-
-def test_a_family_is_described_without_torch() -> None:
-    save_variant(VARIANTS[0], Path("net_G.pth"), "zip")
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from vidtrans.models.formats import format_of, load_format\n"
-        "load_format(format_of(Path('net_G.pth'))).describe(Path('net_G.pth'))\n"
-        "assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -78,9 +78,3 @@ def test_a_header_that_lies_and_a_file_that_is_cut_off_are_one_line() -> None:
         with pytest.raises(ModelError, match=reason) as caught:
             read_record(Path("bad.safetensors"))
         assert "\n" not in str(caught.value)
-
-
-def test_headers_without_tensors_are_not_detected() -> None:
-    for header in (b"{}", b"[]", b"{", b'{"a": 1}', b'{"__metadata__": {"data_offsets": "x"}}', b'{"a":' * 100_000):
-        Path("a.safetensors").write_bytes(raw(header))
-        assert not is_safetensors(Path("a.safetensors"))

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import from_table
 from vidtrans.networks.adapted import AdaptedGenerator
 from vidtrans.networks.ports import PortSettings, named_range, range_ports
@@ -31,13 +30,6 @@ def run(x: Tensor, **ports: object) -> tuple[Tensor, Tensor]:
 PICTURE = torch.rand(2, 3, 4, 5) * 2 - 1
 
 
-def test_plain_ports_change_nothing_and_lines_of_one_channel_are_repeated_and_turned_dark() -> None:
-    assert all(torch.equal(found, PICTURE) for found in run(PICTURE))
-    lines = torch.where(torch.rand(1, 1, 4, 4) > 0.5, 1.0, -1.0)
-    taken, _ = run(lines, invert=True)
-    assert torch.equal(taken, -lines.expand(-1, 3, -1, -1))
-
-
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 255), (-1, 1), (-0.5, 0.5)])
 def test_a_range_is_what_the_network_sees_and_comes_back(low: float, high: float) -> None:
     ends = torch.tensor([-1.0, 0.0, 1.0]).reshape(1, 3, 1, 1)
@@ -51,18 +43,6 @@ def test_a_picture_becomes_grey_for_a_network_of_one_channel_and_grey_becomes_a_
     weighed = sum(w * PICTURE[:, c] for c, w in enumerate((0.299, 0.587, 0.114)))
     torch.testing.assert_close(taken[:, 0], weighed)
     assert torch.equal(given, taken.expand(-1, 3, -1, -1))
-
-
-def test_blue_comes_first_on_both_sides_and_scales_are_in_the_network_s_order() -> None:
-    taken, given = run(PICTURE, bgr=True, in_scale=(1, 2, 3), out_scale=(1, 1 / 2, 1 / 3))
-    torch.testing.assert_close(taken[:, 2], 3 * PICTURE[:, 0])
-    torch.testing.assert_close(given, PICTURE)
-
-
-def test_ports_that_do_not_fit_together_are_refused() -> None:
-    for ports in ({"out_channels": 2}, {"in_scale": (1, 2)}, {"in_channels": 4, "in_shift": (1, 2, 3)}):
-        with pytest.raises(UsageError, match="ports"):
-            from_table(PortSettings, ports, "ports")
 
 
 def test_no_tensor_is_made_of_its_numbers_which_a_cuda_graph_could_not_record(monkeypatch: pytest.MonkeyPatch) -> None:

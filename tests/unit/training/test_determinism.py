@@ -5,7 +5,6 @@ What a GPU computes is for ``test_cuda``. Here it is asked which algorithms it s
 
 from __future__ import annotations
 
-import os
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
@@ -21,7 +20,7 @@ from variants import least
 import vidtrans as api
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Event, Note, Progress, Stop
-from vidtrans.inference.device import Device, resolve_device
+from vidtrans.inference.device import Device
 from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator
@@ -92,20 +91,6 @@ def test_on_cuda_deterministic_algorithms_are_taken_and_what_has_none_is_named()
     for device in (CPU, Device("mps", "mps")):
         with deterministic(device, set()):
             assert flags() == before
-
-
-def test_cublas_adds_up_in_a_fixed_order_unless_the_user_says_otherwise(
-    two_gpus: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = "CUBLAS_WORKSPACE_CONFIG"
-    monkeypatch.setenv(name, ":16:8")
-    resolve_device("cuda:1")
-    assert os.environ[name] == ":16:8"
-    monkeypatch.delenv(name)
-    resolve_device("cpu")
-    assert name not in os.environ
-    resolve_device("cuda:1")
-    assert os.environ[name] == ":4096:8"
 
 
 # What the networks are made of

@@ -19,7 +19,7 @@ from vidtrans.core.errors import Interrupted, UsageError
 from vidtrans.core.events import Event, Progress, Stop
 from vidtrans.data.augment import Geometry, draw_geometry
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loading import Loader, TrainingBatch, signed_planes, to_planes, to_signed
+from vidtrans.data.loading import Loader, signed_planes, to_planes
 from vidtrans.inference.device import CPU, Device, resolve_device, to_device
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
@@ -64,12 +64,6 @@ def loaders(folder: Path, pairing: str) -> list[Loader]:
     return [Loader(dataset.pairs, dataset.pairing, whole=whole, **given) for whole in (False, True)]
 
 
-def test_zooms_stay_with_the_loader(tmp_path: Path) -> None:
-    dataset = open_dataset(make_dataset(tmp_path / "a", "aligned"))
-    given: dict[str, Any] = {"batch": 3, "seed": 5, "multiple": 8, "crop": 16, "zoom_range": 1.5}
-    assert not Loader(dataset.pairs, dataset.pairing, whole=True, **given).make(0).whole
-
-
 @pytest.mark.parametrize("pairing", ["next-frame", "colorize"])
 def test_a_batch_that_is_transformed_on_the_device_is_the_loaders(pairing: str, tmp_path: Path) -> None:
     plain, later = loaders(tmp_path / "a", pairing)
@@ -101,13 +95,6 @@ def test_inputs_of_pointwise_pairings_may_be_cut_and_mirrored_instead_of_the_fra
 
 
 # Upload
-
-
-def test_conversion_after_the_upload_has_the_bits_of_that_before_it() -> None:
-    levels = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
-    made = upload(TrainingBatch(to_planes(levels)[None], to_planes(levels)[None]), CPU)
-    assert made.inputs.numpy().tobytes() == to_signed(levels)[None].tobytes()
-    assert (made.inputs.min(), made.inputs.max()) == (-1, 1)
 
 
 @pytest.mark.parametrize("kind", ["cpu", "cuda"])

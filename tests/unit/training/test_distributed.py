@@ -151,14 +151,6 @@ def test_each_process_of_several_has_a_gpu_of_its_own(monkeypatch: pytest.Monkey
     assert second.device("auto") == "auto"
 
 
-def test_every_pair_of_a_batch_is_somebodys_and_what_cannot_be_dealt_out_is_said() -> None:
-    for size, each in ((1, 3), (3, 1), (8, 5)):
-        dealt = [i for rank in range(size) for i in DistContext(rank, size).share(size * each)]
-        assert dealt == list(range(size * each))
-    with pytest.raises(UsageError, match=r"training\.batch_size=6"):
-        DistContext(0, 3).share(4)
-
-
 def test_one_alone_needs_no_launcher_and_half_an_environment_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WORLD_SIZE", "RANK"):
         monkeypatch.delenv(name, raising=False)

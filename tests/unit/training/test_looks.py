@@ -19,11 +19,10 @@ from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import digest_file
 from vidtrans.data.dataset import Pair
 from vidtrans.networks.init import initialise
-from vidtrans.networks.painter import Painter, PainterSettings, condition_channels
-from vidtrans.pairing.look_pairing import STROKE_LEVELS, LookPairing, LookSettings, condition_planes
+from vidtrans.networks.painter import Painter, PainterSettings
+from vidtrans.pairing.look_pairing import LookPairing, LookSettings
 from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, critic_of, load_measure, resolve_measure
 from vidtrans.perception.efficientnet_lite import SHA256, EfficientNetTrunk
-from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
 from vidtrans.training.methods.look_method import LookMethod
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import write_picture
@@ -103,19 +102,6 @@ def test_unknown_weights_are_refused_in_one_line(tmp_path: Path, monkeypatch: py
 # The painter and its pairing
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_what_a_painter_is_told_is_the_same_all_over_the_picture(count: int) -> None:
-    pairing, rng = LookPairing(LookSettings(tuple("abcd"[:count]))), np.random.default_rng(0)
-    made = pairing.training_input([scene(24, 16, 0)], rng)
-    assert made.shape == (16, 24, pairing.in_channels)
-    assert condition_planes(count) == condition_channels(count)  # of the pairing, of the painter
-    planes = made[..., 3:].reshape(-1, condition_planes(count))
-    assert (planes == planes[0]).all()
-    assert planes[0, -1] in STROKE_LEVELS
-    assert planes[0, :-1].sum() == (255 if count > 1 else 0)
-    assert np.array_equal(pairing.preview(made), scene(24, 16, 0))
-
-
 def told_painter() -> Painter:
     """A painter of two looks whose norms differ."""
     painter = Painter(6, 3, PainterSettings(4, 1, 2)).eval()
@@ -158,21 +144,6 @@ def test_a_frame_is_left_as_it_is_the_less_there_is_to_be_seen() -> None:
     assert far == sorted(far)
     assert far[0] == 0
     assert far[1] < far[3] / 20
-
-
-def test_the_frame_before_is_found_along_the_motion() -> None:
-    """Painted as they are, frames that move are the same where they are sure: the steadiness is that of the flow."""
-    draw = AugmentedViewDrawer()
-    wide = signed(scene(140, 96, 4))
-    earlier, frame = wide[..., :96, 10:138], wide[..., :96, 4:132]  # it moves by 6 pixels to the right
-    random = torch.Generator().manual_seed(1)  # whose first draw takes the clip's motion
-    found = draw(frame, earlier, random)
-    assert torch.equal(found.frames, earlier)
-    brought = found.bring(frame)
-    inside = (slice(None), slice(None), slice(8, -8), slice(12, -12))
-    assert float((found.sure * (brought - earlier).abs())[inside].mean()) < 0.03
-    assert float((frame - earlier).abs()[inside].mean()) > 0.1
-    assert float(found.sure[inside].mean()) > 0.7
 
 
 # The losses of a look where a mask keeps the content: style and colours do not count there, and the content more.

@@ -21,14 +21,11 @@ from vidtrans.training import ADVERSARIAL, METHODS
 from vidtrans.training.health import LEAST_VARIATION, PICTURES, concerns, ignores_colours, relative_variation
 from vidtrans.training.losses.adversarial import discriminator_loss, generator_loss
 from vidtrans.training.losses.base import LossContext
-from vidtrans.training.losses.feature_matching import feature_matching
 from vidtrans.training.losses.gradients import Gradients
 from vidtrans.training.losses.l1 import L1
-from vidtrans.training.losses.perceptual import TAP_WEIGHTS, Perceptual, feature_distance, vgg_distance
+from vidtrans.training.losses.perceptual import TAP_WEIGHTS, Perceptual, vgg_distance
 from vidtrans.training.losses.rarity import rarity, weigh
 from vidtrans.training.losses.structure import structure
-from vidtrans.training.losses.temporal import temporal
-from vidtrans.training.losses.texture import texture_distance
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import read_picture, resize
 
@@ -76,26 +73,6 @@ def test_weighted_l1_and_gradients_by_hand() -> None:
     assert Gradients(TrainingSettings.of())(step).item() == pytest.approx((2 / 3 + 1) / 2)
     weighed = LossContext(target, target, painted, painted, pixel_weights=torch.ones(1, 1, 2, 3) / 2)
     assert Gradients(TrainingSettings.of())(weighed).item() == pytest.approx((2 / 3 + 1) / 4)
-
-
-def test_feature_matching_by_hand() -> None:
-    fake = [[torch.full((1, 2, 2, 2), 1.0), torch.full((1, 4, 1, 1), 3.0), logits(9.0)]]
-    real = [[torch.full((1, 2, 2, 2), 0.5), torch.full((1, 4, 1, 1), 1.0), logits(0.0)]]
-    assert feature_matching(fake, real).item() == pytest.approx(0.5 + 2.0)  # the logits are no features
-    assert feature_matching(fake + fake, real + fake).item() == pytest.approx(1.25)
-
-
-def test_feature_distance_looks_at_directions_alone() -> None:
-    def judgement(*vector: float) -> list[list[torch.Tensor]]:
-        return [[torch.tensor(vector).view(1, -1, 1, 1), logits(0.0)]]
-
-    assert feature_distance(judgement(1, 0), judgement(7, 0)).item() == pytest.approx(0)
-    assert feature_distance(judgement(1, 0), judgement(0, 3)).item() == pytest.approx(2)
-    assert feature_distance(judgement(1, 0), judgement(-2, 0)).item() == pytest.approx(4)
-    # At each place by itself: the direction there counts, and no other place's strength.
-    direction = torch.tensor([0.6, 0.8])[None, :, None, None]
-    flat, steep = direction.expand(1, 2, 3, 4), direction * torch.arange(1.0, 13.0).reshape(1, 1, 3, 4)
-    assert feature_distance([[flat, logits(0)]], [[steep, logits(0)]]).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_rare_colours_weigh_more_and_all_weights_together_as_much_as_none() -> None:
@@ -179,26 +156,6 @@ def test_keys_hold_all_settings_that_change_the_result() -> None:
     assert Perceptual.identity(through_vgg) == f"distilled-vgg {digest_file(DISTILLED)}"
 
 
-def test_temporal_by_hand() -> None:
-    """The mean of s·|fake − p|: the past holds s·p, and 2s − 1."""
-    fake = torch.full((1, 3, 1, 2), 0.5)
-    sure, before = torch.tensor([1.0, 0.25]).view(1, 1, 1, 2), torch.tensor([0.1, -0.7]).view(1, 1, 1, 2)
-    past = torch.cat([(sure * before).expand(1, 3, 1, 2), 2 * sure - 1], 1)
-    assert temporal(fake, past).item() == pytest.approx((1 * 0.4 + 0.25 * 1.2) / 2)
-
-
-def test_detail_asks_for_as_much_texture_as_there_is_wherever_it_lies() -> None:
-    generator = torch.Generator().manual_seed(0)
-    target = torch.rand(1, 3, 40, 48, generator=generator) * 2 - 1
-    other = torch.rand(1, 3, 40, 48, generator=generator) * 2 - 1
-    assert float(texture_distance(target, target)) == 0
-    blurred = torch.nn.functional.avg_pool2d(target, 3, 1, 1)
-    found = {
-        n: float(texture_distance(p, target)) for n, p in (("other", other), ("soft", blurred), ("noisy", 2 * target))
-    }
-    assert found["other"] < 0.2 * min(found["soft"], found["noisy"])  # as rough, and nowhere the same
-
-
 # Edges of a translator without pairs: places and relative strength, not light and dark, colour or contrast
 
 
@@ -214,21 +171,6 @@ def outlines(at: int) -> torch.Tensor:
     pictures = squares(at)
     pictures[:, :, at + 1 : at + 13, at + 1 : at + 13] = 0.8
     return pictures
-
-
-def test_a_picture_agrees_with_itself_reversed_tinted_or_pale() -> None:
-    picture = squares(10)
-    tint = torch.tensor([0.1, 0.0, -0.1]).view(1, 3, 1, 1)
-    for other in (picture, -picture, 0.7 * picture + tint):
-        assert float(structure(other, picture)) == 0
-
-
-def test_a_picture_with_texture_of_its_own_is_let_be_as_far_as_its_edges_are_clear() -> None:
-    picture = squares(10)
-    noise = torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))
-    light, heavy = (float(structure(picture + size * noise, picture)) for size in (0.02, 0.5))
-    assert light == 0
-    assert heavy > 0.1
 
 
 def test_an_outline_belongs_to_its_square_and_to_no_other() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from clips import scene
 
 from vidtrans.data.dataset import Pair
-from vidtrans.training.monitor import COLOURS, TrainingMonitor, loss_chart, numbered_files
+from vidtrans.training.monitor import TrainingMonitor, numbered_files
 from vidtrans.video.images.picture import read_picture, write_picture
 
 PAIRING: Any = SimpleNamespace(
@@ -35,15 +35,6 @@ def pairs_of(*sizes: tuple[int, int]) -> list[Pair]:
 
 def darker(shown: np.ndarray, deep: bool = False) -> np.ndarray:
     return shown // 2
-
-
-def test_a_loss_that_is_no_number_leaves_the_rest_of_its_curve() -> None:
-    values = np.linspace(1, 0, 400)
-    whole = loss_chart("l1", values.tolist(), COLOURS[1], 280)
-    values[7] = np.nan
-    assert np.abs(loss_chart("l1", values.tolist(), COLOURS[1], 280).astype(int) - whole).mean() < 1
-    nothing = loss_chart("l1", [np.nan, np.inf], COLOURS[1], 280)
-    assert [(chart == COLOURS[1]).all(axis=2).any() for chart in (whole, nothing)] == [True, False]
 
 
 class Run(SimpleNamespace):

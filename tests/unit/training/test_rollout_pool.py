@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import random
-import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,15 +15,12 @@ from clips import moving_frames, scene, write_clip
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from processes import Started, until
 
-from vidtrans.core.events import silent
 from vidtrans.data.building import split_roles
 from vidtrans.data.dataset import Pair, open_dataset
 from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
 from vidtrans.pairing.told_planes import CHANNELS
-from vidtrans.training.checkpoint import load_checkpoint
 from vidtrans.training.feedback.rollout_pool import (
     RELOCATION_RUN,
     NextFrameFeedback,
@@ -144,22 +137,6 @@ def test_own_frames_stand_where_the_true_ones_were_and_the_target_stays_true(clo
             assert np.abs(chain.outputs[-1] - true[3:6]).max() <= 0.11  # mirrored as it was
         chains.update(batch, painted(batch, step))
     assert max(ages) > 3
-
-
-def test_chains_begin_late_and_grow_as_old_as_is_asked_for() -> None:
-    loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, "clock")))
-    early = chains_of(loader)
-    assert all(
-        np.array_equal(mixed.inputs, signed_planes(loader.make(step).inputs))
-        for step, mixed in enumerate(run(early, range(20), 0.05))
-    )
-    assert all(chain is None or chain.age == 1 for chain in early.slots)
-    for longest in (5, 9):
-        chains, oldest = chains_of(loader, max_rollout_length=longest), 0
-        for step in range(80):
-            run(chains, range(step, step + 1))
-            oldest = max(oldest, *(chain.age for chain in chains.slots if chain is not None))
-        assert oldest == longest
 
 
 def test_a_chain_ends_where_the_clip_does_and_where_it_is_lost() -> None:
@@ -285,34 +262,3 @@ def test_at_the_clips_end_what_is_wrong_goes_on_elsewhere() -> None:
             assert len(pairs) - 1 - chain.example.index >= RELOCATION_RUN
     assert landed > 3
     assert max(chain.age for chain in chains.slots if chain) > len(pairs)
-
-
-def saved() -> int:
-    """The step of the checkpoint that is there."""
-    return max(
-        [json.loads(p.read_text())["step"] for p in Path(".vidtrans/train").glob("*/checkpoint.json")], default=0
-    )
-
-
-@pytest.mark.thorough
-def test_kill_at_a_random_moment_gives_the_same_bytes(short_rollouts: None, capsys: pytest.CaptureFixture[str]) -> None:
-    """The process that is killed scores 300 frames after its last step: it has no model yet."""
-    make(capsys)
-    command, rng = train_flags(40), random.Random(1)
-    said(capsys, 0, *command)
-    wanted = Path("c.safetensors").read_bytes()
-    shutil.rmtree(".vidtrans/train")
-    shutil.rmtree("c.train")
-    Path("c.safetensors").unlink()
-    process, step = Started.vidtrans(*command), rng.randrange(10, 14)
-    until(lambda: saved() >= step or process.poll() is not None)
-    time.sleep(rng.random() / 10)
-    process.kill()
-    assert not Path("c.safetensors").exists()
-    [pointer] = Path(".vidtrans/train").glob("*/checkpoint.json")
-    state = load_checkpoint(pointer.parent, silent)
-    assert state is not None
-    ages = [chain["age"] for chain in state["rollouts"]["slots"] if chain]
-    assert max(ages) > 1, "no run was stopped with chains under way"
-    said(capsys, 0, *command)
-    assert Path("c.safetensors").read_bytes() == wanted

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidtrans.data.dataset import Pair
-from vidtrans.metrics.picture_quality import detail_ratio
-from vidtrans.training.stopping import APART, TIMES, advice, best_of, is_enough, score_steps
+from vidtrans.training.stopping import advice, best_of, is_enough
 from vidtrans.training.unpaired.domain_scores import DomainScores, remarks
 from vidtrans.training.validation import score
 from vidtrans.video.images.picture import write_picture
@@ -55,26 +54,7 @@ def test_scores_are_means_over_the_pairs() -> None:
     assert read["segmentation"] == 0.5
 
 
-def test_sharpness_is_the_detail_of_the_output_where_the_target_has_it() -> None:
-    picture = scene(32, 32, 3)
-    soft = (picture // 2 + 64).astype(np.uint8)
-    found = score(lambda shown, deep: soft[None], pairing(), pairs_of(picture))
-    assert found["sharpness"] == pytest.approx(detail_ratio(soft, picture), abs=1e-4) == pytest.approx(0.5, abs=0.02)
-    assert score(lambda shown, deep: shown, pairing(), pairs_of(flat(7)))["sharpness"] == 0  # of nothing sharp
-    for side, known in ((10, None), (11, 1.0)):  # of pictures smaller than its window, SSIM is unknown
-        assert score(lambda shown, deep: shown, pairing(), pairs_of(scene(40, side, 1)))["ssim"] == known
-
-
 values = st.one_of(st.none(), st.floats(0, 50))
-
-
-@given(st.integers(1, 200_000), st.integers(0, 5_000))
-def test_scorings_end_with_the_run_and_are_no_nearer_than_they_shall_be(total: int, every: int) -> None:
-    steps = score_steps(total, every)
-    assert steps[-1] == total
-    gaps = {b - a for a, b in zip([0, *steps], steps[:-1], strict=False)}
-    assert gaps <= {every or max(APART, -(-total // TIMES))}
-    assert every or len(steps) <= TIMES
 
 
 @given(st.lists(values, min_size=1), st.sampled_from(["l1", "psnr", "ssim", "patch_distance"]))

@@ -51,17 +51,6 @@ def test_the_last_key_changes_fastest_and_each_has_the_recipe_of_its_flags() -> 
     assert (settings.weights["l1"], settings.lr) == (100.0, 2e-5)
 
 
-def test_a_variant_is_what_set_would_make_of_all_flags_together() -> None:
-    flags = {"generator": {"channels": 24}}
-    found = variants("generator.name=residual,unet-small", **flags)
-    assert [v.name for v in found] == ["generator-residual", "generator-unet-small"]
-    for variant in found:
-        name = variant.settings["generator.name"]
-        assert variant.recipe == recipe_of({"generator": {"channels": 24, "name": name}})
-        assert variant.recipe.choice("generator")[1]["channels"] == 24
-    assert flags == {"generator": {"channels": 24}}
-
-
 def test_names_are_safe_as_those_of_files_and_no_two_are_the_same() -> None:
     found = variants('freeze=["a/b"],["a b"],["A b"],[],["../.."]')
     names = [v.name for v in found]

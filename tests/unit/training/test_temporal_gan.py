@@ -139,17 +139,6 @@ def test_a_flickering_film_is_told_from_a_steady_one(adversarial: str) -> None:
     assert wrong > right
 
 
-def test_a_generator_learns_by_the_last_frame_of_its_triples_alone() -> None:
-    gan = judge()
-    outputs = noise(4, 3, 16, 16).requires_grad_(True)
-    earlier = PrecedingFrames(torch.tensor([1, 3]), noise(2, 6, 16, 16, seed=2), noise(2, 6, 16, 16, seed=3), 0.5)
-    assert torch.equal(earlier.fake(outputs), torch.cat([earlier.painted, outputs[[1, 3]]], 1))
-    assert torch.equal(earlier.real(outputs), torch.cat([earlier.targets, outputs[[1, 3]]], 1))
-    generator_loss(gan.objective, gan.judge(earlier.fake(outputs))[0]).backward()
-    assert outputs.grad is not None
-    assert [bool(g.any()) for g in outputs.grad] == [False, True, False, True]
-
-
 # A step
 
 

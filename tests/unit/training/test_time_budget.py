@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 from made_runs import run_of
 
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Note, Progress, Stop, silent
 from vidtrans.training.device.distributed import DistContext
-from vidtrans.training.earlier_runs import continue_shorter
 from vidtrans.training.loop import train
 from vidtrans.training.report.training_page import film_steps
 from vidtrans.training.time_budget import LEAST_STEPS, REVISED_AT, StepCost, TimeBudget
@@ -42,22 +37,6 @@ class Clock:
 
 def steps_told(events: list[object]) -> list[str]:
     return [event.text for event in events if isinstance(event, Note)]
-
-
-@given(seconds=st.floats(0.25, 6.0), budgeted=st.integers(60, 200))
-@hypothesis_settings(max_examples=6)  # each takes all the steps of a run
-def test_the_time_is_met_whatever_the_rate_turns_out_to_be(
-    tmp_path_factory: pytest.TempPathFactory, seconds: float, budgeted: int
-) -> None:
-    run, budget = run_of(tmp_path_factory.mktemp("run"), budgeted, checkpoint_seconds=1e9), TimeBudget(budgeted, EVENLY)
-    assert budget.steps == budgeted
-    heard: list[object] = []
-    train(run, heard.append, Stop(), clock=Clock(run, seconds), budget=budget)
-    assert abs(run.step * seconds - budgeted) <= max(seconds, LEAST_STEPS * seconds - budgeted) + 1e-6
-    shares = [revision.share for revision in run.revisions]
-    assert len(shares) <= len(REVISED_AT)
-    assert all(share >= wanted for share, wanted in zip(shares, REVISED_AT, strict=False))
-    assert [event.total for event in heard if isinstance(event, Progress)][-1] == run.total == run.step
 
 
 def test_a_rate_of_half_the_trials_halves_the_steps_and_with_them_all_schedules(tmp_path: Path) -> None:
@@ -168,19 +147,3 @@ def test_a_killed_run_goes_on_with_the_steps_that_its_checkpoint_has(tmp_path: P
             for one, other in zip(whole.model.networks.values(), second.model.networks.values(), strict=True):
                 assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
         assert second.history == [100]
-
-
-def test_a_longer_time_for_a_finished_run_is_resolved_anew(tmp_path: Path) -> None:
-    first, notes = run_of(tmp_path / "first", 200), []
-    train(first, silent, Stop(), clock=Clock(first, 2.0), budget=TimeBudget(200.0, EVENLY))
-    finished = SimpleNamespace(
-        stage="train", key="a", folder=first.folder, read=lambda: {"run_key": "k", "steps": first.total}
-    )
-    entry: Any = SimpleNamespace(key="b", cache=SimpleNamespace(entries=lambda: [finished]))
-    stage: Any = SimpleNamespace(name="train", run_key="k", steps=400)
-    context: Any = SimpleNamespace(report=silent, note=notes.append)
-    run = run_of(tmp_path / "second", 400)
-    assert continue_shorter(entry, stage, run, context) == first.folder
-    train(run, silent, Stop(), clock=Clock(run, 2.0), budget=TimeBudget(400.0, EVENLY))
-    assert (run.step, run.seconds, run.history) == (200, 400.0, [100, 200])
-    assert "continuing the finished run of 100 steps" in notes[0]

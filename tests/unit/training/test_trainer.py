@@ -14,12 +14,10 @@ from made_runs import run_of
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Note, Progress, Stop, silent
 from vidtrans.pairing.told_planes import FULL_NOISE
-from vidtrans.training import training_state, trials
+from vidtrans.training import training_state
 from vidtrans.training.device.distributed import DistContext
 from vidtrans.training.loop import train
-from vidtrans.training.time_budget import TimeBudget
 from vidtrans.training.training_state import Diverged
-from vidtrans.training.trials import step_costs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -131,32 +129,6 @@ def test_a_weight_that_is_no_number_ends_it_and_says_what_is_kept(tmp_path: Path
 
     with pytest.raises(Diverged, match=f"at step {4 if saves else 5}; {kept}"):
         train(run, silent, Stop(), milestones=lambda _: {4: [poison]})
-
-
-def test_how_many_steps_fit_in_some_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step takes 4 s with the adversarial loss and 1 s without."""
-    monkeypatch.setattr(trials, "_trial", lambda run, batches, progress: 4.0 if progress else 1.0)
-    for gan_from, seconds in ((0.0, 4.0), (0.75, 0.75 * 1.0 + 0.25 * 4.0), (1.0, 1.0)):
-        costs = step_costs(run_of(tmp_path, gan_start=gan_from))
-        assert [TimeBudget(time, costs).steps for time in (180.0, 0.06)] == [round(180 / seconds), 1]
-        assert TimeBudget(180.0, costs, at_most=20).steps == 20
-
-
-def test_each_step_and_each_process_draws_a_noise_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[torch.Tensor] = []
-    for rank in (0, 0, 1):
-        run = replace(run_of(tmp_path, 2, input_noise=0.5), picture_channels=3)
-        run.model.dist, take = DistContext(rank, 1), run.model.step
-        monkeypatch.setattr(
-            run.model, "step", lambda x, y, take=take, **more: seen.append(x.clone()) or take(x, y, **more)
-        )
-        for step in (0, 1):
-            run.step = step
-            training_state.one_step(run, run.loader.make(0))
-    first, second, again, _, other, _ = seen
-    assert torch.equal(first, again)
-    assert not torch.equal(first, second)
-    assert not torch.equal(first, other)
 
 
 def test_noise_lies_on_the_first_channels_as_strong_as_is_drawn_for_each_example_and_told_in_the_last() -> None:

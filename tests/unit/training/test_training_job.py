@@ -30,7 +30,6 @@ from vidtrans.training.run_stage import run_stage
 from vidtrans.training.set_up import TrainingSetup
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.training_batches import check_method
-from vidtrans.training.trials import estimate_training
 from vidtrans.training.warm_start import start_with
 
 
@@ -85,11 +84,6 @@ def test_a_method_learns_from_batches_of_domains_and_resumes_to_the_same_bytes(d
     first, second = (run.model.networks["generator"].state_dict() for run in (whole, resumed))
     assert whole.step == resumed.step == 6
     assert all(torch.equal(value, second[name]) for name, value in first.items())
-
-
-def test_a_planned_dataset_is_timed_with_noise(monkeypatch: pytest.MonkeyPatch, domains: Path) -> None:
-    monkeypatch.setattr("vidtrans.training.trials.TRIAL_SECONDS", 0.01)
-    assert estimate_training(job(domains, (40, 32)), 10_000)["estimate"]["seconds"] > 0
 
 
 def test_operators_are_not_compared_where_memory_is_too_small_and_wrong_ones_are_warned_of_once(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import re
 import shutil
 import subprocess
@@ -16,7 +15,6 @@ import cv2
 import numpy as np
 import pytest
 
-from vidtrans.training import Label
 from vidtrans.training.report import training_page as report_module
 from vidtrans.training.report.score_curves import MAX_POINTS, ROLLOUT_LABELS, thin
 from vidtrans.training.report.training_page import (
@@ -126,13 +124,6 @@ def test_a_page_of_a_plain_run_has_nothing_but_what_there_is() -> None:
     assert "one 1 step ·" in Page(render(one)).text
 
 
-def test_losses_that_are_no_numbers_are_told_beside_the_rest() -> None:
-    rows = [[1.0, 1.0, 1.0, 1.0]] * 9 + [[1.0, float("nan"), 1.0, 1.0]]
-    text = Page(render(a_report(rows=rows, scores=[], best=None))).text
-    assert "Left out, for a value that is not a number: 1 of 10 steps." in text
-    assert "nan" not in text
-
-
 def test_all_text_is_escaped() -> None:
     scores = [(10, {"psnr": 20.0, NASTY: 1.0})]
     report = a_report(title=NASTY, facts={NASTY: NASTY}, warnings=[(5, NASTY)], scores=scores, best=10)
@@ -175,12 +166,6 @@ def test_the_table_has_all_scores_the_best_in_bold_and_names_the_best_and_the_la
         ["best 20", "<b>0.2500</b>", "–", "<b>0.5000</b>", "1.0000"],
         ["last 30", "0.7500", "10.00", "–", "2.00"],
     ]
-
-
-def test_scores_of_the_best_state_have_those_of_the_last_beside_them() -> None:
-    for best, value, beside in ((1500, "21.50", "best state; last 22.00"), (2000, "22.00", ""), (None, "22.00", "")):
-        text = render(a_report(best=best))
-        assert f"<dt>PSNR</dt><dd>{value} <small>dB</small></dd><dd><small>{beside}</small></dd>" in text
 
 
 def shades(uri: str | None) -> np.ndarray:
@@ -255,11 +240,6 @@ def test_it_works_in_a_browser(tmp_path: Path) -> None:
     assert width == 64
     assert 3 < played < len(steps) - 1
     assert (clicked, stopped) == ("0", "Play")
-
-
-def test_the_best_is_nearest_to_what_is_aimed_at() -> None:
-    for aim, best in ((math.inf, 3.0), (-math.inf, -2.0), (1.0, 0.5), (2.8, 3.0), (None, None)):
-        assert Label("a", "c", "b", aim).best([3.0, -2.0, 0.5]) == best
 
 
 def test_a_thinned_curve_is_a_running_mean_between_the_extremes() -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import random
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,10 +22,8 @@ from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device, Precision
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.training import ADVERSARIAL, health
-from vidtrans.training.device.distributed import DistContext
 from vidtrans.training.loop import train
 from vidtrans.training.losses.rarity import weigh
-from vidtrans.training.methods.micro_batches import split
 from vidtrans.training.methods.network_trainer import resolve_precisions
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.methods.weight_average import WeightAverage
@@ -175,13 +172,6 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(name: str, parts: int) 
         torch.testing.assert_close(p, q, rtol=0, atol=1e-4)
 
 
-def test_dropout_is_drawn_once_for_both_updates() -> None:
-    learner = model(dropout=0.5, batch_size=4, grad_accum_steps=2)
-    part = split(torch.rand(4, 1, 16, 16), torch.rand(4, 3, 16, 16), None, 2, 7)[1]
-    learner.generator.train()
-    assert torch.equal(learner._paint(part).output, learner._paint(part).output)
-
-
 def run_of(folder: Path, total: int, **settings: Any) -> TrainingState:
     return TrainingState(
         folder, model(dropout=0.5, norm=True, checkpoint_seconds=0.0, **settings), Pictures(), 0, [total]
@@ -240,32 +230,6 @@ def test_the_average_follows_the_weights_and_takes_the_statistics_as_they_are() 
     assert torch.equal(average.network[1].running_mean, network[1].running_mean)  # type: ignore[index]
 
 
-class Recorded(DistContext):
-    """One of several processes whose batches are all alike."""
-
-    averaged: ClassVar[list[nn.Module]] = []
-
-    def average_gradients(self, network: nn.Module) -> None:
-        assert any(bool(p.grad.any()) for p in network.parameters() if p.requires_grad and p.grad is not None)
-        self.averaged.append(network)
-
-
-def test_processes_exchange_the_gradients_of_both_networks_before_each_step() -> None:
-    alone = model()
-    shared = Pix2Pix(alone.generator, alone.discriminator, alone.settings, CPU, "fp32", dist=Recorded())
-    steps(shared, 2)
-    assert Recorded.averaged == [shared.discriminator, shared.generator] * 2
-
-
-def test_each_process_draws_a_dropout_of_its_own_and_none_of_another_part() -> None:
-    made = [model(dropout=0.5, lambda_gan=0.0) for _ in range(3)]
-    made[1].dist = replace(made[1].dist, rank=1)
-    for learner in made:
-        steps(learner, 1)
-    assert torch.equal(made[0].painted, made[2].painted)
-    assert not torch.equal(made[0].painted, made[1].painted)
-
-
 def test_a_step_is_taken_in_training_mode_in_the_memory_layout_of_the_settings() -> None:
     learner = model(norm=True, batch_size=2, channels_last=True)
     networks = [network.eval() for network in learner.networks.values()]
@@ -287,16 +251,6 @@ def test_weights_of_motion_and_of_rare_colours_multiply() -> None:
         with torch.no_grad():
             wanted = (weights * rare * (learner.generator(x) - y).abs()).mean()
         assert learner.step(x, y, lr=0.0, seed=0, weights=weights)["l1"] == pytest.approx(float(wanted), rel=1e-5)
-
-
-@pytest.mark.parametrize("judged", [False, True])
-def test_a_discriminator_learns_only_in_steps_in_which_it_takes_part(judged: bool) -> None:
-    learner = model(gan_start=0.5)
-    before = copy.deepcopy(learner.networks["discriminator"].state_dict())
-    losses = learner.step(*batch(3), lr=0.01, seed=0, progress=0.5 if judged else 0.49)
-    after = learner.networks["discriminator"].state_dict()
-    assert all(torch.equal(before[name], value) for name, value in after.items()) == (not judged)
-    assert (losses["discriminator"] != 0, losses["gan"] != 0) == (judged, judged)
 
 
 def test_frozen_parts_keep_their_weights_and_the_rest_learns() -> None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from clips import scene
 
-from vidtrans.data.dataset import Pair
-from vidtrans.training.report.score_curves import SCORE_LABELS
-from vidtrans.training.report.training_words import PLOTS, NextStep, TrainingWords, Trend
-from vidtrans.training.report.transfer_advice import advice, effective_number, likeness
-from vidtrans.video.images.picture import write_picture
+from vidtrans.training.report.training_words import NextStep, TrainingWords, Trend
+from vidtrans.training.report.transfer_advice import advice, likeness
 
 RISING = [20.0, 21.0, 22.0, 23.5, 24.5]
 
@@ -82,14 +77,6 @@ def test_an_hour_more_is_forecast_from_the_curve() -> None:
     assert TrainingWords(scores, 1600, 1600, True, 100).forecast() is None  # of unknown time
 
 
-def test_the_table_is_plain_json_with_a_plot_of_each_score() -> None:
-    table = json.loads(json.dumps(words(RISING, sharpness=0.9).table()))
-    assert [plot["name"] for plot in table["plots"]] == ["PSNR", "Sharpness"]
-    assert table["plots"][0]["points"][0] == [200, 20.0]
-    assert table["next"][0]["action"] == "more"
-    assert set(PLOTS) <= set(SCORE_LABELS)
-
-
 # Advice for training from another model: the four cases, and the two measures that tell them apart.
 
 
@@ -117,17 +104,3 @@ def test_a_perfect_model_has_all_of_the_picture_a_flat_one_none_and_another_less
     assert likeness([(255 - target, target)]) < 0
     half = ((target.astype(int) + flat) // 2).astype(np.uint8)
     assert likeness([(half, target), (target, target)]) == pytest.approx(0.75, abs=0.02)
-
-
-def test_the_same_picture_counts_once_and_different_ones_each(tmp_path: Path) -> None:
-    def pairs(seeds: list[int]) -> list[Pair]:
-        made = []
-        for number, seed in enumerate(seeds):
-            path = tmp_path / f"{number}.{seed}.png"
-            write_picture(path, scene(48, 32, seed=seed))
-            made.append(Pair((path,), path, "train"))
-        return made
-
-    assert effective_number(pairs([1] * 6)) == pytest.approx(1, abs=0.01)
-    assert effective_number(pairs([1, 2, 3, 4])) == pytest.approx(4, abs=0.3)
-    assert effective_number(pairs([1, 1, 1, 2, 2, 2])) == pytest.approx(2, abs=0.2)
