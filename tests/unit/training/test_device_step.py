@@ -230,7 +230,7 @@ def test_a_run_whose_pictures_the_device_augments_goes_on_to_the_same_weights(
     replays: list[str], clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.make_dataset(clip, "clip.dataset", pairing="colorize", settings=TINY)
-    tables = quick_training(9)
+    tables = quick_training(WARM_UP + 3)
     tables["training"] |= {"jitter": 1.2, "flip": True, "crop_size": 32, "batch_size": 0, "precision": "fp32"}
     seen: set[tuple[int, ...]] = set()
     step = Pix2Pix.step
@@ -254,7 +254,7 @@ def test_a_run_whose_pictures_the_device_augments_goes_on_to_the_same_weights(
     assert seen == {(16, 1, 32, 32)}
     assert "replayed" in replays
     with pytest.raises(Interrupted):
-        run("parts.safetensors", "other", until=5)
+        run("parts.safetensors", "other", until=WARM_UP)
     run("parts.safetensors", "other")
     whole, parts = (load_generator(Path(f"{n}.safetensors"))[0].state_dict() for n in ("whole", "parts"))
     assert all(map(torch.equal, whole.values(), parts.values()))

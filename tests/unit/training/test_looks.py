@@ -215,7 +215,7 @@ def test_what_is_painted_is_nearer_to_the_source_where_it_is_kept(method: LookMe
     fresh, apart = method.state(), {}
     for keep in (None, left_half()):
         method.restore(copy.deepcopy(fresh))
-        for step in range(40):
+        for step in range(25):
             batch = x[[step % 4]]
             method.step(batch, batch[:, :3], lr=5e-3, seed=step, weights=keep)
         with torch.no_grad():

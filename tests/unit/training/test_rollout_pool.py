@@ -160,11 +160,11 @@ def test_a_restored_pool_goes_on_exactly(clock: bool, monkeypatch: pytest.Monkey
     monkeypatch.setattr(RolloutPool, "_relocated", lambda *given: landed.append(1) or land(*given))
     loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 2, "clock" if clock else "none")))
     whole, other = chains_of(loader), chains_of(loader)
-    run(whole, range(40))
+    run(whole, range(30))
     before = len(landed)
     torch.save(whole.state(), "pool.pt")
     other.restore(torch.load("pool.pt", weights_only=True))
-    for a, b in zip(run(whole, range(40, 80)), run(other, range(40, 80)), strict=True):
+    for a, b in zip(run(whole, range(30, 60)), run(other, range(30, 60)), strict=True):
         assert np.array_equal(a.inputs, b.inputs)
         assert np.array_equal(a.targets, b.targets)
     assert max(chain.age for chain in other.slots if chain is not None) > 4

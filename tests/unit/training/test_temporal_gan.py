@@ -116,16 +116,13 @@ def film(count: int, seed: int, flicker: float) -> torch.Tensor:
     return still + bright + flicker * noise(count, 3, 1, 1, seed=seed + 2000).repeat_interleave(3, 1)
 
 
-@pytest.mark.parametrize(
-    "adversarial", ["bce", *(pytest.param(n, marks=pytest.mark.thorough) for n in ("least-squares", "hinge"))]
-)
-def test_a_flickering_film_is_told_from_a_steady_one(adversarial: str) -> None:
+def test_a_flickering_film_is_told_from_a_steady_one() -> None:
     """The loss of one that flickers: 0.03 to 0.29 of the balance; of none 1.00 to 1.04 (5 seeds × AVX2, AVX-512)."""
 
     def learned(flicker: float) -> tuple[DiscriminatorTrainer, float]:
-        gan = judge(gan_mode=adversarial)
+        gan = judge()
         losses = []
-        for step in range(120):
+        for step in range(100):
             fake, real = film(8, 2 * step, flicker), film(8, 2 * step + 1, 0.0)
             losses.append(gan.update([(fake, real, 1.0)], 5e-3).item())
         return gan, float(np.mean(losses[-20:]))

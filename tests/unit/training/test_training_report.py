@@ -216,6 +216,7 @@ setTimeout(() => {
 </script>"""
 
 
+@pytest.mark.thorough
 def test_it_works_in_a_browser(tmp_path: Path) -> None:
     found = [b for b in ("chromium", "chromium-browser", "google-chrome", "chrome") if shutil.which(b)]
     if not found:

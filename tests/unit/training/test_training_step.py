@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from chain import TINY, quick_training
+from made_models import make_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -149,18 +150,12 @@ def test_the_defaults_are_the_plain_loop_to_the_bit(precision: Precision) -> Non
         adam_g.step()
         row = {"gan": gan.item(), "l1": l1.item(), "discriminator": loss_d.item()}
         assert learner.step(x, y, lr=2e-3, seed=step) == row
-    for mine, its in ((learner.generator, g), (learner.discriminator, d)):
-        assert mine is not None
-        assert all(
-            torch.equal(a, b)
-            for a, b in zip(states(mine.state_dict()), states(its.state_dict()), strict=True)
-            if isinstance(a, Tensor)
-        )
+    for mine, its in ((learner.generator, g), (learner.networks["discriminator"], d)):
+        assert all(map(torch.equal, mine.state_dict().values(), its.state_dict().values()))
 
 
 @pytest.mark.parametrize(("name", "parts"), list(zip(ADVERSARIAL, (2, 3, 5), strict=True)))
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(name: str, parts: int) -> None:
-    """Without BatchNorm, which looks at what it is shown at once; 5 pictures do not split evenly."""
     more = {"lambda_feature_matching": 10.0, "lambda_l2": 1.0, "colour_rebalancing": True}
     whole, apart = (model(gan_mode=name, batch_size=5, grad_accum_steps=count, **more) for count in (1, parts))
     rows = [m.step(*batch(5), lr=1e-3, seed=0) for m in (whole, apart)]
@@ -187,20 +182,12 @@ def states(value: Any) -> list[Any]:
 
 @pytest.mark.parametrize(("name", "precision"), list(zip(ADVERSARIAL, ("fp32", "bf16", "fp16"), strict=True)))
 def test_killed_at_any_step_and_resumed_it_is_the_same_bytes(name: str, precision: Precision, tmp_path: Path) -> None:
-    total, at = 9, random.Random(f"{name} {precision}").randrange(1, 9)
+    total, at = 6, random.Random(f"{name} {precision}").randrange(1, 6)
     options = ALL | {"gan_mode": name, "precision": precision}
     whole, killed, resumed = (run_of(tmp_path / folder, total, **options) for folder in ("whole", "killed", "killed"))
     train(whole, silent, Stop())
-
-    class Killed(Exception):
-        pass
-
-    def kill() -> None:
-        raise Killed
-
-    with pytest.raises(Killed):
-        # The checkpoint of step at − 1 is the last one that is whole.
-        train(killed, silent, Stop(), milestones=lambda _: {at: [kill]})
+    with pytest.raises(ZeroDivisionError):  # the checkpoint of step at − 1 is the last one that is whole
+        train(killed, silent, Stop(), milestones=lambda _: {at: [lambda: 1 / 0]})
     assert resumed.load(silent) == (at > 1)
     assert resumed.step == at - 1
     train(resumed, silent, Stop())
@@ -282,9 +269,7 @@ def test_fp16_and_tf32_are_for_cuda() -> None:
         with pytest.raises(UsageError, match=why):
             resolve_precisions(precision, CPU)
     assert resolve_precisions("bf16", CPU) == ("bf16", "bf16")
-    assert resolve_precisions("fp32", CPU) == ("fp32", "fp32")
     assert resolve_precisions("tf32", Device("cuda", "cuda")) == ("tf32", "fp32")
-    assert resolve_precisions("fp16", Device("cuda", "cuda"))[0] == "fp16" if torch.cuda.is_available() else True
 
 
 def test_a_discriminator_that_has_won_is_said_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,9 +285,9 @@ def test_a_discriminator_that_has_won_is_said_once_and_kept(tmp_path: Path, monk
 
 
 def test_a_model_is_fine_tuned_with_all_of_it(clip: Path) -> None:
-    api.make_dataset(clip, settings=TINY)
+    api.make_dataset(clip, pairing="edges", settings=TINY)
     tables = quick_training()
-    api.train("clip.dataset", "first.safetensors", settings=tables)
+    make_model("first.safetensors", "edges", {"gradient_channel": True})
     more = {k: v for k, v in ALL.items() if k != "batch_size"} | {"freeze": ["stem"], "gan_mode": "hinge"}
     tables["training"] = tables["training"] | more
     with pytest.raises(UsageError, match="give --from MODEL"):
