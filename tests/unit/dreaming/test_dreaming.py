@@ -25,9 +25,6 @@ from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.told_planes import CHANNELS, Told
 
 repeatable = settings(max_examples=12)
-moves = st.builds(
-    CameraMove, st.floats(0.7, 1.4), st.floats(-40, 40), *[st.floats(-0.2, 0.2)] * 2, st.floats(-180, 180)
-)
 
 
 def smooth(width: int = 48, height: int = 36, seed: int = 0) -> Tensor:
@@ -66,21 +63,6 @@ def plainly(frame: int) -> float:
     return 1.0
 
 
-# Camera
-
-
-@repeatable
-@given(moves)
-def test_a_move_and_its_inverse_are_no_move(move: CameraMove) -> None:
-    view, colours = move.view(48, 36), move.colours()
-    there_and_back = view @ np.linalg.inv(view)
-    assert np.allclose(there_and_back, IDENTITY, atol=1e-12)
-    assert np.allclose(CameraMove(hue=-move.hue).colours() @ colours, IDENTITY, atol=1e-12)
-    picture = smooth()
-    again = transform(picture, there_and_back, np.linalg.inv(colours) @ colours)
-    assert torch.allclose(again, picture, atol=1e-3)  # composed first, so nothing is lost
-
-
 def test_what_is_seen_moves_as_the_names_say() -> None:
     picture = torch.full((3, 41, 61), -1.0)
     picture[:, 19:22, 44:47] = 1.0  # right of the centre, at (45, 20)
@@ -108,9 +90,6 @@ def test_the_camera_moves_all_that_is_held_and_each_picture_from_its_raw_form() 
         assert torch.equal(first[0, 3 * at : 3 * at + 3], transform(torch.from_numpy(picture), view, colours))
     assert torch.equal(second[0, :3], transform(torch.from_numpy(seed[1]), view @ view, colours @ colours))
     assert torch.equal(second[0, 3:], transform(first[0, 3:], view, colours))
-
-
-# The clock
 
 
 def test_the_clock_goes_on_by_step_and_speed_and_says_where_the_frame_will_be() -> None:
@@ -147,9 +126,6 @@ def test_a_driving_video_is_mixed_into_what_is_fed_back_and_not_into_what_is_sho
     assert shown == pytest.approx([0.5 * (1 - (1 - amount) ** n) for n in range(steps)], abs=1e-5)
 
 
-# Loops
-
-
 @repeatable
 @given(st.integers(1, 500), st.floats(-8, 8).filter(lambda s: abs(s) > 1e-3), st.integers(1, 4), st.integers(2, 300))
 def test_a_loop_goes_round_whole_times_at_the_nearest_speed(frames: int, speed: float, step: int, places: int) -> None:
@@ -166,8 +142,6 @@ def test_a_loop_goes_round_whole_times_at_the_nearest_speed(frames: int, speed: 
     assert all(0 <= s < 1 for s in shares)
     assert sum(s > 0 for s in shares) == loop.fade
 
-
-# Drift correction
 
 FRAMES = moving_frames(12, size=(40, 32))
 BANK = frame_statistics(FRAMES)
@@ -222,9 +196,6 @@ def test_a_damaged_bank_is_no_bank() -> None:
     ):
         with pytest.raises(ModelError, match="statistics"):
             FrameStatistics.of(damaged)
-
-
-# The engine
 
 
 def test_between_two_models_weights_are_mixed_before_norms_are_folded() -> None:

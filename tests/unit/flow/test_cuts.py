@@ -124,9 +124,6 @@ def test_a_frame_that_mixes_two_shots_belongs_to_the_nearer_one() -> None:
         assert shots_of(scaled([*ONE, mixed(ONE[-1], TWO[0], weight), *TWO], mean)) == [0, found]
 
 
-# What is no cut
-
-
 @pytest.mark.parametrize("mean", [None, 12])
 def test_flashes_and_frames_that_drop_to_black_are_no_cuts(mean: float | None) -> None:
     frames = scaled(LONG, mean)
@@ -153,9 +150,6 @@ def test_fades_and_dissolves_are_no_cuts(length: int, mean: float | None) -> Non
     out = [mixed(frame, BLACK[0], (i + 1) / length) for i, frame in enumerate(first[6:])]
     back = [mixed(BLACK[0], frame, (i + 1) / length) for i, frame in enumerate(second[:length])]
     assert shots_of(scaled([*first[:6], *out, *back, *second[length:]], mean)) == [0]
-
-
-# The detector itself
 
 
 def test_a_long_clip_is_not_held_in_memory() -> None:

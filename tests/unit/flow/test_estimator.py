@@ -9,8 +9,6 @@ from clips import scene
 from vidtrans.flow.estimator import NARROWEST, DISMedium, FlowEstimator, grey
 from vidtrans.flow.warping import resize_flow, warp
 
-# The estimator
-
 
 def test_pictures_are_prepared_once_at_the_working_size() -> None:
     frame = scene(160, 90, 1)

@@ -21,9 +21,6 @@ def even(height: int, width: int, x: float, y: float) -> np.ndarray:
     return np.broadcast_to(np.array([x, y], np.float32), (height, width, 2)).copy()
 
 
-# Warping
-
-
 @repeatable
 @given(sides, sides, moves, moves, st.booleans())
 def test_warping_samples_at_p_plus_flow_and_repeats_the_border(w: int, h: int, x: int, y: int, bicubic: bool) -> None:
@@ -33,9 +30,6 @@ def test_warping_samples_at_p_plus_flow_and_repeats_the_border(w: int, h: int, x
     found = warp(picture, even(h, w, x, y), bicubic=bicubic)
     assert found.dtype == np.uint8
     assert np.array_equal(found, expected)
-
-
-# Reliability
 
 
 def test_the_bound_is_that_of_sundaram() -> None:
@@ -60,20 +54,6 @@ def test_a_flow_without_a_start_is_the_same_after_one_with_a_start() -> None:
     assert np.array_equal(far, even(64, 96, 20, -9))
 
 
-# Motion boundaries, photometric confidence, and the forward–backward test on motion that is known.
-
-
-def test_a_flow_that_is_not_a_number_is_not_reliable() -> None:
-    flow = np.zeros((4, 5, 2), np.float32)
-    flow[1, 2] = np.nan
-    kept = forward_backward(flow, np.zeros_like(flow))
-    assert not kept[1, 2]
-    assert kept.sum() == 19
-
-
-# Photometric confidence
-
-
 def test_confidence_is_one_where_pictures_agree_and_falls_as_a_gaussian() -> None:
     first = np.full((2, 3, 3), 0.5, np.float32)
     second = first.copy()
@@ -86,9 +66,6 @@ def test_confidence_is_one_where_pictures_agree_and_falls_as_a_gaussian() -> Non
     assert np.isclose(found[1, 2], np.exp(-0.75 / 0.02))
     assert (np.delete(found.ravel(), [0, 5]) == 1).all()
     assert np.isclose(photometric(first, second, sigma=0.2)[0, 0], np.exp(-0.125))
-
-
-# The motion back, from the motion there.
 
 
 def test_the_inverse_of_a_smooth_flow_leads_back() -> None:

@@ -10,15 +10,11 @@ import numpy as np
 import pytest
 from chain import TINY, refuse
 from clips import moving_frames, scene, write_clip
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 import vidtrans as api
 from vidtrans.data.dataset import Dataset, open_dataset
-from vidtrans.flow.survey import SAME_PATCH, Survey, Surveyor, find_blurred, find_near_duplicates, largest_change
+from vidtrans.flow.survey import SAME_PATCH, Survey, Surveyor, find_blurred, largest_change
 
-repeatable = hypothesis_settings(max_examples=20)
 NOISE = np.random.default_rng(7)
 
 
@@ -42,9 +38,6 @@ def resting(moving: int, still: int) -> list[np.ndarray]:
 def with_blur(count: int, at: set[int]) -> list[np.ndarray]:
     frames = moving_frames(count)
     return [cv2.GaussianBlur(f, (0, 0), 5) if i in at else f for i, f in enumerate(frames)]
-
-
-# What is seen
 
 
 def test_a_stretch_without_motion_looks_like_its_first_frame() -> None:
@@ -86,20 +79,6 @@ def test_what_is_soft_as_a_whole_or_becomes_so_slowly_is_not_blurred() -> None:
         assert find_blurred(survey_of(frames).sharpness, list(range(20)), 0.5) == set()
     falling = tuple(20.0 * 0.95**i for i in range(60))  # to a twentieth
     assert find_blurred(falling, list(range(60)), 0.5) == set()
-
-
-@repeatable
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.data())
-def test_of_each_look_exactly_one_frame_stays(raw: list[int], data: st.DataObject) -> None:
-    numbers = sorted(data.draw(st.sets(st.sampled_from(range(len(raw))), min_size=1)))
-    left_out = find_near_duplicates(tuple(raw), numbers)
-    kept = [n for n in numbers if n not in left_out]
-    assert left_out <= set(numbers)
-    assert sorted(raw[n] for n in kept) == sorted({raw[n] for n in numbers})
-    assert all(next(n for n in numbers if raw[n] == raw[k]) == k for k in kept)
-
-
-# What a dataset leaves out
 
 
 def make(frames: list[np.ndarray], pairing: str = "edges", **dataset: Any) -> tuple[dict[str, Any], Dataset]:

@@ -92,9 +92,6 @@ def test_any_layers_in_a_row(names: list[str], seed: int) -> None:
             assert torch.allclose(network(x), packed(x), atol=1e-5)
 
 
-# Instance norms: the outputs and gradients of torch's own, under the names that files know
-
-
 def normed() -> nn.Sequential:
     torch.manual_seed(0)
     norms = nn.InstanceNorm2d(5, affine=True), nn.InstanceNorm2d(5), PictureNorm(5)

@@ -63,15 +63,6 @@ def test_a_replayed_engine_paints_what_it_paints_without(replays: list[str]) -> 
     assert engine._recorded.refusal == ""
 
 
-def test_another_size_is_recorded_anew(replays: list[str]) -> None:
-    engine, plain = (TorchEngine(generator(), CUDA, "fp32", batch=3) for _ in range(2))
-    plain._recorded = None
-    for size in ((48, 32), (64, 48), (48, 32)):
-        for n in range(WARM_UP + 1):
-            assert np.array_equal(engine(pictures(n, size)), plain(pictures(n, size)))
-    assert replays.count("recorded") == 3
-
-
 @pytest.mark.parametrize("fault", ["", "other numbers", "operation not permitted"])
 def test_a_replay_that_is_wrong_or_cannot_be_is_dropped(
     fault: str, replays: list[str], monkeypatch: pytest.MonkeyPatch
@@ -111,9 +102,6 @@ def test_where_memory_runs_out_the_graph_is_dropped(replays: list[str]) -> None:
     assert np.abs(engine(pictures(0)) - expected[0]).max() <= 1
     assert recorded._replay is not full
     assert engine.batch == 1
-
-
-# Precisions
 
 
 @pytest.mark.parametrize("precision", ["fp16", "tf32"])

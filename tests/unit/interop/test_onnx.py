@@ -283,16 +283,6 @@ def test_an_imported_graph_is_the_same_in_our_file_and_in_copies_and_other_engin
         OnnxEngine(generator, CPU)
 
 
-def test_a_size_that_a_graph_does_not_take_is_one_line() -> None:
-    pad = helper.make_node("Pad", ["x", "pads"], ["wide"], mode="reflect")
-    cut = helper.make_node("Conv", ["wide", "weight"], ["y"], group=3)
-    constants = [constant("pads", [0, 0, 20, 20] * 2, np.int64), constant("weight", np.full((3, 1, 41, 41), 1 / 1681))]
-    path = save(Path("n.onnx"), model([pad, cut], constants=constants))
-    generator, _ = OnnxFormat().load_described(path, described(path, range="0..1"))
-    with pytest.raises(ModelError, match="use another size"):
-        TorchEngine(generator, CPU)(picture(16, 16)[None])
-
-
 def test_without_onnx_runtime_it_is_one_line_and_the_file_is_still_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "find_spec", lambda name: None)
     path = save(Path("n.onnx"), painter((0, 1), (0, 1)))

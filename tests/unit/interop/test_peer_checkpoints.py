@@ -31,9 +31,6 @@ def named(name: str) -> Variant:
     return next(variant for variant in VARIANTS if variant.name == name)
 
 
-# SPADE
-
-
 def test_options_name_the_labels_where_they_come_to_the_channels() -> None:
     _, path = saved_in_folder(named("spade-normal-spectral-batch-5labels"), Path("training"), "zip", seed=0)
     wanted: dict[str, tuple[int, bool, bool] | None] = {
@@ -49,9 +46,6 @@ def test_options_name_the_labels_where_they_come_to_the_channels() -> None:
         assert described(path)[1].pairing == ({"name": "labels", "settings": settings} if settings else {})
     (path.parent / "opt.txt").write_text("crop_size: 512\naspect_ratio: 2.0\nnum_upsampling_layers: more")
     assert described(path)[1].size == 256  # a size of theirs is a width
-
-
-# Fast neural style, real files
 
 
 def test_a_real_checkpoint_paints_what_its_onnx_export_does(real_data: object) -> None:

@@ -47,9 +47,6 @@ def floats(seed: int) -> np.ndarray:
     return scene(64, 48, seed).astype(np.float32) / 255
 
 
-# Warping error
-
-
 def warping_error(first: np.ndarray, second: np.ndarray, flow: np.ndarray, mask: np.ndarray) -> float | None:
     return masked_error(warp(second, flow), first, mask)
 
@@ -64,9 +61,6 @@ def test_a_motion_boundary_is_where_neighbours_move_differently_by_more_where_th
         wanted = np.zeros((8, 8), bool)
         wanted[3] = is_boundary
         assert np.array_equal(motion_boundary(flow), wanted), (axis, length, jump)
-
-
-# Flicker
 
 
 def jittered(levels: Sequence[float]) -> list[np.ndarray]:
@@ -86,9 +80,6 @@ def test_flicker_grows_with_what_goes_to_and_fro_and_a_fade_or_slow_pumping_is_h
     assert flicker_of(jittered(np.linspace(0, 90, 30))) < 0.05
     slow, quick = (flicker_of(jittered(10 * np.sin(2 * np.pi * np.arange(60) / period))) for period in (40, 4))
     assert slow < 0.1 < 5 < quick
-
-
-# Ghosts
 
 
 def crossing(count: int) -> Frames:
@@ -114,9 +105,6 @@ def test_an_old_picture_that_shines_through_is_a_ghost() -> None:
     assert scored(source, trail, source, reference=True).summary["ghosting"] > 10
     dimmed = lifted(source, [6] * 8)  # all of the picture is off alike
     assert abs(scored(source, dimmed, source).summary["ghosting"]) < 0.2
-
-
-# A clip
 
 
 def test_a_clip_that_jitters_by_known_levels_has_the_error_that_follows_from_them() -> None:

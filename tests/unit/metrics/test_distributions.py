@@ -14,7 +14,6 @@ from vidtrans.metrics.unpaired_scores import (
     cycle_error,
     diversity,
     light_correlation,
-    pairwise_distance,
     temporal_error,
 )
 
@@ -96,18 +95,9 @@ def test_the_energy_distance_is_that_of_its_definition() -> None:
     assert PatchSet.of(first).distance(PatchSet.of(second)) == pytest.approx(expected, abs=1e-4)
 
 
-# Scores of outputs that have no picture to be compared with.
-
-
 def test_one_picture_again_and_again_has_no_diversity() -> None:
     assert diversity([scenes(0)[0]] * 6, scenes(20)) == 0
     assert diversity(scenes(0), scenes(20)) == pytest.approx(1, abs=0.35)
-
-
-def test_what_cannot_be_compared_has_no_diversity() -> None:
-    assert pairwise_distance(scenes(0)[:1]) is None
-    assert pairwise_distance([]) is None
-    assert diversity(scenes(0), [scenes(1)[0]] * 3) is None
 
 
 def test_what_comes_back_is_compared() -> None:

@@ -36,9 +36,6 @@ def load(path: Path | str, **changes: Any) -> LoadedModel:
     return load_model(str(path), Context(), changes)
 
 
-# Found
-
-
 def test_it_is_found_beside_the_model_and_in_the_folders_of_models() -> None:
     look = showing(Path("looks/look.safetensors"), negative(Path("net.cube")))
     before = Path("net.cube")
@@ -89,8 +86,6 @@ def test_a_name_on_record_leads_out_of_no_folder(tmp_path: Path, monkeypatch: py
         load("look.safetensors")
 
 
-# Refused
-
 REFUSED = {
     "several frames": ({"name": "next-frame", "context_frames": 2}, TINY_UNET, "its input includes several frames"),
     "a mask": ({"name": "inpaint"}, TINY_UNET, "its input includes a mask"),
@@ -113,9 +108,6 @@ def test_what_needs_more_than_a_frame_makes_no_input() -> None:
         load_extractor(Extraction(""), Context())
     with pytest.raises(ModelError, match="returns the frame"):
         load_extractor(Extraction("identity"), Context())
-
-
-# Embedded
 
 
 def embedded(path: Path, extractor: Path, **settings: Any) -> Path:

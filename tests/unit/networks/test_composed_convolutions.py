@@ -85,9 +85,6 @@ def test_what_is_exported_or_rendered_gives_the_same(kind: str) -> None:
         torch.testing.assert_close(network(x), y, atol=1e-5, rtol=1e-5)
 
 
-# Convolutions as matrix products: the same numbers, forward and backward.
-
-
 def learn(layer: nn.Module, x: Tensor, *, bf16: bool) -> list[Tensor]:
     """What comes out, and the gradients of input, weights and bias."""
     layer = copy.deepcopy(layer).train()

@@ -80,22 +80,6 @@ def test_names_of_weights_recorded_settings_and_first_weights_are_fixed(name: st
     assert made.double().square().mean().item() == pytest.approx(power, rel=1e-3)
 
 
-@pytest.mark.parametrize(("layers", "patch"), [(0, 1), (3, 70)])
-def test_a_patchgan_judges_patches_of_the_size_it_says(layers: int, patch: int) -> None:
-    network = build_discriminator("patchgan", {"channels": 4, "num_layers": layers}, 1).double().eval()
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.constant_(module.weight, 0.1)
-    side = 2**layers * 3 + 2 * patch
-    x = torch.zeros(1, 1, side, side, dtype=torch.double).requires_grad_()
-    logits = network(x)
-    middle = logits.shape[-1] // 2
-    logits[0, 0, middle, middle].backward()
-    assert x.grad is not None
-    rows, columns = x.grad[0, 0].abs().amax(1).nonzero(), x.grad[0, 0].abs().amax(0).nonzero()
-    assert int(rows.max() - rows.min()) + 1 == int(columns.max() - columns.min()) + 1 == patch
-
-
 def test_the_small_unet_has_as_many_blocks_as_it_is_told_and_refuses_those_for_another_depth() -> None:
     """It has three depths; a list of another length must not be cut short, or fail while training."""
     network = build_generator("unet-small", {"channels": 8, "blocks": [2, 1, 0]}, 2)
@@ -104,29 +88,6 @@ def test_the_small_unet_has_as_many_blocks_as_it_is_told_and_refuses_those_for_a
         with pytest.raises(UsageError, match="blocks"):
             build_generator("unet-small", {"blocks": blocks}, 1)
 
-
-# Other ways to be built
-
-
-def test_a_spectral_norm_is_the_largest_singular_value() -> None:
-    network = build_discriminator("patchgan", {"channels": 8, "spectral_norm": True, "norm": "none"}, 6)
-    initialise(network, 0)
-    x, convs = noise(1, 6, 32, 32), [m for m in network.modules() if isinstance(m, nn.Conv2d)]
-    for _ in range(20):
-        network.train()(x)
-    for conv in convs:
-        assert torch.linalg.matrix_norm(conv.weight.detach().flatten(1), 2) == pytest.approx(1, abs=0.02)
-    before = {k: v.clone() for k, v in network.state_dict().items()}
-    made = network.eval()(x)
-    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
-    # The gradient is that of the quotient: along the weight itself there is none.
-    made.square().sum().backward()
-    for conv in convs:
-        raw: Any = conv.parametrizations["weight"].original
-        assert (raw * raw.grad).sum().abs() < 1e-3 * raw.norm() * raw.grad.norm() + 1e-12
-
-
-# Coarse to fine
 
 TINY_HD = {"channels": 8, "downsamplings": 2, "blocks": 1, "enhancer_blocks": 1}
 
@@ -161,8 +122,6 @@ def test_a_coarse_generator_of_another_kind_is_refused_and_changes_nothing() -> 
         build_generator("hd", {"channels": 18, "enhancers": 2}, 3)
 
 
-# Memory
-
 CHECKPOINTED = [
     ("unet-256", {"channels": 4, "downsamplings": 4}),
     ("residual", {"channels": 4, "blocks": 2, "self_attention": True}),
@@ -189,9 +148,6 @@ def test_what_is_computed_again_changes_nothing_but_memory(name: str, table: dic
         assert all(m.track_running_stats for m in network.modules() if isinstance(m, nn.BatchNorm2d))
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
     assert kept[1] < kept[0] / 2
-
-
-# Starting weights
 
 
 @pytest.mark.parametrize("registry", [GENERATORS, DISCRIMINATORS], ids=lambda r: r.kind)
@@ -230,9 +186,6 @@ def test_a_residual_network_adds_to_the_picture_in_its_input() -> None:
     assert torch.equal(network(x), x[:, :3].clamp(-1, 1))
     with pytest.raises(UsageError, match=r"1 input channel holds no colour picture to add to — .*residual=false"):
         build_generator("unet-small", table, 1)
-
-
-# For few painted frames, and for looks without pairs
 
 
 def few_shot() -> FewShot:

@@ -12,9 +12,6 @@ import pytest
 import torch
 from chain import TINY
 from clips import moving_frames, scene, write_clip
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 import vidtrans as api
 from vidtrans.core.errors import UsageError
@@ -25,7 +22,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.frame_memory import FrameMemory, packed, unpacked
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.pairing.told_planes import CHANNELS, HANDS, Told, with_told
+from vidtrans.pairing.told_planes import CHANNELS, Told, with_told
 from vidtrans.video.images.picture import read_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -74,18 +71,6 @@ def test_an_engine_of_half_precision_moves_pixels_to_the_right_place() -> None:
     still = told(network(min_synthesis=0.0), share=-99)
     made = TorchEngine(still, Device("cpu", "cpu"), "bf16")(shown[None])[0]
     assert np.abs(made.astype(int) - shown[..., 3:]).max() <= 1
-
-
-@hypothesis_settings(max_examples=25)
-@given(st.integers(2, 300), st.data())
-def test_each_kept_frame_is_found_from_planes_of_eight_bits(length: int, data: st.DataObject) -> None:
-    memory, place = FrameMemory(length, (8, 8)), data.draw(st.integers(0, length - 1))
-    memory.pictures[place] = 255
-    for phase in (place / (2 * (length - 1)), -place / (2 * (length - 1))):
-        told = with_told(np.zeros((1, 1, 3), np.uint8), Told(phase % 1.0))[0, 0, 3 : 3 + HANDS]
-        around, at = memory(torch.from_numpy(told.astype(np.float32) / 127.5 - 1)[None])
-        assert float(around[0, 3, 0, 0]) == 1
-        assert float(at[0, 0, 0, 0]) > 0.5
 
 
 @torch.no_grad()

@@ -31,9 +31,6 @@ def fresh(deep: bool = False) -> list[Sample]:
     return samples(*shown(deep), (0, CUT))
 
 
-# The filter
-
-
 def test_the_first_frame_of_a_clip_and_after_a_cut_is_the_models_own() -> None:
     _, outputs = shown()
     made = run(causal(), fresh())
@@ -70,9 +67,6 @@ def test_from_its_state_at_any_frame_it_goes_on_exactly(frame: int, deep: bool, 
     run(other, samples(*busy(3, (48, 32))))  # it was somewhere else before
     other.resume(state)
     assert alike(run(other, fresh(deep)[frame:]), whole[frame:])
-
-
-# Its state on disk
 
 
 def state_of(frames: int) -> Mapping[str, np.ndarray]:

@@ -37,9 +37,6 @@ def looks_of(guides: Frames) -> Frames:
     return [look(g) for g in guides]
 
 
-# Flicker of tones
-
-
 def test_the_wider_the_window_the_more_flicker_is_taken_out() -> None:
     wanted = drifting(24)
     outputs = flickering(wanted)
@@ -96,9 +93,6 @@ def test_motion_by_parts_of_a_pixel_costs_little_sharpness(make: Make, least: fl
     assert least < sharpness(made[20:32]) / sharpness(looks[20:32]) < 1.03
 
 
-# Boil
-
-
 def restlessness(frames: Frames) -> float:
     """How much a picture that drifts by two pixels changes along its motion, in grey levels."""
     moved = [(b[8:-8, 8:-10], a[8:-8, 10:-8]) for a, b in pairwise(frames)]
@@ -139,9 +133,6 @@ def test_the_contrast_that_averaging_takes_is_given_back(make: Make) -> None:
     assert given_back < more < 1.1 * own
 
 
-# What the source does itself
-
-
 def test_flicker_of_the_source_is_kept() -> None:
     still = textured(*SIZE, 3)
     guides = [np.clip(np.rint(still * (1 + 0.15 * np.sin(1.3 * i))), 0, 255).astype(np.uint8) for i in range(24)]
@@ -149,9 +140,6 @@ def test_flicker_of_the_source_is_kept() -> None:
     made, unfollowed = (run(window(keep_source_changes=f), samples(guides, looks))[8:-8] for f in (1.0, 0.0))
     assert rms(made, looks[8:-8]) < 4
     assert rms(made, looks[8:-8]) < 0.65 * rms(unfollowed, looks[8:-8])
-
-
-# Occlusion
 
 
 @cache

@@ -23,9 +23,6 @@ repeatable = hypothesis_settings(max_examples=25)
 MAKE: dict[str, Make] = {"window": window, "causal": causal}
 
 
-# The stream of windows
-
-
 @dataclass
 class Recorder:
     """A filter that notes what it was shown."""
@@ -82,9 +79,6 @@ def test_frames_come_out_as_soon_as_their_window_is_full_and_the_next_is_begun(r
 
     for sample, _ in filter_samples(source(), Recorder(radius)):  # type: ignore[arg-type]
         assert read[-1] == min(sample.index + lag, 11)
-
-
-# Every filter
 
 
 @pytest.fixture(params=list(FILTERS))

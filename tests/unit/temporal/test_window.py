@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from flicker import WIDTHS, Frames, alike, busy, run, samples, window
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.store.chunking import cut_into_chunks, read_ranges
-from vidtrans.temporal.flow_tracking import FlowPath, FlowTracker
-from vidtrans.temporal.settings import WindowSettings
-from vidtrans.temporal.stream import HeldFrames, Sample, Window
-from vidtrans.temporal.window import WindowFilter
+from vidtrans.temporal.stream import HeldFrames
 
 repeatable = hypothesis_settings(max_examples=2)
 radii = st.sampled_from(WIDTHS)
@@ -35,9 +30,6 @@ def shown(count: int, cuts: set[int], seed: int) -> tuple[Frames, Frames]:
         guides += more[0]
         outputs += more[1]
     return guides, outputs
-
-
-# Cut anywhere
 
 
 @repeatable
@@ -98,25 +90,3 @@ def test_within_a_shot_the_whole_window_has_a_say() -> None:
 
 
 # What is let go of
-
-
-def test_no_more_is_kept_of_a_longer_clip_and_each_flow_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    estimate, pairs = FlowTracker._estimate, Counter[int]()
-
-    def counted(tracker: FlowTracker, before: Sample, after: Sample) -> tuple[FlowPath, FlowPath]:
-        pairs[before.index] += 1
-        return estimate(tracker, before, after)
-
-    monkeypatch.setattr(FlowTracker, "_estimate", counted)
-    kept = Counter[int]()
-
-    class Watched(WindowFilter):
-        def __call__(self, window: Window) -> np.ndarray:
-            made = super().__call__(window)
-            kept[count] = max(kept[count], sum(len(sample.derived) for sample in window.samples))
-            return made
-
-    for count in (20, 40):
-        run(Watched(WindowSettings(radius=3)), samples(*busy(count, (24, 16))))
-    assert kept[20] == kept[40] > 0
-    assert pairs == Counter([*range(19), *range(39)])

@@ -66,9 +66,6 @@ def flags() -> list[Any]:
     ]
 
 
-# What is asked of torch
-
-
 def test_on_cuda_deterministic_algorithms_are_taken_and_what_has_none_is_named() -> None:
     before = flags()
 
@@ -91,9 +88,6 @@ def test_on_cuda_deterministic_algorithms_are_taken_and_what_has_none_is_named()
     for device in (CPU, Device("mps", "mps")):
         with deterministic(device, set()):
             assert flags() == before
-
-
-# What the networks are made of
 
 
 def steps_back(output: Tensor) -> set[str]:
@@ -164,9 +158,6 @@ def test_a_mirrored_rim_is_torchs_to_the_bit_and_has_its_gradients(width: int, s
     torch.testing.assert_close(ours.grad, theirs.grad)
     last = reflect_pad(x.to(memory_format=torch.channels_last), width)
     assert last.is_contiguous(memory_format=torch.channels_last)
-
-
-# What is said of a model
 
 
 def test_a_record_says_what_was_not_deterministic_even_where_a_run_was_stopped_after_it(

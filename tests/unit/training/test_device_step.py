@@ -38,9 +38,6 @@ devices = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=n
 CUDA = Device("cuda", "cuda")  # with ``two_gpus`` the CPU does its work
 
 
-# Augmentation
-
-
 @devices
 @pytest.mark.parametrize(("crop", "jitter"), [((32, 24), 1.0), ((64, 48), 286 / 256), ((160, 200), 1.5)])
 def test_the_device_transforms_as_the_loader_does(crop: tuple[int, int], jitter: float, device: str) -> None:
@@ -94,9 +91,6 @@ def test_inputs_of_pointwise_pairings_may_be_cut_and_mirrored_instead_of_the_fra
     assert np.array_equal(plain.make(3).inputs, later.make(3).inputs)
 
 
-# Upload
-
-
 @pytest.mark.parametrize("kind", ["cpu", "cuda"])
 def test_batches_arrive_in_order_and_errors_too(kind: str, two_gpus: None, tmp_path: Path) -> None:
     loader = loaders(tmp_path / "a", "aligned")[0]
@@ -122,9 +116,6 @@ def test_what_a_stream_of_its_own_uploads_is_complete_when_it_is_used(tmp_path: 
         expected = upload(loader.make(step), device)
         assert torch.equal(batch.inputs, expected.inputs)
         assert torch.equal(batch.targets, expected.targets)
-
-
-# Replayed steps
 
 
 def model(device: Device, **settings: Any) -> Pix2Pix:
@@ -223,9 +214,6 @@ def test_a_gpu_replays_steps_to_the_same_bits(precision: Any) -> None:
     assert replayed.captured.refusal == ""
 
 
-# The chain
-
-
 def test_a_run_whose_pictures_the_device_augments_goes_on_to_the_same_weights(
     replays: list[str], clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,9 +249,6 @@ def test_a_run_whose_pictures_the_device_augments_goes_on_to_the_same_weights(
     record = read_record(Path("whole.safetensors")).training
     assert record["settings"]["batch_size"] == 16
     assert record["engine"]["step"] == 2
-
-
-# Settings
 
 
 def test_a_batch_is_larger_on_a_gpu_unless_it_was_said() -> None:

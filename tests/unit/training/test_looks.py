@@ -99,9 +99,6 @@ def test_unknown_weights_are_refused_in_one_line(tmp_path: Path, monkeypatch: py
         load_measure("efficientnet")
 
 
-# The painter and its pairing
-
-
 def told_painter() -> Painter:
     """A painter of two looks whose norms differ."""
     painter = Painter(6, 3, PainterSettings(4, 1, 2)).eval()
@@ -144,9 +141,6 @@ def test_a_frame_is_left_as_it_is_the_less_there_is_to_be_seen() -> None:
     assert far == sorted(far)
     assert far[0] == 0
     assert far[1] < far[3] / 20
-
-
-# The losses of a look where a mask keeps the content: style and colours do not count there, and the content more.
 
 
 SIDE, GAIN = 32, 4.0

@@ -156,9 +156,6 @@ def test_keys_hold_all_settings_that_change_the_result() -> None:
     assert Perceptual.identity(through_vgg) == f"distilled-vgg {digest_file(DISTILLED)}"
 
 
-# Edges of a translator without pairs: places and relative strength, not light and dark, colour or contrast
-
-
 def squares(at: int, side: int = 40, count: int = 2) -> torch.Tensor:
     """A dark square on light ground, beginning at ``at``, (count, 3, side, side) in [-1, 1]."""
     pictures = torch.full((count, 3, side, side), 0.8)

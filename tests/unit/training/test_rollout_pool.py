@@ -171,8 +171,6 @@ def test_a_restored_pool_goes_on_exactly(clock: bool, monkeypatch: pytest.Monkey
     assert clock == (before == 0) == (len(landed) == before)  # on either side, where a clip ends
 
 
-# The chain of commands
-
 NETWORK = ("--set=generator.name=warp-mix", "--set=generator.channels=8", "--set=generator.blocks=[0,0,0]")
 
 

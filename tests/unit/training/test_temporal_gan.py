@@ -38,9 +38,6 @@ def noise(*shape: int, seed: int = 1) -> torch.Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-# Which frames
-
-
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a clip in two shots and its dataset, with held-out blocks."""
@@ -100,9 +97,6 @@ def test_a_triple_is_of_the_two_frames_right_before_the_older_first(seen: Path, 
     assert np.mean(drifts) == drifting
 
 
-# What it tells apart
-
-
 def judge(seed: int = 0, **settings: Any) -> DiscriminatorTrainer:
     network = build_discriminator("patchgan", PATCHES, TRIPLE_CHANNELS)
     initialise(network, seed)
@@ -134,9 +128,6 @@ def test_a_flickering_film_is_told_from_a_steady_one() -> None:
     steady, unsteady = (film(8, 999, flicker) for flicker in (0.0, 0.4))
     wrong, right = (generator_loss(flickering.objective, flickering.judge(f)[0]).item() for f in (unsteady, steady))
     assert wrong > right
-
-
-# A step
 
 
 def model(precision: Any = "fp32", seed: int = 0, **settings: Any) -> Pix2Pix:

@@ -157,9 +157,6 @@ def test_another_version_of_rollouts_is_another_run_where_there_are_any(
     assert [a == b for a, b in zip(before, keys(), strict=True)] == [False, False, True]
 
 
-# What ``--from`` takes, and what it refuses.
-
-
 @pytest.mark.parametrize(
     ("generator", "ports", "says"),
     [(TINY_UNET, {"in_channels": 1, "invert": True}, "order of colours"), ("style-net", {}, "rendered, not trained")],

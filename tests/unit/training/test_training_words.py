@@ -77,9 +77,6 @@ def test_an_hour_more_is_forecast_from_the_curve() -> None:
     assert TrainingWords(scores, 1600, 1600, True, 100).forecast() is None  # of unknown time
 
 
-# Advice for training from another model: the four cases, and the two measures that tell them apart.
-
-
 FIRST = ["stem", "down"]
 
 

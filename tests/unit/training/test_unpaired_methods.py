@@ -102,9 +102,6 @@ def test_own_features_need_a_generator_that_shows_them() -> None:
         made("cut", look_size=3)
 
 
-# Earlier outputs that a discriminator is shown
-
-
 def flat(value: float, side: int = 4) -> Tensor:
     return torch.full((1, 3, side, side), float(value))
 
