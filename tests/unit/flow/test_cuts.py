@@ -86,29 +86,22 @@ TITLES = [*panning(10, 2, 4), *title("Meanwhile"), *title("Chapter 1", (20, 100)
 DARKNESS = [*moving_frames(6, SIZE), *BLACK * (LONGEST_FLASH + 1), *moving_frames(6, SIZE)]
 FADE = [frame for level in range(200, 0, -12) for frame in plain([level] * 3, 1)]
 CUTS: dict[str, tuple[Frames, list[int]]] = {
-    "bright": (THREE_SHOTS, [0, 14, 24]),
     "dark and noisy": (noisy(scaled(THREE_SHOTS, 10), 1.5), [0, 14, 24]),
-    "in bars": (noisy(barred(ONE + TWO, 0.7)), [0, 9]),
     "in bars all round, dark": (barred(scaled(ONE + TWO, 15), 0.6, 0.6), [0, 9]),
     "plain colours, dark and noisy": (noisy(PLAIN, 3.0), [0, 6, 12, 18, 24]),
     "titles": (TITLES, [0, 10, 20, 30]),
-    "several": (moving_frames(30, SIZE, shots=(0, 13, 14, 22)), [0, 13, 14, 22]),
     "at the second and at the last frame": (moving_frames(12, SIZE, shots=(0, 1, 11)), [0, 1, 11]),
     "of several shapes": ([*ONE, *barred(TWO + THREE, 0.7), *ONE], [0, 9, 18, 27]),
     "of another size": (moving_frames(3, SIZE) + SMALL + moving_frames(4, SIZE), [0, 3, 10, 15]),
     "nothing in common": ([scene(*SIZE, seed) for seed in range(6)], [*range(6)]),
-    "a short bright shot": ([*ONE[:8], *TWO[:3], *THREE[:8]], [0, 8, 11]),
     "dark to bright": (lit(ONE, 1 / 6) + lit(TWO, 1 / 3, 170), [0, 9]),
     "to black and back": (scaled(DARKNESS, 10), [0, 6, 7 + LONGEST_FLASH]),
     "fast motion": (scaled(panning(12, 12, 4) + panning(5, 12, 5), 12), [0, 12]),
     "no frame": ([], []),
     "one frame": (moving_frames(1, SIZE), [0]),
-    "three frames": (moving_frames(3, SIZE), [0]),
-    "what moves": (moving_frames(30, SIZE), [0]),
     "what moves in bars": (barred(panning(20, 5, 4), 0.6), [0]),
     "a plain fade": ([*plain([200] * 3), *FADE, *plain([0] * 3)], [0]),
     "a lamp that wavers": ([lit([scene(*SIZE, 3)], gain)[0] for gain in (1, 1.05, 1.1, 1.0, 0.95)], [0]),
-    "little noise": (noisy(plain([30] * 3, 12), 1.0), [0]),
     "much noise": (noisy(plain([30] * 3, 12), 30.0), [0]),
 }
 
@@ -164,13 +157,18 @@ def analysed(path: Path) -> Frames:
         return [frame.rgb for frame in frames]
 
 
+BIKES = [30, 76, 137, 187, 242]
+
+
 @pytest.mark.parametrize(
-    ("name", "cuts", "means"),
-    [("bikes_5cuts.mp4", [30, 76, 137, 187, 242], (None, 10)), ("bbb_0_30.webm", [283, 376, 551], (None,))],
+    ("name", "cuts", "mean"),
+    [
+        ("bikes_5cuts.mp4", BIKES, 10),
+        pytest.param("bikes_5cuts.mp4", BIKES, None, marks=pytest.mark.thorough),
+        pytest.param("bbb_0_30.webm", [283, 376, 551], None, marks=pytest.mark.thorough),
+    ],
 )
 def test_the_cuts_of_real_clips_are_found(
-    real_data: Callable[[str], Path], name: str, cuts: list[int], means: Sequence[float | None]
+    real_data: Callable[[str], Path], name: str, cuts: list[int], mean: float | None
 ) -> None:
-    frames = analysed(real_data(f"video/{name}"))
-    for mean in means:
-        assert shots_of(scaled(frames, mean)) == [0, *cuts]
+    assert shots_of(scaled(analysed(real_data(f"video/{name}")), mean)) == [0, *cuts]

@@ -57,7 +57,10 @@ def motion(kind: str, height: int, width: int) -> np.ndarray:
 
 
 # Measured, the worst of all: .15, .10, .17 and .10.
-@pytest.mark.parametrize(("method", "most"), [("dis", 0.25), ("dis-fine", 0.17), ("dis-torch", 0.25), ("brox", 0.2)])
+@pytest.mark.parametrize(
+    ("method", "most"),
+    [("dis", 0.25), ("dis-fine", 0.17), ("dis-torch", 0.25), pytest.param("brox", 0.2, marks=pytest.mark.thorough)],
+)
 def test_on_known_motion_of_real_frames(frames: list[np.ndarray], method: str, most: float) -> None:
     for second, kind in zip((*frames, frames[0]), ("zoom", "local", "turn"), strict=True):
         truth = motion(kind, *second.shape[:2])

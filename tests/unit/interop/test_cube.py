@@ -102,8 +102,7 @@ def table(rows: np.ndarray) -> str:
     return "\n".join(" ".join(f"{value:.7f}" for value in row) for row in rows.reshape(-1, 3)) + "\n"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
-@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"], ids=["unix", "windows", "old-mac"])
+@pytest.mark.parametrize(("encoding", "ends"), [("utf-8-sig", "\r"), ("utf-16", "\n"), ("latin-1", "\r\n")])
 def test_the_curves_of_a_file_come_before_its_cube(encoding: str, ends: str) -> None:
     curves, nodes = np.linspace(0, 1, 257)[:, None] ** [0.5, 1, 2], random_nodes(5)
     head = "# für Übung\nTITLE both\nLUT_1D_SIZE 257\nLUT_1D_INPUT_RANGE 0.0 1.0\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,6 @@ def colour_picture(name: str, *colour: int) -> Path:
 
 
 SHAPES: list[dict[str, Any]] = [
-    {"vector": [4]},
-    {"vector": [1, 4], "first": "style"},
     {"vector": [1, 1, 1, 4], "shape": (1, "h", "w", 3), "first": "style"},
     {"vector": [4], "kind": TensorProto.FLOAT16},
     {"vector": [4], "shape": (1, 3, 24, 32)},
@@ -143,36 +142,21 @@ def test_a_predictor_that_does_not_fit_is_named(tmp_path: Path) -> None:
 def in_our_format(path: Path, made: Any, conditions: int, **settings: Any) -> Path:
     """A model file around a graph with looks, as a stranger may write one."""
     generator, record = load_generator(save(Path("n.onnx"), made))
-    table = record.generator["settings"] | settings
-    looks = {"looks": [f"look-{n}" for n in range(max(conditions, 1))], "strokes": False}
-    channels = 3 + conditions
-    built = build_generator("onnx-graph", table, channels, ports=record.ports | {"conditions": conditions})
+    table, ports = record.generator["settings"] | settings, record.ports | {"conditions": conditions}
+    looks = {"looks": [f"look-{n}" for n in range(conditions)], "strokes": False}
+    built = build_generator("onnx-graph", table, 3 + conditions, ports=ports)
     built.network.get_buffer("data").copy_(generator.network.get_buffer("data"))
-    save_model(
-        path,
-        built,
-        ModelRecord(
-            {"name": "onnx-graph", "settings": table},
-            {"name": "look", "settings": looks},
-            channels,
-            3,
-            64,
-            record.normalisation,
-            {},
-            {},
-            ports=record.ports | {"conditions": conditions},
-        ),
-    )
+    generator_table, pairing = {"name": "onnx-graph", "settings": table}, {"name": "look", "settings": looks}
+    made_record = replace(record, generator=generator_table, pairing=pairing, in_channels=3 + conditions, ports=ports)
+    save_model(path, built, made_record)
     return path
 
 
 def test_a_record_that_does_not_fit_its_graph_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = in_our_format(Path("m.safetensors"), tinter(TINTS, [4]), 4, picture_input=1)
-    with pytest.raises(ModelError, match="ONNX graph"):
-        painted(*load_generator(path), 1, 0, 0, 0)
-    path = in_our_format(Path("m.safetensors"), tinter(TINTS, [4]), 4, style_shape=[5])
-    with pytest.raises(ModelError, match="ONNX graph"):
-        painted(*load_generator(path), 1, 0, 0, 0)
+    for wrong in ({"picture_input": 1}, {"style_shape": [5]}):
+        path = in_our_format(Path("m.safetensors"), tinter(TINTS, [4]), 4, **wrong)
+        with pytest.raises(ModelError, match="ONNX graph"):
+            painted(*load_generator(path), 1, 0, 0, 0)
     with pytest.raises(ValueError, match="number of the network's looks"):
         in_our_format(Path("m.safetensors"), tinter(TINTS, [4]), 3)
     with pytest.raises(UsageError, match="do not fit together"):
