@@ -67,15 +67,12 @@ def _manifest(change: Callable[[dict[str, Any]], object]) -> Callable[[Contents]
 
 FORGED: dict[str, Callable[[Contents], object]] = {
     "no manifest": lambda c: c.pop(MANIFEST),
-    "no about": lambda c: c.pop(ABOUT),
     "another file": lambda c: c.setdefault("../../evil.py", b"x"),
-    "no JSON": lambda c: c.update({MANIFEST: b"{"}),
     "a list": lambda c: c.update({MANIFEST: b"[]"}),
     "deep": lambda c: c.update({MANIFEST: b"[" * 30000}),
     "a large manifest": lambda c: c.update({MANIFEST: b" " * (MOST_BYTES[MANIFEST] + 1)}),
     "a name with a folder": _manifest(lambda t: t.update(name="../ink")),
     "a device": _manifest(lambda t: t.update(name="con")),
-    "a name that is a number": _manifest(lambda t: t.update(name=3)),
     "another size": _manifest(lambda t: t.update(size=9)),
     "a negative size": _manifest(lambda t: t.update(size=-1)),
     "another format": _manifest(lambda t: t.update(format=2)),
@@ -96,8 +93,7 @@ def test_a_forged_pack_is_refused(name: str, pack: Path, tmp_path: Path) -> None
         open_pack(tmp_path / "forged")
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-@pytest.mark.parametrize("damage", [0, 0x5A])
+@pytest.mark.parametrize(("method", "damage"), [(zipfile.ZIP_BZIP2, 0), (zipfile.ZIP_LZMA, 0x5A)])
 def test_other_methods_of_compression_are_refused(method: int, damage: int, pack: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(pack) as packed, zipfile.ZipFile(tmp_path / "forged", "w", method) as forged:
         for one in packed.namelist():

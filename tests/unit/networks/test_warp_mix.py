@@ -34,18 +34,10 @@ def network(channels: int = 6, **settings: Any) -> Any:
     return made
 
 
-def told(
-    generator: Any,
-    *,
-    share: float = 0.0,
-    flow: tuple[float, float] = (0.0, 0.0),
-    paint: float = 0.0,
-    lack: float = 0.0,
-) -> Any:
+def told(generator: Any, *, share: float = 0.0, paint: float = 0.0) -> Any:
     """The generator, its head answering the same everywhere, before it is bounded."""
-    bias = torch.tensor(
-        [paint] * 3 + [share, *flow] + [lack] * 3 * (generator.frame_memory is not None)
-    ).repeat_interleave(4)
+    answers = [paint] * 3 + [share, 0.0, 0.0] + [0.0] * 3 * (generator.frame_memory is not None)
+    bias = torch.tensor(answers).repeat_interleave(4)
     with torch.no_grad():
         generator.head[0].weight.zero_()
         generator.head[0].bias.copy_(bias)
