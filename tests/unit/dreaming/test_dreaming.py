@@ -1,4 +1,4 @@
-"""The parts of a dream: camera, governor, clock and loop, loudness, noise, and the state that it goes on from."""
+"""The parts of a dream: camera, governor, clock and loop, noise, what it sees of its clip, and its state."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from vidtrans.core.errors import ModelError
+from vidtrans.data.moving_windows import move_view
+from vidtrans.dreaming.clip_view import RETURN, ClipView
+from vidtrans.dreaming.dream_pictures import by_opencv, in_torch
 from vidtrans.dreaming.drift_correction import (
     DriftCorrector,
     FrameStatistics,
@@ -104,15 +107,6 @@ def test_the_clock_goes_on_by_step_and_speed_and_says_where_the_frame_will_be() 
         assert planes.shape[0] == CHANNELS
         assert torch.equal(planes[:, 0, 0], planes[:, -1, -1])
         assert np.allclose(planes[:, 0, 0], Told(phase).values(), atol=1e-6)
-
-
-def test_the_state_is_not_rounded_to_levels() -> None:
-    engine = Follow(change=1e-4)
-    black = np.zeros((3, 8, 8), np.float32)
-    dream = Rollout([black], lambda n: RolloutModel(engine, 1), RolloutControls(still, plainly))
-    for _ in range(20):
-        dream.step()
-    assert dream.state()["pictures"] == pytest.approx(20e-4, rel=1e-3)
 
 
 @repeatable
@@ -213,3 +207,37 @@ def test_between_two_models_weights_are_mixed_before_norms_are_folded() -> None:
             expected = wanted(shown)
         assert torch.allclose(morph.at(0, share).predict(shown), expected, atol=1e-5)
     assert morph.at(0, 1.0) is morph.at(0, 1.0)
+
+
+HALF = np.diag([0.5, 0.5, 1.0])
+
+
+@given(st.floats(0.25, 4.0), st.floats(-30, 30), st.floats(-1, 1), st.integers(1, 300))
+@settings(max_examples=25)
+def test_it_can_always_be_inverted(zoom: float, turn: float, shift: float, frames: int) -> None:
+    view = ClipView.at(HALF)
+    for _ in range(frames):
+        view = view.moved(move_view(zoom, turn, shift, -shift))
+        assert 0 <= view.share <= 1
+    assert np.isfinite(np.linalg.inv(view.matrix)).all()
+
+
+def test_an_endless_zoom_sees_less_and_less_of_the_clip_and_begins_again() -> None:
+    view, shares, numbers = ClipView.at(HALF), [], []
+    for number in range(400):
+        view = view.moved(move_view(1.02, 0, 0, 0))
+        shares.append(view.share)
+        if view.since == 0:
+            numbers.append(number)
+    assert shares[:50] == [1.0] * 50
+    assert len(numbers) >= 3
+    assert shares[numbers[0]] == 0
+    assert shares[numbers[0] - 1] < 0.05
+    assert max(shares[numbers[0] : numbers[0] + RETURN + 2]) == 1.0
+
+
+def test_devices_agree() -> None:
+    frame = torch.rand(3, 24, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    one, other = (enlarge(frame, (83, 61), "faithful") for enlarge in (by_opencv, in_torch))
+    assert one.shape == other.shape == (3, 61, 83)
+    assert (one - other).abs().max() < 1e-4

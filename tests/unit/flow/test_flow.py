@@ -1,15 +1,19 @@
-"""Flow: what is reliable, warping and composing."""
+"""Flow: what is reliable, warping and composing, on pictures and on tensors; at a size of its own."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+import pytest
+import torch
 from clips import scene
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.flow.estimator import DISMedium, grey
-from vidtrans.flow.warping import agreement, forward_backward, invert, photometric, warp
+from vidtrans.flow import tensors, warping
+from vidtrans.flow.estimator import NARROWEST, DISMedium, FlowEstimator, grey
+from vidtrans.flow.warping import agreement, forward_backward, invert, photometric, resize_flow, warp
 
 repeatable = hypothesis_settings(max_examples=20)
 sides = st.integers(2, 24)
@@ -87,3 +91,92 @@ def test_of_two_places_that_move_to_one_only_one_agrees() -> None:
     assert square[:, :10].min() > 0.9
     assert square[:, 13:].max() < 0.1
     assert strip.min() > 0.9
+
+
+SIZES = [(48, 64), (1, 9)]
+TOLERANCE = 1e-4
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+devices = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
+
+
+def picture(height: int, width: int, seed: int) -> np.ndarray:
+    """(H, W, 3) float32 in [0, 1], smooth."""
+    return cv2.resize(scene(64, 64, seed), (width, height)).astype(np.float32) / 255
+
+
+def flow_of(height: int, width: int, seed: int, reach: float) -> np.ndarray:
+    """(H, W, 2) float32 up to ``reach`` pixels, smooth; at the rim it leads outside."""
+    coarse = np.random.default_rng(seed).uniform(-reach, reach, (4, 4, 2)).astype(np.float32)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def tensor(array: np.ndarray, device: str) -> torch.Tensor:
+    return torch.from_numpy(array).permute(2, 0, 1)[None].to(device)
+
+
+def array(made: torch.Tensor) -> np.ndarray:
+    return made[0].permute(1, 2, 0).cpu().numpy()
+
+
+@devices
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("reach", [0.4, 30])
+def test_warping_is_that_of_opencv(size: tuple[int, int], reach: float, device: str) -> None:
+    image, flow = picture(*size, 1), flow_of(*size, 2, reach)
+    for bicubic in (False, True):
+        found = array(tensors.warp(tensor(image, device), tensor(flow, device), bicubic=bicubic))
+        expected = warping.warp(image, flow, bicubic=bicubic).reshape(found.shape)
+        assert np.abs(found - expected).max() < TOLERANCE
+
+
+def test_a_warped_picture_and_its_flow_can_be_learned_from() -> None:
+    image = tensor(picture(8, 8, 1), "cpu").double().requires_grad_()
+    flow = tensor(flow_of(8, 8, 2, 1.5), "cpu").double().requires_grad_()
+    (image.detach() * 0.9 - tensors.warp(image, flow)).square().sum().backward()
+    for leaf in (image, flow):
+        assert leaf.grad is not None
+        assert leaf.grad.abs().sum() > 0
+
+
+def test_pictures_are_prepared_once_at_the_working_size() -> None:
+    frame = scene(160, 90, 1)
+    assert FlowEstimator("dis", 45).prepare(frame).shape == (45, 80)
+    assert FlowEstimator("dis", 400).prepare(frame).shape == (90, 160)  # never enlarged
+    whole = FlowEstimator("dis").prepare(frame)
+    assert whole.dtype == np.uint8
+    assert np.array_equal(whole, grey(frame))
+    deep = FlowEstimator("dis", 45).prepare(frame.astype(np.uint16) * 257)
+    assert deep.dtype == np.uint8
+    assert np.abs(deep.astype(int) - FlowEstimator("dis", 45).prepare(frame)).max() <= 1
+
+
+def test_what_stands_still_has_no_flow_at_all() -> None:
+    estimator = FlowEstimator("dis")
+    for picture in (estimator.prepare(scene(64, 48, 1)), scene(64, 48, 1)):
+        there, back = estimator.estimate_both(picture, picture.copy())
+        assert there.shape == back.shape == (48, 64, 2)
+        assert not there.any()
+        assert not back.any()
+        assert there is not back
+
+
+def test_flow_at_a_working_size_is_the_flow_at_full_size_once_it_is_resized() -> None:
+    big = scene(420, 330, seed=8)
+    first, second = big[40:280, 40:360], big[34:274, 52:372]
+    for short_side in (None, 101):
+        estimator = FlowEstimator("dis", short_side)
+        there, back = estimator.estimate_both(estimator.prepare(first), estimator.prepare(second))
+        assert min(there.shape[:2]) == (short_side or 240)
+        for flow, sign in ((there, 1), (back, -1)):
+            off = np.abs(resize_flow(flow, 320, 240) - np.float32((-12 * sign, 6 * sign)))[30:-30, 30:-30]
+            assert off.max() < 0.5
+            assert off.mean() < 0.1
+    found = warp(second, resize_flow(there, 320, 240))
+    assert np.abs(found.astype(int) - first)[30:-30, 30:-30].mean() < 1
+
+
+def test_a_small_picture_is_one_corner_of_what_is_searched() -> None:
+    method, size, width, height = DISMedium(), NARROWEST, 40, 9
+    small = [cv2.cvtColor(scene(width, height, seed), cv2.COLOR_RGB2GRAY) for seed in (0, 1)]
+    wide = [np.pad(p, ((0, size - height), (0, size - width)), mode="edge") for p in small]
+    assert np.array_equal(method(*small), method(*wide)[:height, :width])

@@ -1,7 +1,9 @@
-"""A chain of models paints what its models paint one after the other, each with its own pairing, at its own size."""
+"""A chain of models paints what its models paint one after the other; engines that were used last stay in memory."""
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from made_models import make_grade, make_model
 from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.inference import compiled
-from vidtrans.models.loaded_model import LoadedModel, load_engine
+from vidtrans.models.loaded_model import MOST_ENGINES, LoadedModel, load_engine, load_model
 from vidtrans.models.model_chain import ModelChain, load_chain_engine, load_models_in_turn
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import to_uint8, to_uint16
@@ -196,3 +198,16 @@ def test_a_grade_runs_in_torch_where_auto_is_onnx_runtime_which_is_refused(
     assert load_engine(grade, EXACT, Context()).identity["engine"].startswith("torch")
     with pytest.raises(UsageError, match="'grade' is a grade"):
         load_engine(grade, RenderingSettings(engine="onnx"), Context())
+
+
+def test_those_that_were_used_last_stay() -> None:
+    context, settings = Context(device="cpu"), RenderingSettings(engine="torch")
+    files = [make_model(f"m{n}.safetensors", "edges", seed=n) for n in range(MOST_ENGINES + 2)]
+    models = [load_model(str(file), context) for file in files]
+    first, made = load_engine(models[0], settings, context), []
+    for model in models[1:]:
+        made.append(weakref.ref(load_engine(model, settings, context)))
+        assert load_engine(models[0], settings, context) is first
+    gc.collect()
+    assert sum(engine() is not None for engine in made) == MOST_ENGINES - 1
+    assert [key[0] for key in context.engines] == [model.digest for model in (*models[1 - MOST_ENGINES :], models[0])]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vidtrans.metrics.distributions import DomainDistance, PatchSet, random_patches
+from vidtrans.metrics.distributions import DomainDistance, random_patches
 from vidtrans.metrics.unpaired_scores import (
     REVERSED,
     cycle_error,
@@ -77,19 +77,6 @@ def test_domains_that_do_not_differ_have_no_scale() -> None:
     alike = DomainDistance.between(random_patches(), scenes(0), scenes(0))
     assert not alike.tells_apart
     assert alike([blurred(p) for p in scenes(50)]) is None
-
-
-def test_the_energy_distance_is_that_of_its_definition() -> None:
-    random = np.random.default_rng(0)
-    first, second = (random.normal(size=(3, 4, 5)).astype(np.float32) for _ in range(2))
-
-    def mean(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:
-        return float(np.mean([np.linalg.norm(a[i] - b[j]) for a, b in pairs for i in range(4) for j in range(4)]))
-
-    across = mean([(a, b) for a in first for b in second])
-    within = [mean([(s[i], s[j]) for i in range(3) for j in range(3) if i != j]) for s in (first, second)]
-    expected = (2 * across - sum(within)) / 5**0.5
-    assert PatchSet.of(first).distance(PatchSet.of(second)) == pytest.approx(expected, abs=1e-4)
 
 
 def test_one_picture_again_and_again_has_no_diversity() -> None:

@@ -1,15 +1,24 @@
-"""The style transfer network whose norms are predicted: strokes, mixtures, sizes, what is flat."""
+"""Style transfer whose norms are predicted, and that which optimises each frame."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from clips import scene
 
+from vidtrans.core.errors import UsageError
+from vidtrans.flow.history import no_history, to_signed_range
+from vidtrans.inference import ENGINES
+from vidtrans.inference.device import resolve_device
 from vidtrans.models.style_prediction import StylePrediction
+from vidtrans.networks import GENERATORS, UNTRAINED
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.predicted_style import PredictedStyle, is_narrower, load_narrower
+from vidtrans.perception import load_measure
+from vidtrans.perception.style import Style, to_signed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -45,21 +54,6 @@ def test_a_moved_picture_is_painted_alike(network: PredictedStyle) -> None:
     assert np.abs(first[16:-16, 17:-16] - second[16:-16, 16:-17]).mean() < 0.25 * np.abs(first).mean()
 
 
-def test_the_colours_of_a_drawing_in_one_ink_lie_on_a_line() -> None:
-    ink = np.array([20, 30, 70]) + (np.random.default_rng(1).random((96, 96, 1)) ** 2 * [220, 200, 140])
-    prediction = StylePrediction()
-    off = {}
-    for name, picture in (("ink", ink.astype(np.uint8)), ("paint", scene(96, 96, 3))):
-        network = prediction.network([prediction.style([picture])])
-        x = torch.from_numpy(scene(96, 96, 8)).permute(2, 0, 1).float() / 127.5 - 1
-        with torch.inference_mode():
-            painted = network(torch.cat([x, 0 * x[:1]])[None])[0].flatten(1).T.numpy()
-        spreads = np.linalg.svd(painted - painted.mean(0), compute_uv=False)
-        off[name] = spreads[1] / spreads[0]
-    assert off["ink"] < 0.02
-    assert off["paint"] > 0.1
-
-
 def test_a_wider_network_begins_with_the_output_of_a_narrower_one_and_learns_in_all_channels(
     network: PredictedStyle,
 ) -> None:
@@ -89,3 +83,68 @@ def test_a_dark_frame_in_half_precision_is_painted() -> None:
     frame[:, :3, :8, :8] = 1
     with torch.inference_mode():
         assert bool(painter(frame).isfinite().all())
+
+
+CPU = torch.device("cpu")
+QUICK: dict[str, Any] = {"sizes": ["48x40"], "first_steps": 16, "next_steps": 8}
+
+
+def generator(*pictures: np.ndarray, **settings: Any) -> Any:
+    table = QUICK | {"sizes": [f"{p.shape[1]}x{p.shape[0]}" for p in pictures]} | settings
+    made = build_generator("optimised", table, 4 if len(pictures) == 1 else 4 + len(pictures), memory=True)
+    made.set_pictures(pictures)
+    return made
+
+
+def seen(frame: np.ndarray, *shares: float, past: torch.Tensor | None = None) -> torch.Tensor:
+    """A frame with its conditions, in strokes of the middle size, and its history."""
+    x = to_signed(frame, CPU)
+    planes = torch.tensor([*(2 * share - 1 for share in shares), 0.0]).view(1, -1, 1, 1).expand(1, -1, *x.shape[2:])
+    nothing = torch.from_numpy(to_signed_range(no_history(*frame.shape[:2]))).permute(2, 0, 1)[None]
+    return torch.cat([x, planes, nothing if past is None else past], 1)
+
+
+def test_a_frame_comes_nearer_to_the_style_and_shows_the_same() -> None:
+    style, frame = scene(48, 40, 1), scene(48, 48, 2)
+    paint, x = generator(style, first_steps=40), seen(frame)
+    made = paint(x)
+    measure = load_measure("patches")
+    wanted = Style.of(style, 256, measure)
+    before, after = (float(measure.style(measure.see(p), wanted.manner)) for p in (to_signed(frame, CPU), made))
+    assert after < 0.7 * before
+    others = [measure.content(measure.see(p), measure.see(to_signed(frame, CPU))) for p in (made, made.flip(3))]
+    assert float(others[0]) < 0.5 * float(others[1])
+    assert made.shape == (1, 3, 48, 48)
+    assert float(made.abs().max()) <= 1
+    with torch.inference_mode():  # the same picture every time, in there too
+        assert torch.equal(paint(x), made)
+
+
+def test_what_the_last_output_brings_is_kept_where_that_is_sure() -> None:
+    made, frame = generator(scene(48, 40, 1)), scene(48, 48, 2)
+    last = torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    sure = torch.full((1, 1, 48, 48), -1.0)
+    sure[..., :24] = 1
+    past = torch.cat([last * (sure + 1) / 2, sure], 1)
+    moved = (made(seen(frame, past=past)) - last).abs().mean(1)[0]
+    assert float(moved[:, :20].mean()) < 0.5 * float(moved[:, 28:].mean())
+
+
+def test_looks_are_told_apart_and_mixed() -> None:
+    pictures = scene(48, 40, 1), 255 - scene(48, 40, 5)
+    made, frame = generator(*pictures), scene(40, 40, 2)
+    one, other, both = (made(seen(frame, *shares)) for shares in ((1.0, 0.0), (0.0, 1.0), (0.5, 0.5)))
+    apart = float((one - other).abs().mean())
+    assert apart > 0.1
+    assert all(float((both - single).abs().mean()) < apart for single in (one, other))
+
+
+def test_only_torch_can_run_it_sizes_of_style_pictures_are_checked_and_no_recipe_names_it() -> None:
+    for name in [name for name in ENGINES if name != "torch"]:
+        with pytest.raises(UsageError, match="optimises each frame"):
+            ENGINES.load(name)(generator(scene(48, 40, 1)), resolve_device("cpu"))
+    for sizes in ([], ["40"], ["4000x40"], ["40 by 30"]):
+        with pytest.raises((UsageError, ValueError)):
+            build_generator("optimised", {"sizes": sizes}, 4, memory=True)
+    assert "optimised" not in GENERATORS
+    assert "optimised" in UNTRAINED

@@ -31,16 +31,6 @@ def fresh(deep: bool = False) -> list[Sample]:
     return samples(*shown(deep), (0, CUT))
 
 
-def test_the_first_frame_of_a_clip_and_after_a_cut_is_the_models_own() -> None:
-    _, outputs = shown()
-    made = run(causal(), fresh())
-    assert [i for i in range(COUNT) if np.array_equal(made[i], outputs[i])] == [0, CUT]
-    again = causal()
-    run(again, fresh())  # what was seen before is forgotten
-    assert alike(run(again, fresh()), made)
-    assert alike(run(causal(), fresh(), range(10, 12)), made[10:12])  # by way of all before
-
-
 def test_nothing_before_a_cut_is_looked_at_and_all_of_the_shot_is() -> None:
     whole = run(causal(), fresh())
     for changed in (CUT - 1, CUT):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import pytest
 import torch
 from clips import scene
 
 from vidtrans.inference.device import resolve_device
-from vidtrans.networks.colour_classes import SHARE, ColourClasses, ColourClassesSettings, gamut, to_ab, to_rgb
+from vidtrans.networks.colour_classes import ColourClasses, ColourClassesSettings, gamut, to_ab, to_rgb
 from vidtrans.networks.init import initialise
 from vidtrans.training.losses.rarity import rarity
 from vidtrans.training.methods.colour_class_method import ColourClassMethod
@@ -43,19 +42,6 @@ def test_ab_is_opencvs_and_a_picture_comes_back_from_its_lightness_and_ab() -> N
     flat = np.dstack([lab[..., 0], np.zeros_like(lab[..., :2])])
     grey = torch.from_numpy(cv2.cvtColor(flat, cv2.COLOR_LAB2RGB)[None, None, ..., 0]) * 2 - 1
     assert (to_rgb(grey, ab) - tensor(picture)).abs().max() < 0.02
-
-
-@pytest.mark.parametrize(("temperature", "ab"), [(0.01, (50.0, 30.0)), (1.0, (25.0, 15.0))])
-def test_the_annealed_mean_goes_from_the_likeliest_colour_to_the_mean(
-    temperature: float, ab: tuple[float, float]
-) -> None:
-    generator = small(temperature)
-    logits = torch.full((1, int(gamut().sum()), 8, 8), -50.0)
-    for colour, share in ((50.0, 30.0), 0.51), ((0.0, 0.0), 0.49):
-        found = (generator.bins == torch.tensor(colour)).all(1).nonzero().item()
-        logits[0, found] = float(np.log(share))
-    made = to_ab(generator.coloured(logits, torch.zeros(1, 1, 8 * SHARE, 8 * SHARE)))
-    assert made.mean((0, 2, 3)).numpy() == pytest.approx(ab, abs=2)
 
 
 def test_it_learns_a_colour_by_its_lightness_and_rare_ones_weigh_more() -> None:

@@ -129,20 +129,6 @@ def test_looks_and_strokes_are_different_and_mix() -> None:
         LookSettings(("a", "a"))
 
 
-def test_a_frame_is_left_as_it_is_the_less_there_is_to_be_seen() -> None:
-    frame = scene(32, 24, 0).astype(float)
-    given = [np.rint(frame.mean() + (frame - frame.mean()) * share).astype(np.uint8) for share in (0, 0.02, 0.1, 1)]
-    painter, pairing = told_painter(), LookPairing(LookSettings(("a", "b")))
-    far = []
-    for picture in given:
-        x = signed(pairing.conditioned(picture, np.array((1, 0)), 0.5))
-        with torch.inference_mode():
-            far.append(float((painter(x) - x[:, :3]).abs().mean()))
-    assert far == sorted(far)
-    assert far[0] == 0
-    assert far[1] < far[3] / 20
-
-
 SIDE, GAIN = 32, 4.0
 PAIRING = LookPairing(LookSettings(("a",)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import shutil
@@ -166,34 +165,6 @@ def test_the_table_has_all_scores_the_best_in_bold_and_names_the_best_and_the_la
         ["best 20", "<b>0.2500</b>", "–", "<b>0.5000</b>", "1.0000"],
         ["last 30", "0.7500", "10.00", "–", "2.00"],
     ]
-
-
-def shades(uri: str | None) -> np.ndarray:
-    """The mean colour of a picture in the page, RGB."""
-    data = np.frombuffer(base64.b64decode((uri or "").partition(",")[2]), np.uint8)
-    mean: np.ndarray = cv2.imdecode(data, cv2.IMREAD_COLOR).mean((0, 1))[::-1]
-    return mean
-
-
-def test_the_film_lies_between_the_input_and_the_target_and_begins_at_its_end() -> None:
-    film = [(step, np.full((48, 64, 3), (200 - step, 10, step), np.uint8)) for step in (1, 50, 90)]
-    report = a_report(film=film, input=np.full((48, 64, 3), 30, np.uint8), target=np.full((48, 64, 3), 220, np.uint8))
-    text = render(report)
-    page = Page(text)
-    wanted = {"input": (30, 30, 30), "output": (110, 10, 90), "target": (220, 220, 220)}
-    pictures = {str(image["alt"]): shades(image["src"]) for image in page.all("img") if image["alt"] in wanted}
-    assert list(pictures) == [figure.get("class") for figure in page.all("figure")][:3] == list(wanted)
-    for name, colour in wanted.items():
-        assert pictures[name] == pytest.approx(colour, abs=4)
-    frames = json.loads(re.findall(r'id="frames">(.*?)</script>', text)[0])
-    assert frames["steps"] == [1, 50, 90]
-    for (step, _), uri in zip(film, frames["pictures"], strict=True):
-        assert shades(uri) == pytest.approx((200 - step, 10, step), abs=4)
-    [slider] = page.all("input")
-    assert (slider["max"], slider["value"]) == ("2", "2")
-    assert "step 90" in page.text
-    alone = Page(render(a_report(input=None)))
-    assert [figure.get("class") for figure in alone.all("figure")][:2] == ["output", "target"]
 
 
 PROBE = """<script>
