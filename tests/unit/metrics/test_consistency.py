@@ -147,12 +147,8 @@ def test_the_reference_is_what_is_compared_with_and_the_per_frame_video_beside_i
     flickering, output = lifted(truth, [0, 10, -10, 10, -10, 5]), lifted(truth, [1, 2, 1, 2, 1, 2])
     scores = scored(source, output, flickering, truth)
     assert scores.compared_with == "reference"
-    expected = {
-        "psnr": (output, truth),
-        "psnr_to_per_frame": (output, flickering),
-        "psnr_per_frame": (flickering, truth),
-    }
-    for key, (a, b) in expected.items():
+    expected = ("psnr", output, truth), ("psnr_to_per_frame", output, flickering), ("psnr_per_frame", flickering, truth)
+    for key, a, b in expected:
         assert scores.summary[key] == pytest.approx(psnr(np.stack(a), np.stack(b)), abs=1e-6), key
     alone = scored(source, output, truth, reference=True)
     assert (alone.compared_with, alone.summary["psnr"]) == ("reference", scores.summary["psnr"])

@@ -43,10 +43,9 @@ def test_it_is_found_beside_the_model_and_in_the_folders_of_models() -> None:
         place.parent.mkdir(exist_ok=True)
         before = Path(shutil.move(before, place))
         found = load(look).extractor
-        assert found is not None
-        assert found.path is not None
-        assert found.path.resolve() == place.resolve()
-        assert found.digest == digest_file(place)
+        assert found
+        assert found.path
+        assert (found.path.resolve(), found.digest) == (place.resolve(), digest_file(place))
 
 
 def test_another_file_of_its_name_is_passed_over_and_its_content_found_under_another() -> None:
@@ -54,7 +53,7 @@ def test_another_file_of_its_name_is_passed_over_and_its_content_found_under_ano
     shutil.move("net.cube", "renamed.cube")
     network(Path("net.safetensors"))
     found = load(look).extractor
-    assert found is not None
+    assert found
     assert found.name == "renamed"
 
 

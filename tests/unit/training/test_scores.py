@@ -73,18 +73,14 @@ def test_the_best_is_better_than_all_before_and_no_worse_than_any(found: list[fl
     assert best == next((step for step, table in scores if table[name] == value), None)
 
 
-@pytest.mark.parametrize(
-    ("found", "patience", "enough"),
-    [
-        ([3.0, 2.0, 2.5, 2.6], 2, True),
+def test_patience_ends_when_nothing_was_better_so_often() -> None:
+    for found, patience, enough in (
         ([3.0, 2.0, 2.5, 1.9], 2, False),
         ([3.0, 2.0, 2.0, 2.0], 2, True),  # as good is not better
         ([3.0, 4.0, 5.0, 6.0], 0, False),
         ([None, None], 1, False),
-    ],
-)
-def test_patience(found: list[float | None], patience: int, enough: bool) -> None:
-    assert is_enough([(i, {"l1": v}) for i, v in enumerate(found, 1)], "l1", patience) is enough
+    ):
+        assert is_enough([(i, {"l1": v}) for i, v in enumerate(found, 1)], "l1", patience) is enough
 
 
 def test_only_a_run_that_got_worse_is_told_so() -> None:
@@ -145,33 +141,23 @@ def words(values: list[float], name: str = "psnr", *, is_over: bool = True, **mo
     return TrainingWords(scores, step, step if is_over else 5000, is_over, 200)
 
 
-@pytest.mark.parametrize(
-    ("values", "trend"),
-    [
-        ([], Trend.UNKNOWN),
-        ([20.0], Trend.UNKNOWN),
-        (RISING, Trend.RISING),
-        ([20.0, 23.0, 23.9, 24.0, 24.05], Trend.SLOW),
-        ([20.0, 24.0, 23.0, 23.5, 23.9], Trend.FLAT),
-    ],
-)
-def test_the_course_of_the_score_has_a_name(values: list[float], trend: Trend) -> None:
-    assert words(values).trend is trend
-    assert words([1 - value / 100 for value in values], "patch_distance").trend is trend  # lower is better
+def test_the_course_of_the_score_has_a_name() -> None:
+    slow, flat = [20.0, 23.0, 23.9, 24.0, 24.05], [20.0, 24.0, 23.0, 23.5, 23.9]
+    cases = ([20.0], Trend.UNKNOWN), (RISING, Trend.RISING), (slow, Trend.SLOW), (flat, Trend.FLAT)
+    for values, trend in cases:
+        assert words(values).trend is trend
+        assert words([1 - value / 100 for value in values], "patch_distance").trend is trend  # lower is better
 
 
-@pytest.mark.parametrize(
-    ("found", "text"),
-    [
+def test_quality_is_said_in_words() -> None:
+    for found, text in (
         (words(RISING), "at 24.5 dB (colours are off by about 6%), still improving."),
         (words([0.8, 0.6], "patch_distance"), "40% of the way to the target"),
         (words([]), "measured at step 200 for the first time"),
         (TrainingWords([], 50, 100, False, None), "judge the pictures by eye"),
         (words([float("nan")]), "for the first time"),
-    ],
-)
-def test_quality_is_said_in_words(found: TrainingWords, text: str) -> None:
-    assert text in " ".join(found.quality())
+    ):
+        assert text in " ".join(found.quality())
 
 
 def test_what_to_try_next_follows_from_it() -> None:
@@ -180,18 +166,13 @@ def test_what_to_try_next_follows_from_it() -> None:
     assert [action for action, _ in words(stopped).next_steps()] == [NextStep.RENDER]
     assert [action for action, _ in words(stopped, is_over=False).next_steps()] == [NextStep.ENOUGH]
     assert words(RISING, is_over=False).next_steps() == []
-    assert (
-        "by heart"
-        in TrainingWords(
-            [(200, {"psnr": 24.0, "l1": 0.05}), (400, {"psnr": 23.0, "l1": 0.07})], 400, 400, True, 200
-        ).hints()[0]
-    )
+    worse = [(200, {"psnr": 24.0, "l1": 0.05}), (400, {"psnr": 23.0, "l1": 0.07})]
+    assert "by heart" in TrainingWords(worse, 400, 400, True, 200).hints()[0]
 
 
 def test_an_hour_more_is_forecast_from_the_curve() -> None:
-    scores = [
-        (step, {"psnr": 20 + math.log2(step / 200)}) for step in (100, 200, 400, 600, 800, 1600)
-    ]  # 1 dB a doubling
+    steps = (100, 200, 400, 600, 800, 1600)
+    scores = [(step, {"psnr": 20 + math.log2(step / 200)}) for step in steps]  # 1 dB a doubling
     found = TrainingWords(scores, 1600, 1600, True, 100, seconds=1200)  # an hour more: two doublings
     assert found.forecast() == pytest.approx(2)
     assert "an hour more would bring up to 2.0 dB." in found.next_steps()[0][1]
@@ -204,17 +185,11 @@ def test_an_hour_more_is_forecast_from_the_curve() -> None:
 FIRST = ["stem", "down"]
 
 
-@pytest.mark.parametrize(
-    ("distinct", "alike", "frozen", "lr", "steps"),
-    [(3, 0.9, FIRST, 1e-4, 250), (50, 0.9, None, 1e-4, 500), (3, -0.2, None, None, 500), (50, -0.2, None, None, 1000)],
-)
-def test_each_of_the_four_cases_has_its_own_advice(
-    distinct: float, alike: float, frozen: list[str] | None, lr: float | None, steps: int
-) -> None:
-    found = transfer_advice.advice(distinct, alike, FIRST, 2e-4, 1000)
-    assert found["settings"].get("training.freeze") == frozen
-    assert found["settings"].get("training.lr") == lr
-    assert found["steps"] == steps
+def test_each_of_the_four_cases_has_its_own_advice() -> None:
+    cases = (3, 0.9, FIRST, 1e-4, 250), (50, 0.9, None, 1e-4, 500), (3, -0.2, None, None, 500)
+    for distinct, alike, *wanted in (*cases, (50, -0.2, None, None, 1000)):
+        found = transfer_advice.advice(distinct, alike, FIRST, 2e-4, 1000)
+        assert [*map(found["settings"].get, ("training.freeze", "training.lr")), found["steps"]] == wanted
 
 
 def test_a_perfect_model_has_all_of_the_picture_a_flat_one_none_and_another_less() -> None:

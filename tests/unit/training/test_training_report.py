@@ -119,8 +119,6 @@ def test_a_page_of_a_plain_run_has_nothing_but_what_there_is() -> None:
     assert [word for word in ("Warnings", "Previews", "The run", "Held-out scores", "None") if word in page.text] == []
     assert "Losses" not in Page(render(a_report(scores=[], best=None, columns=[], rows=[]))).text
     assert "no step yet" in Page(render(TrainingReport("nothing"))).text
-    one = TrainingReport("one", columns=["l1"], rows=[[0.5]], scores=[(1, {"psnr": 12.0})], film=[(1, picture())])
-    assert "one 1 step ·" in Page(render(one)).text
 
 
 def test_all_text_is_escaped() -> None:
