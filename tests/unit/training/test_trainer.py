@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -210,39 +209,6 @@ def test_the_time_is_met_where_previews_take_much_of_it_and_most_of_them_come_ea
     totals = [revision.total for revision in run.revisions]
     assert len(totals) == len(REVISED_AT)
     assert max(totals[1:]) < 1.05 * min(totals[1:])  # after the first preview, nothing is a surprise
-
-
-def test_processes_agree_on_the_steps_that_the_first_one_resolves(tmp_path: Path) -> None:
-    """The second process's clock stands still, and it has no milestones."""
-    sent: list[Any] = []
-    flags: list[bool] = []
-
-    class First(DistContext):
-        def any(self, flag: bool) -> bool:
-            flags.append(flag)
-            return flag
-
-        def broadcast(self, value: Any = None) -> Any:
-            sent.append(value)
-            return value
-
-        def mean(self, values: Sequence[float]) -> list[float]:
-            return list(values)
-
-    class Second(First):
-        def any(self, flag: bool) -> bool:
-            return flags.pop(0)
-
-        def broadcast(self, value: Any = None) -> Any:
-            assert value is None
-            return sent.pop(0)
-
-    first, run = run_of(tmp_path / "first", 200), run_of(tmp_path / "second", 200)
-    train(first, silent, Stop(), clock=Clock(first, 2.0), dist=First(0, 2), budget=TimeBudget(200.0, EVENLY))
-    train(run, silent, Stop(), clock=lambda: 0.0, dist=Second(1, 2), budget=TimeBudget(200.0, EVENLY))
-    assert (run.step, run.revisions) == (first.step, first.revisions)
-    assert first.step == 100
-    assert not list((tmp_path / "second").glob("*"))
 
 
 def test_a_killed_run_goes_on_with_the_steps_that_its_checkpoint_has(tmp_path: Path) -> None:
