@@ -131,9 +131,7 @@ def test_flashes_and_frames_that_drop_to_black_are_no_cuts(mean: float | None) -
 
 
 @pytest.mark.parametrize(("gain", "mean", "down"), [(0.5, None, 0), (2.2, 60, 0.12)])
-def test_a_lamp_that_is_switched_on_or_off_is_no_cut_within_bars_either(
-    gain: float, mean: float | None, down: float
-) -> None:
+def test_a_lamp_switched_on_or_off_is_no_cut_within_bars_either(gain: float, mean: float | None, down: float) -> None:
     frames = scaled(LONG, mean)
     assert shots_of(barred(frames[:8] + lit(frames[8:], gain), 0, down)) == [0]
     assert shots_of(barred(lit(frames[:8], gain) + frames[8:], 0, down)) == [0]
@@ -172,9 +170,7 @@ BIKES = [30, 76, 137, 187, 242]
         pytest.param("bbb_0_30.webm", [283, 376, 551], None, marks=pytest.mark.thorough),
     ],
 )
-def test_the_cuts_of_real_clips_are_found(
-    real_data: Callable[[str], Path], name: str, cuts: list[int], mean: float | None
-) -> None:
+def test_real_cuts_are_found(real_data: Callable[[str], Path], name: str, cuts: list[int], mean: float | None) -> None:
     assert shots_of(scaled(analysed(real_data(f"video/{name}")), mean)) == [0, *cuts]
 
 

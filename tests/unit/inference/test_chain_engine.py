@@ -69,9 +69,7 @@ CHAINS = [  # models, and whether pictures have 16 bits
 
 
 @pytest.mark.parametrize(("names", "deep"), CHAINS, ids=str)
-def test_a_chain_is_its_models_one_after_the_other_bit_for_bit(
-    names: tuple[str, ...], deep: bool, models: dict[str, str]
-) -> None:
+def test_a_chain_is_its_models_in_turn_bit_for_bit(names: tuple[str, ...], deep: bool, models: dict[str, str]) -> None:
     chain = chain_of(*(models[name] for name in names))
     shown = pictures() if deep else to_uint8(pictures())
     expected = list(shown)
@@ -190,7 +188,7 @@ def test_models_that_are_rendered_alone_are_refused_in_a_line(kind: dict[str, An
         first.check_renders()
 
 
-def test_a_grade_runs_in_torch_where_auto_is_onnx_runtime_which_is_refused(
+def test_a_grade_runs_in_torch_and_refuses_onnx_runtime(
     models: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compiled, "can_pack", lambda device, precision: False)  # as on a Mac: no oneDNN

@@ -172,9 +172,7 @@ def test_a_replayed_engine_paints_what_it_paints_without(replays: list[str]) -> 
 
 
 @pytest.mark.parametrize("fault", ["", "other numbers", "operation not permitted"])
-def test_a_replay_that_is_wrong_or_cannot_be_is_dropped(
-    fault: str, replays: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_or_failed_replay_is_dropped(fault: str, replays: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     record = cuda_graphs.record
 
     def wrong(body: Any, device: Any) -> Any:

@@ -72,9 +72,7 @@ def test_nan_and_what_lay_in_memory_are_found_and_named(wrong: float) -> None:
 
 
 @pytest.mark.parametrize(("batch", "packed"), [(1, True), (2, True), (2, False)])
-def test_an_engine_paints_a_strip_right_on_a_faulty_processor(
-    batch: int, packed: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_strip_is_right_on_a_faulty_processor(batch: int, packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     can_pack = torch_engine.can_pack
     monkeypatch.setattr(torch_engine, "can_pack", lambda *given: packed and can_pack(*given))
     exact = TorchEngine(generator(), CPU, "fp32", batch)(strip(), deep=True)
@@ -136,9 +134,7 @@ def test_another_process_does_not_compare_again(tmp_path: Path, monkeypatch: pyt
         ("cache_folder", RuntimeError("Could not determine home directory.")),
     ],
 )
-def test_a_folder_that_cannot_be_written_or_found_costs_nothing_but_time(
-    name: str, error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lost_folder_costs_nothing_but_time(name: str, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*values: object) -> None:
         raise error
 

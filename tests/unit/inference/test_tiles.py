@@ -182,9 +182,7 @@ def test_the_batch_is_halved_first_then_the_picture_and_no_frame_is_lost(monkeyp
 
 
 @pytest.mark.parametrize(("name", "channels", "size"), [("unet-small", 8, (256, 256)), ("unet-512", 4, (300, 500))])
-def test_where_the_smallest_tile_does_not_fit_it_is_a_device_error(
-    name: str, channels: int, size: tuple[int, int]
-) -> None:
+def test_where_no_tile_fits_it_is_a_device_error(name: str, channels: int, size: tuple[int, int]) -> None:
     engine = engine_with_room(generator_of(name, {"channels": channels}), 255 * 255)
     with pytest.raises(DeviceError, match="out of memory for one frame"):
         engine(scene(*size, 0)[None])

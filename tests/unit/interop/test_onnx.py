@@ -88,7 +88,7 @@ def test_the_range_that_a_network_takes_is_found_by_trying(name: str) -> None:
         ((0.5,), (0.5,), "0..1", False),
     ],
 )
-def test_a_normalisation_in_the_graph_tells_the_range(
+def test_a_normalisation_tells_the_range(
     mean: tuple[float, ...], std: tuple[float, ...], taken: str, bgr: bool
 ) -> None:
     constants = [constant(name, np.reshape(v, (1, -1, 1, 1))) for name, v in (("mean", mean), ("std", std))]
@@ -121,7 +121,7 @@ def test_where_ranges_are_in_doubt_a_person_is_asked() -> None:
     ],
     ids=["colours", "imagenet"],
 )
-def test_a_range_that_cuts_off_many_values_is_unlikely(
+def test_a_range_that_cuts_off_is_unlikely(
     matrix: Any, shift: Any, scale: list[float], kind: int, number: type
 ) -> None:
     conv = helper.make_node("Conv", ["x", "matrix", "shift"], ["c"])

@@ -145,9 +145,7 @@ def test_tensors_that_are_all_views_of_one_storage_are_not_read() -> None:
 
 @pytest.mark.parametrize("container", ["zip", "legacy"])
 @pytest.mark.parametrize("protocol", [2, 5])
-def test_every_protocol_of_pickle_is_read_and_none_for_ever(
-    protocol: int, container: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_pickles_are_read_and_none_for_ever(protocol: int, container: str, monkeypatch: pytest.MonkeyPatch) -> None:
     state, path, is_zip = VARIANTS[0].build(1).state_dict(), Path("net_G.pth"), container == "zip"
     state._metadata = {"": {"version": 1}}  # as that of any module of torch has
     torch.save(state, path, pickle_protocol=protocol, _use_new_zipfile_serialization=is_zip)

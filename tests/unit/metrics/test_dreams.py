@@ -135,9 +135,7 @@ def score(distance: DomainDistance, pictures: Pictures) -> float:
     return found
 
 
-def test_the_source_is_at_one_the_look_of_other_scenes_near_nothing_and_half_the_way_between(
-    distance: DomainDistance,
-) -> None:
+def test_the_source_is_at_one_the_look_of_other_scenes_near_nothing_and_half_between(distance: DomainDistance) -> None:
     looks = [printed(p) for p in scenes(50)]
     assert score(distance, scenes(0)) == pytest.approx(1)
     assert abs(score(distance, looks)) < 0.15

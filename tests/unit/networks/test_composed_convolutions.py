@@ -59,9 +59,7 @@ KINDS: dict[str, tuple[Callable[[], nn.Conv2d], Callable[..., Tensor]]] = {
     width=st.integers(9, 20),
     last=st.booleans(),
 )
-def test_numbers_and_gradients_are_those_of_the_layers_apart(
-    kind: str, batch: int, height: int, width: int, last: bool
-) -> None:
+def test_numbers_and_gradients_are_those_of_layers(kind: str, batch: int, height: int, width: int, last: bool) -> None:
     torch.manual_seed(height)
     make, apart = KINDS[kind]
     conv = make().to(memory_format=torch.channels_last if last else torch.contiguous_format)
@@ -166,9 +164,7 @@ def test_strips_give_the_same_numbers(
         torch.testing.assert_close(network(x), whole, rtol=0, atol=1e-5)
 
 
-def test_an_engine_on_the_cpu_runs_strips_and_leaves_the_network_that_it_was_given_unchanged(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_engine_on_the_cpu_runs_strips_and_leaves_its_network_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     network = small_unet("pixel-shuffle")
     picture = np.random.default_rng(0).integers(0, 256, (1, 256, 64, 3), np.uint8)
     whole = TorchEngine(network, resolve_device("cpu"), "fp32")(picture)

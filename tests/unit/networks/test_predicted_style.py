@@ -54,9 +54,7 @@ def test_a_moved_picture_is_painted_alike(network: PredictedStyle) -> None:
     assert np.abs(first[16:-16, 17:-16] - second[16:-16, 16:-17]).mean() < 0.25 * np.abs(first).mean()
 
 
-def test_a_wider_network_begins_with_the_output_of_a_narrower_one_and_learns_in_all_channels(
-    network: PredictedStyle,
-) -> None:
+def test_a_wider_network_begins_as_a_narrower_one_and_learns_in_all_channels(network: PredictedStyle) -> None:
     tables = [{"looks": 2, "channels": channels} for channels in (8, 12)]
     assert is_narrower(tables[1], tables[0])
     assert not is_narrower(tables[0], tables[1])

@@ -125,9 +125,7 @@ def variants(name: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_the_gradients_of_every_generator_add_up_in_a_fixed_order_but_of_those_that_are_named(
-    name: str, on_no_cpu: None
-) -> None:
+def test_gradients_of_every_generator_add_up_in_a_fixed_order_but_of_those_named(name: str, on_no_cpu: None) -> None:
     for table in variants(name):
         generator = build_generator(name, least(GENERATORS, name) | table, 3).train()
         side = max(64, generator.smallest)
@@ -334,9 +332,7 @@ def test_replayed_steps_are_the_steps(replays: list[str]) -> None:
 
 
 @pytest.mark.parametrize("fault", ["other numbers", "operation not permitted"])
-def test_a_replay_that_is_wrong_or_cannot_be_is_dropped_and_nothing_is_lost(
-    fault: str, replays: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_replay_or_none_loses_nothing(fault: str, replays: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     record = captured_step.record
 
     def wrong(body: Any, device: Any) -> Any:
@@ -420,7 +416,7 @@ def test_a_batch_is_larger_on_a_gpu_unless_it_was_said() -> None:
         TrainingSettings.of(batch_size=0, grad_accum_steps=5)
 
 
-def test_compiled_networks_are_asked_for_and_errors_of_the_compiler_are_the_users(
+def test_compiled_networks_are_asked_for_and_the_compilers_errors_are_the_users(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compiled: list[Any] = []

