@@ -20,6 +20,7 @@ from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowEstimator
 
+Place, Command = Callable[[str], Path], tuple[object, ...]
 ADDRESS = "https://example.invalid/models/{}-1234.pth"
 
 
@@ -59,7 +60,7 @@ def weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], 
 
 
 def test_without_torchvision_one_line_says_what_to_install_and_nothing_is_begun(
-    deflicker: tuple[object, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    deflicker: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in sys.modules if name.startswith("torchvision.")]:
         monkeypatch.delitem(sys.modules, name)  # where it is installed, and was imported
@@ -96,8 +97,7 @@ def test_the_network_is_given_what_it_can_take(weights: Callable[[str], Path], s
     method = FLOWS.load("raft-small")()
     a, b = (scene(*size, seed) for seed in (1, 2))
     flow = method(a, b)
-    assert flow.shape == (size[1], size[0], 2)
-    assert flow.dtype == np.float32
+    assert (flow.shape, flow.dtype) == ((size[1], size[0], 2), np.float32)
     assert np.array_equal(flow, np.broadcast_to(np.float32((2, -1)), flow.shape))
     for given, picture in zip(method._network.given, (a, b), strict=True):
         assert given.shape[:2] == (1, 3)
@@ -121,8 +121,8 @@ def deflicker() -> tuple[object, ...]:
     return ("deflicker", "p.mp4", "--source", "s.mp4", "--codec", "ffv1", "-o", "o.mkv", "--set=temporal.flow=raft")
 
 
-def test_a_result_and_its_chunks_are_of_these_weights_only(
-    weights: Callable[[str], Path], deflicker: tuple[object, ...], capsys: pytest.CaptureFixture[str]
+def test_results_are_of_these_weights_only(
+    weights: Place, deflicker: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shift_by(weights("raft_large"), 1.0)
     assert said_json(capsys, *deflicker)["frames_encoded"] == 8
@@ -138,10 +138,7 @@ def test_a_result_and_its_chunks_are_of_these_weights_only(
 
 
 def test_a_device_that_is_not_there_is_missed_by_all_that_would_run_there(
-    weights: Callable[[str], Path],
-    deflicker: tuple[object, ...],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    weights: Place, deflicker: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shift_by(weights("raft_large"), 1.0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -115,9 +115,8 @@ def test_a_thinned_frame_is_not_missing_and_restoring_brings_back_no_more_than_w
 
 def test_next_frame_pairs_never_span_a_thinned_frame() -> None:
     still = moving_frames(8)[-1]
-    made, dataset = make(
-        [*moving_frames(8), still, still, *moving_frames(16)[8:]], "next-frame", val_fraction=0, min_sharpness=0
-    )
+    frames = [*moving_frames(8), still, still, *moving_frames(16)[8:]]
+    made, dataset = make(frames, "next-frame", val_fraction=0, min_sharpness=0)
     assert numbers(dataset, "dropped") == [8, 9]
     pairs = [tuple(int(path.stem) for path in (*p.inputs, p.target)) for p in dataset.pairs]
     assert pairs == [(n, n + 1, n + 2) for n in (*range(6), *range(10, 16))]
@@ -166,7 +165,7 @@ def test_the_frame_that_shows_the_same_is_found_in_another_manner() -> None:
 
 def test_little_is_found_of_what_shows_something_else() -> None:
     match = Matcher([outlines(seen(world(0), at)) for at in range(0, 480, 12)])
-    for seed, at in ((1, 6), (1, 186), (2, 66), (2, 366), (3, 426)):
+    for seed, at in ((1, 6), (2, 366), (3, 426)):
         assert match(outlines(other_manner(seen(world(seed), at)))).share < ENOUGH
 
 

@@ -114,19 +114,6 @@ def test_the_key_says_what_is_computed_in_fp32_at_a_size_and_at_no_other() -> No
     assert TorchEngine(generator(), CPU, "fp32").identity_at(16, 64).get("exact") is None
 
 
-def test_another_process_does_not_compare_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with FaultyProcessor():
-        found = TorchEngine(generator(), CPU, "bf16").identity_at(16, 64)
-        monkeypatch.setattr(product_checks, "_known", {})
-        FaultyProcessor.runs = 0
-        assert TorchEngine(generator(), CPU, "bf16").identity_at(16, 64) == found
-        assert FaultyProcessor.runs == 0
-        (file,) = (tmp_path / "cache" / "checks").iterdir()
-        file.write_text("{", "utf-8")  # damaged: it is compared again
-        assert TorchEngine(generator(), CPU, "bf16").identity_at(16, 64) == found
-        assert FaultyProcessor.runs > 0
-
-
 @pytest.mark.parametrize(
     ("name", "error"),
     [

@@ -163,10 +163,8 @@ def test_training_tells_it_of_the_clock_and_the_model_file_knows(monkeypatch: py
     pairing = {"name": "next-frame", "context_frames": 2, "position": "clock"}
     dataset = {**TINY["dataset"], "val_fraction": 0, "drop_duplicates": False, "min_sharpness": 0}
     api.make_dataset(clip, Path("c.dataset"), settings={"dataset": dataset, "pairing": pairing}, **cache)
-    small = {
-        "generator": {"name": "warp-mix", "channels": 8, "memory_frames": 99},
-        "training": {**TINY["training"], "steps": 2, "lambda_gan": 0.0},
-    }
+    generator_table = {"name": "warp-mix", "channels": 8, "memory_frames": 99}
+    small = {"generator": generator_table, "training": {**TINY["training"], "steps": 2, "lambda_gan": 0.0}}
     made = api.train(Path("c.dataset"), Path("c.safetensors"), settings=small, **cache)
     record = read_record(Path("c.safetensors"))
     assert record.generator["settings"]["told_channels"] == CHANNELS

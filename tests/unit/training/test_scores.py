@@ -35,14 +35,8 @@ def pairs_of(*pictures: np.ndarray) -> list[Pair]:
 
 
 def pairing(agreement: Any = lambda shown, output: None) -> Any:
-    return SimpleNamespace(
-        training_input=lambda frames, rng: frames[0],
-        offsets=(0,),
-        finishes=False,
-        has_target=True,
-        class_colours=None,
-        agreement=agreement,
-    )
+    told = {"offsets": (0,), "finishes": False, "has_target": True, "class_colours": None, "agreement": agreement}
+    return SimpleNamespace(training_input=lambda frames, rng: frames[0], **told)
 
 
 def flat(value: int, side: int = 16) -> np.ndarray:

@@ -43,9 +43,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a clip in two shots and its dataset, with held-out blocks."""
     folder = tmp_path_factory.mktemp("seen")
     lossless(folder / "clip.mp4", moving_frames(40, shots=(0, 25)))
-    api.make_dataset(
-        folder / "clip.mp4", folder / "clip.dataset", preset="edges", settings=TINY, cache_dir=folder / "cache"
-    )
+    given: dict[str, Any] = {"preset": "edges", "settings": TINY, "cache_dir": folder / "cache"}
+    api.make_dataset(folder / "clip.mp4", folder / "clip.dataset", **given)
     return folder
 
 
@@ -53,11 +52,8 @@ def chains_of(folder: Path, *, drifting: float = 0.3, **settings: Any) -> Rollou
     dataset = open_dataset(folder / "clip.dataset")
     options: dict[str, Any] = {"batch": 4, "seed": 0, "multiple": 16, "jitter": 1.3, "flip": True, "recurrent": True}
     loader = Loader(dataset.role("train"), dataset.pairing, **options)
-    return RolloutPool(
-        loader,
-        RecurrentFeedback(loader, "dis", drifting),
-        TrainingSettings.of(recurrent_fraction=0.8, **(ON | settings)),
-    )
+    made = TrainingSettings.of(recurrent_fraction=0.8, **(ON | settings))
+    return RolloutPool(loader, RecurrentFeedback(loader, "dis", drifting), made)
 
 
 def before(chains: RolloutPool, example: Example) -> Example:
@@ -176,16 +172,15 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(parts: int, rows: list[
     assert torch.allclose(mine, its, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_restored_one_goes_on_exactly(precision: str) -> None:
-    one, other = model(precision, batch_size=5), model(precision, seed=7, batch_size=5)
+def test_a_restored_one_goes_on_exactly() -> None:
+    one, other = model("fp16", batch_size=5), model("fp16", seed=7, batch_size=5)
     step(one, [0])
     assert one.d_v is not None
     assert other.d_v is not None
     one.d_v.scaler.update(8.0)
     torch.save(one.state(), "state.pt")
     other.restore(torch.load("state.pt", weights_only=True))
-    assert other.d_v.scaler.get_scale() == (8.0 if precision == "fp16" else 1.0)
+    assert other.d_v.scaler.get_scale() == 8.0
     for rows in ([], [3], [0, 4]):
         assert step(one, rows) == step(other, rows)
     assert one.is_finite()
