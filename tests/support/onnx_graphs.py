@@ -67,13 +67,6 @@ def painter(taken: tuple[float, float], given: tuple[float, float], **options: A
     return model(nodes, constants=[constant(n, v) for n, v in values.items()], **options)
 
 
-def blurred(shape: Sequence[int | str | None] = FREE, out: Sequence[int | str | None] = FREE, **options: Any) -> Any:
-    """A network of one 5×5 convolution for each channel, whose numbers may be of any range."""
-    weight = constant("weight", np.full((3, 1, 5, 5), 1 / 25))
-    nodes = [helper.make_node("Conv", ["x", "weight"], ["y"], pads=[2, 2, 2, 2], group=3)]
-    return model(nodes, shape, out, [weight], **options)
-
-
 def fixed_and_normed(height: int, width: int) -> Any:
     """A network for one size, with an instance norm: a picture of another tone gives the same."""
     shape = (1, 3, height, width)

@@ -265,7 +265,6 @@ def pointer(length: int = 120, runs: tuple[int, ...] | None = None, seed: int = 
 
 
 def walk(points: Pointer, count: int, wander: float = 0.0, begin: int = 5) -> list[int]:
-    """The places of a dream that shows what is pointed to."""
     pictures = points.memory.pictures
     at, places = points.find([frame(pictures[begin - 1]), frame(pictures[begin])]), []
     for number in range(count):

@@ -181,7 +181,6 @@ def batch(*pictures: np.ndarray) -> torch.Tensor:
 
 
 def off(flow: np.ndarray, truth: np.ndarray, border: int = 12) -> float:
-    """The mean error away from the border, in pixels."""
     inner = slice(border, -border)
     return float(np.linalg.norm(flow - truth, axis=2)[inner, inner].mean())
 
@@ -245,7 +244,6 @@ def errors(method: str, first: np.ndarray, second: np.ndarray, truth: np.ndarray
 
 @pytest.fixture(scope="module")
 def frames(real_data: Callable[[str], Path]) -> list[np.ndarray]:
-    """A frame each of two real clips, 256 pixels high."""
     made = []
     for name in ("video/flower.mp4", "video/bigbuckbunny_720p.mp4"):
         with ClipReader(real_data(name), FrameFormat(Size(short=256))) as reader, closing(reader.frames()) as clip:
@@ -254,7 +252,6 @@ def frames(real_data: Callable[[str], Path]) -> list[np.ndarray]:
 
 
 def motion(kind: str, height: int, width: int) -> np.ndarray:
-    """A known flow, (H, W, 2) float32 pixels."""
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
     offsets = np.dstack([xs - width / 2, ys - height / 2])
     if kind == "zoom":

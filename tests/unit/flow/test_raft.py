@@ -108,7 +108,6 @@ def test_the_network_is_given_what_it_can_take(weights: Callable[[str], Path], s
 
 
 def shift_by(path: Path, x: float) -> None:
-    """Weights that see the same motion everywhere."""
     torch.save({"shift": torch.tensor([x, 0.0])}, path)
 
 

@@ -33,7 +33,6 @@ def chain_of(*names: str, context: Context | None = None) -> ModelChain:
 
 @pytest.fixture
 def models() -> dict[str, str]:
-    """Models of several kinds, by what they do."""
     return {
         "edges": str(make_model("edges.safetensors", "edges", {"gradient_channel": True}, seed=1)),
         "frame": str(make_model("frame.safetensors", "aligned", seed=2)),
@@ -52,7 +51,6 @@ def pictures(count: int = 2, size: tuple[int, int] = SIZE) -> np.ndarray:
 
 
 def rendered_alone(model: LoadedModel, frames: list[np.ndarray], *, deep: bool) -> list[np.ndarray]:
-    """Each frame as the model alone paints it, at the frame's size."""
     pairing, engine, made = model.pairing, load_engine(model, EXACT, Context()), []
     for frame in frames:
         shown = pairing.input([frame if pairing.deep else to_uint8(frame)])

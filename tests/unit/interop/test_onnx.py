@@ -58,12 +58,10 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def picture(height: int = 96, width: int = 128, seed: int = 3) -> np.ndarray:
-    """(H, W, 3) uint8."""
     return np.rint(trial_picture(height, width, seed) * 255).astype(np.uint8)
 
 
 def painted(path: Path, shown: np.ndarray) -> np.ndarray:
-    """The engine's picture of (H, W, 3) uint8."""
     return TorchEngine(load_generator(path)[0], CPU)(shown[None])[0]
 
 
@@ -373,7 +371,6 @@ def test_a_predictor_that_does_not_fit_is_named(tmp_path: Path) -> None:
 
 
 def looks_in_our_format(path: Path, made: Any, conditions: int, **settings: Any) -> Path:
-    """A model file around a graph with looks, as a stranger may write one."""
     generator, record = load_generator(save(Path("n.onnx"), made))
     table, ports = record.generator["settings"] | settings, record.ports | {"conditions": conditions}
     looks = {"looks": [f"look-{n}" for n in range(conditions)], "strokes": False}

@@ -189,7 +189,6 @@ def test_a_record_of_another_tool_s_network_that_lacks_what_it_needs_is_refused(
 
 
 def saved(name: str, stored: dict[str, Any], record: ModelRecord) -> Path:
-    """A model file with these tensors, and their digest in its record."""
     record = replace(record, weights=weights_digest(stored))
     save_file(stored, name, metadata={METADATA_KEY: record.to_json()})
     return Path(name)

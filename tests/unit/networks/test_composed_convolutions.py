@@ -19,7 +19,7 @@ from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks import matmul_convolution, unet_small
 from vidtrans.networks.composed_convolutions import BlurredConv, DoublingConv, TiledConv, fix_kernels, plain
-from vidtrans.networks.matmul_convolution import MOST_POSITIONS, MatmulConv, MatmulConvTranspose, is_faster
+from vidtrans.networks.matmul_convolution import MatmulConv, MatmulConvTranspose
 from vidtrans.networks.unet_small import SmallResidual, UNetSmall, UNetSmallSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -129,15 +129,6 @@ def test_products_are_convolutions(
     for ours, theirs in zip(learn(layer, x, bf16=bf16), learn(plain, x, bf16=False), strict=True):
         assert ours.shape == theirs.shape
         torch.testing.assert_close(ours, theirs, rtol=within, atol=within * float(theirs.abs().max()))
-
-
-def test_only_few_positions_in_bf16_on_a_cpu_pay() -> None:
-    x = torch.zeros(1, 1, 1, 1)
-    assert not is_faster(x, 1)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert is_faster(x, MOST_POSITIONS)
-        assert not is_faster(x, MOST_POSITIONS + 1)
-        assert not is_faster(torch.zeros(1, device="meta"), 1)
 
 
 def small_unet(head: str, *, skips: bool = True, residual: bool = False) -> UNetSmall:

@@ -25,7 +25,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def network() -> PredictedStyle:
-    """A network with two looks, of two different pictures."""
     prediction = StylePrediction()
     return prediction.network([prediction.style([scene(96, 96, seed)]) for seed in (3, 8)])
 

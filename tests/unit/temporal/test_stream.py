@@ -30,8 +30,6 @@ MAKE: dict[str, Make] = {"window": window, "causal": causal}
 
 @dataclass
 class Recorder:
-    """A filter that notes what it was shown."""
-
     radius: int
 
     def __post_init__(self) -> None:
@@ -238,7 +236,6 @@ FRAMES, CUT = 16, 7
 
 
 def two_shots(deep: bool = False) -> tuple[Frames, Frames]:
-    """Two shots."""
     first, second = busy(CUT, seed=1), busy(FRAMES - CUT, seed=2)
     guides, outputs = first[0] + second[0], first[1] + second[1]
     return guides, [o.astype(np.uint16) * 257 + 7 for o in outputs] if deep else outputs

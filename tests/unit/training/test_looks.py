@@ -132,8 +132,6 @@ PAIRING = LookPairing(LookSettings(("a",)))
 
 
 class OneLook(ToySetup):
-    """For a painter of one look."""
-
     generator, in_channels = ("painter", {"channels": 8, "blocks": 1, "looks": 1}), 4
 
 
@@ -208,8 +206,8 @@ def test_held_out_frames_are_scored_apart_where_they_are_kept(method: LookMethod
     write_picture(tmp_path / "f.png", frame)
     painted = frame.copy()
     painted[:, :64] = np.tile(stripes(), (2, 1, 1))[:96]
-    scores = {}
-    for name, columns in {"left": slice(0, 64), "right": slice(64, 128), "nowhere": slice(0, 0)}.items():
+    scores, where = {}, {"left": slice(0, 64), "right": slice(64, 128), "nowhere": slice(0, 0)}
+    for name, columns in where.items():
         keep = np.zeros((96, 128), np.uint8)
         keep[:, columns] = 255
         write_picture(tmp_path / f"{name}.png", keep)

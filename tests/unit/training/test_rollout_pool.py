@@ -175,7 +175,6 @@ def train_flags(steps: int) -> list[str]:
 
 @pytest.fixture
 def short_rollouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let finished models be scored on 30 frames instead of 300."""
     monkeypatch.setattr("vidtrans.metrics.dreams.ROLLOUT_FRAMES", 30)
     monkeypatch.setattr("vidtrans.metrics.dreams.STRIP_FRAMES", (1, 30))
 

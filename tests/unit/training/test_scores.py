@@ -27,7 +27,6 @@ from vidtrans.video.images.picture import read_picture, write_picture
 
 
 def pairs_of(*pictures: np.ndarray) -> list[Pair]:
-    """Pairs whose input is their target."""
     paths = [Path(f"{i}.png").absolute() for i in range(len(pictures))]
     for path, picture in zip(paths, pictures, strict=True):
         write_picture(path, picture)
@@ -88,7 +87,6 @@ def test_only_a_run_that_got_worse_is_told_so() -> None:
 
 
 def held_out(folder: Path, sources: int, targets: int) -> list[Pair]:
-    """Frames of one shot in each domain."""
     pairs = []
     for domain, count in enumerate((sources, targets)):
         for n in range(count):

@@ -26,7 +26,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def saved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The steps at which checkpoints are written."""
     steps: list[int] = []
     save = training_state.save_checkpoint
 

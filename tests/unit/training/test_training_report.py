@@ -229,7 +229,6 @@ DREAM = {"frames": 90, "nn": 21.0, "drift": 3.0, "sharpness": 0.8, "m1": 1.1, "m
 
 
 def rollout(scores: dict[str, Any], *numbers: int) -> str:
-    """The part of a report that shows a rollout."""
     dreamt = RolloutSummary(scores, [(number, np.zeros((2, 2, 3), np.uint8)) for number in numbers])
     [found] = re.findall(r'<section id="dream">.*?</section>', render(TrainingReport("t", rollout=dreamt)), re.DOTALL)
     return str(found)

@@ -48,8 +48,6 @@ ALL: dict[str, Any] = {
 
 
 class Generator(nn.Module):
-    """Two convolutions; dropout and a norm on request."""
-
     def __init__(self, dropout: float = 0.0, norm: bool = False) -> None:
         super().__init__()
         self.first = nn.Sequential(nn.Conv2d(1, 8, 3, 1, 1), nn.BatchNorm2d(8) if norm else nn.Identity(), nn.ReLU())
@@ -61,8 +59,6 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Two scales, a layer of features each."""
-
     def __init__(self, norm: bool = False) -> None:
         super().__init__()
         self.layers = nn.ModuleList(nn.Conv2d(4, 8, 4, 2, 1) for _ in range(2))
@@ -174,7 +170,6 @@ def run_of(folder: Path, total: int, **settings: Any) -> TrainingState:
 
 
 def states(value: Any) -> list[Any]:
-    """All that is in a nested state, in order."""
     if isinstance(value, dict):
         return [x for k, v in value.items() for x in (k, *states(v))]
     return [x for v in value for x in states(v)] if isinstance(value, list | tuple) else [value]
@@ -222,11 +217,10 @@ def test_a_step_is_taken_in_training_mode_in_the_memory_layout_of_the_settings()
     networks = [network.eval() for network in learner.networks.values()]
     steps(learner, 2)
     assert learner.layout == torch.channels_last
-    for network in networks:
-        norm = next(m for m in network.modules() if isinstance(m, nn.BatchNorm2d))
-        convolution = next(m for m in network.modules() if isinstance(m, nn.Conv2d) and m.weight[0, 0].numel() > 1)
-        assert norm.num_batches_tracked
-        assert convolution.weight.is_contiguous(memory_format=learner.layout)
+    modules = [module for network in networks for module in network.modules()]
+    convolutions = [module for module in modules if isinstance(module, nn.Conv2d)]
+    assert all(c.weight.is_contiguous(memory_format=learner.layout) for c in convolutions)
+    assert all(module.num_batches_tracked for module in modules if isinstance(module, nn.BatchNorm2d))
 
 
 def test_weights_of_motion_and_of_rare_colours_multiply() -> None:
