@@ -22,7 +22,7 @@ from vidtrans.dreaming.drift_correction import FrameStatistics, frame_statistics
 MOST_BYTES = 1.5e9  # of which torch takes 0.3, and ONNX Runtime, which refuses, in a process of its own
 # One ONNX file for each way in which a trial may end: starting a process for each of the others proves nothing more.
 TRIED = {"onnx with a tile of 2^40", "onnx with weights that are not numbers", "onnx with words from a picture"}
-TRIED_LATER = {"unknown attribute", "names of half characters", "notes in colours"}
+TRIED_LATER = {"an unknown attribute", "names of half characters", "notes in colours"}
 # Those that take longest, with others of their kind among the rest.
 SLOW = {
     "a million values",
