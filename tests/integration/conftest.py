@@ -19,7 +19,7 @@ from vidtrans.core.concurrency import threads
 from vidtrans.core.events import Progress
 
 def report(event):
-    if isinstance(event, Progress) and event.task.startswith("rendering") and event.done == {at}:
+    if isinstance(event, Progress) and event.task.startswith({task!r}) and event.done == {at}:
         os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 torch.set_num_threads(1)
@@ -57,11 +57,11 @@ def stopped() -> Callable[..., list[str]]:
 
 @pytest.fixture
 def killed() -> Callable[..., None]:
-    """Run ``api.JOB`` in a process that kills itself at a rendered frame."""
+    """Run ``api.JOB`` in a process that kills itself at a rendered frame, or when so much of another task is done."""
 
-    def run(job: str, at: int, *arguments: object, **options: Any) -> None:
+    def run(job: str, at: int, *arguments: object, task: str = "rendering", **options: Any) -> None:
         words = [str(argument) for argument in arguments]
-        process = Started("-c", KILLED.format(job=job, at=at, arguments=words, options=options))
+        process = Started("-c", KILLED.format(job=job, task=task, at=at, arguments=words, options=options))
         assert process.wait() in KILLED_STATUSES, process.said()
 
     return run

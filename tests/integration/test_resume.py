@@ -7,14 +7,16 @@ import random
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from chain import snapshot, tiny_flags
+from chain import TINY, snapshot, tiny_flags
 from clips import moving_frames, write_clip
 from paintings import QUICK, painted, write
 from processes import Started, run_and_kill, until
 
+import vidtrans as api
 from vidtrans.core.files import remove
 
 FRAMES, CHUNKS = 48, "--set=rendering.chunk_frames=6"
@@ -31,7 +33,6 @@ MADE = {  # what each step leaves, and what it needs of those before
     "stylize": (("clip.clip.mp4",), ("clip.mp4", "clip.dataset", "clip.safetensors")),
     "propagate": (("clip.painted.mp4", "clip.painted.safetensors", "clip.painted.dataset"), ("clip.mp4", "keys")),
 }
-SLOW = ("make-dataset", "propagate")
 BEFORE = {"train": "make-dataset", "stylize": "train"}
 
 
@@ -68,9 +69,22 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Clean:
     return Clean(tmp_path_factory.mktemp("clean"))
 
 
-@pytest.mark.parametrize(
-    "step", [pytest.param(step, marks=[pytest.mark.thorough] if step in SLOW else []) for step in COMMANDS]
-)
+@pytest.mark.usefixtures("one_thread")
+def test_a_training_that_was_killed_goes_on_and_ends_byte_identical(dataset: str, killed: Callable[..., None]) -> None:
+    """A render that was killed is in ``test_causal_render``."""
+    settings = {k: TINY[k] for k in ("generator", "discriminator", "training")}
+    settings["training"] = settings["training"] | {"steps": 6, "checkpoint_seconds": 0.0}
+    killed("train", 4, dataset, "m.safetensors", task="training", settings=settings)
+    assert not Path("m.safetensors").exists()
+    heard: list[str] = []
+    api.train(dataset, "m.safetensors", settings=settings, report=lambda event: heard.append(str(event)))
+    assert any("continuing from step" in text for text in heard)
+    api.train(dataset, "whole.safetensors", settings=settings, cache_dir="whole")
+    assert Path("m.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("step", COMMANDS)
 def test_a_killed_step_goes_on_and_ends_byte_identical(step: str, clean: Clean, tmp_path: Path) -> None:
     folder, span = clean.folder, clean.seconds(step)
     wanted = snapshot(folder)
@@ -106,11 +120,9 @@ def test_a_killed_step_goes_on_and_ends_byte_identical(step: str, clean: Clean, 
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.thorough)]
 )
-def test_a_polite_stop_saves_and_says_how_to_go_on(number: int, status: int, clean: Clean, tmp_path: Path) -> None:
-    clean.seconds("make-dataset")
-    shutil.copytree(clean.folder / "clip.dataset", tmp_path / "clip.dataset")
+def test_a_polite_stop_saves_and_says_how_to_go_on(number: int, status: int, dataset: str, tmp_path: Path) -> None:
     seconds = {"checkpoint": 1000, "preview": 0}  # the losses after each step, and no checkpoint
-    many = [*COMMANDS["train"], "--set=training.steps=100000"]
+    many = ["train", dataset, *TRAINING, "--set=training.steps=100000"]
     process = Started.vidtrans(*many, *(f"--set=training.{k}_seconds={v}" for k, v in seconds.items()), "--json")
     until(lambda: (tmp_path / "clip.train/losses.csv").exists() or process.poll() is not None)
     assert process.kill(number) == status, process.said()
