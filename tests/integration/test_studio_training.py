@@ -45,6 +45,7 @@ def pretended(root: Path) -> None:
     write_json(folder / STATUS_FILE, words.table())
 
 
+@pytest.mark.thorough
 def test_a_training_is_watched_ended_and_continued(browser: Any, running: RunningStudio) -> None:
     write_clip(running.root / "clip.mp4", moving_frames(16))
     api.make_dataset(running.root / "clip.mp4", running.root / "clip.dataset", settings=TINY, cache_dir="other")
@@ -68,40 +69,35 @@ def test_a_training_is_watched_ended_and_continued(browser: Any, running: Runnin
         page.wait_for_selector("li[data-number='2'][data-state=cancelled]")
 
 
-@pytest.mark.thorough
-def test_a_film_is_scrubbed_by_slider_plot_and_keys(browser: Any, running: RunningStudio) -> None:
+def test_a_training_is_seen_in_words_and_its_film_scrubbed(browser: Any, running: RunningStudio) -> None:
     pretended(running.root)
     with page_at(browser, running.link(), camera=False) as page:
         page.get_by_role("button", name="Open a.train").click()
         page.wait_for_function(f"() => {PANEL}.pictureList?.length === 5")
+        text = page.inner_text("studio-training")
+        assert [w for w in ("Step 200 of 200", "23.5 dB", "no improvement since step 80") if w not in text] == []
         slider = page.get_by_label("Step of the training")
         assert slider.input_value() == "4"  # the newest is seen first
         slider.focus()
-        for key, step in (("Home", 1), ("ArrowRight", 5), ("ArrowRight", 20)):
+        for key, step in (("Home", 1), ("ArrowRight", 5)):
             page.keyboard.press(key)
             assert slider.get_attribute("aria-valuetext") == f"step {step}"
             page.wait_for_function(
                 f"() => {PANEL}.output.src.includes('{step:08d}.png') && {PANEL}.output.naturalWidth === 64"
             )
-        page.keyboard.press(" ")
-        page.wait_for_function(f"() => {PANEL}.at === 4")
-        page.get_by_role("button", name="Pause the film").click()
         plot = page.locator("studio-training svg").first
         box = plot.bounding_box()
         plot.click(position={"x": box["width"] * 0.15, "y": box["height"] / 2})
         page.wait_for_function(f"() => {PANEL}.at === 0")
-        assert plot.locator("circle.best").count() == 1
         assert "24.0" in plot.locator("circle.best title").text_content()
 
 
 @pytest.mark.thorough
-def test_how_good_it_is_stands_there_in_words_at_every_width(browser: Any, running: RunningStudio) -> None:
+def test_it_fits_every_width_and_has_contrast_and_names(browser: Any, running: RunningStudio) -> None:
     pretended(running.root)
     with page_at(browser, running.link(), camera=False) as page:
         page.click("#to-training")
         page.wait_for_function(f"() => {PANEL}.querySelectorAll('.warned li').length === 1")
-        text = page.inner_text("studio-training")
-        assert [w for w in ("Step 200 of 200", "23.5 dB", "no improvement since step 80") if w not in text] == []
         assert page.locator("studio-training .next button").count() == 0  # no job made it, and no model is there
         page.get_by_text("More held-out pictures").click()
         for scheme in ("dark", "light"):
