@@ -27,7 +27,7 @@ def browser() -> Iterator[Any]:
         yield opened
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def port() -> int:
     return free_port()
 
@@ -43,7 +43,7 @@ def send(port: int, address: str, *arguments: Argument) -> None:
         other.sendto(pack_message(OscMessage(f"/vidtrans/{address}", arguments)), ("127.0.0.1", port))
 
 
-def test_messages_move_sliders_and_the_page_says_what_came(browser: Any, running: Running, port: int) -> None:
+def test_messages_move_sliders_clear_the_board_and_are_shown(browser: Any, running: Running, port: int) -> None:
     with page_at(browser, running.link()) as page:
         page.wait_for_selector("#osc:not([hidden])")
         assert str(port) in page.inner_text("#osc")
@@ -58,10 +58,6 @@ def test_messages_move_sliders_and_the_page_says_what_came(browser: Any, running
         assert page.inner_text("#osc-unmatched") == "no such address: /vidtrans/<b>strangth (1)"
         assert "1 to no address" in page.inner_text("#osc")
         assert page.evaluate(CONTRAST) == []
-
-
-def test_the_drawing_board_is_cleared_and_a_stroke_undone(browser: Any, running: Running, port: int) -> None:
-    with page_at(browser, running.link()) as page:
         page.click("[data-source=drawing]")
         running.until(lambda: running.hub.source == "drawing")
         page.click("#drawing", position={"x": 40, "y": 40})

@@ -29,7 +29,7 @@ RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", moving_frames(24))
+    return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", moving_frames(12))
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,6 @@ def test_a_frame_is_painted_corrected_and_saved(browser: Any, running: RunningSt
         assert tuple(picture[7, 32]) == tuple(source[7, 32])
         assert np.abs(picture[24, 56].astype(int) - source[24, 56]).max() <= 1
         easel = page.locator("studio-easel")
-        assert easel.get_by_role("button", name="1", exact=True).get_attribute("aria-pressed") == "true"
         easel.get_by_label("Frame", exact=True).fill("5")
         page.keyboard.press("Enter")
         until(lambda: np.array_equal(seen(page)[..., :3], source_of(running, name, 5)))
@@ -240,46 +239,6 @@ def test_layers_are_flattened_to_the_pixels_that_are_seen_and_come_back(
 
 
 @pytest.mark.thorough
-def test_layers_are_erased_moved_merged_and_deleted_and_each_step_is_undone(
-    browser: Any, running: RunningStudio, name: str
-) -> None:
-    with easel_at(browser, running, name) as page:
-        source, panel = seen(page), page.locator("easel-layers")
-        press(page, "n")
-        stroke(page, (0.2, 0.5), (0.8, 0.5))
-        page.keyboard.press("e")
-        stroke(page, (0.3, 0.5), (0.3, 0.5))
-        stored(page)
-        erased = seen(page)
-        assert np.array_equal(erased[24, 19], source[24, 19])  # what lies below, not paint
-        assert tuple(erased[24, 40, :3]) == RED
-        press(page, "n")
-        page.keyboard.press("b")
-        stroke(page, (0.5, 0.1), (0.5, 0.9), BLUE)
-        stored(page)
-        crossing = seen(page)
-        panel.get_by_label("Move the layer down").click()
-        assert tuple(seen(page)[24, 32, :3]) == RED
-        press(page, "Control+z")
-        panel.get_by_label("Paint on Layer 2").click()
-        panel.get_by_label("Merge the layer with the one below").click()
-        stored(page)
-        assert page.evaluate(f"() => {EASEL}.stack.layers.length") == 2
-        merged = seen(page)
-        assert np.abs(merged.astype(int) - crossing).max() <= 1
-        panel.get_by_label("Delete the layer").click()
-        stored(page)
-        assert np.array_equal(seen(page), source)
-        saved(page)
-        again(page, name)  # the deleted layers come back from the disk
-        for expected in (merged, crossing, erased):
-            press(page, "Control+z")
-            if expected is erased:
-                press(page, "Control+z")  # the new layer, after its stroke
-            assert np.array_equal(seen(page), expected)
-
-
-@pytest.mark.thorough
 @pytest.mark.skipif(WINDOWS or MACOS, reason="the program that opens files is xdg-open")
 def test_what_an_own_program_saves_is_taken_back_and_nothing_is_lost(
     browser: Any, running: RunningStudio, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -327,7 +286,7 @@ def test_only_a_page_of_this_machine_starts_programs(running: RunningStudio, nam
 
 
 @pytest.mark.thorough
-def test_the_sheet_is_zoomed_turned_and_pinched(browser: Any, running: RunningStudio, name: str) -> None:
+def test_the_sheet_is_zoomed_and_turned(browser: Any, running: RunningStudio, name: str) -> None:
     at = f"([x, y]) => {{ const p = {EASEL}.view.at({{ clientX: x, clientY: y }}); return [p.x, p.y]; }}"
     look = f"() => [{EASEL}.view.zoom, {EASEL}.view.x, {EASEL}.view.angle]"
     with easel_at(browser, running, name) as page:
@@ -342,17 +301,6 @@ def test_the_sheet_is_zoomed_turned_and_pinched(browser: Any, running: RunningSt
         assert page.evaluate(look)[2] == 15
         page.keyboard.press("0")
         assert page.evaluate(look)[0] == pytest.approx(zoom)
-        page.evaluate(
-            """() => { const board = document.querySelector('.board'), box = board.getBoundingClientRect();
-            board.setPointerCapture = () => {};
-            const send = (type, id, x, y) => board.dispatchEvent(new PointerEvent(type, { pointerId: id,
-              pointerType: 'touch', clientX: box.left + x, clientY: box.top + y, bubbles: true, cancelable: true }));
-            send('pointerdown', 5, 100, 100); send('pointermove', 5, 110, 100);
-            send('pointerdown', 6, 200, 100); send('pointermove', 6, 300, 100);
-            send('pointerup', 5, 110, 100); send('pointerup', 6, 300, 100); }"""
-        )
-        assert page.evaluate(look)[0] == pytest.approx(zoom * 190 / 90)
-        assert not page.evaluate(f"() => {EASEL}.isChanged")  # the stroke of the first finger was taken back
         assert np.array_equal(seen(page)[..., :3], source_of(running, name))
 
 
@@ -361,16 +309,12 @@ def test_neighbours_shine_through_and_colours_are_picked(browser: Any, running: 
     file = painted_file(running, name, 3)
     file.parent.mkdir()
     write_picture(file, np.full((48, 64, 3), (9, 200, 9), np.uint8))
-    result = write_clip(running.root / f"result of {name}", np.full((24, 48, 64, 3), (200, 40, 200), np.uint8))
     with easel_at(browser, running, name, 7) as page:
         easel = page.locator("studio-easel")
         onion = f"() => [...{EASEL}.onionCanvas.getContext('2d').getImageData(5, 5, 1, 1).data]"
         easel.get_by_label("Onion skin", exact=True).select_option("painted-before")
         easel.get_by_label("Strength of the onion skin").fill("0.5")
         until(lambda: page.evaluate(onion)[:3] == [9, 200, 9])
-        outcome = {"output": result.name, "source": name, "source_part": [0, 24]}
-        job = {"state": "done", "title": "x", "number": 1, "after": [], "outcome": outcome, "progress": {}, "line": ""}
-        page.evaluate("(job) => { window.studio.jobs = [job]; }", job)
         show(page, name, 8)
         stroke(page, (0.2, 0.5), (0.8, 0.5))
         page.keyboard.press("p")
@@ -383,11 +327,6 @@ def test_neighbours_shine_through_and_colours_are_picked(browser: Any, running: 
         page.mouse.click(*place)
         page.keyboard.up("Shift")
         assert picked.input_value() == "#" + bytes(source[24, 32]).hex()
-        easel.get_by_label("Pick from", exact=True).select_option(result.name)
-        page.wait_for_function(f"() => {EASEL}.references.pick.canvas")
-        page.mouse.click(*place)
-        found = np.array(list(bytes.fromhex(picked.input_value()[1:])))
-        assert np.abs(found - (200, 40, 200)).max() < 8
 
 
 @pytest.mark.thorough

@@ -18,7 +18,6 @@ from vidtrans.video.images.picture import write_picture
 
 ROOMS = ("wishes", "viewer", "easel", "training", "live", "command")
 VIEWER = "document.querySelector('studio-viewer')"
-WISHES = "document.querySelector('studio-wishes')"
 
 
 @pytest.fixture
@@ -45,7 +44,7 @@ def ready(page: Any, layers: str = "a") -> None:
 
 
 def test_a_dropped_clip_becomes_a_result_in_a_few_clicks(browser: Any, running: RunningStudio, tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "my clip.mp4", moving_frames(8))
+    clip = write_clip(tmp_path / "my clip.mp4", moving_frames(4))
     with page_of(browser, running) as page:
         page.set_input_files("studio-shelf input[type=file]", str(clip))
         page.wait_for_selector("studio-shelf li[data-name='my clip.mp4']")
@@ -59,38 +58,6 @@ def test_a_dropped_clip_becomes_a_result_in_a_few_clicks(browser: Any, running: 
         assert page.get_attribute(".stage", "data-mode") == "wipe"
         assert page.inner_text("studio-viewer .line") == "vidtrans stylize 'my clip.mp4' --look pencil"
         assert "clip, " in page.inner_text("studio-shelf li[data-name='my clip.pencil.mp4']")
-
-
-@pytest.mark.thorough
-def test_a_wish_is_answered_by_files_that_are_there_and_that_come(
-    browser: Any, running: RunningStudio, tmp_path: Path
-) -> None:
-    add(running, "clip.mp4")
-    add(running, "clip by another tool.mp4")
-    for name in ("before.png", "after.png"):
-        write_picture(tmp_path / name, moving_frames(1)[0])
-    answers = f"() => {WISHES}.answers()"
-    with page_of(browser, running) as page:
-        page.click("[data-wish=picture]")
-        page.wait_for_selector("[data-look=pencil][aria-label='The medium pencil']")
-        page.wait_for_function("() => document.querySelector('[data-look=pencil] img').naturalWidth === 240")
-        page.get_by_role("button", name="Back").click()
-        page.click("[data-wish=flicker]")
-        assert page.evaluate(answers) == {"made": "clip by another tool.mp4", "source": "clip.mp4"}
-        page.get_by_role("button", name="Back").click()
-        page.evaluate(f"() => {WISHES}.use('clip.mp4')")
-        page.click("[data-wish=flicker]")
-        assert page.evaluate(answers) == {"made": "clip.mp4", "source": "none"}
-        page.get_by_role("button", name="Back").click()
-        page.click("[data-wish=grade]")
-        for missing, file in (("Before", "before.png"), ("After", "after.png")):
-            assert page.inner_text("studio-wishes .line").startswith(missing)
-            page.set_input_files("studio-shelf input[type=file]", str(tmp_path / file))
-            page.wait_for_function(f"() => Object.values({WISHES}.answers()).includes('{file}')")
-        page.wait_for_function(f"() => {WISHES}.line.textContent.startsWith('vidtrans grade before.png after.png')")
-        page.click("studio-wishes button[type=submit]")
-        page.wait_for_selector("studio-viewer:not([hidden])")
-        assert page.evaluate("() => document.activeElement.localName") == "studio-timeline"
 
 
 @pytest.mark.thorough
