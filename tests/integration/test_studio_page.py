@@ -48,6 +48,22 @@ def test_a_dropped_clip_becomes_a_result_in_a_few_clicks(browser: Any, running: 
     with page_of(browser, running) as page:
         page.set_input_files("studio-shelf input[type=file]", str(clip))
         page.wait_for_selector("studio-shelf li[data-name='my clip.mp4']")
+        page.click("[data-wish=flicker]")
+        page.wait_for_function("() => document.querySelector('studio-wishes .line').textContent.startsWith('vidtrans')")
+        line = page.inner_text("studio-wishes .line")
+        assert line.startswith("vidtrans deflicker 'my clip.mp4'")
+        page.click("studio-wishes button[type=submit]")
+        page.wait_for_selector("studio-viewer:not([hidden])")
+        ready(page, "ab")
+        assert page.get_attribute(".stage", "data-mode") == "wipe"
+        assert page.inner_text("studio-viewer .line") == line
+        assert "clip, " in page.inner_text("studio-shelf li[data-name='my clip.deflickered.mp4']")
+
+
+@pytest.mark.thorough
+def test_a_look_is_chosen_by_its_picture(browser: Any, running: RunningStudio) -> None:
+    add(running, "my clip.mp4", 4)
+    with page_of(browser, running) as page:
         page.click("[data-wish=picture]")
         page.get_by_role("button", name="The medium pencil").click()
         page.wait_for_selector("studio-wishes form > img:not([hidden])")
@@ -55,9 +71,19 @@ def test_a_dropped_clip_becomes_a_result_in_a_few_clicks(browser: Any, running: 
         page.click("studio-wishes button[type=submit]")
         page.wait_for_selector("studio-viewer:not([hidden])")
         ready(page, "ab")
-        assert page.get_attribute(".stage", "data-mode") == "wipe"
-        assert page.inner_text("studio-viewer .line") == "vidtrans stylize 'my clip.mp4' --look pencil"
-        assert "clip, " in page.inner_text("studio-shelf li[data-name='my clip.pencil.mp4']")
+
+
+@pytest.mark.thorough
+def test_a_look_is_chosen_by_its_picture(browser: Any, running: RunningStudio) -> None:
+    add(running, "my clip.mp4", 4)
+    with page_of(browser, running) as page:
+        page.click("[data-wish=picture]")
+        page.get_by_role("button", name="The medium pencil").click()
+        page.wait_for_selector("studio-wishes form > img:not([hidden])")
+        assert page.inner_text("studio-wishes .line") == "vidtrans stylize 'my clip.mp4' --look pencil"
+        page.click("studio-wishes button[type=submit]")
+        page.wait_for_selector("studio-viewer:not([hidden])")
+        ready(page, "ab")
 
 
 @pytest.mark.thorough
