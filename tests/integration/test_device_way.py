@@ -28,7 +28,7 @@ from vidtrans.temporal import FilterEntry
 from vidtrans.temporal.batch_window import BatchWindowFilter
 
 pytestmark = pytest.mark.usefixtures("two_gpus", "one_thread")
-COUNT, CUT = 24, 14
+COUNT, CUT = 16, 9
 GPU: dict[str, Any] = {"device": "cuda", "executor": "inline"}
 OFF: dict[str, Any] = {**EXACT, "temporal": {"name": "off"}}
 WINDOW: dict[str, Any] = {**EXACT, "temporal": {"name": "window"}}
@@ -106,11 +106,10 @@ def with_rendering(settings: dict[str, Any], **rendering: Any) -> dict[str, Any]
 @pytest.mark.parametrize(
     ("rendering", "options"),
     [
-        ({"chunk_frames": 7, "strength": 0.6, "mix": 0.2, "keep_colour": 0.5, "keep_shading": 0.5}, {}),
-        pytest.param({}, {"start": "5", "end": "20"}, marks=pytest.mark.thorough),
+        ({"chunk_frames": 7, "strength": 0.6, "mix": 0.2, "keep_colour": 0.5, "keep_shading": 0.5}, {"start": "3"}),
         ({"size": "37x29"}, {}),
     ],
-    ids=["mixed", "trimmed", "odd"],
+    ids=["mixed", "odd"],
 )
 def test_a_render_on_a_device_is_that_with_arrays(
     rendering: dict[str, Any], options: dict[str, Any], source: Path, tiny_model: Path, render: Callable[..., Frames]
@@ -134,7 +133,7 @@ def test_what_has_the_size_of_the_result_is_blended_there(
     tiny_model: Path, render: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip, mask = sixteen_bits(moving_frames(COUNT, shots=(0, CUT))), lossless(Path("mask.mp4"), halves(COUNT))
-    tables = with_rendering(OFF, strength="0: 0.3, 16: 1.6", mix=0.2, mask_feather=1.5)
+    tables = with_rendering(OFF, strength="0: 0.3, 12: 1.6", mix=0.2, mask_feather=1.5)
     options: dict[str, Any] = {"mask": mask, "depth": 16}
     render(clip, tiny_model, tables, on_device=False, **options)
     monkeypatch.setattr(runner, "Composer", NoComposer)
@@ -167,14 +166,6 @@ def test_the_window_on_a_device_is_that_of_the_cpu(
     assert psnr(made, render(source, tiny_model, tables, on_device=False)) >= 70
 
 
-@pytest.mark.thorough
-def test_pictures_of_sixteen_bits(render: Callable[..., Frames]) -> None:
-    clip, model = sixteen_bits(moving_frames(12)), make_model("m.safetensors", "colorize")
-    for on_device in (False, True):
-        render(clip, model, WINDOW, on_device=on_device, depth=16)
-    assert Path("True.mkv").read_bytes() == Path("False.mkv").read_bytes()
-
-
 @pytest.fixture(scope="session")
 def memory_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recurrent model, which was hardly taught: what it paints hangs on what it sees of the frame before."""
@@ -196,7 +187,7 @@ def test_what_a_recurrent_model_knows_of_the_frame_before_stays_there(
     depth: int, settings: dict[str, Any], copies: int, memory_model: Path, render: Callable[..., Frames]
 ) -> None:
     """Where other frames are reused within a tolerance, too: these are not."""
-    frames = moving_frames(16, shots=(0, 10))
+    frames = moving_frames(10, shots=(0, 6))
     clip = lossless(Path("c.mp4"), frames) if depth == 8 else sixteen_bits(frames)
     settings = with_rendering(settings, duplicate_threshold=2.0)
     expected = render(clip, memory_model, settings, on_device=False, depth=depth)
@@ -207,22 +198,6 @@ def test_what_a_recurrent_model_knows_of_the_frame_before_stays_there(
 
 
 @pytest.mark.thorough
-def test_outputs_that_were_lost_are_made_again_with_arrays_as_they_were_and_scored(
-    source: Path, memory_model: Path, render: Callable[..., Frames]
-) -> None:
-    """A score needs them without the filter, and paints them on the way of a CPU."""
-    render(source, memory_model, WINDOW, on_device=True)
-    lost = sorted(Path("cache-True/infer").rglob("chunk-*.nut"))
-    kept = {path: path.read_bytes() for path in lost}
-    assert len(lost) > 1
-    for path in lost[1:]:
-        path.unlink()
-    options: dict[str, Any] = {"cache_dir": Path("cache-True"), "overwrite": True, **GPU}
-    table = api.stylize(source, memory_model, Path("True.mkv"), settings=WINDOW, score=True, **options)
-    assert {path: path.read_bytes() for path in lost} == kept
-    assert table["score"]
-
-
 def test_what_finds_the_past_is_in_the_key(
     source: Path, memory_model: Path, render: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,13 +223,14 @@ def test_a_pairing_that_puts_back_what_the_frame_knows(source: Path, render: Cal
 
 
 def test_frames_that_repeat_are_rendered_once(tiny_model: Path, render: Callable[..., Frames]) -> None:
-    clip = lossless(Path("held.mp4"), [frame for frame in moving_frames(10) for _ in range(3)])
+    clip = lossless(Path("held.mp4"), [frame for frame in moving_frames(4) for _ in range(3)])
     made = render(clip, tiny_model, OFF, on_device=True)
     table = api.stylize(clip, tiny_model, Path("again.mkv"), settings=OFF, cache_dir=Path("third"), **GPU)
-    assert (table["frames_inferred"], table["frames_spared"]) == (10, 20)
+    assert (table["frames_inferred"], table["frames_spared"]) == (4, 8)
     assert np.array_equal(made, render(clip, tiny_model, OFF, on_device=False))
 
 
+@pytest.mark.thorough
 def test_outputs_of_an_earlier_render_go_to_the_device(
     source: Path, tiny_model: Path, render: Callable[..., Frames]
 ) -> None:
@@ -273,18 +249,16 @@ def test_one_that_was_stopped_goes_on_to_the_same_bytes(
     render: Callable[..., Frames],
     stopped: Callable[..., list[str]],
 ) -> None:
-    model = memory_model
-    expected = render(source, model, settings, on_device=True)
+    render(source, memory_model, settings, on_device=True)
     common: dict[str, Any] = {"settings": settings, "cache_dir": Path("stopped"), **GPU}
-    stopped(api.stylize, "rendering", 14, source, model, Path("s.mkv"), **common)
-    table = api.stylize(source, model, Path("s.mkv"), **common)
+    stopped(api.stylize, "rendering", 11, source, memory_model, Path("s.mkv"), **common)
+    table = api.stylize(source, memory_model, Path("s.mkv"), **common)
     assert 0 < table["frames_encoded"] < COUNT
-    assert np.array_equal(decode(Path("s.mkv"))[2], expected)
     assert Path("s.mkv").read_bytes() == Path("True.mkv").read_bytes()
 
 
 def test_what_works_in_numpy_goes_the_way_of_the_cpu(source: Path, tiny_model: Path, late: type[LateTransfers]) -> None:
-    for models, rendering in ((1, {"draft_step": 3}), (1, {"duplicate_threshold": 2.0}), (2, {})):
+    for models, rendering in ((1, {"draft_step": 3}), (2, {})):
         settings = with_rendering(WINDOW, **rendering)
         table = api.stylize(source, [tiny_model] * models, Path("o.mkv"), settings=settings, overwrite=True, **GPU)
         assert (table["frames_encoded"], late.count) == (COUNT, 0)

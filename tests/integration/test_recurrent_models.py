@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from chain import TINY, quick_training, refuse, said, said_json
+from chain import TINY, quick_training, refuse, said
 from clips import decode, moving_frames, scene, write_clip
 from directed_clip import lossless
 from hypothesis import given
@@ -36,14 +36,12 @@ from vidtrans.inference.device import Device
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.recurrent import RecurrentGenerator
-from vidtrans.training.feedback import recurrent_feedback
 from vidtrans.training.feedback.recurrent_feedback import MAX_MOTION_STEPS, RecurrentFeedback
 from vidtrans.training.feedback.rollout_pool import RolloutPool
 from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.losses.texture import texture_distance
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.video.images.picture import write_picture
 
 Stopped = Callable[..., list[str]]
 Capsys = pytest.CaptureFixture[str]
@@ -53,8 +51,8 @@ repeatable = hypothesis_settings(max_examples=8)
 
 CPU = Device("cpu", "cpu")
 WITH_MEMORY = {"recurrent": True, "synthetic_motion_fraction": 0.3}
-FRAMES, CUT, CHUNK = 40, 25, 10  # chunks begin at 0, 10, 20 | 25, 35
-STEPS = 16
+FRAMES, CUT, CHUNK = 24, 13, 5  # chunks begin at 0, 5, 10 | 13, 18, 23
+STEPS = 8
 
 
 def remembering() -> RecurrentGenerator:
@@ -75,20 +73,14 @@ def seen(count: int, past: float, size: int = 32) -> torch.Tensor:
 # The past itself
 
 
-def test_what_did_not_move_is_inherited_whole_and_nothing_from_another_scene() -> None:
-    frame, other = scene(64, 48, 0), scene(64, 48, 5)
-    picture = to_signed_range(scene(64, 48, 9))
-    found = history(picture, BackwardFlowEstimator("dis")(frame, frame))
-    assert np.allclose(found[..., :3], picture, atol=1e-6)
-    assert (found[..., 3] == 1).all()
-    assert history(picture, BackwardFlowEstimator("dis")(other, frame))[..., 3].mean() < -0.5
-
-
-def test_what_moved_is_found_where_it_went_and_nothing_comes_in_over_the_border() -> None:
-    wide = scene(96, 64, 3)
+def test_what_moved_is_found_where_it_went_and_nothing_from_another_scene() -> None:
+    wide, dis = scene(96, 64, 3), BackwardFlowEstimator("dis")
     before, here = (np.ascontiguousarray(wide[:, at : at + 64]) for at in (0, 4))
-    trail = BackwardFlowEstimator("dis")(before, here)
-    found = history(to_signed_range(before), trail)
+    still = history(to_signed_range(here), dis(before, before))
+    assert np.allclose(still[..., :3], to_signed_range(here), atol=1e-6)
+    assert (still[..., 3] == 1).all()
+    assert history(to_signed_range(here), dis(scene(64, 64, 5), here))[..., 3].mean() < -0.5
+    found = history(to_signed_range(before), dis(before, here))
     sure = (found[..., 3] + 1) / 2
     assert np.median(sure[:, :58]) > 0.8
     assert sure[:, 61:].max() < 0.1
@@ -186,15 +178,14 @@ def test_a_batch_of_both_kinds_is_what_each_is_alone_and_the_painter_learns_from
     assert torch.autograd.grad(g.forward_with_repaint(x)[1][1:].square().sum(), weights)[0].abs().sum() > 0
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_step_without_a_past_teaches_what_it_would_without_a_memory(precision: Any) -> None:
+def test_a_step_without_a_past_teaches_what_it_would_without_a_memory() -> None:
     """Were the output taken for something that was kept, all would be learned twice."""
     settings = TrainingSettings.of(recurrent=True, lambda_temporal=3.0, lambda_gan=0.0, lambda_texture=5.0, lr=1e-3)
     with_memory, without = remembering(), remembering()
     without.load_state_dict(with_memory.state_dict())
     x, y = seen(2, -1.0), torch.rand(2, 3, 32, 32)
-    learner = Pix2Pix(with_memory, None, settings, CPU, precision)
-    alone = Pix2Pix(without.painter, None, replace(settings, recurrent=False), CPU, precision)
+    learner = Pix2Pix(with_memory, None, settings, CPU, "fp32")
+    alone = Pix2Pix(without.painter, None, replace(settings, recurrent=False), CPU, "fp32")
     kept, plain = learner.step(x, y, lr=1e-3, seed=0), alone.step(x[:, :3], y, lr=1e-3, seed=0)
     names = ("l1", "texture")
     assert [kept[n] for n in names] == pytest.approx([plain[n] for n in names], rel=1e-5)
@@ -220,7 +211,7 @@ def test_the_keeper_keeps_a_past_that_is_right(settings: dict[str, Any], sign: i
     model = Pix2Pix(g, None, TrainingSettings.of(lambda_gan=0.0, **settings), CPU, "fp32")
     targets = x[:, 3:6].clone() if sign > 0 else -x[:, 3:6].sign()
     before = share_kept(g, x)
-    found = [model.step(x, targets, lr=0.01, seed=0) for _ in range(10)]
+    found = [model.step(x, targets, lr=0.01, seed=0) for _ in range(6)]
     assert (share_kept(g, x) > before) is keeps_more
     assert all(one["l1"] > 0 for one in found)
 
@@ -282,17 +273,6 @@ def test_a_chain_goes_on_in_time_to_cuts_and_gaps_or_drifts_from_its_first_step_
         assert (following.geometry.motion is not None, following.index) == (drifts, 3 if drifts else 4)
 
 
-def test_trails_are_found_once_and_the_oldest_is_forgotten(taught: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loader, _ = own_past(taught / "clip.dataset", 0.0)
-    monkeypatch.setattr(recurrent_feedback, "CACHE_BYTES", 3 * recurrent_feedback.FLOW_BYTES * loader.max_pixels)
-    found: list[int] = []
-    monkeypatch.setattr(RecurrentFeedback, "_estimate", lambda self, index: found.append(index))
-    _, past = own_past(taught / "clip.dataset", 0.0)
-    for index in (1, 2, 3, 1, 4, 1, 2):  # 4 takes the place of 2
-        past._flow(index).result()
-    assert found == [1, 2, 3, 4, 2]
-
-
 def test_what_follows_sees_the_output_where_the_source_went(taught: Path) -> None:
     """Of a feedback of the target itself, the past is the target, as far as it is sure."""
     loader, past = own_past(taught / "clip.dataset", 0.0)
@@ -316,7 +296,7 @@ def train(folder: Path, steps: int, **options: Any) -> dict[str, Any]:
 
 @pytest.mark.thorough
 def test_training_that_was_stopped_twice_ends_byte_identical(taught: Path, stopped: Stopped) -> None:
-    for step in (5, 11):
+    for step in (3, 6):
         stopped(train, "training", step, taught, STEPS)
     train(taught, STEPS)
     assert Path("m.safetensors").read_bytes() == (taught / "m.safetensors").read_bytes()
@@ -334,9 +314,6 @@ def test_a_model_goes_on_from_one_without_a_memory(taught: Path) -> None:
     old, new = (load_generator(Path(f"{n}.safetensors"))[0] for n in ("plain", "new"))
     for name, weights in old.named_parameters():
         assert torch.equal(weights, new.painter.get_parameter(name))
-    api.train(taught / "clip.dataset", "newer.safetensors", settings=tables, start_from=str(taught / "m.safetensors"))
-    held, newer = (load_generator(p)[0] for p in (taught / "m.safetensors", Path("newer.safetensors")))
-    assert torch.equal(held.keeper[0].weight, newer.keeper[0].weight)
 
 
 def test_what_does_not_go_together_is_refused(taught: Path, capsys: Capsys) -> None:
@@ -369,19 +346,18 @@ def stylize(taught: Path, output: str = "o.mkv", **options: Any) -> dict[str, An
 def test_it_begins_anew_at_cuts_and_goes_on_elsewhere(taught: Path, rendered: bytes) -> None:
     """Each frame alone, as a trimmed clip, has no past."""
     frames = decode(taught / "o.mkv")[2]
-    for number in (0, 1, CUT - 1, CUT, CUT + 1):
+    for number in (0, 1, CUT - 1, CUT):
         stylize(taught, f"{number}.mkv", start=str(number), end=str(number + 1))
         (alone,) = decode(Path(f"{number}.mkv"))[2]
         assert np.array_equal(alone, frames[number]) == (number in (0, CUT)), number
 
 
 @pytest.mark.usefixtures("in_turns")
-@pytest.mark.parametrize("frame", [13, 27])
-def test_an_interrupted_render_ends_byte_identical(taught: Path, rendered: bytes, frame: int, stopped: Stopped) -> None:
-    stopped(stylize, "rendering", frame, taught)
+def test_an_interrupted_render_ends_byte_identical(taught: Path, rendered: bytes, stopped: Stopped) -> None:
+    stopped(stylize, "rendering", 8, taught)
     done = stylize(taught)
     assert Path("o.mkv").read_bytes() == rendered
-    assert done["frames_inferred"] == FRAMES - max(b for b in (10, 20, 25, 35) if b <= frame)
+    assert done["frames_inferred"] == FRAMES - 5
 
 
 def chunks(stage: str, *numbers: int) -> list[Path]:
@@ -391,9 +367,8 @@ def chunks(stage: str, *numbers: int) -> list[Path]:
 @pytest.mark.parametrize(
     ("raw", "segments", "inferred"),
     [
-        ((0, 1, 2), (2,), 25),  # what was there before it is made again, for what comes after
+        ((0, 1, 2), (2,), 13),  # what was there before it is made again, for what comes after
         ((1,), (2,), 0),
-        ((2, 4), (2, 4), 10),
     ],
 )
 def test_a_lost_chunk_is_made_again_the_same(
@@ -406,13 +381,3 @@ def test_a_lost_chunk_is_made_again_the_same(
     done = stylize(taught)
     assert Path("o.mkv").read_bytes() == rendered
     assert done["frames_inferred"] == inferred
-
-
-def test_pictures_trials_and_dry_runs_go_without_a_past(taught: Path, capsys: Capsys) -> None:
-    write_picture(Path("p.png"), moving_frames(1)[0])
-    model = taught / "m.safetensors"
-    said(capsys, 0, "stylize", "p.png", "--model", model)
-    said(capsys, 0, "try", taught / "clip.mp4", "--model", model, "--frames", 1)
-    assert "memory" in said(capsys, 0, "model", "show", model)
-    told = said_json(capsys, "stylize", taught / "clip.mp4", "--model", model, "-o", "x.mkv", "--dry-run")
-    assert told["estimate"]["seconds"] > 0

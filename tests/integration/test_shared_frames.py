@@ -31,8 +31,8 @@ COPIES = {"copy": copy.copy, "pickle": lambda thing: pickle.loads(pickle.dumps(t
 def frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """Two shots; each picture of the second is held for two frames."""
     monkeypatch.chdir(tmp_path)
-    moving = moving_frames(14, SIZE, (0, 6))
-    frames = [*moving[:6], *(moving[6 + n // 2 * 2] for n in range(8))]
+    moving = moving_frames(10, SIZE, (0, 6))
+    frames = [*moving[:6], *(moving[6 + n // 2 * 2] for n in range(4))]
     write_clip(Path("c.mkv"), frames, codec="ffv1", pix_fmt="bgr0")
     make_model("m.safetensors", "edges")
     make_grade("dark.cube")
@@ -71,14 +71,13 @@ def test_a_buffer_that_is_used_again_holds_other_frames_by_then(frames: list[np.
     assert np.array_equal(list(painted)[2], frames[2])
 
 
-@pytest.mark.parametrize(("name", "temporal"), [("identity", "off"), ("m", "window")])
-def test_pictures_belong_to_the_program(name: str, temporal: str, frames: list[np.ndarray]) -> None:
-    model = vidtrans.load_model(name, settings={"rendering": {"size": "source"}})  # nothing is resized, and so copied
+def test_pictures_belong_to_the_program(frames: list[np.ndarray]) -> None:
+    model = vidtrans.load_model("m", settings={"rendering": {"size": "source"}})  # nothing is resized, and so copied
     clip = vidtrans.open_clip("c.mkv")
     before = [frame.copy() for frame in frames]
+    wanted = [made.copy() for made in model.render(clip, temporal="off")]
     for source in (clip, frames, [torch.from_numpy(frame) for frame in frames]):
-        wanted = [np.asarray(made).copy() for made in model.render(source, temporal=temporal)]
-        assert equal(blackened(model.render(source, temporal=temporal)), wanted)
+        assert equal(blackened(model.render(source, temporal="off")), wanted)
     model(frames[0])[:] = 0
     assert equal(frames, before)
     clip[3].rgb[:] = 0
@@ -87,9 +86,8 @@ def test_pictures_belong_to_the_program(name: str, temporal: str, frames: list[n
 
 def test_a_clip_in_16_bits_is_painted_in_16_bits() -> None:
     model = vidtrans.load_model("m")
-    deep, flat = (list(model.render(vidtrans.open_clip("c.mkv", deep=deep))) for deep in (True, False))
-    assert {picture.dtype for picture in deep} == {np.dtype(np.uint16)}
-    assert {picture.dtype for picture in flat} == {np.dtype(np.uint8)}
+    deep, flat = (list(model.render(vidtrans.open_clip("c.mkv", deep=deep)[:3])) for deep in (True, False))
+    assert (deep[0].dtype, flat[0].dtype) == (np.uint16, np.uint8)
     assert np.abs(np.array(deep) / 257 - np.array(flat)).mean() < 1
 
 
@@ -106,7 +104,7 @@ def running() -> list[str]:
 
 @pytest.mark.parametrize(
     ("kind", "end"),
-    [("clip", "close"), ("clip", "cycle"), ("stream", "drop"), ("deflicker", "error"), ("propagator", "cycle")],
+    [("clip", "close"), ("stream", "drop"), ("deflicker", "error"), ("propagator", "cycle")],
 )
 def test_a_render_that_is_left_half_way_leaves_nothing_open(kind: str, end: str, frames: list[np.ndarray]) -> None:
     model, clip = vidtrans.load_model("m"), vidtrans.open_clip("c.mkv")
@@ -149,7 +147,7 @@ def test_a_program_may_end_in_the_middle_of_its_renders() -> None:
 def test_threads_that_share_a_model_get_the_pictures_of_one(frames: list[np.ndarray]) -> None:
     model = vidtrans.load_model(["m", "dark.cube"])
     clip = vidtrans.open_clip("c.mkv")
-    sources: list[Any] = [clip, frames, clip[2:9], frames[::-1]]
+    sources: list[Any] = [clip, frames[::-1]]
     wanted = [list(model.render(source)) for source in sources]
     single, limit = model(frames[0]), cv2.getNumThreads()
     start = threading.Barrier(2 * len(sources))
@@ -158,18 +156,18 @@ def test_threads_that_share_a_model_get_the_pictures_of_one(frames: list[np.ndar
         start.wait()
         if number < len(sources):
             return list(model.render(sources[number]))
-        return [model(frames[0]) for _ in range(4)]
+        return [model(frames[0]) for _ in range(2)]
 
     with ThreadPoolExecutor(2 * len(sources)) as pool:
         found = list(pool.map(work, range(2 * len(sources))))
     assert all(map(equal, found[: len(sources)], wanted))
-    assert all(equal(made, [single] * 4) for made in found[len(sources) :])
+    assert all(equal(made, [single] * 2) for made in found[len(sources) :])
     assert cv2.getNumThreads() == limit
 
 
 @pytest.mark.parametrize("way", COPIES)
 def test_clips_models_and_filters_are_copied_and_sent_to_other_processes(way: str, frames: list[np.ndarray]) -> None:
-    clip = vidtrans.open_clip("c.mkv", deep=True)[2:9]
+    clip = vidtrans.open_clip("c.mkv", deep=True)[2:7]
     model = vidtrans.load_model(["m", "dark.cube"], settings={"rendering": {"strength": 0.5}})
     model(frames[0])
     copied = COPIES[way]

@@ -81,7 +81,7 @@ def test_the_first_losses_are_those_of_the_papers_loop(clip: Path) -> None:
     common: dict[str, Any] = {"multiple": g.multiple, "crop": 32, "jitter": settings.jitter, "flip": True}
     loader = Loader(dataset.role("train"), dataset.pairing, batch=1, seed=3, **common)
     # In 64 bits: in 32, rounding, which each processor does in another order, grows to 1e-4 in some 20 steps.
-    batches = [in_64_bits(loader.make(step)) for step in range(8)]
+    batches = [in_64_bits(loader.make(step)) for step in range(7)]
     wanted = paper_losses(copy.deepcopy(g.double()), copy.deepcopy(d.double()), batches, 10, seed=3)
     run = TrainingState(Path(), Pix2Pix(g, d, settings, CPU, "fp32"), loader, 3, [10])
     for row, batch in zip(wanted, batches, strict=True):
@@ -163,25 +163,24 @@ def flip_a_bit(folder: Path) -> None:
     file.write_bytes(data)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        flip_a_bit,
-        lambda folder: save_checkpoint(folder, 4, {"step": 4, "run": print}),  # a function: torch refuses to load it
-        *(
-            lambda folder, text=text: (folder / "checkpoint.json").write_text(text)
-            for text in ("[" * 100_000, "[]", "{}")
-        ),
-    ],
-    ids=["flipped", "no-plain-data", "deep-pointer", "list", "empty"],
-)
-def test_a_damaged_checkpoint_is_a_warning_and_a_miss(damage: Callable[[Path], object], tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, 3, {"step": 3, "x": torch.ones(4)})
-    assert load_checkpoint(tmp_path, silent) is not None
-    damage(tmp_path)
-    heard: list[Any] = []
-    assert load_checkpoint(tmp_path, heard.append) is None
-    assert [e.level for e in heard if isinstance(e, Note)] == ["warning"]
+DEEP = "[" * 100_000
+DAMAGES: list[Callable[[Path], object]] = [
+    flip_a_bit,
+    lambda folder: save_checkpoint(folder, 4, {"step": 4, "run": print}),  # a function: torch refuses to load it
+    lambda folder: (folder / "checkpoint.json").write_text(DEEP),
+    lambda folder: (folder / "checkpoint.json").write_text("[]"),
+]
+
+
+def test_a_damaged_checkpoint_is_a_warning_and_a_miss(tmp_path: Path) -> None:
+    for number, damage in enumerate(DAMAGES):
+        folder = tmp_path / str(number)
+        save_checkpoint(folder, 3, {"step": 3, "x": torch.ones(4)})
+        assert load_checkpoint(folder, silent) is not None
+        damage(folder)
+        heard: list[Any] = []
+        assert load_checkpoint(folder, heard.append) is None, number
+        assert [e.level for e in heard if isinstance(e, Note)] == ["warning"]
 
 
 def test_checkpoints_do_not_pile_up_and_a_stray_one_never_outlives_the_one_that_is_pointed_to(tmp_path: Path) -> None:
@@ -215,33 +214,21 @@ def tables() -> dict[str, dict[str, Any]]:
 def test_the_same_training_gives_the_same_bytes_and_record(
     dataset: str, tmp_path: Path, tables: dict[str, dict[str, Any]]
 ) -> None:
-    tables["training"] |= {"steps": 4}
+    tables["training"] |= {"steps": 2}
     for name in ("a", "b"):
         api.train(dataset, f"{name}.safetensors", settings=tables, cache_dir=f"cache-{name}")
     assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
     record = read_record(Path("a.safetensors"))
     assert record.size == 32
     assert record.pairing["name"] == "edges"
-    assert record.training["steps"] == [4]
+    assert record.training["steps"] == [2]
     assert set(record.training["held_out"]) == {"pairs", "l1", "psnr", "ssim", "sharpness"}
     assert str(tmp_path).encode() not in Path("a.safetensors").read_bytes()[:100_000]
     assert math.isfinite(record.training["held_out"]["psnr"])
     generator, _ = load_generator(Path("a.safetensors"))
     assert not generator.training
     assert Path("a.train/preview.png").is_file()
-    assert len(Path("a.train/losses.csv").read_text().splitlines()) == 5
-
-
-@pytest.mark.thorough
-def test_another_seed_gives_another_model_and_from_goes_on(dataset: str, tables: dict[str, dict[str, Any]]) -> None:
-    tables["training"] |= {"steps": 1}
-    api.train(dataset, "a.safetensors", settings=tables)
-    api.train(dataset, "b.safetensors", settings=tables, seed=1)
-    assert Path("a.safetensors").read_bytes() != Path("b.safetensors").read_bytes()
-    tables["training"] |= {"lr": 0.0}
-    api.train(dataset, "c.safetensors", settings=tables, start_from="a.safetensors")
-    a, c = (load_generator(Path(f"{n}.safetensors"))[0].state_dict() for n in "ac")
-    assert all(torch.equal(a[n], c[n]) for n in a if "running" not in n and "num_batches" not in n)
+    assert len(Path("a.train/losses.csv").read_text().splitlines()) == 3
 
 
 def test_devices_that_are_unknown_or_not_here_are_refused_in_one_line() -> None:
