@@ -26,24 +26,24 @@ MODEL = Path("a.safetensors")
 
 def tables(**training: Any) -> dict[str, dict[str, Any]]:
     networks = {k: TINY[k] for k in ("generator", "discriminator")}
-    return networks | {"training": {**TINY["training"], "steps": 6, "val_interval": 2, **training}}
+    return networks | {"training": {**TINY["training"], "steps": 4, "val_interval": 1, **training}}
 
 
 def test_an_interrupted_run_delivers_and_then_goes_on_to_the_same_bytes(dataset: str, stopped: Stopped) -> None:
     settings = tables(final_weights="best")
     api.train(dataset, "whole.safetensors", settings=settings, cache_dir="whole")
-    stopped(api.train, "training", 3, dataset, MODEL, settings=settings)
+    stopped(api.train, "training", 2, dataset, MODEL, settings=settings)
     made = api.train(dataset, MODEL, settings=settings, as_is=True)
-    assert (made["steps"], made["of_steps"], made["cached"]) == (3, 6, False)
+    assert (made["steps"], made["of_steps"], made["cached"]) == (2, 4, False)
     record = read_record(MODEL).training
     assert record["step"] == made["best"]
     assert record["held_out"] == made["held_out"]
-    assert "3 of 6" in Path(made["report"]).read_text("utf-8")
+    assert "2 of 4" in Path(made["report"]).read_text("utf-8")
     assert api.train(dataset, MODEL, settings=settings, as_is=True)["cached"] is True
-    stopped(api.train, "training", 5, dataset, MODEL, settings=settings)
-    assert api.train(dataset, MODEL, settings=settings, as_is=True)["steps"] == 5
+    stopped(api.train, "training", 3, dataset, MODEL, settings=settings)
+    assert api.train(dataset, MODEL, settings=settings, as_is=True)["steps"] == 3
     last = api.train(dataset, MODEL, settings=settings)
-    assert (last["steps"], last["cached"]) == (6, False)
+    assert (last["steps"], last["cached"]) == (4, False)
     assert "of_steps" not in last
     assert MODEL.read_bytes() == Path("whole.safetensors").read_bytes()
     assert api.train(dataset, MODEL, settings=settings, as_is=True)["cached"] is True  # it has finished

@@ -25,7 +25,7 @@ CAUSAL: dict[str, dict[str, Any]] = {
 pytestmark = pytest.mark.usefixtures("in_turns")
 Pair = tuple[Path, Path, bytes]
 Until = Callable[[Pair, int], None]
-FRAMES, SHOT = 28, 12  # chunks begin at 0, 5, 10 | 12, 17, 22, 27
+FRAMES, SHOT = 20, 12  # chunks begin at 0, 5, 10 | 12, 17
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +69,6 @@ def until(stopped: Callable[..., list[str]]) -> Until:
     return run
 
 
-@pytest.mark.parametrize("frame", [3, 12])
-def test_an_interrupted_render_goes_on_and_ends_byte_identical(pair: Pair, frame: int, until: Until) -> None:
-    until(pair, frame)
-    done = deflicker(pair)
-    assert Path("o.mkv").read_bytes() == pair[2]
-    assert done["frames_encoded"] == FRAMES - max(b for b in (0, 5, 10, 12, 17, 22, 27) if b <= frame)
-    assert not states()
-
-
 def flip(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[5000] ^= 1
@@ -101,7 +92,7 @@ def test_a_state_that_was_lost_or_damaged_costs_time_only(
 def test_it_goes_on_from_the_state_and_not_from_the_beginning(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, until: Until
 ) -> None:
-    """Or the tests above would pass without one."""
+    """Or the other tests would pass without one."""
     until(pair, 8)
     taken, seen = [], []
     resume, call = CausalFilter.resume, CausalFilter.__call__
@@ -123,7 +114,7 @@ def test_it_goes_on_from_the_state_and_not_from_the_beginning(
 
 
 def test_killed_at_a_frame_it_goes_on(pair: Pair, killed: Callable[..., None]) -> None:
-    killed("deflicker", 20, *pair[:2], "o.mkv", settings=CAUSAL, device="cpu")
+    killed("deflicker", 18, *pair[:2], "o.mkv", settings=CAUSAL, device="cpu")
     assert [p.name for p in states()] == ["state-000003.npz"]
     assert deflicker(pair)["frames_encoded"] == FRAMES - 17
     assert Path("o.mkv").read_bytes() == pair[2]

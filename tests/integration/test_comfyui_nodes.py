@@ -165,15 +165,6 @@ def test_an_image_batch_comes_to_vidtrans_without_loss_and_with_its_sound(pack: 
         assert np.array_equal(next(container.decode(video=0)).to_ndarray(format="rgba"), clear[0])
 
 
-@pytest.mark.thorough
-def test_a_trimmed_video_is_rendered_in_its_part(pack: ModuleType, film: Path) -> None:
-    trimmed = video(film, get_active_trim_window=lambda: (0.1, 0.2))
-    done = node(pack, "Deflicker").execute(processed=trimmed, temporal="off")
-    assert vidtrans.probe(done.args[1])["frames"] == 6
-    with pytest.raises(ValueError, match="trimmed VIDEO can only be the first"):
-        node(pack, "Deflicker").execute(processed=video(film), source=trimmed)
-
-
 def test_a_trim_at_the_time_of_a_frame_begins_and_ends_with_this_frame(pack: ModuleType) -> None:
     base, clips = (sys.modules[f"{pack.__name__}.nodes.{name}"] for name in ("base", "clips"))
     for number in range(1, 100):
@@ -209,21 +200,6 @@ def test_what_is_wrong_with_an_input_is_one_line(pack: ModuleType, film: Path) -
     for given, message in WRONG:
         with pytest.raises(ValueError, match=f"^[^\n]*{message}[^\n]*$"):
             node(pack, "Stylize").execute(**({"video": "film.mp4", "model": "identity"} | given))
-
-
-def test_the_message_of_vidtrans_is_that_of_the_node(pack: ModuleType, film: Path) -> None:
-    job = sys.modules[f"{pack.__name__}.nodes.job"]
-    film.write_bytes(b"no film")
-    with pytest.raises(job.VidtransError, match=r"^[^\n]*film\.mp4: [^\n]*$"):
-        node(pack, "Stylize").execute(video="film.mp4", model="identity")
-
-
-@pytest.mark.thorough
-def test_one_picture_is_a_clip_of_one_frame(pack: ModuleType) -> None:
-    picture = images(moving_frames(1))
-    done = node(pack, "Stylize").execute(video=picture, strokes="oil", strokes_size=2.0, palette=picture)
-    [painted] = pictures(Path(done.args[1]))
-    assert painted.std() > 1
 
 
 def test_a_process_that_dies_is_named_with_its_log(
@@ -343,30 +319,6 @@ def test_paint_is_carried_and_corrected(pack: ModuleType, film: Path) -> None:
     red = pictures(Path(fixed.args[1]))[4][15:25, 15:25].reshape(-1, 3).mean(0)
     assert red[0] > 200
     assert red[1:].max() < 60
-
-
-@pytest.mark.thorough
-def test_a_mask_of_comfyui_is_a_matte(pack: ModuleType, film: Path, tmp_path: Path) -> None:
-    (tmp_path / "input" / "black.cube").write_text("LUT_3D_SIZE 2\n" + "0 0 0\n" * 8)
-    share = np.zeros((1, 48, 64), np.float32)  # MASK: frames, height, width
-    share[:, 8:40, 8:32] = 1
-    done = node(pack, "Stylize").execute(
-        video=video(film), model=str(tmp_path / "input" / "black.cube"), mask=ImageBatch(share), temporal="off"
-    )
-    made, source = pictures(Path(done.args[1]))[6].astype(int), pictures(film)[6].astype(int)
-    assert made[12:36, 12:28].max() < 16
-    assert np.abs(made[:, 40:] - source[:, 40:]).mean() < 8
-
-
-@pytest.mark.thorough
-def test_strokes_become_a_matte_and_a_grade_is_learned_and_rendered(pack: ModuleType, film: Path) -> None:
-    mask = np.zeros((48, 64, 3), np.uint8)
-    mask[10:30, 10:30] = 255
-    matte = node(pack, "Matte").execute(video=video(film), painted=images([mask]), numbers="0", steps=10)
-    before = pictures(film)[:3]
-    learned = node(pack, "Grade").execute(before=images(before), after=images([255 - frame for frame in before]))
-    graded = node(pack, "Stylize").execute(video=video(film), model=learned.args[0], temporal="off")
-    assert [vidtrans.probe(made.args[1])["frames"] for made in (matte, graded)] == [12, 12]
 
 
 @pytest.mark.thorough

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from chain import TINY, quick_training, vidtrans_process
+from chain import TINY, quick_training
 from clips import moving_frames, scene
 from directed_clip import lossless
 from variants import least
@@ -115,9 +115,9 @@ def test_the_device_says_that_memory_ran_out_in_words_that_are_known() -> None:
     assert out_of_memory(raised.value)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_pictures_go_there_and_back_beside_what_is_computed(dtype: Any, gpu: Gpu) -> None:
+def test_pictures_go_there_and_back_beside_what_is_computed(gpu: Gpu) -> None:
     """Many, so that memory is used again while copies are under way."""
+    dtype = np.uint16
     copies, rng = transfers_for(gpu.device.torch), np.random.default_rng(0)
     assert isinstance(copies, StreamTransfers) == gpu.real
     sent = [rng.integers(0, np.iinfo(dtype).max + 1, (270, 480, 3), dtype=dtype) for _ in range(50)]
@@ -199,7 +199,7 @@ def test_a_compiled_engine_paints_the_same() -> None:
 
 
 def test_where_memory_does_not_do_the_picture_goes_through_in_tiles(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
-    generator, shown = generator_of(), pictures(1, 512)
+    generator, shown = generator_of(), pictures(1, 448)
     whole = TorchEngine(generator, gpu.device, "fp32")(shown).astype(int)
     engine = TorchEngine(generator, gpu.device, "fp32", batch=1)
     network: Any = engine._network
@@ -251,9 +251,9 @@ def steps_of(
 
 def check_repeatable(generator: Any, gpu: Gpu, *, apart: float = 0.0, **options: Any) -> Pix2Pix:
     """Two trainings, and one that is stopped and goes on, end with weights no further ``apart``; return the first."""
-    first, second = steps_of(generator, gpu, 4, **options), steps_of(generator, gpu, 4, **options)
+    first, second = steps_of(generator, gpu, 3, **options), steps_of(generator, gpu, 3, **options)
     half = steps_of(generator, gpu, 2, **options)
-    resumed = steps_of(generator, gpu, 2, state=copy.deepcopy(half.state()), first=2, **options)
+    resumed = steps_of(generator, gpu, 1, state=copy.deepcopy(half.state()), first=2, **options)
     weights = first.generator.state_dict()
     for other in (second, resumed):
         for name, weight in other.generator.state_dict().items():
@@ -268,13 +268,6 @@ def test_every_generator_trains_to_the_same_weights_or_says_why_not(name: str, g
     assert model.nondeterministic == expected
 
 
-@on_a_real_gpu
-@pytest.mark.parametrize("upsample", ["resize", "bilinear", "pixel-shuffle"])
-def test_every_way_to_double_sizes_trains_to_the_same_weights(upsample: str, gpu: Gpu) -> None:
-    generator = generator_of("residual", {"upsample": upsample})
-    assert check_repeatable(generator, gpu).nondeterministic == set()
-
-
 def test_one_that_remembers_and_one_that_knows_a_clip_by_heart_train_to_the_same_weights(gpu: Gpu) -> None:
     model = check_repeatable(generator_of(memory=True), gpu, recurrent=True, lambda_temporal=3.0)
     assert model.nondeterministic == set()
@@ -282,7 +275,7 @@ def test_one_that_remembers_and_one_that_knows_a_clip_by_heart_train_to_the_same
     assert model.nondeterministic <= SAMPLING
 
 
-@pytest.mark.parametrize(("precision", "accumulate"), [("fp16", 1), ("fp16", 2), ("bf16", 1)])
+@pytest.mark.parametrize(("precision", "accumulate"), [("fp16", 2), ("bf16", 1)])
 def test_in_16_bits_it_trains_to_the_same_weights(precision: str, accumulate: int, gpu: Gpu) -> None:
     if gpu.real and precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
         pytest.skip("this device has no bf16")
@@ -326,24 +319,6 @@ def test_training_and_rendering_are_repeatable_and_go_on_where_they_were(
 
 
 @on_a_real_gpu
-def test_one_that_moves_frames_trains_says_why_its_bytes_may_differ_and_dreams_the_same_every_time(
-    gpu: Gpu, tmp_path: Path
-) -> None:
-    lossless(tmp_path / "c.mp4", moving_frames(12))
-    pairing = {"name": "next-frame", "context_frames": 1}
-    dataset = {**TINY["dataset"], "val_fraction": 0, "drop_duplicates": False, "min_sharpness": 0}
-    api.make_dataset(tmp_path / "c.mp4", Path("c.dataset"), settings={"dataset": dataset, "pairing": pairing})
-    tables = quick_training(3) | {"generator": {"name": "warp-mix", "channels": 8, "blocks": [0, 0, 0]}}
-    api.train(Path("c.dataset"), Path("m.safetensors"), settings=tables, device="cuda")
-    found = read_record(Path("m.safetensors")).training.get("nondeterministic", [])
-    assert found == sorted(SAMPLING)
-    for name in ("a", "b"):
-        dream = {"device": "cuda", "cache_dir": tmp_path / name, "settings": {"rendering": {"size": "32"}}}
-        api.dream(tmp_path / "c.mp4", ["m.safetensors"], Path(f"{name}.mp4"), frames=5, **dream)
-    assert Path("a.mp4").read_bytes() == Path("b.mp4").read_bytes()
-
-
-@on_a_real_gpu
 @pytest.mark.parametrize("temporal", ["off", "window", "causal"])
 def test_pictures_that_stay_on_the_device_are_those_that_do_not(
     temporal: str, gpu: Gpu, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
@@ -372,37 +347,3 @@ def test_enlarged_on_the_device_it_is_what_it_is_on_a_cpu_and_the_same_every_tim
     made, again = (upscale_on("cuda", output, source, mode, faults) for _ in range(2))
     assert np.array_equal(made, again)
     assert np.abs(made.astype(float) - upscale(output, source, mode, faults)).max() <= max(1, most / 2550)
-
-
-@on_a_real_gpu
-def test_a_draft_is_the_same_every_time(gpu: Gpu, tmp_path: Path, tiny_model: Path) -> None:
-    lossless(tmp_path / "clip.mp4", moving_frames(12))
-    made = []
-    for name in ("a", "b"):
-        options: dict[str, Any] = {"device": "cuda", "executor": "inline", "cache_dir": tmp_path / name}
-        settings = {"rendering": {"draft_step": 4}}
-        table = api.stylize(tmp_path / "clip.mp4", tiny_model, Path(f"{name}.mp4"), settings=settings, **options)
-        assert table["draft_psnr"] is not None
-        made.append(Path(f"{name}.mp4").read_bytes())
-    assert made[0] == made[1]
-
-
-# Several processes
-
-
-@needs_gpu
-def test_a_batch_over_all_devices_runs_three_times_and_makes_what_one_process_does(
-    tmp_path: Path, tiny_model: Path
-) -> None:
-    """See ``test_several_gpus`` for the same on devices that are pretended."""
-    (tmp_path / "clips").mkdir()
-    for n in range(3):
-        lossless(tmp_path / "clips" / f"{n}.mov", moving_frames(8 + n, size=(48, 32)))
-    common = ("stylize", tmp_path / "clips", "--model", tiny_model, "--size", "32", "--device", "cuda")
-    for _ in range(3):
-        told = vidtrans_process(*common, "--jobs", "2", "-o", "out")
-    assert told.stderr.count("up to date") == 3
-    vidtrans_process(*common, "--jobs", "1", "-o", "one", "--cache-dir", "other")
-    for path in Path("one").glob("*.mp4"):
-        assert (Path("out") / path.name).read_bytes() == path.read_bytes()
-    assert len(list(Path("one").glob("*.mp4"))) == 3

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from chain import TINY, refuse, snapshot, tiny_flags, vidtrans_json
+from chain import TINY, refuse, tiny_flags, vidtrans_json
 from clips import decode, moving_frames, pictures_of, write_folder
 from directed_clip import lossless
 from extractors import COLOURS, negative, network, showing
 
 import vidtrans as api
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.files import digest_file
 from vidtrans.data.dataset import open_dataset
-from vidtrans.live.live_controls import Controls, ControlState
-from vidtrans.live.live_model import LiveModel, SourceFrame
-from vidtrans.models.loaded_model import load_model
 from vidtrans.models.model_file import read_record
-from vidtrans.rendering.extraction import FrameExtractor
-from vidtrans.session import Context
-from vidtrans.store.chunks import read_lossless
-from vidtrans.video.io.clip import Frame
 
 COUNT = 16
 LOSSLESS = ("--codec", "ffv1", "--device", "cpu")
@@ -101,26 +93,6 @@ def test_the_network_sees_frames_at_its_own_size_or_at_the_one_that_is_set_in_re
     assert not np.array_equal(stored[0][0], stored[1][0])
 
 
-def test_a_dataset_that_was_stopped_goes_on_without_extracting_anew(
-    monkeypatch: pytest.MonkeyPatch, stopped: Callable[..., list[str]]
-) -> None:
-    clip = lossless(Path("long.mov"), moving_frames(70))
-    net, seen = network(Path("net.safetensors")), list[int]()
-    settings = {"dataset": {"drop_duplicates": False, "size": "32"}, "pairing": {"model": str(net)}}
-    whole = FrameExtractor.pictures
-
-    def counted(extractor: FrameExtractor, frames: Iterable[Frame]) -> Iterator[np.ndarray]:
-        return whole(extractor, (seen.append(frame.index) or frame for frame in frames))  # type: ignore[func-returns-value]
-
-    common: Any = {"pairing": "model", "settings": settings, "device": "cpu"}
-    api.make_dataset(clip, "clean", cache_dir=Path("clean-cache"), **common)
-    stopped(api.make_dataset, "reading frames", 60, clip, "made", **common)
-    monkeypatch.setattr(FrameExtractor, "pictures", counted)
-    api.make_dataset(clip, "made", **common)
-    assert seen == list(range(50, 70))  # a chunk of 50 was whole
-    assert snapshot(Path("made")) == snapshot(Path("clean"))
-
-
 @pytest.fixture
 def hasty() -> list[str]:
     """Flags of a training that ends at once."""
@@ -144,60 +116,32 @@ def test_the_chain_from_a_plain_video_to_a_render(shot: Path, hasty: list[str]) 
 # Renders
 
 
-def test_a_render_shows_the_network_every_frame_and_filters_whatever_the_model_makes_of_it(shot: Path) -> None:
-    model = showing(Path("look.safetensors"), negative(Path("net.cube")), channels="grey")
-    render(model, "out.mkv", "--size", "source", "--temporal", "off")
+def test_a_render_shows_the_network_every_frame(shot: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = negative(Path("net.cube"))
+    model = showing(Path("look.safetensors"), net, channels="grey")
+    render(model, "out.mkv", "--size", "source")
     wanted = [np.dstack([cv2.cvtColor(255 - frame, cv2.COLOR_RGB2GRAY)] * 3) for frame in frames_of(shot)]
     assert same(frames_of("out.mkv"), wanted)
-    table = vidtrans_json("stylize", shot, "--model", model, "-o", "filtered.mkv", *LOSSLESS)
-    assert table["temporal"] == "window"
+    line = refuse(capsys, 2, "stylize", shot, "--model", net, "--model", model, "-o", "other.mkv")
+    assert "another network makes its input from the frames of its source" in line
 
 
-def test_what_a_network_made_is_shared_by_models_and_codecs_and_not_by_another_network(shot: Path) -> None:
+def test_what_a_network_made_is_shared_by_models_and_not_by_another_network(shot: Path) -> None:
     net = network(Path("net.safetensors"))
     first, second = showing(Path("a.safetensors"), net), showing(Path("b.safetensors"), net, channels="grey")
     counts = []
     for model, output, *flags in (
         (first, "one.mkv"),
-        (first, "two.mkv", "--temporal", "window"),
         (first, "one.mkv"),  # up to date
         (second, "b.mkv", "--size", "source"),
         (net, "net.mkv"),  # its own render is that stage, too
     ):
         table = render(model, output, *flags)
         counts.append((table.get("frames_extracted"), table["frames_inferred"]))
-    assert counts == [(COUNT, COUNT), (0, 0), (0, 0), (0, COUNT), (None, 0)]
-    assert render(showing(Path("c.safetensors"), net, size=24), "c.mkv")["frames_extracted"] > 0
+    assert counts == [(COUNT, COUNT), (0, 0), (0, COUNT), (None, 0)]
     other = network(Path("other/net.safetensors"), seed=2)
     assert render(showing(Path("other/a.safetensors"), other), "other.mkv")["frames_extracted"] == COUNT
     assert not np.array_equal(frames_of("other.mkv")[0], frames_of("one.mkv")[0])
-
-
-def test_the_first_model_of_a_chain_may_have_one_and_no_other(shot: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    net = negative(Path("net.cube"))
-    look = showing(Path("look.safetensors"), net)
-    table = render(look, "out.mkv", "--model", net, "--size", "source")
-    assert table["frames_extracted"] == table["frames_inferred"] == COUNT
-    assert same(frames_of(shot), frames_of("out.mkv"))
-    line = refuse(capsys, 2, "stylize", shot, "--model", net, "--model", look, "-o", "other.mkv")
-    assert "another network makes its input from the frames of its source" in line
-
-
-@pytest.mark.thorough
-def test_a_damaged_picture_of_the_network_is_made_again(shot: Path) -> None:
-    net = network(Path("net.safetensors"))
-    one, chunks = showing(Path("one.safetensors"), net), ("--set=rendering.chunk_frames=5", "--size", "source")
-    render(one, "one.mkv", *chunks)
-    [stage] = {p.parent for p in Path(".vidtrans/infer").glob("*/chunk-*") if is_of_size(p, (43, 32))}
-    damaged = stage / "chunk-000000.nut"
-    damaged.write_bytes(damaged.read_bytes()[:-9] + b"different")
-    again = render(showing(Path("two.safetensors"), net, invert=True), "two.mkv", *chunks)
-    assert again["frames_extracted"] == 5
-    assert same((255 - a for a in frames_of("one.mkv")), frames_of("two.mkv"))
-
-
-def is_of_size(chunk: Path, size: tuple[int, int]) -> bool:
-    return chunk.suffix == ".nut" and next(read_lossless(chunk)).shape[1::-1] == size
 
 
 def test_an_extraction_that_was_stopped_goes_on_where_it_was(shot: Path, stopped: Callable[..., list[str]]) -> None:
@@ -212,14 +156,14 @@ def test_an_extraction_that_was_stopped_goes_on_where_it_was(shot: Path, stopped
 
 
 def test_a_dry_run_counts_the_extraction_and_touches_nothing(shot: Path) -> None:
-    net = network(Path("net.safetensors"))
-    model = showing(Path("look.safetensors"), net)
-    table = vidtrans_json("stylize", shot, "--model", model, "--dry-run", "--device", "cpu")
+    model = showing(Path("look.safetensors"), network(Path("net.safetensors")))
     plain = network(Path("plain.safetensors"), COLOURS, name="aligned")
-    alone = vidtrans_json("stylize", shot, "--model", plain, "--dry-run", "--device", "cpu")
-    assert table["estimate"]["cache_bytes"] > alone["estimate"]["cache_bytes"]
-    assert table["estimate"]["disk_bytes"] == pytest.approx(alone["estimate"]["disk_bytes"], rel=0.5)
-    assert sorted(p.suffix for p in Path().iterdir()) == [".mov", *[".safetensors"] * 3]
+    with_network, alone = (
+        vidtrans_json("stylize", shot, "--model", one, "--dry-run", "--device", "cpu")["estimate"]
+        for one in (model, plain)
+    )
+    assert with_network["cache_bytes"] > alone["cache_bytes"]
+    assert with_network["disk_bytes"] == pytest.approx(alone["disk_bytes"], rel=0.5)
     assert not Path(".vidtrans").exists()
 
 
@@ -274,18 +218,6 @@ def test_grids_comparisons_and_sheets_show_what_a_network_makes(shot: Path, caps
     assert contains("seen.png", 255 - frames[8])
     for pairing, status, why in (("model", 2, "it needs a network"), ("model:no.onnx.safetensors", 3, "no such file")):
         assert why in refuse(capsys, status, "sheet", shot, "--pairing", pairing, "-o", "other.png")
-
-
-def test_a_live_model_shows_the_network_every_frame(shot: Path) -> None:
-    model = load_model(str(showing(Path("look.safetensors"), negative(Path("net.cube")), channels="grey")), Context())
-    live = LiveModel(model, RenderingSettings(size="source"), Context(device="cpu"))
-    state = ControlState(Controls(model="look", past="off"))
-    for frame in frames_of(shot)[:3]:
-        painting = live.paint(SourceFrame(frame), state)
-        grey = cv2.cvtColor(255 - frame, cv2.COLOR_RGB2GRAY)
-        assert np.array_equal(painting.picture, np.dstack([grey] * 3))
-        assert np.array_equal(painting.model_input, painting.picture)
-        assert np.array_equal(painting.guide, frame)
 
 
 # A network inside of the model file

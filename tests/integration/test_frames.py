@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +79,12 @@ def model(**settings: Any) -> Any:
 
 
 def test_a_model_paints_the_frames_of_stylize_byte_for_byte() -> None:
-    exact_clip(20, (0, 9))
+    exact_clip(16, (0, 9))
     paints, clip = model(), vidtrans.open_clip("c.mkv")
-    vidtrans.stylize("c.mkv", "m.safetensors", "made", codec="png")
-    assert equal(paints.render(clip), read_folder("made"))
-    span = {"start": "4", "end": "15"}
+    span = {"start": "4", "end": "12"}
     vidtrans.stylize("c.mkv", "m.safetensors", "part", codec="png", temporal="causal", strength=0.5, **span)
     settings = {"rendering": {"strength": 0.5}}
-    assert equal(paints.render(clip[4:15], temporal="causal", settings=settings), read_folder("part"))
+    assert equal(paints.render(clip[4:12], temporal="causal", settings=settings), read_folder("part"))
 
 
 def test_a_medium_is_a_model_and_paints_streams_as_clips() -> None:
@@ -147,7 +144,7 @@ def test_deflicker_is_that_of_the_command() -> None:
 # Key frames
 
 
-def test_paint_is_carried_as_by_the_command() -> None:
+def test_paint_is_carried_without_learning() -> None:
     frames = clip_and_keys()
     vidtrans.propagate("c.mkv", "keys", "made", minutes=0, codec="png")
     clip = vidtrans.open_clip("c.mkv")
@@ -159,7 +156,7 @@ def test_paint_is_carried_as_by_the_command() -> None:
 
 def test_a_propagator_learns_once_and_leaves_nothing_beside_the_clip() -> None:
     frames, steps = clip_and_keys(), list[int]()
-    short: dict[str, Any] = {"training": {"steps": 2, "batch_size": 1}}
+    short: dict[str, Any] = {"training": {"steps": 1, "batch_size": 1, "crop_size": 32}, "generator": {"channels": 8}}
     vidtrans.propagate("c.mkv", "keys", "made", codec="png", settings=short)
     before = sorted(Path().iterdir())
 
@@ -174,7 +171,7 @@ def test_a_propagator_learns_once_and_leaves_nothing_beside_the_clip() -> None:
         return list(vidtrans.Propagator(clip, paint, settings=short, cache_dir="other", report=report))
 
     both, first = carried((2, 9)), carried((2,))
-    assert steps == [1, 2]
+    assert steps == [1]
     assert equal(both, read_folder("made"))
     assert not equal(both, first)
     assert equal(carried((2, 9)), both)
@@ -196,14 +193,6 @@ def test_a_written_clip_has_the_times_and_the_sound_of_its_source() -> None:
     packets = [[bytes(p) for p in av.open(name).demux(audio=0)] for name in ("made.mp4", "c.mp4")]
     assert packets[0] == packets[1] != [b""]
     assert np.abs(made[4].rgb.astype(int) - (255 - source[4].rgb.astype(int))).mean() < 8
-
-
-def test_a_clip_is_written_at_a_rate_bit_for_bit() -> None:
-    frames = moving_frames(5, SIZE)
-    vidtrans.write_clip((torch.from_numpy(f) for f in frames), "made.mkv", fps="30000/1001", codec="ffv1")
-    clip = vidtrans.open_clip("made.mkv")
-    assert equal((f.rgb for f in clip), frames)
-    assert clip.fps == Fraction(30000, 1001)
 
 
 @pytest.mark.thorough

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import chain
-import other_systems
 import pytest
 from chain import snapshot, tiny_flags
 from clips import moving_frames, write_clip
@@ -125,39 +120,3 @@ def test_what_windows_cannot_name_is_refused_in_one_line(clip: Path, tmp_path: P
     lines = python("windows", "-c", NAMED, folder=tmp_path).splitlines()
     assert [words in line for words, line in zip(UNNAMEABLE.values(), lines, strict=True)] == [True] * 3
     assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
-
-
-@pytest.mark.thorough
-def test_two_workers_render_a_batch_under_the_rules_of_windows(clip: Path, tmp_path: Path) -> None:
-    shutil.copyfile(clip, tmp_path / "two.mp4")
-    batch = ("stylize", "clip.mp4", "two.mp4", "--model", "identity", "-o", "out", "--jobs", 2)
-    vidtrans("windows", *batch, folder=tmp_path)
-    assert sorted(p.name for p in (tmp_path / "out").glob("*.mp4")) == ["clip.identity.mp4", "two.identity.mp4"]
-
-
-@pytest.mark.thorough
-def test_live_answers_under_the_rules_of_windows(tmp_path: Path) -> None:
-    pytest.importorskip("uvicorn")
-    server = start("windows", "-m", "vidtrans", "live", "--model", "identity", "--port", 0, folder=tmp_path)
-    try:
-        assert server.stderr is not None
-        link = next(line.split()[-1] for line in server.stderr if "http://" in line)
-        with urllib.request.urlopen(link, timeout=60) as answer:
-            assert answer.status == 200
-            assert b"<html" in answer.read()
-    finally:
-        server.kill()
-        assert "Traceback" not in server.communicate()[1]
-
-
-@pytest.mark.thorough
-def test_a_job_that_is_printed_into_a_file_on_windows_is_one_for_bash(clip: Path, tmp_path: Path) -> None:
-    clip.rename(tmp_path / "été ≥.mp4")
-    words = ("-m", "vidtrans", "stylize", "été ≥.mp4", "--model", "identity", "-o", "out.mp4", "--print-jobs", "slurm")
-    variables = {**os.environ, **other_systems.variables("windows")}
-    with (tmp_path / "jobs").open("wb") as file:
-        subprocess.run([sys.executable, *words], cwd=tmp_path, env=variables, stdout=file, check=True)
-    written = (tmp_path / "jobs").read_bytes()
-    assert b"\r" not in written
-    assert "vidtrans stylize --model identity 'été ≥.mp4'" in written.decode()
-    subprocess.run(["bash", "-n", tmp_path / "jobs"], check=True)

@@ -8,8 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
-import numpy as np
 import pytest
 from chain import said, said_json
 from clips import decode, moving_frames, write_clip
@@ -72,7 +70,7 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("long") / "long.mp4", frames, sound=True)
 
 
-@pytest.mark.parametrize("end", ["0.5s", "20", "21", "95", "200"])
+@pytest.mark.parametrize("end", ["0.5s", "21", "200"])
 def test_what_is_known_of_the_beginning_is_the_same(long_clip: Path, end: str) -> None:
     part = check_same_beginning(long_clip, end)
     _, stop = part.trim(None, parse_time(end))
@@ -82,9 +80,7 @@ def test_what_is_known_of_the_beginning_is_the_same(long_clip: Path, end: str) -
 @pytest.mark.parametrize(
     ("suffix", "codec", "rate", "options"),
     [
-        (".mkv", "libx264", 15360, None),
         (".avi", "mpeg4", 30, {"qscale": "2"}),
-        (".webm", "libvpx-vp9", 15360, {"crf": "12"}),
         (".h264", "libx264", 15360, None),
     ],
 )
@@ -99,20 +95,18 @@ def test_a_render_reads_no_further_and_is_the_same(
     long_clip: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[Event] = []
-    table, count = read_by(api.stylize, long_clip, tiny_model, "part.mp4", events=events, end="1s", size="32")
+    table, count = read_by(api.stylize, long_clip, tiny_model, "part.mp4", events=events, end="0.33s", size="32")
     assert [event.text for event in events if isinstance(event, Note)] == []
-    assert (table["frames"], count) == (30, 30 + MARGIN + 1)
+    assert (table["frames"], count) == (10, 10 + MARGIN + 1)
     with monkeypatch.context() as patch:
         patch.setattr(RequestedRender, "_looks_beyond_end", True)
-        whole, count = read_by(api.stylize, long_clip, tiny_model, "whole.mp4", end="1s", size="32")
+        whole, count = read_by(api.stylize, long_clip, tiny_model, "whole.mp4", end="0.33s", size="32")
     assert count == COUNT
     assert Path("part.mp4").read_bytes() == Path("whole.mp4").read_bytes()
     assert (whole["frames_inferred"], whole["frames_encoded"]) == (0, 0)  # found in the cache by the same keys
-    again, count = read_by(api.stylize, long_clip, tiny_model, "again.mp4", end="1s", size="32")
-    assert (again["frames_inferred"], count) == (0, 0)
 
 
-@pytest.mark.parametrize("options", [{"strength": "0: 0.2, 140: 1"}, {"cuts": "cuts.txt"}, {"end": None}])
+@pytest.mark.parametrize("options", [{"strength": "0: 0.2, 140: 1"}, {"cuts": "cuts.txt"}])
 def test_what_looks_beyond_the_end_reads_all(long_clip: Path, options: dict[str, Any]) -> None:
     Path("cuts.txt").write_text("0\n20\n140\n")
     _, count = read_by(api.stylize, long_clip, "identity", "a.mp4", **{"end": "30"} | options)
@@ -120,22 +114,9 @@ def test_what_looks_beyond_the_end_reads_all(long_clip: Path, options: dict[str,
 
 
 def test_a_start_behind_the_end_is_refused_by_what_is_known_of_the_whole_clip(long_clip: Path) -> None:
-    for start, end in (("40", "1s"), ("30", "30"), (None, "0"), ("1.001s", "1.002s")):
+    for start, end in (("40", "1s"), (None, "0")):
         with pytest.raises(UsageError, match=rf"\({COUNT} frames, 5\.000 s\)"):
             api.stylize(long_clip, "identity", "a.mp4", start=start, end=end)
-
-
-def test_where_a_later_frame_may_be_transparent_all_are_read(tmp_path: Path) -> None:
-    pictures = [np.dstack([frame, np.full((48, 64), 255, np.uint8)]) for frame in moving_frames(90)]
-    pictures[80][:20, :, 3] = 0
-    with av.open(str(tmp_path / "a.mov"), "w") as container:
-        stream: Any = container.add_stream("png", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgba"
-        for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgba")))
-        container.mux(stream.encode(None))
-    part = check_same_beginning(tmp_path / "a.mov", "1s")
-    assert (part.index.num_frames, part.index.findings.alpha) == (90, True)
 
 
 def damaged(path: Path, at: float) -> Path:

@@ -23,7 +23,7 @@ LOOKS = {"looks": ["ink", "oil"]}
 def frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """Two shots of a clip of 25 frames a second, whose times are exact."""
     monkeypatch.chdir(tmp_path)
-    frames = moving_frames(14, SIZE, (0, 6))
+    frames = moving_frames(12, SIZE, (0, 6))
     write_clip(Path("c.mkv"), frames, codec="ffv1", pix_fmt="bgr0", rate=25, time_base=Fraction(1, 25))
     make_model("edges.safetensors", "edges")
     make_model("inks.safetensors", "look", LOOKS)
@@ -40,11 +40,7 @@ def equal(some: Any, others: Any) -> bool:
 @pytest.mark.parametrize(
     ("models", "rendering"),
     [
-        (["edges", "dark.cube"], {}),
-        (["inks", "edges"], {"look": "0: ink, 9: oil", "stroke_size": "0: 0, 13: 1"}),
-        (["dark.cube", "frames"], {"look": "shots:7"}),
-        (["inks"], {"look": "2: ink, 10: oil", "strength": "0: 0.2, 8: 1"}),
-        (["codes"], {}),
+        (["inks", "dark.cube"], {"look": "0: ink, 9: oil", "stroke_size": "0: 0, 13: 1", "strength": "0: 0.2, 8: 1"}),
         (["codes"], {"look": "0: 7, 11: 3", "keep_colour": 0.5}),
         (["codes"], {"look": "shots:7", "cuts": "off"}),
         (["codes"], {"look": "p.png"}),
@@ -59,7 +55,6 @@ def test_a_stream_is_painted_as_the_clip(
     made = [cv2.imread(str(path))[..., ::-1] for path in sorted(Path("made").glob("*.png"))]
     model = vidtrans.load_model(models, settings={"rendering": OWN | rendering})
     assert equal(model.render(frames), made)
-    assert equal(model.render(vidtrans.open_clip("c.mkv")), made)
     assert not equal(made, frames)
 
 

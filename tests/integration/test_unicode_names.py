@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
 import pytest
-from chain import said, said_json, vidtrans
+from chain import said, said_json
 from clips import moving_frames, pictures_of, scene, write_clip, write_folder
 from datasets import make_dataset
 from made_models import make_grade
@@ -25,11 +24,8 @@ from vidtrans.painting.key_frames import named_frames
 from vidtrans.rendering.conditions import _number
 from vidtrans.session import Context
 from vidtrans.studio.project_folder import ProjectFolder
-from vidtrans.timelines.media_search import MediaSearch
-from vidtrans.timelines.timeline import TimelineClip
 from vidtrans.video.frame_numbers import align, frame_numbers, repeated
 from vidtrans.video.images.picture import write_picture
-from vidtrans.video.io.picture_paths import choose_guides, find_guides, picture_files, pictures_in, split_view
 
 COMPOSED, DECOMPOSED = (partial(unicodedata.normalize, form) for form in ("NFC", "NFD"))
 BOTH = pytest.mark.parametrize(("disk", "typed"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)], ids=["nfc", "nfd"])
@@ -84,37 +80,6 @@ def test_pairs_key_frames_and_numbered_pictures(disk: Form, typed: Form) -> None
 
 
 @BOTH
-def test_the_order_of_names_is_one(disk: Form, typed: Form) -> None:
-    names = ["Ärger 2", "Bär", "Café 10", "Café 9", "Öl", "Zoo"]
-    for n, name in enumerate(names):
-        touch(f"one/{disk(name)}.png")
-        touch(f"two/{(disk, typed)[n % 2](name)}.png")
-    one, two = ([name_key(path.name) for path in pictures_in(Path(folder))] for folder in ("one", "two"))
-    assert one == two
-    assert one.index("Café 9.png") < one.index("Café 10.png")
-
-
-@BOTH
-def test_patterns_views_and_guides(disk: Form, typed: Form) -> None:
-    files = [touch(disk(f"Köln/é.{n:04}.png")) for n in range(3)]
-    assert picture_files(as_found(Path(typed("Köln/é.%04d.png")))) == files
-    assert split_view(Path(typed("Köln#Z"))) == (Path(disk("Köln")), "Z")
-    touch(disk("g/Höhe/0.png"))
-    assert list(find_guides(Path("g"))) == ["Höhe"]
-    assert choose_guides(Path("g"), [typed("Höhe#Z")]) == {typed("Höhe#Z"): Path("g", f"{disk('Höhe')}#Z")}
-
-
-@BOTH
-def test_media_of_timelines(disk: Form, typed: Form) -> None:
-    file, other = touch(disk("media/Köln/Café.mov")), touch(disk("Öl.mov"))
-    search = MediaSearch(Path("cut.edl"), [Path("media")])
-    clip = partial(TimelineClip, 1, "", begin=None, end=None, rate=Fraction(25))
-    assert search.find(clip(typed("file:///elsewhere/Köln/Café.mov"))) == file
-    assert search.find(clip("", names=(typed("café"),))) == file
-    assert search.find(clip(typed("Öl.mov"))) == other
-
-
-@BOTH
 def test_masks_models_looks_and_names_that_are_near(disk: Form, typed: Form) -> None:
     mask = touch(disk("Café=x.mkv"))
     assert parse_mask(typed("Café=x.mkv"), named=True) == MaskFile(mask)
@@ -160,5 +125,3 @@ def test_commands_take_names_in_either_form(disk: Form, typed: Form, capsys: Cap
     given = (typed("clips/Café.mkv"), "--model", "identity", "--mask", f"not:{disk('black é')}", "--codec", "png")
     result = said_json(capsys, "stylize", *given, "-o", typed("new é"))
     assert result["frames"] == 4
-    again = vidtrans("stylize", *given, "--strength", "0.5", "-o", disk("new é"), expect=2)
-    assert "--overwrite" in again.stderr

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,11 @@ from chain import TINY, said, snapshot, tiny_flags
 from clips import moving_frames, write_clip
 
 import vidtrans as api
-from vidtrans.batch import summary as batch_summary
-from vidtrans.batch.batch_options import BatchOptions
-from vidtrans.batch.executors import local
-from vidtrans.batch.inputs import Item
-from vidtrans.batch.jobs import Outcome, Summary, run_batch
 from vidtrans.cli.main import run
 from vidtrans.core.errors import DISK, describe_error
-from vidtrans.core.events import silent
 from vidtrans.core.files import write_atomically
 from vidtrans.core.partials import copy
-from vidtrans.session import Context
-from vidtrans.store.cache import Cache
-from vidtrans.store.chunking import cut_into_chunks
-from vidtrans.store.chunks import ChunkStore, ChunkWriter
-from vidtrans.video.io.encoder import LosslessWriter, SegmentWriter
+from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 
@@ -178,31 +168,6 @@ def test_a_folder_copied_from_another_disk_is_all_there_or_not_at_all(tmp_path: 
     assert snapshot(target) == snapshot(made)
 
 
-def test_a_segment_that_outgrows_the_disk_names_itself(tmp_path: Path) -> None:
-    path = tmp_path / "s.nut"
-    writer = SegmentWriter(path, FORM, EncodingSettings(codec="ffv1"))
-    with pytest.raises(OSError, match="too large") as told, files_up_to(1 << 16):  # noqa: PT012
-        for number in range(4):
-            writer.write(noise(), number)
-        writer.close()
-    assert describe_error(told.value) == (f"{path}: file too large — choose a disk that takes files of this size", 1)
-    with suppress(OSError):
-        writer.abandon()
-
-
-def test_a_chunk_that_outgrows_the_disk_leaves_nothing(tmp_path: Path) -> None:
-    """FFmpeg fails again where the file is closed: that must not hide the first error, nor keep the rest."""
-    entry = Cache(tmp_path, silent).entry("infer", "k")
-    chunks = cut_into_chunks(0, 10, (0,), 10)
-    with entry.locked():
-        writer = ChunkWriter(ChunkStore(entry, ".nut"), chunks, lambda path: LosslessWriter(path, 256, 256))
-        with pytest.raises(OSError, match="too large") as told, files_up_to(1 << 16), closing(writer):  # noqa: PT012
-            for frame in range(10):
-                writer.write(frame, noise())
-        assert (told.value.errno, told.value.filename) == (errno.EFBIG, str(writer.store.path(0)))
-        assert [p.name for p in entry.folder.iterdir()] == [".lock"]
-
-
 def test_a_result_that_outgrows_the_disk_is_no_fault_of_its_container(tmp_path: Path) -> None:
     with closing(SegmentWriter(tmp_path / "s.nut", FORM, EncodingSettings(codec="ffv1"))) as writer:
         for number in range(4):
@@ -213,30 +178,6 @@ def test_a_result_that_outgrows_the_disk_is_no_fault_of_its_container(tmp_path: 
         join([tmp_path / "s.nut"], timing, temporary)
     assert (told.value.errno, told.value.filename) == (errno.EFBIG, str(target))
     assert partials(tmp_path) == []
-
-
-def test_a_summary_that_cannot_be_written_takes_nothing_along(tmp_path: Path, monkeypatch: Patch) -> None:
-    summary = Summary(tmp_path, "job", "")
-    outcomes = [Outcome(Item(tmp_path / "a.mp4", None, dict))]
-
-    def full(*arguments: Any, **named: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(batch_summary, "write_json", full)
-    summary.refresh(outcomes)
-    with pytest.raises(OSError, match="space"):
-        summary.save(outcomes)
-
-
-def test_a_batch_without_room_for_its_summary_does_not_begin(tmp_path: Path, monkeypatch: Patch) -> None:
-    begun: list[Any] = []
-    monkeypatch.setattr(local, "Worker", lambda *arguments: begun.append(arguments))
-    (tmp_path / "file").write_bytes(b"")
-    items = [Item(tmp_path / "a.mp4", None, dict)]
-    context = Context(cache_dir=tmp_path / "cache")
-    with pytest.raises(OSError, match="file"):
-        run_batch(items, "job", tmp_path / "file", BatchOptions(), context)
-    assert begun == []
 
 
 @pytest.mark.usefixtures("one_thread")
