@@ -12,7 +12,6 @@ from clips import moving_frames, write_clip
 
 import vidtrans as api
 from vidtrans.data.loading import Loader, TrainingBatch
-from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.training import trials
 from vidtrans.training.unpaired import unpaired_colours
 
@@ -21,7 +20,7 @@ Stopped = Callable[..., list[str]]
 
 TINY = TINY | {"dataset": TINY["dataset"] | {"size": "48"}}  # of 64x48
 NETWORKS = {k: TINY[k] for k in ("generator", "discriminator")}
-GROWING = {"grow_from": 24, "steps": 8, "jitter": 1.0}  # crops of 32x32 for 4 steps, then of 64x48
+GROWING = {"grow_from": 24, "steps": 4, "jitter": 1.0}  # crops of 32x32 for 2 steps, then of 64x48
 METHODS: dict[str, dict[str, Any]] = {
     "pix2pix": {},
     "cyclegan": {"method": "cyclegan", "gan_mode": "least-squares", "pool_size": 4, "lambda_l1": 0.0},
@@ -58,7 +57,7 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> dict[int, tuple[int, ...]]:
     return made
 
 
-@pytest.mark.parametrize(("name", "stops"), [("pix2pix", (3, 4, 5)), ("cyclegan", (4,))])
+@pytest.mark.parametrize(("name", "stops"), [("pix2pix", (1, 2, 3)), ("cyclegan", (2,))])
 @pytest.mark.thorough
 def test_a_run_that_was_stopped_before_at_and_after_the_change_ends_byte_identical(
     clip: Path, name: str, stops: tuple[int, ...], stopped: Stopped, monkeypatch: pytest.MonkeyPatch
@@ -80,10 +79,10 @@ def test_a_run_begins_small_and_one_that_is_asked_for_more_steps_does_not_begin_
     paired: str, sizes: dict[int, tuple[int, ...]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     api.train(paired, "a.safetensors", settings=tables(**GROWING))
-    assert [sizes[step] for step in range(8)] == [(32, 32)] * 4 + [(48, 64)] * 4
+    assert [sizes[step] for step in range(4)] == [(32, 32)] * 2 + [(48, 64)] * 2
     sizes.clear()
-    api.train(paired, "a.safetensors", settings=tables(**GROWING | {"steps": 10}))
-    assert min(sizes) == 8, "it began anew"
+    api.train(paired, "a.safetensors", settings=tables(**GROWING | {"steps": 5}))
+    assert min(sizes) == 4, "it began anew"
     assert set(sizes.values()) == {(48, 64)}
     sizes.clear()
     api.train(paired, "full.safetensors", settings=tables(steps=1))
@@ -113,15 +112,3 @@ def test_minutes_count_the_cheaper_steps(paired: str, monkeypatch: pytest.Monkey
     del settings["training"]["steps"]
     plan = api.train(paired, "a.safetensors", minutes=100 / 60, settings=settings, dry_run=True)
     assert plan["steps"] == 40
-
-
-def test_a_model_of_small_pictures_is_where_a_run_on_large_ones_begins(clip: Path, paired: str) -> None:
-    """Between runs: a fully convolutional generator takes the weights of another size as they are."""
-    small = TINY | {"dataset": TINY["dataset"] | {"size": "32"}}
-    api.make_dataset(clip, "small.dataset", settings=small)
-    api.train("small.dataset", "small.safetensors", settings=tables(steps=1))
-    frozen = tables(steps=1, lr=0.0, lr_warmup_steps=0)
-    api.train(paired, "large.safetensors", settings=frozen, start_from="small.safetensors")
-    begun, now = (dict(load_generator(Path(f"{n}.safetensors"))[0].named_parameters()) for n in ("small", "large"))
-    assert [read_record(Path(f"{n}.safetensors")).size for n in ("small", "large")] == [32, 48]
-    assert {name for name in begun if not begun[name].equal(now[name])} == set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,31 +45,8 @@ def test_every_frame_of_a_clip_comes_back_at_its_time(running: Running, clip: Pa
     last = decode(Path("out.mp4"))[2][-1].astype(int)
     assert last.shape == (48, 64, 3)
     assert np.abs(last - decode(clip)[2][-1]).mean() < 12  # half of it is the picture before: the controls' default
-
-
-def test_frames_that_are_dropped_are_counted(running: Running, clip: Path) -> None:
-    with running.program() as page:
-        page.send(type="controls", values={"freeze": True})
-        page.state(freeze=True)
-    done = run("send_frames.py", running.link(), clip, "-o", "out.mp4", "--all")
-    assert done.returncode == 0, done.stderr
-    assert f"1 of {COUNT} frames painted, {COUNT - 1} dropped" in done.stdout
-
-
-@pytest.mark.thorough
-def test_a_clip_is_played_and_what_does_not_fit_is_left_out(running: Running, clip: Path) -> None:
-    done = run("send_frames.py", running.link(), clip, "-o", "out.mp4")
-    assert done.returncode == 0, done.stderr
-    stamps = [float(t) for t in times(Path("out.mp4"))]
-    assert 1 <= len(stamps) <= COUNT
-    assert all(min(abs(t - n / RATE) for n in range(COUNT)) < 2e-3 for t in stamps)
-
-
-def test_one_that_does_not_know_the_token_is_told_in_a_line(running: Running, clip: Path) -> None:
     done = run("send_frames.py", running.link().replace("token=", "token=no"), clip, "-o", "out.mp4")
-    assert done.returncode == 1
-    assert "403" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert (done.returncode, "403" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
 
 
 def test_one_frame_is_painted_and_a_file_that_is_no_picture_is_told_in_a_line(running: Running) -> None:
@@ -87,16 +63,6 @@ def test_one_frame_is_painted_and_a_file_that_is_no_picture_is_told_in_a_line(ru
 # Unity and Godot are not here to run the other two: what they say of the protocol is held against it.
 
 
-def offsets(layout: struct.Struct) -> list[tuple[str, int]]:
-    """Return the code of each field of a header, and where it begins."""
-    found, at = [], 0
-    for code in layout.format.lstrip("<"):
-        found.append((code, at))
-        at += struct.calcsize(f"<{code}")
-    assert at == layout.size
-    return found
-
-
 def constants(text: str) -> dict[str, int]:
     """Return what a script defines: ``const int FrameHeader = 16;`` or ``const FRAME_HEADER := 16`` as frameheader."""
     found = re.findall(r"^\s*const (?:\w+ )?(\w+) :?= (\d+);?", text, re.MULTILINE)
@@ -110,24 +76,3 @@ def test_scripts_of_engines_know_the_version_sizes_and_kinds(name: str) -> None:
     wanted |= {"version": VERSION, "frameheader": FRAME.size, "pictureheader": PICTURE.size, "mostunderway": 2}
     wanted |= {"painted": PAINTED, "repeated": REPEATED, "dropped": DROPPED}
     assert {key: known.get(key) for key in wanted} == wanted
-
-
-GODOT = {"u8": "B", "u16": "H", "u32": "I", "double": "d", "float": "f"}
-UNITY = {"UInt16": "H", "UInt32": "I", "Int64": "d", "Int32": "f"}  # a double is written as the bits of an Int64
-FIELDS = r"BinaryPrimitives\.{}(\w+)LittleEndian\(\w+\.AsSpan\((\d+)"
-BYTES_OF = {"Write": r"frame\[(\d+)\] =", "Read": r"data\[(\d+)\]"}
-SCRIPTS: dict[str, tuple[dict[str, str], tuple[tuple[str, str], ...]]] = {  # … patterns of fields, and of single bytes
-    "vidtrans_camera.gd": (GODOT, ((r"encode_(\w+)\((\d+),", "(?!)"), (r"decode_(\w+)\((\d+)\)", "(?!)"))),
-    "VidtransCamera.cs": (UNITY, tuple((FIELDS.format(w), BYTES_OF[w]) for w in ("Write", "Read"))),
-}
-
-
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_scripts_of_engines_write_and_read_fields_where_they_are(name: str) -> None:
-    text, (codes, ways) = (EXAMPLES / name).read_text(encoding="utf-8"), SCRIPTS[name]
-    found = []
-    for pattern, single in ways:
-        fields = {(codes[kind], int(at)) for kind, at in re.findall(pattern, text)}
-        found.append(fields | {("B", int(at)) for at in filter(None, re.findall(single, text))})
-    assert found[0] == set(offsets(FRAME))
-    assert {("B", 0), ("B", 1), ("I", 4), ("I", 16), ("I", 28)} <= found[1] <= set(offsets(PICTURE))

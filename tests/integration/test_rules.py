@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chain import TINY, quick_training, said, snapshot, tiny_flags, vidtrans_json
+from chain import TINY, quick_training, said, snapshot, tiny_flags
 from clips import moving_frames, write_clip
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
@@ -62,16 +62,6 @@ def test_pictures_are_restored_under_their_names_and_a_damaged_dataset_can_be_ma
     assert open_dataset(Path("d")).pairs
 
 
-def test_a_build_killed_under_another_name_leaves_nothing(clip: Path, monkeypatch: Patch) -> None:
-    shutil.copy(clip, "other.mp4")
-    with monkeypatch.context() as patched:
-        patched.setattr("vidtrans.data.making.write_index", lambda *_: (_ for _ in ()).throw(Killed()))
-        with pytest.raises(Killed):
-            api.make_dataset("other.mp4", "d", settings=TINY)
-    api.make_dataset(clip, "d", settings=TINY)
-    assert sorted(p.name for p in Path("d").iterdir()) == ["clip", "dataset.json"]
-
-
 def test_killed_between_two_renames_no_dataset_is_lost(clip: Path, tmp_path: Path, monkeypatch: Patch) -> None:
     other = write_clip(tmp_path / "other.mp4", moving_frames(30))
     api.make_dataset(clip, "d", settings=TINY)
@@ -97,12 +87,12 @@ def test_killed_between_two_renames_no_dataset_is_lost(clip: Path, tmp_path: Pat
 
 
 def test_a_dataset_remembers_its_recipe_wherever_its_preset_goes(clip: Path) -> None:
-    Path("mine.toml").write_text('[training]\nsteps = 3\nprecision = "fp32"\n[generator]\nname = "unet-small"\n')
+    Path("mine.toml").write_text('[training]\nsteps = 1\nprecision = "fp32"\n[generator]\nname = "unet-small"\n')
     api.make_dataset(clip, preset="mine.toml", settings=TINY)
     Path("mine.toml").unlink()
     short = {"training": {"batch_size": 2, "crop_size": "none", "jitter": 1.0}}
     table = api.train("clip.dataset", settings={k: TINY[k] for k in ("generator", "discriminator")} | short)
-    assert table["steps"] == 3
+    assert table["steps"] == 1
     assert read_record(Path("clip.safetensors")).training["preset"] == "mine"
 
 
@@ -122,26 +112,16 @@ def test_the_pairing_of_the_project_file_brings_its_preset() -> None:
     assert dataset_recipe(None, {"pairing": {"name": "edges"}}).preset == "edges"
 
 
-def test_spelling_out_a_default_is_the_same_request(clip: Path) -> None:
-    api.stylize(clip, "identity")
-    assert api.stylize(clip, "identity", settings={"encoding": {"codec": "h264", "crf": 18}}, device="cpu")["cached"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "says"),
-    [
+def test_run_says_first_what_is_wrong_with_the_end(clip: Path, capsys: Capsys) -> None:
+    Path("taken.mp4").write_text("mine")
+    for arguments, status, says in (
         (("--apply", "missing.mp4", "-o", "out.mp4"), 3, "missing.mp4"),
         (("--apply", "clip.mp4", "-o", "out.avi"), 2, "use .mp4"),
         (("--apply", "clip.mp4", "-o", "taken.mp4"), 2, "--overwrite"),
         (("--apply", "clip.mp4", "--apply", "missing.mp4", "-o", "out.mp4"), 2, "folder"),
         (("--apply", "clip.mp4", "-o", "out.mp4", "--set", "temporal.radius=-1"), 2, "temporal.radius"),
-    ],
-)
-def test_run_says_first_what_is_wrong_with_the_end(
-    arguments: tuple[str, ...], status: int, says: str, clip: Path, capsys: Capsys
-) -> None:
-    Path("taken.mp4").write_text("mine")
-    assert says in said(capsys, status, "run", clip, *arguments)
+    ):
+        assert says in said(capsys, status, "run", clip, *arguments)
     assert not list(Path().glob("*.dataset"))
 
 
@@ -149,7 +129,7 @@ def test_run_says_first_what_is_wrong_with_the_end(
 def test_a_flag_outranks_a_variable_even_of_another_name(dataset: str, monkeypatch: Patch, capsys: Capsys) -> None:
     monkeypatch.setenv("VIDTRANS_TRAIN_STEPS", "100000")
     flags = tiny_flags("generator", "discriminator")
-    said(capsys, 0, "train", dataset, "--minutes", "0.01", "--set=training.batch_size=2", *flags)
+    said(capsys, 0, "train", dataset, "--minutes", "0.003", "--set=training.batch_size=2", *flags)
     assert read_record(Path("clip.safetensors")).training["steps"] < [100000]
     for more in ((), ("--ablate", "loss"), ("--dry-run",)):
         assert "it must be greater than 0" in said(capsys, 2, "train", dataset, "--minutes", "nan", *more)
@@ -174,19 +154,6 @@ def test_a_file_in_the_way_and_values_that_are_none_are_one_line(dataset: str, c
         assert status in (1, 2), err
         assert err.count("\n") == 1, err
     assert not Path("out.mp4").exists()
-
-
-@pytest.mark.thorough
-def test_a_failed_clip_of_a_run_is_named_in_json(clip: Path, tmp_path: Path) -> None:
-    broken = tmp_path / "broken.mp4"
-    data = bytearray(clip.read_bytes())
-    data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 4)
-    broken.write_bytes(data)
-    arguments = ("--apply", clip, "--apply", broken, "-o", "out", *tiny_flags(), "--set=training.steps=1")
-    table = vidtrans_json("run", clip, *arguments, expect=5)
-    assert list(table["failed"]) == [str(broken)]
-    assert table["exit_status"] == 5
-    assert Path(table["model"]).is_file()
 
 
 def test_no_result_is_written_over_a_source(clip: Path, tmp_path: Path, capsys: Capsys) -> None:
