@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from chain import TINY, refuse, said, said_json, tiny_flags
-from clips import moving_frames, scene, write_clip
 
 import vidtrans as api
 from vidtrans.core.errors import UsageError
 from vidtrans.models.model_file import read_record
-from vidtrans.video.images.picture import write_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -87,26 +84,3 @@ def test_nothing_to_take_is_a_line_and_a_dry_run_says_which_step_it_would_take(
     assert not MODEL.exists()
     refuse(capsys, 2, "train", dataset, *flags, "--seed", 5)
     assert "--as-is" in refuse(capsys, 2, "train", dataset, *RECIPE, "--sweep", "seed=1,2", "--as-is")
-
-
-@pytest.mark.thorough
-@pytest.mark.usefixtures("small_paintings")
-def test_a_look_is_delivered_as_it_is(stopped: Stopped, tmp_path: Path) -> None:
-    write_picture(Path("ink.png"), scene(64, 48, 1))
-    clip = write_clip(Path("c.mp4"), moving_frames(8, size=(96, 64)))
-    small: dict[str, dict[str, Any]] = {
-        "dataset": {"size": 48},
-        "training": {"crop_size": 32, "look_measure": "patches", "ema_decay": 0},
-    }
-    options: dict[str, Any] = {"on": clip, "steps": 4, "settings": small}
-    with pytest.raises(UsageError, match="no interrupted run"):
-        api.look("ink.png", **options, as_is=True)
-    assert not Path("ink.dataset").exists()
-    stopped(api.look, "training", 2, "ink.png", **options)
-    shutil.copytree(".vidtrans", "whole")
-    assert api.look("ink.png", **options, as_is=True)["of_steps"] == 4
-    assert api.look("ink.png", **options)["steps"] == 4
-    api.look("ink.png", output="whole.safetensors", **options | {"cache_dir": "whole"})
-    assert Path("ink.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
-    with pytest.raises(UsageError, match="optimise"):
-        api.look("ink.png", optimise=True, as_is=True)

@@ -118,49 +118,6 @@ def test_a_scene_becomes_a_styled_strip(tmp_path: Path) -> None:
     assert np.ptp(styled, axis=3).mean() < 0.5 * np.ptp(source, axis=3).mean()  # pencil is nearly grey
 
 
-def write_moving_clips(folder: Path) -> np.ndarray:
-    """Write a clip that moves, one that flickers, both as movies and as pictures, and two painted frames of it."""
-    blocks = np.random.default_rng(0).integers(60, 200, (24, 48, 3))
-    texture = np.kron(blocks, np.ones((6, 6, 1))).astype(np.uint8)
-    steady = np.stack([texture[20:116, 2 * at : 2 * at + 128] for at in range(24)])
-    flicker = np.where(np.arange(24) % 2, 1.25, 0.8)[:, None, None, None]
-    (folder / "painted").mkdir(parents=True)
-    for at in (7, 16):
-        Image.fromarray(255 - steady[at]).save(folder / "painted" / f"{at:04d}.png")
-    for movie, pictures, frames in (("steady", "steady", steady), ("flickers", "flickering", flicker * steady)):
-        (folder / pictures).mkdir()
-        shown = frames.clip(0, 255).astype(np.uint8)
-        write_clip(folder / f"{movie}.mp4", shown, "24")
-        for at, frame in enumerate(shown):
-            Image.fromarray(frame).save(folder / pictures / f"{at:04d}.png")
-    return steady.astype(float)
-
-
-def numbers_of(output: str, clip: np.ndarray) -> list[int]:
-    """Return which frame of a clip each frame of a result is, whatever its colours."""
-    path = Path(output)
-    if path.is_file():
-        frames = frames_in(output)
-    else:
-        frames = np.stack([np.asarray(Image.open(one)) for one in sorted(path.iterdir())])
-    same = np.corrcoef(frames.reshape(len(frames), -1), clip.reshape(len(clip), -1))[: len(frames), len(frames) :]
-    return [int(np.abs(row).argmax()) for row in same]
-
-
-def test_every_command_of_the_panel_gives_each_frame_its_own_result(tmp_path: Path) -> None:
-    steady = write_moving_clips(tmp_path / "clips")
-    found = run_in_blender("commands", tmp_path / "clips", vidtrans_at(tmp_path), tmp_path / "commands.json")
-    whole = ["deflicker", "deflicker_pictures"]  # beside its source, a clip is deflickered whole
-    for name in (*whole, "deflicker_of_result", "paint", "paint_pictures"):
-        made, part = found[name], found[name]["part"]
-        wanted = range(5, 21) if name == "deflicker_of_result" else range(part["first"], part["end"])
-        assert numbers_of(made["output"], steady) == [*wanted], name
-        assert (part["end"] - part["first"] == 24) is (name in whole), name
-    assert "no painted frames" in found["without_keyframes"]["refusal"]
-    assert found["trim"]["place"] == [24, 29, 3, "MOVIE"]
-    assert "this scene strip is retimed" in found["retime"]["refusal"]
-
-
 REFUSALS = """unsaved: never saved
 file_gone: not there
 picture_gone: not there

@@ -76,21 +76,6 @@ def test_options_become_words_of_which_each_is_one_argument() -> None:
     }
 
 
-def test_a_slider_that_is_animated_becomes_a_file_of_values_within_its_bounds() -> None:
-    fields = schemas.fields_of("stylize", schema_of("stylize"))
-    curves = {field.name: field for field in fields if field.is_curve}
-    of_strokes = {f"strokes_{name}" for name in ("size", "density", "looseness", "light", "paper")}
-    assert set(curves) == {"strength", "mix", "keep_colour", "keep_shading", "stroke_size", *of_strokes}
-    values = defaults(fields) | {
-        "strength": "jobs/1/values.csv:strength",
-        "keep_colour": "jobs/1/values.csv:keep_colour",
-    }
-    assert set(schemas.option_words(fields, values)) == {
-        *("--strength=jobs/1/values.csv:strength", "--set=rendering.keep_colour=jobs/1/values.csv:keep_colour"),
-    }
-    assert [schemas.curve_value(curves["strength"], value) for value in (-1, 0.30000001192, 9)] == [0, 0.3, 2]
-
-
 def test_a_look_a_picture_and_a_model_are_named_differently_and_models_get_their_passes(tmp_path: Path) -> None:
     for name in ("oil.jpg", "m.safetensors"):
         (tmp_path / name).touch()
@@ -324,28 +309,6 @@ def test_a_job_lives_without_the_program_that_started_it_and_is_seen_to_die(job:
 
 
 @posix
-def test_a_job_that_dies_again_and_again_waits_to_be_resumed(tmp_path: Path) -> None:
-    step = jobs.Step("Style", ("/bin/sh", "-c", "kill -9 $$"), str(tmp_path), is_vidtrans=False)
-    job = jobs.StripJob.create(tmp_path / "1", "clip", [step], {}, tmp_path / "out.mp4")
-    for _ in range(3):
-        assert job.may_restart
-        job.start()
-        wait(job)
-        job = jobs.StripJob.read(job.folder)  # as after a restart of Blender
-        assert job.state() is jobs.JobState.INTERRUPTED
-    assert not job.may_restart
-
-
-def test_jobs_that_cannot_be_read_or_lack_what_they_need_are_left_out(tmp_path: Path) -> None:
-    (tmp_path / "notes").mkdir()
-    whole = '{"format": 1, "steps": []'
-    for number, text in enumerate((f"{whole[:-1]}{{", f"{whole}}}", f'{whole}, "target": 1}}', "[]")):
-        (tmp_path / f"{number}").mkdir()
-        (tmp_path / f"{number}" / "job.json").write_text(text)
-    assert jobs.jobs_in(tmp_path) == []
-
-
-@posix
 def test_a_job_that_lies_beside_a_strangers_file_starts_no_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,15 +331,6 @@ def test_a_job_that_lies_beside_a_strangers_file_starts_no_program(
     wait(again)
     assert (tmp_path / "started").exists()
     assert (tmp_path / "config" / "job.key").stat().st_mode & 0o77 == 0
-
-
-def test_the_lock_of_a_job_is_that_of_vidtrans(tmp_path: Path) -> None:
-    from vidtrans.core.job_folder import JobFolder
-
-    files = job_files.StepFiles(tmp_path)
-    with JobFolder(tmp_path).lock():
-        assert files.is_locked()
-    assert not files.is_locked()
 
 
 # The archive

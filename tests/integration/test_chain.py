@@ -134,20 +134,6 @@ def test_a_trimmed_render_starts_in_sync(clip: Path) -> None:
     assert abs((first - begin) - made[0][0]) < 1 / 1000
 
 
-def test_a_deleted_picture_stays_deleted_and_changes_the_training(clip: Path) -> None:
-    make = ("make-dataset", clip, *tiny_flags("dataset"))
-    vidtrans(*make)
-    whole = snapshot(Path("clip.dataset"))
-    Path("clip.dataset/clip/000005.png").unlink()
-    done = vidtrans(*make)
-    assert "up to date" in done.stdout
-    assert "stay deleted" in done.stderr
-    assert not Path("clip.dataset/clip/000005.png").exists()
-    assert len(open_dataset(Path("clip.dataset")).pairs) < len(whole)
-    vidtrans(*make, "--restore")
-    assert snapshot(Path("clip.dataset")) == whole
-
-
 def test_more_steps_go_on_from_a_finished_run_and_fresh_starts_from_nothing_once(chain: Path) -> None:
     heard: list[object] = []
     tables = quick_training(5)

@@ -119,30 +119,6 @@ def test_a_node_writes_the_bytes_of_the_command_line_and_finds_them_again(
     assert list((tmp_path / "temp" / "vidtrans" / "jobs").iterdir()) == []
 
 
-@pytest.mark.thorough
-def test_a_file_that_changed_under_its_path_makes_comfyui_ask_again(
-    pack: ModuleType, film: Path, tmp_path: Path
-) -> None:
-    stylize, dataset = node(pack, "Stylize"), node(pack, "Dataset")
-    (cuts := tmp_path / "input" / "my cuts.txt").write_text("6\n")
-    given = {"video": "film.mp4", "model": "identity", "temporal": "off", "options": f"cuts: {cuts}"}
-    state_of = sys.modules[f"{pack.__name__}.nodes.places"].state_of
-    whole = state_of(str(tmp_path / "input"))
-    assert state_of(str(tmp_path / "input")) == whole
-    first = stylize.execute(**given).args[1]
-    unchanged = dataset.fingerprint_inputs()
-    assert dataset.fingerprint_inputs() == unchanged
-    cuts.write_text("4\n8\n")
-    assert state_of(str(tmp_path / "input")) != whole  # that of a folder is that of its files
-    assert (before := dataset.fingerprint_inputs()) != unchanged
-    write_clip(film, moving_frames(9))
-    assert (after := dataset.fingerprint_inputs()) != before
-    assert stylize.execute(**given).args[1] != first
-    assert stylize.fingerprint_inputs() == after
-    film.unlink()
-    assert stylize.fingerprint_inputs() != after
-
-
 def test_an_image_batch_comes_to_vidtrans_without_loss_and_with_its_sound(pack: ModuleType, tmp_path: Path) -> None:
     from comfy_api.latest import InputImpl
 
@@ -163,15 +139,6 @@ def test_an_image_batch_comes_to_vidtrans_without_loss_and_with_its_sound(pack: 
     clear = np.dstack([frames[0], np.full((38, 50), 90, np.uint8)])[None]  # the alpha of a batch comes along
     with av.open(clips.clip_file(images(list(clear)), "video").path) as container:
         assert np.array_equal(next(container.decode(video=0)).to_ndarray(format="rgba"), clear[0])
-
-
-def test_a_trim_at_the_time_of_a_frame_begins_and_ends_with_this_frame(pack: ModuleType) -> None:
-    base, clips = (sys.modules[f"{pack.__name__}.nodes.{name}"] for name in ("base", "clips"))
-    for number in range(1, 100):
-        moment = Fraction(number * 1001, 30000)
-        part = base.part_of([clips.ClipFile("a.mp4", float(moment), float(moment))])
-        assert all(moment - Fraction(2, 10**6) < Fraction(text.removesuffix("s")) <= moment for text in part.values())
-        assert part.keys() == {"start", "end"}
 
 
 def test_painted_frames_get_the_numbers_that_are_given(pack: ModuleType, film: Path) -> None:
@@ -305,26 +272,3 @@ def test_a_workflow_fits_its_nodes(pack: ModuleType, path: Path) -> None:
             assert i.options is None or values[i.id] in i.options, (one["type"], i.id)
     assert any(node["class_type"] in own for node in to_api(graph).values())
     assert len(WORKFLOWS) == 4
-
-
-@pytest.mark.thorough
-def test_paint_is_carried_and_corrected(pack: ModuleType, film: Path) -> None:
-    frames = pictures(film)
-    quick = {"numbers": "0, 8", "codec": "ffv1", "minutes": "0"}
-    carried = node(pack, "Propagate").execute(video=video(film), painted=images([frames[0], frames[8]]), **quick)
-    assert vidtrans.probe(carried.args[1])["frames"] == 12
-    corrected = pictures(Path(carried.args[1]))[4].copy()
-    corrected[10:30, 10:30] = (255, 0, 0)
-    fixed = node(pack, "Fix").execute(render=carried.args[1], painted=images([corrected]), numbers="4")
-    red = pictures(Path(fixed.args[1]))[4][15:25, 15:25].reshape(-1, 3).mean(0)
-    assert red[0] > 200
-    assert red[1:].max() < 60
-
-
-@pytest.mark.thorough
-def test_a_dream_begins_at_a_picture(pack: ModuleType, next_model: Path, tmp_path: Path) -> None:
-    (tmp_path / "models" / "vidtrans").mkdir(parents=True, exist_ok=True)
-    model = tmp_path / "models" / "vidtrans" / "next.safetensors"
-    model.write_bytes(next_model.read_bytes())
-    done = node(pack, "Dream").execute(seed=images(moving_frames(1)), model=str(model), frames="5")
-    assert vidtrans.probe(done.args[1])["frames"] == 5

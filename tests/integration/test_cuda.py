@@ -7,11 +7,8 @@ whose work the CPU does. That shows that the test itself runs; what a GPU comput
 from __future__ import annotations
 
 import copy
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +24,8 @@ import vidtrans as api
 from vidtrans.core.concurrency.transfers import StreamTransfers, transfers_for
 from vidtrans.core.errors import out_of_memory
 from vidtrans.flow.history import CHANNELS as PAST
-from vidtrans.inference import ENGINES
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.interop.onnx.trial_pictures import trial_picture
 from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
@@ -39,10 +34,6 @@ from vidtrans.rendering.frame_path import FramePath
 from vidtrans.training.methods.network_trainer import TrainingPrecision
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.upscaling import MODES
-from vidtrans.upscaling.enlarging import upscale
-from vidtrans.upscaling.mending import Faults
-from vidtrans.upscaling.on_device import upscale_on
 
 CPU = Device("cpu", "cpu")
 NO_GPU = not torch.cuda.is_available()
@@ -189,15 +180,6 @@ def test_with_a_past_or_a_clock_it_paints_what_it_paints_on_a_cpu(gpu: Gpu) -> N
     check_paints_as_a_cpu(knowing_a_clip_by_heart(), shown, gpu)
 
 
-@needs_gpu
-def test_a_compiled_engine_paints_the_same() -> None:
-    if find_spec("triton") is None or not (os.environ.get("CC") or any(map(shutil.which, ("cc", "gcc", "clang")))):
-        pytest.skip("nothing to compile with here")
-    device, generator, shown = resolve_device("cuda"), generator_of(), pictures(3)
-    expected = TorchEngine(generator, device, "fp32")(shown).astype(int)
-    assert np.abs(ENGINES.load("compile")(generator, device, "fp32")(shown) - expected).max() <= 1
-
-
 def test_where_memory_does_not_do_the_picture_goes_through_in_tiles(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
     generator, shown = generator_of(), pictures(1, 448)
     whole = TorchEngine(generator, gpu.device, "fp32")(shown).astype(int)
@@ -334,16 +316,3 @@ def test_pictures_that_stay_on_the_device_are_those_that_do_not(
         api.stylize(tmp_path / "clip.mp4", tiny_model, Path(f"{name}.mp4"), settings=settings, **options)
         made.append(Path(f"{name}.mp4").read_bytes())
     assert made[0] == made[1]
-
-
-@needs_gpu
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("mode", MODES)
-def test_enlarged_on_the_device_it_is_what_it_is_on_a_cpu_and_the_same_every_time(mode: str, dtype: Any) -> None:
-    most = np.iinfo(dtype).max
-    source = (trial_picture(216, 384, 1) * most).astype(dtype)
-    output = (trial_picture(72, 128, 1)[..., ::-1] * most).astype(dtype)
-    faults = Faults(1.5, 1.1, 0.01)
-    made, again = (upscale_on("cuda", output, source, mode, faults) for _ in range(2))
-    assert np.array_equal(made, again)
-    assert np.abs(made.astype(float) - upscale(output, source, mode, faults)).max() <= max(1, most / 2550)

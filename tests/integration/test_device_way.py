@@ -5,7 +5,6 @@ The pretended GPU computes what the CPU does, so that a picture that differs too
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,9 @@ from oddities import write_frames
 
 import vidtrans as api
 from vidtrans.core.concurrency.transfers import Download, Transfers, Upload, as_bits
-from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.rendering import device_history, device_renderer, runner
 from vidtrans.rendering.frame_path import FramePath
 from vidtrans.temporal import FilterEntry
-from vidtrans.temporal.batch_window import BatchWindowFilter
 
 pytestmark = pytest.mark.usefixtures("two_gpus", "one_thread")
 COUNT, CUT = 16, 9
@@ -230,16 +227,6 @@ def test_frames_that_repeat_are_rendered_once(tiny_model: Path, render: Callable
     assert np.array_equal(made, render(clip, tiny_model, OFF, on_device=False))
 
 
-@pytest.mark.thorough
-def test_outputs_of_an_earlier_render_go_to_the_device(
-    source: Path, tiny_model: Path, render: Callable[..., Frames]
-) -> None:
-    """Of two chunks, that a first render stored, the network paints nothing: another filter needs their outputs."""
-    expected = render(source, tiny_model, WINDOW, on_device=False)
-    render(source, tiny_model, OFF, on_device=True)
-    assert np.array_equal(render(source, tiny_model, WINDOW, on_device=True), expected)
-
-
 @pytest.mark.usefixtures("in_turns")
 @pytest.mark.parametrize("settings", [pytest.param(WINDOW, marks=pytest.mark.thorough), OFF], ids=["window", "off"])
 def test_one_that_was_stopped_goes_on_to_the_same_bytes(
@@ -262,31 +249,3 @@ def test_what_works_in_numpy_goes_the_way_of_the_cpu(source: Path, tiny_model: P
         settings = with_rendering(WINDOW, **rendering)
         table = api.stylize(source, [tiny_model] * models, Path("o.mkv"), settings=settings, overwrite=True, **GPU)
         assert (table["frames_encoded"], late.count) == (COUNT, 0)
-
-
-@pytest.mark.thorough
-def test_in_tf32_the_filter_computes_in_the_thread_of_the_network(
-    source: Path, tiny_model: Path, render: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The choice is the whole process's: a filter beside the network would round as the network may."""
-    threads: dict[str, set[int]] = {"network": set(), "filter": set()}
-    run, push = TorchEngine._run_network, BatchWindowFilter.push
-
-    def running(engine: TorchEngine, x: torch.Tensor) -> torch.Tensor:
-        threads["network"].add(threading.get_ident())
-        return run(engine, x)
-
-    def pushing(method: BatchWindowFilter, sample: Any) -> Any:
-        threads["filter"].add(threading.get_ident())
-        return push(method, sample)
-
-    monkeypatch.setattr(TorchEngine, "_run_network", running)
-    monkeypatch.setattr(BatchWindowFilter, "push", pushing)
-    monkeypatch.setattr("vidtrans.core.concurrency.threads.cores", lambda: 2)
-    made = {}
-    for precision, shared in (("fp32", 0), ("tf32", 1)):
-        made[precision] = render(source, tiny_model, with_rendering(WINDOW, precision=precision), on_device=True)
-        assert len(threads["network"] & threads["filter"]) == shared
-        threads["network"].clear()
-        threads["filter"].clear()
-    assert np.array_equal(made["fp32"], made["tf32"])  # on the CPU, which has no TF32

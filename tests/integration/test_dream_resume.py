@@ -155,16 +155,6 @@ def test_what_was_dreamt_is_kept_and_a_chunk_without_its_state_too(
     assert digest("again.mp4") == whole
 
 
-def test_another_setting_is_another_dream_and_another_result_name_is_not(material: None) -> None:
-    dream(4, "a.mp4")
-    assert dream(4, "b.mp4")["frames_inferred"] == 0
-    for table in ({"zoom": 1.02}, {"drift_correction": 0.4}):
-        other = {**SETTINGS, "dreaming": {**SETTINGS["dreaming"], **table}}
-        assert dream(4, "c.mp4", settings=other, overwrite=True)["frames_inferred"] == 4
-    quicker = {**SETTINGS, "encoding": {"fps": "50"}}
-    assert dream(4, "d.mp4", settings=quicker)["frames_inferred"] == 4  # t goes by otherwise
-
-
 def test_a_loop_that_was_killed_and_taken_up_is_the_same(
     toys: None, dying: Callable[[int], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from chain import TINY, refuse, tiny_flags, vidtrans_json
+from chain import refuse, tiny_flags, vidtrans_json
 from clips import decode, moving_frames, pictures_of, write_folder
 from directed_clip import lossless
 from extractors import COLOURS, negative, network, showing
@@ -181,21 +181,6 @@ def test_photographs_are_extracted_each_at_its_own_size() -> None:
     assert same(pictures_of(Path("out")).values(), (255 - f for f in pictures_of(Path("photos")).values()))
 
 
-def test_a_drawing_is_the_input_itself_and_runs_no_network() -> None:
-    page = np.full((60, 80, 3), 250, np.uint8)
-    cv2.line(page, (10, 10), (70, 50), (20, 20, 20), 2)
-    write_folder(Path("."), [page], ["page.png"])
-    model = showing(Path("look.safetensors"), network(Path("net.safetensors")), channels="grey", invert=True)
-    flags = ("--size", "source", "--device", "cpu")
-    table = vidtrans_json("stylize", "page.png", "--model", model, "-o", "out.png", *flags)
-    assert "frames_extracted" not in table
-    (made,) = pictures_of(Path("out.png")).values()
-    assert made[30, 40, 0] < 64
-    assert (made[5] == 255).all()
-    other = vidtrans_json("stylize", "page.png", "--model", model, "-o", "found.png", *flags, "--drawn", "no")
-    assert other["frames_extracted"] == 1
-
-
 # Where a network shows what it makes
 
 
@@ -257,14 +242,3 @@ def test_mistakes_are_one_line(shot: Path, capsys: pytest.CaptureFixture[str]) -
     looking_back = network(Path("back.safetensors"), name="next-frame", context_frames=2)
     line = refuse(capsys, 3, "make-dataset", shot, "--pairing", "model", "--set", f"pairing.model={looking_back}")
     assert "its input includes several frames" in line
-
-
-def test_embedding_wants_a_network_that_makes_the_input_and_is_there(
-    shot: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    net = negative(Path("net.cube"))
-    make(network=net)
-    net.unlink()
-    assert "put it beside the dataset" in refuse(capsys, 3, "train", "shot.dataset", "--embed")
-    api.make_dataset(shot, "lines", pairing="edges", settings={"dataset": TINY["dataset"]})
-    assert "is made by no network" in refuse(capsys, 2, "train", "lines", "--embed")

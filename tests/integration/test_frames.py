@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -193,27 +191,3 @@ def test_a_written_clip_has_the_times_and_the_sound_of_its_source() -> None:
     packets = [[bytes(p) for p in av.open(name).demux(audio=0)] for name in ("made.mp4", "c.mp4")]
     assert packets[0] == packets[1] != [b""]
     assert np.abs(made[4].rgb.astype(int) - (255 - source[4].rgb.astype(int))).mean() < 8
-
-
-@pytest.mark.thorough
-def test_the_command_line_is_not_imported() -> None:
-    """By none of the library, in a process of its own."""
-    exact_clip(6)
-    text = """
-import sys, vidtrans
-
-clip, oil = vidtrans.open_clip("c.mkv"), vidtrans.load_model("oil")
-painted = [oil(clip[0]), *oil.render(clip, stop=vidtrans.Stop()), *oil.render(frame.rgb for frame in clip)]
-steady = vidtrans.Deflicker([frame.rgb for frame in clip], flow_from=clip)
-vidtrans.write_clip(steady, "steady.mp4", like=clip)
-vidtrans.write_clip(vidtrans.Propagator(clip, {0: painted[0]}, minutes=0), "carried.mp4", fps=25)
-try:
-    vidtrans.open_clip("none.mkv")
-except vidtrans.VidtransError as error:
-    assert isinstance(error, vidtrans.MediaError)
-rooms = {name for name in sys.modules if name.split(".")[:2] == ["vidtrans", "cli"]}
-print(len(painted), sorted(rooms | ({"click", "rich"} & sys.modules.keys())))
-"""
-    made = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
-    assert (made.stdout, made.stderr) == ("13 []\n", "")
-    assert [len(vidtrans.open_clip(name)) for name in ("steady.mp4", "carried.mp4")] == [6, 6]

@@ -11,13 +11,11 @@ import cv2
 import numpy as np
 import pytest
 from chromium import chromium
-from clips import moving_frames, times, write_clip
+from clips import times
 from dreams import rememberer
 from live_page import SHOWS, page_at, settled, wait_until
 from live_server import Running, load, png, serving
 from made_models import make_model
-
-from vidtrans.pairing.palettes.known_palettes import KNOWN_PALETTES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 PEN = """(pressure) => { const c = document.getElementById('drawing'), b = c.getBoundingClientRect();
@@ -102,24 +100,6 @@ class TestDrawing:
             wait_until(page, lambda p: bool(np.abs(p.reshape(-1, 3).mean(axis=0) - (0x10, 0x20, 0x30)).max() < 4))
 
     @pytest.mark.thorough
-    def test_label_maps_are_drawn_with_the_names_of_their_classes(self, browser: Any) -> None:
-        camvid = KNOWN_PALETTES["camvid"]
-        model = make_model("m.safetensors", "labels", {"palette": camvid.colours, "classes": 11}, size=64)
-        with serving(load(model)) as running, page_at(browser, running.link()) as page:
-            page.click("[data-source=drawing]")
-            page.click("#input-view summary")
-            names = page.locator("#palette.named button")
-            assert names.all_inner_texts() == list(camvid.classes)
-            names.get_by_text("tree").click()
-            assert names.get_by_text("tree").get_attribute("aria-pressed") == "true"
-            page.click("[data-tool=fill]")
-            draw(page, (0.5, 0.5))
-            page.wait_for_function(
-                """() => { const d = document.getElementById('input').getContext('2d').getImageData(9, 9, 1, 1).data;
-                  return Math.abs(d[0] - 128) < 6 && Math.abs(d[1] - 128) < 6 && d[2] < 6; }"""
-            )
-
-    @pytest.mark.thorough
     def test_a_picture_to_start_from_and_one_to_trace(self, browser: Any, running: Running) -> None:
         picture = np.full((40, 60, 3), 30, np.uint8)
         Path("start.png").write_bytes(png(picture))
@@ -189,28 +169,6 @@ class TestCamera:
             assert page.get_attribute("[data-source=camera]", "aria-pressed") == "false"
             running.until(lambda: running.hub.source == "none")
 
-    @pytest.mark.thorough
-    def test_a_page_that_comes_back_leaves_another_ones_source_alone(self, browser: Any, running: Running) -> None:
-        with page_at(browser, running.link(), is_calm=False) as page, page_at(browser, running.link()) as other:
-            page.click("[data-source=camera]")
-            wait_until(other, lambda p: p.std() > 10)
-            page.evaluate("() => { vidtrans.connection.wait = 1500; vidtrans.connection.socket.close(); }")
-            running.until(lambda: running.hub.source == "none")
-            other.click("[data-source=drawing]")
-            wait_until(other, is_white)
-            page.wait_for_selector("[data-source=camera][aria-pressed=false]")
-            assert running.hub.source == "drawing"
-            assert not page.evaluate("() => vidtrans.sources.capture.isRunning")
-
-    @pytest.mark.thorough
-    def test_a_video_file(self, browser: Any, running: Running) -> None:
-        path = write_clip(Path("clip.webm"), moving_frames(20), codec="libvpx")
-        with page_at(browser, running.link()) as page:
-            page.click("[data-source=video]")
-            page.set_input_files("#video-file", str(path))
-            picture = wait_until(page, lambda p: p.std() > 10)
-            assert picture.shape == (48, 64, 3)
-
 
 class TestResult:
     @pytest.mark.thorough
@@ -246,24 +204,6 @@ class TestResult:
 
 
 class TestModels:
-    @pytest.mark.thorough
-    def test_they_are_switched_and_cross_faded(self, browser: Any) -> None:
-        with serving(load("identity", "flower")) as running, page_at(browser, running.link()) as page:
-            page.click("[data-source=drawing]")
-            draw(page, (0.2, 0.5), (0.8, 0.5))
-            wait_until(page, is_dark(0.5, 0.5))
-            drawn = settled(page, running).mean()
-            page.click("[data-model=flower]")
-            painted = settled(page, running, model="flower").mean()
-            page.select_option("#control-second", "identity")
-            page.locator("#control-crossfade").fill("500")
-            half = settled(page, running, second="identity", crossfade=0.5).mean()
-            page.locator("#control-crossfade").fill("1000")
-            assert settled(page, running, crossfade=1.0).mean() == pytest.approx(drawn, abs=2)
-            assert half == pytest.approx((drawn + painted) / 2, abs=3)
-            assert drawn - painted > 50
-            assert running.hub.state.controls.crossfade == 1.0
-
     @pytest.mark.thorough
     def test_a_dream_is_steered_by_keys_pointer_and_gamepad_and_its_performance_is_kept(self, browser: Any) -> None:
         pads = """window.pad = { index: 0, id: 'Pad', axes: [0, 0, 0, 0] };

@@ -122,26 +122,3 @@ def test_a_file_is_heard_and_a_page_goes_on_when_the_server_is_there_again(brows
         with serving(port=port) as running:
             page.wait_for_function(SHOWS, arg="connected")
             running.until(lambda: running.hub.sound._thread is not None)
-
-
-NO_SOUND = {
-    "absent": (
-        "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); };",
-        "microphone",
-        "no microphone",
-    ),
-    "silent": ("navigator.mediaDevices.getDisplayMedia = async () => new MediaStream();", "system", "shares no sound"),
-}
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize(("script", "button", "words"), NO_SOUND.values(), ids=NO_SOUND)
-def test_a_sound_that_cannot_be_had_is_explained(
-    browser: Any, running: Running, script: str, button: str, words: str
-) -> None:
-    with page_at(browser, running.link(), camera=False, script=script) as page:
-        page.click(f"[data-sound={button}]")
-        page.wait_for_selector("#problem:not([hidden])")
-        assert words in page.inner_text("#problem")
-        assert page.get_attribute(f"[data-sound={button}]", "aria-pressed") == "false"
-        assert running.hub.sound.holder == 0

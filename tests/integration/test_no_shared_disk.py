@@ -18,7 +18,6 @@ from clips import moving_frames, write_clip
 from made_music import drums
 from paintings import painted, write
 from pretended_ray import PretendedRay, WorkerCrashedError
-from style_pictures import write_style_pictures
 
 from vidtrans.batch.executors import ray_boxes, ray_mirror, ray_unshared
 from vidtrans.batch.executors.base import Task, TaskResult
@@ -134,19 +133,6 @@ def test_files_are_sent_wherever_they_lie(
     assert len(parts(ray)) == 3
     assert snapshot(Path("apart")) == snapshot(Path("alone"))
     assert len(snapshot(Path("apart"))) == 4
-
-
-@pytest.mark.thorough
-def test_a_model_made_of_pictures_is_sent(
-    ray: PretendedRay, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    short(tmp_path)
-    pictures = write_style_pictures(tmp_path)
-    look = ("0.mp4", "--look", f"{pictures[0]}: 2, clip: 1", *CHUNKS)
-    said(capsys, 0, "stylize", *look, *APART, "-o", "apart.mp4")
-    assert len(parts(ray)) == 1
-    said(capsys, 0, "stylize", *look, "--device", "cpu", "-o", "alone.mp4", "--cache-dir", "own")
-    assert same("alone.mp4", "apart.mp4")
 
 
 @pytest.mark.thorough

@@ -12,7 +12,7 @@ import made_models
 import numpy as np
 import pytest
 from chain import refuse, said_json, vidtrans
-from clips import decode, moving_frames, pictures_of, write_folder
+from clips import decode, moving_frames
 from directed_clip import Frames, lossless, same
 
 import vidtrans as api
@@ -154,15 +154,6 @@ def test_strokes_are_blended_with_the_source_as_any_picture(clip: Path, whole: d
     vidtrans("stylize", clip, *PAINT, "--mix", "0.5", "-o", "mixed.mkv")
     means = [np.rint((a.astype(float) + b) / 2) for a, b in zip(painted, source, strict=True)]
     assert same(frames_of("mixed.mkv"), means, within=1)
-
-
-def test_pictures_of_several_sizes_are_painted_one_by_one() -> None:
-    frames = [moving_frames(1, size)[0] for size in ((64, 48), (48, 64))]
-    write_folder(Path("in"), frames)
-    strokes = {"medium": MEDIUM, "size": "0: 1, 1: 2"}
-    table = api.stylize("in", "identity", "out", settings={"strokes": strokes})
-    assert [picture.shape for picture in pictures_of(Path("out")).values()] == [frame.shape for frame in frames]
-    assert [item["strokes"] for item in table["items"]] == [MEDIUM] * 2
 
 
 def key_of(capsys: Capsys, clip: Path, *options: object) -> str:

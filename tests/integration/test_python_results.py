@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 import pytest
 from chain import TINY, quick_training, said
-from chromium import chromium
 from clips import moving_frames, times, write_clip
 
 import vidtrans
@@ -118,21 +117,6 @@ def test_a_render_is_shown_beside_its_part_of_the_source(clip: str, monkeypatch:
     monkeypatch.setattr("vidtrans.notebooks.views.FILM_SECONDS", 0.08)
     html = vidtrans.stylize(clip, "identity", codec="ffv1")._repr_html_()
     assert [len(times(file)) for file in videos_in(html)] == [3, 3]
-
-
-@pytest.mark.thorough
-def test_the_wipe_moves_in_a_browser(clip: str) -> None:
-    cv2.imwrite("p.png", np.full((40, 60, 3), 90, np.uint8))
-    pages = [vidtrans.stylize(source, "identity")._repr_html_() for source in (clip, "p.png")]
-    with chromium() as browser:
-        page = browser.new_page()
-        page.set_content("<main>" + "".join(pages) + "</main>")
-        for figure in page.query_selector_all("figure"):
-            figure.query_selector("input").evaluate("slider => {slider.value = 20; slider.oninput()}")
-            covered, line = (figure.query_selector(f"div > :nth-child({n})") for n in (2, 3))
-            assert "80%" in covered.evaluate("element => element.style.clipPath")
-            assert line.evaluate("element => element.style.left") == "20%"
-        assert len(page.query_selector_all("figure")) == 2
 
 
 def test_pictures_folders_and_what_is_gone_are_shown_or_named(clip: str) -> None:

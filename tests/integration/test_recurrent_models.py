@@ -88,14 +88,6 @@ def test_what_moved_is_found_where_it_went_and_nothing_from_another_scene() -> N
     assert np.abs(found[..., :3] / np.maximum(sure, 1e-6)[..., None] - to_signed_range(here))[known].mean() < 0.03
 
 
-def test_a_past_is_brought_here_as_sharply_as_bicubic_sampling_does() -> None:
-    wave = np.broadcast_to(np.sin(np.arange(64) * 1.3)[None, :, None], (8, 64, 3)).astype(np.float32)
-    exact = np.sin((np.arange(64) + 0.5) * 1.3)[None, 4:-4, None]
-    flow = np.broadcast_to(np.array([0.5, 0], np.float32), (8, 64, 2)).copy()
-    found = history(wave, BackwardFlow(flow, np.ones((8, 64), np.float32)))[:, 4:-4, :3]
-    assert np.abs(found - exact).mean() < np.abs(warp(wave, flow)[:, 4:-4] - exact).mean() / 2
-
-
 def test_no_past_is_grey_and_sure_of_nothing_and_a_stored_one_comes_back() -> None:
     nothing = to_signed_range(no_history(4, 5))
     assert nothing.shape == (4, 5, CHANNELS)

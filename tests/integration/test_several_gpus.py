@@ -31,26 +31,6 @@ def clips(tmp_path: Path) -> Path:
     return three_clips(tmp_path / "clips")
 
 
-# A batch, whose processes are its own
-
-
-@pytest.mark.thorough
-def test_a_batch_over_two_gpus_and_one_clip_of_it_alone(two_gpus: None, clips: Path, tiny_model: Path) -> None:
-    log = Path("devices.log")
-    env = pretend.environment(log.absolute())
-    batch = ("stylize", clips, "--model", tiny_model, "-o", "out", "--size", "32")
-    first = vidtrans(*batch, env=env)
-    assert set(log.read_text().split()) == set(NAMES)  # both took part
-    assert "up to date" not in first.stderr
-    made = {p.name: p.read_bytes() for p in Path("out").glob("*.mp4")}
-    assert len(made) == 3
-    assert vidtrans(*batch, env=env).stderr.count("up to date") == 3
-    for name in ("auto", "cuda:1"):
-        alone = ("stylize", clips / "1.mov", "--model", tiny_model, "-o", "out/1.tiny.mp4", "--size", "32")
-        assert "up to date" in vidtrans(*alone, "--device", name, env=env).stdout
-    assert {p.name: p.read_bytes() for p in Path("out").glob("*.mp4")} == made
-
-
 def test_what_one_gpu_painted_is_not_painted_again_by_another(two_gpus: None, clips: Path, tiny_model: Path) -> None:
     env = pretend.environment(Path("devices.log").absolute())
     command = ("stylize", clips / "0.mov", "--model", tiny_model, "--size", "32", "--json")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from made_models import make_model
 
 import vidtrans as api
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs, PreparedFrame
+from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.skipped_frames import CHECK_INTERVAL, Draft, RenderCount, is_similar
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.io.clip import Frame
@@ -74,21 +74,6 @@ def test_what_is_shown_again_is_painted_once_and_comes_out_the_same(order: list[
     changes = 1 + sum(a != b for a, b in pairwise(order))
     assert engine.asked == changes
     assert (count.inferred, count.skipped) == (changes, len(order) - changes)
-
-
-def test_a_clip_that_never_moves_does_not_pile_up() -> None:
-    engine = Counting(4)
-    renderer, pushed = FrameRenderer(ModelInputs(make_pairing("aligned", {})), engine), []
-
-    def prepared() -> Iterator[PreparedFrame]:
-        for number in range(500):
-            pushed.append(number)
-            yield renderer.prepare(Frame(number, number, texture(16, 16)), (0, 500))
-
-    for sample in renderer.stream(prepared()):
-        assert len(pushed) - sample.index <= 4 * 4
-    assert len(pushed) == sample.index + 1
-    assert engine.asked == 1
 
 
 def test_a_threshold_lets_noise_pass_and_not_a_small_thing_that_moves() -> None:

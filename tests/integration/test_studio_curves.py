@@ -71,20 +71,6 @@ def test_a_curve_is_moved_by_keys_an_expression_is_drawn_and_a_slip_is_said(page
 
 
 @pytest.mark.thorough
-def test_flicker_is_measured_and_drawn_under_the_timeline(page: Any, running: RunningStudio) -> None:
-    status, made = running.ask(
-        "/api/run", {"command": "stylize", "values": {"video": ["a.mp4"], "model": ["identity"]}}
-    )
-    assert status == 200, made
-    page.wait_for_selector("studio-shelf li[data-name='a.identity.mp4']", timeout=60_000)
-    page.get_by_role("button", name="Open a.identity.mp4").click()
-    page.get_by_role("button", name="Measure the flicker").click()
-    page.wait_for_function("() => document.querySelector('studio-timeline').flicker", timeout=60_000)
-    found = page.evaluate("() => document.querySelector('studio-timeline').flicker")
-    assert (found["frame"], len(found["flicker"])) == (list(range(12)), 12)
-
-
-@pytest.mark.thorough
 def test_a_cut_is_marked_and_taken_by_a_command(page: Any, running: RunningStudio) -> None:
     page.get_by_role("button", name="Open a.mp4").click()
     page.wait_for_function("() => document.querySelector('studio-viewer').a.isProxy")

@@ -286,50 +286,6 @@ def test_only_a_page_of_this_machine_starts_programs(running: RunningStudio, nam
 
 
 @pytest.mark.thorough
-def test_the_sheet_is_zoomed_and_turned(browser: Any, running: RunningStudio, name: str) -> None:
-    at = f"([x, y]) => {{ const p = {EASEL}.view.at({{ clientX: x, clientY: y }}); return [p.x, p.y]; }}"
-    look = f"() => [{EASEL}.view.zoom, {EASEL}.view.x, {EASEL}.view.angle]"
-    with easel_at(browser, running, name) as page:
-        box = page.locator(".board").bounding_box()
-        place = [round(box["x"] + 0.7 * box["width"]), round(box["y"] + 0.3 * box["height"])]
-        under, (zoom, _, _) = page.evaluate(at, place), page.evaluate(look)
-        page.mouse.move(*place)
-        page.mouse.wheel(0, -300)
-        until(lambda: page.evaluate(look)[0] > 1.5 * zoom)
-        assert page.evaluate(at, place) == pytest.approx(under, abs=0.01)
-        page.keyboard.press("r")
-        assert page.evaluate(look)[2] == 15
-        page.keyboard.press("0")
-        assert page.evaluate(look)[0] == pytest.approx(zoom)
-        assert np.array_equal(seen(page)[..., :3], source_of(running, name))
-
-
-@pytest.mark.thorough
-def test_neighbours_shine_through_and_colours_are_picked(browser: Any, running: RunningStudio, name: str) -> None:
-    file = painted_file(running, name, 3)
-    file.parent.mkdir()
-    write_picture(file, np.full((48, 64, 3), (9, 200, 9), np.uint8))
-    with easel_at(browser, running, name, 7) as page:
-        easel = page.locator("studio-easel")
-        onion = f"() => [...{EASEL}.onionCanvas.getContext('2d').getImageData(5, 5, 1, 1).data]"
-        easel.get_by_label("Onion skin", exact=True).select_option("painted-before")
-        easel.get_by_label("Strength of the onion skin").fill("0.5")
-        until(lambda: page.evaluate(onion)[:3] == [9, 200, 9])
-        show(page, name, 8)
-        stroke(page, (0.2, 0.5), (0.8, 0.5))
-        page.keyboard.press("p")
-        source, box = source_of(running, name, 8), page.locator("studio-easel .sheet canvas").first.bounding_box()
-        place = box["x"] + 0.505 * box["width"], box["y"] + 0.505 * box["height"]
-        picked = easel.get_by_label("Colour", exact=True)
-        page.mouse.click(*place)
-        assert picked.input_value() == "#ff0000"
-        page.keyboard.down("Shift")
-        page.mouse.click(*place)
-        page.keyboard.up("Shift")
-        assert picked.input_value() == "#" + bytes(source[24, 32]).hex()
-
-
-@pytest.mark.thorough
 def test_the_easel_has_names_contrast_and_room_at_every_width(browser: Any, running: RunningStudio, name: str) -> None:
     with easel_at(browser, running, name) as page:
         press(page, "n")

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clips import moving_frames, write_clip
 from live_page import SHOWS, page_at, wait_until
 from live_server import Program, flat, pixels
 from processes import HANG_S, needs_signals, until
@@ -181,27 +180,6 @@ def test_a_recording_comes_to_the_shelf_and_the_open_page_changes_over(browser: 
         page.get_by_role("button", name="Change to this").click()
         live.wait_for_selector("[data-model=red]")
         live.wait_for_function(SHOWS, arg="connected")
-
-
-@pytest.mark.thorough
-def test_every_room_fits_a_phone(browser: Any, running: RunningStudio) -> None:
-    write_clip(running.root / "a.mp4", moving_frames(4))
-    with phone_at(browser, running.link()) as phone:
-        phone.get_by_role("button", name="Open a.mp4").tap()
-        phone.wait_for_function("() => document.querySelector('studio-viewer').a.facts")
-        phone.get_by_role("button", name="Paint this frame").tap()
-        for name in ("wishes", "viewer", "easel", "live", "command"):
-            phone.tap(f"#to-{name}")
-            phone.wait_for_selector("studio-command textarea" if name == "command" else f"#{name}")
-            assert phone.evaluate("document.documentElement.scrollWidth") <= 390, name
-            assert phone.evaluate(SMALL) == [], name
-
-
-# Controls of a room that a finger misses, or that reach beyond the screen.
-SMALL = """() => [...document.querySelectorAll(':is(header, #middle) :is(button, select, summary, a)')]
-  .filter(e => e.checkVisibility({visibilityProperty: true})).map(e => [e, e.getBoundingClientRect()])
-  .filter(([e, box]) => box.width && (box.height < 32 || box.width < 32 || box.right > innerWidth || box.left < 0))
-  .map(([e, box]) => `${box.width.toFixed(0)} × ${box.height.toFixed(0)}: ${e.innerText || e.ariaLabel}`)"""
 
 
 @contextmanager

@@ -19,13 +19,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import vidtrans as api
-from vidtrans.core.errors import DeviceError, UsageError
 from vidtrans.core.events import Note, Stop, silent
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
-from vidtrans.inference.device import Device, resolve_device
-from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.inference.device import Device
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
@@ -229,27 +227,3 @@ def test_the_same_training_gives_the_same_bytes_and_record(
     assert not generator.training
     assert Path("a.train/preview.png").is_file()
     assert len(Path("a.train/losses.csv").read_text().splitlines()) == 3
-
-
-def test_devices_that_are_unknown_or_not_here_are_refused_in_one_line() -> None:
-    with pytest.raises(UsageError, match="cuda:N"):
-        resolve_device("gpu")
-    with pytest.raises(DeviceError, match=r"here — (use --device cpu|choose another)"):
-        resolve_device("cuda:63")
-
-
-def test_no_picture_is_lost_when_memory_runs_out_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
-    g = build_generator("unet-small", {"channels": 8}, 1)
-    initialise(g, 0)
-    engine = TorchEngine(g, CPU, "fp32", batch=4)
-    pictures = np.random.default_rng(0).integers(0, 256, (11, 32, 32, 1), dtype=np.uint8)
-    wanted, forward = engine(pictures), engine._forward
-
-    def small_device(padded: torch.Tensor, deep: bool) -> torch.Tensor:
-        if len(padded) > 2:
-            raise torch.OutOfMemoryError("no room")
-        return forward(padded, deep)
-
-    monkeypatch.setattr(engine, "_forward", small_device)
-    assert np.abs(engine(pictures).astype(int) - wanted).max() <= 1  # other kernels may round otherwise
-    assert engine.batch == 2

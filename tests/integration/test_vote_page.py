@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clips import moving_frames, write_clip
 from vote_page import LEVELS, answer, begin, progress, vote_page, wait_for_answer
 from vote_server import ServedVote, flat_folders, serving_vote
 
@@ -126,29 +125,6 @@ def test_real_or_fake_shows_one_after_the_other_and_again_what_was_hidden(contex
         given = served.log.votes["Anna"]
     assert [vote.is_practice for vote in given] == [True] * 4 + [False] * 4
     assert all(vote.exposure_s is not None and vote.exposure_s >= 0.48 for vote in given)
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
-def test_clips_play_in_step_unless_motion_is_unwanted(browser: Any, tmp_path: Path, motion: str) -> None:
-    clips = [write_clip(tmp_path / f"{name}.mp4", moving_frames(30, (96, 64))) for name in "ab"]
-    frame = "() => ['left', 'right'].map((id) => document.getElementById(id).toDataURL())"
-    context = browser.new_context(reduced_motion=motion)
-    with (
-        serving_vote(clips, tmp_path / "v.jsonl", trials=1, repeats=0.0, seconds=0.8) as served,
-        vote_page(context, served.link()) as page,
-    ):
-        begin(page, motion)
-        assert wait_for_answer(page)
-        page.wait_for_timeout(1200)
-        seen = []
-        for _ in range(6):
-            seen.append(page.evaluate(frame))
-            page.wait_for_timeout(150)
-        assert all(left == right for left, right in seen)
-        assert (len({left for left, _ in seen}) > 1) == (motion == "no-preference")
-        assert page.locator("#again").is_visible() == (motion == "reduce")
-    context.close()
 
 
 @pytest.mark.thorough
