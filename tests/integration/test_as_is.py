@@ -33,18 +33,13 @@ def test_an_interrupted_run_delivers_and_then_goes_on_to_the_same_bytes(dataset:
     made = api.train(dataset, MODEL, settings=settings, as_is=True)
     assert (made["steps"], made["of_steps"], made["cached"]) == (2, 4, False)
     record = read_record(MODEL).training
-    assert record["step"] == made["best"]
-    assert record["held_out"] == made["held_out"]
+    assert (record["step"], record["held_out"]) == (made["best"], made["held_out"])
     assert "2 of 4" in Path(made["report"]).read_text("utf-8")
     assert api.train(dataset, MODEL, settings=settings, as_is=True)["cached"] is True
-    stopped(api.train, "training", 3, dataset, MODEL, settings=settings)
-    assert api.train(dataset, MODEL, settings=settings, as_is=True)["steps"] == 3
     last = api.train(dataset, MODEL, settings=settings)
-    assert (last["steps"], last["cached"]) == (4, False)
-    assert "of_steps" not in last
+    assert (last["steps"], last["cached"], "of_steps" in last) == (4, False, False)
     assert MODEL.read_bytes() == Path("whole.safetensors").read_bytes()
     assert api.train(dataset, MODEL, settings=settings, as_is=True)["cached"] is True  # it has finished
-    assert MODEL.read_bytes() == Path("whole.safetensors").read_bytes()
 
 
 @pytest.mark.usefixtures("quick_trial")

@@ -184,27 +184,7 @@ def test_times_in_milliseconds_have_a_constant_rate_and_held_frames_have_none(tm
     assert set(tmp_path.iterdir()) == before
 
 
-def test_a_file_that_is_no_movie_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
-    for text in (b"", b"no movie", b"\0\0\0\x0cmoov\0\0\0\x01", b"\0\0\x0f\x0cmoov"):
-        (tmp_path / "part.mp4").write_bytes(text)
-        with pytest.raises(UserError, match=r"^[^\n]*part\.mp4: it cannot be retimed[^\n]*$"):
-            held_movies.pad_movie(tmp_path / "part.mp4", tmp_path / "padded.mp4", 3, 0, Fraction(24))
-        assert [path.name for path in tmp_path.iterdir()] == ["part.mp4"]
-
-
 # Places and programs
-
-
-def test_pictures_keep_their_names_where_those_have_the_order_of_the_strip(tmp_path: Path) -> None:
-    paths = [tmp_path / name for name in ("f9.png", "f10.png", "f11.png")]
-    for path in paths:
-        path.write_bytes(path.name.encode())
-    places.link_pictures([*enumerate(paths)], tmp_path / "same")
-    assert {path.name for path in (tmp_path / "same").iterdir()} == {"f9.png", "f10.png", "f11.png"}
-    places.link_pictures([*enumerate(reversed(paths))], tmp_path / "other")
-    assert (tmp_path / "other" / "000000.png").read_bytes() == b"f11.png"
-    with pytest.raises(UserError, match=r"gone\.png: this picture is not there"):
-        places.link_pictures([(0, tmp_path / "gone.png")], tmp_path / "third")
 
 
 def test_the_program_is_found_on_the_path_and_where_tools_are_installed(tmp_path: Path) -> None:

@@ -90,18 +90,6 @@ def test_a_workflow_runs(comfy: ComfyServer, path: Path) -> None:
     assert table["frames"] == (12 if path.stem == "film-to-pix2pix-to-film" else 30)
 
 
-def test_bytes_are_those_of_the_command_line(comfy: ComfyServer) -> None:
-    history = comfy.run(stylized("film.mp4", name="vidtrans/same"))
-    assert error_of(history) == ""
-    source = comfy.base / "input" / "film.mp4"
-    vidtrans.stylize(source, model="identity", temporal="off", output="line.mp4", device="cpu")
-    made = film_of(comfy, history, "3")
-    assert made.read_bytes() == Path("line.mp4").read_bytes()
-    made.unlink()
-    comfy.run(stylized("film.mp4", name="vidtrans/same"))
-    assert made.is_file()  # made again
-
-
 def test_cancelled_and_killed_runs_go_on(comfy: ComfyServer) -> None:
     workflow = stylized("long.mp4", name="vidtrans/long", temporal="window")  # seconds for a chunk
     chunks = comfy.base / "output" / "vidtrans" / ".vidtrans" / "render"

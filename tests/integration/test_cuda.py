@@ -22,7 +22,6 @@ from variants import least
 
 import vidtrans as api
 from vidtrans.core.concurrency.transfers import StreamTransfers, transfers_for
-from vidtrans.core.errors import out_of_memory
 from vidtrans.flow.history import CHANNELS as PAST
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
@@ -30,7 +29,6 @@ from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.pairing.told_planes import CHANNELS, Told, with_told
-from vidtrans.rendering.frame_path import FramePath
 from vidtrans.training.methods.network_trainer import TrainingPrecision
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
@@ -97,13 +95,6 @@ def noise(*shape: int, seed: int = 1) -> torch.Tensor:
 
 
 # The device
-
-
-@needs_gpu
-def test_the_device_says_that_memory_ran_out_in_words_that_are_known() -> None:
-    with pytest.raises(RuntimeError) as raised:
-        torch.empty(1 << 48, device="cuda", dtype=torch.uint8)
-    assert out_of_memory(raised.value)
 
 
 def test_pictures_go_there_and_back_beside_what_is_computed(gpu: Gpu) -> None:
@@ -298,21 +289,3 @@ def test_training_and_rendering_are_repeatable_and_go_on_where_they_were(
         assert "nondeterministic" not in read_record(model).training
         made.append((model.read_bytes(), film.read_bytes()))
     assert made == [made[0]] * 3
-
-
-@on_a_real_gpu
-@pytest.mark.parametrize("temporal", ["off", "window", "causal"])
-def test_pictures_that_stay_on_the_device_are_those_that_do_not(
-    temporal: str, gpu: Gpu, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """See ``test_device_way`` for more on a device that is pretended."""
-    lossless(tmp_path / "clip.mp4", moving_frames(40, shots=(0, 25)))
-    settings = {"temporal": {"name": temporal}, "rendering": {"chunk_frames": 10, "strength": 0.8}}
-    made = []
-    for name in ("device", "host"):
-        if name == "host":
-            monkeypatch.setattr(FramePath, "find", FramePath)
-        options: dict[str, Any] = {"device": "cuda", "executor": "inline", "cache_dir": tmp_path / name}
-        api.stylize(tmp_path / "clip.mp4", tiny_model, Path(f"{name}.mp4"), settings=settings, **options)
-        made.append(Path(f"{name}.mp4").read_bytes())
-    assert made[0] == made[1]

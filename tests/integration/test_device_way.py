@@ -20,7 +20,7 @@ from oddities import write_frames
 
 import vidtrans as api
 from vidtrans.core.concurrency.transfers import Download, Transfers, Upload, as_bits
-from vidtrans.rendering import device_history, device_renderer, runner
+from vidtrans.rendering import device_renderer
 from vidtrans.rendering.frame_path import FramePath
 from vidtrans.temporal import FilterEntry
 
@@ -118,27 +118,6 @@ def test_a_render_on_a_device_is_that_with_arrays(
     assert LateTransfers.count == 2 * len(made)  # each picture is uploaded once, and downloaded once
 
 
-class NoComposer:
-    """Where nothing is composed with arrays."""
-
-    def __init__(self, *_: Any) -> None:
-        raise AssertionError("the source is read a second time")
-
-
-@pytest.mark.thorough
-def test_what_has_the_size_of_the_result_is_blended_there(
-    tiny_model: Path, render: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clip, mask = sixteen_bits(moving_frames(COUNT, shots=(0, CUT))), lossless(Path("mask.mp4"), halves(COUNT))
-    tables = with_rendering(OFF, strength="0: 0.3, 12: 1.6", mix=0.2, mask_feather=1.5)
-    options: dict[str, Any] = {"mask": mask, "depth": 16}
-    render(clip, tiny_model, tables, on_device=False, **options)
-    monkeypatch.setattr(runner, "Composer", NoComposer)
-    made = render(clip, tiny_model, tables, on_device=True, **options)
-    assert Path("True.mkv").read_bytes() == Path("False.mkv").read_bytes()
-    assert LateTransfers.count == 5 * len(made)  # a frame, the lines in it, a matte; outputs for the cache, and results
-
-
 @pytest.mark.parametrize(
     ("temporal", "rendering"), [("window", {"chunk_frames": 7, "strength": 0.7}), ("causal", {})], ids=str
 )
@@ -192,22 +171,6 @@ def test_what_a_recurrent_model_knows_of_the_frame_before_stays_there(
     made = render(clip, memory_model, settings, on_device=True, depth=depth)
     assert LateTransfers.count - count == copies * len(made)
     assert np.array_equal(made, expected)
-
-
-@pytest.mark.thorough
-def test_what_finds_the_past_is_in_the_key(
-    source: Path, memory_model: Path, render: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    common: dict[str, Any] = {"settings": OFF, "cache_dir": Path("one"), "overwrite": True}
-
-    def inferred(device: str) -> int:
-        options = common | GPU | {"device": device}
-        return int(api.stylize(source, memory_model, Path(f"{device}.mkv"), **options)["frames_inferred"])
-
-    assert inferred("cuda") == inferred("cpu") == COUNT
-    monkeypatch.setattr(device_history, "DEVICE_VERSION", 999)
-    Path("cuda.mkv").unlink()
-    assert inferred("cuda") == COUNT
 
 
 def test_a_pairing_that_puts_back_what_the_frame_knows(source: Path, render: Callable[..., Frames]) -> None:

@@ -12,7 +12,6 @@ import pytest
 from chain import said_json
 from clips import moving_frames, write_clip
 from dreams import make_dreamer, toy, toys
-from processes import HANG_S, Started, run_and_kill, until
 
 import vidtrans as api
 from vidtrans.core.errors import Interrupted
@@ -169,20 +168,3 @@ def test_a_loop_that_was_killed_and_taken_up_is_the_same(
     dying(0)
     said_json(capsys, *command, "-o", "out.mp4")
     assert digest("out.mp4") == digest("whole.mp4")
-
-
-@pytest.mark.thorough
-def test_kill_9_at_any_moment_costs_nothing_but_time(material: None) -> None:
-    command = ["dream", "seed.mp4", "--model", "two.safetensors", "--frames", "300", "-o", "out.mp4"]
-    command += ["--set=rendering.chunk_frames=20", "--zoom", "1.01 + 0.01*sin(t)", "--device", "cpu"]
-    assert not run_and_kill([*command, "--cache-dir", "other"], Path(), HANG_S)
-    whole = digest("out.mp4")
-    Path("out.mp4").unlink()
-    for chunks in (1, 7):  # of 15
-        process = Started.vidtrans(*command)
-        until(lambda: len(list(Path(".vidtrans/dream").glob("*/*.nut"))) >= chunks or process.poll() is not None)  # noqa: B023
-        assert process.poll() is None, "it ended before"
-        process.kill()
-        assert not Path("out.mp4").exists()
-    assert not run_and_kill(command, Path(), HANG_S)
-    assert digest("out.mp4") == whole

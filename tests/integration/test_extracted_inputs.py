@@ -82,17 +82,6 @@ def test_what_the_network_makes_lies_beside_the_frames_and_is_the_input(shot: Pa
     assert doomed.read_bytes() == content
 
 
-def test_the_network_sees_frames_at_its_own_size_or_at_the_one_that_is_set_in_renders_too(shot: Path) -> None:
-    net, stored = network(Path("net.safetensors")), []
-    for size in (0, 40):
-        make("-o", f"{size}", f"--set=pairing.size={size}", network=net)
-        render(showing(Path(f"{size}.safetensors"), net, size=size), f"{size}.mkv", "--size", "source")
-        stored.append(list(pictures_of(Path(f"{size}/shot.extracted")).values()))
-        assert same(stored[-1], frames_of(f"{size}.mkv"))
-    assert [pictures[0].shape for pictures in stored] == [(48, 64, 3)] * 2  # the size of the frames
-    assert not np.array_equal(stored[0][0], stored[1][0])
-
-
 @pytest.fixture
 def hasty() -> list[str]:
     """Flags of a training that ends at once."""

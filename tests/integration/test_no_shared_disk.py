@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -172,24 +170,6 @@ def test_one_that_has_all_chunks_back_is_not_run_again(
     ray.lose = lambda name, node: WorkerCrashedError if name == PART else None
     stylize("0.mp4", "-o", "apart.mp4", capsys=capsys)
     assert len(parts(ray)) == 1
-
-
-@pytest.mark.thorough
-def test_a_full_disk_of_a_machine_sends_its_work_to_the_others(
-    ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    short(tmp_path / "clips", 2)
-    fetch = ray_mirror.Mirror.fetch
-
-    def fill(self: Any, files: Any, context: Context) -> None:
-        if ray.node == "a":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
-        fetch(self, files, context)
-
-    monkeypatch.setattr(ray_mirror.Mirror, "fetch", fill)
-    stylize("clips", "-o", "out", capsys=capsys)
-    assert parts(ray) == ["a", "a", "b", "b"]  # both were on their way
-    assert [row["state"] for row in outcomes("out")] == ["done", "done"]
 
 
 def test_one_clip_with_another_key_there_is_refused(

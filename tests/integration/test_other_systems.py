@@ -72,42 +72,6 @@ def test_a_killed_render_goes_on_under_the_rules_of_windows(clip: Path, tmp_path
     assert resumed == (tmp_path / "whole.mp4").read_bytes()
 
 
-WATCHED = f"""
-import sys
-from pathlib import Path
-from vidtrans.cli.console import write_any_text
-from vidtrans.cli.main import run
-from vidtrans.models.model_file import load_generator
-write_any_text()
-train = {[*map(str, TRAIN)]!r}
-assert run(["make-dataset", "clip.mp4", *{tiny_flags("dataset")!r}]) == 0
-assert run([*train, "--steps", "1"]) == 0
-loaded = load_generator(Path("clip.safetensors"))
-assert run([*train, "--steps", "2"]) == 0  # a model that was read can be replaced
-print("a viewer comes", file=sys.stderr)
-with open("clip.train/preview.png", "rb"):
-    assert run([*train, "--steps", "3"]) == 0
-render = ["stylize", "clip.mp4", "--model", "clip", "-o", "out.mp4"]
-assert run([*render, "--strength", "0.5"]) == 0
-with open("out.mp4", "rb") as player:
-    before = player.read()
-    assert run([*render, "--overwrite"]) == 1
-assert open("out.mp4", "rb").read() == before
-assert run([*render, "--overwrite", "--json"]) == 0
-"""
-
-
-@pytest.mark.thorough
-def test_a_file_that_a_viewer_has_open_ends_no_training_and_loses_no_render(clip: Path, tmp_path: Path) -> None:
-    said = python("windows", "-c", WATCHED, folder=tmp_path)
-    first, _, later = said.partition("a viewer comes")  # what goes to standard output comes first
-    assert "another program" not in first
-    assert "preview.png: another program has it open; it was not refreshed" in later
-    [line] = [line for line in later.splitlines() if line.startswith("error: ")]
-    assert line.startswith("error: out.mp4: another program has it open — close it there and run the same command")
-    assert '"frames_inferred": 0' in first  # what was rendered is in the cache
-
-
 UNNAMEABLE = {"a:b.mp4": "takes no ':'", "nul.mp4": "device", "x/" * 120 + "a.mp4": "259 characters"}
 NAMED = f"""
 from vidtrans.cli.main import run

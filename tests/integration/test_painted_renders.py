@@ -185,16 +185,6 @@ def test_the_key_has_all_that_strokes_are_made_of(clip: Path, capsys: Capsys, mo
     key_of(capsys, clip)
 
 
-def test_a_palette_moves_the_colours_of_the_whole_film_alike(clip: Path) -> None:
-    cv2.imwrite("blue.png", np.dstack([np.full((24, 32), 200, np.uint8), *[np.tile(np.uint8(range(32)), (24, 1))] * 2]))
-    vidtrans("stylize", clip, *PAINT, FIVE, "--palette", "blue.png", "-o", "o.mkv")
-    vidtrans("stylize", clip, *PAINT, FIVE, "--palette", "blue.png", "-o", "part.mkv", "--start", "15", "--end", "20")
-    made = frames_of("o.mkv")
-    means = np.mean(made, axis=(0, 1, 2))
-    assert means[2] > means[:2].max() + 60
-    assert same(frames_of("part.mkv"), made[15:20])
-
-
 def test_mistakes_are_found_before_anything_is_written(clip: Path, capsys: Capsys) -> None:
     cv2.imwrite("plain.png", np.full((8, 8, 3), 90, np.uint8))
     oil = ("--strokes", MEDIUM)

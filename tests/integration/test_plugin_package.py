@@ -28,12 +28,9 @@ def run(folder: Path, on_path: Path, *words: str) -> str:
 
 
 @pytest.mark.thorough
-def test_its_own_tests_pass(tmp_path: Path) -> None:
-    run(tmp_path, EXAMPLE, *f"-m pytest -q -p no:cacheprovider -n0 --rootdir {tmp_path}".split(), str(EXAMPLE))
-
-
-def test_its_parts_are_listed_with_package_and_version(tmp_path: Path) -> None:
+def test_its_own_tests_pass_and_its_parts_are_listed_with_package_and_version(tmp_path: Path) -> None:
     """Of a wheel that is built as pip does, without a network."""
+    run(tmp_path, EXAMPLE, *f"-m pytest -q -p no:cacheprovider -n0 --rootdir {tmp_path}".split(), str(EXAMPLE))
     copy, site = tmp_path / "plugin", tmp_path / "site"
     shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
     run(copy, site, "-c", BUILD)

@@ -119,17 +119,6 @@ def test_a_render_is_shown_beside_its_part_of_the_source(clip: str, monkeypatch:
     assert [len(times(file)) for file in videos_in(html)] == [3, 3]
 
 
-def test_pictures_folders_and_what_is_gone_are_shown_or_named(clip: str) -> None:
-    frames = vidtrans.stylize(clip, "identity", "frames", codec="png")
-    assert frames._repr_html_().count("data:video") == 2
-    chosen = vidtrans.keyframes(clip)
-    assert "data:image/jpeg" in chosen._repr_html_()
-    sheet = vidtrans.sheet(clip)
-    sheet.path.unlink()
-    assert "sheet.png" in sheet._repr_html_()
-    assert "data:" not in sheet._repr_html_()
-
-
 class Area:
     """An area of a notebook's output, as IPython's handle is: its states in turn."""
 

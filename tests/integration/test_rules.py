@@ -16,7 +16,6 @@ from safetensors.numpy import load_file, save_file
 
 import vidtrans as api
 from vidtrans.cli.main import run
-from vidtrans.config.recipe import dataset_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.data.dataset import open_dataset
 from vidtrans.models.model_file import read_record
@@ -104,12 +103,6 @@ def test_the_same_pictures_with_another_preset_follow_it(clip: Path) -> None:
     assert table["cached"] is True
     assert open_dataset(Path("clip.dataset")).recipe == {"training": {"steps": 5}}
     assert {k: v for k, v in snapshot(Path("clip.dataset")).items() if k.endswith(".png")} == pictures
-
-
-def test_the_pairing_of_the_project_file_brings_its_preset() -> None:
-    Path("vidtrans.toml").write_text('[pairing]\nname = "next-frame"\n')
-    assert dataset_recipe(None, {}).preset == "next-frame"
-    assert dataset_recipe(None, {"pairing": {"name": "edges"}}).preset == "edges"
 
 
 def test_run_says_first_what_is_wrong_with_the_end(clip: Path, capsys: Capsys) -> None:
