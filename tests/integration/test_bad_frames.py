@@ -107,18 +107,6 @@ def test_any_layout_of_memory_is_the_same_picture() -> None:
     assert np.array_equal(model(tensor).numpy(), wanted)
 
 
-def test_the_smallest_pictures_are_painted_and_too_large_ones_refused() -> None:
-    make_model("m.safetensors", "aligned")
-    for name in ("identity", "m"):
-        model = vidtrans.load_model(name)
-        for size in ((1, 1), (1, 9), (9, 1), (2, 3)):
-            picture = np.full((*size, 3), 90, np.uint8)
-            assert model(picture).shape == picture.shape
-            assert [made.shape for made in model.render([picture] * 3)] == [picture.shape] * 3
-    model, line = vidtrans.load_model("identity"), np.zeros((1, 40000, 3), np.uint8)
-    refused(lambda: list(model.render([line], temporal="window")), "40000x1")
-
-
 def test_a_generator_that_raises_or_ends_is_no_mistake_of_ours() -> None:
     def frames() -> Iterator[np.ndarray]:
         yield BYTES

@@ -108,19 +108,6 @@ def test_a_part_has_handles_that_end_with_the_file() -> None:
     assert media_parts.time_words(MediaPart(0, 100, 100), 24.0) == []
 
 
-def test_a_reversed_strip_shows_the_other_end_and_a_part_of_another_rate_begins_on_a_frame_of_both() -> None:
-    times = StripTimes(5, 36, 75, 100, is_reversed=True)
-    part = media_parts.part_with_handles(times, 5)
-    assert (media_parts.visible_part(times), part) == (MediaPart(30, 69, 100), MediaPart(25, 74, 100))
-    assert media_parts.start_of_part(times, part) == 5 + 26
-    for is_reversed in (False, True):
-        times = StripTimes(5, 26, 55, 100, Fraction(5, 4), is_reversed)
-        part = media_parts.part_with_handles(times, 3)
-        assert media_parts.frames_before(part, is_reversed=is_reversed) % 5 == 0
-        assert media_parts.start_of_part(times, part) % 1 == 0
-        assert part.contains(media_parts.visible_part(times))
-
-
 POINTS = [media_parts.RetimingPoint(*one) for one in ((5, 0), (25, 20), (35, 24), (45, 44), (100, 99))]
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from chain import refuse, tiny_flags, vidtrans_json
-from clips import decode, moving_frames, pictures_of, write_folder
+from clips import decode, moving_frames, pictures_of
 from directed_clip import lossless
 from extractors import COLOURS, negative, network, showing
 
@@ -154,20 +154,6 @@ def test_a_dry_run_counts_the_extraction_and_touches_nothing(shot: Path) -> None
     assert with_network["cache_bytes"] > alone["cache_bytes"]
     assert with_network["disk_bytes"] == pytest.approx(alone["disk_bytes"], rel=0.5)
     assert not Path(".vidtrans").exists()
-
-
-def test_photographs_are_extracted_each_at_its_own_size() -> None:
-    frames = moving_frames(4)
-    write_folder(Path("photos"), [f if i % 2 else cv2.resize(f, (96, 60)) for i, f in enumerate(frames)])
-    net, source = negative(Path("net.cube")), ("--size", "source")
-    vidtrans_json("make-dataset", "photos", "--pairing", "model", f"--set=pairing.model={net}", *source, "-o", "made")
-    stored, extracted = pictures_of(Path("made/photos")), pictures_of(Path("made/photos.extracted"))
-    assert {f.shape for f in stored.values()} == {(48, 64, 3), (60, 96, 3)}
-    assert same(extracted.values(), (255 - frame for frame in stored.values()))
-    model = showing(Path("look.safetensors"), net)
-    table = vidtrans_json("stylize", "photos", "--model", model, "-o", "out", *source, "--device", "cpu")
-    assert table["frames_extracted"] == 4
-    assert same(pictures_of(Path("out")).values(), (255 - f for f in pictures_of(Path("photos")).values()))
 
 
 # Where a network shows what it makes

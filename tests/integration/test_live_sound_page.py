@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 from chromium import chromium
-from live_page import SHOWS, page_at
+from live_page import page_at
 from live_server import Running, serving
 from made_music import song
 
@@ -107,18 +105,3 @@ def test_curves_are_written_by_keyboard_refused_in_a_line_and_stopped(browser: A
         page.fill("#moves-strength", "7")  # a number is where it stays
         page.keyboard.press("Enter")
         running.until(lambda: running.hub.state.controls.strength == 2)
-
-
-@pytest.mark.thorough
-def test_a_file_is_heard_and_a_page_goes_on_when_the_server_is_there_again(browser: Any) -> None:
-    music = song(100, 4, seed=71).write(Path("song.wav"))
-    with ExitStack() as stack:
-        with serving() as running:
-            port = running.server.port
-            page = stack.enter_context(page_at(browser, running.link(), is_calm=False))
-            page.click("[data-sound=file]")
-            page.set_input_files("#sound-file", str(music))
-            running.until(lambda: running.hub.sound._thread is not None)
-        with serving(port=port) as running:
-            page.wait_for_function(SHOWS, arg="connected")
-            running.until(lambda: running.hub.sound._thread is not None)

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from clips import moving_frames, write_clip
 from live_page import page_at
-from page_checks import CONTRAST, STRUCTURE
 from processes import until
 from studio_server import RunningStudio, studio
 
@@ -283,17 +282,3 @@ def test_only_a_page_of_this_machine_starts_programs(running: RunningStudio, nam
             request = urllib.request.Request(running.link("/easel/here"), headers={header: client})
             assert running.send(request) == (200, {"here": False})
     assert running.ask("/easel/here") == (200, {"here": True})
-
-
-@pytest.mark.thorough
-def test_the_easel_has_names_contrast_and_room_at_every_width(browser: Any, running: RunningStudio, name: str) -> None:
-    with easel_at(browser, running, name) as page:
-        press(page, "n")
-        page.keyboard.press("c")
-        for scheme in ("dark", "light"):
-            page.emulate_media(color_scheme=scheme)
-            for width in (390, 1280, 2560):
-                page.set_viewport_size({"width": width, "height": 900})
-                assert page.evaluate("document.documentElement.scrollWidth") <= width, width
-            faults = [f for f in page.evaluate(STRUCTURE) if "not one h1" not in f]
-            assert (faults, page.evaluate(CONTRAST)) == ([], []), scheme

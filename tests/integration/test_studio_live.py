@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from live_page import SHOWS, page_at, wait_until
 from live_server import Program, flat, pixels
-from processes import HANG_S, needs_signals, until
-from served_command import started
+from processes import HANG_S, until
 from studio_server import RunningStudio, studio
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -182,20 +181,6 @@ def test_a_recording_comes_to_the_shelf_and_the_open_page_changes_over(browser: 
         live.wait_for_function(SHOWS, arg="connected")
 
 
-@contextmanager
-def phone_at(browser: Any, link: str) -> Iterator[Any]:
-    size = {"width": 390, "height": 844}
-    context = browser.new_context(viewport=size, has_touch=True, is_mobile=True, ignore_https_errors=True)
-    context.set_default_timeout(HANG_S * 1000)
-    context.grant_permissions(["camera"])
-    page = context.new_page()
-    page.goto(link)
-    try:
-        yield page
-    finally:
-        context.close()
-
-
 def test_a_phone_gets_a_code_with_the_token_of_each_page(running: RunningStudio) -> None:
     found = running.ask("/api/reach")[1]
     assert (found["open"], found["https"]) == (False, False)
@@ -206,24 +191,3 @@ def test_a_phone_gets_a_code_with_the_token_of_each_page(running: RunningStudio)
     codes = {running.ask("/phone.svg", page=page)[1] for page in ("studio", "live")}
     assert len(codes) == 2
     assert running.ask("/phone.svg", page="else")[0] == 400
-
-
-@needs_signals
-@pytest.mark.thorough
-def test_a_phone_goes_live_by_https(browser: Any, tmp_path: Path, monkeypatch: Patch) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    write_picture(tmp_path / "red.png", np.full((48, 64, 3), (200, 20, 20), np.uint8))
-    network = ("--host", "0.0.0.0", "--allow-network", "--https")
-    with started("studio", str(tmp_path), *network) as (link, lines), phone_at(browser, link) as phone:
-        phone.tap("#phone summary")
-        phone.wait_for_selector("#phone img")
-        assert phone.get_attribute("#phone a", "href") in "\n".join(lines)  # the printed link for a phone
-        phone.tap("#phone summary")
-        phone.tap("#to-live")
-        phone.get_by_role("button", name="red.png", exact=True).tap()
-        with phone.context.expect_page() as opened:
-            phone.get_by_role("button", name="Go live").tap()
-        opened.value.wait_for_function(SHOWS, arg="connected")
-        opened.value.tap("[data-source=camera]")
-        wait_until(opened.value, lambda picture: picture.std() > 5)
-    assert any("nothing runs any more" in line for line in lines)

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import torch
 from chain import TINY
+from made_runs import Numbers, run_of
 from torch import nn
 from torch.nn import functional as F
 
 import vidtrans as api
 from vidtrans.core.events import Note, Stop, silent
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
 from vidtrans.inference.device import Device
 from vidtrans.models.model_file import load_generator, read_record
@@ -111,44 +111,21 @@ def test_learning_rates() -> None:
         assert learning_rate(30, 60, settings, 0.75) == pytest.approx(learning_rate(45, 60, settings))
 
 
-def toy_run(folder: Path, total: int = 8, **settings: Any) -> TrainingState:
-    """A run on pictures that are made up, without a dataset."""
-    g = build_generator("unet-small", {"channels": 8, "blocks": [0, 0, 0]}, 1)
-    d = build_discriminator("patchgan", {"num_layers": 1, "channels": 4}, 4)
-    initialise(g, 0)
-    initialise(d, 1)
-    recipe = TrainingSettings.of(precision="fp32", checkpoint_seconds=0.0, **settings)
-    loader = ToyLoader()
-    return TrainingState(folder, Pix2Pix(g, d, recipe, CPU, "fp32"), loader, 0, [total])  # type: ignore[arg-type]
-
-
-class ToyLoader:
-    crop = (32, 32)
-    growth = PictureGrowth((PictureScale((32, 32)),))
+class Poisoned(Numbers):
+    """Batches that are no numbers from step 6 on."""
 
     def make(self, step: int) -> TrainingBatch:
-        rng = np.random.default_rng(step)
-        x = rng.uniform(-1, 1, (2, 1, 32, 32)).astype(np.float32)
-        return TrainingBatch(x, np.repeat(x, 3, axis=1))
-
-    def stream(self, first: int, stop: int, workers: int = 2) -> Any:
-        return (self.make(s) for s in range(first, stop))
+        batch = super().make(step)
+        return batch if step < 5 else TrainingBatch(batch.inputs * np.nan, batch.targets)
 
 
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(tmp_path: Path) -> None:
-    run = toy_run(tmp_path)
-
-    class Poisoned(ToyLoader):
-        def make(self, step: int) -> TrainingBatch:
-            batch = super().make(step)
-            return batch if step < 5 else TrainingBatch(batch.inputs * np.nan, batch.targets)
-
+    run = run_of(tmp_path, checkpoint_seconds=0.0)
     run.loader = Poisoned()  # type: ignore[assignment]
-    with pytest.raises(Diverged) as caught:
+    with pytest.raises(Diverged, match="step 6") as caught:
         train(run, silent, Stop())
-    assert "step 6" in str(caught.value)
     assert caught.value.exit_status == 1
-    kept = toy_run(tmp_path)
+    kept = run_of(tmp_path)
     assert kept.load(silent)
     assert kept.step == 5
     assert kept.model.is_finite()

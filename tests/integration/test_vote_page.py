@@ -145,25 +145,3 @@ def test_a_server_that_ended_is_waited_for_and_no_vote_is_lost(context: Any, tmp
         answer(page, "left")
         page_of.__exit__(None, None, None)
         assert len(votes(served)) >= 1
-
-
-@pytest.mark.thorough
-def test_all_fits_a_small_screen_and_is_reached_by_taps(browser: Any, served: ServedVote) -> None:
-    width, height = 360, 640
-    context = browser.new_context(viewport={"width": width, "height": height}, has_touch=True)
-    with vote_page(context, served.link()) as page:
-        page.tap("#start")
-        page.wait_for_selector("#go:focus")
-        page.tap("#go")
-        assert wait_for_answer(page)
-        scrolled = "() => { const e = document.documentElement; return [e.scrollWidth, e.scrollHeight]; }"
-        assert page.evaluate(scrolled) == [width, height]
-        for name in ("left", "right", "choose-left", "choose-right"):
-            box = page.locator(f"#{name}").bounding_box()
-            assert 0 <= box["x"] <= width - box["width"]
-            assert 0 <= box["y"] <= height - box["height"]
-            assert min(box["width"], box["height"]) >= 24
-        page.tap("#choose-right")
-        page.wait_for_function("() => document.getElementById('progress').textContent === '2 of 4'")
-    context.close()
-    assert len(votes(served, "Voter 1")) == 1
