@@ -118,21 +118,6 @@ def test_a_render_on_a_device_is_that_with_arrays(
     assert LateTransfers.count == 2 * len(made)  # each picture is uploaded once, and downloaded once
 
 
-@pytest.mark.parametrize(
-    ("temporal", "rendering"), [("window", {"chunk_frames": 7, "strength": 0.7}), ("causal", {})], ids=str
-)
-@pytest.mark.thorough
-def test_the_filter_takes_the_pictures_where_they_are(
-    temporal: str, rendering: dict[str, Any], source: Path, tiny_model: Path, render: Callable[..., Frames]
-) -> None:
-    settings = with_rendering({**EXACT, "temporal": {"name": temporal}}, **rendering)
-    expected = render(source, tiny_model, settings, on_device=False)
-    made = render(source, tiny_model, settings, on_device=True)
-    assert np.array_equal(made, expected)
-    # A frame and the network's input, which is lines, are uploaded; outputs, for the cache, and results are downloaded.
-    assert LateTransfers.count == 4 * len(made)
-
-
 def test_the_window_on_a_device_is_that_of_the_cpu(
     source: Path, tiny_model: Path, render: Callable[..., Frames], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from chromium import chromium
 from live_page import page_at, settled, wait_until
-from live_server import Running, png, serving
+from live_server import Running, serving
 from style_pictures import write_style_pictures
 
 from vidtrans.video.images.picture import resize
@@ -79,25 +79,3 @@ def test_pictures_are_chosen_and_dropped_and_the_camera_is_painted_in_their_look
         page.wait_for_selector("[data-model=stripes]", state="detached")
         page.wait_for_selector("[data-model=identity][aria-pressed=true]")
         assert page.locator("[aria-label='Remove identity']").count() == 0
-
-
-@pytest.mark.thorough
-def test_a_mistake_is_one_line(browser: Any, running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "letter.txt").write_text("no picture")
-    _, chequers = write_style_pictures(tmp_path)
-    monkeypatch.setattr("vidtrans.live.picture_looks.MOST_PICTURES", 1)
-    with page_at(browser, running.link(), is_calm=False) as page:
-        drop(page, tmp_path / "letter.txt", "text/plain")
-        page.wait_for_selector("#problem:not([hidden])")
-        assert page.inner_text("#problem") == "letter.txt is no picture that this browser can show."
-        large = np.random.default_rng(1).integers(0, 255, (2000, 3000, 3), np.uint8)
-        (tmp_path / "stripes.png").write_bytes(png(large))
-        assert (tmp_path / "stripes.png").stat().st_size > 8 << 20  # it is made small before it is sent
-        page.set_input_files("#look-picture", tmp_path / "stripes.png")
-        page.wait_for_selector("[data-model=stripes][aria-pressed=true]")
-        assert page.locator("#problem").is_hidden()
-        drop(page, chequers)
-        page.wait_for_selector("#problem:not([hidden])")
-        assert "there are 1 pictures already" in page.inner_text("#problem")
-        assert page.inner_text("#problem").count("\n") == 0
-        assert page.locator("[data-model]").count() == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -128,19 +127,6 @@ def test_from_goes_on_with_the_plate_of_the_new_pictures(plated: Path, capsys: C
     assert np.abs(new.picture.astype(int) - scene(*SIZE, 4)).mean() < 8  # x264 between
     weights = dict(old.painter.named_parameters())
     assert all(torch.equal(p, weights[n]) for n, p in new.painter.named_parameters())
-
-
-@pytest.mark.thorough
-def test_training_on_a_plate_goes_on_bit_for_bit(
-    seen: None, one_thread: None, stopped: Callable[..., list[str]]
-) -> None:
-    cropped = {"ema_decay": 0.9, "crop_size": 32, "jitter": 1.2, "flip": True}
-    settings = settings_with(background_plate=True, motion_weight=4.0, **cropped)
-    api.train("seen.dataset", "whole.safetensors", settings=settings, cache_dir="whole")
-    for at in (3, 8):
-        stopped(api.train, "training", at, "seen.dataset", "parts.safetensors", settings=settings)
-    api.train("seen.dataset", "parts.safetensors", settings=settings)
-    assert Path("whole.safetensors").read_bytes() == Path("parts.safetensors").read_bytes()
 
 
 def test_the_whole_chain_names_another_scene_before_the_training(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from chain import refuse, said_json, tiny_flags, vidtrans
+from chain import said_json, tiny_flags, vidtrans
 from directed_clip import three_clips
 from two_gpus import pretend
 
@@ -58,12 +58,6 @@ def test_a_model_that_one_gpu_trained_is_up_to_date_for_another(two_gpus: None, 
     Path("m.safetensors").unlink()
     said_json(capsys, "train", dataset, *flags, "-o", "m.safetensors", "--device", "cuda:1")
     assert len(list(Path(".vidtrans/train").iterdir())) == 1
-
-
-def test_another_gpu_is_the_same_request(two_gpus: None, clip: Path, tiny_model: Path, capsys: Capsys) -> None:
-    command = ("try", clip, "--model", tiny_model, "--frames", 1, "--vary", "strength=0.5", "-o", "grid.png")
-    assert [table["cached"] for table in both(*command, capsys=capsys)] == [False, True]
-    assert "made with other inputs" in refuse(capsys, 2, *command, "--device", "cpu")
 
 
 # What decides

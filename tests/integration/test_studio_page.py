@@ -61,19 +61,6 @@ def test_a_dropped_clip_becomes_a_result_in_a_few_clicks(browser: Any, running: 
 
 
 @pytest.mark.thorough
-def test_a_look_is_chosen_by_its_picture(browser: Any, running: RunningStudio) -> None:
-    add(running, "my clip.mp4", 4)
-    with page_of(browser, running) as page:
-        page.click("[data-wish=picture]")
-        page.get_by_role("button", name="The medium pencil").click()
-        page.wait_for_selector("studio-wishes form > img:not([hidden])")
-        assert page.inner_text("studio-wishes .line") == "vidtrans stylize 'my clip.mp4' --look pencil"
-        page.click("studio-wishes button[type=submit]")
-        page.wait_for_selector("studio-viewer:not([hidden])")
-        ready(page, "ab")
-
-
-@pytest.mark.thorough
 def test_the_viewer_steps_marks_and_compares(browser: Any, running: RunningStudio) -> None:
     add(running, "a.mp4")
     add(running, "b.mp4")

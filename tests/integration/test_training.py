@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import itertools
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -156,16 +155,6 @@ def test_a_damaged_checkpoint_is_a_warning_and_a_miss(tmp_path: Path) -> None:
         heard: list[Any] = []
         assert load_checkpoint(folder, heard.append) is None, number
         assert [e.level for e in heard if isinstance(e, Note)] == ["warning"]
-
-
-def test_checkpoints_do_not_pile_up_and_a_stray_one_never_outlives_the_one_that_is_pointed_to(tmp_path: Path) -> None:
-    for step in range(5):
-        save_checkpoint(tmp_path, step, {"step": step})
-    assert len(list(tmp_path.glob("step-*.pt"))) <= 2
-    save_checkpoint(tmp_path, 10, {"step": 10})
-    shutil.copy(tmp_path / "step-00000010.pt", tmp_path / "step-00000020.pt")  # written, then killed
-    save_checkpoint(tmp_path, 15, {"step": 15})
-    assert load_checkpoint(tmp_path, silent) == {"step": 15}
 
 
 def test_norm_statistics_are_plain_averages_over_the_given_pictures() -> None:

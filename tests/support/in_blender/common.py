@@ -62,16 +62,6 @@ def fresh(folder: Path) -> Any:
     return bpy.context.scene
 
 
-def movie_strip(scene: Any, path: Path, trim: tuple[int, int] = (0, 0)) -> Any:
-    """Add a movie from frame 5 on, with ``trim`` frames less at its ends."""
-    strips = (
-        scene.sequence_editor.strips if hasattr(scene.sequence_editor, "strips") else scene.sequence_editor.sequences
-    )
-    strip = strips.new_movie("clip", str(path), 2, 5)
-    strip.frame_offset_start, strip.frame_offset_end = trim
-    return strip
-
-
 def frames_of(scene: Any, path: Path) -> list[tuple[int, float]]:
     """Render all frames of a sequencer, and return the number and the brightness that each shows; -1 without a number.
 
