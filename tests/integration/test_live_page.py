@@ -188,15 +188,30 @@ class TestResult:
 
 class TestModels:
     @pytest.mark.thorough
-    def test_a_dream_is_steered_by_keys_and_pointer_and_its_performance_is_kept(self, browser: Any) -> None:
-        model = rememberer(Path("dreamer.safetensors"))
-        with serving(load(model)) as running, page_at(browser, running.link()) as page:
+    def test_a_dream_is_steered_by_keys_pointer_and_gamepad_and_its_performance_is_kept(self, browser: Any) -> None:
+        pads = """window.pad = { index: 0, id: 'Pad', axes: [0, 0, 0, 0] };
+          navigator.getGamepads = () => (window.pad ? [window.pad] : []);"""
+        with (
+            serving(load(rememberer(Path("dreamer.safetensors")))) as running,
+            page_at(browser, running.link(), script=pads) as page,
+        ):
             at = lambda name: getattr(running.hub.state.controls, name)  # noqa: E731
             page.keyboard.down("ArrowLeft")  # nothing dreams yet
             page.keyboard.up("ArrowLeft")
+            page.evaluate("vidtrans.controls.moved('pan_y', 0.01)")
+            running.until(lambda: at("pan_y") == 0.01)
             page.click("[data-source=dream]")
             wait_until(page, lambda p: p.std() > 0)
-            assert at("pan_x") == 0
+            assert (at("pan_x"), at("pan_y")) == (0, 0.01)  # what a slider says stays
+            page.keyboard.down("ArrowUp")
+            running.until(lambda: at("pan_y") == 0.022)
+            page.click("[data-source=dream]")  # it ends while the key is held
+            page.keyboard.up("ArrowUp")
+            running.until(lambda: at("pan_y") == 0.01)
+            page.evaluate("vidtrans.controls.moved('pan_y', 0)")
+            running.until(lambda: at("pan_y") == 0)
+            page.click("[data-source=dream]")
+            running.until(lambda: running.hub.source == "dream")
             page.click("#record")
             page.keyboard.down("ArrowLeft")
             page.keyboard.down("+")
@@ -213,6 +228,15 @@ class TestModels:
             running.until(lambda: at("pan_x") < -0.02)
             page.mouse.up()
             running.until(lambda: at("pan_x") == 0)
+            page.evaluate("""window.pad.axes = [0.05, -1, 0, 0];
+              const seen = new Event('gamepadconnected'); seen.gamepad = window.pad; window.dispatchEvent(seen);""")
+            running.until(lambda: at("pan_y") == pytest.approx(0.024) and at("pan_x") == 0)
+            shown_by_then = running.worker.num_painted
+            running.until(lambda: running.worker.num_painted > shown_by_then + 2)
+            page.evaluate("""const gone = new Event('gamepaddisconnected'); gone.gamepad = window.pad;
+              window.pad = null; window.dispatchEvent(gone);""")
+            running.until(lambda: at("pan_y") == 0)
+            assert "gamepad is gone" in page.inner_text("#news")
             page.click("#record")
             running.until(lambda: list(Path("recordings").glob("*.keys")) != [])
         [log] = Path("recordings").glob("*.keys")
@@ -221,6 +245,7 @@ class TestModels:
         assert entries[0].startswith(f"# vidtrans dream {log.with_suffix('.png').name} --model dreamer")
         assert log.with_suffix(".png").is_file()
         assert any("pan_x=0.012" in entry and "zoom=1.012" in entry for entry in entries)
+        assert any("pan_y=0.024" in entry for entry in entries)
 
 
 class TestControls:
