@@ -134,12 +134,3 @@ def test_losses_and_methods_are_named_in_the_model_which_renders_without_them(pa
     package_site.remove("my-training-method")
     assert vidtrans("model", "show", "out.safetensors").stdout == shown
     vidtrans(*STYLIZE, "--model=out.safetensors")
-
-
-@pytest.mark.parametrize("kind", ["filters", "model_formats"])
-def test_without_the_package_its_name_is_unknown_in_one_line(kind: str, package_site: PackageSite) -> None:
-    case = install(package_site, kind)
-    package_site.remove(case.package)
-    done = vidtrans(*case.command, expect=3 if kind == "model_formats" else 2)
-    assert re.fullmatch(r"error: .* — .*\n", done.stderr)
-    assert not Path(case.command[case.command.index("-o") + 1]).exists()

@@ -9,16 +9,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from chain import said_json, tiny_flags, vidtrans
 from directed_clip import three_clips
 from two_gpus import pretend
 
 from vidtrans.core import machine
 from vidtrans.inference import ENGINES
-from vidtrans.inference.device import Device, resolve_device
+from vidtrans.inference.device import resolve_device
 from vidtrans.networks.init import build_generator
-from vidtrans.session import Context
 
 Patch = pytest.MonkeyPatch
 Capsys = pytest.CaptureFixture[str]
@@ -69,14 +67,6 @@ def test_no_engine_is_known_by_the_number_of_its_device(two_gpus: None) -> None:
     assert one == other
     assert one["device"] == "cuda"
     assert set(one) == {"engine", "torch", "precision", "device", "threads", "pixels"}
-
-
-def test_the_kind_of_a_device_is_what_comes_before_its_number_and_auto_is_what_torch_resolves_it_to() -> None:
-    for name, kind in (("cpu", "cpu"), ("mps", "mps"), ("cuda", "cuda"), ("cuda:13", "cuda")):
-        assert machine.device_kind(name) == Context(device=name).device_kind == kind
-    assert machine.device_kind("auto") == resolve_device("auto").kind
-    assert bool(machine._torch_build()) == (torch.version.cuda is not None or torch.version.hip is not None)
-    assert Device("cuda:1", "cuda").torch == torch.device("cuda:1")
 
 
 def test_the_gpus_are_those_that_cuda_shows(monkeypatch: Patch) -> None:

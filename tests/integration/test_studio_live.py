@@ -28,7 +28,6 @@ Patch = pytest.MonkeyPatch
 
 IDENTITY = {"model": ["identity"], "size": "32", "upscale": "off"}
 PENCIL = {"looks": ["pencil"], "size": "64"}
-JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture
