@@ -32,7 +32,6 @@ from benchmarks.dream.rollouts import CLIPS
 from benchmarks.store import Store
 from benchmarks.tables import head, row
 from benchmarks.trainings import Contender, learner, shared_options, timed_training
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.machine import use_huge_pages
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import open_dataset
@@ -45,6 +44,7 @@ from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.dreaming.steering import MOVES
 from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.metrics.picture_quality import psnr, sharpness
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.training.rollout_scores import RolloutScorer
 from vidtrans.video.images.picture import picture_size, read_picture, write_picture

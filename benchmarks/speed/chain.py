@@ -21,10 +21,10 @@ from benchmarks import harness
 from benchmarks.clips import SHIPPED, write_parts
 from benchmarks.picture_looks import model_named
 from benchmarks.tables import head, row
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.system import peak_memory
 from vidtrans.models.loaded_model import load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine, load_models_in_turn
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
 
 SIZE = (256, 256)

@@ -5,23 +5,17 @@ For the makers of the pack: run it where vidtrans is installed, whenever one of 
 
 from __future__ import annotations
 
-import ast
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).parent / "nodes" / "schemas.json"
-KEPT = ("type", "enum", "anyOf", "minimum", "exclusiveMinimum", "maximum", "default", "description", "format")
-
-
-def offered() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Return the table of the nodes' widgets, without importing ComfyUI."""
-    tree = ast.parse((FILE.parent / "widgets.py").read_text(encoding="utf-8"))
-    found = next(n for n in tree.body if isinstance(n, ast.AnnAssign) and ast.unparse(n.target) == "OFFERED")
-    assert found.value is not None
-    table: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = ast.literal_eval(found.value)
-    return table
+KEPT = ("type", "enum", "anyOf", "minimum", "exclusiveMinimum", "maximum", "default", "description", "format", "x-form")
+NODES = (
+    *("stylize", "deflicker", "keyframes", "propagate", "fix", "matte"),
+    *("look", "grade", "make-dataset", "train", "dream", "evaluate"),
+)
 
 
 def current() -> str:
@@ -31,10 +25,11 @@ def current() -> str:
 
     commands = PageCommands(lambda text: None)
     tables: dict[str, Any] = {}
-    for command, (shown, advanced) in offered().items():
-        properties = commands.schema(command)["properties"]
+    for command in NODES:
         tables[command] = {
-            name: {key: value for key, value in properties[name].items() if key in KEPT} for name in (*shown, *advanced)
+            name: {key: value for key, value in table.items() if key in KEPT}
+            for name, table in commands.schema(command)["properties"].items()
+            if "x-form" in table
         }
     return json.dumps({"commands": tables, "media": medium_names()}, indent=1, ensure_ascii=False) + "\n"
 

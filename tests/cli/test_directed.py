@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from chain import refuse, said, said_json
 from clips import decode, moving_frames, pictures_of, scene, write_clip, write_folder
-from directed_clip import COUNT, EXACT, PICTURES, Frames, Shoot, halves, lossless, same
+from directed_clip import COUNT, EXACT, PICTURES, FrameBlend, Frames, Shoot, halves, lossless, same
 from dreams import make_dreamer
 from paintings import write
 
@@ -18,7 +18,6 @@ import vidtrans as api
 from vidtrans.cli.click_commands import _with_values
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Progress, Stop
-from vidtrans.rendering.directing import FrameBlend
 from vidtrans.video.images.picture import write_picture
 
 Capsys = pytest.CaptureFixture[str]

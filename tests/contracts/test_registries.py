@@ -12,7 +12,6 @@ from clips import scene
 
 from vidtrans.batch.executors import EXECUTORS
 from vidtrans.batch.farm import JOB_FORMATS
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import canonical_json
 from vidtrans.core.registry import Registry
@@ -30,6 +29,7 @@ from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import input_frames
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 from vidtrans.pairing.told_planes import Told, picture_channels, with_told
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.store.stages import STAGES, Stage
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import RecursiveFilter, Sample, filter_samples

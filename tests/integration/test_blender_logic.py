@@ -49,10 +49,9 @@ def test_the_bundled_options_are_those_of_this_vidtrans_and_start_no_program() -
     bundled = json.loads(schemas.BUNDLED.read_text(encoding="utf-8"))
     for command in programs.COMMANDS:
         schema = schema_of(command)
-        fields = schemas.fields_of(command, schema)
+        fields = schemas.fields_of(schema)
         message = "run integrations/blender/make_interface.py"
         assert bundled["commands"][command] == json.loads(json.dumps(schema)), message
-        assert set(schemas.MAIN[command]) <= {field.name for field in fields}
         for field in fields:
             assert schema["properties"][field.name]["x-access"] != "program"
             assert not any(word.startswith("ffmpeg") for word in field.choices)
@@ -66,7 +65,7 @@ def defaults(fields: list[Any]) -> dict[str, Any]:
 
 
 def test_options_become_words_of_which_each_is_one_argument() -> None:
-    fields = schemas.fields_of("stylize", schema_of("stylize"))
+    fields = schemas.fields_of(schema_of("stylize"))
     values = defaults(fields) | {"strength": 0.30000001192, "keep_colour": 1.0, "keep_shading": 0.5, "draft": 3}
     values |= {"temporal": "off", "mask": "/a b/'m'; rm.mkv", "allow_damaged": True}
     words = schemas.option_words(fields, values)
@@ -88,7 +87,7 @@ def test_a_look_a_picture_and_a_model_are_named_differently_and_models_get_their
         with pytest.raises(UserError, match=message):
             words("FILE", path)
     with pytest.raises(UserError, match="no painted frames"):
-        command_lines.words_of("propagate", schemas.fields_of("propagate", schema_of("propagate")), {}, "pencil", "")
+        command_lines.words_of("propagate", schemas.fields_of(schema_of("propagate")), {}, "pencil", "")
     given = (("stack", "AUTO"), ("labels", "AUTO"), ("", "AUTO"), ("stack", "COLOUR"))
     assert [command_lines.model_input(*one) for one in given] == ["GUIDES", "LABELS", "COLOUR", "COLOUR"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from clips import moving_frames, write_clip
 
-from vidtrans.rendering.directing import FrameBlend
+from vidtrans.pipeline.blend import Blend
 
 Frames = list[np.ndarray]
 COUNT = 24
@@ -22,6 +22,19 @@ EXACT: dict[str, dict[str, Any]] = {
 }
 PICTURES = ("--size", "source", "--temporal", "off")
 FLAGS = (*PICTURES, "--codec", "ffv1", "--set=rendering.chunk_frames=10")
+
+
+@dataclass(frozen=True)
+class FrameBlend:
+    """The blend of one frame, with these values of its options."""
+
+    strength: float = 1.0
+    keep_colour: float = 0.0
+    keep_shading: float = 0.0
+    mix: float = 0.0
+
+    def __call__(self, source: np.ndarray, look: np.ndarray, matte: np.ndarray | None = None) -> np.ndarray:
+        return Blend.run(look, source, matte, self.__dict__)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ import numpy as np
 from processes import HANG_S, until
 from websockets.sync.client import ClientConnection, connect
 
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.events import Event, Note, Stop
 from vidtrans.live.app import serve
 from vidtrans.live.hub import Hub
@@ -26,6 +25,7 @@ from vidtrans.live.stage_connections import StageConnections
 from vidtrans.live.stage_settings import StageSettings
 from vidtrans.live.stage_worker import StageWorker
 from vidtrans.models.loaded_model import LoadedModel, load_model
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.web.server import Address, WebServer
 

@@ -14,11 +14,11 @@ from vidtrans.commands.options import BESIDE, check_beside, mask, output
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import render_text
 from vidtrans.config.recipe import Recipe
-from vidtrans.config.rendering_settings import DEFLICKER_READS
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import given_mask
-from vidtrans.core.parameters import Argument, Group, Option
+from vidtrans.core.parameters import Argument, Group, Option, Use, used
 from vidtrans.core.settings import Table, Time
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vidtrans.rendering.plan import RenderPlan
     from vidtrans.rendering.requested_output import OutputTarget
 
+READS = used(RenderingSettings, Use.DEFLICKER)
 NAME = "deflickered"  # in the default output name: clip.deflickered.mp4
 
 
@@ -43,8 +44,8 @@ class Deflicker(Command):
 
     CONTEXT: ClassVar = (*CACHING, "device", "decoder")
     RESULT: ClassVar = RenderedClip
-    TABLES: ClassVar = {"rendering": DEFLICKER_READS, "strokes": None, "temporal": None, "encoding": None}
-    READS: ClassVar = DEFLICKER_READS
+    TABLES: ClassVar = {"rendering": READS, "strokes": None, "temporal": None, "encoding": None}
+    READS: ClassVar = READS
     BATCH: ClassVar = ("jobs", "shard", "halt", "retry", "executor")
 
     processed: Annotated[tuple[Path, ...], Argument("PROCESSED...")]
@@ -87,6 +88,7 @@ class Deflicker(Command):
             "Even out exposure first: each frame's brightness, contrast and white balance are fitted to those around "
             "it. For time-lapses and others that have no source without flicker.",
             Group.LOOK,
+            form="main",
         ),
     ] = False
     mask: Annotated[str | None, mask("flicker is filtered", " (of all clips)")] = None
@@ -110,7 +112,7 @@ class Deflicker(Command):
         names = dict.fromkeys(f.name for _, entry in FILTERS.working() for f in fields(entry.load_settings()))
         return (
             f"Settings of filters, for --set temporal.KEY=VALUE: {', '.join(names)}. Settings for --set "
-            f"rendering.KEY=VALUE: {', '.join(DEFLICKER_READS)}. Other settings of [rendering] in a preset or in "
+            f"rendering.KEY=VALUE: {', '.join(READS)}. Other settings of [rendering] in a preset or in "
             "vidtrans.toml are for models, and are ignored."
         )
 

@@ -13,12 +13,12 @@ from vidtrans.commands.options import MODEL_SUFFIX, check_counts, mask, models, 
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import render_text
 from vidtrans.config.recipe import Recipe
-from vidtrans.config.rendering_settings import DREAM_READS, RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import given_mask
-from vidtrans.core.parameters import Argument, Group, Option, Range
+from vidtrans.core.parameters import Argument, Group, Option, Range, Use, used
 from vidtrans.core.settings import Table, Time
 from vidtrans.dreaming.settings import DreamingSettings, flag_of
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vidtrans.rendering.requested_output import OutputTarget
     from vidtrans.video.io.encoding import EncodingSettings
 
+READS = used(RenderingSettings, Use.DREAM)
 EXPRESSIONS = (
     "A VALUE is a number, or a curve (see 'vidtrans curves --help'): an expression such as '1.01 + 0.004*sin(t)', with "
     "--sound also of what is heard, '1 + 0.03*low'; keyframes, frames or times: '0: 1, 4s: 1.02'; or a file of values."
@@ -42,8 +43,8 @@ class Dream(Command):
 
     CONTEXT: ClassVar = (*CACHING, "device", "seed")
     RESULT: ClassVar = RenderedClip
-    TABLES: ClassVar = {"dreaming": None, "rendering": DREAM_READS, "encoding": None}
-    READS: ClassVar = DREAM_READS
+    TABLES: ClassVar = {"dreaming": None, "rendering": READS, "encoding": None}
+    READS: ClassVar = READS
 
     source: Annotated[tuple[str, ...], Argument("SEED", access="path")]
     model: Annotated[
@@ -52,7 +53,7 @@ class Dream(Command):
     ]
     output: Annotated[Path | None, output("The result.", "SEED.MODEL.dream.mp4")] = None
     _: KW_ONLY
-    frames: Annotated[int, Option("Number of frames to generate.", Group.OUTPUT, values=Range(1, 10**8))]
+    frames: Annotated[int, Option("Number of frames to generate.", Group.OUTPUT, values=Range(1, 10**8), form="main")]
     start: Annotated[Time | None, Option("Position of the seed in a video.", Group.TIME, metavar="TIME")] = None
     blend: Annotated[
         Path | None,
@@ -182,7 +183,7 @@ class Dream(Command):
                 "frames": self.frames,
                 "start": str(self.start),
                 "dreaming": dreaming.for_key(),
-                "rendering": {name: getattr(rendering, name) for name in DREAM_READS} | rendering.engine_plugin,
+                "rendering": {name: getattr(rendering, name) for name in READS} | rendering.engine_plugin,
                 "encoding": target.encoding.for_key(),
                 "pattern": target.pattern,
                 "versions": [DreamStage.id(), SURVEY_VERSION, ASSEMBLY_VERSION, UPSCALING_VERSION],

@@ -109,6 +109,7 @@ class Evaluate(Command):
             Group.INPUT,
             values=Names("vidtrans.flow:GREY_FLOWS", "flow method"),
             rare=True,
+            form="more",
         ),
     ] = SCORING_FLOW
     result: Annotated[

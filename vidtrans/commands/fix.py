@@ -45,6 +45,7 @@ class Fix(Command):
             "Let the network learn the corrected frames, and render the whole clip again: for a look that is wrong "
             "in all frames.",
             Group.TRAINING,
+            form="main",
         ),
     ] = False
 

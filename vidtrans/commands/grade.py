@@ -46,7 +46,8 @@ class Grade(Command):
     ] = None
     _: KW_ONLY
     unpaired: Annotated[
-        bool, Option("AFTER shows another scene, such as a film still: match only the colours.", Group.INPUT)
+        bool,
+        Option("AFTER shows another scene, such as a film still: match only the colours.", Group.INPUT, form="main"),
     ] = False
     method: Annotated[
         str | None,
@@ -56,9 +57,10 @@ class Grade(Command):
             Group.LOOK,
             values=Choices(tuple(UNPAIRED_METHODS)),
             default=next(iter(UNPAIRED_METHODS)),
+            form="main",
         ),
     ] = None
-    nodes: Annotated[int, Option("Nodes per side of the table.", Group.OUTPUT, metavar="N")] = CUBE_SIZE
+    nodes: Annotated[int, Option("Nodes per side of the table.", Group.OUTPUT, metavar="N", form="more")] = CUBE_SIZE
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "a grade", MODEL_SUFFIX, CUBE_SUFFIX)

@@ -42,6 +42,7 @@ class Keyframes(Command):
             ("-n", "--count"),
             values=Range(1, 1000),
             default="one for each shot, two at least",
+            form="main",
         ),
     ] = None
     start: Annotated[Time | None, START] = None

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from vidtrans.commands.options import missing_model, models, output
 from vidtrans.commands.served import ServedPage
 from vidtrans.config.recipe import Recipe
-from vidtrans.config.rendering_settings import LIVE_READS, RenderingSettings, look_named
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
-from vidtrans.core.parameters import Choices, FileName, Group, Option, Range
+from vidtrans.core.parameters import Choices, FileName, Group, Option, Range, Use, used
 from vidtrans.core.settings import Table, parse_size
 from vidtrans.live import LARGEST_OUTPUT
 from vidtrans.live.stage_settings import StageSettings, stage_settings
+from vidtrans.pipeline.settings import RenderingSettings, look_named
 from vidtrans.session import Context
-from vidtrans.strokes.settings import SEEN_ON_STREAMS, StrokesSettings, medium_named
+from vidtrans.strokes.settings import StrokesSettings, medium_named
 from vidtrans.upscaling import STREAM_MODES
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.models.look_pictures import Mixture, NamedPictures
     from vidtrans.web.server import WebServer
+
+READS = used(RenderingSettings, Use.STREAM)
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ class Live(ServedPage):
     CONTEXT: ClassVar = ("device", "seed", "cache_dir")
     TABLES: ClassVar = {
         "pairing": (),
-        "strokes": SEEN_ON_STREAMS,
-        "rendering": tuple(key for key in LIVE_READS if key != "look"),
+        "strokes": used(StrokesSettings, Use.STREAM),
+        "rendering": tuple(key for key in READS if key != "look"),
     }
-    READS: ClassVar = LIVE_READS
+    READS: ClassVar = READS
 
     model: Annotated[
         tuple[str, ...],

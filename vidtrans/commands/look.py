@@ -77,6 +77,7 @@ class Look(Command):
             Group.INPUT,
             metavar="X,Y,WIDTH,HEIGHT",
             default="all of it",
+            form="main",
         ),
     ] = None
     keep: Annotated[Path | None, KEEP] = None

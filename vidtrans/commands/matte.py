@@ -87,10 +87,12 @@ class Matte(Command):
             "Several things, by the colours in which they are painted: man=red,car=blue. Each gets a matte.",
             Group.INPUT,
             metavar="NAME=COLOUR,...",
+            form="main",
         ),
     ] = ""
     inside: Annotated[
-        str, Option("The colour of strokes on the thing: a name or #rrggbb.", Group.INPUT, metavar="COLOUR")
+        str,
+        Option("The colour of strokes on the thing: a name or #rrggbb.", Group.INPUT, metavar="COLOUR", form="main"),
     ] = "green"
     outside: Annotated[
         str,
@@ -99,6 +101,7 @@ class Matte(Command):
             Group.INPUT,
             metavar="COLOUR",
             default="red; black where one of --names is red",
+            form="main",
         ),
     ] = ""
     with_colours: Annotated[

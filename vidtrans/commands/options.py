@@ -22,6 +22,7 @@ CUTS = Option(
     Group.TIME,
     metavar="auto|off|FILE",
     access="path",
+    form="more",
 )
 MASKS = Option(
     "A matte, white where the look is: a video, a picture, or a folder (of several clips one with a matte for "
@@ -84,6 +85,7 @@ MINUTES = Option(
     "Training time in minutes instead of --steps: as many as fit, by the speed before and while it trains.",
     Group.TRAINING,
     values=Range(0, 1e6, low_open=True),
+    form="more",
 )
 FRESH = Option("Train from scratch, ignoring earlier training.", Group.TRAINING, rare=True)
 AS_IS = Option(

@@ -27,8 +27,9 @@ from vidtrans.commands.words import cost_text, count, timing
 from vidtrans.config.recipe import CHAIN, Recipe, painted_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import given_mask
-from vidtrans.core.parameters import Argument, Choices, Group, Option, Range
+from vidtrans.core.parameters import Argument, Choices, Group, Option, Range, Use, used
 from vidtrans.core.settings import Table, Time
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.propagation.requests import FOLLOW, PropagateRequest
 from vidtrans.session import Context
 
@@ -46,7 +47,7 @@ class Propagate(Command):
     RESULT: ClassVar = RenderedClip
     TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {
         "training": ("steps",),
-        "rendering": ("cuts", "upscale", "sharpness", "strength", "mix", "keep_colour", "keep_shading"),
+        "rendering": used(RenderingSettings, Use.RUN),
         "strokes": None,
         "temporal": None,
         "encoding": ("codec",),
@@ -74,6 +75,7 @@ class Propagate(Command):
             "better one.",
             Group.LOOK,
             values=Choices(FOLLOW),
+            form="main",
         ),
     ] = FOLLOW[0]
     minutes: Annotated[
@@ -82,6 +84,7 @@ class Propagate(Command):
             "Instead of --steps: as many as fit. 0 trains nothing, and carries paint along the motion alone.",
             Group.TRAINING,
             values=Range(0, 1e6),
+            form="more",
         ),
     ] = None
     preview: Annotated[

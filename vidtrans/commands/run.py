@@ -37,8 +37,9 @@ from vidtrans.config.recipe import (
     render_recipe,
 )
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Group, Option
+from vidtrans.core.parameters import Argument, Group, Option, Use, used
 from vidtrans.core.settings import Table
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Run(Command):
     TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {
         "pairing": None,
         "training": ("steps",),
-        "rendering": ("upscale", "sharpness", "strength", "mix", "keep_colour", "keep_shading"),
+        "rendering": used(RenderingSettings, Use.RUN),
         "strokes": None,
         "temporal": None,
         "encoding": ("codec",),

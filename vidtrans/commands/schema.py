@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from vidtrans.commands import COMMANDS
 from vidtrans.commands.base import Command, parameters_of
 from vidtrans.config.recipe import Recipe
-from vidtrans.core.parameters import Argument, Choices, FileName, Moving, Names, Option, Parameter, Range
+from vidtrans.core.parameters import Argument, Choices, FileName, Moving, Names, Option, Parameter, Range, Use
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
@@ -26,9 +26,10 @@ class Schema(Command):
     """Print the parameters of COMMAND as JSON Schema, or of all commands.
 
     Each parameter has its purpose, its values, its default in this folder, its flags, its section of the help, whether
-    it is rarely needed, and what a value can reach: nothing ("plain"), a file or folder ("path"), or a program of yours
-    ("program"). Programs that take values from strangers must leave the last out. Of a parameter that takes names, one
-    pattern may reach further than the others: ffmpeg:NAME of --codec runs a program.
+    it is rarely needed, whether small forms show it always ("main") or when unfolded ("more"), whether ``try`` varies
+    it, and what a value can reach: nothing ("plain"), a file or folder ("path"), or a program of yours ("program").
+    Programs that take values from strangers must leave the last out. Of a parameter that takes names, one pattern may
+    reach further than the others: ffmpeg:NAME of --codec runs a program.
     """
 
     command: Annotated[tuple[str, ...], Argument("[COMMAND]")] = ()
@@ -83,6 +84,8 @@ def _property(parameter: Parameter, recipe: Recipe | None) -> Table:
     if isinstance(given, Option):
         found["description"] = given.help
         found |= {"x-flags": list(parameter.flags), "x-group": str(given.group), "x-rare": given.rare}
+        found |= {"x-form": given.form} if given.form else {}
+        found |= {"x-vary": True} if Use.VARY in parameter.uses else {}
         if parameter.sets:
             found |= {"x-flag-sets": parameter.sets, "x-setting": f"{parameter.table}.{parameter.key}"}
     if (default := _default(parameter, recipe)) is not None:

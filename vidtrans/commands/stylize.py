@@ -29,11 +29,11 @@ from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.terminal import Terminal
 from vidtrans.commands.words import part_text, render_text
 from vidtrans.config.recipe import Recipe, render_recipe
-from vidtrans.config.rendering_settings import look_named
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import check_regions, only_mask, parse_regions, parse_rest
 from vidtrans.core.parameters import Argument, Group, Names, Option
 from vidtrans.core.settings import Table, Time
+from vidtrans.pipeline.settings import look_named
 from vidtrans.session import Context
 from vidtrans.store.chunking import ClipPart
 from vidtrans.strokes.settings import medium_named

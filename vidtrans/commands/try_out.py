@@ -12,12 +12,12 @@ from vidtrans.commands.options import check_counts, check_suffix, missing_model,
 from vidtrans.commands.results import MadePicture
 from vidtrans.commands.words import sheet_text
 from vidtrans.config.recipe import Recipe
-from vidtrans.config.rendering_settings import RenderingSettings, look_named
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Group, Option, Range
+from vidtrans.core.parameters import Argument, Group, Option, Range, Use, used
 from vidtrans.core.settings import Table, Time
+from vidtrans.pipeline.settings import RenderingSettings, look_named
 from vidtrans.session import Context
-from vidtrans.strokes.settings import SEEN_ON_STILLS, StrokesSettings, medium_named
+from vidtrans.strokes.settings import StrokesSettings, medium_named
 
 if TYPE_CHECKING:
     from vidtrans.models.loaded_model import LoadedModel
@@ -35,10 +35,8 @@ class Try(Command):
     RESULT: ClassVar = MadePicture
     TABLES: ClassVar = {
         "pairing": (),
-        "strokes": SEEN_ON_STILLS,
-        "rendering": (
-            *("size", "upscale", "sharpness", "strength", "mix", "keep_colour", "keep_shading", "look", "stroke_size"),
-        ),
+        "strokes": used(StrokesSettings, Use.VARY),
+        "rendering": used(RenderingSettings, Use.VARY),
     }
 
     video: Annotated[Path, Argument()]
@@ -54,9 +52,9 @@ class Try(Command):
     vary: Annotated[
         tuple[str, ...],
         Option(
-            "Columns: strength, mix, keep-colour, keep-shading, size, upscale, sharpness, look, stroke-size, "
-            "strokes, palette, strokes.NAME or pairing.NAME; may be repeated. Without a model, looks are media, "
-            "look=oil,pencil, or pictures, look=a.jpg,b.jpg.",
+            f"Columns: {', '.join(used(RenderingSettings, Use.VARY)).replace('_', '-')}, strokes, palette, "
+            "strokes.NAME or pairing.NAME; may be repeated. Without a model, looks are media, look=oil,pencil, or "
+            "pictures, look=a.jpg,b.jpg.",
             Group.LOOK,
             metavar="KEY=V,V",
             default="suggested values",

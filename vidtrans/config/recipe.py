@@ -34,18 +34,20 @@ CHOICE_FLAGS = {
         ("--pairing",),
         values=Names("vidtrans.pairing:PAIRINGS", "pairing"),
         help="How pairs are made from frames.",
+        form="main",
     ),
     "temporal": Flag(
         Group.LOOK,
         ("--temporal",),
         values=Names("vidtrans.temporal:FILTERS", "temporal filter"),
         help="Temporal filter, against flicker.",
+        form="main",
     ),
 }
 SETTINGS = {
     "dataset": Entry("vidtrans.data.settings:DatasetSettings", ""),
     "training": Entry("vidtrans.training.settings:TrainingSettings", ""),
-    "rendering": Entry("vidtrans.config.rendering_settings:RenderingSettings", ""),
+    "rendering": Entry("vidtrans.pipeline.settings:RenderingSettings", ""),
     "strokes": Entry("vidtrans.strokes.settings:StrokesSettings", ""),
     "dreaming": Entry("vidtrans.dreaming.settings:DreamingSettings", ""),
     "matting": Entry("vidtrans.matting.settings:MattingSettings", ""),

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 import types
 import typing
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass
-from enum import StrEnum
+from enum import Flag as Flags
+from enum import StrEnum, auto
 from functools import cache
 from typing import Any, Literal
 
@@ -109,7 +111,30 @@ class Moving:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The lowest and the highest value."""
+        return -math.inf if self.low is None else self.low, math.inf if self.high is None else self.high
 
+
+class Use(Flags):
+    """Who else reads a setting of a render, besides the commands that read all of its table.
+
+    RUN: commands that train and render offer its option. VARY: ``try`` shows several values of it on one frame, and a
+    marker on a timeline sets it. STREAM: it acts on frames that come one by one, as in a live session. LIVE: it is a
+    slider of the live page. DEFLICKER, DREAM: these commands read it.
+    """
+
+    RUN = auto()
+    VARY = auto()
+    STREAM = auto()
+    LIVE = auto()
+    DEFLICKER = auto()
+    DREAM = auto()
+
+
+NOWHERE = Use(0)
+Form = Literal["", "main", "more"]
 Values = Names | Range | Choices | FileName | Moving | None
 Access = Literal["plain", "path", "program"]
 Owner = Literal["command", "context", "batch", "recipe"]
@@ -130,6 +155,7 @@ class Option:
         rare: Listed by ``--help-all`` only.
         access: What a value can reach: nothing ("plain"), a file ("path"), or a program of the user's ("program").
             Web pages and other programs leave "program" options out. "": "path" for a file's type, else "plain".
+        form: Whether small forms, as a node's or a panel's, show it always ("main"), or when unfolded ("more").
     """
 
     help: str
@@ -141,6 +167,7 @@ class Option:
     variable: str = ""
     rare: bool = False
     access: Access | Literal[""] = ""
+    form: Form = ""
 
 
 @dataclass(frozen=True)
@@ -168,13 +195,17 @@ class Flag:
     rare: bool = False
     access: Access | Literal[""] = ""
     sets: str = ""
+    form: Form = ""
 
     def option(self, help: str = "", values: Values = None) -> Option:
         """Return the option; ``help`` and ``values``, those of the setting, are used where the flag has none."""
         words = self.help or sentence(help)
         taken = values if self.values is None else self.values
         return Option(
-            words, self.group, self.flags, self.metavar, taken, self.default, rare=self.rare, access=self.access
+            *(words, self.group, self.flags, self.metavar, taken, self.default),
+            rare=self.rare,
+            access=self.access,
+            form=self.form,
         )
 
 
@@ -192,6 +223,7 @@ class Parameter:
         table, key: The table and the key of a setting in a recipe.
         sets: The value that the flag gives the setting, if the flag takes no value; else ''.
         by_place: Whether the Python function also takes it as a positional argument.
+        uses: Who else reads the setting.
     """
 
     name: str
@@ -204,6 +236,7 @@ class Parameter:
     key: str = ""
     sets: str = ""
     by_place: bool = False
+    uses: Use = NOWHERE
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -250,12 +283,28 @@ def flagged(cls: type, table: str) -> dict[str, Parameter]:
     for field in dataclasses.fields(cls):
         if flag := field.metadata.get("flag"):
             kind, many = plain_type(hints[field.name])
-            given = flag.option(field.metadata["help"], _bounds(field.metadata))
+            given = flag.option(field.metadata["help"], field.metadata.get("moves") or _bounds(field.metadata))
             name = given.flags[0].strip("-").replace("-", "_") if given.flags else field.name
+            uses = field.metadata.get("uses", NOWHERE)
             found[field.name] = Parameter(
-                name, given, kind, many, field.default, "recipe", table, field.name, flag.sets
+                name, given, kind, many, field.default, "recipe", table, field.name, flag.sets, uses=uses
             )
     return found
+
+
+def used(cls: Any, use: Use) -> tuple[str, ...]:  # noqa: ANN401  (mypy finds no hash of a class)
+    """Return the settings of a class that have a use, in order."""
+    return tuple(name for name, metadata in _metadata(cls).items() if use & metadata.get("uses", NOWHERE))
+
+
+def moving(cls: Any) -> dict[str, Moving]:  # noqa: ANN401
+    """Return the bounds of those settings of a class that may change over time, by key."""
+    return {name: metadata["moves"] for name, metadata in _metadata(cls).items() if "moves" in metadata}
+
+
+@cache
+def _metadata(cls: Any) -> dict[str, Mapping[str, Any]]:  # noqa: ANN401
+    return {field.name: field.metadata for field in dataclasses.fields(cls)}
 
 
 def _bounds(checks: Mapping[str, Any]) -> Values:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Flag
+from vidtrans.core.parameters import NOWHERE, Flag, Moving, Use
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.setting_groups import GroupedSettings, setting_fields, setting_values
 from vidtrans.core.system import WINDOWS
@@ -43,12 +43,16 @@ def setting(
     choices: Collection[str] | None = None,
     loss: bool = False,
     flag: Flag | None = None,
+    moves: Moving | None = None,
+    uses: Use = NOWHERE,
 ) -> Any:  # noqa: ANN401
     """Return a dataclass field with its description, bounds and choices.
 
-    ``loss``: the setting changes how losses are computed. ``flag``: its option in the commands that read it.
+    ``loss``: the setting changes how losses are computed. ``flag``: its option in the commands that read it. ``moves``:
+    it may change over the frames of a clip, within these bounds. ``uses``: who else reads it.
     """
-    checks = {"low": low, "high": high, "choices": choices, "loss": loss or None, "flag": flag}
+    checks: Table = {"low": low, "high": high, "choices": choices, "loss": loss or None, "flag": flag}
+    checks |= {"moves": moves, "uses": uses or None}
     metadata = {"help": help} | {name: value for name, value in checks.items() if value is not None}
     return dataclasses.field(default=default, metadata=metadata)
 

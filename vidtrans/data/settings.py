@@ -15,10 +15,10 @@ class DatasetSettings:
     size: str = setting(
         "256",
         "stored size: short side in pixels, or WxH, or source",
-        flag=Flag(Group.OUTPUT, ("--size",), metavar="N|WxH|source"),
+        flag=Flag(Group.OUTPUT, ("--size",), metavar="N|WxH|source", form="main"),
     )
     frame_step: int = setting(
-        1, "take every n-th frame", low=1, high=10_000, flag=Flag(Group.TIME, ("--every",), metavar="N")
+        1, "take every n-th frame", low=1, high=10_000, flag=Flag(Group.TIME, ("--every",), metavar="N", form="main")
     )
     val_fraction: float = setting(0.1, "share of the frames kept from training, to score it", low=0.0, high=0.5)
     val_block_size: int = setting(8, "held-out frames come in blocks of this many", low=1, high=1000)
@@ -32,7 +32,7 @@ class DatasetSettings:
     cuts: str = setting(
         "auto",
         "where shots begin, across which no pair reaches: auto, off, or a file with a frame or a time on each line",
-        flag=Flag(Group.TIME, ("--cuts",), metavar="auto|off|FILE", access="path", rare=True),
+        flag=Flag(Group.TIME, ("--cuts",), metavar="auto|off|FILE", access="path", rare=True, form="more"),
     )
     drop_duplicates: bool = setting(True, "leave out frames that look just like the last one that was taken")
     min_sharpness: float = setting(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Time
 from vidtrans.dreaming.controls import DreamControls
@@ -14,6 +13,7 @@ from vidtrans.dreaming.resumable_rollout import Loop
 from vidtrans.dreaming.seeds import Driver, Seed
 from vidtrans.dreaming.sequencer import ModelSequencer
 from vidtrans.dreaming.settings import DreamingSettings
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.video.io.encoding import EncodingSettings
 
 

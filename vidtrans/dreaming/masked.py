@@ -15,7 +15,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Size, Table
 from vidtrans.dreaming.seeds import Seed
-from vidtrans.rendering.directing import FrameBlend
+from vidtrans.pipeline.render import compose
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize
@@ -66,6 +66,6 @@ class Surroundings:
 
             def around(frame: int, picture: np.ndarray) -> np.ndarray:
                 step = self._steps[frame]
-                return FrameBlend()(cursor(step).rgb, resize(picture, *self._size), mattes(step))
+                return compose(resize(picture, *self._size), cursor(step).rgb, matte=mattes(step))
 
             yield around

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table
@@ -25,6 +24,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_file import load_generator
 from vidtrans.pairing.pairing_records import pairing_record
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
 
 

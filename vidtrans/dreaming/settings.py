@@ -31,32 +31,32 @@ class DreamingSettings:
     zoom: str | float = setting(
         1.0,
         "zoom factor per frame; a number, an expression or keyframes",
-        flag=Flag(Group.CAMERA, ("--zoom",), metavar="VALUE", values=Moving(*ANIMATED["zoom"])),
+        flag=Flag(Group.CAMERA, ("--zoom",), metavar="VALUE", values=Moving(*ANIMATED["zoom"]), form="main"),
     )
     rotate: str | float = setting(
         0.0,
         "rotation per frame in degrees, anticlockwise",
-        flag=Flag(Group.CAMERA, ("--rotate",), metavar="VALUE", values=Moving(*ANIMATED["rotate"])),
+        flag=Flag(Group.CAMERA, ("--rotate",), metavar="VALUE", values=Moving(*ANIMATED["rotate"]), form="main"),
     )
     pan_x: str | float = setting(
         0.0,
         "shift to the right per frame, as a share of the width",
-        flag=Flag(Group.CAMERA, ("--pan-x",), metavar="VALUE", values=Moving(*ANIMATED["pan_x"])),
+        flag=Flag(Group.CAMERA, ("--pan-x",), metavar="VALUE", values=Moving(*ANIMATED["pan_x"]), form="main"),
     )
     pan_y: str | float = setting(
         0.0,
         "shift down per frame, as a share of the height",
-        flag=Flag(Group.CAMERA, ("--pan-y",), metavar="VALUE", values=Moving(*ANIMATED["pan_y"])),
+        flag=Flag(Group.CAMERA, ("--pan-y",), metavar="VALUE", values=Moving(*ANIMATED["pan_y"]), form="main"),
     )
     hue: str | float = setting(
         0.0,
         "hue rotation per frame in degrees",
-        flag=Flag(Group.CAMERA, ("--hue",), metavar="VALUE", values=Moving(*ANIMATED["hue"])),
+        flag=Flag(Group.CAMERA, ("--hue",), metavar="VALUE", values=Moving(*ANIMATED["hue"]), form="main"),
     )
     speed: str | float = setting(
         1.0,
         "clock speed, for a model with a clock: 1 as in its clip, 0 still, -1 backwards",
-        flag=Flag(Group.CAMERA, ("--speed",), metavar="VALUE", values=Moving(*ANIMATED["speed"])),
+        flag=Flag(Group.CAMERA, ("--speed",), metavar="VALUE", values=Moving(*ANIMATED["speed"]), form="more"),
     )
     start_position: float | None = setting(
         None,
@@ -102,7 +102,7 @@ class DreamingSettings:
     loop: bool = setting(
         False,
         "make the last frame lead back into the first, for a model with a clock",
-        flag=Flag(Group.CAMERA, ("--loop",)),
+        flag=Flag(Group.CAMERA, ("--loop",), form="more"),
     )
     blend_amount: str | float = setting(
         0.5,
@@ -114,17 +114,19 @@ class DreamingSettings:
         "strength of the correction towards the training frames, 0 to 1",
         low=0.0,
         high=1.0,
-        flag=Flag(Group.LOOK, ("--drift-correction",)),
+        flag=Flag(Group.LOOK, ("--drift-correction",), form="more"),
     )
     frames_per_model: int | None = setting(
         None,
         "frames per model, with several models; none: each model takes one equal turn",
         low=1,
         high=1_000_000,
-        flag=Flag(Group.LOOK, ("--every",)),
+        flag=Flag(Group.LOOK, ("--every",), form="more"),
     )
     morph: bool = setting(
-        False, "morph from model to model by interpolating their weights", flag=Flag(Group.LOOK, ("--morph",))
+        False,
+        "morph from model to model by interpolating their weights",
+        flag=Flag(Group.LOOK, ("--morph",), form="more"),
     )
 
     upscale: str = setting(

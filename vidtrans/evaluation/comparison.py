@@ -13,13 +13,13 @@ import numpy as np
 from vidtrans.clips.aligned_clip import match_frames
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import spread_numbers
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
 from vidtrans.evaluation.scoring import AlignedSource
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.output.delivery import Delivery
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_renderer import ModelInputs
 from vidtrans.session import Context

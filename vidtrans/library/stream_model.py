@@ -9,7 +9,6 @@ from fractions import Fraction
 import numpy as np
 
 from vidtrans.clips.cut_list import AUTO, OFF
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Time
 from vidtrans.curves.clock import CurveClock
@@ -17,18 +16,18 @@ from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine
 from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
-from vidtrans.rendering.composite import finish
+from vidtrans.pipeline.render import PICTURE_VALUES
+from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.values import FrameValues
 from vidtrans.rendering.conditions import conditions_of, has_conditions
-from vidtrans.rendering.directing import BlendCurves, FrameBlend
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor
 from vidtrans.rendering.frame_path import recurrence
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.planned_strokes import StreamStrokes
+from vidtrans.rendering.single_frames import finish_frame, with_factor
 from vidtrans.session import Context
 from vidtrans.temporal.stream import Sample
-from vidtrans.video.colour.conversion import to_uint16
-from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
 ENDLESS = 1 << 62  # frames of a stream, or of a shot, whose end is not known yet
@@ -49,7 +48,7 @@ class StreamModel:
         self._shots = [0]  # first frames; the looks of shots follow them
         clock = CurveClock(lambda frame: frame, moment, _unknown_seconds)
         self._conditions = conditions_of(model, rendering, clock, self._shots)
-        self._blend = BlendCurves(rendering.curves(), clock)
+        self._values = FrameValues(rendering, clock, PICTURE_VALUES)
         self._strokes = StreamStrokes(settings.strokes, clock, "frames come one by one")
         self._extractor: FrameExtractor | None = None
 
@@ -85,29 +84,21 @@ class StreamModel:
             return small
         return replace(small, guides=self._extractor.resized(frame, *self._input_size(size)).guides)
 
-    def finished(self, renderer: FrameRenderer, sample: Sample, painted: np.ndarray, source: np.ndarray) -> np.ndarray:
+    def finished(self, renderer: FrameRenderer, sample: Sample, picture: np.ndarray, source: np.ndarray) -> np.ndarray:
         """Return the result at the size of the ``source``, multiplied by the factor of a pairing that enlarges."""
         pairing, rendering = self.model.pairing, self.settings.rendering
-        factor = pairing.upscale_factor
-        if factor > 1:
-            source = resize(source, source.shape[1] * factor, source.shape[0] * factor)
-        made = None
-        if pairing.finishes:
-            made = renderer.inputs([Frame(sample.index, sample.pts, sample.guide)])
-        if self._strokes.medium is not None:
-            guide = sample.guide if painted.dtype == np.uint8 else to_uint16(sample.guide)
-            kept = finish(pairing, FrameBlend(), guide, painted, made)
-            strokes = self._strokes(
-                sample.index, sample.guide, kept, (source.shape[1], source.shape[0]), starts_shot=sample.starts_shot
-            )
-            return finish(None, self._blend(sample.index), source, strokes)
-        is_small = painted.shape[0] < source.shape[0] and painted.shape[1] < source.shape[1]
-        mode = rendering.upscale_for(fills_holes=pairing.fills_holes)
-        mode = mode if is_small and not self.model.is_identity else "bicubic"
-        (large,) = enlarge_frames(
-            [painted], [source], mode, rendering.sharpness, has_faults=False, classes=classes_of(self.model)
-        )
-        return finish(pairing, self._blend(sample.index), source, large, made)
+
+        def enlarge(output: np.ndarray, source: np.ndarray) -> np.ndarray:
+            is_small = output.shape[0] < source.shape[0] and output.shape[1] < source.shape[1]
+            mode = rendering.upscale_for(fills_holes=pairing.fills_holes)
+            mode = mode if is_small and not self.model.is_identity else "bicubic"
+            classes, share = classes_of(self.model), rendering.sharpness
+            (large,) = enlarge_frames([output], [source], mode, share, has_faults=False, classes=classes)
+            return large
+
+        made = renderer.inputs([Frame(sample.index, sample.pts, sample.guide)]) if pairing.finishes else None
+        values, filtered = self._values(sample.index), replace(sample, output=picture)
+        return finish_frame(pairing, filtered, with_factor(source, pairing), made, values, self._strokes, enlarge)
 
     def _engine(self, size: tuple[int, int]) -> Engine:
         if isinstance(self.model, ModelChain):

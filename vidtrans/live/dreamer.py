@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.settings import parse_size
 from vidtrans.dreaming.predictors import context_of, first_phase, positions_of, start_zoom
 from vidtrans.dreaming.rollout import CameraMove, Rollout, RolloutControls
@@ -16,6 +15,7 @@ from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import Controls
 from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.video.images.picture import cover_crop, resize
 

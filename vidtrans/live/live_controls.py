@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Use, moving, used
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import SMALLEST_SIDE, Table, from_table, setting, to_table
+from vidtrans.curves.curve import Curve
+from vidtrans.curves.moving_settings import MovingSettings, shown_name
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.live import LARGEST_OUTPUT
 from vidtrans.live.control_curves import STILL, ControlCurve
@@ -16,8 +20,10 @@ from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
 from vidtrans.pairing.pairing_records import make_pairing
+from vidtrans.pipeline.render import RENDER
+from vidtrans.pipeline.stage import PictureStage
 from vidtrans.strokes.media import medium_names
-from vidtrans.strokes.settings import CURVES as STROKES
+from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.upscaling import STREAM_MODES
 
 LARGEST_SIZE = 1024
@@ -26,71 +32,139 @@ MOST_SHOTS = 99  # that are offered to be walked to
 OFFERED_LOOKS = 24  # looks to choose from for a model with style codes, which has any number of looks
 
 
+def control(default: Any, place: str, label: str, help: str, **checks: Any) -> Any:  # noqa: ANN401  (see ``setting``)
+    """Return a setting that the live page shows under a label, in one of its places."""
+    made = setting(default, help, **checks)
+    return dataclasses.field(default=default, metadata={**made.metadata, "place": place, "label": label})
+
+
+# The settings of a render that are sliders here, each with the beginning of their names, and their place in the page.
+SLIDERS: tuple[tuple[type, str, str], ...] = (
+    *((stage.Settings, "", "picture" if issubclass(stage, PictureStage) else "look") for stage in RENDER),
+    (StrokesSettings, "strokes_", "strokes"),
+)
+
+
+def _sliders() -> type:
+    """Return a class with the options of stages, and of strokes, that may change live."""
+    made: list[tuple[str, type, Any]] = []
+    for cls, prefix, place in SLIDERS:
+        for name in used(cls, Use.LIVE):
+            field: Any
+            (field,), (low, high) = (f for f in fields(cls) if f.name == name), moving(cls)[name].ends
+            help, label = field.metadata["help"].partition("; a curve")[0], name.replace("_", " ").capitalize()
+            slider = control(float(field.default), place, label, help, low=low, high=high)
+            made.append((f"{prefix}{name}", float, slider))
+    return dataclasses.make_dataclass("_Sliders", made, frozen=True, kw_only=True)
+
+
 @dataclass(frozen=True)
-class Controls:
+class Controls(_sliders()):  # type: ignore[misc]  # whose numbers come from the stages
     """The controls that are the same for every model."""
 
     model: str = setting("", "the model that paints")
-    second: str = setting("", "a model to cross-fade with; empty: none")
-    crossfade: float = setting(0.0, "share of the second model's picture", low=0.0, high=1.0)
-    fade: float = setting(0.5, "seconds of the fade from one model to another", low=0.0, high=30.0)
-    size: int = setting(
-        0, "short side in pixels at which the model paints; 0: its training size", low=0, high=LARGEST_SIZE
+    second: str = control("", "picture", "Second model", "a model to cross-fade with; empty: none")
+    crossfade: float = control(0.0, "picture", "Cross-fade", "share of the second model's picture", low=0.0, high=1.0)
+    fade: float = control(
+        0.5, "picture", "Fade (s)", "seconds of the fade from one model to another", low=0.0, high=30.0
     )
-    upscale: str = setting(
+    size: int = control(
+        0,
+        "picture",
+        "Size",
+        "short side in pixels at which the model paints; 0: its training size",
+        low=0,
+        high=LARGEST_SIZE,
+    )
+    upscale: str = control(
         "luma",
+        "picture",
+        "Enlarge",
         "how a picture comes to the size of the source: luma (sharp, with the source's light and dark where both "
         "agree), bicubic, or off (pictures have the size at which the model paints)",
         choices=(*STREAM_MODES, "off"),
     )
-    output_size: int = setting(
+    output_size: int = control(
         0,
+        "picture",
+        "Output size",
         "short side in pixels of the pictures, at most the source's; 0: what the device has time for",
         low=0,
         high=LARGEST_OUTPUT,
     )
-    strength: float = setting(1.0, "0: the source, 1: the model's picture, 2: twice the effect", low=0.0, high=2.0)
-    keep_colour: float = setting(0.0, "share of the source's colours in the result", low=0.0, high=1.0)
-    keep_shading: float = setting(0.0, "share of the source's light and shadow in the result", low=0.0, high=1.0)
-    past: str = setting(
+    past: str = control(
         "lerp",
+        "past",
+        "Past",
         "blending with past pictures: off, lerp (with the last picture), or causal (along the motion, reduces flicker)",
         choices=("off", "lerp", "causal"),
     )
-    lerp: float = setting(0.5, "share of the last picture, for lerp", low=0.0, high=0.98)
+    lerp: float = control(0.5, "past", "Share of the past", "share of the last picture, for lerp", low=0.0, high=0.98)
     mirror: bool = setting(False, "mirror the source, for a camera that faces you")
     freeze: bool = setting(False, "keep painting the source's last frame")
-    look: str = setting("", "the look of a model with several looks; empty: the first")
-    stroke_size: float = setting(0.5, "stroke size of a look from pictures: 0 fine, 1 broad", low=0.0, high=1.0)
-    medium: str = setting(
-        "", "the medium in which pictures are painted; empty: the model's own", choices=("", NO_MEDIUM, *medium_names())
+    look: str = control("", "look", "Look", "the look of a model with several looks; empty: the first")
+    medium: str = control(
+        "",
+        "strokes",
+        "Medium",
+        "the medium in which pictures are painted; empty: the model's own",
+        choices=("", NO_MEDIUM, *medium_names()),
     )
-    strokes_size: float = setting(
-        1.0, "width of strokes, times the medium's own", low=STROKES["size"][0], high=STROKES["size"][1]
+    zoom: float = control(1.0, "dream", "Zoom", "dream: zoom factor per frame", low=0.9, high=1.1)
+    rotate: float = control(0.0, "dream", "Rotate", "dream: rotation per frame in degrees", low=-10.0, high=10.0)
+    pan_x: float = control(
+        0.0, "dream", "Pan across", "dream: horizontal motion per frame, as a share of the width", low=-0.05, high=0.05
     )
-    strokes_looseness: float = setting(
+    pan_y: float = control(
+        0.0, "dream", "Pan down", "dream: vertical motion per frame, as a share of the height", low=-0.05, high=0.05
+    )
+    hue: float = control(0.0, "dream", "Hue", "dream: hue rotation per frame in degrees", low=-20.0, high=20.0)
+    speed: float = control(
+        1.0, "dream", "Speed", "dream with a clock: speed; 1: the clip's own, -1: backwards", low=-4.0, high=4.0
+    )
+    recall: float = control(
         1.0,
-        "how far strokes stray over edges and from the form's direction, times the medium's own",
-        low=STROKES["looseness"][0],
-        high=STROKES["looseness"][1],
+        "dream",
+        "Recall",
+        "dream with kept frames: how far it goes by the frames of its clip; 0: not at all",
+        low=0.0,
+        high=1.0,
     )
-    zoom: float = setting(1.0, "dream: zoom factor per frame", low=0.9, high=1.1)
-    rotate: float = setting(0.0, "dream: rotation per frame in degrees", low=-10.0, high=10.0)
-    pan_x: float = setting(0.0, "dream: horizontal motion per frame, as a share of the width", low=-0.05, high=0.05)
-    pan_y: float = setting(0.0, "dream: vertical motion per frame, as a share of the height", low=-0.05, high=0.05)
-    hue: float = setting(0.0, "dream: hue rotation per frame in degrees", low=-20.0, high=20.0)
-    speed: float = setting(1.0, "dream with a clock: speed; 1: the clip's own, -1: backwards", low=-4.0, high=4.0)
-    recall: float = setting(
-        1.0, "dream with kept frames: how far it goes by the frames of its clip; 0: not at all", low=0.0, high=1.0
+    wander: float = control(
+        0.0,
+        "dream",
+        "Wander",
+        "dream with kept frames: how soon it leaves their order; 0: at the end of a shot",
+        low=0.0,
+        high=1.0,
     )
-    wander: float = setting(
-        0.0, "dream with kept frames: how soon it leaves their order; 0: at the end of a shot", low=0.0, high=1.0
+    goto: int = control(
+        0,
+        "dream",
+        "Go to shot",
+        "dream with kept frames of several shots: the shot that it walks to; 0: none",
+        low=0,
+        high=MOST_SHOTS,
     )
-    goto: int = setting(
-        0, "dream with kept frames of several shots: the shot that it walks to; 0: none", low=0, high=MOST_SHOTS
+    drive: float = control(
+        0.0, "dream", "Drive", "dream: share of the source's frame in the model's input", low=0.0, high=1.0
     )
-    drive: float = setting(0.0, "dream: share of the source's frame in the model's input", low=0.0, high=1.0)
-    dream_fps: float = setting(12.0, "dream: highest number of frames per second", low=1.0, high=60.0)
+    dream_fps: float = control(
+        12.0, "dream", "Frames/s", "dream: highest number of frames per second", low=1.0, high=60.0
+    )
+
+    def of(self, cls: type) -> dict[str, float]:
+        """Return the values of a settings class's options that are sliders, by the options' names."""
+        prefix = next(prefix for known, prefix, _ in SLIDERS if issubclass(cls, known))
+        return {name: getattr(self, prefix + name) for name in used(cls, Use.LIVE)}
+
+
+def slider_values(settings: MovingSettings, still: Callable[[str, Curve], float]) -> Table:
+    """Return the sliders' values that settings give, by the sliders' names. ``still`` returns a curve's one value."""
+    cls = type(settings)
+    prefix = next(prefix for known, prefix, _ in SLIDERS if issubclass(cls, known))
+    shown = {name: shown_name(cls, name).lstrip("-").replace("-", "_") for name in used(cls, Use.LIVE)}
+    return {prefix + name: still(words, settings.curve(name)) for name, words in shown.items()}
 
 
 @dataclass(frozen=True)
@@ -257,7 +331,7 @@ def _movable(models: Mapping[str, LoadedModel]) -> dict[str, tuple[float, float,
 
 
 def _bounds(metadata: Mapping[str, object]) -> Table:
-    return {name: metadata[name] for name in ("low", "high", "choices", "help") if name in metadata}
+    return {name: metadata[name] for name in ("low", "high", "choices", "help", "place", "label") if name in metadata}
 
 
 def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> float:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Time
 from vidtrans.curves.clock import CurveClock
@@ -20,13 +19,14 @@ from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.pairing.matte_channel import refuse_matte
-from vidtrans.rendering.composite import finish
+from vidtrans.pipeline.render import NEUTRAL
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.rendering.conditions import CodeConditions, Conditions, LookConditions
-from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_path import recurrence
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.planned_strokes import StreamStrokes
+from vidtrans.rendering.single_frames import finish_frame
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.upscaling.array_pictures import size_of
@@ -140,17 +140,20 @@ class LiveModel:
         delivered = DeliveredPicture(sample.output, sample.guide)
         if not is_small:
             delivered = self._deliver(sample.output, sample.guide, guides[0], state.controls)
+        moved = state.controls.of(StrokesSettings)
         if self._strokes.medium is not None:
-            source, size = delivered.source, size_of(delivered.picture)
-            moved = {"size": state.controls.strokes_size, "looseness": state.controls.strokes_looseness}
             self._fading = 2 * self._own_strokes.fade if moved != self._moved else max(0, self._fading - 1)
             self._moved = moved
-            small = Size(short=SEEN_LIVE).of(*size)
-            shown = resize(source, *small), resize(delivered.picture, *small)
-            made = self._strokes(self._index, *shown, size, moved, starts_shot=is_cut)
-            delivered = DeliveredPicture(made, source)
-        blend = FrameBlend(state.controls.strength, state.controls.keep_colour, state.controls.keep_shading)
-        picture = finish(self.pairing, blend, delivered.source, delivered.picture, prepared.input)
+            small = Size(short=SEEN_LIVE).of(*size_of(delivered.picture))
+            guide, output = (resize(picture, *small) for picture in (delivered.source, delivered.picture))
+            sample = replace(sample, guide=guide, output=output, starts_shot=is_cut)
+        picture = finish_frame(
+            *(self.pairing, sample, delivered.source, prepared.input),
+            {**NEUTRAL, **state.controls.of(RenderingSettings)},
+            self._strokes,
+            lambda output, source: delivered.picture,
+            moved,
+        )
         seen_by_it = prepared.input[..., : self.pairing.in_channels]  # without the planes of a code
         return LivePicture(picture, delivered.source, self.pairing.preview(seen_by_it))
 

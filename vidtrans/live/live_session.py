@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.machine import cores
 from vidtrans.core.settings import parse_size
 from vidtrans.live.dreamer import Dreamer
 from vidtrans.live.hub import Hub
-from vidtrans.live.live_controls import Controls, ControlState
+from vidtrans.live.live_controls import Controls, ControlState, slider_values
 from vidtrans.live.live_model import LiveModel, still
 from vidtrans.live.live_stage import LiveStage
 from vidtrans.live.moving_controls import MovingControls
@@ -24,6 +23,7 @@ from vidtrans.live.presets import SavedControls
 from vidtrans.live.stage_worker import StageWorker
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.models.look_pictures import Mixture
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal.settings import CausalSettings
@@ -83,22 +83,15 @@ def first_controls(
 ) -> Controls:
     """Return the controls with which a session begins. Raises UsageError for keyframes."""
     size = 0 if settings.size in OWN_SIZES else parse_size(settings.size).short or 0
-    kept = ("strength", "keep_colour", "keep_shading")
-    strength, colour, shading = (still(name, settings.curve(name)) for name in kept)
-    stroke = still("stroke_size", settings.stroke_curve())
     return Controls(
         model,
         size=size,
         upscale=upscale,
         output_size=output_size,
-        strength=strength,
-        keep_colour=colour,
-        keep_shading=shading,
         past="off" if strokes.medium else Controls.past,  # it would smear the paint
         look=settings.look,
-        stroke_size=stroke,
-        strokes_size=still("strokes.size", strokes.curve("size")),
-        strokes_looseness=still("strokes.looseness", strokes.curve("looseness")),
+        **slider_values(settings, still),
+        **slider_values(strokes, still),
     )
 
 

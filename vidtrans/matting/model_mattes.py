@@ -13,7 +13,6 @@ import numpy as np
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.config.recipe import Recipe
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.costs import without_result
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.events import Progress
@@ -23,6 +22,7 @@ from vidtrans.matting.found_mattes import FoundMatte, LoadedBlocks, MatteSource
 from vidtrans.matting.swept_mattes import BLOCK, LOADED
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.rendering.cache_entries import infer_stage
 from vidtrans.rendering.frame_path import FramePath
 from vidtrans.rendering.measuring.render_estimate import estimate_render
@@ -136,7 +136,7 @@ class ModelMattes:
 
     def cost(self) -> Table:
         """Return the estimated cost of the mattes."""
-        return without_result(estimate_render(self.plan, self._job.engine()))
+        return without_result(estimate_render(self.plan, self._job.engine(), self.context))
 
     def close(self) -> None:
         """Release the cache entry, so that it may be deleted."""
@@ -177,6 +177,6 @@ class ModelMattes:
             for raw in job.raw_entries(engine):
                 stack.enter_context(raw.locked(wait_for=f"another run that renders {plan.clip.name}"))
             lo = max(shot.start, first - method.radius)
-            samples = stack.enter_context(closing(job.chunks(engine).samples(lo, plan.stop)))
+            samples = job.chain(engine).outputs(stack, lo, plan.stop)
             for _, picture in filter_samples(samples, method, wanted, plan.held_frames):
                 yield cv2.cvtColor(to_uint8(picture), cv2.COLOR_RGB2GRAY)

@@ -17,7 +17,7 @@ class MattingSettings:
         "training steps of the network of each part of the clip between painted frames",
         low=1,
         high=100_000,
-        flag=Flag(Group.TRAINING, ("--steps",)),
+        flag=Flag(Group.TRAINING, ("--steps",), form="more"),
     )
     size: int = setting(480, "short side, in pixels, of the frames in which a thing is followed", low=64, high=2160)
     window: int = setting(
@@ -30,19 +30,19 @@ class MattingSettings:
         "refined",
         "the edge at the clip's own size: refined (along the edges of the picture), or plain (enlarged as it is)",
         choices=("refined", "plain"),
-        flag=Flag(Group.LOOK, ("--edge",)),
+        flag=Flag(Group.LOOK, ("--edge",), form="more"),
     )
     feather: float = setting(
         0.0,
         "how far the edge is softened, in pixels of the clip",
         low=0.0,
         high=200.0,
-        flag=Flag(Group.LOOK, ("--feather",), metavar="PIXELS"),
+        flag=Flag(Group.LOOK, ("--feather",), metavar="PIXELS", form="main"),
     )
     grow: float = setting(
         0.0,
         "how far the edge is moved outwards, in pixels of the clip; inwards if negative",
         low=-200.0,
         high=200.0,
-        flag=Flag(Group.LOOK, ("--grow",), metavar="PIXELS"),
+        flag=Flag(Group.LOOK, ("--grow",), metavar="PIXELS", form="main"),
     )

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.concurrency.threads import import_torch
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import canonical_json, digest_of
@@ -22,6 +21,7 @@ from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import ONNX_GRAPH
 from vidtrans.pairing.base import Extraction, Pairing
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
 
 SHOWN_DIGITS = 12  # of a digest, in messages

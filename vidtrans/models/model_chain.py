@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table, parse_size
@@ -17,6 +16,7 @@ from vidtrans.models.model_file import IDENTITY
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.chain import ChainPairing
 from vidtrans.pairing.pairing_records import pairing_record
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
 
 PixelSize = tuple[int, int]  # width, height

@@ -8,7 +8,6 @@ from typing import Any
 
 from vidtrans.clips.cut_list import cuts_for_key
 from vidtrans.config.recipe import Recipe
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Report, silent
 from vidtrans.core.machine import device_kind
@@ -17,6 +16,7 @@ from vidtrans.curves.data_files import digest_of_file
 from vidtrans.flow import FLOWS
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.palettes.class_colours import ClassColours
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.settings import VoteSettings

@@ -9,7 +9,7 @@ from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.pairing_records import pairing_record
-from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
+from vidtrans.pipeline.render import picture_versions
 from vidtrans.rendering.frame_path import recurrence_key
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.skipped_frames import PROPAGATION_VERSION
@@ -47,7 +47,7 @@ class RenderEntries:
             encoding=plan.settings.encoding.chunk_key(plan.delivery.stored),
             picture={k: str(v) for k, v in plan.delivery.stored.__dict__.items()},
             libraries=media_libraries(),
-            strokes=plan.strokes.for_key(plan.stroke_curves) if plan.strokes else {},
+            strokes=plan.strokes.for_key(plan.stroke_values) if plan.strokes and plan.stroke_values else {},
         )
         return cls(plan, cache.entry(infer.name, infer.key), cache.entry(render.name, render.key))
 
@@ -128,8 +128,8 @@ def _paint_key(plan: RenderPlan) -> Table:
 
 def _blend_key(plan: RenderPlan) -> Table:
     return {
-        "version": DIRECTING_VERSION,
-        "curves": plan.directions.for_key(),
+        "versions": picture_versions(),
+        "curves": plan.values.for_key(),
         "mask": plan.mask.for_key() if plan.mask else {},
         "feather": plan.feather.for_key() if plan.mask else "0",
         **(

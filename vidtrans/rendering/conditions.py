@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from vidtrans.config.rendering_settings import STROKES, RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Table, Time, parse_time
 from vidtrans.core.system import as_found, name_key
@@ -28,7 +27,8 @@ from vidtrans.models.look_pictures import is_medium, is_style, plain_name, unkno
 from vidtrans.models.look_syntax import LookPart, is_file, parse_look_parts
 from vidtrans.networks.code_planes import plane_values
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
-from vidtrans.rendering.directing import FrameCurve
+from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.values import FrameCurve, FrameValues
 from vidtrans.video.images.picture import resize
 
 EACH_SHOT = "shots:"  # followed by a seed: one style for each shot
@@ -189,7 +189,7 @@ class LookConditions:
             if part.share
         ]
         wanted, moments = _names_of(parts, look)
-        self.pairing, self.stroke = pairing, FrameCurve(settings.stroke_curve(), clock, "--stroke-size", STROKES)
+        self.pairing, self.stroke = pairing, FrameValues(settings, clock, ["stroke_size"]).curves["stroke_size"]
         self._shares = np.eye(len(looks))[[_number(name, looks) for name in wanted]]
         self._keys, self._place = [clock.moment(moment) for moment in moments], clock.place
         check_order(self._keys, f"--look '{settings.look}'")
@@ -237,7 +237,7 @@ def conditions_of(
     if conditions are set in that case.
     """
     conditioned = [part for part in model.parts if has_conditions(part)]
-    has_stroke = settings.stroke_curve().constant != 0.5
+    has_stroke = settings.curve("stroke_size").constant != RenderingSettings.stroke_size
     if len(conditioned) == 1:
         [one] = conditioned
         pairing = one.pairing

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from vidtrans.core.concurrency.transfers import Download, Upload, transfers_for
-from vidtrans.inference.device_pixels import eight_bits, levels, to_bits
+from vidtrans.inference.device_pixels import eight_bits, levels
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.pairing.base import Pairing
+from vidtrans.pipeline.render import compose_on_device
 from vidtrans.rendering.device_history import DeviceHistory
-from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.frame_renderer import BatchQueue, FrameRenderer, PreparedFrame
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.recurrence import Recurrence
@@ -112,7 +112,7 @@ class DeviceRenderer(FrameRenderer):
             matte = self._mattes(sample.index) if self._mattes else None
             there = None if matte is None else self._transfers.upload(matte).wait()
             source, sample.source = sample.source, None  # it is large
-            picture = blend(self._plan.directions(sample.index), source, picture, there)
+            picture = compose_on_device(picture, source, self._plan.values(sample.index), there)
         return self.fetch(sample, picture)
 
     def close(self) -> None:
@@ -158,21 +158,3 @@ class DeviceBatchQueue(BatchQueue):
     @torch.inference_mode()
     def _outputs(self) -> list[Tensor]:
         return list(self._device_engine.run(make_inputs(self._inputs, self._pairing), deep=self._deep))
-
-
-def blend(values: FrameBlend, source: Tensor, look: Tensor, matte: Tensor | None) -> Tensor:
-    """Blend source and ``look``, the model's output: (H, W, 3) uint8, or int16 of uint16's bits.
-
-    As ``FrameBlend`` without kept colours and shading: the float32 arithmetic has the same order, so the bits are the
-    same.
-    ``matte``: (H, W) uint8, white where the output is visible.
-    """
-    if values == FrameBlend() and matte is None:
-        return look
-    full = 255 if look.dtype == torch.uint8 else 65535
-    frame = levels(source).to(torch.float32)
-    blended = (frame + values.strength * (levels(look).to(torch.float32) - frame)).clamp_(0, full)
-    share: Tensor | float = 1 - values.mix
-    if matte is not None:
-        share = (matte.to(torch.float32) * (share / 255))[..., None]
-    return to_bits((frame + share * (blended - frame)).round_(), look.dtype)

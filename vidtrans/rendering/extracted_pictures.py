@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
 from vidtrans.rendering.skipped_frames import RenderCount
 from vidtrans.store.chunking import Chunk
-from vidtrans.store.chunks import RawOutputs
+
+
+class StoredPictures(Protocol):
+    """A reader of pictures by frame, in order."""
+
+    def read(self, frame: int) -> np.ndarray | None:
+        """Return the picture of a frame, (H, W, 3) uint8; None where it is not stored."""
 
 
 class ExtractedPictures(Protocol):
@@ -18,5 +26,5 @@ class ExtractedPictures(Protocol):
     def make(self, chunks: Sequence[Chunk]) -> None:
         """Make the pictures of the given chunks that are not stored yet."""
 
-    def pictures(self) -> RawOutputs:
+    def pictures(self) -> StoredPictures:
         """Return a reader of the stored pictures."""

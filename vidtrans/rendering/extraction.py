@@ -7,7 +7,7 @@ killed, and shared by all models with this extractor.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,6 @@ import numpy as np
 
 from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.sampling import read_clip_frames, spread_numbers
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Size, Table
@@ -25,10 +24,11 @@ from vidtrans.models.loaded_model import LoadedModel, file_digest, load_engine, 
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.pairing.base import Extraction, Pairing
 from vidtrans.pairing.pairing_records import make_pairing
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.rendering.cache_entries import infer_stage
+from vidtrans.rendering.chain import RenderChain
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.plan import RenderPlan
-from vidtrans.rendering.runner import ChunkRenderer
 from vidtrans.rendering.skipped_frames import RenderCount
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import CacheEntry
@@ -77,15 +77,15 @@ class ClipExtraction:
         missing = [chunk.number for chunk in chunks if not store.is_done(chunk.number)]
         done, total = 0, num_frames(self.plan.chunks[number] for number in missing)
         raw = RawOutputs(store, self.plan.chunks, self.plan.size)
-        renderer = ChunkRenderer(self.plan, self.engine, raw, self.context)
+        chain = RenderChain(self.plan, self.engine, raw, self.context)
         for _, first, stop in read_ranges(self.plan.chunks, missing, 0):
-            with closing(renderer.samples(first, stop)) as samples:
-                for _ in samples:
+            with ExitStack() as stack:
+                for _ in chain.outputs(stack, first, stop):
                     done += 1
                     name = f"{self.plan.model.name} on {self.plan.clip.name}"
                     self.context.report(Progress(name, done, total))
                     self.context.stop.check()
-        self.count.inferred += renderer.count.inferred
+        self.count.inferred += chain.count.inferred
         if all(store.is_done(chunk.number) for chunk in self.plan.chunks):
             self.entry.finish({"frames": self.plan.num_frames})
 

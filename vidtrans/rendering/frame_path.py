@@ -9,6 +9,7 @@ from vidtrans.core.settings import Table
 from vidtrans.flow.history import VERSION
 from vidtrans.inference.engine import Engine
 from vidtrans.models.model_record import ModelRecord
+from vidtrans.pipeline.render import have_device_form
 from vidtrans.rendering.frame_renderer import FrameRenderer
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.recurrence import Recurrence, RecurrentHistory
@@ -43,7 +44,7 @@ class FramePath:
         needs_arrays |= len(plan.model.parts) > 1
         can_filter = settings.filter_name == "off" or settings.is_batched
         on_gpu = _is_gpu(engine) and not needs_arrays and can_filter
-        blends_arrays = plan.pairing.finishes or picture.alpha or plan.directions.keeps_source
+        blends_arrays = plan.pairing.finishes or picture.alpha or not have_device_form(rendering)
         same_size = (picture.width, picture.height) == plan.size
         return cls(plan, engine, on_gpu, on_gpu and plan.is_composed and same_size and not blends_arrays)
 

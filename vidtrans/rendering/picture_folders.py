@@ -11,15 +11,14 @@ from vidtrans.clips.aligned_clip import match_frames
 from vidtrans.clips.clip_signals import clip_clock
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.config.recipe import Recipe
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.costs import add_up, count
 from vidtrans.core.errors import BatchError, MediaError, UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table
 from vidtrans.output.places import refuse_link
 from vidtrans.output.records import COUNTS
-from vidtrans.rendering.directing import BlendCurves
-from vidtrans.rendering.planned_strokes import stroke_curves
+from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.values import FrameValues
 from vidtrans.rendering.requested_output import OutputTarget
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings
@@ -98,12 +97,10 @@ def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recip
     """Return the recipe of each picture: blends and strokes with key frames have their value at that picture."""
     rendering = recipe.settings("rendering", RenderingSettings)
     clock = clip_clock(clip, rendering.sound)
-    blends = BlendCurves(rendering.curves(), clock)
-    values = [dict(blends(number).__dict__) for number in range(*span)]
-    strokes = stroke_curves(recipe.settings("strokes", StrokesSettings), clock)
-    moments = [{name: curve(number) for name, curve in strokes.items()} for number in range(*span)]
-    together = zip(values, moments, strict=True)
-    return [recipe.under({"rendering": each, **({"strokes": now} if now else {})}) for each, now in together]
+    strokes = recipe.settings("strokes", StrokesSettings)
+    tables = {"rendering": FrameValues(rendering, clock)}
+    tables |= {"strokes": FrameValues(strokes, clock)} if strokes.medium else {}
+    return [recipe.under({name: values(number) for name, values in tables.items()}) for number in range(*span)]
 
 
 def _masks_of(mask: MaskFile | None, clip: Clip, span: tuple[int, int], context: Context) -> Sequence[MaskFile | None]:

@@ -12,7 +12,6 @@ from vidtrans.clips.clip_signals import clip_clock, mask_shares
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.masks import Mask
 from vidtrans.clips.steady_exposure import SteadyExposure
-from vidtrans.config.rendering_settings import FEATHER, SOFTEST, RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size
 from vidtrans.curves.clock import CurveClock
@@ -23,10 +22,12 @@ from vidtrans.painting.clip_paint import Paint
 from vidtrans.painting.composing import ClipPaint
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.palettes.class_colours import ClassColours
+from vidtrans.pipeline.render import PICTURE_VALUES, are_idle
+from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.values import FrameCurve, FrameValues
 from vidtrans.rendering.conditions import Conditions, conditions_of, has_conditions
-from vidtrans.rendering.directing import BlendCurves, FrameCurve
 from vidtrans.rendering.frame_renderer import ModelInputs
-from vidtrans.rendering.planned_strokes import PlannedStrokes, stroke_curves, working_size
+from vidtrans.rendering.planned_strokes import PlannedStrokes, working_size
 from vidtrans.rendering.skipped_frames import Draft
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.temporal.stream import HeldFrames
@@ -76,7 +77,7 @@ class RenderPlan:
             remedy = "leave out --draft, to render all frames"
             raise UsageError(f"--draft {self.rendering.draft_step}", f"'{self.model.name}' {why}", remedy)
         # Raise early if the settings conflict.
-        self.directions, self.feather, self.conditions, self.delivery, self.stroke_curves  # noqa: B018
+        self.values, self.feather, self.conditions, self.delivery, self.stroke_values  # noqa: B018
 
     @property
     def rendering(self) -> RenderingSettings:
@@ -122,25 +123,26 @@ class RenderPlan:
         return HeldFrames(numbers, guide_decides=self.guide is not None)
 
     @cached_property
-    def directions(self) -> BlendCurves:
-        """Return the blend of source and model output for each frame."""
-        blends = BlendCurves(self.rendering.curves(), self.clock)
-        blends.check(self.frames.start, self.stop)
-        return blends
+    def values(self) -> FrameValues:
+        """Return the values of the picture stages in each frame."""
+        values = FrameValues(self.rendering, self.clock, PICTURE_VALUES)
+        values.check(self.frames.start, self.stop)
+        return values
 
     @cached_property
     def feather(self) -> FrameCurve:
         """Return the σ, in pixels of the result, by which the edge of masks is softened in each frame."""
-        curve = FrameCurve(self.rendering.feather_curve(), self.clock, FEATHER, SOFTEST)
+        [curve] = FrameValues(self.rendering, self.clock, ["mask_feather"]).curves.values()
         curve.check(self.frames.start, self.stop)
         return curve
 
     @cached_property
-    def stroke_curves(self) -> dict[str, FrameCurve]:
-        """Return the values of strokes over time, by name; {} without strokes."""
-        found = stroke_curves(self.strokes.settings, self.clock) if self.strokes else {}
-        for curve in found.values():
-            curve.check(self.first, self.stop)
+    def stroke_values(self) -> FrameValues | None:
+        """Return the values of strokes over time; None without strokes."""
+        if self.strokes is None:
+            return None
+        found = FrameValues(self.strokes.settings, self.clock)
+        found.check(self.first, self.stop)
         return found
 
     @cached_property
@@ -221,8 +223,14 @@ class RenderPlan:
     @property
     def is_composed(self) -> bool:
         """Return whether the result also needs the source at full size, which is then read a second time."""
-        composed = self.mask is not None or not self.directions.always_plain or self.finishes
+        composed = self.mask is not None or not are_idle(self.rendering) or self.finishes
         return composed or self.picture.alpha or self.upscale != "bicubic"
+
+    @property
+    def guide_is_source(self) -> bool:
+        """Return whether the filter's guide is the source as the result needs it, which is then not read again."""
+        plain = self.guide is None and self.exposure is None and not (self.is_deep or self.picture.alpha)
+        return plain and (self.picture.width, self.picture.height) == self.size
 
     @property
     def finishes(self) -> bool:

@@ -19,7 +19,7 @@ from vidtrans.curves.data_files import digest_of_file
 from vidtrans.grading.learning import affine_colours
 from vidtrans.grading.transfer import AffineColours
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
-from vidtrans.rendering.directing import FrameCurve
+from vidtrans.pipeline.values import FrameValues
 from vidtrans.session import Context
 from vidtrans.strokes.media import load_medium
 from vidtrans.strokes.medium import SEEN, VERSION, Medium
@@ -57,10 +57,10 @@ class PlannedStrokes:
         fine = Mask.open(mask, clip, first, stop, context) if mask else None
         return cls(load_medium(settings.medium), settings, fine, _digests(settings, context))
 
-    def for_key(self, curves: Mapping[str, FrameCurve]) -> Table:
-        """Return the values that affect the painted pictures, for cache keys. ``curves``: of the settings."""
+    def for_key(self, values: FrameValues) -> Table:
+        """Return what affects the painted pictures, for cache keys. ``values``: of the settings, in each frame."""
         return _key(self.medium, self.settings) | {
-            "curves": {name: curve.for_key() for name, curve in curves.items()},
+            "curves": values.for_key(),
             **self.digests,
             **({"fine": self.fine.for_key()} if self.fine else {}),
         }
@@ -88,7 +88,7 @@ class StreamStrokes:
     """
 
     def __init__(self, settings: StrokesSettings, clock: CurveClock, why: str) -> None:
-        self._settings, self._curves = settings, stroke_curves(settings, clock)
+        self._settings, self._values = settings, FrameValues(settings, clock, None if settings.medium else ())
         self.medium = load_medium(settings.medium) if settings.medium else None
         if self.medium is not None and settings.fine:
             raise UsageError("strokes.fine", why, "leave it out")
@@ -131,7 +131,7 @@ class StreamStrokes:
         if self._painter is None or self._painter.size != size:
             plan = PlannedStrokes(self.medium, self._settings)
             self._painter, starts_shot = plan.painter(size, 0), True
-        values = {name: curve(index) for name, curve in self._curves.items()} | dict(moved or {})
+        values = self._values(index) | dict(moved or {})
         return self._painter.paint(index, guide, picture, values, starts_shot=starts_shot)
 
 
@@ -153,15 +153,6 @@ def working_size(model: LoadedModel, wanted: str, source: tuple[int, int], *, is
     if is_painted and model.is_identity and wanted in OWN_SIZES:
         return Size(short=SEEN).of(*source)
     return model.working_size(wanted, source)
-
-
-def stroke_curves(settings: StrokesSettings, clock: CurveClock) -> dict[str, FrameCurve]:
-    """Return the values of strokes over the frames of a clip, by name; {} without strokes."""
-    curves = settings.curves().items() if settings.medium else ()
-    return {
-        name: FrameCurve(curve, clock, f"strokes.{name}", high=CURVES[name][1], low=CURVES[name][0])
-        for name, curve in curves
-    }
 
 
 def strokes_digest(settings: StrokesSettings, context: Context) -> Table:

@@ -110,16 +110,15 @@ def _tell_size(clip: Clip, wanted: str, context: Context) -> None:
 def describe_moving(plan: RenderPlan) -> Iterator[str]:
     """Yield a line for each control that changes over the rendered frames: its course, its bounds, what it costs."""
     settings, frames = plan.rendering, plan.frames
-    moving = {name: curve for name, curve in settings.curves().items() if curve.constant is None}
-    for name in moving:
-        yield _line(name, plan.directions.value_of(name), frames, AFTER)
-    if plan.mask and settings.feather_curve().constant is None:
-        yield _line("mask_feather", plan.feather, frames, AFTER)
-    for name, value in plan.stroke_curves.items():
+    after = dict(plan.values.curves)
+    after |= {"mask_feather": plan.feather} if plan.mask else {}
+    if plan.stroke_values is not None:
+        after |= {f"strokes.{name}": value for name, value in plan.stroke_values.curves.items()}
+    for name, value in after.items():
         if value.curve.constant is None:
-            yield _line(f"strokes.{name}", value, frames, AFTER)
+            yield _line(name, value, frames, AFTER)
     if isinstance(plan.conditions, LookConditions):
-        if settings.stroke_curve().constant is None:
+        if settings.curve("stroke_size").constant is None:
             yield _line("stroke_size", plan.conditions.stroke, frames, BEFORE)
         for look, share in plan.conditions.moving_shares:
             yield _line(look, share, frames, BEFORE)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -21,14 +20,14 @@ from vidtrans.models.loaded_model import load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine
 from vidtrans.output.result import Result
 from vidtrans.rendering.cache_entries import RenderEntries
+from vidtrans.rendering.chain import RenderChain
+from vidtrans.rendering.chunk_renderer import ChunkRenderer, Look
 from vidtrans.rendering.enlarger import Enlarger
 from vidtrans.rendering.extraction import ClipExtraction
 from vidtrans.rendering.measuring.render_estimate import estimate_render
 from vidtrans.rendering.network_faults import find_palette, find_shot_faults
 from vidtrans.rendering.plan import RenderPlan
-from vidtrans.rendering.regions.region_plans import NO_REGIONS, RegionPlans
-from vidtrans.rendering.regions.region_renderer import LookRenderer, RegionsRenderer
-from vidtrans.rendering.runner import ChunkRenderer
+from vidtrans.rendering.regions import NO_REGIONS, RegionPlans
 from vidtrans.rendering.skipped_frames import Draft
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import CacheEntry
@@ -89,24 +88,23 @@ class RenderJob:
         own += [raw for look in self.looks for raw in look.raw_entries(look.engine())]
         return sorted(own, key=lambda entry: entry.key)
 
-    def chunks(self, engine: Engine, *, stored: bool = True, clock: StepClock | None = None) -> ChunkRenderer:
-        """Return the renderer of the chunks. ``stored``: raw outputs are read from the cache, and kept in it."""
-        plan, clock, colours = self.plan, clock or StepClock(), partial(find_palette, self.plan, engine, self.context)
-        raw = (
-            self.entries(engine).raw_outputs()
-            if stored
-            else RawOutputs(None, plan.chunks, plan.size, deep=plan.is_deep)
+    def chain(self, engine: Engine, *, stored: bool = True, clock: StepClock | None = None) -> RenderChain:
+        """Return the stages of the plan. ``stored``: raw outputs are read from the cache, and kept in it."""
+        plan, colours = self.plan, partial(find_palette, self.plan, engine, self.context)
+        raw = RawOutputs(None, plan.chunks, plan.size, deep=plan.is_deep)
+        raw = self.entries(engine).raw_outputs() if stored else raw
+        return RenderChain(
+            plan, engine, raw, self.context, extraction=self.extraction, clock=clock, find_colours=colours
         )
-        if not self.regions.layers:
-            return ChunkRenderer(plan, engine, raw, self.context, self.extraction, clock, colours)
-        made = RegionsRenderer(plan, engine, raw, self.context, self.extraction, clock, colours)
-        made.show([look.as_look(stored, clock) for look in self.looks], self.regions.layers)
-        return made
 
-    def as_look(self, stored: bool, clock: StepClock) -> LookRenderer:
-        """Return the renderer of this job's pictures as a look of another's regions."""
-        engine = self.engine()
-        return LookRenderer(self.chunks(engine, stored=stored, clock=clock), partial(self.enlarger, engine))
+    def chunks(self, engine: Engine, *, stored: bool = True) -> ChunkRenderer:
+        """Return the renderer of the chunks, with the looks of regions. ``stored``: as in ``chain``."""
+        own, looks = self.chain(engine, stored=stored), list[Look]()
+        for look in self.looks:
+            engine = look.engine()
+            chain = look.chain(engine, stored=stored, clock=own.clock)
+            looks.append(Look(chain, partial(look.enlarger, engine)))
+        return ChunkRenderer(own, looks, self.regions.layers)
 
     def _extract(self, chunks: ChunkRenderer, missing: Sequence[int], stack: ExitStack) -> None:
         """Make the extractors' pictures for the missing chunks; keep them until the ``stack`` is closed."""
@@ -133,7 +131,7 @@ class RenderJob:
             if missing:
                 chunks.render(store, states, missing, self.enlarger(engine, missing))
                 self.finish_raw(engine)
-            counts = chunks.counts(missing) | self._engine_table(engine, chunks) | self.facts
+            counts = chunks.counts(missing) | self._engine_table(engine, chunks.chain, chunks.looks) | self.facts
             table = wanted.write(lambda path: self.summary(wanted.output) | counts | self._join(entries, wanted, path))
             store.entry.finish({"frames": plan.num_frames})
             states.clear()
@@ -152,20 +150,19 @@ class RenderJob:
         wanted = [self.plan.chunks[number] for number in chunks]
         return Enlarger(self.plan, find_shot_faults(self.plan, engine, wanted, self.context), engine)
 
-    def _engine_table(self, engine: Engine, chunks: ChunkRenderer) -> Table:
+    def _engine_table(self, engine: Engine, chain: RenderChain, looks: Sequence[Look] = ()) -> Table:
         """Return the result table's facts about the engine and its outputs; with regions, of the first that paints."""
         table: Table = {"engine": " ".join(engine.identity[k] for k in ("engine", "precision") if k in engine.identity)}
-        if chunks.count.inferred and (tile := getattr(engine, "tile", None)):
+        if chain.count.inferred and (tile := getattr(engine, "tile", None)):
             table["tile"] = tile
             self.context.note(f"not enough memory for whole frames: they were rendered in tiles of {tile} pixels")
         if exact := getattr(engine, "exact", []):
             table["exact"] = exact
             self.context.warn_once(wrong_products_warning(exact, engine.precision))
-        if (psnr := chunks.count.psnr) is not None:
+        if (psnr := chain.count.psnr) is not None:
             table["draft_psnr"] = round(psnr, 2)
-        others = zip(self.looks, chunks.looks, strict=True) if isinstance(chunks, RegionsRenderer) else ()
-        for look, one in others:
-            own = look._engine_table(look.engine(), one.chunks)
+        for look, one in zip(self.looks, looks, strict=True) if looks else ():
+            own = look._engine_table(look.engine(), one.chain)
             table = table | own if self.plan.model.is_identity and look is self.looks[0] else own | table
         return table
 
@@ -188,11 +185,10 @@ class RenderJob:
             chunks = self.chunks(engine, stored=stored)
             self._extract(chunks, range(len(plan.chunks)), stack)
             enlarge = self.enlarger(engine, range(len(plan.chunks)))
-            composed = chunks.composed(stack, plan.frames, plan.first, plan.stop, enlarge)
-            made = composed_ahead(composed, chunks.result_capacity)
-            for number, picture in stack.enter_context(closing(Prefetcher(made, chunks.result_capacity, "results"))):
+            made = chunks.frames(stack, plan.frames, plan.stop, enlarge)
+            for sample, _ in stack.enter_context(closing(Prefetcher(made, chunks.result_capacity, "results"))):
                 self.context.stop.check()
-                yield number, picture
+                yield sample.index, sample.output
 
     def unfiltered(self, ground: tuple[int, int, int]) -> Generator[np.ndarray, None, None]:
         """Yield the result's pictures without the temporal filter: (H, W, 3) uint8.
@@ -232,9 +228,11 @@ class RenderJob:
     def estimate(self, engine: Engine | None = None) -> Table:
         """Return the dry-run table of the render, from a trial on its first frames: time, disk and memory."""
         engine = engine or self.engine()
-        costs = [estimate_render(self.plan, engine, partial(find_palette, self.plan, engine, self.context))]
+        costs = [
+            estimate_render(self.plan, engine, self.context, partial(find_palette, self.plan, engine, self.context))
+        ]
         if self.extraction is not None:
-            costs.append(without_result(estimate_render(self.extraction.plan, self.extraction.engine)))
+            costs.append(without_result(estimate_render(self.extraction.plan, self.extraction.engine, self.context)))
         costs += [without_result(look.estimate()) for look in self.looks]
         return add_up(costs)
 
@@ -265,17 +263,3 @@ class RenderJob:
 
 def _unfiltered(plan: RenderPlan) -> RenderPlan:
     return replace(plan, settings=plan.settings.without_filter())
-
-
-def composed_ahead(
-    composed: Generator[tuple[int, Callable[[], np.ndarray]], None, None], count: int
-) -> Generator[tuple[int, np.ndarray], None, None]:
-    """Yield the numbers and pictures of frames; ``count`` of them are begun before the first is waited for."""
-    with closing(composed):
-        waiting: deque[tuple[int, Callable[[], np.ndarray]]] = deque()
-        for begun in composed:
-            waiting.append(begun)
-            if len(waiting) > count:
-                number, compose = waiting.popleft()
-                yield number, compose()
-        yield from ((number, compose()) for number, compose in waiting)

@@ -15,7 +15,7 @@ from vidtrans.models.model_file import SUFFIX
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
 from vidtrans.output.places import check_named
-from vidtrans.rendering.directing import VERSION as DIRECTING_VERSION
+from vidtrans.pipeline.render import picture_versions
 from vidtrans.store.stages import FilterStage, InferStage, RenderStage
 from vidtrans.upscaling import VERSION as UPSCALING_VERSION
 from vidtrans.video.io.codecs import PICTURES
@@ -84,7 +84,7 @@ def request_digest(
     shared = {
         "settings": settings.for_key(stills=stills, masked=masked),
         "pattern": target.pattern,
-        "versions": [DIRECTING_VERSION, SURVEY_VERSION],
+        "versions": [picture_versions(), SURVEY_VERSION],
         "upscaling": 0 if settings.rendering.upscale == "bicubic" else UPSCALING_VERSION,
         "stages": [FilterStage.id(), InferStage.id(), RenderStage.id()],
         "assembly": ASSEMBLY_VERSION,

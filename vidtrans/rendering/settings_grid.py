@@ -14,10 +14,9 @@ import numpy as np
 from vidtrans.clips.aligned_clip import treat_as_drawing
 from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.sampling import read_clip_frames, spread_numbers
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
-from vidtrans.core.parameters import flagged
+from vidtrans.core.parameters import Use, flagged, used
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, from_table, parse_value, to_table
 from vidtrans.curves.clock import CurveClock
@@ -26,19 +25,21 @@ from vidtrans.models.look_pictures import is_style
 from vidtrans.models.look_syntax import split_names
 from vidtrans.models.render_settings import classes_of
 from vidtrans.pairing.look_pairing import LookPairing
-from vidtrans.rendering.composite import finish
+from vidtrans.pipeline.render import restore
+from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.values import FrameValues
 from vidtrans.rendering.conditions import Conditions, conditions_of
-from vidtrans.rendering.directing import FrameBlend
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.planned_strokes import StreamStrokes
 from vidtrans.rendering.scene import Scene
+from vidtrans.rendering.single_frames import finish_frame, with_factor
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.upscaling.array_pictures import size_of
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.images.picture import resize, write_picture
+from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.picture_paths import is_picture_source
 from vidtrans.video.io.reader import ClipReader
@@ -46,7 +47,7 @@ from vidtrans.video.plots.layout import TALLEST_CELL, ContactSheet, cell_size, m
 
 MAX_WIDTH = 2400  # pixels, of the whole grid
 MAX_CELL = 480
-VARIED = ("strength", "mix", "keep_colour", "keep_shading", "size", "upscale", "sharpness", "look", "stroke_size")
+VARIED = used(RenderingSettings, Use.VARY)
 MOST_LOOKS = 3  # number of suggested styles
 ENDLESS = range(1 << 40)  # timestamps, for conditions that never change
 Models = Sequence[tuple[LoadedModel, RenderingSettings]]  # each with its rendering settings
@@ -191,8 +192,9 @@ def check_variations(
 ) -> None:
     """Raise UsageError for invalid variations, before any work is done."""
     look.working_size(rendering.size, (640, 360))  # raises if the size is invalid
-    curves = rendering.curves() | {"stroke_size": rendering.stroke_curve()}
-    for name, curve in (curves | {f"strokes.{name}": curve for name, curve in strokes.curves().items()}).items():
+    for name, curve in (
+        rendering.curves() | {f"strokes.{name}": curve for name, curve in strokes.curves().items()}
+    ).items():
         if curve.constant is None:
             why = "single frames are shown, with one value each"
             raise UsageError(f"a curve for {name}", why, f"use --vary {name}=VALUE,VALUE")
@@ -242,7 +244,7 @@ def parse_variations(text: str) -> list[Variation]:
     """Parse ``strength=0.5,1.5``, ``size=256,384`` or ``pairing.density=0.06,0.2``. Raises UsageError."""
     key, equals, values = (part.strip() for part in text.partition("="))
     key, given = key.replace("-", "_"), split_names(values, is_style)
-    of_strokes = flagged(StrokesSettings, "strokes")
+    of_strokes, of_rendering = flagged(StrokesSettings, "strokes"), flagged(RenderingSettings, "rendering")
     key = next((f"strokes.{p.key}" for p in of_strokes.values() if p.name == key), key)
     if not equals or not all(given):
         raise UsageError(f"--vary {text}", "not of the form KEY=VALUE,VALUE", "use e.g. --vary strength=0.5,1.5")
@@ -255,10 +257,11 @@ def parse_variations(text: str) -> list[Variation]:
             flag = f"{of_strokes[name].flags[0]} {value}"
         elif table in ("pairing", "strokes"):
             flag = f"--set {table}.{name}={value}"
-        elif name in ("keep_colour", "keep_shading"):
-            flag = f"--{name.replace('_', '-')}" if value == "1" else f"--set rendering.{name}={value}"
+        elif of_rendering[name].sets:
+            is_usual = value == of_rendering[name].sets
+            flag = of_rendering[name].flags[0] if is_usual else f"--set rendering.{name}={value}"
         else:
-            flag = f"--{name.replace('_', '-')} {value}"
+            flag = f"{of_rendering[name].flags[0]} {value}"
         parsed = value if name == "look" else parse_value(value)
         variations.append(Variation(flag, table or "rendering", name, parsed))
     return variations
@@ -326,23 +329,22 @@ def _render(
         samples = list(renderer.stream(prepared))  # an engine runs whole batches
     else:
         samples = [sample for p in prepared for sample in renderer.stream([p])]
-    values = {name: curve.constant or 0.0 for name, curve in rendering.curves().items()}
-    blend = FrameBlend(**values)
-    factor = pairing.upscale_factor
-    sources = [resize(f.source, f.source.shape[1] * factor, f.source.shape[0] * factor) for f in chosen]
+    values, sources = FrameValues(rendering, STILL)(0), [with_factor(frame.source, pairing) for frame in chosen]
     mode = "bicubic" if look.is_identity else rendering.upscale_for(fills_holes=pairing.fills_holes)
-    outputs, has_faults, classes = [s.output for s in samples], not look.optimises, classes_of(look)
-    if painter.medium is not None:
-        kept = [
-            finish(pairing, FrameBlend(), s.guide, s.output, p.input) for s, p in zip(samples, prepared, strict=True)
-        ]
-        painter.learn(kept)
-        sizes = [size_of(source) for source in sources]
-        painted = [
-            painter(s.index, s.guide, picture, size, starts_shot=True)
-            for s, picture, size in zip(samples, kept, sizes, strict=True)
-        ]
-        return [finish(None, blend, source, picture) for source, picture in zip(sources, painted, strict=True)]
-    pictures = enlarge_frames(outputs, sources, mode, rendering.sharpness, has_faults=has_faults, classes=classes)
-    together = zip(sources, pictures, prepared, strict=True)
-    return [finish(pairing, blend, source, picture, ready.input) for source, picture, ready in together]
+    share, has_faults = rendering.sharpness, not look.optimises
+    inputs_seen = [one.input for one in prepared]
+    enlarged: list[np.ndarray] = []
+    if painter.medium is None:
+        outputs, classes = [sample.output for sample in samples], classes_of(look)
+        enlarged = enlarge_frames(outputs, sources, mode, share, has_faults=has_faults, classes=classes)
+    else:
+        together = zip(samples, inputs_seen, strict=True)
+        painter.learn([restore(pairing, sample.guide, sample.output, seen) for sample, seen in together])
+    made = iter(enlarged)
+    return [
+        finish_frame(
+            *(pairing, replace(sample, starts_shot=True), source, seen, values, painter),
+            enlarge=lambda output, source: next(made),
+        )
+        for sample, source, seen in zip(samples, sources, inputs_seen, strict=True)
+    ]

@@ -198,7 +198,8 @@ class RawOutputs:
         self, store: ChunkStore | None, chunks: Sequence[Chunk], size: tuple[int, int], *, deep: bool = False
     ) -> None:
         self.store = store
-        self._read_chunk, self._written_chunk = ChunkFinder(chunks), ChunkFinder(chunks)  # for one thread each
+        # For one thread each.
+        self._read_chunk, self._written_chunk, self._needed_chunk = (ChunkFinder(chunks) for _ in range(3))
         self._writer: ChunkWriter | None = None
         if store is not None:
             self._writer = ChunkWriter(store, chunks, lambda path: LosslessWriter(path, *size, deep=deep))
@@ -220,6 +221,10 @@ class RawOutputs:
                 next(self._reading)
         self._next = frame + 1
         return next(self._reading)
+
+    def needs(self, frame: int) -> bool:
+        """Return whether the output of a frame is still to be stored."""
+        return self.store is not None and not self.store.is_done(self._needed_chunk(frame).number)
 
     def write(self, frame: int, output: np.ndarray) -> None:
         """Write the output of a frame, unless its chunk is already stored."""

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 from vidtrans.core.mask_files import NOT, MaskFile, parse_mask
-from vidtrans.core.parameters import Access, FileName, Flag, Group, Moving
+from vidtrans.core.parameters import Access, FileName, Flag, Form, Group, Moving, Use, moving
 from vidtrans.core.settings import Table, setting, to_table
-from vidtrans.curves.curve import Curve, parse_curve, with_other_files
+from vidtrans.curves.moving_settings import MovingSettings, with_curve_files_at
 
-CURVES = {
-    "size": (0.25, 4.0),
-    "density": (0.25, 2.0),
-    "looseness": (0.0, 3.0),
-    "light": (0.0, 3.0),
-    "paper": (0.0, 3.0),
-}
 FILES = ("medium", "palette", "fine", "directions")
-SEEN_ON_STILLS = ("medium", "palette", *CURVES, "directions")
-SEEN_ON_STREAMS = (*SEEN_ON_STILLS, "fade", "lag", "on", "boil")
+SEEN = Use.VARY | Use.STREAM
 NO_STROKES: Table = {"medium": "", "palette": ""}
 PAINTINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")  # endings; a grey .png is a brush
 MEDIUM_FILES = (".toml", *PAINTINGS)  # endings of media that are files
@@ -51,10 +44,7 @@ def medium_named(tables: Mapping[str, Table]) -> str:
 
 def with_files_of_strokes(table: Table, change: Callable[[Path], str]) -> Table:
     """Return a table [strokes] with ``change(path)`` in place of each file that it names or that its curves read."""
-    found = dict(table)
-    for name in CURVES:
-        if isinstance(found.get(name), str):
-            found[name] = with_other_files(found[name], change)
+    found = with_curve_files_at(StrokesSettings, dict(table), change)
     for name in FILES:
         given = found.get(name)
         if not given or not isinstance(given, str) or (name == "medium" and not is_medium_file(given)):
@@ -64,58 +54,74 @@ def with_files_of_strokes(table: Table, change: Callable[[Path], str]) -> Table:
     return found
 
 
-def _flag(name: str, metavar: str = "N", access: Access = "plain") -> Flag:
+def _flag(name: str, metavar: str = "N", access: Access = "plain", form: Form = "") -> Flag:
     """Return the option ``--strokes-NAME`` of a setting, which ``--help-all`` lists and pages show."""
-    return Flag(Group.STROKES, (f"--strokes-{name}",), metavar=metavar, rare=True, access=access)
+    return Flag(Group.STROKES, (f"--strokes-{name}",), metavar=metavar, rare=True, access=access, form=form)
 
 
-def _curve(name: str) -> Flag:
-    return replace(_flag(name, "CURVE"), values=Moving(*CURVES[name]))
+def _curve(name: str, low: float, high: float, help: str, uses: Use = SEEN) -> Any:  # noqa: ANN401  (see ``setting``)
+    """Return a setting, 1 by itself, that may move from ``low`` to ``high``."""
+    words = f"{help}, times the medium's own, {low:g} to {high:g}; a curve too"
+    return setting(1.0, words, moves=Moving(low, high), uses=uses, flag=_flag(name, "CURVE", form="more"))
 
 
 @dataclass(frozen=True)
-class StrokesSettings:
+class StrokesSettings(MovingSettings):
     """How a film is painted: the medium, and how its strokes differ from the medium's own."""
+
+    table: ClassVar[str] = "strokes"
 
     medium: str = setting(
         "",
         "paint the result in strokes: a medium (oil, watercolour, pencil …), a medium's TOML file, a brush (a grey "
         "PNG), or a painting, for strokes and colours like its own; '' for none",
-        flag=Flag(Group.LOOK, ("--strokes",), metavar="MEDIUM|FILE", values=FileName("medium")),
+        uses=SEEN,
+        flag=Flag(Group.LOOK, ("--strokes",), metavar="MEDIUM|FILE", values=FileName("medium"), form="more"),
     )
     palette: str = setting(
         "",
         "paint in the colours of this picture",
+        uses=SEEN,
         flag=Flag(Group.LOOK, ("--palette",), metavar="PICTURE", access="path"),
     )
-    size: str | float = setting(
-        1.0, "width of strokes, times the medium's own, 0.25 to 4; a curve too", flag=_curve("size")
+    size: str | float = _curve("size", 0.25, 4.0, "width of strokes", SEEN | Use.LIVE)
+    density: str | float = _curve("density", 0.25, 2.0, "strokes on an area")
+    looseness: str | float = _curve(
+        "looseness", 0.0, 3.0, "how far strokes stray over edges and from the form's direction", SEEN | Use.LIVE
     )
-    density: str | float = setting(
-        1.0, "strokes on an area, times the medium's own, 0.25 to 2; a curve too", flag=_curve("density")
-    )
-    looseness: str | float = setting(
-        1.0,
-        "how far strokes stray over edges and from the form's direction, times the medium's own, 0 to 3; a curve too",
-        flag=_curve("looseness"),
-    )
-    light: str | float = setting(
-        1.0, "relief of the paint, times the medium's own, 0 to 3; a curve too", flag=_curve("light")
-    )
-    paper: str | float = setting(
-        1.0, "grain of the paper, times the medium's own, 0 to 3; a curve too", flag=_curve("paper")
-    )
+    light: str | float = _curve("light", 0.0, 3.0, "relief of the paint")
+    paper: str | float = _curve("paper", 0.0, 3.0, "grain of the paper")
     fade: int = setting(
-        14, "frames in which a stroke appears or disappears, at least 2", low=2, high=60, flag=_flag("fade")
+        14,
+        "frames in which a stroke appears or disappears, at least 2",
+        low=2,
+        high=60,
+        uses=Use.STREAM,
+        flag=_flag("fade"),
     )
     lag: float = setting(
-        0.75, "share of a stroke's old colour that it keeps in each frame", low=0.0, high=0.98, flag=_flag("lag", "X")
+        0.75,
+        "share of a stroke's old colour that it keeps in each frame",
+        low=0.0,
+        high=0.98,
+        uses=Use.STREAM,
+        flag=_flag("lag", "X"),
     )
     on: int = setting(
-        1, "frames for which each painted picture is held: 2 paints 'on twos'", low=1, high=12, flag=_flag("on")
+        1,
+        "frames for which each painted picture is held: 2 paints 'on twos'",
+        low=1,
+        high=12,
+        uses=Use.STREAM,
+        flag=_flag("on", form="more"),
     )
     boil: int = setting(
-        0, "frames after which new strokes replace all others; 0: never", low=0, high=1000, flag=_flag("boil")
+        0,
+        "frames after which new strokes replace all others; 0: never",
+        low=0,
+        high=1000,
+        uses=Use.STREAM,
+        flag=_flag("boil", form="more"),
     )
     fine: str = setting(
         "", "a mask, white where strokes are half as wide: faces, hands", flag=_flag("fine", "MATTE", "path")
@@ -123,25 +129,9 @@ class StrokesSettings:
     directions: str = setting(
         "",
         "a picture of directions: each stroke lies along the lines painted in it, where it is not plain",
+        uses=SEEN,
         flag=_flag("directions", "PICTURE", "path"),
     )
-
-    def __post_init__(self) -> None:
-        for name in CURVES:
-            self.curve(name)
-
-    def curve(self, name: str) -> Curve:
-        """Return the value of one of ``CURVES`` over time. Raises UsageError."""
-        low, high = CURVES[name]
-        return parse_curve(getattr(self, name), f"strokes.{name}", low, high)
-
-    def curves(self) -> dict[str, Curve]:
-        """Return the curves of ``CURVES``, by name. Raises UsageError."""
-        return {name: self.curve(name) for name in CURVES}
-
-    def curve_files(self) -> list[Path]:
-        """Return the files that curves read. Raises UsageError."""
-        return [Path(file) for curve in self.curves().values() for file in curve.files]
 
     @property
     def fine_mask(self) -> MaskFile | None:
@@ -166,3 +156,6 @@ class StrokesSettings:
     def for_key(self) -> Table:
         """Return the settings that affect the output, for cache keys, without files and curves, which may read some."""
         return {name: value for name, value in to_table(self).items() if name not in (*FILES, *CURVES)}
+
+
+CURVES = moving(StrokesSettings)

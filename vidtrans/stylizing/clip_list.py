@@ -9,7 +9,6 @@ from typing import Any
 
 from vidtrans.config.programs import programs_from
 from vidtrans.config.recipe import TABLES, overlaid, render_recipe
-from vidtrans.config.rendering_settings import look_named
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import RegionLook, only_mask, parse_regions, parse_rest
 from vidtrans.core.registry import unknown_name
@@ -18,6 +17,7 @@ from vidtrans.core.system import as_found
 from vidtrans.models.look_pictures import models_named, parse_pictures
 from vidtrans.models.look_syntax import with_other_paths
 from vidtrans.models.model_file import IDENTITY
+from vidtrans.pipeline.settings import look_named
 from vidtrans.session import Context
 from vidtrans.strokes.settings import with_files_of_strokes
 from vidtrans.stylizing.clips import requests_for

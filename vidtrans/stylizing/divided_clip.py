@@ -16,13 +16,13 @@ from pathlib import Path
 
 from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.clips.indexing import Clip, content_digest, index_entry
-from vidtrans.config.rendering_settings import with_files_at
 from vidtrans.core.errors import Interrupted, UsageError, VidtransError
 from vidtrans.core.mask_files import MaskFile, RegionLook
 from vidtrans.core.settings import Table, to_table
 from vidtrans.models.formats import format_of, load_format
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.result import Result
+from vidtrans.pipeline.settings import with_files_at
 from vidtrans.rendering.chunk_log import log_failure
 from vidtrans.rendering.chunk_manifest import ChunkManifest
 from vidtrans.rendering.parts import DividedRender, Division, spans

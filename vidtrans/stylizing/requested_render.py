@@ -14,7 +14,7 @@ from vidtrans.config.programs import warn_about_programs
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
-from vidtrans.core.settings import Table
+from vidtrans.core.settings import Table, to_table
 from vidtrans.models.at_once import model_at_once
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.model_chain import load_models_in_turn
@@ -23,6 +23,8 @@ from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.places import refuse_link
 from vidtrans.output.records import check_foreign
 from vidtrans.output.result import Result
+from vidtrans.pipeline.infer import InferSettings
+from vidtrans.pipeline.render import PICTURE_STAGES
 from vidtrans.rendering.chunk_manifest import forget_terms
 from vidtrans.rendering.conditions import look_files as named_looks
 from vidtrans.rendering.enlarger import tell_unused_upscale
@@ -30,7 +32,7 @@ from vidtrans.rendering.picture_folders import render_pictures
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.planned_strokes import strokes_digest
 from vidtrans.rendering.planning import plan_render
-from vidtrans.rendering.regions.region_plans import RegionLayer, RegionPlans, check_paints_region
+from vidtrans.rendering.regions import RegionLayer, RegionPlans, check_paints_region
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import (
     OutputTarget,
@@ -43,19 +45,6 @@ from vidtrans.strokes.settings import StrokesSettings, medium_named
 from vidtrans.stylizing.made_of import describe
 from vidtrans.stylizing.stylize_request import StylizeRequest
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
-
-# Settings of [rendering] that leave frames as they are.
-PLAIN: Table = {
-    "size": "source",
-    "look": "",
-    "drawing": "no",
-    "strength": 1.0,
-    "mix": 0.0,
-    "keep_colour": 0.0,
-    "keep_shading": 0.0,
-    "draft_step": 1,
-    "duplicate_threshold": 0.0,
-}
 
 
 def stylize(request: StylizeRequest, context: Context) -> Table:
@@ -244,9 +233,8 @@ class RequestedRender:
             return True
         if any(strokes.palette or strokes.fine for strokes in self.strokes):
             return True
-        curves = {**rendering.curves(), "stroke size": rendering.stroke_curve()}
-        curves |= {f"{n} {name}": curve for n, one in enumerate(self.strokes) for name, curve in one.curves().items()}
-        return rendering.cuts not in (AUTO, OFF) or any(curve.constant is None for curve in curves.values())
+        curves = [curve for settings in (rendering, *self.strokes) for curve in settings.curves().values()]
+        return rendering.cuts not in (AUTO, OFF) or any(curve.constant is None for curve in curves)
 
     def job(self, clip: Clip) -> RenderJob:
         """Return the job that renders the source. Raises UsageError, MediaError."""
@@ -303,7 +291,10 @@ def kept(recipe: Recipe) -> Recipe:
     """Return a recipe that leaves frames as they are, but for their encoding."""
     tables = {**recipe.tables, "temporal": {"name": "off"}, "strokes": {}}
     plain = replace(recipe, tables=tables, pairing_changes={})
-    return plain.under({"rendering": PLAIN})
+    usual = to_table(InferSettings())
+    for stage in PICTURE_STAGES:
+        usual |= to_table(stage.Settings())
+    return plain.under({"rendering": usual | {"size": "source", "drawing": "no"}})
 
 
 def _stylize_pictures(clip: Clip, render: RequestedRender) -> Table:

@@ -11,14 +11,16 @@ from pathlib import Path
 
 from vidtrans.config.programs import refuse_programs
 from vidtrans.core.errors import UsageError
+from vidtrans.core.parameters import Use, used
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, parse_value
 from vidtrans.models.look_syntax import is_file, with_other_paths
 from vidtrans.models.model_file import SUFFIX
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.strokes.settings import with_files_of_strokes
 
 KEEP = "keep"  # the model of a clip that stays as it is
-SETTINGS = ("strength", "mix", "keep_colour", "keep_shading", "size", "sharpness", "upscale", "stroke_size")
+SETTINGS = tuple(name for name in used(RenderingSettings, Use.VARY) if name != "look")
 STROKES = {"strokes": "medium", "palette": "palette"}  # settings of [strokes]
 KEYS = ("model", "look", *STROKES, *SETTINGS)
 TABLES = ("rendering", "strokes", "temporal", "pairing")

@@ -9,12 +9,12 @@ from typing import Any
 
 from vidtrans.batch.inputs import result_names
 from vidtrans.config.recipe import overlaid, render_recipe
-from vidtrans.config.rendering_settings import look_named
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table, Time
 from vidtrans.core.system import path_key
 from vidtrans.models.look_pictures import models_named
+from vidtrans.pipeline.settings import look_named
 from vidtrans.rendering.requested_output import default_ending, is_one_picture
 from vidtrans.session import Context
 from vidtrans.stylizing.clips import checked, encoding_of, with_mattes

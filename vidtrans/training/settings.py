@@ -40,7 +40,7 @@ class TrainingSettings(GroupedSettings):
         80_000,
         "updates of the generator (the paper: 200 epochs of 400 pictures)",
         low=1,
-        flag=Flag(Group.TRAINING, ("--steps",), metavar="N", help="Updates; raise it later to go on."),
+        flag=Flag(Group.TRAINING, ("--steps",), metavar="N", help="Updates; raise it later to go on.", form="main"),
     )
     batch_size: int = setting(1, "pairs in a step; 0: 4, and 16 on a CUDA device", low=0, high=256)
     grad_accum_steps: int = setting(

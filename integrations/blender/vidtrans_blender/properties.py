@@ -87,7 +87,7 @@ def register() -> None:
     found, groups = interface(), {}
     for name in COMMANDS:
         if schema := found["commands"].get(name):
-            FIELDS[name] = [field for field in fields_of(name, schema) if field.name != "codec"]
+            FIELDS[name] = [field for field in fields_of(schema) if field.name != "codec"]
             fields = {field.name: property_of(field) for field in FIELDS[name]}
             groups[name] = type(f"VIDTRANS_PG_{name}", (bpy.types.PropertyGroup,), {"__annotations__": fields})
     _classes.extend([*groups.values(), settings_class(found["media"], groups)])

@@ -13,12 +13,8 @@ BUNDLED = Path(__file__).with_name("interface.json")
 SET_BY_ADDON = {"video", "processed", "output", "beside", "start", "end", "score", "dry_run", "overwrite", "cache_dir"}
 SET_BY_ADDON |= {"first_number", "preview", "preset", "settings", "fps", "model", "jobs", "chunk", "join"}
 SINGLE = {"mask"}
+INPUTS = {"source", "keyframes", "mask"}  # as far as they are not set by the add-on
 HIDDEN_GROUPS = {"Farms", "Several clips"}
-MAIN = {
-    "stylize": ("strength", "keep_colour", "keep_shading", "stroke_size", "mix", "size", "temporal", "draft"),
-    "deflicker": ("source", "strength", "keep_colour", "exposure", "temporal", "mask"),
-    "propagate": ("keyframes", "follow", "strength", "keep_colour", "minutes", "temporal", "mask"),
-}
 CURVE = "vidtrans-curve"  # the format of values that may change over a clip
 UNSET = {"int": -1, "float": -1.0}  # of a number without a default: the option is left out
 
@@ -60,13 +56,13 @@ class Field:
         return self.name.replace("_", " ").title()
 
 
-def fields_of(command: str, schema: Mapping[str, Any]) -> list[Field]:
-    """Return the fields of a command's schema: first the main ones, in the order of ``MAIN``.
+def fields_of(schema: Mapping[str, Any]) -> list[Field]:
+    """Return the fields of a command's schema: first the main ones, which files of inputs are, too.
 
     Parameters are left out that can start a program (``x-access`` is ``program``), that several clips or farms need,
     and those that the add-on sets.
     """
-    main, found = MAIN.get(command, ()), []
+    found = []
     for name, table in schema.get("properties", {}).items():
         flags, access = table.get("x-flags") or [], table.get("x-access")
         is_hidden = name in SET_BY_ADDON or table.get("x-group") in HIDDEN_GROUPS or access == "program"
@@ -74,8 +70,8 @@ def fields_of(command: str, schema: Mapping[str, Any]) -> list[Field]:
             table = {**table, "type": "string"}
         if is_hidden or not flags or table.get("type") in ("array", "object"):
             continue
-        found.append(_field(name, table, flags[-1], is_main=name in main))
-    return sorted(found, key=lambda field: main.index(field.name) if field.is_main else len(main))
+        found.append(_field(name, table, flags[-1], is_main=name in INPUTS or table.get("x-form") == "main"))
+    return sorted(found, key=lambda field: not field.is_main)
 
 
 def _field(name: str, table: Mapping[str, Any], flag: str, *, is_main: bool) -> Field:

@@ -13,47 +13,6 @@ from typing import Any
 
 from comfy_api.latest import io
 
-# By command: the widgets of its node, and those that are shown with its advanced inputs.
-OFFERED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "stylize": (
-        ("strength", "temporal", "size", "keep_colour"),
-        (
-            "mix",
-            "keep_shading",
-            "stroke_size",
-            "upscale",
-            "sharpness",
-            "draft",
-            "cuts",
-            "codec",
-            "strokes",
-            "strokes_size",
-            "strokes_density",
-            "strokes_looseness",
-            "strokes_light",
-            "strokes_paper",
-            "strokes_on",
-            "strokes_boil",
-        ),
-    ),
-    "deflicker": (("strength", "temporal", "exposure"), ("mix", "keep_colour", "keep_shading", "cuts", "codec")),
-    "keyframes": (("count",), ("cuts",)),
-    "propagate": (
-        ("follow", "steps", "temporal", "strength"),
-        ("minutes", "mix", "keep_colour", "upscale", "sharpness", "cuts", "codec"),
-    ),
-    "fix": (("relearn",), ()),
-    "matte": (("inside", "outside", "names", "feather", "grow"), ("edge", "steps", "cuts", "codec")),
-    "look": (("steps", "crop"), ("minutes",)),
-    "grade": (("unpaired", "method"), ("nodes",)),
-    "make-dataset": (("pairing", "size", "every"), ("cuts",)),
-    "train": (("steps",), ("minutes",)),
-    "dream": (
-        ("frames", "zoom", "rotate", "pan_x", "pan_y", "hue"),
-        ("speed", "drift_correction", "loop", "morph", "every", "size", "codec"),
-    ),
-    "evaluate": ((), ("flow",)),
-}
 FOLDER_CODECS = ("png", "exr")  # a node's result is one file
 DEFAULTS = {("keyframes", "count"): 4, ("dream", "frames"): 120}  # of parameters that have none
 MEDIUM = "vidtrans-medium"  # the format of a medium's name; those of your own are written as options
@@ -73,6 +32,11 @@ def parameters(command: str) -> dict[str, Any]:
     return found
 
 
+def offered(command: str, form: str) -> list[str]:
+    """Return the names of a command's parameters that a form shows always ("main"), or when unfolded ("more")."""
+    return [name for name, table in parameters(command).items() if table["x-form"] == form]
+
+
 def widgets(command: str, result: str) -> list[io.Input]:
     """Return the inputs of a command's parameters.
 
@@ -85,7 +49,7 @@ def widgets(command: str, result: str) -> list[io.Input]:
     Returns:
         Those that are always shown, the result's name, and then the advanced ones.
     """
-    shown, advanced = ([_widget(command, name) for name in names] for names in OFFERED[command])
+    shown, advanced = ([_widget(command, name) for name in offered(command, form)] for form in ("main", "more"))
     for one in shown:
         one.optional = True
     for one in advanced:
@@ -149,8 +113,8 @@ def values_of(command: str, inputs: dict[str, Any]) -> dict[str, Any]:
         ValueError: A text is no number.
     """
     found: dict[str, Any] = {}
-    for name in (*OFFERED[command][0], *OFFERED[command][1]):
-        value, table = inputs.get(name, DEFAULTS.get((command, name))), parameters(command)[name]
+    for name, table in parameters(command).items():
+        value = inputs.get(name, DEFAULTS.get((command, name)))
         if value is None or value in ("", table.get("default")):
             continue
         if isinstance(value, str) and table["type"] in ("integer", "number"):

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from vidtrans.config.recipe import make_recipe, preset_names, preset_text
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import from_table
 from vidtrans.data.settings import DatasetSettings
@@ -16,6 +15,7 @@ from vidtrans.matting.settings import MattingSettings
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.pairing import PAIRINGS
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal import FILTERS
 from vidtrans.training.settings import TrainingSettings

@@ -12,10 +12,10 @@ from clips import decode, scene
 from dreams import rememberer
 
 import vidtrans as api
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.live.dreamer import Dreamer
 from vidtrans.live.live_controls import Controls
 from vidtrans.models.loaded_model import load_model
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
 
 PLAYED = {

@@ -7,12 +7,12 @@ import pytest
 from clips import moving_frames
 from live_server import flat, load
 
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import UsageError
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import LiveModel, SourceFrame
 from vidtrans.live.live_stage import Fader, LiveStage
 from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.strokes.media import load_medium
 from vidtrans.strokes.painter import StrokePainter

@@ -18,7 +18,6 @@ from peer_variants import VARIANTS, save_variant
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from vidtrans.config.rendering_settings import RenderingSettings
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import digest_file
 from vidtrans.models.loaded_model import LoadedModel, load_extractor, load_model
@@ -27,6 +26,7 @@ from vidtrans.models.model_record import ModelRecord, parse_record
 from vidtrans.models.native_format import METADATA_KEY
 from vidtrans.models.weights import STEP, to_8_bits, weights_digest, weights_of
 from vidtrans.pairing.base import Extraction
+from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.rendering.extraction import FrameExtractor
 from vidtrans.session import Context
 from vidtrans.video.io.clip import Frame

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from clips import moving_frames, scene, write_clip
+from directed_clip import FrameBlend
 
 from vidtrans.clips.clip_signals import clip_clock
 from vidtrans.clips.indexing import open_clip
 from vidtrans.core.errors import UsageError
-from vidtrans.curves.clock import CurveClock
-from vidtrans.curves.curve import parse_curve
-from vidtrans.rendering.directing import BlendCurves, FrameBlend
+from vidtrans.pipeline.render import PICTURE_VALUES
+from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.values import FrameValues
 from vidtrans.session import Context
 
 SOURCE, LOOK = scene(40, 24, seed=1), scene(40, 24, seed=2)
@@ -72,20 +72,14 @@ def test_strength_comes_before_colour_then_the_matte_and_mix_last() -> None:
     assert abs(int(FrameBlend(strength=2, mix=0.5)(grey, light, half)[0, 0, 0]) - 139) <= 1
 
 
-def curves(**texts: str) -> BlendCurves:
-    given = {"strength": "1", "keep_colour": "0", "keep_shading": "0", "mix": "0"} | texts
-    parsed = {name: parse_curve(text, name, 0, 2) for name, text in given.items()}
-    return BlendCurves(parsed, CurveClock.of_rate(Fraction(25), 11))
-
-
 def test_a_file_of_values_is_checked_where_frames_are_rendered(tmp_path: Path) -> None:
     clip = open_clip(Context(), write_clip(tmp_path / "a.mp4", moving_frames(8)))
     values = tmp_path / "v.csv"
     values.write_text("frame,v\n0,5\n3,5\n4,1\n7,1\n")
-    blend = BlendCurves({"strength": parse_curve(str(values), "--strength")}, clip_clock(clip))
+    blend = FrameValues(RenderingSettings(strength=str(values)), clip_clock(clip), PICTURE_VALUES)
     blend.check(4, 8)
     key = blend.for_key()
     with pytest.raises(UsageError, match=r"strength '[^']*v.csv': at frame 3 it is 5"):
         blend.check(3, 8)
     values.write_text("frame,v\n0,5\n3,5\n4,1\n7,0.5\n")
-    assert BlendCurves({"strength": parse_curve(str(values), "--strength")}, clip_clock(clip)).for_key() != key
+    assert FrameValues(RenderingSettings(strength=str(values)), clip_clock(clip), PICTURE_VALUES).for_key() != key

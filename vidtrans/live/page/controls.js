@@ -1,13 +1,6 @@
 // Sliders, boxes and lists, made from what the server says of each control.
 import { Moves } from "./moves.js";
 
-const NAMES = {
-  second: "Second model", crossfade: "Cross-fade", fade: "Fade (s)", size: "Size", upscale: "Enlarge", output_size: "Output size", strength: "Strength",
-  keep_colour: "Keep colour", keep_shading: "Keep light", past: "Past", lerp: "Share of the past", look: "Look", stroke_size: "Strokes",
-  medium: "Medium", strokes_size: "Width", strokes_looseness: "Looseness",
-  zoom: "Zoom", rotate: "Rotate", pan_x: "Pan across", pan_y: "Pan down", hue: "Hue", speed: "Speed", recall: "Recall", wander: "Wander", goto: "Go to shot", drive: "Drive",
-  dream_fps: "Frames/s",
-};
 const BUSY_MS = 400; // a control that was just moved is not set from elsewhere
 
 export class Controls {
@@ -24,8 +17,9 @@ export class Controls {
   build(description, models) {
     this.description = { ...description };
     this.rows.clear();
-    for (const group of document.querySelectorAll("[data-controls]")) {
-      group.replaceChildren(...group.dataset.controls.split(" ").map((name) => this.row(name, NAMES[name] ?? name)));
+    for (const group of document.querySelectorAll("[data-place]")) {
+      const here = Object.entries(description).filter(([, about]) => about.place === group.dataset.place);
+      group.replaceChildren(...here.map(([name, about]) => this.row(name, about.label)));
     }
     const settings = new Map(models.flatMap((model) => Object.entries(model.settings)));
     for (const [name, about] of settings) this.description[name] = about;

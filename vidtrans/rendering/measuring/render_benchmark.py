@@ -35,10 +35,11 @@ from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_file import IDENTITY, load_generator
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.pairing.base import input_frames
-from vidtrans.rendering.composite import Composer
+from vidtrans.rendering.chain import RenderChain
 from vidtrans.rendering.enlarger import Enlarger, ShotFaults
 from vidtrans.rendering.planning import plan_render
 from vidtrans.session import Context
+from vidtrans.store.chunks import RawOutputs
 from vidtrans.temporal.batch_tracking import load_batch_flow
 from vidtrans.temporal.batch_window import BATCH
 from vidtrans.temporal.stream import BatchFilter, Sample, filter_samples
@@ -201,10 +202,12 @@ class RenderBenchmark:
         plan, began = self.plan, time.perf_counter()
         with ExitStack() as stack:
             segment = stack.enter_context(closing(plan.segment(self.folder / "segment.nut")))
-            compose = Composer.opened(plan, range(count), Enlarger(plan, ShotFaults(), self.engine), stack)
-            for sample, picture in self._filtered[:count]:
-                result = picture if compose is None else compose(sample, picture)
-                segment.write(result, *plan.delivery.stamps(sample.index))
+            raw = RawOutputs(None, plan.chunks, plan.size, deep=plan.is_deep)
+            chain = RenderChain(plan, self.engine, raw, self.context, capacity=0)
+            filtered = (replace(sample, output=picture) for sample, picture in self._filtered[:count])
+            enlarge = Enlarger(plan, ShotFaults(), self.engine)
+            for sample in chain.composed(stack, filtered, range(count), enlarge):
+                segment.write(sample.output, *plan.delivery.stamps(sample.index))
         return _rate(count, began)
 
     def _stylize(self, stylize: Stylize, method: str, count: int) -> float:

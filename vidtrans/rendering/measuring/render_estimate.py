@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +13,62 @@ import numpy as np
 from vidtrans.core.costs import TRIAL_FRAMES, estimate
 from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
-from vidtrans.rendering.composite import Composer
+from vidtrans.rendering.chain import FindColours, RenderChain
 from vidtrans.rendering.enlarger import Enlarger, ShotFaults
-from vidtrans.rendering.frame_path import FramePath
 from vidtrans.rendering.plan import RenderPlan
-from vidtrans.rendering.temporal_steps import FindColours, TemporalSteps
+from vidtrans.rendering.skipped_frames import RenderCount
+from vidtrans.session import Context
+from vidtrans.store.chunking import Chunk
+from vidtrans.store.chunks import RawOutputs
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.encoder import LosslessWriter, picture_encoder
 
 
-def estimate_render(plan: RenderPlan, engine: Engine, find_colours: FindColours = lambda: None) -> Table:
-    """Return the dry-run table of a render, by running its first frames through all steps in a temporary folder.
+class _TrialOutputs(RawOutputs):
+    """Raw outputs that are written to a file, and never read."""
 
-    ``find_colours``: see ``TemporalSteps``.
+    def __init__(self, plan: RenderPlan, path: Path) -> None:
+        super().__init__(None, plan.chunks, plan.size, deep=plan.is_deep)
+        self._file = LosslessWriter(path, *plan.size, deep=plan.is_deep)
+
+    def needs(self, frame: int) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, frame: int, output: np.ndarray) -> None:
+        """Write the output of a frame."""
+        self._file.write(output)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+
+class _AnyPictures:
+    """Pictures in place of an extractor's, which cost as much as the right ones."""
+
+    def __init__(self, plan: RenderPlan) -> None:
+        self.count, (width, height) = RenderCount(), plan.input_size
+        self._picture = np.zeros((height, width, 3), np.uint8)
+
+    def make(self, chunks: Sequence[Chunk]) -> None:
+        """Do nothing."""
+
+    def pictures(self) -> _AnyPictures:
+        """Return a reader of the pictures."""
+        return self
+
+    def read(self, frame: int) -> np.ndarray:
+        """Return the picture of a frame."""
+        return self._picture
+
+
+def estimate_render(
+    plan: RenderPlan, engine: Engine, context: Context, find_colours: FindColours = lambda: None
+) -> Table:
+    """Return the dry-run table of a render, by running its first frames through all stages in a temporary folder.
+
+    ``find_colours``: see ``RenderChain``.
     """
     encoding, form, (width, height) = plan.settings.encoding, plan.picture, plan.input_size
     encode = picture_encoder(encoding.codec, encoding.palette) if encoding.makes_pictures else None
@@ -39,24 +82,21 @@ def estimate_render(plan: RenderPlan, engine: Engine, find_colours: FindColours 
     began, unpacked = time.perf_counter(), 0
     with tempfile.TemporaryDirectory(prefix="vidtrans-") as temporary, ExitStack() as stack:
         folder = Path(temporary)
-        reader = stack.enter_context(plan.clip.reader(plan.form(plan.size), plan.threads))
-        frames = stack.enter_context(closing(reader.frames(plan.first, stop, plan.clip.index)))
-        renderer = stack.enter_context(closing(FramePath(plan, engine).renderer()))
-        compose = Composer.opened(plan, range(plan.first, stop), Enlarger(plan, ShotFaults(), engine), stack)
-        with (
-            closing(plan.segment(folder / "segment.nut")) as segment,
-            closing(LosslessWriter(folder / "raw.nut", *plan.size, deep=plan.is_deep)) as raw,
+        segment = stack.enter_context(closing(plan.segment(folder / "segment.nut")))
+        raw = _TrialOutputs(plan, folder / "raw.nut")
+        chain = RenderChain(
+            *(plan, engine, raw, context),
+            extraction=_AnyPictures(plan) if plan.extraction is not None else None,
+            find_colours=find_colours,
+            capacity=0,
+        )
+        for sample in chain.frames(
+            stack, range(plan.first, stop), plan.first, stop, Enlarger(plan, ShotFaults(), engine)
         ):
-            if plan.extraction is not None:  # any picture costs as much as the right one
-                frames = (replace(frame, guides=(frame.rgb,)) for frame in frames)
-            samples = renderer.stream(renderer.prepare(frame, (plan.first, stop)) for frame in frames)
-            for sample, picture in TemporalSteps(plan, find_colours)(samples, range(plan.first, stop)):
-                raw.write(sample.output)
-                made = picture() if callable(picture) else picture
-                result = made if compose is None else compose(sample, made)
-                segment.write(result, sample.pts)
-                if encode:
-                    unpacked += len(encode(resize(result, form.width, form.height)))
+            segment.write(sample.output, sample.pts)
+            if encode:
+                unpacked += len(encode(resize(sample.output, form.width, form.height)))
+        stack.close()
         seconds = time.perf_counter() - began
         encoded, raw_bytes = ((folder / n).stat().st_size for n in ("segment.nut", "raw.nut"))
     share = plan.num_frames / count

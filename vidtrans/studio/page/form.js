@@ -2,7 +2,7 @@
 import { h, schemaOf } from "./api.js";
 import { state } from "./state.js";
 import "./curve.js";
-import { pictures, SEEN } from "./wall.js";
+import { isSeen, pictures } from "./wall.js";
 
 const GROUPS = ["Input", "Look", "Strokes", "Time and shots", "Training", "Camera and clock", "Output", "Speed and device", "Several clips", "Settings"];
 const OPEN = ["Input", "Look"]; // groups that are seen at first
@@ -51,7 +51,7 @@ export class CommandForm extends HTMLElement {
     const isFiles = property.type === "array" && property["x-access"] === "path";
     return h("div", { className: one.type === "boolean" ? "option check" : "option" }, h("label", { for: id }, label), input,
       isFiles && this.picker(label, one, input), help, one.format === "vidtrans-curve" && this.curve(label, one, property, input),
-      this.command === "stylize" && SEEN.includes(name) && pictures(label, name, one, () => this.values(), (text) => {
+      this.command === "stylize" && isSeen(one) && pictures(label, name, one, () => this.values(), (text) => {
         input.value = text;
         for (const event of ["input", "change"]) input.dispatchEvent(new Event(event, { bubbles: true }));
       }));

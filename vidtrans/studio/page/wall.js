@@ -3,9 +3,8 @@ import { h, link, post, schemaOf } from "./api.js";
 import { state } from "./state.js";
 
 const STEPS = 5; // values of a number that are shown
-// Settings of a render that are seen on a single frame.
-export const SEEN = ["strength", "mix", "keep_colour", "keep_shading", "stroke_size", "sharpness", "upscale",
-  "strokes_size", "strokes_density", "strokes_looseness", "strokes_light", "strokes_paper"];
+// Whether several values of a setting of a render can be shown on a single frame.
+export const isSeen = (property) => Boolean(property["x-vary"] && (property.enum || property.maximum !== undefined));
 
 // A row of pictures, which the server makes of the values (of `vidtrans try`) and the choices of a setting; null if it
 // cannot. before: pictures that come first, of the frame itself and of the render without a change.

@@ -54,6 +54,7 @@ class EncodingSettings:
             ("--codec",),
             values=Names("vidtrans.video.io.codecs:CODECS", "codec", (AUTO,), prefix=FFMPEG_PREFIX),
             access="program",
+            form="more",
         ),
     )
     bit_depth: str = setting(

@@ -1,0 +1,133 @@
+"""Blend the look with its source: strength, colours, shading, mask, mix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vidtrans.core.parameters import Flag, Group, Moving, Use, moving
+from vidtrans.core.settings import setting
+from vidtrans.pipeline.stage import PictureStage, StageSettings, Values
+
+if TYPE_CHECKING:
+    import numpy as np
+
+USES = Use.RUN | Use.VARY | Use.DEFLICKER
+
+
+@dataclass(frozen=True)
+class BlendSettings(StageSettings):
+    """How much of the source is seen in the result."""
+
+    strength: str | float = setting(
+        1.0,
+        "0 is the source, 1 the look, 2 twice as far; a curve: '0: 0.2, 5s: 1', '0.5 + 0.5*low', values.csv",
+        moves=Moving(0, 2.0),
+        uses=USES | Use.STREAM | Use.LIVE,
+        flag=Flag(Group.LOOK, ("--strength",), metavar="CURVE", form="main"),
+    )
+    mix: str | float = setting(
+        0.0,
+        "share of the source that is mixed into the result, 0 to 1; a curve too",
+        moves=Moving(0, 1.0),
+        uses=USES,
+        flag=Flag(Group.LOOK, ("--mix",), metavar="CURVE", form="more"),
+    )
+    keep_colour: str | float = setting(
+        0.0,
+        "share of the source's own colours that is kept, 0 to 1; a curve too",
+        moves=Moving(0, 1.0),
+        uses=USES | Use.STREAM | Use.LIVE,
+        flag=Flag(
+            Group.LOOK,
+            ("--keep-colour",),
+            metavar="[CURVE]",
+            help="Keep the source's own colours.",
+            sets="1",
+            form="main",
+        ),
+    )
+    keep_shading: str | float = setting(
+        0.0,
+        "share of the source's own light and shadow that replaces the look's, 0 to 1; a curve too",
+        moves=Moving(0, 1.0),
+        uses=USES | Use.STREAM | Use.LIVE,
+        flag=Flag(
+            Group.LOOK,
+            ("--keep-shading",),
+            metavar="[CURVE]",
+            help="Keep the source's own light and shadow.",
+            sets="1",
+            form="more",
+        ),
+    )
+
+
+class Blend(PictureStage):
+    """Blends source and look, in this order: strength, colours, shading, matte, mix."""
+
+    version = 1
+    Settings = BlendSettings
+
+    @classmethod
+    def run(cls, picture: np.ndarray, source: np.ndarray, matte: np.ndarray | None, values: Values) -> np.ndarray:
+        """Blend ``picture``, the look, with the source where the matte is white; see ``PictureStage``."""
+        if matte is None and _is_plain(values):
+            return picture
+        import numpy as np
+
+        frame = source.astype(np.float32)
+        full = np.iinfo(picture.dtype).max
+        blended = np.clip(frame + values["strength"] * (picture - frame), 0, full)
+        if colour := values["keep_colour"]:
+            blended += colour * (transfer_colour(blended, frame, full) - blended)
+        if shading := values["keep_shading"]:
+            from vidtrans.video.images.shading import transfer_shading
+
+            blended = transfer_shading(blended, frame, shading, full)
+        share: np.ndarray | float = 1 - values["mix"]
+        if matte is not None:
+            share = (matte.astype(np.float32) * (share / 255))[..., None]
+        made: np.ndarray = np.rint(frame + share * (blended - frame)).astype(picture.dtype)
+        return made
+
+    @classmethod
+    def run_on_device(cls, picture: Any, source: Any, matte: Any, values: Values) -> Any:  # noqa: ANN401  (tensors)
+        """Do the same without kept colours and shading; the float32 arithmetic has the same order."""
+        if matte is None and _is_plain(values):
+            return picture
+        import torch
+
+        from vidtrans.inference.device_pixels import levels, to_bits
+
+        full = 255 if picture.dtype == torch.uint8 else 65535
+        frame = levels(source).to(torch.float32)
+        blended = (frame + values["strength"] * (levels(picture).to(torch.float32) - frame)).clamp_(0, full)
+        share = 1 - values["mix"]
+        if matte is not None:
+            share = (matte.to(torch.float32) * (share / 255))[..., None]
+        return to_bits((frame + share * (blended - frame)).round_(), picture.dtype)
+
+    @classmethod
+    def has_device_form(cls, settings: StageSettings) -> bool:
+        """Return whether no colours and no shading are kept: these are OpenCV's."""
+        curves = cls.curves(settings)
+        return curves["keep_colour"].constant == 0 and curves["keep_shading"].constant == 0
+
+
+def _is_plain(values: Values) -> bool:
+    return all(values[name] == getattr(BlendSettings, name) for name in moving(BlendSettings))
+
+
+def transfer_colour(picture: np.ndarray, colours: np.ndarray, full: int = 255) -> np.ndarray:
+    """Combine the lightness of one picture and the colours of another, in CIE Lab; (H, W, 3) float32, 0 to ``full``.
+
+    (Gatys et al., "Preserving Color in Neural Artistic Style Transfer", 2016: luminance-only transfer.)
+    """
+    import cv2
+    import numpy as np
+
+    scale = np.float32(1 / full)
+    lab = cv2.cvtColor(colours * scale, cv2.COLOR_RGB2LAB)
+    lab[..., 0] = cv2.cvtColor(picture * scale, cv2.COLOR_RGB2LAB)[..., 0]
+    return np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * full, 0, full)

@@ -1,0 +1,43 @@
+"""Enlarge: bring the pictures to the size of the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidtrans.core.parameters import Flag, Group, Use
+from vidtrans.core.settings import setting
+from vidtrans.pipeline.stage import Stage, StageSettings
+from vidtrans.upscaling import MEASURED, MODES
+
+
+@dataclass(frozen=True)
+class EnlargeSettings(StageSettings):
+    """How smaller pictures come to the size of the result."""
+
+    upscale: str = setting(
+        "auto",
+        "how a smaller picture comes to the size of the result: guided (sharp, with the source's detail where both "
+        "agree), auto (the same, calmer for networks whose own fine texture boils), clean (the source's detail instead "
+        "of the network's fringes), faithful (nothing but the picture, a little crisper than bicubic), or bicubic",
+        choices=MODES,
+        uses=Use.RUN | Use.VARY,
+        flag=Flag(Group.LOOK, ("--upscale",), form="more"),
+    )
+    sharpness: float = setting(
+        1.0,
+        "how much of the detail that --upscale adds to a bicubic resize is shown, 0 to 1",
+        low=0,
+        high=1,
+        uses=Use.RUN | Use.VARY,
+        flag=Flag(Group.LOOK, ("--sharpness",), metavar="X", form="more"),
+    )
+
+    def upscale_for(self, *, fills_holes: bool) -> str:
+        """Return ``upscale``, or for a model that fills holes one without the source, which would show in them."""
+        return "faithful" if fills_holes and self.upscale in MEASURED else self.upscale
+
+
+class Enlarge(Stage):
+    """Enlarges each picture along the edges of its source."""
+
+    Settings = EnlargeSettings
