@@ -80,7 +80,7 @@ def test_settings_are_frozen_described_and_within_their_own_bounds(find: Any) ->
     made = cls()
     for key, (field, _) in setting_fields(cls).items():
         assert field.metadata.get("help", "").strip(), key
-        assert set(field.metadata) <= {"help", "low", "high", "choices", "loss", "flag"}
+        assert set(field.metadata) <= {"help", "low", "high", "choices", "loss", "flag", "moves", "uses"}
     for field in fields(cls):
         with pytest.raises(FrozenInstanceError):
             setattr(made, field.name, field.default)

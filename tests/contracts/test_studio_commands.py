@@ -74,7 +74,7 @@ def test_curves_and_files_of_the_folder_are_taken_and_only_what_was_set_is_in_th
     words = commands.words("stylize", {"video": ["a.mp4"], "look": "oil", "strength": curve, "sound": "song.wav"})
     assert words[words.index("--strength") + 1] == curve
     values: Table = {"video": ["-a b.mp4"], "look": "oil", "strength": "0.5", "start": "2", "score": True}
-    line = ["./-a b.mp4", "--start", "2", "--score", "--strength", "0.5", "--look", "oil"]
+    line = ["./-a b.mp4", "--start", "2", "--score", "--look", "oil", "--strength", "0.5"]
     assert commands.words("stylize", values) == ["stylize", *line]
 
 

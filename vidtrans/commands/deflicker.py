@@ -156,21 +156,18 @@ class Deflicker(Command):
         settings = ResolvedRenderSettings.of(recipe, model, context.device)
         settings = settings.resolved(is_picture_source(processed), self.output, context.report)
         target, result = self._result(settings, context, began)
-        if (table := result.existing()) is not None:
-            return result.report(table, cached=True)
-        warn_about_programs(self.recipe.programs, context, ("encoding",))
-        plan = self._plan(model, settings, target.pattern, context)
-        target.check_holds(plan.num_frames)
-        if self.source is None and settings.filter_name != "off":
-            lost = "its flicker disturbs the motion that is followed, and real changes of light are evened out with it"
-            context.note(f"without --source {processed.name} guides itself: {lost}")
-        job = RenderJob(plan, context)
-        plan.delivery.check_sound(target.output)
-        if context.dry_run:
-            return result.forecast(job)
-        table = job.render(result)
-        context.trim_cache()
-        return result.report(table, cached=False)
+
+        def prepare() -> RenderJob:
+            warn_about_programs(self.recipe.programs, context, ("encoding",))
+            plan = self._plan(model, settings, target.pattern, context)
+            target.check_holds(plan.num_frames)
+            if self.source is None and settings.filter_name != "off":
+                lost = "its flicker disturbs the motion that is followed, and real changes of light go with it"
+                context.note(f"without --source {processed.name} guides itself: {lost}")
+            plan.delivery.check_sound(target.output)
+            return RenderJob(plan, context)
+
+        return result.made(prepare)
 
     def _plan(self, model: LoadedModel, settings: ResolvedRenderSettings, pattern: str, context: Context) -> RenderPlan:
         """Plan the render of the chosen frames, along the source's motion or with an even exposure if one is given."""

@@ -22,6 +22,7 @@ from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
+    from vidtrans.dreaming.dream_job import DreamJob
     from vidtrans.dreaming.dream_spec import DreamSpec
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.rendering.requested_output import OutputTarget
@@ -134,20 +135,18 @@ class Dream(Command):
         digest = self._digest(looks, target, context)
         sources = [*self._paths, *(look.path for look in looks if look.path), *dreaming.files]
         result = Result(target.output, digest, sources, context, target.folder, began=began)
-        if (table := result.existing()) is not None:
-            return result.report(table, cached=True)
-        target.check_holds(self.frames)
-        warn_about_programs(recipe.programs, context, ("encoding",))
-        from vidtrans.dreaming.dream_job import DreamJob  # torch
-        from vidtrans.dreaming.dream_planning import plan_dream
 
-        job = DreamJob(plan_dream(self._spec(dreaming, encoding), looks, target, context), context)
-        job.pictures.tell_unused(recipe, context)
-        if context.dry_run:
-            return result.forecast(job)
-        table = job.render(result)
-        context.trim_cache()
-        return result.report(table, cached=False)
+        def prepare() -> DreamJob:
+            from vidtrans.dreaming.dream_job import DreamJob  # torch
+            from vidtrans.dreaming.dream_planning import plan_dream
+
+            target.check_holds(self.frames)
+            warn_about_programs(recipe.programs, context, ("encoding",))
+            job = DreamJob(plan_dream(self._spec(dreaming, encoding), looks, target, context), context)
+            job.pictures.tell_unused(recipe, context)
+            return job
+
+        return result.made(prepare)
 
     def _spec(self, dreaming: DreamingSettings, encoding: EncodingSettings) -> DreamSpec:
         from vidtrans.dreaming.dream_spec import DreamSpec

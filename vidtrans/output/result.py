@@ -27,6 +27,9 @@ class Job(Protocol):
     def estimate(self) -> Table:
         """Return the estimated cost of the job: time, disk and memory."""
 
+    def render(self, wanted: Result) -> Table:
+        """Make the result, record it, and return its report."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -70,6 +73,20 @@ class Result:
         if overwrite is None:
             overwrite = self.context.overwrite or replaces_own(cache, self.output, self.lineage)
         return up_to_date(cache, self.output, self.request, overwrite, folder=self.folder)
+
+    def made(self, prepare: Callable[[], Job]) -> Table:
+        """Return the report of the result: the recorded one, or that of the job that ``prepare`` returns.
+
+        ``prepare`` makes all checks, for a dry run too. Raises UsageError if another output is at its path.
+        """
+        if (existing := self.existing()) is not None:
+            return self.report(existing, cached=True)
+        job = prepare()
+        if self.context.dry_run:
+            return self.forecast(job)
+        table = job.render(self)
+        self.context.trim_cache()
+        return self.report(table, cached=False)
 
     def write(self, make: Callable[[Path], Table]) -> Table:
         """Make the result, record it, and then give it its final name; return its report.

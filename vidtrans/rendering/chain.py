@@ -6,7 +6,6 @@ frames from there; a look of a region has a chain of its own.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -105,10 +104,8 @@ class RenderChain:
         frames = self.inferred(stack, renderer, lo, hi)
         frames = self._stage(stack, FILTER, self._filtered(frames, wanted))
         frames = self._stage(stack, FILTER, self._painted(frames, wanted))
-        frames = self._stage(stack, FILTER, self._sent(frames, renderer), "filter", self.result_capacity)
-        if not renderer.blends:
-            return self.composed(stack, frames, wanted, enlarge)
-        return self._corrected(stack, self._stage(stack, ENCODE, self._arrived(frames)))
+        frames = self._stage(stack, FILTER, self._sent(frames, renderer))
+        return self.composed(stack, frames, wanted, enlarge, blends=not renderer.blends)
 
     def inferred(self, stack: ExitStack, renderer: FrameRenderer, lo: int, hi: int) -> Iterator[Sample]:
         """Return the frames [lo, hi) with the model's raw outputs: stored, or inferred and then stored."""
@@ -121,15 +118,19 @@ class RenderChain:
         return self._stage(stack, NETWORK, self._stored(frames, renderer, lo, hi), "network", self.capacity)
 
     def composed(
-        self, stack: ExitStack, frames: Iterator[Sample], wanted: range, enlarge: Enlarger
+        self, stack: ExitStack, frames: Iterator[Sample], wanted: range, enlarge: Enlarger, *, blends: bool = True
     ) -> Iterator[Sample]:
-        """Return frames whose outputs are filtered, or are calls that wait for that, with their finished pictures."""
-        if self.plan.is_composed:
-            frames = self._with_sources(stack, frames, wanted)
-            frames = self._stage(stack, ENCODE, self._enlarged(stack, frames, enlarge))
+        """Return frames whose outputs are filtered, or are calls that wait for that, with their finished pictures.
+
+        ``blends``: not done yet.
+        """
+        blends &= self.plan.is_composed
+        if blends:
+            frames = self._enlarged(stack, self._with_sources(stack, frames, wanted), enlarge)
+        frames = self._stage(stack, ENCODE, (sample for sample in frames), "filter", self.result_capacity)
+        frames = self._stage(stack, ENCODE, self._arrived(frames))
+        if blends:
             frames = self._stage(stack, ENCODE, self._blended(stack, frames))
-        else:
-            frames = self._stage(stack, ENCODE, self._arrived(frames))
         return self._corrected(stack, frames)
 
     def outputs(self, stack: ExitStack, lo: int, hi: int) -> Iterator[Sample]:
@@ -253,7 +254,7 @@ class RenderChain:
             yield from frames
 
     def _enlarged(self, stack: ExitStack, frames: Iterator[Sample], enlarge: Enlarger) -> Frames:
-        """Bring each picture to the size of its source, several at once in threads."""
+        """Begin to bring each picture to the size of its source, several at once in threads."""
         pool = None
         if self.capacity:
             pool = ThreadPoolExecutor(enlarge.threads, "vidtrans-enlarge")
@@ -263,12 +264,17 @@ class RenderChain:
             with self.clock.step(ENCODE):
                 return enlarge(index, output() if callable(output) else output, source)
 
-        def begun() -> Iterator[Sample]:
-            for sample in frames:
-                job = partial(enlarged, sample.index, sample.output, sample.whole.rgb)
-                yield replace(sample, output=job if pool is None else pool.submit(job).result)
+        for sample in frames:
+            job = partial(enlarged, sample.index, sample.output, sample.whole.rgb)
+            yield replace(sample, output=job if pool is None else pool.submit(job).result)
 
-        yield from self._ahead(begun())
+    def _arrived(self, frames: Iterator[Sample]) -> Frames:
+        """Wait for each picture."""
+        for sample in frames:
+            if callable(sample.output):
+                with self.clock.step(WAITING if self.capacity else ENCODE):
+                    sample = replace(sample, output=sample.output())
+            yield sample
 
     def _blended(self, stack: ExitStack, frames: Iterator[Sample]) -> Frames:
         """Finish each picture by what its source has: restored content, the picture stages, paint as a layer, alpha."""
@@ -288,10 +294,6 @@ class RenderChain:
             elif plan.picture.alpha:
                 picture = with_alpha(picture, sample.whole.alpha)
             yield replace(sample, output=picture)
-
-    def _arrived(self, frames: Iterator[Sample]) -> Frames:
-        """Wait for each picture."""
-        yield from self._ahead(frames)
 
     def _corrected(self, stack: ExitStack, frames: Iterator[Sample]) -> Iterator[Sample]:
         """Lay the corrections of the plan, if it has any, over each picture."""
@@ -314,24 +316,6 @@ class RenderChain:
         if not capacity:
             return stage
         return stack.enter_context(closing(Prefetcher(stage, capacity, thread, self.clock)))
-
-    def _ahead(self, begun: Iterator[Sample]) -> Frames:
-        """Yield frames whose outputs may be calls that wait; a few are begun before the first is waited for."""
-        waiting: deque[Sample] = deque()
-
-        def finished() -> Sample:
-            sample = waiting.popleft()
-            if not callable(sample.output):
-                return sample
-            with self.clock.step(WAITING if self.capacity else ENCODE):
-                return replace(sample, output=sample.output())
-
-        for sample in begun:
-            waiting.append(sample)
-            if len(waiting) > self.result_capacity:
-                yield finished()
-        while waiting:
-            yield finished()
 
     # States at the ends of chunks, and the frames that are needed to begin at one.
 

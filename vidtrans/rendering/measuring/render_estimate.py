@@ -20,6 +20,7 @@ from vidtrans.rendering.skipped_frames import RenderCount
 from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import RawOutputs
+from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.encoder import LosslessWriter, picture_encoder
 
@@ -45,11 +46,10 @@ class _TrialOutputs(RawOutputs):
 
 
 class _AnyPictures:
-    """Pictures in place of an extractor's, which cost as much as the right ones."""
+    """The frames in place of an extractor's pictures: they cost as much as the right ones."""
 
     def __init__(self, plan: RenderPlan) -> None:
-        self.count, (width, height) = RenderCount(), plan.input_size
-        self._picture = np.zeros((height, width, 3), np.uint8)
+        self.count, self._frames = RenderCount(), plan.clip.cursor(plan.form(plan.input_size), plan.threads)
 
     def make(self, chunks: Sequence[Chunk]) -> None:
         """Do nothing."""
@@ -60,7 +60,11 @@ class _AnyPictures:
 
     def read(self, frame: int) -> np.ndarray:
         """Return the picture of a frame."""
-        return self._picture
+        return to_uint8(self._frames(frame).rgb)
+
+    def close(self) -> None:
+        """Close the clip."""
+        self._frames.close()
 
 
 def estimate_render(
@@ -84,9 +88,10 @@ def estimate_render(
         folder = Path(temporary)
         segment = stack.enter_context(closing(plan.segment(folder / "segment.nut")))
         raw = _TrialOutputs(plan, folder / "raw.nut")
+        pictures = stack.enter_context(closing(_AnyPictures(plan))) if plan.extraction is not None else None
         chain = RenderChain(
             *(plan, engine, raw, context),
-            extraction=_AnyPictures(plan) if plan.extraction is not None else None,
+            extraction=pictures,
             find_colours=find_colours,
             capacity=0,
         )
