@@ -15,8 +15,7 @@ from pathlib import Path
 
 from benchmarks.farm.work import THREADS, Row, Work
 from benchmarks.harness import Missing, environment, seconds_of, vidtrans, vidtrans_command
-from vidtrans.store.cache import FOLDER
-from vidtrans.store.render_log import RenderLog
+from vidtrans.store.cache import FOLDER, RenderLog
 
 FRAMES = 12  # of each clip that is rendered while things are killed
 BROKEN = (3, 11, 26)

@@ -14,8 +14,7 @@ from clips import decode, moving_frames, write_clip
 from directed_clip import lossless
 
 import vidtrans as api
-from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.clips.scanning import MARGIN
+from vidtrans.clips.indexing import MARGIN, Clip, open_clip
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import Event, Note, Progress
 from vidtrans.core.settings import Time, parse_time

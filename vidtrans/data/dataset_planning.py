@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+
+import numpy as np
 
 from vidtrans.clips.cut_list import AUTO, OFF, cuts_for_key, with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
@@ -15,7 +18,7 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name, digest_of
 from vidtrans.core.mask_files import MaskFile
-from vidtrans.core.settings import Table, Time, parse_size
+from vidtrans.core.settings import Size, Table, Time, parse_size
 from vidtrans.data.building import PlannedDataset, plan_dataset
 from vidtrans.data.dataset import Dataset, check_pairs
 from vidtrans.data.domains import (
@@ -27,9 +30,7 @@ from vidtrans.data.domains import (
     check_frames,
     sample_clip,
 )
-from vidtrans.data.found_guides import with_guides
 from vidtrans.data.full_size import Source
-from vidtrans.data.input_checks import check_inputs
 from vidtrans.data.match_search import MatchedSource, MatchSearch
 from vidtrans.data.pair_folders import FolderSource, check_shapes, find_pairs
 from vidtrans.data.settings import DatasetSettings
@@ -40,10 +41,84 @@ from vidtrans.pairing.aligned import Matched, Unpaired
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.labels import Labels
 from vidtrans.pairing.pairing_records import MATTE, make_pairing, pairing_record
+from vidtrans.pairing.pose import Pose
+from vidtrans.pairing.stack import Stack, StackSettings
 from vidtrans.session import Context
 from vidtrans.store.library_versions import media_libraries
 from vidtrans.store.stages import DatasetStage
-from vidtrans.video.io.picture_paths import is_picture_source, picture_files
+from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.io.picture_paths import find_guides, is_picture_source, layers_in, picture_files
+from vidtrans.video.io.pictures import fixed_guide, open_reader, performer_body
+
+LAYERS_SHOWN = 6
+GREY_SIDE = 64  # pixels, of the short side
+GREY_SPREAD = 2  # levels between channels that a codec may add to a grey picture
+
+
+def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
+    """Return the pairing; a stack without names gets all guides of ``folder`` but the target, grey ones as one channel.
+
+    OpenEXR guides of data (depth …) get a fixed range of values, so that renders of other clips use the same range.
+    Poses get the size of the target's frames, and the body of the person that is seen longest.
+    """
+    if isinstance(pairing, Pose):
+        return _with_body(pairing, folder, target)
+    if not isinstance(pairing, Stack) or (pairing.guides and not folder.is_dir()):
+        return pairing
+    if pairing.guides:
+        both = zip(pairing.guides, pairing.settings.guides, strict=True)
+        fixed = tuple(fixed_guide(folder, name) + whole[len(name) :] for name, whole in both)
+        return pairing if fixed == pairing.settings.guides else Stack(StackSettings(fixed))
+    target = target.resolve() if target else None
+    guides = find_guides(folder) if folder.is_dir() else {}
+    guides = {name: path for name, path in guides.items() if path.resolve() != target and name != "target"}
+    if not guides:
+        remedy = "give a folder with a folder of pictures for each guide: depth/, normals/ …"
+        if layers := layers_in(folder):
+            listed = ", ".join(f'"#{name}"' for name in layers[:LAYERS_SHOWN])
+            remedy = f"its pictures have layers: --set 'pairing.guides=[{listed}]' names them"
+        raise UsageError(str(folder), "no guides in it", remedy)
+    own = (fixed_guide(folder, name) + (":1" if _is_grey(path) else "") for name, path in guides.items())
+    return Stack(StackSettings(tuple(own)))
+
+
+def _with_body(pairing: Pose, keypoints: Path, target: Path | None) -> Pose:
+    """Return the pairing with the size of the drawn pictures, and whose poses they are. Raises MediaError."""
+    settings = pairing.settings
+    if not settings.size and target is not None:
+        with open_reader(target) as reader, closing(reader.frames()) as frames:
+            height, width = next(frames).rgb.shape[:2]
+        settings = replace(settings, size=f"{width}x{height}")
+    if not settings.body:
+        settings = replace(settings, body=performer_body(keypoints, str(settings.view)))
+    return Pose(settings)
+
+
+def _is_grey(guide: Path) -> bool:
+    """Return whether no frame of a guide has colour. All frames are read, as the first may be black."""
+    with (
+        open_reader(guide, FrameFormat(Size(short=GREY_SIDE)), tolerant=True) as reader,
+        closing(reader.frames()) as frames,
+    ):
+        return all(int(np.ptp(frame.rgb.astype(np.int16), axis=2).max()) <= GREY_SPREAD for frame in frames)
+
+
+def check_inputs(pairing: Pairing, videos: Sequence[Path], target: Path | None, *, has_mattes: bool) -> None:
+    """Raise UsageError if the inputs do not suit the pairing. ``has_mattes``: each of ``videos`` has a matte."""
+    has_clips = any(not v.is_dir() for v in videos)
+    if pairing.needs_target and target is None and (has_clips or isinstance(pairing, Stack | Matched | Pose)):
+        remedy = "add --target VIDEO, or give a folder of pairs"
+        if not has_clips or isinstance(pairing, Matched):
+            remedy = "add --target VIDEO or a folder of pictures"
+        raise UsageError(f"pairing '{pairing.name}'", "it needs a second clip", remedy)
+    if target is not None and not pairing.needs_target:
+        raise UsageError("--target", f"pairing '{pairing.name}' makes its own targets", "use --pairing aligned")
+    if target is not None and len(videos) > 1:
+        raise UsageError("--target", "one target clip fits one video", "make a dataset for each pair of clips")
+    if has_mattes and pairing.needs_target and target is None:
+        why = "the pairs of a folder are in no order, in which a matte could follow them"
+        raise UsageError("--matte", why, "give the clip, and its target as --target")
+
 
 SUFFIX = ".dataset"
 

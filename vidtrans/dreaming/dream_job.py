@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
@@ -11,32 +12,91 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-from vidtrans.clips.indexing import Clip
+import numpy as np
+
+from vidtrans.clips.indexing import Clip, with_picture_fps
+from vidtrans.clips.masks import Mask
 from vidtrans.core.concurrency.threads import BackgroundQueue, buffer_capacity
 from vidtrans.core.costs import TRIAL_FRAMES, estimate
+from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
-from vidtrans.core.settings import Table
+from vidtrans.core.mask_files import MaskFile
+from vidtrans.core.settings import Size, Table
 from vidtrans.dreaming.dream_pictures import DreamPictures
 from vidtrans.dreaming.dream_spec import DreamPlan
-from vidtrans.dreaming.masked import Around, Surroundings
 from vidtrans.dreaming.predictors import first_phase
 from vidtrans.dreaming.resumable_rollout import ResumableRollout
 from vidtrans.dreaming.rollout import Rollout, RolloutControls
+from vidtrans.dreaming.seeds import Seed
 from vidtrans.dreaming.sequencer import statistics_in
 from vidtrans.flow.survey import Survey
 from vidtrans.inference.engine import wrong_products_warning
 from vidtrans.output.delivery import Delivery
 from vidtrans.output.result import Result
+from vidtrans.pipeline.render import compose
 from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, ChunkWriter, StateStore
 from vidtrans.store.library_versions import media_libraries
 from vidtrans.store.stages import DreamStage
+from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.container import open_media
 from vidtrans.video.io.encoder import SegmentWriter, picture_encoder
 from vidtrans.video.io.sound import sound_zero_s
 from vidtrans.video.io.stream_copy import StreamCopy
+
+VERSION = 1
+Around = Callable[[int, np.ndarray], np.ndarray]
+
+
+class Surroundings:
+    """The clip of a seed as it goes on after the seed, and the mask within which the dream is seen.
+
+    ``size``: the (width, height) of the result; ``deep``: of 16 bits a channel. A picture stands still, and the last
+    frame of a clip that ends is repeated. Raises UsageError for noise, MediaError for an unreadable mask.
+    """
+
+    def __init__(
+        self, seed: Seed, mask: MaskFile, rate: Fraction, num_frames: int, size: tuple[int, int], context: Context
+    ) -> None:
+        if seed.clip is None:
+            raise UsageError("--mask", "noise has nothing around it", "give a clip or a picture as the seed")
+        # Of pictures, each dream's frame has the next one around it.
+        self.clip = with_picture_fps(seed.clip, float(rate))
+        self._size, self._threads = size, context.decode_threads
+        index, last = self.clip.index, seed.frames[-1]
+        times = [(p - index.pts[last]) * index.time_base for p in index.pts]
+        # A little later than the exact time, because containers round theirs.
+        self._steps = [bisect_right(times, (n + Fraction(5, 4)) / rate) - 1 for n in range(num_frames)]
+        self._mask = Mask.open(mask, self.clip, 0, index.num_frames, context)
+        if index.num_frames > 1 and num_frames / rate > times[-1]:
+            context.warn_once(
+                f"{seed.clip.name} ends {float(times[-1]):.2f} s after the seed: its last frame is seen around the "
+                "rest of the dream",
+                seed.clip.path,
+            )
+
+    def for_key(self) -> Table:
+        """Return the values that identify the clip, its frames and the mask, for cache keys."""
+        return {"version": VERSION, "clip": self.clip.digest, "first": self._steps[0], "mask": self._mask.for_key()}
+
+    @contextmanager
+    def opened(self, *, deep: bool) -> Iterator[Around]:
+        """Return a function that puts a dream's picture, (h, w, 3), by its number into its frame, (H, W, 3)."""
+        form = FrameFormat(Size(exact=self._size), deep=deep)
+        with (
+            closing(self.clip.cursor(form, self._threads)) as cursor,
+            closing(self._mask.mattes(self._size, self._threads)) as mattes,
+        ):
+
+            def around(frame: int, picture: np.ndarray) -> np.ndarray:
+                step = self._steps[frame]
+                return compose(resize(picture, *self._size), cursor(step).rgb, matte=mattes(step))
+
+            yield around
+
 
 CHUNKS_PER_STATE = 8  # a shorter dream, or damage, repeats at most 8 chunks
 # Up to this size encoding needs no separate thread: a frame of 144x80 takes 4.1 to 4.8 ms of processor time without one

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip, with_picture_fps
-from vidtrans.core.costs import add_up
+from vidtrans.clips.sampling import read_clip_frames, segment_centres
+from vidtrans.core.costs import add_up, estimate
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.core.files import digest_of
+from vidtrans.core.files import digest_of, write_atomically
 from vidtrans.core.settings import Size, Table
+from vidtrans.flow.scaling import grow
 from vidtrans.matting.confidence import check_confidence, suggested, table_of
-from vidtrans.matting.found_mattes import MatteSource, confidences
+from vidtrans.matting.found_mattes import FoundMattes, MatteSource, confidences
 from vidtrans.matting.marks import MATTE
-from vidtrans.matting.matte_costs import cost_of
 from vidtrans.matting.matte_edges import VERSION as EDGES
-from vidtrans.matting.matte_pictures import MattePaint
+from vidtrans.matting.matte_edges import at_working_size, cut_out, finished, refined
 from vidtrans.matting.matte_request import MatteRequest
-from vidtrans.matting.matte_sheets import MatteSheets
+from vidtrans.matting.matte_training import learn
 from vidtrans.matting.model_mattes import ModelMattes, check_segmenter, segmenter_key
 from vidtrans.matting.settings import MattingSettings
 from vidtrans.matting.stroke_masks import VERSION as GROWING
@@ -38,10 +41,11 @@ from vidtrans.matting.things import (
     read_painted,
     small_matte,
 )
+from vidtrans.matting.tracking import Follower, Track
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
-from vidtrans.output.places import check_named, refuse_link
+from vidtrans.output.places import check_named, check_parents, check_place, refuse_link
 from vidtrans.output.result import Result
 from vidtrans.painting.key_frames import key_frame_files, tell_ignored
 from vidtrans.perception.efficientnet_lite import EfficientNetLite
@@ -51,8 +55,187 @@ from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
 from vidtrans.session import Context
 from vidtrans.store.stages import MatteNetworkStage, MatteStage
+from vidtrans.upscaling import VERSION as UPSCALING
+from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.encoding import split_pattern
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
+from vidtrans.video.plots.layout import ContactSheet, cell_size
+
+
+class MattePainter:
+    """Paints the matte of a thing, in frames of the clip's own size; see ``MattePaint``."""
+
+    def __init__(self, paint: MattePaint) -> None:
+        self._paint = paint
+
+    def __call__(self, frame: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
+        """Return the matte of a frame as a grey picture of the output's shape and dtype."""
+        full = np.iinfo(output.dtype).max
+        grey = np.rint(full * self.matte(frame, source)).astype(output.dtype)
+        return cv2.merge([grey, grey, grey])
+
+    def lift(
+        self,
+        frame: int,
+        picture: np.ndarray,
+        source: np.ndarray,
+        matte: np.ndarray | None = None,
+        working_size: tuple[int, int] | None = None,
+    ) -> np.ndarray:
+        """Return what the matte cuts out of a frame, ``source``: (H, W, 4) of its dtype."""
+        del picture, matte, working_size
+        return cut_out(source, self.matte(frame, source))
+
+    def matte(self, frame: int, source: np.ndarray) -> np.ndarray:
+        """Return the matte, (H, W) float32 from 0 to 1, of a frame, (H, W, 3) uint8 or uint16.
+
+        The mattes of several things share what lies between them.
+        """
+        settings, whole = self._paint.settings, (source.shape[1], source.shape[0])
+        exact = {name: pictures.get(frame) for name, pictures in self._paint.exact.items()}
+        own = exact.pop(self._paint.name, None)
+        if own is not None:
+            matte = own.astype(np.float32) / 255
+        else:
+            found = {name: mattes.at(frame).matte for name, mattes in self._paint.mattes.items()}
+            small = found[self._paint.name] / np.maximum(sum(found.values()), 1)
+            if settings.edge == "refined":
+                matte = refined(small, at_working_size(source, small.shape[::-1]), source)
+            else:
+                matte = grow(small, whole) if small.shape[::-1] != whole else small
+        matte = finished(matte, settings.grow, settings.feather)
+        for other in exact.values() if own is None else ():
+            if other is not None:
+                matte = np.minimum(matte, 1 - other.astype(np.float32) / 255)
+        return np.clip(matte, 0, 1)
+
+
+@dataclass(frozen=True)
+class MattePaint:
+    """The mattes of the things of a clip, of which ``name`` is shown.
+
+    Attributes:
+        mattes: Of each thing, by name.
+        exact: Painted mattes (H, W) uint8 at the clip's own size, by thing and frame.
+        layer: Whether the result has the colours of the clip, with the matte as alpha.
+    """
+
+    mattes: Mapping[str, FoundMattes]
+    exact: Mapping[str, Mapping[int, np.ndarray]]
+    name: str
+    settings: MattingSettings
+    layer: bool = False
+
+    def painter(self, size: tuple[int, int]) -> MattePainter:
+        """Return the painter; mattes are made at the size of the frames that it gets, which is ``size``."""
+        del size
+        return MattePainter(self)
+
+    def for_key(self) -> Table:
+        """Return the properties that affect the result, for its cache key."""
+        edge = {name: getattr(self.settings, name) for name in ("edge", "feather", "grow")}
+        keys = {
+            name: [mattes.for_key(), mattes.painted_key(sorted(mattes.source.painted))]
+            for name, mattes in self.mattes.items()
+        }
+        exact = {
+            name: [[frame, hashlib.sha256(matte.tobytes()).hexdigest()] for frame, matte in pictures.items()]
+            for name, pictures in self.exact.items()
+        }
+        version = [EDGES, UPSCALING]
+        return {"version": version, "mattes": keys, "exact": exact, "name": self.name, "edge": edge}
+
+
+FRAMES, CELL, COLUMNS = 12, 480, 3
+SHADE = 0.3  # of what is outside
+
+
+@dataclass(frozen=True)
+class MatteSheets:
+    """The sheets beside a result, ``output``, of mattes of a clip. ``sources``: files that they must not replace."""
+
+    output: Path
+    sources: Sequence[Path]
+    clip: Clip
+    context: Context
+
+    def check(self) -> None:
+        """Raise UsageError where a sheet would replace a source, or lie behind a link."""
+        for what in ("painted", "sheet"):
+            self._beside(what)
+
+    @property
+    def place(self) -> Path:
+        """Return the path of the sheet of the whole clip."""
+        return self._beside("sheet")
+
+    def _beside(self, what: str) -> Path:
+        path = refuse_link(self.output.parent / f"{self.output.name}.{what}.png")
+        check_place(path, self.sources, folder=False)
+        return path
+
+    def show_painted(self, painted: Mapping[int, PaintedFrame]) -> None:
+        """Write the sheet of the painted frames, before anything that takes long."""
+        pictures = [shown(one.picture, np.maximum.reduce([*one.mattes.values()])) for one in painted.values()]
+        notes = [f"frame {frame}" + (", from strokes" if one.grown else "") for frame, one in painted.items()]
+        path = self._beside("painted")
+        self._write(path, pictures, notes, f"{self.clip.name}: painted frames")
+        self.context.note(f"what is cut out of the painted frames: {path}")
+
+    def show_frames(self, mattes: Mapping[str, FoundMattes], span: tuple[int, int]) -> Path:
+        """Write the sheet of frames of the whole span, with the confidence; return its path."""
+        first, stop = span
+        numbers = [first + n for n in segment_centres(stop - first, min(FRAMES, stop - first))]
+        size = next(iter(mattes.values())).source.size
+        pictures, notes = [], []
+        for frame in read_clip_frames(self.clip, numbers, FrameFormat(Size(exact=size)), self.context):
+            found = [one.at(frame.index) for one in mattes.values()]
+            whole = np.maximum.reduce([one.matte for one in found])
+            pictures.append(shown(frame.rgb, np.rint(255 * whole).astype(np.uint8)))
+            notes.append(f"frame {frame.index}, confidence {min(one.confidence for one in found):.2f}")
+        self._write(self.place, pictures, notes, self.clip.name)
+        return self.place
+
+    def _write(self, path: Path, pictures: Sequence[np.ndarray], notes: Sequence[str], title: str) -> None:
+        rows = [pictures[n : n + COLUMNS] for n in range(0, len(pictures), COLUMNS)]
+        lines = [notes[n : n + COLUMNS] for n in range(0, len(notes), COLUMNS)]
+        check_parents(path)
+        with write_atomically(path) as temporary:
+            write_picture(temporary, ContactSheet(title, rows, cell_size(pictures[0], CELL), (), lines).draw())
+
+
+def shown(picture: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """Return a picture (H, W, 3) uint8, darkened outside of a matte (H, W) uint8."""
+    inside = matte[..., None].astype(np.float32) / 255
+    return np.asarray(np.rint(picture * (SHADE + (1 - SHADE) * inside)), np.uint8)
+
+
+TRIED = 3  # training steps
+STORED = 0.05  # bytes of a pixel of a stored matte
+
+
+def cost_of(mattes: SweptMattes) -> Table:
+    """Return the estimated cost of the networks and the mattes of a thing."""
+    step, frame = _trial(mattes) if mattes.sweeps else (0.0, 0.0)
+    networks = len({sweep.learned for sweep in mattes.sweeps})
+    followed = sum(len(sweep.frames) for sweep in mattes.sweeps)
+    width, height = mattes.source.size
+    seconds = networks * step * mattes.settings.steps + followed * frame
+    return estimate(seconds, 0, STORED * width * height * followed)
+
+
+def _trial(mattes: SweptMattes) -> tuple[float, float]:
+    """Return the seconds of a training step and of a frame."""
+    [painted], moments = mattes.painted(list(mattes.source.painted)[:1]), list[float]()
+    side = mattes.settings.window
+    network = learn(
+        [painted], TRIED, side, 0, bf16=mattes.bf16, after_step=lambda _: moments.append(time.perf_counter())
+    )
+    began = time.perf_counter()
+    track = Track.of(np.rint(255 * painted.matte).astype(np.uint8))
+    Follower(network, painted.picture, track, side).advance(painted.picture)
+    return (moments[-1] - moments[0]) / (TRIED - 1), time.perf_counter() - began
 
 
 def make_mattes(request: MatteRequest, context: Context) -> Table:

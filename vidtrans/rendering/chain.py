@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -30,7 +30,6 @@ from vidtrans.pairing.base import input_frames
 from vidtrans.pipeline.render import compose, restore
 from vidtrans.rendering.chunk_log import ENCODE, FILTER, NETWORK, READ
 from vidtrans.rendering.enlarger import Enlarger
-from vidtrans.rendering.extracted_pictures import ExtractedPictures
 from vidtrans.rendering.frame_path import FramePath
 from vidtrans.rendering.frame_renderer import FrameRenderer, PreparedFrame
 from vidtrans.rendering.plan import RenderPlan
@@ -42,6 +41,26 @@ from vidtrans.temporal.stream import RecursiveFilter, Sample, filter_samples
 from vidtrans.video.colour.conversion import to_uint16, with_alpha
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
+
+
+class StoredPictures(Protocol):
+    """A reader of pictures by frame, in order."""
+
+    def read(self, frame: int) -> np.ndarray | None:
+        """Return the picture of a frame, (H, W, 3) uint8; None where it is not stored."""
+
+
+class ExtractedPictures(Protocol):
+    """The extractor's pictures of a plan's frames, stored in chunks; ``count`` counts the frames it rendered."""
+
+    count: RenderCount
+
+    def make(self, chunks: Sequence[Chunk]) -> None:
+        """Make the pictures of the given chunks that are not stored yet."""
+
+    def pictures(self) -> StoredPictures:
+        """Return a reader of the stored pictures."""
+
 
 T = TypeVar("T")
 Frames = Generator[Sample, None, None]

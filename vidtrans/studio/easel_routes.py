@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import ip_address
 from pathlib import Path, PurePosixPath
 
 from starlette.requests import Request
@@ -10,13 +18,152 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from vidtrans.core.errors import UsageError
+from vidtrans.core.files import digest_of, write_bytes
 from vidtrans.core.settings import Table
-from vidtrans.studio.easel_motion import RATE, MotionFilm, motion_range
+from vidtrans.core.system import MACOS, WINDOWS
 from vidtrans.studio.easel_store import PAINTED, png_size
+from vidtrans.studio.media_readers import Media
 from vidtrans.studio.messages import body_of, message_of, number_in, refusing, text_in
-from vidtrans.studio.own_program import FORWARDING, is_same_machine, open_in_program, show_in_file_manager
 from vidtrans.studio.studio_session import StudioSession
 from vidtrans.web import MAX_MESSAGE
+
+# Headers of requests that a proxy on this machine passes on for somebody else.
+FORWARDING = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+WAIT_S = 3.0  # for a program that cannot start to say so; those that run on are left alone
+
+
+def is_same_machine(host: str | None, *, is_open: bool) -> bool:
+    """Return whether a request comes from this machine.
+
+    ``host``: the client's address. ``is_open``: other machines reach the server; then a proxy here may pass on what
+    others ask, and nobody is known to sit here.
+    """
+    if is_open or not host:
+        return False
+    try:
+        found = ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_loopback
+
+
+def open_in_program(path: Path, root: Path) -> None:
+    """Open a file in the system's default program for its kind. Raises UsageError if there is none.
+
+    ``root``: the project's folder, of which no program is started.
+    """
+    if WINDOWS:
+        try:
+            os.startfile(path)  # type: ignore[attr-defined,unused-ignore]
+        except OSError as error:
+            raise _failed(path, error.strerror or "no program opens it") from None
+        return
+    _start([_opener(path, root), str(path)], path)
+
+
+def show_in_file_manager(path: Path, root: Path) -> None:
+    """Show a file in the system's file manager. Raises UsageError if there is none."""
+    if WINDOWS:
+        manager = Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "explorer.exe"
+        subprocess.Popen(f'"{manager}" /select,"{path}"', cwd=manager.parent)
+    elif MACOS:
+        _start([_opener(path, root), "-R", str(path)], path)
+    else:
+        _start([_opener(path, root), str(path.parent)], path)
+
+
+def _opener(path: Path, root: Path) -> str:
+    """Return the program of this system that opens files. Raises UsageError."""
+    if not MACOS and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise _failed(path, "this machine shows no windows")
+    name = "open" if MACOS else "xdg-open"
+    found = shutil.which(name)
+    if found is None or not os.path.isabs(found) or root in Path(found).resolve().parents:
+        raise _failed(path, f"the program {name} is not installed")
+    return found
+
+
+def _start(words: Sequence[str], path: Path) -> None:
+    process = subprocess.Popen(
+        words,
+        cwd=Path(words[0]).parent,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        status = process.wait(WAIT_S)
+    except subprocess.TimeoutExpired:  # it is the program
+        threading.Thread(target=process.wait, daemon=True, name="own program").start()
+        return
+    if status:
+        raise _failed(path, "no program is set up for this kind of file")
+
+
+def _failed(path: Path, why: str) -> UsageError:
+    return UsageError(path.name, f"it cannot be opened: {why}", "open it from the folder yourself")
+
+
+MOST_FRAMES = 16  # on each side of the painted frame, as a preview is to come within seconds
+SHORT = 270  # pixels of the film's short side, as the time goes with the pixels
+RATE = 25.0  # frames a second of a film that is made of pictures
+
+
+def motion_range(frame: int, painted: Sequence[int], shots: Sequence[int], num_frames: int) -> tuple[int, int]:
+    """Return the frames [first, stop) around a painted one: between its painted neighbours, within its shot.
+
+    ``painted``: numbers of painted frames. ``shots``: first frames of the shots.
+    """
+    first = max([0, *(start for start in shots if start <= frame), frame - MOST_FRAMES])
+    stop = min([num_frames, *(start for start in shots if start > frame), frame + MOST_FRAMES + 1])
+    before = [number for number in painted if first <= number < frame]
+    after = [number for number in painted if frame < number < stop]
+    return max([first, *before]), min([stop, *(number + 1 for number in after)])
+
+
+@dataclass(frozen=True)
+class MotionFilm:
+    """The film of the frames [first, stop) of a clip. ``painted``: files of painted frames, by frame.
+
+    It is kept in ``folder``, as long as neither the clip nor the painted frames change.
+    """
+
+    folder: Path
+    clip: Path
+    painted: Mapping[int, Path]
+    first: int
+    stop: int
+
+    @cached_property
+    def _frames(self) -> Path:
+        state = self.clip.stat()
+        mark = digest_of([str(self.clip), state.st_mtime_ns, state.st_size, self.first, self.stop])
+        return self.folder / f"{mark[:24]}frames"
+
+    @cached_property
+    def path(self) -> Path:
+        """Return the file of the film, which need not exist. Raises OSError."""
+        states = [[number, path.stat().st_mtime_ns, path.stat().st_size] for number, path in self._inside()]
+        return self.folder / f"{digest_of([self._frames.name, states])[:24]}.mp4"
+
+    def _inside(self) -> list[tuple[int, Path]]:
+        return [(n, self.painted[n]) for n in sorted(self.painted) if self.first <= n < self.stop]
+
+    def prepare(self, media: Media) -> list[str]:
+        """Write small copies of the frames; return the words of the command. Raises MediaError, OSError."""
+        self._frames.mkdir(parents=True, exist_ok=True)
+        for number in range(self.first, self.stop):
+            if not (file := self._frames / f"{number:06d}.png").is_file():
+                write_bytes(file, media.frame(self.clip, number, SHORT, "png"))
+        keys = self.path.with_suffix(".keys")
+        keys.mkdir(exist_ok=True)
+        for number, path in self._inside():
+            shutil.copyfile(path, keys / f"{number:06d}.png")
+        words = ["propagate", str(self._frames), "--keyframes", str(keys), "--minutes", "0"]
+        return [*words, "-o", str(self.path), "--overwrite"]
+
 
 FACTS_S, POLL_S = 30.0, 0.1  # for what is known of a clip that nobody has opened yet
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import shutil
+import time
+import zipfile
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -18,19 +21,265 @@ from starlette.types import ASGIApp
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
 from vidtrans.core.files import digest_of, write_bytes
-from vidtrans.core.strict_json import is_count
+from vidtrans.core.settings import Table
+from vidtrans.core.strict_json import is_count, read_table
 from vidtrans.models.look_pictures import medium_picture
 from vidtrans.strokes.media import medium_names
 from vidtrans.studio.easel_routes import easel_routes
-from vidtrans.studio.live_routes import live_routes
-from vidtrans.studio.media_routes import media_routes
+from vidtrans.studio.live_room import PATH
 from vidtrans.studio.messages import answers_in, body_of, count_in, message_of, number_in, refusing, step_in, text_in
-from vidtrans.studio.packing import pack
+from vidtrans.studio.project_folder import ProjectFolder, file_kind, is_odd_name
 from vidtrans.studio.studio_session import Overtaken, StudioSession
-from vidtrans.studio.training_routes import training_routes
+from vidtrans.studio.training_jobs import FOLDER_SUFFIX, train_longer, train_on
 from vidtrans.studio.wishes import WISHES, find_wish
+from vidtrans.training.report.training_words import STATUS_FILE
 from vidtrans.web import MAX_MESSAGE
+from vidtrans.web.qr_code import qr_svg
 from vidtrans.web.server import WebServer
+from vidtrans.web.shared_page import shared_files
+
+PHONE_PAGES = {"studio": "/", "live": f"{PATH}/"}
+
+
+def live_routes(session: StudioSession) -> list[BaseRoute]:
+    """Return the routes."""
+    routes = LiveRoutes(session)
+    gets = {
+        "/api/live": routes.state,
+        "/api/live/schema": routes.schema,
+        "/api/reach": routes.reach,
+        "/phone.svg": routes.phone,
+    }
+    posts = {"/api/live": routes.act, "/api/live/line": routes.line}
+    found: list[BaseRoute] = [Route(path, refusing(handler)) for path, handler in gets.items()]
+    found += [Route(path, refusing(handler), methods=["POST"]) for path, handler in posts.items()]
+    return [*found, Mount(PATH, session.live), shared_files()]
+
+
+class LiveRoutes:
+    """The handlers."""
+
+    def __init__(self, session: StudioSession) -> None:
+        self.live = session.live
+
+    async def state(self, request: Request) -> Response:
+        """Return whether a session runs, and what it does."""
+        return JSONResponse(self.live.table())
+
+    async def schema(self, request: Request) -> Response:
+        """Return the schema of the command."""
+        return JSONResponse(await asyncio.to_thread(self.live.command.schema))
+
+    async def line(self, request: Request) -> Response:
+        """Return the command line of values, or the ``problem`` of values that are not complete yet."""
+        values = _values_in(await message_of(request))
+        try:
+            return JSONResponse({"line": await asyncio.to_thread(self.live.line, values), "problem": ""})
+        except UsageError as error:
+            return JSONResponse({"line": "", "problem": str(error)})
+
+    async def act(self, request: Request) -> Response:
+        """Start a session with the values of a message, or stop the one that runs; return the state."""
+        message = await message_of(request)
+        action = message.get("action")
+        if action == "start":
+            await self.live.start(_values_in(message))
+        elif action == "stop":
+            await self.live.stop()
+        else:
+            raise UsageError("action", "it is unknown", "use start or stop")
+        return JSONResponse(self.live.table())
+
+    async def reach(self, request: Request) -> Response:
+        """Return whether other devices can reach this server, and whether its pages may use their camera."""
+        address = self.live.server.address if self.live.server else None
+        is_open, is_https = bool(address and address.is_open), bool(address and address.scheme == "https")
+        links = {name: self.live.phone_link(path) for name, path in PHONE_PAGES.items()}
+        return JSONResponse({"open": is_open, "https": is_https, "links": links})
+
+    async def phone(self, request: Request) -> Response:
+        """Return the QR code of a page's link, for a phone."""
+        page = request.query_params.get("page", "studio")
+        if page not in PHONE_PAGES:
+            raise UsageError("page", "it is unknown", f"use one of {', '.join(PHONE_PAGES)}")
+        return Response(qr_svg(self.live.phone_link(PHONE_PAGES[page])), media_type="image/svg+xml")
+
+
+def _values_in(message: Table) -> Table:
+    values = message.get("values")
+    if not isinstance(values, dict):
+        raise UsageError("values", "they are options by name", "send an object")
+    return values
+
+
+LONGEST_SIDE = 8192  # pixels, of a frame that a page asks for
+SHOWN = ("clip", "picture")  # other files are downloaded: a page from somewhere may hold scripts
+
+
+def media_routes(session: StudioSession) -> list[Route]:
+    """Return the routes."""
+    shown = ShownMedia(session)
+    gets = {
+        "/media": shown.media,
+        "/medium": shown.medium,
+        "/thumb": shown.thumb,
+        "/frame": shown.frame,
+        "/facts": shown.facts,
+        "/proxy": shown.proxy,
+    }
+    return [Route(path, refusing(handler)) for path, handler in gets.items()]
+
+
+class ShownMedia:
+    """The handlers."""
+
+    def __init__(self, session: StudioSession) -> None:
+        self.session, self.folder = session, session.folder
+
+    async def media(self, request: Request) -> Response:
+        """Return a file: clips and pictures to show, others as downloads."""
+        path = self.folder.existing(text_in(request, "name"))
+        if path.is_dir():
+            raise UsageError(path.name, "it is a folder", "choose a file in it")
+        if file_kind(path) in SHOWN and "download" not in request.query_params:
+            return FileResponse(path)
+        return FileResponse(path, media_type="application/octet-stream", filename=path.name)
+
+    async def medium(self, request: Request) -> Response:
+        """Return the picture that shows a medium."""
+        name = text_in(request, "name")
+        picture = medium_picture(name) if name in medium_names() else None
+        if picture is None:
+            raise UsageError(name, "there is no picture of this medium", f"choose one of {', '.join(medium_names())}")
+        return FileResponse(picture)
+
+    async def thumb(self, request: Request) -> Response:
+        """Return a moving thumbnail, its frames side by side; their number is in a header."""
+        path = self.folder.picture_of(text_in(request, "name"))
+        facts, file = await self.session.decoded(self.session.media.strip, path)
+        headers = {"x-frames": str(facts["frames"]), "x-size": f"{facts['of'][0]}x{facts['of'][1]}"}
+        return FileResponse(file, media_type="image/jpeg", headers=headers)
+
+    async def frame(self, request: Request) -> Response:
+        """Return a frame of a clip, exactly, as PNG or JPEG."""
+        path, number = self.folder.existing(text_in(request, "name")), number_in(request, "frame")
+        short = min(number_in(request, "short"), LONGEST_SIDE) if "short" in request.query_params else 0
+        kind = "png" if request.query_params.get("kind") == "png" else "jpeg"
+        data = await self.session.decoded(self.session.media.frame, path, number, short, kind)
+        return Response(data, media_type=f"image/{kind}")
+
+    async def facts(self, request: Request) -> Response:
+        """Return what is known of a clip; its proxy begins to be made."""
+        path = self.folder.existing(text_in(request, "name"))
+        return JSONResponse(await self.session.decoded(self.session.media.facts, path))
+
+    async def proxy(self, request: Request) -> Response:
+        """Return the small film of a clip."""
+        file = self.session.media.proxy(self.folder.existing(text_in(request, "name")))
+        if not file.is_file():
+            raise UsageError(text_in(request, "name"), "its proxy is not made yet", "ask for /facts first")
+        return FileResponse(file, media_type="video/mp4")
+
+
+MOST_PICTURES = 200  # of a film
+PICTURES = ("input.png", "target.png", "preview.png", "training.png", "report.html")
+
+
+def training_routes(session: StudioSession) -> list[Route]:
+    """Return the routes."""
+    watched = WatchedTrainings(session)
+    return [
+        Route("/api/training", refusing(watched.training)),
+        Route("/api/train", refusing(watched.train), methods=["POST"]),
+    ]
+
+
+class WatchedTrainings:
+    """The handlers."""
+
+    def __init__(self, session: StudioSession) -> None:
+        self.session, self.folder = session, session.folder
+
+    async def training(self, request: Request) -> Response:
+        """Return the state of a training in words, the steps of its film, and its files."""
+        return JSONResponse(await asyncio.to_thread(self._training, text_in(request, "name")))
+
+    def _training(self, name: str) -> Table:
+        """Return what is known of the training whose previews are in a folder. Raises UsageError, OSError."""
+        if not name.endswith(FOLDER_SUFFIX):
+            raise UsageError(name, "it is no training", f"give a folder whose name ends in {FOLDER_SUFFIX}")
+        there = set(self.folder.names(name))
+        status = read_table(self.folder.existing(f"{name}/{STATUS_FILE}")) if STATUS_FILE in there else None
+        film = [PurePosixPath(file) for file in self.folder.names(f"{name}/film")]
+        numbered = [file for file in film if file.stem.isdecimal() and file.suffix == ".png"]
+        return {
+            "name": name,
+            "status": status or {},
+            "film": [self._picture(f"{name}/film/{file.name}") for file in numbered[-MOST_PICTURES:]],
+            "files": {Path(file).stem: f"{name}/{file}" for file in PICTURES if file in there},
+        }
+
+    def _picture(self, name: str) -> list[object]:
+        """Return the step of a picture of a film, its name, and a version that changes with its content."""
+        path = self.folder.existing(name)
+        return [int(path.stem), name, path.stat().st_mtime_ns // 1_000_000]
+
+    async def train(self, request: Request) -> Response:
+        """Add the job that continues a run: of a model that was taken as it is, or for as many steps again."""
+        message = await message_of(request)
+        number, action = count_in(message, "job"), message.get("action")
+        job, outcome = await asyncio.to_thread(self.session.queue.stored, number)
+        if action == "on":
+            step = train_on(job)
+        elif action == "longer":
+            step = train_longer(job, outcome)
+        else:
+            raise UsageError("action", "it is unknown", "use on or longer")
+        return JSONResponse({"jobs": await asyncio.to_thread(self.session.enqueue, [step])})
+
+
+COMMANDS = "commands.txt"
+KEPT_S = 3600.0  # for which a pack may still be sent
+RESERVED = 1 << 30  # bytes of the disk that stay free
+
+
+def pack(folder: ProjectFolder, jobs: Sequence[Table]) -> Path:
+    """Return a zip file of what the shelf shows, with the command lines of jobs that are done, the oldest first.
+
+    Raises UsageError if the disk has no room for it, OSError.
+    """
+    place = folder.state / "packs"
+    place.mkdir(exist_ok=True)
+    for old in place.iterdir():
+        if time.time() - old.stat().st_mtime > KEPT_S:
+            old.unlink(missing_ok=True)
+    files = sorted(_files(folder))
+    if sum(file.stat().st_size for file in files) > shutil.disk_usage(place).free - RESERVED:
+        raise UsageError(folder.root.name, "the disk has no room for a copy of it", "free some space")
+    done = sorted((job for job in jobs if job["state"] == "done"), key=lambda job: int(job["number"]))
+    path = place / f"{time.time_ns()}.zip"
+    with zipfile.ZipFile(path, "w", strict_timestamps=False) as packed:  # not compressed: media are already
+        for file in files:
+            packed.write(file, f"{folder.root.name}/{folder.name_of(file)}")
+        lines = "".join(f"{job['line']}\n" for job in done)
+        packed.writestr(f"{folder.root.name}/{COMMANDS}", lines)
+    return path
+
+
+def _files(folder: ProjectFolder) -> Iterator[Path]:
+    """Yield the files of all items; those in datasets and folders of pictures, too."""
+    for item in folder.items():
+        path = folder.place(item.name)
+        if path.is_file():
+            yield path
+        else:
+            found = (p for p in path.rglob("*") if p.is_file() and not p.is_symlink() and not _is_hidden(p, path))
+            yield from (p for p in found if not is_odd_name(p.name))
+
+
+def _is_hidden(path: Path, above: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(above).parts)
+
 
 PAGE = Path(__file__).parent / "page"
 MOST_CHOICES = 8  # of a grid

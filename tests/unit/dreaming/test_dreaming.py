@@ -19,7 +19,6 @@ from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.data.clip_memory import ClipMemory
 from vidtrans.data.moving_windows import move_view
 from vidtrans.dreaming.actions import ClipOf, Origin, actions_of_table, found_actions
-from vidtrans.dreaming.clip_view import RETURN, ClipView
 from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.dream_pictures import by_opencv, in_torch
 from vidtrans.dreaming.drift_correction import (
@@ -30,7 +29,16 @@ from vidtrans.dreaming.drift_correction import (
 )
 from vidtrans.dreaming.pointer import CHECKED, PULL, STAY, Pointer, Pointing
 from vidtrans.dreaming.resumable_rollout import Loop
-from vidtrans.dreaming.rollout import IDENTITY, CameraMove, Rollout, RolloutControls, RolloutModel, transform
+from vidtrans.dreaming.rollout import (
+    IDENTITY,
+    RETURN,
+    CameraMove,
+    ClipView,
+    Rollout,
+    RolloutControls,
+    RolloutModel,
+    transform,
+)
 from vidtrans.dreaming.sequencer import Morph
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.dreaming.steering import ANIMATED, PAN, TURN, ZOOM, parse_steering

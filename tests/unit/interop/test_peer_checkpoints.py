@@ -19,9 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vidtrans.core.errors import ModelError, UsageError
-from vidtrans.interop.checkpoints.checkpoint_format import recognise
+from vidtrans.interop.checkpoints.checkpoint_format import is_safetensors, read_safetensors, recognise
 from vidtrans.interop.checkpoints.pickle_reader import PickleStream
-from vidtrans.interop.checkpoints.safetensors_file import is_safetensors, read_safetensors
 from vidtrans.interop.exporting.checkpoint_file import their_state
 from vidtrans.models.foreign_format import ForeignModel
 from vidtrans.models.formats import format_of

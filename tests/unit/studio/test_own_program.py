@@ -7,7 +7,7 @@ import pytest
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.system import MACOS, WINDOWS
-from vidtrans.studio.own_program import is_same_machine, open_in_program, show_in_file_manager
+from vidtrans.studio.easel_routes import is_same_machine, open_in_program, show_in_file_manager
 
 NOT_HERE = pytest.mark.skipif(WINDOWS or MACOS, reason="the program that opens files is xdg-open")
 

@@ -11,8 +11,7 @@ import pytest
 from clips import moving_frames, write_clip
 from made_timelines import Maker
 
-from vidtrans.clips.cut_list import with_cuts
-from vidtrans.clips.cut_tables import edit_starts, scene_starts
+from vidtrans.clips.cut_list import edit_starts, scene_starts, with_cuts
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.core.errors import UsageError
 from vidtrans.session import Context

@@ -11,8 +11,7 @@ from timeline_samples import edl_samples
 
 import vidtrans as api
 from vidtrans.core.errors import UsageError
-from vidtrans.timelines.frame_times import FrameTimes
-from vidtrans.timelines.spans import read_facts
+from vidtrans.timelines.spans import FrameTimes, read_facts
 from vidtrans.timelines.timeline import TimelineClip
 
 MILLISECOND, TICK = Fraction(1, 1000), Fraction(1, 6000)

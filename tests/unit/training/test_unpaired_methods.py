@@ -23,8 +23,7 @@ from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.training import METHODS
 from vidtrans.training.methods.bicyclegan import BicycleGAN
-from vidtrans.training.methods.image_pool import ImagePool
-from vidtrans.training.methods.unpaired_method import UnpairedMethod
+from vidtrans.training.methods.unpaired_method import ImagePool, UnpairedMethod
 from vidtrans.training.picture_codes import code_table, diversity
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import write_picture

@@ -32,7 +32,6 @@ from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.method_settings import UnpairedMethodSettings
 from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
 from vidtrans.training.methods.base import Setup, Stateful, TrainingMethod, training_step
-from vidtrans.training.methods.image_pool import ImagePool
 from vidtrans.training.methods.network_trainer import DiscriminatorTrainer, NetworkTrainer
 from vidtrans.training.methods.weight_average import WeightAverage
 from vidtrans.training.picture_codes import TargetLook, latent_error
@@ -40,6 +39,41 @@ from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.unpaired.domain_scores import DomainScores, choose, remarks
 from vidtrans.training.validation import MAX_SCORED
 from vidtrans.training.warm_start import freeze
+
+
+class ImagePool:
+    """At most ``size`` pictures of equal shape, on a device; at ``size`` 0 ``exchange`` returns its input."""
+
+    def __init__(self, size: int, device: torch.device) -> None:
+        self.size, self.device = size, device
+        self._pictures: list[Tensor] = []
+
+    def exchange(self, pictures: Tensor, random: torch.Generator) -> Tensor:
+        """Insert pictures (N, C, H, W), and return as many; once the pool is full, about half are earlier pictures."""
+        if self._pictures and self._pictures[0].shape != pictures[0].shape:
+            self._pictures = []  # a run that grows has begun with larger pictures
+        if not self.size:
+            return pictures
+        return torch.stack([self._exchanged(picture, random) for picture in pictures])
+
+    def _exchanged(self, picture: Tensor, random: torch.Generator) -> Tensor:
+        if len(self._pictures) < self.size:
+            self._pictures.append(picture)
+            return picture
+        if float(torch.rand((), generator=random)) < 0.5:
+            return picture
+        place = int(torch.randint(self.size, (), generator=random))
+        earlier, self._pictures[place] = self._pictures[place], picture
+        return earlier
+
+    def state(self) -> dict[str, Any]:
+        """Return the pictures, in order."""
+        return {"pictures": list(self._pictures)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restore a state returned by ``state``."""
+        self._pictures = [picture.to(self.device) for picture in state["pictures"]]
+
 
 TARGET, SOURCE = "discriminator", "source_discriminator"  # which judge B, and A
 Paint = Callable[[Tensor], Tensor]  # frames and their outputs, (N, 3, H, W)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type
 
 from vidtrans.core.errors import MediaError
 from vidtrans.video.colour.conversion import (
@@ -33,10 +35,65 @@ from vidtrans.video.io.container import RAW, MediaInfo, first_bytes
 from vidtrans.video.io.decoder import Decoder
 from vidtrans.video.io.deinterlacing import REACH
 from vidtrans.video.io.hardware import HardwareDecoder
-from vidtrans.video.io.orientation import UPRIGHT, Orientation, orientation_of, rotation_of
 from vidtrans.video.io.timestamps import average_rate, nominal_step, num_holes, repair_timestamps, without_uneven
 from vidtrans.video.io.track_header import NO_CROP, Crop
-from vidtrans.video.side_data import has_dolby_vision_only, kinds_of, projection_of, stereo_of
+from vidtrans.video.side_data import has_dolby_vision_only, kinds_of, projection_of, side_data, stereo_of
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """The turn from stored to upright pixels: ``quarter_turns`` clockwise, then a left-right mirror."""
+
+    quarter_turns: int = 0
+    mirrored: bool = False
+
+    @property
+    def swaps_sides(self) -> bool:
+        """Whether the upright width is the stored height."""
+        return self.quarter_turns % 2 == 1
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Convert a stored (width, height) to the upright one, or the reverse."""
+        return (height, width) if self.swaps_sides else (width, height)
+
+    def apply(self, picture: np.ndarray) -> np.ndarray:
+        """Turn a stored picture (H, W, …) upright; the result is contiguous."""
+        if self.quarter_turns:
+            picture = np.rot90(picture, -self.quarter_turns)
+        if self.mirrored:
+            picture = picture[:, ::-1]
+        return np.ascontiguousarray(picture)
+
+
+UPRIGHT = Orientation()
+
+
+def orientation_from_matrix(matrix: np.ndarray) -> Orientation:
+    """Read a 3×3 display matrix (16.16 fixed point, ISO 14496-12): ``x' = a·x + c·y``, ``y' = b·x + d·y``.
+
+    Other rotations are rounded to the nearest quarter turn.
+    """
+    a, b = float(matrix[0][0]), float(matrix[0][1])
+    c, d = float(matrix[1][0]), float(matrix[1][1])
+    mirrored = a * d - b * c < 0
+    if mirrored:  # undo the final left-right mirror (x' → −x') to leave the pure turn
+        a, c = -a, -c
+    turns = round(np.degrees(np.arctan2(b, a)) / 90) % 4
+    return Orientation(int(turns), mirrored)
+
+
+def rotation_of(frame: av.VideoFrame) -> Orientation:
+    """Return the rotation of a decoded frame without its mirroring, which only its side data have."""
+    return Orientation(-frame.rotation // 90 % 4)
+
+
+def orientation_of(frame: av.VideoFrame) -> Orientation:
+    """Return the orientation stored in a decoded frame; upright without one."""
+    try:
+        matrix = side_data(frame, Type.DISPLAYMATRIX)
+    except ValueError:
+        return rotation_of(frame)
+    return orientation_from_matrix(np.frombuffer(matrix, "<i4").reshape(3, 3)) if matrix else UPRIGHT
 
 
 class ClipReader:
