@@ -23,7 +23,7 @@ from benchmarks import harness
 from benchmarks.clips import read_frames, write_folder
 from benchmarks.tables import head, row
 from vidtrans.clips.sampling import spread_numbers
-from vidtrans.grading.fitting import Operators
+from vidtrans.grading.learning import Operators
 from vidtrans.inference.codes import code_of
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine

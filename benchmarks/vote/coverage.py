@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks import harness
 from benchmarks.tables import head, row
 from vidtrans.voting.ballot import Study, draw_trials
-from vidtrans.voting.preference import Preferences, Z, share
+from vidtrans.voting.vote_summary import Preferences, Z, share
 
 CONDITIONS, STEPS, VOTES = (2, 3, 5), (0.3, 1.5, 2.5), (40, 120, 400)
 RATES, TRIALS = (0.02, 0.1, 0.3, 0.5), (20, 40, 200)

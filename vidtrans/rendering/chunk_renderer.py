@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from vidtrans.core.events import Progress
+from vidtrans.core.files import folder_bytes
 from vidtrans.core.machine import release_freed_memory, release_interval, return_large_blocks
 from vidtrans.core.settings import Table
 from vidtrans.rendering.chain import RenderChain, timed
@@ -18,8 +20,31 @@ from vidtrans.rendering.enlarger import Enlarger
 from vidtrans.rendering.regions import RegionComposer, RegionLayer
 from vidtrans.store.chunking import Chunk, num_frames, read_ranges
 from vidtrans.store.chunks import ChunkFinder, ChunkStore, ChunkWriter, StateStore
-from vidtrans.store.disk_forecast import DiskForecast
 from vidtrans.temporal.stream import Sample
+
+GB = 1e9
+
+
+class DiskForecast:
+    """Measures how ``folders`` grow while ``frames`` frames are rendered; the result gets as large as the last one."""
+
+    def __init__(self, folders: Sequence[Path], frames: int) -> None:
+        self.folders, self.frames = folders, frames
+        self._before = self._sizes()
+
+    def _sizes(self) -> list[int]:
+        return [folder_bytes(folder) for folder in self.folders]
+
+    def shortfall(self, made: int) -> str | None:
+        """Return a text with the GB needed for the rest, and free, after ``made`` frames; None if the disk has room."""
+        with suppress(OSError):
+            grown = [now - before for now, before in zip(self._sizes(), self._before, strict=True)]
+            needed = sum(grown) / made * (self.frames - made) + grown[-1] / made * self.frames
+            free = shutil.disk_usage(self.folders[-1]).free
+            if needed > free:
+                return f"about {needed / GB:.1f} GB are needed for the rest, {max(0, free) / GB:.1f} GB are free"
+        return None
+
 
 FORECAST_FRAMES = 200  # before an estimate of the disk use: three chunks by default, at least two of them written
 States = Sequence[StateStore | None]  # of a chain and of the chains of looks

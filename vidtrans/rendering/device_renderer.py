@@ -22,9 +22,8 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.pairing.base import Pairing
 from vidtrans.pipeline.render import compose_on_device
 from vidtrans.rendering.device_history import DeviceHistory
-from vidtrans.rendering.frame_renderer import BatchQueue, FrameRenderer, PreparedFrame
+from vidtrans.rendering.frame_renderer import BatchQueue, FrameRenderer, PreparedFrame, Recurrence
 from vidtrans.rendering.plan import RenderPlan
-from vidtrans.rendering.recurrence import Recurrence
 from vidtrans.rendering.skipped_frames import RenderCount
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.io.clip import Frame

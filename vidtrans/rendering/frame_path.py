@@ -10,9 +10,8 @@ from vidtrans.flow.history import VERSION
 from vidtrans.inference.engine import Engine
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.pipeline.render import have_device_form
-from vidtrans.rendering.frame_renderer import FrameRenderer
+from vidtrans.rendering.frame_renderer import FrameRenderer, Recurrence, RecurrentHistory
 from vidtrans.rendering.plan import RenderPlan
-from vidtrans.rendering.recurrence import Recurrence, RecurrentHistory
 from vidtrans.rendering.skipped_frames import RenderCount
 
 

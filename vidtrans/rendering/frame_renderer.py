@@ -9,21 +9,58 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from vidtrans.clips.masks import MatteReader
+from vidtrans.flow.history import BackwardFlowEstimator, from_signed_range, history, no_history, to_signed_range
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.code_planes import with_planes
 from vidtrans.painting.composing import FramePainter
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.conditions import Conditions, LookConditions
-from vidtrans.rendering.recurrence import Recurrence
 from vidtrans.rendering.skipped_frames import Draft, FlowPropagator, RenderCount, is_similar
 from vidtrans.temporal.stream import Sample
-from vidtrans.video.colour.conversion import to_uint8
+from vidtrans.video.colour.conversion import to_uint8, to_uint16
 from vidtrans.video.io.clip import Frame
+
+
+class Recurrence(Protocol):
+    """The history of a recurrent model. Pictures are arrays, or tensors on the engine's device."""
+
+    def with_history(self, model_input: Any, sample: Sample) -> Any:  # noqa: ANN401
+        """Append the history to the input of ``sample``."""
+
+    def keep(self, sample: Sample) -> None:
+        """Store the output that the next frame's history is computed from."""
+
+
+class RecurrentHistory:
+    """The last sample of a shot, on the CPU. ``flow``: the method that estimates the motion to the next frame."""
+
+    def __init__(self, flow: str) -> None:
+        self._estimate = BackwardFlowEstimator(flow)
+        self._last: Sample | None = None
+
+    def with_history(self, model_input: np.ndarray, sample: Sample) -> np.ndarray:
+        """Append the history to the input of ``sample``, (H, W, C) uint8 or uint16; return C + 4 channels.
+
+        The result is uint16 if the last output is.
+        """
+        last = self._last
+        if last is None or sample.starts_shot or last.guide.shape != sample.guide.shape:
+            nothing = no_history(*model_input.shape[:2])
+            return np.dstack([model_input, nothing if model_input.dtype == np.uint8 else to_uint16(nothing)])
+        if last.output.dtype == np.uint16:
+            model_input = to_uint16(model_input)
+        past = history(to_signed_range(last.output), self._estimate(last.guide, sample.guide))
+        return np.dstack([model_input, from_signed_range(past, model_input.dtype)])
+
+    def keep(self, sample: Sample) -> None:
+        """Store the output that the next frame's history is computed from."""
+        self._last = sample
+
 
 MAX_WAITING = 4  # limit of waiting samples, in batches: drafts and repeated frames wait for an input of the batch
 

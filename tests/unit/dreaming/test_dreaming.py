@@ -18,7 +18,6 @@ from torch import Tensor
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.data.clip_memory import ClipMemory
 from vidtrans.data.moving_windows import move_view
-from vidtrans.dreaming.actions import ClipOf, Origin, actions_of_table, found_actions
 from vidtrans.dreaming.controls import DreamControls
 from vidtrans.dreaming.dream_pictures import by_opencv, in_torch
 from vidtrans.dreaming.drift_correction import (
@@ -39,7 +38,7 @@ from vidtrans.dreaming.rollout import (
     RolloutModel,
     transform,
 )
-from vidtrans.dreaming.sequencer import Morph
+from vidtrans.dreaming.sequencer import ClipOf, Morph, Origin, actions_of_table, found_actions
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.dreaming.steering import ANIMATED, PAN, TURN, ZOOM, parse_steering
 from vidtrans.inference.device import CPU

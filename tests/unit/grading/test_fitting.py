@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from vidtrans.grading.fitting import Operators, fit_grade
-from vidtrans.grading.learning import describe
+from vidtrans.grading.learning import Operators, describe, fit_grade
 from vidtrans.grading.samples import ColourSamples
 from vidtrans.grading.transfer import match_colours
 

@@ -16,9 +16,9 @@ from pictures_of_all_kinds import rgb_profile
 from PIL import Image, ImageCms
 
 from vidtrans.video.colour.conversion import ToRGB, colour_of, unread_of
-from vidtrans.video.colour.frame_profile import profile_of
 from vidtrans.video.colour.primaries import ADOBE_RGB
 from vidtrans.video.io.pictures import open_reader
+from vidtrans.video.io.reader import profile_of
 
 P3_RED, BRICK = (234, 51, 36), (200, 60, 40)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

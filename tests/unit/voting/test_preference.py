@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from vidtrans.voting.preference import Preferences, share
+from vidtrans.voting.vote_summary import Preferences, share
 
 
 def test_two_conditions_have_the_log_odds_of_their_votes_half_a_vote_added() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, suppress
@@ -25,8 +26,8 @@ from vidtrans.video.colour.conversion import (
     resize_alpha,
     unread_of,
 )
-from vidtrans.video.colour.frame_profile import PNG_CODECS, FrameProfile, png_profile, profile_of
-from vidtrans.video.colour.tags import primaries_name, space_name, transfer_name
+from vidtrans.video.colour.icc import Conversion, TableProfile, read_profile
+from vidtrans.video.colour.tags import UNSPECIFIED, primaries_name, space_name, transfer_name
 from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.images.animations import num_plays
 from vidtrans.video.images.picture import resize
@@ -38,6 +39,62 @@ from vidtrans.video.io.hardware import HardwareDecoder
 from vidtrans.video.io.timestamps import average_rate, nominal_step, num_holes, repair_timestamps, without_uneven
 from vidtrans.video.io.track_header import NO_CROP, Crop
 from vidtrans.video.side_data import has_dolby_vision_only, kinds_of, projection_of, side_data, stereo_of
+
+# PyAV frees the name of a PNG's profile twice, and crashes: the side data of such frames must not be touched.
+PNG_CODECS = ("png", "apng")
+_LARGEST = 1 << 24
+
+
+@dataclass(frozen=True)
+class FrameProfile:
+    """The ``conversion`` by a frame's ICC profile, None without one; ``unread``: names a profile that is not used."""
+
+    conversion: Conversion | None = None
+    unread: str = ""
+
+    @property
+    def colour(self) -> str:
+        """The name of the colours that are converted; '' without any."""
+        return f"colours of {self.conversion.name}" if self.conversion else ""
+
+
+def profile_of(frame: av.VideoFrame, profile: bytes | None = None) -> FrameProfile:
+    """Return the profile of a frame; ``profile``: its bytes, if known (b'' for none).
+
+    Colour tags outrank profiles: players know them, and movies with both should mean the same by them.
+    """
+    if not (data := _profile(frame) if profile is None else profile):
+        return FrameProfile()
+    try:
+        found = read_profile(data)
+    except ValueError as error:
+        return FrameProfile(unread=f"ICC profile ({error})")
+    if found is None:
+        return FrameProfile()
+    if isinstance(found, TableProfile) and found.mode != "RGB":
+        return FrameProfile(unread=f"ICC profile {found.name}")
+    if (int(frame.color_primaries), int(frame.color_trc)) == (UNSPECIFIED, UNSPECIFIED):
+        return FrameProfile(found)
+    return FrameProfile(unread=f"ICC profile {found.name} beside colour tags")
+
+
+def png_profile(data: bytes) -> bytes:
+    """Return the ICC profile in a PNG file; b'' without one."""
+    at = data.find(b"iCCP", 0, data.find(b"IDAT"))
+    if at < 4:
+        return b""
+    _, _, packed = data[at + 4 : at + 4 + int.from_bytes(data[at - 4 : at])].partition(b"\0")
+    try:
+        return zlib.decompressobj().decompress(packed[1:], _LARGEST)
+    except zlib.error:
+        return b""
+
+
+def _profile(frame: av.VideoFrame) -> bytes:
+    try:
+        return side_data(frame, Type.ICC_PROFILE)
+    except ValueError:
+        return b""
 
 
 @dataclass(frozen=True)
