@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -146,11 +146,9 @@ class RenderChain:
         blends &= self.plan.is_composed
         if blends:
             frames = self._enlarged(stack, self._with_sources(stack, frames, wanted), enlarge)
-        frames = self._stage(stack, ENCODE, (sample for sample in frames), "filter", self.result_capacity)
-        frames = self._stage(stack, ENCODE, self._arrived(frames))
-        if blends:
-            frames = self._stage(stack, ENCODE, self._blended(stack, frames))
-        return self._corrected(stack, frames)
+        frames = self._stage(stack, ENCODE, frames, "filter", self.result_capacity)
+        frames = self._arrived(frames)
+        return self._corrected(stack, self._blended(stack, frames) if blends else frames)
 
     def outputs(self, stack: ExitStack, lo: int, hi: int) -> Iterator[Sample]:
         """Return the frames [lo, hi) as arrays, with the model's raw outputs."""
@@ -259,9 +257,12 @@ class RenderChain:
         sources: Iterator[Frame] | None = None
         if not self._keeps_guides:
             sources = self._stage(stack, ENCODE, self._sources(wanted), "sources", min(1, self.result_capacity))
-        for sample in frames:
+
+        def given(sample: Sample) -> Sample:
             whole = Frame(sample.index, sample.pts, sample.guide) if sources is None else next(sources)
-            yield replace(sample, whole=whole, matte=mattes(sample.index) if mattes else None)
+            return replace(sample, whole=whole, matte=mattes(sample.index) if mattes else None)
+
+        return (given(sample) for sample in frames)
 
     def _sources(self, wanted: range) -> Generator[Frame, None, None]:
         """Read the wanted frames at the size of the result."""
@@ -272,7 +273,7 @@ class RenderChain:
         ):
             yield from frames
 
-    def _enlarged(self, stack: ExitStack, frames: Iterator[Sample], enlarge: Enlarger) -> Frames:
+    def _enlarged(self, stack: ExitStack, frames: Iterator[Sample], enlarge: Enlarger) -> Iterator[Sample]:
         """Begin to bring each picture to the size of its source, several at once in threads."""
         pool = None
         if self.capacity:
@@ -283,9 +284,11 @@ class RenderChain:
             with self.clock.step(ENCODE):
                 return enlarge(index, output() if callable(output) else output, source)
 
-        for sample in frames:
+        def begun(sample: Sample) -> Sample:
             job = partial(enlarged, sample.index, sample.output, sample.whole.rgb)
-            yield replace(sample, output=job if pool is None else pool.submit(job).result)
+            return replace(sample, output=job if pool is None else pool.submit(job).result)
+
+        return (begun(sample) for sample in frames)
 
     def _arrived(self, frames: Iterator[Sample]) -> Frames:
         """Wait for each picture."""
@@ -295,13 +298,14 @@ class RenderChain:
                     sample = replace(sample, output=sample.output())
             yield sample
 
-    def _blended(self, stack: ExitStack, frames: Iterator[Sample]) -> Frames:
+    def _blended(self, stack: ExitStack, frames: Iterator[Sample]) -> Iterator[Sample]:
         """Finish each picture by what its source has: restored content, the picture stages, paint as a layer, alpha."""
         plan = self.plan
         inputs = stack.enter_context(closing(plan.inputs())) if plan.finishes else None
         size = (plan.picture.width, plan.picture.height)
         painter = plan.paint.painter(size) if plan.paint and plan.paint.layer else None
-        for sample in frames:
+
+        def blended(sample: Sample) -> Sample:
             source, picture = sample.whole.rgb, sample.output
             if inputs is not None:
                 guide = sample.guide if sample.host_guide is None else sample.host_guide
@@ -312,7 +316,9 @@ class RenderChain:
                 picture = painter.lift(sample.index, picture, source, sample.matte, plan.size)
             elif plan.picture.alpha:
                 picture = with_alpha(picture, sample.whole.alpha)
-            yield replace(sample, output=picture)
+            return replace(sample, output=picture)
+
+        return (blended(sample) for sample in frames)
 
     def _corrected(self, stack: ExitStack, frames: Iterator[Sample]) -> Iterator[Sample]:
         """Lay the corrections of the plan, if it has any, over each picture."""
@@ -325,7 +331,7 @@ class RenderChain:
     # What joins them.
 
     def _stage(
-        self, stack: ExitStack, step: str, frames: Generator[T, None, None], thread: str = "", capacity: int = 0
+        self, stack: ExitStack, step: str, frames: Iterator[T], thread: str = "", capacity: int = 0
     ) -> Iterator[T]:
         """Return a stage whose time counts for a ``step``, without that of the stages before it.
 
@@ -405,9 +411,9 @@ class RenderChain:
         return frame if self.raw.has(frame) else chunk.first
 
 
-def timed(clock: StepClock, step: str, items: Generator[T, None, None]) -> Generator[T, None, None]:
+def timed(clock: StepClock, step: str, items: Iterator[T]) -> Generator[T, None, None]:
     """Yield the items; the time to make each one counts for a ``step``, that of its consumer does not."""
-    with closing(items):
+    with closing(items) if isinstance(items, Generator) else nullcontext():
         while True:
             with clock.step(step):
                 try:

@@ -145,7 +145,7 @@ class ChunkRenderer:
     def frames(
         self, stack: ExitStack, wanted: range, hi: int, enlarge: Enlarger, states: States = ()
     ) -> Generator[tuple[Sample, list[Mapping[str, np.ndarray] | None]], None, None]:
-        """Yield the ``wanted`` frames, finished, with the states of the chain and of each look after it.
+        """Return the ``wanted`` frames, finished, with the states of the chain and of each look after it.
 
         ``states``: where those of earlier chunks are. The ``stack`` is to be closed after the last frame.
         """
@@ -159,12 +159,14 @@ class ChunkRenderer:
             lo, end = look.chain.resume(first, saved), min(last.shot_stop, wanted.stop + look.chain.filter.radius)
             shown.append(look.chain.frames(stack, wanted, lo, end, enlarger))
         if not shown:
-            yield from ((sample, [sample.state]) for sample in rest)
-            return
+            return ((sample, [sample.state]) for sample in rest)
         put = stack.enter_context(RegionComposer.opened(self.layers, self.plan))
-        for under, *over in zip(rest, *shown, strict=True):
-            picture = put(under.output, [one.output for one in over], put.read(under.index))
-            yield replace(under, output=picture), [one.state for one in (under, *over)]
+
+        def with_looks(under: Sample, *over: Sample) -> Sample:
+            return replace(under, output=put(under.output, [one.output for one in over], put.read(under.index)))
+
+        each = zip(rest, *shown, strict=True)
+        return ((with_looks(*samples), [one.state for one in samples]) for samples in each)
 
 
 def _extract(chain: RenderChain, missing: Sequence[int]) -> None:
