@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -107,7 +107,6 @@ class RenderChain:
         self.filter = plan.settings.make_filter()
         self._painter = plan.strokes.painter(size, plan.threads) if plan.strokes else None
         self._paint_from = plan.first
-        self._colours: AffineColours | None = None
         self._keeps_guides = False  # as the sources of results
         self._chunk_of = ChunkFinder(plan.chunks)
 
@@ -186,7 +185,7 @@ class RenderChain:
         guides = None if self.plan.guide is None else self.plan.guide.pictures(self.plan.size, lo, hi, self.context)
         with (
             closing(BackgroundQueue(self.capacity if self.raw.store else 0)) as queue,
-            closing(guides or (_ for _ in ())),
+            nullcontext() if guides is None else closing(guides),
         ):
             for sample in frames:
                 if self.raw.needs(sample.index):
@@ -221,7 +220,6 @@ class RenderChain:
         plan, strokes, values = self.plan, self.plan.strokes, self.plan.stroke_values
         assert strokes is not None
         assert values is not None
-        self._colours = self._find_colours()
         with ExitStack() as stack:
             fine = strokes.fine and stack.enter_context(closing(strokes.fine.mattes(plan.size, plan.threads)))
             inputs = stack.enter_context(closing(plan.inputs())) if plan.pairing.finishes else None
@@ -240,6 +238,10 @@ class RenderChain:
                 )
                 if number in wanted:
                     yield replace(sample, output=painted, state=self._state_after(number))
+
+    @cached_property
+    def _colours(self) -> AffineColours | None:
+        return self._find_colours()
 
     def _sent(self, frames: Iterator[Sample], renderer: FrameRenderer) -> Frames:
         """Begin to send each picture from the device to the host, blended if the device does that."""
