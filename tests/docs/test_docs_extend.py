@@ -17,6 +17,7 @@ from clips import decode, moving_frames, write_clip
 from extending import PAGES, ROOT, Page, use
 
 import vidtrans as api
+from vidtrans.metrics.picture_quality import psnr
 from vidtrans.models.model_file import load_generator, read_record, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, initialise
@@ -151,6 +152,12 @@ def test_parts_of_a_render_and_files_of_models(tiny_model: Path, monkeypatch: py
     [rendered] = do("temporal-filter")
     assert rendered["frames_encoded"] == COUNT
     assert not same("steady.mp4", "unfiltered.mp4")
+    tried, rendered = do("picture-stage")
+    assert tried["columns"][-2:] == ["--sepia 0.3", "--sepia 1"]
+    first, *_, last = decode(Path("old.mp4"))[2]
+    assert np.ptp(last.reshape(-1, 3).mean(0)) > 10  # brown
+    plain = decode(Path("unfiltered.mp4"))[2]
+    assert psnr(first, plain[0]) > 40 > psnr(last, plain[-1])
     [rendered] = do("engine")
     assert rendered["engine"].startswith("double")
     [printed] = do("job-format")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vidtrans.core.parameters import moving
+from vidtrans.core.registry import Entry, Registry
 from vidtrans.core.settings import Table
-from vidtrans.pipeline.blend import Blend
 from vidtrans.pipeline.enlarge import Enlarge
 from vidtrans.pipeline.infer import Infer
 from vidtrans.pipeline.read import Read
@@ -17,8 +17,15 @@ if TYPE_CHECKING:
 
     from vidtrans.pairing.base import Pairing
 
-RENDER: tuple[type[Stage], ...] = (Read, Infer, Enlarge, Blend)
-PICTURE_STAGES = tuple(stage for stage in RENDER if issubclass(stage, PictureStage))
+# The stages that change the finished picture of a frame, in their order.
+STAGES = Registry(
+    "picture stage",
+    {
+        "blend": Entry("vidtrans.pipeline.blend:Blend", "strength, the source's colours and light, mask, mix"),
+    },
+)
+PICTURE_STAGES: tuple[type[PictureStage], ...] = tuple(entry.load() for entry in STAGES.values())
+RENDER: tuple[type[Stage], ...] = (Read, Infer, Enlarge, *PICTURE_STAGES)
 
 
 def restore(pairing: Pairing, source: np.ndarray, picture: np.ndarray, model_input: np.ndarray | None) -> np.ndarray:
@@ -75,4 +82,4 @@ def have_device_form(settings: StageSettings) -> bool:
 
 def picture_versions() -> Table:
     """Return the versions of the picture stages by name, for cache keys."""
-    return {stage.__name__.lower(): stage.version for stage in PICTURE_STAGES}
+    return {name: stage.version for name, stage in zip(STAGES, PICTURE_STAGES, strict=True)}
