@@ -17,7 +17,7 @@ from processes import Started
 
 import vidtrans as api
 from vidtrans.core.machine import device_kind
-from vidtrans.rendering import chunk_manifest
+from vidtrans.rendering import parts as chunk_manifest
 
 Capsys = pytest.CaptureFixture[str]
 

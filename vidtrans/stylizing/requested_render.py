@@ -25,9 +25,9 @@ from vidtrans.output.records import check_foreign
 from vidtrans.output.result import Result
 from vidtrans.pipeline.infer import InferSettings
 from vidtrans.pipeline.render import PICTURE_STAGES
-from vidtrans.rendering.chunk_manifest import forget_terms
 from vidtrans.rendering.conditions import look_files as named_looks
 from vidtrans.rendering.enlarger import tell_unused_upscale
+from vidtrans.rendering.parts import forget_terms
 from vidtrans.rendering.picture_folders import render_pictures
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.planned_strokes import strokes_digest

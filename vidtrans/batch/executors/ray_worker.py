@@ -116,7 +116,7 @@ def run_on_ray(
 def examine(folder: str, marker: str, device: str) -> Table:
     """Return this node's ``host``, ``versions``, ``processor``, and whether it ``sees`` ``folder`` and ``marker``."""
     from vidtrans.inference.device import resolve_device
-    from vidtrans.rendering.chunk_manifest import processor
+    from vidtrans.rendering.parts import processor
 
     sees = Path(folder).is_dir() and (not marker or Path(marker).is_file())
     named = processor(resolve_device(device))
