@@ -17,7 +17,7 @@ from processes import Started
 
 import vidtrans as api
 from vidtrans.core.machine import device_kind
-from vidtrans.rendering import parts as chunk_manifest
+from vidtrans.rendering import parts as divided
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -106,11 +106,11 @@ def test_a_worker_that_differs_is_refused_by_name(capsys: Capsys, monkeypatch: p
     vidtrans(*RENDER, "--chunk", "1/2")
     part = (*RENDER, "--chunk", "2/2")
     with monkeypatch.context() as patch:
-        patch.setattr(chunk_manifest, "processor", lambda device: "ABACUS")
+        patch.setattr(divided, "processor", lambda device: "ABACUS")
         for more in ((), ("--overwrite",)):  # their chunks are never joined
             assert "and this is ABACUS" in refuse(capsys, 2, *part, *more, dry_run=False)
-    terms = chunk_manifest.ChunkManifest.terms
-    monkeypatch.setattr(chunk_manifest.ChunkManifest, "terms", lambda self: terms(self) | {"threads": "64"})
+    terms = divided.ChunkManifest.terms
+    monkeypatch.setattr(divided.ChunkManifest, "terms", lambda self: terms(self) | {"threads": "64"})
     error = refuse(capsys, 2, *part)
     for words in ("with threads ", "here it is 64", "--overwrite"):
         assert words in error
