@@ -28,6 +28,11 @@ export class Controls {
     this.offer(models);
   }
 
+  // The names of the sliders in a place of the page.
+  sliders(place) {
+    return Object.entries(this.description).filter(([, about]) => about.place === place && about.moves).map(([name]) => name);
+  }
+
   // Offer the models, and their looks, in the lists.
   offer(models) {
     this.options("second", ["", ...models.map((model) => model.name)], { "": "none" });

@@ -137,9 +137,9 @@ function suit() {
   $("pairing-group").hidden = !inUse.some((m) => Object.keys(m.settings).length);
   $("look-group").hidden = !inUse.some((m) => m.looks.length);
   controls.show("look", inUse.some((m) => m.looks.length > 1));
-  controls.show("stroke_size", inUse.some((m) => m.strokes));
+  for (const name of controls.sliders("look")) controls.show(name, inUse.some((m) => m.strokes));
   const isPainted = inUse.some((m) => (state.controls.medium || m.medium || "none") !== "none");
-  for (const name of ["strokes_size", "strokes_looseness"]) controls.show(name, isPainted);
+  for (const name of controls.sliders("strokes")) controls.show(name, isPainted);
   $("dream-group").hidden = !one.dreams;
   controls.show("speed", one.has_clock);
   controls.show("recall", one.needs_dream);
