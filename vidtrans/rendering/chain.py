@@ -245,9 +245,9 @@ class RenderChain:
 
     def _sent(self, frames: Iterator[Sample], renderer: FrameRenderer) -> Frames:
         """Begin to send each picture from the device to the host, blended if the device does that."""
+        keeps_guides = self.plan.finishes or self._keeps_guides
         for sample in frames:
-            sent, plan = renderer.finish(sample, sample.output), self.plan
-            guide = sample.guide if plan.finishes or self._keeps_guides else None
+            sent, guide = renderer.finish(sample, sample.output), sample.guide if keeps_guides else None
             yield replace(sample, output=sent, guide=guide, source=None, download=None)
 
     def _with_sources(self, stack: ExitStack, frames: Iterator[Sample], wanted: range) -> Iterator[Sample]:

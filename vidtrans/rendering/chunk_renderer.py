@@ -127,6 +127,7 @@ class ChunkRenderer:
         plan, chain, wanted = self.plan, self.chain, range(run[0].first, run[-1].stop)
         log = ChunkLog(plan, chain.context, self._kind, chain.clock, store)
         chunk_of, interval = ChunkFinder(plan.chunks), release_interval(*plan.size)
+        stamps = {number: plan.delivery.stamps(number) for number in wanted}
         return_large_blocks(self._kind, *plan.size)
         with ExitStack() as stack:
             writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
@@ -134,7 +135,7 @@ class ChunkRenderer:
             stack.enter_context(closing(frames))
             for sample, ends in frames:
                 with chain.clock.step(ENCODE):
-                    writer.write(sample.index, sample.output, *plan.delivery.stamps(sample.index))
+                    writer.write(sample.index, sample.output, *stamps[sample.index])
                     for saved, state in zip(states, ends, strict=True):
                         if saved is not None and state is not None:
                             saved.save(chunk_of(sample.index).number, state)
