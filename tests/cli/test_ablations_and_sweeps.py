@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from chain import refuse, said, said_json, tiny_flags
+from chain import TINY, refuse, said, said_json, tiny_flags
 
 from vidtrans.batch import jobs
 from vidtrans.batch.executors.inline import InlineExecutor
+from vidtrans.config.recipe import make_recipe
+from vidtrans.data.dataset import open_dataset
 from vidtrans.models.model_file import read_record
+from vidtrans.session import Context
+from vidtrans.training.ablations import ABLATIONS
+from vidtrans.training.settings import TrainingSettings
 
 Capsys = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.usefixtures("dataset", "one_thread", "quick_trial")
@@ -26,6 +32,44 @@ def command(*more: object, steps: int = 2) -> tuple[object, ...]:
 
 def ablation(kind: str, *more: object, steps: int = 1) -> tuple[object, ...]:
     return command("--ablate", kind, *INLINE, *more, steps=steps)
+
+
+LOSSES = ("lambda_l1", "lambda_gan", "conditional")
+
+
+def losses(l1: bool = True, gan: bool = True, conditional: bool = True, **more: Any) -> dict[str, Any]:
+    return {"lambda_l1": 100.0 * l1, "lambda_gan": float(gan), "conditional": conditional, **more}
+
+
+WANTED: dict[str, dict[str, dict[str, Any]]] = {
+    "loss": {
+        "L1": losses(gan=False),
+        "GAN": losses(l1=False, conditional=False),
+        "cGAN": losses(l1=False),
+        "L1 + GAN": losses(conditional=False),
+        "L1 + cGAN": losses(),
+    },
+    # The fourth needs pictures of 96 pixels a side; these have 32.
+    "discriminator": {f"{side}x{side} patches": losses(num_layers=n) for side, n in ((1, 0), (16, 1), (70, 3))},
+    "skips": {
+        f"{name}, {loss}": losses(gan=gan, skips=name == "skips")
+        for name in ("no skips", "skips")
+        for loss, gan in (("L1", False), ("L1 + cGAN", True))
+    },
+}
+
+
+@pytest.mark.parametrize("kind", ABLATIONS)
+def test_every_row_of_an_ablation_has_the_settings_of_its_label(kind: str) -> None:
+    recipe = make_recipe(None, None, {k: TINY[k] for k in ("generator", "discriminator")})
+    variants = ABLATIONS.load(kind)(recipe, open_dataset(Path("clip.dataset")), Context())
+    assert [variant.label for variant in variants] == list(WANTED[kind])
+    for variant, wanted in zip(variants, WANTED[kind].values(), strict=True):
+        values = variant.recipe.settings("training", TrainingSettings).values()
+        found = {key: values[key] for key in LOSSES}
+        found["num_layers"] = variant.recipe.choice("discriminator")[1].get("num_layers")
+        found["skips"] = variant.recipe.choice("generator")[1].get("skip_connections", True)
+        assert {key: found[key] for key in wanted} == wanted
 
 
 def test_what_cannot_be_ablated_is_one_line(capsys: Capsys) -> None:
@@ -103,10 +147,13 @@ def test_where_all_fail_there_is_no_table(capsys: Capsys) -> None:
 @pytest.mark.usefixtures("_no_executor")
 def test_what_cannot_be_is_one_line(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     lr = ("--sweep", "training.lr=0.1,0.2")
+    Path("taken").write_text("")
     for arguments, why in (
         (("--sweep", "training.l=1,2"), "did you mean 'lr'?"),
         (("--sweep", "generator.chanels=8,16"), "chanels=8: unknown key 'generator.chanels'"),
+        (("--sweep", "generator.name=unet-256,unet-65"), "did you mean 'unet-64'?"),
         (("--sweep", "training.lr=0.1"), "one value (0.1) is no sweep"),
+        ((*lr, *lr), "it is given twice"),
         ((*lr, "--set=training.lr=0.3"), "another option gives it one value"),
         (("--sweep", "seed=0,1", "--seed", 3), "leave --seed out"),
         (("--sweep", "training.preview_seconds=1,2"), "are the same training"),
@@ -114,7 +161,11 @@ def test_what_cannot_be_is_one_line(capsys: Capsys, monkeypatch: pytest.MonkeyPa
         (("--sweep", "steps=2,3", "--minutes", 1), "--sweep training.steps and --minutes"),
         ((*lr, "--ablate", "loss"), "--sweep and --ablate"),
         ((*lr, "--from", "flower"), "every variant starts from nothing — leave --from out"),
+        ((*lr, "--fresh"), "leave --fresh out"),
+        ((*lr, "--embed"), "leave --embed out"),
         ((*lr, "-o", "clip.dataset"), "holds one of the inputs"),
+        ((*lr, "-o", "x.safetensors"), "use -o x"),
+        ((*lr, "-o", "taken"), "it is a file"),
         ((*lr, "--executor", "inline", "--jobs", 2), "one job at a time"),
         (("--jobs", 2), "train several with --sweep or --ablate"),
     ):
