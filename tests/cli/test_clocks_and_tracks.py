@@ -140,6 +140,42 @@ def test_a_remedy_for_sound_is_one_that_helps(capsys: Capsys) -> None:
     assert remedy.partition(", or")[0] in refuse(capsys, 2, "compare", source, source, "-o", "out.mov")
 
 
+def laden(path: Path) -> Path:
+    """A film with a font, a cover, a second video track and a chapter of two titles."""
+    titles = {"title": "One", "TITLE-deu": "Eins"}
+    with closing(av.open(str(with_cover(Path("cover.mp4"), 4)))) as read, closing(av.open(str(path), "w")) as out:
+        packets = [p for p in read.demux() if p.size]
+        tracks = [out.add_stream_from_template(read.streams.video[0], opaque=True) for _ in range(2)]
+        out.add_attachment("letters.ttf", "font/ttf", b"not really a font")
+        out.add_attachment("cover.jpg", "image/jpeg", next(bytes(p) for p in packets if p.stream_index == 1))
+        out.set_chapters([{"id": 1, "start": 0, "end": 100, "time_base": Fraction(1, 1000), "metadata": titles}])
+        for packet in packets:
+            for track in tracks if packet.stream_index == 0 else ():
+                packet.stream = track
+                out.mux(packet)
+    return path
+
+
+def contents(path: Path) -> tuple[list[str], list[bytes], list[dict[str, str]]]:
+    """The kinds of tracks, the attachments, and the chapters' tags of a file."""
+    with closing(av.open(str(path))) as container:
+        attached = [s.data for s in container.streams.attachments]
+        return [s.type for s in container.streams], attached, [c["metadata"] for c in container.chapters()]
+
+
+def test_fonts_covers_and_titles_are_copied_into_mkv_or_named(capsys: Capsys) -> None:
+    source = laden(Path("a.mkv"))
+    output, words = render(capsys, source, "mkv")
+    kinds, attached, titles = contents(output)
+    assert (kinds, attached) == (["video", "attachment", "video"], [b"not really a font"])
+    assert titles == contents(source)[2]
+    assert "left out of matroska: video track 1\n" in words.replace("  ", " ")
+    for ending, missing in (("mp4", ""), ("mov", "cover art, "), ("webm", "cover art, ")):
+        output, words = render(capsys, source, ending)
+        assert f"video track 1, attachment (letters.ttf), {missing}second titles of chapters" in " ".join(words.split())
+        assert contents(output)[0].count("video") == (2 if ending == "mp4" else 1)
+
+
 def test_a_cover_is_kept(capsys: Capsys) -> None:
     source = with_cover(Path("a.mp4"), 4)
     for ending in ("mp4", "mkv"):
@@ -257,3 +293,45 @@ def test_what_cannot_be_written_is_named_in_plain_words(capsys: Capsys, monkeypa
     assert "--set encoding.sound=none" in told
     assert "Invalid" not in told
     assert "partial" not in told
+
+
+def crc(data: bytes) -> bytes:
+    """The checksum of a table of a transport stream."""
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte << 24
+        for _ in range(8):
+            value = (value << 1 ^ 0x04C11DB7 if value & 0x80000000 else value << 1) & 0xFFFFFFFF
+    return value.to_bytes(4, "big")
+
+
+def two_programmes(path: Path, late_s: int) -> Path:
+    """A transport stream of two programmes, woven packet by packet; the second's clock begins ``late_s`` later."""
+    packets: list[tuple[float, bytes]] = []
+    for number, (size, late) in enumerate((((64, 48), 0), ((32, 32), late_s)), 1):
+        pictures = write_frames(Path("p.mp4"), moving_frames(12, size), "mpeg2video", "yuv420p")
+        options = {"mpegts_start_pid": str(256 * number), "mpegts_pmt_start_pid": str(4096 + 256 * number)}
+        options |= {"mpegts_service_id": str(number), "output_ts_offset": str(late)}
+        part = remux(with_sound(pictures, Path("p.mkv"), "mp2", seconds=0.48), Path("p.ts"), **options).read_bytes()
+        own = [part[at : at + 188] for at in range(0, len(part), 188)]
+        own = [one for one in own if (one[1] & 0x1F, one[2]) not in ((0, 0), (0, 0x11))]  # its list of one programme
+        packets += [(place / len(own), one) for place, one in enumerate(own)]
+    table = bytes((0x00, 0xB0, 17, 0, 1, 0xC1, 0, 0, 0, 1, 0xF1, 0x00, 0, 2, 0xF2, 0x00))
+    first = bytes((0x47, 0x40, 0, 0x10, 0)) + table + crc(table)
+    path.write_bytes(first.ljust(188, b"\xff") + b"".join(one for _, one in sorted(packets, key=lambda item: item[0])))
+    return path
+
+
+@pytest.mark.parametrize("late_s", [0, 7200])
+def test_only_the_programme_of_the_pictures_is_heard_and_copied(late_s: int, capsys: Capsys) -> None:
+    source = two_programmes(Path("two.ts"), late_s)
+    with closing(av.open(str(source))) as container:
+        assert [s.type for s in container.streams] == ["video", "audio", "video", "audio"]
+        own = [bytes(p) for p in container.demux(container.streams[1]) if p.size]
+    result, told = render(capsys, source, "mkv")
+    assert "two.ts: left out: sound track 3 (mp2) of another programme" in told
+    assert [data for _, data in sound_packets(result)] == own
+    assert starts(result)[1:] == pytest.approx([0], abs=0.03)
+    assert len(starts(result)) == 2
+    assert "not used: sound track 3 (mp2) of another programme" in said(capsys, 0, "probe", source)
+    assert sum(map(len, read_blocks(source))) < RATE_HZ

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -17,10 +18,13 @@ from PIL import Image
 from streams import stream_of
 
 import vidtrans as api
+from vidtrans.clips.indexing import open_clip
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Event, Progress, Stop
+from vidtrans.output.filtered_source import filtered_clip
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.video.frame_format import FrameFormat
 
 Capsys = pytest.CaptureFixture[str]
 Hold = Callable[[CacheEntry], Callable[[Event], None]]
@@ -100,6 +104,30 @@ def test_an_opaque_frame_of_a_cut_out_mask_is_all_white(shoot: Shoot, render: Ca
     made = render("--mask", "m")
     assert np.array_equal(made[7], shoot.look[7])
     assert same(made, shoot.expected(mask=mask))
+
+
+def test_a_filtered_source_stays_while_it_is_read(program: Path, capsys: Capsys) -> None:
+    context = Context()
+    clip = open_clip(context, plain("in.mp4"))
+    for _ in ("made", "found"):
+        filtered = filtered_clip(clip, "hflip", context)
+        again = filtered_clip(clip, "hflip", context)  # another render of it, at the same time
+        del filtered
+        assert said_json(capsys, "cache", "clean", "--stage", "filter")["kept"] == 1
+        assert len(list(again.frames(FrameFormat(), 1))) == again.index.num_frames
+    del again
+    gc.collect()
+    cleaned = said_json(capsys, "cache", "clean", "--stage", "filter")
+    assert (cleaned["deleted"], cleaned["kept"]) == (1, 0)
+
+
+def test_a_source_that_another_run_is_filtering_is_waited_for(program: Path, held_by_another_run: Hold) -> None:
+    clip = open_clip(Context(), plain("in.mp4", 3))
+    filtered_clip(clip, "hflip", Context())
+    [entry] = (entry for entry in Context().cache.entries() if entry.stage == "filter")
+    entry.clear()
+    context = Context(report=held_by_another_run(entry))
+    assert filtered_clip(clip, "hflip", context).index.num_frames == 3
 
 
 def test_several_sizes_go_in_and_out_by_number_as_pictures_and_as_no_video(capsys: Capsys) -> None:

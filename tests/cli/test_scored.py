@@ -123,3 +123,12 @@ def test_each_frame_is_scored_against_the_one_that_it_shows(capsys: Capsys) -> N
     assert steps != list(range(COUNT))
     assert steps == sorted(steps)
     exact(table)
+
+
+def test_a_gif_that_drops_frames_is_scored(capsys: Capsys) -> None:
+    """It cannot show a frame for less than 2 centiseconds."""
+    lossless(Path("fast.mp4"), panned(), rate=100, time_base=Fraction(1, 10000))
+    table = scored(capsys, "fast.mp4", *PLAIN, "--codec", "gif", "-o", "o.gif")
+    assert table["frames"] == COUNT // 2
+    assert table["compared_with"] is None
+    assert table["warping_error"] > table["warping_error_source"]
