@@ -73,6 +73,14 @@ def test_presets_and_the_cache_can_be_looked_at(clip: Path) -> None:
     assert Path("clip.dataset/dataset.json").is_file()
 
 
+def test_models_are_found_by_name_in_the_models_folder(clip: Path) -> None:
+    assert "identity" in vidtrans("model", "list").stdout
+    Path("models").mkdir()
+    Path("models/look.safetensors").write_bytes(b"")
+    assert "look" in vidtrans_json("model", "list")["models"]
+    assert "identity" in vidtrans("model", "show", "identity").stdout
+
+
 @pytest.mark.parametrize("step", ["make-dataset", "stylize"])
 def test_a_full_disk_is_one_line_and_freeing_it_is_enough(
     step: str, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys

@@ -21,6 +21,8 @@ from vidtrans.core.events import Progress, Stop
 from vidtrans.evaluation.score_report import WIDTH
 from vidtrans.flow import GREY_FLOWS
 from vidtrans.video.images.picture import read_picture
+from vidtrans.video.plots.chart import Chart, ChartCurve
+from vidtrans.video.plots.layout import PAPER
 
 Capsys = pytest.CaptureFixture[str]
 COUNT, SPIKE = 14, 9
@@ -100,6 +102,9 @@ def test_a_person_reads_a_table_and_a_verdict(capsys: Capsys) -> None:
     alone = said(capsys, 0, "evaluate", "render.mkv", "--source", "source.mkv")
     assert "times the source's" in alone
     assert "PSNR" not in alone
+    both = ("--per-frame", "per.mkv", "--reference", "source.mkv")
+    assert "to per frame" in said(capsys, 0, "evaluate", "render.mkv", "--source", "source.mkv", *both)
+    assert said(capsys, 0, "evaluate", "render.mkv", "--source", "source.mkv", "-q") == ""
     before = snapshot(Path())
     planned = said(capsys, 0, "evaluate", "render.mkv", "--source", "source.mkv", "-o", "p.png", "--dry-run")
     assert f"would score render.mkv: {COUNT} frames" in planned
@@ -222,3 +227,24 @@ def test_what_cannot_be_scored_is_told_in_a_line(capsys: Capsys) -> None:
     Path("bad.mkv").write_bytes(data)
     assert "--allow-damaged" in said(capsys, 3, "evaluate", "bad.mkv", "--source", "source.mkv")
     assert said_json(capsys, "evaluate", "bad.mkv", "--source", "source.mkv", "--allow-damaged")["frames"] > 0
+
+
+CURVE = (255, 190, 70)
+
+
+def curve_top(picture: np.ndarray, x: int) -> int:
+    return int(np.flatnonzero(np.abs(picture[54:-40, x].astype(int) - CURVE).max(axis=1) < 40)[0])
+
+
+def test_a_bad_moment_stands_out_in_a_chart_at_its_place() -> None:
+    values: list[float | None] = [1.0] * 200
+    values[0] = values[120] = None
+    values[150] = 9.0
+    chart = Chart("title", [ChartCurve("output", values, CURVE, 2)], [i / 25 for i in range(200)], [120], [150])
+    picture = chart.draw(1000, 300)
+    assert picture.shape == (300, 1000, 3)
+    place = lambda frame: round(58 + (1000 - 58 - 14) * (frame + 0.5) / 200)  # noqa: E731
+    assert curve_top(picture, place(150)) < 30 < 150 < curve_top(picture, place(50))
+    column = picture[54:-40, place(119.5)]
+    assert (column != np.array(PAPER)).any(axis=1).mean() > 0.3  # the cut
+    assert (picture[28:46, place(150)] == CURVE).all(axis=1).mean() > 0.2  # the mark

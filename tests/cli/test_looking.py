@@ -142,6 +142,19 @@ def test_wrong_values_are_said_before_any_work(clip: Path, tiny_model: Path, cap
         assert words in refuse(capsys, 2, "try", clip, "--model", tiny_model, "--vary", vary)
 
 
+@pytest.mark.parametrize(("installed", "too_old"), [("2.5.9", True), ("2.13.0+cpu", False)])
+def test_doctor_names_a_library_that_is_older_than_the_oldest_that_works(
+    installed: str, too_old: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = ["torch<2.14,>=2.6", "numpy>=1.26", 'onnx>=99; extra == "onnx"']
+    monkeypatch.setattr(examination, "requires", lambda name: needed)
+    monkeypatch.setattr(examination, "version", lambda name: installed if name == "torch" else "99")
+    monkeypatch.setattr(examination, "_installed", lambda name: name not in ("opencv-python", "opencv-contrib-python"))
+    state, detail, *remedy = examination._libraries()
+    assert (state == "wrong", "torch 2.5.9 is too old, 2.6 is needed" in detail) == (too_old, too_old)
+    assert remedy == (['pip install "torch<2.14,>=2.6"'] if too_old else [])
+
+
 def test_doctor_finds_everything_as_it_should_be_or_names_what_is_wrong(
     monkeypatch: pytest.MonkeyPatch, capsys: Capsys
 ) -> None:

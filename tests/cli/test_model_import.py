@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 from pathlib import Path
 from typing import Any
@@ -252,3 +253,17 @@ def test_what_cannot_be_written_is_refused_in_a_line(capsys: Capsys) -> None:
     ):
         assert line in refuse(capsys, 2, "model", "export", *arguments, "--format", "torchscript")
     said(capsys, 3, "model", "export", "identity", "--format", "onnx")
+
+
+def test_without_the_extra_a_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+    real = builtins.__import__
+
+    def missing(name: str, *rest: Any) -> Any:
+        if name in ("onnx", "onnxruntime"):
+            raise ImportError(name)
+        return real(name, *rest)
+
+    path = model("edges", 1)
+    monkeypatch.setattr(builtins, "__import__", missing)
+    assert "pip install 'vidtrans[onnx]'" in refuse(capsys, 2, "model", "export", path, "--format", "onnx")
+    assert list(Path().glob("*.onnx")) == []

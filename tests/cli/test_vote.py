@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from chain import refuse, said, said_json, vidtrans_json
 from clips import moving_frames, write_clip
-from vote_server import flat_folders, serving_vote
+from vote_server import flat_folders, make_study, serving_vote
+
+from vidtrans.voting.vote_log import OpenLog
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -87,3 +89,11 @@ def test_mistakes_are_refused_in_a_line(folders: list[Path], capsys: Capsys) -> 
         (("a", "b", "--host", "0.0.0.0"), 2, "--allow-network"),
     ):
         assert why in refuse(capsys, status, "vote", *words)
+
+
+def test_votes_on_other_conditions_are_neither_counted_nor_replaced(folders: list[Path], capsys: Capsys) -> None:
+    log = OpenLog(Path("a.vote.jsonl"), make_study("a", "c"))
+    log.write({"voter": "Anna", "number": 0})
+    log.close()
+    assert "it holds votes on other conditions (a, c)" in refuse(capsys, 2, "vote", "a", "b")
+    assert "its votes are on other conditions" in refuse(capsys, 2, "vote", "a", "b", "--results", "a.vote.jsonl")

@@ -204,7 +204,7 @@ def test_a_whole_file_does_what_a_render_does(pairing: str, settings: Table, for
 
 
 @pytest.mark.parametrize("format", [name for name in EXPORTS if name not in GRAPHS])
-@pytest.mark.parametrize(("generator", "table"), tiered(NETWORKS, set(SHARED.values())))
+@pytest.mark.parametrize(("generator", "table"), NETWORKS)
 def test_weights_are_read_back_as_the_same_network_or_refused(generator: str, table: Table, format: str) -> None:
     model = subject(generator, table)
     with suppress(UsageError):  # where no tool has such a generator; its pictures are had by a graph
