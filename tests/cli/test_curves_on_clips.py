@@ -134,6 +134,9 @@ def test_values_of_a_file_and_cuts_are_names_too(capsys: Capsys) -> None:
     assert strengths(capsys, clip, "--strength", "my moves.csv:glow") == pytest.approx([1] * 30)
     found = strengths(capsys, clip, *cuts, "--strength", "shot/4 + min(shot_t, 0.1)")
     assert found == pytest.approx([n // 10 / 4 + min(n % 10 / 30, 0.1) for n in range(30)], abs=0.01)
+    found = strengths(capsys, clip, *cuts, "--strength", "on_cut(0.1)")
+    assert found[:10] == pytest.approx([0] * 10)
+    assert found[10:13] == pytest.approx([np.exp(-n / 3) for n in range(3)], abs=0.01)
 
 
 def test_a_slip_is_one_line(capsys: Capsys) -> None:

@@ -134,6 +134,14 @@ def test_exposure_is_evened_out_without_a_source(capsys: Capsys) -> None:
     assert np.abs(brightness[0]).mean() < 0.05 * np.abs(brightness[1]).mean()
 
 
+def test_where_a_source_ends_is_known_though_times_are_rounded(capsys: Capsys) -> None:
+    """Matroska counts milliseconds: the frame after a source's last one may be due a third of one too early."""
+    lossless(Path("short.mp4"), SOURCE[:15])
+    lossless(Path("rounded.mkv"), FLICKERS[:16])
+    _, lines = deflicker_with_warnings(capsys, "rounded.mkv", "--source", "short.mp4", QUICK)
+    assert lines[-1] == "warning: short.mp4: it ends before rounded.mkv, which guides itself from frame 15 on"
+
+
 def test_a_source_that_cannot_be_one_is_refused(capsys: Capsys) -> None:
     """A still, a clip that ends early, another film; inverted and poorly lit renders of the source are taken."""
     write_folder(Path("still"), SOURCE[:1])

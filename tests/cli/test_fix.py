@@ -75,7 +75,6 @@ def test_another_correction_takes_its_place_and_taking_all_away_undoes_them(caps
     assert "it exists" in refuse(capsys, 2, "fix", "o.mkv", "--painted", "fixes", "-o", "g.mkv")
 
 
-@pytest.mark.thorough
 def test_layers_jpeg_and_other_sizes(capsys: Capsys) -> None:
     before = result(capsys)
     layer = np.zeros((48, 64, 4), np.uint8)

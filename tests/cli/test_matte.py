@@ -15,7 +15,7 @@ import torch
 from chain import refuse, said, said_json
 from clips import decode
 from made_models import make_model
-from things import FAST, clip_of, moving_thing, overlap, write_mask
+from things import FAST, clip_of, moving_thing, overlap, with_strokes, write_mask
 from torch import Tensor, nn
 
 from vidtrans.matting import swept_mattes
@@ -94,6 +94,13 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     assert Path("a.mkv").read_bytes() == Path("b.mkv").read_bytes()
 
 
+def test_strokes_on_a_frame_are_enough(capsys: Capsys, mattes: list[np.ndarray]) -> None:
+    painted = with_strokes(decode(Path("c.mkv"))[2][3], mattes[3])
+    cv2.imwrite("p.png", painted[..., ::-1])
+    matte(capsys, "--frame", "3=p.png", "-o", "m.mkv")
+    assert overlap(decode(Path("m.mkv"))[2][3], mattes[3]) > 0.7
+
+
 @pytest.mark.thorough
 def test_several_things_have_a_matte_each_and_share_the_frame(capsys: Capsys, mattes: list[np.ndarray]) -> None:
     mask = np.zeros((120, 160, 3), np.uint8)
@@ -105,6 +112,18 @@ def test_several_things_have_a_matte_each_and_share_the_frame(capsys: Capsys, ma
     egg, wall = (decode(Path(f"m.{name}.mkv"))[2] for name in ("egg", "wall"))
     assert overlap(egg[0], mattes[0]) > 0.95
     assert max(int((a[..., 0].astype(int) + b[..., 0]).max()) for a, b in zip(egg, wall, strict=True)) <= 257
+
+
+def test_a_shot_without_a_painted_frame_is_empty_and_told(capsys: Capsys) -> None:
+    frames, mattes = moving_thing(COUNT)
+    clip_of([*frames[:4], *(255 - frame for frame in frames[4:])])
+    write_mask("m.png", mattes[0])
+    Path("cuts.txt").write_text("4\n", encoding="utf-8")
+    table = matte(capsys, "--frame", "0=m.png", "--cuts", "cuts.txt")
+    made = decode(Path("c.matte.mkv"))[2]
+    assert not any(frame.any() for frame in made[4:])
+    assert table["confidences"][4:] == [None] * 4
+    assert min(table["confidences"][:4]) > 0
 
 
 def test_painted_pictures_are_never_replaced_by_sheets(capsys: Capsys, mattes: list[np.ndarray]) -> None:

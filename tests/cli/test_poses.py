@@ -79,6 +79,13 @@ def test_what_gives_no_poses_is_refused_before_anything_is_written(capsys: Capsy
     assert "pairing.size = 'wide'" in refuse(capsys, 2, *MAKE, "--set", "pairing.size=wide", "--overwrite")
 
 
+def test_sheets_and_probes_show_keypoints_without_a_model(capsys: Capsys) -> None:
+    put_performer()
+    said(capsys, 0, "sheet", "poses#160x120", "-o", "sheet.png")
+    assert said_json(capsys, "probe", "poses#160x120")["width"] == 160
+    assert said_json(capsys, "probe", "poses")["frames"] == COUNT
+
+
 MAKE_LINES = ("make-dataset", "--pairing", "simplify", "-o", "d", *tiny_flags("dataset"), "--set=dataset.size=source")
 
 

@@ -139,6 +139,19 @@ def test_nothing_passes_a_cut(capsys: Capsys) -> None:
     assert np.array_equal(made[6:], frames[6:])
 
 
+def test_painted_frames_are_painted_in_strokes(capsys: Capsys) -> None:
+    frames = clip_and_keys()
+    strokes = ("--strokes", "oil")
+    assert propagate(capsys, *PLAIN, *strokes)["strokes"] == "oil"
+    made = decode(Path("o.mkv"))[2]
+    for key in (2, 9):
+        assert not np.array_equal(made[key], painted(frames[key]))
+        near = [np.abs(made[key].astype(float) - other).mean() for other in (painted(frames[key]), frames[key])]
+        assert near[0] < near[1]
+    words = ("propagate", "c.mkv", "--keyframes", "keys", "--minutes", 0, "--layer", *strokes, "-o", "l.mov")
+    assert "leave out --layer or --strokes" in refuse(capsys, 2, *words)
+
+
 def test_pictures_without_a_number_are_found_by_what_they_show(capsys: Capsys) -> None:
     frames = [np.roll(moving_frames(1, (160, 120))[0], 9 * n, axis=1) for n in range(8)]
     write_clip(Path("c.mkv"), frames, codec="ffv1", pix_fmt="bgr0")
@@ -261,6 +274,18 @@ def test_several_clips_each_with_its_folder(capsys: Capsys) -> None:
     assert alone["keyframes"] == [9]
     shutil.rmtree("all/b.keyframes")
     assert "no folder 'b' or 'b.keyframes' for b.mkv" in refuse(capsys, 2, *ask)
+
+
+def test_numbers_of_pictures_count_where_some_are_missing(capsys: Capsys) -> None:
+    frames = clip_and_keys(())
+    kept = [i for i in range(12) if i not in (4, 6)]
+    write_folder(Path("c"), [frames[i] for i in kept], [f"c_{i + 1001}.png" for i in kept])
+    keys_of({"1006.png": 5, "AB_0020_1011_v2.png": 10}, frames)
+    command = ("propagate", "c", "--keyframes", "keys", "-o", "o", "--minutes", 0, "--overwrite")
+    assert said_json(capsys, *command)["keyframes"] == [4, 8]
+    assert "the pictures of c have numbers" in refuse(capsys, 2, *command, "--first-number", 1)
+    keys_of({"1007.png": 6}, frames)
+    assert "picture 1007 of a folder that has 1001 to 1012" in refuse(capsys, 3, *command)
 
 
 def keys_of(names: dict[str, int], frames: list[np.ndarray]) -> None:
