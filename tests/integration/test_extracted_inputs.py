@@ -11,8 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from chain import refuse, tiny_flags, vidtrans_json
-from clips import decode, moving_frames, pictures_of
+from chain import TINY, refuse, tiny_flags, vidtrans_json
+from clips import decode, moving_frames, pictures_of, write_folder
 from directed_clip import lossless
 from extractors import COLOURS, negative, network, showing
 
@@ -156,6 +156,20 @@ def test_a_dry_run_counts_the_extraction_and_touches_nothing(shot: Path) -> None
     assert not Path(".vidtrans").exists()
 
 
+def test_photographs_are_extracted_each_at_its_own_size() -> None:
+    frames = moving_frames(4)
+    write_folder(Path("photos"), [f if i % 2 else cv2.resize(f, (96, 60)) for i, f in enumerate(frames)])
+    net, source = negative(Path("net.cube")), ("--size", "source")
+    vidtrans_json("make-dataset", "photos", "--pairing", "model", f"--set=pairing.model={net}", *source, "-o", "made")
+    stored, extracted = pictures_of(Path("made/photos")), pictures_of(Path("made/photos.extracted"))
+    assert {f.shape for f in stored.values()} == {(48, 64, 3), (60, 96, 3)}
+    assert same(extracted.values(), (255 - frame for frame in stored.values()))
+    model = showing(Path("look.safetensors"), net)
+    table = vidtrans_json("stylize", "photos", "--model", model, "-o", "out", *source, "--device", "cpu")
+    assert table["frames_extracted"] == 4
+    assert same(pictures_of(Path("out")).values(), (255 - f for f in pictures_of(Path("photos")).values()))
+
+
 # Where a network shows what it makes
 
 
@@ -197,6 +211,17 @@ def test_a_model_with_its_network_inside_needs_nothing_else(shot: Path, hasty: l
     assert Path("whole.mkv").read_bytes() == Path("plain.mkv").read_bytes()
     shown = vidtrans_json("model", "show", "whole")
     assert shown["extractor"]["pairing"]["name"] == "edges"
+
+
+def test_embedding_wants_a_network_that_makes_the_input_and_is_there(
+    shot: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = negative(Path("net.cube"))
+    make(network=net)
+    net.unlink()
+    assert "put it beside the dataset" in refuse(capsys, 3, "train", "shot.dataset", "--embed")
+    api.make_dataset(shot, "lines", pairing="edges", settings={"dataset": TINY["dataset"]})
+    assert "is made by no network" in refuse(capsys, 2, "train", "lines", "--embed")
 
 
 # Mistakes

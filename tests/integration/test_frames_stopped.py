@@ -42,6 +42,18 @@ def test_reading_a_clip_is_reported_and_stopped() -> None:
     assert len(vidtrans.open_clip("c.mkv")) == 12
 
 
+def test_filters_stop() -> None:
+    opened, stop = vidtrans.open_clip("c.mkv"), vidtrans.Stop()
+    stop.request()
+    for frames in (
+        vidtrans.Deflicker([frame.rgb for frame in opened], stop=stop),
+        vidtrans.Deflicker(opened, stop=stop),
+        vidtrans.Propagator(opened, {2: opened[2].rgb}, minutes=0, stop=stop),
+    ):
+        with pytest.raises(vidtrans.Interrupted):
+            list(frames)
+
+
 def test_renders_and_filters_stop_and_the_model_goes_on() -> None:
     model, opened, begun = vidtrans.load_model("identity"), vidtrans.open_clip("c.mkv"), vidtrans.Stop()
     stream = [frame.rgb for frame in opened]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -172,6 +174,28 @@ def test_one_that_has_all_chunks_back_is_not_run_again(
     assert len(parts(ray)) == 1
 
 
+@pytest.mark.parametrize("full", [("a",), ("a", "b")])
+def test_a_full_disk_of_a_machine_sends_its_work_to_the_others(
+    full: tuple[str, ...],
+    ray: PretendedRay,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    short(tmp_path / "clips", 2)
+    fetch = ray_mirror.Mirror.fetch
+
+    def fill(self: Any, files: Any, context: Context) -> None:
+        if ray.node in full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
+        fetch(self, files, context)
+
+    monkeypatch.setattr(ray_mirror.Mirror, "fetch", fill)
+    stylize("clips", "-o", "out", status=0 if len(full) == 1 else 5, capsys=capsys)
+    assert parts(ray) == ["a", "a", "b", "b"]  # both were on their way
+    assert [row["state"] for row in outcomes("out")] == [["done"] * 2, ["failed"] * 2][len(full) - 1]
+
+
 def test_one_clip_with_another_key_there_is_refused(
     ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -236,6 +260,21 @@ def test_a_command_on_a_machine_of_another_kind_is_refused(
     monkeypatch.setattr(ray_unshared, "examine", no_gpu)
     with pytest.raises(DeviceError, match="this machine, which divides and joins clips, has none"):
         ray_unshared.UnsharedRayExecutor(context, None, "")
+
+
+def test_no_more_parts_run_than_were_asked_for(
+    ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = ray_unshared.UnsharedRayExecutor(Context(cache_dir=tmp_path / "cache", device="cpu"), 2, "")
+    begun: list[Task] = []
+    monkeypatch.setattr(executor._away, "submit", lambda task, report: begun.append(task))
+    tasks = [Task(n, "part", lambda context: {}) for n in range(executor.slots)]
+    for task in tasks:
+        executor.submit(task, lambda event: None)
+    assert executor.slots == 4
+    assert begun == tasks[:2]
+    executor.stop(130)
+    assert [executor.receive(0)[0] for _ in range(2)] == tasks[2:]  # type: ignore[index]
 
 
 def test_what_is_rendered_here_or_not_at_all_is_said(

@@ -17,9 +17,12 @@ from directed_clip import lossless
 import vidtrans as api
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Note
+from vidtrans.core.settings import Size
 from vidtrans.data.dataset import open_dataset
 from vidtrans.models.model_file import read_record
 from vidtrans.pairing.pairing_records import make_pairing
+from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.io.pictures import open_reader
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -68,6 +71,27 @@ def make(shot: Path, *guides: str, target: str = "beauty", **options: Any) -> di
 
 
 # The pairing
+
+
+def test_guides_are_read_side_by_side_at_the_first_ones_size(tmp_path: Path) -> None:
+    frames = moving_frames(6)
+    write_folder(tmp_path / "a", frames)
+    lossless(tmp_path / "b.mp4", [cv2.resize(255 - f, (32, 24)) for f in frames])
+    with open_reader(tmp_path, FrameFormat(Size(short=24)), guides=("a", "b")) as reader:
+        found = list(reader.frames())
+        assert [f.index for f in found] == list(range(6))
+        assert all(f.rgb.shape == (24, 32, 3) and len(f.pictures) == 2 for f in found)
+        assert [p.shape for p in found[0].pictures] == [(24, 32, 3)] * 2
+        assert [f.index for f in reader.frames(2, 4)] == [2, 3]
+    write_folder(tmp_path / "c", [f[::-1] for f in frames])
+    with open_reader(tmp_path, guides=("c", "b", "a")) as reader:
+        flipped, shrunk, plain = next(reader.frames()).pictures
+        assert np.array_equal(flipped, frames[0][::-1])
+        assert np.array_equal(plain, frames[0])
+        assert shrunk.shape == plain.shape
+    with open_reader(tmp_path, guides=("b", "a")) as reader:
+        first = next(reader.frames())
+        assert first.rgb.shape == first.guides[0].shape == (24, 32, 3)
 
 
 def test_guides_have_names_of_their_own_and_grey_ones_one_channel() -> None:
