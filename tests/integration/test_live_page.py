@@ -17,6 +17,8 @@ from live_page import SHOWS, page_at, settled, wait_until
 from live_server import Running, load, serving
 from made_models import make_model
 
+from vidtrans.pairing.regions import palette
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 PEN = """(pressure) => { const c = document.getElementById('drawing'), b = c.getBoundingClientRect();
   c.setPointerCapture = () => {};
@@ -98,6 +100,26 @@ class TestDrawing:
             page.locator("#colour").fill("#102030")
             draw(page, (0.5, 0.5))
             wait_until(page, lambda p: bool(np.abs(p.reshape(-1, 3).mean(axis=0) - (0x10, 0x20, 0x30)).max() < 4))
+
+    def test_with_a_palette_one_fills_in_its_colours(self, browser: Any) -> None:
+        with (
+            serving(load(str(make_model("small.safetensors", "regions")))) as running,
+            page_at(browser, running.link()) as page,
+        ):
+            page.click("[data-source=drawing]")
+            page.click("#input-view summary")
+            swatches = page.locator("#palette button")
+            assert swatches.count() == len(palette(5).colours)
+            swatches.nth(3).click()
+            page.click("[data-tool=fill]")
+            draw(page, (0.5, 0.5))
+            wanted = tuple(int(level) for level in palette(5).colours[3])
+            page.wait_for_function(
+                """(want) => { const c = document.getElementById('input');
+                  const d = c.getContext('2d').getImageData(9, 9, 1, 1).data;
+                  return [0, 1, 2].every((k) => Math.abs(d[k] - want[k]) < 6); }""",
+                arg=wanted,
+            )
 
 
 class TestCamera:
@@ -187,7 +209,6 @@ class TestResult:
 
 
 class TestModels:
-    @pytest.mark.thorough
     def test_a_dream_is_steered_by_keys_pointer_and_gamepad_and_its_performance_is_kept(self, browser: Any) -> None:
         pads = """window.pad = { index: 0, id: 'Pad', axes: [0, 0, 0, 0] };
           navigator.getGamepads = () => (window.pad ? [window.pad] : []);"""

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forged import JPEG, foreign_requests, is_accepted, send
 from live_page import SHOWS, page_at, wait_until
-from live_server import Program, flat, pixels
+from live_server import Program, flat, pixels, png
 from processes import HANG_S, until
-from studio_server import RunningStudio, studio
+from studio_server import TOKEN, RunningStudio, studio
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -190,3 +191,22 @@ def test_a_phone_gets_a_code_with_the_token_of_each_page(running: RunningStudio)
     codes = {running.ask("/phone.svg", page=page)[1] for page in ("studio", "live")}
     assert len(codes) == 2
     assert running.ask("/phone.svg", page="else")[0] == 400
+
+
+def test_no_forged_request_below_the_mount_is_accepted(running: RunningStudio) -> None:
+    port, body = running.server.port, png(flat(9))
+    gets = ["/live/", "/live/output", "/live/phone.svg", "/api/live", "/api/live/schema", "/api/reach", "/phone.svg"]
+    posts = {"/live/frame": ({"content-type": "image/png"}, body), "/live/look": (JPEG, body)}
+    posts |= dict.fromkeys(
+        ("/api/live", "/api/live/line"), ({"content-type": "application/json"}, b'{"action": "stop", "values": {}}')
+    )
+    start(running, IDENTITY)
+    forged = list(foreign_requests(port, TOKEN, gets, ["/live/ws"], posts))
+    assert len(forged) >= 150
+    assert [one.name for one in forged if is_accepted(send(one, port))] == []
+    now = running.ask("/api/live")[1]
+    assert (now["state"], now["frames"], now["connections"]) == ("on", 0, 0)
+    for path in gets:  # and with the token they are answered
+        assert running.ask(path)[0] == 200, path
+    for path in ("/live/page/{}/app.py", "/shared/{}/access.py"):
+        assert [running.ask(path.format(up))[0] for up in ("..", "%2e%2e")] == [404, 404]

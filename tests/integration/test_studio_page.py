@@ -95,6 +95,22 @@ def test_the_viewer_steps_marks_and_compares(browser: Any, running: RunningStudi
         until(lambda: page.evaluate(apart) < 0.01)
 
 
+def test_files_are_renamed_deleted_and_restored(browser: Any, running: RunningStudio) -> None:
+    add(running, "a.mp4")
+    with page_of(browser, running, is_calm=False) as page:  # a thumbnail may be asked for under the old name
+        page.on("dialog", lambda dialog: dialog.accept("new/b.mp4"))
+        page.locator("studio-shelf .menu summary").click()
+        page.get_by_role("button", name="Rename").click()
+        page.wait_for_selector("studio-shelf li[data-name='new/b.mp4']")
+        page.locator("studio-shelf .menu summary").click()
+        page.get_by_role("button", name="Move to the bin").click()
+        page.wait_for_selector("studio-shelf li:not([data-name])")
+        assert not (running.root / "new" / "b.mp4").exists()
+        page.get_by_text("Bin (1)").click()
+        page.get_by_role("button", name="Restore").click()
+        page.wait_for_selector("studio-shelf li[data-name='new/b.mp4']")
+
+
 @pytest.mark.thorough
 def test_jobs_and_files_are_managed_and_a_second_page_follows(browser: Any, running: RunningStudio) -> None:
     add(running, "a.mp4", 200)
