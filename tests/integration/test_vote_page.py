@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clips import moving_frames, write_clip
 from vote_page import LEVELS, answer, begin, progress, vote_page, wait_for_answer
 from vote_server import ServedVote, flat_folders, serving_vote
 
@@ -145,3 +146,30 @@ def test_a_server_that_ended_is_waited_for_and_no_vote_is_lost(context: Any, tmp
         answer(page, "left")
         page_of.__exit__(None, None, None)
         assert len(votes(served)) >= 1
+
+
+def test_clips_play_in_step_and_stand_still_for_whoever_wants_no_motion(browser: Any, tmp_path: Path) -> None:
+    clips = [write_clip(tmp_path / f"{name}.mp4", moving_frames(30, (96, 64))) for name in "ab"]
+    frame = "() => ['left', 'right'].map((id) => document.getElementById(id).toDataURL())"
+    with serving_vote(clips, tmp_path / "v.jsonl", trials=1, repeats=0.0, seconds=0.4) as served:
+        for motion in ("no-preference", "reduce"):
+            context = browser.new_context(reduced_motion=motion)
+            with vote_page(context, served.link()) as page:
+                begin(page, motion)
+                assert wait_for_answer(page)
+                seen: set[str] = set()
+                for turn in range(400):  # a busy machine may miss what is played once
+                    left, right = page.evaluate(frame)
+                    assert left == right
+                    seen.add(left)
+                    if len(seen) > 2:
+                        break
+                    page.wait_for_timeout(20)
+                    if motion == "reduce" and turn % 25 == 24:
+                        page.locator("#again").click()
+                assert len(seen) > 2
+                page.wait_for_timeout(500 if motion == "reduce" else 0)
+                assert page.locator("#again").is_visible() == (motion == "reduce")
+                later = {page.evaluate(frame)[0] for _ in range(4) if page.wait_for_timeout(70) is None}
+                assert (len(later) > 1) == (motion == "no-preference")
+            context.close()

@@ -146,3 +146,10 @@ def test_a_vote_that_cannot_be_written_does_not_count(served: ServedVote, monkey
         assert (status, "No space" in answer["problem"]) == (503, True)
     assert vote(served, key, 0, "right")["trial"] == 1
     assert len(served.log.votes["Anna"]) == 1
+
+
+def test_whoever_gives_no_name_gets_a_number(served: ServedVote) -> None:
+    join(served)
+    names = [join(served, name)["name"] for name in ("", " \x00\n", "")]
+    assert names == ["Voter 2", "Voter 3", "Voter 4"]
+    assert join(served, "<b>Ω</b> \u202e")["name"] == "<b>Ω</b>"
