@@ -158,3 +158,31 @@ def test_a_file_that_is_meant_to_harm_is_one_line(tmp_path: Path, name: str) -> 
         read_data(tmp_path / name)
     assert caught.value.remedy
     assert len(str(caught.value).splitlines()) == 1
+
+
+VALID = {
+    ".csv": b"time,glow,other\n0,0.5,x\n1.5s,0.25,\n00:02,1e3,nan\n",
+    ".json": json.dumps({"rendered_frames": [{"frame": n, "a": n / 3, "b": None} for n in range(4)]}).encode(),
+    ".mid": midi(TEMPO + b"\x07\xa1\x20" + NOTE + b"\x10\xb0\x07\x7f\x10\xe0\x00\x40\x00\xff\x59\x02\x00\x00", NOTE),
+}
+
+
+def test_mutated_files_are_values_or_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("mido").MidiFile()
+    num_read = 0
+    for n in range(300):
+        chance, suffix = random.Random(1_000_003 + n), list(VALID)[n % 3]
+        path, data = tmp_path / f"a{suffix}", VALID[suffix]
+        for _ in range(chance.randint(1, 3)):
+            at, length = chance.randrange(len(data) + 1), chance.randrange(4)
+            pieces = [chance.randbytes(length), b"\xff" * length, data[at : at + 40], b"9" * 400, b"\n", b'"']
+            data = data[:at] + chance.choice(pieces) + data[at + chance.randrange(4) :]
+        path.write_bytes(data)
+        try:
+            found = read_data(path)
+            for column in found.columns:
+                assert np.isfinite(found.track(column, lambda frames: frames / 25)(np.array([0.0, 1.0]))).all()
+            num_read += 1
+        except UsageError as error:
+            check_line(error, str(data))
+    assert num_read > 30

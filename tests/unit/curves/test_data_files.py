@@ -99,3 +99,17 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("time,glow,glue\n0,1,2\n")
     with pytest.raises(UsageError, match=r"no column.*glow"):
         column(tmp_path / "b.csv", "glo", 0)
+
+
+@pytest.mark.parametrize(("rate", "ticks", "delta", "second"), [(25, 40, 2000, 2.0), (29, 80, 2400, 1.001)])
+def test_midi_of_smpte_time_has_no_tempo(tmp_path: Path, rate: int, ticks: int, delta: int, second: float) -> None:
+    mido = pytest.importorskip("mido")
+    song, tempo = mido.MidiFile(ticks_per_beat=480), mido.MetaMessage("set_tempo", tempo=250_000)
+    song.tracks.append(mido.MidiTrack([tempo, mido.Message("control_change", control=7, value=127, time=delta)]))
+    song.save(str(path := tmp_path / "a.mid"))
+    data = path.read_bytes()
+    path.write_bytes(data[:12] + bytes([256 - rate, ticks]) + data[14:])
+    assert column(path, "cc7", second - 0.01, second + 0.01) == [0, 1]
+    path.write_bytes(data[:12] + bytes([256 - 23, ticks]) + data[14:])
+    with pytest.raises(UsageError, match=rf"its time division is 23 frames of {ticks} ticks"):
+        column(path, "cc7", 0)
