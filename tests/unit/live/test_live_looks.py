@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 import urllib.error
@@ -9,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -165,3 +167,13 @@ def test_a_lost_device_keeps_the_looks(running: Running) -> None:
         page.message("problem")
         running.until(lambda: running.worker._stage not in (None, stage))
         assert len(page.picture(page.frame(FRAME)).file) > 0
+
+
+def test_a_full_disk_is_one_line(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = Mock(side_effect=OSError(errno.ENOSPC, "no space left on device", "look.safetensors"))
+    with monkeypatch.context() as patched:
+        patched.setattr(picture_looks, "predicted_model", full)
+        status, text = send(running, FILES["stripes"], "stripes.png")
+    assert (status, text.count("\n")) == (503, 1)
+    assert "no space left" in text
+    assert added(running, "stripes") == "stripes"

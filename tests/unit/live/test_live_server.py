@@ -177,6 +177,11 @@ class TestPost:
         assert answer.startswith(b"HTTP/1.1 413") or answer == b""
         assert post(running, png(flat(60)))[0] == 200
 
+    def test_the_stage_is_free_again_soon_after(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("vidtrans.live.hub.POSTED_S", 0.05)
+        post(running, png(flat(60)))
+        running.until(lambda: running.hub.source == "none")
+
 
 def test_a_recording_is_finished_where_the_server_ends() -> None:
     with serving() as running, running.program() as page:
@@ -262,3 +267,12 @@ def test_what_it_does_not_read_and_what_is_not_allowed_is_refused() -> None:
         vidtrans.serve_live("identity", settings={"rendering": {"cuts": "off"}})
     with pytest.raises(UsageError, match="allow-network"):
         vidtrans.serve_live("identity", host="0.0.0.0")
+
+
+def test_a_folder_that_cannot_be_written_is_a_message(running: Running) -> None:
+    Path("recordings").write_text("in the way")
+    with running.program() as page:
+        page.send(type="record", on=True)
+        assert "recordings" in page.message("problem")["text"]
+        page.send(type="source", kind="camera")
+        page.message("state", source="camera", recording=False)

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from clips import moving_frames
-from live_server import flat, load
+from live_server import flat, load, png, until
 
-from vidtrans.core.errors import UsageError
+from vidtrans.core.errors import DeviceError, UsageError
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_model import LiveModel, SourceFrame
-from vidtrans.live.live_stage import Fader, LiveStage
+from vidtrans.live.live_stage import Fader, LiveStage, StagePicture
+from vidtrans.live.paint_jobs import Answers, PaintJob
+from vidtrans.live.protocol import FrameMessage
+from vidtrans.live.stage_worker import FIRST_RETRY_S, StageWorker
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
@@ -110,3 +116,74 @@ def test_another_model_comes_in_over_its_time() -> None:
     shares = [(fader.weights(Controls("b", fade=2.0), now), fader.is_fading) for now in moments]
     both = [({"a": 1.0}, True), ({"b": 0.25, "a": 0.75}, True), ({"b": 0.5, "a": 0.5}, True)]
     assert shares == [*both, ({"b": 1.0}, False), ({"b": 1.0}, False)]
+
+
+def test_causal_takes_out_flicker_that_the_source_has_not() -> None:
+    """A model that flickers on a still: the filter keeps the picture still."""
+    rng = np.random.default_rng(1)
+    still = FRAMES[0]
+    stage, spread = stage_of(load("identity")), {}
+    for past in ("off", "causal"):
+        shown = []
+        for _ in range(8):
+            noisy = np.clip(still + rng.normal(0, 12, (1, 1, 1)), 0, 255).astype(np.uint8)
+            picture = stage._with_past(noisy, still, SourceFrame(still), state_of(past=past).controls)
+            shown.append(picture.mean())
+        spread[past] = np.std(shown[3:])
+    assert spread["causal"] < 0.5 * spread["off"]
+
+
+def paint(frame: SourceFrame, state: ControlState, now: float) -> StagePicture:
+    """Ten levels brighter."""
+    return StagePicture(frame.rgb + np.uint8(10 * state.controls.strength), frame.rgb)
+
+
+def job(number: int) -> PaintJob:
+    return PaintJob(FrameMessage("picture", number, 0.0, png(flat(number))))
+
+
+def levels(heard: Mock) -> list[int]:
+    return [int(call.args[0].picture[0, 0, 0]) for call in heard.painted.mock_calls]
+
+
+@contextmanager
+def working(open_stage: Any) -> Iterator[tuple[StageWorker, Mock]]:
+    worker = StageWorker(open_stage, Mock(), ControlState(Controls("m")), heard := Mock(Answers))
+    worker.start()
+    try:
+        yield worker, heard
+    finally:
+        worker.close()
+        assert not worker._thread.is_alive()
+
+
+def test_a_frozen_source_keeps_its_frame_and_obeys_the_controls() -> None:
+    easel = Mock(paint=paint, show=lambda picture, controls: picture, is_changing=False)
+    with working(lambda: easel) as (worker, heard):
+        worker.submit(job(1))
+        until(lambda: len(levels(heard)) == 1)
+        worker.change(ControlState(Controls("m", freeze=True)))
+        until(lambda: len(levels(heard)) == 2)
+        worker.submit(job(2))
+        until(lambda: heard.dropped.called)
+        worker.change(ControlState(Controls("m", freeze=True, strength=2.0)))
+        until(lambda: len(levels(heard)) == 3)
+        worker.change(ControlState(Controls("m")))
+        worker.submit(job(3))
+        until(lambda: 13 in levels(heard))
+    assert levels(heard)[:3] == [11, 11, 21]
+    assert [call.args[0].message.sequence for call in heard.dropped.mock_calls] == [2]
+
+
+def test_models_are_loaded_again_by_themselves_after_longer_and_longer_waits() -> None:
+    """And the drawing that was there is painted, without another stroke."""
+    lost = Mock(paint=Mock(side_effect=RuntimeError("lost")), is_changing=False)
+    easel = Mock(paint=paint, show=lambda picture, controls: picture, is_changing=False)
+    absent = DeviceError("cuda", "none here")
+    with working(Mock(side_effect=[lost, absent, absent, easel])) as (worker, heard):
+        worker._retry_s = 0.05
+        worker.submit(job(1))
+        until(lambda: heard.painted.called)
+        assert worker._retry_s == FIRST_RETRY_S
+    assert levels(heard) == [11]
+    assert heard.failed.call_count == 3

@@ -8,6 +8,8 @@ import struct
 from dataclasses import fields
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from live_server import load
 from osc_stage import OscStage, pack_bundle
 
@@ -248,3 +250,33 @@ def test_the_list_is_sent_with_all_values_and_the_tree_says_the_same(stage: OscS
     assert nodes["edges"]["CONTENTS"]["density"]["FULL_PATH"] == f"{ROOT}edges/density"
     assert nodes["frame"]["ACCESS"] == 1
     assert nodes["past"]["RANGE"] == [{"VALS": ["off", "lerp", "causal"]}]
+
+
+PATHS = st.sampled_from([f"{ROOT}{name}" for name in ("strength", "size", "past", "edges/density", "freeze", "x")])
+VALUES = st.floats(width=32) | st.integers(-(2**63), 2**63 - 1) | st.sampled_from(["", "on", "٣"]) | st.booleans()
+PIECES = st.sampled_from([b"#bundle\0", b"/vidtrans/strength\0\0", b",f\0\0", b",s\0\0", bytes(8), b"\x7f\xc0\0\0"])
+SENT = st.builds(lambda path, args: pack_message(OscMessage(path, tuple(args))), PATHS, st.lists(VALUES, max_size=2))
+PARTS = st.lists(st.binary(max_size=24) | PIECES | SENT, max_size=4)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(PARTS.map(b"".join), max_size=6), st.booleans())
+def test_no_bytes_raise_or_move_a_control_out_of_its_bounds(stage: OscStage, packets: list[bytes], whole: bool) -> None:
+    for packet in [pack_bundle([p for p in packets if p])] if whole else packets:
+        stage.push(packet)
+    stage.frame()
+    values = stage.desk.values()
+    for one in stage.desk.addresses.values():
+        if one.is_control and one.kind in ("number", "whole"):
+            assert one.low <= float(str(values[one.path])) <= one.high
+    stage.hub.state.updated(stage.hub.state.table(), stage.hub.models)  # raises where something does not fit
+
+
+def test_values_that_do_not_fit_together_leave_the_others_alone(stage: OscStage) -> None:
+    one = stage.desk.addresses[f"{ROOT}edges/density"]
+    stage.desk.addresses[one.path] = OscAddress(one.name, "number", "", 0, 1e9, is_control=True)
+    stage.send("edges/density", 1e9)  # as where two settings exclude each other
+    stage.send("strength", 0.5)
+    stage.frame()
+    assert stage.value("strength") == 0.5
+    assert "edges.density" not in stage.hub.state.numbers()
