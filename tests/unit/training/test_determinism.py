@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,14 @@ from vidtrans.inference.device import CPU, Device, resolve_device, to_device
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.networks.layers import reflect_pad
+from vidtrans.networks.layers import reflect_pad, spectral
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.training.device import captured_step
 from vidtrans.training.device.batch_upload import transform, upload, uploads
 from vidtrans.training.device.captured_step import WARM_UP
 from vidtrans.training.device.determinism import deterministic
+from vidtrans.training.device.weight_copies import WeightCopies
 from vidtrans.training.methods.base import training_step
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
@@ -433,3 +434,17 @@ def test_compiled_networks_are_asked_for_and_the_compilers_errors_are_the_users(
     failure = type("BackendCompilerFailed", (RuntimeError,), {"__module__": "torch._dynamo.exc"})
     with pytest.raises(UsageError, match="it cannot compile here \\(no compiler\\)"), training_step(CPU, set()):
         raise failure("no compiler\nand much more")
+
+
+def test_layers_have_their_own_weights_again_after_use_and_after_an_error() -> None:
+    second, twin = nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3)
+    twin.weight = second.weight
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), second, twin, spectral(nn.Conv2d(8, 3, 1)), nn.Linear(3, 2))
+    copies, before = WeightCopies(network), dict(network.named_parameters())
+    with suppress(ZeroDivisionError), copies.used():
+        with copies.used():
+            assert second.weight.dtype == torch.bfloat16
+        assert second.weight.dtype == torch.bfloat16
+        raise ZeroDivisionError
+    assert dict(network.named_parameters()).keys() == before.keys()
+    assert all(after is before[name] for name, after in network.named_parameters())

@@ -312,3 +312,8 @@ def test_one_alone_needs_no_launcher_and_half_an_environment_is_said(monkeypatch
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UsageError, match="torchrun"), distributed_context():
         pass
+
+
+def test_what_cannot_be_dealt_out_is_said() -> None:
+    with pytest.raises(UsageError, match=r"training\.batch_size=6"):
+        DistContext(0, 3).share(4)

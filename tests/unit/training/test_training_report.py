@@ -14,8 +14,17 @@ import cv2
 import numpy as np
 import pytest
 
+from vidtrans.training import Label
 from vidtrans.training.report import training_page as report_module
-from vidtrans.training.report.score_curves import MAX_POINTS, ROLLOUT_LABELS, thin
+from vidtrans.training.report.score_curves import (
+    BOTTOM,
+    MAX_POINTS,
+    ROLLOUT_LABELS,
+    LossCurve,
+    LossPanel,
+    StepMarks,
+    thin,
+)
 from vidtrans.training.report.training_page import (
     MAX_FILM,
     RolloutSummary,
@@ -246,3 +255,23 @@ def test_a_rollout_is_shown_with_its_frames_and_scores_beside_those_of_a_frame_t
     told = rollout(DREAM | {"horizons": {1: 30.0, 10: 20.5}, "copy_last": {1: 25.0, 10: 18.25}})
     cells = [re.findall(r"<t[hd].*?>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", told)]
     assert cells[1:] == [["the model", "30.00", "20.50"], ["the last frame, copied", "25.00", "18.25"]]
+
+
+def test_a_panel_tells_its_unit_its_scale_and_its_last_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drawn(unit: str, values: list[float], steps: int, kind: str, first: int = 1) -> str:
+        found = np.array(values)
+        curve = LossCurve(first + np.arange(len(found), dtype=float), found, found, found)
+        panel = LossPanel(Label("a", "c", unit), curve, StepMarks(steps), kind, dots=kind == "score")
+        monkeypatch.setattr(report_module, "_loss_panels", lambda report: [panel])
+        return re.findall(r'<figure class="panel.*?</figure>', render(TrainingReport("t")), re.DOTALL)[0]
+
+    plain = drawn("", [1.0, 2.0], 20, "loss")
+    assert "<small></small>" in plain
+    assert plain.count('class="note"') == 1  # "steps"
+    anchors = re.findall(rf'<text x="[0-9.]+" y="{BOTTOM + 17}" text-anchor="(\w+)">(\w+)</text>', plain)
+    assert anchors == [*(("middle", str(step)) for step in (0, 5, 10, 15)), ("end", "20")]
+    told = drawn("dB", [1.0, 2000.0], 20, "loss")
+    assert "<small>log scale</small>" in told
+    assert told.count('class="note"') == 2
+    assert ">dB</text>" in told
+    assert 'data-last="1"' in drawn("", [0.0], 0, "score", first=0)  # one score before the first step
