@@ -23,6 +23,7 @@ from vidtrans.core.registry import Entry
 from vidtrans.core.settings import Table
 from vidtrans.doctor import CHECKS, Finding, Verdict, memory_check, product_check, rate_check
 from vidtrans.doctor.all_checks import SelfTest
+from vidtrans.doctor.device_check import cuda_figures
 from vidtrans.doctor.subject import Scale, Subject, psnr
 from vidtrans.flow import FLOWS, FlowEntry
 from vidtrans.flow.estimator import DISFast
@@ -290,3 +291,44 @@ def test_a_full_disk_is_no_fault_of_the_machine(monkeypatch: pytest.MonkeyPatch)
     assert finding.state == "wrong"
     assert finding.detail.startswith("the check could not run: step.pt: no space left on device")
     assert "TMPDIR" in finding.remedy
+
+
+class OtherOnTheCpu(DISFast):
+    """In torch, as it says; the third object of it, which is the CPU's, is off by a tenth of a pixel."""
+
+    made = itertools.count(1)
+
+    def __init__(self, device: str = "cpu") -> None:
+        super().__init__(device)
+        self.off = np.float32((next(self.made) == 3) * 0.08)
+
+    def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return super().__call__(first, second) + self.off
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_a_flow_that_is_another_on_the_cpu_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(monkeypatch, FLOWS, "OtherOnTheCpu", identity="vidtrans.flow.identity:torch_identity")
+    found = verdict("flow", "flow broken", tmp_path, GPU)
+    assert found.figures["repeats"]
+    assert found.figures["error_px"] <= found.figures["most_error_px"]
+    assert found.figures["apart_px"] > found.figures["most_apart_px"]
+    assert found.state == "wrong"
+
+
+def test_what_torch_says_of_a_cuda_device_can_be_written_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = SimpleNamespace(total_memory=2**37, major=9, minor=0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
+    monkeypatch.setattr("vidtrans.doctor.device_check.driver_version", lambda: 12080)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    found = json.loads(json.dumps(cuda_figures(torch.device("cuda"))))
+    assert (found["compute_capability"], found["cuda_driver"], found["bf16_in_hardware"]) == ("9.0", "12.8", True)
+
+
+@pytest.mark.parametrize("part", ["engine", "filter"])
+def test_where_memory_did_not_run_out_that_is_said(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_check, "SHARES", (1.0,))
+    monkeypatch.setattr(memory_check, "PAIRS_AT_ONCE", 100)
+    found = verdict("memory", f"memory {part}", tmp_path)
+    assert found.state == "note"
+    assert "did not run out" in found.detail

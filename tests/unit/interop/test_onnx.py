@@ -391,3 +391,9 @@ def test_a_record_that_does_not_fit_its_graph_is_refused(monkeypatch: pytest.Mon
         looks_in_our_format(Path("m.safetensors"), tinter(TINTS, [4]), 3)
     with pytest.raises(UsageError, match="do not fit together"):
         looks_in_our_format(Path("m.safetensors"), tinter(TINTS, [4]), 4, style_shape=[])
+
+
+def test_other_files_are_not_taken_for_onnx() -> None:
+    for data in (b"", b"\x08", b"\x08\x07", b"PK\x03\x04" * 9, bytes(1000), b"\x80\x02}q\x00.", b"# words\n" * 99):
+        Path("other").write_bytes(data)
+        assert not load_format("onnx").detect(Path("other"))

@@ -22,6 +22,7 @@ from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.interop.checkpoints.checkpoint_format import is_safetensors, read_safetensors, recognise
 from vidtrans.interop.checkpoints.pickle_reader import PickleStream
 from vidtrans.interop.exporting.checkpoint_file import their_state
+from vidtrans.interop.families.spade_family import start_size
 from vidtrans.models.foreign_format import ForeignModel
 from vidtrans.models.formats import format_of
 from vidtrans.models.model_file import load_generator, read_record
@@ -216,3 +217,8 @@ def test_a_header_that_lies_and_a_file_that_is_cut_off_are_one_line() -> None:
         with pytest.raises(ModelError, match=reason) as caught:
             read_record(Path("bad.safetensors"))
         assert "\n" not in str(caught.value)
+
+
+def test_a_learned_start_is_square_or_twice_as_wide() -> None:
+    sizes = {64: (8, 8), 32: (4, 8), 2: (1, 2), 48: (6, 8), 7: (1, 7), 0: (1, 1)}
+    assert {places: start_size(places) for places in sizes} == sizes

@@ -246,3 +246,9 @@ def test_no_tensor_is_made_of_its_numbers_which_a_cuda_graph_could_not_record(mo
     monkeypatch.setattr(Tensor, "new_tensor", refuse)
     assert all(torch.equal(*pair) for pair in zip(run(PICTURE, **named_range("imagenet")), wanted, strict=True))
     assert run(PICTURE, in_channels=1)[0].shape == (2, 1, 4, 5)
+
+
+def test_ports_that_do_not_fit_together_are_refused() -> None:
+    for ports in ({"out_channels": 2}, {"in_scale": (1, 2)}, {"in_channels": 4, "in_shift": (1, 2, 3)}):
+        with pytest.raises(UsageError, match="ports"):
+            from_table(PortSettings, ports, "ports")
