@@ -68,3 +68,13 @@ def test_a_picture_is_placed_where_its_window_lies(seed: int) -> None:
     assert covered.mean() > 0.15
     if inside.any():
         assert np.abs(placed - frame)[inside].mean() < 0.05
+
+
+@given(st.integers(0, 10**6))
+def test_windows_that_go_on_stay_near_the_frame_and_move_as_before_or_as_they_may(seed: int) -> None:
+    rng, windows = np.random.default_rng(seed), drawn(seed)
+    for _ in range(60):
+        following = windows.following(rng, FRAME)
+        assert following.rows[:-1] == windows.rows[1:]
+        windows = following
+    assert (np.abs(windows.view()[:2, 2]) <= 0.66 * np.array(FRAME)).all()

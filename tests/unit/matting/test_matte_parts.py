@@ -86,3 +86,12 @@ def test_a_thing_lies_in_its_window_at_its_place(box: Box) -> None:
     taken = window.take(matte, border=0)
     assert taken.sum() / window.scale**2 == pytest.approx(matte.sum(), rel=0.1)
     assert np.abs(window.place(taken, (320, 180)) - matte).sum() < 0.2 * matte.sum()
+
+
+def test_a_box_is_a_stroke_around_the_thing() -> None:
+    frame, matte = FRAMES[0], MATTES[0]
+    rows, columns = np.nonzero(matte)
+    labels = np.zeros(matte.shape, np.uint8)
+    corner, other = (int(columns.min()) - 6, int(rows.min()) - 6), (int(columns.max()) + 6, int(rows.max()) + 6)
+    cv2.rectangle(labels, corner, other, ON, 2)
+    assert overlap(np.rint(255 * grown(frame, labels)), matte) > 0.8

@@ -81,3 +81,15 @@ def test_borders_are_on_both_sides_as_pix2pixhd_has_them() -> None:
 def test_settings_that_mean_nothing_are_refused(table: dict[str, object], reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         make_pairing("labels", table)
+
+
+def test_people_see_the_palette_and_colours_of_their_own_for_the_rest() -> None:
+    labels = areas(1, 5)
+    pairing = Labels(LabelsSettings(classes=5, palette=PALETTE, boundaries=True))
+    table = [*map(tuple, colours(PALETTE).tolist())]
+    planes = np.concatenate([one_hot(labels, 5), np.zeros((48, 48, 1), np.uint8)], axis=2)
+    shown = pairing.preview(planes)
+    for number in range(5):
+        (colour,) = {tuple(c) for c in shown[labels == number].tolist()}
+        assert (colour in table) == (number < 3)
+    assert not pairing.preview(np.zeros((2, 2, 6), np.uint8)).any()

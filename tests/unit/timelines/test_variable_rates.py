@@ -11,8 +11,9 @@ from timeline_samples import edl_samples
 
 import vidtrans as api
 from vidtrans.core.errors import UsageError
-from vidtrans.timelines.spans import FrameTimes, read_facts
-from vidtrans.timelines.timeline import TimelineClip
+from vidtrans.timelines.spans import ClipSpan, FrameTimes, read_facts
+from vidtrans.timelines.timeline import Relink, StyledMedia, TimelineClip
+from vidtrans.timelines.whole_counts import rounded, whole_first
 
 MILLISECOND, TICK = Fraction(1, 1000), Fraction(1, 6000)
 CLIP = TimelineClip(1, "a", "phone.mov", Fraction(0), Fraction(90), Fraction(30))
@@ -54,3 +55,15 @@ def test_an_edl_is_rendered_and_shows_the_same_frames(media: Path, tmp_path: Pat
         api.stylize(path, model="identity", output=str(tmp_path), dry_run=True)
     api.stylize(path, model="identity", output=str(tmp_path / "out.edl"), rate="30", handles=2, executor="inline")
     assert edl_samples(tmp_path / "out.edl", tmp_path, 30) == before
+
+
+def test_one_rounded_count_is_not_hidden() -> None:
+    times = FrameTimes((0, 250, 400, 600, 800, 1000), TICK)
+    span = ClipSpan(1, 5, Fraction(0), rate=Fraction(30), times=times)
+    clip = TimelineClip(1, "a", "a", Fraction(2), Fraction(5), Fraction(30))
+    assert whole_first(1, [(clip, span)]) == 0
+    link = Relink(StyledMedia(Path("a"), 0, 4, Fraction(30)), Fraction(-5, 4), Fraction(0), Fraction(4))
+    assert rounded(link, clip, span)[0].shift == -1
+    assert rounded(link, clip, span)[1] == 0  # a quarter of a count early, and every frame begins on a count
+    late = Relink(link.media, Fraction(-3, 4), Fraction(0), Fraction(4))
+    assert rounded(late, clip, span)[1] == 3
