@@ -20,9 +20,14 @@ from oddities import write_frames
 
 import vidtrans as api
 from vidtrans.core.concurrency.transfers import Download, Transfers, Upload, as_bits
+from vidtrans.inference.device import CPU
+from vidtrans.inference.device_pixels import levels
 from vidtrans.rendering import device_renderer
+from vidtrans.rendering.device_history import DeviceHistory
 from vidtrans.rendering.frame_path import FramePath
+from vidtrans.rendering.frame_renderer import RecurrentHistory
 from vidtrans.temporal import FilterEntry
+from vidtrans.temporal.stream import Sample
 
 pytestmark = pytest.mark.usefixtures("two_gpus", "one_thread")
 COUNT, CUT = 16, 9
@@ -197,3 +202,24 @@ def test_what_works_in_numpy_goes_the_way_of_the_cpu(source: Path, tiny_model: P
         settings = with_rendering(WINDOW, **rendering)
         table = api.stylize(source, [tiny_model] * models, Path("o.mkv"), settings=settings, overwrite=True, **GPU)
         assert (table["frames_encoded"], late.count) == (COUNT, 0)
+
+
+@pytest.mark.parametrize(("flow", "depth", "seen"), [("dis-torch", 8, 8), ("dis-torch", 16, 16), ("farneback", 16, 8)])
+def test_a_history_is_that_of_arrays(flow: str, depth: int, seen: int) -> None:
+    """Through a shot's start, motion, a frame that repeats, and another shot."""
+    host, device = RecurrentHistory(flow), DeviceHistory(flow, CPU)
+    frames, rng, kind = moving_frames(4), np.random.default_rng(1), np.uint8 if depth == 8 else np.uint16
+    for number, guide in enumerate([*frames[:3], *frames[2:]]):
+        output, starts = rng.integers(0, 2**depth, guide.shape).astype(kind), number in {0, 4}
+        shown = guide if seen == 8 else guide.astype(np.uint16) * np.uint16(257)
+        on_host = Sample(number, number, guide, output, starts)
+        on_device = Sample(number, number, torch.from_numpy(guide), as_bits(output), starts)
+        wanted = host.with_history(shown, on_host)
+        made = device.with_history(levels(as_bits(shown))[None], on_device)[0].numpy()
+        assert np.array_equal(made[..., :3], wanted[..., :3])
+        apart = np.abs(made.astype(int) - wanted) / (1 if wanted.dtype == np.uint8 else 257)
+        # What a frame shows elsewhere is rounded to whole levels before it is compared: single places differ.
+        assert np.mean(apart > 1.01) < 0.002
+        assert apart.mean() < 0.05
+        host.keep(on_host)
+        device.keep(on_device)

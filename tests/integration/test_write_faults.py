@@ -189,3 +189,12 @@ def test_a_checkpoint_that_outgrows_the_disk_is_told_in_one_line(start: Path, ca
     assert told.startswith("error: ")
     assert told.count("\n") == 1
     assert partials(Path()) == []
+
+
+def test_an_exported_program_that_outgrows_the_disk_does_not_end_the_process(
+    tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with files_up_to(1000):
+        line = said(capsys, 1, "model", "export", tiny_model, "--format", "torchscript", "-o", "m.pt")
+    assert "m.pt: file too large" in line
+    assert not Path("m.pt").exists()

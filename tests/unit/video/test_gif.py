@@ -80,11 +80,11 @@ def avif(path: Path, plays: int) -> None:
 def test_plays_are_read_and_carried_to_a_gif(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     source = Path(f"a.{kind}")
     first, *more = (Image.fromarray(np.full((64, 64, 3), 80 * i, np.uint8)) for i in range(3))
-    for plays in (0, 4):
+    for plays in (0, 1, 4):
         if kind == "avif":
             avif(source, plays)
         else:
-            repeats: dict[str, int] = {"loop": plays} if kind != "gif" else {0: {"loop": 0}, 4: {"loop": 3}}[plays]
+            repeats = {"loop": plays} if kind != "gif" else {0: {"loop": 0}, 1: {}, 4: {"loop": 3}}[plays]
             first.save(source, save_all=True, append_images=more, duration=100, **repeats)
         assert num_plays(source) == plays
     said(capsys, 0, "stylize", source, "--model", "identity", "-o", "out.gif")
@@ -147,3 +147,14 @@ def test_a_full_disk_is_told() -> None:
 def test_a_very_long_hold_is_counted_in_parts() -> None:
     starts, last_cs = schedule([Fraction(0), Fraction(1000)], [Fraction(1000), Fraction(1)])
     assert (starts, last_cs) == ([[0, LONGEST_CS], [100_000]], 100)
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_frames_and_times_must_be_as_many(count: int) -> None:
+    frames, lasting = [np.full((8, 8, 3), 10 * i, np.uint8) for i in range(4)], [Fraction(1, 25)] * count
+    with pytest.raises(ValueError, match=r"times|argument"):
+        write_gif(lambda: iter(frames), [Fraction(i, 25) for i in range(count)], lasting, Path("a.gif"))
+    with pytest.raises(ValueError, match="no frames"):
+        write_gif(lambda: iter(()), [Fraction(0)], [Fraction(1)], Path("a.gif"))
+    with pytest.raises(ValueError, match="durations"):
+        write_gif(lambda: iter(frames), [Fraction(0)] * 4, lasting, Path("a.gif"))

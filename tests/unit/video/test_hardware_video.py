@@ -283,3 +283,15 @@ def test_doctor_tries_what_the_gpu_decodes(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(installation, "encoder_problem", lambda name: "none")
     state, text = _hardware_video()[:2]
     assert (state, text) == ("ok", "none (no NVIDIA driver is found); not required: the CPU decodes and encodes")
+
+
+@needs_no_gpu(NO_NVDEC)
+def test_a_gpu_that_opens_no_file_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where its memory is taken: by the real call, which fails here."""
+    path = shoot()
+    on_cpu = frames_of(opened(path)[0])
+    monkeypatch.setattr("vidtrans.clips.indexing.decoder_problem", lambda name, device: "")
+    clip, told = opened(path, decoder="nvdec")
+    assert same_frames(frames_of(clip), on_cpu)
+    assert same_frames(frames_of(clip), on_cpu)
+    assert told == ["clip.mp4: not decoded by nvdec, but by the CPU: the GPU cannot open it"]
