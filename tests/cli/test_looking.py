@@ -194,7 +194,7 @@ def quick_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vidtrans.doctor.all_checks.Scale", lambda: Scale(side=64))
     monkeypatch.setattr("vidtrans.doctor.examination.examine", lambda device: iter(()))
     for name in set(ENGINES) - {"torch"}:
-        monkeypatch.delitem(ENGINES._entries, name)
+        monkeypatch.setattr(ENGINES, "_entries", {n: e for n, e in ENGINES._entries.items() if n != name})
 
 
 @pytest.mark.usefixtures("quick_self_test", "one_thread")

@@ -54,7 +54,7 @@ def _quick(one_thread: None) -> Iterator[None]:
         patch.setattr(rate_check, "PAPERS", "unet-small")
         for name, values in {"KERNELS": (3,), "WIDTHS": (1, 8), "HEIGHTS": (8,)}.items():
             patch.setattr(product_check, name, values)
-        patch.delitem(ENGINES._entries, "compile")
+        patch.setattr(ENGINES, "_entries", {n: e for n, e in ENGINES._entries.items() if n != "compile"})
         yield
 
 
@@ -138,7 +138,7 @@ def test_a_gpu_is_compared_with_the_cpu(tmp_path: Path, monkeypatch: pytest.Monk
     kinds = ("device", "engine", "filter", "flow", "memory", "training")  # rates and products are those of the CPU here
     monkeypatch.setattr("vidtrans.doctor.all_checks.CHECKS", {kind: CHECKS[kind] for kind in kinds})
     for name in ("onnx", "openvino"):
-        monkeypatch.delitem(ENGINES._entries, name)
+        monkeypatch.setattr(ENGINES, "_entries", {n: e for n, e in ENGINES._entries.items() if n != name})
     checked = all_checks(GPU, tmp_path, monkeypatch)
     assert [name for name, f in checked.found.items() if f.state == "wrong"] == ["engine broken"]
     flows = [checked.figures(f"flow {name}") for name in FLOWS]
