@@ -59,7 +59,7 @@ def test_a_curve_is_moved_by_keys_an_expression_is_drawn_and_a_slip_is_said(page
     for key in ("Home", "Enter", "ArrowUp", "Shift+ArrowRight", "Shift+ArrowUp"):
         page.keyboard.press(key)
     field = page.locator("studio-command [id$=-stylize-strength]")
-    assert field.input_value() == "0: 1, 10: 1.22"
+    assert field.input_value() == "0: 1, 11: 1.22"
     page.keyboard.press("Delete")
     assert field.input_value() == "0: 1"
     page.select_option("curve-editor [aria-label='Begin with']", "With the bass")
