@@ -42,6 +42,7 @@ from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.losses.texture import texture_distance
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
+from vidtrans.video.images.picture import write_picture
 
 Stopped = Callable[..., list[str]]
 Capsys = pytest.CaptureFixture[str]
@@ -343,3 +344,18 @@ def test_a_lost_chunk_is_made_again_the_same(
     done = stylize(taught)
     assert Path("o.mkv").read_bytes() == rendered
     assert done["frames_inferred"] == inferred
+
+
+def test_photographs_all_drift() -> None:
+    for i in range(8):
+        write_picture(Path(f"A/{i}.png"), scene(64, 48, 3 * i))
+        write_picture(Path(f"B/{i}.png"), 255 - scene(64, 48, 3 * i))
+    settings = {"dataset": {"size": "32", "val_fraction": 0.0}}
+    api.make_dataset(".", "photos.dataset", pairing="aligned", settings=settings)
+    loader, past = own_past(Path("photos.dataset"), 0.0)
+    rng = np.random.default_rng(0)
+    assert not past._before
+    for i in range(len(loader.pairs)):
+        following = past.following(Example(i, loader.make(0).examples[0].geometry), None, 1, rng)
+        assert following is not None
+        assert following.geometry.motion is not None

@@ -11,7 +11,7 @@ import pytest
 
 from vidtrans.core import files, system
 from vidtrans.core.errors import UsageError, describe_error
-from vidtrans.core.files import remove, write_bytes
+from vidtrans.core.files import keeping_what_is_in_use, remove, write_bytes
 from vidtrans.output import places
 from vidtrans.store.cache import check_cache_folder
 from vidtrans.store.shared_locks import refusing_no_locks
@@ -117,3 +117,12 @@ def test_a_disk_without_locks_is_one_line(error: Exception) -> None:
     assert describe_error(raised.value) == (line, 1)
     with pytest.raises(OSError, match="denied"), refusing_no_locks(Path("cache")):
         raise PermissionError(errno.EACCES, "denied")
+
+
+def test_a_preview_that_a_viewer_has_open_ends_nothing() -> None:
+    notes: list[str] = []
+    with keeping_what_is_in_use(notes.append):
+        raise OSError(errno.EBUSY, files.IN_USE, "preview.png")
+    assert notes == ["preview.png: another program has it open; it was not refreshed"]
+    with pytest.raises(OSError, match="full"), keeping_what_is_in_use(notes.append):
+        raise OSError(errno.ENOSPC, "full", "preview.png")

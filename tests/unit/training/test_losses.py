@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from clips import scene
+from skimage.color import rgb2lab
 from torch.nn import functional as F
 
 from vidtrans.core.errors import UsageError
@@ -233,3 +234,27 @@ def test_it_learns_a_colour_by_its_lightness_and_rare_ones_weigh_more() -> None:
     nothing = torch.zeros(1, int(gamut().sum()), 1, 1)
     rare, common = (weighed._cross_entropy(nothing, to_ab(tensor(picture[y : y + 1, :1]))) for y in (0, 9))
     assert rare > 3 * common
+
+
+def test_rarity_is_one_over_the_smoothed_share_mixed_with_the_same_for_all() -> None:
+    """Zhang et al., "Colorful Image Colorization" (ECCV 2016), equation 4 with λ = ½, over the colours that RGB has."""
+    picture = np.full((10, 10, 3), 128, np.uint8)
+    picture[0, :5] = (255, 0, 0)
+    places = np.round(rgb2lab(picture)[..., 1:] / 10).astype(int) + 11
+    share = np.zeros((23, 23))
+    np.add.at(share, (places[..., 0], places[..., 1]), 1 / 100)
+    levels = np.linspace(0, 255, 52).round() / 255
+    colours = rgb2lab(np.stack(np.meshgrid(levels, levels, levels), -1).reshape(1, -1, 3))[..., 1:]
+    inside = np.zeros((23, 23), bool)
+    inside[tuple((np.round(colours / 10).astype(int) + 11).reshape(-1, 2).T)] = True
+    x = np.arange(-3, 4)
+    kernel = np.exp(-(x**2) / (2 * 0.5**2))
+    smooth = np.zeros((23, 23))
+    for a, b in zip(*np.nonzero(share), strict=True):
+        smooth[a - 3 : a + 4, b - 3 : b + 4] += share[a, b] * np.outer(kernel, kernel) / kernel.sum() ** 2
+    smooth = np.where(inside, smooth, 0)
+    mixed = 0.5 * smooth / smooth.sum() + 0.5 * inside / inside.sum()
+    wanted = np.where(inside, 1 / np.where(inside, mixed, 1), 1 / mixed[inside].min())
+    found = rarity([picture]).numpy()
+    assert found == pytest.approx(wanted / (wanted * share).sum(), rel=2e-3)
+    assert float((found * share).sum()) == pytest.approx(1)

@@ -22,6 +22,7 @@ from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
 from vidtrans.pairing.told_planes import CHANNELS
 from vidtrans.training.feedback.rollout_pool import (
+    MIN_LENGTH,
     RELOCATION_RUN,
     NextFrameFeedback,
     RolloutPool,
@@ -252,3 +253,23 @@ def test_at_the_clips_end_what_is_wrong_goes_on_elsewhere() -> None:
             assert len(pairs) - 1 - chain.example.index >= RELOCATION_RUN
     assert landed > 3
     assert max(chain.age for chain in chains.slots if chain) > len(pairs)
+
+
+def test_chains_begin_late_and_grow_evenly_between_a_tenth_and_half_of_the_run() -> None:
+    loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 1, "clock")))
+    early = chains_of(loader)
+    assert all(
+        np.array_equal(mixed.inputs, signed_planes(loader.make(step).inputs))
+        for step, mixed in enumerate(run(early, range(20), 0.05))
+    )
+    assert all(chain is None or chain.age == 1 for chain in early.slots)
+    for progress, longest in ((0.1, MIN_LENGTH), (0.2, 8), (0.3, 12), (0.5, 20), (1.0, 20)):
+        chains = chains_of(loader, max_rollout_length=20)
+        chains.mix(loader.make(0), 0, progress)
+        assert chains._max_length == longest
+    for longest in (5, 9):
+        chains, oldest = chains_of(loader, max_rollout_length=longest), 0
+        for step in range(80):
+            run(chains, range(step, step + 1))
+            oldest = max(oldest, *(chain.age for chain in chains.slots if chain is not None))
+        assert oldest == longest

@@ -187,3 +187,18 @@ def test_a_restored_one_goes_on_exactly() -> None:
     torch.nn.init.constant_(next(one.networks["temporal_discriminator"].parameters()), torch.nan)
     assert not one.is_finite()
     assert "temporal_gan" not in Pix2Pix(one.generator, None, TrainingSettings.of(lambda_gan=0.0), CPU, "fp32").state()
+
+
+def test_a_generator_learns_by_the_last_frame_of_its_triples_alone() -> None:
+    gan = judge()
+    outputs = noise(4, 3, 16, 16).requires_grad_(True)
+    earlier = PrecedingFrames(torch.tensor([1, 3]), noise(2, 6, 16, 16, seed=2), noise(2, 6, 16, 16, seed=3), 0.5)
+    assert torch.equal(earlier.fake(outputs), torch.cat([earlier.painted, outputs[[1, 3]]], 1))
+    assert torch.equal(earlier.real(outputs), torch.cat([earlier.targets, outputs[[1, 3]]], 1))
+    generator_loss(gan.objective, gan.judge(earlier.fake(outputs))[0]).backward()
+    assert outputs.grad is not None
+    assert [bool(g.any()) for g in outputs.grad] == [False, True, False, True]
+    placed = earlier.to(torch.device("meta"), torch.channels_last)
+    assert [t.device.type for t in (placed.rows, placed.painted, placed.targets)] == ["meta"] * 3
+    assert all(t.is_contiguous(memory_format=torch.channels_last) for t in (placed.painted, placed.targets))
+    assert placed.share == 0.5
