@@ -258,7 +258,7 @@ class RenderChain:
         mattes = stack.enter_context(closing(mask.mattes(size, plan.threads, plan.feather))) if mask else None
         sources: Iterator[Frame] | None = None
         if not self._keeps_guides:
-            sources = self._stage(stack, ENCODE, self._sources(wanted), "sources", min(1, self.result_capacity))
+            sources = self._stage(stack, ENCODE, self._sources(wanted), "sources", min(2, 2 * self.result_capacity))
 
         def given(sample: Sample) -> Sample:
             whole = Frame(sample.index, sample.pts, sample.guide) if sources is None else next(sources)
