@@ -85,6 +85,7 @@ def test_a_single_frame_gives_no_next_frame_pair_but_renders(capsys: Capsys) -> 
 
 
 SLIPS: list[tuple[int, str, str]] = [
+    (2, "run clip.mp4 --apply clip.mp4 -o o.mp4 --cuts cuts.csv", "--cuts cuts.csv: there is no such file"),
     (2, "make-dataset clip.mp4 --pairing edgs", "did you mean 'edges'"),
     (2, "make-dataset clip.mp4 --set pairing.densety=1", "did you mean 'density'"),
     (2, "make-dataset clip.mp4 --set pairing.density=99", "from 0.001 to 0.9"),

@@ -140,6 +140,9 @@ class Run(Command):
         picture. With ``at_once`` nothing is trained or written but the results. Raises UsageError, MediaError,
         ModelError, DeviceError, Diverged, Interrupted.
         """
+        from vidtrans.clips.cut_list import cuts_for_key
+
+        cuts_for_key(self.recipe.settings("rendering", RenderingSettings).cuts)  # raises before anything is trained
         if self.at_once:
             return self._render_at_once(context)
         clips = tuple(clips_of(self.apply, self.recipe))
