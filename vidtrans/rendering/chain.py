@@ -119,21 +119,23 @@ class RenderChain:
         path = FramePath.find(self.plan, self.engine)
         renderer = stack.enter_context(closing(path.renderer(self.count)))
         self._keeps_guides = self.plan.guide_is_source and not path.on_gpu
-        frames = self.inferred(stack, renderer, lo, hi)
+        frames = self._inferred(stack, renderer, lo, hi, ahead=self.capacity)
         frames = self._stage(stack, FILTER, self._filtered(frames, wanted))
         frames = self._stage(stack, FILTER, self._painted(frames, wanted))
         frames = self._stage(stack, FILTER, self._sent(frames, renderer))
         return self.composed(stack, frames, wanted, enlarge, blends=not renderer.blends)
 
-    def inferred(self, stack: ExitStack, renderer: FrameRenderer, lo: int, hi: int) -> Iterator[Sample]:
-        """Return the frames [lo, hi) with the model's raw outputs: stored, or inferred and then stored."""
+    def _inferred(
+        self, stack: ExitStack, renderer: FrameRenderer, lo: int, hi: int, *, ahead: int = 0
+    ) -> Iterator[Sample]:
+        """Return the frames [lo, hi) with the model's raw outputs: stored, or inferred, ``ahead``, and then stored."""
         first, stop = self._extent(lo, hi)
         begin = input_frames(self.plan.pairing, first, self._shot_of(first)[0])[0]
         stack.enter_context(closing(self.raw))
         read = self._prepared(renderer, begin, first, stop)
         prepared = self._stage(stack, READ, read, "frames", self.capacity)
         frames = self._stage(stack, NETWORK, renderer.stream(prepared))
-        return self._stage(stack, NETWORK, self._stored(frames, renderer, lo, hi), "network", self.capacity)
+        return self._stage(stack, NETWORK, self._stored(frames, renderer, lo, hi), "network", ahead)
 
     def composed(
         self, stack: ExitStack, frames: Iterator[Sample], wanted: range, enlarge: Enlarger, *, blends: bool = True
@@ -152,7 +154,7 @@ class RenderChain:
     def outputs(self, stack: ExitStack, lo: int, hi: int) -> Iterator[Sample]:
         """Return the frames [lo, hi) as arrays, with the model's raw outputs."""
         renderer = stack.enter_context(closing(FramePath(self.plan, self.engine).renderer(self.count)))
-        return self.inferred(stack, renderer, lo, hi)
+        return self._inferred(stack, renderer, lo, hi)
 
     # The stages.
 
