@@ -1,7 +1,7 @@
 """An ear that hears a sound as it sounds: the signals of curves, from the past alone, in bounded time and memory.
 
 A level is relative to a maximum that falls slowly, where ``hearing`` takes the loudest of the whole sound. Beats are
-those of the last seconds, continued (``live_beats``). ``smooth`` is an exponential average.
+those of the last seconds, continued (``BeatTracker``). ``smooth`` is an exponential average.
 """
 
 from __future__ import annotations

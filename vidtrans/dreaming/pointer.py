@@ -2,6 +2,9 @@
 
 Pulling towards what follows the *most alike* frame stops a dream: a frame is most like itself, and so the dream stays
 there. A pointer with inertia moves on by a frame each time, whatever is alike.
+
+A way through the kept frames goes along the clip, and over to frames that are alike, to where a dream is to go, as in
+Schödl et al., "Video Textures" (SIGGRAPH 2000), controlled: of all ways the one whose jumps are seen least.
 """
 
 from __future__ import annotations

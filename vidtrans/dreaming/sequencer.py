@@ -1,4 +1,9 @@
-"""The model for each frame of a dream: one model, several in turn, or several that morph into one another."""
+"""The model for each frame of a dream: one model, several in turn, or several that morph into one another.
+
+Actions are what happens in a clip, by name, at which of its kept frames; of a table of the user's, or found. Found
+without labels, the frames are grouped by how they go on: by the shift, the change of size and the turn of the whole
+picture, and by how much else moves (k-means, with centres that are taken as far from each other as they can be).
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,15 @@
 """Dense inverse search (Kroeger et al., ECCV 2016) in torch, for many pairs of frames on a GPU at once.
 
 From coarse to fine, down to half size: patches are searched (``patch_search``), and the dense flow from them is
-refined (``variational``). All pairs and both directions share each operation, and no operation depends on data, so
+refined (``Refinement``). All pairs and both directions share each operation, and no operation depends on data, so
 the host never waits for the device.
+
+The refinement is variational, by a few steps of an accelerated Jacobi method. The energy is that of Brox et al. (ECCV
+2004): brightness and gradients are constant along the flow, and the flow is smooth except at few pixels. Differences
+are divided by their gradients (Zimmer et al., IJCV 2011), so that they are displacements in pixels, and the equations
+are averaged around each pixel (Bruhn et al., IJCV 2005). A flow is compared with its mean over 3 × 3 pixels, weighted
+by its gradient: a Jacobi step is one pooling and one product, and Chebyshev weights (Golub and Varga, 1961) make four
+steps converge further.
 """
 
 from __future__ import annotations

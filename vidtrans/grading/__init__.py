@@ -1,7 +1,7 @@
 """Grades: smooth colour maps, learned from pictures before and after.
 
 ``placing`` aligns pictures and samples their colours, ``transfer`` matches the colours of unpaired pictures,
-``fitting`` turns samples into a map, ``learning`` combines these steps and describes the result.
+``learning`` turns samples into a map, and describes the result.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""Learn a grade from pictures, and describe its effect on greys and on the seen colours."""
+"""Learn a grade from pictures, and describe its effect on greys and on the seen colours.
+
+A grade that is fitted to samples has a colourist's operators, which extrapolate to unseen colours, plus a smooth
+residual lattice where colours were seen. As in "Exposure" (Hu et al., ACM TOG 2018): a few named operators, in a fixed
+order.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A model in a live session: paint single frames immediately, with the current controls."""
+"""A model in a live session: paint single frames immediately, with the current controls.
+
+A network's faults are not measured in a live session (``upscaling.mending``): that takes several frames of a shot.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Carry out a planned render: make its missing chunks and join all chunks; or estimate its cost."""
+"""Carry out a planned render: make its missing chunks and join all chunks; or estimate its cost.
+
+A few of a model's pictures show the faults of each shot, which are cached, and the colours of a clip. Their frames are
+counted from the beginning of the shot, so they are the same for any part of a clip, on any host.
+"""
 
 from __future__ import annotations
 

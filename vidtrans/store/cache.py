@@ -3,6 +3,10 @@
 An entry is complete when its ``meta.json`` exists. A chunk inside an entry is written under a temporary
 name, fsynced and renamed; a small file beside it then records its SHA-256. A damaged chunk causes a warning and is
 made again; it never reaches a result.
+
+The log of rendered chunks has a JSON line for each: host, process, time, and the seconds of each step. Each process has
+its own file, because hosts cannot safely append to a shared one. Lines that cannot be written or read are skipped,
+since nothing depends on the log. Links are not followed.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def neighbours(ways: RollingBuffer, step: int, way: int, frames: slice, stop: in
 def evenness(way: torch.Tensor) -> torch.Tensor:
     """Return the weight of ``FlowPath.evenness`` for ways (n, 6, h, w): (n, h, w)."""
     wide = F.pad(way[:, FLOW], (1, 1, 1, 1), mode="replicate")
-    # One convolution: ``flow.variational.gradients`` would launch four kernels more.
+    # One convolution: ``flow.inverse_search.gradients`` would launch four kernels more.
     slopes = F.conv2d(wide, _differences(way.device), groups=2)
     return torch.linalg.vector_norm(slopes, dim=1).pow_(4).add_(1).reciprocal_()
 

@@ -1,4 +1,9 @@
-"""Enlarge a picture: what it shows is kept, and what it cannot show comes from its source as far as both agree."""
+"""Enlarge a picture: what it shows is kept, and what it cannot show comes from its source as far as both agree.
+
+Smoothing along lines and edges takes away the steps and beads that pixels make of them: a line integral along the
+direction of the smoothed structure tensor (Kyprianidis and Kang, "Image and Video Abstraction by Coherence-Enhancing
+Filtering", Computer Graphics Forum 2011).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The model format for PyTorch checkpoints of other tools: tensors by name, in a pickle or in safetensors."""
+"""The model format for PyTorch checkpoints of other tools: tensors by name, in a pickle or in safetensors.
+
+A safetensors file begins with eight bytes that give the length of its JSON header, which gives each tensor's dtype,
+shape and byte range after the header. The header is checked, and each tensor is read on demand.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Read the header of a picture file: size, samples, orientation, colours, number of pictures; nothing is decoded."""
+"""Read the header of a picture file: size, samples, orientation, colours, number of pictures; nothing is decoded.
+
+The colours of a file follow from its tags in the order of their rank: PNG's ``cICP``, an ICC profile, PNG's ``sRGB``,
+``gAMA`` and ``cHRM``, EXIF's colour space. A picture without any of them is sRGB.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Read and write media files.
 
 Read: ``container`` opens a file and describes its headers, ``decoder`` decodes and deinterlaces, ``reader`` makes
-a clip of its frames, upright (``orientation``) and in RGB (``video.colour``), ``timestamps`` repairs times;
+a clip of its frames, upright and in RGB (``video.colour``), ``timestamps`` repairs times;
 ``pictures`` makes a clip of pictures. ``clip`` holds their common types, ``policy`` reports unusual properties.
 ``sound`` reads samples.
 

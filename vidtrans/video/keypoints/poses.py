@@ -1,4 +1,8 @@
-"""Keypoints as the pictures of a clip, one for each frame; see ``picture_reader.PictureFiles`` for the interface."""
+"""Keypoints as the pictures of a clip, one for each frame; see ``pictures.PictureFiles`` for the interface.
+
+People are drawn from their keypoints: a colour for each limb and finger, the face in white lines, on black. Where these
+pictures change, raise ``pairing.pose.Pose.version``.
+"""
 
 from __future__ import annotations
 
