@@ -162,7 +162,9 @@ class Deflicker(Command):
             plan = self._plan(model, settings, target.pattern, context)
             target.check_holds(plan.num_frames)
             if self.source is None and settings.filter_name != "off":
-                lost = "its flicker disturbs the motion that is followed, and real changes of light go with it"
+                lost = (
+                    "its flicker disturbs the motion that is followed, and real changes of light are evened out with it"
+                )
                 context.note(f"without --source {processed.name} guides itself: {lost}")
             plan.delivery.check_sound(target.output)
             return RenderJob(plan, context)

@@ -38,7 +38,7 @@ def control(default: Any, place: str, label: str, help: str, **checks: Any) -> A
     return dataclasses.field(default=default, metadata={**made.metadata, "place": place, "label": label})
 
 
-# The settings of a render that are sliders here, each with the beginning of their names, and their place in the page.
+# Settings classes whose ``LIVE`` settings are sliders: the class, the prefix of the sliders' names, their place.
 SLIDERS: tuple[tuple[type, str, str], ...] = (
     *((stage.Settings, "", "picture" if issubclass(stage, PictureStage) else "look") for stage in RENDER),
     (StrokesSettings, "strokes_", "strokes"),
@@ -155,16 +155,18 @@ class Controls(_sliders()):  # type: ignore[misc]  # whose numbers come from the
 
     def of(self, cls: type) -> dict[str, float]:
         """Return the values of a settings class's options that are sliders, by the options' names."""
-        prefix = next(prefix for known, prefix, _ in SLIDERS if issubclass(cls, known))
-        return {name: getattr(self, prefix + name) for name in used(cls, Use.LIVE)}
+        return {name: getattr(self, _prefix(cls) + name) for name in used(cls, Use.LIVE)}
 
 
 def slider_values(settings: MovingSettings, still: Callable[[str, Curve], float]) -> Table:
     """Return the sliders' values that settings give, by the sliders' names. ``still`` returns a curve's one value."""
     cls = type(settings)
-    prefix = next(prefix for known, prefix, _ in SLIDERS if issubclass(cls, known))
     shown = {name: shown_name(cls, name).lstrip("-").replace("-", "_") for name in used(cls, Use.LIVE)}
-    return {prefix + name: still(words, settings.curve(name)) for name, words in shown.items()}
+    return {_prefix(cls) + name: still(words, settings.curve(name)) for name, words in shown.items()}
+
+
+def _prefix(cls: type) -> str:
+    return next(prefix for known, prefix, _ in SLIDERS if issubclass(cls, known))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ USES = Use.RUN | Use.VARY | Use.DEFLICKER
 
 @dataclass(frozen=True)
 class BlendSettings(StageSettings):
-    """How much of the source is seen in the result."""
+    """Settings of blending: the shares of the source in the result."""
 
     strength: str | float = setting(
         1.0,

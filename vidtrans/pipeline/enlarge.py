@@ -12,7 +12,7 @@ from vidtrans.upscaling import MEASURED, MODES
 
 @dataclass(frozen=True)
 class EnlargeSettings(StageSettings):
-    """How smaller pictures come to the size of the result."""
+    """Settings of enlarging a picture to the size of the result."""
 
     upscale: str = setting(
         "auto",

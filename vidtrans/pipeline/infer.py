@@ -14,7 +14,7 @@ _ENGINE_NAMES = Names("vidtrans.inference:ENGINES", "engine", ("auto",))
 
 @dataclass(frozen=True)
 class InferSettings(StageSettings):
-    """What the network sees of each frame, and what runs it."""
+    """Settings of inference: the network's input and look, and the engine that runs it."""
 
     size: str = setting(
         "auto",

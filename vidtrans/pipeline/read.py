@@ -11,7 +11,7 @@ from vidtrans.pipeline.stage import Stage, StageSettings
 
 @dataclass(frozen=True)
 class ReadSettings(StageSettings):
-    """How the frames of a clip are read, and its chunks cut."""
+    """Settings of reading: frames, shots, chunks, the mask's edge."""
 
     source_filter: str = setting(
         "",

@@ -107,7 +107,7 @@ class RenderChain:
         self.filter = plan.settings.make_filter()
         self._painter = plan.strokes.painter(size, plan.threads) if plan.strokes else None
         self._paint_from = plan.first
-        self._keeps_guides = False  # as the sources of results
+        self._path = FramePath.find(plan, engine)
         self._chunk_of = ChunkFinder(plan.chunks)
 
     def frames(self, stack: ExitStack, wanted: range, lo: int, hi: int, enlarge: Enlarger) -> Iterator[Sample]:
@@ -116,9 +116,7 @@ class RenderChain:
         The ``stack`` is to be closed after the last one; it ends all stages.
         """
         stack.enter_context(limit_opencv_threads(self.kind))
-        path = FramePath.find(self.plan, self.engine)
-        renderer = stack.enter_context(closing(path.renderer(self.count)))
-        self._keeps_guides = self.plan.guide_is_source and not path.on_gpu
+        renderer = stack.enter_context(closing(self._path.renderer(self.count)))
         frames = self._inferred(stack, renderer, lo, hi, ahead=self.capacity)
         frames = self._stage(stack, FILTER, self._filtered(frames, wanted))
         frames = self._stage(stack, FILTER, self._painted(frames, wanted))
@@ -241,13 +239,18 @@ class RenderChain:
                 if number in wanted:
                     yield replace(sample, output=painted, state=self._state_after(number))
 
+    @property
+    def _has_sources(self) -> bool:
+        """Whether the guides are the sources of the results, as arrays."""
+        return self.plan.guide_is_source and not self._path.on_gpu
+
     @cached_property
     def _colours(self) -> AffineColours | None:
         return self._find_colours()
 
     def _sent(self, frames: Iterator[Sample], renderer: FrameRenderer) -> Frames:
         """Begin to send each picture from the device to the host, blended if the device does that."""
-        keeps_guides = self.plan.finishes or self._keeps_guides
+        keeps_guides = self.plan.finishes or self._has_sources
         for sample in frames:
             sent, guide = renderer.finish(sample, sample.output), sample.guide if keeps_guides else None
             yield replace(sample, output=sent, guide=guide, source=None, download=None)
@@ -259,7 +262,7 @@ class RenderChain:
         mask = plan.mask if not plan.pairing.uses_mask else None
         mattes = stack.enter_context(closing(mask.mattes(size, plan.threads, plan.feather))) if mask else None
         sources: Iterator[Frame] | None = None
-        if not self._keeps_guides:
+        if not self._has_sources:
             sources = self._stage(stack, ENCODE, self._sources(wanted), "sources", min(2, 2 * self.result_capacity))
 
         def given(sample: Sample) -> Sample:

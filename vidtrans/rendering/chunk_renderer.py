@@ -1,4 +1,4 @@
-"""Make the missing chunks of a render: the frames of its chain, with the looks of regions over them, are encoded."""
+"""Make the missing chunks of a render: encode the frames of its chain, with the looks of regions over them."""
 
 from __future__ import annotations
 

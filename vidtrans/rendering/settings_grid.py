@@ -192,9 +192,8 @@ def check_variations(
 ) -> None:
     """Raise UsageError for invalid variations, before any work is done."""
     look.working_size(rendering.size, (640, 360))  # raises if the size is invalid
-    for name, curve in (
-        rendering.curves() | {f"strokes.{name}": curve for name, curve in strokes.curves().items()}
-    ).items():
+    curves = rendering.curves() | {f"strokes.{name}": curve for name, curve in strokes.curves().items()}
+    for name, curve in curves.items():
         if curve.constant is None:
             why = "single frames are shown, with one value each"
             raise UsageError(f"a curve for {name}", why, f"use --vary {name}=VALUE,VALUE")

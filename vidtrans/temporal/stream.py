@@ -33,7 +33,7 @@ class Sample:
         is_propagated: In a draft: it gets the propagated output of another frame.
         rendered: In a draft: the rendered picture of a propagated frame, to compare both.
         download: The running download of its output from a device, if any.
-        whole: The frame at the size of the result, once it is enlarged.
+        whole: The source frame at the size of the result; None before its picture is enlarged.
         matte: Where the look is seen in it, (H, W) uint8; None: everywhere.
         state: What the next frame depends on, of the filter and the painter, at the end of a chunk within a shot.
         derived: Values that a filter derives from this frame and its neighbours, so that they are computed only once

@@ -89,15 +89,9 @@ def estimate_render(
         segment = stack.enter_context(closing(plan.segment(folder / "segment.nut")))
         raw = _TrialOutputs(plan, folder / "raw.nut")
         pictures = stack.enter_context(closing(_AnyPictures(plan))) if plan.extraction is not None else None
-        chain = RenderChain(
-            *(plan, engine, raw, context),
-            extraction=pictures,
-            find_colours=find_colours,
-            capacity=0,
-        )
-        for sample in chain.frames(
-            stack, range(plan.first, stop), plan.first, stop, Enlarger(plan, ShotFaults(), engine)
-        ):
+        chain = RenderChain(plan, engine, raw, context, extraction=pictures, find_colours=find_colours, capacity=0)
+        wanted, enlarge = range(plan.first, stop), Enlarger(plan, ShotFaults(), engine)
+        for sample in chain.frames(stack, wanted, plan.first, stop, enlarge):
             segment.write(sample.output, sample.pts)
             if encode:
                 unpacked += len(encode(resize(sample.output, form.width, form.height)))
