@@ -34,8 +34,7 @@ from benchmarks.keyframes.cases import Case, plan
 from benchmarks.store import Store, digest, source_digest
 from benchmarks.tables import head, row
 from vidtrans.core.settings import Size
-from vidtrans.flow.scaling import halve
-from vidtrans.flow.warping import warp
+from vidtrans.flow.warping import halve, warp
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import psnr, sharpness
 from vidtrans.painting.blending import Painting, blend

@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vidtrans.inference.device import Device
-from vidtrans.inference.packed import plain_weight
 from vidtrans.inference.user_cache import environment
+from vidtrans.networks.for_rendering import plain_weight
 
 CHANNELS = 4  # compared output channels of a convolution, spread evenly from the first to the last
 _MOST_VALUES = 1 << 26  # limit of a convolution's input values that are converted to fp32 at once

@@ -22,8 +22,7 @@ from vidtrans.pipeline.values import FrameValues
 from vidtrans.rendering.conditions import conditions_of, has_conditions
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor
-from vidtrans.rendering.frame_path import recurrence
-from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs, recurrence
 from vidtrans.rendering.planned_strokes import StreamStrokes
 from vidtrans.rendering.single_frames import finish_frame, with_factor
 from vidtrans.session import Context

@@ -26,8 +26,7 @@ from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.rendering.conditions import CodeConditions, Conditions, LookConditions
 from vidtrans.rendering.enlarger import cuda_device_of
 from vidtrans.rendering.extraction import FrameExtractor, resized
-from vidtrans.rendering.frame_path import recurrence
-from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs, recurrence
 from vidtrans.rendering.planned_strokes import StreamStrokes
 from vidtrans.rendering.single_frames import finish_frame
 from vidtrans.session import Context

@@ -20,7 +20,7 @@ from vidtrans.core.costs import add_up, estimate
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_of, write_atomically
 from vidtrans.core.settings import Size, Table
-from vidtrans.flow.scaling import grow
+from vidtrans.flow.warping import grow
 from vidtrans.matting.confidence import check_confidence, suggested, table_of
 from vidtrans.matting.found_mattes import FoundMattes, MatteSource, confidences
 from vidtrans.matting.marks import MATTE

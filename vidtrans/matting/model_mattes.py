@@ -24,7 +24,7 @@ from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
 from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.rendering.cache_entries import infer_stage
-from vidtrans.rendering.frame_path import FramePath
+from vidtrans.rendering.chain import FramePath
 from vidtrans.rendering.measuring.render_estimate import estimate_render
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.planning import plan_render

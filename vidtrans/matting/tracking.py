@@ -15,8 +15,7 @@ import cv2
 import numpy as np
 
 from vidtrans.flow.estimator import DISMedium, grey
-from vidtrans.flow.scaling import halve
-from vidtrans.flow.warping import resize_flow, warp
+from vidtrans.flow.warping import halve, resize_flow, warp
 from vidtrans.matting.network import MatteNetwork, Seen
 from vidtrans.matting.windows import Box, CropWindow, box_of, scale_around
 

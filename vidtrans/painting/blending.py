@@ -8,8 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from vidtrans.flow.scaling import blur, grow, shrink
-from vidtrans.flow.warping import warp
+from vidtrans.flow.warping import blur, grow, shrink, warp
 from vidtrans.painting.carrying import Carried
 
 LEAST_COVER, LEAST_WEIGHT = 1e-3, 1e-6

@@ -13,8 +13,7 @@ import cv2
 import numpy as np
 
 from vidtrans.flow.estimator import DISMedium, grey
-from vidtrans.flow.scaling import blur
-from vidtrans.flow.warping import agreement, squared_length, warp
+from vidtrans.flow.warping import agreement, blur, squared_length, warp
 
 VERSION = 1
 SLACK = 0.5  # pixels² between a flow and the one back at which the trust is ½

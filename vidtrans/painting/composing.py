@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from vidtrans.core.settings import Table
-from vidtrans.flow.scaling import blur, grow, shrink
+from vidtrans.flow.warping import blur, grow, shrink
 from vidtrans.painting.blending import Blend, Painting, blend
 from vidtrans.painting.maps import NEAREST, KeyMaps
 

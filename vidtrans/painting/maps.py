@@ -21,8 +21,7 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Size
-from vidtrans.flow.scaling import grow
-from vidtrans.flow.warping import resize_flow
+from vidtrans.flow.warping import grow, resize_flow
 from vidtrans.painting.carrying import VERSION, Carried, Guide, Step, Walker
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import CacheEntry, CachePin

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.flow.scaling import blur
+from vidtrans.flow.warping import blur
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import resize
 

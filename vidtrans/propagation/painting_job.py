@@ -33,7 +33,7 @@ from vidtrans.painting.following import calibrate, write_pairs
 from vidtrans.painting.key_frames import find_key_frames, key_frame_files, tell_ignored
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.propagation.requests import PropagateRequest
-from vidtrans.rendering.frame_path import FramePath
+from vidtrans.rendering.chain import FramePath
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.planned_strokes import strokes_digest
 from vidtrans.rendering.planning import plan_render

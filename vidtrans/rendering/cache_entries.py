@@ -10,7 +10,7 @@ from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.pipeline.render import picture_versions
-from vidtrans.rendering.frame_path import recurrence_key
+from vidtrans.rendering.frame_renderer import recurrence_key
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.skipped_frames import PROPAGATION_VERSION
 from vidtrans.store.cache import Cache

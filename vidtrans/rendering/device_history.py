@@ -18,7 +18,7 @@ from vidtrans.flow.history import CHANNELS, SLACK, TOLERANCE
 from vidtrans.flow.tensors import warp
 from vidtrans.inference.device import Device
 from vidtrans.inference.device_pixels import levels
-from vidtrans.temporal.batch_tracking import load_batch_flow
+from vidtrans.temporal.batch_motion import load_batch_flow
 from vidtrans.temporal.stream import Sample
 from vidtrans.temporal.tensor_operations import grey_levels, planes
 

@@ -30,11 +30,9 @@ from vidtrans.models.model_chain import ModelChain, load_chain_engine
 from vidtrans.output.result import Result
 from vidtrans.pairing.base import input_frames
 from vidtrans.rendering.cache_entries import RenderEntries, infer_stage
-from vidtrans.rendering.chain import RenderChain
-from vidtrans.rendering.chunk_renderer import ChunkRenderer, Look
+from vidtrans.rendering.chain import ChunkRenderer, FramePath, Look, RenderChain
 from vidtrans.rendering.enlarger import Enlarger, ShotFaults
 from vidtrans.rendering.extraction import ClipExtraction, FrameExtractor, resized
-from vidtrans.rendering.frame_path import FramePath
 from vidtrans.rendering.measuring.render_estimate import estimate_render
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.regions import NO_REGIONS, RegionPlans

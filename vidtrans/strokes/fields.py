@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 
 from vidtrans.flow.estimator import FlowEstimator
-from vidtrans.flow.scaling import halve
-from vidtrans.flow.warping import resize_flow, warp
+from vidtrans.flow.warping import halve, resize_flow, warp
 from vidtrans.strokes.medium import SEEN, Medium, MediumLayer, parse_ink
 from vidtrans.video.colour.conversion import to_uint8, unit
 

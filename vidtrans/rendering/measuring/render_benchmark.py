@@ -40,7 +40,7 @@ from vidtrans.rendering.enlarger import Enlarger, ShotFaults
 from vidtrans.rendering.planning import plan_render
 from vidtrans.session import Context
 from vidtrans.store.chunks import RawOutputs
-from vidtrans.temporal.batch_tracking import load_batch_flow
+from vidtrans.temporal.batch_motion import load_batch_flow
 from vidtrans.temporal.batch_window import BATCH
 from vidtrans.temporal.stream import BatchFilter, Sample, filter_samples
 from vidtrans.video.io.clip import Frame
