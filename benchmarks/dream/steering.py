@@ -44,7 +44,7 @@ from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.dreaming.steering import MOVES
 from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.metrics.picture_quality import psnr, sharpness
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.training.rollout_scores import RolloutScorer
 from vidtrans.video.images.picture import picture_size, read_picture, write_picture

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import harness
-from vidtrans.rendering.measuring.bench_clip import pictures, widescreen, write_clip
+from vidtrans.rendering.benchmark import pictures, widescreen, write_clip
 from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.decoder import Decoder
 from vidtrans.video.io.encoder import SegmentWriter

@@ -20,7 +20,7 @@ from vidtrans.config.recipe import make_recipe
 from vidtrans.models.loaded_model import load_model
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.store.chunking import cut_into_chunks, read_ranges
 from vidtrans.temporal import FILTERS, FilterEntry, batch_window

@@ -8,8 +8,7 @@ from clips import scene
 
 from vidtrans.commands.schema import schema_of
 from vidtrans.core.parameters import Use, flagged, moving, used
-from vidtrans.pipeline.render import NEUTRAL, STAGES
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import NEUTRAL, STAGES, RenderingSettings
 from vidtrans.pipeline.stage import PictureStage
 
 SOURCE, LOOK = scene(40, 24, seed=1), scene(40, 24, seed=2)

@@ -29,7 +29,7 @@ from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import input_frames
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 from vidtrans.pairing.told_planes import Told, picture_channels, with_told
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.store.stages import STAGES, Stage
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import RecursiveFilter, Sample, filter_samples

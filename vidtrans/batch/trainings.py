@@ -127,7 +127,7 @@ def _reader(request: VariedTraining, dataset: Dataset, context: Context) -> Call
     """Return the function that scores the labels in a model's outputs; {} without a labeller. Raises UsageError."""
     if not request.labeller:
         return lambda model: {}
-    from vidtrans.rendering.labeller import Labeller  # torch, only where there is something to read
+    from vidtrans.rendering.extraction import Labeller  # torch, only where there is something to read
     from vidtrans.training.report.read_back import check_labels, read_back
 
     labeller = Labeller.found(request.labeller, context)

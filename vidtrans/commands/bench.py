@@ -49,14 +49,15 @@ class Bench(Command):
         from vidtrans.inference.device import resolve_device
         from vidtrans.models.loaded_model import load_model
         from vidtrans.pairing.matte_channel import refuse_matte
-        from vidtrans.rendering.measuring.bench_clip import widescreen, write_clip
-        from vidtrans.rendering.measuring.render_benchmark import (
+        from vidtrans.rendering.benchmark import (
             ROUNDS,
             SHORT_SIDE,
             STEPS,
             RenderBenchmark,
             machine,
             measure,
+            widescreen,
+            write_clip,
         )
 
         with tempfile.TemporaryDirectory(prefix="vidtrans-") as temporary:

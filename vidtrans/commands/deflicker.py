@@ -18,7 +18,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import given_mask
 from vidtrans.core.parameters import Argument, Group, Option, Use, used
 from vidtrans.core.settings import Table, Time
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class Deflicker(Command):
         from vidtrans.clips.indexing import open_clip, with_picture_fps
         from vidtrans.clips.steady_exposure import measure_exposure
         from vidtrans.evaluation.scoring import find_guide, with_sound_of
-        from vidtrans.rendering.planning import plan_render
+        from vidtrans.rendering.plan import plan_render
 
         [processed], cuts = self.processed, settings.rendering.cuts
         clip = with_picture_fps(open_clip(context, processed), settings.rendering.picture_fps)

@@ -18,7 +18,7 @@ from vidtrans.core.mask_files import given_mask
 from vidtrans.core.parameters import Argument, Group, Option, Range, Use, used
 from vidtrans.core.settings import Table, Time
 from vidtrans.dreaming.settings import DreamingSettings, flag_of
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from vidtrans.core.parameters import Choices, FileName, Group, Option, Range, Us
 from vidtrans.core.settings import Table, parse_size
 from vidtrans.live import LARGEST_OUTPUT
 from vidtrans.live.stage_settings import StageSettings, stage_settings
-from vidtrans.pipeline.settings import RenderingSettings, look_named
+from vidtrans.pipeline.render import RenderingSettings, look_named
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings, medium_named
 from vidtrans.upscaling import STREAM_MODES

@@ -29,7 +29,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import given_mask
 from vidtrans.core.parameters import Argument, Choices, Group, Option, Range, Use, used
 from vidtrans.core.settings import Table, Time
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.propagation.requests import FOLLOW, PropagateRequest
 from vidtrans.session import Context
 

@@ -39,7 +39,7 @@ from vidtrans.config.recipe import (
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option, Use, used
 from vidtrans.core.settings import Table
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import check_regions, only_mask, parse_regions, parse_rest
 from vidtrans.core.parameters import Argument, Group, Names, Option
 from vidtrans.core.settings import Table, Time
-from vidtrans.pipeline.settings import look_named
+from vidtrans.pipeline.render import look_named
 from vidtrans.session import Context
 from vidtrans.store.chunking import ClipPart
 from vidtrans.strokes.settings import medium_named

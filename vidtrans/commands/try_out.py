@@ -15,7 +15,7 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option, Range, Use, used
 from vidtrans.core.settings import Table, Time
-from vidtrans.pipeline.settings import RenderingSettings, look_named
+from vidtrans.pipeline.render import RenderingSettings, look_named
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings, medium_named
 

@@ -47,7 +47,7 @@ CHOICE_FLAGS = {
 SETTINGS = {
     "dataset": Entry("vidtrans.data.settings:DatasetSettings", ""),
     "training": Entry("vidtrans.training.settings:TrainingSettings", ""),
-    "rendering": Entry("vidtrans.pipeline.settings:RenderingSettings", ""),
+    "rendering": Entry("vidtrans.pipeline.render:RenderingSettings", ""),
     "strokes": Entry("vidtrans.strokes.settings:StrokesSettings", ""),
     "dreaming": Entry("vidtrans.dreaming.settings:DreamingSettings", ""),
     "matting": Entry("vidtrans.matting.settings:MattingSettings", ""),

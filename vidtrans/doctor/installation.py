@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import find_model, load_generator
-from vidtrans.rendering.measuring.bench_clip import pictures
+from vidtrans.rendering.benchmark import pictures
 from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.encoder import SegmentWriter, read_lossless
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat

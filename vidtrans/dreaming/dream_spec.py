@@ -13,7 +13,7 @@ from vidtrans.dreaming.resumable_rollout import Loop
 from vidtrans.dreaming.seeds import Driver, Seed
 from vidtrans.dreaming.sequencer import ModelSequencer
 from vidtrans.dreaming.settings import DreamingSettings
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.video.io.encoding import EncodingSettings
 
 

@@ -19,7 +19,7 @@ from vidtrans.core.settings import Table
 from vidtrans.evaluation.scoring import AlignedSource
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.output.delivery import Delivery
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_renderer import ModelInputs
 from vidtrans.session import Context

@@ -31,7 +31,7 @@ from vidtrans.metrics.motion import FlowPair
 from vidtrans.models.loaded_model import load_model
 from vidtrans.pairing.palettes.class_colours import ClassColours
 from vidtrans.pairing.palettes.palette_file import with_palette_file
-from vidtrans.rendering.labeller import Labeller
+from vidtrans.rendering.extraction import Labeller
 from vidtrans.session import Context
 from vidtrans.video.images.picture import resize
 

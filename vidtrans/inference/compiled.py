@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vidtrans.core.errors import UsageError
 from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.inference.device import Device, Precision, resolve_precision
-from vidtrans.inference.network_checks import ComparedEngine, NetworkChecks
+from vidtrans.inference.operator_checks import ComparedEngine, NetworkChecks
 from vidtrans.inference.torch_engine import Run, TorchEngine
 from vidtrans.inference.user_cache import cache_folder, environment, use_inductor_cache
 from vidtrans.networks.for_rendering import can_pack, copy_sharing_weights, fold_norm

@@ -21,7 +21,7 @@ from vidtrans.inference.cuda_graphs import RecordedNetwork
 from vidtrans.inference.device import Device, Precision, resolve_precision, tensor_float32, to_device, torch_dtype
 from vidtrans.inference.device_pixels import from_levels_serially, plate_as, to_levels_serially
 from vidtrans.inference.engine import with_history
-from vidtrans.inference.network_checks import NetworkChecks
+from vidtrans.inference.operator_checks import NetworkChecks
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run_tiled
 from vidtrans.networks.composed_convolutions import fix_kernels
 from vidtrans.networks.for_rendering import can_pack, copy_sharing_weights, fold_norm, pack, use_quick_norms

@@ -16,9 +16,8 @@ from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine
 from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
-from vidtrans.pipeline.render import PICTURE_VALUES
-from vidtrans.pipeline.settings import RenderingSettings
-from vidtrans.pipeline.values import FrameValues
+from vidtrans.pipeline.render import PICTURE_VALUES, RenderingSettings
+from vidtrans.pipeline.stage import FrameValues
 from vidtrans.rendering.conditions import conditions_of, has_conditions
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor

@@ -15,7 +15,7 @@ from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import Controls
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.video.images.picture import cover_crop, resize
 

@@ -49,8 +49,7 @@ from vidtrans.output.places import check_named, check_parents, check_place, refu
 from vidtrans.output.result import Result
 from vidtrans.painting.key_frames import key_frame_files, tell_ignored
 from vidtrans.perception.efficientnet_lite import EfficientNetLite
-from vidtrans.rendering.plan import RenderPlan
-from vidtrans.rendering.planning import plan_render
+from vidtrans.rendering.plan import RenderPlan, plan_render
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
 from vidtrans.session import Context

@@ -22,13 +22,11 @@ from vidtrans.matting.found_mattes import FoundMatte, LoadedBlocks, MatteSource
 from vidtrans.matting.swept_mattes import BLOCK, LOADED
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.rendering.cache_entries import infer_stage
 from vidtrans.rendering.chain import FramePath
-from vidtrans.rendering.measuring.render_estimate import estimate_render
-from vidtrans.rendering.plan import RenderPlan
-from vidtrans.rendering.planning import plan_render
-from vidtrans.rendering.render_job import RenderJob
+from vidtrans.rendering.plan import RenderPlan, plan_render
+from vidtrans.rendering.render_job import RenderJob, estimate_render
 from vidtrans.session import Context
 from vidtrans.store.cache_entry import CacheEntry, CachePin
 from vidtrans.store.chunks import ChunkStore

@@ -21,7 +21,7 @@ from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import ONNX_GRAPH
 from vidtrans.pairing.base import Extraction, Pairing
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 
 SHOWN_DIGITS = 12  # of a digest, in messages

@@ -16,7 +16,7 @@ from vidtrans.core.system import as_found
 from vidtrans.curves.key_moments import parse_names
 from vidtrans.models.look_syntax import LookPart, is_file, is_number, parse_look_parts
 from vidtrans.models.model_file import IDENTITY, known_models
-from vidtrans.pipeline.settings import look_named
+from vidtrans.pipeline.render import look_named
 from vidtrans.strokes.media import FOLDER as MEDIA
 from vidtrans.strokes.media import medium_names
 from vidtrans.strokes.settings import medium_named

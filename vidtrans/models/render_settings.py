@@ -16,7 +16,7 @@ from vidtrans.curves.data_files import digest_of_file
 from vidtrans.flow import FLOWS
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.palettes.class_colours import ClassColours
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.settings import VoteSettings

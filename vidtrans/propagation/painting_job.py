@@ -34,9 +34,8 @@ from vidtrans.painting.key_frames import find_key_frames, key_frame_files, tell_
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.rendering.chain import FramePath
-from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.plan import RenderPlan, plan_render
 from vidtrans.rendering.planned_strokes import strokes_digest
-from vidtrans.rendering.planning import plan_render
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
 from vidtrans.session import Context

@@ -27,8 +27,8 @@ from vidtrans.models.look_pictures import is_medium, is_style, plain_name, unkno
 from vidtrans.models.look_syntax import LookPart, is_file, parse_look_parts
 from vidtrans.networks.code_planes import plane_values
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
-from vidtrans.pipeline.settings import RenderingSettings
-from vidtrans.pipeline.values import FrameCurve, FrameValues
+from vidtrans.pipeline.render import RenderingSettings
+from vidtrans.pipeline.stage import FrameCurve, FrameValues
 from vidtrans.video.images.picture import resize
 
 EACH_SHOT = "shots:"  # followed by a seed: one style for each shot

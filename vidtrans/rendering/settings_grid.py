@@ -25,9 +25,8 @@ from vidtrans.models.look_pictures import is_style
 from vidtrans.models.look_syntax import split_names
 from vidtrans.models.render_settings import classes_of
 from vidtrans.pairing.look_pairing import LookPairing
-from vidtrans.pipeline.render import restore
-from vidtrans.pipeline.settings import RenderingSettings
-from vidtrans.pipeline.values import FrameValues
+from vidtrans.pipeline.render import RenderingSettings, restore
+from vidtrans.pipeline.stage import FrameValues
 from vidtrans.rendering.conditions import Conditions, conditions_of
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor, resized

@@ -17,7 +17,7 @@ from vidtrans.core.system import as_found
 from vidtrans.models.look_pictures import models_named, parse_pictures
 from vidtrans.models.look_syntax import with_other_paths
 from vidtrans.models.model_file import IDENTITY
-from vidtrans.pipeline.settings import look_named
+from vidtrans.pipeline.render import look_named
 from vidtrans.session import Context
 from vidtrans.strokes.settings import with_files_of_strokes
 from vidtrans.stylizing.clips import requests_for

@@ -22,7 +22,7 @@ from vidtrans.core.settings import Table, to_table
 from vidtrans.models.formats import format_of, load_format
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.result import Result
-from vidtrans.pipeline.settings import with_files_at
+from vidtrans.pipeline.render import with_files_at
 from vidtrans.rendering.chain import log_failure
 from vidtrans.rendering.parts import ChunkManifest, DividedRender, Division, spans
 from vidtrans.rendering.render_job import RenderJob

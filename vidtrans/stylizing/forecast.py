@@ -23,7 +23,7 @@ from vidtrans.output.places import check_place
 from vidtrans.output.records import check_foreign
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.rendering.picture_folders import refuse_video
-from vidtrans.rendering.planning import plan_render
+from vidtrans.rendering.plan import plan_render
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import is_one_picture, makes_folder
 from vidtrans.rendering.scene import Scene, require_background_plate

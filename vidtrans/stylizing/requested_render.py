@@ -29,9 +29,8 @@ from vidtrans.rendering.conditions import look_files as named_looks
 from vidtrans.rendering.enlarger import tell_unused_upscale
 from vidtrans.rendering.parts import forget_terms
 from vidtrans.rendering.picture_folders import render_pictures
-from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.plan import RenderPlan, plan_render
 from vidtrans.rendering.planned_strokes import strokes_digest
-from vidtrans.rendering.planning import plan_render
 from vidtrans.rendering.regions import RegionLayer, RegionPlans, check_paints_region
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import (

@@ -13,7 +13,7 @@ from vidtrans.core.system import as_found
 from vidtrans.models.look_pictures import NamedPictures, medium_label, names_pictures, parse_pictures
 from vidtrans.models.model_chain import SEPARATOR
 from vidtrans.models.model_file import IDENTITY, medium_among
-from vidtrans.pipeline.settings import look_named
+from vidtrans.pipeline.render import look_named
 from vidtrans.strokes.settings import medium_named
 from vidtrans.video.io.picture_paths import is_picture
 

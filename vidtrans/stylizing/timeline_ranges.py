@@ -22,7 +22,7 @@ from vidtrans.core.system import path_key
 from vidtrans.models.look_pictures import models_named
 from vidtrans.models.look_syntax import is_file, with_other_paths
 from vidtrans.models.model_file import SUFFIX
-from vidtrans.pipeline.settings import RenderingSettings, look_named
+from vidtrans.pipeline.render import RenderingSettings, look_named
 from vidtrans.rendering.requested_output import default_ending, is_one_picture
 from vidtrans.session import Context
 from vidtrans.strokes.settings import with_files_of_strokes

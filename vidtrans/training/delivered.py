@@ -14,7 +14,7 @@ from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
 from vidtrans.metrics.picture_quality import PSNR_CAP, SSIM_WINDOW, detail_ratio, psnr, ssim
 from vidtrans.pairing.base import Pairing
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.training.report.training_page import DeliveredSummary
 from vidtrans.training.validation import apply, evenly

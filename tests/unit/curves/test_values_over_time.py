@@ -14,7 +14,7 @@ from vidtrans.core.settings import Time, from_table
 from vidtrans.curves.curve import Curve, parse_curve
 from vidtrans.curves.key_moments import parse_names
 from vidtrans.flow.survey import Survey
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.video.io.clip import ClipIndex
 
 

@@ -15,7 +15,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.inference import compiled
 from vidtrans.models.loaded_model import MOST_ENGINES, LoadedModel, load_engine, load_model
 from vidtrans.models.model_chain import ModelChain, load_chain_engine, load_models_in_turn
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import to_uint8, to_uint16
 from vidtrans.video.images.picture import resize

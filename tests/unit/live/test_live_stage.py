@@ -18,7 +18,7 @@ from vidtrans.live.paint_jobs import Answers, PaintJob
 from vidtrans.live.protocol import FrameMessage
 from vidtrans.live.stage_worker import FIRST_RETRY_S, StageWorker
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.strokes.media import load_medium
 from vidtrans.strokes.painter import StrokePainter

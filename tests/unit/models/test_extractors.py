@@ -26,7 +26,7 @@ from vidtrans.models.model_record import ModelRecord, parse_record
 from vidtrans.models.native_format import METADATA_KEY
 from vidtrans.models.weights import STEP, to_8_bits, weights_digest, weights_of
 from vidtrans.pairing.base import Extraction
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.rendering.extraction import FrameExtractor
 from vidtrans.session import Context
 from vidtrans.video.io.clip import Frame
