@@ -141,7 +141,7 @@ class ModelExport(Command):
 
 def _code_of(model: LoadedModel, look: str) -> tuple[float, ...]:
     """Return the condition planes' values, 0 to 1, for ``look``, a seed or picture. Raises UsageError, MediaError."""
-    from vidtrans.curves.clock import CurveClock
+    from vidtrans.curves.curve import CurveClock
     from vidtrans.rendering.conditions import CodeConditions
 
     def refuse(moment: Time) -> Fraction:

@@ -14,8 +14,7 @@ import numpy as np
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Time
-from vidtrans.curves.clock import CurveClock
-from vidtrans.curves.curve import Curve
+from vidtrans.curves.curve import Curve, CurveClock
 from vidtrans.live.live_controls import LARGEST_SIZE, NO_MEDIUM, Controls, ControlState, looks_of
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.base import Pairing

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.core.settings import SMALLEST_SIDE, Table, to_table
-from vidtrans.curves.curve import files_in, with_other_files
-from vidtrans.curves.moving_settings import with_curve_files_at
+from vidtrans.curves.curve import files_in, with_curve_files_at, with_other_files
 from vidtrans.pipeline.render import RENDER
 
 if TYPE_CHECKING:

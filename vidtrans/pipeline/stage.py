@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vidtrans.core.parameters import moving
-from vidtrans.curves.moving_settings import MovingSettings
+from vidtrans.curves.curve import MovingSettings
 
 if TYPE_CHECKING:
     import numpy as np

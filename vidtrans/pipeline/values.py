@@ -9,9 +9,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.parameters import moving
 from vidtrans.core.settings import Table
-from vidtrans.curves.clock import CurveClock
-from vidtrans.curves.curve import Curve
-from vidtrans.curves.moving_settings import MovingSettings, shown_name
+from vidtrans.curves.curve import Curve, CurveClock, MovingSettings, shown_name
 
 
 class FrameCurve:

@@ -14,7 +14,7 @@ from vidtrans.clips.masks import Mask
 from vidtrans.clips.steady_exposure import SteadyExposure
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size
-from vidtrans.curves.clock import CurveClock
+from vidtrans.curves.curve import CurveClock
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
 from vidtrans.output.delivery import Delivery

@@ -13,7 +13,7 @@ from vidtrans.clips.steady_exposure import SteadyExposure
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Time, parse_size
-from vidtrans.curves.curve_samples import small_plot
+from vidtrans.curves.curve import small_plot
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.painting.composing import ClipPaint

@@ -19,7 +19,7 @@ from vidtrans.core.events import Progress
 from vidtrans.core.parameters import Use, flagged, used
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, from_table, parse_value, to_table
-from vidtrans.curves.clock import CurveClock
+from vidtrans.curves.curve import CurveClock
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.look_pictures import is_style
 from vidtrans.models.look_syntax import split_names
