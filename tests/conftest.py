@@ -31,7 +31,7 @@ from plugin_site import PackageSite, forget_modules
 from real_clips import DATA
 
 import vidtrans as api
-from vidtrans.core.concurrency import threads
+from vidtrans.core import threads
 from vidtrans.core.machine import cores
 
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)

@@ -21,9 +21,8 @@ from vidtrans.core.settings import Size, Table, Time, to_table
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE
 from vidtrans.flow.survey import VERSION, Survey, Surveyor
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry, CachePin
-from vidtrans.store.library_versions import media_libraries
-from vidtrans.store.stages import IndexStage
+from vidtrans.store.cache import CacheEntry, CachePin
+from vidtrans.store.stages import IndexStage, media_libraries
 from vidtrans.video.frame_format import BLACK, PAPER, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, FrameCursor, Reader
 from vidtrans.video.io.codecs import CPU

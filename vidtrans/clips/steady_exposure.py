@@ -14,8 +14,7 @@ from vidtrans.core.settings import Size
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE
 from vidtrans.flow.exposure import VERSION, ExposureMeter, corrected
 from vidtrans.session import Context
-from vidtrans.store.library_versions import media_libraries
-from vidtrans.store.stages import ExposureStage
+from vidtrans.store.stages import ExposureStage, media_libraries
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import Frame
 

@@ -30,7 +30,7 @@ from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.planning import plan_render
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry, CachePin
+from vidtrans.store.cache import CacheEntry, CachePin
 from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.stages import MatteStage
 from vidtrans.temporal.stream import filter_samples

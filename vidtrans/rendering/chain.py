@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from vidtrans.core.concurrency.threads import (
+from vidtrans.core.threads import (
     WAITING,
     BackgroundQueue,
     Prefetcher,

@@ -7,10 +7,10 @@ import socket
 import time
 from pathlib import Path
 
-from vidtrans.core.concurrency.threads import StepClock
 from vidtrans.core.errors import first_line
 from vidtrans.core.machine import processor
 from vidtrans.core.settings import Table
+from vidtrans.core.threads import StepClock
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk

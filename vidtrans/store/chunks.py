@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.core.files import digest_file, read_small_json, remove, write_atomically, write_json
-from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.chunking import Chunk, chunk_of
 from vidtrans.video.io.encoder import LosslessWriter, SegmentWriter, read_lossless
 
