@@ -9,9 +9,8 @@ from typing import Literal
 
 from vidtrans.clips.aligned_clip import AlignedClip
 from vidtrans.clips.clip_signals import clip_clock, mask_shares
-from vidtrans.clips.indexing import Clip
+from vidtrans.clips.indexing import Clip, SteadyExposure
 from vidtrans.clips.masks import Mask
-from vidtrans.clips.steady_exposure import SteadyExposure
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size
 from vidtrans.curves.curve import CurveClock

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 
 from vidtrans.clips.aligned_clip import AlignedClip, treat_as_drawing
 from vidtrans.clips.cut_list import with_cuts
-from vidtrans.clips.indexing import Clip, tell_frame_number, with_picture_fps
+from vidtrans.clips.indexing import Clip, SteadyExposure, tell_frame_number, with_picture_fps
 from vidtrans.clips.label_maps import render_changes
 from vidtrans.clips.masks import Mask
-from vidtrans.clips.steady_exposure import SteadyExposure
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Time, parse_size

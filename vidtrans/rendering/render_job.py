@@ -46,7 +46,7 @@ from vidtrans.store.chunks import RawOutputs, StateStore
 from vidtrans.store.stages import FaultsStage
 from vidtrans.upscaling import VERSION
 from vidtrans.upscaling.array_pictures import shrink, unit
-from vidtrans.upscaling.mending import Faults, find_faults
+from vidtrans.upscaling.enlarging import Faults, find_faults
 from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.images.picture import read_picture
 
