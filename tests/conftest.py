@@ -232,7 +232,7 @@ def dataset(dataset_folder: Path, tmp_path: Path) -> str:
 def program() -> Path:
     """The user's own ffmpeg; the test skips where there is none."""
     from vidtrans.core.errors import UsageError
-    from vidtrans.video.external.program import find_program
+    from vidtrans.video.ffmpeg import find_program
 
     try:
         return find_program()

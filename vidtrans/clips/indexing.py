@@ -29,9 +29,8 @@ from vidtrans.store.cache import CacheEntry, CachePin
 from vidtrans.store.stages import ExposureStage, IndexStage, media_libraries
 from vidtrans.video.frame_format import BLACK, PAPER, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, FrameCursor, Reader
-from vidtrans.video.io.codecs import CPU
 from vidtrans.video.io.container import RAW
-from vidtrans.video.io.hardware import HardwareDecoder, decoder_problem
+from vidtrans.video.io.encoding import CPU, decoder_problem
 from vidtrans.video.io.picture_paths import (
     is_pattern,
     is_picture,
@@ -42,8 +41,8 @@ from vidtrans.video.io.picture_paths import (
 )
 from vidtrans.video.io.pictures import media_files, open_reader, pose_view, unequal_guides
 from vidtrans.video.io.policy import COLOURS, DOLBY_VISION, describe_conversions
-from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.io.track_header import DOLBY_VISION_ONLY
+from vidtrans.video.io.reader import ClipReader, HardwareDecoder
+from vidtrans.video.side_data import DOLBY_VISION_ONLY
 
 MARGIN = 32  # frames beyond a time up to which a clip is read; the detection of cuts looks less far ahead
 # Options of the user's ffmpeg that make ordinary colours of Dolby Vision.

@@ -43,8 +43,8 @@ from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.container import open_media
 from vidtrans.video.io.encoder import SegmentWriter, picture_encoder
+from vidtrans.video.io.join import StreamCopy
 from vidtrans.video.io.sound import sound_zero_s
-from vidtrans.video.io.stream_copy import StreamCopy
 
 VERSION = 1
 Around = Callable[[int, np.ndarray], np.ndarray]

@@ -43,7 +43,7 @@ from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.picture_paths import is_picture_source
 from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.plots.layout import TALLEST_CELL, ContactSheet, cell_size, middle
+from vidtrans.video.plots import TALLEST_CELL, ContactSheet, cell_size, middle
 
 MAX_WIDTH = 2400  # pixels, of the whole grid
 MAX_CELL = 480

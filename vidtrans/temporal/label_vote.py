@@ -16,7 +16,7 @@ from vidtrans.flow.warping import BORDER, grid_axes
 from vidtrans.temporal.flow_tracking import FlowPath, FlowTracker, compute_once
 from vidtrans.temporal.settings import DeflickerSettings, VoteSettings
 from vidtrans.temporal.stream import Sample, Window
-from vidtrans.video.images.indexed import pack_colours
+from vidtrans.video.images.picture import pack_colours
 
 OWN = 1.0  # the weight of a frame's own label
 

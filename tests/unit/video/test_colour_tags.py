@@ -16,7 +16,7 @@ from pictures_of_all_kinds import rgb_profile
 from PIL import Image, ImageCms
 
 from vidtrans.video.colour.conversion import ToRGB, colour_of, unread_of
-from vidtrans.video.colour.primaries import ADOBE_RGB
+from vidtrans.video.colour.tags import ADOBE_RGB
 from vidtrans.video.io.pictures import open_reader
 from vidtrans.video.io.reader import profile_of
 
