@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -259,6 +259,7 @@ class Curve:
         return value
 
 
+@lru_cache(maxsize=1024, typed=True)  # a run makes settings of the same few texts dozens of times
 def parse_curve(text: str | float, name: str, low: float = -math.inf, high: float = math.inf) -> Curve:
     """Parse a number, an expression, ``"0: 1, 2.5s: 1 + 0.1*sin(t) ease"``, or ``FILE[:COLUMN]``.
 

@@ -212,9 +212,9 @@ class RawOutputs:
 
     def read(self, frame: int) -> np.ndarray | None:
         """Return the stored output of a frame; None where its chunk is not stored."""
-        if self.store is None or not self.has(frame):
-            return None
         chunk = self._read_chunk(frame)
+        if self.store is None or not self.store.is_done(chunk.number):
+            return None
         if self._reading is None or self._next != frame or frame == chunk.first:
             self._reading = read_lossless(self.store.path(chunk.number))
             for _ in range(frame - chunk.first):

@@ -226,6 +226,15 @@ def side_data(frame: av.VideoFrame, kind: Type) -> bytes:
     return b"" if found is None else bytes(found)
 
 
+def has_side_data(frame: av.VideoFrame) -> bool:
+    """Return whether a frame has side data, also of a kind that PyAV has no name for."""
+    make: Any = SideDataContainer
+    try:
+        return len(make(frame)) > 0
+    except ValueError:
+        return True
+
+
 def kinds_of(frame: av.VideoFrame) -> set[str]:
     """Return FFmpeg's names of the kinds of side data of a frame; where PyAV does not know one, that kind only."""
     make: Any = SideDataContainer

@@ -25,6 +25,7 @@ HDR, other primaries and other transfers are mapped to SDR codes with BT.709 pri
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
@@ -79,52 +80,64 @@ _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
 _C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 
 
-def colour_of(frame: av.VideoFrame) -> str:
-    """Return the kind of non-BT.709 colours of a frame, as ``mapped_colours``; '' where no mapping is needed."""
-    if frame.format.name.startswith("xyz"):  # swscale makes sRGB of it
-        return ""
-    return mapped_colours(int(frame.color_primaries), int(frame.color_trc))
+@dataclass(frozen=True)
+class FrameColours:
+    """The colours of decoded frames with one pixel format and the same tags, and how they are converted.
+
+    ``colour``: the kind of non-BT.709 colours, as ``mapped_colours``. ``unread``: tags that are not acted upon, as
+    ``unread_tags``. ``reading``: the version of how the tags are acted upon, if earlier releases ignored them; else 0.
+    ``depth``: bits per channel. ``has_alpha``: the pixel format has alpha, even if all pixels are opaque. ``matrix``:
+    of YUV. ``has_own_matrix``: whether it is one of ``OWN``, which swscale lacks. ``code_range``: limited unless the
+    tag or the pixel format is full range. ``tone_map``: None where no mapping is needed.
+    """
+
+    colour: str
+    unread: str
+    reading: int
+    depth: int
+    has_alpha: bool
+    is_rgb: bool
+    matrix: Colorspace
+    has_own_matrix: bool
+    code_range: ColorRange
+    tone_map: ToneMap | None
 
 
-def unread_of(frame: av.VideoFrame) -> str:
-    """Return the tags of a frame that are not acted upon, as ``unread_tags``; '' where there are none."""
-    has_none = frame.format.is_rgb or len(frame.format.components) < 3 or has_own_matrix(frame)
-    return unread_tags(int(frame.color_primaries), int(frame.color_trc), UNSPECIFIED if has_none else frame.colorspace)
+def colours_of(frame: av.VideoFrame) -> FrameColours:
+    """Return the colours of a decoded frame; the matrix of an untagged one is guessed from its number of lines."""
+    tags = int(frame.colorspace), int(frame.color_primaries), int(frame.color_trc), int(frame.color_range)
+    return _frame_colours(frame.format.name, frame.height >= HD_LINES, *tags)
 
 
-def reading_of(frame: av.VideoFrame) -> int:
-    """Return the version of how a frame's tags are acted upon, if earlier releases ignored them; else 0."""
-    hdr, primaries = int(frame.color_trc) in HDR_TRANSFERS, int(frame.color_primaries)
-    return int(has_own_matrix(frame) or (hdr and primaries in TAGGED and primaries not in (BT709, BT2020, P3_D65)))
+@lru_cache(maxsize=16)
+def _frame_colours(
+    pix_fmt: str, is_hd: bool, matrix: int, primaries: int, transfer: int, code_range: int
+) -> FrameColours:
+    kind = av.VideoFormat(pix_fmt)
+    is_xyz, has_luma_alone = pix_fmt.startswith("xyz"), len(kind.components) < 3
+    is_own = matrix in OWN and not (kind.is_rgb or is_xyz or has_luma_alone)
+    # GBR counts without subsampling only.
+    is_own = is_own and (matrix != GBR or (kind.chroma_width(8), kind.chroma_height(8)) == (8, 8))
+    colour = "" if is_xyz else mapped_colours(primaries, transfer)  # of XYZ swscale makes sRGB
+    other_hdr = transfer in HDR_TRANSFERS and primaries in TAGGED and primaries not in (BT709, BT2020, P3_D65)
+    is_full = code_range == ColorRange.JPEG or pix_fmt.startswith("yuvj")
+    return FrameColours(
+        colour=colour,
+        unread=unread_tags(primaries, transfer, UNSPECIFIED if kind.is_rgb or has_luma_alone or is_own else matrix),
+        reading=int(is_own or other_hdr),
+        depth=max((c.bits for c in kind.components), default=8),
+        has_alpha=any(c.is_alpha for c in kind.components),
+        is_rgb=kind.is_rgb,
+        matrix=MATRICES.get(matrix, Colorspace.ITU709 if is_hd else Colorspace.ITU601),
+        has_own_matrix=is_own,
+        code_range=ColorRange.JPEG if is_full else ColorRange.MPEG,
+        tone_map=_tone_map(transfer, primaries) if colour else None,
+    )
 
 
-def matrix_of(frame: av.VideoFrame) -> Colorspace:
-    """Return the YUV matrix of a frame; an untagged one is guessed from its number of lines."""
-    return MATRICES.get(int(frame.colorspace), Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601)
-
-
-def has_own_matrix(frame: av.VideoFrame) -> bool:
-    """Return whether a frame has a YUV matrix of ``OWN``, which swscale lacks; GBR counts without subsampling only."""
-    kind, matrix = frame.format, int(frame.colorspace)
-    if kind.is_rgb or kind.name.startswith("xyz") or len(kind.components) < 3:
-        return False
-    return matrix in OWN and (matrix != GBR or (kind.chroma_width(8), kind.chroma_height(8)) == (8, 8))
-
-
-def range_of(frame: av.VideoFrame) -> ColorRange:
-    """Return the code range of a frame: limited unless its tag or its pixel format is full range."""
-    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-    return ColorRange.JPEG if full else ColorRange.MPEG
-
-
-def depth_of(frame: av.VideoFrame) -> int:
-    """Return the bits per channel of a decoded frame."""
-    return max((c.bits for c in frame.format.components), default=8)
-
-
-def has_alpha(frame: av.VideoFrame) -> bool:
-    """Return whether the pixel format of a frame has alpha, even if all pixels are opaque."""
-    return any(c.is_alpha for c in frame.format.components)
+@lru_cache(maxsize=4)
+def _tone_map(transfer: int, primaries: int) -> ToneMap:
+    return ToneMap(transfer, primaries)
 
 
 def is_yuv(pix_fmt: str) -> bool:
@@ -208,50 +221,65 @@ class ToRGB:
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         """Return a frame as (height, width, 3) full range, uint8, or uint16 with ``deep``."""
-        mapping = self._profile or _tone_map_of(frame)
-        exact = isinstance(mapping, ToneMap) and not (mapping.takes_bytes and depth_of(frame) == 8)
-        rgb = self._converted(frame, ("gbrp", "gbrp16le"), exact, self.width, self.height)
+        colours = colours_of(frame)
+        mapping = self._profile or colours.tone_map
+        exact = isinstance(mapping, ToneMap) and not (mapping.takes_bytes and colours.depth == 8)
+        rgb = self._converted(frame, colours, ("gbrp", "gbrp16le"), exact, self.width, self.height)
         rgb = mapping(rgb) if mapping else rgb
         return rgb if self.deep else to_uint8(rgb)
 
     def with_alpha(self, frame: av.VideoFrame) -> np.ndarray:
         """Return a frame whose format has alpha as (height, width, 4), straight alpha, uint8 or uint16."""
-        mapping = self._profile or _tone_map_of(frame)
-        stored = self._converted(frame, ("rgba", "gbrap16le"), mapping is not None, frame.width, frame.height)
+        colours = colours_of(frame)
+        mapping = self._profile or colours.tone_map
+        stored = self._converted(frame, colours, ("rgba", "gbrap16le"), mapping is not None, frame.width, frame.height)
         if mapping is not None:
             stored = with_alpha(mapping(np.ascontiguousarray(stored[..., :3])), stored[..., 3])
         stored = stored if self.deep else to_uint8(stored)
         return resize_alpha(stored, self.width, self.height)
 
     def _converted(
-        self, frame: av.VideoFrame, formats: tuple[str, str], exact: bool, width: int, height: int
+        self,
+        frame: av.VideoFrame,
+        colours: FrameColours,
+        formats: tuple[str, str],
+        exact: bool,
+        width: int,
+        height: int,
     ) -> np.ndarray:
         """Convert a frame to an array, through ``formats[0]`` (8 bits) or ``formats[1]`` (16); 16 bits if ``exact``.
 
         Formats without alpha are planar: for packed RGB swscale takes twice the time, and its 16 bits are wrong for
         subsampled chroma.
         """
-        if has_own_matrix(frame):
-            return self._by_own_matrix(frame, width, height)
-        bits = depth_of(frame) if frame.format.is_rgb else 0
+        if colours.has_own_matrix:
+            return self._by_own_matrix(frame, colours, width, height)
+        bits = colours.depth if colours.is_rgb else 0
         # swscale cuts bits of RGB off where it should round, and fills new ones with zeros.
         deep = bits > 8 or (bits == 0 and (self.deep or exact))
-        converted = self._reformat(frame, width, height, formats[deep], matrix_of(frame), None, ColorRange.JPEG)
+        converted = self._reformat(
+            frame, width, height, formats[deep], colours.code_range, colours.matrix, None, ColorRange.JPEG
+        )
         if deep:
-            return _to_full(converted.to_ndarray(), bits or 8, depth_of(frame))
-        interleaved = _interleaved(converted)
+            return _to_full(converted.to_ndarray(), bits or 8, colours.depth)
+        if converted.format.name == "gbrp":  # as planes, since ``to_ndarray`` takes three times as long
+            planes: Any = converted.planes
+            green, blue, red = [np.ndarray((p.height, p.width), np.uint8, p, 0, (p.line_size, 1)) for p in planes]
+            interleaved = cv2.merge([red, green, blue])
+        else:
+            interleaved = converted.to_ndarray()
         return to_uint16(interleaved) if self.deep or exact else interleaved
 
-    def _by_own_matrix(self, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
+    def _by_own_matrix(self, frame: av.VideoFrame, colours: FrameColours, width: int, height: int) -> np.ndarray:
         """Convert by a matrix that swscale does not have, to (H, W, 3) uint16, or with alpha (H, W, 4)."""
-        alpha, code_range, bits = has_alpha(frame), range_of(frame), depth_of(frame)
-        pix_fmt = "yuva444p16le" if alpha else "yuv444p16le"
+        code_range, bits = colours.code_range, colours.depth
+        pix_fmt = "yuva444p16le" if colours.has_alpha else "yuv444p16le"
         same = Colorspace.ITU709  # in and out: swscale applies no matrix
-        stored = self._reformat(frame, width, height, pix_fmt, same, same, code_range).to_ndarray()
+        stored = self._reformat(frame, width, height, pix_fmt, code_range, same, same, code_range).to_ndarray()
         white, full = (2**bits - 1) << (16 - bits), code_range == ColorRange.JPEG
         yuv = np.ascontiguousarray(stored[..., :3])
         rgb = rgb_of_yuv(yuv, int(frame.colorspace), int(frame.color_primaries), white, full=full)
-        return with_alpha(rgb, _stretched(stored[..., 3], bits)) if alpha else rgb
+        return with_alpha(rgb, _stretched(stored[..., 3], bits)) if colours.has_alpha else rgb
 
     def _reformat(
         self,
@@ -259,7 +287,8 @@ class ToRGB:
         width: int,
         height: int,
         pix_fmt: str,
-        matrix: Colorspace,
+        range_in: ColorRange,
+        matrix_in: Colorspace,
         matrix_out: Colorspace | None,
         range_out: ColorRange,
     ) -> av.VideoFrame:
@@ -268,31 +297,13 @@ class ToRGB:
             width,
             height,
             pix_fmt,
-            src_colorspace=matrix,
+            src_colorspace=matrix_in,
             dst_colorspace=matrix_out,
-            src_color_range=range_of(frame),
+            src_color_range=range_in,
             dst_color_range=range_out,
             interpolation=_GROW if width > frame.width else _SHRINK,
             threads=1,
         )
-
-
-def _tone_map_of(frame: av.VideoFrame) -> ToneMap | None:
-    return _tone_map(int(frame.color_trc), int(frame.color_primaries)) if colour_of(frame) else None
-
-
-@lru_cache(maxsize=4)
-def _tone_map(transfer: int, primaries: int) -> ToneMap:
-    return ToneMap(transfer, primaries)
-
-
-def _interleaved(frame: av.VideoFrame) -> np.ndarray:
-    """Return an 8-bit frame as (H, W, C); planar frames take a third of the time of ``to_ndarray``."""
-    if frame.format.name != "gbrp":
-        return frame.to_ndarray()
-    planes: Any = frame.planes
-    green, blue, red = (np.frombuffer(p, np.uint8).reshape(p.height, p.line_size)[:, : p.width] for p in planes)
-    return cv2.merge([red, green, blue])
 
 
 def _to_full(picture: np.ndarray, bits: int, alpha_bits: int) -> np.ndarray:

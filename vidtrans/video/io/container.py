@@ -251,7 +251,9 @@ def packets_of(container: InputContainer, streams: Sequence[Stream] = ()) -> Ite
     PyAV raises IndexError after the last packet if a track appeared in mid-stream; it is ignored.
     """
     with suppress(IndexError):
-        yield from (packet for packet in container.demux(streams) if packet.size)
+        for packet in container.demux(streams):
+            if packet.size:
+                yield packet
 
 
 @contextmanager

@@ -31,16 +31,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.colour.conversion import (
-    ToRGB,
-    apply_format,
-    colour_of,
-    depth_of,
-    has_alpha,
-    reading_of,
-    resize_alpha,
-    unread_of,
-)
+from vidtrans.video.colour.conversion import ToRGB, apply_format, colours_of, resize_alpha
 from vidtrans.video.colour.icc import Conversion, TableProfile, read_profile
 from vidtrans.video.colour.tags import UNSPECIFIED, primaries_name, space_name, transfer_name
 from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, MAX_PIXELS, FrameFormat
@@ -70,7 +61,16 @@ from vidtrans.video.io.timestamps import (
     without_uneven,
     zero_s,
 )
-from vidtrans.video.side_data import NO_CROP, Crop, has_dolby_vision_only, kinds_of, projection_of, side_data, stereo_of
+from vidtrans.video.side_data import (
+    NO_CROP,
+    Crop,
+    has_dolby_vision_only,
+    has_side_data,
+    kinds_of,
+    projection_of,
+    side_data,
+    stereo_of,
+)
 
 # PyAV frees the name of a PNG's profile twice, and crashes: the side data of such frames must not be touched.
 PNG_CODECS = ("png", "apng")
@@ -448,13 +448,8 @@ class FrameConverter:
         self.first_size, self.transparent = (index.width, index.height), index.findings.alpha
         self._upright = self.frame_format.size.of(*self.first_size)
 
-    def _orientation_of(self, decoded: av.VideoFrame) -> Orientation:
-        return rotation_of(decoded) if self.profile_data is not None else orientation_of(decoded)
-
     def _note_side_data(self, decoded: av.VideoFrame) -> None:
-        """Record the side data of a frame; unless ``profile_data`` is set."""
-        if self.profile_data is not None:
-            return
+        """Record the side data of a frame."""
         if (kinds := kinds_of(decoded)) <= self.kinds:
             return
         self.kinds |= kinds
@@ -463,21 +458,23 @@ class FrameConverter:
             self.projection = self.projection or projection_of(decoded)
             self.dolby_vision_only = self.dolby_vision_only or has_dolby_vision_only(decoded)
 
-    def _crop_of(self, decoded: av.VideoFrame) -> Crop:
-        """Return the pixels to cut off at each side of a frame; none of a frame that is too small for it."""
-        left, top, right, bottom = self.crop
-        return self.crop if left + right < decoded.width and top + bottom < decoded.height else NO_CROP
-
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
         """Return a decoded frame cropped, upright and in the format, and record its unusual properties."""
         if self._profile is None:
             self._profile = profile_of(decoded, self.profile_data)
             self.colour, self.unread = self._profile.colour, self._profile.unread
-        self._note_side_data(decoded)
-        orientation = self._orientation_of(decoded)
+        orientation = UPRIGHT
+        if self.profile_data is not None:
+            orientation = rotation_of(decoded)
+        elif has_side_data(decoded):
+            self._note_side_data(decoded)
+            orientation = orientation_of(decoded)
         turned = orientation != UPRIGHT
-        left, top, right, bottom = self._crop_of(decoded)
-        inner = decoded.width - left - right, decoded.height - top - bottom
+        width, height = decoded.width, decoded.height
+        left, top, right, bottom = self.crop
+        if left + right >= width or top + bottom >= height:  # a frame that is too small for it
+            left, top, right, bottom = NO_CROP
+        inner = width - left - right, height - top - bottom
         size = orientation.size(*inner) if turned else inner
         if self._upright is None:
             self.first_orientation, self.first_size = orientation, size
@@ -486,17 +483,19 @@ class FrameConverter:
             self.primaries = primaries_name(int(decoded.color_primaries))
             self.transfer = transfer_name(int(decoded.color_trc))
         self.num_resized += size != self.first_size
-        self.depth = max(self.depth, depth_of(decoded))
-        self.colour, self.unread = self.colour or colour_of(decoded), self.unread or unread_of(decoded)
-        self.reading = self.reading or reading_of(decoded)
+        colours = colours_of(decoded)
+        self.depth = max(self.depth, colours.depth)
+        self.colour, self.unread = self.colour or colours.colour, self.unread or colours.unread
+        self.reading = self.reading or colours.reading
         stored = orientation.size(*self._upright) if turned else self._upright
-        cropped = inner != (decoded.width, decoded.height)
-        whole = (decoded.width, decoded.height) if cropped else stored
+        cropped = inner != (width, height)
+        whole = (width, height) if cropped else stored
         if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != whole:
             self._to_rgb = ToRGB(*whole, deep=self.frame_format.deep, profile=self._profile.conversion)
         inside = np.s_[top : top + inner[1], left : left + inner[0]] if cropped else np.s_[:]
-        if not has_alpha(decoded):
-            rgb, alpha = self._to_rgb(decoded)[inside], None
+        alpha: np.ndarray | None = None
+        if not colours.has_alpha:
+            rgb = self._to_rgb(decoded)[inside]
             rgb = resize(rgb, *stored) if cropped else rgb
             rgb = orientation.apply(rgb) if turned else np.ascontiguousarray(rgb)
         else:
@@ -504,7 +503,8 @@ class FrameConverter:
             self.holds_alpha, rgba = True, orientation.apply(resize_alpha(rgba, *stored))
             rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
             self.transparent = self.transparent or bool(alpha.min() < np.iinfo(alpha.dtype).max)
-        rgb, alpha = apply_format(rgb, alpha, self.frame_format, BLACK, cut_out=self.transparent)
+        if self.transparent or alpha is not None:
+            rgb, alpha = apply_format(rgb, alpha, self.frame_format, BLACK, cut_out=self.transparent)
         return Frame(index, pts, rgb, alpha=alpha)
 
 
@@ -594,19 +594,19 @@ class Decoder:
             return False
 
     def pictures(self, *, interlaced: bool | None = None, joined: bool = True) -> Iterator[av.VideoFrame]:
-        """Yield the frames from the current position, deinterlaced. Raises MediaError.
+        """Return the frames from the current position, deinterlaced. Reading them raises MediaError.
 
         ``interlaced``: whether the clip has interlaced frames; None checks the first frame from here. ``joined``:
         whether it may be of several recordings, whose times are put on one clock, unless it was sought in.
         """
         self._joined = joined and self._sought is None
-        frames = self._decoded()
+        frames: Iterator[av.VideoFrame] = self._decoded()
         if interlaced is None:
             first = next(frames, None)
             if first is None:
-                return
+                return frames
             interlaced, frames = first.interlaced_frame, chain([first], frames)
-        yield from deinterlace(frames) if interlaced else frames
+        return deinterlace(frames) if interlaced else frames
 
     def num_missing(self) -> int:
         """Return the number of frames that the container lists but does not hold; call it after reading to the end.
@@ -679,7 +679,10 @@ class Decoder:
         count = 0
         for packet in self._packets():
             try:
-                frames = self._decode(packet)
+                if self.is_accelerated:
+                    frames = decode_accelerated(self._context, packet, (self.info.width, self.info.height))
+                else:
+                    frames = self._context.decode(packet)
             except HardwareDecodeError as error:
                 self.leave_hardware(str(error))
                 yield from islice(self._decoded(), count, None)
@@ -698,11 +701,6 @@ class Decoder:
                         setattr(frame, name, value)
                 yield frame
 
-    def _decode(self, packet: Packet[VideoStream]) -> list[av.VideoFrame]:
-        if self.is_accelerated:
-            return decode_accelerated(self._context, packet, (self.info.width, self.info.height))
-        return self._context.decode(packet)
-
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield the packets of the stream, and at the end the empty packet that flushes the decoder."""
         errors = 0
@@ -713,7 +711,14 @@ class Decoder:
                     if clock is not None:
                         clock(packet)
                         self.losses.restarts, self.losses.shifted = clock.repair.restarts, clock.num_shifted
-                    self._count(packet)
+                    losses = self.losses
+                    losses.packets += packet.size > 0
+                    losses.hidden += packet.is_discard
+                    losses.gaps += packet.is_corrupt
+                    if packet.size and packet.pts is not None and not packet.is_discard:
+                        losses.times.append(packet.pts)
+                    if losses.headless == losses.packets - 1 and packet.size and not packet.is_keyframe:
+                        losses.headless += 1
                     errors = 0
                     yield packet
                 return
@@ -722,16 +727,6 @@ class Decoder:
             except (av.error.FFmpegError, OSError) as error:
                 self._lose(None, error, self.losses.packets)
                 errors += 1
-
-    def _count(self, packet: Packet[VideoStream]) -> None:
-        losses = self.losses
-        losses.packets += packet.size > 0
-        losses.hidden += packet.is_discard
-        losses.gaps += packet.is_corrupt
-        if packet.size and packet.pts is not None and not packet.is_discard:
-            losses.times.append(packet.pts)
-        if losses.headless == losses.packets - 1 and packet.size and not packet.is_keyframe:
-            losses.headless += 1
 
     def _lose(self, packet: Packet[VideoStream] | None, error: Exception, count: int) -> None:
         if not self.tolerant:
