@@ -48,7 +48,7 @@ from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.training.rollout_scores import RolloutScorer
 from vidtrans.video.images.picture import picture_size, read_picture, write_picture
-from vidtrans.video.plots.layout import ContactSheet
+from vidtrans.video.plots import ContactSheet
 
 FRAMES = 300
 SIZES = dict.fromkeys(CLIPS, "160") | {"carphone": "144"}

@@ -21,7 +21,7 @@ from directed_clip import lossless
 from variants import least
 
 import vidtrans as api
-from vidtrans.core.concurrency.transfers import StreamTransfers, transfers_for
+from vidtrans.core.transfers import StreamTransfers, transfers_for
 from vidtrans.flow.history import CHANNELS as PAST
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.inference.torch_engine import TorchEngine

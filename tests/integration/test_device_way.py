@@ -19,7 +19,7 @@ from made_models import make_model
 from oddities import write_frames
 
 import vidtrans as api
-from vidtrans.core.concurrency.transfers import Download, Transfers, Upload, as_bits
+from vidtrans.core.transfers import Download, Transfers, Upload, as_bits
 from vidtrans.inference.device import CPU
 from vidtrans.inference.device_pixels import levels
 from vidtrans.rendering import device_renderer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import Command
 from vidtrans.commands.options import check_suffix, output
-from vidtrans.commands.words import count
+from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.parameters import Argument, Group, Option
 from vidtrans.core.settings import Table

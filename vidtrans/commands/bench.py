@@ -12,8 +12,8 @@ from typing import Annotated, ClassVar
 
 from vidtrans.commands.base import Command
 from vidtrans.commands.terminal import Terminal
-from vidtrans.commands.words import count
 from vidtrans.config.recipe import Recipe
+from vidtrans.core.costs import count
 from vidtrans.core.errors import Interrupted, UsageError
 from vidtrans.core.events import silent
 from vidtrans.core.parameters import FileName, Group, Option, Range

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import CUTS, check_suffix
 from vidtrans.commands.results import SampledCurves
-from vidtrans.commands.words import count
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Moving, Option
 from vidtrans.core.settings import Table
@@ -18,7 +18,7 @@ from vidtrans.session import Context
 
 if TYPE_CHECKING:
     from vidtrans.clips.indexing import Clip
-    from vidtrans.curves.curve_samples import CurveSamples
+    from vidtrans.curves.curve import CurveSamples
 
 VERSION = 1
 
@@ -58,9 +58,8 @@ class Curves(Command):
     @classmethod
     def epilog(cls) -> str:
         """Return the help text on the names and functions of expressions."""
-        from vidtrans.curves.expressions import FUNCTIONS
-        from vidtrans.curves.key_moments import EASINGS
-        from vidtrans.curves.signals import CALLS, NAMES, form
+        from vidtrans.curves.curve import EASINGS
+        from vidtrans.curves.expressions import CALLS, FUNCTIONS, NAMES, form
 
         names = "; ".join(f"{name}: {what}" for name, what in NAMES.items())
         calls = "; ".join(f"{form(name)}: {call.help}" for name, call in CALLS.items())
@@ -79,7 +78,7 @@ class Curves(Command):
         from vidtrans.clips.masks import Mask
         from vidtrans.core.files import digest_of
         from vidtrans.core.mask_files import MaskFile
-        from vidtrans.curves.curve_samples import sample_curves
+        from vidtrans.curves.curve import sample_curves
         from vidtrans.output.result import produce
 
         assert self.clip is not None
@@ -103,7 +102,7 @@ class Curves(Command):
 
     def _write(self, path: Path, clip: Clip, samples: CurveSamples) -> Table:
         from vidtrans.core.files import write_bytes
-        from vidtrans.curves.sound_signals import waveform
+        from vidtrans.curves.hearing import waveform
         from vidtrans.evaluation.curve_plot import plot_curves
         from vidtrans.video.images.picture import write_picture
 
@@ -116,7 +115,7 @@ class Curves(Command):
 
     def describe(self, table: Table) -> str:
         """Return a line for each curve: its bounds, its mean, and its course in small."""
-        from vidtrans.curves.curve_samples import small_plot
+        from vidtrans.curves.curve import small_plot
 
         lines = [f"{table['path']}: {count(table['frames'], 'frame')}, {table['duration_s']:g} s"]
         for curve in table["curves"]:

@@ -174,8 +174,7 @@ class Deflicker(Command):
     def _plan(self, model: LoadedModel, settings: ResolvedRenderSettings, pattern: str, context: Context) -> RenderPlan:
         """Plan the render of the chosen frames, along the source's motion or with an even exposure if one is given."""
         from vidtrans.clips.cut_list import with_cuts
-        from vidtrans.clips.indexing import open_clip, with_picture_fps
-        from vidtrans.clips.steady_exposure import measure_exposure
+        from vidtrans.clips.indexing import measure_exposure, open_clip, with_picture_fps
         from vidtrans.evaluation.scoring import find_guide, with_sound_of
         from vidtrans.rendering.plan import plan_render
 

@@ -11,8 +11,8 @@ from typing import Annotated, ClassVar
 from vidtrans.commands.base import Command
 from vidtrans.commands.compare import Compare
 from vidtrans.commands.options import check_minutes, output
-from vidtrans.commands.words import count, shell_path
-from vidtrans.core.costs import duration, round_time
+from vidtrans.commands.words import shell_path
+from vidtrans.core.costs import count, duration, round_time
 from vidtrans.core.events import without_advice
 from vidtrans.core.files import PACKAGE
 from vidtrans.core.parameters import Group, Option, Range

@@ -14,7 +14,8 @@ from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import check_suffix
 from vidtrans.commands.results import ClipScores
 from vidtrans.commands.terminal import Terminal
-from vidtrans.commands.words import count, timing
+from vidtrans.commands.words import timing
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Names, Option, Range
 from vidtrans.core.settings import Table, Time

@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import FIRST_NUMBER, mask, output
 from vidtrans.commands.results import RenderedClip
-from vidtrans.commands.words import cost_text, count, timing
+from vidtrans.commands.words import cost_text, timing
+from vidtrans.core.costs import count
 from vidtrans.core.mask_files import given_mask
 from vidtrans.core.parameters import Argument, Group, Option
 from vidtrans.core.settings import Table

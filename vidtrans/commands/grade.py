@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output
-from vidtrans.commands.words import count, next_command, timing
+from vidtrans.commands.words import next_command, timing
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Choices, Group, Option
 from vidtrans.core.registry import unknown_name

@@ -10,7 +10,8 @@ from typing import Annotated, ClassVar
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import CUTS, END, START, check_counts, output
 from vidtrans.commands.results import MadePicture
-from vidtrans.commands.words import count, shell_path, timing
+from vidtrans.commands.words import shell_path, timing
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option, Range
 from vidtrans.core.settings import Table, Time

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from vidtrans.clips.area import Area
+from vidtrans.clips.sampling import Area
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given
 from vidtrans.commands.options import (
     AS_IS,
@@ -24,8 +24,9 @@ from vidtrans.commands.options import (
     output,
 )
 from vidtrans.commands.results import TrainedModel
-from vidtrans.commands.words import as_is_text, cost_text, count, next_command, timing, trained_text
+from vidtrans.commands.words import as_is_text, cost_text, next_command, timing, trained_text
 from vidtrans.config.recipe import CHAIN, Recipe, look_recipe
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option
 from vidtrans.core.settings import Table

@@ -12,8 +12,9 @@ from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import END, SEVERAL, START, TARGET, clips_of, output
 from vidtrans.commands.results import MadeDataset
-from vidtrans.commands.words import cost_text, count, shell_path, timing
+from vidtrans.commands.words import cost_text, shell_path, timing
 from vidtrans.config.recipe import Recipe, dataset_recipe, unpaired_recipe
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option
 from vidtrans.core.settings import Table, Time

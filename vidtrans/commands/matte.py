@@ -11,8 +11,9 @@ from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import BESIDE, END, FIRST_NUMBER, SEVERAL, START, check_beside, output
 from vidtrans.commands.results import RenderedClip
-from vidtrans.commands.words import cost_text, count, timing
+from vidtrans.commands.words import cost_text, timing
 from vidtrans.config.recipe import Recipe
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, FileName, Group, Option, Range
 from vidtrans.core.settings import Table, Time

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import Command
 from vidtrans.commands.options import check_suffix, output
-from vidtrans.commands.words import count, timing
+from vidtrans.commands.words import timing
+from vidtrans.core.costs import count
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.parameters import Argument, FileName, Group, Names, Option
 from vidtrans.core.settings import Table, Time
@@ -141,7 +142,7 @@ class ModelExport(Command):
 
 def _code_of(model: LoadedModel, look: str) -> tuple[float, ...]:
     """Return the condition planes' values, 0 to 1, for ``look``, a seed or picture. Raises UsageError, MediaError."""
-    from vidtrans.curves.clock import CurveClock
+    from vidtrans.curves.curve import CurveClock
     from vidtrans.rendering.conditions import CodeConditions
 
     def refuse(moment: Time) -> Fraction:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output
-from vidtrans.commands.words import count, next_command
+from vidtrans.commands.words import next_command
 from vidtrans.config.recipe import FRAME_PAIRING, NO_PAIRING, Recipe, import_recipe
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Choices, Group, Names, Option
 from vidtrans.core.settings import Table, to_table

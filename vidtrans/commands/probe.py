@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from vidtrans.commands.base import Command
 from vidtrans.commands.results import ProbedClip
-from vidtrans.commands.words import count
+from vidtrans.core.costs import count
 from vidtrans.core.parameters import Argument
 from vidtrans.core.settings import Table, to_table
 from vidtrans.session import Context

@@ -23,8 +23,9 @@ from vidtrans.commands.options import (
     output,
 )
 from vidtrans.commands.results import RenderedClip
-from vidtrans.commands.words import cost_text, count, timing
+from vidtrans.commands.words import cost_text, timing
 from vidtrans.config.recipe import CHAIN, Recipe, painted_recipe
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import given_mask
 from vidtrans.core.parameters import Argument, Choices, Group, Option, Range, Use, used

@@ -25,7 +25,7 @@ from vidtrans.commands.options import (
 )
 from vidtrans.commands.options import output as output_option
 from vidtrans.commands.results import RenderedClip
-from vidtrans.commands.words import cost_text, count, render_text, timing
+from vidtrans.commands.words import cost_text, render_text, timing
 from vidtrans.config.recipe import (
     BY_HEART_PRESET,
     CHAIN,
@@ -36,6 +36,7 @@ from vidtrans.config.recipe import (
     make_recipe,
     render_recipe,
 )
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option, Use, used
 from vidtrans.core.settings import Table

@@ -15,8 +15,9 @@ from vidtrans.commands.base import NOTHING_GIVEN, Command, Given
 from vidtrans.commands.options import AS_IS, FRESH, MINUTES, MODEL_SUFFIX, WHEN_TO_STOP, check_minutes, output
 from vidtrans.commands.results import TrainedModel
 from vidtrans.commands.terminal import Terminal
-from vidtrans.commands.words import as_is_text, cost_text, count, next_command, timing, trained_text
+from vidtrans.commands.words import as_is_text, cost_text, next_command, timing, trained_text
 from vidtrans.config.recipe import Recipe, dataset_recipe
+from vidtrans.core.costs import count
 from vidtrans.core.errors import BatchError, UsageError
 from vidtrans.core.parameters import Argument, FileName, Group, Names, Option
 from vidtrans.core.settings import Table

@@ -77,7 +77,7 @@ def warn_about_programs(
 
     ``tables``: the tables that the command reads.
     """
-    from vidtrans.video.external.program import find_program
+    from vidtrans.video.ffmpeg import find_program
 
     program = Path("ffmpeg")
     with suppress(UsageError):  # there is none: the job itself raises

@@ -18,7 +18,7 @@ from enum import StrEnum, auto
 from functools import cache
 from typing import Any, Literal
 
-from vidtrans.core.entry_points import Package
+from vidtrans.core.registry import Package
 
 
 class Group(StrEnum):

@@ -9,12 +9,11 @@ from pathlib import Path
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_file
 from vidtrans.core.settings import Table
-from vidtrans.curves import beats, hearing
-from vidtrans.curves.clock import CurveClock
-from vidtrans.curves.signal_tracks import SignalTracks
-from vidtrans.curves.signals import Signal
-from vidtrans.curves.sound_signals import SoundSignals
-from vidtrans.curves.tracks import Track
+from vidtrans.curves import hearing
+from vidtrans.curves.curve import CurveClock
+from vidtrans.curves.expressions import Signal
+from vidtrans.curves.hearing import SoundSignals
+from vidtrans.curves.tracks import SignalTracks, Track
 from vidtrans.dreaming.rollout import CameraMove
 from vidtrans.dreaming.settings import NO_MOVE, DreamingSettings, flag_of
 from vidtrans.dreaming.steering import ANIMATED
@@ -123,5 +122,5 @@ class DreamControls:
 
     def sound_for_key(self) -> Table:
         """Return the digests of the sound and of files of values, for cache keys; {} if no curve uses them."""
-        heard = {"source": self._sound, "version": [hearing.VERSION, beats.VERSION]} if self.uses_sound else {}
+        heard = {"source": self._sound, "version": hearing.VERSION} if self.uses_sound else {}
         return heard | ({"files": [digest_file(path) for path in self._files]} if self._files else {})

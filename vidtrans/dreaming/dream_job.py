@@ -16,12 +16,12 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip, with_picture_fps
 from vidtrans.clips.masks import Mask
-from vidtrans.core.concurrency.threads import BackgroundQueue, buffer_capacity
 from vidtrans.core.costs import TRIAL_FRAMES, estimate
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Size, Table
+from vidtrans.core.threads import BackgroundQueue, buffer_capacity
 from vidtrans.dreaming.dream_pictures import DreamPictures
 from vidtrans.dreaming.dream_spec import DreamPlan
 from vidtrans.dreaming.predictors import first_phase
@@ -37,15 +37,14 @@ from vidtrans.pipeline.render import compose
 from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, ChunkWriter, StateStore
-from vidtrans.store.library_versions import media_libraries
-from vidtrans.store.stages import DreamStage
+from vidtrans.store.stages import DreamStage, media_libraries
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.container import open_media
 from vidtrans.video.io.encoder import SegmentWriter, picture_encoder
+from vidtrans.video.io.join import StreamCopy
 from vidtrans.video.io.sound import sound_zero_s
-from vidtrans.video.io.stream_copy import StreamCopy
 
 VERSION = 1
 Around = Callable[[int, np.ndarray], np.ndarray]

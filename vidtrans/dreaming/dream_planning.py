@@ -19,9 +19,9 @@ from vidtrans.dreaming.steering import unknown_goal
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.rendering.requested_output import OutputTarget
 from vidtrans.session import Context
-from vidtrans.video.io.codecs import CONTAINERS
+from vidtrans.video.io.encoding import CONTAINERS
+from vidtrans.video.io.join import check_sound
 from vidtrans.video.io.sound import RATE_HZ, read_blocks
-from vidtrans.video.io.stream_copy import check_sound
 
 
 def plan_dream(spec: DreamSpec, looks: Sequence[LoadedModel], place: OutputTarget, context: Context) -> DreamPlan:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vidtrans.curves.curve_samples import CurveSamples
-from vidtrans.video.plots.chart import Chart, ChartCurve, Colour
+from vidtrans.curves.curve import CurveSamples
+from vidtrans.video.plots import Chart, ChartCurve, Colour
 
 COLOURS: tuple[Colour, ...] = ((255, 180, 84), (110, 190, 255), (150, 220, 120), (255, 130, 170), (200, 160, 255))
 SOUND: Colour = (120, 122, 130)

@@ -21,7 +21,7 @@ from vidtrans.metrics.picture_quality import PSNR_CAP, psnr
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import cover_crop, resize, write_picture
-from vidtrans.video.plots.layout import ContactSheet, cell_size
+from vidtrans.video.plots import ContactSheet, cell_size
 
 VERSION = 1
 COMMON_KEYS = ("warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim")  # keys of every ``evaluate``

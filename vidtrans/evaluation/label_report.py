@@ -12,8 +12,7 @@ from vidtrans.core.files import write_json
 from vidtrans.core.settings import Table
 from vidtrans.evaluation.scoring import seconds
 from vidtrans.video.images.picture import write_picture
-from vidtrans.video.plots.chart import Chart, ChartCurve
-from vidtrans.video.plots.layout import FAINT, GAP, TEXT_PX, blank, text_band
+from vidtrans.video.plots import FAINT, GAP, TEXT_PX, Chart, ChartCurve, blank, text_band
 
 WIDTH = 980  # pixels
 ORANGE, BLUE = (255, 190, 70), (92, 160, 255)

@@ -21,7 +21,7 @@ from vidtrans.metrics.clip_scores import round_digits
 from vidtrans.metrics.matte_scores import boundary, edge_motion, region
 from vidtrans.session import Context
 from vidtrans.video.images.picture import write_picture
-from vidtrans.video.plots.chart import Chart, ChartCurve
+from vidtrans.video.plots import Chart, ChartCurve
 
 VERSION = 2
 SHOWN = 4  # of the frames with the lowest J

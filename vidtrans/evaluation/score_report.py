@@ -28,8 +28,7 @@ from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
-from vidtrans.video.plots.chart import Chart, ChartCurve, Colour
-from vidtrans.video.plots.layout import FAINT, GAP, TEXT_PX, ContactSheet, blank, text_band
+from vidtrans.video.plots import FAINT, GAP, TEXT_PX, Chart, ChartCurve, Colour, ContactSheet, blank, text_band
 
 VERSION = 3
 VISIBLE_GHOST = 2.0  # 8-bit levels

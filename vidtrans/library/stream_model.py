@@ -11,7 +11,7 @@ import numpy as np
 from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Time
-from vidtrans.curves.clock import CurveClock
+from vidtrans.curves.curve import CurveClock
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from vidtrans.core.errors import UsageError
 from vidtrans.curves.curve import Curve, file_of, parse_curve
-from vidtrans.curves.data_files import read_data
-from vidtrans.curves.signals import Signal
-from vidtrans.curves.tracks import Track
+from vidtrans.curves.expressions import Signal
+from vidtrans.curves.tracks import Track, read_data
 
 LONGEST = 500  # characters
 LARGEST_FILE = 4 << 20  # bytes of a file of values, which is read while others wait

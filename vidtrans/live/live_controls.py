@@ -11,8 +11,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Use, moving, used
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import SMALLEST_SIDE, Table, from_table, setting, to_table
-from vidtrans.curves.curve import Curve
-from vidtrans.curves.moving_settings import MovingSettings, shown_name
+from vidtrans.curves.curve import Curve, MovingSettings, shown_name
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.live import LARGEST_OUTPUT
 from vidtrans.live.control_curves import STILL, ControlCurve

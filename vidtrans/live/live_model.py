@@ -1,6 +1,6 @@
 """A model in a live session: paint single frames immediately, with the current controls.
 
-A network's faults are not measured in a live session (``upscaling.mending``): that takes several frames of a shot.
+A network's faults are not measured in a live session (``enlarging.find_faults``): that takes several frames of a shot.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import numpy as np
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Time
-from vidtrans.curves.clock import CurveClock
-from vidtrans.curves.curve import Curve
+from vidtrans.curves.curve import Curve, CurveClock
 from vidtrans.live.live_controls import LARGEST_SIZE, NO_MEDIUM, Controls, ControlState, looks_of
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.base import Pairing
@@ -31,7 +30,7 @@ from vidtrans.rendering.single_frames import finish_frame
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.upscaling.array_pictures import size_of
-from vidtrans.upscaling.luma import upscale_stream
+from vidtrans.upscaling.enlarging import upscale_stream, upscale_stream_on
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
@@ -68,8 +67,6 @@ class PictureDelivery:
             return DeliveredPicture(picture, guide)
         frame = np.ascontiguousarray(resize(source, width, height))
         if self._device is not None:
-            from vidtrans.upscaling.on_device import upscale_stream_on
-
             return DeliveredPicture(upscale_stream_on(self._device, picture, frame, controls.upscale), frame)
         return DeliveredPicture(upscale_stream(picture, frame, controls.upscale), frame)
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
+from vidtrans.curves.expressions import Signal
 from vidtrans.curves.live_hearing import LiveEar
-from vidtrans.curves.signals import Signal
 from vidtrans.live.protocol import SoundMessage
 
 MOST_AHEAD_S = 1.0  # of sound that may come faster than it sounds; more is dropped

@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 
 from vidtrans.core.errors import VidtransError
-from vidtrans.curves.expressions import place_of
-from vidtrans.curves.signals import Signal
+from vidtrans.curves.expressions import Signal, place_of
 from vidtrans.curves.tracks import RunningCall
 from vidtrans.flow.estimator import grey
 from vidtrans.flow.survey import MOTION_SIGMA, edge_motion

@@ -59,7 +59,7 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.encoding import split_pattern
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
-from vidtrans.video.plots.layout import ContactSheet, cell_size
+from vidtrans.video.plots import ContactSheet, cell_size
 
 
 class MattePainter:

@@ -28,7 +28,7 @@ from vidtrans.rendering.chain import FramePath
 from vidtrans.rendering.plan import RenderPlan, plan_render
 from vidtrans.rendering.render_job import RenderJob, estimate_render
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry, CachePin
+from vidtrans.store.cache import CacheEntry, CachePin
 from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.stages import MatteStage
 from vidtrans.temporal.stream import filter_samples

@@ -28,10 +28,9 @@ from vidtrans.matting.tracking import VERSION as FOLLOWING
 from vidtrans.matting.tracking import Followed, Follower, Track
 from vidtrans.perception.efficientnet_lite import EfficientNetLite
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry, CachePin
+from vidtrans.store.cache import CacheEntry, CachePin
 from vidtrans.store.chunks import ChunkStore
-from vidtrans.store.library_versions import libraries
-from vidtrans.store.stages import MatteNetworkStage, MatteStage
+from vidtrans.store.stages import MatteNetworkStage, MatteStage, libraries
 from vidtrans.video.frame_format import FrameFormat
 
 BLOCK = 30  # frames that are stored at once

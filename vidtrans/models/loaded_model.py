@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vidtrans.core.concurrency.threads import import_torch
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import canonical_json, digest_of
 from vidtrans.core.settings import AS_STORED, Size, Table, parse_size
+from vidtrans.core.threads import import_torch
 from vidtrans.inference import ENGINES
 from vidtrans.inference.engine import Engine, IdentityEngine
 from vidtrans.models.formats import FORMATS, format_of, load_format, suffixes

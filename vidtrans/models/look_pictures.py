@@ -13,7 +13,7 @@ from vidtrans.core.files import base_name
 from vidtrans.core.registry import name_check, nearest_name
 from vidtrans.core.settings import Table
 from vidtrans.core.system import as_found
-from vidtrans.curves.key_moments import parse_names
+from vidtrans.curves.curve import parse_names
 from vidtrans.models.look_syntax import LookPart, is_file, is_number, parse_look_parts
 from vidtrans.models.model_file import IDENTITY, known_models
 from vidtrans.pipeline.render import look_named

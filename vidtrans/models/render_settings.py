@@ -12,7 +12,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Report, silent
 from vidtrans.core.machine import device_kind
 from vidtrans.core.settings import Table, from_table, to_table
-from vidtrans.curves.data_files import digest_of_file
+from vidtrans.curves.tracks import digest_of_file
 from vidtrans.flow import FLOWS
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.palettes.class_colours import ClassColours

@@ -17,14 +17,12 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.encoder import SegmentWriter, read_lossless, unpack
-from vidtrans.video.io.encoding import FFMPEG_PREFIX, EncodingSettings, PictureFormat
-from vidtrans.video.io.join import EncodedVideo, Timing, join, read_encoded_video
-from vidtrans.video.io.stream_copy import StreamCopy
+from vidtrans.video.io.encoding import CODECS, FFMPEG_PREFIX, EncodingSettings, PictureFormat
+from vidtrans.video.io.join import EncodedVideo, StreamCopy, Timing, join, read_encoded_video
 
 if TYPE_CHECKING:
-    from vidtrans.video.external.ffmpeg import FFmpegJob
+    from vidtrans.video.ffmpeg import FFmpegJob
 
 VERSION = 3
 TRIAL_FRAMES = 4
@@ -96,7 +94,7 @@ class Assembly:
         self, segments: Sequence[Path], processed: Path, scratch: Path, context: Context
     ) -> tuple[Timing, EncodedVideo]:
         """Run the user's ffmpeg on all segments, encode its output into ``processed``; return its times and form."""
-        from vidtrans.video.external.ffmpeg import run_ffmpeg_job
+        from vidtrans.video.ffmpeg import run_ffmpeg_job
 
         settings = self.encoding
         whole, filtered = scratch / "whole.nut", scratch / "filtered.nut"
@@ -158,7 +156,7 @@ def _duration_s(timing: Timing) -> Fraction:
 
 def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, plays: int, context: Context) -> int:
     """Write a GIF and return its number of frames."""
-    from vidtrans.video.io.gif import write_gif
+    from vidtrans.video.io.encoder import write_gif
 
     total = 2 * len(timing.pts)  # the clip is read twice
     done = 0
@@ -182,7 +180,7 @@ def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, plays: in
 
 def pass_of(settings: EncodingSettings, picture: PictureFormat) -> FFmpegJob:
     """Return the job of the user's ffmpeg: to filter, to encode, or both. Raises UsageError."""
-    from vidtrans.video.external.ffmpeg import FFmpegJob, parse_options
+    from vidtrans.video.ffmpeg import FFmpegJob, parse_options
 
     if settings.is_ffmpeg_encoder:
         return FFmpegJob(settings.filter, settings.codec.removeprefix(FFMPEG_PREFIX), parse_options(settings.options))
@@ -195,7 +193,7 @@ def try_pass(job: FFmpegJob, picture: PictureFormat, context: Context) -> tuple[
     Returns the (width, height) of its output; None without output, as a graph may wait for more frames.
     Raises UsageError.
     """
-    from vidtrans.video.external.ffmpeg import NoFramesError, run_ffmpeg_job
+    from vidtrans.video.ffmpeg import NoFramesError, run_ffmpeg_job
 
     lossless = replace(picture, depth=16 if picture.depth > 8 else 8)
     kind = np.uint16 if picture.depth > 8 else np.uint8

@@ -14,11 +14,9 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.core.errors import UsageError
 from vidtrans.output.assembling import Assembly, pass_of, try_pass
 from vidtrans.session import Context
-from vidtrans.video.io.codecs import CODECS, CONTAINERS, LOSSLESS, codecs_with_alpha
 from vidtrans.video.io.encoder import picture_names
-from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
-from vidtrans.video.io.join import Timing
-from vidtrans.video.io.stream_copy import StreamCopy, check_sound
+from vidtrans.video.io.encoding import CODECS, CONTAINERS, LOSSLESS, EncodingSettings, PictureFormat, codecs_with_alpha
+from vidtrans.video.io.join import StreamCopy, Timing, check_sound
 from vidtrans.video.io.timestamps import rounded_rate
 
 # The finest time base that an MP4 holds.

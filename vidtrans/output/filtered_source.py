@@ -12,12 +12,10 @@ from vidtrans.core.events import Progress
 from vidtrans.core.files import write_atomically
 from vidtrans.output.assembling import try_pass
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry
-from vidtrans.store.library_versions import media_libraries
-from vidtrans.store.stages import FilterStage
+from vidtrans.store.cache import CacheEntry
+from vidtrans.store.stages import FilterStage, media_libraries
 from vidtrans.video.colour.conversion import with_alpha
-from vidtrans.video.external.ffmpeg import FFmpegJob, run_ffmpeg_job
-from vidtrans.video.external.program import find_program, program_version
+from vidtrans.video.ffmpeg import FFmpegJob, find_program, program_version, run_ffmpeg_job
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.encoder import SegmentWriter

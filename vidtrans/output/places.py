@@ -10,8 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.files import link_target, special_file_kind
-from vidtrans.core.partials import partial_path
+from vidtrans.core.files import link_target, partial_path, special_file_kind
 from vidtrans.core.system import is_too_long, name_fault, name_length, name_limit, path_key, path_limit
 
 

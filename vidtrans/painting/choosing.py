@@ -30,7 +30,7 @@ from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.encoder import picture_names
-from vidtrans.video.plots.layout import ContactSheet, cell_size
+from vidtrans.video.plots import ContactSheet, cell_size
 
 SHORT_SIDE = 135  # pixels, of the frames that are tried
 CANDIDATES, SAMPLES = 13, 25  # of a shot, at least; more for more key frames

@@ -24,10 +24,9 @@ from vidtrans.core.settings import Size
 from vidtrans.flow.warping import grow, resize_flow
 from vidtrans.painting.carrying import VERSION, Carried, Guide, Step, Walker
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry, CachePin
+from vidtrans.store.cache import CacheEntry, CachePin
 from vidtrans.store.chunks import ChunkStore
-from vidtrans.store.library_versions import media_libraries
-from vidtrans.store.stages import CarryStage
+from vidtrans.store.stages import CarryStage, media_libraries
 from vidtrans.video.frame_format import FrameFormat
 
 SHORT_SIDE = 540  # pixels, at most, of the frames that motion is found on

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vidtrans.core.parameters import moving
 from vidtrans.core.registry import Entry, Registry
 from vidtrans.core.settings import SMALLEST_SIDE, Table, to_table
-from vidtrans.curves.curve import files_in, with_other_files
-from vidtrans.curves.moving_settings import with_curve_files_at
+from vidtrans.curves.curve import files_in, with_curve_files_at, with_other_files
 from vidtrans.pipeline.enlarge import Enlarge
 from vidtrans.pipeline.infer import Infer
 from vidtrans.pipeline.read import Read

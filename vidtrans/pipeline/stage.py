@@ -14,13 +14,12 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.parameters import moving
 from vidtrans.core.settings import Table
-from vidtrans.curves.moving_settings import MovingSettings, shown_name
+from vidtrans.curves.curve import MovingSettings, shown_name
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from vidtrans.curves.clock import CurveClock
-    from vidtrans.curves.curve import Curve
+    from vidtrans.curves.curve import Curve, CurveClock
 
 
 Values = Mapping[str, float]  # of the options that may change over time, in one frame, by name

@@ -38,8 +38,7 @@ from vidtrans.session import Context
 from vidtrans.stylizing.made_of import describe, restore
 from vidtrans.stylizing.requested_render import RequestedRender
 from vidtrans.stylizing.stylize_request import StylizeRequest
-from vidtrans.video.io.codecs import LOSSLESS
-from vidtrans.video.io.encoding import split_pattern
+from vidtrans.video.io.encoding import LOSSLESS, split_pattern
 
 Remade = StylizeRequest | PropagateRequest | FixRequest
 REQUESTS: dict[str, type[Any]] = {cls.COMMAND: cls for cls in (StylizeRequest, PropagateRequest, FixRequest)}

@@ -9,8 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vidtrans.core.events import Preview
-from vidtrans.core.files import write_atomically
-from vidtrans.core.partials import copy
+from vidtrans.core.files import copy, write_atomically
 from vidtrans.core.settings import Table
 from vidtrans.output.places import check_parents, refuse_link
 from vidtrans.output.result import Result

@@ -20,7 +20,12 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from vidtrans.core.concurrency.threads import (
+from vidtrans.core.errors import first_line
+from vidtrans.core.events import Progress
+from vidtrans.core.files import folder_bytes
+from vidtrans.core.machine import processor, release_freed_memory, release_interval, return_large_blocks
+from vidtrans.core.settings import Table
+from vidtrans.core.threads import (
     WAITING,
     BackgroundQueue,
     Prefetcher,
@@ -29,11 +34,6 @@ from vidtrans.core.concurrency.threads import (
     limit_opencv_threads,
     stage_buffer_capacity,
 )
-from vidtrans.core.errors import first_line
-from vidtrans.core.events import Progress
-from vidtrans.core.files import folder_bytes
-from vidtrans.core.machine import processor, release_freed_memory, release_interval, return_large_blocks
-from vidtrans.core.settings import Table
 from vidtrans.grading.transfer import AffineColours
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import input_frames

@@ -18,9 +18,7 @@ import numpy as np
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Table, Time, parse_time
 from vidtrans.core.system import as_found, name_key
-from vidtrans.curves.clock import CurveClock
-from vidtrans.curves.curve import parse_curve
-from vidtrans.curves.key_moments import check_order, neighbours, parse_names
+from vidtrans.curves.curve import CurveClock, check_order, neighbours, parse_curve, parse_names
 from vidtrans.models.at_once import read_look
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.look_pictures import is_medium, is_style, plain_name, unknown_look

@@ -34,7 +34,7 @@ from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.skipped_frames import RenderCount
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.chunking import Chunk, num_frames, read_ranges
 from vidtrans.store.chunks import ChunkStore, RawOutputs
 from vidtrans.store.stages import InferStage

@@ -25,12 +25,10 @@ from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry, CachePin
+from vidtrans.store.cache import CacheEntry, CachePin, warning_about_locks
 from vidtrans.store.chunking import Chunk, ClipPart, num_frames, split
 from vidtrans.store.chunks import StateStore
-from vidtrans.store.library_versions import libraries, media_libraries
-from vidtrans.store.shared_locks import warning_about_locks
-from vidtrans.store.stages import PartsStage
+from vidtrans.store.stages import PartsStage, libraries, media_libraries
 from vidtrans.temporal.stream import RecursiveFilter
 
 if TYPE_CHECKING:

@@ -14,15 +14,13 @@ from typing import Literal
 from vidtrans.clips.aligned_clip import AlignedClip, treat_as_drawing
 from vidtrans.clips.clip_signals import clip_clock, mask_shares
 from vidtrans.clips.cut_list import with_cuts
-from vidtrans.clips.indexing import Clip, tell_frame_number, with_picture_fps
+from vidtrans.clips.indexing import Clip, SteadyExposure, tell_frame_number, with_picture_fps
 from vidtrans.clips.label_maps import render_changes
 from vidtrans.clips.masks import Mask
-from vidtrans.clips.steady_exposure import SteadyExposure
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Size, Time, parse_size
-from vidtrans.curves.clock import CurveClock
-from vidtrans.curves.curve_samples import small_plot
+from vidtrans.curves.curve import CurveClock, small_plot
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
 from vidtrans.output.delivery import Delivery

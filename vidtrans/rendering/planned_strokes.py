@@ -14,8 +14,8 @@ from vidtrans.clips.indexing import Clip, mask_digest
 from vidtrans.clips.masks import Mask
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Table
-from vidtrans.curves.clock import CurveClock
-from vidtrans.curves.data_files import digest_of_file
+from vidtrans.curves.curve import CurveClock
+from vidtrans.curves.tracks import digest_of_file
 from vidtrans.grading.learning import affine_colours
 from vidtrans.grading.transfer import AffineColours
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel

@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.clips.sampling import read_clip_frames, spread_numbers
-from vidtrans.core.concurrency.threads import Prefetcher, StepClock
 from vidtrans.core.costs import TRIAL_FRAMES, add_up, estimate, without_result
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
+from vidtrans.core.threads import Prefetcher, StepClock
 from vidtrans.grading.learning import affine_colours
 from vidtrans.grading.transfer import AffineColours
 from vidtrans.inference.engine import Engine, wrong_products_warning
@@ -39,13 +39,13 @@ from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.regions import NO_REGIONS, RegionPlans
 from vidtrans.rendering.skipped_frames import Draft, RenderCount
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import RawOutputs, StateStore
 from vidtrans.store.stages import FaultsStage
 from vidtrans.upscaling import VERSION
 from vidtrans.upscaling.array_pictures import shrink, unit
-from vidtrans.upscaling.mending import Faults, find_faults
+from vidtrans.upscaling.enlarging import Faults, find_faults
 from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.images.picture import read_picture, resize
 from vidtrans.video.io.encoder import LosslessWriter, picture_encoder

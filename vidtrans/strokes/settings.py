@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from vidtrans.core.mask_files import NOT, MaskFile, parse_mask
 from vidtrans.core.parameters import Access, FileName, Flag, Form, Group, Moving, Use, moving
 from vidtrans.core.settings import Table, setting, to_table
-from vidtrans.curves.moving_settings import MovingSettings, with_curve_files_at
+from vidtrans.curves.curve import MovingSettings, with_curve_files_at
 
 FILES = ("medium", "palette", "fine", "directions")
 SEEN = Use.VARY | Use.STREAM

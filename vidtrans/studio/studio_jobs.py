@@ -14,8 +14,8 @@ from pathlib import Path
 from vidtrans.core.files import read_small_file, write_json
 from vidtrans.core.job_folder import JobFolder
 from vidtrans.core.settings import Table
-from vidtrans.core.strict_json import parse_table
 from vidtrans.core.system import WINDOWS, command_line
+from vidtrans.core.text_files import parse_table
 
 MOST_LOG_BYTES = 1 << 16  # of the log's end that a page gets
 

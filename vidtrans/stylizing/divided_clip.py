@@ -28,7 +28,7 @@ from vidtrans.rendering.parts import ChunkManifest, DividedRender, Division, spa
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import META, CacheEntry
+from vidtrans.store.cache import META, CacheEntry
 from vidtrans.store.chunking import ClipPart
 from vidtrans.strokes.media import load_medium
 from vidtrans.strokes.settings import is_medium_file, with_files_of_strokes

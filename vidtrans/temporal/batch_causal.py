@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from vidtrans.core.concurrency.transfers import from_bits
+from vidtrans.core.transfers import from_bits
 from vidtrans.flow.warping import grid_size
 from vidtrans.temporal.batch_motion import (
     BACK,

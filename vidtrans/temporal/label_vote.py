@@ -15,7 +15,7 @@ from vidtrans.flow.warping import BORDER, grid_axes, grow
 from vidtrans.temporal.along_motion import FlowPath, FlowTracker
 from vidtrans.temporal.settings import DeflickerSettings, VoteSettings
 from vidtrans.temporal.stream import Sample, Window
-from vidtrans.video.images.indexed import pack_colours
+from vidtrans.video.images.picture import pack_colours
 
 OWN = 1.0  # the weight of a frame's own label
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from vidtrans.core.concurrency.transfers import as_bits, from_bits
+from vidtrans.core.transfers import as_bits, from_bits
 from vidtrans.flow.warping import CURVATURE
 from vidtrans.video.colour.conversion import INTEGER_LUMA, INTEGER_LUMA_BITS
 

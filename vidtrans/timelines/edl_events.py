@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vidtrans.core.errors import UsageError
-from vidtrans.video.io.timecode import count_of, frames_in_day
+from vidtrans.video.io.timestamps import count_of, frames_in_day
 
 _TIMECODE = r"(\d\d[:;.]\d\d[:;.]\d\d[:;.,]\d\d)"
 _EVENT = re.compile(

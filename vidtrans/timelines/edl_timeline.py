@@ -13,7 +13,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.text_files import text_encoding
 from vidtrans.timelines.edl_events import EdlEvent, plain_timecode, previous_events, read_events
 from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline, TimelineClip, numbered_name
-from vidtrans.video.io.timecode import advance
+from vidtrans.video.io.timestamps import advance_timecode
 
 # Numbered pictures: shot.[0101-0120].exr
 _NUMBERS = re.compile(r"(?P<before>.*?)\[(?P<first>-?[0-9]{1,9})-(?P<last>-?[0-9]{1,9})\](?P<after>\.\w+)")
@@ -151,6 +151,6 @@ def _skipped(events: list[EdlEvent]) -> list[str]:
 
 def _moved(timecode: str, shift: int, rate: Fraction, drops: bool) -> str:
     """Return a timecode moved by frames, written with the same signs."""
-    new = advance(plain_timecode(timecode, drops), shift, rate)
+    new = advance_timecode(plain_timecode(timecode, drops), shift, rate)
     signs = timecode[2], timecode[5], timecode[8]
     return f"{new[0:2]}{signs[0]}{new[3:5]}{signs[1]}{new[6:8]}{signs[2]}{new[9:11]}"

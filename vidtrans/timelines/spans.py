@@ -19,7 +19,6 @@ from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError
 from vidtrans.timelines.timeline import Relink, StyledMedia, TimelineClip
 from vidtrans.video.io.container import open_media, packets_of, picture_stream, probe
-from vidtrans.video.io.one_clock import OneClock
 from vidtrans.video.io.picture_paths import (
     files_to_read,
     is_pattern,
@@ -27,8 +26,7 @@ from vidtrans.video.io.picture_paths import (
     is_picture_source,
     numbered_files,
 )
-from vidtrans.video.io.timecode import count_of, counted_rate, frames_in_day
-from vidtrans.video.io.timestamps import USUAL_RATES, rounded_rate
+from vidtrans.video.io.timestamps import USUAL_RATES, OneClock, count_of, counted_rate, frames_in_day, rounded_rate
 
 SAME_RATE = Fraction(1, 2000)  # relative difference of rates that mean the same one: 23.976, 24000/1001
 FIELDS_READ = 500  # packets of a video whose header counts fields, or every second frame

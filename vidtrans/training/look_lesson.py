@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.clips.area import Area
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.clips.sampling import read_style_picture
+from vidtrans.clips.sampling import Area, read_style_picture
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import silent

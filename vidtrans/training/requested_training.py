@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.config.recipe import Recipe
-from vidtrans.core.concurrency.threads import import_in_background, import_torch
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.machine import is_distributed, use_huge_pages
 from vidtrans.core.settings import Table
+from vidtrans.core.threads import import_in_background, import_torch
 from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.making import dataset_digest

@@ -13,9 +13,8 @@ from jinja2 import Template
 from vidtrans.core.files import write_bytes
 from vidtrans.core.settings import Table
 from vidtrans.video.images.picture import resize
-from vidtrans.video.plots.chart import round_values
-from vidtrans.video.plots.layout import cell_size
-from vidtrans.video.plots.page import load_page
+from vidtrans.video.plots import cell_size, round_values
+from vidtrans.video.report_page import load_page
 from vidtrans.voting.stimuli import Stimuli, encode_jpeg
 from vidtrans.voting.vote_summary import chance_text, more_text
 

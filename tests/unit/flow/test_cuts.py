@@ -14,10 +14,10 @@ from flicker import Frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidtrans.clips.steady_exposure import ExposureMeter, corrected
 from vidtrans.core.settings import Size
 from vidtrans.flow.bars import BLEED, NO_BARS, Bars, bars_of, black_bars, opaque_part
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, LONGEST_FLASH, REACH, CutDetector
+from vidtrans.flow.exposure import ExposureMeter, corrected
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.reader import ClipReader
 

@@ -21,7 +21,8 @@ from vidtrans.core.errors import UsageError
 from vidtrans.data.loading import to_signed
 from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.inference.device import Device
-from vidtrans.inference.torch_engine import TorchEngine, run_tiled
+from vidtrans.inference.tiles import run_tiled
+from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.code_planes import CODE_RANGE, plane_values, with_planes
 from vidtrans.networks.frame_memory import FrameMemory, packed, unpacked

@@ -20,13 +20,12 @@ from vidtrans.batch.executors.base import Task, TaskResult, shared_options
 from vidtrans.batch.executors.ray_worker import DECISIVE, Board, check_node, examine, run_on_ray
 from vidtrans.core.errors import DeviceError, UsageError, VidtransError, first_line
 from vidtrans.core.events import Report
-from vidtrans.core.files import remove
+from vidtrans.core.files import process_mark, remove
 from vidtrans.core.machine import cores
-from vidtrans.core.partials import process_mark
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.store.library_versions import libraries
-from vidtrans.store.shared_locks import warning_about_locks
+from vidtrans.store.cache import warning_about_locks
+from vidtrans.store.stages import libraries
 
 ANSWER_S = 5.0  # time limit for an address to answer
 

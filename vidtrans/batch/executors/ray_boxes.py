@@ -16,8 +16,14 @@ from vidtrans.batch.executors.ray_mirror import (
     place_of,
 )
 from vidtrans.core.errors import first_line
-from vidtrans.core.files import move_into_place, naming_disk_errors, remove, remove_stale_partials, sync_file
-from vidtrans.core.partials import partial_path
+from vidtrans.core.files import (
+    move_into_place,
+    naming_disk_errors,
+    partial_path,
+    remove,
+    remove_stale_partials,
+    sync_file,
+)
 from vidtrans.rendering.parts import Division
 from vidtrans.store.cache import Cache
 from vidtrans.store.chunks import ChunkStore

@@ -24,13 +24,12 @@ from vidtrans.batch.executors.base import Task, TaskResult, is_disk_full, run_ta
 from vidtrans.batch.executors.ray_worker import ENGINES, Link, check_node, examine
 from vidtrans.core.errors import UsageError, VidtransError, describe_error, first_line
 from vidtrans.core.events import Progress, Stop
-from vidtrans.core.files import remove
+from vidtrans.core.files import process_mark, remove
 from vidtrans.core.machine import set_up_heap
-from vidtrans.core.partials import process_mark
 from vidtrans.core.settings import Table
 from vidtrans.core.system import WINDOWS
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import InferStage, RenderStage
 
 LOOK_S = 1.0  # interval of checks for finished chunks

@@ -28,7 +28,7 @@ from vidtrans.batch.executors.ray_mirror import (
 from vidtrans.batch.executors.ray_worker import check_node, examine
 from vidtrans.core.errors import DeviceError, Interrupted, first_line
 from vidtrans.core.events import Progress, Report
-from vidtrans.core.partials import process_mark
+from vidtrans.core.files import process_mark
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 

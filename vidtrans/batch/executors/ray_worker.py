@@ -18,7 +18,7 @@ from vidtrans.core.events import Event, Progress, Stop
 from vidtrans.core.machine import set_up_heap
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.store.library_versions import libraries
+from vidtrans.store.stages import libraries
 
 EXCHANGE_S = 0.25  # interval of a task's messages to the board
 DECISIVE = ("vidtrans", "torch", "av", "opencv-python-headless", "numpy")  # packages that affect the results' bytes

@@ -13,7 +13,7 @@ from jinja2 import Template
 
 from vidtrans.batch.report.farm_report import ChunkLine, FarmReport, seconds_by_step
 from vidtrans.core.files import write_bytes
-from vidtrans.video.plots.page import Filter, load_page
+from vidtrans.video.report_page import Filter, load_page
 
 WIDTH, LABEL, ROW, GAP = 1160, 150, 18, 12  # of the timeline, in pixels: all, hosts' names, a lane, between hosts
 AXIS = 26

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from vidtrans.curves.signals import Signal
+from vidtrans.curves.expressions import Signal
 from vidtrans.live.hub import Hub
 from vidtrans.live.osc.osc_addresses import ROOT, TYPES, OscAddress, reports
 from vidtrans.live.osc.osc_desk import OscDesk

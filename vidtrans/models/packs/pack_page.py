@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from vidtrans.models.packs.pack_contents import checked_thumbnail, use
 from vidtrans.models.packs.packed_model import OpenedPack
-from vidtrans.video.plots.page import Filter, load_page
+from vidtrans.video.report_page import Filter, load_page
 
 
 def render_page(packs: Sequence[OpenedPack], title: str) -> str:

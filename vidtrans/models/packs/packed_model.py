@@ -21,7 +21,7 @@ from vidtrans import __version__
 from vidtrans.core.errors import ModelError, UsageError, first_line, strip_controls
 from vidtrans.core.files import canonical_json, check_regular_file, digest_file, naming_disk_errors
 from vidtrans.core.settings import Table
-from vidtrans.core.strict_json import parse_table
+from vidtrans.core.text_files import parse_table
 from vidtrans.models.formats import PACK_SUFFIX
 from vidtrans.models.model_record import Card
 

@@ -10,7 +10,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from vidtrans.video.images.indexed import pack_colours
+from vidtrans.video.images.picture import pack_colours
 
 COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
 LEVELS = 256

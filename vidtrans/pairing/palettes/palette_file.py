@@ -55,7 +55,7 @@ def colours_in(path: Path) -> list[list[int]]:
     check_regular_file(path, UsageError)
     suffix = path.suffix.lower()
     if suffix in (".png", ".bmp", ".tif", ".tiff"):
-        from vidtrans.video.images.indexed import read_palette
+        from vidtrans.video.images.picture import read_palette
 
         palette = read_palette(path)
         return [] if palette is None else [list(map(int, colour)) for colour in palette]

@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: Jinja templates with one shared style, ``page.css``, which each page extends."""
+"""Self-contained HTML pages: Jinja templates with one shared style, ``report_page.css``, which each page extends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole-file jobs of the user's own ffmpeg program: filter graphs, and encoders that PyAV's build lacks.
+"""Find, query and run the user's own ffmpeg program: filter graphs, and encoders that PyAV's build lacks.
 
 Sources and results are NUT files with one video stream; NUT holds any codec and keeps every timestamp exactly. Only
 this module uses ffmpeg-python, which builds the command line. No shell is involved.
@@ -9,17 +9,26 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
+import subprocess
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import IO
 
 import av
 
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import NEVER, Progress, Report, Stop, silent
-from vidtrans.video.external.program import RunningProgram, encoders, find_program, keeps_time_base, query_program
 
+POLL_S = 0.1  # how soon a stop is seen
+QUERY_TIMEOUT_S = 60.0
+# ffmpeg 7: an option keeps a graph's time base, and -vsync is deprecated (removed in 9).
+_LIBAVCODEC_7 = 61
 THREADS = 4  # encoders' bytes depend on it, so it never follows the machine's
 MAX_ERROR_LINES = 200
 # Options of encoders that would undo what this file settles, or that ffmpeg takes for its own.
@@ -38,6 +47,125 @@ _TO_BT709 = (
 )
 _TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
 _TIME_BASE = re.compile(r"config in time_base: (\d+/\d+)")  # printed by the filter 'showinfo' before the first frame
+# Beginnings of error lines that only follow from an earlier, more precise line.
+_CONSEQUENCE = re.compile(
+    r"Error (reinitializing filters|sending frames|initializing (output stream|filter|a simple filter))"
+    r"|Error opening (in|out)put file"
+    r"|Error (applying encoder options|parsing (a )?filter|processing packet in|submitting|muxing a packet)"
+    r"|Error while (processing|opening encoder|filtering)|Failed to (inject frame|configure)|Task finished with error"
+    r"|Terminating thread|Conversion failed|Could not open encoder before|Nothing was written into|Exiting with exit"
+    r"|Error closing file|av_interleaved_write_frame|Link '|\s|$"
+)
+_OF_THE_GRAPH = re.compile(
+    r"No such filter|to filter '|[Ff]iltergraph|Impossible to convert|hardware device|[Nn]on-monoton|Negative pts"
+    r"|\[(AVFilterGraph|Parsed_|fc#|vf#)"
+)
+_OF_THE_ENCODER = re.compile(r"[Oo]ption|[Pp]ixel format|[Pp]reset|Impossible to convert")
+_PREFIX = re.compile(r"^(\[[^\]]*\] *)+")
+
+
+def find_program() -> Path:
+    """Return the path of the user's ffmpeg, else of the ffmpeg of the package imageio-ffmpeg. Raises UsageError.
+
+    A program in the current folder is never used: relative entries of the PATH (".") are ignored, and so is the current
+    folder itself, in which Windows would look first.
+    """
+    name = "ffmpeg.exe" if os.name == "nt" else "ffmpeg"
+    folders = [folder for folder in os.get_exec_path() if os.path.isabs(folder)]
+    found = next(filter(None, (shutil.which(os.path.join(folder, name)) for folder in folders)), None)
+    if found is None:
+        with suppress(ImportError, RuntimeError):
+            import imageio_ffmpeg
+
+            found = imageio_ffmpeg.get_ffmpeg_exe()
+    # imageio-ffmpeg may give the bare name: the system would look for that on the PATH, and find it under ".".
+    if found is None or not (os.path.isabs(found) and os.path.isfile(found)):
+        why = "there is no ffmpeg program on the PATH"
+        raise UsageError("a filter graph or an encoder", why, "install ffmpeg, or: pip install imageio-ffmpeg")
+    return Path(found)
+
+
+def program_version(program: Path) -> str:
+    """Return the version of an ffmpeg program, as '5.1.9-0+deb12u1'. Raises UsageError where it does not run."""
+    match = re.match(r"ffmpeg version (\S+)", query_program(program, "-version"))
+    if not match:
+        raise UsageError(str(program), "it is not ffmpeg", "install ffmpeg")
+    return match[1]
+
+
+def encoders(program: Path) -> frozenset[str]:
+    """Return the names of the program's video encoders. Raises UsageError where the program does not run."""
+    rows = query_program(program, "-hide_banner", "-encoders").partition("------")[2].splitlines()
+    return frozenset(row.split()[1] for row in rows if re.match(r" V\S* \S", row))
+
+
+def query_program(program: Path, *arguments: str) -> str:
+    """Return the standard output of the program with these arguments. Raises UsageError where it does not run."""
+    command = [str(program), *arguments]
+    try:
+        output = subprocess.check_output(
+            command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=QUERY_TIMEOUT_S
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise _cannot_run(program, error) from None
+    return output.decode("utf-8", "replace")
+
+
+def _cannot_run(program: Path, error: Exception) -> UsageError:
+    why = str(getattr(error, "strerror", None) or error).lower()
+    return UsageError(str(program), f"the program does not run ({why})", "install ffmpeg again")
+
+
+def keeps_time_base(program: Path) -> bool:
+    """Return whether the program has the option ``enc_time_base=filter`` (ffmpeg 7 and newer, or unknown)."""
+    match = re.search(r"^libavcodec .*/ *(\d+)\.", query_program(program, "-version"), re.MULTILINE)
+    return not match or int(match[1]) >= _LIBAVCODEC_7
+
+
+class RunningProgram:
+    """A running program, killed on exit. Threads read its output, because it would block on a full pipe."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        pipe = subprocess.PIPE
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+        except OSError as error:
+            raise _cannot_run(Path(command[0]), error) from None
+        self._output: SimpleQueue[tuple[bool, str] | None] = SimpleQueue()
+        streams = (False, self._process.stdout), (True, self._process.stderr)
+        self._threads = [Thread(target=self._read, args=stream, daemon=True) for stream in streams]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self, is_error: bool, stream: IO[bytes]) -> None:
+        with stream:
+            for line in stream:
+                self._output.put((is_error, line.decode("utf-8", "replace").rstrip()))
+        self._output.put(None)
+
+    def lines(self, stop: Stop) -> Iterator[tuple[bool, str]]:
+        """Yield (is it from stderr, line) until the program ends. Raises Interrupted when ``stop`` is requested."""
+        num_open = len(self._threads)
+        while num_open:
+            stop.check()
+            with suppress(Empty):
+                if item := self._output.get(timeout=POLL_S):
+                    yield item
+                else:
+                    num_open -= 1
+
+    def status(self) -> int:
+        """Wait for the program to end and return its exit status."""
+        return self._process.wait()
+
+    def __enter__(self) -> RunningProgram:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.kill()  # nothing where it has ended
+        self._process.wait()
+        for thread in self._threads:
+            thread.join(timeout=5)
 
 
 class NoFramesError(UsageError):
@@ -213,23 +341,6 @@ def _append_filters(graph: str, filters: str) -> str:
         return filters
     label = re.search(r"\[[^\[\]]*\]$", graph)
     return f"{graph};{label[0]}{filters}" if label else f"{graph},{filters}"
-
-
-# Beginnings of error lines that only follow from an earlier, more precise line.
-_CONSEQUENCE = re.compile(
-    r"Error (reinitializing filters|sending frames|initializing (output stream|filter|a simple filter))"
-    r"|Error opening (in|out)put file"
-    r"|Error (applying encoder options|parsing (a )?filter|processing packet in|submitting|muxing a packet)"
-    r"|Error while (processing|opening encoder|filtering)|Failed to (inject frame|configure)|Task finished with error"
-    r"|Terminating thread|Conversion failed|Could not open encoder before|Nothing was written into|Exiting with exit"
-    r"|Error closing file|av_interleaved_write_frame|Link '|\s|$"
-)
-_OF_THE_GRAPH = re.compile(
-    r"No such filter|to filter '|[Ff]iltergraph|Impossible to convert|hardware device|[Nn]on-monoton|Negative pts"
-    r"|\[(AVFilterGraph|Parsed_|fc#|vf#)"
-)
-_OF_THE_ENCODER = re.compile(r"[Oo]ption|[Pp]ixel format|[Pp]reset|Impossible to convert")
-_PREFIX = re.compile(r"^(\[[^\]]*\] *)+")
 
 
 def _named(graph: str) -> str:

@@ -236,22 +236,21 @@ class StepClock:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Count the time in this block for the step ``name``."""
-        outer = getattr(self._local, "name", WAITING)
-        self._switch(name)
+        local, began = self._local, time.perf_counter()
+        outer = getattr(local, "name", WAITING)
+        with self._lock:
+            self._seconds[outer] += began - getattr(local, "since", began)
+        local.name, local.since = name, began
         try:
             yield
         finally:
-            self._switch(outer)
+            ended = time.perf_counter()
+            with self._lock:
+                self._seconds[name] += ended - local.since
+            local.name, local.since = outer, ended
 
     def take(self) -> dict[str, float]:
         """Return the seconds of each step since the last call, of all threads; unfinished steps are not counted yet."""
         with self._lock:
             taken, self._seconds = self._seconds, defaultdict(float)
         return {name: seconds for name, seconds in taken.items() if name != WAITING}
-
-    def _switch(self, name: str) -> None:
-        """Count the elapsed time of this thread for its current step, and make ``name`` the current step."""
-        now, local = time.perf_counter(), self._local
-        with self._lock:
-            self._seconds[getattr(local, "name", WAITING)] += now - getattr(local, "since", now)
-        local.name, local.since = name, now
