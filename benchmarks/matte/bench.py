@@ -29,7 +29,7 @@ from vidtrans.core.settings import Table
 from vidtrans.flow.estimator import DISMedium, grey
 from vidtrans.flow.scaling import halve
 from vidtrans.flow.warping import resize_flow, warp
-from vidtrans.metrics.matte_scores import boundary, jitter, region
+from vidtrans.metrics.label_scores import boundary, jitter, region
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots.layout import ContactSheet
 

@@ -10,8 +10,7 @@ import numpy as np
 from vidtrans.core.files import canonical_json
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.code_planes import with_planes
-from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.chain import chain_channels
+from vidtrans.pairing.base import Pairing, chain_channels
 from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import resize

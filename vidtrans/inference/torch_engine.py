@@ -28,7 +28,7 @@ from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run
 from vidtrans.networks.composed_convolutions import fix_kernels
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.unet_small import use_little_memory
-from vidtrans.networks.wrappers.plate_generator import PlateGenerator
+from vidtrans.networks.wrappers import PlateGenerator
 from vidtrans.video.images.picture import resize
 
 Run = Callable[[Tensor], Tensor]

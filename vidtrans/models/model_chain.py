@@ -13,8 +13,7 @@ from vidtrans.core.settings import Table, parse_size
 from vidtrans.inference.chain_engine import ChainEngine, ChainLink
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel, load_engine, load_model
 from vidtrans.models.model_file import IDENTITY
-from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.chain import ChainPairing
+from vidtrans.pairing.base import ChainPairing, Pairing
 from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context

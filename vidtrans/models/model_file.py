@@ -14,8 +14,7 @@ from vidtrans.core.files import PACKAGE, check_regular_file
 from vidtrans.core.registry import nearest_file, nearest_name
 from vidtrans.core.settings import Table
 from vidtrans.core.system import as_found
-from vidtrans.models.foreign_format import ForeignFormat, ForeignModel
-from vidtrans.models.formats import NATIVE, format_of, load_format, suffixes
+from vidtrans.models.formats import NATIVE, ForeignFormat, ForeignModel, format_of, load_format, suffixes
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.models.native_format import NativeFormat
 from vidtrans.pairing.base import Pairing

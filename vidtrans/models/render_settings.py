@@ -15,7 +15,7 @@ from vidtrans.core.settings import Table, from_table, to_table
 from vidtrans.curves.data_files import digest_of_file
 from vidtrans.flow import FLOWS
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.pairing.palettes.class_colours import ClassColours
+from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal import FILTERS

@@ -23,8 +23,8 @@ from vidtrans.core.events import Progress
 from vidtrans.core.settings import Size, Table
 from vidtrans.flow.warping import warp
 from vidtrans.metrics.picture_quality import psnr_of
-from vidtrans.painting.blending import shares, weigh
-from vidtrans.painting.carrying import Guide, Step, carry_along
+from vidtrans.painting.composing import shares, weigh
+from vidtrans.painting.maps import Guide, Step, carry_along
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import FrameFormat

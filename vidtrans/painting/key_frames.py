@@ -13,7 +13,7 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.settings import Size
-from vidtrans.painting.blending import Painting
+from vidtrans.painting.composing import Painting
 from vidtrans.painting.registering import Placement, edges, likeness, place
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import to_uint8

@@ -24,8 +24,7 @@ from vidtrans.core.system import path_key
 from vidtrans.output.places import check_named, refuse_link
 from vidtrans.output.records import recorded, replaces_own
 from vidtrans.output.result import Result
-from vidtrans.painting.clip_paint import Paint, Within
-from vidtrans.painting.composing import Reliance
+from vidtrans.painting.composing import Paint, Reliance, Within
 from vidtrans.painting.corrections import Correction, find_correction, merge
 from vidtrans.painting.key_frames import key_frame_files, numbers_of, tell_ignored
 from vidtrans.painting.maps import KeyMaps

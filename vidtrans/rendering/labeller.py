@@ -11,7 +11,7 @@ import numpy as np
 from vidtrans.core.errors import UsageError
 from vidtrans.models.loaded_model import LoadedModel, load_engine, load_model
 from vidtrans.models.render_settings import classes_of
-from vidtrans.pairing.palettes.class_colours import ClassColours
+from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.session import Context

@@ -18,10 +18,9 @@ from vidtrans.curves.clock import CurveClock
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
 from vidtrans.output.delivery import Delivery
-from vidtrans.painting.clip_paint import Paint
-from vidtrans.painting.composing import ClipPaint
+from vidtrans.painting.composing import ClipPaint, Paint
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.palettes.class_colours import ClassColours
+from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.pipeline.render import PICTURE_VALUES, are_idle
 from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.pipeline.values import FrameCurve, FrameValues
