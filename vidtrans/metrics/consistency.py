@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -42,14 +41,10 @@ Summary = dict[str, float | None]
 
 @dataclass(frozen=True)
 class FlowPair:
-    """The motion between two consecutive frames of a shot.
+    """The motion between two consecutive frames of a shot: flows (H, W, 2) float32, in pixels."""
 
-    ``there`` is the flow from the first frame to the second, ``back`` the flow from the second to the first:
-    (H, W, 2) float32, in pixels.
-    """
-
-    there: np.ndarray
-    back: np.ndarray
+    there: np.ndarray  # from the first frame to the second
+    back: np.ndarray  # from the second to the first
 
     @classmethod
     def between(cls, first: np.ndarray, second: np.ndarray, method: FlowMethod) -> FlowPair:
@@ -59,7 +54,7 @@ class FlowPair:
     @cached_property
     def reliable(self) -> np.ndarray:
         """The mask (H, W) bool of the first frame's pixels that reappear in the second."""
-        return self._returns_there & ~motion_boundary(self.there)
+        return forward_backward(self.there, self.back) & ~motion_boundary(self.there)
 
     @cached_property
     def reliable_back(self) -> np.ndarray:
@@ -74,10 +69,6 @@ class FlowPair:
         """
         unseen = (~self._returns_back).astype(np.uint8)
         return cv2.dilate(unseen, np.ones((3, 3), np.uint8)).astype(bool)
-
-    @cached_property
-    def _returns_there(self) -> np.ndarray:
-        return forward_backward(self.there, self.back)
 
     @cached_property
     def _returns_back(self) -> np.ndarray:
@@ -100,19 +91,14 @@ def motion_boundary(flow: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of a video with ``frames`` frames; for ``pairs`` of consecutive frames the motion is known.
-
-    ``size``: the (width, height) used for scoring. ``compared_with``: "reference", "per-frame" or None.
-    ``summary``: a number, or None, for each measure. ``series``: for each measure one value a frame; the value of a
-    pair is at its second frame.
-    """
+    """The scores of a video: a value for each frame, and their summary."""
 
     frames: int
-    pairs: int
-    size: tuple[int, int]
-    compared_with: str | None
-    summary: dict[str, float | None]
-    series: dict[str, Series]
+    pairs: int  # of consecutive frames, for which the motion is known
+    size: tuple[int, int]  # the (width, height) used for scoring
+    compared_with: str | None  # "reference", "per-frame" or None
+    summary: Summary  # a number, or None, for each measure
+    series: dict[str, Series]  # for each measure one value a frame; the value of a pair is at its second frame
 
     def worst(self, count: int = 5) -> list[int]:
         """Return at most ``count`` frames whose jumps most exceed the source's, worst first, well spread in time."""
@@ -161,16 +147,6 @@ def flicker_removed(ratio: float | None, floor: float | None) -> float | None:
     if ratio is None or floor is None or floor > MAX_SOURCE_RATIO:
         return None
     return (1 - ratio) / (1 - floor)
-
-
-class ScoreSeries(Protocol):
-    """A series of measurements, one for each frame of a video."""
-
-    def summary(self) -> Summary:
-        """Return a number for each measure, or None if undefined."""
-
-    def series(self) -> dict[str, Series]:
-        """Return a value per frame for each measure with data."""
 
 
 class Steadiness:
@@ -296,11 +272,6 @@ class Ghost:
     elsewhere: float
     pixels: int
 
-    @property
-    def excess(self) -> float:
-        """The additional error of the newly uncovered pixels."""
-        return self.uncovered - self.elsewhere
-
 
 class Ghosting:
     """Ghosting in a video: old content that shines through where something was uncovered."""
@@ -308,49 +279,44 @@ class Ghosting:
     def __init__(self) -> None:
         self._ghosts: list[Ghost | None] = []
 
-    def add(self, ghost: Ghost | None) -> None:
-        """Add the next frame's ghost; None if it was not measured."""
-        self._ghosts.append(ghost)
+    def skip(self) -> None:
+        """Add a frame that is not measured."""
+        self._ghosts.append(None)
+
+    def add(self, output: np.ndarray, wanted: np.ndarray, uncovered: np.ndarray) -> None:
+        """Add a frame's error against the wanted one, in newly uncovered pixels and in all others.
+
+        ``output`` and ``wanted`` (the per-frame picture, or a reference) are (H, W, 3) uint8, ``uncovered`` (H, W)
+        bool. A filter that averages over time changes the whole picture; in uncovered areas it averages unrelated
+        content and changes it more, so an old picture shines through. Nothing is measured if no pixel is new, or all.
+        """
+        pixels = int(np.count_nonzero(uncovered))
+        if not 0 < pixels < uncovered.size:
+            self.skip()
+            return
+        off = cv2.absdiff(output, wanted).mean(axis=2, dtype=np.float32)
+        total, new = off.sum(dtype=np.float64), off[uncovered].sum(dtype=np.float64)
+        self._ghosts.append(Ghost(float(new / pixels), float((total - new) / (uncovered.size - pixels)), pixels))
 
     def summary(self) -> Summary:
         """Return the mean errors of newly uncovered pixels and of all others, and the difference, the ghosting.
 
-        In 8-bit levels; None if the clip has no newly uncovered pixels.
+        In 8-bit levels, weighted by the numbers of new pixels; None if the clip has none.
         """
-        found = combine_ghosts([g for g in self._ghosts if g])
-        return {
-            "ghosting": found.excess if found else None,
-            "error_uncovered": found.uncovered if found else None,
-            "error_elsewhere": found.elsewhere if found else None,
-        }
+        ghosts = [ghost for ghost in self._ghosts if ghost]
+        pixels = sum(ghost.pixels for ghost in ghosts)
+        if not pixels:
+            return dict.fromkeys(("ghosting", "error_uncovered", "error_elsewhere"))
+        uncovered, elsewhere = (
+            sum(getattr(ghost, name) * ghost.pixels for ghost in ghosts) / pixels for name in ("uncovered", "elsewhere")
+        )
+        return {"ghosting": uncovered - elsewhere, "error_uncovered": uncovered, "error_elsewhere": elsewhere}
 
     def series(self) -> dict[str, Series]:
         """Return the ghosting of each frame."""
-        return {"ghosting": tuple(g.excess if g else None for g in self._ghosts)} if any(self._ghosts) else {}
-
-
-def measure_ghost(output: np.ndarray, wanted: np.ndarray, uncovered: np.ndarray) -> Ghost | None:
-    """Measure the error of a frame against the wanted one, in newly uncovered pixels and in all others.
-
-    ``output`` and ``wanted`` (the per-frame picture, or a reference) are (H, W, 3) uint8, ``uncovered`` (H, W) bool. A
-    filter that averages over time changes the whole picture; in uncovered areas it averages unrelated content and
-    changes it more, so an old picture shines through. None if no pixel is new, or all are.
-    """
-    pixels = int(np.count_nonzero(uncovered))
-    if not 0 < pixels < uncovered.size:
-        return None
-    off = cv2.absdiff(output, wanted).mean(axis=2, dtype=np.float32)
-    total, new = off.sum(dtype=np.float64), off[uncovered].sum(dtype=np.float64)
-    return Ghost(float(new / pixels), float((total - new) / (uncovered.size - pixels)), pixels)
-
-
-def combine_ghosts(ghosts: list[Ghost]) -> Ghost | None:
-    """Return the mean of a clip's ghosts, weighted by their numbers of new pixels; None without any."""
-    pixels = sum(g.pixels for g in ghosts)
-    if not pixels:
-        return None
-    uncovered, elsewhere = (sum(getattr(g, k) * g.pixels for g in ghosts) / pixels for k in ("uncovered", "elsewhere"))
-    return Ghost(uncovered, elsewhere, pixels)
+        if not any(self._ghosts):
+            return {}
+        return {"ghosting": tuple(ghost.uncovered - ghost.elsewhere if ghost else None for ghost in self._ghosts)}
 
 
 class Scorer:
@@ -397,19 +363,28 @@ class Scorer:
         full = {name: resize(picture, width, height) for name, picture in full.items()}
         small = {name: resize(picture, *self._size) for name, picture in full.items()}
         small["source"] = resize(source, *self._size)
-        motion = self._motion(small["source"], starts_shot)
-        self._add_steadiness(small, motion)
+        before, self._grey = self._grey, grey(small["source"])
+        motion = None if before is None or starts_shot else FlowPair.between(before, self._grey, self._method)
+        both = None if motion is None or self._reliable is None else motion.reliable & self._reliable
+        self._reliable = None if motion is None else motion.reliable_back
+        for suffix, video in STEADY.items():
+            if video in small:
+                self._steady[suffix].add(small[video].astype(np.float32) / 255, motion, both)
         self._add_nearness(full, small, is_compared)
         wanted = small.get("reference", small.get("per-frame"))
         if motion is None or wanted is None:
-            self._ghosts.add(None)
+            self._ghosts.skip()
         else:
-            self._ghosts.add(measure_ghost(small["output"], wanted, motion.uncovered))
+            self._ghosts.add(small["output"], wanted, motion.uncovered)
         self._frames += 1
 
     def scores(self) -> Scores:
         """Return the scores of all frames that were added."""
-        tracks: list[tuple[str, ScoreSeries]] = [*self._steady.items(), *self._near.items(), ("", self._ghosts)]
+        tracks: list[tuple[str, Steadiness | Nearness | Ghosting]] = [
+            *self._steady.items(),
+            *self._near.items(),
+            ("", self._ghosts),
+        ]
         summary: Summary = {}
         series: dict[str, Series] = {}
         for suffix, track in tracks:
@@ -429,23 +404,13 @@ class Scorer:
         if shape != self._shape or videos != self._videos:
             raise ValueError(f"changed from {self._shape} of {sorted(self._videos)} to {shape} of {sorted(videos)}")
 
-    def _motion(self, source: np.ndarray, starts_shot: bool) -> FlowPair | None:
-        """Return the motion from the previous frame to this one; None at the start of a shot."""
-        before, self._grey = self._grey, grey(source)
-        return None if before is None or starts_shot else FlowPair.between(before, self._grey, self._method)
-
-    def _add_steadiness(self, small: dict[str, np.ndarray], motion: FlowPair | None) -> None:
-        both = None if motion is None or self._reliable is None else motion.reliable & self._reliable
-        self._reliable = None if motion is None else motion.reliable_back
-        for suffix, video in STEADY.items():
-            if video in small:
-                self._steady[suffix].add(small[video].astype(np.float32) / 255, motion, both)
-
     def _add_nearness(self, full: dict[str, np.ndarray], small: dict[str, np.ndarray], is_compared: bool) -> None:
         sharp = {name: sharpness(picture) for name, picture in full.items()}
         comparisons = NEAR if "reference" in full else NEAR_WITHOUT_REFERENCE
         for suffix, (video, wanted) in comparisons.items():
-            if video in full and wanted in full and not is_compared:
-                self._near[suffix].skip()
-            elif video in full and wanted in full:
+            if video not in full or wanted not in full:
+                continue
+            if is_compared:
                 self._near[suffix].add(small[video], small[wanted], sharp[video], sharp[wanted])
+            else:
+                self._near[suffix].skip()

@@ -17,6 +17,8 @@ from typing import Self
 import cv2
 import numpy as np
 
+from vidtrans.metrics.consistency import mean
+
 NO_CLASS = -1
 TOLERANCE = 0.008  # of the diagonal: how far apart edges may be that count as equal, as DAVIS has it
 
@@ -71,12 +73,12 @@ class LabelCounts:
     @property
     def class_accuracy(self) -> float | None:
         """The mean of ``accuracies`` over the classes that the reference has."""
-        return _mean(self.accuracies)
+        return mean(self.accuracies)
 
     @property
     def mean_iou(self) -> float | None:
         """The mean of ``ious`` over the classes that either has."""
-        return _mean(self.ious)
+        return mean(self.ious)
 
     @property
     def permutation(self) -> list[int] | None:
@@ -99,11 +101,6 @@ class LabelCounts:
 
 def _shares(parts: np.ndarray, wholes: np.ndarray) -> list[float | None]:
     return [float(part / whole) if whole else None for part, whole in zip(parts, wholes, strict=True)]
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
 
 
 def region(made: np.ndarray, truth: np.ndarray) -> float:

@@ -55,9 +55,30 @@ def network_patches() -> Describe | None:
 
 
 def random_patches(seed: int = 0) -> Describe:
-    """Return a function that describes pictures by a network of fixed random weights, which needs no installation."""
-    network = _random_network(seed)
-    return lambda pictures: _describe(pictures, network)
+    """Return a function that describes pictures by a network of fixed random weights, which needs no installation.
+
+    It has three strided convolutions, and returns the features of each.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    random = torch.Generator().manual_seed(seed)
+    kernels, channels = [], 3
+    for outputs in CHANNELS:
+        kernel = torch.randn(outputs, channels, 3, 3, generator=random) / (9 * channels) ** 0.5
+        # Three of four see differences of neighbours alone: sums would hide blur and grain.
+        kernel[outputs // 4 :] -= kernel[outputs // 4 :].mean((2, 3), keepdim=True)
+        kernels.append(kernel)
+        channels = outputs
+
+    def features(x: Tensor) -> list[Tensor]:
+        found = []
+        for kernel in kernels:
+            x = F.relu(F.conv2d(x, kernel, stride=2, padding=1))
+            found.append(x)
+        return found
+
+    return lambda pictures: _describe(pictures, features)
 
 
 @dataclass(frozen=True)
@@ -166,41 +187,13 @@ def _describe(pictures: Pictures, features: Callable[[Tensor], list[Tensor]]) ->
     found: list[list[np.ndarray]] = []
     with torch.inference_mode():
         for picture in pictures:
-            planes = torch.from_numpy(np.ascontiguousarray(_part(picture, random).transpose(2, 0, 1)))[None]
+            top, left = (int(random.integers(max(0, n - MAX_SIDE) + 1)) for n in picture.shape[:2])
+            part = picture[top : top + MAX_SIDE, left : left + MAX_SIDE]
+            planes = torch.from_numpy(np.ascontiguousarray(part.transpose(2, 0, 1)))[None]
             layers = features(planes.float() / 127.5 - 1)
             flat = [layer[0].flatten(1).T.numpy() for layer in layers]
             found.append([p[random.choice(len(p), PATCHES, replace=len(p) < PATCHES)] for p in flat])
     return [np.stack(layer).astype(np.float32) for layer in zip(*found, strict=True)]
-
-
-def _part(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Return a random crop of a picture, at most ``MAX_SIDE`` pixels a side."""
-    top, left = (int(random.integers(max(0, n - MAX_SIDE) + 1)) for n in picture.shape[:2])
-    return picture[top : top + MAX_SIDE, left : left + MAX_SIDE]
-
-
-def _random_network(seed: int) -> Callable[[Tensor], list[Tensor]]:
-    """Return a network of three strided convolutions that outputs the features of each."""
-    import torch
-    from torch.nn import functional as F
-
-    random = torch.Generator().manual_seed(seed)
-    kernels, channels = [], 3
-    for outputs in CHANNELS:
-        kernel = torch.randn(outputs, channels, 3, 3, generator=random) / (9 * channels) ** 0.5
-        # Three of four see differences of neighbours alone: sums would hide blur and grain.
-        kernel[outputs // 4 :] -= kernel[outputs // 4 :].mean((2, 3), keepdim=True)
-        kernels.append(kernel)
-        channels = outputs
-
-    def features(x: Tensor) -> list[Tensor]:
-        found = []
-        for kernel in kernels:
-            x = F.relu(F.conv2d(x, kernel, stride=2, padding=1))
-            found.append(x)
-        return found
-
-    return features
 
 
 def pairwise_distance(pictures: Pictures) -> float | None:
@@ -234,7 +227,10 @@ def temporal_error(sources: Iterable[FramePair], outputs: Iterable[FramePair]) -
     own, given = [], []
     for (first, second), painted in zip(sources, outputs, strict=True):
         motion = FlowPair.between(grey(first), grey(second), method)
-        errors = [_warping_error(pair, motion) for pair in ((first, second), painted)]
+        errors = []
+        for pair in ((first, second), painted):
+            here, after = (picture.astype(np.float32) / 255 for picture in pair)
+            errors.append(masked_error(warp(after, motion.there), here, motion.reliable))
         if None not in errors:
             given.append(errors[0])
             own.append(errors[1])
@@ -258,11 +254,6 @@ def light_correlation(sources: Pictures, outputs: Pictures) -> float | None:
     first, second = (np.concatenate(side) for side in sides)
     size = np.sqrt(np.mean(first * first) * np.mean(second * second))
     return float(np.mean(first * second) / size) if size > 1 else None
-
-
-def _warping_error(pair: FramePair, motion: FlowPair) -> float | None:
-    first, second = (p.astype(np.float32) / 255 for p in pair)
-    return masked_error(warp(second, motion.there), first, motion.reliable)
 
 
 def _scaled(picture: np.ndarray, side: int) -> np.ndarray:

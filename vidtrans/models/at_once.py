@@ -80,10 +80,7 @@ def model_at_once(
 def predicted_model(
     looks: Looks, context: Context, changes: Mapping[str, Any] | None = None, *, is_kept: bool = True
 ) -> LoadedModel:
-    """Return a model with looks, from the cache or made now; in a temporary folder if it is not ``is_kept``.
-
-    A dry run keeps none.
-    """
+    """Return a model with looks, from the cache or made now; temporary if it is not ``is_kept``, or in a dry run."""
     mixtures = [[(source.digest, share) for source, share in each] for each in looks.values()]
     if len(looks) > MOST_LOOKS:
         raise UsageError("--look", f"it names {len(looks)} looks", f"give up to {MOST_LOOKS} at once")

@@ -61,10 +61,7 @@ class ModelFormat:
     suffixes: ClassVar[tuple[str, ...]]  # of the files that a bare name may mean
 
     def detect(self, path: Path) -> bool:
-        """Return whether the file begins like files of this format, even if it is damaged. Raises OSError.
-
-        Reads only a little of any file, in bounded memory.
-        """
+        """Return whether a file, perhaps damaged, begins like this format; reads a little of it. Raises OSError."""
         raise NotImplementedError
 
     def files(self, path: Path) -> list[Path]:
@@ -249,19 +246,13 @@ def _of_kinds(weights: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str
 
 @dataclass(frozen=True)
 class Hints:
-    """Facts about a file that the user supplies because the file does not contain them.
+    """Facts about a file that the user supplies because the file does not contain them."""
 
-    ``range``: the value range of the network's input and output, a name of ``networks.ports.RANGES``; ``layout``: the
-    axis order of its input, 'nchw' or 'nhwc'; '' means automatic detection. ``trust``: a program in the file may run
-    once, for conversion. ``predictor``: the file of the network that finds the network's style vector for a picture,
-    and ``styles``: names of looks, and their pictures.
-    """
-
-    range: str = ""
-    layout: str = ""
-    trust: bool = False
-    predictor: Path | None = None
-    styles: tuple[tuple[str, Path], ...] = ()
+    range: str = ""  # of the network's input and output, a name of ``networks.ports.RANGES``; '' to detect it
+    layout: str = ""  # the axis order of its input, 'nchw' or 'nhwc'; '' to detect it
+    trust: bool = False  # a program in the file may run once, for conversion
+    predictor: Path | None = None  # the file of the network that finds the network's style vector for a picture
+    styles: tuple[tuple[str, Path], ...] = ()  # names of looks, and their pictures
 
 
 NO_HINTS = Hints()
@@ -269,33 +260,20 @@ NO_HINTS = Hints()
 
 @dataclass(frozen=True)
 class ForeignModel:
-    """The contents of another tool's model file, before the user has chosen how its input is made.
+    """The contents of another tool's model file, before the user has chosen how its input is made."""
 
-    Attributes:
-        family: The kind of network in words, as ``vidtrans model formats`` lists it.
-        generator: Table with the generator's ``name`` in ``networks`` and its complete ``settings``.
-        ports: Settings of ``PortSettings`` that differ from the defaults.
-        size: Short side in pixels at which it is rendered by default.
-        pairing: The pairing that follows from the family, with its settings; empty if the user must choose one.
-        card: Author and licence, as far as the file states them.
-        origin: Facts beside the weights that an export needs; ``record`` adds the ``family``.
-        notes: Sentences for the person who imports the file.
-        dark_lines: Whether its training drawings have dark lines on white instead of light lines on black.
-        styles: The style vectors of its looks, for a network that takes one.
-        kept: Other tables of the record, by name, of a model that vidtrans exported.
-    """
-
-    family: str
-    generator: Table
-    ports: Table
-    size: int
+    family: str  # the kind of network in words, as ``vidtrans model formats`` lists it
+    generator: Table  # the generator's ``name`` in ``networks`` and its complete ``settings``
+    ports: Table  # settings of ``PortSettings`` that differ from the defaults
+    size: int  # short side in pixels at which it is rendered by default
+    # The pairing that follows from the family, with its settings; empty if the user must choose one.
     pairing: Table = field(default_factory=dict)
-    card: Table = field(default_factory=dict)
-    origin: Table = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    dark_lines: bool = False
-    styles: tuple[tuple[float, ...], ...] = ()
-    kept: Table = field(default_factory=dict)
+    card: Table = field(default_factory=dict)  # author and licence, as far as the file states them
+    origin: Table = field(default_factory=dict)  # facts beside the weights that an export needs; not the ``family``
+    notes: tuple[str, ...] = ()  # sentences for the person who imports the file
+    dark_lines: bool = False  # its training drawings have dark lines on white instead of light lines on black
+    styles: tuple[tuple[float, ...], ...] = ()  # the style vectors of its looks, for a network that takes one
+    kept: Table = field(default_factory=dict)  # other tables of the record, by name, of a model that vidtrans exported
 
     def record(self, path: Path, pairing: Pairing | None = None) -> ModelRecord:
         """Return the model's record with ``pairing``, by default the pairing that follows from its family.
@@ -343,14 +321,10 @@ def _label_options(channels: int) -> str:
 
 
 class ForeignFormat(ModelFormat):
-    """A model format of another tool, whose files may lack facts that only the user knows (``Hints``).
+    """A model format of another tool, whose files may lack facts that only the user knows (``Hints``)."""
 
-    ``uses_range``: whether ``describe`` itself applies ``Hints.range`` to the network's input and output;
-    ``uses_predictor``: whether it uses ``Hints.predictor``.
-    """
-
-    uses_range: ClassVar[bool] = False
-    uses_predictor: ClassVar[bool] = False
+    uses_range: ClassVar[bool] = False  # ``describe`` itself applies ``Hints.range`` to the network's input and output
+    uses_predictor: ClassVar[bool] = False  # it uses ``Hints.predictor``
 
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
         """Describe a detected file, without reading its weights or importing torch.
@@ -360,10 +334,7 @@ class ForeignFormat(ModelFormat):
         raise NotImplementedError
 
     def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
-        """Return the file's tensors under the weight names of vidtrans's generator, on the CPU, floats as float32.
-
-        Raises ModelError, OSError, ValueError.
-        """
+        """Return a file's tensors, float32 on the CPU, by vidtrans's names. Raises ModelError, OSError, ValueError."""
         raise NotImplementedError
 
     def read_record(self, path: Path) -> ModelRecord:

@@ -61,8 +61,8 @@ ReadPart = Callable[[str, IsName], Iterator[LookPart]]
 def parse_look_parts(look: str, is_name: IsName, *, has_shares: bool = True) -> Reading:
     """Return the parts of a ``--look``: one name, names with shares, or names with moments; () if it has no such form.
 
-    ``is_name``: whether a text is a name, which decides where names with commas and colons end. ``has_shares``: whether
-    names may have shares. Raises UsageError if the text can be read in two ways.
+    ``is_name`` decides where names with commas and colons end. ``has_shares``: whether names may have shares. Raises
+    UsageError if the text can be read in two ways.
     """
     if is_name(look):
         return (LookPart(look),)
@@ -75,7 +75,12 @@ def split_names(text: str, is_name: IsName) -> list[str]:
 
     Raises UsageError if the text can be read in two ways.
     """
-    readings = _readings(text, is_name, _plain)
+
+    def plain(part: str, is_name: IsName) -> Iterator[LookPart]:
+        if "," not in part or is_name(part):
+            yield LookPart(part)
+
+    readings = _readings(text, is_name, plain)
     known = [parts for parts in readings if all(is_name(part.name) for part in parts)]
     longest = [parts for parts in readings if len(parts) == min(map(len, readings))]
     return [part.name for part in _only_one(text, known or longest)]
@@ -147,11 +152,6 @@ def _with_moment(text: str, is_name: IsName) -> Iterator[LookPart]:
                 yield LookPart(name, moment=str(moment))
 
 
-def _plain(text: str, is_name: IsName) -> Iterator[LookPart]:
-    if "," not in text or is_name(text):
-        yield LookPart(text)
-
-
 def _only_one(text: str, readings: list[Reading]) -> Reading:
     if len(readings) > 1:
         one, other = (" and ".join(f"'{part.name}'" for part in parts) for parts in readings[:2])
@@ -161,17 +161,11 @@ def _only_one(text: str, readings: list[Reading]) -> Reading:
 
 @dataclass(frozen=True)
 class NamedPictures:
-    """What a ``--look`` names.
+    """What a ``--look`` names."""
 
-    Attributes:
-        looks: Of pictures, a mixture for each look by its name.
-        value: The value of ``--look`` in these names.
-        medium: The name or the file of the medium; '' for pictures.
-    """
-
-    looks: dict[str, Mixture]
-    value: str
-    medium: str = ""
+    looks: dict[str, Mixture]  # of pictures, a mixture for each look by its name
+    value: str  # of ``--look`` in these names
+    medium: str = ""  # the name or the file of the medium; '' for pictures
 
     @property
     def name(self) -> str:
@@ -229,10 +223,7 @@ def plain_name(text: str) -> str:
 
 
 def parse_pictures(look: str, folder: Path = Path()) -> NamedPictures:
-    """Return the pictures, or the medium, that a ``--look`` names. Raises UsageError if it names anything else.
-
-    ``folder``: of relative paths.
-    """
+    """Return the pictures, in ``folder``, or the medium that a ``--look`` names. Raises UsageError for other names."""
     parts = parse_look_parts(look, partial(is_style, folder=folder))
     if not parts:
         raise _unreadable(look, folder)
@@ -266,7 +257,7 @@ def _unique_names(mixtures: Sequence[Mixture]) -> tuple[dict[str, Mixture], list
     looks: dict[str, Mixture] = {}
     used = []
     for mixture in mixtures:
-        plain = name = plain_name("+".join(_name_of(style) for style, _ in mixture))
+        plain = name = plain_name("+".join(style.stem if style else CLIP for style, _ in mixture))
         number = 2
         while looks.get(name, mixture) != mixture:
             name, number = f"{plain}-{number}", number + 1
@@ -304,10 +295,6 @@ def _only_medium(look: str, parts: Sequence[LookPart], media: Sequence[str], fol
 
 def _style(name: str, folder: Path) -> Style:
     return None if name == CLIP and not is_file(name, folder) else as_found(folder / name)
-
-
-def _name_of(style: Style) -> str:
-    return CLIP if style is None else style.stem
 
 
 def _mixture(look: str, parts: Sequence[LookPart], folder: Path) -> Mixture:

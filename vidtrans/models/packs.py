@@ -17,13 +17,11 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from jinja2 import Template
 from markupsafe import Markup
 
 from vidtrans import __version__
@@ -57,30 +55,19 @@ QUALITY = 88
 
 @dataclass(frozen=True)
 class PackFacts:
-    """The manifest of a pack.
-
-    Attributes:
-        name: The model's name.
-        sha256: SHA-256 (hex) of the model file.
-        size: Bytes of the model file.
-        author, licence, notes: The model's card.
-        command: The command line that made the model, without names of folders; '' if unknown.
-        network, pairing: Names of the generator and of the pairing.
-        short_side: Short side in pixels of the training pictures.
-        version: The vidtrans that packed it.
-    """
+    """The manifest of a pack: facts of the model, its file, and its card."""
 
     name: str
-    sha256: str
-    size: int
+    sha256: str  # (hex) of the model file
+    size: int  # bytes of the model file
     author: str = ""
     licence: str = ""
     notes: str = ""
-    command: str = ""
-    network: str = ""
+    command: str = ""  # the command line that made the model, without names of folders; '' if unknown
+    network: str = ""  # the generator's name
     pairing: str = ""
-    short_side: int = 0
-    version: str = __version__
+    short_side: int = 0  # pixels, of the training pictures
+    version: str = __version__  # the vidtrans that packed it
 
     def __post_init__(self) -> None:
         if not is_model_name(self.name):
@@ -119,17 +106,10 @@ def _without_folders(word: str) -> str:
 
 
 def write_pack(path: Path, model: Path, facts: PackFacts, texts: Mapping[str, bytes]) -> None:
-    """Write a pack.
+    """Write a pack, the zip file ``path``, with the ``model`` file.
 
-    Args:
-        path: The zip file.
-        model: The model file.
-        facts: The manifest.
-        texts: Contents of ``ABOUT``, and of ``LICENCE`` and ``THUMBNAIL`` if there are any.
-
-    Raises:
-        UsageError: A text is larger than packs may hold.
-        ModelError: The model file is too large, or changes meanwhile.
+    ``texts``: contents of ``ABOUT``, and of ``LICENCE`` and ``THUMBNAIL`` if there are any. Raises UsageError if a text
+    is larger than packs may hold, ModelError if the model file is too large, or changes meanwhile.
     """
     contents = {MANIFEST: canonical_json({"format": FORMAT, **asdict(facts)}).encode(), **texts}
     for name, content in contents.items():
@@ -292,21 +272,16 @@ def checked_thumbnail(data: bytes) -> bytes:
 
 def render_page(packs: Sequence[OpenedPack], title: str) -> str:
     """Return the page of ``packs``, which links to their files in its own folder. All text is escaped."""
-    return _template().render(packs=packs, title=title)
 
+    def picture(pack: OpenedPack) -> Markup:
+        """Return the thumbnail of a pack as a data URI; '' without one."""
+        data = checked_thumbnail(pack.thumbnail)
+        return Markup(f"data:image/jpeg;base64,{base64.b64encode(data).decode()}" if data else "")
 
-@cache
-def _template() -> Template:
     filters: dict[str, Filter] = {
-        "picture": _picture,
+        "picture": picture,
         "link": lambda pack: quote(pack.path.name),
         "megabytes": lambda size: f"{size / 1e6:.1f} MB",
         "use": use,
     }
-    return load_page(Path(__file__).with_suffix(".html"), filters)
-
-
-def _picture(pack: OpenedPack) -> Markup:
-    """Return the thumbnail of a pack as a data URI; '' without one."""
-    data = checked_thumbnail(pack.thumbnail)
-    return Markup(f"data:image/jpeg;base64,{base64.b64encode(data).decode()}" if data else "")
+    return load_page(Path(__file__).with_suffix(".html"), filters).render(packs=packs, title=title)

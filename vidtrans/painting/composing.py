@@ -16,6 +16,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from vidtrans.clips.masks import Mask, MatteReader
 from vidtrans.core.settings import Table, to_table
 from vidtrans.flow.scaling import blur, grow, shrink
 from vidtrans.flow.warping import warp
@@ -41,14 +42,11 @@ LOADED_BYTES, LEAST_LOADED = 1 << 30, 2 * NEAREST + 1  # paintings in memory, an
 
 @dataclass(frozen=True)
 class Painting:
-    """A painted key frame: its number, ``rgb`` (H, W, 3) float32 in [0, 1], and the opacity ``cover`` (H, W), 0 to 1.
+    """A painted key frame. Where ``cover`` is 0 the colours have no meaning."""
 
-    Where cover is 0 the colours have no meaning.
-    """
-
-    frame: int
-    rgb: np.ndarray
-    cover: np.ndarray
+    frame: int  # its number
+    rgb: np.ndarray  # (H, W, 3) float32 in [0, 1]
+    cover: np.ndarray  # its opacity, (H, W), 0 to 1
 
     @cached_property
     def packed(self) -> np.ndarray:
@@ -75,27 +73,18 @@ def weigh(trust: np.ndarray | np.float32, share: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Blend:
-    """The blended paint of a frame from several key frames.
+    """The blended paint of a frame from several key frames."""
 
-    Attributes:
-        rgb: (H, W, 3) float32 in [0, 1].
-        trust: The trust in the colours, (H, W) float32, 0 to 1.
-        cover: The opacity of the paint, (H, W) float32, 0 to 1.
-    """
-
-    rgb: np.ndarray
-    trust: np.ndarray
-    cover: np.ndarray
+    rgb: np.ndarray  # (H, W, 3) float32 in [0, 1]
+    trust: np.ndarray  # in the colours, (H, W) float32, 0 to 1
+    cover: np.ndarray  # the opacity of the paint, (H, W) float32, 0 to 1
 
 
 def blend(frame: int, brought: Sequence[tuple[Painting, Carried]], under: np.ndarray | None = None) -> Blend:
-    """Blend the paint of several key frames in a frame.
+    """Blend the paintings of several key frames, each ``brought`` with the flow from the frame to it.
 
-    Args:
-        frame: The frame's number.
-        brought: The key frames' paintings, each with the flow from the frame to the key frame.
-        under: The source frame, (H, W, 3) float32 in [0, 1], which shows through the unpainted areas of each painting.
-            If None, unpainted areas have no weight, so that only the paintings with paint there are blended.
+    ``under``: the source frame, (H, W, 3) float32 in [0, 1], which shows through the unpainted areas of each painting.
+    If None, unpainted areas have no weight, so that only the paintings with paint there are blended.
     """
     left = next((1 - painting.cover for painting, _ in brought if painting.frame == frame), None)
     colours, weights, covers, most, trusts = [], [], [], [], []
@@ -173,17 +162,11 @@ class PaintSource(Protocol):
 
 @dataclass(frozen=True)
 class Reliance:
-    """How much the transferred paint is used, depending on the trust in it.
+    """How much the transferred paint is used, depending on the trust in it."""
 
-    Attributes:
-        shares: The paint's share at each of ``LEVELS`` of trust; the rest is the network's.
-        has_network: Whether a network paints the rest; if not, all available paint is used.
-        over_source: Whether the source shows through the unpainted areas of every key frame.
-    """
-
-    shares: tuple[float, ...] = MOTION
-    has_network: bool = True
-    over_source: bool = False
+    shares: tuple[float, ...] = MOTION  # the paint's at each of ``LEVELS`` of trust; the rest is the network's
+    has_network: bool = True  # a network paints the rest; if not, all available paint is used
+    over_source: bool = False  # the source shows through the unpainted areas of every key frame
 
 
 class FramePainter(Protocol):
@@ -206,7 +189,7 @@ class FramePainter(Protocol):
 
 
 class ClipPaint(Protocol):
-    """The interface of what is painted over a clip: ``layer``: the result is a layer with alpha."""
+    """The interface of what is painted over a clip."""
 
     @property
     def layer(self) -> bool:
@@ -233,15 +216,10 @@ class PaintComposer:
         self._loaded: OrderedDict[int, Painting] = OrderedDict()
 
     def __call__(self, frame: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
-        """Return the painted picture of a frame.
+        """Return the painted picture of a frame, (H, W, 3) of the output's dtype.
 
-        Args:
-            frame: The frame's number.
-            output: A network's picture, or the source without a network: (H, W, 3) uint8 or uint16.
-            source: The frame, (H, W, 3) uint8 or uint16.
-
-        Returns:
-            (H, W, 3), of the output's dtype.
+        ``output``: a network's picture, or the source without a network; ``source``: the frame. Both are (H, W, 3)
+        uint8 or uint16.
         """
         brought = self.blend(frame, source)
         if brought is None:
@@ -340,37 +318,13 @@ def _needed_alpha(below: np.ndarray, above: np.ndarray, step: float, size: tuple
     return alpha if (alpha.shape[1], alpha.shape[0]) == whole else grow(alpha, whole)
 
 
-class Mattes(Protocol):
-    """The interface of an open mask: called with a frame's number, it returns its matte, (H, W) uint8."""
-
-    def __call__(self, frame: int) -> np.ndarray:
-        """Return the matte of a frame."""
-        ...
-
-    def close(self) -> None:
-        """Close its file."""
-        ...
-
-
-class Within(Protocol):
-    """The interface of a mask within which paint is seen."""
-
-    def mattes(self, size: tuple[int, int], threads: int) -> Mattes:
-        """Open the mask at a (width, height)."""
-        ...
-
-    def for_key(self) -> Table:
-        """Return the values that identify it, for cache keys."""
-        ...
-
-
 class Corrector:
     """Composites corrections over the pictures of a result where the flow is trusted; other pixels stay unchanged.
 
     ``mattes``: where corrections are seen, for frames in order.
     """
 
-    def __init__(self, painter: PaintComposer, mattes: Mattes | None = None) -> None:
+    def __init__(self, painter: PaintComposer, mattes: MatteReader | None = None) -> None:
         self._painter, self._mattes = painter, mattes
 
     def __call__(self, frame: int, picture: np.ndarray) -> np.ndarray:
@@ -398,21 +352,13 @@ class Corrector:
 
 @dataclass(frozen=True)
 class Paint:
-    """The painted key frames of a clip, and how they are used; it makes the composer for a size.
-
-    Attributes:
-        sources: The painted key frames.
-        maps: The flow from the clip's frames to the key frames.
-        reliance: The share of transferred paint in a result, by the trust in it.
-        layer: Whether the result is only the paint, transparent where nothing is painted.
-        within: Where corrections are seen; None: everywhere.
-    """
+    """The painted key frames of a clip, and how they are used; it makes the composer for a size."""
 
     sources: Sequence[PaintSource]
-    maps: KeyMaps
+    maps: KeyMaps  # the flow from the clip's frames to the key frames
     reliance: Reliance
-    layer: bool = False
-    within: Within | None = None
+    layer: bool = False  # the result is only the paint, transparent where nothing is painted
+    within: Mask | None = None  # where corrections are seen; None: everywhere
 
     def painter(self, size: tuple[int, int]) -> PaintComposer:
         """Return the composer for frames of a (width, height)."""

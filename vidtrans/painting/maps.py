@@ -105,14 +105,14 @@ class Walker:
         key = self._key
         self.there = self._search(here.grey, key.grey, step.back + warp(self.there, step.back))
         self.back = self._search(key.grey, here.grey, self.back + warp(step.onward, self.back))
-        return Carried(self.there, agreement(self.there, self.back, SLACK) * _same(here.rgb, warp(key.rgb, self.there)))
+        # Trusted is what a flow and the one back agree on, where the pictures are alike without fine detail.
+        difference = blur(cv2.subtract(here.rgb, warp(key.rgb, self.there), dtype=cv2.CV_32F), AROUND)
+        alike = np.exp(squared_length(difference) * np.float32(-0.5 / TOLERANCE**2 / 3))
+        return Carried(self.there, agreement(self.there, self.back, SLACK) * alike)
 
 
 def carry(key: Guide, others: Iterable[tuple[Guide, Step]]) -> Iterator[Carried]:
-    """Yield the flow from each frame to a key frame.
-
-    ``others``: frames starting next to the key frame and leading away from it, each with the step to it.
-    """
+    """Yield the flow to a key frame from each of the frames that lead away from it, given with the step to each."""
     walker = Walker(key)
     return (walker.advance(here, step) for here, step in others)
 
@@ -128,12 +128,6 @@ def carry_along(
     after, before = range(key + 1, min(len(guides), key + reach + 1)), range(key - 1, max(-1, key - reach - 1), -1)
     yield from zip(after, carry(guides[key], ((guides[n], steps[n - 1]) for n in after)), strict=True)
     yield from zip(before, carry(guides[key], ((guides[n], steps[n].reversed()) for n in before)), strict=True)
-
-
-def _same(here: np.ndarray, brought: np.ndarray) -> np.ndarray:
-    """Return the similarity of two pictures (H, W, 3) uint8, without fine detail, as (H, W), 0 to 1."""
-    difference = blur(cv2.subtract(here, brought, dtype=cv2.CV_32F), AROUND)
-    return np.exp(squared_length(difference) * np.float32(-0.5 / TOLERANCE**2 / 3))
 
 
 @dataclass(frozen=True)
@@ -158,13 +152,10 @@ class Walk:
 
 
 def walks(keys: Sequence[int], shots: Sequence[range], always: Sequence[int] = ()) -> list[Walk]:
-    """Return the walks from key frames to all frames that are painted from them.
+    """Return the walks from key frames, by their numbers in order, to all frames that are painted from them.
 
-    Args:
-        keys: Numbers of key frames, in order.
-        shots: The frames of each shot.
-        always: Key frames whose flow reaches every frame of the shot; the others reach to the second key frame
-            after and before them.
+    ``shots``: the frames of each. ``always``: key frames whose flow reaches every frame of the shot; the others reach
+    to the second key frame after and before them.
     """
     found = []
     for shot in shots:
@@ -218,16 +209,10 @@ class _Blocks:
 
 
 class KeyMaps:
-    """The flow from the frames [first, stop) of a clip to its key frames. Call ``close`` after use.
+    """The flow from the frames [first, stop) of a clip, of one size, to its key frames. Call ``close`` after use.
 
-    Args:
-        clip: The clip; its pictures must be of one size.
-        keys: Numbers of the key frames.
-        always: Key frames whose flow reaches every frame of the shot.
-
-    Raises:
-        MediaError: The clip cannot be read.
-        Interrupted: The flow found so far is stored.
+    ``always``: key frames whose flow reaches every frame of the shot. Raises MediaError if the clip cannot be read, and
+    Interrupted, where the flow found so far is stored.
     """
 
     def __init__(

@@ -52,8 +52,7 @@ class LabelsSettings:
         False, "grey levels beyond the classes count as the last class ('do not care'); otherwise as none"
     )
     clean: bool = setting(
-        True,
-        "give pixels that scaling mixed of two labels a neighbour's label; false for maps at their own size",
+        True, "give pixels that scaling mixed of two labels a neighbour's label; false for maps at their own size"
     )
 
     def __post_init__(self) -> None:

@@ -94,10 +94,7 @@ _CITYSCAPES_NUMBERS = (
 
 
 def class_names(palette: str, classes: int) -> list[str]:
-    """Return the names of classes: those of the data set with this ``palette``, or with 35 numbers; else their numbers.
-
-    Beyond the palette, classes have numbers.
-    """
+    """Return the names of classes: of the data set with this ``palette``, or with 35 numbers; beyond it, numbers."""
     known = next((list(known.classes) for known in KNOWN_PALETTES.values() if known.colours == palette), [])
     if not palette and classes == len(_CITYSCAPES_NUMBERS):
         known = list(_CITYSCAPES_NUMBERS)

@@ -31,8 +31,7 @@ class SegmentSettings:
         "facades; empty: found in the label maps",
     )
     ignore: str = setting(
-        "",
-        "labels that mean 'unlabelled', colours or grey levels, as in '#000000' or '255': nothing is learned there",
+        "", "labels that mean 'unlabelled', colours or grey levels, as in '#000000' or '255': nothing is learned there"
     )
     direction: str = setting(
         "AtoB", "in pair folders: which side is the input; two clips go VIDEO → --target", choices=("AtoB", "BtoA")
