@@ -28,7 +28,7 @@ from benchmarks.tables import head, row
 from vidtrans.core.settings import Table
 from vidtrans.flow.estimator import DISMedium, grey
 from vidtrans.flow.warping import halve, resize_flow, warp
-from vidtrans.metrics.matte_scores import boundary, jitter, region
+from vidtrans.metrics.label_scores import boundary, jitter, region
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots import ContactSheet
 

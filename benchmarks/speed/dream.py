@@ -35,8 +35,8 @@ from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.for_rendering import fold_norm
 from vidtrans.networks.init import build_generator, complete_settings, initialise
+from vidtrans.pairing.next_frame import CHANNELS
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
-from vidtrans.pairing.told_planes import CHANNELS
 
 
 def make_model(preset: str, size: int, path: Path) -> None:

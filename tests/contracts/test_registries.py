@@ -27,8 +27,8 @@ from vidtrans.models.formats import FORMATS
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import input_frames
+from vidtrans.pairing.next_frame import Told, picture_channels, with_told
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
-from vidtrans.pairing.told_planes import Told, picture_channels, with_told
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.store.stages import STAGES, Stage
 from vidtrans.temporal import FILTERS

@@ -48,7 +48,7 @@ class Bench(Command):
         """
         from vidtrans.inference.device import resolve_device
         from vidtrans.models.loaded_model import load_model
-        from vidtrans.pairing.matte_channel import refuse_matte
+        from vidtrans.pairing.pairing_records import refuse_matte
         from vidtrans.rendering.benchmark import (
             ROUNDS,
             SHORT_SIDE,

@@ -62,8 +62,8 @@ class Keyframes(Command):
         from vidtrans.output.places import refuse_link
         from vidtrans.output.records import recorded
         from vidtrans.output.result import produce
-        from vidtrans.painting.carrying import VERSION as CARRYING_VERSION
         from vidtrans.painting.choosing import SUFFIX, Proposal, shots_and_count
+        from vidtrans.painting.maps import MAPS_VERSION
         from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
         video = self.video
@@ -76,7 +76,7 @@ class Keyframes(Command):
             raise UsageError(str(output), why, "choose another folder with -o")
         key = {
             "command": "keyframes",
-            "version": [VERSION, CARRYING_VERSION, SURVEY_VERSION],
+            "version": [VERSION, MAPS_VERSION, SURVEY_VERSION],
             "source": content_digest(context, video),
             "count": self.count,
             "span": [str(self.start), str(self.end)],

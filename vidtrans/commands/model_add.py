@@ -14,7 +14,7 @@ from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.models.packs.packed_model import OpenedPack
+    from vidtrans.models.packs import OpenedPack
 
 ABOUT_SUFFIX = ".about"  # of the folder beside a model that was taken from a pack
 
@@ -39,7 +39,7 @@ class ModelAdd(Command):
         from vidtrans.core.errors import UsageError
         from vidtrans.core.files import link_target, write_atomically
         from vidtrans.models.model_file import read_record, user_models
-        from vidtrans.models.packs.packed_model import extract_model, has_model, open_pack
+        from vidtrans.models.packs import extract_model, has_model, open_pack
         from vidtrans.output.places import check_named, check_place, refuse_link
 
         began = time.monotonic()
@@ -93,7 +93,7 @@ def card_table(pack: OpenedPack) -> Table:
 def _check_about(folder: Path) -> None:
     """Raise UsageError if a folder that will be replaced has files of somebody else."""
     from vidtrans.core.errors import UsageError
-    from vidtrans.models.packs.packed_model import ABOUT, LICENCE, THUMBNAIL
+    from vidtrans.models.packs import ABOUT, LICENCE, THUMBNAIL
 
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if foreign := [name for name in names if name not in (ABOUT, LICENCE, THUMBNAIL)]:
@@ -103,8 +103,7 @@ def _check_about(folder: Path) -> None:
 
 def _write_about(folder: Path, pack: OpenedPack) -> None:
     """Write the texts and the thumbnail of a pack into a folder."""
-    from vidtrans.models.packs.pack_contents import checked_thumbnail
-    from vidtrans.models.packs.packed_model import ABOUT, LICENCE, THUMBNAIL
+    from vidtrans.models.packs import ABOUT, LICENCE, THUMBNAIL, checked_thumbnail
 
     folder.mkdir()
     thumbnail = checked_thumbnail(pack.thumbnail)

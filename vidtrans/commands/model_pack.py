@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vidtrans.models.model_record import ModelRecord
-    from vidtrans.models.packs.packed_model import PackFacts
+    from vidtrans.models.packs import PackFacts
 
 VERSION = 1
 PICTURE = "assets/frames/landscape.jpg"  # painted for a thumbnail
@@ -69,7 +69,7 @@ class ModelPack(Command):
         """Write the pack. Raises UsageError, ModelError, MediaError."""
         from vidtrans.models.formats import NATIVE, PACK_SUFFIX, format_of
         from vidtrans.models.model_file import find_model, read_record
-        from vidtrans.models.packs.packed_model import is_model_name
+        from vidtrans.models.packs import is_model_name
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import produce
 
@@ -116,7 +116,7 @@ class ModelPack(Command):
 
     def _facts(self, name: str, path: Path, record: ModelRecord, context: Context) -> PackFacts:
         from vidtrans.core.system import command_line
-        from vidtrans.models.packs.packed_model import PackFacts, card_of, without_folders
+        from vidtrans.models.packs import PackFacts, card_of, without_folders
         from vidtrans.output.records import recorded
 
         card = card_of(record.card, {"author": self.author, "licence": self.licence, "notes": self.notes})
@@ -138,8 +138,7 @@ class ModelPack(Command):
         self, target: Path, model: Path, facts: PackFacts, texts: dict[str, str], picture: Path | None, context: Context
     ) -> Table:
         """Write the pack to a path, and return the report."""
-        from vidtrans.models.packs.pack_contents import about_text, thumbnail_of
-        from vidtrans.models.packs.packed_model import ABOUT, LICENCE, THUMBNAIL, write_pack
+        from vidtrans.models.packs import ABOUT, LICENCE, THUMBNAIL, about_text, thumbnail_of, write_pack
         from vidtrans.video.images.picture import read_picture
 
         painted = read_picture(picture) if picture else _painted(model, context)

@@ -15,7 +15,7 @@ from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.models.packs.packed_model import OpenedPack
+    from vidtrans.models.packs import OpenedPack
 
 NAME = "models.html"
 
@@ -38,7 +38,7 @@ class ModelPage(Command):
     def make(self, context: Context) -> Table:
         """Write the page; packs that are damaged are left out with a warning. Raises MediaError, UsageError."""
         from vidtrans.core.files import digest_file, write_bytes
-        from vidtrans.models.packs.pack_page import render_page
+        from vidtrans.models.packs import render_page
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import produce
 
@@ -68,7 +68,7 @@ class ModelPage(Command):
 
     def _packs(self, context: Context) -> list[OpenedPack]:
         from vidtrans.models.formats import PACK_SUFFIX
-        from vidtrans.models.packs.packed_model import open_pack
+        from vidtrans.models.packs import open_pack
 
         packs: list[OpenedPack] = []
         for path in sorted(self.folder.glob(f"*{PACK_SUFFIX}")):

@@ -85,7 +85,7 @@ class Try(Command):
         from vidtrans.models.look_pictures import models_named
         from vidtrans.output.places import refuse_link
         from vidtrans.output.result import produce
-        from vidtrans.pairing.matte_channel import refuse_matte
+        from vidtrans.pairing.pairing_records import refuse_matte
         from vidtrans.rendering.conditions import look_files
         from vidtrans.rendering.planned_strokes import strokes_digest
         from vidtrans.rendering.settings_grid import GridRows, check_variations, draw_grid

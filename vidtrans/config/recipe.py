@@ -19,7 +19,7 @@ from vidtrans.core.registry import Entry, unknown_name
 from vidtrans.core.setting_groups import setting_fields
 from vidtrans.core.settings import Table, from_table, read_toml
 from vidtrans.core.system import as_found
-from vidtrans.pairing.palettes.palette_file import with_palette_file
+from vidtrans.pairing.palettes import with_palette_file
 
 T = TypeVar("T")
 PROJECT_FILE = "vidtrans.toml"

@@ -17,9 +17,9 @@ from vidtrans.core.errors import MediaError
 from vidtrans.core.settings import Table
 from vidtrans.data.pair_folders import FolderSource
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.class_colours import colours, parts_of
 from vidtrans.pairing.labels import LabelsSettings
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.pairing.palettes.class_colours import colours, parts_of
 from vidtrans.pairing.segment import MAX_CLASSES, Change, Segment, SegmentSettings
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat

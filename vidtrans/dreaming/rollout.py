@@ -18,7 +18,7 @@ from vidtrans.data.moving_windows import move_view, normalised
 from vidtrans.dreaming.drift_correction import PATIENCE, DriftCorrector
 from vidtrans.dreaming.pointer import Pointer, Pointing
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.pairing.told_planes import Told
+from vidtrans.pairing.next_frame import Told
 
 NEAR, NEAREST = 3.0, 6.0  # times as near as at the start: from here on frames count less, and here not at all
 FAR, FARTHEST = 1.5, 2.0  # times as wide as the frame: the same for a camera that goes back

@@ -25,12 +25,11 @@ from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import grey
 from vidtrans.flow.warping import BORDER, grid
 from vidtrans.metrics import SHORT_SIDE
-from vidtrans.metrics.clip_scores import round_digits
+from vidtrans.metrics.consistency import FlowPair, round_digits
 from vidtrans.metrics.label_scores import LabelCounts
-from vidtrans.metrics.motion import FlowPair
 from vidtrans.models.loaded_model import load_model
-from vidtrans.pairing.palettes.class_colours import ClassColours
-from vidtrans.pairing.palettes.palette_file import with_palette_file
+from vidtrans.pairing.class_colours import ClassColours
+from vidtrans.pairing.palettes import with_palette_file
 from vidtrans.rendering.extraction import Labeller
 from vidtrans.session import Context
 from vidtrans.video.images.picture import resize

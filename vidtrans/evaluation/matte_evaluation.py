@@ -17,8 +17,8 @@ from vidtrans.core.files import write_json
 from vidtrans.core.settings import Table
 from vidtrans.evaluation.dream_scores import COMMON_KEYS
 from vidtrans.evaluation.scoring import AlignedSource, seconds
-from vidtrans.metrics.clip_scores import round_digits
-from vidtrans.metrics.matte_scores import boundary, edge_motion, region
+from vidtrans.metrics.consistency import round_digits
+from vidtrans.metrics.label_scores import boundary, edge_motion, region
 from vidtrans.session import Context
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.plots import Chart, ChartCurve

@@ -20,8 +20,7 @@ from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import grey
 from vidtrans.flow.warping import warp
 from vidtrans.metrics import SCORING_FLOW
-from vidtrans.metrics.clip_scores import Scores, round_digits
-from vidtrans.metrics.motion import FlowPair
+from vidtrans.metrics.consistency import FlowPair, Scores, round_digits
 from vidtrans.output.result import produce
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob

@@ -29,8 +29,7 @@ from vidtrans.core.events import Progress
 from vidtrans.core.settings import Size, Time
 from vidtrans.flow.matching import SHORT_SIDE, agreement
 from vidtrans.metrics import SCORING_FLOW
-from vidtrans.metrics.clip_scores import Scores
-from vidtrans.metrics.consistency import Scorer
+from vidtrans.metrics.consistency import Scorer, Scores
 from vidtrans.session import Context
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.frame_numbers import has_gaps

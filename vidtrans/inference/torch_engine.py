@@ -27,7 +27,7 @@ from vidtrans.networks.composed_convolutions import fix_kernels
 from vidtrans.networks.for_rendering import can_pack, copy_sharing_weights, fold_norm, pack, use_quick_norms
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.unet_small import use_little_memory
-from vidtrans.networks.wrappers.plate_generator import PlateGenerator
+from vidtrans.networks.wrappers import PlateGenerator
 from vidtrans.video.images.picture import resize
 
 Run = Callable[[Tensor], Tensor]

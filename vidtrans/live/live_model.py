@@ -19,7 +19,7 @@ from vidtrans.live.live_controls import LARGEST_SIZE, NO_MEDIUM, Controls, Contr
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing
-from vidtrans.pairing.matte_channel import refuse_matte
+from vidtrans.pairing.pairing_records import refuse_matte
 from vidtrans.pipeline.render import NEUTRAL, RenderingSettings
 from vidtrans.rendering.conditions import CodeConditions, Conditions, LookConditions
 from vidtrans.rendering.enlarger import cuda_device_of

@@ -36,16 +36,13 @@ class EdgesSettings:
     hysteresis: float = setting(0.4, "a line goes on down to this share of the starting gradient", low=0.05, high=1.0)
     sigma: float = setting(1.0, "σ in pixels of the smoothing before lines are sought", low=0.0, high=10.0)
     min_gradient: float = setting(
-        8.0,
-        "gradients (grey levels a pixel) below this never start a line: flat pictures stay empty",
-        low=0.0,
+        8.0, "gradients (grey levels a pixel) below this never start a line: flat pictures stay empty", low=0.0
     )
     gradient_channel: bool = setting(
         False, "add a second channel with the gradient's strength; sharper, but drawings have no such channel"
     )
     tone_channel: bool = setting(
-        False,
-        "add a last channel with the blurred luma, relative to the picture's mean and deviation",
+        False, "add a last channel with the blurred luma, relative to the picture's mean and deviation"
     )
     tone_sigma: float = setting(3.0, "σ in pixels of the blur of that channel", low=1.0, high=40.0)
     variation: float = setting(
@@ -65,7 +62,7 @@ class Edges(Pairing):
     version = 3
     drawing_kind = "lines"
     tunable = ("density", "sigma", "hysteresis", "min_gradient")
-    operators = "vidtrans.pairing.operators.edge_operators:EdgeOperators"
+    operators = "vidtrans.pairing.operators:EdgeOperators"
     Settings = EdgesSettings
     settings: EdgesSettings
 

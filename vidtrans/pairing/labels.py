@@ -15,7 +15,7 @@ import numpy as np
 
 from vidtrans.core.settings import setting
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.palettes.class_colours import (
+from vidtrans.pairing.class_colours import (
     AREA,
     UNLIKE,
     ClassColours,
@@ -25,7 +25,7 @@ from vidtrans.pairing.palettes.class_colours import (
     parts_of,
     without_mixtures,
 )
-from vidtrans.pairing.palettes.known_palettes import class_names
+from vidtrans.pairing.palettes import class_names
 
 MAX_CLASSES = 511  # with the borders, as many channels as a model file may have
 GREYS = 256
@@ -52,8 +52,7 @@ class LabelsSettings:
         False, "grey levels beyond the classes count as the last class ('do not care'); otherwise as none"
     )
     clean: bool = setting(
-        True,
-        "give pixels that scaling mixed of two labels a neighbour's label; false for maps at their own size",
+        True, "give pixels that scaling mixed of two labels a neighbour's label; false for maps at their own size"
     )
 
     def __post_init__(self) -> None:

@@ -24,8 +24,7 @@ from vidtrans.core.system import path_key
 from vidtrans.output.places import check_named, refuse_link
 from vidtrans.output.records import recorded, replaces_own
 from vidtrans.output.result import Result
-from vidtrans.painting.clip_paint import Paint, Within
-from vidtrans.painting.composing import Reliance
+from vidtrans.painting.composing import Paint, Reliance
 from vidtrans.painting.corrections import Correction, find_correction, merge
 from vidtrans.painting.key_frames import key_frame_files, numbers_of, tell_ignored
 from vidtrans.painting.maps import KeyMaps
@@ -211,7 +210,7 @@ class _Making:
         return painted(painting)
 
 
-def _key_of(within: Within | None) -> Table:
+def _key_of(within: Mask | None) -> Table:
     return within.for_key() if within else {}
 
 

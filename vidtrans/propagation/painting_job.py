@@ -25,8 +25,7 @@ from vidtrans.models.model_file import IDENTITY, SUFFIX
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.places import refuse_link
 from vidtrans.output.result import Result
-from vidtrans.painting.clip_paint import Paint
-from vidtrans.painting.composing import LOOK, MOTION, PaintSource, Reliance
+from vidtrans.painting.composing import LOOK, MOTION, Paint, PaintSource, Reliance
 from vidtrans.painting.composing import VERSION as COMPOSING
 from vidtrans.painting.corrections import Correction
 from vidtrans.painting.following import calibrate, write_pairs

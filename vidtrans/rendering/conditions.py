@@ -21,8 +21,15 @@ from vidtrans.core.system import as_found, name_key
 from vidtrans.curves.curve import CurveClock, check_order, neighbours, parse_curve, parse_names
 from vidtrans.models.at_once import read_look
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.models.look_pictures import is_medium, is_style, plain_name, unknown_look
-from vidtrans.models.look_syntax import LookPart, is_file, parse_look_parts
+from vidtrans.models.look_pictures import (
+    LookPart,
+    is_file,
+    is_medium,
+    is_style,
+    parse_look_parts,
+    plain_name,
+    unknown_look,
+)
 from vidtrans.networks.code_planes import plane_values
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
 from vidtrans.pipeline.render import RenderingSettings

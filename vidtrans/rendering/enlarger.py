@@ -11,7 +11,7 @@ import numpy as np
 
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.machine import cores
-from vidtrans.pairing.palettes.class_colours import ClassColours
+from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.session import Context
 from vidtrans.upscaling import BY_CLASS, MEASURED

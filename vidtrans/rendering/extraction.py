@@ -25,8 +25,8 @@ from vidtrans.models.loaded_model import LoadedModel, file_digest, load_engine, 
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.models.render_settings import classes_of
 from vidtrans.pairing.base import Extraction, Pairing
+from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.pairing.palettes.class_colours import ClassColours
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.rendering.cache_entries import infer_stage
 from vidtrans.rendering.chain import RenderChain

@@ -24,10 +24,9 @@ from vidtrans.curves.curve import CurveClock, small_plot
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
 from vidtrans.output.delivery import Delivery
-from vidtrans.painting.clip_paint import Paint
-from vidtrans.painting.composing import ClipPaint
+from vidtrans.painting.composing import ClipPaint, Paint
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.palettes.class_colours import ClassColours
+from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.pipeline.render import PICTURE_VALUES, RenderingSettings, are_idle
 from vidtrans.pipeline.stage import FrameCurve, FrameValues
 from vidtrans.rendering.conditions import Conditions, LookConditions, conditions_of, has_conditions

@@ -21,8 +21,7 @@ from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, from_table, parse_value, to_table
 from vidtrans.curves.curve import CurveClock
 from vidtrans.models.loaded_model import LoadedModel, load_engine
-from vidtrans.models.look_pictures import is_style
-from vidtrans.models.look_syntax import split_names
+from vidtrans.models.look_pictures import is_style, split_names
 from vidtrans.models.render_settings import classes_of
 from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.pipeline.render import RenderingSettings, restore

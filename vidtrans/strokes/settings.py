@@ -146,10 +146,7 @@ class StrokesSettings(MovingSettings):
 
     @property
     def pictures(self) -> dict[str, Path]:
-        """Return the files of the pictures that are given, by the names of their settings.
-
-        A medium that is a painting is its own palette.
-        """
+        """Return the files of the given pictures by the names of their settings; a painting is its own palette."""
         painting = {"palette": Path(self.medium)} if is_painting(Path(self.medium)) else {}
         return painting | {name: Path(file) for name in ("palette", "directions") if (file := getattr(self, name))}
 

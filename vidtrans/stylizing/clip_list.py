@@ -14,8 +14,7 @@ from vidtrans.core.mask_files import RegionLook, only_mask, parse_regions, parse
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, parse_time, read_toml
 from vidtrans.core.system import as_found
-from vidtrans.models.look_pictures import models_named, parse_pictures
-from vidtrans.models.look_syntax import with_other_paths
+from vidtrans.models.look_pictures import models_named, parse_pictures, with_other_paths
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.pipeline.render import look_named
 from vidtrans.session import Context

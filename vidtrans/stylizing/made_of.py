@@ -14,7 +14,7 @@ from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.mask_files import MaskFile, RegionLook
 from vidtrans.core.settings import Table, Time, parse_time
-from vidtrans.models.look_syntax import with_other_paths
+from vidtrans.models.look_pictures import with_other_paths
 from vidtrans.models.model_file import IDENTITY, find_model
 from vidtrans.pipeline.render import look_named, with_files_at
 from vidtrans.session import Context

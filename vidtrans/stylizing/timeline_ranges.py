@@ -19,8 +19,7 @@ from vidtrans.core.parameters import Use, used
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, parse_value
 from vidtrans.core.system import path_key
-from vidtrans.models.look_pictures import models_named
-from vidtrans.models.look_syntax import is_file, with_other_paths
+from vidtrans.models.look_pictures import is_file, models_named, with_other_paths
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.pipeline.render import RenderingSettings, look_named
 from vidtrans.rendering.requested_output import default_ending, is_one_picture

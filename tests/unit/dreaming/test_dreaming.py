@@ -43,7 +43,7 @@ from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.dreaming.steering import ANIMATED, PAN, TURN, ZOOM, parse_steering
 from vidtrans.inference.device import CPU
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.pairing.told_planes import CHANNELS, Told
+from vidtrans.pairing.next_frame import CHANNELS, Told
 
 repeatable = settings(max_examples=12)
 

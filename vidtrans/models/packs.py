@@ -1,13 +1,16 @@
-"""The pack of a model: a zip file with the model file, its card, its licence, a thumbnail, and a manifest with hashes.
+"""The pack of a model, to share it: a zip file with the model file, its card, its licence, a thumbnail, and a manifest.
 
 Any program for zip files opens it. Its bytes follow from its contents: no times, and no names of folders. A pack may be
 a stranger's: ``open_pack`` checks names, sizes and hashes, and ``extract_model`` writes a file whose hash it checks.
+The page of a folder of packs is one self-contained HTML file from the Jinja template ``packs.html``.
 """
 
 from __future__ import annotations
 
+import base64
 import errno
 import hashlib
+import io
 import re
 import zipfile
 import zlib
@@ -16,14 +19,22 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from markupsafe import Markup
 
 from vidtrans import __version__
+from vidtrans.core.costs import count
 from vidtrans.core.errors import ModelError, UsageError, first_line, strip_controls
 from vidtrans.core.files import canonical_json, check_regular_file, digest_file, naming_disk_errors
 from vidtrans.core.settings import Table
+from vidtrans.core.system import command_line
 from vidtrans.core.text_files import parse_table
 from vidtrans.models.formats import PACK_SUFFIX
 from vidtrans.models.model_record import Card
+from vidtrans.video.images.picture import resize
+from vidtrans.video.report_page import Filter, load_page
 
 FORMAT = 1
 MANIFEST, ABOUT, LICENCE, THUMBNAIL = "manifest.json", "README.md", "LICENSE.txt", "thumbnail.jpg"
@@ -38,34 +49,25 @@ DAMAGED = "get it again, or make one with 'vidtrans model pack'"
 RATIO = re.compile(r"[\d.]+/[\d.]+")
 # Folders before a file's name: of an absolute path up to its last separator, of a relative one without spaces.
 FOLDERS = re.compile(r"(?:(?:[A-Za-z]:|~)?[/\\][^=,:]*[/\\]|(?:[A-Za-z]:|~)?[^\s=,:]*[/\\]+)(?=[^\s/\\])")
+THUMBNAIL_PX = 640  # the longer side
+QUALITY = 88
 
 
 @dataclass(frozen=True)
 class PackFacts:
-    """The manifest of a pack.
-
-    Attributes:
-        name: The model's name.
-        sha256: SHA-256 (hex) of the model file.
-        size: Bytes of the model file.
-        author, licence, notes: The model's card.
-        command: The command line that made the model, without names of folders; '' if unknown.
-        network, pairing: Names of the generator and of the pairing.
-        short_side: Short side in pixels of the training pictures.
-        version: The vidtrans that packed it.
-    """
+    """The manifest of a pack: facts of the model, its file, and its card."""
 
     name: str
-    sha256: str
-    size: int
+    sha256: str  # (hex) of the model file
+    size: int  # bytes of the model file
     author: str = ""
     licence: str = ""
     notes: str = ""
-    command: str = ""
-    network: str = ""
+    command: str = ""  # the command line that made the model, without names of folders; '' if unknown
+    network: str = ""  # the generator's name
     pairing: str = ""
-    short_side: int = 0
-    version: str = __version__
+    short_side: int = 0  # pixels, of the training pictures
+    version: str = __version__  # the vidtrans that packed it
 
     def __post_init__(self) -> None:
         if not is_model_name(self.name):
@@ -104,17 +106,10 @@ def _without_folders(word: str) -> str:
 
 
 def write_pack(path: Path, model: Path, facts: PackFacts, texts: Mapping[str, bytes]) -> None:
-    """Write a pack.
+    """Write a pack, the zip file ``path``, with the ``model`` file.
 
-    Args:
-        path: The zip file.
-        model: The model file.
-        facts: The manifest.
-        texts: Contents of ``ABOUT``, and of ``LICENCE`` and ``THUMBNAIL`` if there are any.
-
-    Raises:
-        UsageError: A text is larger than packs may hold.
-        ModelError: The model file is too large, or changes meanwhile.
+    ``texts``: contents of ``ABOUT``, and of ``LICENCE`` and ``THUMBNAIL`` if there are any. Raises UsageError if a text
+    is larger than packs may hold, ModelError if the model file is too large, or changes meanwhile.
     """
     contents = {MANIFEST: canonical_json({"format": FORMAT, **asdict(facts)}).encode(), **texts}
     for name, content in contents.items():
@@ -225,3 +220,68 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         if error.errno != errno.EINVAL:
             raise
         raise ModelError(str(path), "it is damaged", DAMAGED) from None
+
+
+def about_text(facts: PackFacts, more: str) -> str:
+    """Return the README of a pack as Markdown; ``more`` is the author's own text."""
+    size = f"{facts.size / 1e6:.1f} MB, SHA-256 {facts.sha256}"
+    rows = [
+        *([f"- Author: {facts.author}"] if facts.author else []),
+        f"- Licence: {facts.licence or 'none is named: ask its author before you use it'}",
+        f"- Network: {facts.network}, from pictures of {count(facts.short_side, 'pixel')} on the short side",
+        f"- Input: pairing '{facts.pairing}'",
+        f"- Model file: {size}",
+    ]
+    made = f"\n## How it was made\n\n```sh\n{facts.command}\n```\n" if facts.command else ""
+    notes = f"{facts.notes.strip()}\n\n" if facts.notes.strip() else ""
+    own = f"{more.strip()}\n\n" if more.strip() else ""
+    usage = f"## Use\n\n```sh\n{use(facts, facts.name + PACK_SUFFIX)}\n```"
+    return f"# {facts.name}\n\n{notes}{own}" + "\n".join(rows) + f"\n\n{usage}\n{made}"
+
+
+def use(facts: PackFacts, file: str) -> str:
+    """Return the commands that take the pack in a ``file`` and render with its model."""
+    add = command_line(["vidtrans", "model", "add", file])
+    return f"{add}\n{command_line(['vidtrans', 'stylize', 'VIDEO', '--model', facts.name])}"
+
+
+def thumbnail_of(rgb: np.ndarray) -> bytes:
+    """Return a picture, (H, W, 3) uint8 RGB, as a JPEG of at most ``THUMBNAIL_PX`` pixels on its longer side."""
+    from PIL import Image
+
+    height, width = rgb.shape[:2]
+    scale = min(1.0, THUMBNAIL_PX / max(height, width))
+    small = resize(rgb, max(1, round(width * scale)), max(1, round(height * scale))) if scale < 1 else rgb
+    file = io.BytesIO()
+    Image.fromarray(small).save(file, "JPEG", quality=QUALITY)
+    return file.getvalue()
+
+
+def checked_thumbnail(data: bytes) -> bytes:
+    """Return a stranger's thumbnail as a JPEG of our own; b'' if it is no picture of a usual size."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
+            if max(picture.size) > 4 * THUMBNAIL_PX:
+                return b""
+            return thumbnail_of(np.asarray(picture.convert("RGB")))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return b""
+
+
+def render_page(packs: Sequence[OpenedPack], title: str) -> str:
+    """Return the page of ``packs``, which links to their files in its own folder. All text is escaped."""
+
+    def picture(pack: OpenedPack) -> Markup:
+        """Return the thumbnail of a pack as a data URI; '' without one."""
+        data = checked_thumbnail(pack.thumbnail)
+        return Markup(f"data:image/jpeg;base64,{base64.b64encode(data).decode()}" if data else "")
+
+    filters: dict[str, Filter] = {
+        "picture": picture,
+        "link": lambda pack: quote(pack.path.name),
+        "megabytes": lambda size: f"{size / 1e6:.1f} MB",
+        "use": use,
+    }
+    return load_page(Path(__file__).with_suffix(".html"), filters).render(packs=packs, title=title)

@@ -70,10 +70,7 @@ def without_mixtures(labels: np.ndarray, frame: np.ndarray) -> np.ndarray:
 
 
 def filled_from_nearest(labels: np.ndarray, holes: np.ndarray) -> np.ndarray:
-    """Fill labels (H, W), integers, inside ``holes`` (H, W) bool, from the nearest pixel outside.
-
-    ``holes`` must be neither empty nor everything.
-    """
+    """Fill labels (H, W), integers, inside ``holes`` (H, W) bool, some but not all, from the nearest pixel outside."""
     _, nearest = cv2.distanceTransformWithLabels(
         holes.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
