@@ -13,7 +13,7 @@ from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.files import base_name
 from vidtrans.core.settings import Table
-from vidtrans.output.places import refuse_link
+from vidtrans.output.result import refuse_link
 from vidtrans.rendering.requested_output import default_ending
 from vidtrans.session import Context
 from vidtrans.video.io.encoding import EncodingSettings

@@ -142,6 +142,7 @@ class Deflicker(Command):
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.model_file import IDENTITY
         from vidtrans.models.render_settings import ResolvedRenderSettings
+        from vidtrans.output.result import Work
         from vidtrans.rendering.render_job import RenderJob
         from vidtrans.rendering.requested_output import is_one_picture
         from vidtrans.video.io.picture_paths import is_picture_source
@@ -157,7 +158,7 @@ class Deflicker(Command):
         settings = settings.resolved(is_picture_source(processed), self.output, context.report)
         target, result = self._result(settings, context, began)
 
-        def prepare() -> RenderJob:
+        def prepare() -> Work:
             warn_about_programs(self.recipe.programs, context, ("encoding",))
             plan = self._plan(model, settings, target.pattern, context)
             target.check_holds(plan.num_frames)
@@ -167,9 +168,10 @@ class Deflicker(Command):
                 )
                 context.note(f"without --source {processed.name} guides itself: {lost}")
             plan.delivery.check_sound(target.output)
-            return RenderJob(plan, context)
+            job = RenderJob(plan, context)
+            return Work(job.render, partial(result.forecast, job))
 
-        return result.made(prepare)
+        return result.produce(prepare)
 
     def _plan(self, model: LoadedModel, settings: ResolvedRenderSettings, pattern: str, context: Context) -> RenderPlan:
         """Plan the render of the chosen frames, along the source's motion or with an even exposure if one is given."""
@@ -198,8 +200,7 @@ class Deflicker(Command):
     def _result(self, settings: ResolvedRenderSettings, context: Context, began: float) -> tuple[OutputTarget, Result]:
         """Return the output target, and the result with the digest of all that affects it; ``began``: start time."""
         from vidtrans.clips.indexing import content_digest, mask_digest
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import Result
+        from vidtrans.output.result import Result, refuse_link
         from vidtrans.rendering.planned_strokes import strokes_digest
         from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
         from vidtrans.video.io.picture_paths import is_picture_source

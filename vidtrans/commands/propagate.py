@@ -123,8 +123,7 @@ class Propagate(Command):
         An interrupted run resumes. Raises UsageError, MediaError, DeviceError, Interrupted.
         """
         from vidtrans.commands.batches import is_several, place_beside
-        from vidtrans.propagation.painting_job import NAME
-        from vidtrans.propagation.propagating import propagate
+        from vidtrans.propagation.propagating import NAME, propagate
 
         if is_several(self.video, self.batch):
             return self._make_several(context)
@@ -151,8 +150,7 @@ class Propagate(Command):
     def _make_several(self, context: Context) -> Table:
         """Paint clips into the output folder, each with the key frames in the folder of the same name."""
         from vidtrans.commands.batches import clips_with_endings, make_each
-        from vidtrans.propagation.painting_job import NAME
-        from vidtrans.propagation.propagating import propagate
+        from vidtrans.propagation.propagating import NAME, propagate
 
         folder = None if self.beside else self.output or Path()
         endings = clips_with_endings(self.video, NAME, folder, self.recipe)

@@ -45,8 +45,7 @@ from vidtrans.matting.tracking import Follower, Track
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
-from vidtrans.output.places import check_named, check_parents, check_place, refuse_link
-from vidtrans.output.result import Result
+from vidtrans.output.result import Result, Work, check_named, check_parents, check_place, produce_all, refuse_link
 from vidtrans.painting.key_frames import key_frame_files, tell_ignored
 from vidtrans.perception.efficientnet_lite import EfficientNetLite
 from vidtrans.rendering.plan import RenderPlan
@@ -256,30 +255,32 @@ class MatteJob:
     began: float
 
     def make(self) -> Table:
-        """Make what is missing; return the result table."""
-        existing = {name: result.existing() for name, result in self.results.items()}
-        if all(table is not None for table in existing.values()):
-            table = self._table({name: made for name, made in existing.items() if made is not None}, cached=True)
-            check_confidence(table, self.request.least_confidence)
-            return table
+        """Make what is missing; return the result table: of one thing its own, of several those of all."""
+        tables = produce_all([*self.results.values()], self._prepare)
+        if "dry_run" in tables[0]:
+            return tables[0]
+        sheet = self.sheets.place if tables[0]["cached"] else self.sheets.show_frames(self.mattes, self.span)
+        things = {name: table | {"sheet": str(sheet)} for name, table in zip(self.results, tables, strict=True)}
+        whole = next(iter(things.values())) | ({} if list(things) == [MATTE] else {"things": things})
+        check_confidence(whole, self.request.least_confidence)
+        return whole
+
+    def _prepare(self) -> Work:
         plans = {name: self._plan(name) for name in self.results}
         self.sheets.check()
         for mattes in self.mattes.values():
             mattes.check()
-        if self.context.dry_run:
-            return self._forecast(plans)
-        if self.painted:
-            self.sheets.show_painted(self.painted)
-        for name, mattes in self.mattes.items():
-            mattes.find("the thing" if name == MATTE else f"'{name}'")
-        for name, made in existing.items():
-            if made is None:
-                facts = self._facts(name)
-                existing[name] = RenderJob(plans[name], self.context, facts).render(self.results[name])
-        self.context.trim_cache()
-        table = self._table({name: made for name, made in existing.items() if made is not None}, cached=False)
-        check_confidence(table, self.request.least_confidence)
-        return table
+        if not self.context.dry_run:
+            if self.painted:
+                self.sheets.show_painted(self.painted)
+            for name, mattes in self.mattes.items():
+                mattes.find("the thing" if name == MATTE else f"'{name}'")
+
+        def make(result: Result) -> Table:
+            name = next(name for name, own in self.results.items() if own is result)
+            return RenderJob(plans[name], self.context, self._facts(name)).render(result)
+
+        return Work(make, lambda: self._forecast(plans))
 
     @cached_property
     def settings(self) -> ResolvedRenderSettings:
@@ -453,16 +454,6 @@ class MatteJob:
             "keyframes": sorted(mattes.source.painted),
             "suggested": suggested(inside, sorted(mattes.source.painted), self.request.suggest),
         }
-
-    def _table(self, made: Mapping[str, Table], *, cached: bool) -> Table:
-        """Return the result table: of one thing its own, of several those of all."""
-        path = self.sheets.place if cached else self.sheets.show_frames(self.mattes, self.span)
-        sheet = {"sheet": str(path)}
-        tables = {name: self.results[name].report(table, cached=cached) | sheet for name, table in made.items()}
-        first = next(iter(tables.values()))
-        if list(tables) == [MATTE]:
-            return first
-        return first | {"things": tables}
 
     def _forecast(self, plans: Mapping[str, RenderPlan]) -> Table:
         """Return the table of a dry run."""

@@ -21,16 +21,13 @@ from vidtrans.core.files import digest_of
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table
 from vidtrans.core.system import path_key
-from vidtrans.output.places import check_named, refuse_link
-from vidtrans.output.records import recorded, replaces_own
-from vidtrans.output.result import Result
+from vidtrans.output.result import Result, Work, check_named, recorded, refuse_link, replaces_own
 from vidtrans.painting.clip_paint import Paint, Within
 from vidtrans.painting.composing import Reliance
 from vidtrans.painting.corrections import Correction, find_correction, merge
 from vidtrans.painting.key_frames import key_frame_files, numbers_of, tell_ignored
 from vidtrans.painting.maps import KeyMaps
-from vidtrans.propagation.painting_job import PaintingJob
-from vidtrans.propagation.propagating import painted
+from vidtrans.propagation.propagating import PaintingJob, painted
 from vidtrans.propagation.requests import FixRequest, PropagateRequest
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
@@ -69,18 +66,20 @@ def fix(request: FixRequest, context: Context) -> Table:
         ]
         made_of = describe(request.COMMAND, vars(request), context)
         result = Result(output, _digest(job), sources, context, folder, lineage, overwrite, made_of, began)
-        if (existing := result.existing()) is not None:
-            table = existing
-        elif context.dry_run:
+
+        def forecast() -> Table:
             plain = replace(job, plan=replace(job.plan, paint=None, corrections=None))
             table = job.summary(output) | job.facts | {"dry_run": True} | (making.forecast or plain.estimate())
-        else:
+            return result.report(table, cached=False)
+
+        def make(result: Result) -> Table:
             if job.plan.corrections is not None:
                 job.plan.corrections.maps.find()
             table = job.render(result)
-    if not context.dry_run:
-        context.trim_cache()
-    return result.report(table, cached=existing is not None)
+            stack.close()  # before the cache is trimmed
+            return table
+
+        return result.produce(lambda: Work(make, forecast))
 
 
 def _digest(job: RenderJob) -> str:
