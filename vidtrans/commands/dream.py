@@ -23,7 +23,7 @@ from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.dreaming.dream_spec import DreamSpec
+    from vidtrans.dreaming.dream_planning import DreamSpec
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.rendering.requested_output import OutputTarget
     from vidtrans.video.io.encoding import EncodingSettings
@@ -148,7 +148,7 @@ class Dream(Command):
         return result.produce(prepare)
 
     def _spec(self, dreaming: DreamingSettings, encoding: EncodingSettings) -> DreamSpec:
-        from vidtrans.dreaming.dream_spec import DreamSpec
+        from vidtrans.dreaming.dream_planning import DreamSpec
 
         rendering, mask = self.recipe.settings("rendering", RenderingSettings), given_mask(self.mask)
         seed = self._source, self.frames, self.start

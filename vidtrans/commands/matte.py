@@ -217,9 +217,15 @@ class Matte(Command):
         if table.get("dry_run"):
             what = f"make a matte of {frames} from" if self.model else f"follow through {frames} what is on"
             return f"would {what} {keys}, into {table['output']}{cost_text(table)}"
-        from vidtrans.matting.confidence import confidence_text
-
-        outputs = [own["output"] for own in table.get("things", {}).values()] or [table["output"]]
-        text = f"{', '.join(outputs)}: {frames} from {keys}{timing(table)}"
-        text += "\n" + confidence_text(table)
-        return f"{text}\nlook at it: {table['sheet']}"
+        things: dict[str, Table] = table.get("things") or {"": table}
+        outputs = ", ".join(own["output"] for own in things.values())
+        lines = [f"{outputs}: {frames} from {keys}{timing(table)}"]
+        for name, own in things.items():
+            whose = f"'{name}': " if name else ""
+            mean, least, frame = own["confidence"], own["least_confidence"], own["least_sure"]
+            lines.append(f"{whose}confidence {mean:.2f} on average, {least:.2f} in frame {frame}")
+            for first, last in own["lost"]:
+                lines.append(f"{whose}lost in {f'frames {first} to {last}' if first < last else f'frame {first}'}")
+            if own["suggested"]:
+                lines.append(f"{whose}most worth painting: {', '.join(map(str, own['suggested']))}")
+        return "\n".join([*lines, f"look at it: {table['sheet']}"])

@@ -1,4 +1,4 @@
-"""Curves over all frames of a clip: their values, bounds and mean, as a table and in small."""
+"""Curves over all frames of a clip: their values, bounds and mean, as a table, a plot and in small."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 WIDTH = 48  # characters of a curve in small
 LARGEST = 1e300
 DIGITS = 6
+COLOURS = ((255, 180, 84), (110, 190, 255), (150, 220, 120), (255, 130, 170), (200, 160, 255))
+SOUND = (120, 122, 130)
+PLOT_WIDTH, PLOT_HEIGHT, SOUND_HEIGHT = 1280, 360, 150  # pixels
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,23 @@ class CurveSamples:
         for frame, (second, *values) in enumerate(zip(self.seconds, *(v for _, v in self.values), strict=True)):
             rows.writerow([frame, f"{second:.6f}", *(f"{value:.6g}" for value in values)])
         return made.getvalue()
+
+    def plot(self, peaks: np.ndarray, cuts: Sequence[int], name: str) -> np.ndarray:
+        """Return a plot, (H, W, 3) uint8, above the sound, whose ``peaks`` are those of each frame.
+
+        ``cuts``: first frames of shots.
+        """
+        from vidtrans.video.plots.chart import Chart, ChartCurve
+
+        drawn = [
+            ChartCurve(text if len(text) < 60 else f"{text[:57]}…", values, COLOURS[n % len(COLOURS)], 2)
+            for n, (text, values) in enumerate(self.values)
+        ]
+        bands = [Chart(name, drawn, self.seconds, cuts).draw(PLOT_WIDTH, PLOT_HEIGHT)]
+        if peaks.any():
+            sound = [ChartCurve("sound", peaks.tolist(), SOUND, 1)]
+            bands.append(Chart("", sound, self.seconds, cuts).draw(PLOT_WIDTH, SOUND_HEIGHT))
+        return np.vstack(bands)
 
 
 def sample_curves(texts: Sequence[str], clock: CurveClock) -> CurveSamples:

@@ -1,4 +1,4 @@
-"""A dream job: predict the missing frames of every chunk, encode them, and join the chunks."""
+"""A dream job: predict the missing frames of every chunk, enlarge and encode them, and join the chunks."""
 
 from __future__ import annotations
 
@@ -7,30 +7,32 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from vidtrans.clips.indexing import Clip, with_picture_fps
 from vidtrans.clips.masks import Mask
+from vidtrans.config.recipe import Recipe
 from vidtrans.core.concurrency.threads import BackgroundQueue, buffer_capacity
 from vidtrans.core.costs import TRIAL_FRAMES, estimate
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Size, Table
-from vidtrans.dreaming.dream_pictures import DreamPictures
-from vidtrans.dreaming.dream_spec import DreamPlan
+from vidtrans.dreaming.dream_planning import DreamPlan
 from vidtrans.dreaming.predictors import first_phase
-from vidtrans.dreaming.resumable_rollout import ResumableRollout
-from vidtrans.dreaming.rollout import Rollout, RolloutControls
+from vidtrans.dreaming.rollout import ResumableRollout, Rollout, RolloutControls
 from vidtrans.dreaming.seeds import Seed
 from vidtrans.dreaming.sequencer import statistics_in
 from vidtrans.flow.survey import Survey
 from vidtrans.inference.engine import wrong_products_warning
+from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.output.delivery import Delivery
 from vidtrans.output.result import Result
 from vidtrans.pipeline.render import compose
@@ -39,6 +41,9 @@ from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, ChunkWriter, StateStore
 from vidtrans.store.library_versions import media_libraries
 from vidtrans.store.stages import DreamStage
+from vidtrans.upscaling import VERSION as UPSCALING
+from vidtrans.upscaling import array_pictures, tensor_pictures
+from vidtrans.upscaling.enlarging import enlarged
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import ClipIndex
@@ -48,6 +53,75 @@ from vidtrans.video.io.sound import sound_zero_s
 from vidtrans.video.io.stream_copy import StreamCopy
 
 VERSION = 1
+CHUNKS_PER_STATE = 8  # a shorter dream, or damage, repeats at most 8 chunks
+# Up to this size encoding needs no separate thread: a frame of 144x80 takes 4.1 to 4.8 ms of processor time without one
+# and 4.8 to 5.1 with one, because of Python's thread switches; at 256x256 both take the same time.
+SYNCHRONOUS_PIXELS = 256 * 256
+
+
+@dataclass(frozen=True)
+class DreamPictures:
+    """A maker of the result's pictures from predicted frames of a working ``size``, (width, height).
+
+    ``mode``: "faithful" enlarges to ``output_size`` by back-projection; "bicubic" leaves the scaling to the encoder, as
+    does a size that is not smaller on both sides. ``deep``: pictures of 16 bits a channel.
+    """
+
+    size: tuple[int, int]
+    output_size: tuple[int, int]
+    mode: str
+    deep: bool
+
+    def __call__(self, frame: Tensor) -> np.ndarray:
+        """Return a frame, (3, H, W) float32 in [-1, 1], as a picture (h, w, 3) uint8, or uint16 if ``deep``."""
+        picture: np.ndarray = to_pictures(self._enlarged(frame)[None], deep=self.deep)[0]
+        return picture
+
+    @property
+    def is_enlarged(self) -> bool:
+        """Return whether pictures are enlarged here, and not by the encoder."""
+        return self.is_small and self.mode != "bicubic"
+
+    @property
+    def is_small(self) -> bool:
+        """Return whether frames are smaller than the result on both sides."""
+        return self.output_size[0] > self.size[0] and self.output_size[1] > self.size[1]
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """Return the (width, height) of the pictures."""
+        return self.output_size if self.is_enlarged else self.size
+
+    def for_key(self) -> Table:
+        """Return the mode and the version of its arithmetic, for cache keys; {} if the encoder scales."""
+        return {"mode": self.mode, "version": UPSCALING} if self.is_enlarged else {}
+
+    def tell_unused(self, recipe: Recipe, context: Context) -> None:
+        """Report that the ``upscale`` of a recipe has no effect, unless it is the default."""
+        if "upscale" in recipe.tables.get("dreaming", {}) and not self.is_small:
+            context.note(f"--upscale {self.mode} has no effect: frames are not smaller than the result")
+
+    def _enlarged(self, frame: Tensor) -> Tensor:
+        if not self.is_enlarged:
+            return frame
+        enlarge = by_opencv if frame.device.type == "cpu" else in_torch  # OpenCV is several times faster on a CPU
+        return enlarge(frame, self.output_size, self.mode)
+
+
+def by_opencv(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    """Return a frame, (3, H, W) float32 in [-1, 1] on the CPU, at a larger (width, height)."""
+    unit = np.ascontiguousarray(frame.permute(1, 2, 0).numpy()) * np.float32(0.5) + np.float32(0.5)
+    # Only the size of this source has a part: a dream has none.
+    source = np.broadcast_to(np.float32(0), (size[1], size[0], 3))
+    return torch.from_numpy(enlarged(array_pictures, unit, source, mode)).permute(2, 0, 1) * 2 - 1
+
+
+def in_torch(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    """Return a frame, (3, H, W) float32 in [-1, 1], at a larger (width, height), on its device."""
+    source = frame.new_zeros(()).expand(1, 3, size[1], size[0])
+    return enlarged(tensor_pictures, frame[None] * 0.5 + 0.5, source, mode)[0] * 2 - 1
+
+
 Around = Callable[[int, np.ndarray], np.ndarray]
 
 
@@ -96,12 +170,6 @@ class Surroundings:
                 return compose(resize(picture, *self._size), cursor(step).rgb, matte=mattes(step))
 
             yield around
-
-
-CHUNKS_PER_STATE = 8  # a shorter dream, or damage, repeats at most 8 chunks
-# Up to this size encoding needs no separate thread: a frame of 144x80 takes 4.1 to 4.8 ms of processor time without one
-# and 4.8 to 5.1 with one, because of Python's thread switches; at 256x256 both take the same time.
-SYNCHRONOUS_PIXELS = 256 * 256
 
 
 class DreamJob:

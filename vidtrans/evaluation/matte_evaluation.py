@@ -76,18 +76,6 @@ def score_matte(output: Clip, truth: AlignedSource, result: Path | None, context
     return table
 
 
-def matte_rows(table: Table) -> list[str]:
-    """Return the scores as rows of text."""
-    rows = [f"  {'region J':14}{table['matte_region']:>13.3f}   intersection over union"]
-    rows.append(f"  {'boundary F':14}{table['matte_boundary']:>13.3f}   of the edge, within 0.8 % of the diagonal")
-    if table["matte_jitter"] is not None:
-        rows.append(
-            f"  {'edge jitter':14}{table['matte_jitter']:>13.2f}   pixels a frame beyond the true edge's motion"
-        )
-    worst = ", ".join(f"frame {one['frame']} (J {one['matte_region']:.2f})" for one in table["worst"])
-    return [*rows, f"  {'worst':14}{worst}"]
-
-
 def _mattes(clip: Clip, steps: Sequence[int], size: tuple[int, int], context: Context) -> MatteReader:
     """Return a reader of the mattes of a clip's frames ``steps`` at a (width, height)."""
     mask = Mask(clip, list(steps), 0, ground=find_ground(clip, steps, context))

@@ -16,37 +16,36 @@ import numpy as np
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip, with_picture_fps
 from vidtrans.clips.sampling import read_clip_frames, segment_centres
-from vidtrans.core.costs import add_up, estimate
-from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.costs import add_up, count, estimate
+from vidtrans.core.errors import MediaError, UsageError, VidtransError
 from vidtrans.core.files import digest_of, write_atomically
-from vidtrans.core.settings import Size, Table
+from vidtrans.core.registry import name_check
+from vidtrans.core.settings import Size, Table, Time
 from vidtrans.flow.scaling import grow
-from vidtrans.matting.confidence import check_confidence, suggested, table_of
-from vidtrans.matting.found_mattes import FoundMattes, MatteSource, confidences
-from vidtrans.matting.marks import MATTE
+from vidtrans.matting.found_mattes import (
+    LOST,
+    Follower,
+    FoundMattes,
+    MatteSource,
+    ModelMattes,
+    SweptMattes,
+    Track,
+    check_segmenter,
+    confidences,
+    segmenter_key,
+)
+from vidtrans.matting.marks import MATTE, Brushes, Strokes
 from vidtrans.matting.matte_edges import VERSION as EDGES
 from vidtrans.matting.matte_edges import at_working_size, cut_out, finished, refined
 from vidtrans.matting.matte_request import MatteRequest
-from vidtrans.matting.matte_training import learn
-from vidtrans.matting.model_mattes import ModelMattes, check_segmenter, segmenter_key
+from vidtrans.matting.network import learn
 from vidtrans.matting.settings import MattingSettings
 from vidtrans.matting.stroke_masks import VERSION as GROWING
-from vidtrans.matting.swept_mattes import SweptMattes
-from vidtrans.matting.things import (
-    PaintedFrame,
-    check_size,
-    opaque,
-    painted_digest,
-    places_of,
-    read_painted,
-    small_matte,
-)
-from vidtrans.matting.tracking import Follower, Track
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.result import Result, Work, check_named, check_parents, check_place, produce_all, refuse_link
-from vidtrans.painting.key_frames import key_frame_files, tell_ignored
+from vidtrans.painting.key_frames import key_frame_files, named_frames, tell_ignored
 from vidtrans.perception.efficientnet_lite import EfficientNetLite
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.planning import plan_render
@@ -56,10 +55,159 @@ from vidtrans.session import Context
 from vidtrans.store.stages import MatteNetworkStage, MatteStage
 from vidtrans.upscaling import VERSION as UPSCALING
 from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.frame_numbers import sequence_numbers
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.encoding import split_pattern
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 from vidtrans.video.plots.layout import ContactSheet, cell_size
+
+REACH, FARTHEST = 12.0, 96  # frames on either side that a painted frame helps: on average, and at most
+SMALL = 64  # pixels of the working size, below which a thing is hardly followed
+FRAMES, CELL, COLUMNS = 12, 480, 3
+SHADE = 0.3  # of what is outside
+TRIED = 3  # training steps
+STORED = 0.05  # bytes of a pixel of a stored matte
+
+
+def lost_parts(confidences: Mapping[int, float]) -> list[list[int]]:
+    """Return the parts, [first, last], in which the confidence is so low that the thing counts as lost."""
+    found: list[list[int]] = []
+    for frame in (frame for frame in sorted(confidences) if confidences[frame] < LOST):
+        if found and found[-1][1] == frame - 1:
+            found[-1][1] = frame
+        else:
+            found.append([frame, frame])
+    return found
+
+
+def suggested(confidences: Mapping[int, float], painted: Sequence[int], count: int) -> list[int]:
+    """Return the frames, in order, on which painting would help most: where it and its neighbours are least sure."""
+    first, last = min(confidences), max(confidences)
+    doubt = np.zeros(last - first + 1)
+    for frame, sure in confidences.items():
+        doubt[frame - first] = 1 - sure
+    free = {frame - first for frame in confidences if frame not in painted}
+    offsets = np.arange(-FARTHEST, FARTHEST + 1)
+    near, found = np.exp(-np.abs(offsets) / REACH), list[int]()
+    for _ in range(min(count, len(free))):
+        gains = np.convolve(doubt, near)[FARTHEST:-FARTHEST]
+        best = max(free, key=lambda place: (gains[place], -place))
+        free.remove(best)
+        found.append(best + first)
+        around = np.abs(np.arange(len(doubt)) - best)
+        doubt = doubt * (1 - np.exp(-around / REACH))
+    return sorted(found)
+
+
+def table_of(confidences: Mapping[int, float]) -> Table:
+    """Return the entries of a result about the confidence in its mattes."""
+    values = np.array(list(confidences.values()))
+    least = min(confidences, key=lambda frame: confidences[frame])
+    return {
+        "confidence": round(float(values.mean()), 3),
+        "least_sure": least,
+        "least_confidence": round(confidences[least], 3),
+        "lost": lost_parts(confidences),
+    }
+
+
+def check_confidence(whole: Table, least: float) -> None:
+    """Raise VidtransError where the confidence in a frame of the result of a command is below ``least``."""
+    for name, table in (whole.get("things") or {"": whole}).items():
+        sure, frame = table["least_confidence"], table["least_sure"]
+        if sure < least:
+            why = f"the confidence{f' in {name!r}' if name else ''} is {sure:.2f} in frame {frame}"
+            raise VidtransError(table["output"], why, f"paint frame {frame}, or lower --min-confidence {least:g}")
+
+
+@dataclass(frozen=True)
+class PaintedFrame:
+    """A painted frame, (H, W, 3) uint8, and the mattes of the things on it, (H, W) uint8 by name.
+
+    ``grown``: the names of those that were grown from strokes.
+    """
+
+    picture: np.ndarray
+    mattes: Mapping[str, np.ndarray]
+    grown: frozenset[str]
+
+
+def places_of(
+    frames: Sequence[tuple[Time, Path]], files: Sequence[Path], clip: Clip, first_number: int | None
+) -> dict[int, Path]:
+    """Return the picture painted on each frame, in order. Raises UsageError, MediaError."""
+    found: dict[int, Path] = {}
+    numbers = sequence_numbers(clip.index.names) or []
+    for when, path in frames:
+        # Pictures are counted by the numbers in their names, as in a folder of painted frames.
+        frame = numbers.index(when.frame) if when.frame in numbers else clip.frame_at(when)
+        if not 0 <= frame < clip.index.num_frames:
+            last = clip.index.num_frames - 1
+            why = f"the last frame of {clip.name} is {last}" if frame > 0 else f"{clip.name} has no such picture"
+            raise UsageError(f"--frame {when}={path}", why, "give another one")
+        if not path.exists():
+            raise MediaError(str(path), "no such file", name_check(path))
+        if frame in found:
+            why = f"{found[frame].name} and {path.name} are both painted on frame {frame}"
+            raise UsageError(f"--frame {when}={path}", why, "give one of them")
+        found[frame] = path
+    for path, frame in named_frames(files, clip, first_number).items():
+        found.setdefault(frame, path)
+    return dict(sorted(found.items()))
+
+
+def read_painted(places: Mapping[int, Path], brushes: Brushes, clip: Clip, context: Context) -> dict[int, PaintedFrame]:
+    """Read the painted frames; grow masks from strokes. Raises MediaError."""
+    found = {}
+    for frame in read_clip_frames(clip, list(places), FrameFormat(), context):
+        path = places[frame.index]
+        mattes, grown_names = {}, []
+        for name, what in brushes.read(path, frame.rgb).items():
+            matte = what
+            if isinstance(what, Strokes):
+                from vidtrans.matting.stroke_masks import grown
+
+                matte = grown(frame.rgb, what.labels)
+                grown_names.append(name)
+                if not (matte >= 0.5).any():
+                    raise MediaError(str(path), "nothing grew from its strokes", "paint more of the thing")
+            mattes[name] = np.rint(255 * np.asarray(matte)).astype(np.uint8)
+        if not mattes:
+            things = ", ".join(brushes.things)
+            remedy = "paint it in the colours of --inside and --outside, or of --names"
+            raise MediaError(str(path), f"nothing is painted in it ({things})", remedy)
+        found[frame.index] = PaintedFrame(frame.rgb, mattes, frozenset(grown_names))
+    return found
+
+
+def small_matte(matte: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a matte (H, W) uint8 at the working size, (width, height)."""
+    return cv2.resize(matte, size, interpolation=cv2.INTER_AREA) if matte.shape[::-1] != size else matte
+
+
+def check_size(path: Path, name: str, small: np.ndarray, context: Context) -> None:
+    """Raise MediaError where nothing of a thing is left at the working size; warn where little is."""
+    area = int((small >= 128).sum())
+    whose = "the thing" if name == MATTE else f"'{name}'"
+    if not area:
+        height, width = small.shape
+        why = f"{whose} is smaller than a pixel at {width}x{height}, where it is followed"
+        raise MediaError(str(path), why, "raise --set matting.size, or cut the clip to what is around it")
+    if area < SMALL:
+        text = f"{path.name}: {whose} has {count(area, 'pixel')} at the size at which it is followed"
+        context.note(f"{text}: look at the result", "warning")
+
+
+def painted_digest(places: Mapping[int, Path], brushes: Brushes, context: Context) -> str:
+    """Return the digest of painted frames, their numbers, and the meaning of their colours."""
+    files = [[frame, context.cache.digest(path)] for frame, path in places.items()]
+    return digest_of([files, brushes.inside, brushes.outside, sorted(brushes.things.items())])
+
+
+def opaque(clip: Clip) -> Clip:
+    """Return a clip whose transparency is not delivered: a matte is grey, and its alpha would be read instead."""
+    findings = replace(clip.index.findings, alpha=False)
+    return replace(clip, index=replace(clip.index, findings=findings))
 
 
 class MattePainter:
@@ -146,10 +294,6 @@ class MattePaint:
         return {"version": version, "mattes": keys, "exact": exact, "name": self.name, "edge": edge}
 
 
-FRAMES, CELL, COLUMNS = 12, 480, 3
-SHADE = 0.3  # of what is outside
-
-
 @dataclass(frozen=True)
 class MatteSheets:
     """The sheets beside a result, ``output``, of mattes of a clip. ``sources``: files that they must not replace."""
@@ -208,10 +352,6 @@ def shown(picture: np.ndarray, matte: np.ndarray) -> np.ndarray:
     """Return a picture (H, W, 3) uint8, darkened outside of a matte (H, W) uint8."""
     inside = matte[..., None].astype(np.float32) / 255
     return np.asarray(np.rint(picture * (SHADE + (1 - SHADE) * inside)), np.uint8)
-
-
-TRIED = 3  # training steps
-STORED = 0.05  # bytes of a pixel of a stored matte
 
 
 def cost_of(mattes: SweptMattes) -> Table:

@@ -18,8 +18,8 @@ from torch import Tensor
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.data.clip_memory import ClipMemory
 from vidtrans.data.moving_windows import move_view
-from vidtrans.dreaming.controls import DreamControls
-from vidtrans.dreaming.dream_pictures import by_opencv, in_torch
+from vidtrans.dreaming.dream_job import by_opencv, in_torch
+from vidtrans.dreaming.dream_planning import DreamControls
 from vidtrans.dreaming.drift_correction import (
     DriftCorrector,
     FrameStatistics,
@@ -27,12 +27,12 @@ from vidtrans.dreaming.drift_correction import (
     measured,
 )
 from vidtrans.dreaming.pointer import CHECKED, PULL, STAY, Pointer, Pointing
-from vidtrans.dreaming.resumable_rollout import Loop
 from vidtrans.dreaming.rollout import (
     IDENTITY,
     RETURN,
     CameraMove,
     ClipView,
+    Loop,
     Rollout,
     RolloutControls,
     RolloutModel,
