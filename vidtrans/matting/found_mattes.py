@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple, Protocol
+from time import perf_counter
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ import torch
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.config.recipe import Recipe
-from vidtrans.core.costs import without_result
+from vidtrans.core.costs import estimate, without_result
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.files import digest_of
@@ -80,6 +81,8 @@ SEARCHED = 2.5  # squares of a window's side, that a search looks at
 SIZES = (0.2, 4.0)  # a thing that is found again may have these shares of the area that it had
 SURE, LOST = 0.6, 0.45  # confidence of a thing that was found again, and below which it is looked for
 BLOCK = 30  # frames that are stored at once
+TRIED = 3  # training steps, from which the cost is estimated
+STORED = 0.05  # bytes of a pixel of a stored matte
 LOADED = 3  # blocks that are kept in memory: of the sweeps from both sides, and the next one
 INSIDE, POSSIBLE = 0.75, 0.25  # of a matte: what is surely in it, and what may be
 COLOURED = 12  # levels of 255 between a pixel's channels, on average, from which a picture is no matte
@@ -250,9 +253,10 @@ class MatteSource:
         """Return the frames of each shot in the span."""
         return self.clip.shots_in(*self.span)
 
-    def digest(self, key: int) -> str:
-        """Return the digest of what is painted on a frame."""
-        return hashlib.sha256(np.ascontiguousarray(self.painted[key]).tobytes()).hexdigest()
+    def painted_key(self, keys: Sequence[int]) -> list[list[object]]:
+        """Return painted frames and the digests of what is painted on them."""
+        arrays = [np.ascontiguousarray(self.painted[key]) for key in keys]
+        return [[key, hashlib.sha256(a.tobytes()).hexdigest()] for key, a in zip(keys, arrays, strict=True)]
 
 
 class LoadedBlocks:
@@ -277,29 +281,6 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a .npz file by name."""
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
-
-
-class FoundMattes(Protocol):
-    """The interface of the mattes of one thing, at the size of their ``source``."""
-
-    source: MatteSource
-
-    def at(self, frame: int) -> FoundMatte:
-        """Return the matte of a frame."""
-        ...
-
-    def for_key(self) -> list[str]:
-        """Return the cache keys that identify the mattes."""
-        ...
-
-    def painted_key(self, keys: Sequence[int]) -> list[list[object]]:
-        """Return painted frames and the digests of what is painted on them."""
-        ...
-
-
-def confidences(mattes: FoundMattes) -> dict[int, float]:
-    """Return the confidence in the matte of each frame of the span."""
-    return {frame: mattes.at(frame).confidence for frame in range(*mattes.source.span)}
 
 
 class Sweep(NamedTuple):
@@ -394,9 +375,20 @@ class SweptMattes:
         """Return the keys of the sweeps, which identify the mattes."""
         return [self._entry(sweep).key for sweep in self.sweeps]
 
-    def painted_key(self, keys: Sequence[int]) -> list[list[object]]:
-        """Return painted frames and the digests of what is painted on them."""
-        return [[key, self.source.digest(key)] for key in keys]
+    def cost(self) -> Table:
+        """Return the estimated cost of the networks and the mattes, from a trial of a step and of a frame."""
+        followed, step, frame = sum(len(sweep.frames) for sweep in self.sweeps), 0.0, 0.0
+        if self.sweeps:
+            [painted], moments = self.painted(list(self.source.painted)[:1]), list[float]()
+            side, bf16 = self.settings.window, self.bf16
+            network = learn([painted], TRIED, side, 0, bf16=bf16, after_step=lambda _: moments.append(perf_counter()))
+            began = perf_counter()
+            track = Track.of(np.rint(255 * painted.matte).astype(np.uint8))
+            Follower(network, painted.picture, track, side).advance(painted.picture)
+            step, frame = (moments[-1] - moments[0]) / (TRIED - 1), perf_counter() - began
+        networks, (width, height) = len({sweep.learned for sweep in self.sweeps}), self.source.size
+        seconds = networks * step * self.settings.steps + followed * frame
+        return estimate(seconds, 0, STORED * width * height * followed)
 
     def close(self) -> None:
         """Release the cache entries, so that they may be deleted."""
@@ -408,7 +400,7 @@ class SweptMattes:
         return MatteNetworkStage(
             source=self.source.clip.digest,
             size=list(self.source.size),
-            painted=self.painted_key(learned),
+            painted=self.source.painted_key(learned),
             settings={"steps": self.settings.steps, "window": self.settings.window},
             seed=self.context.seed,
             engine=self._engine,
@@ -481,7 +473,8 @@ class SweptMattes:
             store = ChunkStore(entry, ".npz")
             if store.is_done(0):
                 network = MatteNetwork([window_of(one, self.settings.window) for one in painted], bf16=bf16)
-                _restore(network, read_arrays(store.path(0)))
+                weights = read_arrays(store.path(0)).items()
+                network.decoder.load_state_dict({name: torch.from_numpy(value) for name, value in weights})
             else:
 
                 def after_step(number: int) -> None:
@@ -492,15 +485,11 @@ class SweptMattes:
                     painted, steps, self.settings.window, self.context.seed, bf16=bf16, after_step=after_step
                 )
                 with store.writing(0) as path, path.open("wb") as file:
-                    weights = {name: value.numpy() for name, value in network.decoder.state_dict().items()}
-                    np.savez(file, allow_pickle=False, **weights)
+                    arrays = {name: value.numpy() for name, value in network.decoder.state_dict().items()}
+                    np.savez(file, allow_pickle=False, **arrays)
             entry.finish({"steps": steps})
         self._networks = {learned: network}
         return network
-
-
-def _restore(network: MatteNetwork, weights: Mapping[str, np.ndarray]) -> None:
-    network.decoder.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
 
 
 def check_segmenter(model: LoadedModel) -> None:
@@ -591,11 +580,6 @@ class ModelMattes:
         """Return the key that identifies the mattes."""
         return [self._entry.key]
 
-    def painted_key(self, keys: Sequence[int]) -> list[list[object]]:
-        """Return the painted frames: there are none."""
-        del keys
-        return []
-
     def cost(self) -> Table:
         """Return the estimated cost of the mattes."""
         return without_result(estimate_render(self.plan, self._job.engine(), self.context))
@@ -642,3 +626,6 @@ class ModelMattes:
             samples = job.chain(engine).outputs(stack, lo, plan.stop)
             for _, picture in filter_samples(samples, method, wanted, plan.held_frames):
                 yield cv2.cvtColor(to_uint8(picture), cv2.COLOR_RGB2GRAY)
+
+
+FoundMattes = SweptMattes | ModelMattes
