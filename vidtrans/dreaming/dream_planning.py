@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+
+import numpy as np
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_file
@@ -18,7 +20,7 @@ from vidtrans.curves.signals import Signal
 from vidtrans.curves.sound_signals import SoundSignals
 from vidtrans.curves.tracks import Track
 from vidtrans.dreaming.predictors import context_of, positions_of, start_zoom
-from vidtrans.dreaming.rollout import CameraMove, Loop
+from vidtrans.dreaming.rollout import CameraMove, Loop, RolloutControls
 from vidtrans.dreaming.seeds import Driver, Seed, find_seed
 from vidtrans.dreaming.sequencer import ModelSequencer
 from vidtrans.dreaming.settings import NO_MOVE, DreamingSettings, flag_of
@@ -94,9 +96,30 @@ class DreamControls:
         """Return the clock's speed if it is constant, else None."""
         return None if "speed" in self._steering.controls else self._curves["speed"].constant
 
-    def move(self, frame: int) -> CameraMove:
-        """Return the camera move that precedes a frame."""
-        return self._constant_move or self._move(frame)
+    def for_rollout(
+        self, loop: Loop | None = None, drive: Callable[[int], np.ndarray] | None = None
+    ) -> RolloutControls:
+        """Return the controls of a rollout, in a loop those of the frame of a round. ``drive``: see there."""
+
+        def value(name: str) -> Callable[[int], float]:
+            return lambda frame: self._value(name, wrapped(frame))
+
+        def wrapped(frame: int) -> int:
+            return frame % loop.frames if loop else frame
+
+        def goal(frame: int) -> int | str | None:
+            goal = self._steered(wrapped(frame)).goal
+            return self._goto if goal is None else goal
+
+        return RolloutControls(
+            lambda frame: self._constant_move or self._move(wrapped(frame)),
+            (lambda frame: loop.speed) if loop else value("speed"),
+            value("recall"),
+            value("wander"),
+            goal,
+            lambda frame: self._at["blend_amount"](wrapped(frame)),
+            None if drive is None else lambda frame: drive(wrapped(frame)),
+        )
 
     def _value(self, name: str, frame: int) -> float:
         own = self._at[name](frame)
@@ -104,27 +127,6 @@ class DreamControls:
 
     def _move(self, frame: int) -> CameraMove:
         return CameraMove(**{name: self._value(name, frame) for name in NO_MOVE})
-
-    def speed(self, frame: int) -> float:
-        """Return the clock's speed at a frame, as a multiple of the training clip's; negative: backwards."""
-        return self._value("speed", frame)
-
-    def recall(self, frame: int) -> float:
-        """Return how far the model goes by its clip's frames, 0 to 1."""
-        return self._value("recall", frame)
-
-    def wander(self, frame: int) -> float:
-        """Return how soon a pointer leaves the clip's order, 0 to 1."""
-        return self._value("wander", frame)
-
-    def goal(self, frame: int) -> int | str | None:
-        """Return the shot's number, or the action, that a pointer goes to; None for none."""
-        goal = self._steered(frame).goal
-        return self._goto if goal is None else goal
-
-    def amount(self, frame: int) -> float:
-        """Return the weight of the driving video in the fed-back frame, 0 to 1."""
-        return self._at["blend_amount"](frame)
 
     def for_key(self) -> Table:
         """Return the texts of the curves, for cache keys."""

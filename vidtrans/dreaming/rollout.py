@@ -56,11 +56,6 @@ class ClipView:
     matrix: np.ndarray = field(default_factory=lambda: np.eye(3))
     since: int = RETURN
 
-    @classmethod
-    def at(cls, start: np.ndarray) -> ClipView:
-        """Return the view of a dream that begins."""
-        return cls(start, start)
-
     def moved(self, move: np.ndarray) -> ClipView:
         """Return the view a frame later, after a camera's ``move``, (3, 3); anew where it would be too near or far."""
         matrix = self.matrix @ move
@@ -219,7 +214,8 @@ class Rollout:
         self._pointed = first  # the last frame in which a model pointed
         self._pointer: Pointer | None = None  # whose place it is: models in turn have clips of their own
         self._history = self._seed_history()
-        self._view, self._follows = ClipView.at(model_at(first).start), follows
+        start, self._follows = model_at(first).start, follows
+        self._view = ClipView(start, start)
 
     def _seed_history(self) -> list[HistoryFrame]:
         return [HistoryFrame(self._tensor(p)) for p in self._seed]
@@ -243,11 +239,14 @@ class Rollout:
         has_drifted = False
         if model.corrector is not None:
             picture, has_drifted = model.corrector(picture)
-        self._history = [*self._history[1:], HistoryFrame(self._blended(picture))]
+        fed_back = picture
+        if self._controls.drive is not None and (amount := self._controls.amount(self.frame)) != 0.0:
+            fed_back = torch.lerp(picture, self._tensor(self._controls.drive(self.frame)), amount)
+        self._history = [*self._history[1:], HistoryFrame(fed_back)]
         self._num_drifted = self._num_drifted + 1 if has_drifted else 0
         if self._num_drifted >= PATIENCE:
             self._history, self._num_drifted, self._pointing = self._seed_history(), 0, None
-            self._view = ClipView.at(model.start)
+            self._view = ClipView(model.start, model.start)
             self._on_restart(self.frame)
         self.frame += 1
         return picture
@@ -294,12 +293,6 @@ class Rollout:
         turns = self._phase + self._controls.speed(self.frame) * model.step / model.positions
         self._phase = turns % 1.0
         return self._phase
-
-    def _blended(self, picture: Tensor) -> Tensor:
-        controls = self._controls
-        if controls.drive is None or (amount := controls.amount(self.frame)) == 0.0:
-            return picture
-        return torch.lerp(picture, self._tensor(controls.drive(self.frame)), amount)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the exact state that all later frames depend on."""
