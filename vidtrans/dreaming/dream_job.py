@@ -174,7 +174,6 @@ class DreamJob:
         self.surroundings = Surroundings(plan.seed, mask, rate, total, size, context) if mask else None
 
     def _as_clip(self) -> Clip:
-        """Return the dream as a clip of constant rate."""
         seed, rate = self.plan.seed, self.plan.rate
         index = ClipIndex(
             pts=tuple(n * rate.denominator for n in range(self.spec.frames)),

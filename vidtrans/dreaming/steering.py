@@ -205,7 +205,6 @@ def _parse_commands(text: str, number: int, name: str) -> SteeringEntry:
 
 
 def _add(moves: dict[str, float], word: str, value: float, number: int, name: str) -> None:
-    """Add a command of a speed to what is done. Raises UsageError."""
     if not 0 <= value <= FASTEST:
         raise UsageError(name, f"entry {number}: '{word}*{value:g}' is out of bounds", f"use 0 to {FASTEST:g}")
     for control, step in MOVES[word].items():

@@ -214,7 +214,6 @@ def _stream(
 
 
 def _warn_sizes(output: Clip, others: Sequence[Clip], context: Context) -> None:
-    """Warn about clips whose size differs from the render's."""
     width, height = output.index.width, output.index.height
     unequal = [c for c in others if (c.index.width, c.index.height) != (width, height)]
     sizes = [

@@ -81,7 +81,8 @@ class PairPlacement:
 
 def place(before: np.ndarray, after: np.ndarray) -> PairPlacement:
     """Locate the picture ``before`` in ``after``; both (H, W, 3) uint8 or uint16, of any size."""
-    small = [_fit(to_uint8(picture), FINDING_SIDE) for picture in (before, after)]
+    sides = [(to_uint8(picture), _fitted_size(picture, FINDING_SIDE)[::-1]) for picture in (before, after)]
+    small = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture, size in sides]
     structure = [_structure(picture) for picture in small]
     whole = PairPlacement(np.eye(2, 3), 0.0)
     shapes = [picture.shape[1] / picture.shape[0] for picture in small]
@@ -126,11 +127,6 @@ def _fitted_size(picture: np.ndarray, side: int) -> tuple[int, int]:
     height, width = picture.shape[:2]
     scale = min(1.0, side / min(height, width))
     return max(16, round(height * scale)), max(16, round(width * scale))
-
-
-def _fit(picture: np.ndarray, side: int) -> np.ndarray:
-    height, width = _fitted_size(picture, side)
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _structure(picture: np.ndarray) -> np.ndarray:
@@ -289,7 +285,10 @@ def fit_grade(samples: ColourSamples, size: int = SIZE) -> FittedGrade:
     coarser = 1
     for finer in sorted({min(size, n) for n in LEVELS} | {size}):
         # What a coarse lattice has found is where a fine one starts: far fewer iterations.
-        rest = np.repeat(rest, finer**3, axis=0) if coarser == 1 else _resampled(rest, coarser, finer)
+        if coarser == 1:
+            rest = np.repeat(rest, finer**3, axis=0)
+        else:
+            rest = interpolation(node_colours(finer).reshape(-1, 3), coarser) @ rest
         base = np.clip(operators(node_colours(finer)), 0.0, 1.0)
         weights, stiff = interpolation(samples.before, finer), _stiffness(finer)
         wanted = samples.after - weights @ base.reshape(-1, 3)
@@ -301,16 +300,6 @@ def fit_grade(samples: ColourSamples, size: int = SIZE) -> FittedGrade:
         coarser = finer
     nodes = np.clip(base + rest.reshape(base.shape), 0.0, 1.0)
     return FittedGrade(ColourLattice(nodes), operators, _certainty(weights, size))
-
-
-def certainty_of(samples: ColourSamples, size: int) -> np.ndarray:
-    """Return the certainty of a lattice's nodes given samples, (n, n, n), 0 to 1, as in ``fit_grade``."""
-    return _certainty(interpolation(samples.averaged().before, size), size)
-
-
-def _resampled(rest: np.ndarray, size: int, finer: int) -> np.ndarray:
-    """Resample node values of a lattice, (size³, 3), to a finer lattice."""
-    return interpolation(node_colours(finer).reshape(-1, 3), size) @ rest
 
 
 def _certainty(weights: sparse.csr_matrix, size: int) -> np.ndarray:
@@ -420,7 +409,8 @@ def learn_from_colours(
     if method == "linear":
         moved = linear_map(first, second)
         samples = ColourSamples(first, np.clip(moved(first), 0.0, 1.0), np.ones(len(first)))
-        grade = FittedGrade(moved.lattice(size), Operators(), certainty_of(samples, size))
+        certainty = _certainty(interpolation(samples.averaged().before, size), size)
+        grade = FittedGrade(moved.lattice(size), Operators(), certainty)
     else:
         samples = transport_colours(first, second) if method == "transport" else match_colours(first, second)
         grade = fit_grade(samples, size)

@@ -99,7 +99,6 @@ def transport_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> C
 
 
 def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
-    """Return a power of a symmetric positive matrix."""
     values, vectors = np.linalg.eigh(matrix)
     powered: np.ndarray = (vectors * np.maximum(values, 1e-12) ** exponent) @ vectors.T
     return powered

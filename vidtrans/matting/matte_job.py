@@ -319,7 +319,6 @@ class MatteJob:
         }
 
     def _forecast(self, plans: Mapping[str, RenderPlan]) -> Table:
-        """Return the table of a dry run."""
         costs = [mattes.cost() for mattes in self.mattes.values()]
         # The mattes are not there yet: the clip itself is rendered in the trial.
         costs += [RenderJob(replace(plan, paint=None), self.context).estimate() for plan in plans.values()]

@@ -163,7 +163,6 @@ class Assembly:
 
 
 def _rate_of(timing: Timing) -> Fraction:
-    """Return the average frames per second."""
     return len(timing.pts) / _duration_s(timing)
 
 
@@ -172,7 +171,6 @@ def _duration_s(timing: Timing) -> Fraction:
 
 
 def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, plays: int, context: Context) -> int:
-    """Write a GIF and return its number of frames."""
     from vidtrans.video.io.gif import write_gif
 
     total = 2 * len(timing.pts)  # the clip is read twice

@@ -180,7 +180,6 @@ def replaces_own(cache: Cache, output: Path, lineage: str) -> bool:
 
 
 def _names(folder: Path) -> list[str]:
-    """Return the relative paths of all files below a folder."""
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
@@ -384,23 +383,12 @@ def produce(
     folder: bool = False,
     lineage: str = "",
 ) -> Table:
-    """Make a small result in one step, unless it exists.
+    """Make a small result in one step, unless it exists; return its report.
 
-    Args:
-        context: The command's context.
-        output: The file or folder.
-        request: Everything that affects the result.
-        sources: The input files.
-        prepare: Makes all checks that need no work, also for a dry run, and returns the function that writes the result
-            to a path and returns its report.
-        folder: The result is a folder.
-        lineage: An existing result of the same lineage is replaced.
-
-    Returns:
-        The report of the result.
-
-    Raises:
-        UsageError: Something else is at the output, or ``prepare`` raised it.
+    ``request``: everything that affects it. ``sources``: the input files. ``prepare``: makes all checks that need no
+    work, also for a dry run, and returns the function that writes the result to a path and returns its report.
+    ``folder``: the result is a folder. ``lineage``: an existing result of the same lineage is replaced. Raises
+    UsageError if something else is at the output.
     """
     if split_pattern(output)[1]:
         why = f"the result is one {'folder' if folder else 'picture'}"

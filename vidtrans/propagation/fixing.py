@@ -93,7 +93,6 @@ def _check_same(render: Path, digest: str, again: str) -> None:
 
 
 def _output(request: FixRequest) -> Path:
-    """Return the output path. Raises UsageError."""
     render = request.render if request.render.name not in ("", "..") else request.render.resolve()
     if request.output is not None:
         check_named(request.output)
