@@ -238,7 +238,9 @@ class DreamJob:
             surroundings.opened(deep=self.pictures.deep) if surroundings else nullcontext() as around,
         ):
             rollout = ResumableRollout(begin, states, self.plan.loop, self._on_step)
-            with closing(BackgroundQueue(self._queue_capacity)) as queue:
+            is_tiny = self.delivery.stored.width * self.delivery.stored.height <= SYNCHRONOUS_PIXELS
+            capacity = 0 if is_tiny else buffer_capacity(*self.pictures.picture_size)
+            with closing(BackgroundQueue(capacity)) as queue:
                 for chunk in missing:
                     rollout.go_to(chunk.first)
                     for frame in range(chunk.first, chunk.stop):
@@ -251,13 +253,6 @@ class DreamJob:
                     if chunk.stop % length == 0:  # a short last chunk does not exist in a longer dream
                         queue.put(partial(states.save, chunk.number, rollout.state()))
                 queue.finish()
-
-    @property
-    def _queue_capacity(self) -> int:
-        """Return the number of pictures that may wait for the encoder; 0 encodes in the same thread."""
-        if self.delivery.stored.width * self.delivery.stored.height <= SYNCHRONOUS_PIXELS:
-            return 0
-        return buffer_capacity(*self.pictures.picture_size)
 
     def _on_step(self) -> None:
         self.num_predicted += 1

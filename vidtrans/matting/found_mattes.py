@@ -262,8 +262,8 @@ class MatteSource:
 class LoadedBlocks:
     """The arrays of blocks of frames, of which the latest are kept in memory. Several threads may read."""
 
-    def __init__(self, most: int) -> None:
-        self._most, self._lock = most, Lock()
+    def __init__(self) -> None:
+        self._lock = Lock()
         self._loaded: OrderedDict[Hashable, dict[str, np.ndarray]] = OrderedDict()
 
     def __call__(self, block: Hashable, path_of: Callable[[], Path]) -> dict[str, np.ndarray]:
@@ -271,7 +271,7 @@ class LoadedBlocks:
         with self._lock:
             if block not in self._loaded:
                 self._loaded[block] = read_arrays(path_of())
-                while len(self._loaded) > self._most:
+                while len(self._loaded) > LOADED:
                     self._loaded.popitem(last=False)
             self._loaded.move_to_end(block)
             return self._loaded[block]
@@ -290,15 +290,16 @@ class Sweep(NamedTuple):
     frames: range
     learned: tuple[int, ...]
 
-    @property
-    def blocks(self) -> list[range]:
-        """Return the frames in blocks that are stored at once."""
-        return [self.frames[first : first + BLOCK] for first in range(0, len(self.frames), BLOCK)]
 
-    def block_of(self, frame: int) -> range:
-        """Return the block that contains a frame."""
-        first = self.frames.index(frame) // BLOCK * BLOCK
-        return self.frames[first : first + BLOCK]
+def blocks_of(frames: range) -> list[range]:
+    """Return frames in blocks that are stored at once."""
+    return [frames[first : first + BLOCK] for first in range(0, len(frames), BLOCK)]
+
+
+def block_with(frame: int, frames: range) -> range:
+    """Return the one of these blocks that contains a frame."""
+    first = frames.index(frame) // BLOCK * BLOCK
+    return frames[first : first + BLOCK]
 
 
 def sweeps(keys: Sequence[int], shots: Sequence[range]) -> list[Sweep]:
@@ -327,7 +328,7 @@ class SweptMattes:
             for frame in sweep.frames:
                 self._of_frame.setdefault(frame, []).append(sweep)
         self._networks: dict[tuple[int, ...], MatteNetwork] = {}  # the last one, which the next sweep may use, too
-        self._loaded = LoadedBlocks(LOADED)  # the thread of the encoder reads, too
+        self._loaded = LoadedBlocks()  # the thread of the encoder reads, too
         self._pins: list[CachePin] = []
         self._engine = {"precision": resolve_precision("auto", CPU), "threads": torch.get_num_threads()}
 
@@ -359,7 +360,7 @@ class SweptMattes:
             return FoundMatte(self.source.painted[frame].astype(np.float32) / 255, 1.0)
         found, shares = [], []
         for sweep in self._of_frame.get(frame, ()):
-            block = sweep.block_of(frame)
+            block = block_with(frame, sweep.frames)
             arrays = self._load(sweep, block)
             at = block.index(frame)
             found.append(FoundMatte(arrays["mattes"][at].astype(np.float32) / 255, float(arrays["confidences"][at])))
@@ -422,31 +423,24 @@ class SweptMattes:
     def _follow(self, sweep: Sweep, store: ChunkStore, task: str) -> Iterator[None]:
         """Follow the thing through the missing blocks of a sweep; yield after each frame."""
         before: range | None = None
-        for block in sweep.blocks:
+        for block in blocks_of(sweep.frames):
             if store.is_done(min(block)):
                 yield from itertools.repeat(None, len(block))
             else:
-                track = Track.of(self.source.painted[sweep.key])
+                last, track = sweep.key, Track.of(self.source.painted[sweep.key])
                 if before is not None:
-                    track = Track.restored(read_arrays(store.path(min(before))))
-                last = sweep.key if before is None else before[-1]
-                yield from self._follow_block(sweep, block, last, track, store, task)
+                    last, track = before[-1], Track.restored(read_arrays(store.path(min(before))))
+                network, found = self._network(sweep.learned, task), list[Followed]()
+                with closing(self._frames(sorted([last, *block]), backwards=block.step < 0)) as frames:
+                    follower = Follower(network, next(frames), track, self.settings.window)
+                    for frame in frames:
+                        found.append(follower.advance(frame))
+                        yield
+                mattes, sure = np.stack([one.matte for one in found]), np.array([one.confidence for one in found])
+                arrays = {"mattes": mattes, "confidences": sure} | follower.track.state()
+                with store.writing(min(block)) as path, path.open("wb") as file:
+                    np.savez_compressed(file, allow_pickle=False, **arrays)
             before = block
-
-    def _follow_block(
-        self, sweep: Sweep, block: range, last: int, track: Track, store: ChunkStore, task: str
-    ) -> Iterator[None]:
-        network = self._network(sweep.learned, task)
-        found: list[Followed] = []
-        with closing(self._frames(sorted([last, *block]), backwards=block.step < 0)) as frames:
-            follower = Follower(network, next(frames), track, self.settings.window)
-            for frame in frames:
-                found.append(follower.advance(frame))
-                yield
-        mattes, confidences = np.stack([one.matte for one in found]), np.array([one.confidence for one in found])
-        with store.writing(min(block)) as path, path.open("wb") as file:
-            state = follower.track.state()
-            np.savez_compressed(file, allow_pickle=False, mattes=mattes, confidences=confidences, **state)
 
     def _frames(self, numbers: Sequence[int], *, backwards: bool) -> Generator[np.ndarray, None, None]:
         """Yield the frames of successive numbers at the working size, (h, w, 3) uint8."""
@@ -527,7 +521,7 @@ class ModelMattes:
     def __init__(self, plan: RenderPlan, context: Context) -> None:
         self.plan, self.context = plan, context
         self.source = MatteSource(plan.clip, (plan.first, plan.stop), plan.size, {})
-        self._loaded = LoadedBlocks(LOADED)  # the thread of the encoder reads, too
+        self._loaded = LoadedBlocks()  # the thread of the encoder reads, too
         self._pins: list[CachePin] = []
 
     @classmethod
@@ -554,14 +548,19 @@ class ModelMattes:
 
     def find(self, task: str) -> None:
         """Paint the mattes of all frames; ``task``: in words, for progress."""
-        store, blocks = ChunkStore(self._entry, ".npz"), self._blocks
+        store, blocks = ChunkStore(self._entry, ".npz"), blocks_of(range(self.plan.first, self.plan.stop))
         with self._entry.locked(wait_for=f"another run that cuts something out of {self.plan.clip.name}"):
             done = [store.is_done(block.start) for block in blocks]
             if not all(done):
                 first = blocks[done.index(False)].start
                 with closing(self._mattes(first)) as mattes:
                     for block in blocks[done.index(False) :]:
-                        rows = list(itertools.islice(self._counted(mattes, block, task), len(block)))
+                        rows = []
+                        for frame in block:
+                            rows.append(next(mattes))
+                            done_frames = frame - self.plan.first + 1
+                            self.context.report(Progress(f"cutting out {task}", done_frames, self.plan.num_frames))
+                            self.context.stop.check()
                         with store.writing(block.start) as path, path.open("wb") as file:
                             np.savez_compressed(file, allow_pickle=False, mattes=np.stack(rows))
             self._job.finish_raw(self._job.engine())
@@ -570,7 +569,7 @@ class ModelMattes:
 
     def at(self, frame: int) -> FoundMatte:
         """Return the matte of a frame, and the share of what may be in it that surely is."""
-        first = self.plan.first + (frame - self.plan.first) // BLOCK * BLOCK
+        first = block_with(frame, range(self.plan.first, self.plan.stop)).start
         arrays = self._loaded(first, lambda: ChunkStore(self._entry, ".npz").path(first))
         matte = arrays["mattes"][frame - first].astype(np.float32) / 255
         possible = int((matte > POSSIBLE).sum())
@@ -590,11 +589,6 @@ class ModelMattes:
             pin.release()
         self._pins = []
 
-    @property
-    def _blocks(self) -> list[range]:
-        frames = range(self.plan.first, self.plan.stop)
-        return [frames[first : first + BLOCK] for first in range(0, len(frames), BLOCK)]
-
     @cached_property
     def _job(self) -> RenderJob:
         return RenderJob(self.plan, self.context)
@@ -604,15 +598,6 @@ class ModelMattes:
         network = digest_of([infer_stage(self.plan, self._job.engine()).key, self.plan.settings.filter_record()])
         stage = MatteStage(network=network, key_frame=-1, frames=[self.plan.first, self.plan.stop, 1], method=PAINTING)
         return self.context.cache.entry(stage.name, stage.key)
-
-    def _counted(
-        self, mattes: Generator[np.ndarray, None, None], block: range, task: str
-    ) -> Generator[np.ndarray, None, None]:
-        for frame in block:
-            matte, done = next(mattes), frame - self.plan.first + 1
-            self.context.report(Progress(f"cutting out {task}", done, self.plan.num_frames))
-            self.context.stop.check()
-            yield matte
 
     def _mattes(self, first: int) -> Generator[np.ndarray, None, None]:
         """Yield the mattes from a frame on, (h, w) uint8, filtered along the motion."""

@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -136,14 +136,6 @@ class Seen(NamedTuple):
     likeness: np.ndarray
 
 
-Network = TypeVar("Network", bound=nn.Module)
-
-
-def _channels_last(network: Network) -> Network:
-    """Return a network whose weights have the layout with which a CPU is faster."""
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
 class MatteNetwork(nn.Module):
     """Frozen features, what is known of them in the painted frames, and the decoder.
 
@@ -155,8 +147,10 @@ class MatteNetwork(nn.Module):
         super().__init__()
         self.bf16 = bf16
         trunk = EfficientNetTrunk(find_weights(0), TAPS[-1])
-        self.trunk = _channels_last(trunk.eval().requires_grad_(requires_grad=False))
-        self.decoder = _channels_last(MatteDecoder())
+        # The layout with which a CPU is faster.
+        self.trunk, self.decoder = trunk.eval().requires_grad_(requires_grad=False), MatteDecoder()
+        for part in (self.trunk, self.decoder):
+            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         found = [self.raw_features(to_tensor([picture])) for picture, _ in painted]
         self.means, self.deviations = [], []
         for level in range(len(TAPS)):
