@@ -23,10 +23,8 @@ from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.dreaming.dream_planning import DreamSpec
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.rendering.requested_output import OutputTarget
-    from vidtrans.video.io.encoding import EncodingSettings
 
 READS = used(RenderingSettings, Use.DREAM)
 EXPRESSIONS = (
@@ -137,22 +135,18 @@ class Dream(Command):
 
         def prepare() -> Work:
             from vidtrans.dreaming.dream_job import DreamJob  # torch
-            from vidtrans.dreaming.dream_planning import plan_dream
+            from vidtrans.dreaming.dream_planning import DreamSpec, plan_dream
 
             target.check_holds(self.frames)
             warn_about_programs(recipe.programs, context, ("encoding",))
-            job = DreamJob(plan_dream(self._spec(dreaming, encoding), looks, target, context), context)
+            rendering, inputs = recipe.settings("rendering", RenderingSettings), (self.start, self.blend, sound)
+            settings = dreaming, rendering, encoding
+            spec = DreamSpec(self._source, self.frames, *inputs, *settings, given_mask(self.mask))
+            job = DreamJob(plan_dream(spec, looks, target, context), context)
             job.pictures.tell_unused(recipe, context)
             return Work(job.render, partial(result.forecast, job))
 
         return result.produce(prepare)
-
-    def _spec(self, dreaming: DreamingSettings, encoding: EncodingSettings) -> DreamSpec:
-        from vidtrans.dreaming.dream_planning import DreamSpec
-
-        rendering, mask = self.recipe.settings("rendering", RenderingSettings), given_mask(self.mask)
-        seed = self._source, self.frames, self.start
-        return DreamSpec(*seed, self.blend, self.sound, dreaming, rendering, encoding, mask)
 
     def describe(self, table: Table) -> str:
         """Return the report on the result."""

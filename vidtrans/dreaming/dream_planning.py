@@ -146,16 +146,9 @@ class DreamControls:
 class DreamSpec:
     """The request of a dream.
 
-    Attributes:
-        source: Seed: a video, a picture or a folder of pictures; None: noise.
-        frames: Number of frames to predict.
-        start: Time in the source at which the seed begins; None: its start.
-        blend: Driving video; None for none.
-        sound: Sound file of the result, whose loudness expressions may use; None for none.
-        dreaming: Settings of the rollout.
-        rendering: Settings of size, chunks and engine.
-        encoding: Settings of the output file.
-        mask: Where the dream is seen, over the seed's clip as it goes on; None: everywhere.
+    ``source``: the seed, a video, a picture or a folder of pictures; None: noise. ``frames``: the number to predict.
+    ``start``: where in the source the seed begins. ``blend``: a driving video. ``sound``: the result's, which
+    expressions may use. ``mask``: where the dream is seen, over the seed's clip as it goes on; None: everywhere.
     """
 
     source: Path | None

@@ -58,7 +58,9 @@ def score_dream(
     first = max(0, total - dreams.ROLLOUT_FRAMES)
     reader = _Reader(film, size or SHORT_SIDE, context)
     frames = reader(film, range(first, total))
-    numbers = _at_film_rate(source, film)
+    # At about the film's frame rate; all frames if the source is slower.
+    step = 1 if source.is_pictures or film.is_pictures else max(1, round(source.index.rate / film.index.rate))
+    numbers = range(0, source.index.num_frames, step)
     some = [numbers[i] for i in segment_centres(len(numbers), min(dreams.MAX_TRAINING_FRAMES, len(numbers)))]
     wanted = sorted({*some, *numbers[: dreams.ROLLOUT_FRAMES]})
     learned = dict(zip(wanted, reader(source, wanted), strict=True))
@@ -107,12 +109,6 @@ def _times(clip: Clip) -> list[Fraction]:
     """Return the times of all frames in seconds, relative to the first."""
     index = clip.index
     return [(pts - index.pts[0]) * index.time_base for pts in index.pts]
-
-
-def _at_film_rate(source: Clip, film: Clip) -> list[int]:
-    """Return frame numbers of the source at about the film's frame rate; all frames if the source is slower."""
-    frame_step = 1 if source.is_pictures or film.is_pictures else max(1, round(source.index.rate / film.index.rate))
-    return list(range(0, source.index.num_frames, frame_step))
 
 
 def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:

@@ -107,7 +107,8 @@ def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
 def match_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> ColourSamples:
     """Return ``COUNT`` random colours of one set, (N, 3) in [0, 1], and counterparts in the grade of another set."""
     rng = np.random.default_rng(seed)
-    source, target = (_lab(_some(colours, rng)) for colours in (before, after))
+    sides = [colours[rng.choice(len(colours), COUNT, replace=len(colours) < COUNT)] for colours in (before, after)]
+    source, target = map(_lab, sides)
     light = _match_tones(source[:, 0], target[:, 0])
     cast, wanted = _casts(source), _casts(target)
     own = _at(cast, source[:, 0])
@@ -123,11 +124,6 @@ def match_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> Colou
     damping = 1 - np.maximum(HELD_BACK * skin, GREY_HELD_BACK * grey)
     moved = own + coloured * (1 + (ratio - 1) * (1 - HELD_BACK * skin)) + change * damping
     return ColourSamples(_rgb(source), _rgb(np.column_stack([light, moved])), np.ones(len(source)))
-
-
-def _some(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    chosen: np.ndarray = colours[rng.choice(len(colours), COUNT, replace=len(colours) < COUNT)]
-    return chosen
 
 
 def _match_tones(source: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -47,15 +47,10 @@ FILTERED = "filtered.nut"
 
 @dataclass(frozen=True)
 class Assembly:
-    """The plan for assembling encoded segments into a result.
+    """The plan for assembling encoded segments, whose pictures are in the format ``picture``, into a result.
 
-    Attributes:
-        encoding: The settings of the output.
-        picture: The format of the segments' pictures.
-        timing: The timestamps of the frames.
-        copied: The sound and other streams to copy from the source; None for none.
-        names: Function from a number of pictures to their file names in a folder; None for other results.
-        plays: How often a GIF is played, 0 for endlessly.
+    ``copied``: the sound and other streams to copy from the source. ``names``: a function from a number of pictures to
+    their file names in a folder; None for other results. ``plays``: how often a GIF is played, 0 for endlessly.
     """
 
     encoding: EncodingSettings

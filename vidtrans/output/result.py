@@ -70,11 +70,7 @@ def check_named(output: Path) -> None:
 
 
 def refuse_link(output: Path) -> Path:
-    """Return ``output`` if it is not a link. Call it for a path that was not given with -o.
-
-    Raises:
-        UsageError: The path is a link: whoever created it could redirect the output.
-    """
+    """Return a path that was not given with -o. Raises UsageError for a link, which another person may have made."""
     if output.is_symlink():
         why = "it is a link, and links are followed only if they are given with -o"
         raise UsageError(str(output), why, "remove it, or choose another place with -o")
