@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import base_name
 from vidtrans.core.system import as_found, name_key, path_key
-from vidtrans.output.places import check_parents, refuse_link
+from vidtrans.output.result import check_parents, refuse_link
 from vidtrans.video.io.encoding import ENDINGS
 from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, in_natural_order, is_pattern, pictures_in
 

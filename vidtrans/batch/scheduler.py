@@ -18,7 +18,7 @@ from vidtrans.core.costs import count
 from vidtrans.core.errors import VidtransError
 from vidtrans.core.events import BatchStatus, Event, Note, Progress
 from vidtrans.core.settings import Table
-from vidtrans.output.records import COUNTS
+from vidtrans.output.result import COUNTS
 from vidtrans.session import Context
 from vidtrans.store.cache import Cache
 

@@ -50,8 +50,7 @@ class BatchReport(Command):
         from vidtrans.batch.report.farm_page import write_page
         from vidtrans.batch.report.farm_report import Failure, FarmReport
         from vidtrans.batch.summary import NAME, read_summaries
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.output.result import produce, refuse_link
 
         output = self.output or refuse_link(self.folder / f"{NAME}.html")
         rows = read_summaries(self.folder)

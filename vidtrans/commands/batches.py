@@ -13,7 +13,7 @@ from vidtrans.batch.summary import Outcome
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.files import base_name
 from vidtrans.core.settings import Table
-from vidtrans.output.places import refuse_link
+from vidtrans.output.result import refuse_link
 from vidtrans.rendering.requested_output import default_ending
 from vidtrans.session import Context
 from vidtrans.video.io.encoding import EncodingSettings
@@ -26,23 +26,42 @@ def is_several(paths: Sequence[Path], batch: BatchOptions) -> bool:
     return is_batch(paths) or batch.is_partial
 
 
-def clips_with_endings(paths: Sequence[Path], name: str, folder: Path | None, recipe: Recipe) -> dict[Path, str]:
-    """Return the clips that files, folders and globs expand to, each with its result's ending: ``.NAME.mp4``.
+def make_clips(
+    paths: Sequence[Path],
+    work: Callable[[Path, Path | None, bool], Work],
+    command: str,
+    name: str,
+    recipe: Recipe,
+    output: Path | None,
+    batch: BatchOptions,
+    context: Context,
+    *,
+    beside: bool,
+    skip: tuple[str, ...] = (),
+) -> Table:
+    """Run the job of one clip, or of each of several, whose folder is ``output``; return its table, or the batch's.
 
-    A clip that is the result of another one in ``folder`` (None: beside it) is excluded, unless each clip was named.
-    Raises UsageError.
+    ``work``: returns the job of a clip, an output (None: the default) and whether the clip is the only one.
+    ``command``: for the summary. ``name``: in default output names, ``clip.NAME.mp4``. ``recipe``: its codec chooses
+    their endings. ``beside``: outputs are put beside the clips. ``skip``: ends of names of clips that are left out of
+    several, as is a clip that is the result of another one, unless each was named. Raises UsageError, Interrupted.
     """
     encoding = recipe.settings("encoding", EncodingSettings)
+    if not is_several(paths, batch):
+        [clip] = paths
+        if beside:
+            output = refuse_link(_place(clip, None, default_ending(clip, [name], encoding)))
+        return work(clip, output, True)(context)
+    folder = None if beside else output or Path()
     clips = expand_sources(paths)
     endings = {clip: default_ending(clip, [name], encoding) for clip in clips}
     if clips != list(paths):
         clips = exclude_results(clips, lambda clip: _place(clip, folder, endings[clip]))
-    return {clip: endings[clip] for clip in clips}
-
-
-def place_beside(clip: Path, name: str, recipe: Recipe) -> Path:
-    """Return the path of a clip's result beside it: ``clip.NAME.mp4``. Raises UsageError for a link."""
-    return refuse_link(_place(clip, None, default_ending(clip, [name], recipe.settings("encoding", EncodingSettings))))
+    endings = {clip: endings[clip] for clip in clips if not (skip and base_name(clip).endswith(skip))}
+    is_only = len(endings) == 1
+    return make_each(
+        endings, lambda clip, place: work(clip, place, is_only), command, folder, batch, context, beside=beside
+    )
 
 
 def _place(clip: Path, folder: Path | None, ending: str) -> Path:

@@ -103,14 +103,13 @@ class Curves(Command):
     def _write(self, path: Path, clip: Clip, samples: CurveSamples) -> Table:
         from vidtrans.core.files import write_bytes
         from vidtrans.curves.hearing import waveform
-        from vidtrans.evaluation.curve_plot import plot_curves
         from vidtrans.video.images.picture import write_picture
 
         if path.suffix.lower() == ".csv":
             write_bytes(path, samples.csv().encode())
         else:
             peaks = waveform(self.sound or (clip.origin or clip).path, samples.seconds)
-            write_picture(path, plot_curves(samples, peaks, clip.shots[1:], clip.name))
+            write_picture(path, samples.plot(peaks, clip.shots[1:], clip.name))
         return {}
 
     def describe(self, table: Table) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -71,8 +71,8 @@ class Fix(Command):
         """
         from vidtrans.propagation.fixing import fix
 
-        request = FixRequest(self.render, self.painted, self.output, self.relearn, self.first_number, self.program)
-        return fix(replace(request, mask=given_mask(self.mask)), context)
+        options = self.relearn, self.first_number, self.program, given_mask(self.mask)
+        return fix(FixRequest(self.render, self.painted, self.output, *options), context)
 
     def describe(self, table: Table) -> str:
         """Return the report on the result."""

@@ -181,7 +181,7 @@ class Look(Command):
         return LookLesson.of(self.pictures, clips, output, self.recipe, context, area, masks)
 
     def _output(self, names: Sequence[str]) -> Path:
-        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import refuse_link
 
         return self.output or refuse_link(Path(f"{names[0]}{MODEL_SUFFIX}"))
 

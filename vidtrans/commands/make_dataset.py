@@ -102,7 +102,7 @@ class MakeDataset(Command):
         from vidtrans.data.dataset_planning import DatasetSpec, default_output
         from vidtrans.data.domains import find_domains
         from vidtrans.data.making import make_dataset
-        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import refuse_link
         from vidtrans.pairing.pairing_records import make_pairing
         from vidtrans.rendering.extraction import FrameExtractor
 

@@ -40,7 +40,7 @@ class ModelAdd(Command):
         from vidtrans.core.files import link_target, write_atomically
         from vidtrans.models.model_file import read_record, user_models
         from vidtrans.models.packs import extract_model, has_model, open_pack
-        from vidtrans.output.places import check_named, check_place, refuse_link
+        from vidtrans.output.result import check_named, check_place, refuse_link
 
         began = time.monotonic()
         pack = open_pack(self.pack)

@@ -76,8 +76,7 @@ class ModelExport(Command):
         from vidtrans.interop.exporting.base import ExportSubject, check_exports
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.model_file import load_generator, read_record
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.output.result import produce, refuse_link
 
         model = load_model(self.model, context)
         path = model.path

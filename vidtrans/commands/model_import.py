@@ -138,8 +138,7 @@ class ModelImport(Command):
         from vidtrans.models.formats import ForeignFormat, format_of, load_format
         from vidtrans.models.model_file import file_in_folder
         from vidtrans.models.model_record import Card
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.output.result import produce, refuse_link
         from vidtrans.pairing.pairing_records import make_pairing, pairing_record
         from vidtrans.rendering.extraction import FrameExtractor
 

@@ -70,8 +70,7 @@ class ModelPack(Command):
         from vidtrans.models.formats import NATIVE, PACK_SUFFIX, format_of
         from vidtrans.models.model_file import find_model, read_record
         from vidtrans.models.packs import is_model_name
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.output.result import produce, refuse_link
 
         path = find_model(self.model)
         if path is None:
@@ -117,7 +116,7 @@ class ModelPack(Command):
     def _facts(self, name: str, path: Path, record: ModelRecord, context: Context) -> PackFacts:
         from vidtrans.core.system import command_line
         from vidtrans.models.packs import PackFacts, card_of, without_folders
-        from vidtrans.output.records import recorded
+        from vidtrans.output.result import recorded
 
         card = card_of(record.card, {"author": self.author, "licence": self.licence, "notes": self.notes})
         line = (recorded(context.cache, path) or {}).get("line", ())

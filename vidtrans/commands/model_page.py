@@ -39,8 +39,7 @@ class ModelPage(Command):
         """Write the page; packs that are damaged are left out with a warning. Raises MediaError, UsageError."""
         from vidtrans.core.files import digest_file, write_bytes
         from vidtrans.models.packs import render_page
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.output.result import produce, refuse_link
 
         if not self.folder.is_dir():
             raise MediaError(str(self.folder), "it is no folder", "give the folder of the packs")

@@ -170,7 +170,7 @@ class Run(Command):
         from vidtrans.commands.batches import batch_table
         from vidtrans.core.files import base_name
         from vidtrans.data.dataset_planning import default_output
-        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import refuse_link
         from vidtrans.stylizing.clips import stylize_batch
         from vidtrans.stylizing.forecast import check_renders
         from vidtrans.stylizing.requested_render import stylize

@@ -71,8 +71,7 @@ class Sheet(Command):
             pairing_sheet,
         )
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.output.result import produce, refuse_link
         from vidtrans.pairing.pairing_records import pairing_record
         from vidtrans.video.images.picture import write_picture
 

@@ -83,8 +83,7 @@ class Try(Command):
         from vidtrans.core.files import base_name
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.look_pictures import models_named
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.output.result import produce, refuse_link
         from vidtrans.pairing.pairing_records import refuse_matte
         from vidtrans.rendering.conditions import look_files
         from vidtrans.rendering.planned_strokes import strokes_digest

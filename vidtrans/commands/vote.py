@@ -108,7 +108,7 @@ class Vote(ServedPage):
     def make(self, context: Context) -> Table:
         """Serve the page until a stop is requested, or report votes. Raises UsageError, MediaError, ModelError."""
         from vidtrans.core.files import base_name
-        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import refuse_link
         from vidtrans.voting.outcome import Material, check_left_out, check_page, report
         from vidtrans.voting.vote_log import SUFFIX, VoteLog, read_votes_on
 

@@ -38,6 +38,9 @@ EASINGS: dict[str, Callable[[float], float]] = {
     "hold": lambda x: math.floor(x),
 }
 DIGITS = 6  # of the values of signals and samples: processors round sums differently
+COLOURS = ((255, 180, 84), (110, 190, 255), (150, 220, 120), (255, 130, 170), (200, 160, 255))
+SOUND = (120, 122, 130)
+PLOT_WIDTH, PLOT_HEIGHT, SOUND_HEIGHT = 1280, 360, 150  # pixels
 SUFFIXES = (".csv", ".json", ".mid", ".midi")  # of files of values
 LONGEST = 20_000  # characters of a curve
 _NAME = rf"[^']*(?:{'|'.join(map(re.escape, SUFFIXES))})"  # of a file of values
@@ -408,6 +411,25 @@ class CurveSamples:
         for frame, (second, *values) in enumerate(zip(self.seconds, *(v for _, v in self.values), strict=True)):
             rows.writerow([frame, f"{second:.6f}", *(f"{value:.6g}" for value in values)])
         return made.getvalue()
+
+    def plot(self, peaks: np.ndarray, cuts: Sequence[int], name: str) -> np.ndarray:
+        """Return a plot, (H, W, 3) uint8, above the sound, whose ``peaks`` are those of each frame.
+
+        ``cuts``: first frames of shots.
+        """
+        import numpy as np
+
+        from vidtrans.video.plots import Chart, ChartCurve
+
+        drawn = [
+            ChartCurve(text if len(text) < 60 else f"{text[:57]}…", values, COLOURS[n % len(COLOURS)], 2)
+            for n, (text, values) in enumerate(self.values)
+        ]
+        bands = [Chart(name, drawn, self.seconds, cuts).draw(PLOT_WIDTH, PLOT_HEIGHT)]
+        if peaks.any():
+            sound = [ChartCurve("sound", peaks.tolist(), SOUND, 1)]
+            bands.append(Chart("", sound, self.seconds, cuts).draw(PLOT_WIDTH, SOUND_HEIGHT))
+        return np.vstack(bands)
 
 
 def sample_curves(texts: Sequence[str], clock: CurveClock) -> CurveSamples:

@@ -33,7 +33,7 @@ from vidtrans.data.building import PlannedDataset, write_pictures
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.full_size import full_size_pictures
-from vidtrans.output.places import check_parents
+from vidtrans.output.result import check_parents
 from vidtrans.session import Context
 from vidtrans.store.cache import CacheEntry
 from vidtrans.video.images.picture import encode_png

@@ -141,7 +141,6 @@ def _frame(row: Mapping[str, str], rate: Fraction, what: str) -> float:
 
 
 def _names(row: Mapping[str, str], what: str) -> list[str]:
-    """Return the actions of a row."""
     names = []
     for column, value in row.items():
         if column in ("frame", "time", "clip") or value.lower() in FALSE:

@@ -18,9 +18,8 @@ from vidtrans.core.files import write_atomically
 from vidtrans.library.given_pictures import check_frames, to_array
 from vidtrans.library.opened_clip import OpenedClip
 from vidtrans.library.stop_message import stopped_as
-from vidtrans.output.assembling import Assembly
-from vidtrans.output.delivery import Delivery
-from vidtrans.output.places import check_place
+from vidtrans.output.delivery import Assembly, Delivery
+from vidtrans.output.result import check_place
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
 from vidtrans.video.io.encoder import SegmentWriter

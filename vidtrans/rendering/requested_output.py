@@ -13,8 +13,8 @@ from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.models.model_chain import SEPARATOR, without_identity
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.models.render_settings import ResolvedRenderSettings
-from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
-from vidtrans.output.places import check_named
+from vidtrans.output.delivery import VERSION as ASSEMBLY_VERSION
+from vidtrans.output.result import check_named
 from vidtrans.pipeline.render import picture_versions
 from vidtrans.store.stages import FilterStage, InferStage, RenderStage
 from vidtrans.upscaling import VERSION as UPSCALING_VERSION

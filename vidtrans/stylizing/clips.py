@@ -29,8 +29,7 @@ from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table
 from vidtrans.core.system import path_key
 from vidtrans.models.model_chain import load_models_in_turn
-from vidtrans.output.places import check_place, refuse_link
-from vidtrans.output.records import is_result_folder
+from vidtrans.output.result import check_place, is_result_folder, refuse_link
 from vidtrans.rendering.requested_output import default_ending, default_output, is_one_picture, makes_folder
 from vidtrans.session import Context
 from vidtrans.store.cache import Cache

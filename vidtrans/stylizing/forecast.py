@@ -18,9 +18,8 @@ from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import estimate_pictures
 from vidtrans.models.loaded_model import load_extractor
 from vidtrans.models.render_settings import ResolvedRenderSettings
-from vidtrans.output.assembling import pass_of, try_pass
-from vidtrans.output.places import check_place
-from vidtrans.output.records import check_foreign
+from vidtrans.output.delivery import pass_of, try_pass
+from vidtrans.output.result import check_foreign, check_place
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.rendering.picture_folders import refuse_video
 from vidtrans.rendering.plan import plan_render

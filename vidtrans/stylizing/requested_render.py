@@ -20,9 +20,7 @@ from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
-from vidtrans.output.places import refuse_link
-from vidtrans.output.records import check_foreign
-from vidtrans.output.result import Result
+from vidtrans.output.result import Result, check_foreign, refuse_link
 from vidtrans.pipeline.infer import InferSettings
 from vidtrans.pipeline.render import PICTURE_STAGES
 from vidtrans.rendering.conditions import look_files as named_looks
@@ -240,7 +238,7 @@ class RequestedRender:
         request, target = self.request, self.target
         warn_about_programs(request.recipe.programs, self.context)
         if graph := self.settings.rendering.source_filter:
-            from vidtrans.output.filtered_source import filtered_clip
+            from vidtrans.output.delivery import filtered_clip
 
             clip = filtered_clip(clip, graph, self.context)
         plan = self._plan(clip, target.pattern, from_shot=bool(self.strokes))

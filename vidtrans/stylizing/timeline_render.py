@@ -15,8 +15,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of, link_target, write_atomically
 from vidtrans.core.settings import Table
 from vidtrans.core.system import path_key
-from vidtrans.output.places import check_place, refuse_link
-from vidtrans.output.records import check_foreign, record
+from vidtrans.output.result import check_foreign, check_place, record, refuse_link
 from vidtrans.session import Context
 from vidtrans.stylizing.clips import stylize_batch
 from vidtrans.stylizing.stylize_request import StylizeRequest

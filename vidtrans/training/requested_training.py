@@ -20,9 +20,7 @@ from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.making import dataset_digest
 from vidtrans.models.loaded_model import LoadedModel, find_extractor, load_extractor
 from vidtrans.models.model_file import SUFFIX, both_ways, find_model
-from vidtrans.output.places import refuse_link
-from vidtrans.output.records import recorded
-from vidtrans.output.result import Result
+from vidtrans.output.result import Result, recorded, refuse_link
 from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.session import Context
 from vidtrans.store.stages import TrainStage
