@@ -13,10 +13,9 @@ import pytest
 from processes import until
 
 from vidtrans.core.errors import UsageError
-from vidtrans.live.paint_jobs import Painted
-from vidtrans.live.senders import SENDERS, check_installed, offered_senders
-from vidtrans.live.senders.base import NAME, PictureSender
-from vidtrans.live.senders.picture_sending import PictureSending, open_sender
+from vidtrans.live.senders import NAME, SENDERS, PictureSender, check_installed, offered_senders
+from vidtrans.live.stage_connections import PictureSending, open_sender
+from vidtrans.live.stage_worker import Painted
 
 Frames = list[np.ndarray]
 

@@ -142,8 +142,8 @@ class Live(ServedPage):
 
         Raises UsageError, ModelError, MediaError, DeviceError.
         """
+        from vidtrans.live.live_controls import SavedControls, default_path
         from vidtrans.live.live_session import first_controls, open_session
-        from vidtrans.live.presets import SavedControls, default_path
         from vidtrans.models.at_once import model_at_once
         from vidtrans.models.look_pictures import medium_picture
 

@@ -1,12 +1,20 @@
-"""A model as a function of frames, and as a render of clips and streams."""
+"""A model as a function of frames, and as a render of clips and streams; the temporal filter for any pictures.
+
+A render of frames that come one by one differs from that of a clip in what that learns by looking through the whole
+clip first: held frames are painted again, faults of a model's pictures are not mended, and no mask or key frames are
+read. Cuts are found some frames late, so that results come as many frames later. Memory does not grow with the number
+of frames.
+"""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain, zip_longest
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, overload
@@ -14,16 +22,20 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from vidtrans.config.recipe import Recipe, overlaid, render_recipe
-from vidtrans.core.events import Report, Stop, silent
-from vidtrans.core.settings import Time
-from vidtrans.library.frame_stream import FrameStream
-from vidtrans.library.given_pictures import ClipFrame, Picture, device_of, on_device, own_array
-from vidtrans.library.opened_clip import OpenedClip
-from vidtrans.library.stop_message import stopped_as
-from vidtrans.library.stream_model import StreamModel
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import NEVER, Report, Stop, silent
+from vidtrans.core.settings import Size, Time
+from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector
+from vidtrans.library.given_pictures import ClipFrame, Picture, check_frames, device_of, on_device, own_array
+from vidtrans.library.opened_clip import OpenedClip, stopped_as
+from vidtrans.library.stream_model import ENDLESS, StreamModel
 from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.models.model_file import IDENTITY
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
+from vidtrans.temporal.stream import Sample, filter_samples
+from vidtrans.video.colour.conversion import to_uint8
+from vidtrans.video.images.picture import resize
 
 if TYPE_CHECKING:
     from vidtrans.rendering.render_job import RenderJob
@@ -31,6 +43,114 @@ if TYPE_CHECKING:
 
 STOPPED = ("no further pictures are made", "call render again, with another Stop")
 Tables = Mapping[str, Mapping[str, Any]]
+
+
+class _CutsSoFar(CutDetector):
+    """Tells, while frames are added, which of them start a shot."""
+
+    def firsts(self, *, ended: bool) -> Iterator[int]:
+        """Yield, for each further frame that is decided, the first frame of its shot."""
+        if ended:
+            self._decide_all()
+        begun = [start for start in self._shots if start <= self._told]
+        first = begun[-1] if begun else 0
+        while self._told < min(self._decided, self._count):
+            first = self._told if self._told in self._shots else first
+            self._told += 1
+            yield first
+
+    _told = 0
+
+
+def shots_of(frames: Iterable[np.ndarray]) -> Generator[tuple[np.ndarray, int], None, None]:
+    """Yield each frame with the number of the first frame of its shot, some frames after it came."""
+    cuts, waiting = _CutsSoFar(), deque[np.ndarray]()
+    for frame in frames:
+        height, width = frame.shape[:2]
+        cuts.add(to_uint8(resize(frame, *Size(short=ANALYSIS_SHORT_SIDE).of(width, height))))
+        waiting.append(frame)
+        for first in cuts.firsts(ended=False):
+            yield waiting.popleft(), first
+    for first in cuts.firsts(ended=True):
+        yield waiting.popleft(), first
+
+
+class FrameStream:
+    """A render of frames that come one by one; ``flow_from``: as many pictures, whose motion the filter follows."""
+
+    def __init__(
+        self,
+        model: StreamModel,
+        frames: Iterable[object],
+        flow_from: Iterable[object] | None = None,
+        stop: Stop = NEVER,
+    ) -> None:
+        self._model, self._frames, self._flow_from, self._stop = model, frames, flow_from, stop
+        self._devices, self._guides, self._sources = deque[Any](), deque[np.ndarray](), deque[np.ndarray]()
+        check_frames(frames)
+        if flow_from is not None:
+            check_frames(flow_from, "flow_from")
+
+    def pictures(self) -> Generator[tuple[Any, np.ndarray], None, None]:
+        """Yield the device of each frame, see ``device_of``, and its picture, (H, W, 3) of its type, some frames later.
+
+        Raises UsageError if a frame is no picture, or differs in size or type from the first one.
+        """
+        model, arrays = self._model, self._arrays()
+        with ExitStack() as stack:
+            shots = stack.enter_context(closing(shots_of(arrays) if model.finds_cuts else ((one, 0) for one in arrays)))
+            opening = next(shots, None)
+            if opening is None:
+                return
+            renderer = stack.enter_context(closing(model.renderer(opening[0])))
+            prepared = (
+                renderer.prepare(model.seen(number, picture, first), (first, ENDLESS))
+                for number, (picture, first) in enumerate(chain([opening], shots))
+            )
+            samples = stack.enter_context(closing(self._guided(renderer.stream(prepared))))
+            for sample, picture in filter_samples(samples, model.settings.make_filter()):
+                yield self._devices.popleft(), model.finished(renderer, sample, picture, self._sources.popleft())
+
+    def _arrays(self) -> Generator[np.ndarray, None, None]:
+        first: np.ndarray | None = None
+        for number, (frame, guide) in enumerate(_pairs(self._frames, self._flow_from)):
+            self._stop.check()
+            picture = own_array(frame, f"frame {number}")
+            first = picture if first is None else first
+            if picture.shape != first.shape or picture.dtype != first.dtype:
+                why = f"it is {_kind(picture)}, the first one {_kind(first)}"
+                raise UsageError(f"frame {number}", why, "give frames of one size and type, or one stream for each")
+            self._devices.append(device_of(frame))
+            self._sources.append(picture)
+            if self._flow_from is not None:
+                self._guides.append(own_array(guide, f"picture {number} of flow_from"))
+            yield picture
+
+    def _guided(self, samples: Generator[Sample, None, None]) -> Generator[Sample, None, None]:
+        """Yield the samples with the pictures of ``flow_from`` as their guides."""
+        with closing(samples):
+            for sample in samples:
+                if self._flow_from is None:
+                    yield sample
+                    continue
+                height, width = sample.output.shape[:2]
+                yield replace(sample, guide=to_uint8(resize(self._guides.popleft(), width, height)))
+
+
+def _pairs(frames: Iterable[object], flow_from: Iterable[object] | None) -> Iterator[tuple[object, object | None]]:
+    if flow_from is None:
+        yield from ((frame, None) for frame in frames)
+        return
+    missing = object()
+    for number, (frame, guide) in enumerate(zip_longest(frames, flow_from, fillvalue=missing)):
+        if frame is missing or guide is missing:
+            longer = "flow_from" if frame is missing else "the frames"
+            raise UsageError("flow_from", f"{longer} go on after {number} pictures", "give as many pictures as frames")
+        yield frame, guide
+
+
+def _kind(picture: np.ndarray) -> str:
+    return f"{picture.shape[1]}x{picture.shape[0]} of {picture.dtype}"
 
 
 class FrameModel:
@@ -204,3 +324,48 @@ def load_model(
     names = (name,) if isinstance(name, str | Path) else tuple(name)
     context = Context(cache_dir=Path(cache_dir), device=device, report=report)
     return FrameModel(tuple(str(one) for one in names), settings or {}, context)
+
+
+class DeflickeredFrames:
+    """Pictures without flicker: iterate it once for each pass over ``frames``.
+
+    ``for picture in Deflicker(processed, flow_from=source): …`` follows the motion of the source that the processed
+    pictures were made from; without it, their own. Of an ``OpenedClip`` alone the pictures are those of
+    ``vidtrans deflicker``.
+    """
+
+    def __init__(
+        self,
+        frames: OpenedClip | Iterable[Any],
+        *,
+        flow_from: Iterable[Any] | None = None,
+        temporal: str = "window",
+        settings: Mapping[str, Any] | None = None,
+        device: str = "auto",
+        cache_dir: str | Path = FOLDER,
+        report: Report = silent,
+        stop: Stop | None = None,
+    ) -> None:
+        """Make a filter of pictures.
+
+        Args:
+            frames: a clip, or pictures (H, W, 3), uint8 or uint16, all of one size and type: arrays or tensors.
+            flow_from: as many pictures, whose motion is followed.
+            temporal: the filter: 'window', which looks some 15 frames ahead, or 'causal', which does not.
+            settings: of the filter: ``{"strength": 0.5}``.
+            device: 'auto', 'cuda', 'cuda:N', 'mps' or 'cpu'.
+            cache_dir: the folder of intermediate results.
+            report: called with progress and notes.
+            stop: a request to stop, which raises ``Interrupted`` in an iteration.
+
+        Raises:
+            UsageError: There is no such filter, or it has no such setting, or ``frames`` are none.
+        """
+        check_frames(frames)
+        self._frames, self._flow_from, self._stop = frames, flow_from, stop
+        tables = {"temporal": {"name": temporal, **(settings or {})}, "rendering": {"size": "source"}}
+        self._model = load_model(IDENTITY, settings=tables, device=device, cache_dir=cache_dir, report=report)
+
+    def __iter__(self) -> Generator[Any, None, None]:
+        """Yield the pictures, of the frames' kind. Raises UsageError if frames are no pictures, or differ in size."""
+        return self._model.render(self._frames, flow_from=self._flow_from, stop=self._stop)

@@ -1,21 +1,31 @@
-"""The controls of the live page, and descriptions of controls and models for the page."""
+"""The controls of the live page: their declarations, state and curves, saved ones, and descriptions for the page.
+
+A curve is an expression of time, of the sound that is heard now, of the source, or of files. Presets are controls that
+are saved by name in one JSON file in the user's data folder.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from vidtrans.core.errors import UsageError
+from vidtrans.core.files import read_small_json, write_json
 from vidtrans.core.parameters import Use, moving, used
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import SMALLEST_SIDE, Table, from_table, setting, to_table
-from vidtrans.curves.curve import Curve
+from vidtrans.curves.curve import Curve, file_of, parse_curve
+from vidtrans.curves.data_files import read_data
 from vidtrans.curves.moving_settings import MovingSettings, shown_name
+from vidtrans.curves.signals import Signal
+from vidtrans.curves.tracks import Track
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.live import LARGEST_OUTPUT
-from vidtrans.live.control_curves import STILL, ControlCurve
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
@@ -26,23 +36,91 @@ from vidtrans.strokes.media import medium_names
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.upscaling import STREAM_MODES
 
+LONGEST = 500  # characters of a curve
+LARGEST_FILE = 4 << 20  # bytes of a file of values, which is read while others wait
+TIMELINE = ("shot", "shot_t", "cut", "on_cut")  # names of a clip with an end
+STILL = ("fade", "dream_fps")  # controls whose own time a curve would change
 LARGEST_SIZE = 1024
 NO_MEDIUM = "none"  # the control ``medium`` of pictures that are not painted
 MOST_SHOTS = 99  # that are offered to be walked to
 OFFERED_LOOKS = 24  # looks to choose from for a model with style codes, which has any number of looks
+# Settings classes whose ``LIVE`` settings are sliders: the class, the prefix of the sliders' names, their place.
+SLIDERS: tuple[tuple[type, str, str], ...] = (
+    *((stage.Settings, "", "picture" if issubclass(stage, PictureStage) else "look") for stage in RENDER),
+    (StrokesSettings, "strokes_", "strokes"),
+)
+MOST_PRESETS = 200
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
+
+
+@dataclass(frozen=True)
+class ControlCurve:
+    """The curve of a control. ``text``: its expression. Values are kept from ``low`` to ``high``, ``whole``: rounded.
+
+    Raises UsageError, in one line, for an expression that has no value in a live session.
+    """
+
+    name: str
+    text: str
+    low: float
+    high: float
+    whole: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the expression and the files that it reads."""
+        if len(self.text) > LONGEST:
+            raise UsageError(self.name, f"its curve has more than {LONGEST} characters", "write it more simply")
+        shown, curve = f"{self.name} '{self.text}'", self.curve
+        if curve.moments:
+            raise UsageError(shown, "a live session has no timeline for key frames", "use t, in seconds")
+        names = {*curve.names, *(signal.source.name for signal in curve.signals)}
+        if found := [name for name in TIMELINE if name in names]:
+            raise UsageError(shown, f"a live source has no '{found[0]}'", "use t, a sound, motion or brightness")
+        if "mask" in names:
+            raise UsageError(shown, "a live source has no mask", "use t, a sound, motion or brightness")
+        if curve.is_drawn:
+            raise UsageError(shown, "it does not move", "set the slider, or use t, low, on_beat(0.2), motion")
+        for file in {signal.source.file for signal in curve.signals} - {""}:
+            FileTrack(file)
+
+    @cached_property
+    def curve(self) -> Curve:
+        """The parsed expression. Raises UsageError."""
+        return parse_curve(self.text, self.name)
+
+    @property
+    def signals(self) -> frozenset[Signal]:
+        """The signals that it depends on."""
+        return self.curve.signals
+
+    def kept(self, value: float) -> float:
+        """Return a value within the control's bounds."""
+        found = max(self.low, min(self.high, value))
+        return round(found) if self.whole else round(found, 5)
+
+
+class FileTrack:
+    """A column of a file of values, ``FILE[:COLUMN]``, below the folder in which the session began.
+
+    Pages of other machines give the name, so no other folder is read. Raises UsageError.
+    """
+
+    def __init__(self, signal: str) -> None:
+        name, column = file_of(signal)
+        path, folder = Path(name), Path.cwd().resolve()
+        if path.is_absolute() or not path.resolve().is_relative_to(folder):
+            raise UsageError(name, "it is not in the folder of this session", f"copy it to {folder.name}/")
+        if path.is_file() and path.stat().st_size > LARGEST_FILE:
+            raise UsageError(name, f"it has more than {LARGEST_FILE >> 20} MB", "give a shorter one")
+        data = read_data(path)
+        self.in_frames = data.in_frames
+        self.track: Track = data.track(column, lambda frames: frames)
 
 
 def control(default: Any, place: str, label: str, help: str, **checks: Any) -> Any:  # noqa: ANN401  (see ``setting``)
     """Return a setting that the live page shows under a label, in one of its places."""
     made = setting(default, help, **checks)
     return dataclasses.field(default=default, metadata={**made.metadata, "place": place, "label": label})
-
-
-# Settings classes whose ``LIVE`` settings are sliders: the class, the prefix of the sliders' names, their place.
-SLIDERS: tuple[tuple[type, str, str], ...] = (
-    *((stage.Settings, "", "picture" if issubclass(stage, PictureStage) else "look") for stage in RENDER),
-    (StrokesSettings, "strokes_", "strokes"),
-)
 
 
 def _sliders() -> type:
@@ -347,3 +425,79 @@ def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> floa
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UsageError(f"control {name}", f"{value!r:.40} is not a number", "send a number")
     return value
+
+
+def default_path() -> Path:
+    """Return the path of the presets file."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("vidtrans")) / "live-presets.json"
+
+
+class SavedControls:
+    """Saved controls by name. An unreadable file counts as empty, and is replaced at the next save."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._tables = self._read()
+
+    def _read(self) -> dict[str, Table]:
+        try:
+            found = read_small_json(self._path)
+        except (OSError, ValueError, UsageError):
+            return {}
+        tables = found if isinstance(found, dict) else {}
+        return {name: table for name, table in tables.items() if _NAME.fullmatch(name) and isinstance(table, dict)}
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the presets, in alphabetical order."""
+        return sorted(self._tables)
+
+    def carry_out(self, message: Table, state: ControlState, models: Mapping[str, LoadedModel]) -> ControlState | None:
+        """Save, delete or load a preset, as a message asks; return loaded controls. Raises UsageError, OSError."""
+        name = message.get("name")
+        if not isinstance(name, str):
+            raise UsageError("preset", "it has no name", "give a name")
+        if message.get("do") == "save":
+            self.save(name, state.table())
+        elif message.get("do") == "delete":
+            self.delete(name)
+        else:
+            return ControlState().updated(that_fit(self.load(name), state, models), models)
+        return None
+
+    def load(self, name: str) -> Table:
+        """Return the controls saved as ``name``. Raises UsageError."""
+        if name not in self._tables:
+            raise UsageError(f"preset '{name}'", "there is no preset of this name", "choose another name")
+        return dict(self._tables[name])
+
+    def save(self, name: str, table: Table) -> None:
+        """Save controls as ``name``. Raises UsageError, OSError."""
+        if not _NAME.fullmatch(name):
+            raise UsageError("preset", "its name must have 1 to 60 printable characters", "choose another name")
+        if len(self._tables) >= MOST_PRESETS and name not in self._tables:
+            raise UsageError("preset", f"there are {MOST_PRESETS} presets already", "delete one first")
+        self._write({**self._read(), name: dict(table)})  # another server may have saved some
+
+    def delete(self, name: str) -> None:
+        """Delete the preset ``name``, if it exists. Raises OSError."""
+        self._write({known: table for known, table in self._read().items() if known != name})
+
+    def _write(self, tables: dict[str, Table]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self._path, tables, indent=1)
+        self._tables = tables
+
+
+def that_fit(values: Table, state: ControlState, models: Mapping[str, LoadedModel]) -> Table:
+    """Return saved values without settings of models that are not loaded; the model may be that of ``state``."""
+    controls, own = {f.name for f in fields(Controls)}, state.controls
+    settings = {key for model in models.values() for key in describe_pairing(model.pairing)}
+    fit = {name: value for name, value in values.items() if name in controls | settings}
+    fit["model"] = fit.get("model") if fit.get("model") in models else own.model
+    fit["second"] = fit.get("second") if fit.get("second") in models else ""
+    if fit.get("look") not in [look for model in models.values() for look in looks_of(model)]:
+        fit["look"] = ""
+    return fit

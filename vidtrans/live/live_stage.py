@@ -1,23 +1,274 @@
-"""The stage of a live session: models, cross-fades between them, and blending with past pictures."""
+"""The stage of a live session: models that paint single frames at once, cross-fades, blending with past pictures.
+
+A network's faults are not measured in a live session (``upscaling.mending``): that takes several frames of a shot.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from vidtrans.live.live_controls import Controls, ControlState
-from vidtrans.live.live_model import LiveModel, LivePicture, SourceFrame
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Size, Time
+from vidtrans.curves.clock import CurveClock
+from vidtrans.curves.curve import Curve
+from vidtrans.live.live_controls import LARGEST_SIZE, NO_MEDIUM, Controls, ControlState, looks_of
+from vidtrans.models.loaded_model import LoadedModel, load_engine
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.look_pairing import LookPairing
+from vidtrans.pairing.matte_channel import refuse_matte
+from vidtrans.pipeline.render import NEUTRAL
+from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.rendering.conditions import CodeConditions, Conditions, LookConditions
+from vidtrans.rendering.enlarger import cuda_device_of
+from vidtrans.rendering.extraction import FrameExtractor, resized
+from vidtrans.rendering.frame_path import recurrence
+from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.rendering.planned_strokes import StreamStrokes
+from vidtrans.rendering.single_frames import finish_frame
+from vidtrans.session import Context
+from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal.causal import CausalFilter
 from vidtrans.temporal.settings import CausalSettings
 from vidtrans.temporal.stream import Sample, Window
+from vidtrans.upscaling.array_pictures import size_of
+from vidtrans.upscaling.luma import upscale_stream
 from vidtrans.video.images.picture import resize
+from vidtrans.video.io.clip import Frame
 
+OUTPUT_SIZE, CUDA_OUTPUT_SIZE = 480, 1080  # pixels: the short side, where the controls give none
+SEEN_LIVE = 216  # lines that a painter of strokes sees: its time goes into what is finer than strokes
+NO_CLIP = "a live source is no clip"
 SETTLED = 1.0  # levels of 255: a picture that would change by less is not painted again
-
 Weights = Mapping[str, float]  # of models, adding up to 1
+
+
+class DeliveredPicture(NamedTuple):
+    """A model's picture and its source, both (H, W, 3) uint8 of one size."""
+
+    picture: np.ndarray
+    source: np.ndarray
+
+
+class PictureDelivery:
+    """The enlarger of a model's pictures, on the GPU of the ``engine`` if it has one that is Nvidia's."""
+
+    def __init__(self, engine: Any) -> None:  # noqa: ANN401  (see ``FramePath``)
+        self._device = cuda_device_of(engine)
+        self.output_size = CUDA_OUTPUT_SIZE if engine.device_kind == "cuda" else OUTPUT_SIZE
+
+    def __call__(
+        self, picture: np.ndarray, guide: np.ndarray, source: np.ndarray, controls: Controls
+    ) -> DeliveredPicture:
+        """Return a painted picture at the size of its delivery.
+
+        Args:
+            picture: the model's output, (h, w, 3) uint8.
+            guide: the source's frame at this size.
+            source: the source's frame, (H, W, 3) uint8.
+            controls: ``upscale`` and ``output_size`` are used.
+        """
+        width, height = delivered_size(size_of(source), size_of(picture), controls.output_size or self.output_size)
+        if controls.upscale == "off" or (width, height) == size_of(picture):
+            return DeliveredPicture(picture, guide)
+        frame = np.ascontiguousarray(resize(source, width, height))
+        if self._device is not None:
+            from vidtrans.upscaling.on_device import upscale_stream_on
+
+            return DeliveredPicture(upscale_stream_on(self._device, picture, frame, controls.upscale), frame)
+        return DeliveredPicture(upscale_stream(picture, frame, controls.upscale), frame)
+
+
+def delivered_size(source: tuple[int, int], painted: tuple[int, int], limit: int) -> tuple[int, int]:
+    """Return the (width, height) of the source, its short side limited; ``painted``, unless both sides are larger."""
+    scale = min(1.0, limit / min(source))
+    width, height = round(source[0] * scale), round(source[1] * scale)
+    return (width, height) if width > painted[0] and height > painted[1] else painted
+
+
+@dataclass(frozen=True)
+class SourceFrame:
+    """A frame of a source, ``rgb`` (H, W, 3) uint8.
+
+    ``is_drawing``: it is the network's input itself, such as edges. ``is_cut``: it does not continue the frame before.
+    """
+
+    rgb: np.ndarray
+    is_drawing: bool = False
+    is_cut: bool = False
+
+
+class LivePicture(NamedTuple):
+    """A painted frame: the blended ``picture``, the source at its size (``guide``), a view of the input.
+
+    All (H, W, 3) uint8.
+    """
+
+    picture: np.ndarray
+    guide: np.ndarray
+    model_input: np.ndarray
+
+
+class _InputChoices(NamedTuple):
+    """The controls that affect how a model's input is made."""
+
+    changes: tuple[tuple[str, float], ...]
+    look: str
+    stroke_size: float
+    is_drawing: bool
+
+
+class LiveModel:
+    """Paints frames one by one with a model. Raises ModelError, DeviceError, UsageError."""
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        rendering: RenderingSettings,
+        context: Context,
+        strokes: StrokesSettings = StrokesSettings(),  # noqa: B008  (frozen)
+    ) -> None:
+        if model.optimises:
+            why = "it optimises each frame, for seconds or minutes"
+            raise UsageError(f"model '{model.name}'", why, "choose a model that paints with a trained network")
+        refuse_matte(model.name, model.pairing)
+        self.model, self._rendering = model, rendering
+        for name, curve in strokes.curves().items():
+            still(f"strokes.{name}", curve)
+        self._own_strokes, self._medium = strokes, ""
+        self._moved: dict[str, float] = {}  # the strokes' values in the last frame
+        self._fading = 0  # frames until strokes have faded in and out after a change of these
+        self._strokes = StreamStrokes(strokes, TIMELESS, NO_CLIP)
+        engine = load_engine(model, rendering, context, batch=1)
+        self._deliver = PictureDelivery(engine)
+        self._extractor = FrameExtractor.of(model, rendering, context)
+        self._renderer = FrameRenderer(ModelInputs(model.pairing), engine, recurrence=recurrence(model.record, engine))
+        self._choices: _InputChoices | None = None
+        self._index = self._first = -1
+        self._size = 0, 0
+        self._has_failed = False  # whether the last frame failed, so that its state is unknown
+
+    @property
+    def pairing(self) -> Pairing:
+        """Return the model's pairing, with the changes of the controls."""
+        return self._renderer.inputs.pairing
+
+    @property
+    def output_size(self) -> int:
+        """Return the short side in pixels of delivered pictures where the controls give none."""
+        return self._deliver.output_size
+
+    @property
+    def is_changing(self) -> bool:
+        """Return whether painting the last frame again would give another picture, because strokes fade."""
+        return self._fading > 0
+
+    def paint(self, frame: SourceFrame, state: ControlState) -> LivePicture:
+        """Paint the next frame of the source with the given controls. Raises UsageError, DeviceError."""
+        if self.pairing.is_told:
+            raise UsageError(
+                f"model '{self.model.name}'", "it predicts the frames of its own clip", "choose the source Dream"
+            )
+        self._apply(state, frame.is_drawing)
+        self._choose_medium(state.controls.medium)
+        self._index += 1
+        guides = _tiles(frame.rgb, len(self.pairing.guides))
+        height, width = guides[0].shape[:2]
+        size = self._working_size(state.controls, (width, height))
+        is_cut = frame.is_cut or self._has_failed
+        if is_cut or size != self._size:
+            self._first, self._size = self._index, size
+        self._has_failed = True
+        extractor = None if self._renderer.inputs.drawn else self._extractor
+        seen = resized(Frame(self._index, self._index, guides[0], tuple(guides[1:])), size, extractor)
+        prepared = self._renderer.prepare(seen, (self._first, self._index + 1))
+        (sample,) = self._renderer.stream([prepared])
+        self._has_failed = False
+        # Drawings have no detail, and a source without the holes that a model fills would show through them.
+        is_small = frame.is_drawing or self.pairing.fills_holes
+        delivered = DeliveredPicture(sample.output, sample.guide)
+        if not is_small:
+            delivered = self._deliver(sample.output, sample.guide, guides[0], state.controls)
+        moved = state.controls.of(StrokesSettings)
+        if self._strokes.medium is not None:
+            self._fading = 2 * self._own_strokes.fade if moved != self._moved else max(0, self._fading - 1)
+            self._moved = moved
+            small = Size(short=SEEN_LIVE).of(*size_of(delivered.picture))
+            guide, output = (resize(picture, *small) for picture in (delivered.source, delivered.picture))
+            sample = replace(sample, guide=guide, output=output, starts_shot=is_cut)
+        picture = finish_frame(
+            *(self.pairing, sample, delivered.source, prepared.input),
+            {**NEUTRAL, **state.controls.of(RenderingSettings)},
+            self._strokes,
+            lambda output, source: delivered.picture,
+            moved,
+        )
+        seen_by_it = prepared.input[..., : self.pairing.in_channels]  # without the planes of a code
+        return LivePicture(picture, delivered.source, self.pairing.preview(seen_by_it))
+
+    def _working_size(self, controls: Controls, source: tuple[int, int]) -> tuple[int, int]:
+        wanted = str(controls.size) if controls.size else self._rendering.size
+        wanted = "trained" if wanted == "auto" else wanted  # a frame has to be painted before the next one comes
+        width, height = self.model.working_size(wanted, source)
+        if min(width, height) > LARGEST_SIZE * self.pairing.upscale_factor:
+            return self.model.working_size(str(LARGEST_SIZE), source)
+        return width, height
+
+    def _choose_medium(self, medium: str) -> None:
+        """Paint in a medium from now on, on an empty canvas if it is another one. Raises UsageError."""
+        if medium != self._medium:
+            chosen = {"": self._own_strokes.medium, NO_MEDIUM: ""}.get(medium, medium)
+            self._strokes = StreamStrokes(replace(self._own_strokes, medium=chosen), TIMELESS, NO_CLIP)
+            self._medium, self._moved, self._fading = medium, {}, 0
+
+    def _apply(self, state: ControlState, is_drawing: bool) -> None:
+        """Make the model's inputs with these controls from now on, if they have changed. Raises UsageError."""
+        controls = state.controls
+        changes = tuple(sorted(state.changes(self.model.pairing).items()))
+        choices = _InputChoices(changes, controls.look, controls.stroke_size, is_drawing)
+        if choices != self._choices:
+            pairing = replace(self.model, changes={**self.model.changes, **dict(changes)}).pairing
+            drawn = is_drawing and bool(pairing.drawing_kind)
+            self._renderer.inputs = ModelInputs(pairing, drawn=drawn, conditions=self._conditions(pairing, controls))
+            self._choices = choices
+
+    def _conditions(self, pairing: Pairing, controls: Controls) -> Conditions | None:
+        """Return the per-frame conditions of a model with looks; a look that it does not have becomes its first."""
+        if self.model.has_codes:
+            look = controls.look if controls.look in looks_of(self.model) else ""
+            return CodeConditions(self.model, look, TIMELESS)
+        if not isinstance(pairing, LookPairing):
+            return None
+        look = controls.look if controls.look in pairing.settings.looks else ""
+        settings = replace(self._rendering, look=look, stroke_size=controls.stroke_size)
+        return LookConditions(pairing, settings, TIMELESS)
+
+
+def still(name: str, curve: Curve) -> float:
+    """Return the one value of a curve. Raises UsageError if it moves."""
+    if curve.constant is None:
+        raise UsageError(f"a curve for {name}", "a live source has no timeline", "give a single value")
+    return curve.constant
+
+
+def _no_moment(moment: Time) -> Fraction:
+    raise UsageError(f"keyframes at {moment}", "a live source has no timeline", "give a single value")
+
+
+TIMELESS = CurveClock(int, _no_moment, float)  # of a source without times and without an end
+
+
+def _tiles(picture: np.ndarray, count: int) -> Sequence[np.ndarray]:
+    """Split a picture (H, W, 3) into ``count`` guides that lie side by side, (H, W / count, 3) each."""
+    if count < 2:
+        return [picture]
+    width = picture.shape[1] // count
+    return [np.ascontiguousarray(picture[:, k * width : (k + 1) * width]) for k in range(count)]
 
 
 class Fader:

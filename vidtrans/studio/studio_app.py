@@ -29,14 +29,12 @@ from vidtrans.studio.easel_routes import easel_routes
 from vidtrans.studio.live_room import PATH
 from vidtrans.studio.messages import answers_in, body_of, count_in, message_of, number_in, refusing, step_in, text_in
 from vidtrans.studio.project_folder import ProjectFolder, file_kind, is_odd_name
+from vidtrans.studio.studio_jobs import FOLDER_SUFFIX, train_longer, train_on
 from vidtrans.studio.studio_session import Overtaken, StudioSession
-from vidtrans.studio.training_jobs import FOLDER_SUFFIX, train_longer, train_on
 from vidtrans.studio.wishes import WISHES, find_wish
 from vidtrans.training.report.training_words import STATUS_FILE
 from vidtrans.web import MAX_MESSAGE
-from vidtrans.web.qr_code import qr_svg
-from vidtrans.web.server import WebServer
-from vidtrans.web.shared_page import shared_files
+from vidtrans.web.server import WebServer, qr_svg, shared_files
 
 PHONE_PAGES = {"studio": "/", "live": f"{PATH}/"}
 

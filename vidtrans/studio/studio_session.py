@@ -19,12 +19,10 @@ from vidtrans.core.strict_json import parse_own_table, read_table
 from vidtrans.core.system import command_line, module_command
 from vidtrans.store.cache import FOLDER
 from vidtrans.studio.easel_store import EaselStore
-from vidtrans.studio.job_queue import JobQueue
 from vidtrans.studio.live_room import LiveCommand, LiveRoom
 from vidtrans.studio.media_readers import Media
-from vidtrans.studio.project_folder import ProjectFolder
-from vidtrans.studio.studio_jobs import StudioJob
-from vidtrans.studio.uploads import Uploads
+from vidtrans.studio.project_folder import ProjectFolder, Uploads
+from vidtrans.studio.studio_jobs import JobQueue, StudioJob
 from vidtrans.studio.wishes import WishStep
 
 POLL_S = 0.4

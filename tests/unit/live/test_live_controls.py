@@ -8,8 +8,7 @@ from live_server import load
 from made_models import make_model
 
 from vidtrans.core.errors import UsageError
-from vidtrans.live.live_controls import Controls, ControlState
-from vidtrans.live.presets import SavedControls
+from vidtrans.live.live_controls import Controls, ControlState, SavedControls
 from vidtrans.models.loaded_model import LoadedModel
 
 

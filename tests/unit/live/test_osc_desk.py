@@ -17,11 +17,17 @@ from vidtrans.core.settings import SMALLEST_SIDE
 from vidtrans.curves.signals import Signal
 from vidtrans.live.live_controls import Controls, describe_pairing
 from vidtrans.live.osc import osc_desk
-from vidtrans.live.osc.osc_addresses import ACTIONS, REPORTS, ROOT, OscAddress
-from vidtrans.live.osc.osc_inbox import LONGEST_WAIT_S, MOST_TIMED, SHOWN_UNMATCHED
-from vidtrans.live.osc.osc_messages import Argument, OscMessage, pack_message, parse_message
-from vidtrans.live.osc.osc_out import BEAT, LOUDNESS, OscChanges
-from vidtrans.live.osc.osc_query import address_tree
+from vidtrans.live.osc.osc_addresses import ACTIONS, REPORTS, ROOT, OscAddress, address_tree
+from vidtrans.live.osc.osc_desk import BEAT, LOUDNESS, OscChanges
+from vidtrans.live.osc.osc_messages import (
+    LONGEST_WAIT_S,
+    MOST_TIMED,
+    SHOWN_UNMATCHED,
+    Argument,
+    OscMessage,
+    pack_message,
+    parse_message,
+)
 from vidtrans.models.loaded_model import LoadedModel
 
 

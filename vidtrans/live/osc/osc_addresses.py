@@ -1,4 +1,4 @@
-"""The OSC addresses of a live session, derived from its controls, models and presets."""
+"""The OSC addresses of a live session, derived from its controls, models and presets; as JSON for OSCQuery, too."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ REPORTS: Mapping[str, tuple[Kind, str]] = {
     "heard/onset": ("number", "how much begins to sound, 0 to 1"),
     "heard/beat": ("whole", "the number of the beat, at each beat"),
 }
+READ, WRITE, BOTH = 1, 2, 3  # of ACCESS
 
 
 class OscMismatchError(ValueError):
@@ -139,3 +140,34 @@ def _number(given: Argument) -> float:
     if not math.isfinite(given):
         raise OscMismatchError("send a finite number")
     return float(given)
+
+
+def address_tree(addresses: Mapping[str, OscAddress], values: Mapping[str, Argument]) -> Table:
+    """Return all addresses as a tree of OSCQuery nodes, with the ``values`` of those that have one, by path."""
+    root: Table = {"FULL_PATH": "/", "DESCRIPTION": "vidtrans live"}
+    for one in addresses.values():
+        access = BOTH if one.path in values else WRITE
+        _node(root, one.path).update(_about(one, values.get(one.path)), ACCESS=access)
+    for one in reports():
+        _node(root, one.path).update(_about(one, None), ACCESS=READ)
+    return root
+
+
+def _about(one: OscAddress, value: Argument) -> Table:
+    """Return the attributes of an address."""
+    found: Table = {"TYPE": TYPES[one.kind], "DESCRIPTION": one.help}
+    if one.kind in ("number", "whole"):
+        found["RANGE"] = [{"MIN": one.low, "MAX": one.high}]
+    elif one.kind == "word":
+        found["RANGE"] = [{"VALS": list(one.words)}]
+    if value is not None:
+        found["VALUE"] = [value]
+    return found
+
+
+def _node(root: Table, path: str) -> Table:
+    """Return the node of a path, made where it is not there."""
+    node, names = root, path.strip("/").split("/")
+    for depth, name in enumerate(names, 1):
+        node = node.setdefault("CONTENTS", {}).setdefault(name, {"FULL_PATH": "/" + "/".join(names[:depth])})
+    return node
