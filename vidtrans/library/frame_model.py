@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
+from fractions import Fraction
 from functools import cached_property
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -21,21 +22,34 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.config.recipe import Recipe, overlaid, render_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import NEVER, Report, Stop, silent
 from vidtrans.core.settings import Size, Time
+from vidtrans.curves.clock import CurveClock
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector
+from vidtrans.inference.engine import Engine
 from vidtrans.library.given_pictures import ClipFrame, Picture, check_frames, device_of, on_device, own_array
 from vidtrans.library.opened_clip import OpenedClip, stopped_as
-from vidtrans.library.stream_model import ENDLESS, StreamModel
-from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.models.loaded_model import LoadedModel, load_engine
+from vidtrans.models.model_chain import ModelChain, load_chain_engine, load_models_in_turn
 from vidtrans.models.model_file import IDENTITY
+from vidtrans.models.render_settings import ResolvedRenderSettings
+from vidtrans.pipeline.render import PICTURE_VALUES
+from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.values import FrameValues
+from vidtrans.rendering.conditions import conditions_of, has_conditions
+from vidtrans.rendering.frame_by_frame import FrameByFrame
+from vidtrans.rendering.frame_renderer import ModelInputs, PreparedFrame
+from vidtrans.rendering.planned_strokes import StreamStrokes
+from vidtrans.rendering.single_frames import with_factor
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
 from vidtrans.temporal.stream import Sample, filter_samples
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import resize
+from vidtrans.video.io.clip import Frame
 
 if TYPE_CHECKING:
     from vidtrans.rendering.render_job import RenderJob
@@ -43,6 +57,106 @@ if TYPE_CHECKING:
 
 STOPPED = ("no further pictures are made", "call render again, with another Stop")
 Tables = Mapping[str, Mapping[str, Any]]
+ENDLESS = 1 << 62  # frames of a stream, or of a shot, whose end is not known yet
+
+
+class StreamModel:
+    """A model with its settings, for one stream of frames. Looks and blends may have key frames, by number.
+
+    Raises UsageError if the model or a setting needs more than frames; ``single``: more than one frame.
+    """
+
+    def __init__(self, model: LoadedModel, settings: ResolvedRenderSettings, context: Context, *, single: bool) -> None:
+        self.model, self.settings, self.context = model, settings, context
+        _check_model(model, single=single)
+        rendering = settings.rendering
+        _check_settings(rendering)
+        moment: Callable[[Time], Fraction] = _no_moment if single else _frame_number
+        self._shots = [0]  # first frames; the looks of shots follow them
+        clock = CurveClock(lambda frame: frame, moment, _unknown_seconds)
+        self._conditions = conditions_of(model, rendering, clock, self._shots)
+        self._values = FrameValues(rendering, clock, PICTURE_VALUES)
+        self._strokes = StreamStrokes(settings.strokes, clock, "frames come one by one")
+
+    @property
+    def finds_cuts(self) -> bool:
+        """Return whether shots are told apart."""
+        return self.settings.rendering.cuts != OFF
+
+    def open(self, picture: np.ndarray) -> FrameByFrame:
+        """Return the model for frames in order, of the size and type of a ``picture``. Close its renderer after use."""
+        model, size, rendering = self.model, (picture.shape[1], picture.shape[0]), self.settings.rendering
+        self.settings.check_sides(model, self._strokes.size_seen(model, rendering.size, size))
+        is_chain = len(model.parts) > 1
+        inputs = ModelInputs(
+            model.pairing,
+            conditions=self._conditions,
+            size=model.input_size(rendering.size, size) if is_chain else None,
+            conditions_later=is_chain and not has_conditions(model.parts[0]),
+        )
+        if isinstance(model, ModelChain):
+            engine: Engine = load_chain_engine(model, rendering, size, self.context)
+        else:
+            engine = load_engine(model, rendering, self.context)
+        deep = picture.dtype == np.uint16
+        return FrameByFrame(model, rendering, self._strokes, engine, self.context, inputs=inputs, deep=deep)
+
+    def prepare(self, opened: FrameByFrame, number: int, picture: np.ndarray, shot: tuple[int, int]) -> PreparedFrame:
+        """Make the input of a frame; ``shot``: the frames [first, stop) of its shot."""
+        if shot[0] > self._shots[-1]:
+            self._shots.append(shot[0])
+        size = self._strokes.size_seen(self.model, self.settings.rendering.size, (picture.shape[1], picture.shape[0]))
+        return opened.prepare(Frame(number, number, picture), size, shot)
+
+    def finish(self, opened: FrameByFrame, sample: Sample, source: np.ndarray) -> np.ndarray:
+        """Return the result at the size of the ``source``, multiplied by the factor of a pairing that enlarges."""
+        return opened.finish(sample, with_factor(source, self.model.pairing), self._values(sample.index))
+
+
+def _check_model(model: LoadedModel, *, single: bool) -> None:
+    pairing = model.pairing
+    reasons = {
+        "it follows its own clip": pairing.is_told,
+        "its input is a folder of guides": bool(pairing.guides),
+        "its input includes a mask": pairing.uses_mask,
+        "it optimises each frame, for seconds or minutes": model.optimises,
+        "its input includes several frames": single and pairing.offsets != (0,),
+        "its input includes its previous output": single and model.is_recurrent,
+    }
+    if why := next((reason for reason, applies in reasons.items() if applies), ""):
+        remedy = "use model.render" if single and not (pairing.is_told or pairing.guides) else "use vidtrans stylize"
+        raise UsageError(f"model '{model.name}'", why, remedy)
+
+
+def _check_settings(rendering: RenderingSettings) -> None:
+    """Raise UsageError for settings of a render that need the whole clip, or would be read and do nothing."""
+    ignored = {
+        f"cuts {rendering.cuts}": rendering.cuts not in (AUTO, OFF),
+        f"drawing {rendering.drawing}": rendering.drawing == "yes",
+        f"source_filter {rendering.source_filter}": bool(rendering.source_filter),
+        f"draft_step {rendering.draft_step}": rendering.draft_step > 1,
+        f"duplicate_threshold {rendering.duplicate_threshold:g}": rendering.duplicate_threshold > 0,
+    }
+    if given := next((name for name, is_given in ignored.items() if is_given), ""):
+        why = "it needs a clip, and frames come one by one"
+        raise UsageError(f"rendering.{given}", why, "leave it out, or render what open_clip returns")
+
+
+def _unknown_seconds(frame: int) -> float:
+    """Raise UsageError."""
+    raise UsageError("curves", "a stream of frames has no times", "use the frame's number: frame")
+
+
+def _frame_number(moment: Time) -> Fraction:
+    if moment.frame is None:
+        why = "frames that come one by one have no times"
+        raise UsageError(f"key frame at {moment}", why, "give the numbers of frames, as in '0: 0.2, 120: 1'")
+    return Fraction(moment.frame)
+
+
+def _no_moment(moment: Time) -> Fraction:
+    why = "a single frame is at no time of a clip"
+    raise UsageError(f"key frame at {moment}", why, "give one value, or use model.render")
 
 
 class _CutsSoFar(CutDetector):
@@ -102,14 +216,16 @@ class FrameStream:
             opening = next(shots, None)
             if opening is None:
                 return
-            renderer = stack.enter_context(closing(model.renderer(opening[0])))
+            opened = model.open(opening[0])
+            renderer = stack.enter_context(closing(opened.renderer))
             prepared = (
-                renderer.prepare(model.seen(number, picture, first), (first, ENDLESS))
+                model.prepare(opened, number, picture, (first, ENDLESS))
                 for number, (picture, first) in enumerate(chain([opening], shots))
             )
             samples = stack.enter_context(closing(self._guided(renderer.stream(prepared))))
             for sample, picture in filter_samples(samples, model.settings.make_filter()):
-                yield self._devices.popleft(), model.finished(renderer, sample, picture, self._sources.popleft())
+                finished = model.finish(opened, replace(sample, output=picture), self._sources.popleft())
+                yield self._devices.popleft(), finished
 
     def _arrays(self) -> Generator[np.ndarray, None, None]:
         first: np.ndarray | None = None
@@ -193,9 +309,12 @@ class FrameModel:
             UsageError: It is no picture, or the model needs more than one frame: use ``render``.
         """
         picture = own_array(frame)
-        with self._turn, self._with_engines(self._single.context), closing(self._single.renderer(picture)) as renderer:
-            (sample,) = renderer.stream([renderer.prepare(self._single.seen(0, picture), (0, 1))])
-            made = self._single.finished(renderer, sample, sample.output, picture)
+        single = self._single
+        with self._turn, self._with_engines(single.context):
+            opened = single.open(picture)
+            with closing(opened.renderer) as renderer:
+                (sample,) = renderer.stream([single.prepare(opened, 0, picture, (0, 1))])
+                made = single.finish(opened, sample, picture)
         return on_device(made, device_of(frame))
 
     def render(
@@ -271,7 +390,6 @@ class FrameModel:
     def _found(self, settings: Tables) -> tuple[LoadedModel, Recipe]:
         """Return the model of these settings, and their recipe, in which looks have the model's names for them."""
         from vidtrans.models.at_once import model_at_once
-        from vidtrans.models.model_chain import load_models_in_turn
 
         request = self._request(settings)
         recipe, changes = request.recipe, request.recipe.pairing_changes
@@ -292,8 +410,6 @@ class FrameModel:
         return self._stream_model(self._settings, replace(self.context, engines={}), single=True)
 
     def _stream_model(self, settings: Tables, context: Context, *, single: bool) -> StreamModel:
-        from vidtrans.models.render_settings import ResolvedRenderSettings
-
         look, recipe = self._found(settings)
         resolved = ResolvedRenderSettings.of(recipe, look, context.device)
         return StreamModel(look, resolved, context, single=single)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import read_small_json, write_json
@@ -39,18 +39,18 @@ from vidtrans.upscaling import STREAM_MODES
 LONGEST = 500  # characters of a curve
 LARGEST_FILE = 4 << 20  # bytes of a file of values, which is read while others wait
 TIMELINE = ("shot", "shot_t", "cut", "on_cut")  # names of a clip with an end
-STILL = ("fade", "dream_fps")  # controls whose own time a curve would change
 LARGEST_SIZE = 1024
 NO_MEDIUM = "none"  # the control ``medium`` of pictures that are not painted
 MOST_SHOTS = 99  # that are offered to be walked to
 OFFERED_LOOKS = 24  # looks to choose from for a model with style codes, which has any number of looks
+MOST_PRESETS = 200
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")  # of a preset
 # Settings classes whose ``LIVE`` settings are sliders: the class, the prefix of the sliders' names, their place.
 SLIDERS: tuple[tuple[type, str, str], ...] = (
     *((stage.Settings, "", "picture" if issubclass(stage, PictureStage) else "look") for stage in RENDER),
     (StrokesSettings, "strokes_", "strokes"),
 )
-MOST_PRESETS = 200
-_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
+NEEDS: Mapping[str, PageFacts] = {"picture": {}, "look": {"needs": "taught"}, "strokes": {"needs": "medium"}}
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,38 @@ class FileTrack:
         self.track: Track = data.track(column, lambda frames: frames)
 
 
-def control(default: Any, place: str, label: str, help: str, **checks: Any) -> Any:  # noqa: ANN401  (see ``setting``)
-    """Return a setting that the live page shows under a label, in one of its places."""
-    made = setting(default, help, **checks)
-    return dataclasses.field(default=default, metadata={**made.metadata, "place": place, "label": label})
+class PageFacts(TypedDict, total=False):
+    """What the page, and OSC, are told of a control, beside its default, bounds, choices, help, place and label."""
+
+    empty: str  # what 0, or '', is called
+    step: int  # of a slider of whole numbers
+    least: int  # OSC's numbers that are greater than 0 become at least this
+    offers: Literal["models", "looks"]  # the names to choose from
+    around: bool  # curves that are begun on the page move it from its default, as it goes both ways
+    needs: str  # what has to be there, by its name in ``suit`` of ``page/main.js``: else the page does not show it
+
+
+def control(
+    place: str,
+    default: Any,  # noqa: ANN401  (see ``setting``)
+    label: str,
+    help: str,
+    bounds: tuple[float | None, float | None] = (None, None),
+    *,
+    choices: Collection[str] | None = None,
+    may_move: bool = True,
+    **facts: Unpack[PageFacts],
+) -> Any:  # noqa: ANN401
+    """Return a setting that the live page shows under a label, in one of its places; '': in none of them.
+
+    ``may_move``: curves may move it; not where that would change its own time.
+    """
+    made = setting(default, help, low=bounds[0], high=bounds[1], choices=choices)
+    own = {"place": place, "label": label, "may_move": may_move, **facts}
+    return dataclasses.field(default=default, metadata={**made.metadata, **own})
+
+
+in_picture, in_dream = partial(control, "picture"), partial(control, "dream")
 
 
 def _sliders() -> type:
@@ -131,7 +159,7 @@ def _sliders() -> type:
             field: Any
             (field,), (low, high) = (f for f in fields(cls) if f.name == name), moving(cls)[name].ends
             help, label = field.metadata["help"].partition("; a curve")[0], name.replace("_", " ").capitalize()
-            slider = control(float(field.default), place, label, help, low=low, high=high)
+            slider = control(place, float(field.default), label, help, (low, high), **NEEDS[place])
             made.append((f"{prefix}{name}", float, slider))
     return dataclasses.make_dataclass("_Sliders", made, frozen=True, kw_only=True)
 
@@ -140,95 +168,110 @@ def _sliders() -> type:
 class Controls(_sliders()):  # type: ignore[misc]  # whose numbers come from the stages
     """The controls that are the same for every model."""
 
-    model: str = setting("", "the model that paints")
-    second: str = control("", "picture", "Second model", "a model to cross-fade with; empty: none")
-    crossfade: float = control(0.0, "picture", "Cross-fade", "share of the second model's picture", low=0.0, high=1.0)
-    fade: float = control(
-        0.5, "picture", "Fade (s)", "seconds of the fade from one model to another", low=0.0, high=30.0
+    model: str = control("", "", "Model", "the model that paints", offers="models")
+    second: str = in_picture(
+        "", "Second model", "a model to cross-fade with; empty: none", empty="none", offers="models", needs="models"
     )
-    size: int = control(
+    crossfade: float = in_picture(0.0, "Cross-fade", "share of the second model's picture", (0.0, 1.0), needs="second")
+    fade: float = in_picture(
+        0.5, "Fade (s)", "seconds of the fade from one model to another", (0.0, 30.0), may_move=False, needs="models"
+    )
+    size: int = in_picture(
         0,
-        "picture",
         "Size",
         "short side in pixels at which the model paints; 0: its training size",
-        low=0,
-        high=LARGEST_SIZE,
+        (0, LARGEST_SIZE),
+        empty="trained",
+        step=32,
+        least=SMALLEST_SIDE,
     )
-    upscale: str = control(
+    upscale: str = in_picture(
         "luma",
-        "picture",
         "Enlarge",
         "how a picture comes to the size of the source: luma (sharp, with the source's light and dark where both "
         "agree), bicubic, or off (pictures have the size at which the model paints)",
         choices=(*STREAM_MODES, "off"),
     )
-    output_size: int = control(
+    output_size: int = in_picture(
         0,
-        "picture",
         "Output size",
         "short side in pixels of the pictures, at most the source's; 0: what the device has time for",
-        low=0,
-        high=LARGEST_OUTPUT,
+        (0, LARGEST_OUTPUT),
+        empty="auto",
+        step=24,
+        needs="enlarging",
     )
     past: str = control(
-        "lerp",
         "past",
+        "lerp",
         "Past",
         "blending with past pictures: off, lerp (with the last picture), or causal (along the motion, reduces flicker)",
         choices=("off", "lerp", "causal"),
     )
-    lerp: float = control(0.5, "past", "Share of the past", "share of the last picture, for lerp", low=0.0, high=0.98)
+    lerp: float = control(
+        "past", 0.5, "Share of the past", "share of the last picture, for lerp", (0.0, 0.98), needs="lerp"
+    )
     mirror: bool = setting(False, "mirror the source, for a camera that faces you")
     freeze: bool = setting(False, "keep painting the source's last frame")
-    look: str = control("", "look", "Look", "the look of a model with several looks; empty: the first")
-    medium: str = control(
+    look: str = control(
+        "look",
         "",
+        "Look",
+        "the look of a model with several looks; empty: the first",
+        empty="the first",
+        offers="looks",
+        needs="looks",
+    )
+    medium: str = control(
         "strokes",
+        "",
         "Medium",
         "the medium in which pictures are painted; empty: the model's own",
         choices=("", NO_MEDIUM, *medium_names()),
+        empty="the model's own",
     )
-    zoom: float = control(1.0, "dream", "Zoom", "dream: zoom factor per frame", low=0.9, high=1.1)
-    rotate: float = control(0.0, "dream", "Rotate", "dream: rotation per frame in degrees", low=-10.0, high=10.0)
-    pan_x: float = control(
-        0.0, "dream", "Pan across", "dream: horizontal motion per frame, as a share of the width", low=-0.05, high=0.05
+    zoom: float = in_dream(1.0, "Zoom", "dream: zoom factor per frame", (0.9, 1.1), around=True)
+    rotate: float = in_dream(0.0, "Rotate", "dream: rotation per frame in degrees", (-10.0, 10.0), around=True)
+    pan_x: float = in_dream(
+        0.0, "Pan across", "dream: horizontal motion per frame, as a share of the width", (-0.05, 0.05), around=True
     )
-    pan_y: float = control(
-        0.0, "dream", "Pan down", "dream: vertical motion per frame, as a share of the height", low=-0.05, high=0.05
+    pan_y: float = in_dream(
+        0.0, "Pan down", "dream: vertical motion per frame, as a share of the height", (-0.05, 0.05), around=True
     )
-    hue: float = control(0.0, "dream", "Hue", "dream: hue rotation per frame in degrees", low=-20.0, high=20.0)
-    speed: float = control(
-        1.0, "dream", "Speed", "dream with a clock: speed; 1: the clip's own, -1: backwards", low=-4.0, high=4.0
-    )
-    recall: float = control(
+    hue: float = in_dream(0.0, "Hue", "dream: hue rotation per frame in degrees", (-20.0, 20.0), around=True)
+    speed: float = in_dream(
         1.0,
-        "dream",
+        "Speed",
+        "dream with a clock: speed; 1: the clip's own, -1: backwards",
+        (-4.0, 4.0),
+        around=True,
+        needs="clock",
+    )
+    recall: float = in_dream(
+        1.0,
         "Recall",
         "dream with kept frames: how far it goes by the frames of its clip; 0: not at all",
-        low=0.0,
-        high=1.0,
+        (0.0, 1.0),
+        needs="kept frames",
     )
-    wander: float = control(
+    wander: float = in_dream(
         0.0,
-        "dream",
         "Wander",
         "dream with kept frames: how soon it leaves their order; 0: at the end of a shot",
-        low=0.0,
-        high=1.0,
+        (0.0, 1.0),
+        needs="kept frames alone",
     )
-    goto: int = control(
+    goto: int = in_dream(
         0,
-        "dream",
         "Go to shot",
         "dream with kept frames of several shots: the shot that it walks to; 0: none",
-        low=0,
-        high=MOST_SHOTS,
+        (0, MOST_SHOTS),
+        empty="none",
+        needs="shots",
     )
-    drive: float = control(
-        0.0, "dream", "Drive", "dream: share of the source's frame in the model's input", low=0.0, high=1.0
-    )
-    dream_fps: float = control(
-        12.0, "dream", "Frames/s", "dream: highest number of frames per second", low=1.0, high=60.0
+    drive: float = in_dream(0.0, "Drive", "dream: share of the source's frame in the model's input", (0.0, 1.0))
+    dream_fps: float = in_dream(
+        12.0, "Frames/s", "dream: highest number of frames per second", (1.0, 60.0), may_move=False
     )
 
     def of(self, cls: type) -> dict[str, float]:
@@ -401,7 +444,7 @@ def describe_pairing(pairing: Pairing) -> Table:
 
 def _movable(models: Mapping[str, LoadedModel]) -> dict[str, tuple[float, float, bool]]:
     """Return the bounds of the controls that curves may move, and whether they are whole numbers, by name."""
-    numbers = [f for f in fields(Controls) if isinstance(f.default, float) and f.name not in STILL]
+    numbers = [f for f in fields(Controls) if isinstance(f.default, float) and f.metadata["may_move"]]
     found = {f.name: (f.metadata["low"], f.metadata["high"], False) for f in numbers}
     for model in models.values():
         for name, about in describe_pairing(model.pairing).items():
@@ -411,7 +454,8 @@ def _movable(models: Mapping[str, LoadedModel]) -> dict[str, tuple[float, float,
 
 
 def _bounds(metadata: Mapping[str, object]) -> Table:
-    return {name: metadata[name] for name in ("low", "high", "choices", "help", "place", "label") if name in metadata}
+    names = ("low", "high", "choices", "help", "place", "label", *PageFacts.__annotations__)
+    return {name: metadata[name] for name in names if name in metadata}
 
 
 def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -26,11 +26,9 @@ from vidtrans.pipeline.render import NEUTRAL
 from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.rendering.conditions import CodeConditions, Conditions, LookConditions
 from vidtrans.rendering.enlarger import cuda_device_of
-from vidtrans.rendering.extraction import FrameExtractor, resized
-from vidtrans.rendering.frame_path import recurrence
-from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
+from vidtrans.rendering.frame_by_frame import FrameByFrame
+from vidtrans.rendering.frame_renderer import ModelInputs
 from vidtrans.rendering.planned_strokes import StreamStrokes
-from vidtrans.rendering.single_frames import finish_frame
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal.causal import CausalFilter
@@ -46,49 +44,6 @@ SEEN_LIVE = 216  # lines that a painter of strokes sees: its time goes into what
 NO_CLIP = "a live source is no clip"
 SETTLED = 1.0  # levels of 255: a picture that would change by less is not painted again
 Weights = Mapping[str, float]  # of models, adding up to 1
-
-
-class DeliveredPicture(NamedTuple):
-    """A model's picture and its source, both (H, W, 3) uint8 of one size."""
-
-    picture: np.ndarray
-    source: np.ndarray
-
-
-class PictureDelivery:
-    """The enlarger of a model's pictures, on the GPU of the ``engine`` if it has one that is Nvidia's."""
-
-    def __init__(self, engine: Any) -> None:  # noqa: ANN401  (see ``FramePath``)
-        self._device = cuda_device_of(engine)
-        self.output_size = CUDA_OUTPUT_SIZE if engine.device_kind == "cuda" else OUTPUT_SIZE
-
-    def __call__(
-        self, picture: np.ndarray, guide: np.ndarray, source: np.ndarray, controls: Controls
-    ) -> DeliveredPicture:
-        """Return a painted picture at the size of its delivery.
-
-        Args:
-            picture: the model's output, (h, w, 3) uint8.
-            guide: the source's frame at this size.
-            source: the source's frame, (H, W, 3) uint8.
-            controls: ``upscale`` and ``output_size`` are used.
-        """
-        width, height = delivered_size(size_of(source), size_of(picture), controls.output_size or self.output_size)
-        if controls.upscale == "off" or (width, height) == size_of(picture):
-            return DeliveredPicture(picture, guide)
-        frame = np.ascontiguousarray(resize(source, width, height))
-        if self._device is not None:
-            from vidtrans.upscaling.on_device import upscale_stream_on
-
-            return DeliveredPicture(upscale_stream_on(self._device, picture, frame, controls.upscale), frame)
-        return DeliveredPicture(upscale_stream(picture, frame, controls.upscale), frame)
-
-
-def delivered_size(source: tuple[int, int], painted: tuple[int, int], limit: int) -> tuple[int, int]:
-    """Return the (width, height) of the source, its short side limited; ``painted``, unless both sides are larger."""
-    scale = min(1.0, limit / min(source))
-    width, height = round(source[0] * scale), round(source[1] * scale)
-    return (width, height) if width > painted[0] and height > painted[1] else painted
 
 
 @dataclass(frozen=True)
@@ -124,7 +79,10 @@ class _InputChoices(NamedTuple):
 
 
 class LiveModel:
-    """Paints frames one by one with a model. Raises ModelError, DeviceError, UsageError."""
+    """Paints frames one by one with a model. Raises ModelError, DeviceError, UsageError.
+
+    ``output_size``: the short side in pixels of delivered pictures where the controls give none.
+    """
 
     def __init__(
         self,
@@ -143,11 +101,11 @@ class LiveModel:
         self._own_strokes, self._medium = strokes, ""
         self._moved: dict[str, float] = {}  # the strokes' values in the last frame
         self._fading = 0  # frames until strokes have faded in and out after a change of these
-        self._strokes = StreamStrokes(strokes, TIMELESS, NO_CLIP)
+        painter = StreamStrokes(strokes, TIMELESS, NO_CLIP)
         engine = load_engine(model, rendering, context, batch=1)
-        self._deliver = PictureDelivery(engine)
-        self._extractor = FrameExtractor.of(model, rendering, context)
-        self._renderer = FrameRenderer(ModelInputs(model.pairing), engine, recurrence=recurrence(model.record, engine))
+        self._device = cuda_device_of(engine)
+        self.output_size = CUDA_OUTPUT_SIZE if engine.device_kind == "cuda" else OUTPUT_SIZE
+        self._frames = FrameByFrame(model, rendering, painter, engine, context)
         self._choices: _InputChoices | None = None
         self._index = self._first = -1
         self._size = 0, 0
@@ -156,12 +114,7 @@ class LiveModel:
     @property
     def pairing(self) -> Pairing:
         """Return the model's pairing, with the changes of the controls."""
-        return self._renderer.inputs.pairing
-
-    @property
-    def output_size(self) -> int:
-        """Return the short side in pixels of delivered pictures where the controls give none."""
-        return self._deliver.output_size
+        return self._frames.pairing
 
     @property
     def is_changing(self) -> bool:
@@ -184,32 +137,49 @@ class LiveModel:
         if is_cut or size != self._size:
             self._first, self._size = self._index, size
         self._has_failed = True
-        extractor = None if self._renderer.inputs.drawn else self._extractor
-        seen = resized(Frame(self._index, self._index, guides[0], tuple(guides[1:])), size, extractor)
-        prepared = self._renderer.prepare(seen, (self._first, self._index + 1))
-        (sample,) = self._renderer.stream([prepared])
+        seen = Frame(self._index, self._index, guides[0], tuple(guides[1:]))
+        prepared = self._frames.prepare(seen, size, (self._first, self._index + 1))
+        (sample,) = self._frames.renderer.stream([prepared])
         self._has_failed = False
         # Drawings have no detail, and a source without the holes that a model fills would show through them.
-        is_small = frame.is_drawing or self.pairing.fills_holes
-        delivered = DeliveredPicture(sample.output, sample.guide)
-        if not is_small:
-            delivered = self._deliver(sample.output, sample.guide, guides[0], state.controls)
+        output, source = sample.output, sample.guide
+        if not (frame.is_drawing or self.pairing.fills_holes):
+            output, source = self._delivered(output, source, guides[0], state.controls)
         moved = state.controls.of(StrokesSettings)
-        if self._strokes.medium is not None:
+        if self._frames.strokes.medium is not None:
             self._fading = 2 * self._own_strokes.fade if moved != self._moved else max(0, self._fading - 1)
             self._moved = moved
-            small = Size(short=SEEN_LIVE).of(*size_of(delivered.picture))
-            guide, output = (resize(picture, *small) for picture in (delivered.source, delivered.picture))
-            sample = replace(sample, guide=guide, output=output, starts_shot=is_cut)
-        picture = finish_frame(
-            *(self.pairing, sample, delivered.source, prepared.input),
+            small = Size(short=SEEN_LIVE).of(*size_of(output))
+            sample = replace(sample, guide=resize(source, *small), output=resize(output, *small), starts_shot=is_cut)
+        picture = self._frames.finish(
+            sample,
+            source,
             {**NEUTRAL, **state.controls.of(RenderingSettings)},
-            self._strokes,
-            lambda output, source: delivered.picture,
-            moved,
+            model_input=prepared.input,
+            enlarge=lambda *_: output,
+            moved=moved,
         )
         seen_by_it = prepared.input[..., : self.pairing.in_channels]  # without the planes of a code
-        return LivePicture(picture, delivered.source, self.pairing.preview(seen_by_it))
+        return LivePicture(picture, source, self.pairing.preview(seen_by_it))
+
+    def _delivered(
+        self, output: np.ndarray, guide: np.ndarray, source: np.ndarray, controls: Controls
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return an output and its source at the size of the source, whose short side is limited.
+
+        Pictures whose sides are not both larger then stay as they are, with the ``guide``, the source at their size. On
+        an Nvidia GPU that the engine uses, they are enlarged there.
+        """
+        painted, scale = size_of(output), min(1.0, (controls.output_size or self.output_size) / min(size_of(source)))
+        width, height = (round(side * scale) for side in size_of(source))
+        if controls.upscale == "off" or width <= painted[0] or height <= painted[1]:
+            return output, guide
+        frame = np.ascontiguousarray(resize(source, width, height))
+        if self._device is None:
+            return upscale_stream(output, frame, controls.upscale), frame
+        from vidtrans.upscaling.on_device import upscale_stream_on
+
+        return upscale_stream_on(self._device, output, frame, controls.upscale), frame
 
     def _working_size(self, controls: Controls, source: tuple[int, int]) -> tuple[int, int]:
         wanted = str(controls.size) if controls.size else self._rendering.size
@@ -223,7 +193,7 @@ class LiveModel:
         """Paint in a medium from now on, on an empty canvas if it is another one. Raises UsageError."""
         if medium != self._medium:
             chosen = {"": self._own_strokes.medium, NO_MEDIUM: ""}.get(medium, medium)
-            self._strokes = StreamStrokes(replace(self._own_strokes, medium=chosen), TIMELESS, NO_CLIP)
+            self._frames.strokes = StreamStrokes(replace(self._own_strokes, medium=chosen), TIMELESS, NO_CLIP)
             self._medium, self._moved, self._fading = medium, {}, 0
 
     def _apply(self, state: ControlState, is_drawing: bool) -> None:
@@ -234,7 +204,8 @@ class LiveModel:
         if choices != self._choices:
             pairing = replace(self.model, changes={**self.model.changes, **dict(changes)}).pairing
             drawn = is_drawing and bool(pairing.drawing_kind)
-            self._renderer.inputs = ModelInputs(pairing, drawn=drawn, conditions=self._conditions(pairing, controls))
+            inputs = ModelInputs(pairing, drawn=drawn, conditions=self._conditions(pairing, controls))
+            self._frames.renderer.inputs = inputs
             self._choices = choices
 
     def _conditions(self, pairing: Pairing, controls: Controls) -> Conditions | None:

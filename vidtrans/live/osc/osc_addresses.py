@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vidtrans.core.settings import SMALLEST_SIDE, Table
+from vidtrans.core.settings import Table
 from vidtrans.live.live_controls import describe_controls, describe_pairing, looks_of
 from vidtrans.live.osc.osc_messages import Argument
 from vidtrans.models.loaded_model import LoadedModel
@@ -99,8 +99,8 @@ class OscAddress:
 def all_addresses(models: Mapping[str, LoadedModel], presets: Iterable[str]) -> list[OscAddress]:
     """Return the addresses that a session takes, with those of its controls first."""
     looks = [look for model in models.values() for look in looks_of(model)]
-    words = {"model": tuple(models), "second": ("", *models), "look": ("", *dict.fromkeys(looks))}
-    found = [_of_control(name, about, words.get(name, ())) for name, about in describe_controls().items()]
+    offers = {"models": tuple(models), "looks": tuple(dict.fromkeys(looks))}
+    found = [_of_control(name, about, offers) for name, about in describe_controls().items()]
     found += _of_pairings(models)
     saved = {"preset": tuple(presets)}
     return found + [OscAddress(n, kind, text, words=saved.get(n, ())) for n, (kind, text) in ACTIONS.items()]
@@ -111,13 +111,15 @@ def reports() -> list[OscAddress]:
     return [OscAddress(name, kind, text) for name, (kind, text) in REPORTS.items()]
 
 
-def _of_control(name: str, about: Table, words: tuple[str, ...]) -> OscAddress:
+def _of_control(name: str, about: Table, offers: Mapping[str, tuple[str, ...]]) -> OscAddress:
     default = about["default"]
     kinds: Mapping[type, Kind] = {bool: "switch", int: "whole", float: "number", str: "word"}
-    choices = words or tuple(about.get("choices", ()))
+    choices = tuple(about.get("choices", ()))
+    if "offers" in about:
+        choices = (*([""] if "empty" in about else []), *offers[about["offers"]])
     low, high = about.get("low", 0), about.get("high", 1)
-    step_up = SMALLEST_SIDE if name == "size" else 0
-    return OscAddress(name, kinds[type(default)], about["help"], low, high, choices, default, step_up, is_control=True)
+    least = about.get("least", 0)
+    return OscAddress(name, kinds[type(default)], about["help"], low, high, choices, default, least, is_control=True)
 
 
 def _of_pairings(models: Mapping[str, LoadedModel]) -> Iterator[OscAddress]:
