@@ -42,7 +42,7 @@ OUTWARD = re.compile(
 NUMBER = re.compile(r"[0-9.]+")
 BETWEEN, WORDS = re.compile(r"[=:,;|]"), re.compile(r"[=:,;|\s]+")  # what divides words in such a value
 LARGEST = 64 << 30  # bytes of an uploaded file
-RESERVED = 1 << 30  # bytes of the disk that an upload leaves free
+RESERVED = 1 << 30  # bytes of the disk that an upload, or a copy of the project, leaves free
 SAFETENSORS = ".safetensors"
 TAKEN = ("clip", "picture", "model")  # kinds of files that a page may send
 
