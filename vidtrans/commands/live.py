@@ -118,7 +118,8 @@ class Live(ServedPage):
         loading = f"loading {', '.join((*self.model, *self._looks)) or medium_named(self.recipe.tables)}"
         context.begin(loading)
         from vidtrans.live.app import serve
-        from vidtrans.live.stage_connections import StageConnections, check_libraries
+        from vidtrans.live.senders import check_libraries
+        from vidtrans.live.stage_connections import StageConnections
         from vidtrans.web.server import WebServer
 
         check_libraries(self.send)

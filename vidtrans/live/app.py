@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -74,26 +75,17 @@ def make_app(hub: Hub, phone_link: Callable[[], str], osc: Callable[[], Table] |
     async def code(request: Request) -> Response:
         return Response(qr_svg(phone_link()), media_type="image/svg+xml")
 
-    async def frame(request: Request) -> Response:
-        return await _frame(hub, request)
-
-    async def look(request: Request) -> Response:
-        return await _look(hub, request)
-
     async def addresses(request: Request) -> Response:
         return JSONResponse(osc()) if osc else PlainTextResponse("OSC is off: start with --osc PORT\n", 404)
-
-    async def connection(socket: WebSocket) -> None:
-        await _connection(hub, socket)
 
     routes = [
         Route("/", page),
         Route("/output", output),
         Route("/phone.svg", code),
         Route("/osc", addresses),
-        Route("/frame", frame, methods=["POST"]),
-        Route("/look", look, methods=["POST"]),
-        WebSocketRoute("/ws", connection),
+        Route("/frame", partial(_frame, hub), methods=["POST"]),
+        Route("/look", partial(_look, hub), methods=["POST"]),
+        WebSocketRoute("/ws", partial(_connection, hub)),
         Mount("/page", StaticFiles(directory=PAGE)),
         shared_files(),
     ]
@@ -167,20 +159,14 @@ async def _connection(hub: Hub, socket: WebSocket) -> None:
 async def _receive(hub: Hub, client: Client, socket: WebSocket) -> None:
     while (message := await socket.receive())["type"] != "websocket.disconnect":
         try:
-            if (data := message.get("bytes")) is not None:
-                _take_bytes(hub, client, data)
-            else:
+            if (data := message.get("bytes")) is None:
                 hub.command(client, _parse(message.get("text") or ""))
+            elif is_sound(data):
+                hub.sound.block(client.number, parse_sound(data))
+            else:
+                hub.frame(client, parse_frame(data))
         except UsageError as error:
             client.say({"type": "problem", "text": str(error)})
-
-
-def _take_bytes(hub: Hub, client: Client, data: bytes) -> None:
-    """Take a frame, or a block of sound. Raises UsageError."""
-    if is_sound(data):
-        hub.sound.block(client.number, parse_sound(data))
-    else:
-        hub.frame(client, parse_frame(data))
 
 
 def _parse(text: str) -> dict[str, object]:

@@ -123,12 +123,12 @@ class Dreamer:
         name = str(model.path) if model.path else model.name
         self.log = KeyLog((name, model.digest), self.size, whole, _options(rendering, context))
         rollout_controls = RolloutControls(
-            self._move,
+            lambda frame: CameraMove(**{name: getattr(self._controls, name) for name in NO_MOVE}),
             lambda frame: self._controls.speed,
             lambda frame: self._controls.recall,
             lambda frame: self._controls.wander,
             lambda frame: self._controls.goto if self._controls.goto in self._goes else None,
-            amount=self._amount,
+            amount=lambda frame: 0.0 if self._drive is None else self._controls.drive,
             drive=self._driven,
         )
         phase = first_phase(model, FREE_CAMERA)
@@ -141,9 +141,8 @@ class Dreamer:
         """
         self._controls, self._drive = controls, drive
         values = {name: getattr(controls, name) for name in self._logged}
-        self.log.note(
-            values, controls.goto if controls.goto in self._goes else 0, driven=drive is not None and controls.drive > 0
-        )
+        goto = controls.goto if controls.goto in self._goes else 0
+        self.log.note(values, goto, driven=drive is not None and controls.drive > 0)
         picture: np.ndarray = to_pictures(self._rollout.step()[None].to(torch.float32), deep=False)[0]
         return picture
 
@@ -154,12 +153,6 @@ class Dreamer:
         names += ["recall"] if model.record and model.record.dream.get("runs") else []
         names += ["wander"] if pointer else []
         return names, {goal for goal in (pointer.memory.goals if pointer else ()) if isinstance(goal, int)}
-
-    def _move(self, frame: int) -> CameraMove:
-        return CameraMove(**{name: getattr(self._controls, name) for name in NO_MOVE})
-
-    def _amount(self, frame: int) -> float:
-        return 0.0 if self._drive is None else self._controls.drive
 
     def _driven(self, frame: int) -> np.ndarray:
         assert self._drive is not None  # else the amount is 0

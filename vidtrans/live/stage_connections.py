@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import numpy as np
@@ -19,7 +19,7 @@ from vidtrans.live.hub import Hub
 from vidtrans.live.osc.osc_addresses import address_tree
 from vidtrans.live.osc.osc_desk import OscDesk, OscListener, OscOut
 from vidtrans.live.osc.osc_messages import OscInbox
-from vidtrans.live.senders import SENDERS, PictureSender, check_installed
+from vidtrans.live.senders import SENDERS, PictureSender
 from vidtrans.live.stage_settings import StageSettings
 from vidtrans.live.stage_worker import Painted
 
@@ -175,9 +175,3 @@ class StageConnections:
             opened.callback(OscListener(settings.osc, hub, self._desk).close)
         if settings.osc_out:
             opened.callback(OscOut(settings.osc_out, hub, self._desk).close)
-
-
-def check_libraries(senders: Sequence[str]) -> None:
-    """Raise UsageError if the library of a sender is not installed."""
-    for name in senders:
-        check_installed(name)

@@ -239,7 +239,7 @@ class EaselHandlers:
         film = MotionFilm(self.folder.state / "previews", source, painted, first, stop)
         if not film.path.is_file():
             words = await self.session.decoded(film.prepare, self.session.media)
-            await self.session.film(words)
+            await self.session.quickly("film", words)
         return JSONResponse({"key": film.path.stem, "first": first, "stop": stop, "rate": facts["fps"] / RATE})
 
     def _painted(self, name: str) -> dict[int, Path]:
@@ -263,7 +263,7 @@ class EaselHandlers:
     @at("/easel/film")
     async def film(self, request: Request) -> Response:
         """Return a film that ``motion`` made."""
-        return FileResponse(self.session.kept_film(text_in(request, "key")), media_type="video/mp4")
+        return FileResponse(self.session.kept_file(text_in(request, "key"), ".mp4"), media_type="video/mp4")
 
     @at("/easel/here")
     async def here(self, request: Request) -> Response:

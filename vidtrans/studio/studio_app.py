@@ -122,14 +122,15 @@ class StudioApp:
     @at("/api/cache")
     async def cache(self, request: Request) -> Response:
         """Return the size of the cache, and the number of its entries."""
-        sizes = [entry["bytes"] for entry in (await self.session.cache("list"))["entries"]]
+        sizes = [entry["bytes"] for entry in (await self.session.quickly("cache list", ["cache", "list"]))["entries"]]
         return JSONResponse({"bytes": sum(sizes), "entries": len(sizes)})
 
     @at("/api/cache", "POST")
     async def free(self, request: Request) -> Response:
         """Delete the entries of the cache that no job uses."""
-        freed = (await self.session.cache("clean"))["bytes"] if await message_of(request) == {} else 0
-        return JSONResponse({"bytes": freed})
+        if await message_of(request) != {}:
+            return JSONResponse({"bytes": 0})
+        return JSONResponse({"bytes": (await self.session.quickly("cache clean", ["cache", "clean"]))["bytes"]})
 
     @at("/events")
     async def events(self, request: Request) -> Response:
@@ -180,7 +181,8 @@ class StudioApp:
     @at("/api/estimate", "POST")
     async def estimate(self, request: Request) -> Response:
         """Return what a command would take: the table of its dry run."""
-        return JSONResponse(await self.session.estimate(step_in(await message_of(request))))
+        words = self.session.words(step_in(await message_of(request)))
+        return JSONResponse(await self.session.quickly("estimate", [*words, "--dry-run"]))
 
     @at("/api/preview", "POST")
     async def preview(self, request: Request) -> Response:
@@ -194,7 +196,7 @@ class StudioApp:
         """Return the values of curves over a clip; or the ``problem`` of one that is not written to its end yet."""
         step = step_in({"command": "curves", "values": (await message_of(request)).get("values")})
         try:
-            return JSONResponse(await self.session.curves(step) | {"problem": ""})
+            return JSONResponse(await self.session.quickly("curves", self.session.words(step)) | {"problem": ""})
         except Overtaken:
             raise
         except UsageError as error:
@@ -235,7 +237,7 @@ class StudioApp:
     @at("/wall")
     async def wall_file(self, request: Request) -> Response:
         """Return a grid that was made."""
-        return FileResponse(self.session.kept_wall(text_in(request, "key")), media_type="image/png")
+        return FileResponse(self.session.kept_file(text_in(request, "key"), ".png"), media_type="image/png")
 
     @at("/api/job", "POST")
     async def job(self, request: Request) -> Response:

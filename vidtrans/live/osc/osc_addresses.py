@@ -27,14 +27,6 @@ ACTIONS: Mapping[str, tuple[Kind, str]] = {
     "undo": ("trigger", "undo the last stroke on the drawing board that is painted"),
     "list": ("trigger", "send all addresses and values to --osc-out"),
 }
-# What is sent, and not received.
-REPORTS: Mapping[str, tuple[Kind, str]] = {
-    "frame": ("whole", "pictures painted since the session began"),
-    "fps": ("number", "pictures per second"),
-    "heard/loudness": ("number", "loudness of the sound, 0 to 1"),
-    "heard/onset": ("number", "how much begins to sound, 0 to 1"),
-    "heard/beat": ("whole", "the number of the beat, at each beat"),
-}
 READ, WRITE, BOTH = 1, 2, 3  # of ACCESS
 
 
@@ -96,6 +88,16 @@ class OscAddress:
         return found
 
 
+# What is sent, and not received.
+REPORTS = (
+    OscAddress("frame", "whole", "pictures painted since the session began"),
+    OscAddress("fps", "number", "pictures per second"),
+    OscAddress("heard/loudness", "number", "loudness of the sound, 0 to 1"),
+    OscAddress("heard/onset", "number", "how much begins to sound, 0 to 1"),
+    OscAddress("heard/beat", "whole", "the number of the beat, at each beat"),
+)
+
+
 def all_addresses(models: Mapping[str, LoadedModel], presets: Iterable[str]) -> list[OscAddress]:
     """Return the addresses that a session takes, with those of its controls first."""
     looks = [look for model in models.values() for look in looks_of(model)]
@@ -104,11 +106,6 @@ def all_addresses(models: Mapping[str, LoadedModel], presets: Iterable[str]) -> 
     found += _of_pairings(models)
     saved = {"preset": tuple(presets)}
     return found + [OscAddress(n, kind, text, words=saved.get(n, ())) for n, (kind, text) in ACTIONS.items()]
-
-
-def reports() -> list[OscAddress]:
-    """Return the addresses that are only sent."""
-    return [OscAddress(name, kind, text) for name, (kind, text) in REPORTS.items()]
 
 
 def _of_control(name: str, about: Table, offers: Mapping[str, tuple[str, ...]]) -> OscAddress:
@@ -150,7 +147,7 @@ def address_tree(addresses: Mapping[str, OscAddress], values: Mapping[str, Argum
     for one in addresses.values():
         access = BOTH if one.path in values else WRITE
         _node(root, one.path).update(_about(one, values.get(one.path)), ACCESS=access)
-    for one in reports():
+    for one in REPORTS:
         _node(root, one.path).update(_about(one, None), ACCESS=READ)
     return root
 

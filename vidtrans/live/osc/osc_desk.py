@@ -20,7 +20,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.curves.signals import Signal
 from vidtrans.live.hub import Client, Hub
-from vidtrans.live.osc.osc_addresses import ROOT, TYPES, OscAddress, OscMismatchError, all_addresses, reports
+from vidtrans.live.osc.osc_addresses import REPORTS, ROOT, TYPES, OscAddress, OscMismatchError, all_addresses
 from vidtrans.live.osc.osc_messages import Argument, OscInbox, OscMessage, pack_message
 from vidtrans.live.stage_settings import OscEndpoint, is_near
 from vidtrans.live.stage_worker import Painted
@@ -307,7 +307,7 @@ class OscChanges:
         if self._desk.listing:
             self._desk.listing = False
             self._sent.clear()
-            found += [pack_message(_description(one)) for one in (*self._desk.addresses.values(), *reports())]
+            found += [pack_message(_description(one)) for one in (*self._desk.addresses.values(), *REPORTS)]
         values = self._desk.values() | self._reports()
         self._sent = {path: value for path, value in self._sent.items() if path in values}
         for path, value in values.items():

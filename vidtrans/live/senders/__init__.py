@@ -32,7 +32,10 @@ class PictureSender(Protocol):
         """Send a picture, (height, width, 3) uint8 RGB, of the size that ``open`` got."""
 
     def pump(self) -> None:
-        """Do what the system wants of the main thread, in a millisecond; called there ten times a second."""
+        """Do what the system wants of the main thread, in a millisecond; called there ten times a second.
+
+        By default it wants nothing.
+        """
 
     def close(self) -> None:
         """End; the next ``open`` may have another size."""
@@ -111,9 +114,10 @@ def check_senders(names: Sequence[str], *, allow_network: bool) -> None:
             raise UsageError(f"--send {name}", why, "add --allow-network if that is meant")
 
 
-def check_installed(name: str) -> None:
+def check_libraries(names: Sequence[str]) -> None:
     """Raise UsageError if the library of a sender is not installed."""
-    entry = SENDERS[name]
-    if find_spec(entry.module) is None:
-        remedy = f"pip install 'vidtrans[{entry.extra}]'"
-        raise UsageError(f"--send {name}", f"{entry.module} is not installed", remedy)
+    for name in names:
+        entry = SENDERS[name]
+        if find_spec(entry.module) is None:
+            remedy = f"pip install 'vidtrans[{entry.extra}]'"
+            raise UsageError(f"--send {name}", f"{entry.module} is not installed", remedy)

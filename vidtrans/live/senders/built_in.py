@@ -8,10 +8,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vidtrans.live.senders import FPS, NAME
+from vidtrans.live.senders import FPS, NAME, PictureSender
 
 
-class SyphonSender:
+class SyphonSender(PictureSender):
     """A server named ``vidtrans live`` for the programs of this machine."""
 
     _server: Any = None
@@ -46,7 +46,7 @@ class SyphonSender:
             server.stop()
 
 
-class SpoutSender:
+class SpoutSender(PictureSender):
     """A texture named ``vidtrans live`` for the programs of this machine."""
 
     _sender: Any = None
@@ -69,9 +69,6 @@ class SpoutSender:
             raise RuntimeError("Spout sent no picture: it needs a GPU with DirectX 11")
         self._sender.setFrameSync(NAME)
 
-    def pump(self) -> None:
-        """Do nothing: this needs no main thread."""
-
     def close(self) -> None:
         """End the texture."""
         sender, self._sender = self._sender, None
@@ -79,7 +76,7 @@ class SpoutSender:
             sender.__exit__(None, None, None)
 
 
-class NdiSender:
+class NdiSender(PictureSender):
     """A source of NDI named ``COMPUTER (vidtrans live)``."""
 
     _sender: Any = None
@@ -101,9 +98,6 @@ class NdiSender:
         """Send a picture, (height, width, 3) uint8 RGB."""
         self._sender.write_video(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA).reshape(-1))
 
-    def pump(self) -> None:
-        """Do nothing: this needs no main thread."""
-
     def close(self) -> None:
         """End the source."""
         sender, self._sender = self._sender, None
@@ -111,7 +105,7 @@ class NdiSender:
             sender.close()
 
 
-class VirtualCamera:
+class VirtualCamera(PictureSender):
     """A camera that other programs list among theirs. Sides of pictures are padded to even numbers."""
 
     _camera: Any = None
@@ -130,9 +124,6 @@ class VirtualCamera:
             below, beside = self._border
             picture = cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_REPLICATE)
         self._camera.send(np.ascontiguousarray(picture))
-
-    def pump(self) -> None:
-        """Do nothing: this needs no main thread."""
 
     def close(self) -> None:
         """Close the device."""
