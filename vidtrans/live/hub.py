@@ -100,13 +100,10 @@ class Client:
         if self._picture is not None:
             picture, received = self._picture
             self._picture = None
-            found.append(pack_picture(self._for_this(picture, received)))
+            model_input = picture.model_input if self.shows_input else b""
+            server_ms = 1e3 * (time.perf_counter() - received)
+            found.append(pack_picture(replace(picture, server_ms=server_ms, model_input=model_input)))
         return found
-
-    def _for_this(self, picture: PictureMessage, received: float) -> PictureMessage:
-        server_ms = 1e3 * (time.perf_counter() - received)
-        model_input = picture.model_input if self.shows_input else b""
-        return replace(picture, server_ms=server_ms, model_input=model_input)
 
 
 class Clients(dict[int, Client]):

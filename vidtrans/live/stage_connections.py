@@ -139,9 +139,18 @@ class StageConnections:
         self.sendings: list[PictureSending] = []
         with ExitStack() as opened:
             for name in settings.senders:
-                self._open_sender(name, hub, opened)
+                sender = open_sender(name)
+                sending = PictureSending(name, sender, lambda text: hub.announce(text, "warning"))
+                opened.callback(sending.close)
+                hub.watchers.append(sending.show)
+                self._senders.append(sender)
+                self.sendings.append(sending)
             if settings.osc or settings.osc_out:
-                self._open_osc(settings, hub, opened)
+                self._desk = desk = OscDesk(hub, OscInbox(), str(settings.osc or ""))
+                if settings.osc:
+                    opened.callback(OscListener(settings.osc, hub, desk).close)
+                if settings.osc_out:
+                    opened.callback(OscOut(settings.osc_out, hub, desk).close)
             self._closing = opened.pop_all()
 
     @property
@@ -160,18 +169,3 @@ class StageConnections:
     def close(self) -> None:
         """End all connections."""
         self._closing.close()
-
-    def _open_sender(self, name: str, hub: Hub, opened: ExitStack) -> None:
-        sender = open_sender(name)
-        sending = PictureSending(name, sender, lambda text: hub.announce(text, "warning"))
-        opened.callback(sending.close)
-        hub.watchers.append(sending.show)
-        self._senders.append(sender)
-        self.sendings.append(sending)
-
-    def _open_osc(self, settings: StageSettings, hub: Hub, opened: ExitStack) -> None:
-        self._desk = OscDesk(hub, OscInbox(), str(settings.osc or ""))
-        if settings.osc:
-            opened.callback(OscListener(settings.osc, hub, self._desk).close)
-        if settings.osc_out:
-            opened.callback(OscOut(settings.osc_out, hub, self._desk).close)

@@ -36,15 +36,12 @@ class Commands(Protocol):
 
     def names(self) -> list[str]:
         """Return the names."""
-        ...
 
     def schema(self, name: str) -> Table:
         """Return the JSON Schema of a command."""
-        ...
 
     def words(self, name: str, values: Mapping[str, object]) -> list[str]:
         """Return the words of a command line. Raises UsageError."""
-        ...
 
 
 class Overtaken(UsageError):

@@ -47,13 +47,8 @@ class ScoreBar:
     is_cut: bool
 
 
-def write_page(path: Path, table: Table, title: str, examples: Mapping[str, bytes]) -> None:
-    """Write the outcome as an HTML page, atomically. ``examples``: a JPEG file of conditions, by name."""
-    write_bytes(path, render(table, title, examples).encode("utf-8", "replace"))
-
-
 def render(table: Table, title: str, examples: Mapping[str, bytes]) -> str:
-    """Return the outcome as an HTML page. All text is escaped."""
+    """Return the outcome as an HTML page. All text is escaped. ``examples``: a JPEG file of conditions, by name."""
     rows = [row for row in table["conditions"] if row["value"] is not None]
     is_real = table["question"] == "real"
     low, high = (0.0, 1.0) if is_real else _ends(rows)
@@ -157,7 +152,8 @@ def report(
     names = log.study.conditions[:-1] if log.study.is_real else log.study.conditions
 
     def make(path: Path) -> Table:
-        write_page(path, table, f"Vote: {', '.join(names)}", material.examples)
+        page = render(table, f"Vote: {', '.join(names)}", material.examples)
+        write_bytes(path, page.encode("utf-8", "replace"))
         return {}
 
     key = {"command": "vote", "version": VERSION, "table": table, "examples": sorted(material.examples)}
