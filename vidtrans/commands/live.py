@@ -118,7 +118,8 @@ class Live(ServedPage):
         loading = f"loading {', '.join((*self.model, *self._looks)) or medium_named(self.recipe.tables)}"
         context.begin(loading)
         from vidtrans.live.app import serve
-        from vidtrans.live.stage_connections import StageConnections, check_libraries
+        from vidtrans.live.senders import check_libraries
+        from vidtrans.live.stage_connections import StageConnections
         from vidtrans.web.server import WebServer
 
         check_libraries(self.send)
@@ -142,8 +143,8 @@ class Live(ServedPage):
 
         Raises UsageError, ModelError, MediaError, DeviceError.
         """
+        from vidtrans.live.live_controls import SavedControls, default_path
         from vidtrans.live.live_session import first_controls, open_session
-        from vidtrans.live.presets import SavedControls, default_path
         from vidtrans.models.at_once import model_at_once
         from vidtrans.models.look_pictures import medium_picture
 

@@ -17,7 +17,7 @@ from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.live.live_pages import LivePages
+    from vidtrans.live.app import LivePages
 
 NAME = "live"
 
@@ -47,7 +47,7 @@ class PageLive(PageCommands):
 
     def open(self, values: Mapping[str, object], report: Report) -> LivePages:
         """Open a session. Takes seconds. Raises UsageError, ModelError, MediaError, DeviceError."""
-        from vidtrans.live.live_pages import LivePages
+        from vidtrans.live.app import LivePages
 
         given, preset = self.given(NAME, values)
         command, options = build(Live, given, preset)

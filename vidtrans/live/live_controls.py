@@ -1,20 +1,29 @@
-"""The controls of the live page, and descriptions of controls and models for the page."""
+"""The controls of the live page: their declarations, state and curves, saved ones, and descriptions for the page.
+
+A curve is an expression of time, of the sound that is heard now, of the source, or of files. Presets are controls that
+are saved by name in one JSON file in the user's data folder.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Literal, TypedDict, Unpack
 
 from vidtrans.core.errors import UsageError
+from vidtrans.core.files import read_small_json, write_json
 from vidtrans.core.parameters import Use, moving, used
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import SMALLEST_SIDE, Table, from_table, setting, to_table
-from vidtrans.curves.curve import Curve, MovingSettings, shown_name
+from vidtrans.curves.curve import Curve, MovingSettings, file_of, parse_curve, shown_name
+from vidtrans.curves.expressions import Signal
+from vidtrans.curves.tracks import Track, read_data
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.live import LARGEST_OUTPUT
-from vidtrans.live.control_curves import STILL, ControlCurve
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
@@ -25,23 +34,119 @@ from vidtrans.strokes.media import medium_names
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.upscaling import STREAM_MODES
 
+LONGEST = 500  # characters of a curve
+LARGEST_FILE = 4 << 20  # bytes of a file of values, which is read while others wait
+TIMELINE = ("shot", "shot_t", "cut", "on_cut")  # names of a clip with an end
 LARGEST_SIZE = 1024
 NO_MEDIUM = "none"  # the control ``medium`` of pictures that are not painted
 MOST_SHOTS = 99  # that are offered to be walked to
 OFFERED_LOOKS = 24  # looks to choose from for a model with style codes, which has any number of looks
-
-
-def control(default: Any, place: str, label: str, help: str, **checks: Any) -> Any:  # noqa: ANN401  (see ``setting``)
-    """Return a setting that the live page shows under a label, in one of its places."""
-    made = setting(default, help, **checks)
-    return dataclasses.field(default=default, metadata={**made.metadata, "place": place, "label": label})
-
-
+MOST_PRESETS = 200
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")  # of a preset
 # Settings classes whose ``LIVE`` settings are sliders: the class, the prefix of the sliders' names, their place.
 SLIDERS: tuple[tuple[type, str, str], ...] = (
     *((stage.Settings, "", "picture" if issubclass(stage, PictureStage) else "look") for stage in RENDER),
     (StrokesSettings, "strokes_", "strokes"),
 )
+NEEDS: Mapping[str, PageFacts] = {"picture": {}, "look": {"needs": "taught"}, "strokes": {"needs": "medium"}}
+
+
+@dataclass(frozen=True)
+class ControlCurve:
+    """The curve of a control. ``text``: its expression. Values are kept from ``low`` to ``high``, ``whole``: rounded.
+
+    Raises UsageError, in one line, for an expression that has no value in a live session.
+    """
+
+    name: str
+    text: str
+    low: float
+    high: float
+    whole: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the expression and the files that it reads."""
+        if len(self.text) > LONGEST:
+            raise UsageError(self.name, f"its curve has more than {LONGEST} characters", "write it more simply")
+        shown, curve = f"{self.name} '{self.text}'", self.curve
+        if curve.moments:
+            raise UsageError(shown, "a live session has no timeline for key frames", "use t, in seconds")
+        names = {*curve.names, *(signal.source.name for signal in curve.signals)}
+        if found := [name for name in TIMELINE if name in names]:
+            raise UsageError(shown, f"a live source has no '{found[0]}'", "use t, a sound, motion or brightness")
+        if "mask" in names:
+            raise UsageError(shown, "a live source has no mask", "use t, a sound, motion or brightness")
+        if curve.is_drawn:
+            raise UsageError(shown, "it does not move", "set the slider, or use t, low, on_beat(0.2), motion")
+        for file in {signal.source.file for signal in curve.signals} - {""}:
+            FileTrack(file)
+
+    @cached_property
+    def curve(self) -> Curve:
+        """The parsed expression. Raises UsageError."""
+        return parse_curve(self.text, self.name)
+
+    @property
+    def signals(self) -> frozenset[Signal]:
+        """The signals that it depends on."""
+        return self.curve.signals
+
+    def kept(self, value: float) -> float:
+        """Return a value within the control's bounds."""
+        found = max(self.low, min(self.high, value))
+        return round(found) if self.whole else round(found, 5)
+
+
+class FileTrack:
+    """A column of a file of values, ``FILE[:COLUMN]``, below the folder in which the session began.
+
+    Pages of other machines give the name, so no other folder is read. Raises UsageError.
+    """
+
+    def __init__(self, signal: str) -> None:
+        name, column = file_of(signal)
+        path, folder = Path(name), Path.cwd().resolve()
+        if path.is_absolute() or not path.resolve().is_relative_to(folder):
+            raise UsageError(name, "it is not in the folder of this session", f"copy it to {folder.name}/")
+        if path.is_file() and path.stat().st_size > LARGEST_FILE:
+            raise UsageError(name, f"it has more than {LARGEST_FILE >> 20} MB", "give a shorter one")
+        data = read_data(path)
+        self.in_frames = data.in_frames
+        self.track: Track = data.track(column, lambda frames: frames)
+
+
+class PageFacts(TypedDict, total=False):
+    """What the page, and OSC, are told of a control, beside its default, bounds, choices, help, place and label."""
+
+    empty: str  # what 0, or '', is called
+    step: int  # of a slider of whole numbers
+    least: int  # OSC's numbers that are greater than 0 become at least this
+    offers: Literal["models", "looks"]  # the names to choose from
+    around: bool  # curves that are begun on the page move it from its default, as it goes both ways
+    needs: str  # what has to be there, by its name in ``suit`` of ``page/main.js``: else the page does not show it
+
+
+def control(
+    place: str,
+    default: Any,  # noqa: ANN401  (see ``setting``)
+    label: str,
+    help: str,
+    bounds: tuple[float | None, float | None] = (None, None),
+    *,
+    choices: Collection[str] | None = None,
+    may_move: bool = True,
+    **facts: Unpack[PageFacts],
+) -> Any:  # noqa: ANN401
+    """Return a setting that the live page shows under a label, in one of its places; '': in none of them.
+
+    ``may_move``: curves may move it; not where that would change its own time.
+    """
+    made = setting(default, help, low=bounds[0], high=bounds[1], choices=choices)
+    own = {"place": place, "label": label, "may_move": may_move, **facts}
+    return dataclasses.field(default=default, metadata={**made.metadata, **own})
+
+
+in_picture, in_dream = partial(control, "picture"), partial(control, "dream")
 
 
 def _sliders() -> type:
@@ -52,7 +157,7 @@ def _sliders() -> type:
             field: Any
             (field,), (low, high) = (f for f in fields(cls) if f.name == name), moving(cls)[name].ends
             help, label = field.metadata["help"].partition("; a curve")[0], name.replace("_", " ").capitalize()
-            slider = control(float(field.default), place, label, help, low=low, high=high)
+            slider = control(place, float(field.default), label, help, (low, high), **NEEDS[place])
             made.append((f"{prefix}{name}", float, slider))
     return dataclasses.make_dataclass("_Sliders", made, frozen=True, kw_only=True)
 
@@ -61,95 +166,110 @@ def _sliders() -> type:
 class Controls(_sliders()):  # type: ignore[misc]  # whose numbers come from the stages
     """The controls that are the same for every model."""
 
-    model: str = setting("", "the model that paints")
-    second: str = control("", "picture", "Second model", "a model to cross-fade with; empty: none")
-    crossfade: float = control(0.0, "picture", "Cross-fade", "share of the second model's picture", low=0.0, high=1.0)
-    fade: float = control(
-        0.5, "picture", "Fade (s)", "seconds of the fade from one model to another", low=0.0, high=30.0
+    model: str = control("", "", "Model", "the model that paints", offers="models")
+    second: str = in_picture(
+        "", "Second model", "a model to cross-fade with; empty: none", empty="none", offers="models", needs="models"
     )
-    size: int = control(
+    crossfade: float = in_picture(0.0, "Cross-fade", "share of the second model's picture", (0.0, 1.0), needs="second")
+    fade: float = in_picture(
+        0.5, "Fade (s)", "seconds of the fade from one model to another", (0.0, 30.0), may_move=False, needs="models"
+    )
+    size: int = in_picture(
         0,
-        "picture",
         "Size",
         "short side in pixels at which the model paints; 0: its training size",
-        low=0,
-        high=LARGEST_SIZE,
+        (0, LARGEST_SIZE),
+        empty="trained",
+        step=32,
+        least=SMALLEST_SIDE,
     )
-    upscale: str = control(
+    upscale: str = in_picture(
         "luma",
-        "picture",
         "Enlarge",
         "how a picture comes to the size of the source: luma (sharp, with the source's light and dark where both "
         "agree), bicubic, or off (pictures have the size at which the model paints)",
         choices=(*STREAM_MODES, "off"),
     )
-    output_size: int = control(
+    output_size: int = in_picture(
         0,
-        "picture",
         "Output size",
         "short side in pixels of the pictures, at most the source's; 0: what the device has time for",
-        low=0,
-        high=LARGEST_OUTPUT,
+        (0, LARGEST_OUTPUT),
+        empty="auto",
+        step=24,
+        needs="enlarging",
     )
     past: str = control(
-        "lerp",
         "past",
+        "lerp",
         "Past",
         "blending with past pictures: off, lerp (with the last picture), or causal (along the motion, reduces flicker)",
         choices=("off", "lerp", "causal"),
     )
-    lerp: float = control(0.5, "past", "Share of the past", "share of the last picture, for lerp", low=0.0, high=0.98)
+    lerp: float = control(
+        "past", 0.5, "Share of the past", "share of the last picture, for lerp", (0.0, 0.98), needs="lerp"
+    )
     mirror: bool = setting(False, "mirror the source, for a camera that faces you")
     freeze: bool = setting(False, "keep painting the source's last frame")
-    look: str = control("", "look", "Look", "the look of a model with several looks; empty: the first")
-    medium: str = control(
+    look: str = control(
+        "look",
         "",
+        "Look",
+        "the look of a model with several looks; empty: the first",
+        empty="the first",
+        offers="looks",
+        needs="looks",
+    )
+    medium: str = control(
         "strokes",
+        "",
         "Medium",
         "the medium in which pictures are painted; empty: the model's own",
         choices=("", NO_MEDIUM, *medium_names()),
+        empty="the model's own",
     )
-    zoom: float = control(1.0, "dream", "Zoom", "dream: zoom factor per frame", low=0.9, high=1.1)
-    rotate: float = control(0.0, "dream", "Rotate", "dream: rotation per frame in degrees", low=-10.0, high=10.0)
-    pan_x: float = control(
-        0.0, "dream", "Pan across", "dream: horizontal motion per frame, as a share of the width", low=-0.05, high=0.05
+    zoom: float = in_dream(1.0, "Zoom", "dream: zoom factor per frame", (0.9, 1.1), around=True)
+    rotate: float = in_dream(0.0, "Rotate", "dream: rotation per frame in degrees", (-10.0, 10.0), around=True)
+    pan_x: float = in_dream(
+        0.0, "Pan across", "dream: horizontal motion per frame, as a share of the width", (-0.05, 0.05), around=True
     )
-    pan_y: float = control(
-        0.0, "dream", "Pan down", "dream: vertical motion per frame, as a share of the height", low=-0.05, high=0.05
+    pan_y: float = in_dream(
+        0.0, "Pan down", "dream: vertical motion per frame, as a share of the height", (-0.05, 0.05), around=True
     )
-    hue: float = control(0.0, "dream", "Hue", "dream: hue rotation per frame in degrees", low=-20.0, high=20.0)
-    speed: float = control(
-        1.0, "dream", "Speed", "dream with a clock: speed; 1: the clip's own, -1: backwards", low=-4.0, high=4.0
-    )
-    recall: float = control(
+    hue: float = in_dream(0.0, "Hue", "dream: hue rotation per frame in degrees", (-20.0, 20.0), around=True)
+    speed: float = in_dream(
         1.0,
-        "dream",
+        "Speed",
+        "dream with a clock: speed; 1: the clip's own, -1: backwards",
+        (-4.0, 4.0),
+        around=True,
+        needs="clock",
+    )
+    recall: float = in_dream(
+        1.0,
         "Recall",
         "dream with kept frames: how far it goes by the frames of its clip; 0: not at all",
-        low=0.0,
-        high=1.0,
+        (0.0, 1.0),
+        needs="kept frames",
     )
-    wander: float = control(
+    wander: float = in_dream(
         0.0,
-        "dream",
         "Wander",
         "dream with kept frames: how soon it leaves their order; 0: at the end of a shot",
-        low=0.0,
-        high=1.0,
+        (0.0, 1.0),
+        needs="kept frames alone",
     )
-    goto: int = control(
+    goto: int = in_dream(
         0,
-        "dream",
         "Go to shot",
         "dream with kept frames of several shots: the shot that it walks to; 0: none",
-        low=0,
-        high=MOST_SHOTS,
+        (0, MOST_SHOTS),
+        empty="none",
+        needs="shots",
     )
-    drive: float = control(
-        0.0, "dream", "Drive", "dream: share of the source's frame in the model's input", low=0.0, high=1.0
-    )
-    dream_fps: float = control(
-        12.0, "dream", "Frames/s", "dream: highest number of frames per second", low=1.0, high=60.0
+    drive: float = in_dream(0.0, "Drive", "dream: share of the source's frame in the model's input", (0.0, 1.0))
+    dream_fps: float = in_dream(
+        12.0, "Frames/s", "dream: highest number of frames per second", (1.0, 60.0), may_move=False
     )
 
     def of(self, cls: type) -> dict[str, float]:
@@ -322,7 +442,7 @@ def describe_pairing(pairing: Pairing) -> Table:
 
 def _movable(models: Mapping[str, LoadedModel]) -> dict[str, tuple[float, float, bool]]:
     """Return the bounds of the controls that curves may move, and whether they are whole numbers, by name."""
-    numbers = [f for f in fields(Controls) if isinstance(f.default, float) and f.name not in STILL]
+    numbers = [f for f in fields(Controls) if isinstance(f.default, float) and f.metadata["may_move"]]
     found = {f.name: (f.metadata["low"], f.metadata["high"], False) for f in numbers}
     for model in models.values():
         for name, about in describe_pairing(model.pairing).items():
@@ -332,7 +452,8 @@ def _movable(models: Mapping[str, LoadedModel]) -> dict[str, tuple[float, float,
 
 
 def _bounds(metadata: Mapping[str, object]) -> Table:
-    return {name: metadata[name] for name in ("low", "high", "choices", "help", "place", "label") if name in metadata}
+    names = ("low", "high", "choices", "help", "place", "label", *PageFacts.__annotations__)
+    return {name: metadata[name] for name in names if name in metadata}
 
 
 def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> float:
@@ -346,3 +467,79 @@ def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> floa
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UsageError(f"control {name}", f"{value!r:.40} is not a number", "send a number")
     return value
+
+
+def default_path() -> Path:
+    """Return the path of the presets file."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("vidtrans")) / "live-presets.json"
+
+
+class SavedControls:
+    """Saved controls by name. An unreadable file counts as empty, and is replaced at the next save."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._tables = self._read()
+
+    def _read(self) -> dict[str, Table]:
+        try:
+            found = read_small_json(self._path)
+        except (OSError, ValueError, UsageError):
+            return {}
+        tables = found if isinstance(found, dict) else {}
+        return {name: table for name, table in tables.items() if _NAME.fullmatch(name) and isinstance(table, dict)}
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the presets, in alphabetical order."""
+        return sorted(self._tables)
+
+    def carry_out(self, message: Table, state: ControlState, models: Mapping[str, LoadedModel]) -> ControlState | None:
+        """Save, delete or load a preset, as a message asks; return loaded controls. Raises UsageError, OSError."""
+        name = message.get("name")
+        if not isinstance(name, str):
+            raise UsageError("preset", "it has no name", "give a name")
+        if message.get("do") == "save":
+            self.save(name, state.table())
+        elif message.get("do") == "delete":
+            self.delete(name)
+        else:
+            return ControlState().updated(that_fit(self.load(name), state, models), models)
+        return None
+
+    def load(self, name: str) -> Table:
+        """Return the controls saved as ``name``. Raises UsageError."""
+        if name not in self._tables:
+            raise UsageError(f"preset '{name}'", "there is no preset of this name", "choose another name")
+        return dict(self._tables[name])
+
+    def save(self, name: str, table: Table) -> None:
+        """Save controls as ``name``. Raises UsageError, OSError."""
+        if not _NAME.fullmatch(name):
+            raise UsageError("preset", "its name must have 1 to 60 printable characters", "choose another name")
+        if len(self._tables) >= MOST_PRESETS and name not in self._tables:
+            raise UsageError("preset", f"there are {MOST_PRESETS} presets already", "delete one first")
+        self._write({**self._read(), name: dict(table)})  # another server may have saved some
+
+    def delete(self, name: str) -> None:
+        """Delete the preset ``name``, if it exists. Raises OSError."""
+        self._write({known: table for known, table in self._read().items() if known != name})
+
+    def _write(self, tables: dict[str, Table]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self._path, tables, indent=1)
+        self._tables = tables
+
+
+def that_fit(values: Table, state: ControlState, models: Mapping[str, LoadedModel]) -> Table:
+    """Return saved values without settings of models that are not loaded; the model may be that of ``state``."""
+    controls, own = {f.name for f in fields(Controls)}, state.controls
+    settings = {key for model in models.values() for key in describe_pairing(model.pairing)}
+    fit = {name: value for name, value in values.items() if name in controls | settings}
+    fit["model"] = fit.get("model") if fit.get("model") in models else own.model
+    fit["second"] = fit.get("second") if fit.get("second") in models else ""
+    if fit.get("look") not in [look for model in models.values() for look in looks_of(model)]:
+        fit["look"] = ""
+    return fit

@@ -126,6 +126,13 @@ def encode_png(picture: np.ndarray) -> bytes:
     return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
 
 
+def encode_jpeg(picture: np.ndarray, quality: int, *, subsampled: bool = False) -> bytes:
+    """Return (H, W, 3) uint8 as JPEG of a ``quality`` from 0 to 100. ``subsampled``: chroma is 4:2:0."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    options += [] if subsampled else [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+
+
 def write_picture(path: Path, rgb: np.ndarray) -> None:
     """Write a PNG atomically: the file appears under its name when it is complete."""
     write_bytes(path, encode_png(rgb))
