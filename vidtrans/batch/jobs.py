@@ -6,19 +6,40 @@ outcome of each job.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from vidtrans.batch.batch_options import BatchOptions
-from vidtrans.batch.executors import make_executor
-from vidtrans.batch.executors.base import Executor
+from vidtrans.batch.executors import Executor, Task, TaskResult, make_executor
 from vidtrans.batch.inputs import Item, parse_shard, shard_of
-from vidtrans.batch.scheduler import CLIPS, Scheduler
-from vidtrans.batch.summary import Outcome, Summary
-from vidtrans.core.errors import VidtransError
+from vidtrans.core.costs import count
+from vidtrans.core.errors import UsageError, VidtransError
+from vidtrans.core.events import BatchStatus, Event, Note, Progress
+from vidtrans.core.files import read_small_json, write_json
 from vidtrans.core.settings import Table
+from vidtrans.output.records import COUNTS
 from vidtrans.session import Context
+from vidtrans.store.cache import Cache
+
+if TYPE_CHECKING:
+    from vidtrans.rendering.parts import Division
+
+State = Literal["done", "failed", "pending"]
+NAME = "vidtrans-batch"
+SAVE_S = 2.0  # interval of writing the summary while a batch runs
+UNREADABLE = (OSError, ValueError, KeyError, TypeError)  # errors if there is no complete summary
+PLAIN = (int, float, str, bool, type(None))
+TRIM_S = 30.0  # interval of trimming the cache while a batch runs
+REPORT_S = 0.2  # interval of progress reports
+MAX_TRIES = 2  # for a task whose worker was lost
+CLIPS = "clips", "frames"  # the words for items and their units; the latter is a key of an item's table
 
 
 def run_batch(
@@ -49,10 +70,6 @@ def run_batch(
     return outcomes, summary.path
 
 
-def _executor(options: BatchOptions, context: Context) -> Executor:
-    return make_executor(options.executor, context, options.jobs, shared_disk=options.shared_disk)
-
-
 def run_jobs(
     items: Sequence[Item], options: BatchOptions, context: Context, nouns: tuple[str, str] = CLIPS
 ) -> list[Outcome]:
@@ -78,9 +95,393 @@ def run_spread(item: Item, options: BatchOptions, context: Context) -> Table:
     return outcomes[0].table
 
 
+def _executor(options: BatchOptions, context: Context) -> Executor:
+    return make_executor(options.executor, context, options.jobs, shared_disk=options.shared_disk)
+
+
 class JobFailedError(VidtransError):
     """The error of a job that ran in another process."""
 
     def __init__(self, what: str, exit_status: int) -> None:
         super().__init__(what)
         self.exit_status = exit_status
+
+
+@dataclass
+class Outcome:
+    """The outcome of an item: its result table, or an error."""
+
+    item: Item
+    state: State = "pending"
+    table: Table = field(default_factory=dict)
+    error: str = ""
+    exit_status: int = 0
+
+    def row(self) -> Table:
+        """Return the item's row of the summary."""
+        output = None if self.item.output is None else str(self.item.output)
+        row: Table = {"source": str(self.item.source), "output": output, "state": self.state}
+        row |= {k: v for k, v in self.table.items() if k not in row and isinstance(v, PLAIN)}
+        return row | ({"error": self.error, "exit_status": self.exit_status} if self.state == "failed" else {})
+
+
+class Summary:
+    """The summary file: ``vidtrans-batch.json``, or for a shard ``vidtrans-batch.2-of-8.json``."""
+
+    def __init__(self, folder: Path, command: str, shard: str) -> None:
+        part = ".{}-of-{}".format(*parse_shard(shard)) if shard else ""
+        self.path, self.command = folder / f"{NAME}{part}.json", command
+        self._saved = 0.0
+
+    def failed(self) -> set[Path]:
+        """Return the sources that failed in the last run. Raises UsageError if that has left no readable summary."""
+        try:
+            rows = _read_rows(self.path)
+            return {Path(row["source"]).resolve() for row in rows if row["state"] == "failed"}
+        except UNREADABLE:
+            why = "there is no summary of an earlier run"
+            raise UsageError(f"--retry-failed: {self.path}", why, "leave out --retry-failed") from None
+
+    def refresh(self, outcomes: Sequence[Outcome]) -> None:
+        """Write the file every few seconds. Write errors are ignored here and raised by the final ``save``."""
+        if time.monotonic() - self._saved >= SAVE_S:
+            with suppress(OSError):
+                self.save(outcomes)
+
+    def save(self, outcomes: Sequence[Outcome]) -> None:
+        """Write the file. Raises OSError."""
+        self._saved = time.monotonic()
+        rows = [outcome.row() for outcome in outcomes]
+        counts = {state: sum(row["state"] == state for row in rows) for state in ("done", "failed", "pending")}
+        write_json(self.path, {"command": self.command, **counts, "items": rows}, indent=1)
+
+
+def read_summaries(folder: Path) -> list[Table]:
+    """Return the rows of all summaries in a folder, each with ``source``, ``state``, and ``error`` if failed."""
+    rows: list[Table] = []
+    for path in sorted(folder.glob(f"{NAME}*.json")):
+        with suppress(*UNREADABLE):
+            for row in _read_rows(path):
+                needed = {"source", "state", *(["error"] if row["state"] == "failed" else [])}
+                rows += [row] if needed <= row.keys() else []
+    return rows
+
+
+def _read_rows(path: Path) -> list[Table]:
+    """Return the rows of a summary. Raises one of ``UNREADABLE``."""
+    rows: list[Table] = read_small_json(path)["items"]
+    return rows
+
+
+class Scheduler:
+    """A scheduler that submits the items of ``outcomes`` to an executor, and records their outcomes.
+
+    ``halt``: start nothing after a failure. ``save`` is called with the outcomes at intervals. If there are more slots
+    than items, an item with ``divide`` is divided, and its parts run first. ``nouns``: the words for items and their
+    units; the latter is a key of an item's table. ``tells_ends``: report each item's end.
+    """
+
+    def __init__(
+        self,
+        outcomes: list[Outcome],
+        context: Context,
+        executor: Executor,
+        *,
+        halt: bool = False,
+        save: Callable[[Sequence[Outcome]], None] | None = None,
+        nouns: tuple[str, str] = CLIPS,
+        tells_ends: bool = True,
+    ) -> None:
+        self.outcomes, self.context, self.executor = outcomes, context, executor
+        self.divided = DividedItems(context.cache)
+        self.progress = _BatchProgress([outcome.item for outcome in outcomes], nouns)
+        self._halt, self._save, self._tells_ends = halt, save, tells_ends
+        self._waiting = deque(self._whole(number) for number in range(len(outcomes)))
+        self._halted = self._stopping = False
+        self._reported, self._trimmed = 0.0, time.monotonic()
+        self._update_lock = threading.Lock()
+
+    def _whole(self, number: int) -> Task:
+        return Task(number, "whole", self.outcomes[number].item.work)
+
+    def run(self) -> None:
+        """Run until all tasks have ended, or no more are to start. Raises Interrupted on a stop request."""
+        try:
+            self._submit()
+            while self.progress.running:
+                ended = self.executor.receive(REPORT_S)
+                self._update()
+                if ended:
+                    self._end_task(*ended)
+                    self._submit()
+        finally:
+            self.divided.close()
+        self.context.stop.check()
+
+    def _submit(self) -> None:
+        """Fill the executor's slots. If more slots are free than items wait, divide the next item."""
+        while self._waiting and not self._halted and len(self.progress.running) < self.executor.slots:
+            spare = self.executor.slots - len(self.progress.running) - len(self._waiting)
+            task = self._waiting.popleft()
+            divide, no_shared_disk = self.outcomes[task.number].item.divide, self.executor.ahead > 0
+            if divide and (spare > 0 or no_shared_disk) and task.kind == "whole" and task.number not in self.divided:
+                count = max(1, spare + 1 - self.executor.ahead)
+                task = Task(task.number, "divide", partial(divide, count=count, no_shared_disk=no_shared_disk))
+            self.progress.running[task] = _TaskProgress()
+            self.executor.submit(task, partial(self._receive_event, task))
+
+    # While a task runs, in any thread
+
+    def _receive_event(self, task: Task, event: Event) -> None:
+        if isinstance(event, Progress):
+            if running := self.progress.running.get(task):
+                running.update(event)
+            self._update()  # an inline executor returns to ``run`` only after a whole task
+        elif isinstance(event, Note) and event.general:
+            self.context.warn_once(event.text)
+        elif isinstance(event, Note):
+            self.context.note(self.outcomes[task.number].item.message(event.text), event.level)
+
+    def _update(self) -> None:
+        """Forward a stop request; every ``REPORT_S`` report progress, and save. Runs in one thread at a time."""
+        if not self._update_lock.acquire(blocking=False):
+            return
+        try:
+            status = self.context.stop.exit_status
+            if status is not None and not self._stopping:
+                self._halted = self._stopping = True
+                self.executor.stop(status)
+            now = time.monotonic()
+            if now - self._reported < REPORT_S:
+                return
+            self._reported = now
+            self.context.report(self.progress.event())
+            if self._save:
+                self._save(self.outcomes)
+            if now - self._trimmed >= TRIM_S and not self.context.dry_run:
+                self._trimmed = now
+                self.context.trim_cache()
+        finally:
+            self._update_lock.release()
+
+    # When a task ends
+
+    def _end_task(self, task: Task, result: TaskResult) -> None:
+        self.progress.end_task(task)
+        if result.state == "done":
+            self._end_work(task, result.value)
+        elif result.state == "stopped":
+            self._waiting.appendleft(task)
+        elif result.state == "lost":
+            self._retry(task, result)
+        else:
+            if result.traceback:
+                self.context.note(result.traceback, "warning")
+            self._halted = self._halted or result.disk_full
+            self._fail(task, result.error, result.exit_status)
+
+    def _end_work(self, task: Task, value: Table | Division | None) -> None:
+        number = task.number
+        if not isinstance(value, dict):
+            tasks = [self._whole(number)]
+            if self.divided.begin(number, value) and value:
+                works = [(partial(value.make_part, part=part), part) for part in value.parts]
+                tasks = [Task(number, "part", work, part=part, division=value) for work, part in works]
+            self._waiting.extendleft(reversed(tasks))
+        elif task.kind == "part":
+            self.progress.units += value["frames_encoded"]
+            if self.divided.end_part(number, value) and self.outcomes[number].state == "pending":
+                self._waiting.appendleft(self._whole(number))
+        else:
+            if not value.get("cached"):
+                self.progress.add(number, value)
+            table = self.divided.with_counts(number, value)
+            self._end_item(number, Outcome(self.outcomes[number].item, "done", table))
+
+    def _retry(self, task: Task, result: TaskResult) -> None:
+        """Queue the task of a lost worker again; fail its item after ``MAX_TRIES`` losses that it may have caused."""
+        if self._stopping:
+            return
+        fate, tries = result.error, task.tries + (not result.is_blameless)
+        if tries < MAX_TRIES:
+            self.context.note(f"{self.outcomes[task.number].item.title}: {fate}; the job is restarted", "warning")
+            self._waiting.appendleft(replace(task, tries=tries))
+        else:
+            why = f"{fate}, {MAX_TRIES} times — perhaps out of memory: use fewer --jobs, or smaller pictures"
+            self._fail(task, why, VidtransError.exit_status)
+
+    def _fail(self, task: Task, error: str, exit_status: int) -> None:
+        number = task.number
+        if task.kind == "part":
+            dropped = [t for t in self._waiting if t.number == number]
+            self._waiting = deque(t for t in self._waiting if t.number != number)
+            for _ in (task, *dropped):
+                self.divided.end_part(number, {})
+        if self.outcomes[number].state == "pending":
+            self._end_item(number, Outcome(self.outcomes[number].item, "failed", {}, error, exit_status))
+
+    def _end_item(self, number: int, outcome: Outcome) -> None:
+        self.divided.end_item(number)
+        self.progress.end_item(number, outcome)
+        self.outcomes[number] = outcome
+        place, item, table = f"[{self.progress.ended}/{len(self.outcomes)}]", outcome.item, outcome.table
+        self._halted = self._halted or (self._halt and outcome.state == "failed")
+        if not self._tells_ends:
+            return
+        if outcome.state == "failed":
+            self.context.note(f"{place} failed: {item.message(outcome.error)}", "warning")
+        elif not self.context.dry_run:
+            timing = "up to date" if table.get("cached") else f"{table.get('seconds', 0):.1f} s"
+            units = self.progress.nouns[1]
+            done = count(table.get(units, 0), units.removesuffix("s"))
+            self.context.note(f"{place} {item.output or item.source}: {done}, {timing}")
+
+
+class DividedItems:
+    """The locks, pins and frame counts of items that are rendered in parts.
+
+    The locks are held until all parts of an item have ended. Then the item is run as a whole, with all chunks present.
+    Until that is done its cache entries stay pinned, because between two tasks nothing else keeps them from deletion.
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._parts: Counter[int] = Counter()  # by item: the number of running or waiting parts
+        self._counts: dict[int, Counter[str]] = {}
+        self._began: dict[int, float] = {}  # by divided item: the start time
+        self._locks: dict[int, ExitStack] = {}
+        self._pins: dict[int, ExitStack] = {}
+
+    def __contains__(self, number: int) -> bool:
+        """Return whether the division of an item has been decided."""
+        return number in self._counts
+
+    def begin(self, number: int, division: Division | None) -> bool:
+        """Lock the cache entries that the parts share; return whether the item is divided.
+
+        The item stays whole if ``division`` is None, or if another run, or another item with the same model outputs,
+        has locked an entry: the run of a whole item waits for the lock.
+        """
+        self._counts[number] = Counter()
+        if division is None:
+            return False
+        with ExitStack() as locks, ExitStack() as pins:
+            try:
+                for entry in (self._cache.entry(*names) for names in division.entries):
+                    locks.enter_context(entry.locked(wait_s=0))
+                    pins.callback(entry.pin().release)
+                for entry in (self._cache.entry(*names) for names in division.sources):
+                    with entry.locked(wait_s=0):
+                        pins.callback(entry.pin().release)
+            except VidtransError:
+                return False
+            self._locks[number], self._pins[number] = locks.pop_all(), pins.pop_all()
+        self._parts[number], self._began[number] = len(division.parts), time.monotonic()
+        return True
+
+    def end_part(self, number: int, counts: Mapping[str, int]) -> bool:
+        """Add the counts of a part, empty if it failed; return whether it was the last, which unlocks the entries."""
+        self._counts[number].update(counts)
+        self._parts[number] -= 1
+        if self._parts[number]:
+            return False
+        self._locks.pop(number).close()
+        return True
+
+    def end_item(self, number: int) -> None:
+        """Release the item's cache entries."""
+        if pins := self._pins.pop(number, None):
+            pins.close()
+
+    def with_counts(self, number: int, table: Table) -> Table:
+        """Return an item's table with its parts' counts added, and the seconds since the parts began."""
+        counts = self._counts.get(number, Counter())
+        began = self._began.get(number)
+        seconds = {} if began is None else {"seconds": round(time.monotonic() - began, 3)}
+        return table | {key: table.get(key, 0) + counts[key] for key in COUNTS if counts[key]} | seconds
+
+    def close(self) -> None:
+        """Unlock and release all entries."""
+        for stack in (*self._locks.values(), *self._pins.values()):
+            stack.close()
+
+
+@dataclass
+class _TaskProgress:
+    """The latest progress report of a running task, and the first and latest reports that count frames or steps."""
+
+    last: Progress | None = None
+    counted: tuple[Progress, Progress] | None = None
+
+    def update(self, progress: Progress) -> None:
+        self.last = progress
+        if progress.counted:
+            self.counted = self.counted[0] if self.counted else progress, progress
+
+    @property
+    def units(self) -> int:
+        return self.counted[1].done - self.counted[0].done if self.counted else 0
+
+    @property
+    def share(self) -> float:
+        """Return the share of the item that this task has completed, 0 to 1."""
+        return self._share_of(self.units)
+
+    @property
+    def earlier(self) -> float:
+        """Return the share of the item that an earlier run had completed, 0 to 1, for a task of the whole item."""
+        return self._share_of(self.counted[0].done - 1) if self.counted else 0.0
+
+    def _share_of(self, units: int) -> float:
+        total = self.counted[1].total if self.counted else None
+        return min(1.0, units / total) if total else 0.0
+
+
+class _BatchProgress:
+    """The total progress of a batch. Time is estimated from item sizes, as frames are not counted in advance."""
+
+    def __init__(self, items: Sequence[Item], nouns: tuple[str, str]) -> None:
+        self.items, self.nouns = items, nouns
+        self.ended = self.failed = self.units = 0
+        self.running: dict[Task, _TaskProgress] = {}
+        self._began = time.monotonic()
+        self._earlier = [0.0] * len(items)  # shares completed by earlier runs, which cost this run no time
+        self._sizes = {"all": float(sum(item.size for item in items)), "done": 0.0, "skipped": 0.0}
+
+    def end_task(self, task: Task) -> None:
+        progress = self.running.pop(task)
+        if task.kind == "whole":
+            self._earlier[task.number] = progress.earlier
+
+    def add(self, number: int, table: Table) -> None:
+        """Count the units (frames, steps) that this run made of item ``number``, by its result ``table``."""
+        if "frames_encoded" in table:
+            self.units += table["frames_encoded"]
+        else:
+            self.units += round(table[self.nouns[1]] * (1 - self._earlier[number]))
+
+    def end_item(self, number: int, outcome: Outcome) -> None:
+        self.ended += 1
+        self.failed += outcome.state == "failed"
+        is_new = outcome.state == "done" and not outcome.table.get("cached")
+        share = 1 - self._earlier[number] if is_new else 0.0
+        self._sizes["done"] += outcome.item.size * share
+        self._sizes["skipped"] += outcome.item.size * (1 - share)
+
+    def event(self) -> BatchStatus:
+        elapsed, running = time.monotonic() - self._began, dict(self.running)
+        sizes = {task: self.items[task.number].size for task in running}
+        done = self._sizes["done"] + sum(p.share * sizes[task] for task, p in running.items())
+        earlier = sum(p.earlier * sizes[task] for task, p in running.items() if task.kind == "whole")
+        total = self._sizes["all"] - self._sizes["skipped"] - earlier
+        units = self.units + sum(p.units for p in running.values())
+        return BatchStatus(
+            self.ended,
+            self.failed,
+            len(self.items),
+            units,
+            units / elapsed if elapsed > 0 else 0.0,
+            elapsed * (total - done) / done if done > 0 else None,
+            tuple((self.items[task.number].title, p.last) for task, p in running.items()),
+            self.nouns,
+        )

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.inputs import exclude_results, expand_sources, folder_of, is_batch, make_items
-from vidtrans.batch.jobs import run_batch
-from vidtrans.batch.summary import Outcome
+from vidtrans.batch.jobs import Outcome, run_batch
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.files import base_name
 from vidtrans.core.settings import Table

@@ -27,7 +27,7 @@ from vidtrans.store.cache import FOLDER
 
 if TYPE_CHECKING:
     from vidtrans.rendering.render_job import RenderJob
-    from vidtrans.stylizing.stylize_request import StylizeRequest
+    from vidtrans.stylizing.requests import StylizeRequest
 
 STOPPED = ("no further pictures are made", "call render again, with another Stop")
 Tables = Mapping[str, Mapping[str, Any]]
@@ -163,7 +163,7 @@ class FrameModel:
         return look, recipe
 
     def _request(self, settings: Tables, video: Path = Path()) -> StylizeRequest:
-        from vidtrans.stylizing.stylize_request import StylizeRequest
+        from vidtrans.stylizing.requests import StylizeRequest
 
         return StylizeRequest(video, self._names, None, render_recipe(None, settings)).with_looks()
 

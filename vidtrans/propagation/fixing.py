@@ -35,9 +35,8 @@ from vidtrans.propagation.requests import FixRequest, PropagateRequest
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
-from vidtrans.stylizing.made_of import describe, restore
 from vidtrans.stylizing.requested_render import RequestedRender
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest, describe, restore
 from vidtrans.video.io.codecs import LOSSLESS
 from vidtrans.video.io.encoding import split_pattern
 

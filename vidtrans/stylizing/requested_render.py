@@ -42,8 +42,7 @@ from vidtrans.rendering.requested_output import (
 )
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings, medium_named
-from vidtrans.stylizing.made_of import describe
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest, describe
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
 

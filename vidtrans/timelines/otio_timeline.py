@@ -15,8 +15,7 @@ from typing import Any
 from vidtrans.core.errors import UsageError, first_line
 from vidtrans.core.files import parse_json
 from vidtrans.core.text_files import decode_text
-from vidtrans.timelines.otio_media import divide_clip, keep_places, link_clip
-from vidtrans.timelines.otio_walk import MAX_NESTED, TimelineWalk
+from vidtrans.timelines.otio_walk import MAX_NESTED, TimelineWalk, divide_clip, keep_places, link_clip
 from vidtrans.timelines.spans import usual_rate
 from vidtrans.timelines.timeline import Relink, Timeline
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from vidtrans.batch.batch_options import BatchOptions
+from vidtrans.batch.farm import JOB_FORMATS, ClipTasks, FarmJob
+from vidtrans.batch.inputs import parse_shard, shard_of
 from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.clips.indexing import Clip, content_digest, index_entry
 from vidtrans.core.errors import Interrupted, UsageError, VidtransError
@@ -24,7 +27,7 @@ from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.result import Result
 from vidtrans.pipeline.settings import with_files_at
 from vidtrans.rendering.chunk_log import log_failure
-from vidtrans.rendering.parts import ChunkManifest, DividedRender, Division, spans
+from vidtrans.rendering.parts import MIN_PART_FRAMES, ChunkManifest, DividedRender, Division, spans
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.session import Context
@@ -33,8 +36,10 @@ from vidtrans.store.chunking import ClipPart
 from vidtrans.strokes.media import load_medium
 from vidtrans.strokes.settings import is_medium_file, with_files_of_strokes
 from vidtrans.stylizing.requested_render import RequestedRender, stylize
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest
 from vidtrans.video.io.pictures import media_files
+
+THREADS = "OMP_NUM_THREADS"
 
 
 def stylize_part(request: StylizeRequest, part: ClipPart | None, context: Context, *, join: bool) -> Table:
@@ -227,3 +232,62 @@ def _absolute(path: Path) -> Path:
 
 def _relative(path: Path) -> Path:
     return Path(os.path.relpath(_absolute(path), Path.cwd()))
+
+
+def print_jobs(
+    requests: Sequence[StylizeRequest], name: str, command: Sequence[str], options: BatchOptions, context: Context
+) -> Table:
+    """Return the table of a farm job that renders clips; ``job`` is its text in format ``name``. Requests have outputs.
+
+    ``command``: the common start of all commands, up to the source. ``options``: a shard, and the maximum number of
+    parts of a clip; without that, as many as are long enough. Every clip is read to its end once. Raises UsageError if
+    the shard is empty; else as ``stylize`` does.
+    """
+    if options.shard and not (requests := shard_of(requests, parse_shard(options.shard))):
+        raise UsageError(f"--shard {options.shard}", "there is no clip in it", "make fewer parts")
+    clips: list[ClipTasks] = []
+    for request in requests:
+        source, output = (plain_path(path) for path in (request.video, request.output) if path is not None)
+        own = (*command, source, "-o", output)
+        clips.append(
+            ClipTasks(source, output, _parts(request, options.jobs, context), own, ("--score",) * request.score)
+        )
+    return farm_table(clips, name, context)
+
+
+def farm_table(clips: Sequence[ClipTasks], name: str, context: Context) -> Table:
+    """Return the table of a farm job of these clips; ``job`` is its text in format ``name``. Raises UsageError."""
+    write = JOB_FORMATS.load(name)
+    variables = {THREADS: threads} if (threads := _threads(context)) else {}
+    job = FarmJob(f"vidtrans-{Path(clips[0].source).stem}", Path.cwd(), variables, clips)
+    return {"format": name, "clips": len(clips), "parts": sum(clip.parts for clip in clips), "job": write(job)}
+
+
+def _parts(request: StylizeRequest, most: int | None, context: Context) -> int:
+    """Return the number of parts that a clip is split into. Raises as ``stylize`` does."""
+    render = RequestedRender(request, context, time.monotonic())
+    render.result.existing()  # raises if another file is in the output's place
+    if is_one_picture(request.video):
+        return 1
+    clip = render.open()
+    if not clip.index.same_size:
+        return 1
+    job = render.job(clip)
+    plan = job.plan
+    if job.draft:
+        return 1
+    return max(1, min(most or plan.num_frames // MIN_PART_FRAMES, len(plan.chunks)))
+
+
+def _threads(context: Context) -> str:
+    """Return the number of threads that all workers must use, if it affects the result; else ''."""
+    if context.device_kind != "cpu":
+        return ""
+    import torch
+
+    return str(torch.get_num_threads())
+
+
+def plain_path(path: Path) -> str:
+    """Return a path that no command mistakes for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
