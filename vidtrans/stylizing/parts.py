@@ -20,12 +20,10 @@ from vidtrans.batch.inputs import parse_shard, shard_of
 from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.clips.indexing import Clip, content_digest, index_entry
 from vidtrans.core.errors import Interrupted, UsageError, VidtransError
-from vidtrans.core.mask_files import MaskFile, RegionLook
-from vidtrans.core.settings import Table, to_table
+from vidtrans.core.settings import Table
 from vidtrans.models.formats import format_of, load_format
-from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.result import Result
-from vidtrans.pipeline.settings import with_files_at
+from vidtrans.pipeline.settings import look_named
 from vidtrans.rendering.chunk_log import log_failure
 from vidtrans.rendering.parts import MIN_PART_FRAMES, ChunkManifest, DividedRender, Division, spans
 from vidtrans.rendering.render_job import RenderJob
@@ -34,9 +32,9 @@ from vidtrans.session import Context
 from vidtrans.store.cache_entry import META, CacheEntry
 from vidtrans.store.chunking import ClipPart
 from vidtrans.strokes.media import load_medium
-from vidtrans.strokes.settings import is_medium_file, with_files_of_strokes
+from vidtrans.strokes.settings import is_medium_file
 from vidtrans.stylizing.requested_render import RequestedRender, stylize
-from vidtrans.stylizing.requests import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest, relocated
 from vidtrans.video.io.pictures import media_files
 
 THREADS = "OMP_NUM_THREADS"
@@ -183,38 +181,22 @@ def _files_in(entry: CacheEntry) -> Iterator[Path]:
 
 def for_mirror(render: RequestedRender) -> StylizeRequest:
     """Return the request with paths relative to the current folder, and with its models' paths instead of names."""
-    (models, look), request = _named_look(render), render.with_model if render.look.path else render.request
-    mask = request.mask and _relative_mask(request.mask)
-    regions = tuple(RegionLook(_relative_mask(file), *_named_look(own)) for file, own in render.regions)
-    output = _relative(render.target.output / render.target.pattern)
-    recipe, extractor = request.recipe.under({"rendering": {"look": look}}), render.look.extractor
-    if cuts := _cuts_file(render):
-        recipe = recipe.under({"rendering": {"cuts": str(_relative(Path(cuts)))}})
-    rendering = render.settings.rendering
-    if strokes := recipe.tables.get("strokes"):
-        recipe = recipe.under({"strokes": with_files_of_strokes(strokes, lambda path: str(_relative(path)))})
-    if rendering.curve_files():
-        moved = with_files_at(to_table(rendering), lambda path: str(_relative(path)))
-        recipe = recipe.under({"rendering": {k: v for k, v in moved.items() if v != getattr(rendering, k)}})
+    request = _with_made_model(render)
+    recipe, extractor = request.recipe, render.look.extractor
     if extractor and extractor.path and extractor.path not in [part.path for part in render.look.parts]:
         recipe = replace(recipe, pairing_changes={**recipe.pairing_changes, "model": str(_relative(extractor.path))})
-    own = replace(request, video=_relative(request.video), mask=mask, models=models, output=output, recipe=recipe)
-    return replace(own, regions=regions)
+    regions = []
+    for region, (_, own) in zip(request.regions, render.regions, strict=True):
+        made = _with_made_model(own)
+        regions.append(replace(region, models=made.models, look=look_named(made.recipe.tables)))
+    output = render.target.output / render.target.pattern
+    moved = replace(request, output=output, recipe=recipe, regions=tuple(regions))
+    return relocated(moved, lambda path: str(_relative(path)))
 
 
-def _named_look(render: RequestedRender) -> tuple[tuple[str, ...], str]:
-    """Return the models of a render by their files and their look; or no model, and a medium."""
-    if (pictures := render.request.pictures) is not None and pictures.medium:
-        return (), str(_relative(Path(pictures.medium))) if is_medium_file(pictures.medium) else pictures.medium
-    return _model_files(render), render.settings.rendering.look
-
-
-def _model_files(render: RequestedRender) -> tuple[str, ...]:
-    return tuple(IDENTITY if part.path is None else str(_relative(part.path)) for part in render.look.parts)
-
-
-def _relative_mask(mask: MaskFile) -> MaskFile:
-    return replace(mask, path=_relative(mask.path))
+def _with_made_model(render: RequestedRender) -> StylizeRequest:
+    """Return the request; if its model was made of pictures, with that model. A medium has no file, and stays named."""
+    return render.with_model if render.look.path else render.request
 
 
 def _cuts_file(render: RequestedRender) -> str:

@@ -103,10 +103,8 @@ def _name_of(region: RegionLook) -> str:
 
 def describe(command: str, request: Mapping[str, Any], context: Context) -> Table:
     """Return a ``command``'s request and the options that affect its result as a table, for ``restore``."""
-    root = root_of(context)
-    values = {name: _plain(value, root) for name, value in request.items()}
-    if "models" in values:
-        values["models"] = _files(request["models"], root)
+    root = context.cache.root.resolve().parent
+    values = _relocated(_plain_fields(request), lambda path: _relative(path, root), find_model, Path())
     return {"command": command, "request": values, "options": {"seed": context.seed, "device": context.device}}
 
 
@@ -115,27 +113,16 @@ def restore(made_of: Table, context: Context) -> dict[str, Any]:
 
     Raises TypeError, ValueError, KeyError, AttributeError if the table is damaged.
     """
-    root = root_of(context)
-    values: dict[str, Any] = {name: _restored(given, root) for name, given in made_of["request"].items()}
-    if "models" in values:
-        values["models"] = _names(values["models"], root)
-    if isinstance(values.get("mask"), Path):
-        raise ValueError("its mask is of an earlier version")
-    return values
+    root, here = context.cache.root.resolve().parent, Path.cwd()
+    values = _relocated(made_of["request"], lambda path: _relative(root / path, here), _recorded_model, root)
+    return {name: _restored(value) for name, value in values.items()}
 
 
-def _files(models: Sequence[str], root: Path) -> list[str]:
-    files = [find_model(name) for name in models]
-    return [IDENTITY if file is None else _relative(file, root) for file in files]
-
-
-def _names(files: Sequence[str], root: Path) -> tuple[str, ...]:
-    return tuple(name if name == IDENTITY else os.path.relpath(root / name) for name in map(str, files))
-
-
-def root_of(context: Context) -> Path:
-    """Return the folder that recorded paths are relative to."""
-    return context.cache.root.resolve().parent
+def relocated(request: StylizeRequest, move: Callable[[Path], str]) -> StylizeRequest:
+    """Return a request with ``move(path)`` in the place of each path, and with its models' paths instead of names."""
+    values = _relocated(_plain_fields(vars(request)), move, find_model, Path())
+    found = StylizeRequest(**{name: _restored(value) for name, value in values.items()})
+    return replace(found, recipe=replace(found.recipe, programs=request.recipe.programs))
 
 
 def _relative(path: Path, root: Path) -> str:
@@ -145,79 +132,92 @@ def _relative(path: Path, root: Path) -> str:
         return str(path.absolute())
 
 
-def _plain(value: object, root: Path) -> Any:  # noqa: ANN401  (a JSON value)
+def _recorded_model(name: str) -> Path | None:
+    return None if name == IDENTITY else Path(name)
+
+
+def _plain_fields(request: Mapping[str, Any]) -> Table:
+    """Return the fields of a request as JSON values; what JSON does not know is a table of its kind and its content."""
+    return {name: _plain(value) for name, value in request.items()}
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401  (a JSON value)
     if isinstance(value, Path):
-        return {"path": _relative(value, root)}
+        return {"path": str(value)}
     if isinstance(value, Time):
         return {"time": str(value)}
     if isinstance(value, MaskFile):
-        sequence = value.sequence and _relative(value.sequence, root)
-        return {"mask": [_relative(value.path, root), value.inverted, value.name, sequence]}
+        return {"mask": [str(value.path), value.inverted, value.name, value.sequence and str(value.sequence)]}
     if isinstance(value, RegionLook):
-        look = with_other_paths(value.look, Path(), lambda path: _relative(path, root)) if value.look else ""
-        return {"region": [_plain(value.mask, root), _files(value.models, root), look]}
-    if isinstance(value, tuple):
-        return [_plain(one, root) for one in value]
+        return {"region": [_plain(value.mask), list(value.models), value.look]}
     if isinstance(value, Recipe):
-        return _plain_recipe(value, root)
-    return value
+        tables, from_preset = ({n: dict(table) for n, table in t.items()} for t in (value.tables, value.from_preset))
+        recipe = {"preset": value.preset, "tables": tables, "from_preset": from_preset}
+        return {"recipe": recipe | {"pairing_changes": dict(value.pairing_changes)}}
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
-def _restored(value: Any, root: Path) -> object:  # noqa: ANN401
+def _restored(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, list):
-        return tuple(_restored(one, root) for one in value)
+        return tuple(map(_restored, value))
     if not isinstance(value, dict):
         return value
     ((kind, given),) = value.items()
     if kind == "path":
-        return Path(_relative(root / given, Path.cwd()))
+        return Path(given)
     if kind == "time":
         return parse_time(given)
     if kind == "mask":
         file, inverted, name, sequence = given
-        here = Path.cwd()
-        whole = Path(_relative(root / sequence, here)) if sequence else None
-        return MaskFile(Path(_relative(root / file, here)), inverted, name, whole)
+        return MaskFile(Path(file), inverted, name, Path(sequence) if sequence else None)
     if kind == "region":
         mask, models, look = given
-        here = Path.cwd()
-        look = with_other_paths(look, root, lambda path: _relative(path, here)) if look else ""
-        return RegionLook(_restored(mask, root), _names(models, root), look)  # type: ignore[arg-type]
-    return _restored_recipe(given, root)
-
-
-def _plain_recipe(value: Recipe, root: Path) -> Table:
-    def moved(path: Path) -> str:
-        return _relative(path, root)
-
-    tables, from_preset = ({name: dict(table) for name, table in t.items()} for t in (value.tables, value.from_preset))
-    for found in (tables, from_preset):
-        _move_files(found, Path(), moved)
-    recipe = {"preset": value.preset, "tables": tables, "from_preset": from_preset}
-    return {"recipe": recipe | {"pairing_changes": dict(value.pairing_changes)}}
-
-
-def _restored_recipe(given: Table, root: Path) -> Recipe:
-    here = Path.cwd()
-    for found in (given["tables"], given["from_preset"]):
-        _move_files(found, root, lambda path: _relative(root / path, here))
+        return RegionLook(_restored(mask), tuple(models), look)
     return Recipe(**given)
 
 
-def _move_files(tables: dict[str, Table], root: Path, moved: Callable[[Path], str]) -> None:
-    """Change the files in tables of a recipe, of paths relative to ``root``: cuts, looks, curves, those of strokes."""
-    if (strokes := tables.get("strokes")) is not None:
-        tables["strokes"] = with_files_of_strokes(strokes, moved)
-    if (rendering := tables.get("rendering")) is None:
-        return
-    rendering = tables["rendering"] = with_files_at(rendering, moved)
-    if (cuts := _cut_list(tables)) is not None:
-        rendering["cuts"] = moved(Path(cuts))
-    if look := look_named(tables):
-        rendering["look"] = with_other_paths(look, root, moved)
+def _relocated(
+    fields: Table, move: Callable[[Path], str], find: Callable[[str], Path | None], folder: Path
+) -> dict[str, Any]:
+    """Return the plain fields of a request with ``move(path)`` in the place of each path, and of each model its file's.
+
+    ``find``: returns the file of a model by its name, None for the identity. ``folder``: of the pictures of looks.
+    """
+
+    def models(names: Sequence[str]) -> list[str]:
+        return [IDENTITY if (file := find(name)) is None else move(file) for name in map(str, names)]
+
+    def moved(value: Any) -> Any:  # noqa: ANN401
+        if isinstance(value, list):
+            return list(map(moved, value))
+        if not isinstance(value, dict):
+            return value
+        ((kind, given),) = value.items()
+        if kind == "path":
+            given = move(Path(given))
+        elif kind == "mask":
+            file, inverted, name, sequence = given
+            given = [move(Path(file)), inverted, name, sequence and move(Path(sequence))]
+        elif kind == "region":
+            mask, names, look = given
+            given = [moved(mask), models(names), with_other_paths(look, folder, move) if look else ""]
+        elif kind == "recipe":
+            tables = {name: _moved_tables(given[name], move, folder) for name in ("tables", "from_preset")}
+            given = given | tables
+        return {kind: given}
+
+    return {name: models(value) if name == "models" else moved(value) for name, value in fields.items()}
 
 
-def _cut_list(tables: Mapping[str, Table]) -> str | None:
-    """Return the cuts file that a recipe names; None if it names none."""
-    cuts = tables.get("rendering", {}).get("cuts", AUTO)
-    return None if cuts in (AUTO, OFF) else str(cuts)
+def _moved_tables(tables: Mapping[str, Table], move: Callable[[Path], str], folder: Path) -> dict[str, Table]:
+    """Return the tables of a recipe with other files: cuts, looks, those of curves and of strokes."""
+    found = dict(tables)
+    if (strokes := found.get("strokes")) is not None:
+        found["strokes"] = with_files_of_strokes(strokes, move)
+    if "rendering" in found:
+        rendering = found["rendering"] = with_files_at(found["rendering"], move)
+        if (cuts := rendering.get("cuts", AUTO)) not in (AUTO, OFF):
+            rendering["cuts"] = move(Path(str(cuts)))
+        if look := look_named(found):
+            rendering["look"] = with_other_paths(look, folder, move)
+    return found
