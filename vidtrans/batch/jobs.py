@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vidtrans.batch.batch_options import BatchOptions
-from vidtrans.batch.executors import Executor, Task, TaskResult, make_executor
+from vidtrans.batch.executors import Task, TaskResult, make_executor
 from vidtrans.batch.inputs import Item, parse_shard, shard_of
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError, VidtransError
@@ -60,8 +60,7 @@ def run_batch(
         summary.save(outcomes)  # fail before the work if it cannot be written
     save = None if context.dry_run else summary.refresh
     try:
-        with closing(_executor(options, context)) as executor:
-            Scheduler(outcomes, context, executor, halt=options.halt, save=save).run()
+        Scheduler(outcomes, options, context, save=save).run()
     finally:
         if not context.dry_run:
             summary.save(outcomes)
@@ -79,24 +78,18 @@ def run_jobs(
     Interrupted on a stop request, after all running jobs have saved.
     """
     outcomes = [Outcome(item) for item in items]
-    with closing(_executor(options, context)) as executor:
-        Scheduler(outcomes, context, executor, nouns=nouns).run()
+    Scheduler(outcomes, options, context, nouns=nouns).run()
     return outcomes
 
 
 def run_spread(item: Item, options: BatchOptions, context: Context) -> Table:
     """Run one job, divided among workers, and return its table. Raises JobFailedError with the job's message."""
     outcomes = [Outcome(item)]
-    with closing(_executor(options, context)) as executor:
-        Scheduler(outcomes, context, executor, tells_ends=False).run()  # the caller reports the end
+    Scheduler(outcomes, options, context, tells_ends=False).run()  # the caller reports the end
     if outcomes[0].state == "failed":
         raise JobFailedError(outcomes[0].error, outcomes[0].exit_status)
     context.trim_cache()
     return outcomes[0].table
-
-
-def _executor(options: BatchOptions, context: Context) -> Executor:
-    return make_executor(options.executor, context, options.jobs, shared_disk=options.shared_disk)
 
 
 class JobFailedError(VidtransError):
@@ -176,26 +169,25 @@ def _read_rows(path: Path) -> list[Table]:
 class Scheduler:
     """A scheduler that submits the items of ``outcomes`` to an executor, and records their outcomes.
 
-    ``halt``: start nothing after a failure. ``save`` is called with the outcomes at intervals. If there are more slots
-    than items, an item with ``divide`` is divided, and its parts run first. ``nouns``: the words for items and their
-    units; the latter is a key of an item's table. ``tells_ends``: report each item's end.
+    ``save`` is called with the outcomes at intervals. If there are more slots than items, an item with ``divide`` is
+    divided, and its parts run first. ``nouns``: the words for items and their units; the latter is a key of an item's
+    table. ``tells_ends``: report each item's end.
     """
 
     def __init__(
         self,
         outcomes: list[Outcome],
+        options: BatchOptions,
         context: Context,
-        executor: Executor,
         *,
-        halt: bool = False,
         save: Callable[[Sequence[Outcome]], None] | None = None,
         nouns: tuple[str, str] = CLIPS,
         tells_ends: bool = True,
     ) -> None:
-        self.outcomes, self.context, self.executor = outcomes, context, executor
-        self.divided = DividedItems(context.cache)
+        self.outcomes, self.context, self._options = outcomes, context, options
+        self._divided: dict[int, _DividedItem | None] = {}  # None: it was decided that the item stays whole
         self.progress = _BatchProgress([outcome.item for outcome in outcomes], nouns)
-        self._halt, self._save, self._tells_ends = halt, save, tells_ends
+        self._save, self._tells_ends = save, tells_ends
         self._waiting = deque(self._whole(number) for number in range(len(outcomes)))
         self._halted = self._stopping = False
         self._reported, self._trimmed = 0.0, time.monotonic()
@@ -205,18 +197,26 @@ class Scheduler:
         return Task(number, "whole", self.outcomes[number].item.work)
 
     def run(self) -> None:
-        """Run until all tasks have ended, or no more are to start. Raises Interrupted on a stop request."""
-        try:
-            self._submit()
-            while self.progress.running:
-                ended = self.executor.receive(REPORT_S)
-                self._update()
-                if ended:
-                    self._end_task(*ended)
-                    self._submit()
-        finally:
-            self.divided.close()
-        self.context.stop.check()
+        """Run until all tasks have ended, or no more are to start.
+
+        Raises UsageError; Interrupted on a stop request, after all running jobs have saved.
+        """
+        options = self._options
+        executor = make_executor(options.executor, self.context, options.jobs, shared_disk=options.shared_disk)
+        with closing(executor) as self.executor:
+            try:
+                self._submit()
+                while self.progress.running:
+                    ended = self.executor.receive(REPORT_S)
+                    self._update()
+                    if ended:
+                        self._end_task(*ended)
+                        self._submit()
+            finally:
+                for divided in filter(None, self._divided.values()):
+                    divided.locks.close()
+                    divided.pins.close()
+            self.context.stop.check()
 
     def _submit(self) -> None:
         """Fill the executor's slots. If more slots are free than items wait, divide the next item."""
@@ -224,7 +224,7 @@ class Scheduler:
             spare = self.executor.slots - len(self.progress.running) - len(self._waiting)
             task = self._waiting.popleft()
             divide, no_shared_disk = self.outcomes[task.number].item.divide, self.executor.ahead > 0
-            if divide and (spare > 0 or no_shared_disk) and task.kind == "whole" and task.number not in self.divided:
+            if divide and (spare > 0 or no_shared_disk) and task.kind == "whole" and task.number not in self._divided:
                 count = max(1, spare + 1 - self.executor.ahead)
                 task = Task(task.number, "divide", partial(divide, count=count, no_shared_disk=no_shared_disk))
             self.progress.running[task] = _TaskProgress()
@@ -281,21 +281,23 @@ class Scheduler:
             self._fail(task, result.error, result.exit_status)
 
     def _end_work(self, task: Task, value: Table | Division | None) -> None:
-        number = task.number
+        number, divided = task.number, self._divided.get(task.number)
         if not isinstance(value, dict):
             tasks = [self._whole(number)]
-            if self.divided.begin(number, value) and value:
+            divided = self._divided[number] = _DividedItem.begin(value, self.context.cache)
+            if divided and value:
                 works = [(partial(value.make_part, part=part), part) for part in value.parts]
                 tasks = [Task(number, "part", work, part=part, division=value) for work, part in works]
             self._waiting.extendleft(reversed(tasks))
         elif task.kind == "part":
+            assert divided is not None
             self.progress.units += value["frames_encoded"]
-            if self.divided.end_part(number, value) and self.outcomes[number].state == "pending":
+            if divided.end_part(value) and self.outcomes[number].state == "pending":
                 self._waiting.appendleft(self._whole(number))
         else:
             if not value.get("cached"):
                 self.progress.add(number, value)
-            table = self.divided.with_counts(number, value)
+            table = divided.with_counts(value) if divided else value
             self._end_item(number, Outcome(self.outcomes[number].item, "done", table))
 
     def _retry(self, task: Task, result: TaskResult) -> None:
@@ -311,21 +313,22 @@ class Scheduler:
             self._fail(task, why, VidtransError.exit_status)
 
     def _fail(self, task: Task, error: str, exit_status: int) -> None:
-        number = task.number
-        if task.kind == "part":
+        number, divided = task.number, self._divided.get(task.number)
+        if task.kind == "part" and divided:
             dropped = [t for t in self._waiting if t.number == number]
             self._waiting = deque(t for t in self._waiting if t.number != number)
             for _ in (task, *dropped):
-                self.divided.end_part(number, {})
+                divided.end_part({})
         if self.outcomes[number].state == "pending":
             self._end_item(number, Outcome(self.outcomes[number].item, "failed", {}, error, exit_status))
 
     def _end_item(self, number: int, outcome: Outcome) -> None:
-        self.divided.end_item(number)
+        if divided := self._divided.get(number):
+            divided.pins.close()
         self.progress.end_item(number, outcome)
         self.outcomes[number] = outcome
         place, item, table = f"[{self.progress.ended}/{len(self.outcomes)}]", outcome.item, outcome.table
-        self._halted = self._halted or (self._halt and outcome.state == "failed")
+        self._halted = self._halted or (self._options.halt and outcome.state == "failed")
         if not self._tells_ends:
             return
         if outcome.state == "failed":
@@ -337,73 +340,54 @@ class Scheduler:
             self.context.note(f"{place} {item.output or item.source}: {done}, {timing}")
 
 
-class DividedItems:
-    """The locks, pins and frame counts of items that are rendered in parts.
+@dataclass
+class _DividedItem:
+    """An item that is rendered in parts, of which ``num_left`` are running or waiting; ``counts``: their frames.
 
-    The locks are held until all parts of an item have ended. Then the item is run as a whole, with all chunks present.
-    Until that is done its cache entries stay pinned, because between two tasks nothing else keeps them from deletion.
+    The cache entries that the parts share are locked until all parts have ended. Then the item is run as a whole, with
+    all chunks present. Until that is done its cache entries stay pinned, because between two tasks nothing else keeps
+    them from deletion.
     """
 
-    def __init__(self, cache: Cache) -> None:
-        self._cache = cache
-        self._parts: Counter[int] = Counter()  # by item: the number of running or waiting parts
-        self._counts: dict[int, Counter[str]] = {}
-        self._began: dict[int, float] = {}  # by divided item: the start time
-        self._locks: dict[int, ExitStack] = {}
-        self._pins: dict[int, ExitStack] = {}
+    locks: ExitStack
+    pins: ExitStack
+    num_left: int
+    began: float = field(default_factory=time.monotonic)
+    counts: Counter[str] = field(default_factory=Counter)
 
-    def __contains__(self, number: int) -> bool:
-        """Return whether the division of an item has been decided."""
-        return number in self._counts
+    @classmethod
+    def begin(cls, division: Division | None, cache: Cache) -> _DividedItem | None:
+        """Lock the cache entries that the parts share; None if the item stays whole.
 
-    def begin(self, number: int, division: Division | None) -> bool:
-        """Lock the cache entries that the parts share; return whether the item is divided.
-
-        The item stays whole if ``division`` is None, or if another run, or another item with the same model outputs,
-        has locked an entry: the run of a whole item waits for the lock.
+        That is if ``division`` is None, or if another run, or another item with the same model outputs, has locked an
+        entry: the run of a whole item waits for the lock.
         """
-        self._counts[number] = Counter()
         if division is None:
-            return False
+            return None
         with ExitStack() as locks, ExitStack() as pins:
             try:
-                for entry in (self._cache.entry(*names) for names in division.entries):
+                for entry in (cache.entry(*names) for names in division.entries):
                     locks.enter_context(entry.locked(wait_s=0))
                     pins.callback(entry.pin().release)
-                for entry in (self._cache.entry(*names) for names in division.sources):
+                for entry in (cache.entry(*names) for names in division.sources):
                     with entry.locked(wait_s=0):
                         pins.callback(entry.pin().release)
             except VidtransError:
-                return False
-            self._locks[number], self._pins[number] = locks.pop_all(), pins.pop_all()
-        self._parts[number], self._began[number] = len(division.parts), time.monotonic()
-        return True
+                return None
+            return cls(locks.pop_all(), pins.pop_all(), len(division.parts))
 
-    def end_part(self, number: int, counts: Mapping[str, int]) -> bool:
+    def end_part(self, counts: Mapping[str, int]) -> bool:
         """Add the counts of a part, empty if it failed; return whether it was the last, which unlocks the entries."""
-        self._counts[number].update(counts)
-        self._parts[number] -= 1
-        if self._parts[number]:
-            return False
-        self._locks.pop(number).close()
-        return True
+        self.counts.update(counts)
+        self.num_left -= 1
+        if not self.num_left:
+            self.locks.close()
+        return not self.num_left
 
-    def end_item(self, number: int) -> None:
-        """Release the item's cache entries."""
-        if pins := self._pins.pop(number, None):
-            pins.close()
-
-    def with_counts(self, number: int, table: Table) -> Table:
-        """Return an item's table with its parts' counts added, and the seconds since the parts began."""
-        counts = self._counts.get(number, Counter())
-        began = self._began.get(number)
-        seconds = {} if began is None else {"seconds": round(time.monotonic() - began, 3)}
-        return table | {key: table.get(key, 0) + counts[key] for key in COUNTS if counts[key]} | seconds
-
-    def close(self) -> None:
-        """Unlock and release all entries."""
-        for stack in (*self._locks.values(), *self._pins.values()):
-            stack.close()
+    def with_counts(self, table: Table) -> Table:
+        """Return the item's table with its parts' counts added, and the seconds since the parts began."""
+        counts = {key: table.get(key, 0) + self.counts[key] for key in COUNTS if self.counts[key]}
+        return table | counts | {"seconds": round(time.monotonic() - self.began, 3)}
 
 
 @dataclass
