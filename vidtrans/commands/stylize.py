@@ -248,14 +248,15 @@ class Stylize(Command):
     def _make_timeline(self, context: Context) -> Table:
         """Render the clips of a timeline. Raises as ``make`` does."""
         from vidtrans.commands.batches import batch_table
-        from vidtrans.stylizing.timeline_render import TimelineJob, make_timeline, print_timeline
+        from vidtrans.stylizing.timeline_render import TimelineJob, print_timeline, stylize_timeline
 
         given, rate = self.given, parse_frame_rate("--rate", self.rate) if self.rate else None
         job = TimelineJob(self.video[0], self.output or "", self.handles, self.media, rate, given.preset, given.tables)
         if self.print_jobs:
             return print_timeline(job, self._template, self.print_jobs, self._command, self.batch.jobs, context)
-        divided = (self.chunk, self.join) if self.chunk or self.join else None
-        outcomes, summary, facts = make_timeline(job, self._template, self.batch, divided, context)
+        outcomes, summary, facts = stylize_timeline(
+            job, self._template, self.batch, context, self.chunk, join=self.join
+        )
         return batch_table(outcomes, summary, {"output": str(job.folder), **facts})
 
     @property

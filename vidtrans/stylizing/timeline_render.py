@@ -70,7 +70,6 @@ TABLES = ("rendering", "strokes", "temporal", "pairing")
 CLOSE = 0.8  # of difflib, from 0 to 1: a key that is this near to another is a slip of the pen
 MAX_TEXT = 1000
 _PAIR = re.compile(r"\s*([A-Za-z][A-Za-z _-]*(?:\.[A-Za-z][A-Za-z0-9_ -]*)?)\s*[:=]\s*(\S.*?)\s*")
-Flags = Mapping[str, Mapping[str, Any]]
 UNWRITTEN = ".aaf"  # the ending of timelines that are only read
 
 
@@ -112,71 +111,50 @@ class TimelineJob:
         return refuse_link(self.folder / f"{self.path.stem}.styled{ending}")
 
 
-def make_timeline(
+def stylize_timeline(
     job: TimelineJob,
     template: StylizeRequest,
     options: BatchOptions,
-    divided: tuple[ClipPart | None, bool] | None,
     context: Context,
-) -> tuple[list[Outcome], Path, Table]:
-    """Render a timeline, or a part of it; ``divided``: the part, and whether to join. Returns and raises as both do."""
-    if divided is None:
-        return stylize_timeline(job, template, options, context)
-    return stylize_timeline_part(job, template, divided[0], context, join=divided[1])
-
-
-def stylize_timeline(
-    job: TimelineJob, template: StylizeRequest, options: BatchOptions, context: Context
+    part: ClipPart | None = None,
+    *,
+    join: bool = False,
 ) -> tuple[list[Outcome], Path, Table]:
     """Render the media of a timeline; return the outcomes, the path of the summary, and facts of the new timeline.
 
-    The new timeline is written when all results exist. Raises UsageError, MediaError, ModelError, Interrupted.
+    The new timeline is written when all results exist. ``part`` I of N: render only every N-th media, as a shard of
+    clips; with ``join``, also write the new timeline if no render is missing. ``join`` alone: render nothing; missing
+    renders are an error. Raises UsageError, MediaError, ModelError, VidtransError, Interrupted.
     """
     plan = plan_timeline(job, template, context)
-    outcomes, summary = stylize_batch([one.request for one in plan.ranges], plan.folder, options, context)
-    if context.dry_run:
+    requests, is_divided = [one.request for one in plan.ranges], bool(part or join)
+    runs = [] if is_divided else [options]
+    if part:
+        shards = [f"{number}/{part.count}" for number in range(part.first, part.last + 1)]
+        runs = [BatchOptions(executor="inline", shard=shard) for shard in shards]
+    outcomes, summary = list[Outcome](), plan.folder / "none"
+    for own in runs:
+        some, summary = stylize_batch(requests, plan.folder, own, context)
+        outcomes += some
+    if (runs and context.dry_run) or (part and not join):
         return outcomes, summary, plan.facts
-    done = {path_key(o.item.output): o.table for o in outcomes if o.state == "done" and o.item.output is not None}
+    ended = {path_key(o.item.output): o.table for o in outcomes if o.state == "done" and o.item.output is not None}
+    done = _finished(plan, context) if is_divided else ended
     left = sum(plan.key(one) not in done for one in plan.ranges)
-    if left and options.is_partial and len(done) == len(outcomes):
+    missing = f"renders are missing ({left} of {len(plan.ranges)})"
+    if left and not runs:
+        raise VidtransError(str(plan.output), missing, "render these parts with --chunk, then --join again")
+    if left and part:
+        context.note(f"{plan.output}: not written yet, as {missing}")
+    elif left and options.is_partial and len(ended) == len(outcomes):
         text = "it is written by the same command without --shard and --retry-failed, when all parts are done"
         context.note(f"{plan.output}: {text}")
     elif left:
         context.note(f"{plan.output}: not written, as {left} of {len(plan.ranges)} renders are missing", "warning")
-    facts = plan.facts if left else write_timeline(plan, done, context)
-    return outcomes, summary, facts
-
-
-def stylize_timeline_part(
-    job: TimelineJob, template: StylizeRequest, part: ClipPart | None, context: Context, *, join: bool
-) -> tuple[list[Outcome], Path, Table]:
-    """Render a part of the media of a timeline; ``join``: also write the new timeline if no render is missing.
-
-    Part I of N has every N-th render. ``part`` None: only join; missing renders are then an error. Returns what
-    ``stylize_timeline`` returns. Raises as it does, and VidtransError.
-    """
-    plan = plan_timeline(job, template, context)
-    requests = [one.request for one in plan.ranges]
-    outcomes, summary = list[Outcome](), plan.folder / "none"
-    shards = [f"{number}/{part.count}" for number in range(part.first, part.last + 1)] if part else []
-    for shard in shards:
-        options = BatchOptions(executor="inline", shard=shard)
-        some, summary = stylize_batch(requests, plan.folder, options, context)
-        outcomes += some
-    if not join or (context.dry_run and part):
-        return outcomes, summary, plan.facts
-    done = _finished(plan, context)
-    left = f"renders are missing ({len(requests) - len(done)} of {len(requests)})"
-    if len(done) < len(requests):
-        if part is None:
-            remedy = "render these parts with --chunk, then --join again"
-            raise VidtransError(str(plan.output), left, remedy)
-        context.note(f"{plan.output}: not written yet, as {left}")
-        return outcomes, summary, plan.facts
-    if part is None:
+    if not runs:
         items = items_of(requests, plan.folder)
         outcomes = [Outcome(item, "done", done[path_key(item.output)]) for item in items if item.output is not None]
-    return outcomes, summary, plan.facts if context.dry_run else write_timeline(plan, done, context)
+    return outcomes, summary, plan.facts if left or context.dry_run else write_timeline(plan, done, context)
 
 
 def _finished(plan: TimelinePlan, context: Context) -> dict[str, Table]:
@@ -239,7 +217,7 @@ def plan_timeline(job: TimelineJob, template: StylizeRequest, context: Context) 
     check_encodable(output)
     lost = timeline.check_output(output)
     is_whole = not timeline.has_fractions(output)
-    planner = RangePlanner(template, job.preset, job.flags, job.handles, context, is_whole=is_whole)
+    planner = RangePlanner(job, template, context, is_whole=is_whole)
     ranges = planner.plan(timeline, search)
     for reason in timeline.skipped:
         context.note(f"{job.path.name}: {reason}: not rendered", "warning")
@@ -254,19 +232,10 @@ def plan_timeline(job: TimelineJob, template: StylizeRequest, context: Context) 
 
 def write_timeline(plan: TimelinePlan, results: Mapping[str, Table], context: Context) -> Table:
     """Write the new timeline, with the ``results`` of all ranges by their keys; return its facts. Raises MediaError."""
-    tables = [results[plan.key(one)] for one in plan.ranges]
-    for text in [*plan.lost, *_write(plan.timeline, plan.ranges, tables, plan.output, context)]:
-        context.note(f"{plan.output.name}: {text}", "warning")
-    context.note(f"{plan.output} shows the results")
-    return plan.facts | {"timeline": str(plan.output)}
-
-
-def _write(
-    timeline: Timeline, ranges: Sequence[TimelineRange], results: Sequence[Table], output: Path, context: Context
-) -> list[str]:
-    """Write the new timeline, with the ``results`` of the ranges; return what it does not hold. Raises MediaError."""
-    links, lost = dict[int, Relink](), list[str]()
-    for one, result in zip(ranges, results, strict=True):
+    timeline, output = plan.timeline, plan.output
+    links, lost = dict[int, Relink](), list(plan.lost)
+    for one in plan.ranges:
+        result = results[plan.key(one)]
         styled = _styled(Path(result["output"]), result["frames"], one)
         for clip, span in one.clips:
             own = styled
@@ -279,18 +248,17 @@ def _write(
             links[clip.number] = span.relink(own, one.first)
             if not timeline.has_fractions(output):
                 links[clip.number], moved = rounded(links[clip.number], clip, span)
-                lost += [_moved_text(clip, moved)] if moved else []
+                if moved:
+                    shown = f"clip '{clip.name[:80]}' shows the neighbour of {count(moved, 'frame')}"
+                    lost.append(f"{shown}, as the format counts whole frames; .otio does not")
     content, more = timeline.relinked(links, output)
     with write_atomically(link_target(output)) as temporary:
         temporary.write_bytes(content)
-        request = digest_of(["timeline", content.hex()])
-        record(context.cache, output, temporary, request, {"frames": 0})
-    return lost + more
-
-
-def _moved_text(clip: TimelineClip, moved: int) -> str:
-    frames = count(moved, "frame")
-    return f"clip '{clip.name[:80]}' shows the neighbour of {frames}, as the format counts whole frames; .otio does not"
+        record(context.cache, output, temporary, digest_of(["timeline", content.hex()]), {"frames": 0})
+    for text in [*lost, *more]:
+        context.note(f"{output.name}: {text}", "warning")
+    context.note(f"{output} shows the results")
+    return plan.facts | {"timeline": str(output)}
 
 
 def _styled(path: Path, num_frames: int, one: TimelineRange) -> StyledMedia:
@@ -308,29 +276,16 @@ class RangePlanner:
     """Divides the media of a timeline into the ranges that are rendered.
 
     Args:
+        job: The options of the command line, of which the markers of a clip override the settings.
         template: The request of clips without markers of their own; without models if none were given.
-        preset: The name of the preset, if one was given.
-        flags: Settings of the command line by table and key, which the markers of a clip override.
-        handles: Frames to render on both sides of what is shown.
         context: The command's context.
         is_whole: Whether the new timeline counts whole frames.
     """
 
-    def __init__(
-        self,
-        template: StylizeRequest,
-        preset: str | None,
-        flags: Flags,
-        handles: int,
-        context: Context,
-        *,
-        is_whole: bool,
-    ) -> None:
-        self._template, self._preset, self._flags = template, preset, flags
-        self._handles, self._context, self._is_whole = handles, context, is_whole
+    def __init__(self, job: TimelineJob, template: StylizeRequest, context: Context, *, is_whole: bool) -> None:
+        self._job, self._template, self._context, self._is_whole = job, template, context, is_whole
         self._templates: dict[str, StylizeRequest] = {}
         self._facts: dict[tuple[str, object], MediaFacts] = {}
-        self.kept: list[str] = []  # clips whose markers say that they stay as they are
 
     def plan(self, timeline: Timeline, search: MediaSearch) -> list[TimelineRange]:
         """Return the ranges of a timeline, with names for their results. Raises UsageError, MediaError, ModelError."""
@@ -339,7 +294,6 @@ class RangePlanner:
             where = clip.where(timeline.path)
             mark = read_marks(clip.marks, where, timeline.path.parent)
             if mark.keeps:
-                self.kept.append(clip.name)
                 continue
             path = search.find(clip)
             facts = self._facts_of(path, clip)
@@ -388,14 +342,14 @@ class RangePlanner:
         if (mark.model or mark.has_look) and template.regions:
             raise UsageError(where, "--region names the looks", "leave the model out of its markers")
         models = () if mark.has_look else (mark.model,) if mark.model else template.models
-        flags = overlaid(self._flags, {"rendering": {"look": ""}}) if mark.model else self._flags
+        flags = overlaid(self._job.flags, {"rendering": {"look": ""}}) if mark.model else self._job.flags
         tables = overlaid(flags, mark.tables)
         if not template.regions:
             models = models_named(models, tables)
         if not models and not template.regions and not look_named(tables):
             remedy = "give --model, or a marker 'model: NAME' on the clip; 'model: keep' leaves it as it is"
             raise UsageError(where, "no model", remedy)
-        recipe = render_recipe(self._preset, tables)
+        recipe = render_recipe(self._job.preset, tables)
         programs = [one for one in template.recipe.programs if one not in recipe.programs]
         return replace(template, models=models, recipe=replace(recipe, programs=(*recipe.programs, *programs)))
 
@@ -406,7 +360,7 @@ class RangePlanner:
             return [TimelineRange(request, facts, 0, tuple(media.clips))]
         spans = {(span.first, span.stop) for _, span in media.clips}
         found = []
-        for begin, stop in merge_spans(spans, self._handles, facts.num_frames):
+        for begin, stop in merge_spans(spans, self._job.handles, facts.num_frames):
             shown = tuple(one for one in media.clips if begin <= one[1].first < stop)
             first = whole_first(begin, shown) if self._is_whole and not facts.numbers else begin
             whole = first == 0 and (facts.num_frames is None or stop >= facts.num_frames)
