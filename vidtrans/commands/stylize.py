@@ -37,12 +37,12 @@ from vidtrans.pipeline.settings import look_named
 from vidtrans.session import Context
 from vidtrans.store.chunking import ClipPart
 from vidtrans.strokes.settings import medium_named
+from vidtrans.timelines.timeline import is_timeline
 
 if TYPE_CHECKING:
     from vidtrans.stylizing.requests import StylizeRequest
 
 LIST_SUFFIX = ".toml"  # of a list of clips
-TIMELINES = (".otio", ".edl", ".fcpxml", ".xml", ".aaf", ".otioz", ".otiod")
 # Parameters of the printing command that the printed commands do not get.
 NOT_PRINTED = (
     *("output", "beside", "print_jobs", "chunk", "join", "score", "dry_run"),
@@ -201,7 +201,7 @@ class Stylize(Command):
 
     @property
     def _is_timeline(self) -> bool:
-        return self.video[0].suffix.lower() in TIMELINES
+        return is_timeline(self.video[0])
 
     @property
     def _is_many(self) -> bool:

@@ -44,7 +44,7 @@ from vidtrans.stylizing.parts import farm_table, plain_path
 from vidtrans.stylizing.requested_render import RequestedRender
 from vidtrans.stylizing.requests import StylizeRequest
 from vidtrans.timelines.media_search import MediaSearch
-from vidtrans.timelines.opening import TIMELINES, check_encodable, open_timeline
+from vidtrans.timelines.opening import check_encodable, open_timeline
 from vidtrans.timelines.spans import (
     ClipSpan,
     MediaFacts,
@@ -57,7 +57,7 @@ from vidtrans.timelines.spans import (
     styled_pictures,
     whole_first,
 )
-from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline, TimelineClip
+from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline, TimelineClip, is_timeline
 from vidtrans.video.io.container import probe
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import picture_files
@@ -99,13 +99,13 @@ class TimelineJob:
     def folder(self) -> Path:
         """Return the folder of the results."""
         output = Path(self.output)
-        return output.parent if output.suffix.lower() in TIMELINES else output
+        return output.parent if is_timeline(output) else output
 
     @property
     def new_timeline(self) -> Path:
         """Return the path of the new timeline."""
         output = Path(self.output)
-        if output.suffix.lower() in TIMELINES:
+        if is_timeline(output):
             return output
         ending = ".otio" if self.path.suffix.lower() == UNWRITTEN else self.path.suffix
         return refuse_link(self.folder / f"{self.path.stem}.styled{ending}")

@@ -31,6 +31,7 @@ from vidtrans.store.shared_locks import warning_about_locks
 
 EXCHANGE_S = 0.25  # interval of a task's messages to the board
 DECISIVE = ("vidtrans", "torch", "av", "opencv-python-headless", "numpy")  # packages that affect the results' bytes
+RayObject = Any  # an object of Ray, which is imported only where it is used
 ENGINES: dict[tuple[str, ...], Any] = {}  # of this process, which runs one task at a time
 ANSWER_S = 5.0  # time limit for an address to answer
 EXAMINE_S = 120.0  # time limit for every node's answer, including the start of Python there
@@ -70,7 +71,9 @@ class RayExecutor:
 
     def _begin(self, context: Context, jobs: int | None) -> None:
         self.kind = kind = self._kind(context.device)
-        threads = num_threads()
+        import torch
+
+        threads = torch.get_num_threads()  # as here, so that results equal those of a render without a cluster
         self._cpus, self._gpus = (1, 1) if kind == "cuda" else (threads, 0)
         self._jobs, self._looked = jobs, 0.0
         self.slots = 0
@@ -152,7 +155,7 @@ class RayExecutor:
         if self.shares_disk and len(answers) > 1 and (warning := warning_about_locks(context.cache.root)):
             context.warn_once(warning)
 
-    def _on(self, node: str) -> Any:  # noqa: ANN401  (a strategy of Ray's)
+    def _on(self, node: str) -> RayObject:
         """Return the Ray strategy that places a task or an actor on a node."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -195,7 +198,7 @@ class RayExecutor:
         }
         self._running[self._start(task, options)] = self._count, task, report
 
-    def _start(self, task: Task, options: Table) -> Any:  # noqa: ANN401  (a reference of Ray's)
+    def _start(self, task: Task, options: Table) -> RayObject:
         """Submit a task to Ray with Ray's ``options``; ``_count`` is its submission number."""
         run = self._ray.remote(run_on_ray).options(**options)
         return run.remote(self._count, replace(task, division=None), self._options, self._node, self._board)
@@ -222,16 +225,13 @@ class RayExecutor:
         if not ended:
             return None
         number, task, _ = self._running.pop(ended[0])
-        return task, self._end(number, self._result(ended[0], task))
+        return task, self._result(number, ended[0], task)
 
-    def _hear(self, number: int, event: Any, report: Report) -> None:  # noqa: ANN401  (what a task put on the board)
+    def _hear(self, number: int, event: RayObject, report: Report) -> None:
         report(event)
 
-    def _end(self, number: int, result: TaskResult) -> TaskResult:
-        """Return the final result of an ended submission; subclasses clean up here."""
-        return result
-
-    def _result(self, reference: Any, task: Task) -> TaskResult:  # noqa: ANN401  (a reference of Ray's)
+    def _result(self, number: int, reference: RayObject, task: Task) -> TaskResult:
+        """Return the result of an ended submission."""
         errors = self._ray.exceptions
         try:
             result: TaskResult = self._ray.get(reference)
@@ -272,7 +272,7 @@ class RayExecutor:
             remove(Path(self._temporary))
 
 
-def import_ray() -> Any:  # noqa: ANN401  (a module without types)
+def import_ray() -> RayObject:
     """Return the ``ray`` module. Raises UsageError if it is not installed."""
     token = Path.home() / ".ray" / "auth_token"
     if any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or token.is_file():
@@ -283,13 +283,6 @@ def import_ray() -> Any:  # noqa: ANN401  (a module without types)
     except ImportError:
         raise UsageError("--executor ray", "Ray is not installed", "pip install 'vidtrans[cluster]'") from None
     return ray
-
-
-def num_threads() -> int:
-    """Return torch's number of threads here, so that results equal those of a render without a cluster."""
-    import torch
-
-    return torch.get_num_threads()
 
 
 def knock(address: str) -> None:
@@ -324,7 +317,7 @@ def run_on_ray(
     task: Task,
     options: Table,
     node: Table,
-    board: Any,  # noqa: ANN401  (a handle of Ray's)
+    board: RayObject,
 ) -> TaskResult:
     """Run a task with a context of ``options``; ``number`` is its submission number.
 
@@ -395,7 +388,7 @@ class Board:
 class Link:
     """A thread that sends a task's events to the board, and receives the stop request from it."""
 
-    def __init__(self, board: Any, number: int, stop: Stop) -> None:  # noqa: ANN401  (a handle of Ray's)
+    def __init__(self, board: RayObject, number: int, stop: Stop) -> None:
         self._board, self._number, self._stop = board, number, stop
         self._lock, self._notes, self._ended = threading.Lock(), list[Event](), threading.Event()
         self._progress: Progress | None = None

@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 
 from vidtrans.batch.executors import Executor, Task, TaskResult, is_disk_full, run_task
 from vidtrans.batch.executors.local import LocalExecutor
-from vidtrans.batch.executors.ray import ENGINES, Link, RayExecutor, check_node, examine
+from vidtrans.batch.executors.ray import ENGINES, Link, RayExecutor, RayObject, check_node, examine
 from vidtrans.core.errors import DeviceError, Interrupted, UsageError, VidtransError, describe_error, first_line
 from vidtrans.core.events import Progress, Report, Stop
 from vidtrans.core.files import move_into_place, naming_disk_errors, remove, remove_stale_partials, sync_file
@@ -173,7 +173,7 @@ class PartsOnRay(RayExecutor):
             what = f"it cannot be sent to the cluster: {first_line(error)}"
             self._done.append((task, TaskResult("failed", error=what, exit_status=1)))
 
-    def _start(self, task: Task, options: Table) -> Any:  # noqa: ANN401  (a reference of Ray's)
+    def _start(self, task: Task, options: Table) -> RayObject:
         division = task.division
         assert division is not None
         if self._full and task.number not in self._alone and (nodes := self._nodes()):
@@ -190,14 +190,15 @@ class PartsOnRay(RayExecutor):
         """Write received chunks into the cache; return an ended task."""
         return self._done.popleft() if self._done else super().receive(timeout_s)
 
-    def _hear(self, number: int, event: Any, report: Report) -> None:  # noqa: ANN401  (what a task put on the board)
+    def _hear(self, number: int, event: RayObject, report: Report) -> None:
         if isinstance(event, Piece | LogLines):
             self._inbox.take(number, event)
         else:
             report(event)
 
-    def _result(self, reference: Any, task: Task) -> TaskResult:  # noqa: ANN401  (a reference of Ray's)
-        result: Any = super()._result(reference, task)
+    def _result(self, number: int, reference: RayObject, task: Task) -> TaskResult:
+        result: Any = super()._result(number, reference, task)
+        self._inbox.end(number)
         if isinstance(result, TaskResult):  # it was lost
             return result
         own: TaskResult
@@ -207,10 +208,6 @@ class PartsOnRay(RayExecutor):
             if self._nodes():
                 return TaskResult("lost", error=f"a disk of the cluster is full ({own.error})", is_blameless=True)
         return own
-
-    def _end(self, number: int, result: TaskResult) -> TaskResult:
-        self._inbox.end(number)
-        return result
 
     def _nodes(self) -> list[Table]:
         return [node for node in super()._nodes() if node["NodeID"] not in self._full]
@@ -242,7 +239,7 @@ class SentFile:
 
     place: Path
     mark: tuple[int, int]
-    pieces: list[Any] = field(repr=False)
+    pieces: list[RayObject] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -270,7 +267,7 @@ def place_of(path: Path) -> Path:
 class Outbox:
     """Input files in Ray's object store, each stored once, for as long as an item needs it."""
 
-    def __init__(self, ray: Any) -> None:  # noqa: ANN401  (a module without types)
+    def __init__(self, ray: RayObject) -> None:
         self._ray = ray
         self.sent: dict[Path, SentFile] = {}
         self._needed: dict[int, set[Path]] = {}  # by item number
@@ -283,21 +280,21 @@ class Outbox:
         self._needed.setdefault(number, set()).update(files)
         new = [path for path in files if path not in self.sent]
         with self._naming_errors():
-            done, total = 0, sum(path.stat().st_size for path in new)
-        for path in new:
-            refs = []
-            with self._naming_errors():
-                file = path.open("rb")
-            with file:
-                while True:
-                    with self._naming_errors():
-                        if not (piece := file.read(PIECE_BYTES)):
-                            break
-                        refs.append(self._ray.put(piece))
-                    done += len(piece)
-                    tell(done, total)
-                stat = os.fstat(file.fileno())
-            self.sent[path] = SentFile(place_of(path), (stat.st_size, stat.st_mtime_ns), refs)
+            stats = {path: path.stat() for path in new}
+        done, total = 0, sum(one.st_size for one in stats.values())
+        for path, own in stats.items():
+            pieces = []
+            for piece, num_bytes in self._put(path):
+                pieces.append(piece)
+                done += num_bytes
+                tell(done, total)
+            self.sent[path] = SentFile(place_of(path), (own.st_size, own.st_mtime_ns), pieces)
+
+    def _put(self, path: Path) -> Iterator[tuple[RayObject, int]]:
+        """Store a file; yield a reference to each piece, and its number of bytes."""
+        with self._naming_errors(), path.open("rb") as file:
+            while data := file.read(PIECE_BYTES):
+                yield self._ray.put(data), len(data)
 
     @contextmanager
     def _naming_errors(self) -> Iterator[None]:
@@ -371,7 +368,7 @@ def run_part_on_ray(
     task: Task,
     options: Table,
     node: Table,
-    board: Any,  # noqa: ANN401  (a handle of Ray's)
+    board: RayObject,
     files: list[SentFile],
     wanted: tuple[str, str],
 ) -> tuple[TaskResult, str]:
@@ -528,7 +525,7 @@ def _is_abandoned(base: Path) -> bool:
 class _Sender(threading.Thread):
     """A thread that sends the finished chunks of a cache entry, those with a JSON file, to the board."""
 
-    def __init__(self, folder: Path, board: Any, number: int) -> None:  # noqa: ANN401  (a handle of Ray's)
+    def __init__(self, folder: Path, board: RayObject, number: int) -> None:
         super().__init__(daemon=True)
         self._folder, self._board, self._number = folder, board, number
         self._sent: set[str] = set()
@@ -561,17 +558,15 @@ class _Sender(threading.Thread):
                 self._sent.add(description.name)
 
     def _send_file(self, path: Path) -> None:
+        size, is_last = path.stat().st_size, False
         with path.open("rb") as file:
-            data = file.read(PIECE_BYTES)
-            while True:
-                following = file.read(PIECE_BYTES)
-                send(self._board, self._number, Piece(path.name, data, is_last=not following))
-                if not following:
-                    return
-                data = following
+            while not is_last:
+                data = file.read(PIECE_BYTES)
+                is_last = file.tell() >= size
+                send(self._board, self._number, Piece(path.name, data, is_last=is_last))
 
 
-def send(board: Any, number: int, event: Piece | LogLines) -> None:  # noqa: ANN401  (a handle of Ray's)
+def send(board: RayObject, number: int, event: Piece | LogLines) -> None:
     """Put an event on the board, and wait until it has arrived. Raises Ray's errors."""
     import ray
 
