@@ -66,19 +66,8 @@ class ChunkLine:
         )
         if not is_possible:
             raise ValueError(line)
-        return cls(
-            str(line["clip"]),
-            number,
-            first,
-            stop,
-            str(line["host"]),
-            process,
-            device,
-            began,
-            ended,
-            seconds,
-            size,
-        )
+        clip, host = str(line["clip"]), str(line["host"])
+        return cls(clip, number, first, stop, host, process, device, began, ended, seconds, size)
 
     @property
     def duration_s(self) -> float:
@@ -222,10 +211,9 @@ def _lanes(chunks: Sequence[ChunkLine]) -> list[list[ChunkLine]]:
     lanes: list[list[ChunkLine]] = []
     for chunk in chunks:
         free = [lane for lane in lanes if lane[-1].ended <= chunk.began + ROUNDED_S]
-        own = next((lane for lane in free if lane[-1].process == chunk.process), None)
-        lane = own or (free[0] if free else [])
-        if not lane:
-            lanes.append(lane)
+        lane = next((lane for lane in free if lane[-1].process == chunk.process), free[0] if free else None)
+        if lane is None:
+            lanes.append(lane := [])
         lane.append(chunk)
     return lanes
 
@@ -261,35 +249,24 @@ class Bar:
     title: str
 
 
-def write_page(path: Path, night: FarmReport, title: str) -> None:
-    """Write the report ``night`` as an HTML page, atomically. Equal reports give equal bytes."""
-    write_bytes(path, render(night, title).encode("utf-8", "replace"))
+def write_page(path: Path, report: FarmReport, title: str) -> None:
+    """Write a report as an HTML page, atomically. Equal reports give equal bytes."""
+    write_bytes(path, render(report, title).encode("utf-8", "replace"))
 
 
-def render(night: FarmReport, title: str) -> str:
-    """Return the report ``night`` as an HTML page. All text is escaped."""
+def render(report: FarmReport, title: str) -> str:
+    """Return a report as an HTML page. All text is escaped."""
     place, rows = AXIS, list[tuple[str, float]]()
     bars = list[Bar]()
-    for share in night.hosts:
+    for share in report.hosts:
         rows.append((share.host, place + ROW * len(share.lanes) / 2))
         for lane in share.lanes:
-            bars += _bars(night, lane, place, merge=len(night.chunks) > MOST_BARS)
+            bars += _bars(report, lane, place, merge=len(report.chunks) > MOST_BARS)
             place += ROW
         place += GAP
-    now, then = night.with_another()
-    return _template().render(
-        night=night,
-        title=title,
-        bars=bars,
-        rows=rows,
-        ticks=_ticks(night),
-        height=place,
-        width=WIDTH,
-        row=ROW,
-        axis=AXIS,
-        now=now,
-        then=then,
-    )
+    now, then = report.with_another()
+    places = {"height": place, "width": WIDTH, "row": ROW, "axis": AXIS, "ticks": _ticks(report)}
+    return _template().render(report=report, title=title, bars=bars, rows=rows, now=now, then=then, **places)
 
 
 @cache
@@ -298,11 +275,11 @@ def _template() -> Template:
     return load_page(Path(__file__).with_suffix(".html"), filters)
 
 
-def _x(night: FarmReport, moment: float) -> float:
-    return LABEL + (WIDTH - LABEL - 8) * (moment - night.began) / max(night.duration_s, 1e-3)
+def _x(report: FarmReport, moment: float) -> float:
+    return LABEL + (WIDTH - LABEL - 8) * (moment - report.began) / max(report.duration_s, 1e-3)
 
 
-def _bars(night: FarmReport, lane: Sequence[ChunkLine], y: float, *, merge: bool) -> Iterator[Bar]:
+def _bars(report: FarmReport, lane: Sequence[ChunkLine], y: float, *, merge: bool) -> Iterator[Bar]:
     runs: list[list[ChunkLine]] = []
     for chunk in lane:
         if merge and runs and runs[-1][-1].clip == chunk.clip and chunk.chunk == runs[-1][-1].chunk + 1:
@@ -310,7 +287,7 @@ def _bars(night: FarmReport, lane: Sequence[ChunkLine], y: float, *, merge: bool
         else:
             runs.append([chunk])
     for run in runs:
-        left, right = _x(night, run[0].began), _x(night, run[-1].ended)
+        left, right = _x(report, run[0].began), _x(report, run[-1].ended)
         yield Bar(left, max(right - left - 0.6, 0.6), y, _hue(run[0].clip), _title(run))
 
 
@@ -325,12 +302,12 @@ def _hue(clip: str) -> int:
     return int.from_bytes(hashlib.sha256(clip.encode()).digest()[:2], "big") % 360
 
 
-def _ticks(night: FarmReport) -> list[tuple[float, str]]:
-    step = next((s for s in TICKS if night.duration_s / s <= 12), TICKS[-1])
-    first = -(-night.began // step) * step
-    count = int(max(0.0, night.ended - first) // step) + 1
+def _ticks(report: FarmReport) -> list[tuple[float, str]]:
+    step = next((s for s in TICKS if report.duration_s / s <= 12), TICKS[-1])
+    first = -(-report.began // step) * step
+    count = int(max(0.0, report.ended - first) // step) + 1
     moments = [first + step * number for number in range(min(count, 60))]
-    return [(_x(night, moment), clock(moment, seconds=step < 60)) for moment in moments if moment <= night.ended]
+    return [(_x(report, moment), clock(moment, seconds=step < 60)) for moment in moments if moment <= report.ended]
 
 
 def clock(moment: float, *, seconds: bool = False) -> str:

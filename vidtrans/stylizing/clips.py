@@ -51,7 +51,6 @@ from vidtrans.video.io.picture_paths import is_picture, is_picture_sequence, is_
 # Limits of a clip that is rendered beside another one on a CPU: its file's bytes, and the pixels of a frame (1080p).
 SHORT_BYTES, SMALL_PIXELS = 32 << 20, 1920 * 1088
 PROBED = 16  # clips, those of the largest files, whose frames' size is looked up
-SUFFIX = ".toml"
 CLIP_KEYS = ("source", "output", "model", "preset", "start", "end", "mask", "region", "rest")
 LIST_KEYS = ("model", "preset")
 TEXTS = ("output", "preset")

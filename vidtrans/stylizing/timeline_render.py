@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fractions import Fraction
@@ -296,34 +296,15 @@ class RangePlanner:
             if mark.keeps:
                 continue
             path = search.find(clip)
-            facts = self._facts_of(path, clip)
+            key = path_key(path), clip.pictures_rate
+            facts = self._facts[key] = self._facts.get(key) or read_facts(path, clip)
             span = clip_span(clip, facts, where)
-            if facts.rate is not None and not facts.numbers and span.scale != 1 and clip.begin is not None:
-                self._tell_rates(timeline, clip, facts)
-            if span.is_outside:
-                self._warn_outside(timeline, clip, facts)
+            for text in _doubts(clip, facts, span):
+                self._context.warn_once(f"{timeline.path.name}: {text}", facts.path)
             look, template = self._template_for(mark, where)
             own = media.setdefault((path_key(path), look), _Media(facts, template))
             own.clips.append((clip, span))
-        ranges = [one for own in media.values() for one in self._ranges(own)]
-        return _named(ranges)
-
-    def _facts_of(self, path: Path, clip: TimelineClip) -> MediaFacts:
-        key = path_key(path), clip.pictures_rate
-        if key not in self._facts:
-            self._facts[key] = read_facts(path, clip)
-        return self._facts[key]
-
-    def _tell_rates(self, timeline: Timeline, clip: TimelineClip, facts: MediaFacts) -> None:
-        counted, own = (f"{float(rate):.6g} frames a second" for rate in (clip.rate, facts.rate or 0))
-        text = f"{clip.name[:80]} is counted at {counted} and has {own}: times are taken by the clock"
-        self._context.warn_once(f"{timeline.path.name}: {text}", facts.path)
-
-    def _warn_outside(self, timeline: Timeline, clip: TimelineClip, facts: MediaFacts) -> None:
-        first = f"the timecode {facts.timecode}" if facts.timecode else "another count in the timeline"
-        text = f"{clip.name[:80]} lies outside of {facts.path.name}, which begins at {first}"
-        text += ": its times are counted from the first frame of the file; check that they are meant so"
-        self._context.warn_once(f"{timeline.path.name}: {text}", facts.path)
+        return _named([one for own in media.values() for one in self._ranges(own)])
 
     def _template_for(self, mark: ClipMark, where: str) -> tuple[str, StylizeRequest]:
         """Return the request of clips with these marks, and a key of it. Raises UsageError, ModelError."""
@@ -399,6 +380,17 @@ class _Media:
     clips: list[tuple[TimelineClip, ClipSpan]] = field(default_factory=list)
 
 
+def _doubts(clip: TimelineClip, facts: MediaFacts, span: ClipSpan) -> Iterator[str]:
+    """Yield what the user should know of how a clip's times are read."""
+    if facts.rate is not None and not facts.numbers and span.scale != 1 and clip.begin is not None:
+        counted, own = (f"{float(rate):.6g} frames a second" for rate in (clip.rate, facts.rate))
+        yield f"{clip.name[:80]} is counted at {counted} and has {own}: times are taken by the clock"
+    if span.is_outside:
+        first = f"the timecode {facts.timecode}" if facts.timecode else "another count in the timeline"
+        text = f"{clip.name[:80]} lies outside of {facts.path.name}, which begins at {first}"
+        yield f"{text}: its times are counted from the first frame of the file; check that they are meant so"
+
+
 def _named(ranges: Sequence[TimelineRange]) -> list[TimelineRange]:
     """Return the ranges with the names of their results: SOURCE.FIRST-LAST.MODEL.mp4; a still without numbers."""
     requests = with_mattes([one.request for one in ranges])
@@ -466,7 +458,7 @@ def read_marks(texts: Sequence[str], where: str, folder: Path) -> ClipMark:
 def _pairs(text: str, where: str) -> list[tuple[str, str]]:
     """Return the keys and values of a marker's text; [] for a note."""
     matches = [_PAIR.fullmatch(part) for part in text[:MAX_TEXT].split(";") if part.strip()]
-    found = [(_key(match[1]), match[2]) for match in matches if match]
+    found = [(re.sub(r"[ -]", "_", match[1].strip().lower()), match[2]) for match in matches if match]
     known = [key for key, _ in found if key in KEYS or key.partition(".")[0] in TABLES]
     for key, _ in found:
         if key not in known and (known or get_close_matches(key, KEYS, 1, CLOSE)):
@@ -476,10 +468,6 @@ def _pairs(text: str, where: str) -> list[tuple[str, str]]:
             f"marker '{text[:80]}' of {where}", "a part of it is not KEY: VALUE", "as in model: ink; mix: .2"
         )
     return found if known else []
-
-
-def _key(text: str) -> str:
-    return re.sub(r"[ -]", "_", text.strip().lower())
 
 
 def _small(value: str) -> str:

@@ -22,7 +22,7 @@ _EVENT = re.compile(
 _SPEED = re.compile(rf"\s*M2\s+(?P<reel>\S.*?)\s+(?P<speed>[-+]?\d+(?:\.\d+)?)\s+{_TIMECODE}\s*")
 _COMMENT = re.compile(r"\s*\*\s*(?P<key>[A-Z](?:[A-Z _]*[A-Z_])?)\s*:\s*(?P<value>.*\S)\s*", re.IGNORECASE)
 _LOCATOR = re.compile(r"\S+\s+(?:(?:RED|GREEN|BLUE|CYAN|MAGENTA|YELLOW|BLACK|WHITE|PINK|ORANGE|PURPLE)\s+)?(.*)", re.I)
-GENERATORS = ("BL", "BLACK", "BARS")
+GENERATORS = ("BL", "BLACK", "BARS")  # reels that are no media
 NAMES = ("FROM CLIP NAME", "TO CLIP NAME")
 FILES = ("FROM CLIP", "TO CLIP", "FROM FILE", "TO FILE", "SOURCE FILE")
 MAX_LINES = 1_000_000
@@ -45,12 +45,13 @@ class EdlTimeline(Timeline):
         before = previous_events(events)
         behind = {id(before[event.line]): event.length for event in events if event.line in before}
         pairs = {(event.number, event.channels): event.length for event in events if event.length}
-        shown = [event for event in events if event.is_video and not event.is_generator]
+        shown = [event for event in events if event.is_video and event.reel.upper() not in GENERATORS]
         self._events = dict(enumerate(shown, 1))
         self.clips = [
             _clip(number, event, _behind(event, behind, pairs), rate) for number, event in self._events.items()
         ]
-        self.skipped = _skipped(events)
+        sound = sum(not event.is_video for event in events)
+        self.skipped = [f"{sound} of its events have only sound"] if sound else []
 
     def check_output(self, output: Path) -> list[str]:
         """Return nothing, as all other lines stay. Raises UsageError for another format."""
@@ -116,7 +117,7 @@ def _clip(number: int, event: EdlEvent, behind: int, rate: Fraction) -> Timeline
     """Return the clip of an event; ``behind``: the frames of the transition that follows."""
     begin, end = event.source
     speed = Fraction(1) if event.speed is None else event.speed
-    length = (event.record_length + behind) * abs(speed)
+    length = (event.record[1] - event.record[0] + behind) * abs(speed)
     first = begin - ceil(length) if speed < 0 else begin
     names = [event.name, event.reel if event.reel.upper() != "AX" else ""]
     # The names of Windows' files on other systems.
@@ -154,11 +155,6 @@ def _written(media: StyledMedia) -> str:
     before, number, after = first_parts
     end = last_parts[1] if last_parts else str(last).zfill(len(number))
     return f"{whole}/{before}[{number}-{end}]{after}"
-
-
-def _skipped(events: list[EdlEvent]) -> list[str]:
-    sound = sum(not event.is_video for event in events)
-    return [f"{sound} of its events have only sound"] if sound else []
 
 
 def _moved(timecode: str, shift: int, rate: Fraction, drops: bool) -> str:
@@ -217,16 +213,6 @@ class EdlEvent:
     def is_video(self) -> bool:
         """Return whether it has pictures."""
         return self.channels.upper() in ("B", "V") or bool(re.search(r"(?i)(^|/)V\d*(/|$)", self.channels))
-
-    @property
-    def is_generator(self) -> bool:
-        """Return whether it shows black or bars, which are no media."""
-        return self.reel.upper() in GENERATORS
-
-    @property
-    def record_length(self) -> int:
-        """Frames that it lasts in the result."""
-        return self.record[1] - self.record[0]
 
 
 def read_events(path: Path, lines: Sequence[str], rate: Fraction) -> list[EdlEvent]:
@@ -301,7 +287,8 @@ def _add_comment(events: list[EdlEvent], number: int, line: str, rate: Fraction)
         if key.startswith("FROM "):
             about = pair[0]
             if len(pair) == 1 and event.kind != "C":  # a transition of one line names the clip before it
-                about = _before(events) or event
+                earlier = (one for one in reversed(events[:-1]) if one.channels == event.channels)
+                about = next(earlier, event)
         _add_fact(about, key, match["value"], number)
     for one in pair:
         one.last = number
@@ -320,11 +307,6 @@ def _add_fact(event: EdlEvent, key: str, value: str, number: int) -> None:
         event.marks.append(value)
     if key in (*NAMES, *FILES):
         event.lines.append(number)
-
-
-def _before(events: Sequence[EdlEvent]) -> EdlEvent | None:
-    """Return the event before the last one on its channels."""
-    return next((one for one in reversed(events[:-1]) if one.channels == events[-1].channels), None)
 
 
 def previous_events(events: Sequence[EdlEvent]) -> dict[int, EdlEvent]:

@@ -184,8 +184,13 @@ def usual_rate(rate: float) -> Fraction:
     whole = Fraction(round(exact))
     if whole and abs(exact - whole) < Fraction(1, 10**6):
         return whole
-    near = min(USUAL_RATES, key=lambda usual: abs(usual - exact))
-    return near if abs(near - exact) < SAME_RATE * near else exact.limit_denominator(1001)
+    return _usual(exact) or exact.limit_denominator(1001)
+
+
+def _usual(rate: Fraction) -> Fraction | None:
+    """Return the usual frame rate that a rounded one means, if any."""
+    near = min(USUAL_RATES, key=lambda usual: abs(usual - rate))
+    return near if abs(near - rate) < SAME_RATE * near else None
 
 
 def read_facts(path: Path, clip: TimelineClip) -> MediaFacts:
@@ -197,20 +202,15 @@ def read_facts(path: Path, clip: TimelineClip) -> MediaFacts:
         numbers = tuple(number for number, _ in numbered_files(path)) if is_pattern(path) else ()
         return MediaFacts(path, clip.pictures_rate or clip.rate, len(files), numbers=numbers)
     info = probe(path)
-    rate = _constant(info.rate)
+    rate = _usual(info.rate) or info.rate  # an average over the file, rounded by its container
     num = info.num_frames_from_header or (round(Fraction(info.duration_s) * rate) if info.duration_s else None)
     if num == 0 or (info.duration_s is not None and info.duration_s <= 0):
         raise MediaError(str(path), "it has no frames", "replace it, or take its clip off the timeline")
     times = read_times(path, rate)
     if times is not None:
-        num, rate = times.num_frames, _rate_of_timecode(info.timecode, path, rate)
+        num, rate = times.num_frames, counted_rate(info.timecode, path, rate) if info.timecode else rate
     start, day = start_and_day(info.timecode, path, rate)
     return MediaFacts(path, rate, num, info.timecode, start, day, times=times)
-
-
-def _rate_of_timecode(timecode: str, path: Path, rate: Fraction) -> Fraction:
-    """Return the rate that a file's timecode counts; ``rate`` without one."""
-    return counted_rate(timecode, path, rate) if timecode else rate
 
 
 def start_and_day(timecode: str, path: Path, rate: Fraction) -> tuple[int | None, int]:
@@ -225,12 +225,6 @@ def start_and_day(timecode: str, path: Path, rate: Fraction) -> tuple[int | None
         return None, DAY_S * round(rate)
     scale = 1 if round(counted) == round(rate) else rate / counted
     return round(own * scale), round(day * scale)
-
-
-def _constant(average: Fraction) -> Fraction:
-    """Return the rate that an average over a file, rounded by its container, means."""
-    near = min(USUAL_RATES, key=lambda usual: abs(usual - average))
-    return near if abs(near - average) < SAME_RATE * near else average
 
 
 def clip_span(clip: TimelineClip, facts: MediaFacts, where: str) -> ClipSpan:
@@ -336,7 +330,8 @@ def whole_first(first: int, shown: Shown) -> int:
         return first
     harmless = None
     for candidate in range(first, max(-1, first - LOOK_BACK - 1), -1):
-        deltas = [_rounding(span, candidate) for span, _ in slacks]
+        counts = [span.start + span.place(candidate) for span, _ in slacks]
+        deltas = [one - round(one) for one in counts]  # by how many counts frames are shown too early
         if all(abs(delta) <= SLACK / 10 for delta in deltas):
             return candidate
         pairs = zip(deltas, slacks, strict=True)
@@ -350,17 +345,13 @@ def _slacks(shown: Shown) -> list[tuple[ClipSpan, tuple[Fraction, Fraction]]]:
     found: dict[tuple[Fraction, ...], tuple[ClipSpan, tuple[Fraction, Fraction]]] = {}
     for clip, span in shown:
         if clip.begin is not None and (span.times is not None or span.scale != 1):
-            early, late = _slack_of(clip, span)
+            # By less than how many counts the frames of the clip may be shown too early, and too late.
+            fractions = [fraction for _, fraction in _phases(clip, span)] or [Fraction(1, 2)]
+            early, late = min(fractions), 1 - max(fractions)
             key = (span.start % 1, span.scale, span.rate)
             _, least = found.get(key, (span, (early, late)))
             found[key] = span, (min(early, least[0]), min(late, least[1]))
     return list(found.values())
-
-
-def _rounding(span: ClipSpan, first: int) -> Fraction:
-    """Return by how many counts frames are shown too early (negative: too late), if ``first`` has a rounded count."""
-    count = span.start + span.place(first)
-    return count - round(count)
 
 
 def _phases(clip: TimelineClip, span: ClipSpan) -> Iterable[tuple[int, Fraction]]:
@@ -370,12 +361,6 @@ def _phases(clip: TimelineClip, span: ClipSpan) -> Iterable[tuple[int, Fraction]
         count = span.start + span.place(frame) - begin
         whole = ceil(count) - 1
         yield whole, count - whole
-
-
-def _slack_of(clip: TimelineClip, span: ClipSpan) -> tuple[Fraction, Fraction]:
-    """Return by less than how many counts the frames of a clip may be shown too early, and too late."""
-    fractions = [fraction for _, fraction in _phases(clip, span)] or [Fraction(1, 2)]
-    return min(fractions), 1 - max(fractions)
 
 
 def rounded(link: Relink, clip: TimelineClip, span: ClipSpan) -> tuple[Relink, int]:

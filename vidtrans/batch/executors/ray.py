@@ -312,13 +312,7 @@ def marked_folder(context: Context, *, is_needed: bool) -> Iterator[str]:
         path.unlink(missing_ok=True)
 
 
-def run_on_ray(
-    number: int,
-    task: Task,
-    options: Table,
-    node: Table,
-    board: RayObject,
-) -> TaskResult:
+def run_on_ray(number: int, task: Task, options: Table, node: Table, board: RayObject) -> TaskResult:
     """Run a task with a context of ``options``; ``number`` is its submission number.
 
     ``node``: the ``folder`` to run in, and the required software and hardware as ``examine`` returns them, which a node
