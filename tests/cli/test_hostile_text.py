@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paintings import painted, write
 
-from vidtrans.batch.inputs import parse_shard
+from vidtrans.batch.batch_options import parse_shard
 from vidtrans.batch.jobs import Summary
 from vidtrans.cli.main import cli, run, summaries
 from vidtrans.cli.types import FileOrName

@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vidtrans.batch.batch_options import BatchOptions
+from vidtrans.batch.batch_options import BatchOptions, parse_shard
 from vidtrans.batch.executors import Task, TaskResult, make_executor
-from vidtrans.batch.inputs import Item, parse_shard, shard_of
+from vidtrans.batch.inputs import Item, Work, make_items
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.events import BatchStatus, Event, Note, Progress
@@ -49,9 +49,8 @@ def run_batch(
 
     Raises UsageError; Interrupted on a stop request, after all running jobs have saved.
     """
-    shard = parse_shard(options.shard) if options.shard else None
     summary = Summary(folder, command, options.shard)
-    chosen = shard_of(items, shard)
+    chosen = options.share_of(items)
     if options.retry:
         failed = summary.failed()
         chosen = [item for item in chosen if item.source.resolve() in failed]
@@ -67,6 +66,45 @@ def run_batch(
     if not context.dry_run:
         context.trim_cache()
     return outcomes, summary.path
+
+
+def make_each(
+    endings: Mapping[Path, str],
+    work: Callable[[Path, Path], Work],
+    command: str,
+    folder: Path | None,
+    batch: BatchOptions,
+    context: Context,
+    *,
+    beside: bool = False,
+) -> Table:
+    """Run the job that ``work(clip, output)`` returns for each clip; return the batch's ``--json`` table.
+
+    ``endings``: for each clip the suffix of its output's name, ``.x.mp4``. ``folder``: where the outputs and the
+    summary go; None: no outputs, or outputs ``beside`` the clips, and the summary goes into the current folder. Raises
+    UsageError, Interrupted.
+    """
+    items = make_items(list(endings), None if beside else folder or Path(), list(endings.values()), work)
+    if folder is None and not beside:
+        items = [replace(item, output=None) for item in items]
+    outcomes, summary = run_batch(items, command, folder or Path(), batch, context)
+    return batch_table(outcomes, summary, {"output": None if folder is None else str(folder)})
+
+
+def batch_table(outcomes: Sequence[Outcome], summary: Path, base: Table) -> Table:
+    """Return the ``--json`` table of a batch. ``base``: the command's own entries."""
+    done = [o.table for o in outcomes if o.state == "done"]
+    failed = {str(o.item.source): o.error for o in outcomes if o.state == "failed"}
+    pending = [str(o.item.source) for o in outcomes if o.state == "pending"]
+    has_summary = not any(table.get("dry_run") for table in done) and (summary.exists() or not failed)
+    return base | {
+        "frames": sum(t["frames"] for t in done),
+        "cached": bool(done) and not failed and not pending and all(t.get("cached") for t in done),
+        "items": done,
+        "failed": failed,
+        "pending": pending,
+        "summary": str(summary) if has_summary else None,
+    }
 
 
 def run_jobs(

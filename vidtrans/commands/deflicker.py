@@ -122,8 +122,7 @@ class Deflicker(Command):
         Frames, timestamps, size and sound are kept; a clip without sound gets the source's. Raises UsageError,
         MediaError, Interrupted.
         """
-        from vidtrans.batch.inputs import counterpart
-        from vidtrans.commands.batches import is_several, place_beside
+        from vidtrans.batch.inputs import counterpart, is_several, place_beside
 
         if is_several(self.processed, self.batch):
             return self._make_several(context)
@@ -223,8 +222,8 @@ class Deflicker(Command):
 
     def _make_several(self, context: Context) -> Table:
         """Filter several clips, each along the source of the same name, into the output folder."""
-        from vidtrans.batch.inputs import counterparts
-        from vidtrans.commands.batches import clips_with_endings, make_each
+        from vidtrans.batch.inputs import clips_with_endings, counterparts
+        from vidtrans.batch.jobs import make_each
 
         folder = None if self.beside else self.output or Path()
         endings = clips_with_endings(self.processed, NAME, folder, self.recipe)

@@ -145,7 +145,7 @@ class Matte(Command):
         An interrupted run resumes. Raises UsageError, MediaError, Interrupted; VidtransError where the confidence is
         too low.
         """
-        from vidtrans.commands.batches import is_several, place_beside
+        from vidtrans.batch.inputs import is_several, place_beside
         from vidtrans.commands.propagate import keys_of
         from vidtrans.matting.matte_job import make_mattes
 
@@ -190,7 +190,8 @@ class Matte(Command):
 
     def _make_several(self, context: Context) -> Table:
         """Cut things out of several clips, each with the painted frames in the folder of its name."""
-        from vidtrans.commands.batches import clips_with_endings, make_each
+        from vidtrans.batch.inputs import clips_with_endings
+        from vidtrans.batch.jobs import make_each
         from vidtrans.commands.propagate import keys_of
         from vidtrans.core.files import base_name
         from vidtrans.matting.matte_job import make_mattes

@@ -122,7 +122,7 @@ class Propagate(Command):
 
         An interrupted run resumes. Raises UsageError, MediaError, DeviceError, Interrupted.
         """
-        from vidtrans.commands.batches import is_several, place_beside
+        from vidtrans.batch.inputs import is_several, place_beside
         from vidtrans.propagation.painting_job import NAME
         from vidtrans.propagation.propagating import propagate
 
@@ -150,7 +150,8 @@ class Propagate(Command):
 
     def _make_several(self, context: Context) -> Table:
         """Paint clips into the output folder, each with the key frames in the folder of the same name."""
-        from vidtrans.commands.batches import clips_with_endings, make_each
+        from vidtrans.batch.inputs import clips_with_endings
+        from vidtrans.batch.jobs import make_each
         from vidtrans.propagation.painting_job import NAME
         from vidtrans.propagation.propagating import propagate
 

@@ -166,7 +166,7 @@ class Run(Command):
         return self.recipe, f"{self.video.name} is learned for other footage, {names} (preset {DEFAULT_PRESET})"
 
     def _make(self, context: Context, note: str, *, many: bool) -> Table:
-        from vidtrans.commands.batches import batch_table
+        from vidtrans.batch.jobs import batch_table
         from vidtrans.core.files import base_name
         from vidtrans.data.dataset_planning import default_output
         from vidtrans.output.places import refuse_link
@@ -228,7 +228,7 @@ class Run(Command):
             raise UsageError("--set rendering.look", "--look names the pictures", "leave it out")
 
     def _render_at_once(self, context: Context) -> Table:
-        from vidtrans.commands.batches import batch_table
+        from vidtrans.batch.jobs import batch_table
         from vidtrans.stylizing.clips import requests_for, stylize_batch, stylize_one
         from vidtrans.stylizing.requests import StylizeRequest
 

@@ -240,14 +240,14 @@ class Stylize(Command):
             return stylize_part(request, self.chunk, context, join=self.join)
         if self._is_named(requests) and not self._is_list:
             return stylize_one(requests[0], self.batch, context)
-        from vidtrans.commands.batches import batch_table
+        from vidtrans.batch.jobs import batch_table
 
         outcomes, summary = stylize_batch(requests, self._folder, self.batch, context)
         return batch_table(outcomes, summary, {"output": str(self._folder)})
 
     def _make_timeline(self, context: Context) -> Table:
         """Render the clips of a timeline. Raises as ``make`` does."""
-        from vidtrans.commands.batches import batch_table
+        from vidtrans.batch.jobs import batch_table
         from vidtrans.stylizing.timeline_render import TimelineJob, print_timeline, stylize_timeline
 
         given, rate = self.given, parse_frame_rate("--rate", self.rate) if self.rate else None

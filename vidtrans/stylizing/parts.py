@@ -16,7 +16,6 @@ from pathlib import Path
 
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.farm import JOB_FORMATS, ClipTasks, FarmJob
-from vidtrans.batch.inputs import parse_shard, shard_of
 from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.clips.indexing import Clip, content_digest, index_entry
 from vidtrans.core.errors import Interrupted, UsageError, VidtransError
@@ -209,7 +208,7 @@ def print_jobs(
     parts of a clip; without that, as many as are long enough. Every clip is read to its end once. Raises UsageError if
     the shard is empty; else as ``stylize`` does.
     """
-    if options.shard and not (requests := shard_of(requests, parse_shard(options.shard))):
+    if options.shard and not (requests := options.share_of(requests)):
         raise UsageError(f"--shard {options.shard}", "there is no clip in it", "make fewer parts")
     clips: list[ClipTasks] = []
     for request in requests:
