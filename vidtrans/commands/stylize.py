@@ -147,9 +147,7 @@ class Stylize(Command):
         from vidtrans.models.model_file import medium_among
 
         unread, tables = self.given.tables.get("strokes"), self.recipe.tables
-        paints = (
-            self.region or self._is_many or self._is_timeline or medium_named(tables) or is_medium(look_named(tables))
-        )
+        paints = self.region or self._is_many or medium_named(tables) or is_medium(look_named(tables))
         if unread and not paints and not medium_among(self.model):
             setting, why = f"strokes.{next(iter(unread))}", "it is for strokes, and there are none"
             raise UsageError(setting, why, "add --strokes MEDIUM")
@@ -222,26 +220,24 @@ class Stylize(Command):
         Every frame keeps its timestamp, and sound packets are copied. Raises UsageError, MediaError, ModelError,
         DeviceError, Interrupted.
         """
+        from vidtrans.batch.jobs import batch_table
         from vidtrans.stylizing.clips import place_results, stylize_batch, stylize_one
         from vidtrans.stylizing.parts import print_jobs, stylize_part
 
         if self._is_timeline:
             return self._make_timeline(context)
         requests = self._requests(context)
-        if self.print_jobs:
+        if (self.chunk or self.join) and (len(requests) > 1 or self.batch.is_partial):
+            remedy = "name one, or divide several with --shard I/N"
+            raise UsageError("--chunk, --join", "they are for one clip", remedy)
+        if self.print_jobs or self.chunk or self.join:
             if not all(request.output for request in requests):
                 requests = place_results(requests, self._folder)
-            return print_jobs(requests, self.print_jobs, self._command, self.batch, context)
-        if self.chunk or self.join:
-            if len(requests) > 1 or self.batch.is_partial:
-                remedy = "name one, or divide several with --shard I/N"
-                raise UsageError("--chunk, --join", "they are for one clip", remedy)
-            [request] = requests if self._is_named(requests) or self.beside else place_results(requests, self._folder)
-            return stylize_part(request, self.chunk, context, join=self.join)
+            if self.print_jobs:
+                return print_jobs(requests, self.print_jobs, self._command, self.batch, context)
+            return stylize_part(requests[0], self.chunk, context, join=self.join)
         if self._is_named(requests) and not self._is_list:
             return stylize_one(requests[0], self.batch, context)
-        from vidtrans.batch.jobs import batch_table
-
         outcomes, summary = stylize_batch(requests, self._folder, self.batch, context)
         return batch_table(outcomes, summary, {"output": str(self._folder)})
 
@@ -254,9 +250,8 @@ class Stylize(Command):
         job = TimelineJob(self.video[0], self.output or "", self.handles, self.media, rate, given.preset, given.tables)
         if self.print_jobs:
             return print_timeline(job, self._template, self.print_jobs, self._command, self.batch.jobs, context)
-        outcomes, summary, facts = stylize_timeline(
-            job, self._template, self.batch, context, self.chunk, join=self.join
-        )
+        template, part = self._template, self.chunk
+        outcomes, summary, facts = stylize_timeline(job, template, self.batch, context, part, join=self.join)
         return batch_table(outcomes, summary, {"output": str(job.folder), **facts})
 
     @property

@@ -40,7 +40,6 @@ from vidtrans.core.system import WINDOWS
 from vidtrans.rendering.parts import Division
 from vidtrans.session import Context
 from vidtrans.store.cache import Cache
-from vidtrans.store.cache_entry import CacheEntry
 from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.stages import InferStage, RenderStage
 
@@ -388,32 +387,35 @@ def run_part_on_ray(
     lost: list[str] = []
 
     def work(context: Context) -> Table:
-        check_node(examine("/", "", options["device"]), node, "/")
-        mirror.fetch(files, context)
-        folder = mirror.root / node["folder"]
-        folder.mkdir(parents=True, exist_ok=True)
-        os.chdir(folder)
-        entry = context.cache.entry(*wanted)
-        sender = _Sender(entry.folder, board, number)
-        sender.start()
         try:
-            return _made(task, context, entry)
-        finally:
-            sender.close()
-
-    def careful(context: Context) -> Table:
-        try:
-            return work(context)
+            check_node(examine("/", "", options["device"]), node, "/")
+            mirror.fetch(files, context)
+            folder = mirror.root / node["folder"]
+            folder.mkdir(parents=True, exist_ok=True)
+            os.chdir(folder)
+            entry = context.cache.entry(*wanted)
+            sender = _Sender(entry.folder, board, number)
+            sender.start()
+            try:
+                table = task.work(context)
+            finally:
+                sender.close()
         except ray.exceptions.RayError as error:
             lost.append(f"its input files or results were lost in transfer ({first_line(error)})")
             raise VidtransError(lost[0]) from error
+        if not entry.folder.is_dir():
+            why = f"a machine of the cluster would render something else: its {entry.stage} has another key"
+            remedy = "give paths relative to the current folder, and install the same programs on all machines"
+            raise VidtransError("--no-shared-disk", why, remedy)
+        assert isinstance(table, dict)
+        return table
 
     try:
         mirror = Mirror.of(node["mark"])
         own = options | {"cache_dir": mirror.root / options["cache_dir"]}
         context = Context(report=link.report, stop=stop, engines=ENGINES, **own)
         context.cache.log.clear()
-        result = run_task(replace(task, work=careful), context)
+        result = run_task(replace(task, work=work), context)
         _clean(context)
         with suppress(OSError):
             log = context.cache.log.own_file
@@ -425,17 +427,6 @@ def run_part_on_ray(
         os.chdir("/")
         link.close()
     return (TaskResult("lost", error=lost[0]) if lost else result), here
-
-
-def _made(task: Task, context: Context, entry: CacheEntry) -> Table:
-    """Return the table of the task's work. Raises VidtransError if it filled another cache entry."""
-    table = task.work(context)
-    assert isinstance(table, dict)
-    if not entry.folder.is_dir():
-        why = f"a machine of the cluster would render something else: its {entry.stage} has another key"
-        remedy = "give paths relative to the current folder, and install the same programs on all machines"
-        raise VidtransError("--no-shared-disk", why, remedy)
-    return table
 
 
 def _clean(context: Context) -> None:
