@@ -50,7 +50,7 @@ def test_a_gpu_does_the_same_where_it_does_anything(name: str) -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_its_options_are_offered_where_it_says(name: str) -> None:
     from vidtrans.live.live_controls import describe_controls
-    from vidtrans.stylizing.timeline_ranges import SETTINGS
+    from vidtrans.stylizing.timeline_render import SETTINGS
 
     settings, offered = STAGES.load(name).Settings, schema_of("stylize")["properties"]
     for option, parameter in flagged(settings, "rendering").items():

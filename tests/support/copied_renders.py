@@ -10,10 +10,10 @@ from typing import Any
 
 from numbered_media import VARIABLE, numbers_in, times_in, write_numbered, write_timed
 
-from vidtrans.batch.summary import Outcome
+from vidtrans.batch.jobs import Outcome
 from vidtrans.session import Context
 from vidtrans.stylizing import clips
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest
 from vidtrans.video.io.container import probe
 from vidtrans.video.io.picture_paths import picture_files
 from vidtrans.video.io.timestamps import advance_timecode

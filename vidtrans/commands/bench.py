@@ -132,7 +132,7 @@ class Bench(Command):
 def stylize_frames(video: Path, model: str, output: Path, recipe: Recipe, frames: int, context: Context) -> None:
     """Render the first ``frames`` frames of a clip with a model."""
     from vidtrans.stylizing.requested_render import stylize
-    from vidtrans.stylizing.stylize_request import StylizeRequest
+    from vidtrans.stylizing.requests import StylizeRequest
 
     stylize(StylizeRequest(video, (model,), output, recipe, end=Time(frame=frames)), context)
 

@@ -122,8 +122,8 @@ class Deflicker(Command):
         Frames, timestamps, size and sound are kept; a clip without sound gets the source's. Raises UsageError,
         MediaError, Interrupted.
         """
-        from vidtrans.batch.inputs import counterpart, counterparts
-        from vidtrans.commands.batches import is_several, make_clips
+        from vidtrans.batch.inputs import counterpart, counterparts, is_several
+        from vidtrans.batch.jobs import make_clips
 
         def work(clip: Path, place: Path | None, _: bool) -> partial[Table]:
             source = self.source

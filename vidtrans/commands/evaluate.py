@@ -167,8 +167,7 @@ class Evaluate(Command):
 
     def make(self, context: Context) -> Table:
         """Score renders. Raises UsageError, MediaError, Interrupted."""
-        from vidtrans.batch.inputs import counterpart
-        from vidtrans.commands.batches import is_several
+        from vidtrans.batch.inputs import counterpart, is_several
 
         if is_several(self.output, self.batch):
             return self._make_several(context)
@@ -236,7 +235,7 @@ class Evaluate(Command):
     def _make_several(self, context: Context) -> Table:
         """Score several renders, each with the clips of the same name; ``result`` is a folder of plots."""
         from vidtrans.batch.inputs import counterparts, expand_sources
-        from vidtrans.commands.batches import make_each
+        from vidtrans.batch.jobs import make_each
 
         outputs, folder = expand_sources(self.output), self.result
         beside: dict[str, dict[Path, Path]] = {}  # by parameter name: the clip of each output

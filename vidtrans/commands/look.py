@@ -33,7 +33,7 @@ from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.stylizing.stylize_request import StylizeRequest
+    from vidtrans.stylizing.requests import StylizeRequest
     from vidtrans.training.look_lesson import LookLesson
 
 

@@ -118,7 +118,7 @@ class MakeDataset(Command):
     def _make_each(self, context: Context) -> Table:
         """Make a dataset of each video in the output folder; ``target`` may be a folder of equally named clips."""
         from vidtrans.batch.inputs import counterparts
-        from vidtrans.commands.batches import make_each
+        from vidtrans.batch.jobs import make_each
         from vidtrans.data.dataset_planning import SUFFIX
 
         videos, folder = clips_of(self.videos, self.recipe), self.output or Path()

@@ -145,7 +145,8 @@ class Matte(Command):
         An interrupted run resumes. Raises UsageError, MediaError, Interrupted; VidtransError where the confidence is
         too low.
         """
-        from vidtrans.commands.batches import is_several, make_clips
+        from vidtrans.batch.inputs import is_several
+        from vidtrans.batch.jobs import make_clips
         from vidtrans.commands.propagate import keys_of
         from vidtrans.matting.matte_job import make_mattes
 

@@ -123,7 +123,7 @@ class Propagate(Command):
 
         An interrupted run resumes. Raises UsageError, MediaError, DeviceError, Interrupted.
         """
-        from vidtrans.commands.batches import make_clips
+        from vidtrans.batch.jobs import make_clips
         from vidtrans.propagation.propagating import NAME, propagate
 
         def work(video: Path, output: Path | None, is_only: bool) -> partial[Table]:

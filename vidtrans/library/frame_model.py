@@ -52,7 +52,7 @@ from vidtrans.video.io.clip import Frame
 
 if TYPE_CHECKING:
     from vidtrans.rendering.render_job import RenderJob
-    from vidtrans.stylizing.stylize_request import StylizeRequest
+    from vidtrans.stylizing.requests import StylizeRequest
 
 STOPPED = ("no further pictures are made", "call render again, with another Stop")
 Tables = Mapping[str, Mapping[str, Any]]
@@ -400,7 +400,7 @@ class FrameModel:
         return look, recipe
 
     def _request(self, settings: Tables, video: Path = Path()) -> StylizeRequest:
-        from vidtrans.stylizing.stylize_request import StylizeRequest
+        from vidtrans.stylizing.requests import StylizeRequest
 
         return StylizeRequest(video, self._names, None, render_recipe(None, settings)).with_looks()
 

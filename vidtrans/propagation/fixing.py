@@ -31,9 +31,8 @@ from vidtrans.propagation.requests import FixRequest, PropagateRequest
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
-from vidtrans.stylizing.made_of import describe, restore
 from vidtrans.stylizing.requested_render import RequestedRender
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest, describe, restore
 from vidtrans.video.io.encoding import LOSSLESS, split_pattern
 
 Remade = StylizeRequest | PropagateRequest | FixRequest

@@ -42,8 +42,7 @@ from vidtrans.rendering.requested_output import OutputTarget, default_output, ma
 from vidtrans.session import Context
 from vidtrans.store.stages import CarryStage, DatasetStage, TrainStage
 from vidtrans.stylizing.forecast import forecast_chain
-from vidtrans.stylizing.made_of import describe
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest, describe
 from vidtrans.training.requested_training import TrainingRequest, import_for_training, plugins_of, train
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.clip import Frame

@@ -28,7 +28,7 @@ from vidtrans.rendering.requested_output import is_one_picture, makes_folder
 from vidtrans.rendering.scene import Scene, require_background_plate
 from vidtrans.session import Context
 from vidtrans.stylizing.clips import plan
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat, split_pattern
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source, picture_files

@@ -31,16 +31,10 @@ from vidtrans.rendering.plan import RenderPlan, plan_render
 from vidtrans.rendering.planned_strokes import strokes_digest
 from vidtrans.rendering.regions import RegionLayer, RegionPlans, check_paints_region
 from vidtrans.rendering.render_job import RenderJob
-from vidtrans.rendering.requested_output import (
-    OutputTarget,
-    default_output,
-    is_one_picture,
-    request_digest,
-)
+from vidtrans.rendering.requested_output import OutputTarget, default_output, is_one_picture, request_digest
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings, medium_named
-from vidtrans.stylizing.made_of import describe
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest, describe
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
 
@@ -241,7 +235,7 @@ class RequestedRender:
             from vidtrans.output.delivery import filtered_clip
 
             clip = filtered_clip(clip, graph, self.context)
-        plan = self._plan(clip, target.pattern, from_shot=bool(self.strokes))
+        plan = self._plan(clip)
         target.check_holds(len(plan.frames))
         plan.delivery.check_sound(target.output)
         return RenderJob(plan, self.context, regions=self._region_plans(clip, plan))
@@ -257,8 +251,9 @@ class RequestedRender:
         seconds = smaller.estimate()["estimate"]["seconds"]
         return {"trained_size": {"size": [width, height], "seconds": seconds}}
 
-    def _plan(self, clip: Clip, pattern: str, *, from_shot: bool, of_region: bool = False) -> RenderPlan:
-        request = self.request
+    def _plan(self, clip: Clip, of: RequestedRender | None = None) -> RenderPlan:
+        """Return the plan of this render; ``of``: of the render whose region this one is the look of."""
+        request, whole = self.request, of or self
         return plan_render(
             clip,
             self.look,
@@ -266,9 +261,9 @@ class RequestedRender:
             self.context,
             (request.start, request.end),
             mask=request.mask,
-            pattern=pattern,
-            of_region=of_region,
-            from_shot=from_shot,
+            pattern=whole.target.pattern,
+            of_region=of is not None,
+            from_shot=bool(whole.strokes),
         )
 
     def _region_plans(self, clip: Clip, rest: RenderPlan) -> RegionPlans:
@@ -279,9 +274,7 @@ class RequestedRender:
             RegionLayer(Mask.open(file, rest.clip, rest.first, rest.stop, self.context), numbers.get(id(render)))
             for file, render in self.regions
         ]
-        pattern, from_shot = self.target.pattern, bool(self.strokes)
-        plans = tuple(render._plan(clip, pattern, from_shot=from_shot, of_region=True) for render in shown)
-        return RegionPlans(plans, tuple(layers))
+        return RegionPlans(tuple(render._plan(clip, self) for render in shown), tuple(layers))
 
 
 def kept(recipe: Recipe) -> Recipe:
@@ -309,7 +302,6 @@ def _stylize_pictures(clip: Clip, render: RequestedRender) -> Table:
         return stylize(replace(own, in_batch=True), context)
 
     span = clip.trim(request.start, request.end)
-    target = render.target
-    table = render_pictures(clip, target, request.recipe, context, render_one, span, request.mask)
+    table = render_pictures(clip, render.target, request.recipe, context, render_one, span, request.mask)
     context.trim_cache()
     return table

@@ -9,31 +9,30 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from vidtrans.batch.batch_options import BatchOptions
+from vidtrans.batch.farm import JOB_FORMATS, ClipTasks, FarmJob
 from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.clips.indexing import Clip, content_digest, index_entry
 from vidtrans.core.errors import Interrupted, UsageError, VidtransError
-from vidtrans.core.mask_files import MaskFile, RegionLook
-from vidtrans.core.settings import Table, to_table
+from vidtrans.core.settings import Table
 from vidtrans.models.formats import format_of, load_format
-from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.result import Result
-from vidtrans.pipeline.render import with_files_at
+from vidtrans.pipeline.render import look_named
 from vidtrans.rendering.chain import log_failure
-from vidtrans.rendering.parts import ChunkManifest, DividedRender, Division, spans
-from vidtrans.rendering.render_job import RenderJob
+from vidtrans.rendering.parts import MIN_PART_FRAMES, ChunkManifest, DividedRender, Division, spans
 from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.session import Context
-from vidtrans.store.cache import META, CacheEntry
+from vidtrans.store.cache import META
 from vidtrans.store.chunking import ClipPart
 from vidtrans.strokes.media import load_medium
-from vidtrans.strokes.settings import is_medium_file, with_files_of_strokes
+from vidtrans.strokes.settings import is_medium_file
 from vidtrans.stylizing.requested_render import RequestedRender, stylize
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest, relocated
 from vidtrans.video.io.pictures import media_files
 
 
@@ -71,14 +70,14 @@ def _stylize_part(request: StylizeRequest, part: ClipPart | None, context: Conte
             return stylize(request, context)
         return wanted.report(existing | named, cached=True)
     divided = DividedRender(render.job(clip))
-    agreement = ChunkManifest(divided.job, divided.job.engine(), wanted.request, str(wanted.output))
+    manifest = ChunkManifest(divided.job, wanted.request, str(wanted.output))
     if context.dry_run:
-        agreement.check()
+        manifest.check()
         if part is None:
             _check_whole(divided, wanted)
             return wanted.forecast(divided.job) | {"cached": False}
         return divided.job.summary(wanted.output) | named | divided.forecast(part)
-    agreement.join()
+    manifest.join()
     table: Table = {}
     if part is not None:
         table = named | divided.render(divided.chunks_of(part))
@@ -110,8 +109,7 @@ def divide(request: StylizeRequest, context: Context, count: int, *, no_shared_d
     render.result.check()
     if context.dry_run:
         return None
-    clip = None if is_one_picture(request.video) else render.open()
-    if clip is None or not clip.index.same_size:
+    if (clip := _open(render)) is None:
         if no_shared_disk:
             context.note(f"{request.video.name}: single pictures are rendered on this machine")
         return None
@@ -125,7 +123,13 @@ def divide(request: StylizeRequest, context: Context, count: int, *, no_shared_d
     if not no_shared_disk:
         return DividedRender(job).divide(partial(make_part, request, is_held=True), count)
     division = DividedRender(job).divide(partial(make_part, for_mirror(render)), count, no_shared_disk=True)
-    return division and replace(division, files=files_of(render, job))
+    return division and replace(division, files=files_of(render, job.plan.clip))
+
+
+def _open(render: RequestedRender) -> Clip | None:
+    """Return the source; None for one picture, and for pictures of several sizes, which are rendered one by one."""
+    clip = None if is_one_picture(render.request.video) else render.open()
+    return clip if clip is not None and clip.index.same_size else None
 
 
 def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], *, is_held: bool = False) -> Table:
@@ -135,87 +139,53 @@ def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], 
     return DividedRender(job).render(job.plan.chunks[slice(*part)], is_held=is_held)
 
 
-def files_of(render: RequestedRender, job: RenderJob) -> list[Path]:
+def files_of(render: RequestedRender, clip: Clip) -> list[Path]:
     """Return the absolute paths of the files that a part's render reads: sources, model files, and cached data.
 
-    Raises MediaError.
+    ``clip``: the source of its plan. Raises MediaError.
     """
-    found = dict.fromkeys(path for source in _sources(render) for path in source)
-    return [*found, *_cached(render, job.plan.clip)]
-
-
-def _sources(render: RequestedRender) -> Iterator[Iterator[Path]]:
-    request = render.request
-    yield (_absolute(path) for _, path in media_files(request.video, render.look.pairing.guides))
-    for mask in request.masks:
-        yield (_absolute(path) for _, path in media_files(mask.path))
-    yield map(_absolute, [Path(cuts)] if (cuts := _cuts_file(render)) else [])
-    yield map(_absolute, render.settings.rendering.curve_files())
+    request, rendering, context = render.request, render.settings.rendering, render.context
+    found = [path for _, path in media_files(request.video, render.look.pairing.guides)]
+    found += [path for mask in request.masks for _, path in media_files(mask.path)]
+    found += [*([] if rendering.cuts in (AUTO, OFF) else [Path(rendering.cuts)]), *rendering.curve_files()]
     for strokes in render.strokes:
         brushes = load_medium(strokes.medium).brushes.values() if is_medium_file(strokes.medium) else ()
-        yield map(_absolute, [*strokes.curve_files(), *strokes.files, *brushes])
+        found += [*strokes.curve_files(), *strokes.files, *brushes]
     for one in (render, *(own for _, own in render.regions)):
         if one.request.pictures is None:  # otherwise the model was made of these
-            yield map(_absolute, one.look_files)
-        for part in (*one.look.parts, *([one.look.extractor] if one.look.extractor else [])):
-            if part.path is not None:
-                yield map(_absolute, load_format(format_of(part.path)).files(part.path))
-
-
-def _cached(render: RequestedRender, clip: Clip) -> Iterator[Path]:
-    """Yield the source's index, which takes long to make, and the source as filtered by the user's program."""
-    for source in (clip, clip.origin):
-        if source is not None:
-            digest = content_digest(render.context, source.path, source.guides)
-            yield index_entry(render.context, source.path, digest, source.guides, source.until).folder / META
+            found += one.look_files
+        for model in (*one.look.parts, *([one.look.extractor] if one.look.extractor else [])):
+            if model.path is not None:
+                found += load_format(format_of(model.path)).files(model.path)
+    # The source's index, which takes long to make, and the source as filtered by the user's program.
+    cached = []
+    for source in filter(None, (clip, clip.origin)):
+        digest = content_digest(context, source.path, source.guides)
+        cached.append(index_entry(context, source.path, digest, source.guides, source.until).folder / META)
     if clip.pin is not None:
-        yield from _files_in(clip.pin.entry)
-
-
-def _files_in(entry: CacheEntry) -> Iterator[Path]:
-    return (path for path in sorted(entry.folder.iterdir()) if path.is_file() and not path.name.startswith("."))
+        files = sorted(clip.pin.entry.folder.iterdir())
+        cached += [path for path in files if path.is_file() and not path.name.startswith(".")]
+    return [*dict.fromkeys(map(_absolute, found)), *cached]
 
 
 def for_mirror(render: RequestedRender) -> StylizeRequest:
     """Return the request with paths relative to the current folder, and with its models' paths instead of names."""
-    (models, look), request = _named_look(render), render.with_model if render.look.path else render.request
-    mask = request.mask and _relative_mask(request.mask)
-    regions = tuple(RegionLook(_relative_mask(file), *_named_look(own)) for file, own in render.regions)
-    output = _relative(render.target.output / render.target.pattern)
-    recipe, extractor = request.recipe.under({"rendering": {"look": look}}), render.look.extractor
-    if cuts := _cuts_file(render):
-        recipe = recipe.under({"rendering": {"cuts": str(_relative(Path(cuts)))}})
-    rendering = render.settings.rendering
-    if strokes := recipe.tables.get("strokes"):
-        recipe = recipe.under({"strokes": with_files_of_strokes(strokes, lambda path: str(_relative(path)))})
-    if rendering.curve_files():
-        moved = with_files_at(to_table(rendering), lambda path: str(_relative(path)))
-        recipe = recipe.under({"rendering": {k: v for k, v in moved.items() if v != getattr(rendering, k)}})
+    request = _with_made_model(render)
+    recipe, extractor = request.recipe, render.look.extractor
     if extractor and extractor.path and extractor.path not in [part.path for part in render.look.parts]:
-        recipe = replace(recipe, pairing_changes={**recipe.pairing_changes, "model": str(_relative(extractor.path))})
-    own = replace(request, video=_relative(request.video), mask=mask, models=models, output=output, recipe=recipe)
-    return replace(own, regions=regions)
+        recipe = replace(recipe, pairing_changes={**recipe.pairing_changes, "model": _relative(extractor.path)})
+    regions = []
+    for region, (_, own) in zip(request.regions, render.regions, strict=True):
+        made = _with_made_model(own)
+        regions.append(replace(region, models=made.models, look=look_named(made.recipe.tables)))
+    output = render.target.output / render.target.pattern
+    moved = replace(request, output=output, recipe=recipe, regions=tuple(regions))
+    return relocated(moved, _relative)
 
 
-def _named_look(render: RequestedRender) -> tuple[tuple[str, ...], str]:
-    """Return the models of a render by their files and their look; or no model, and a medium."""
-    if (pictures := render.request.pictures) is not None and pictures.medium:
-        return (), str(_relative(Path(pictures.medium))) if is_medium_file(pictures.medium) else pictures.medium
-    return _model_files(render), render.settings.rendering.look
-
-
-def _model_files(render: RequestedRender) -> tuple[str, ...]:
-    return tuple(IDENTITY if part.path is None else str(_relative(part.path)) for part in render.look.parts)
-
-
-def _relative_mask(mask: MaskFile) -> MaskFile:
-    return replace(mask, path=_relative(mask.path))
-
-
-def _cuts_file(render: RequestedRender) -> str:
-    """Return the file that lists the cuts; '' without one."""
-    cuts = render.settings.rendering.cuts
-    return "" if cuts in (AUTO, OFF) else cuts
+def _with_made_model(render: RequestedRender) -> StylizeRequest:
+    """Return the request; if its model was made of pictures, with that model. A medium has no file, and stays named."""
+    return render.with_model if render.look.path else render.request
 
 
 def _absolute(path: Path) -> Path:
@@ -225,5 +195,51 @@ def _absolute(path: Path) -> Path:
     return path.absolute()
 
 
-def _relative(path: Path) -> Path:
-    return Path(os.path.relpath(_absolute(path), Path.cwd()))
+def _relative(path: Path) -> str:
+    return os.path.relpath(_absolute(path), Path.cwd())
+
+
+def print_jobs(
+    requests: Sequence[StylizeRequest], name: str, command: Sequence[str], options: BatchOptions, context: Context
+) -> Table:
+    """Return the table of a farm job that renders clips; ``job`` is its text in format ``name``. Requests have outputs.
+
+    ``command``: the common start of all commands, up to the source. ``options``: a shard, and the maximum number of
+    parts of a clip; without that, as many as are long enough. Every clip is read to its end once. Raises UsageError if
+    the shard is empty; else as ``stylize`` does.
+    """
+    if options.shard and not (requests := options.share_of(requests)):
+        raise UsageError(f"--shard {options.shard}", "there is no clip in it", "make fewer parts")
+    clips: list[ClipTasks] = []
+    for request in requests:
+        source, output = (plain_path(path) for path in (request.video, request.output) if path is not None)
+        own = (*command, source, "-o", output)
+        parts = _num_parts(request, options.jobs, context)
+        clips.append(ClipTasks(source, output, parts, own, ("--score",) * request.score))
+    return farm_table(clips, name, context)
+
+
+def farm_table(clips: Sequence[ClipTasks], name: str, context: Context) -> Table:
+    """Return the table of a farm job of these clips; ``job`` is its text in format ``name``. Raises UsageError."""
+    variables = {}
+    if context.device_kind == "cpu":  # the number of threads affects the result, so all workers must use the same
+        import torch
+
+        variables["OMP_NUM_THREADS"] = str(torch.get_num_threads())
+    job = FarmJob(f"vidtrans-{Path(clips[0].source).stem}", Path.cwd(), variables, clips)
+    parts = sum(clip.parts for clip in clips)
+    return {"format": name, "clips": len(clips), "parts": parts, "job": JOB_FORMATS.load(name)(job)}
+
+
+def _num_parts(request: StylizeRequest, most: int | None, context: Context) -> int:
+    """Return the number of parts that a clip is split into. Raises as ``stylize`` does."""
+    render = RequestedRender(request, context, time.monotonic())
+    render.result.existing()  # raises if another file is in the output's place
+    if (clip := _open(render)) is None or (job := render.job(clip)).draft:
+        return 1
+    return max(1, min(most or job.plan.num_frames // MIN_PART_FRAMES, len(job.plan.chunks)))
+
+
+def plain_path(path: Path) -> str:
+    """Return a path that no command mistakes for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)

@@ -1,19 +1,34 @@
-"""The data of the farm report: chunks by host and time, failures, and the estimated time with more workers."""
+"""The farm report: chunks by host and time, failures, and the estimated time with more workers, as an HTML page.
+
+Its data are the chunk log of a cache and the summaries of batches. The page is one self-contained file from the Jinja
+template ``farm_report.html``.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import heapq
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 
+from jinja2 import Template
+
+from vidtrans.core.files import write_bytes
 from vidtrans.core.settings import Table
+from vidtrans.video.report_page import Filter, load_page
 
 SLOWEST = 12  # number of listed chunks
 ROUNDED_S = 2e-3  # tolerance for overlaps, because times are rounded
 LATEST = 32_500_000_000.0  # seconds since the epoch, in the year 2999: dates that every system supports
 MOST = 1 << 53  # limit of counts in a line
+WIDTH, LABEL, ROW, GAP = 1160, 150, 18, 12  # of the timeline, in pixels: all, hosts' names, a lane, between hosts
+AXIS = 26
+MOST_BARS = 5000  # with more chunks, neighbours in a lane are merged
+TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 
 
 @dataclass(frozen=True)
@@ -51,19 +66,8 @@ class ChunkLine:
         )
         if not is_possible:
             raise ValueError(line)
-        return cls(
-            str(line["clip"]),
-            number,
-            first,
-            stop,
-            str(line["host"]),
-            process,
-            device,
-            began,
-            ended,
-            seconds,
-            size,
-        )
+        clip, host = str(line["clip"]), str(line["host"])
+        return cls(clip, number, first, stop, host, process, device, began, ended, seconds, size)
 
     @property
     def duration_s(self) -> float:
@@ -207,10 +211,9 @@ def _lanes(chunks: Sequence[ChunkLine]) -> list[list[ChunkLine]]:
     lanes: list[list[ChunkLine]] = []
     for chunk in chunks:
         free = [lane for lane in lanes if lane[-1].ended <= chunk.began + ROUNDED_S]
-        own = next((lane for lane in free if lane[-1].process == chunk.process), None)
-        lane = own or (free[0] if free else [])
-        if not lane:
-            lanes.append(lane)
+        lane = next((lane for lane in free if lane[-1].process == chunk.process), free[0] if free else None)
+        if lane is None:
+            lanes.append(lane := [])
         lane.append(chunk)
     return lanes
 
@@ -233,3 +236,88 @@ def finish_s(tasks: Sequence[float], workers: int) -> float:
     for seconds in tasks:
         heapq.heappush(free, heapq.heappop(free) + seconds)
     return max(free)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar of the timeline for consecutive chunks of a clip: position in pixels, ``hue`` in degrees, tooltip."""
+
+    x: float
+    width: float
+    y: float
+    hue: int
+    title: str
+
+
+def write_page(path: Path, report: FarmReport, title: str) -> None:
+    """Write a report as an HTML page, atomically. Equal reports give equal bytes."""
+    write_bytes(path, render(report, title).encode("utf-8", "replace"))
+
+
+def render(report: FarmReport, title: str) -> str:
+    """Return a report as an HTML page. All text is escaped."""
+    place, rows = AXIS, list[tuple[str, float]]()
+    bars = list[Bar]()
+    for share in report.hosts:
+        rows.append((share.host, place + ROW * len(share.lanes) / 2))
+        for lane in share.lanes:
+            bars += _bars(report, lane, place, merge=len(report.chunks) > MOST_BARS)
+            place += ROW
+        place += GAP
+    now, then = report.with_another()
+    places = {"height": place, "width": WIDTH, "row": ROW, "axis": AXIS, "ticks": _ticks(report)}
+    return _template().render(report=report, title=title, bars=bars, rows=rows, now=now, then=then, **places)
+
+
+@cache
+def _template() -> Template:
+    filters: dict[str, Filter] = {"px": "{:.1f}".format, "count": "{:,}".format, "clock": clock, "span": span}
+    return load_page(Path(__file__).with_suffix(".html"), filters)
+
+
+def _x(report: FarmReport, moment: float) -> float:
+    return LABEL + (WIDTH - LABEL - 8) * (moment - report.began) / max(report.duration_s, 1e-3)
+
+
+def _bars(report: FarmReport, lane: Sequence[ChunkLine], y: float, *, merge: bool) -> Iterator[Bar]:
+    runs: list[list[ChunkLine]] = []
+    for chunk in lane:
+        if merge and runs and runs[-1][-1].clip == chunk.clip and chunk.chunk == runs[-1][-1].chunk + 1:
+            runs[-1].append(chunk)
+        else:
+            runs.append([chunk])
+    for run in runs:
+        left, right = _x(report, run[0].began), _x(report, run[-1].ended)
+        yield Bar(left, max(right - left - 0.6, 0.6), y, _hue(run[0].clip), _title(run))
+
+
+def _title(run: Sequence[ChunkLine]) -> str:
+    first, last, seconds = run[0], run[-1], seconds_by_step(run)
+    steps = ", ".join(f"{step} {value:.1f} s" for step, value in sorted(seconds.items(), key=lambda pair: -pair[1]))
+    return f"{first.clip}, frames {first.first} to {last.stop - 1}: {span(last.ended - first.began)} ({steps})"
+
+
+def _hue(clip: str) -> int:
+    """Return a hue in degrees for a clip, the same on each page."""
+    return int.from_bytes(hashlib.sha256(clip.encode()).digest()[:2], "big") % 360
+
+
+def _ticks(report: FarmReport) -> list[tuple[float, str]]:
+    step = next((s for s in TICKS if report.duration_s / s <= 12), TICKS[-1])
+    first = -(-report.began // step) * step
+    count = int(max(0.0, report.ended - first) // step) + 1
+    moments = [first + step * number for number in range(min(count, 60))]
+    return [(_x(report, moment), clock(moment, seconds=step < 60)) for moment in moments if moment <= report.ended]
+
+
+def clock(moment: float, *, seconds: bool = False) -> str:
+    """Return a time in seconds since the epoch as local time of day."""
+    return time.strftime("%H:%M:%S" if seconds else "%H:%M", time.localtime(moment))
+
+
+def span(seconds: float) -> str:
+    """Return a duration as text: ``42.0 s``, ``12 min``, ``3 h 05 min``."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
