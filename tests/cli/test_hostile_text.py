@@ -19,8 +19,8 @@ from paintings import painted, write
 
 from vidtrans.batch.inputs import parse_shard
 from vidtrans.batch.summary import Summary
+from vidtrans.cli.click_commands import FileOrName
 from vidtrans.cli.main import cli, run, summaries
-from vidtrans.cli.types import FileOrName
 from vidtrans.config.recipe import Recipe, make_recipe, preset_text, read_tables
 from vidtrans.core.errors import VidtransError
 from vidtrans.core.settings import parse_assignment, parse_size, parse_time, parse_value

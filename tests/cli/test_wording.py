@@ -17,8 +17,7 @@ from chain import foreign_options, refuse
 from clips import moving_frames, write_clip
 from rich.console import Console as Rich
 
-from vidtrans.cli.console import Console, _log
-from vidtrans.cli.live_line import batch_parts, batch_table, fit, progress_parts
+from vidtrans.cli.console import Console, _log, batch_parts, batch_table, fit, progress_parts
 from vidtrans.commands import COMMANDS
 from vidtrans.core.costs import TimeLeft, add_up, estimate
 from vidtrans.core.events import BatchStatus, Note, Progress

@@ -6,9 +6,9 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, MISSING, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given, parameters_of
@@ -22,10 +22,10 @@ from vidtrans.commands.options import (
     WHEN_TO_STOP,
     check_minutes,
     clips_of,
+    output_option,
 )
-from vidtrans.commands.options import output as output_option
 from vidtrans.commands.results import RenderedClip
-from vidtrans.commands.words import cost_text, count, render_text, timing
+from vidtrans.commands.words import cost_text, render_text, timing
 from vidtrans.config.recipe import (
     BY_HEART_PRESET,
     CHAIN,
@@ -36,8 +36,9 @@ from vidtrans.config.recipe import (
     make_recipe,
     render_recipe,
 )
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Group, Option, Use, used
+from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table
 from vidtrans.pipeline.settings import RenderingSettings
 from vidtrans.session import Context
@@ -74,31 +75,27 @@ class Run(Command):
     BATCH: ClassVar = SEVERAL
     EXCLUSIVE: ClassVar = WHEN_TO_STOP
 
-    video: Annotated[Path | None, Argument()] = None
+    video: Path | None = argument(default=None)
     _: KW_ONLY
-    apply: Annotated[tuple[Path, ...], Option("A clip to render onto; may be repeated.", Group.INPUT, metavar="VIDEO")]
-    output: Annotated[Path, output_option("The result; a folder for several clips.")]
-    looks: Annotated[
-        tuple[Path, ...],
-        Option(
-            "Learn the manner of a picture instead, as 'vidtrans look' does; on VIDEO, or without one on the clips of "
-            "--apply. May be repeated.",
-            Group.INPUT,
-            ("--look",),
-            metavar="PICTURE",
-        ),
-    ] = ()
-    at_once: Annotated[
-        bool,
-        Option(
-            "Train nothing: predict the look of the picture, in a second. It is less like it. --look may also be a "
-            "mixture, moments or a medium, as in 'vidtrans stylize'.",
-            Group.INPUT,
-        ),
-    ] = False
-    target: Annotated[Path | None, TARGET] = None
-    keep: Annotated[Path | None, KEEP] = None
-    minutes: Annotated[float | None, MINUTES] = None
+    apply: tuple[Path, ...] = option(MISSING, "A clip to render onto; may be repeated.", Group.INPUT, metavar="VIDEO")
+    output: Path = output_option("The result; a folder for several clips.", default=MISSING)
+    looks: tuple[Path, ...] = option(
+        (),
+        "Learn the manner of a picture instead, as 'vidtrans look' does; on VIDEO, or without one on the clips of "
+        "--apply. May be repeated.",
+        Group.INPUT,
+        ("--look",),
+        metavar="PICTURE",
+    )
+    at_once: bool = option(
+        False,
+        "Train nothing: predict the look of the picture, in a second. It is less like it. --look may also be a "
+        "mixture, moments or a medium, as in 'vidtrans stylize'.",
+        Group.INPUT,
+    )
+    target: Path | None = TARGET(None)
+    keep: Path | None = KEEP(None)
+    minutes: float | None = MINUTES(None)
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
     given: Given = NOTHING_GIVEN
@@ -219,7 +216,7 @@ class Run(Command):
         unread = [str(self.video)] if self.video else []
         unread += [f"--{name}" for name in ("target", "keep", "minutes") if getattr(self, name) is not None]
         unread += [flags.get(setting, f"--set {'.'.join(setting)}") for setting in settings]
-        variable = getattr(parameters_of(type(self))["seed"].given, "variable", "")
+        variable = getattr(parameters_of(type(self))["seed"].option, "variable", "")
         if "seed" in self.given.values and variable not in os.environ:  # which may be meant for other commands
             unread.append("--seed")
         if unread:

@@ -14,10 +14,9 @@ from typing import Any, Literal, TypeVar
 from vidtrans.config.programs import ProgramSetting, programs_from, refuse_programs
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import PACKAGE, check_regular_file
-from vidtrans.core.parameters import Flag, Group, Names
+from vidtrans.core.options import Group, Names, Option
 from vidtrans.core.registry import Entry, unknown_name
-from vidtrans.core.setting_groups import setting_fields
-from vidtrans.core.settings import Table, from_table, read_toml
+from vidtrans.core.settings import Table, from_table, read_toml, setting_fields
 from vidtrans.core.system import as_found
 from vidtrans.pairing.palettes.palette_file import with_palette_file
 
@@ -28,19 +27,17 @@ NO_PAIRING, FRAME_PAIRING = "none", "aligned"  # the network takes the frame its
 
 # The tables of a preset. Those with a name choose from a registry; their other keys are that choice's settings.
 CHOICES = {"pairing": "edges", "generator": "unet-256", "discriminator": "patchgan", "temporal": "window"}
-CHOICE_FLAGS = {
-    "pairing": Flag(
+CHOICE_OPTIONS = {
+    "pairing": Option(
+        "How pairs are made from frames.",
         Group.INPUT,
-        ("--pairing",),
-        values=Names("vidtrans.pairing:PAIRINGS", "pairing"),
-        help="How pairs are made from frames.",
+        choices=Names("vidtrans.pairing:PAIRINGS", "pairing"),
         form="main",
     ),
-    "temporal": Flag(
+    "temporal": Option(
+        "Temporal filter, against flicker.",
         Group.LOOK,
-        ("--temporal",),
-        values=Names("vidtrans.temporal:FILTERS", "temporal filter"),
-        help="Temporal filter, against flicker.",
+        choices=Names("vidtrans.temporal:FILTERS", "temporal filter"),
         form="main",
     ),
 }

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from vidtrans.core.parameters import moving
+from vidtrans.core.options import moving, options_of
 from vidtrans.core.settings import Table
 from vidtrans.curves.curve import Curve, parse_curve, with_other_files
 
 
 @dataclass(frozen=True)
 class MovingSettings:
-    """Base of settings classes with curves: those settings that ``setting(moves=…)`` gives bounds.
+    """Base of settings classes with curves: those settings that ``option(moves=…)`` gives bounds.
 
     The constructor raises UsageError for a curve that cannot be parsed.
     """
@@ -40,9 +39,8 @@ class MovingSettings:
 
 def shown_name(cls: type[MovingSettings], name: str) -> str:
     """Return the name of a setting in errors: ``--strength``, or ``strokes.size`` where no option has its name."""
-    (field,) = (f for f in dataclasses.fields(cls) if f.name == name)
-    own, flag = f"--{name.replace('_', '-')}", field.metadata.get("flag")
-    return own if flag is not None and own in flag.flags else f"{cls.table}.{name}"
+    own, given = f"--{name.replace('_', '-')}", options_of(cls)[name]
+    return own if given.group and own in (given.flags or (own,)) else f"{cls.table}.{name}"
 
 
 def with_curve_files_at(cls: type[MovingSettings], table: Table, change: Callable[[Path], str]) -> Table:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Use, moving, used
+from vidtrans.core.options import Option, Use, declaring, option, option_of, options_of, used
 from vidtrans.core.registry import unknown_name
-from vidtrans.core.settings import SMALLEST_SIDE, Table, from_table, setting, to_table
+from vidtrans.core.settings import SMALLEST_SIDE, Table, from_table, to_table
 from vidtrans.curves.curve import Curve
 from vidtrans.curves.moving_settings import MovingSettings, shown_name
 from vidtrans.dreaming.predictors import predicts_frames
@@ -32,10 +32,17 @@ MOST_SHOTS = 99  # that are offered to be walked to
 OFFERED_LOOKS = 24  # looks to choose from for a model with style codes, which has any number of looks
 
 
-def control(default: Any, place: str, label: str, help: str, **checks: Any) -> Any:  # noqa: ANN401  (see ``setting``)
-    """Return a setting that the live page shows under a label, in one of its places."""
-    made = setting(default, help, **checks)
-    return dataclasses.field(default=default, metadata={**made.metadata, "place": place, "label": label})
+@dataclass(frozen=True)
+class Control(Option):
+    """An option that the live page shows under a label, in one of its places."""
+
+    place: str = ""
+    label: str = ""
+
+
+def control(default: Any, place: str, label: str, help: str, **checks: Any) -> Any:  # noqa: ANN401  (of any field)
+    """Declare a control; ``checks``: fields of ``Option``."""
+    return declaring(Control)(default, help, place=place, label=label, **checks)
 
 
 # Settings classes whose ``LIVE`` settings are sliders: the class, the prefix of the sliders' names, their place.
@@ -50,10 +57,9 @@ def _sliders() -> type:
     made: list[tuple[str, type, Any]] = []
     for cls, prefix, place in SLIDERS:
         for name in used(cls, Use.LIVE):
-            field: Any
-            (field,), (low, high) = (f for f in fields(cls) if f.name == name), moving(cls)[name].ends
-            help, label = field.metadata["help"].partition("; a curve")[0], name.replace("_", " ").capitalize()
-            slider = control(float(field.default), place, label, help, low=low, high=high)
+            given, label = options_of(cls)[name], name.replace("_", " ").capitalize()
+            help, (low, high) = given.help.partition("; a curve")[0], given.ends
+            slider = control(float(getattr(cls, name)), place, label, help, low=low, high=high)
             made.append((f"{prefix}{name}", float, slider))
     return dataclasses.make_dataclass("_Sliders", made, frozen=True, kw_only=True)
 
@@ -62,7 +68,7 @@ def _sliders() -> type:
 class Controls(_sliders()):  # type: ignore[misc]  # whose numbers come from the stages
     """The controls that are the same for every model."""
 
-    model: str = setting("", "the model that paints")
+    model: str = option("", "the model that paints")
     second: str = control("", "picture", "Second model", "a model to cross-fade with; empty: none")
     crossfade: float = control(0.0, "picture", "Cross-fade", "share of the second model's picture", low=0.0, high=1.0)
     fade: float = control(
@@ -100,8 +106,8 @@ class Controls(_sliders()):  # type: ignore[misc]  # whose numbers come from the
         choices=("off", "lerp", "causal"),
     )
     lerp: float = control(0.5, "past", "Share of the past", "share of the last picture, for lerp", low=0.0, high=0.98)
-    mirror: bool = setting(False, "mirror the source, for a camera that faces you")
-    freeze: bool = setting(False, "keep painting the source's last frame")
+    mirror: bool = option(False, "mirror the source, for a camera that faces you")
+    freeze: bool = option(False, "keep painting the source's last frame")
     look: str = control("", "look", "Look", "the look of a model with several looks; empty: the first")
     medium: str = control(
         "",
@@ -297,7 +303,7 @@ def describe_model(model: LoadedModel) -> Table:
 def describe_controls() -> Table:
     """Return the default, bounds, choices and help of each control by its name, as JSON values."""
     moves = _movable({})
-    return {f.name: {"default": f.default, "moves": f.name in moves, **_bounds(f.metadata)} for f in fields(Controls)}
+    return {f.name: {"default": f.default, "moves": f.name in moves, **_bounds(option_of(f))} for f in fields(Controls)}
 
 
 def describe_pairing(pairing: Pairing) -> Table:
@@ -307,7 +313,7 @@ def describe_pairing(pairing: Pairing) -> Table:
         return found
     by_name = {f.name: f for f in fields(pairing.settings)}
     for field in (by_name[name] for name in pairing.tunable):
-        value, bounds = getattr(pairing.settings, field.name), _bounds(field.metadata)
+        value, bounds = getattr(pairing.settings, field.name), _bounds(option_of(field))
         bounds.setdefault("low", 0)
         bounds.setdefault("high", 4 * value if value else 1)
         # A setting's bound may be far from useful values, so a slider ends at eight times the model's own value.
@@ -324,7 +330,7 @@ def describe_pairing(pairing: Pairing) -> Table:
 def _movable(models: Mapping[str, LoadedModel]) -> dict[str, tuple[float, float, bool]]:
     """Return the bounds of the controls that curves may move, and whether they are whole numbers, by name."""
     numbers = [f for f in fields(Controls) if isinstance(f.default, float) and f.name not in STILL]
-    found = {f.name: (f.metadata["low"], f.metadata["high"], False) for f in numbers}
+    found = {f.name: (*option_of(f).ends, False) for f in numbers}
     for model in models.values():
         for name, about in describe_pairing(model.pairing).items():
             low, high, _ = found.get(name, (about["low"], about["high"], False))
@@ -332,8 +338,9 @@ def _movable(models: Mapping[str, LoadedModel]) -> dict[str, tuple[float, float,
     return found
 
 
-def _bounds(metadata: Mapping[str, object]) -> Table:
-    return {name: metadata[name] for name in ("low", "high", "choices", "help", "place", "label") if name in metadata}
+def _bounds(given: Option) -> Table:
+    found = {name: getattr(given, name, None) for name in ("low", "high", "choices", "help", "place", "label")}
+    return {name: value for name, value in found.items() if value not in (None, "")}
 
 
 def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vidtrans.core.parameters import moving
+from vidtrans.core.options import moving
 from vidtrans.core.registry import Entry, Registry
 from vidtrans.core.settings import Table
 from vidtrans.pipeline.enlarge import Enlarge

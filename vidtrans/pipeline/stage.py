@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vidtrans.core.parameters import moving
+from vidtrans.core.options import moving
 from vidtrans.curves.moving_settings import MovingSettings
 
 if TYPE_CHECKING:

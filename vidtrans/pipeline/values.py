@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
-from vidtrans.core.parameters import moving
+from vidtrans.core.options import moving
 from vidtrans.core.settings import Table
 from vidtrans.curves.clock import CurveClock
 from vidtrans.curves.curve import Curve

@@ -15,7 +15,7 @@ from vidtrans.config.programs import refuse_programs
 from vidtrans.config.recipe import overlaid, render_recipe
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import digest_of
-from vidtrans.core.parameters import Use, used
+from vidtrans.core.options import Use, used
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, parse_value
 from vidtrans.core.system import path_key
