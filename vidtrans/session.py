@@ -34,7 +34,7 @@ class Context:
         rare=True,
     )
     device: str = option("auto", "auto, cuda, cuda:N, mps or cpu.", Group.SPEED, variable="VIDTRANS_DEVICE")
-    seed: int = option(0, "Random seed.", Group.SETTINGS, low=0, high=2**63 - 1, variable="VIDTRANS_SEED", rare=True)
+    seed: int = option(0, "Random seed.", Group.SETTINGS, bounds=(0, 2**63 - 1), variable="VIDTRANS_SEED", rare=True)
     overwrite: bool = option(False, "Replace an existing output.", Group.OUTPUT)
     dry_run: bool = option(False, "Show what would be done; change nothing.", Group.OUTPUT)
     allow_damaged: bool = option(
@@ -54,8 +54,7 @@ class Context:
         "Maximum cache size between runs, in gigabytes.",
         Group.CACHE,
         ("--cache-limit",),
-        low=0,
-        high=1e6,
+        bounds=(0, 1e6),
         variable="VIDTRANS_CACHE_LIMIT",
         rare=True,
     )

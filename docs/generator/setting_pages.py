@@ -75,7 +75,7 @@ def _range(given: Option) -> str:
     """Return the choices or bounds of a setting in words; '' where it has none."""
     if given.choices is not None and not (isinstance(given.choices, Names) and given.choices.prefix):
         return ", ".join(f"`{choice}`" for choice in given.choices)
-    low, high = given.low, given.high
+    low, high = given.bounds or (None, None)
     if low is None and high is None:
         return ""
     return f"{low} to {high}" if None not in (low, high) else f"at least {low}" if high is None else f"at most {high}"

@@ -15,7 +15,7 @@ from vidtrans.training.losses.base import LossContext, Term
 
 @dataclass(frozen=True)
 class NegativeSettings:
-    strength: float = option(1.0, "0 leaves the frame, 1 is a full negative", low=0.0, high=1.0)
+    strength: float = option(1.0, "0 leaves the frame, 1 is a full negative", bounds=(0.0, 1.0))
 
 
 class Negative(Pairing):

@@ -17,8 +17,7 @@ class BatchOptions:
         None,
         "Number of jobs at a time, for several clips or trainings.",
         Group.BATCH,
-        low=1,
-        high=1024,
+        bounds=(1, 1024),
         default_text="one on each device; stylize: two short clips on a CPU",
     )
     shard: str = option(

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from dataclasses import MISSING
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from vidtrans.cli.command import (
-    OPTION_WORDS,
-    console_options,
-    flags_of_set,
-    open_context,
-    unknown_command,
-    with_variables,
-)
-from vidtrans.commands import COMMANDS, GROUPS, command_lines
-from vidtrans.core.errors import UsageError
+from vidtrans.cli.command import JOB_FOLDER, LINE, OPTION_WORDS, WATCHER
+from vidtrans.cli.console import Console
+from vidtrans.commands import COMMANDS
+from vidtrans.core.errors import Interrupted, UsageError
 from vidtrans.core.options import Group, Names, Parameter
 from vidtrans.core.registry import unknown_name, with_package
+from vidtrans.core.system import command_line
 
 if TYPE_CHECKING:
-    from vidtrans.cli.console import Console
     from vidtrans.commands.base import Command
+    from vidtrans.core.events import Event, Report, Stop
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 WIDEST_CHOICE = 30  # characters; longer lists of names are not shown next to the flag
@@ -38,7 +35,6 @@ A_PRESET = "A complete recipe; see 'vidtrans preset list'."
 HELP_ALL = "--help-all"
 _RECIPE = "vidtrans.recipe"  # in a click context's ``meta``
 CONSOLE = ("as_json", "quiet", "verbose", "job_folder")
-NUMBERS = (click.IntRange, click.FloatRange)
 WIDEST = 26  # columns of flags in the help; wider flags get a separate line
 
 
@@ -89,7 +85,6 @@ class RegistryName(click.ParamType):
         self.values = values
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """Return all names, or NAME if they are too long."""
         whole = f"[{'|'.join(self.values)}]"
         return whole if len(whole) <= WIDEST_CHOICE else "NAME"
 
@@ -110,7 +105,6 @@ class RegistryName(click.ParamType):
         return value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Return the names that start with ``incomplete``."""
         return [CompletionItem(name) for name in self.values if name.startswith(incomplete)]
 
 
@@ -164,7 +158,9 @@ def _console_options() -> list[click.Option]:
     return [
         click.Option(["--json", "as_json"], is_flag=True, help=as_json),
         click.Option(["-q", "--quiet"], is_flag=True, help="Show only warnings and errors."),
-        click.Option(["-v", "--verbose"], is_flag=True, help="Show losses and rates, and the traceback of every error."),
+        click.Option(
+            ["-v", "--verbose"], is_flag=True, help="Show losses and rates, and the traceback of every error."
+        ),
         click.Option(
             [JOB_FOLDER],
             metavar="FOLDER",
@@ -249,12 +245,11 @@ class CommandOfParameters(click.Command):
             ctx.exit()
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, in a section for each group."""
         by_name = {param.name: param for param in self.params}
         names: dict[Group, list[str]] = {}
         for p in self._listed():
             if p.option.group:
-                names.setdefault(p.option.group, []).append(_click_name(p))
+                names.setdefault(p.option.group, []).append(p.name)
         for group, more in ((Group.SETTINGS, ("assignments", "preset")), (Group.MESSAGES, CONSOLE)):
             names[group] = [*names.get(group, ()), *(name for name in more if name in by_name)]
         records = {g: [r for n in names[g] if (r := by_name[n].get_help_record(ctx))] for g in Group if g in names}
@@ -272,7 +267,6 @@ class CommandOfParameters(click.Command):
         return [p for p in self.parameters.values() if self._lists_all or not p.option.rare]
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the text below the options."""
         self.epilog = self.cls.epilog() or None
         super().format_epilog(ctx, formatter)
 
@@ -303,18 +297,13 @@ def _is_value(word: str) -> bool:
     return True
 
 
-def _click_name(parameter: Parameter) -> str:
-    """Return a parameter's name in click: its own, or TABLE__KEY for a setting of a recipe."""
-    return parameter.name if parameter.owner != "recipe" else f"{parameter.table}__{parameter.key}"
-
-
 def _click_parameter(parameter: Parameter, cls: type[Command]) -> click.Parameter:
-    given, kind, name = parameter.option, _click_type(parameter), _click_name(parameter)
+    given, kind, name = parameter.option, _click_type(parameter), parameter.name
     if given.is_argument:
         many = {"nargs": -1} if parameter.many else {}
         required = parameter.default is MISSING
         return click.Argument([name], type=kind, metavar=given.metavar or None, required=required, **many)  # type: ignore[arg-type]
-    is_number = kind in (click.INT, click.FLOAT) or isinstance(kind, NUMBERS)
+    is_number = isinstance(kind, click.types.IntParamType | click.types.FloatParamType)  # also with bounds
     usual = "N" if is_number else None if given.moves is None else "[CURVE]" if given.sets else "CURVE"
     metavar = given.metavar or usual
     attributes: dict[str, Any] = {"help": given.sentence, "metavar": metavar}
@@ -349,9 +338,9 @@ def _click_type(parameter: Parameter) -> click.ParamType | None:
         return click.Choice(tuple(given.choices))
     if given.file:
         return FileOrName(given.file)
-    if given.is_bounded and parameter.type in (int, float):
+    if given.bounds is not None and parameter.type in (int, float):
         numbers = click.IntRange if parameter.type is int else click.FloatRange
-        return numbers(given.low, given.high, min_open=given.low_open)  # type: ignore[arg-type]
+        return numbers(*given.bounds, min_open=given.low_open)  # type: ignore[arg-type]
     if parameter.type is str and parameter.access == "path":
         return _AnyPath(as_typed=True)
     own: dict[Any, click.ParamType] = {Path: _AnyPath(), int: click.INT, float: click.FLOAT}
@@ -404,51 +393,39 @@ class ParameterOption(click.Option):
 def _run(*, as_json: bool, quiet: bool, verbose: bool, **others: object) -> int:
     """Build the command from click's arguments, run it, show its result, and return the exit status.
 
-    ``others``: the command's own arguments, which the click context has, too.
+    Signals request it to stop. ``others``: the command's own arguments, which the click context has, too.
     """
-    with closing(Console(as_json=as_json, quiet=quiet, verbose=verbose)) as console:
-        click_context = click.get_current_context()
-        click_context.find_root().obj.append(console)  # main.run reports errors through it
-        given = given_values(click_context)
-        own = {name: value for name, (parameter, value) in given.items() if parameter.owner == "context"}
-        with open_context(click_context, console, own) as context:
-            command = command_of(click_context)
-            return command.show(command.make(context), console)
-
-
-@contextmanager
-def open_context(click_context: click.Context, console: Console, values: dict[str, Any]) -> Iterator[Context]:
-    """Yield the context of a command, with these field ``values``; signals request it to stop."""
     from vidtrans.core.events import Stop
     from vidtrans.session import Context
 
-    watcher = WATCHER.get()
-    stop = watcher.stop if watcher else Stop()
-    _stop_on_signals(stop)
-    report = partial(_report_to_both, console.report, watcher.report) if watcher else console.report
-    context = Context(report=report, stop=stop, line=LINE.get(), **values)
-    for name in _unknown_variables(click_context):
-        context.note(f"the variable {name} matches no option of this command and has no effect", "warning")
-    try:
-        yield context
-    except Interrupted as error:
-        error.remedy = f"to continue: {command_line(['vidtrans', *LINE.get()])}"
-        raise
-    finally:
-        if not context.dry_run:
-            context.cache.save_digests()
+    click_context = click.get_current_context()
+    with closing(Console(as_json=as_json, quiet=quiet, verbose=verbose)) as console:
+        click_context.find_root().obj.append(console)  # main.run reports errors through it
+        watcher = WATCHER.get()
+        stop = watcher.stop if watcher else Stop()
+        _stop_on_signals(stop)
+        report = partial(_report_to_both, console.report, watcher.report) if watcher else console.report
+        own = {
+            n: value for n, (parameter, value) in given_values(click_context).items() if parameter.owner == "context"
+        }
+        context = Context(report=report, stop=stop, line=LINE.get(), **own)
+        known, prefix = {p.envvar for p in click_context.command.params}, f"{click_context.auto_envvar_prefix}_"
+        for name in sorted(name for name in os.environ if name.startswith(prefix) and name not in known):
+            context.note(f"the variable {name} matches no option of this command and has no effect", "warning")
+        try:
+            command = command_of(click_context)
+            return command.show(command.make(context), console)
+        except Interrupted as error:
+            error.remedy = f"to continue: {command_line(['vidtrans', *LINE.get()])}"
+            raise
+        finally:
+            if not context.dry_run:
+                context.cache.save_digests()
 
 
 def _report_to_both(first: Report, second: Report, event: Event) -> None:
     first(event)
     second(event)
-
-
-def _unknown_variables(context: click.Context) -> list[str]:
-    """Return the environment variables with this command's prefix that match none of its flags."""
-    prefix = f"{context.auto_envvar_prefix}_"
-    known = {p.envvar for p in context.command.params}
-    return sorted(name for name in os.environ if name.startswith(prefix) and name not in known)
 
 
 def _stop_on_signals(stop: Stop) -> None:
@@ -469,45 +446,32 @@ def _stop_on_signals(stop: Stop) -> None:
 def command_of(context: click.Context) -> Command:
     """Return the command that a command line was parsed to. Raises UsageError."""
     from vidtrans.commands.base import build
+    from vidtrans.config.recipe import table_of
+    from vidtrans.core.settings import parse_assignment
 
     assert isinstance(context.command, CommandOfParameters)
-    cls, values = context.command.cls, given_values(context)
-    tables = flags_of_set(context, context.params.get("assignments", ()), list(cls.TABLES))
-    own = {name: value for name, (_, value) in values.items()}
-    messages = tuple(f"--{name}" for name in ("quiet", "verbose") if context.params[name])
-    return build(cls, own, context.params.get("preset"), tables, messages)[0]
+    cls, given = context.command.cls, context.params
+    tables: dict[str, dict[str, Any]] = {}
+    for text in given.get("assignments", ()):
+        table, key, value = parse_assignment(text)
+        table = table or table_of(key, list(cls.TABLES))
+        if table not in cls.TABLES:
+            raise unknown_name(f"table for '{context.command.name}':", table, list(cls.TABLES))
+        tables.setdefault(table, {})[key] = value
+    own = {name: value for name, (_, value) in given_values(context).items()}
+    messages = tuple(f"--{name}" for name in ("quiet", "verbose") if given[name])
+    return build(cls, own, given.get("preset"), tables, messages)[0]
 
 
 def given_values(context: click.Context) -> dict[str, tuple[Parameter, Any]]:
     """Return the parameters that flags and environment variables give, with their values, by name."""
     assert isinstance(context.command, CommandOfParameters)
     parameters, given = context.command.parameters, context.params
-    found = {p.name: (p, given[_click_name(p)]) for p in parameters.values() if given[_click_name(p)] not in (None, ())}
+    found = {name: (p, given[name]) for name, p in parameters.items() if given[name] not in (None, ())}
     found = {n: (p, not value if p.is_negated else value) for n, (p, value) in found.items()}
+    variable = click.core.ParameterSource.ENVIRONMENT
     for pair in context.command.cls.EXCLUSIVE:
-        variables = [n for n in pair if n in found and _is_variable(context, found[n][0])]
-        if len(variables) == 1 and found.keys() >= set(pair):  # the flag overrides the variable
-            del found[variables[0]]
+        of_variables = [name for name in pair if name in found and context.get_parameter_source(name) is variable]
+        if len(of_variables) == 1 and found.keys() >= set(pair):  # the flag overrides the variable
+            del found[of_variables[0]]
     return found
-
-
-def _is_variable(context: click.Context, parameter: Parameter) -> bool:
-    return context.get_parameter_source(_click_name(parameter)) is click.core.ParameterSource.ENVIRONMENT
-
-
-def flags_of_set(
-    context: click.Context, assignments: Sequence[str], tables_read: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """Return the tables of settings that the ``assignments`` of ``--set`` give. Raises UsageError."""
-    from vidtrans.config.recipe import table_of
-    from vidtrans.core.registry import unknown_name
-    from vidtrans.core.settings import parse_assignment
-
-    tables: dict[str, dict[str, Any]] = {}
-    for text in assignments:
-        table, key, value = parse_assignment(text)
-        table = table or table_of(key, tables_read)
-        if table not in tables_read:
-            raise unknown_name(f"table for '{context.command.name}':", table, list(tables_read))
-        tables.setdefault(table, {})[key] = value
-    return tables

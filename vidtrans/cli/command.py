@@ -1,24 +1,15 @@
-"""The parts that all command-line commands share: console, context, signals, ``--set`` and variables."""
+"""What command lines share: the words that people write, and the line and the watcher of the running command."""
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
 from contextvars import ContextVar
-from functools import wraps
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from vidtrans.cli.console import Console
-from vidtrans.core.errors import Interrupted
-from vidtrans.core.system import command_line
-
 if TYPE_CHECKING:
-    from vidtrans.core.events import Event, Report, Stop
-    from vidtrans.session import Context
+    from vidtrans.core.events import Report, Stop
 
 
 class Watcher(NamedTuple):

@@ -73,7 +73,6 @@ class BatchReport(Command):
         return produce(context, output, key, [], lambda: make, lineage="batch report") | table
 
     def describe(self, table: Table) -> str:
-        """Return the totals of the page."""
         now, then = table["with_another_s"]
         frames, chunks = count(table["frames"], "frame"), count(table["chunks"], "chunk")
         by = f"by {count(len(table['hosts']), 'host')}, {count(len(table['failures']), 'failure')}"

@@ -31,8 +31,8 @@ class Bench(Command):
     CONTEXT: ClassVar = ("device", "dry_run")
 
     model: str = option("flower", "The model to run.", Group.INPUT, metavar="NAME|FILE", file="model")
-    size: int = option(256, "Working size: the short side in pixels, of 16:9.", Group.INPUT, low=64, high=2160)
-    frames: int = option(16, "Frames of each measurement.", Group.INPUT, low=2, high=1000)
+    size: int = option(256, "Working size: the short side in pixels, of 16:9.", Group.INPUT, bounds=(64, 2160))
+    frames: int = option(16, "Frames of each measurement.", Group.INPUT, bounds=(2, 1000))
     slow: bool = option(False, "Include engines that are slow to start: compile.", Group.SPEED, ("--all",))
 
     def make(self, context: Context) -> Table:
@@ -99,7 +99,6 @@ class Bench(Command):
             }
 
     def describe(self, table: Table) -> str:
-        """Return the machine, the bottleneck, and the skipped engines."""
         if table.get("dry_run"):
             plan = f"would measure '{table['model']}' in {table['rounds']} rounds of {count(self.frames, 'frame')}"
             return f"{plan}; 16 of 256 pixels take about half a minute on two CPU cores"

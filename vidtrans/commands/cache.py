@@ -27,7 +27,6 @@ class CacheList(Command):
         return {"output": str(context.cache.root), "entries": rows}
 
     def describe(self, table: Table) -> str:
-        """Return a line for each stage."""
         from vidtrans.store.stages import STAGES
 
         lines = []
@@ -67,7 +66,6 @@ class CacheClean(Command):
         return {"output": str(store.root), "deleted": deleted, "bytes": freed, "kept": in_use}
 
     def describe(self, table: Table) -> str:
-        """Return the freed space."""
         busy = f", {table['kept']} in use were kept" if table["kept"] else ""
         entries = "1 entry" if table["deleted"] == 1 else f"{table['deleted']} entries"
         return f"{entries} deleted, {table['bytes'] / 1e6:.1f} MB freed{busy}"

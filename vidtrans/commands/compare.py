@@ -32,8 +32,8 @@ class Compare(Command):
     _: KW_ONLY
     labels: tuple[str, ...] = LABELS(())
     input_of: str | None = option(None, "Also show what this model sees of A.", Group.LOOK, ("--input",), file="model")
-    columns: int | None = option(None, "Clips in a row.", Group.OUTPUT, low=1, high=12, default_text="up to 3")
-    frames: int | None = option(None, "Number of frames in a .png.", Group.OUTPUT, low=1, high=100, default_text="4")
+    columns: int | None = option(None, "Clips in a row.", Group.OUTPUT, bounds=(1, 12), default_text="up to 3")
+    frames: int | None = option(None, "Number of frames in a .png.", Group.OUTPUT, bounds=(1, 100), default_text="4")
     start: Time | None = option(None, "Start time in A: HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME)
     end: Time | None = option(None, "End time in A (exclusive).", Group.TIME)
 
@@ -94,5 +94,4 @@ class Compare(Command):
         return produce(context, output, key, clips, prepare)
 
     def describe(self, table: Table) -> str:
-        """Return the report on the comparison."""
         return sheet_text(table)

@@ -114,7 +114,6 @@ class Curves(Command):
         return {}
 
     def describe(self, table: Table) -> str:
-        """Return a line for each curve: its bounds, its mean, and its course in small."""
         from vidtrans.curves.curve_samples import small_plot
 
         lines = [f"{table['path']}: {count(table['frames'], 'frame')}, {table['duration_s']:g} s"]

@@ -118,12 +118,11 @@ class Deflicker(Command):
         return replace(self, source=source, output=output, beside=False)._make_one(context)
 
     def describe(self, table: Table) -> str:
-        """Return the report on one clip, rendered or planned."""
         return render_text(table)
 
     def _make_one(self, context: Context) -> Table:
         """Filter one clip, unless its result is up to date."""
-        from vidtrans.config.programs import warn_about_programs
+        from vidtrans.config.recipe import warn_about_programs
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.model_file import IDENTITY
         from vidtrans.models.render_settings import ResolvedRenderSettings

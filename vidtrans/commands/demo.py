@@ -46,8 +46,7 @@ class Demo(Command):
         None,
         "Training time in minutes: 1, and 2 from nothing; a GPU needs less.",
         Group.TRAINING,
-        low=0,
-        high=1e6,
+        bounds=(0, 1e6),
         low_open=True,
     )
     from_nothing: bool = option(
@@ -141,7 +140,6 @@ class Demo(Command):
         return duration(round_time(60 * (self._minutes + 1)))
 
     def describe(self, table: Table) -> str:
-        """Return the files to view, and the next commands."""
         if table.get("dry_run"):
             line = f"would make {table['output']}: a dataset, a model, a video and a comparison; about "
             return line + f"{self._minutes_in_all} on a CPU, 60 MB"

@@ -41,7 +41,6 @@ class Doctor(Command):
         return table | ({"self_test": test.table} if test is not None else {})
 
     def describe(self, table: Table) -> str:
-        """Return a line for each check, and a remedy below each problem."""
         return "\n".join([*map(_line, table["findings"]), "all is well"])
 
     def show(self, table: Table, terminal: Terminal) -> int:

@@ -53,7 +53,7 @@ class Dream(Command):
     )
     output: Path | None = output_option("The result.", "SEED.MODEL.dream.mp4")
     _: KW_ONLY
-    frames: int = option(MISSING, "Number of frames to generate.", Group.OUTPUT, low=1, high=10**8, form="main")
+    frames: int = option(MISSING, "Number of frames to generate.", Group.OUTPUT, bounds=(1, 10**8), form="main")
     start: Time | None = option(None, "Position of the seed in a video.", Group.TIME)
     blend: Path | None = option(
         None, "A driving video, blended into the fed-back frames.", Group.INPUT, metavar="VIDEO"
@@ -108,7 +108,7 @@ class Dream(Command):
 
         Raises UsageError, MediaError, ModelError, DeviceError, Interrupted.
         """
-        from vidtrans.config.programs import warn_about_programs
+        from vidtrans.config.recipe import warn_about_programs
         from vidtrans.core.files import base_name
         from vidtrans.dreaming.predictors import NOISE, check_options, load_models
         from vidtrans.models.model_file import SUFFIX
@@ -154,7 +154,6 @@ class Dream(Command):
         return DreamSpec(*seed, self.blend, self.sound, dreaming, rendering, encoding, mask)
 
     def describe(self, table: Table) -> str:
-        """Return the report on the result."""
         return render_text(table)
 
     def _digest(self, looks: Sequence[LoadedModel], target: OutputTarget, context: Context) -> str:

@@ -81,7 +81,7 @@ class Evaluate(Command):
         Group.INPUT,
     )
     size: int | None = option(
-        None, "Compare a dream at this short side, in pixels.", Group.INPUT, low=8, high=SHORT_SIDE
+        None, "Compare a dream at this short side, in pixels.", Group.INPUT, bounds=(8, SHORT_SIDE)
     )
     flow: str = option(
         SCORING_FLOW,
@@ -158,7 +158,6 @@ class Evaluate(Command):
         return super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
-        """Return the scores, and the worst frames."""
         frames = count(table["frames"], "frame")
         if table.get("dry_run"):
             return f"would score {table['path']}: {frames}" + (

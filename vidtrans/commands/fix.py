@@ -69,7 +69,6 @@ class Fix(Command):
         return fix(replace(request, mask=given_mask(self.mask)), context)
 
     def describe(self, table: Table) -> str:
-        """Return the report on the result."""
         corrected, frames = count(len(table["corrections"]), "correction"), count(table["frames"], "frame")
         if table.get("dry_run"):
             return f"would carry {corrected} through {frames} of {table['output']}{cost_text(table)}"

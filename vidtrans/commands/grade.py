@@ -114,7 +114,6 @@ class Grade(Command):
         return produce(context, output, key, sources, prepare)
 
     def describe(self, table: Table) -> str:
-        """Return the report: the grade in words, the difference that remains, and the next command."""
         output = table["output"]
         if table.get("dry_run"):
             return f"would make {output}"

@@ -40,8 +40,7 @@ class Keyframes(Command):
         "Number of frames.",
         Group.OUTPUT,
         ("-n", "--count"),
-        low=1,
-        high=1000,
+        bounds=(1, 1000),
         default_text="one for each shot, two at least",
         form="main",
     )
@@ -98,7 +97,6 @@ class Keyframes(Command):
         return produce(context, output, key, [video] if video.is_file() else [], prepare, folder=True)
 
     def describe(self, table: Table) -> str:
-        """Return the frames to paint, and how well they reconstruct the clip."""
         if table.get("dry_run"):
             return f"would write {table['output']}"
         numbers = ", ".join(map(str, table["keyframes"]))

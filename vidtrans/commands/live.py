@@ -75,8 +75,7 @@ class Live(ServedPage):
         0,
         "Short side of the pictures in pixels, at most the source's.",
         Group.LOOK,
-        low=0,
-        high=LARGEST_OUTPUT,
+        bounds=(0, LARGEST_OUTPUT),
         default_text="480, on an Nvidia GPU 1080",
     )
     osc: str = option("", "Listen for Open Sound Control at a UDP port.", Group.SERVER, metavar="[HOST:]PORT")
@@ -149,7 +148,6 @@ class Live(ServedPage):
         return open_session(models, rendering, saved, self.output or Path(), context, first, mixtures, strokes)
 
     def describe(self, table: Table) -> str:
-        """Return the number of painted frames, and the last recording."""
         recorded = f", recorded {table['output']}" if table["output"] else ""
         return f"painted {count(table['frames'], 'frame')}{recorded}"
 

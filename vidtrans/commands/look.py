@@ -25,7 +25,7 @@ from vidtrans.commands.options import (
 )
 from vidtrans.commands.results import TrainedModel
 from vidtrans.commands.words import as_is_text, cost_text, next_command, timing, trained_text
-from vidtrans.config.recipe import CHAIN, Recipe, look_recipe
+from vidtrans.config.recipe import CHAIN, Recipe, make_recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, argument, option
@@ -116,7 +116,7 @@ class Look(Command):
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
         """Return the recipe for learning a look; without a preset, that of the preset 'look'. Raises UsageError."""
-        return look_recipe(preset, tables)
+        return make_recipe(preset, "look", tables)
 
     def make(self, context: Context) -> Table:
         """Train a model that paints in the style of pictures, on frames of clips or on pictures that ship.
@@ -180,7 +180,6 @@ class Look(Command):
         return self.output or refuse_link(Path(f"{names[0]}{MODEL_SUFFIX}"))
 
     def describe(self, table: Table) -> str:
-        """Return the report on the model."""
         if "steps" not in table and table.get("dry_run"):
             return f"would write {table['output']}, which optimises each frame"
         if "steps" not in table:

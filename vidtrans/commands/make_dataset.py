@@ -124,7 +124,6 @@ class MakeDataset(Command):
         return make_each(dict.fromkeys(videos, SUFFIX), work, "make-dataset", folder, self.batch, context)
 
     def describe(self, table: Table) -> str:
-        """Return the report on one dataset."""
         frames = count(table["frames"], "frame")
         if table.get("dry_run"):
             return f"would make {table['output']}: {frames} in {count(table['shots'], 'shot')}{cost_text(table)}"

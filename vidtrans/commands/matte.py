@@ -95,10 +95,10 @@ class Matte(Command):
         Group.OUTPUT,
     )
     suggest: int = option(
-        0, "The number of frames to name whose painting would help most.", Group.OUTPUT, low=0, high=100
+        0, "The number of frames to name whose painting would help most.", Group.OUTPUT, bounds=(0, 100)
     )
     min_confidence: float = option(
-        0.0, "Fail if the confidence in a frame is lower, 0 to 1; the result is kept.", Group.OUTPUT, low=0, high=1
+        0.0, "Fail if the confidence in a frame is lower, 0 to 1; the result is kept.", Group.OUTPUT, bounds=(0, 1)
     )
     first_number: int | None = FIRST_NUMBER(None)
     start: Time | None = START(None)
@@ -185,7 +185,6 @@ class Matte(Command):
         return make_each(endings, work, "matte", folder, self.batch, context, beside=self.beside)
 
     def describe(self, table: Table) -> str:
-        """Return the report on one clip: what was made, how sure it is, and what to paint next."""
         frames, keys = count(table["frames"], "frame"), count(len(table["keyframes"]), "painted frame")
         keys = f"the pictures of '{Path(self.model).name}'" if self.model else keys
         if table.get("dry_run"):

@@ -43,7 +43,6 @@ class ModelList(Command):
         }
 
     def describe(self, table: Table) -> str:
-        """Return a line for each model and each medium."""
         models = [f"{name:20} {path}" for name, path in table["models"].items()]
         media = [f"{name:20} {one['summary']}" for name, one in table["media"].items()]
         more = "'vidtrans stylize VIDEO --look NAME' paints in a medium", "'vidtrans model formats' lists more models"
@@ -66,7 +65,6 @@ class ModelFormats(Command):
         return {"formats": formats, "families": {name: entry.summary for name, entry in FAMILIES.items()}}
 
     def describe(self, table: Table) -> str:
-        """Return a line for each format."""
         lines = ["formats of files", *(f"  {name:18} {text}" for name, text in table["formats"].items())]
         lines += ["families of networks in checkpoints"]
         return "\n".join([*lines, *(f"  {name:18} {text}" for name, text in table["families"].items())])
@@ -90,7 +88,6 @@ class ModelShow(Command):
         return {"output": str(path), "format": kind, **load_format(kind).read_record(path).__dict__}
 
     def describe(self, table: Table) -> str:
-        """Return the record as text, one line per part."""
         from vidtrans.models.formats import load_format
 
         if "output" not in table:

@@ -109,7 +109,6 @@ class ModelExport(Command):
         return produce(context, output, key, [path], prepare)
 
     def describe(self, table: Table) -> str:
-        """Return the report on the file, with its difference from the model."""
         if table.get("dry_run"):
             return f"would write {table['output']}"
         if "family" in table:

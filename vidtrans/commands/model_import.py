@@ -196,7 +196,6 @@ class ModelImport(Command):
         return make
 
     def describe(self, table: Table) -> str:
-        """Return the model's input, and the command to use it."""
         done = "would make" if table.get("dry_run") else "up to date:" if table["cached"] else "made"
         takes = "takes the frame itself" if table["pairing"] == FRAME_PAIRING else f"pairing '{table['pairing']}'"
         if table["looks"]:

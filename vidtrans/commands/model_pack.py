@@ -110,7 +110,6 @@ class ModelPack(Command):
         return table
 
     def describe(self, table: Table) -> str:
-        """Return the pack's size, and the command that takes it."""
         if table.get("dry_run"):
             return f"would write {table['output']}"
         size = f"{table['bytes'] / 1e6:.1f} MB"
@@ -228,7 +227,6 @@ class ModelAdd(Command):
         return table | {"seconds": round(time.monotonic() - began, 3), "cached": is_there}
 
     def describe(self, table: Table) -> str:
-        """Return the licence, and the command that renders with the model."""
         from vidtrans.core.system import command_line
         from vidtrans.models.model_file import model_folders
 
@@ -318,7 +316,6 @@ class ModelPage(Command):
         return produce(context, output, key, [p.path for p in packs], lambda: make, lineage="model page")
 
     def describe(self, table: Table) -> str:
-        """Return how many packs the page shows."""
         if table.get("dry_run"):
             return f"would write {table['output']}"
         return f"{table['output']}: {count(len(table['packs']), 'model')}"

@@ -53,7 +53,7 @@ REST = _shared(
     access="path",
 )
 HANDLES = _shared(
-    "Of a timeline: frames to render on both sides of what it shows of a clip.", Group.TIME, low=0, high=100_000
+    "Of a timeline: frames to render on both sides of what it shows of a clip.", Group.TIME, bounds=(0, 100_000)
 )
 MEDIA = _shared(
     "Of a timeline: a folder in which media that are not in their places are searched by name; repeat it for several.",
@@ -88,8 +88,7 @@ KEEP = _shared(
 MINUTES = _shared(
     "Training time in minutes instead of --steps: as many as fit, by the speed before and while it trains.",
     Group.TRAINING,
-    low=0,
-    high=1e6,
+    bounds=(0, 1e6),
     low_open=True,
     form="more",
 )

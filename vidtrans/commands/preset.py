@@ -22,7 +22,6 @@ class PresetList(Command):
         return {"presets": summaries, "costs": {name: preset_text(name, "cost") for name in summaries}}
 
     def describe(self, table: Table) -> str:
-        """Return two lines for each preset."""
         presets, costs = table["presets"], table["costs"]
         return "\n".join(f"{name:12} {text}\n{'':12} {costs[name]}".rstrip() for name, text in presets.items())
 
@@ -42,7 +41,6 @@ class PresetShow(Command):
         return {"preset": self.name, **texts, "tables": tables}
 
     def describe(self, table: Table) -> str:
-        """Return the text of the preset's file."""
         from vidtrans.config.recipe import preset_path
 
         return preset_path(self.name).read_text("utf-8").rstrip()

@@ -77,7 +77,6 @@ class Probe(Command):
         }
 
     def describe(self, table: Table) -> str:
-        """Return a line for each part of the clip."""
         kind, rate = table["format"].split(",")[0], float(Fraction(table["rate"]))
         timing = f"{count(table['frames'], 'frame')}, {table['seconds']:.3f} s at {rate:.3f} frames/s"
         notes = [f"  note     {warning}" for warning in table["warnings"]]

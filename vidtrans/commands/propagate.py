@@ -24,7 +24,7 @@ from vidtrans.commands.options import (
 )
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import cost_text, timing
-from vidtrans.config.recipe import CHAIN, Recipe, painted_recipe
+from vidtrans.config.recipe import CHAIN, Recipe, make_recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import given_mask
@@ -79,8 +79,7 @@ class Propagate(Command):
         None,
         "Instead of --steps: as many as fit. 0 trains nothing, and carries paint along the motion alone.",
         Group.TRAINING,
-        low=0,
-        high=1e6,
+        bounds=(0, 1e6),
         form="more",
     )
     preview: bool = option(
@@ -108,7 +107,7 @@ class Propagate(Command):
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
         """Return the recipe for painted frames; without a preset, that of the preset 'painted'. Raises UsageError."""
-        return painted_recipe(preset, tables)
+        return make_recipe(preset, "painted", tables)
 
     def make(self, context: Context) -> Table:
         """Propagate painted key frames through one or several clips.
@@ -157,7 +156,6 @@ class Propagate(Command):
         return make_each(endings, work, "propagate", folder, self.batch, context, beside=self.beside)
 
     def describe(self, table: Table) -> str:
-        """Return the report on one clip."""
         frames, keys = count(table["frames"], "frame"), count(len(table["keyframes"]), "key frame")
         if table.get("dry_run"):
             learned = f", learn them in {count(table['steps'], 'step')}" if table["steps"] else ""

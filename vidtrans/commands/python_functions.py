@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING
@@ -47,12 +48,12 @@ def check_ranges(parameters: Mapping[str, Parameter], values: Mapping[str, Any])
     """Raise UsageError if a number is out of range; the recipe checks the ranges of settings."""
     for name, value in values.items():
         own = parameters.get(name)
-        if value is None or own is None or own.owner == "recipe" or not own.option.is_bounded:
+        if value is None or own is None or own.owner == "recipe" or own.option.bounds is None:
             continue
         given, (low, high) = own.option, own.option.ends
         if not (low < value if given.low_open else low <= value) or value > high:
-            least = "" if given.low is None else f"{'more than' if given.low_open else 'at least'} {low:g}"
-            most = "" if given.high is None else f"at most {high:g}"
+            least = "" if low == -math.inf else f"{'more than' if given.low_open else 'at least'} {low:g}"
+            most = "" if high == math.inf else f"at most {high:g}"
             remedy = f"choose {' and '.join(filter(None, (least, most)))}"
             raise UsageError(f"{own.flags[-1]} {value}", "out of bounds", remedy)
 

@@ -32,7 +32,6 @@ from vidtrans.config.recipe import (
     DEFAULT_PRESET,
     Recipe,
     dataset_recipe,
-    look_recipe,
     make_recipe,
     render_recipe,
 )
@@ -118,7 +117,9 @@ class Run(Command):
         """Return the recipe for learning from a video, or of a look with ``--look``. Raises UsageError."""
         if arguments.get("at_once"):
             return render_recipe(preset, tables)
-        return (look_recipe if arguments.get("looks") else dataset_recipe)(preset, tables)
+        if arguments.get("looks"):
+            return make_recipe(preset, "look", tables)
+        return dataset_recipe(preset, tables)
 
     @classmethod
     def epilog(cls) -> str:
@@ -290,7 +291,6 @@ class Run(Command):
         return Look(self.looks, model, on=on, keep=keep, minutes=self.minutes, recipe=self.recipe)
 
     def describe(self, table: Table) -> str:
-        """Return the report on one clip."""
         if self.at_once:
             return render_text(table)
         if table.get("dry_run"):

@@ -46,7 +46,6 @@ class Schema(Command):
         return {"commands": {name: schema_of(name) for name, _ in COMMANDS.working()}}
 
     def describe(self, table: Table) -> str:
-        """Return the schema as JSON."""
         return json.dumps(table, indent=2, ensure_ascii=False)
 
 
@@ -113,7 +112,10 @@ def _values(parameter: Parameter) -> Table:
         return {"enum": list(given.choices)}
     if given.file:
         return {"format": f"vidtrans-{given.file}"}
-    (low, high), least = given.moves or (given.low, given.high), "exclusiveMinimum" if given.low_open else "minimum"
+    (low, high), least = (
+        given.moves or given.bounds or (None, None),
+        "exclusiveMinimum" if given.low_open else "minimum",
+    )
     limits = {key: end for key, end in ((least, low), ("maximum", high)) if end is not None}
     return {"format": "vidtrans-curve"} | limits if given.moves else limits
 

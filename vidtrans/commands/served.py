@@ -27,7 +27,7 @@ class ServedPage(Command):
 
     _: KW_ONLY
     host: str = option(LOOPBACK[0], "The address to listen at.", Group.SERVER)
-    port: int = option(PORT, "0 selects a free port.", Group.SERVER, low=0, high=65535)
+    port: int = option(PORT, "0 selects a free port.", Group.SERVER, bounds=(0, 65535))
     allow_network: bool = option(False, "Let others on the network reach what is opened here.", Group.SERVER)
     https: bool = option(
         False, "With a certificate for this machine's names; on a phone the camera needs it.", Group.SERVER

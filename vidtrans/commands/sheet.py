@@ -37,8 +37,7 @@ class Sheet(Command):
         "Number of frames or pairs; 0: all.",
         Group.OUTPUT,
         ("-n", "--count"),
-        low=0,
-        high=10**6,
+        bounds=(0, 10**6),
         default_text="24; with --pairing 3",
     )
     pairings: tuple[str, ...] = option(
@@ -113,5 +112,4 @@ class Sheet(Command):
         return produce(context, output, key, [source] if source.is_file() else [], prepare)
 
     def describe(self, table: Table) -> str:
-        """Return the report on the sheet."""
         return sheet_text(table)

@@ -25,7 +25,7 @@ class Studio(ServedPage):
 
     folder: Path = argument("[FOLDER]", default=Path())
     _: KW_ONLY
-    jobs: int = option(1, "Jobs that run side by side.", Group.SPEED, low=1, high=64)
+    jobs: int = option(1, "Jobs that run side by side.", Group.SPEED, bounds=(1, 64))
 
     def __post_init__(self) -> None:
         self.check_address("see, change and delete the files of the folder")
@@ -57,6 +57,5 @@ class Studio(ServedPage):
         return {"output": None, "folder": str(folder.root), "running": going_on}
 
     def describe(self, table: Table) -> str:
-        """Return whether jobs still run."""
         number = table["running"]
         return f"{number} still {'runs' if number == 1 else 'run'}" if number else "nothing runs any more"

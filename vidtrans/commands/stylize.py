@@ -298,7 +298,6 @@ class Stylize(Command):
         return super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
-        """Return the report on one clip, or on a part of it."""
         if "job" in table:
             return ""
         return part_text(table) if self.chunk or self.join else render_text(table)

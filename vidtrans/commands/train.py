@@ -162,7 +162,6 @@ class Train(Command):
         return BatchError.exit_status
 
     def describe(self, table: Table) -> str:
-        """Return the report on one model, or on several variants."""
         if "rows" in table:
             return _varied_text(table)
         if not table.get("dry_run"):

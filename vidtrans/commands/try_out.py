@@ -56,7 +56,7 @@ class Try(Command):
         default_text="suggested values",
         access="path",
     )
-    frames: int = option(3, "How many, over the clip.", Group.TIME, low=1, high=12)
+    frames: int = option(3, "How many, over the clip.", Group.TIME, bounds=(1, 12))
     at: tuple[Time, ...] = option((), "These moments instead; may be repeated.", Group.TIME, metavar="TIME")
     recipe: Recipe
 
@@ -195,7 +195,6 @@ class Try(Command):
         return model, replace(rendering, look=names[first]), strokes, columns, whole.files, f"--look {first}"
 
     def describe(self, table: Table) -> str:
-        """Return the report on the grid."""
         return sheet_text(table)
 
 

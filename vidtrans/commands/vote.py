@@ -53,23 +53,20 @@ class Vote(ServedPage):
         None,
         "The length of an excerpt; with --real, for how long each is shown.",
         Group.TIME,
-        low=0.1,
-        high=30,
+        bounds=(0.1, 30),
         default_text=f"{EXCERPT_S:g}; with --real {EXPOSURE_S:g}",
     )
     trials: int = option(
         DEFAULT_TRIALS,
         "The most questions to a person; fewer where there is less to compare.",
         Group.INPUT,
-        low=1,
-        high=1000,
+        bounds=(1, 1000),
     )
     repeats: float = option(
         0.1,
         "The share of the trials that repeats an earlier one with the sides exchanged, to see who looks.",
         Group.INPUT,
-        low=0,
-        high=0.5,
+        bounds=(0, 0.5),
     )
     critic: Path | None = option(
         None,
@@ -135,7 +132,6 @@ class Vote(ServedPage):
         return super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
-        """Return the number of votes, the verdict, the attention of the people, and what the critic says."""
         if table.get("dry_run"):
             waits = f"{count(table['trials'], 'trial')} a person, of {count(table['items'], 'item')}"
             return f"would ask {waits}; the page waits {table['forced_s']:.0f} s in all, beside the answers"

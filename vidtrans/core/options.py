@@ -1,4 +1,4 @@
-"""Options, declared once, as fields of dataclasses: ``share: float = option(1.0, "share of the look", low=0, high=1)``.
+"""Options, declared once, as fields of dataclasses: ``share: float = option(1.0, "share of the look", bounds=(0, 1))``.
 
 Parameters of commands, settings of recipes, of networks and of plug-ins, the context and the batch are all declared so.
 A field with a group has a flag, and is a parameter of the commands that read it; one without is a setting of its table.
@@ -97,6 +97,7 @@ class Names(Collection[str]):
 
 
 NOWHERE = Use(0)
+Bounds = tuple[float | None, float | None]
 Form = Literal["", "main", "more"]
 Access = Literal["plain", "path", "program"]
 Owner = Literal["command", "context", "batch", "recipe"]
@@ -111,7 +112,7 @@ class Option:
         group: The section of the help; None for a setting without a flag.
         flags: As written on the command line; () for the field's name with dashes. A ``/`` separates yes from no.
         metavar: The name of its value in the help.
-        low, high: The bounds of a number; None for no limit. ``low_open``: it is greater than ``low``.
+        bounds: The lowest and the highest number; None for no limit. ``low_open``: it is greater than the lowest.
         moves: The bounds within which it may change over time: a number, or a curve (``vidtrans.curves``), which may
             name files, wherever the access is "plain". None: it may not.
         choices: The accepted words. A setting whose ``Names`` have a prefix is checked by its own class.
@@ -132,10 +133,9 @@ class Option:
     group: Group | None = None
     flags: tuple[str, ...] = ()
     metavar: str = ""
-    low: float | None = None
-    high: float | None = None
+    bounds: Bounds | None = None
     low_open: bool = False
-    moves: tuple[float | None, float | None] | None = None
+    moves: Bounds | None = None
     choices: Collection[str] | None = None
     file: Literal["", "model", "preset", "look", "medium"] = ""
     uses: Use = NOWHERE
@@ -149,14 +149,9 @@ class Option:
     is_argument: bool = False
 
     @property
-    def is_bounded(self) -> bool:
-        """Whether it is a number with ``low`` or ``high``."""
-        return (self.low, self.high) != (None, None)
-
-    @property
     def ends(self) -> tuple[float, float]:
         """The lowest and the highest value, also over time."""
-        low, high = self.moves or (self.low, self.high)
+        low, high = self.moves or self.bounds or (None, None)
         return -math.inf if low is None else low, math.inf if high is None else high
 
     @property

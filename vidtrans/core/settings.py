@@ -125,7 +125,7 @@ def _quote(value: object) -> str:
 
 
 def _check(value: Any, given: Option, name: str) -> None:  # noqa: ANN401  (a coerced value)
-    low, high, choices = given.low, given.high, given.choices
+    (low, high), choices = given.bounds or (None, None), given.choices
     for one in value if isinstance(value, tuple) else () if value is None else (value,):
         if type(one) is int and abs(one) > LARGEST_INT:
             raise UsageError(f"{name} = {_quote(one)}", "out of bounds", "choose a smaller number")

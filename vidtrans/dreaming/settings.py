@@ -48,15 +48,13 @@ class DreamingSettings:
         "the clip's start",
         Group.CAMERA,
         ("--position",),
-        low=0.0,
-        high=1.0,
+        bounds=(0.0, 1.0),
     )
     start_zoom: float | None = option(
         None,
         "how much the middle of the frames is enlarged at the start, for room to move in; none: as the model learned",
         Group.CAMERA,
-        low=1.0,
-        high=LARGEST_ZOOM,
+        bounds=(1.0, LARGEST_ZOOM),
     )
     steer: str = option(
         "",
@@ -70,7 +68,7 @@ class DreamingSettings:
         "number of the shot to which the dream walks through frames that fit, for a model that keeps frames of several",
         Group.CAMERA,
         metavar="SHOT",
-        low=1,
+        bounds=(1, None),
     )
     actions: str = option(
         "",
@@ -101,8 +99,7 @@ class DreamingSettings:
         DRIFT_CORRECTION,
         "strength of the correction towards the training frames, 0 to 1",
         Group.LOOK,
-        low=0.0,
-        high=1.0,
+        bounds=(0.0, 1.0),
         form="more",
     )
     frames_per_model: int | None = option(
@@ -110,8 +107,7 @@ class DreamingSettings:
         "frames per model, with several models; none: each model takes one equal turn",
         Group.LOOK,
         ("--every",),
-        low=1,
-        high=1_000_000,
+        bounds=(1, 1_000_000),
         form="more",
     )
     morph: bool = option(False, "morph from model to model by interpolating their weights", Group.LOOK, form="more")

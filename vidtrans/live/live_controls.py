@@ -59,7 +59,7 @@ def _sliders() -> type:
         for name in used(cls, Use.LIVE):
             given, label = options_of(cls)[name], name.replace("_", " ").capitalize()
             help, (low, high) = given.help.partition("; a curve")[0], given.ends
-            slider = control(float(getattr(cls, name)), place, label, help, low=low, high=high)
+            slider = control(float(getattr(cls, name)), place, label, help, bounds=(low, high))
             made.append((f"{prefix}{name}", float, slider))
     return dataclasses.make_dataclass("_Sliders", made, frozen=True, kw_only=True)
 
@@ -70,17 +70,16 @@ class Controls(_sliders()):  # type: ignore[misc]  # whose numbers come from the
 
     model: str = option("", "the model that paints")
     second: str = control("", "picture", "Second model", "a model to cross-fade with; empty: none")
-    crossfade: float = control(0.0, "picture", "Cross-fade", "share of the second model's picture", low=0.0, high=1.0)
+    crossfade: float = control(0.0, "picture", "Cross-fade", "share of the second model's picture", bounds=(0.0, 1.0))
     fade: float = control(
-        0.5, "picture", "Fade (s)", "seconds of the fade from one model to another", low=0.0, high=30.0
+        0.5, "picture", "Fade (s)", "seconds of the fade from one model to another", bounds=(0.0, 30.0)
     )
     size: int = control(
         0,
         "picture",
         "Size",
         "short side in pixels at which the model paints; 0: its training size",
-        low=0,
-        high=LARGEST_SIZE,
+        bounds=(0, LARGEST_SIZE),
     )
     upscale: str = control(
         "luma",
@@ -95,8 +94,7 @@ class Controls(_sliders()):  # type: ignore[misc]  # whose numbers come from the
         "picture",
         "Output size",
         "short side in pixels of the pictures, at most the source's; 0: what the device has time for",
-        low=0,
-        high=LARGEST_OUTPUT,
+        bounds=(0, LARGEST_OUTPUT),
     )
     past: str = control(
         "lerp",
@@ -105,7 +103,7 @@ class Controls(_sliders()):  # type: ignore[misc]  # whose numbers come from the
         "blending with past pictures: off, lerp (with the last picture), or causal (along the motion, reduces flicker)",
         choices=("off", "lerp", "causal"),
     )
-    lerp: float = control(0.5, "past", "Share of the past", "share of the last picture, for lerp", low=0.0, high=0.98)
+    lerp: float = control(0.5, "past", "Share of the past", "share of the last picture, for lerp", bounds=(0.0, 0.98))
     mirror: bool = option(False, "mirror the source, for a camera that faces you")
     freeze: bool = option(False, "keep painting the source's last frame")
     look: str = control("", "look", "Look", "the look of a model with several looks; empty: the first")
@@ -116,47 +114,44 @@ class Controls(_sliders()):  # type: ignore[misc]  # whose numbers come from the
         "the medium in which pictures are painted; empty: the model's own",
         choices=("", NO_MEDIUM, *medium_names()),
     )
-    zoom: float = control(1.0, "dream", "Zoom", "dream: zoom factor per frame", low=0.9, high=1.1)
-    rotate: float = control(0.0, "dream", "Rotate", "dream: rotation per frame in degrees", low=-10.0, high=10.0)
+    zoom: float = control(1.0, "dream", "Zoom", "dream: zoom factor per frame", bounds=(0.9, 1.1))
+    rotate: float = control(0.0, "dream", "Rotate", "dream: rotation per frame in degrees", bounds=(-10.0, 10.0))
     pan_x: float = control(
-        0.0, "dream", "Pan across", "dream: horizontal motion per frame, as a share of the width", low=-0.05, high=0.05
+        0.0, "dream", "Pan across", "dream: horizontal motion per frame, as a share of the width", bounds=(-0.05, 0.05)
     )
     pan_y: float = control(
-        0.0, "dream", "Pan down", "dream: vertical motion per frame, as a share of the height", low=-0.05, high=0.05
+        0.0, "dream", "Pan down", "dream: vertical motion per frame, as a share of the height", bounds=(-0.05, 0.05)
     )
-    hue: float = control(0.0, "dream", "Hue", "dream: hue rotation per frame in degrees", low=-20.0, high=20.0)
+    hue: float = control(0.0, "dream", "Hue", "dream: hue rotation per frame in degrees", bounds=(-20.0, 20.0))
     speed: float = control(
-        1.0, "dream", "Speed", "dream with a clock: speed; 1: the clip's own, -1: backwards", low=-4.0, high=4.0
+        1.0, "dream", "Speed", "dream with a clock: speed; 1: the clip's own, -1: backwards", bounds=(-4.0, 4.0)
     )
     recall: float = control(
         1.0,
         "dream",
         "Recall",
         "dream with kept frames: how far it goes by the frames of its clip; 0: not at all",
-        low=0.0,
-        high=1.0,
+        bounds=(0.0, 1.0),
     )
     wander: float = control(
         0.0,
         "dream",
         "Wander",
         "dream with kept frames: how soon it leaves their order; 0: at the end of a shot",
-        low=0.0,
-        high=1.0,
+        bounds=(0.0, 1.0),
     )
     goto: int = control(
         0,
         "dream",
         "Go to shot",
         "dream with kept frames of several shots: the shot that it walks to; 0: none",
-        low=0,
-        high=MOST_SHOTS,
+        bounds=(0, MOST_SHOTS),
     )
     drive: float = control(
-        0.0, "dream", "Drive", "dream: share of the source's frame in the model's input", low=0.0, high=1.0
+        0.0, "dream", "Drive", "dream: share of the source's frame in the model's input", bounds=(0.0, 1.0)
     )
     dream_fps: float = control(
-        12.0, "dream", "Frames/s", "dream: highest number of frames per second", low=1.0, high=60.0
+        12.0, "dream", "Frames/s", "dream: highest number of frames per second", bounds=(1.0, 60.0)
     )
 
     def of(self, cls: type) -> dict[str, float]:
@@ -339,7 +334,8 @@ def _movable(models: Mapping[str, LoadedModel]) -> dict[str, tuple[float, float,
 
 
 def _bounds(given: Option) -> Table:
-    found = {name: getattr(given, name, None) for name in ("low", "high", "choices", "help", "place", "label")}
+    found: Table = dict(zip(("low", "high"), given.bounds or (), strict=False))
+    found |= {name: getattr(given, name, None) for name in ("choices", "help", "place", "label")}
     return {name: value for name, value in found.items() if value not in (None, "")}
 
 

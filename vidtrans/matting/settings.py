@@ -15,16 +15,14 @@ class MattingSettings:
         600,
         "training steps of the network of each part of the clip between painted frames",
         Group.TRAINING,
-        low=1,
-        high=100_000,
+        bounds=(1, 100_000),
         form="more",
     )
-    size: int = option(480, "short side, in pixels, of the frames in which a thing is followed", low=64, high=2160)
+    size: int = option(480, "short side, in pixels, of the frames in which a thing is followed", bounds=(64, 2160))
     window: int = option(
         320,
         "side, in pixels, of the area around a thing that the network sees; larger for finer parts",
-        low=96,
-        high=1024,
+        bounds=(96, 1024),
     )
     edge: str = option(
         "refined",
@@ -38,8 +36,7 @@ class MattingSettings:
         "how far the edge is softened, in pixels of the clip",
         Group.LOOK,
         metavar="PIXELS",
-        low=0.0,
-        high=200.0,
+        bounds=(0.0, 200.0),
         form="main",
     )
     grow: float = option(
@@ -47,7 +44,6 @@ class MattingSettings:
         "how far the edge is moved outwards, in pixels of the clip; inwards if negative",
         Group.LOOK,
         metavar="PIXELS",
-        low=-200.0,
-        high=200.0,
+        bounds=(-200.0, 200.0),
         form="main",
     )

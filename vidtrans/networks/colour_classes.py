@@ -31,7 +31,9 @@ class ColourClassesSettings(UNetSmallSettings):
     """Those of ``unet-small``, and of the annealed mean. ``residual`` has no effect: the lightness is the input's."""
 
     temperature: float = option(
-        0.38, "of the annealed mean of colours: 1 is their mean, which fades; near 0 the likeliest, in spots", low=0.01
+        0.38,
+        "of the annealed mean of colours: 1 is their mean, which fades; near 0 the likeliest, in spots",
+        bounds=(0.01, None),
     )
 
 

@@ -36,12 +36,12 @@ class OptimisedSettings:
 
     sizes: tuple[str, ...] = option(("64x64",), "sizes of the style pictures, WxH: one for each look")
     measure: str = option("patches", "perceptual measure that compares styles")
-    first_steps: int = option(200, "steps of the first frame of a shot", low=1, high=10_000)
-    next_steps: int = option(60, "steps of every other frame", low=1, high=10_000)
-    style: float = option(2.0, "weight of the style", low=0.0, high=1000.0)
-    colour: float = option(20.0, "weight of its colours", low=0.0, high=1000.0)
-    smooth: float = option(4.0, "weight of differences between neighbouring pixels", low=0.0, high=1000.0)
-    steady: float = option(20.0, "weight of the difference to the warped last output", low=0.0, high=1000.0)
+    first_steps: int = option(200, "steps of the first frame of a shot", bounds=(1, 10_000))
+    next_steps: int = option(60, "steps of every other frame", bounds=(1, 10_000))
+    style: float = option(2.0, "weight of the style", bounds=(0.0, 1000.0))
+    colour: float = option(20.0, "weight of its colours", bounds=(0.0, 1000.0))
+    smooth: float = option(4.0, "weight of differences between neighbouring pixels", bounds=(0.0, 1000.0))
+    steady: float = option(20.0, "weight of the difference to the warped last output", bounds=(0.0, 1000.0))
 
     def __post_init__(self) -> None:
         if any(side > MAX_SIDE for size in self.shapes for side in size):

@@ -17,9 +17,9 @@ from vidtrans.networks.layers import norm_setting, normalise, spectral
 class PatchGANSettings:
     """Settings of ``PatchGAN``. The default is the 70×70 discriminator of the paper."""
 
-    channels: int = option(64, "channels after the first layer", low=4, high=256)
+    channels: int = option(64, "channels after the first layer", bounds=(4, 256))
     num_layers: int = option(
-        3, "stride-2 layers: 0, 1, 2, 3, 4 and 5 judge patches of 1, 16, 34, 70, 142 and 286 pixels", low=0, high=5
+        3, "stride-2 layers: 0, 1, 2, 3, 4 and 5 judge patches of 1, 16, 34, 70, 142 and 286 pixels", bounds=(0, 5)
     )
     norm: str = norm_setting("batch")
     spectral_norm: bool = option(False, "spectral norm: bounds the discriminator's gradients, training is steadier")
@@ -31,7 +31,7 @@ class MultiScaleSettings(PatchGANSettings):
 
     norm: str = norm_setting("instance")
     num_scales: int = option(
-        3, "number of discriminators; each gets the picture at half the size of the previous", low=1, high=4
+        3, "number of discriminators; each gets the picture at half the size of the previous", bounds=(1, 4)
     )
 
 

@@ -19,9 +19,9 @@ class PortSettings:
     network's own order.
     """
 
-    in_channels: int = option(3, "channels that the network takes", low=1, high=1024)
-    conditions: int = option(0, "planes after those channels, with the weights of looks", low=0, high=MAX_LOOKS)
-    out_channels: int = option(3, "channels of its output: 1 is grey, of 4 the first three are used", low=1, high=4)
+    in_channels: int = option(3, "channels that the network takes", bounds=(1, 1024))
+    conditions: int = option(0, "planes after those channels, with the weights of looks", bounds=(0, MAX_LOOKS))
+    out_channels: int = option(3, "channels of its output: 1 is grey, of 4 the first three are used", bounds=(1, 4))
     invert: bool = option(False, "invert the input, for networks that take dark lines on white")
     bgr: bool = option(False, "colours of input and output are in the order blue, green, red")
     in_scale: tuple[float, ...] = option((1.0,), "factor on the input")

@@ -48,15 +48,13 @@ class PredictedStyleSettings:
     looks: int = option(
         0,
         "number of looks; above 0 the input ends with the stroke size, and with several looks also their weights",
-        low=0,
-        high=32,
+        bounds=(0, 32),
     )
     corrects: bool = option(False, "colours of grey styles stay grey, and bright rims beside edges are removed")
     channels: int = option(
         2 * CHANNELS,
         "channels at full size; 2 and 4 times as many further in; the look at once, with which it begins, has 8",
-        low=CHANNELS,
-        high=128,
+        bounds=(CHANNELS, 128),
     )
 
 

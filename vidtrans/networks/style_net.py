@@ -25,15 +25,15 @@ KERNEL = 9  # of the first and the last layer
 class StyleNetSettings:
     """Settings of ``StyleNet``. The default is the network of the PyTorch examples."""
 
-    channels: int = option(32, "channels at full size; 2 and 4 times as many further in", low=1, high=256)
-    blocks: int = option(5, "residual blocks at a quarter of the size", low=1, high=32)
+    channels: int = option(32, "channels at full size; 2 and 4 times as many further in", bounds=(1, 256))
+    blocks: int = option(5, "residual blocks at a quarter of the size", bounds=(1, 32))
     padding: str = option("mirror", "padding of convolutions", choices=("mirror", "zero"))
     upsampling: str = option(
         "nearest",
         "upsampling: repeat pixels and convolve, or transposed convolution",
         choices=("nearest", "transposed"),
     )
-    norm_eps: float = option(1e-5, "epsilon that norms add to a variance", low=1e-12, high=0.1)
+    norm_eps: float = option(1e-5, "epsilon that norms add to a variance", bounds=(1e-12, 0.1))
     head: str = option(
         "linear", "the last layer: a convolution, or a convolution with norm and tanh", choices=("linear", "tanh")
     )

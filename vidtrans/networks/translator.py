@@ -23,13 +23,12 @@ LIMIT = 0.98  # largest magnitude of a colour before atanh, which is infinite at
 class TranslatorSettings:
     """Settings of ``Translator``: width, depth, norm, output layer, and whether it starts from a colour map."""
 
-    channels: int = option(32, "channels at half of the size; twice as many at a quarter", low=4, high=256)
-    blocks: int = option(4, "residual blocks at a quarter of the size", low=1, high=18)
+    channels: int = option(32, "channels at half of the size; twice as many at a quarter", bounds=(4, 256))
+    blocks: int = option(4, "residual blocks at a quarter of the size", bounds=(1, 18))
     deep_blocks: int = option(
         0,
         "residual blocks at an eighth of the size: a larger receptive field, to tell objects apart by their lines",
-        low=0,
-        high=18,
+        bounds=(0, 18),
     )
     # An instance norm subtracts the mean of each crop, so that a network trained on crops does not learn which colour
     # the bright areas of a frame have. Unpaired training, on whole frames and batches of one, needs it all the same.

@@ -22,16 +22,16 @@ from vidtrans.networks.matmul_convolution import MatmulConv
 
 
 def _downsamplings(default: int) -> Any:  # noqa: ANN401  (a dataclass field)
-    return option(default, "how often the picture is halved", low=3, high=9)
+    return option(default, "how often the picture is halved", bounds=(3, 9))
 
 
 @dataclass(frozen=True)
 class UNetSettings:
     """Settings of ``UNet``. The defaults are the paper's values."""
 
-    channels: int = option(64, "channels after the first layer", low=1, high=256)
+    channels: int = option(64, "channels after the first layer", bounds=(1, 256))
     downsamplings: int = _downsamplings(8)
-    dropout: float = option(0.5, "dropout in the three innermost decoder layers, while training", low=0.0, high=0.9)
+    dropout: float = option(0.5, "dropout in the three innermost decoder layers, while training", bounds=(0.0, 0.9))
     skip_connections: bool = option(True, "skips join layers of equal size; false: the paper's encoder-decoder")
     upsample: str = upsample_setting()
     norm: str = norm_setting("batch")

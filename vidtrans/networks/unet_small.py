@@ -30,8 +30,8 @@ MARGIN = 4  # rows at half size beside a strip that its outputs depend on: two 3
 class HalfSizeSettings:
     """Settings for width and depth of a network that works at half size inside."""
 
-    channels: int = option(32, "channels at half size; 2, 3 and 4 times as many further in", low=8, high=128)
-    blocks: tuple[int, ...] = option((1, 2, 2), "residual blocks at 1/4, 1/8 and 1/16 of the size", low=0, high=9)
+    channels: int = option(32, "channels at half size; 2, 3 and 4 times as many further in", bounds=(8, 128))
+    blocks: tuple[int, ...] = option((1, 2, 2), "residual blocks at 1/4, 1/8 and 1/16 of the size", bounds=(0, 9))
 
     def __post_init__(self) -> None:
         if len(self.blocks) != 3:

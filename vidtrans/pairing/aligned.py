@@ -45,7 +45,7 @@ class MatchedSettings:
     """The least matched share of two frames' edges at which they become a pair."""
 
     min_found: float = option(
-        ENOUGH, "share of the edges of a target's frame to be found in the source's, for a pair", low=0.0, high=1.0
+        ENOUGH, "share of the edges of a target's frame to be found in the source's, for a pair", bounds=(0.0, 1.0)
     )
 
 

@@ -30,7 +30,7 @@ class ExtractedSettings:
     digest: str = option("", "SHA-256 of the network's file; computed if empty, checked if given")
     channels: str = option("rgb", "rgb: its picture; grey: the luminance alone, for lines", choices=("rgb", "grey"))
     invert: bool = option(False, "take the negative: light lines on black become dark lines on white, as people draw")
-    size: int = option(0, "short side in pixels at which the network sees frames; 0: its own", low=0, high=LARGEST_SIDE)
+    size: int = option(0, "short side in pixels at which the network sees frames; 0: its own", bounds=(0, LARGEST_SIDE))
 
 
 class Extracted(Pairing):

@@ -27,12 +27,12 @@ class InpaintSettings:
     """The holes of training, and the blending of the filling into the frame."""
 
     max_hole_fraction: float = option(
-        0.25, "share of the picture that the largest holes of training cover", low=0.01, high=0.6
+        0.25, "share of the picture that the largest holes of training cover", bounds=(0.01, 0.6)
     )
     mask_dilation: int = option(
-        6, "pixels by which a mask grows, so that the rim of the removed object does not remain visible", low=0, high=64
+        6, "pixels by which a mask grows, so that the rim of the removed object does not remain visible", bounds=(0, 64)
     )
-    mask_feather: float = option(4.0, "pixels inside a hole over which frame and filling blend", low=0.0, high=64.0)
+    mask_feather: float = option(4.0, "pixels inside a hole over which frame and filling blend", bounds=(0.0, 64.0))
 
     def __post_init__(self) -> None:
         if self.mask_feather > self.mask_dilation:

@@ -36,7 +36,7 @@ GREY_SPREAD = 12  # levels between channels of a drawing that has no colours
 class LabelsSettings:
     """The meaning of a label map's values."""
 
-    classes: int = option(35, "how many classes there are; 35 are those of Cityscapes", low=1, high=MAX_CLASSES)
+    classes: int = option(35, "how many classes there are; 35 are those of Cityscapes", bounds=(1, MAX_CLASSES))
     palette: str = option(
         "",
         "the classes' colours in order, as in '#804080 #f423e8', or a file of them; empty: the palette of indexed "

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class NextFrameSettings:
     """The input frames and the predicted frame."""
 
-    step: int = option(1, "how many frames ahead the target lies", low=1, high=64)
-    context_frames: int = option(1, "how many past frames the network sees", low=1, high=4)
+    step: int = option(1, "how many frames ahead the target lies", bounds=(1, 64))
+    context_frames: int = option(1, "how many past frames the network sees", bounds=(1, 4))
     position: str = option(
         "none",
         "the network receives no position in the clip (none), the position of a clock that runs through one shot "

@@ -20,9 +20,9 @@ from vidtrans.video.keypoints.poses import POSE_GUIDE, PoseView
 class PoseSettings:
     """How keypoints are drawn. ``size`` and ``body`` come from the dataset's clip."""
 
-    score: float = option(PoseView.score, "points with a lower score are left out", low=0.0, high=1.0)
-    gap: int = option(PoseView.gap, "how many frames a point may be missing and is interpolated", low=0, high=1000)
-    smooth: float = option(PoseView.smooth, "σ in frames of the smoothing over time; 0: none", low=0.0, high=50.0)
+    score: float = option(PoseView.score, "points with a lower score are left out", bounds=(0.0, 1.0))
+    gap: int = option(PoseView.gap, "how many frames a point may be missing and is interpolated", bounds=(0, 1000))
+    smooth: float = option(PoseView.smooth, "σ in frames of the smoothing over time; 0: none", bounds=(0.0, 50.0))
     fit: bool = option(True, "bring other performers to the place and size of the one that was learned")
     size: str = option("", "pixels of the drawn pictures, as in 1280x720; empty: those of the dataset's --target")
     body: str = option("", "place and size of the performer that was learned; empty: found in the keypoints")

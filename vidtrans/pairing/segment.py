@@ -85,7 +85,7 @@ class ChangeSettings(SegmentSettings):
         "names of the two clips in the folder, as in ['before', 'after']; empty: the two that are there, if it is one",
     )
     frames_back: int = option(
-        5, "of a single clip: how many frames before a frame is the one that it is compared with", low=1, high=100
+        5, "of a single clip: how many frames before a frame is the one that it is compared with", bounds=(1, 100)
     )
 
     def __post_init__(self) -> None:

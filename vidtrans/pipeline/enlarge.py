@@ -28,8 +28,7 @@ class EnlargeSettings(StageSettings):
         "how much of the detail that --upscale adds to a bicubic resize is shown, 0 to 1",
         Group.LOOK,
         metavar="X",
-        low=0,
-        high=1,
+        bounds=(0, 1),
         uses=Use.RUN | Use.VARY,
         form="more",
     )

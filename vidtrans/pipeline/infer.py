@@ -63,15 +63,13 @@ class InferSettings(StageSettings):
         "paint every n-th frame only, and carry the others there along the motion: quick, and softer",
         Group.SPEED,
         ("--draft",),
-        low=1,
-        high=12,
+        bounds=(1, 12),
         form="more",
     )
     duplicate_threshold: float = option(
         0.0,
         "levels of 255 by which what the network sees may differ from what it saw last, and its output is taken again",
-        low=0.0,
-        high=32.0,
+        bounds=(0.0, 32.0),
     )
 
     @property

@@ -44,7 +44,7 @@ class ReadSettings(StageSettings):
         uses=Use.DEFLICKER,
     )
     picture_fps: float = option(
-        25.0, "frames a second where pictures become a video", low=0.1, high=1000.0, uses=Use.DEFLICKER | Use.DREAM
+        25.0, "frames a second where pictures become a video", bounds=(0.1, 1000.0), uses=Use.DEFLICKER | Use.DREAM
     )
     cuts: str = option(
         "auto",
@@ -58,7 +58,7 @@ class ReadSettings(StageSettings):
         form="more",
     )
     chunk_frames: int = option(
-        60, "frames saved at once; a crash costs at most these", low=1, high=100_000, uses=Use.DEFLICKER | Use.DREAM
+        60, "frames saved at once; a crash costs at most these", bounds=(1, 100_000), uses=Use.DEFLICKER | Use.DREAM
     )
 
 

@@ -280,8 +280,8 @@ def _suggested(
     if look.has_codes:
         texts.append("look=1,2,3")
     for name in look.pairing.tunable[:1]:
-        bounds, value = options_of(type(look.pairing.settings))[name], getattr(look.pairing.settings, name)
-        low, high = bounds.low or 0, value * 2 if bounds.high is None else bounds.high
+        value = getattr(look.pairing.settings, name)
+        low, high = options_of(type(look.pairing.settings))[name].ends
         values = dict.fromkeys(max(low, min(high, type(value)(v))) for v in (value / 2, value * 2))
         if others := ",".join(f"{v:g}" for v in values if v != value):
             texts.append(f"pairing.{name}={others}")

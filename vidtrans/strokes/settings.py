@@ -93,23 +93,21 @@ class StrokesSettings(MovingSettings):
     light: str | float = _curve("light", 0.0, 3.0, "relief of the paint")
     paper: str | float = _curve("paper", 0.0, 3.0, "grain of the paper")
     fade: int = _of_strokes(
-        14, "fade", "frames in which a stroke appears or disappears, at least 2", low=2, high=60, uses=Use.STREAM
+        14, "fade", "frames in which a stroke appears or disappears, at least 2", bounds=(2, 60), uses=Use.STREAM
     )
     lag: float = _of_strokes(
         0.75,
         "lag",
         "share of a stroke's old colour that it keeps in each frame",
         "X",
-        low=0.0,
-        high=0.98,
+        bounds=(0.0, 0.98),
         uses=Use.STREAM,
     )
     on: int = _of_strokes(
         1,
         "on",
         "frames for which each painted picture is held: 2 paints 'on twos'",
-        low=1,
-        high=12,
+        bounds=(1, 12),
         uses=Use.STREAM,
         form="more",
     )
@@ -117,8 +115,7 @@ class StrokesSettings(MovingSettings):
         0,
         "boil",
         "frames after which new strokes replace all others; 0: never",
-        low=0,
-        high=1000,
+        bounds=(0, 1000),
         uses=Use.STREAM,
         form="more",
     )

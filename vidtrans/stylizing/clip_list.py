@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vidtrans.config.programs import programs_from
-from vidtrans.config.recipe import TABLES, overlaid, render_recipe
+from vidtrans.config.recipe import TABLES, overlaid, programs_from, render_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import RegionLook, only_mask, parse_regions, parse_rest
 from vidtrans.core.registry import unknown_name

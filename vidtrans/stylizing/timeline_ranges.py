@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.batch.inputs import result_names
-from vidtrans.config.programs import refuse_programs
-from vidtrans.config.recipe import overlaid, render_recipe
+from vidtrans.config.recipe import overlaid, refuse_programs, render_recipe
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.options import Use, used

@@ -63,7 +63,7 @@ class Loss(Entry):
 
     def setting(self) -> Field[float]:
         """Return the dataclass field of the setting ``lambda_NAME``."""
-        weight: Field[float] = option(self.weight, f"weight of {self.summary}", low=0.0)
+        weight: Field[float] = option(self.weight, f"weight of {self.summary}", bounds=(0.0, None))
         return weight
 
 

@@ -36,17 +36,17 @@ class TrainingSettings(JoinedSettings):
         80_000,
         "updates of the generator (the paper: 200 epochs of 400 pictures)",
         Group.TRAINING,
-        low=1,
+        bounds=(1, None),
         flag_help="Updates; raise it later to go on.",
         form="main",
     )
-    batch_size: int = option(1, "pairs in a step; 0: 4, and 16 on a CUDA device", low=0, high=256)
+    batch_size: int = option(1, "pairs in a step; 0: 4, and 16 on a CUDA device", bounds=(0, 256))
     grad_accum_steps: int = option(
-        1, "parts of a batch whose gradients are added up: less memory, more time", low=1, high=256
+        1, "parts of a batch whose gradients are added up: less memory, more time", bounds=(1, 256)
     )
-    lr: float = option(2e-4, "Adam's learning rate, for both networks", low=0.0, high=1.0)
-    beta1: float = option(0.5, "Adam's β₁", low=0.0, high=0.999)
-    beta2: float = option(0.999, "Adam's β₂", low=0.0, high=0.99999)
+    lr: float = option(2e-4, "Adam's learning rate, for both networks", bounds=(0.0, 1.0))
+    beta1: float = option(0.5, "Adam's β₁", bounds=(0.0, 0.999))
+    beta2: float = option(0.999, "Adam's β₂", bounds=(0.0, 0.99999))
     gan_mode: str = option(
         "bce",
         "adversarial objective; bce: the paper's; least-squares: Mao et al. 2017; hinge: Lim and Ye 2017, SPADE",
@@ -64,42 +64,39 @@ class TrainingSettings(JoinedSettings):
     motion_weight: float = option(
         0.0,
         "additional weight of the L1 where something moves in front of a still camera (4 works well); 0: equal weights",
-        low=0.0,
-        high=100.0,
+        bounds=(0.0, 100.0),
     )
     background_plate: bool = option(
         False, "paint onto the still background of the training pictures: for clips of this one camera position only"
     )
     rollout_fraction: float = option(
-        0.0, "share of a batch that goes on from the network's own outputs; for next-frame", low=0.0, high=1.0
+        0.0, "share of a batch that goes on from the network's own outputs; for next-frame", bounds=(0.0, 1.0)
     )
     max_rollout_length: int = option(
-        120, "longest rollout, in steps of the model; reached at half of the run", low=4, high=10_000
+        120, "longest rollout, in steps of the model; reached at half of the run", bounds=(4, 10_000)
     )
     input_noise: float = option(
-        0.0, "largest σ of noise added to inputs, of colours from -1 to 1; like a rollout's errors", low=0.0, high=1.0
+        0.0, "largest σ of noise added to inputs, of colours from -1 to 1; like a rollout's errors", bounds=(0.0, 1.0)
     )
     forget: float = option(
-        0.0, "share of a batch in which a model with a position may not recall its clip", low=0.0, high=1.0
+        0.0, "share of a batch in which a model with a position may not recall its clip", bounds=(0.0, 1.0)
     )
     camera: float = option(
-        0.0, "share of a batch of next frames seen by a moving camera, in windows of crop_size", low=0.0, high=1.0
+        0.0, "share of a batch of next frames seen by a moving camera, in windows of crop_size", bounds=(0.0, 1.0)
     )
     gan_start: float = option(
         0.0,
         "share of the run after which the adversarial loss, the most expensive part of a step, begins",
-        low=0.0,
-        high=1.0,
+        bounds=(0.0, 1.0),
     )
     recurrent: bool = option(False, "the model sees its previous output and learns to be consistent with it: for video")
     recurrent_fraction: float = option(
-        0.35, "with recurrent: share of a batch that has a previous output; the rest begins a shot", low=0.1, high=0.9
+        0.35, "with recurrent: share of a batch that has a previous output; the rest begins a shot", bounds=(0.1, 0.9)
     )
     synthetic_motion_fraction: float = option(
         0.1,
         "with recurrent: share of pairs continued by a slow synthetic motion of one picture; photographs always are",
-        low=0.0,
-        high=1.0,
+        bounds=(0.0, 1.0),
     )
     colour_rebalancing: bool = option(
         False, "the L1 of a pixel weighs more the rarer its colour is in the training pictures"
@@ -107,8 +104,7 @@ class TrainingSettings(JoinedSettings):
     ema_decay: float = option(
         0.0,
         "decay of an exponential moving average of the weights, which becomes the model; 0 for none",
-        low=0.0,
-        high=0.99999,
+        bounds=(0.0, 0.99999),
     )
     freeze: tuple[str, ...] = option(
         (), 'parts of the generator that keep the weights of --from, as in ["stem", "down.0"]'
@@ -118,18 +114,21 @@ class TrainingSettings(JoinedSettings):
         "linear: constant, then down to 0 over the second half; cosine: over the whole run",
         choices=("linear", "cosine"),
     )
-    lr_warmup_steps: int = option(0, "steps over which the learning rate rises from 0", low=0)
-    crop_size: int | None = option(256, 'side in pixels of the random crop; "none" for whole pictures', low=16)
-    grow_from: int = option(
-        0, "side in pixels of the first crops, of pictures scaled down; doubled up to full size; 0: full size", low=0
+    lr_warmup_steps: int = option(0, "steps over which the learning rate rises from 0", bounds=(0, None))
+    crop_size: int | None = option(
+        256, 'side in pixels of the random crop; "none" for whole pictures', bounds=(16, None)
     )
-    grow_share: float = option(0.5, "with grow_from: share of the run before full size", low=0.0, high=1.0)
-    jitter: float = option(286 / 256, "factor by which pictures are enlarged before the crop", low=1.0, high=2.0)
+    grow_from: int = option(
+        0,
+        "side in pixels of the first crops, of pictures scaled down; doubled up to full size; 0: full size",
+        bounds=(0, None),
+    )
+    grow_share: float = option(0.5, "with grow_from: share of the run before full size", bounds=(0.0, 1.0))
+    jitter: float = option(286 / 256, "factor by which pictures are enlarged before the crop", bounds=(1.0, 2.0))
     zoom_range: float = option(
         1.0,
         "largest factor of a random enlargement or reduction, on top of jitter and never below the crop; 1: none",
-        low=1.0,
-        high=4.0,
+        bounds=(1.0, 4.0),
     )
     flip: bool = option(True, "mirror half of the pairs, left to right")
     precision: str = option(
@@ -149,7 +148,7 @@ class TrainingSettings(JoinedSettings):
         False, "compile the networks with torch.compile: other rounding, and minutes before the first step"
     )
     val_interval: int = option(
-        0, "steps between two scorings of held-out pairs; 0 for twenty a run, 200 apart at least", low=0
+        0, "steps between two scorings of held-out pairs; 0 for twenty a run, 200 apart at least", bounds=(0, None)
     )
     best_metric: str = option(
         "l1",
@@ -161,13 +160,15 @@ class TrainingSettings(JoinedSettings):
         "last", "which state becomes the model; both are saved beside it", choices=("last", "best")
     )
     patience: int = option(
-        0, "scorings without a better one after which training stops, with the best state; 0: never", low=0
+        0, "scorings without a better one after which training stops, with the best state; 0: never", bounds=(0, None)
     )
     snapshots: int = option(
-        0, "models saved along the way, closer together at first, to film how it learned", low=0, high=1000
+        0, "models saved along the way, closer together at first, to film how it learned", bounds=(0, 1000)
     )
-    checkpoint_seconds: float = option(30.0, "seconds between checkpoints: the work that a crash may cost", low=0.0)
-    preview_seconds: float = option(15.0, "seconds between updates of the preview sheet", low=0.0)
+    checkpoint_seconds: float = option(
+        30.0, "seconds between checkpoints: the work that a crash may cost", bounds=(0.0, None)
+    )
+    preview_seconds: float = option(15.0, "seconds between updates of the preview sheet", bounds=(0.0, None))
 
     weights: Mapping[str, float] = field(default_factory=lambda: {n: loss.weight for n, loss in LOSSES.builtin.items()})
     method_settings: MethodSettings = field(default_factory=MethodSettings)

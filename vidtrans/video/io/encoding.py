@@ -57,7 +57,7 @@ class EncodingSettings:
     bit_depth: str = option(
         AUTO, "bits a channel; auto: more than 8 where source and codec have them", choices=(AUTO, "8", "10", "16")
     )
-    crf: int | None = option(None, "quality: lower is better and bigger; none: the codec's usual", low=0, high=63)
+    crf: int | None = option(None, "quality: lower is better and bigger; none: the codec's usual", bounds=(0, 63))
     preset: str = option("medium", "how much effort is spent to make files small, in x264's words", choices=SPEEDS)
     fps: str = option(
         "source",
