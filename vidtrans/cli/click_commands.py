@@ -263,7 +263,6 @@ class CommandOfParameters(click.Command):
                     formatter.write_dl([(flags.ljust(widest), text) for flags, text in rows], col_max=WIDEST)
 
     def _listed(self) -> list[Parameter]:
-        """Return the parameters that the help lists."""
         return [p for p in self.parameters.values() if self._lists_all or not p.option.rare]
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -113,50 +113,33 @@ def batch_table(event: BatchStatus, columns: int) -> Any:  # noqa: ANN401  (rich
     return table
 
 
-class LiveLine:
-    """A line that is drawn again and again, and vanishes when it stops."""
+def live_line(event: Progress) -> Any:  # noqa: ANN401  (rich loads where it is used)
+    """Return the started rich display of one task: a line that is drawn again and again, and vanishes at its stop."""
+    from rich.console import Console as Rich
+    from rich.progress import Progress as Live
+    from rich.progress import ProgressColumn, SpinnerColumn, Task
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
 
-    def __init__(self, event: Progress) -> None:
-        from rich.console import Console as Rich
-        from rich.progress import Progress as Live
-        from rich.progress import ProgressColumn, SpinnerColumn, Task
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
+    class Line(ProgressColumn):
+        """The task, its bar and its parts, laid out for the width that the terminal has now."""
 
-        class Line(ProgressColumn):
-            """The task, its bar and its parts, laid out for the width that the terminal has now."""
+        def render(self, task: Task) -> Table:
+            name, bar, parts = fit(task.description, task.fields["parts"], live.console.width)
+            row: list[Any] = [name, *parts]
+            if bar:
+                pulse = task.total is None
+                row[1:1] = [ProgressBar(task.total, task.completed, bar, pulse, animation_time=task.get_time())]
+            table = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+            for _ in row:
+                table.add_column(no_wrap=True)
+            table.add_row(*row)
+            return table
 
-            def render(self, task: Task) -> Table:
-                name, bar, parts = fit(task.description, task.fields["parts"], live.console.width)
-                row: list[Any] = [name, *parts]
-                if bar:
-                    pulse = task.total is None
-                    row[1:1] = [ProgressBar(task.total, task.completed, bar, pulse, animation_time=task.get_time())]
-                table = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
-                for _ in row:
-                    table.add_column(no_wrap=True)
-                table.add_row(*row)
-                return table
-
-        live = self._live = Live(SpinnerColumn(), Line(), console=Rich(stderr=True, markup=False), transient=True)
-        live.start()
-        self._task = live.add_task(event.task, total=event.total, parts=[])
-
-    def update(self, event: Progress, parts: list[str]) -> None:
-        """Show the state of the task with these parts."""
-        self._live.update(self._task, completed=event.done, total=event.total, parts=parts)
-
-    def refresh(self) -> None:
-        """Draw the line now."""
-        self._live.refresh()
-
-    def print(self, text: str) -> None:
-        """Print a line above."""
-        self._live.console.print(text, markup=False, highlight=False)
-
-    def stop(self) -> None:
-        """Remove the line."""
-        self._live.stop()
+    live = Live(SpinnerColumn(), Line(), console=Rich(stderr=True, markup=False), transient=True)
+    live.start()
+    live.add_task(event.task, total=event.total, parts=[])
+    return live
 
 
 def write_any_text() -> None:
@@ -180,7 +163,7 @@ class Console:
         self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
         self._mute = is_secondary_rank()
         self._started = time.monotonic()
-        self._live: LiveLine | None = None  # of a task
+        self._live: Any = None  # rich's display of a task
         self._table: Any = None  # of a batch
         self._name = self._finished = ""
         self._printed = 0.0
@@ -256,10 +239,8 @@ class Console:
         sys.stdout.flush()
 
     def _line(self, text: str) -> None:
-        if self._live is not None:
-            self._live.print(text)
-        elif self._table is not None:
-            self._table.console.print(text, markup=False, highlight=False)
+        if shown := self._live or self._table:
+            shown.console.print(text, markup=False, highlight=False)
         else:
             _log(text)
 
@@ -273,10 +254,10 @@ class Console:
             self._finished = ""
             self._name, self._printed, self._time_left = event.task, now, TimeLeft(now, max(0, event.done - 1))
             if sys.stderr.isatty():
-                self._live = LiveLine(event)
+                self._live = live_line(event)
         parts = progress_parts(event, self._time_left, now, verbose=self.verbose)
         if self._live is not None:
-            self._live.update(event, parts)
+            self._live.update(self._live.task_ids[0], completed=event.done, total=event.total, parts=parts)
             if is_over:  # what comes next may take long before it reports
                 self.close()
                 self._finished = event.task

@@ -166,6 +166,5 @@ class Demo(Command):
 
 
 def _in_columns(*rows: tuple[str, str]) -> list[str]:
-    """Return lines of two columns."""
     width = max(len(left) for left, _ in rows)
     return [f"  {left:<{width}}  {right}" for left, right in rows]

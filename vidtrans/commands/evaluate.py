@@ -178,7 +178,6 @@ class Evaluate(Command):
         return "\n".join([*lines, verdict(table)])
 
     def _make_one(self, context: Context) -> Table:
-        """Score one render."""
         from vidtrans.clips.indexing import open_clip
         from vidtrans.output.result import produce
 
@@ -218,7 +217,6 @@ class Evaluate(Command):
         return make_each(dict.fromkeys(outputs, ".scores.png"), work, "evaluate", folder, self.batch, context)
 
     def _videos(self) -> dict[str, Path]:
-        """Return the input clips, by parameter name."""
         return {"output": self.output[0]} | {n: path for n in CLIPS[1:] if (path := getattr(self, n)) is not None}
 
     def _for_key(self, result: Path, context: Context) -> Table:

@@ -138,7 +138,6 @@ class ModelPack(Command):
     def _write(
         self, target: Path, model: Path, facts: PackFacts, texts: dict[str, str], picture: Path | None, context: Context
     ) -> Table:
-        """Write the pack to a path, and return the report."""
         from vidtrans.models.packs.pack_contents import about_text, thumbnail_of
         from vidtrans.models.packs.packed_model import ABOUT, LICENCE, THUMBNAIL, write_pack
         from vidtrans.video.images.picture import read_picture
@@ -263,7 +262,6 @@ def _check_about(folder: Path) -> None:
 
 
 def _write_about(folder: Path, pack: OpenedPack) -> None:
-    """Write the texts and the thumbnail of a pack into a folder."""
     from vidtrans.models.packs.pack_contents import checked_thumbnail
     from vidtrans.models.packs.packed_model import ABOUT, LICENCE, THUMBNAIL
 

@@ -239,7 +239,6 @@ class Run(Command):
         return table | stylize_one(replace(requests[0], output=self.output), self.batch, context)
 
     def _renders(self, model: Path, output: Path | None) -> list[StylizeRequest]:
-        """Return a request for each clip to render."""
         from vidtrans.pairing.pairing_records import make_pairing
         from vidtrans.stylizing.stylize_request import StylizeRequest
 

@@ -199,7 +199,6 @@ class Stylize(Command):
 
     @property
     def _folder(self) -> Path:
-        """Return the output folder for several results."""
         return Path(self.output or "")
 
     def make(self, context: Context) -> Table:
@@ -261,7 +260,6 @@ class Stylize(Command):
         return replace(template, models=parse_rest(self.rest) or (IDENTITY,), regions=regions)
 
     def _requests(self, context: Context) -> list[StylizeRequest]:
-        """Return a request for each clip. Raises UsageError, ModelError."""
         from vidtrans.stylizing.clip_list import read_clip_list
         from vidtrans.stylizing.clips import place_one, requests_for
 

@@ -176,7 +176,6 @@ class Train(Command):
 
 
 def _transfer_text(transfer: Table) -> str:
-    """Return what was measured of a start from another model, and the options that suit."""
     options = [f"--steps {transfer['steps']}"]
     options += [
         f"--set {name}={json.dumps(value, separators=(',', ':'))}" for name, value in transfer["settings"].items()

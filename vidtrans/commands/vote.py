@@ -222,7 +222,6 @@ class Vote(ServedPage):
 
 
 def _figures(table: Table) -> tuple[list[str], list[list[str]]]:
-    """Return the scores as headings and rows."""
     is_real = table["question"] == "real"
     headings = ["", "taken for real", "of", "95 %"] if is_real else ["", "preferred", "of", "score", "95 %"]
     rows = []

@@ -170,21 +170,13 @@ def declaring(kind: Callable[P, Option]) -> Callable[Concatenate[Any, P], Any]:
     return declare
 
 
-option = declaring(Option)  # the default is MISSING for one that has to be given
+# Declares a field: ``option(default, help, group, …)``. The default is MISSING for an option that has to be given.
+option = declaring(Option)
 
 
 def argument(metavar: str = "", default: Any = MISSING, **traits: Any) -> Any:  # noqa: ANN401  (of any field)
     """Declare a positional argument of a command; ``traits``: fields of ``Option``."""
     return option(default, "", metavar=metavar, is_argument=True, **traits)
-
-
-def options_of(cls: Any) -> dict[str, Option]:  # noqa: ANN401  (of any dataclass)
-    """Return the options of the fields of a dataclass, by field."""
-    return {field.name: option_of(field) for field in dataclasses.fields(cls)}
-
-
-# A live control that moves asks for the types of its class sixty times a second.
-type_hints = cache(typing.get_type_hints)
 
 
 def option_of(field: dataclasses.Field[Any]) -> Option:
@@ -194,6 +186,11 @@ def option_of(field: dataclasses.Field[Any]) -> Option:
 
 
 _PLAIN = Option("")
+
+
+def options_of(cls: Any) -> dict[str, Option]:  # noqa: ANN401  (of any dataclass)
+    """Return the options of the fields of a dataclass, by field."""
+    return {field.name: option_of(field) for field in dataclasses.fields(cls)}
 
 
 def used(cls: type, use: Use) -> tuple[str, ...]:
@@ -245,6 +242,10 @@ class Parameter:
     def access(self) -> Access:
         """What a value can reach: nothing ("plain"), a file ("path") or a program ("program")."""
         return self.option.access or ("path" if self.type is Path or self.option.file else "plain")
+
+
+# A live control that moves asks for the types of its class sixty times a second.
+type_hints = cache(typing.get_type_hints)
 
 
 def parameters(cls: Any, owner: Owner, table: str = "") -> dict[str, Parameter]:  # noqa: ANN401  (of any dataclass)
