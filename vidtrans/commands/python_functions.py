@@ -89,14 +89,11 @@ def _signature(cls: type[Command]) -> inspect.Signature:
     by_name: list[inspect.Parameter] = []
     by_place: list[inspect.Parameter] = []
     for parameter in parameters_of(cls).values():
-        is_own = parameter.owner == "command"
-        default = inspect.Parameter.empty if is_own and parameter.default is MISSING else parameter.default
-        if parameter.owner == "recipe":
-            default = None
-        place = parameter.by_place
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if place else inspect.Parameter.KEYWORD_ONLY
+        default = None if parameter.owner == "recipe" else parameter.default
+        default = inspect.Parameter.empty if default is MISSING else default
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if parameter.by_place else inspect.Parameter.KEYWORD_ONLY
         one = inspect.Parameter(parameter.name, kind, default=default, annotation=annotation_of(parameter))
-        (by_place if place else by_name).append(one)
+        (by_place if parameter.by_place else by_name).append(one)
     extra: list[tuple[str, Any, Any]] = []
     if cls.TABLES:
         extra += [("preset", str | None, None), ("settings", Mapping[str, Mapping[str, Any]] | None, None)]
