@@ -19,8 +19,8 @@ from paintings import painted, write
 
 from vidtrans.batch.batch_options import parse_shard
 from vidtrans.batch.jobs import Summary
-from vidtrans.cli.main import cli, run, summaries
-from vidtrans.cli.types import FileOrName
+from vidtrans.cli.click_commands import FileOrName
+from vidtrans.cli.main import cli, run
 from vidtrans.config.recipe import Recipe, make_recipe, preset_text, read_tables
 from vidtrans.core.errors import VidtransError
 from vidtrans.core.settings import parse_assignment, parse_size, parse_time, parse_value
@@ -201,7 +201,7 @@ NEEDED: dict[str, list[str]] = {
 
 
 def test_every_command_with_values_is_here() -> None:
-    assert set(NEEDED) == set(summaries()) - {"batch", "model", "preset", "cache"}
+    assert set(NEEDED) == set(cli.lines()) - {"batch", "model", "preset", "cache"}
 
 
 def options_with_a_value(name: str) -> list[str]:

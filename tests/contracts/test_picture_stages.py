@@ -7,7 +7,7 @@ import pytest
 from clips import scene
 
 from vidtrans.commands.schema import schema_of
-from vidtrans.core.parameters import Use, flagged, moving, used
+from vidtrans.core.options import Use, moving, parameters, used
 from vidtrans.pipeline.render import NEUTRAL, STAGES, RenderingSettings
 from vidtrans.pipeline.stage import PictureStage
 
@@ -53,7 +53,7 @@ def test_its_options_are_offered_where_it_says(name: str) -> None:
     from vidtrans.stylizing.timeline_render import SETTINGS
 
     settings, offered = STAGES.load(name).Settings, schema_of("stylize")["properties"]
-    for option, parameter in flagged(settings, "rendering").items():
+    for option, parameter in parameters(settings, "recipe", "rendering").items():
         assert offered[parameter.name].get("x-vary", False) == (option in used(settings, Use.VARY))
         assert (option in SETTINGS) == (option in used(settings, Use.VARY))
         assert (option in describe_controls()) == (option in used(settings, Use.LIVE))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.commands.base import Command
-from vidtrans.commands.options import check_suffix, output
+from vidtrans.commands.options import check_suffix, output_option
 from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.core.parameters import Argument, Group, Option
+from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
@@ -31,10 +31,10 @@ class BatchReport(Command):
 
     CONTEXT: ClassVar = ("cache_dir", "overwrite", "dry_run")
 
-    folder: Annotated[Path, Argument()] = Path()
-    output: Annotated[Path | None, output("The page.", "FOLDER/vidtrans-batch.html")] = None
+    folder: Path = argument(default=Path())
+    output: Path | None = output_option("The page.", "FOLDER/vidtrans-batch.html")
     _: KW_ONLY
-    hours: Annotated[float, Option("Period of the report: the last HOURS hours.", Group.TIME)] = REPORT_HOURS
+    hours: float = option(REPORT_HOURS, "Period of the report: the last HOURS hours.", Group.TIME)
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "the page", ".html")
@@ -71,7 +71,6 @@ class BatchReport(Command):
         return produce(context, output, key, [], lambda: make, lineage="batch report") | table
 
     def describe(self, table: Table) -> str:
-        """Return the totals of the page."""
         now, then = table["with_another_s"]
         frames, chunks = count(table["frames"], "frame"), count(table["chunks"], "chunk")
         by = f"by {count(len(table['hosts']), 'host')}, {count(len(table['failures']), 'failure')}"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import CUTS, check_suffix
 from vidtrans.commands.results import SampledCurves
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Group, Moving, Option
+from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
@@ -33,18 +33,17 @@ class Curves(Command):
     CONTEXT: ClassVar = WRITING
     RESULT: ClassVar = SampledCurves
 
-    curve: Annotated[tuple[str, ...], Argument("CURVE...", Moving())]
+    curve: tuple[str, ...] = argument("CURVE...", moves=(None, None))
     _: KW_ONLY
-    clip: Annotated[Path | None, Option("The clip.", Group.INPUT, metavar="VIDEO")] = None
-    sound: Annotated[
-        Path | None, Option("A sound to hear instead of the clip's own, from its first frame on.", Group.INPUT)
-    ] = None
-    mask: Annotated[Path | None, Option("The mask whose share of the picture is 'mask'.", Group.INPUT)] = None
-    cuts: Annotated[str, CUTS] = "auto"
-    output: Annotated[
-        Path | None,
-        Option("A .png: a plot over the sound. A .csv: a value for every frame.", Group.OUTPUT, ("-o", "--output")),
-    ] = None
+    clip: Path | None = option(None, "The clip.", Group.INPUT, metavar="VIDEO")
+    sound: Path | None = option(
+        None, "A sound to hear instead of the clip's own, from its first frame on.", Group.INPUT
+    )
+    mask: Path | None = option(None, "The mask whose share of the picture is 'mask'.", Group.INPUT)
+    cuts: str = CUTS("auto")
+    output: Path | None = option(
+        None, "A .png: a plot over the sound. A .csv: a value for every frame.", Group.OUTPUT, ("-o", "--output")
+    )
 
     def __post_init__(self) -> None:
         from vidtrans.curves.curve import parse_curve
@@ -113,7 +112,6 @@ class Curves(Command):
         return {}
 
     def describe(self, table: Table) -> str:
-        """Return a line for each curve: its bounds, its mean, and its course in small."""
         from vidtrans.curves.curve import small_plot
 
         lines = [f"{table['path']}: {count(table['frames'], 'frame')}, {table['duration_s']:g} s"]

@@ -6,17 +6,17 @@ import time
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import BESIDE, check_beside, mask, output
+from vidtrans.commands.options import BESIDE, check_beside, mask_option, output_option
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import render_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import given_mask
-from vidtrans.core.parameters import Argument, Group, Option, Use, used
+from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table, Time
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
@@ -48,50 +48,35 @@ class Deflicker(Command):
     READS: ClassVar = READS
     BATCH: ClassVar = ("jobs", "shard", "halt", "retry", "executor")
 
-    processed: Annotated[tuple[Path, ...], Argument("PROCESSED...")]
-    source: Annotated[
-        Path | None,
-        Option(
-            "What PROCESSED was made from: its motion is followed, and what changes in it is kept. Without it "
-            "PROCESSED guides itself: its flicker disturbs the motion that is seen in it, changes of light are taken "
-            "for flicker and the reverse, and strong flicker may look like cuts. Of several: the source of all, or a "
-            "folder of clips of their names (in.mov for in.x.mp4). Cuts are counted in it, from its beginning on.",
-            Group.INPUT,
-            metavar="VIDEO",
-        ),
-    ] = None
-    output: Annotated[
-        Path | None,
-        output("The result; a folder for several.", "PROCESSED.deflickered.mp4, for pictures a folder"),
-    ] = None
+    processed: tuple[Path, ...] = argument("PROCESSED...")
+    source: Path | None = option(
+        None,
+        "What PROCESSED was made from: its motion is followed, and what changes in it is kept. Without it "
+        "PROCESSED guides itself: its flicker disturbs the motion that is seen in it, changes of light are taken "
+        "for flicker and the reverse, and strong flicker may look like cuts. Of several: the source of all, or a "
+        "folder of clips of their names (in.mov for in.x.mp4). Cuts are counted in it, from its beginning on.",
+        Group.INPUT,
+        metavar="VIDEO",
+    )
+    output: Path | None = output_option(
+        "The result; a folder for several.", "PROCESSED.deflickered.mp4, for pictures a folder"
+    )
     _: KW_ONLY
-    beside: Annotated[bool, BESIDE] = False
-    start: Annotated[
-        Time | None,
-        Option(
-            "Where in a longer source PROCESSED begins; without a source, where in PROCESSED to begin.",
-            Group.TIME,
-            metavar="TIME",
-        ),
-    ] = None
-    end: Annotated[
-        Time | None,
-        Option(
-            "Where to end (exclusive): a time in the source; without a source, in PROCESSED.",
-            Group.TIME,
-            metavar="TIME",
-        ),
-    ] = None
-    exposure: Annotated[
-        bool,
-        Option(
-            "Even out exposure first: each frame's brightness, contrast and white balance are fitted to those around "
-            "it. For time-lapses and others that have no source without flicker.",
-            Group.LOOK,
-            form="main",
-        ),
-    ] = False
-    mask: Annotated[str | None, mask("flicker is filtered", " (of all clips)")] = None
+    beside: bool = BESIDE(False)
+    start: Time | None = option(
+        None, "Where in a longer source PROCESSED begins; without a source, where in PROCESSED to begin.", Group.TIME
+    )
+    end: Time | None = option(
+        None, "Where to end (exclusive): a time in the source; without a source, in PROCESSED.", Group.TIME
+    )
+    exposure: bool = option(
+        False,
+        "Even out exposure first: each frame's brightness, contrast and white balance are fitted to those around "
+        "it. For time-lapses and others that have no source without flicker.",
+        Group.LOOK,
+        form="main",
+    )
+    mask: str | None = mask_option("flicker is filtered", " (of all clips)")
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
 
@@ -137,12 +122,11 @@ class Deflicker(Command):
         return make_clips(self.processed, work, *options, beside=self.beside)
 
     def describe(self, table: Table) -> str:
-        """Return the report on one clip, rendered or planned."""
         return render_text(table)
 
     def _make_one(self, context: Context) -> Table:
         """Filter one clip, unless its result is up to date."""
-        from vidtrans.config.programs import warn_about_programs
+        from vidtrans.config.recipe import warn_about_programs
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.model_file import IDENTITY
         from vidtrans.models.render_settings import ResolvedRenderSettings

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, MISSING, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import MODEL_SUFFIX, check_counts, mask, models, output
+from vidtrans.commands.options import MODEL_SUFFIX, check_counts, mask_option, models_option, output_option
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import render_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import given_mask
-from vidtrans.core.parameters import Argument, Group, Option, Range, Use, used
+from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table, Time
 from vidtrans.dreaming.settings import DreamingSettings, flag_of
 from vidtrans.pipeline.render import RenderingSettings
@@ -45,23 +45,21 @@ class Dream(Command):
     TABLES: ClassVar = {"dreaming": None, "rendering": READS, "encoding": None}
     READS: ClassVar = READS
 
-    source: Annotated[tuple[str, ...], Argument("SEED", access="path")]
-    model: Annotated[
-        tuple[str, ...],
-        models("A model that predicts frames; several come in turn, as in *.safetensors."),
-    ]
-    output: Annotated[Path | None, output("The result.", "SEED.MODEL.dream.mp4")] = None
+    source: tuple[str, ...] = argument("SEED", access="path")
+    model: tuple[str, ...] = models_option(
+        "A model that predicts frames; several come in turn, as in *.safetensors.", default=MISSING
+    )
+    output: Path | None = output_option("The result.", "SEED.MODEL.dream.mp4")
     _: KW_ONLY
-    frames: Annotated[int, Option("Number of frames to generate.", Group.OUTPUT, values=Range(1, 10**8), form="main")]
-    start: Annotated[Time | None, Option("Position of the seed in a video.", Group.TIME, metavar="TIME")] = None
-    blend: Annotated[
-        Path | None,
-        Option("A driving video, blended into the fed-back frames.", Group.INPUT, metavar="VIDEO"),
-    ] = None
-    mask: Annotated[str | None, mask("the dream", "; around it SEED goes on")] = None
-    sound: Annotated[
-        Path | None, Option("A sound whose loudness expressions can use; it becomes the result's sound.", Group.INPUT)
-    ] = None
+    frames: int = option(MISSING, "Number of frames to generate.", Group.OUTPUT, bounds=(1, 10**8), form="main")
+    start: Time | None = option(None, "Position of the seed in a video.", Group.TIME)
+    blend: Path | None = option(
+        None, "A driving video, blended into the fed-back frames.", Group.INPUT, metavar="VIDEO"
+    )
+    mask: str | None = mask_option("the dream", "; around it SEED goes on")
+    sound: Path | None = option(
+        None, "A sound whose loudness expressions can use; it becomes the result's sound.", Group.INPUT
+    )
     recipe: Recipe
 
     def __post_init__(self) -> None:
@@ -108,7 +106,7 @@ class Dream(Command):
 
         Raises UsageError, MediaError, ModelError, DeviceError, Interrupted.
         """
-        from vidtrans.config.programs import warn_about_programs
+        from vidtrans.config.recipe import warn_about_programs
         from vidtrans.core.files import base_name
         from vidtrans.dreaming.predictors import NOISE, check_options, load_models
         from vidtrans.models.model_file import SUFFIX
@@ -149,7 +147,6 @@ class Dream(Command):
         return result.produce(prepare)
 
     def describe(self, table: Table) -> str:
-        """Return the report on the result."""
         return render_text(table)
 
     def _digest(self, looks: Sequence[LoadedModel], target: OutputTarget, context: Context) -> str:

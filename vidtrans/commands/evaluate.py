@@ -7,17 +7,16 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
 from vidtrans.commands.options import check_suffix
 from vidtrans.commands.results import ClipScores
-from vidtrans.commands.terminal import Terminal
-from vidtrans.commands.words import timing
+from vidtrans.commands.words import Terminal, timing
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Group, Names, Option, Range
+from vidtrans.core.options import Group, Names, argument, option
 from vidtrans.core.settings import Table, Time
 from vidtrans.flow import GREY_FLOWS
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
@@ -39,92 +38,70 @@ class Evaluate(Command):
     RESULT: ClassVar = ClipScores
     BATCH: ClassVar = ("jobs", "shard", "halt", "retry", "executor")
 
-    output: Annotated[tuple[Path, ...], Argument("OUTPUT...")]
-    source: Annotated[
-        Path | None,
-        Option(
-            "What OUTPUT was made from. Of several, this and the others below: one for all, or a folder of clips of "
-            "their names (in.mov for in.x.mp4). Of labels it is only needed to tell how much they flicker.",
-            Group.INPUT,
-            metavar="VIDEO",
-        ),
-    ] = None
+    output: tuple[Path, ...] = argument("OUTPUT...")
+    source: Path | None = option(
+        None,
+        "What OUTPUT was made from. Of several, this and the others below: one for all, or a folder of clips of "
+        "their names (in.mov for in.x.mp4). Of labels it is only needed to tell how much they flicker.",
+        Group.INPUT,
+        metavar="VIDEO",
+    )
     _: KW_ONLY
-    per_frame: Annotated[
-        Path | None,
-        Option(
-            "The same without a temporal filter ('stylize --temporal off'): what flicker is measured against.",
-            Group.INPUT,
-            metavar="VIDEO",
-        ),
-    ] = None
-    reference: Annotated[
-        Path | None, Option("What OUTPUT should be, where that is known.", Group.INPUT, metavar="VIDEO")
-    ] = None
-    start: Annotated[
-        Time | None,
-        Option("Where in longer videos OUTPUT begins, if it is a part.", Group.TIME, metavar="TIME"),
-    ] = None
-    end: Annotated[
-        Time | None,
-        Option("Where in longer videos OUTPUT ends: the first moment that is not in it.", Group.TIME, metavar="TIME"),
-    ] = None
-    labels: Annotated[
-        str | None,
-        Option(
-            "OUTPUT is label maps, --reference the true ones: the colours of their classes in order, '#rrggbb …', a "
-            "FILE of them, or cityscapes, voc, camvid or facades.",
-            Group.INPUT,
-            metavar="COLOURS",
-            access="path",
-        ),
-    ] = None
-    labeller: Annotated[
-        str | None,
-        Option(
-            "A model of pairing 'segment' reads labels in OUTPUT, and --reference are those that it was painted from: "
-            "the FCN-score.",
-            Group.INPUT,
-            metavar="MODEL",
-            access="path",
-        ),
-    ] = None
-    matte: Annotated[
-        Path | None,
-        Option("OUTPUT is a matte, and this the true one: J, F and jitter.", Group.INPUT, metavar="MATTE"),
-    ] = None
-    dream: Annotated[
-        bool,
-        Option(
-            "OUTPUT is a dream, VIDEO the clip that its model learned: how well it holds, and with --start, where in "
-            "the clip it would truly be, how well it foretells.",
-            Group.INPUT,
-        ),
-    ] = False
-    size: Annotated[
-        int | None,
-        Option("Compare a dream at this short side, in pixels.", Group.INPUT, values=Range(8, SHORT_SIDE)),
-    ] = None
-    flow: Annotated[
-        str,
-        Option(
-            "Follows the motion of the source. Take another one than the filter's, which is not known here: if OUTPUT "
-            f"was filtered along {SCORING_FLOW} too, take brox.",
-            Group.INPUT,
-            values=Names("vidtrans.flow:GREY_FLOWS", "flow method"),
-            rare=True,
-            form="more",
-        ),
-    ] = SCORING_FLOW
-    result: Annotated[
-        Path | None,
-        Option(
-            "A .png: scores over time and the worst moments (of a dream: a strip); a .json: a value for every frame. "
-            "For several: a folder of plots.",
-            Group.OUTPUT,
-            ("-o", "--output"),
-        ),
-    ] = None
+    per_frame: Path | None = option(
+        None,
+        "The same without a temporal filter ('stylize --temporal off'): what flicker is measured against.",
+        Group.INPUT,
+        metavar="VIDEO",
+    )
+    reference: Path | None = option(None, "What OUTPUT should be, where that is known.", Group.INPUT, metavar="VIDEO")
+    start: Time | None = option(None, "Where in longer videos OUTPUT begins, if it is a part.", Group.TIME)
+    end: Time | None = option(
+        None, "Where in longer videos OUTPUT ends: the first moment that is not in it.", Group.TIME
+    )
+    labels: str | None = option(
+        None,
+        "OUTPUT is label maps, --reference the true ones: the colours of their classes in order, '#rrggbb …', a "
+        "FILE of them, or cityscapes, voc, camvid or facades.",
+        Group.INPUT,
+        metavar="COLOURS",
+        access="path",
+    )
+    labeller: str | None = option(
+        None,
+        "A model of pairing 'segment' reads labels in OUTPUT, and --reference are those that it was painted from: "
+        "the FCN-score.",
+        Group.INPUT,
+        metavar="MODEL",
+        access="path",
+    )
+    matte: Path | None = option(
+        None, "OUTPUT is a matte, and this the true one: J, F and jitter.", Group.INPUT, metavar="MATTE"
+    )
+    dream: bool = option(
+        False,
+        "OUTPUT is a dream, VIDEO the clip that its model learned: how well it holds, and with --start, where in "
+        "the clip it would truly be, how well it foretells.",
+        Group.INPUT,
+    )
+    size: int | None = option(
+        None, "Compare a dream at this short side, in pixels.", Group.INPUT, bounds=(8, SHORT_SIDE)
+    )
+    flow: str = option(
+        SCORING_FLOW,
+        "Follows the motion of the source. Take another one than the filter's, which is not known here: if OUTPUT "
+        f"was filtered along {SCORING_FLOW} too, take brox.",
+        Group.INPUT,
+        choices=Names("vidtrans.flow:GREY_FLOWS", "flow method"),
+        rare=True,
+        form="more",
+    )
+    result: Path | None = option(
+        None,
+        "A .png: scores over time and the worst moments (of a dream: a strip); a .json: a value for every frame. "
+        "For several: a folder of plots.",
+        Group.OUTPUT,
+        ("-o", "--output"),
+    )
     batch: BatchOptions = SEQUENTIAL
 
     def __post_init__(self) -> None:
@@ -187,7 +164,6 @@ class Evaluate(Command):
         return super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
-        """Return the scores, and the worst frames."""
         frames = count(table["frames"], "frame")
         if table.get("dry_run"):
             return f"would score {table['path']}: {frames}" + (
@@ -212,7 +188,6 @@ class Evaluate(Command):
         return "\n".join([*lines, verdict(table)])
 
     def _make_one(self, context: Context) -> Table:
-        """Score one render."""
         from vidtrans.clips.indexing import open_clip
         from vidtrans.output.result import produce
 
@@ -252,7 +227,6 @@ class Evaluate(Command):
         return make_each(dict.fromkeys(outputs, ".scores.png"), work, "evaluate", folder, self.batch, context)
 
     def _videos(self) -> dict[str, Path]:
-        """Return the input clips, by parameter name."""
         return {"output": self.output[0]} | {n: path for n in CLIPS[1:] if (path := getattr(self, n)) is not None}
 
     def _for_key(self, result: Path, context: Context) -> Table:

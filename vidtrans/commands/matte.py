@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import BESIDE, END, FIRST_NUMBER, SEVERAL, START, check_beside, output
+from vidtrans.commands.options import BESIDE, END, FIRST_NUMBER, SEVERAL, START, check_beside, output_option
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import cost_text, timing
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, FileName, Group, Option, Range
+from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
@@ -43,93 +43,66 @@ class Matte(Command):
     READS: ClassVar = READS
     BATCH: ClassVar = SEVERAL
 
-    video: Annotated[tuple[Path, ...], Argument("VIDEO...")]
-    output: Annotated[
-        Path | None,
-        output(
-            "The matte; a folder for several clips. Several things add their names.",
-            "VIDEO.matte.mkv, for pictures a folder",
-        ),
-    ] = None
+    video: tuple[Path, ...] = argument("VIDEO...")
+    output: Path | None = output_option(
+        "The matte; a folder for several clips. Several things add their names.",
+        "VIDEO.matte.mkv, for pictures a folder",
+    )
     _: KW_ONLY
-    beside: Annotated[bool, BESIDE] = False
-    frame: Annotated[
-        tuple[str, ...],
-        Option(
-            "A frame, by number or time, and the picture painted on it: 12=painted.png. Repeat it for more.",
-            Group.INPUT,
-            ("--frame",),
-            metavar="FRAME=PICTURE",
-            access="path",
-        ),
-    ] = ()
-    keyframes: Annotated[
-        Path | None,
-        Option(
-            "A folder of painted frames, with the frame's number in their names. Of several clips a folder for each, "
-            "with its name.",
-            Group.INPUT,
-            metavar="DIR",
-        ),
-    ] = None
-    model: Annotated[
-        str | None,
-        Option(
-            "Your own segmenter instead of painted frames: a model that paints the thing white on black. Other "
-            "programs' networks become models by 'vidtrans model import'.",
-            Group.INPUT,
-            metavar="MODEL",
-            values=FileName("model"),
-        ),
-    ] = None
-    names: Annotated[
-        str,
-        Option(
-            "Several things, by the colours in which they are painted: man=red,car=blue. Each gets a matte.",
-            Group.INPUT,
-            metavar="NAME=COLOUR,...",
-            form="main",
-        ),
-    ] = ""
-    inside: Annotated[
-        str,
-        Option("The colour of strokes on the thing: a name or #rrggbb.", Group.INPUT, metavar="COLOUR", form="main"),
-    ] = "green"
-    outside: Annotated[
-        str,
-        Option(
-            "The colour of strokes off it.",
-            Group.INPUT,
-            metavar="COLOUR",
-            default="red; black where one of --names is red",
-            form="main",
-        ),
-    ] = ""
-    with_colours: Annotated[
-        bool,
-        Option(
-            "Write the thing in its own colours, without those of the ground behind its edge, with the matte as alpha.",
-            Group.OUTPUT,
-        ),
-    ] = False
-    suggest: Annotated[
-        int,
-        Option(
-            "The number of frames to name whose painting would help most.",
-            Group.OUTPUT,
-            metavar="N",
-            values=Range(0, 100),
-        ),
-    ] = 0
-    min_confidence: Annotated[
-        float,
-        Option(
-            "Fail if the confidence in a frame is lower, 0 to 1; the result is kept.", Group.OUTPUT, values=Range(0, 1)
-        ),
-    ] = 0.0
-    first_number: Annotated[int | None, FIRST_NUMBER] = None
-    start: Annotated[Time | None, START] = None
-    end: Annotated[Time | None, END] = None
+    beside: bool = BESIDE(False)
+    frame: tuple[str, ...] = option(
+        (),
+        "A frame, by number or time, and the picture painted on it: 12=painted.png. Repeat it for more.",
+        Group.INPUT,
+        metavar="FRAME=PICTURE",
+        access="path",
+    )
+    keyframes: Path | None = option(
+        None,
+        "A folder of painted frames, with the frame's number in their names. Of several clips a folder for each, "
+        "with its name.",
+        Group.INPUT,
+        metavar="DIR",
+    )
+    model: str | None = option(
+        None,
+        "Your own segmenter instead of painted frames: a model that paints the thing white on black. Other "
+        "programs' networks become models by 'vidtrans model import'.",
+        Group.INPUT,
+        file="model",
+    )
+    names: str = option(
+        "",
+        "Several things, by the colours in which they are painted: man=red,car=blue. Each gets a matte.",
+        Group.INPUT,
+        metavar="NAME=COLOUR,...",
+        form="main",
+    )
+    inside: str = option(
+        "green", "The colour of strokes on the thing: a name or #rrggbb.", Group.INPUT, metavar="COLOUR", form="main"
+    )
+    outside: str = option(
+        "",
+        "The colour of strokes off it.",
+        Group.INPUT,
+        metavar="COLOUR",
+        default_text="red; black where one of --names is red",
+        form="main",
+    )
+    with_colours: bool = option(
+        False,
+        "Write the thing in its own colours, without those of the ground behind its edge, with the matte as alpha.",
+        Group.OUTPUT,
+    )
+    suggest: int = option(
+        0, "The number of frames to name whose painting would help most.", Group.OUTPUT, bounds=(0, 100)
+    )
+    min_confidence: float = option(
+        0.0, "Fail if the confidence in a frame is lower, 0 to 1; the result is kept.", Group.OUTPUT, bounds=(0, 1)
+    )
+    first_number: int | None = FIRST_NUMBER(None)
+    start: Time | None = START(None)
+    end: Time | None = END(None)
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
 
@@ -193,7 +166,6 @@ class Matte(Command):
         )
 
     def describe(self, table: Table) -> str:
-        """Return the report on one clip: what was made, how sure it is, and what to paint next."""
         frames, keys = count(table["frames"], "frame"), count(len(table["keyframes"]), "painted frame")
         keys = f"the pictures of '{Path(self.model).name}'" if self.model else keys
         if table.get("dry_run"):

@@ -38,7 +38,6 @@ class Plugins(Command):
         return {"plugins": [_row(plugin) for plugin in installed_plugins()]}
 
     def describe(self, table: Table) -> str:
-        """Return a line for each part, with what is wrong with it below."""
         rows = table["plugins"]
         if not rows:
             return "no plug-ins are installed; docs/extend/index.md says how a package offers parts"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given, words_of
@@ -22,16 +22,15 @@ from vidtrans.commands.options import (
     START,
     check_beside,
     missing_model,
-    models,
+    models_option,
     parse_frame_rate,
 )
 from vidtrans.commands.results import RenderedClip
-from vidtrans.commands.terminal import Terminal
-from vidtrans.commands.words import part_text, render_text
+from vidtrans.commands.words import Terminal, part_text, render_text
 from vidtrans.config.recipe import Recipe, render_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import check_regions, only_mask, parse_regions, parse_rest
-from vidtrans.core.parameters import Argument, Group, Names, Option
+from vidtrans.core.options import Group, Names, argument, option
 from vidtrans.core.settings import Table, Time
 from vidtrans.pipeline.render import look_named
 from vidtrans.session import Context
@@ -67,63 +66,50 @@ class Stylize(Command):
     TABLES: ClassVar = {"pairing": (), "rendering": None, "strokes": None, "temporal": None, "encoding": None}
     BATCH: ClassVar = (*SEVERAL, "shared_disk")
 
-    video: Annotated[tuple[Path, ...], Argument("VIDEO...")]
-    model: Annotated[
-        tuple[str, ...],
-        models(
-            "A model file or name; 'identity' returns its input. Repeat the option for a chain of models. Needed "
-            "unless --look names a medium or pictures, --strokes a medium, or a list of clips models or looks."
-        ),
-    ] = ()
-    output: Annotated[
-        str | None,
-        Option(
-            "The result; a folder for several clips; of a timeline a folder, or the new timeline.",
-            Group.OUTPUT,
-            ("-o", "--output"),
-            default="VIDEO.MODEL.mp4, for pictures .png or a folder",
-            access="path",
-        ),
-    ] = None
+    video: tuple[Path, ...] = argument("VIDEO...")
+    model: tuple[str, ...] = models_option(
+        "A model file or name; 'identity' returns its input. Repeat the option for a chain of models. Needed "
+        "unless --look names a medium or pictures, --strokes a medium, or a list of clips models or looks."
+    )
+    output: str | None = option(
+        None,
+        "The result; a folder for several clips; of a timeline a folder, or the new timeline.",
+        Group.OUTPUT,
+        ("-o", "--output"),
+        default_text="VIDEO.MODEL.mp4, for pictures .png or a folder",
+        access="path",
+    )
     _: KW_ONLY
-    beside: Annotated[bool, BESIDE] = False
-    mask: Annotated[tuple[str, ...], MASKS] = ()
-    region: Annotated[tuple[str, ...], REGIONS] = ()
-    rest: Annotated[tuple[str, ...], REST] = ()
-    handles: Annotated[int, HANDLES] = 12
-    media: Annotated[tuple[Path, ...], MEDIA] = ()
-    rate: Annotated[str, RATE] = ""
-    start: Annotated[Time | None, START] = None
-    end: Annotated[Time | None, END] = None
-    score: Annotated[
-        bool, Option("Measure flicker and save a plot next to the output: see 'evaluate'.", Group.OUTPUT)
-    ] = False
-    chunk: Annotated[
-        ClipPart | None,
-        Option(
-            "Render one of N parts of the clip or timeline into the cache, or some, as 3-5/8: for job arrays.",
-            Group.FARM,
-            metavar="I/N",
-            rare=True,
-        ),
-    ] = None
-    join: Annotated[
-        bool,
-        Option(
-            "Make the result of the parts. With --chunk: if that was the last one that was missing.",
-            Group.FARM,
-            rare=True,
-        ),
-    ] = False
-    print_jobs: Annotated[
-        str | None,
-        Option(
-            "Print bash commands that render this on a farm, in parts (--jobs: their largest number), and exit.",
-            Group.FARM,
-            metavar="FORMAT",
-            values=Names("vidtrans.batch.farm:JOB_FORMATS", "job format"),
-        ),
-    ] = None
+    beside: bool = BESIDE(False)
+    mask: tuple[str, ...] = MASKS(())
+    region: tuple[str, ...] = REGIONS(())
+    rest: tuple[str, ...] = REST(())
+    handles: int = HANDLES(12)
+    media: tuple[Path, ...] = MEDIA(())
+    rate: str = RATE("")
+    start: Time | None = START(None)
+    end: Time | None = END(None)
+    score: bool = option(False, "Measure flicker and save a plot next to the output: see 'evaluate'.", Group.OUTPUT)
+    chunk: ClipPart | None = option(
+        None,
+        "Render one of N parts of the clip or timeline into the cache, or some, as 3-5/8: for job arrays.",
+        Group.FARM,
+        metavar="I/N",
+        rare=True,
+    )
+    join: bool = option(
+        False,
+        "Make the result of the parts. With --chunk: if that was the last one that was missing.",
+        Group.FARM,
+        rare=True,
+    )
+    print_jobs: str | None = option(
+        None,
+        "Print bash commands that render this on a farm, in parts (--jobs: their largest number), and exit.",
+        Group.FARM,
+        metavar="FORMAT",
+        choices=Names("vidtrans.batch.farm:JOB_FORMATS", "job format"),
+    )
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
     given: Given = NOTHING_GIVEN
@@ -153,12 +139,12 @@ class Stylize(Command):
             raise UsageError(setting, why, "add --strokes MEDIUM")
 
     def _check_parts(self) -> None:
-        for option, value in (("--print-jobs", self.print_jobs), ("--chunk, --join", self.chunk or self.join)):
+        for flag, value in (("--print-jobs", self.print_jobs), ("--chunk, --join", self.chunk or self.join)):
             if value and self._is_list:
                 why = f"each clip of {self._kind} has its own output and options"
-                raise UsageError(option, why, "name one clip, or several whose options are the same")
+                raise UsageError(flag, why, "name one clip, or several whose options are the same")
             if value and self._is_timeline and self.batch.is_partial:
-                raise UsageError(option, "it divides the whole timeline", "leave out --shard and --retry-failed")
+                raise UsageError(flag, "it divides the whole timeline", "leave out --shard and --retry-failed")
         if self.print_jobs and (self.batch.retry or self.chunk or self.join):
             why = "it prints a job for whole clips"
             raise UsageError("--print-jobs", why, "leave out --chunk, --join and --retry-failed")
@@ -211,7 +197,6 @@ class Stylize(Command):
 
     @property
     def _folder(self) -> Path:
-        """Return the output folder for several results."""
         return Path(self.output or "")
 
     def make(self, context: Context) -> Table:
@@ -270,7 +255,6 @@ class Stylize(Command):
         return replace(template, models=parse_rest(self.rest) or (IDENTITY,), regions=regions)
 
     def _requests(self, context: Context) -> list[StylizeRequest]:
-        """Return a request for each clip. Raises UsageError, ModelError."""
         from vidtrans.stylizing.clips import place_one, read_clip_list, requests_for
 
         template = self._template
@@ -299,7 +283,6 @@ class Stylize(Command):
         return super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
-        """Return the report on one clip, or on a part of it."""
         if "job" in table:
             return ""
         return part_text(table) if self.chunk or self.join else render_text(table)

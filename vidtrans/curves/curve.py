@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import moving
+from vidtrans.core.options import moving
 from vidtrans.core.settings import Table, Time, parse_time
 from vidtrans.curves.expressions import Expression, Parser, Signal, Values, place_of
 
@@ -458,7 +458,7 @@ def small_plot(values: Sequence[float], width: int = WIDTH) -> str:
 
 @dataclass(frozen=True)
 class MovingSettings:
-    """Base of settings classes with curves: those settings that ``setting(moves=…)`` gives bounds.
+    """Base of settings classes with curves: those settings that ``option(moves=…)`` gives bounds.
 
     The constructor raises UsageError for a curve that cannot be parsed.
     """

@@ -11,7 +11,8 @@ from typing import Any
 
 from vidtrans.core.errors import MAX_QUOTED, ModelError, PluginError, UsageError, first_line
 from vidtrans.core.files import canonical_json
-from vidtrans.core.settings import Table, from_table, setting
+from vidtrans.core.options import option
+from vidtrans.core.settings import Table, from_table
 from vidtrans.flow import FLOWS
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.code_planes import CODE_RANGE, MAX_CODE_SIZE
@@ -33,9 +34,9 @@ TABLES = ("generator", "pairing", "training", "card", *OPTIONAL)
 class Card:
     """Notes for people in a model file. They do not affect rendering."""
 
-    author: str = setting("", "who trained it")
-    licence: str = setting("", "how it may be used")
-    notes: str = setting("", "what it was trained on, what it is good for")
+    author: str = option("", "who trained it")
+    licence: str = option("", "how it may be used")
+    notes: str = option("", "what it was trained on, what it is good for")
 
 
 @dataclass(frozen=True)

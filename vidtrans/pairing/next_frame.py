@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing, PairPositions
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ def with_told(picture: np.ndarray, told: Told | None) -> np.ndarray:
 class NextFrameSettings:
     """The input frames and the predicted frame."""
 
-    step: int = setting(1, "how many frames ahead the target lies", low=1, high=64)
-    context_frames: int = setting(1, "how many past frames the network sees", low=1, high=4)
-    position: str = setting(
+    step: int = option(1, "how many frames ahead the target lies", bounds=(1, 64))
+    context_frames: int = option(1, "how many past frames the network sees", bounds=(1, 4))
+    position: str = option(
         "none",
         "the network receives no position in the clip (none), the position of a clock that runs through one shot "
         "forwards and back (clock), or the position of the most similar frames (nearest)",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import ink, ink_on, is_drawing
 from vidtrans.pairing.edges import stroke_middles
@@ -37,21 +37,19 @@ MAX_LAYERS = 8
 class SimplifySettings:
     """The clean lines, and how rough the drawings of training become."""
 
-    lines: str = setting(
+    lines: str = option(
         "auto",
         "drawn: the frames are clean line drawings; found: draw the lines found in them; auto: look at each frame",
         choices=("auto", "drawn", "found"),
     )
-    width: float = setting(1.6, "pixels, the width of lines that are found in a frame", low=0.5, high=20.0)
-    sigma: float = setting(1.4, "σ in pixels of the search for lines in a frame; more finds fewer", low=0.3, high=10.0)
-    strokes: int = setting(4, "how often a line is drawn over, at most", low=1, high=8)
-    wobble: float = setting(
-        3.0, "pixels by which strokes miss the line, at most about twice as far", low=0.0, high=40.0
-    )
-    breaks: float = setting(0.3, "share of strokes that leave a gap instead of an overlap", low=0.0, high=1.0)
-    overshoot: float = setting(10.0, "pixels that strokes run past their ends, at most", low=0.0, high=200.0)
-    construction: int = setting(6, "number of faint construction lines, at most", low=0, high=100)
-    grain: float = setting(0.8, "grain of pencil and paper: 0 is ink on smooth paper", low=0.0, high=1.0)
+    width: float = option(1.6, "pixels, the width of lines that are found in a frame", bounds=(0.5, 20.0))
+    sigma: float = option(1.4, "σ in pixels of the search for lines in a frame; more finds fewer", bounds=(0.3, 10.0))
+    strokes: int = option(4, "how often a line is drawn over, at most", bounds=(1, 8))
+    wobble: float = option(3.0, "pixels by which strokes miss the line, at most about twice as far", bounds=(0.0, 40.0))
+    breaks: float = option(0.3, "share of strokes that leave a gap instead of an overlap", bounds=(0.0, 1.0))
+    overshoot: float = option(10.0, "pixels that strokes run past their ends, at most", bounds=(0.0, 200.0))
+    construction: int = option(6, "number of faint construction lines, at most", bounds=(0, 100))
+    grain: float = option(0.8, "grain of pencil and paper: 0 is ink on smooth paper", bounds=(0.0, 1.0))
 
 
 class Simplify(Pairing):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidtrans.core.parameters import moving
+from vidtrans.core.options import moving
 from vidtrans.core.registry import Entry, Registry
 from vidtrans.core.settings import SMALLEST_SIDE, Table, to_table
 from vidtrans.curves.curve import files_in, with_curve_files_at, with_other_files

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
-from vidtrans.core.parameters import moving
+from vidtrans.core.options import moving
 from vidtrans.core.settings import Table
 from vidtrans.curves.curve import MovingSettings, shown_name
 

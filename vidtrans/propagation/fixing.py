@@ -15,7 +15,7 @@ import numpy as np
 from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.masks import Mask
 from vidtrans.clips.sampling import read_clip_frames
-from vidtrans.config.programs import RUNS, programs_in
+from vidtrans.config.recipe import RUNS, programs_in
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.mask_files import MaskFile

@@ -23,8 +23,7 @@ from vidtrans.batch.inputs import (
     result_names,
 )
 from vidtrans.batch.jobs import Outcome, run_batch, run_spread
-from vidtrans.config.programs import programs_from
-from vidtrans.config.recipe import TABLES, overlaid, render_recipe
+from vidtrans.config.recipe import TABLES, overlaid, programs_from, render_recipe
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.machine import cores
 from vidtrans.core.mask_files import MaskFile, RegionLook, only_mask, parse_regions, parse_rest

@@ -8,8 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vidtrans.clips.indexing import open_clip
-from vidtrans.config.programs import warn_about_programs
-from vidtrans.config.recipe import Recipe
+from vidtrans.config.recipe import Recipe, warn_about_programs
 from vidtrans.core.costs import add_up
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table

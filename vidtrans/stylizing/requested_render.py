@@ -10,8 +10,7 @@ from pathlib import Path
 from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.clips.indexing import Clip, content_digest, mask_digest, open_clip, with_picture_fps
 from vidtrans.clips.masks import Mask
-from vidtrans.config.programs import warn_about_programs
-from vidtrans.config.recipe import Recipe
+from vidtrans.config.recipe import Recipe, warn_about_programs
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table, to_table

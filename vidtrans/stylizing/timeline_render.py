@@ -19,12 +19,11 @@ from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.farm import ClipTasks
 from vidtrans.batch.inputs import result_names
 from vidtrans.batch.jobs import Outcome
-from vidtrans.config.programs import refuse_programs
-from vidtrans.config.recipe import overlaid, render_recipe
+from vidtrans.config.recipe import overlaid, refuse_programs, render_recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import ModelError, UsageError, VidtransError
 from vidtrans.core.files import digest_of, link_target, write_atomically
-from vidtrans.core.parameters import Use, used
+from vidtrans.core.options import Use, used
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, parse_value
 from vidtrans.core.system import path_key

@@ -29,7 +29,7 @@ from vidtrans.commands.base import Command
 from vidtrans.core.registry import Entry
 from vidtrans.pairing.denoise import Denoise
 from vidtrans.training import Label, Loss, Method, own_settings
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from dataclasses import dataclass
 
 
@@ -48,7 +48,7 @@ class Count(Command):
 INK = Entry("NAME:Ink", "ink -> the frame")
 GONE = Entry("NAME_that_is_gone:Gone", "its module is not there")
 EDGES = Loss("NAME:Edges", "an edge loss", Label("G: my edges", "mine"), weight=5.0)
-SLOW = Method("NAME:Slow", "a method", settings=own_settings(own_key=setting(1.0, "its own")))
+SLOW = Method("NAME:Slow", "a method", settings=own_settings(own_key=option(1.0, "its own")))
 COUNT = CommandEntry("NAME:Count", "Count things.")
 PLUGINS = {"pairings": {"ink": INK}}
 '''

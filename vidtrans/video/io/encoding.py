@@ -16,9 +16,9 @@ from pathlib import Path
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Note, Report, silent
 from vidtrans.core.files import NUMBER
-from vidtrans.core.parameters import Flag, Group, Names
+from vidtrans.core.options import Group, Names, option
 from vidtrans.core.registry import unknown_name
-from vidtrans.core.settings import Table, parse_rate, setting
+from vidtrans.core.settings import Table, parse_rate
 from vidtrans.video.frame_format import PICTURE_SUFFIXES
 
 # Containers by the endings of their names, with FFmpeg's names for them.
@@ -231,37 +231,39 @@ class PictureFormat:
 class EncodingSettings:
     """The settings of encoding: codec, quality, frame rate, sound and a filter graph."""
 
-    codec: str = setting(
+    codec: str = option(
         AUTO,
         "codec of the result, or ffmpeg:NAME for an encoder of your own ffmpeg; auto: what the output's ending asks "
         "for (without an ending it is a folder of png), else png for pictures and h264 for videos",
-        flag=Flag(
-            Group.OUTPUT,
-            ("--codec",),
-            values=Names("vidtrans.video.io.encoding:CODECS", "codec", (AUTO,), prefix=FFMPEG_PREFIX),
-            access="program",
-            form="more",
-        ),
+        Group.OUTPUT,
+        choices=Names("vidtrans.video.io.encoding:CODECS", "codec", (AUTO,), prefix=FFMPEG_PREFIX),
+        access="program",
+        form="more",
     )
-    bit_depth: str = setting(
+    bit_depth: str = option(
         AUTO, "bits a channel; auto: more than 8 where source and codec have them", choices=(AUTO, "8", "10", "16")
     )
-    crf: int | None = setting(None, "quality: lower is better and bigger; none: the codec's usual", low=0, high=63)
-    preset: str = setting("medium", "how much effort is spent to make files small, in x264's words", choices=SPEEDS)
-    fps: str = setting(
+    crf: int | None = option(None, "quality: lower is better and bigger; none: the codec's usual", bounds=(0, 63))
+    preset: str = option("medium", "how much effort is spent to make files small, in x264's words", choices=SPEEDS)
+    fps: str = option(
         "source",
         "frames per second: source keeps every frame and its time, N makes the rate constant",
-        flag=Flag(Group.TIME, ("--fps",), metavar="source|N", rare=True),
+        Group.TIME,
+        metavar="source|N",
+        rare=True,
     )
-    sound: str = setting("copy", "all sound tracks are copied as they are, or none", choices=("copy", "none"))
-    options: str = setting("", "of an ffmpeg:NAME encoder: key=value,key=value")
-    palette: str = setting(
+    sound: str = option("copy", "all sound tracks are copied as they are, or none", choices=("copy", "none"))
+    options: str = option("", "of an ffmpeg:NAME encoder: key=value,key=value")
+    palette: str = option(
         "", "colours, '#rrggbb …', of which a PNG's pixels have the numbers; empty: those of a model of label maps"
     )
-    filter: str = setting(
+    filter: str = option(
         "",
         "a filter graph of your own ffmpeg, laid over the result",
-        flag=Flag(Group.OUTPUT, ("--filter",), metavar="GRAPH", access="program", rare=True),
+        Group.OUTPUT,
+        metavar="GRAPH",
+        access="program",
+        rare=True,
     )
 
     def __post_init__(self) -> None:

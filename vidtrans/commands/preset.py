@@ -1,21 +1,36 @@
-"""``vidtrans preset show``: a preset's file."""
+"""``vidtrans preset``: the presets that ship."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 from vidtrans.commands.base import Command
-from vidtrans.core.parameters import Argument, FileName
+from vidtrans.core.options import argument
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
+
+
+@dataclass(frozen=True)
+class PresetList(Command):
+    """List the presets that ship: what each is for, and what training with it costs."""
+
+    def make(self, context: Context) -> Table:
+        """Return the presets' summaries and costs, by name."""
+        from vidtrans.config.recipe import preset_names, preset_text
+
+        summaries = {name: preset_text(name, "summary") for name in preset_names()}
+        return {"presets": summaries, "costs": {name: preset_text(name, "cost") for name in summaries}}
+
+    def describe(self, table: Table) -> str:
+        presets, costs = table["presets"], table["costs"]
+        return "\n".join(f"{name:12} {text}\n{'':12} {costs[name]}".rstrip() for name, text in presets.items())
 
 
 @dataclass(frozen=True)
 class PresetShow(Command):
     """Show the file of a preset, with its comments: copy it, change it, give it to --preset."""
 
-    name: Annotated[str, Argument(values=FileName("preset"))]
+    name: str = argument(file="preset")
 
     def make(self, context: Context) -> Table:
         """Return the preset's summary, cost and tables. Raises UsageError."""
@@ -26,7 +41,6 @@ class PresetShow(Command):
         return {"preset": self.name, **texts, "tables": tables}
 
     def describe(self, table: Table) -> str:
-        """Return the text of the preset's file."""
         from vidtrans.config.recipe import preset_path
 
         return preset_path(self.name).read_text("utf-8").rstrip()

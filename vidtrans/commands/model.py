@@ -1,17 +1,17 @@
-"""``vidtrans model show``: show the record of a model file."""
+"""``vidtrans model list|show|formats``: models that are found by name, the record of one, and the formats."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from vidtrans.commands.base import Command
 from vidtrans.commands.words import delivered_text
 from vidtrans.core.costs import count
 from vidtrans.core.errors import strip_controls
-from vidtrans.core.parameters import Argument, FileName
+from vidtrans.core.options import argument
 from vidtrans.core.registry import Package
 from vidtrans.core.settings import Table, to_table
 from vidtrans.networks.ports import PortSettings
@@ -22,10 +22,59 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class ModelList(Command):
+    """List what needs no path, only a name: models for --model, and media, which --look and --strokes paint in."""
+
+    def make(self, context: Context) -> Table:
+        """Return by name the path of each model, what each medium is and its file, and a summary of each format."""
+        from vidtrans.models.formats import FORMATS
+        from vidtrans.models.model_file import IDENTITY, known_models
+        from vidtrans.strokes.media import FOLDER, load_medium, medium_names
+
+        found = {name: str(path) for name, path in known_models().items()}
+        found[IDENTITY] = "built in: returns its input"
+        return {
+            "models": found,
+            "media": {
+                name: {"summary": load_medium(name).summary, "file": str(FOLDER / f"{name}.toml")}
+                for name in medium_names()
+            },
+            "formats": {name: entry.summary for name, entry in FORMATS.working()},
+        }
+
+    def describe(self, table: Table) -> str:
+        models = [f"{name:20} {path}" for name, path in table["models"].items()]
+        media = [f"{name:20} {one['summary']}" for name, one in table["media"].items()]
+        more = "'vidtrans stylize VIDEO --look NAME' paints in a medium", "'vidtrans model formats' lists more models"
+        return "\n".join([*models, *media, *more])
+
+
+@dataclass(frozen=True)
+class ModelFormats(Command):
+    """List the formats of models that can be used, of this tool and of others.
+
+    A file is known by its content, whatever it is called.
+    """
+
+    def make(self, context: Context) -> Table:
+        """Return the file formats, and the network families of checkpoints, with their summaries."""
+        from vidtrans.interop.families import FAMILIES
+        from vidtrans.models.formats import FORMATS
+
+        formats = {name: entry.summary for name, entry in FORMATS.working()}
+        return {"formats": formats, "families": {name: entry.summary for name, entry in FAMILIES.items()}}
+
+    def describe(self, table: Table) -> str:
+        lines = ["formats of files", *(f"  {name:18} {text}" for name, text in table["formats"].items())]
+        lines += ["families of networks in checkpoints"]
+        return "\n".join([*lines, *(f"  {name:18} {text}" for name, text in table["families"].items())])
+
+
+@dataclass(frozen=True)
 class ModelShow(Command):
     """Show the record of a model file."""
 
-    model: Annotated[str, Argument("MODEL", values=FileName("model"))]
+    model: str = argument("MODEL", file="model")
 
     def make(self, context: Context) -> Table:
         """Return the file's format and record. Raises ModelError."""
@@ -39,7 +88,6 @@ class ModelShow(Command):
         return {"output": str(path), "format": kind, **load_format(kind).read_record(path).__dict__}
 
     def describe(self, table: Table) -> str:
-        """Return the record as text, one line per part."""
         from vidtrans.models.formats import load_format
 
         if "output" not in table:

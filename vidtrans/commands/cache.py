@@ -1,15 +1,40 @@
-"""``vidtrans cache clean``: delete entries of the cache."""
+"""``vidtrans cache``: the entries of the cache."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from vidtrans.commands.base import Command
-from vidtrans.core.parameters import Group, Option
+from vidtrans.core.options import Group, option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 from vidtrans.store.stages import STAGES
+
+
+@dataclass(frozen=True)
+class CacheList(Command):
+    """List the number and size of the entries of the cache, by stage."""
+
+    CONTEXT: ClassVar = ("cache_dir",)
+
+    def make(self, context: Context) -> Table:
+        """Return the entries with their sizes."""
+        rows: list[Table] = [
+            {"stage": e.stage, "key": e.key, "bytes": e.size, "complete": (e.folder / "meta.json").is_file()}
+            for e in context.cache.entries()
+        ]
+        return {"output": str(context.cache.root), "entries": rows}
+
+    def describe(self, table: Table) -> str:
+        from vidtrans.store.stages import STAGES
+
+        lines = []
+        for name in STAGES:
+            sizes = [row["bytes"] for row in table["entries"] if row["stage"] == name]
+            noun = "entry  " if len(sizes) == 1 else "entries"
+            lines.append(f"{name:8} {len(sizes):4} {noun} {sum(sizes) / 1e6:10.1f} MB   {STAGES[name].summary}")
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -18,7 +43,7 @@ class CacheClean(Command):
 
     CONTEXT: ClassVar = ("cache_dir",)
 
-    stage: Annotated[tuple[str, ...], Option("Only this stage; may be repeated.", Group.CACHE)] = ()
+    stage: tuple[str, ...] = option((), "Only this stage; may be repeated.", Group.CACHE)
 
     def __post_init__(self) -> None:
         for name in self.stage:
@@ -41,7 +66,6 @@ class CacheClean(Command):
         return {"output": str(store.root), "deleted": deleted, "bytes": freed, "kept": in_use}
 
     def describe(self, table: Table) -> str:
-        """Return the freed space."""
         busy = f", {table['kept']} in use were kept" if table["kept"] else ""
         entries = "1 entry" if table["deleted"] == 1 else f"{table['deleted']} entries"
         return f"{entries} deleted, {table['bytes'] / 1e6:.1f} MB freed{busy}"
