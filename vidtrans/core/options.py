@@ -188,9 +188,12 @@ def option_of(field: dataclasses.Field[Any]) -> Option:
 _PLAIN = Option("")
 
 
-def options_of(cls: Any) -> dict[str, Option]:  # noqa: ANN401  (of any dataclass)
+def _options_of(cls: Any) -> Mapping[str, Option]:  # noqa: ANN401  (of any dataclass)
     """Return the options of the fields of a dataclass, by field."""
     return {field.name: option_of(field) for field in dataclasses.fields(cls)}
+
+
+options_of: Callable[[Any], Mapping[str, Option]] = cache(_options_of)  # a live control asks often
 
 
 def used(cls: type, use: Use) -> tuple[str, ...]:

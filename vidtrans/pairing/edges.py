@@ -183,10 +183,10 @@ def _drop_lines_and_tones(found: np.ndarray, amount: float, rng: np.random.Gener
         found[..., -1] = EVEN
 
 
-def _strips(*pictures: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+def _strips(*pictures: np.ndarray) -> Iterator[list[np.ndarray]]:
     """Yield the pictures' rows, a few at a time: numbers of many bytes for each pixel then stay small."""
     for top in range(0, len(pictures[0]), STRIP):
-        yield tuple(picture[top : top + STRIP] for picture in pictures)
+        yield [picture[top : top + STRIP] for picture in pictures]
 
 
 def _draw_settings(settings: EdgesSettings, rng: np.random.Generator) -> EdgesSettings:
