@@ -559,20 +559,17 @@ class Decoder:
             self._software = (self.container, self.stream, self._context)
             self._sought: int | None = None
             self.is_accelerated = False
-            if self._hardware and not with_alpha:
-                self._accelerate(self._hardware, stack)
+            # The file is opened a second time, for the device; the first one is for the CPU if the device fails.
+            hardware = None if with_alpha else self._hardware
+            if hardware and (opened := hardware.open(self.path, self.info.codec, self.info.pix_fmt, stack)):
+                self.container, self.stream = opened
+                self._context = self.stream.codec_context
+                self.is_accelerated = True
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
-
-    def _accelerate(self, hardware: HardwareDecoder, stack: ExitStack) -> None:
-        """Open the file a second time, for the device; the first one is for the CPU if the device fails."""
-        if opened := hardware.open(self.path, self.info.codec, self.info.pix_fmt, stack):
-            self.container, self.stream = opened
-            self._context = self.stream.codec_context
-            self.is_accelerated = True
 
     def leave_hardware(self, why: str) -> None:
         """Switch to decoding on the CPU, from the position at which this reading began."""
