@@ -31,7 +31,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.colour.conversion import ToRGB, apply_format, colours_of, resize_alpha
+from vidtrans.video.colour.conversion import ToRGB, apply_format, frame_colours, resize_alpha
 from vidtrans.video.colour.icc import Conversion, TableProfile, read_profile
 from vidtrans.video.colour.tags import UNSPECIFIED, primaries_name, space_name, transfer_name
 from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, MAX_PIXELS, FrameFormat
@@ -483,7 +483,7 @@ class FrameConverter:
             self.primaries = primaries_name(int(decoded.color_primaries))
             self.transfer = transfer_name(int(decoded.color_trc))
         self.num_resized += size != self.first_size
-        colours = colours_of(decoded)
+        colours = frame_colours(decoded)
         self.depth = max(self.depth, colours.depth)
         self.colour, self.unread = self.colour or colours.colour, self.unread or colours.unread
         self.reading = self.reading or colours.reading
