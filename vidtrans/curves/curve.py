@@ -99,14 +99,6 @@ class SignalSource(Protocol):
         """Return the value of each signal at ``times``, (n,) float64. Raises UsageError, MediaError."""
 
 
-class NoSignals:
-    """No sound, no pictures."""
-
-    def values(self, signals: Collection[Signal], times: np.ndarray) -> Mapping[Signal, np.ndarray]:
-        """Raise UsageError."""
-        raise UsageError(str(min(signals, key=str)), "nothing is heard or seen here", "use numbers, t and frame")
-
-
 @dataclass
 class CurveClock:
     """The time of frames.
@@ -117,7 +109,7 @@ class CurveClock:
         seconds: Returns the time of a frame, in s from the first one.
         num_frames: The number of frames; needed for signals alone.
         shots: The first frame of each shot.
-        source: Gives signals their values.
+        source: Gives signals their values; None: nothing is heard or seen.
     """
 
     place: Callable[[int], int | Fraction]
@@ -125,7 +117,7 @@ class CurveClock:
     seconds: Callable[[int], float]
     num_frames: int = 0
     shots: Sequence[int] = (0,)
-    source: SignalSource = field(default_factory=NoSignals)
+    source: SignalSource | None = None
     _known: dict[Signal, np.ndarray] = field(default_factory=dict)
 
     @classmethod
@@ -135,9 +127,7 @@ class CurveClock:
         def moment(time: Time) -> Fraction:
             return Fraction(time.frame) if time.frame is not None else (time.seconds or Fraction(0)) * rate
 
-        return cls(
-            lambda frame: frame, moment, lambda frame: float(frame / rate), num_frames, (0,), source or NoSignals()
-        )
+        return cls(lambda frame: frame, moment, lambda frame: float(frame / rate), num_frames, (0,), source)
 
     def values_of(self, names: Collection[str], signals: Collection[Signal]) -> Callable[[int], Values]:
         """Return a function from a frame's number to the values of names and signals. Raises UsageError, MediaError."""
@@ -158,6 +148,10 @@ class CurveClock:
         import numpy as np
 
         if missing := [signal for signal in signals if signal not in self._known]:
+            if self.source is None:
+                raise UsageError(
+                    str(min(missing, key=str)), "nothing is heard or seen here", "use numbers, t and frame"
+                )
             times = np.array([self.seconds(frame) for frame in range(self.num_frames)])
             for signal, values in self.source.values(missing, times).items():
                 self._known[signal] = np.round(values, DIGITS)
