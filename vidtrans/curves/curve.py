@@ -52,134 +52,6 @@ WIDTH = 48  # characters of a curve in small
 LARGEST = 1e300
 
 
-def check_order(keys: Sequence[Fraction], name: str) -> None:
-    """Raise UsageError if ``keys``, the moments of key frames, decrease. ``name``: what they are of."""
-    if any(b < a for a, b in itertools.pairwise(keys)):
-        raise UsageError(name, "its keyframes are not in order", "sort the keyframes by time")
-
-
-def neighbours(keys: Sequence[Fraction], moment: int | Fraction) -> tuple[int, int, float]:
-    """Return the indexes of the two key frames around a moment, and the share of their interval before it, 0 to 1.
-
-    Both indexes are equal before the first and after the last key frame, and 0 for an empty sequence.
-    """
-    at = bisect_right(keys, moment)
-    if at in (0, len(keys)):
-        only = max(0, min(at, len(keys) - 1))
-        return only, only, 0.0
-    return at - 1, at, float((moment - keys[at - 1]) / (keys[at] - keys[at - 1]))
-
-
-def parse_names(text: str, name: str) -> tuple[list[str], list[Time]]:
-    """Parse ``look`` or ``"0: look, 120: other"`` to names and their moments; a single name has no moment.
-
-    ``name``: the option's name in errors. Raises UsageError.
-    """
-    remedy = f'give a name, or keyframes such as {name} "0: look, 120: other"'
-    parts = [part.strip() for part in text.rstrip().removesuffix(",").split(",")]
-    if len(parts) == 1 and ":" not in text:
-        return parts, []
-    names, moments = [], []
-    for part in parts:
-        # A colon before a space ends a moment, as in "0: D:\\a.jpg"; else the last one does.
-        moment, colon, value = part.partition(": ") if ": " in part else part.rpartition(":")
-        if not colon:
-            raise UsageError(f"{name} '{text}'", f"'{part}' has no moment before its value", remedy)
-        try:
-            moments.append(parse_time(moment))
-        except UsageError:
-            raise UsageError(f"{name} '{text}'", f"'{moment.strip()}' is not a moment", remedy) from None
-        names.append(value.strip())
-    if not all(names):
-        raise UsageError(f"{name} '{text}'", "a name is missing", remedy)
-    return names, moments
-
-
-class SignalSource(Protocol):
-    """The interface of objects that give signals their values."""
-
-    def values(self, signals: Collection[Signal], times: np.ndarray) -> Mapping[Signal, np.ndarray]:
-        """Return the value of each signal at ``times``, (n,) float64. Raises UsageError, MediaError."""
-
-
-class NoSignals:
-    """No sound, no pictures."""
-
-    def values(self, signals: Collection[Signal], times: np.ndarray) -> Mapping[Signal, np.ndarray]:
-        """Raise UsageError."""
-        raise UsageError(str(min(signals, key=str)), "nothing is heard or seen here", "use numbers, t and frame")
-
-
-@dataclass
-class CurveClock:
-    """The time of frames.
-
-    Attributes:
-        place: Returns a frame's place on the axis of moments.
-        moment: Returns the place of a moment.
-        seconds: Returns the time of a frame, in s from the first one.
-        num_frames: The number of frames; needed for signals alone.
-        shots: The first frame of each shot.
-        source: Gives signals their values.
-    """
-
-    place: Callable[[int], int | Fraction]
-    moment: Callable[[Time], Fraction]
-    seconds: Callable[[int], float]
-    num_frames: int = 0
-    shots: Sequence[int] = (0,)
-    source: SignalSource = field(default_factory=NoSignals)
-    _known: dict[Signal, np.ndarray] = field(default_factory=dict)
-
-    @classmethod
-    def of_rate(cls, rate: Fraction, num_frames: int = 0, source: SignalSource | None = None) -> CurveClock:
-        """Return the clock of frames at a constant rate."""
-
-        def moment(time: Time) -> Fraction:
-            return Fraction(time.frame) if time.frame is not None else (time.seconds or Fraction(0)) * rate
-
-        return cls(
-            lambda frame: frame, moment, lambda frame: float(frame / rate), num_frames, (0,), source or NoSignals()
-        )
-
-    def values_of(self, names: Collection[str], signals: Collection[Signal]) -> Callable[[int], Values]:
-        """Return a function from a frame's number to the values of names and signals. Raises UsageError, MediaError."""
-        tables = self._tables(signals)
-        known = {place_of(signal): tables[signal] for signal in signals}
-        needs_time = bool(names)
-
-        def values(frame: int) -> Values:
-            found: dict[str, float] = self._time(frame) if needs_time else {}
-            for place, table in known.items():
-                found[place] = float(table[frame])
-            return found
-
-        return values
-
-    def _tables(self, signals: Collection[Signal]) -> Mapping[Signal, np.ndarray]:
-        """Return the values of signals at all frames; each signal is computed once."""
-        import numpy as np
-
-        if missing := [signal for signal in signals if signal not in self._known]:
-            times = np.array([self.seconds(frame) for frame in range(self.num_frames)])
-            for signal, values in self.source.values(missing, times).items():
-                self._known[signal] = np.round(values, DIGITS)
-        return self._known
-
-    def _time(self, frame: int) -> dict[str, float]:
-        """Return the values of the names of time."""
-        seconds, shots = self.seconds(frame), self.shots
-        shot = max(0, bisect_right(shots, frame) - 1)
-        near = [abs(seconds - self.seconds(cut)) for cut in shots[max(1, shot) : shot + 2]]
-        return {
-            "t": seconds,
-            "frame": float(frame),
-            "shot": float(shot),
-            "shot_t": seconds - self.seconds(shots[shot]),
-            "cut": min(near, default=seconds),
-        }
-
-
 @dataclass(frozen=True)
 class Curve:
     """A value over time.
@@ -381,6 +253,128 @@ def _parts(whole: str) -> Sequence[tuple[int, int]]:
     if len(cuts) > 1 and not whole[cuts[-1] + 1 :].strip():
         whole = whole[: cuts.pop()]
     return [(a + 1, b) for a, b in zip(cuts, [*cuts[1:], len(whole)], strict=True)]
+
+
+def check_order(keys: Sequence[Fraction], name: str) -> None:
+    """Raise UsageError if ``keys``, the moments of key frames, decrease. ``name``: what they are of."""
+    if any(b < a for a, b in itertools.pairwise(keys)):
+        raise UsageError(name, "its keyframes are not in order", "sort the keyframes by time")
+
+
+def neighbours(keys: Sequence[Fraction], moment: int | Fraction) -> tuple[int, int, float]:
+    """Return the indexes of the two key frames around a moment, and the share of their interval before it, 0 to 1.
+
+    Both indexes are equal before the first and after the last key frame, and 0 for an empty sequence.
+    """
+    at = bisect_right(keys, moment)
+    if at in (0, len(keys)):
+        only = max(0, min(at, len(keys) - 1))
+        return only, only, 0.0
+    return at - 1, at, float((moment - keys[at - 1]) / (keys[at] - keys[at - 1]))
+
+
+def parse_names(text: str, name: str) -> tuple[list[str], list[Time]]:
+    """Parse ``look`` or ``"0: look, 120: other"`` to names and their moments; a single name has no moment.
+
+    ``name``: the option's name in errors. Raises UsageError.
+    """
+    remedy = f'give a name, or keyframes such as {name} "0: look, 120: other"'
+    parts = [part.strip() for part in text.rstrip().removesuffix(",").split(",")]
+    if len(parts) == 1 and ":" not in text:
+        return parts, []
+    names, moments = [], []
+    for part in parts:
+        # A colon before a space ends a moment, as in "0: D:\\a.jpg"; else the last one does.
+        moment, colon, value = part.partition(": ") if ": " in part else part.rpartition(":")
+        if not colon:
+            raise UsageError(f"{name} '{text}'", f"'{part}' has no moment before its value", remedy)
+        try:
+            moments.append(parse_time(moment))
+        except UsageError:
+            raise UsageError(f"{name} '{text}'", f"'{moment.strip()}' is not a moment", remedy) from None
+        names.append(value.strip())
+    if not all(names):
+        raise UsageError(f"{name} '{text}'", "a name is missing", remedy)
+    return names, moments
+
+
+class SignalSource(Protocol):
+    """The interface of objects that give signals their values."""
+
+    def values(self, signals: Collection[Signal], times: np.ndarray) -> Mapping[Signal, np.ndarray]:
+        """Return the value of each signal at ``times``, (n,) float64. Raises UsageError, MediaError."""
+
+
+@dataclass
+class CurveClock:
+    """The time of frames.
+
+    Attributes:
+        place: Returns a frame's place on the axis of moments.
+        moment: Returns the place of a moment.
+        seconds: Returns the time of a frame, in s from the first one.
+        num_frames: The number of frames; needed for signals alone.
+        shots: The first frame of each shot.
+        source: Gives signals their values; None: nothing is heard or seen.
+    """
+
+    place: Callable[[int], int | Fraction]
+    moment: Callable[[Time], Fraction]
+    seconds: Callable[[int], float]
+    num_frames: int = 0
+    shots: Sequence[int] = (0,)
+    source: SignalSource | None = None
+    _known: dict[Signal, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of_rate(cls, rate: Fraction, num_frames: int = 0, source: SignalSource | None = None) -> CurveClock:
+        """Return the clock of frames at a constant rate."""
+
+        def moment(time: Time) -> Fraction:
+            return Fraction(time.frame) if time.frame is not None else (time.seconds or Fraction(0)) * rate
+
+        return cls(lambda frame: frame, moment, lambda frame: float(frame / rate), num_frames, (0,), source)
+
+    def values_of(self, names: Collection[str], signals: Collection[Signal]) -> Callable[[int], Values]:
+        """Return a function from a frame's number to the values of names and signals. Raises UsageError, MediaError."""
+        tables = self._tables(signals)
+        known = {place_of(signal): tables[signal] for signal in signals}
+        needs_time = bool(names)
+
+        def values(frame: int) -> Values:
+            found: dict[str, float] = self._time(frame) if needs_time else {}
+            for place, table in known.items():
+                found[place] = float(table[frame])
+            return found
+
+        return values
+
+    def _tables(self, signals: Collection[Signal]) -> Mapping[Signal, np.ndarray]:
+        """Return the values of signals at all frames; each signal is computed once."""
+        import numpy as np
+
+        if missing := [signal for signal in signals if signal not in self._known]:
+            if self.source is None:
+                raise UsageError(
+                    str(min(missing, key=str)), "nothing is heard or seen here", "use numbers, t and frame"
+                )
+            times = np.array([self.seconds(frame) for frame in range(self.num_frames)])
+            for signal, values in self.source.values(missing, times).items():
+                self._known[signal] = np.round(values, DIGITS)
+        return self._known
+
+    def _time(self, frame: int) -> dict[str, float]:
+        """Return the values of the names of time."""
+        seconds, shots = self.seconds(frame), self.shots
+        shot = max(0, bisect_right(shots, frame) - 1)
+        near = [abs(seconds - self.seconds(cut)) for cut in shots[max(1, shot) : shot + 2]]
+        return {
+            "t": seconds,
+            "frame": float(frame),
+            "shot": float(shot),
+            "shot_t": seconds - self.seconds(shots[shot]),
+            "cut": min(near, default=seconds),
+        }
 
 
 @dataclass(frozen=True)

@@ -246,7 +246,8 @@ class Parser:
         if token.text in (*SOUND, *PICTURE):
             return Signal(token.text), at + 1
         if token.text not in CALLS:
-            raise self._wrong(token, f"{token.text or 'the end'!r} is not a signal", f"choose from: {_signal_names()}")
+            names = ", ".join([*SOUND, *PICTURE, *CALLS])
+            raise self._wrong(token, f"{token.text or 'the end'!r} is not a signal", f"choose from: {names}")
         if depth == DEEPEST_CALL:
             raise self._wrong(token, "it is nested too deeply", "write it more simply")
         if self.tokens[at + 1].text != "(":
@@ -356,10 +357,6 @@ class _Powers(ast.NodeTransformer):
         if not isinstance(node.op, ast.Pow):
             return node
         return ast.Call(ast.Name("pow", ast.Load()), [node.left, node.right], [])
-
-
-def _signal_names() -> str:
-    return ", ".join([*SOUND, *PICTURE, *CALLS])
 
 
 def _smoothstep(low: float, high: float, x: float) -> float:

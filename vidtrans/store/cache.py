@@ -57,7 +57,6 @@ SETTLED_NS = 2_000_000_000
 # Refuse links, which may lead to a user's file, and do not block on a pipe.
 ITS_OWN_FILE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 MAX_STALE_LINES = 1000  # with more of them the file is rewritten
-MOUNTS = Path("/proc/self/mountinfo")  # Linux; see proc_pid_mountinfo(5)
 _NFS = frozenset({"nolock", "local_lock=all", "local_lock=flock"})
 LOCAL_LOCKS = {"nfs": _NFS, "nfs4": _NFS, "cifs": frozenset({"nobrl"}), "smb3": frozenset({"nobrl"})}
 # Errors of a file system without locks: POSIX numbers; on Windows INVALID_FUNCTION and NOT_SUPPORTED.
@@ -163,55 +162,35 @@ def refusing_no_locks(root: Path) -> Iterator[None]:
         raise VidtransError(f"cache {root}", "its file system has no locks", remedy) from error
 
 
-@dataclass(frozen=True)
-class _Mount:
-    point: str
-    kind: str
-    options: frozenset[str]
-
-    @property
-    def flaw(self) -> tuple[str, str] | None:
-        """Return (reason, remedy) where locks work on this host only; None where they are shared, or it is unknown."""
-        if named := sorted(self.options & LOCAL_LOCKS.get(self.kind, frozenset())):
-            return f"mounted with {named[0]}", "mount it without that option"
-        if self.kind == "lustre" and "flock" not in self.options:
-            return "mounted without flock", "mount it with flock"
-        if self.kind.startswith("fuse."):
-            return "a file system in user space", "use NFS or SMB, if other hosts use this cache, too"
-        return None
-
-
-def warning_about_locks(folder: Path, mounts: Path = MOUNTS) -> str:
+def warning_about_locks(folder: Path) -> str:
     """Return a warning where locks in a folder work on this host only; '' where they are shared, or it is unknown."""
-    mount = _mount_of(os.path.realpath(folder), mounts)
-    if mount is None or mount.flaw is None:
+    import psutil  # takes milliseconds
+
+    place, mounts = os.path.realpath(folder), []
+    with suppress(OSError):
+        mounts = psutil.disk_partitions(all=True)
+    around = [m for m in mounts if place == m.mountpoint or place.startswith(m.mountpoint.rstrip("/") + "/")]
+    # The innermost one, and the last of several at the same place.
+    mount = max(reversed(around), key=lambda one: len(one.mountpoint), default=None)
+    flaw = _lock_flaw(mount.fstype, set(mount.opts.split(","))) if mount else None
+    if mount is None or flaw is None:
         return ""
-    why, remedy = mount.flaw
+    why, remedy = flaw
     return (
-        f"the cache lies on '{mount.point}' ({mount.kind}), {why}: a host may delete entries that another host uses — "
-        f"{remedy}; until then let no host clean or trim the cache while others render"
+        f"the cache lies on '{mount.mountpoint}' ({mount.fstype}), {why}: a host may delete entries that another host "
+        f"uses — {remedy}; until then let no host clean or trim the cache while others render"
     )
 
 
-def _mount_of(folder: str, mounts: Path) -> _Mount | None:
-    """Return the mount that contains a folder: the innermost one, and the last of several at the same place."""
-    found: _Mount | None = None
-    with suppress(OSError):
-        for line in mounts.read_text("utf-8", "replace").splitlines():
-            mount = _mount_in(line)
-            is_around = mount and (folder == mount.point or folder.startswith(mount.point.rstrip("/") + "/"))
-            if mount and is_around and (found is None or len(mount.point) >= len(found.point)):
-                found = mount
-    return found
-
-
-def _mount_in(line: str) -> _Mount | None:
-    before, dash, after = line.partition(" - ")
-    fields, rest = before.split(" "), after.split(" ")
-    if not dash or len(fields) < 6 or len(rest) < 3:
-        return None
-    point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[4])
-    return _Mount(point, rest[0], frozenset([*fields[5].split(","), *rest[2].split(",")]))
+def _lock_flaw(kind: str, options: set[str]) -> tuple[str, str] | None:
+    """Return (reason, remedy) where locks work on this host only; None where they are shared, or it is unknown."""
+    if named := sorted(options & LOCAL_LOCKS.get(kind, frozenset())):
+        return f"mounted with {named[0]}", "mount it without that option"
+    if kind == "lustre" and "flock" not in options:
+        return "mounted without flock", "mount it with flock"
+    if kind.startswith("fuse."):
+        return "a file system in user space", "use NFS or SMB, if other hosts use this cache, too"
+    return None
 
 
 @dataclass(frozen=True)

@@ -672,7 +672,7 @@ def gain(ops: Ops, luma: Map, guide: Map) -> Map:
     found = ops.spread(slope(ops, half_guide, half), ops.size_of(luma)) * unseen(ops, guide, fewer)
     truth = unseen(ops, luma, fewer)
     power = ops.mean_around(found * found, GAIN_WINDOW)
-    return ops.clip(ops.mean_around(found * truth, GAIN_WINDOW) / (power + RIDGE), 0, 1)
+    return ops.clip(ops.mean_around(found * truth, GAIN_WINDOW) / (power + GAIN_RIDGE), 0, 1)
 
 
 def _crisp(ops: Ops, luma: Map, deviation: float) -> Map:

@@ -429,16 +429,12 @@ def follow(frames: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
                 waiting.discard(p)
         tracks += [{number: people[p]} for p in sorted(waiting)][: MAX_PEOPLE - len(tracks)]
     tracks.sort(key=len, reverse=True)
-    found = np.full((len(tracks), len(frames), *people_shape(frames)), np.nan)
+    shape = next(person.shape for people in frames for person in people)
+    found = np.full((len(tracks), len(frames), *shape), np.nan)
     for t, track in enumerate(tracks):
         for number, person in track.items():
             found[t, number] = person
     return found
-
-
-def people_shape(frames: Sequence[Sequence[np.ndarray]]) -> tuple[int, ...]:
-    """Return the shape of a person's points, of the first person."""
-    return next(person.shape for people in frames for person in people)
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:

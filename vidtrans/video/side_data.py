@@ -163,7 +163,7 @@ FRAME_KINDS = {
 }
 
 
-# Decoders pass most of these on to frames. The others are read by ``track_header`` or used by decoders.
+# Decoders pass most of these on to frames. The others are read by ``read_track_side_data`` or used by decoders.
 TRACK_KINDS = {
     "Palette": _APPLIED,
     "New Extradata": _APPLIED,

@@ -103,14 +103,14 @@ class FrameColours:
     tone_map: ToneMap | None
 
 
-def colours_of(frame: av.VideoFrame) -> FrameColours:
+def frame_colours(frame: av.VideoFrame) -> FrameColours:
     """Return the colours of a decoded frame; the matrix of an untagged one is guessed from its number of lines."""
     tags = int(frame.colorspace), int(frame.color_primaries), int(frame.color_trc), int(frame.color_range)
-    return _frame_colours(frame.format.name, frame.height >= HD_LINES, *tags)
+    return _colours_of_tags(frame.format.name, frame.height >= HD_LINES, *tags)
 
 
 @lru_cache(maxsize=16)
-def _frame_colours(
+def _colours_of_tags(
     pix_fmt: str, is_hd: bool, matrix: int, primaries: int, transfer: int, code_range: int
 ) -> FrameColours:
     kind = av.VideoFormat(pix_fmt)
@@ -221,7 +221,7 @@ class ToRGB:
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         """Return a frame as (height, width, 3) full range, uint8, or uint16 with ``deep``."""
-        colours = colours_of(frame)
+        colours = frame_colours(frame)
         mapping = self._profile or colours.tone_map
         exact = isinstance(mapping, ToneMap) and not (mapping.takes_bytes and colours.depth == 8)
         rgb = self._converted(frame, colours, ("gbrp", "gbrp16le"), exact, self.width, self.height)
@@ -230,7 +230,7 @@ class ToRGB:
 
     def with_alpha(self, frame: av.VideoFrame) -> np.ndarray:
         """Return a frame whose format has alpha as (height, width, 4), straight alpha, uint8 or uint16."""
-        colours = colours_of(frame)
+        colours = frame_colours(frame)
         mapping = self._profile or colours.tone_map
         stored = self._converted(frame, colours, ("rgba", "gbrap16le"), mapping is not None, frame.width, frame.height)
         if mapping is not None:

@@ -41,8 +41,8 @@ TRANSFERS = {
     17: "gamma 2.6 (SMPTE 428)",
     HLG: "HLG (HDR)",
 }
-# From codes to display light, both 0 … 1, for curves other than that of common video; PQ and HLG are in ``hdr``, sRGB
-# in ``srgb``. The rest are cameras' curves, which the same displays show.
+# From codes to display light, both 0 … 1, for curves other than that of common video; ``conversion`` has PQ and HLG,
+# ``light_of_codes`` is sRGB. The rest are cameras' curves, which the same displays show.
 CURVES: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     4: lambda code: code**2.2,
     5: lambda code: code**2.8,
@@ -84,7 +84,7 @@ MATRICES = {
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,  # an approximation
 }
-# Matrices that swscale does not have; ``matrices`` has them.
+# Matrices that swscale does not have; ``rgb_of_yuv`` has them.
 GBR, YCGCO, BT2020_CONSTANT, DERIVED = 0, 8, 10, 12
 OWN = (GBR, YCGCO, DERIVED)
 

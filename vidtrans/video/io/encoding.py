@@ -305,14 +305,14 @@ class EncodingSettings:
         if self.fps == "source":
             return None
         with suppress(ValueError, ZeroDivisionError):
-            rate = _as_broadcast(parse_rate(self.fps.strip()).limit_denominator(1001))
+            rate = parse_rate(self.fps.strip()).limit_denominator(1001)
+            broadcast = round(rate) * Fraction(1000, 1001)  # the exact NTSC rate, as 30000/1001 for 29.97
+            if rate.denominator > 1 and abs(rate - broadcast) < Fraction(5, 1000):
+                rate = broadcast
             if Fraction(1, 100) <= rate <= 1000:
                 return rate
-        raise UsageError(
-            f"--fps {self.fps}",
-            "it is not a frame rate",
-            "give a number from 0.01 to 1000, as 24 or 30000/1001, or source",
-        )
+        remedy = "give a number from 0.01 to 1000, as 24 or 30000/1001, or source"
+        raise UsageError(f"--fps {self.fps}", "it is not a frame rate", remedy)
 
     def for_key(self) -> Table:
         """Return the settings that affect the bytes of the result, for its cache key."""
@@ -437,12 +437,6 @@ class EncodingSettings:
                 raise UsageError(str(output), "it is not a pattern for numbered pictures", remedy)
             why = "several pictures go into a folder"
             raise UsageError(str(output), why, f"use -o {output.with_suffix('')}")
-
-
-def _as_broadcast(rate: Fraction) -> Fraction:
-    """Return the exact NTSC rate for a rounded one (30000/1001 for 29.97); other rates do not change."""
-    exact = round(rate) * Fraction(1000, 1001)
-    return exact if rate.denominator > 1 and abs(rate - exact) < Fraction(5, 1000) else rate
 
 
 def split_pattern(output: Path) -> tuple[Path, str]:

@@ -31,7 +31,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.colour.conversion import ToRGB, apply_format, colours_of, resize_alpha
+from vidtrans.video.colour.conversion import ToRGB, apply_format, frame_colours, resize_alpha
 from vidtrans.video.colour.icc import Conversion, TableProfile, read_profile
 from vidtrans.video.colour.tags import UNSPECIFIED, primaries_name, space_name, transfer_name
 from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, MAX_PIXELS, FrameFormat
@@ -483,7 +483,7 @@ class FrameConverter:
             self.primaries = primaries_name(int(decoded.color_primaries))
             self.transfer = transfer_name(int(decoded.color_trc))
         self.num_resized += size != self.first_size
-        colours = colours_of(decoded)
+        colours = frame_colours(decoded)
         self.depth = max(self.depth, colours.depth)
         self.colour, self.unread = self.colour or colours.colour, self.unread or colours.unread
         self.reading = self.reading or colours.reading
@@ -559,20 +559,17 @@ class Decoder:
             self._software = (self.container, self.stream, self._context)
             self._sought: int | None = None
             self.is_accelerated = False
-            if self._hardware and not with_alpha:
-                self._accelerate(self._hardware, stack)
+            # The file is opened a second time, for the device; the first one is for the CPU if the device fails.
+            hardware = None if with_alpha else self._hardware
+            if hardware and (opened := hardware.open(self.path, self.info.codec, self.info.pix_fmt, stack)):
+                self.container, self.stream = opened
+                self._context = self.stream.codec_context
+                self.is_accelerated = True
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
-
-    def _accelerate(self, hardware: HardwareDecoder, stack: ExitStack) -> None:
-        """Open the file a second time, for the device; the first one is for the CPU if the device fails."""
-        if opened := hardware.open(self.path, self.info.codec, self.info.pix_fmt, stack):
-            self.container, self.stream = opened
-            self._context = self.stream.codec_context
-            self.is_accelerated = True
 
     def leave_hardware(self, why: str) -> None:
         """Switch to decoding on the CPU, from the position at which this reading began."""

@@ -530,7 +530,7 @@ def convert_timecode(timecode: str, rate: Fraction, new_rate: Fraction) -> str:
     frame = frame * new_base // base
     if left_out and minutes % 10 and seconds == 0:
         frame = max(frame, left_out)
-    return f"{hours:02}:{minutes:02}:{seconds:02}{_mark(left_out)}{frame:02}"
+    return f"{hours:02}:{minutes:02}:{seconds:02}{';' if left_out else ':'}{frame:02}"
 
 
 def _parsed(timecode: str, rate: Fraction) -> tuple[int, int, int, int, int, int]:
@@ -568,10 +568,6 @@ def _ten_minutes(base: int, dropped: int) -> int:
     return 600 * base - 9 * dropped
 
 
-def _mark(dropped: int) -> str:
-    return ";" if dropped else ":"
-
-
 def _written(count: int, base: int, dropped: int) -> str:
     a_minute, ten_minutes = 60 * base - dropped, _ten_minutes(base, dropped)
     tens, rest = divmod(count % (144 * ten_minutes), ten_minutes)
@@ -579,4 +575,4 @@ def _written(count: int, base: int, dropped: int) -> str:
     number = tens * 600 * base + rest + dropped * max(0, (rest - dropped) // a_minute)
     seconds, frame = divmod(number, base)
     minutes, second = divmod(seconds, 60)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{second:02}{_mark(dropped)}{frame:02}"
+    return f"{minutes // 60:02}:{minutes % 60:02}:{second:02}{';' if dropped else ':'}{frame:02}"
