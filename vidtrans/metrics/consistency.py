@@ -85,8 +85,7 @@ def motion_boundary(flow: np.ndarray) -> np.ndarray:
     down[:-1], right[:, :-1] = flow[1:] - flow[:-1], flow[:, 1:] - flow[:, :-1]
     u, v = flow[..., 0], flow[..., 1]
     change = np.einsum("hwc,hwc->hw", down, down) + np.einsum("hwc,hwc->hw", right, right)
-    boundary: np.ndarray = change > 0.01 * (u * u + v * v) + 0.002
-    return boundary
+    return change > 0.01 * (u * u + v * v) + 0.002
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,7 @@ def format_of(path: Path) -> str:
 
 def load_format(name: str) -> ModelFormat:
     """Return the model format with this name."""
-    made: ModelFormat = FORMATS.load(name)()
-    return made
+    return FORMATS.load(name)()
 
 
 def suffixes() -> list[str]:

@@ -141,8 +141,7 @@ def _find(frame: np.ndarray, settings: EdgesSettings) -> np.ndarray:
 def tone_kernel(sigma: float) -> np.ndarray:
     """Return the weights of a blur, (n,) float32 with n odd."""
     reach = math.ceil(2.5 * sigma)
-    kernel: np.ndarray = cv2.getGaussianKernel(2 * reach + 1, sigma, cv2.CV_32F)[:, 0]
-    return kernel
+    return cv2.getGaussianKernel(2 * reach + 1, sigma, cv2.CV_32F)[:, 0]
 
 
 def _blurred(picture: np.ndarray, sigma: float) -> np.ndarray:

@@ -44,8 +44,7 @@ def scripted(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        compiled: Callable[..., Tensor] = torch.jit.script(function)
-    return compiled
+        return torch.jit.script(function)
 
 
 class PairingOperators(nn.Module):

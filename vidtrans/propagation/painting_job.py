@@ -25,10 +25,9 @@ from vidtrans.models.model_file import IDENTITY, SUFFIX
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.places import refuse_link
 from vidtrans.output.result import Result
-from vidtrans.painting.composing import LOOK, MOTION, Paint, PaintSource, Reliance
+from vidtrans.painting.composing import LOOK, MOTION, Paint, PaintSource, Reliance, calibrate, write_pairs
 from vidtrans.painting.composing import VERSION as COMPOSING
 from vidtrans.painting.corrections import Correction
-from vidtrans.painting.following import calibrate, write_pairs
 from vidtrans.painting.key_frames import find_key_frames, key_frame_files, tell_ignored
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.propagation.requests import PropagateRequest

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import cv2
@@ -40,6 +39,23 @@ class Drawn:
     wash: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # its outline, how sharp that is, how it dries
 
 
+@dataclass(frozen=True)
+class Moment:
+    """What the layers of a shot live through in one frame."""
+
+    frame: int  # its number in the shot
+    first: bool  # strokes that are born do not fade in
+    fields: Fields
+    settings: StrokesSettings
+    values: Values
+    fine: np.ndarray  # share by which strokes are narrower, see ``kernels.living``
+
+    @property
+    def flow(self) -> np.ndarray:
+        """The motion since the last frame, (h, w, 2) float32; (0, 0, 2) at first."""
+        return np.empty((0, 0, 2), np.float32) if self.first else self.fields.flow
+
+
 class LivingLayer:
     """The strokes of a layer that live in a shot. ``number``: of the layer, from the bottom."""
 
@@ -60,75 +76,54 @@ class LivingLayer:
         self._labels = np.empty((0, 0), np.int32)
         self._shares = np.empty((0, 0, 0), np.float32)
 
-    def live(
-        self, frame: int, fields: Fields, settings: StrokesSettings, values: Values, fine: np.ndarray, *, first: bool
-    ) -> None:
-        """Live through a frame. ``first``: strokes that are born do not fade in."""
-        layer, scale = self.layer, fields.scale
+    def live(self, now: Moment) -> None:
+        """Live through a frame."""
+        layer, fields, settings, loose = self.layer, now.fields, now.settings, now.values["looseness"]
         height, width = fields.tone.shape
-        wide = layer.width * scale * values["size"]
-        cell = max(1.5, wide * layer.spacing / math.sqrt(values["density"]))
+        wide = layer.width * fields.scale * now.values["size"]
+        cell = max(1.5, wide * layer.spacing / math.sqrt(now.values["density"]))
         self._half = wide / 2
         if layer.kind == "cells":
-            cell *= math.sqrt(layer.length)
-            stray = math.radians(layer.stray) * values["looseness"]
-            self._tessellate(frame, fields, settings, cell, fine, stray, first=first)
+            self._tessellate(now, cell * math.sqrt(layer.length), math.radians(layer.stray) * loose)
             return
         if layer.kind == "sheets":
-            self._sort(fields, first=first)
+            self._sort(fields, first=now.first)
             return
-        half = wide * layer.length / 2
-        angle, loose = angle_of(layer), values["looseness"]
-        rules = np.zeros(kernels.RULES, np.float32)
-        rules[:10] = (
+        half, angle = wide * layer.length / 2, angle_of(layer)
+        rules = _row(
             *(width, height, cell, layer.crowd, -layer.hold, layer.hide),
             *(1 - settings.lag, TURN, 1 / settings.fade, math.radians(angle or 0)),
-        )
-        rules[10:20] = (
             *(angle is not None, layer.follow, math.radians(layer.stray) * loose, half),
             *(layer.clip > 0 and loose < 3, layer.clip * loose, layer.bend, 0),
             *(min(layer.stub * wide, half), layer.across),
         )
-        flow = np.empty((0, 0, 2), np.float32) if first else fields.flow
-        colours = fields.colours(layer.blur * layer.width * scale * values["size"])
+        colours = fields.colours(layer.blur * layer.width * fields.scale * now.values["size"])
         want = fields.want(layer)
         if layer.even:
             grid = np.float32(cell), math.ceil(width / cell), math.ceil(height / cell)
             kernels.even_out(self._life, self._dying, *grid, np.float32(layer.even))
         self._life, self._ids, self._dying, self._next = kernels.living(
-            *(self._life, self._ids, self._dying, self._next, self._salt, frame),
-            *(flow, colours, fields.lines, want, fine, rules),
+            *(self._life, self._ids, self._dying, self._next, self._salt, now.frame),
+            *(now.flow, colours, fields.lines, want, now.fine, rules),
         )
         if layer.kind == "wash":
-            self._outline = outline(want, scale) if want.size else (want, want)
+            self._outline = outline(want, fields.scale) if want.size else (want, want)
 
-    def _tessellate(
-        self,
-        frame: int,
-        fields: Fields,
-        settings: StrokesSettings,
-        cell: float,
-        fine: np.ndarray,
-        stray: float,
-        *,
-        first: bool,
-    ) -> None:
+    def _tessellate(self, now: Moment, cell: float, stray: float) -> None:
         """Live through a frame as cells."""
-        layer = self.layer
+        layer, fields = self.layer, now.fields
         limit = 1e6 if layer.where == "everywhere" else cells.HOLE
         rules = _row(
-            [
-                *(cell, layer.square, layer.hug, limit, -layer.hold, 1 - settings.lag, TURN * 0.4, 1 / settings.fade),
-                *(stray, layer.even, 14, math.sqrt(layer.length), 0, 0, 0, 0),
-            ]
+            *(cell, layer.square, layer.hug, limit, -layer.hold),
+            *(1 - now.settings.lag, TURN * 0.4, 1 / now.settings.fade),
+            *(stray, layer.even, 14, math.sqrt(layer.length)),
         )
-        flow = np.empty((0, 0, 2), np.float32) if first else fields.flow
         seen = fields.colours(layer.blur * self._half * 2)
         if seen.shape != fields.picture.shape:
             seen = cv2.resize(seen, fields.picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         self._life, self._ids, self._dying, self._next, self._labels = cells.tessellate(
-            *(self._life, self._ids, self._dying, self._next, self._salt, frame),
-            *(flow, seen, fields.lines, fields.want(layer), fine, self._labels, rules),
+            *(self._life, self._ids, self._dying, self._next, self._salt, now.frame),
+            *(now.flow, seen, fields.lines, fields.want(layer), now.fine, self._labels, rules),
         )
 
     def _sort(self, fields: Fields, *, first: bool) -> None:
@@ -159,9 +154,8 @@ class LivingLayer:
             scale /= 2  # it is soft, and dries at the full size
         half = max(self._half, FINEST / 2 / scale)
         ink = parse_ink(layer.colour)
-        look = np.zeros(9, np.float32)
         is_area = layer.kind in ("cells", "sheets")
-        look[:] = (
+        look = _row(
             *(1 if is_area else layer.opacity, layer.vary_light, layer.vary_colour, layer.vary_width),
             *(layer.vary_length, layer.vary_height, layer.saturation - 1, 1 if ink is None else 1 - layer.tint),
             layer.sheen,
@@ -170,7 +164,7 @@ class LivingLayer:
         order = np.arange(len(ranks)) if is_area else np.argsort(ranks, kind="stable")
         strokes, rows = kernels.to_draw(
             *(self._life, self._ids, order, self._salt, np.float32(scale), np.float32(half)),
-            *(1 if is_area else len(self._sprites), look, _row(ink or (0, 0, 0))),
+            *(1 if is_area else len(self._sprites), look, _row(*(ink or (0, 0, 0)))),
         )
         pixels = min(size) / 480
         if is_area:
@@ -182,18 +176,16 @@ class LivingLayer:
                 labels = cells.vote(labels, max(1, round(layer.round / scale * pixels)))
             joint = parse_ink(layer.joint)
             how = _row(
-                [
-                    *(max(0.6, layer.gap * pixels / 2) if layer.gap else 0, layer.bevel * pixels, layer.inside),
-                    *(layer.opacity, layer.shadow * pixels, layer.dark, 1 / scale, joint is not None),
-                    *(*(joint or (0, 0, 0)), layer.ridge, layer.rim, layer.tilt, layer.streaks, layer.twist),
-                ]
+                *(max(0.6, layer.gap * pixels / 2) if layer.gap else 0, layer.bevel * pixels, layer.inside),
+                *(layer.opacity, layer.shadow * pixels, layer.dark, 1 / scale, joint is not None),
+                *(*(joint or (0, 0, 0)), layer.ridge, layer.rim, layer.tilt, layer.streaks, layer.twist),
             )
             return Drawn(layer, strokes, rows, how, np.empty(0), labels, ranks)
         if layer.margin and layer.kind == "strokes":
             x, y = strokes[:, 0], strokes[:, 1]
             side = np.minimum(np.minimum(x, size[0] - x), np.minimum(y, size[1] - y)) / pixels
             strokes[:, 8] *= np.clip((side - layer.margin) / 3 + 0.5, 0, 1)
-        how = _row([layer.blend == "stain", layer.streaks, layer.grip * strength["paper"], layer.hard, layer.thick])
+        how = _row(layer.blend == "stain", layer.streaks, layer.grip * strength["paper"], layer.hard, layer.thick)
         if layer.kind == "wash":
             how[:3] = 0
         wanted = (round(2 * half * scale), round(2 * half * layer.length * scale))
@@ -204,11 +196,9 @@ class LivingLayer:
             return Drawn(layer, strokes, rows, how, self._scaled[1], nothing, ranks)
         strokes[:, 8] /= max(layer.opacity, 1e-3)  # that of the wash as a whole
         dry = _row(
-            [
-                *(layer.opacity, layer.rim, layer.rim_width * pixels, layer.flow, layer.wander * pixels),
-                *(layer.margin * pixels, layer.inside, *(ink or (0, 0, 0)), layer.tint if ink else 0),
-                *(size[1], to_guide, pixels, 7 * self.number),
-            ]
+            *(layer.opacity, layer.rim, layer.rim_width * pixels, layer.flow, layer.wander * pixels),
+            *(layer.margin * pixels, layer.inside, *(ink or (0, 0, 0)), layer.tint if ink else 0),
+            *(size[1], to_guide, pixels, 7 * self.number),
         )
         return Drawn(layer, strokes, rows, how, self._scaled[1], nothing, ranks, (*self._outline, dry))
 
@@ -301,9 +291,9 @@ class StrokePainter:
         share = np.empty((0, 0), np.float32)
         if fine is not None:
             share = cv2.resize(fine, fields.tone.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        live = partial(LivingLayer.live, frame=self._frame, fields=fields, settings=settings, values=values)
+        now = Moment(self._frame, first, fields, settings, values, share)
         run = map if self._threads == 1 else self._workers.map
-        list(run(partial(live, fine=share, first=first), self._layers))
+        list(run(lambda layer: layer.live(now), self._layers))
         repeats = self._held is not None and self._frame % settings.on
         self._frame += 1
         if repeats:
@@ -329,18 +319,16 @@ class StrokePainter:
             default=0,
         )
         ink = parse_ink(self.medium.ground.colour)
-        ground = _row([[ink]]) if ink else fields.colours(self.medium.ground.blur * fields.scale)
+        ground = _row([ink]) if ink else fields.colours(self.medium.ground.blur * fields.scale)
         grain = brushes.paper(finish.paper, round(pixels, 3))
         rough = brushes.paper("rough", round(pixels, 3))
         step = max(1, round(finish.relief * pixels))
         how = _row(
-            [
-                *(finish.light * values["light"] * 0.5, step, finish.most * max(1, values["light"])),
-                *(finish.pigment, finish.granulation * values["paper"], min(1, finish.hollows * values["paper"])),
-                *(ground.shape[1] / width, ground.shape[0] / height, np.iinfo(dtype).max),
-            ]
+            *(finish.light * values["light"] * 0.5, step, finish.most * max(1, values["light"])),
+            *(finish.pigment, finish.granulation * values["paper"], min(1, finish.hollows * values["paper"])),
+            *(ground.shape[1] / width, ground.shape[0] / height, np.iinfo(dtype).max),
         )
-        inks = _row([_ink(*one, pixels) for one in self._inks]).reshape(-1, 17)
+        inks = _row(*(_ink(*one, pixels) for one in self._inks)).reshape(-1, 17)
         picture, bent, phases = fields.picture, fields.bent, fields.phases
         out = np.empty((height, width, 3), dtype)
 
@@ -370,7 +358,7 @@ class StrokePainter:
                 else:
                     kernels.place(paint, bare, stain, begin, one.strokes, one.rows, one.sprites, grain, one.how)
             if len(inks):
-                kernels.screen(stain, begin, picture, bent, phases, grain, inks, _row([1 / scale]))
+                kernels.screen(stain, begin, picture, bent, phases, grain, inks, _row(1 / scale))
             kernels.finish(out[top : top + rows], paint, bare, stain, top - begin, top, ground, grain, how)
 
         def paint() -> np.ndarray:
@@ -415,7 +403,7 @@ def outline(want: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
     return want / np.maximum(steep, SOFT), np.minimum(steep / SOFT, 1)
 
 
-def _row(values: Sequence[Any]) -> np.ndarray:
+def _row(*values: Any) -> np.ndarray:  # noqa: ANN401  (numbers, or rows of them)
     return np.array(values, np.float32)
 
 
