@@ -212,7 +212,6 @@ def stabilised_flicker(before: np.ndarray, here: np.ndarray, after: np.ndarray, 
 
 
 def _mean_square(difference: np.ndarray, mask: np.ndarray) -> float:
-    """Return the mean square over the pixels of a mask, and over channels."""
     squares = np.einsum("hwc,hwc->hw", difference, difference)
     return float(squares[mask].mean(dtype=np.float64)) / difference.shape[2]
 

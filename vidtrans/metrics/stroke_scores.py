@@ -119,7 +119,6 @@ def _grouping(light: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _magnitudes(light: np.ndarray) -> list[np.ndarray]:
-    """Return the magnitude of Gabor wavelets in each direction."""
     return [np.hypot(cv2.filter2D(light, cv2.CV_32F, a), cv2.filter2D(light, cv2.CV_32F, b)) for a, b in _wavelets()]
 
 

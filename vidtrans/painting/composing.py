@@ -303,7 +303,6 @@ class PaintComposer:
         return under + painting.cover[..., None] * (painting.rgb - under)
 
     def _share(self, brought: Blend) -> np.ndarray:
-        """Return the share of the transferred paint, 0 to 1, (H, W) float32."""
         if not self._reliance.has_network:
             return np.ones_like(brought.cover) if self._reliance.over_source else brought.cover
         sure = np.interp(brought.trust, LEVELS, self._reliance.shares).astype(np.float32)

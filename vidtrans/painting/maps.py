@@ -191,7 +191,7 @@ def unpack(packed: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 class _Blocks:
-    """Reads and writes the arrays of blocks of frames in one cache entry."""
+    """The arrays of blocks of frames in one cache entry."""
 
     def __init__(self, entry: CacheEntry) -> None:
         self._store = ChunkStore(entry, ".npz")

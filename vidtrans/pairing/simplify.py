@@ -102,7 +102,6 @@ class Simplify(Pairing):
 
 
 def _in_grey(picture: np.ndarray) -> np.ndarray:
-    """Return (H, W) uint8 as (H, W, 3)."""
     return np.repeat(picture[..., None], 3, axis=2)
 
 

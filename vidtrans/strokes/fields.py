@@ -90,7 +90,6 @@ class Fields:
         return seen
 
     def _adjusted(self, seen: np.ndarray) -> np.ndarray:
-        """Return the picture in the medium's tones and colours."""
         how = self._medium.picture
         if self._weights is not None:
             seen = cv2.transform(seen, self._weights)

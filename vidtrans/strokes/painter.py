@@ -110,7 +110,6 @@ class LivingLayer:
             self._outline = outline(want, fields.scale) if want.size else (want, want)
 
     def _tessellate(self, now: Moment, cell: float, stray: float) -> None:
-        """Live through a frame as cells."""
         layer, fields = self.layer, now.fields
         limit = 1e6 if layer.where == "everywhere" else cells.HOLE
         rules = _row(
