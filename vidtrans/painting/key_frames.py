@@ -232,24 +232,17 @@ def key_frame_files(folder: Path, option: str = "--keyframes", *, needed: bool =
         raise UsageError(f"{option} {folder}", why, remedy)
     files = [path for path in pictures_in(folder) if path.stem != SHEET]
     if not files and needed:
-        unread = ignored(folder)
-        if unread:
-            raise MediaError(
-                str(folder), f"it holds no readable picture (found {unread[0]})", "save the painted frames as PNG"
-            )
+        if unread := unread_in(folder):
+            why = f"it holds no readable picture (found {unread[0].name})"
+            raise MediaError(str(folder), why, "save the painted frames as PNG")
         raise MediaError(str(folder), "there are no pictures in it", "put the painted frames there")
     return files
 
 
-def ignored(folder: Path) -> list[str]:
-    """Return the names of files in a folder that look like paintings in formats that cannot be read."""
-    return [p.name for p in unread_in(folder)]
-
-
 def tell_ignored(folder: Path, context: Context) -> None:
-    """Warn about ``ignored`` paintings."""
-    for name in ignored(folder):
-        context.note(f"{name}: not a picture that can be read, and left out: save it as PNG", "warning")
+    """Warn of files in a folder that look like paintings in formats that cannot be read."""
+    for path in unread_in(folder):
+        context.note(f"{path.name}: not a picture that can be read, and left out: save it as PNG", "warning")
 
 
 def find_key_frames(

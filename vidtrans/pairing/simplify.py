@@ -61,7 +61,6 @@ class Simplify(Pairing):
     """
 
     name = "simplify"
-    version = 1
     drawing_kind = "lines"
     operators_refusal = "the paper of a drawing is found first"
     Settings = SimplifySettings

@@ -157,23 +157,21 @@ def sprites(brush: str) -> np.ndarray:
 def read_brush(path: Path) -> np.ndarray:
     """Return the sprites of a picture: its alpha is the cover, its grey the height; without alpha the grey is both.
 
-    The stroke lies along the longer side. Mirrored, it gives four sprites.
+    The stroke lies along the longer side. Mirrored, it gives four sprites. Raises UsageError if the file is no picture,
+    or a brush that leaves no mark.
     """
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    assert picture is not None  # it was checked
-    return from_picture(picture)
-
-
-def from_picture(picture: np.ndarray) -> np.ndarray:
-    """Return the sprites of a picture (H, W), (H, W, 3) or (H, W, 4): see ``read_brush``."""
-    scale = 1 / np.iinfo(picture.dtype).max
-    planes = picture.astype(np.float32) * np.float32(scale)
+    if picture is None:
+        raise UsageError(str(path), "not a picture", "a brush is a grey PNG, white where paint is laid")
+    planes = picture.astype(np.float32) * np.float32(1 / np.iinfo(picture.dtype).max)
     grey = planes if planes.ndim == 2 else planes[..., :3].mean(2)
     cover = planes[..., 3] if planes.ndim == 3 and planes.shape[2] == 4 else grey
     both = np.dstack([cover, grey * cover])
     if both.shape[0] > both.shape[1]:
         both = both.transpose(1, 0, 2)
     both = cv2.resize(np.ascontiguousarray(both), (LENGTH, BREADTH), interpolation=cv2.INTER_AREA)
+    if both[..., 0].max() < 0.02:
+        raise UsageError(str(path), "a brush without light leaves no mark", "a brush is white where paint is laid")
     return np.stack([both, both[::-1], both[:, ::-1], both[::-1, ::-1]]).astype(np.float32)
 
 
@@ -227,12 +225,3 @@ def _wrapped(random: np.random.Generator, side: int, sigma: float) -> np.ndarray
 def _stretched(made: np.ndarray) -> np.ndarray:
     low, high = np.quantile(made, [0.01, 0.99])
     return np.ascontiguousarray(np.clip((made - low) / (high - low), 0, 1), dtype=np.float32)
-
-
-def check_brush(path: Path) -> None:
-    """Raise UsageError if a file is no picture, or a brush that leaves no mark."""
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if picture is None:
-        raise UsageError(str(path), "not a picture", "a brush is a grey PNG, white where paint is laid")
-    if from_picture(picture)[..., 0].max() < 0.02:
-        raise UsageError(str(path), "a brush without light leaves no mark", "a brush is white where paint is laid")
