@@ -162,21 +162,17 @@ class PaintSource(Protocol):
     @property
     def frame(self) -> int:
         """Return the number of the frame that it was painted on."""
-        ...
 
     @property
     def digest(self) -> str:
         """Return the digest of its content."""
-        ...
 
     @property
     def is_whole(self) -> bool:
         """Return whether all of the frame is painted."""
-        ...
 
     def painting(self, size: tuple[int, int]) -> Painting:
         """Return the painting at a (width, height)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -193,7 +189,6 @@ class FramePainter(Protocol):
 
     def __call__(self, frame: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
         """Return the picture of a frame, of the output's dtype; see ``PaintComposer``."""
-        ...
 
     def lift(
         self,
@@ -204,7 +199,6 @@ class FramePainter(Protocol):
         working_size: tuple[int, int] | None = None,
     ) -> np.ndarray:
         """Return a layer, (H, W, 4) of the picture's dtype; see ``PaintComposer``."""
-        ...
 
 
 class ClipPaint(Protocol):
@@ -213,15 +207,12 @@ class ClipPaint(Protocol):
     @property
     def layer(self) -> bool:
         """Return whether the result is a layer with alpha."""
-        ...
 
     def painter(self, size: tuple[int, int]) -> FramePainter:
         """Return what paints frames of a (width, height)."""
-        ...
 
     def for_key(self) -> Table:
         """Return the properties that affect the result, for its cache key."""
-        ...
 
 
 class PaintComposer:

@@ -66,14 +66,11 @@ class UnpairedSettings:
             raise ValueError("pairing.domains needs two names or more, each once")
 
 
-class Unpaired(Pairing):
-    """The raw frame is the input. In a dataset each frame is its own target, because no counterpart exists."""
+class Unpaired(Aligned):
+    """Like ``Aligned``, but in a dataset each frame is its own target, because no counterpart exists."""
 
     name = "unpaired"
+    needs_target = False
     has_target = False
-    pointwise = True
-    deep = True
-    has_tensor_form = True
-    operators = PLAIN_OPERATORS
     Settings = UnpairedSettings
     settings: UnpairedSettings
