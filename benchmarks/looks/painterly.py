@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from vidtrans.metrics.stroke_scores import Brushwork
+from vidtrans.metrics.picture_quality import Brushwork
 from vidtrans.perception.measure import middle_of, with_short_side
 
 WIDTH, HEIGHT = 480, 270  # at which all are compared

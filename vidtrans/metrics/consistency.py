@@ -85,8 +85,7 @@ def motion_boundary(flow: np.ndarray) -> np.ndarray:
     down[:-1], right[:, :-1] = flow[1:] - flow[:-1], flow[:, 1:] - flow[:, :-1]
     u, v = flow[..., 0], flow[..., 1]
     change = np.einsum("hwc,hwc->hw", down, down) + np.einsum("hwc,hwc->hw", right, right)
-    boundary: np.ndarray = change > 0.01 * (u * u + v * v) + 0.002
-    return boundary
+    return change > 0.01 * (u * u + v * v) + 0.002
 
 
 @dataclass(frozen=True)
@@ -213,7 +212,6 @@ def stabilised_flicker(before: np.ndarray, here: np.ndarray, after: np.ndarray, 
 
 
 def _mean_square(difference: np.ndarray, mask: np.ndarray) -> float:
-    """Return the mean square over the pixels of a mask, and over channels."""
     squares = np.einsum("hwc,hwc->hw", difference, difference)
     return float(squares[mask].mean(dtype=np.float64)) / difference.shape[2]
 

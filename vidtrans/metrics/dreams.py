@@ -116,5 +116,4 @@ def _thumbnails(pictures: Pictures) -> np.ndarray:
 
 
 def _colours(pictures: Pictures) -> np.ndarray:
-    """Return the mean colours of pictures, (N, 3)."""
     return np.stack([p.mean((0, 1), dtype=np.float64) for p in pictures])

@@ -257,7 +257,6 @@ def light_correlation(sources: Pictures, outputs: Pictures) -> float | None:
 
 
 def _scaled(picture: np.ndarray, side: int) -> np.ndarray:
-    """Return a picture resized to a short side of ``side`` pixels."""
     height, width = picture.shape[:2]
     scale = side / min(height, width)
     return resize(picture, max(1, round(width * scale)), max(1, round(height * scale)))

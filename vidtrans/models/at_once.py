@@ -57,6 +57,7 @@ class StyleSource:
         return cls(digest, lambda known: known.style(read()))
 
 
+_digest_once = cache(digest_file)
 Looks = Mapping[str, Sequence[tuple[StyleSource, float]]]  # by name: the styles that are mixed, with their shares
 
 
@@ -84,7 +85,7 @@ def predicted_model(
     mixtures = [[(source.digest, share) for source, share in each] for each in looks.values()]
     if len(looks) > MOST_LOOKS:
         raise UsageError("--look", f"it names {len(looks)} looks", f"give up to {MOST_LOOKS} at once")
-    stage = AtOnceStage(list(looks), mixtures, _weights_digest(), VERSION)
+    stage = AtOnceStage(list(looks), mixtures, _digest_once(STYLE_PREDICTION), VERSION)
     entry = context.cache.entry(stage.name, stage.key)
     file = NamedPictures(dict.fromkeys(looks, ()), "").name + SUFFIX
     if is_kept and not context.dry_run:
@@ -98,11 +99,6 @@ def predicted_model(
     folder = _Folder()
     _make(looks, folder.path / file)
     return replace(load_model(str(folder.path / file), context, changes), hold=folder)
-
-
-@cache
-def _weights_digest() -> str:
-    return digest_file(STYLE_PREDICTION)
 
 
 class _Folder:

@@ -106,8 +106,7 @@ def format_of(path: Path) -> str:
 
 def load_format(name: str) -> ModelFormat:
     """Return the model format with this name."""
-    made: ModelFormat = FORMATS.load(name)()
-    return made
+    return FORMATS.load(name)()
 
 
 def suffixes() -> list[str]:
@@ -146,20 +145,13 @@ def build_with_weights(
 
     from vidtrans.networks.init import build_generator
 
-    generator, plate, memory = record.generator, record.plate_size, bool(record.memory)
-    channels = record.in_channels, record.out_channels
+    generator, plate, memory = record.generator, record.plate.get("size"), bool(record.memory)
     classes = make_pairing(record.pairing["name"], record.pairing["settings"]).class_colours
     try:
         with torch.device("meta"):
             built = build_generator(
-                generator["name"],
-                generator["settings"],
-                *channels,
-                plate,
-                memory,
-                record.ports,
-                record.code_size,
-                classes.table if classes else None,
+                *(generator["name"], generator["settings"], record.in_channels, record.out_channels, plate, memory),
+                *(record.ports, record.code_size, classes.table if classes else None),
             )
         weights = read(path)
         values = weights if foreign else from_8_bits(weights)

@@ -205,7 +205,21 @@ def _found(name: str, context: Context, changes: Table, part: Part = "model") ->
 
 
 def _checked(extractor: LoadedModel) -> LoadedModel:
-    check_extractor(extractor.name, extractor.pairing, remembers=extractor.is_recurrent, optimises=extractor.optimises)
+    """Return an extractor. Raises ModelError for a model that does not make a picture from one frame in one pass."""
+    pairing = extractor.pairing
+    reasons = {
+        "its own input is made by another network": pairing.extraction is not None,
+        "its input includes several frames": pairing.offsets != (0,),
+        "its input includes a position in its clip": pairing.is_told,
+        "its input includes its previous output": extractor.is_recurrent,
+        "its input is a folder of guides": bool(pairing.guides),
+        "its input includes a mask": pairing.uses_mask,
+        "it puts pixels of the frame back into its pictures": pairing.finishes,
+        "it optimises each frame, for seconds or minutes": extractor.optimises,
+    }
+    if why := next((reason for reason, applies in reasons.items() if applies), ""):
+        remedy = "choose a model whose only input is a single frame"
+        raise ModelError(f"model '{extractor.name}'", f"it cannot make the input of another model: {why}", remedy)
     return extractor
 
 
@@ -270,23 +284,3 @@ def file_digest(path: Path, digest: Callable[[Path], str]) -> str:
     """
     digests = [digest(file) for file in load_format(format_of(path)).files(path)]
     return digests[0] if len(digests) == 1 else digest_of(digests)
-
-
-def check_extractor(name: str, pairing: Pairing, *, remembers: bool = False, optimises: bool = False) -> None:
-    """Raise ModelError if a model cannot be an extractor, which makes a picture from one frame in one pass.
-
-    ``remembers``: it is recurrent; ``optimises``: it optimises each frame instead of one pass.
-    """
-    reasons = {
-        "its own input is made by another network": pairing.extraction is not None,
-        "its input includes several frames": pairing.offsets != (0,),
-        "its input includes a position in its clip": pairing.is_told,
-        "its input includes its previous output": remembers,
-        "its input is a folder of guides": bool(pairing.guides),
-        "its input includes a mask": pairing.uses_mask,
-        "it puts pixels of the frame back into its pictures": pairing.finishes,
-        "it optimises each frame, for seconds or minutes": optimises,
-    }
-    if why := next((reason for reason, applies in reasons.items() if applies), ""):
-        remedy = "choose a model whose only input is a single frame"
-        raise ModelError(f"model '{name}'", f"it cannot make the input of another model: {why}", remedy)

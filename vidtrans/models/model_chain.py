@@ -36,7 +36,6 @@ class ChainPairing(Pairing):
     """
 
     name = "chain"
-    version = 1
 
     def __init__(self, first: Pairing, upscale_factor: int) -> None:
         super().__init__(first.settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -68,10 +68,6 @@ class ModelRecord:
     # ``spread`` (standard deviation) of the training pictures' codes.
     codes: Table = field(default_factory=dict)
 
-    def with_extractor(self, extractor: ModelRecord) -> ModelRecord:
-        """Return a copy of this record that contains the record of the embedded extractor."""
-        return replace(self, extractor=json.loads(extractor.to_json()))
-
     def extractor_record(self, path: Path) -> ModelRecord:
         """Return the record of the embedded extractor; ``path`` names the file in errors. Raises ModelError."""
         return parse_record(canonical_json(self.extractor), path)
@@ -100,11 +96,6 @@ class ModelRecord:
         A network that learned from pairs finds the eyes of a face only at about the scale that it was trained at.
         """
         return self.size if self.training and self.pairing["name"] != "look" else 0
-
-    @property
-    def plate_size(self) -> tuple[int, int] | None:
-        """The background plate's (width, height); None without a plate."""
-        return (self.plate["size"][0], self.plate["size"][1]) if self.plate else None
 
     @property
     def plugins(self) -> list[Table]:

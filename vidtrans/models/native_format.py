@@ -8,6 +8,7 @@ of the record. Without times and paths, the same training gives the same bytes (
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -77,7 +78,8 @@ class NativeFormat(ModelFormat):
         record = replace(record, weights=weights_digest(weights), extractor={})
         if extractor is not None:
             own = weights_of(extractor[0])
-            record = record.with_extractor(replace(extractor[1], weights=weights_digest(own)))
+            embedded = replace(extractor[1], weights=weights_digest(own))
+            record = replace(record, extractor=json.loads(embedded.to_json()))
             weights |= {PREFIX + name: tensor for name, tensor in own.items()}
         with write_atomically(path) as temporary:
             temporary.touch()

@@ -177,7 +177,6 @@ def card_of(table: Mapping[str, object], given: Mapping[str, str]) -> Card:
 
 
 def _facts(table: Table) -> PackFacts:
-    """Return a manifest. Raises ValueError."""
     if table.pop("format", None) != FORMAT:
         raise ValueError("its format is unknown to this version: update vidtrans")
     values: dict[str, Any] = {}
@@ -274,7 +273,6 @@ def render_page(packs: Sequence[OpenedPack], title: str) -> str:
     """Return the page of ``packs``, which links to their files in its own folder. All text is escaped."""
 
     def picture(pack: OpenedPack) -> Markup:
-        """Return the thumbnail of a pack as a data URI; '' without one."""
         data = checked_thumbnail(pack.thumbnail)
         return Markup(f"data:image/jpeg;base64,{base64.b64encode(data).decode()}" if data else "")
 

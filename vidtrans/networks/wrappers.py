@@ -38,8 +38,7 @@ class ClassGenerator(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the unnormalised log-probabilities of the classes, (N, K, H, W), for (N, C, H, W)."""
-        logits: Tensor = LOGITS * self.painter(x)
-        return logits
+        return LOGITS * self.painter(x)
 
     def coloured(self, scores: Tensor) -> Tensor:
         """Return the colours of the classes with the highest scores, (N, K, H, W) → (N, 3, H, W) float32 in [−1, 1]."""
@@ -111,8 +110,7 @@ class CodedGenerator(nn.Module):
         if x.shape[1] == self.picture_channels:
             x = torch.cat([x, x.new_zeros(len(x), self.code_size, *x.shape[2:])], 1)
         self._current.values = x[:, self.picture_channels :, 0, 0] * CODE_RANGE
-        painted: Tensor = self.painter(x)
-        return painted
+        return self.painter(x)
 
 
 class PlateGenerator(nn.Module):
@@ -145,8 +143,7 @@ class PlateGenerator(nn.Module):
         """(N, in + 3, H, W), of which the last three channels are the plate → (N, 3, H, W)."""
         painted, plate = self.painter(x), x[:, -3:]
         share = (painted[:, 3:] + 1) / 2
-        composed: Tensor = plate + share * (painted[:, :3] - plate)
-        return composed
+        return plate + share * (painted[:, :3] - plate)
 
     @property
     def picture(self) -> np.ndarray:

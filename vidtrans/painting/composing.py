@@ -2,25 +2,38 @@
 
 The paint of several key frames is blended; ``Paint`` is all that is painted over a clip, and makes what composes its
 frames, or corrects the pictures of a result.
+
+Paint that follows the motion is sharp and steady where the flow is right. Where a style does not move with the objects
+in the picture, or the flow is wrong, a network trained on the style paints better. The error of either is unknown in
+unpainted frames. But the two errors are independent, so their squared difference is the sum of both squared errors;
+where the trust is highest, transferred paint is nearly right, so the difference there is the network's error alone.
+Weighting by inverse squared errors then gives the share of each, by the trust in the flow: see ``calibrate``.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
 
+from vidtrans.clips.indexing import Clip
 from vidtrans.clips.masks import Mask, MatteReader
-from vidtrans.core.settings import Table, to_table
+from vidtrans.clips.sampling import read_clip_frames, segment_centres
+from vidtrans.core.settings import Size, Table, to_table
 from vidtrans.flow.warping import blur, grow, shrink, warp
+from vidtrans.metrics.picture_quality import sharpness
 from vidtrans.painting.maps import NEAREST, Carried, KeyMaps
-from vidtrans.video.images.picture import resize
+from vidtrans.session import Context
+from vidtrans.video.colour.conversion import to_uint8
+from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
+from vidtrans.video.images.picture import resize, write_picture
 
 LEAST_COVER, LEAST_WEIGHT = 1e-3, 1e-6
 LINES = 270  # of a frame, to which the next lengths in pixels belong
@@ -37,6 +50,14 @@ FEATHER = 270  # lines of a frame, for each pixel by which what is sure is narro
 FAINT = 8 / 255  # by which a network's picture of what is not painted may differ from the frame
 BYTES = 32  # of a pixel of a painting
 LOADED_BYTES, LEAST_LOADED = 1 << 30, 2 * NEAREST + 1  # paintings in memory, and those that one frame needs
+# Of the calibration.
+SAMPLES = 10  # frames that are compared
+SUREST = 0.95  # trust from which on what is carried is taken as right
+CAUTION = 3.0  # power of the shares at most: a wrong edge shows more than a soft one
+SOFT, SHARP = 0.3, 0.8  # sharpness of the network's pictures, over the paintings', where there is no caution, and all
+KEYS = 4  # key frames that this is measured on
+
+NetworkPicture = Callable[[np.ndarray, int], np.ndarray]  # of a frame (H, W, 3) uint8 and its number: uint8 or uint16
 
 
 @dataclass(frozen=True)
@@ -61,8 +82,7 @@ class Painting:
 def shares(frame: int, keys: Sequence[int]) -> np.ndarray:
     """Return the weight of each key frame by its distance from ``frame``, in frames: (N,), of sum 1."""
     near = LEAST_SHARE + 1 / (1 + np.abs(np.subtract(keys, frame)))
-    found: np.ndarray = near / near.sum()
-    return found
+    return near / near.sum()
 
 
 def weigh(trust: np.ndarray | np.float32, share: float) -> np.ndarray:
@@ -132,8 +152,7 @@ def _detail(picture: np.ndarray, scale: int) -> np.ndarray:
     """Return the high frequencies of a picture; their blur is computed at 1/``scale`` of its size, to save time."""
     height, width = picture.shape[:2]
     small = shrink(picture, (max(1, width // scale), max(1, height // scale))) if scale > 1 else picture
-    found: np.ndarray = picture - grow(blur(small, DETAIL), (width, height))
-    return found
+    return picture - grow(blur(small, DETAIL), (width, height))
 
 
 class PaintSource(Protocol):
@@ -142,21 +161,17 @@ class PaintSource(Protocol):
     @property
     def frame(self) -> int:
         """Return the number of the frame that it was painted on."""
-        ...
 
     @property
     def digest(self) -> str:
         """Return the digest of its content."""
-        ...
 
     @property
     def is_whole(self) -> bool:
         """Return whether all of the frame is painted."""
-        ...
 
     def painting(self, size: tuple[int, int]) -> Painting:
         """Return the painting at a (width, height)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -173,7 +188,6 @@ class FramePainter(Protocol):
 
     def __call__(self, frame: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
         """Return the picture of a frame, of the output's dtype; see ``PaintComposer``."""
-        ...
 
     def lift(
         self,
@@ -184,7 +198,6 @@ class FramePainter(Protocol):
         working_size: tuple[int, int] | None = None,
     ) -> np.ndarray:
         """Return a layer, (H, W, 4) of the picture's dtype; see ``PaintComposer``."""
-        ...
 
 
 class ClipPaint(Protocol):
@@ -193,15 +206,12 @@ class ClipPaint(Protocol):
     @property
     def layer(self) -> bool:
         """Return whether the result is a layer with alpha."""
-        ...
 
     def painter(self, size: tuple[int, int]) -> FramePainter:
         """Return what paints frames of a (width, height)."""
-        ...
 
     def for_key(self) -> Table:
         """Return the properties that affect the result, for its cache key."""
-        ...
 
 
 class PaintComposer:
@@ -283,7 +293,6 @@ class PaintComposer:
         return under + painting.cover[..., None] * (painting.rgb - under)
 
     def _share(self, brought: Blend) -> np.ndarray:
-        """Return the share of the transferred paint, 0 to 1, (H, W) float32."""
         if not self._reliance.has_network:
             return np.ones_like(brought.cover) if self._reliance.over_source else brought.cover
         sure = np.interp(brought.trust, LEVELS, self._reliance.shares).astype(np.float32)
@@ -376,3 +385,80 @@ class Paint:
             "reliance": to_table(self.reliance),
             **({"within": self.within.for_key()} if self.within else {}),
         }
+
+
+def calibrate(
+    painter: PaintComposer,
+    clip: Clip,
+    frames: Sequence[int],
+    keys: Sequence[int],
+    size: tuple[int, int],
+    network: NetworkPicture,
+    context: Context,
+) -> tuple[float, ...]:
+    """Return the share of transferred paint at each level of trust, ``composing.LEVELS``.
+
+    A few of the ``frames`` of a clip are compared: the paint that ``painter`` transfers, and the ``network``'s picture,
+    at a (width, height) ``size``. ``keys``: the numbers of the key frames.
+    """
+    squares, counts = np.zeros(len(LEVELS)), np.zeros(len(LEVELS))
+    middles = (np.asarray(LEVELS[1:]) + np.asarray(LEVELS[:-1])) / 2
+    chosen = sorted({frames[at] for at in segment_centres(len(frames), min(SAMPLES, len(frames)))})
+    for frame in read_clip_frames(clip, chosen, FrameFormat(Size(exact=size)), context):
+        brought = painter.blend(frame.index, frame.rgb)
+        if brought is None:
+            continue
+        output = network(frame.rgb, frame.index)
+        squared = np.square(brought.rgb - output.astype(np.float32) / np.iinfo(output.dtype).max).mean(2)
+        level = np.digitize(brought.trust.ravel(), middles)  # the nearest one of each pixel
+        seen = brought.cover.ravel()
+        squares += np.bincount(level, squared.ravel() * seen, len(LEVELS))
+        counts += np.bincount(level, seen, len(LEVELS))
+    sharp = _sharpness(painter, clip, keys, size, network, context)
+    # A soft network gets a low power of the shares, so that more paint is used.
+    caution = float(np.clip(CAUTION * (sharp - SOFT) / (SHARP - SOFT), 0.1 * CAUTION, CAUTION))
+    return shares_of(squares, counts, caution)
+
+
+def _sharpness(
+    painter: PaintComposer,
+    clip: Clip,
+    keys: Sequence[int],
+    size: tuple[int, int],
+    network: NetworkPicture,
+    context: Context,
+) -> float:
+    """Return the sharpness of the network's pictures over that of paintings, where these are whole; 1 if none is."""
+    found = []
+    for frame in read_clip_frames(clip, list(keys)[:KEYS], FrameFormat(Size(exact=size)), context):
+        painting = painter.painting(frame.index)
+        if painting.is_whole:
+            sharp = sharpness(np.rint(255 * painting.rgb).astype(np.uint8))
+            found.append(sharpness(to_uint8(network(frame.rgb, frame.index))) / max(sharp, 1e-6))
+    return float(np.mean(found)) if found else 1.0
+
+
+def shares_of(squares: np.ndarray, counts: np.ndarray, caution: float = CAUTION) -> tuple[float, ...]:
+    """Return the paint's share at each level of trust, from sums of squared differences and numbers of pixels.
+
+    ``caution``: the power that is applied to the shares.
+    """
+    if not counts.any():
+        return tuple(LEVELS)
+    top = np.asarray(LEVELS) >= SUREST
+    if not counts[top].any():  # nothing is sure: the surest there is
+        top = np.arange(len(LEVELS)) == np.flatnonzero(counts)[-1]
+    error = squares[top].sum() / counts[top].sum()
+    means = squares / np.maximum(counts, 1)
+    shares = np.where(counts > 0, np.minimum(1, error / np.maximum(means, 1e-9)), 0)
+    shares = np.maximum.accumulate(shares**caution)
+    return tuple(round(float(share), 3) for share in shares)
+
+
+def write_pairs(folder: Path, clip: Clip, keys: Sequence[int], painter: PaintComposer, context: Context) -> None:
+    """Write key frames and their completed paintings into the subfolders ``A`` and ``B``, at full size."""
+    for frame in read_clip_frames(clip, keys, DEFAULT_FORMAT, context):
+        name = f"{frame.index:06d}.png"
+        write_picture(folder / "A" / name, frame.rgb)
+        picture = painter.completed(frame.index, frame.rgb)
+        write_picture(folder / "B" / name, np.rint(255 * picture).astype(np.uint8))

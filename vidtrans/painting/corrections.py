@@ -14,7 +14,7 @@ from vidtrans.core.errors import MediaError
 from vidtrans.core.files import digest_of
 from vidtrans.flow.warping import blur
 from vidtrans.painting.composing import Painting
-from vidtrans.painting.registering import place
+from vidtrans.painting.key_frames import UNLIKE, place
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import read_layers, resize
 
@@ -30,7 +30,6 @@ EDGE = 1.0  # σ in pixels of the edge
 FITTED, ROUNDS = 180, 6  # lines of what colours are matched on, and fits
 FURTHEST = 0.2  # of the range, that such a map moves any colour
 MATCHED = "its colours were converted by another matrix: matched"
-UNLIKE = 0.08  # likeness of edges below which it is no picture of that frame
 
 
 @dataclass(frozen=True)
@@ -177,8 +176,7 @@ def changed(painted: np.ndarray, result: np.ndarray, *, exact: bool = True, leas
 def _contrast(rgb: np.ndarray) -> np.ndarray:
     """Return the range of levels in a window around each pixel of (H, W, 3) uint8, the channels' largest: (H, W)."""
     kernel = np.ones((CLOSED, CLOSED), np.uint8)
-    spread: np.ndarray = cv2.subtract(cv2.dilate(rgb, kernel), cv2.erode(rgb, kernel)).max(2).astype(np.float32)
-    return spread
+    return cv2.subtract(cv2.dilate(rgb, kernel), cv2.erode(rgb, kernel)).max(2).astype(np.float32)
 
 
 def merge(corrections: Sequence[Correction]) -> list[Correction]:

@@ -189,7 +189,7 @@ def unpack(packed: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 class _Blocks:
-    """Reads and writes the arrays of blocks of frames in one cache entry."""
+    """The arrays of blocks of frames in one cache entry."""
 
     def __init__(self, entry: CacheEntry) -> None:
         self._store = ChunkStore(entry, ".npz")
@@ -209,8 +209,8 @@ class _Blocks:
 class KeyMaps:
     """The flow from the frames [first, stop) of a clip, of one size, to its key frames. Call ``close`` after use.
 
-    ``always``: key frames whose flow reaches every frame of the shot. Raises MediaError if the clip cannot be read, and
-    Interrupted, where the flow found so far is stored.
+    ``always``: key frames whose flow reaches every frame of the shot. ``shots``: the frames of each shot. Raises
+    MediaError if the clip cannot be read, and Interrupted, where the flow found so far is stored.
     """
 
     def __init__(
@@ -219,25 +219,20 @@ class KeyMaps:
         self._clip, self._context, self._keys, self._always = clip, context, sorted(keys), sorted(always)
         index = clip.index
         self._size = Size(short=min(SHORT_SIDE, index.width, index.height)).of(index.width, index.height)
-        self._shots = clip.shots_in(*span)
-        self._walks = {(walk.key, walk.last > walk.key): walk for walk in walks(self._keys, self._shots, self._always)}
+        self.shots = clip.shots_in(*span)
+        self._walks = {(walk.key, walk.last > walk.key): walk for walk in walks(self._keys, self.shots, self._always)}
         self._loaded: OrderedDict[tuple[int, int], dict[str, np.ndarray]] = OrderedDict()
         self._steps: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()
         self._pins: list[CachePin] = []
 
     def shot_of(self, frame: int) -> range:
         """Return the shot that contains a frame."""
-        return next(shot for shot in self._shots if frame in shot)
+        return next(shot for shot in self.shots if frame in shot)
 
     @property
     def version(self) -> list[object]:
         """Return the values that affect the maps, besides the clip and the key frames."""
         return [MAPS_VERSION, SHORT_SIDE, BLOCK, self._always]
-
-    @property
-    def shots(self) -> list[range]:
-        """Return the frames of each shot."""
-        return self._shots
 
     def find(self) -> None:
         """Compute and store the missing maps."""

@@ -23,7 +23,6 @@ class Aligned(Pairing):
     """The input is the raw frame; the target comes from the second clip or folder."""
 
     name = "aligned"
-    version = 1
     needs_target = True
     pointwise = True
     deep = True
@@ -36,7 +35,6 @@ class GradePairing(Aligned):
     """Like ``Aligned``, for networks that map each pixel's colour; renders have the source's size."""
 
     name = "grade"
-    version = 1
     at_source_size = True
 
 
@@ -53,7 +51,6 @@ class Matched(Aligned):
     """Like ``Aligned``, but a dataset warps each input to align it with its matched target."""
 
     name = "matched"
-    version = 1
     Settings = MatchedSettings
     settings: MatchedSettings
 
@@ -69,15 +66,11 @@ class UnpairedSettings:
             raise ValueError("pairing.domains needs two names or more, each once")
 
 
-class Unpaired(Pairing):
-    """The raw frame is the input. In a dataset each frame is its own target, because no counterpart exists."""
+class Unpaired(Aligned):
+    """Like ``Aligned``, but in a dataset each frame is its own target, because no counterpart exists."""
 
     name = "unpaired"
-    version = 1
+    needs_target = False
     has_target = False
-    pointwise = True
-    deep = True
-    has_tensor_form = True
-    operators = PLAIN_OPERATORS
     Settings = UnpairedSettings
     settings: UnpairedSettings

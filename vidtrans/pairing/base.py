@@ -49,7 +49,7 @@ class Pairing:
     """
 
     name: ClassVar[str]  # in the registry
-    version: ClassVar[int]  # developers raise it when the pictures that it makes change
+    version: ClassVar[int] = 1  # developers raise it when the pictures that it makes change
     Settings: ClassVar[type]
     needs_target: ClassVar[bool] = False  # the target comes from a second clip or folder, not from the frame itself
     has_target: ClassVar[bool] = True  # the target is what the output should be; previews show it beside the output

@@ -76,8 +76,7 @@ def filled_from_nearest(labels: np.ndarray, holes: np.ndarray) -> np.ndarray:
     )
     label_of = np.zeros(nearest.max() + 1, labels.dtype)
     label_of[nearest[~holes]] = labels[~holes]
-    filled: np.ndarray = label_of[nearest]
-    return filled
+    return label_of[nearest]
 
 
 def distinct_colours(count: int) -> np.ndarray:
@@ -117,8 +116,7 @@ class ClassColours:
     def none(self) -> np.ndarray:
         """The colour of pixels without a class, (3,) uint8: the first of ``ignore``, or one that no class has."""
         if len(self.ignored):
-            first: np.ndarray = self.ignored[0]
-            return first
+            return self.ignored[0]
         taken = set(pack_colours(self.table).tolist())
         free = next(code for code in range(len(taken) + 1) if code not in taken)
         return np.array([free >> 16, free >> 8 & 255, free & 255], np.uint8)
@@ -152,8 +150,7 @@ class ClassColours:
 
     def picture(self, labels: np.ndarray) -> np.ndarray:
         """Return a label map, (H, W) integers with −1 for none, in the classes' colours: (H, W, 3) uint8."""
-        painted: np.ndarray = np.concatenate([self.table, self.none[None]])[labels]
-        return painted
+        return np.concatenate([self.table, self.none[None]])[labels]
 
     def resized(self, picture: np.ndarray, width: int, height: int) -> np.ndarray:
         """Return a label map in colours, (H, W, 3) uint8, at another size: ``labels_at`` in the classes' colours."""

@@ -27,7 +27,6 @@ class Colorize(Pairing):
     """The frame's luma is the input; only the chroma of the output is used."""
 
     name = "colorize"
-    version = 1
     finishes = True
     pointwise = True
     deep = True

@@ -29,7 +29,6 @@ class Denoise(Pairing):
     """The frame is both target and input; in training, random noise is added to the input."""
 
     name = "denoise"
-    version = 1
     at_source_size = True
     deep = True
     has_tensor_form = True

@@ -142,12 +142,10 @@ def _find(frame: np.ndarray, settings: EdgesSettings) -> np.ndarray:
 def tone_kernel(sigma: float) -> np.ndarray:
     """Return the weights of a blur, (n,) float32 with n odd."""
     reach = math.ceil(2.5 * sigma)
-    kernel: np.ndarray = cv2.getGaussianKernel(2 * reach + 1, sigma, cv2.CV_32F)[:, 0]
-    return kernel
+    return cv2.getGaussianKernel(2 * reach + 1, sigma, cv2.CV_32F)[:, 0]
 
 
 def _blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
-    """Return a plane (H, W) as float32, blurred."""
     kernel = tone_kernel(sigma)
     return cv2.sepFilter2D(picture.astype(np.float32), -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
 
@@ -190,7 +188,6 @@ def _strips(*pictures: np.ndarray) -> Iterator[list[np.ndarray]]:
 
 
 def _draw_settings(settings: EdgesSettings, rng: np.random.Generator) -> EdgesSettings:
-    """Return random settings around the given ones, within their bounds."""
     density, hysteresis, sigma, gradient = np.exp(settings.variation * SPREAD * rng.uniform(-1, 1, 4))
     return replace(
         settings,
@@ -202,22 +199,16 @@ def _draw_settings(settings: EdgesSettings, rng: np.random.Generator) -> EdgesSe
 
 
 def stroke_middles(inked: np.ndarray) -> np.ndarray:
-    """Return the middles of strokes and the outlines of areas, 255 on 0, of ink (255 is full); (H, W) uint8 both."""
-    return _thinned(_strokes(inked))
+    """Return the middles of strokes and the outlines of areas, 255 on 0, of ink (255 is full); (H, W) uint8 both.
 
-
-def _strokes(inked: np.ndarray) -> np.ndarray:
-    """Return the strokes, 255 on 0, of (H, W) uint8 ink (255 is full), by hysteresis as in Canny, without specks."""
+    Strokes are found by hysteresis as in Canny, without specks; areas are too wide for strokes.
+    """
     count, parts, stats, _ = cv2.connectedComponentsWithStats((inked >= FAINT).astype(np.uint8), connectivity=8)
     strongest = np.zeros(count, np.uint8)
     np.maximum.at(strongest, parts, inked)
     is_stroke = (strongest >= STROKE) & (stats[:, cv2.CC_STAT_AREA] >= SPECK)
     is_stroke[0] = False  # the paper
-    return np.where(is_stroke[parts], 255, 0).astype(np.uint8)
-
-
-def _thinned(strokes: np.ndarray) -> np.ndarray:
-    """Return centre lines of strokes, and outlines of areas too wide for strokes; (H, W) uint8, 255 on 0, both."""
+    strokes = np.where(is_stroke[parts], 255, 0).astype(np.uint8)
     side = max(3, int(WIDEST * min(strokes.shape)))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     _, parts, stats, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(strokes, cv2.MORPH_OPEN, disc))

@@ -28,7 +28,6 @@ class Enlarge(Pairing):
     """The input is the frame, in training shrunk and interpolated back; a render interpolates its source."""
 
     name = "enlarge"
-    version = 1
     at_source_size = True
     deep = True
     has_tensor_form = True

@@ -37,7 +37,6 @@ class Extracted(Pairing):
     """The input is another network's picture of the frame: RGB (three channels) or its luminance (one channel)."""
 
     name = "model"
-    version = 1
     pointwise = True
     operators_refusal = "another network makes the input"
     Settings = ExtractedSettings

@@ -46,7 +46,6 @@ class Inpaint(Pairing):
     """The input is the frame with grey holes, plus the hole mask; outside the holes the frame is unchanged."""
 
     name = "inpaint"
-    version = 1
     uses_mask = True
     finishes = True
     has_tensor_form = True

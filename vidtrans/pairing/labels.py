@@ -75,7 +75,6 @@ class Labels(Pairing):
     """A channel for each class, 255 where the class is, and optionally a channel for borders."""
 
     name = "labels"
-    version = 1
     needs_target = True
     drawing_kind = "flats"
     operators_refusal = "label maps are cleaned of mixed pixels first"

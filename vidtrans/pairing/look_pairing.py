@@ -34,7 +34,6 @@ class LookPairing(Pairing):
     """The frame plus constant planes: one per look (if there are several), and one for the stroke size (if it has)."""
 
     name = "look"
-    version = 1
     has_target = False
     operators = "vidtrans.pairing.operators:LookOperators"
     Settings = LookSettings

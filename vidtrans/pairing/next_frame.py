@@ -99,7 +99,6 @@ class NextFrame(Pairing):
     """
 
     name = "next-frame"
-    version = 1
     pointwise = True
     deep = True
     has_tensor_form = True

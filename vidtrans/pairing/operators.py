@@ -44,8 +44,7 @@ def scripted(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        compiled: Callable[..., Tensor] = torch.jit.script(function)
-    return compiled
+        return torch.jit.script(function)
 
 
 class PairingOperators(nn.Module):
@@ -143,14 +142,8 @@ def gaussian_kernel(sigma: float) -> list[float]:
     return [float(weight) for weight in cv2.getGaussianKernel(size, sigma, cv2.CV_32F)[:, 0]]
 
 
-def blur_levels(x: Tensor, kernel: list[float]) -> Tensor:
-    """Blur (N, C, H, W) whole levels by a ``fixed_point_kernel``, rounded as in OpenCV."""
-    both = filtered(filtered(x, kernel, 3), kernel, 2)
-    return torch.floor((both + FIXED_POINT**2 / 2) / FIXED_POINT**2)
-
-
 def blur(x: Tensor, kernel: list[float]) -> Tensor:
-    """Blur (N, C, H, W) by a ``gaussian_kernel``."""
+    """Blur (N, C, H, W) by a symmetric kernel."""
     return filtered(filtered(x, kernel, 3), kernel, 2)
 
 
@@ -298,7 +291,7 @@ class EdgeOperators(PairingOperators):
         grey = integer_luma(torch.round(frame))
         soft = [self._tone(grey)] if settings.tone_channel else []
         if self.kernel:
-            grey = blur_levels(grey, self.kernel)
+            grey = torch.floor((blur(grey, self.kernel) + FIXED_POINT**2 / 2) / FIXED_POINT**2)  # as OpenCV rounds it
         dx, dy = sobel(grey)
         squared = dx * dx + dy * dy
         floor = (SOBEL_GAIN * settings.min_gradient) ** 2
@@ -317,7 +310,7 @@ class EdgeOperators(PairingOperators):
 
     def _tone(self, grey: Tensor) -> Tensor:
         """Return the light and dark of areas, (N, 1, H, W) levels both."""
-        blurred = filtered(filtered(grey, self.tone_kernel, 3), self.tone_kernel, 2)
+        blurred = blur(grey, self.tone_kernel)
         centred = blurred - blurred.mean((2, 3), keepdim=True)
         deviation = torch.sqrt((centred * centred).mean((2, 3), keepdim=True)).clamp(min=float(FLAT))
         return torch.round((float(EVEN) + centred * (float(DEVIATION) / deviation)).clamp(0.0, 255.0))
@@ -391,7 +384,9 @@ class SketchOperators(PairingOperators):
         """Return strokes, dark (0) on white (255), (N, 1, H, W) levels, for (N, 3, H, W) levels."""
         picture = torch.sqrt(torch.round(frame) / 255.0)
         fine = blur(picture, self.fine)
-        response = _darker_side(blur(picture, self.coarse) - fine)
+        difference = blur(picture, self.coarse) - fine
+        lightness = luma(difference)
+        response = lightness + HIDDEN * (torch.amax(difference, 1, keepdim=True) - lightness)
         strokes = _along(response, *_flow(fine, self.tensor), self.settings.sigma)
         strength = strokes / (_level(strokes) + self.settings.min_contrast)
         pressed = ((strength - FAINTEST) / (FULL - FAINTEST)).clamp(0.0, 1.0)
@@ -400,12 +395,6 @@ class SketchOperators(PairingOperators):
             tone = blur(luma(picture), self.tone)
             light = light * (1 - self.settings.shading * (1 - tone / 0.75).clamp(0.0, 1.0))
         return torch.round(255.0 * light)
-
-
-def _darker_side(difference: Tensor) -> Tensor:
-    lightness = luma(difference)
-    strongest = torch.amax(difference, 1, keepdim=True)
-    return lightness + HIDDEN * (strongest - lightness)
 
 
 def _flow(picture: Tensor, kernel: list[float]) -> tuple[Tensor, Tensor]:

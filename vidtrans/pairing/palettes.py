@@ -168,7 +168,6 @@ def _in_lines(text: str) -> Iterator[list[int]]:
 
 
 def _in_json(value: object) -> Iterator[list[int]]:
-    """Yield the colours in JSON, in order."""
     if isinstance(value, str) and (match := HEX.fullmatch(value)):
         yield list(bytes.fromhex(match[1]))
     elif isinstance(value, list) and len(value) == 3 and all(type(number) is int for number in value):

@@ -51,7 +51,6 @@ class Pose(Pairing):
     """People drawn in lines of colour on black; the target comes from the clip that their keypoints were found in."""
 
     name = "pose"
-    version = 1
     needs_target = True
     pointwise = True
     operators = PLAIN_OPERATORS

@@ -63,7 +63,6 @@ class Regions(Pairing):
     """Three channels: the picture in the flat colours of a fixed palette."""
 
     name = "regions"
-    version = 1
     drawing_kind = "flats"
     tunable = ("smoothing", "levels", "contour_sigma", "min_area")
     operators_refusal = "areas are found one after the other, pixel by pixel"

@@ -63,7 +63,6 @@ class Segment(Pairing):
     """The input is the frame; the target is the label map of the second clip or folder."""
 
     name = "segment"
-    version = 1
     needs_target = True
     deep = True
     has_tensor_form = True
@@ -98,7 +97,6 @@ class Change(Segment):
     """The input is two pictures: of two clips, guides in a folder, or a frame of a clip and an earlier one."""
 
     name = "change"
-    version = 1
     in_channels = 6
     deep = False
     has_tensor_form = False

@@ -59,7 +59,6 @@ class Simplify(Pairing):
     """
 
     name = "simplify"
-    version = 1
     drawing_kind = "lines"
     operators_refusal = "the paper of a drawing is found first"
     Settings = SimplifySettings
@@ -100,7 +99,6 @@ class Simplify(Pairing):
 
 
 def _in_grey(picture: np.ndarray) -> np.ndarray:
-    """Return (H, W) uint8 as (H, W, 3)."""
     return np.repeat(picture[..., None], 3, axis=2)
 
 

@@ -44,7 +44,6 @@ class Sketch(Pairing):
     """One channel: dark strokes on white paper."""
 
     name = "sketch"
-    version = 1
     drawing_kind = "lines"
     tunable = ("sigma", "min_contrast", "shading")
     operators = "vidtrans.pairing.operators:SketchOperators"

@@ -32,7 +32,6 @@ class Stack(Pairing):
     """Guides such as depth, normals or mattes: a picture of each per frame, in one channel if grey, else in three."""
 
     name = "stack"
-    version = 1
     needs_target = True
     pointwise = True
     operators_refusal = "several pictures stand for one frame"

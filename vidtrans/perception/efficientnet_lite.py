@@ -153,8 +153,7 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
 
     def features(self, pictures: Tensor) -> Features:
         """Return the features at the taps of pictures (N, 3, H, W) in [−1, 1]."""
-        found: Features = self.trunk(pictures, self.taps)
-        return found
+        return self.trunk(pictures, self.taps)
 
     @classmethod
     def identity(cls) -> str:

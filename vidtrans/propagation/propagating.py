@@ -26,10 +26,9 @@ from vidtrans.models.loaded_model import LoadedModel, load_engine, load_model
 from vidtrans.models.model_file import IDENTITY, SUFFIX
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.result import Result, Work, check_parents, refuse_link
-from vidtrans.painting.composing import LOOK, MOTION, Paint, PaintSource, Reliance
+from vidtrans.painting.composing import LOOK, MOTION, Paint, PaintSource, Reliance, calibrate, write_pairs
 from vidtrans.painting.composing import VERSION as COMPOSING
 from vidtrans.painting.corrections import Correction
-from vidtrans.painting.following import calibrate, write_pairs
 from vidtrans.painting.key_frames import find_key_frames, key_frame_files, tell_ignored
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.propagation.requests import PropagateRequest

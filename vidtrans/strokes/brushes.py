@@ -13,9 +13,12 @@ from vidtrans.core.errors import UsageError
 
 LENGTH, BREADTH = 192, 64  # pixels of a sprite, along and across the stroke, before it is brought to the size drawn
 NUMBER = 16  # sprites of a brush
+# Places along, (1, LENGTH), and across, (BREADTH, 1), a stroke, each from -1 to 1.
+X = ((np.arange(LENGTH, dtype=np.float32) + 0.5) / LENGTH * 2 - 1)[None]
+Y = ((np.arange(BREADTH, dtype=np.float32) + 0.5) / BREADTH * 2 - 1)[:, None]
 TILE = 512  # pixels of a paper's grain, at 480 lines; it repeats
 
-Sprite = tuple[np.ndarray, np.ndarray]  # cover and height, (BREADTH, LENGTH) float32 in [0, 1]
+Sprite = tuple[np.ndarray, np.ndarray]  # cover and height, (BREADTH, LENGTH) in [0, 1]
 
 
 def _smooth(noise: np.ndarray, along: float, across: float) -> np.ndarray:
@@ -27,134 +30,117 @@ def _smooth(noise: np.ndarray, along: float, across: float) -> np.ndarray:
     return np.clip((made - low) / max(high - low, 1e-6), 0, 1)
 
 
-def _axes() -> tuple[np.ndarray, np.ndarray]:
-    """Return the place along, (1, LENGTH), and across, (BREADTH, 1), a stroke, each from -1 to 1."""
-    along = (np.arange(LENGTH, dtype=np.float32) + 0.5) / LENGTH * 2 - 1
-    across = (np.arange(BREADTH, dtype=np.float32) + 0.5) / BREADTH * 2 - 1
-    return along[None], across[:, None]
-
-
 def _ramp(distance: np.ndarray, softness: float) -> np.ndarray:
     return np.clip(distance / softness, 0, 1)
 
 
 def bristle(random: np.random.Generator) -> Sprite:
     """Return a stroke of a bristle brush: ridges along it, higher at its sides, a round start and a ragged end."""
-    x, y = _axes()
     # No finer than a tenth of the width: finer ridges flicker when they move by parts of a pixel.
     hairs = _smooth(random.random((BREADTH, 1)), 1e-3, 2.4).repeat(LENGTH, 1)
     wander = _smooth(random.random((BREADTH, LENGTH)), 40, 2.2)
     ridges = 0.55 * hairs + 0.45 * wander
-    round_ = 1 - np.sqrt(np.clip(1 - y * y, 0, 1))
+    round_ = 1 - np.sqrt(np.clip(1 - Y * Y, 0, 1))
     start = -1 + 0.24 * round_ + 0.08 * _smooth(random.random((BREADTH, 1)), 1e-3, 1.5)
     end = 1 - 0.45 * _smooth(random.random((BREADTH, 1)), 1e-3, 2) - 0.12 * round_
     edge = 1 - 0.16 * _smooth(random.random((1, LENGTH)), 14, 1e-3)
-    cover = _ramp(x - start, 0.08) * _ramp(end - x, 0.2) * _ramp(edge - np.abs(y), 0.2)
-    dry = _ramp(1.15 - x - 0.9 * (1 - ridges), 0.35)  # the paint runs out between the hairs
-    height = (0.25 + 0.75 * ridges) * (0.6 + 0.4 * np.exp(-(((np.abs(y) - 0.8) / 0.22) ** 2))) * (1.1 - 0.1 * x)
-    return (cover * dry).astype(np.float32), np.minimum(height * cover, 1).astype(np.float32)
+    cover = _ramp(X - start, 0.08) * _ramp(end - X, 0.2) * _ramp(edge - np.abs(Y), 0.2)
+    dry = _ramp(1.15 - X - 0.9 * (1 - ridges), 0.35)  # the paint runs out between the hairs
+    height = (0.25 + 0.75 * ridges) * (0.6 + 0.4 * np.exp(-(((np.abs(Y) - 0.8) / 0.22) ** 2))) * (1.1 - 0.1 * X)
+    return cover * dry, np.minimum(height * cover, 1)
 
 
 def knife(random: np.random.Generator) -> Sprite:
     """Return a stroke of a palette knife: flat, with a thick rim at its end and sides, and torn paint."""
-    x, y = _axes()
     ragged = _smooth(random.random((BREADTH, 1)), 1e-3, 2.5)
     torn = _smooth(random.random((BREADTH, LENGTH)), 10, 2.2)
     end = 1 - 0.22 * ragged
     edge = 1 - 0.1 * _smooth(random.random((1, LENGTH)), 9, 1e-3)
-    cover = _ramp(x + 1 - 0.1 * (1 - ragged), 0.04) * _ramp(end - x, 0.05) * _ramp(edge - np.abs(y), 0.07)
-    rim = np.exp(-(((end - x) / 0.09) ** 2)) + 0.8 * np.exp(-(((edge - np.abs(y)) / 0.1) ** 2))
+    cover = _ramp(X + 1 - 0.1 * (1 - ragged), 0.04) * _ramp(end - X, 0.05) * _ramp(edge - np.abs(Y), 0.07)
+    rim = np.exp(-(((end - X) / 0.09) ** 2)) + 0.8 * np.exp(-(((edge - np.abs(Y)) / 0.1) ** 2))
     scrape = _smooth(random.random((BREADTH, LENGTH)), 30, 0.8)
     height = np.clip(0.35 + 0.22 * scrape + 0.25 * (torn > 0.7) * torn + 0.5 * rim, 0, 1)
-    return cover.astype(np.float32), (height * cover).astype(np.float32)
+    return cover, height * cover
 
 
 def flat(random: np.random.Generator) -> Sprite:
     """Return a stroke of an even, matt paint: soft streaks, nearly straight sides."""
-    x, y = _axes()
     streaks = _smooth(random.random((BREADTH, LENGTH)), 50, 2.0)
-    round_ = 0.16 * (1 - np.sqrt(np.clip(1 - y * y, 0, 1)))
+    round_ = 0.16 * (1 - np.sqrt(np.clip(1 - Y * Y, 0, 1)))
     start = -1 + 0.1 * _smooth(random.random((BREADTH, 1)), 1e-3, 3) + round_
     end = 1 - 0.2 * _smooth(random.random((BREADTH, 1)), 1e-3, 2) - round_
     edge = 1 - 0.1 * _smooth(random.random((1, LENGTH)), 16, 1e-3)
-    cover = _ramp(x - start, 0.05) * _ramp(end - x, 0.08) * _ramp(edge - np.abs(y), 0.1)
-    return cover.astype(np.float32), (cover * (0.4 + 0.3 * streaks)).astype(np.float32)
+    cover = _ramp(X - start, 0.05) * _ramp(end - X, 0.08) * _ramp(edge - np.abs(Y), 0.1)
+    return cover, cover * (0.4 + 0.3 * streaks)
 
 
 def wash(random: np.random.Generator) -> Sprite:
     """Return a wash: a wide, soft-edged pool; pigment flows inside, and gathers at parts of the rim, where it dried."""
-    x, y = _axes()
-    angle = np.arctan2(y, x)
+    angle = np.arctan2(Y, X)
     rim = 0.86 + sum(
         0.09 / k**0.7 * np.cos(k * angle + random.random() * 6.28) * random.random() for k in (2, 3, 5, 7, 11, 17)
     )
-    distance = rim - np.sqrt(x * x + y * y)
+    distance = rim - np.sqrt(X * X + Y * Y)
     flow = _smooth(random.random((BREADTH, LENGTH)), 12, 8)
     cover = _ramp(distance, 0.12) * (0.72 + 0.25 * flow)
     low = np.clip(np.cos(angle - random.random() * 6.28), 0, 1)  # the pool dried last at this side
     dried = low * np.where(distance < 0.06, np.exp(-(((distance - 0.06) / 0.03) ** 2)), np.exp((0.06 - distance) / 0.1))
     height = np.clip(0.2 + 0.5 * flow + 0.4 * dried, 0, 1)
-    return cover.astype(np.float32), (height * cover).astype(np.float32)
+    return cover, height * cover
 
 
 def chalk(random: np.random.Generator) -> Sprite:
     """Return a mark of a dry stick: even pressure, fading ends; the paper's grain breaks it."""
-    x, y = _axes()
-    press = np.interp(x[0], [-1, -0.8, 0.55, 1], [0.55, 1, 0.85, 0.3]).astype(np.float32)[None]
-    side = _ramp(1 - 0.15 * _smooth(random.random((1, LENGTH)), 8, 1e-3) - np.abs(y), 0.3)
-    ends = _ramp(1 - np.abs(x), 0.08)
+    press = np.interp(X[0], [-1, -0.8, 0.55, 1], [0.55, 1, 0.85, 0.3]).astype(np.float32)[None]
+    side = _ramp(1 - 0.15 * _smooth(random.random((1, LENGTH)), 8, 1e-3) - np.abs(Y), 0.3)
+    ends = _ramp(1 - np.abs(X), 0.08)
     grain = 0.65 * _smooth(random.random((BREADTH, LENGTH)), 22, 3.5)
     grain += 0.35 * _smooth(random.random((BREADTH, LENGTH)), 6, 5)
     cover = press * side * ends * (0.5 + 0.5 * grain)
-    return cover.astype(np.float32), (cover * (0.4 + 0.4 * grain)).astype(np.float32)
+    return cover, cover * (0.4 + 0.4 * grain)
 
 
 def graphite(random: np.random.Generator) -> Sprite:
     """Return a line of a pencil: pressed at its start, thin at its end, a little broken."""
-    x, y = _axes()
-    press = np.interp(x[0], [-1, -0.76, 0.2, 1], [0.2, 1, 0.8, 0.0]).astype(np.float32)[None]
+    press = np.interp(X[0], [-1, -0.76, 0.2, 1], [0.2, 1, 0.8, 0.0]).astype(np.float32)[None]
     grain = np.clip((_smooth(random.random((BREADTH, LENGTH)), 2.2, 5) - 0.3) * 3, 0, 1)
-    cover = press * np.clip((1 - np.abs(y)) * 2, 0, 1) * (0.4 + 0.6 * grain)
-    return cover.astype(np.float32), cover.astype(np.float32)
+    cover = press * np.clip((1 - np.abs(Y)) * 2, 0, 1) * (0.4 + 0.6 * grain)
+    return cover, cover
 
 
 def nib(random: np.random.Generator) -> Sprite:
     """Return a line of ink: solid, swelling in its middle, pointed at both ends."""
-    x, y = _axes()
-    swell = np.sqrt(np.clip(1 - np.abs(x) ** 2.2, 0, 1)) * (0.85 + 0.15 * _smooth(random.random((1, LENGTH)), 12, 1e-3))
-    cover = _ramp(swell - np.abs(y), 0.3)
-    return cover.astype(np.float32), cover.astype(np.float32)
+    swell = np.sqrt(np.clip(1 - np.abs(X) ** 2.2, 0, 1)) * (0.85 + 0.15 * _smooth(random.random((1, LENGTH)), 12, 1e-3))
+    cover = _ramp(swell - np.abs(Y), 0.3)
+    return cover, cover
 
 
 def dab(random: np.random.Generator) -> Sprite:
     """Return a dab of a round brush: a dot with a thick rim."""
-    x, y = _axes()
-    angle = np.arctan2(y, x)
+    angle = np.arctan2(Y, X)
     rim = 0.9 + sum(0.06 / k * np.cos(k * angle + random.random() * 6.28) for k in (2, 3, 4))
-    distance = rim - np.sqrt(x * x + y * y)
+    distance = rim - np.sqrt(X * X + Y * Y)
     cover = _ramp(distance, 0.14)
     streaks = _smooth(random.random((BREADTH, LENGTH)), 14, 2)
     height = np.clip(0.45 + 0.25 * streaks + 0.35 * np.exp(-(((distance - 0.14) / 0.1) ** 2)), 0, 1)
-    return cover.astype(np.float32), (height * cover).astype(np.float32)
+    return cover, height * cover
 
 
 def glow(random: np.random.Generator) -> Sprite:
     """Return a line of light: bright in its middle, fading to all sides."""
-    x, y = _axes()
-    cover = np.exp(-3.5 * y * y) * _ramp(1 - np.abs(y), 0.4) * np.sqrt(_ramp(1 - np.abs(x), 0.6))
-    return cover.astype(np.float32), cover.astype(np.float32)
+    cover = np.exp(-3.5 * Y * Y) * _ramp(1 - np.abs(Y), 0.4) * np.sqrt(_ramp(1 - np.abs(X), 0.6))
+    return cover, cover
 
 
 def crayon(random: np.random.Generator) -> Sprite:
     """Return a mark of a wax crayon: thick, round at both ends, with streaks that the wax missed."""
-    x, y = _axes()
-    press = np.interp(x[0], [-1, -0.85, 0.5, 1], [0.8, 1, 0.95, 0.7]).astype(np.float32)[None]
+    press = np.interp(X[0], [-1, -0.85, 0.5, 1], [0.8, 1, 0.95, 0.7]).astype(np.float32)[None]
     streaks = 0.4 * _smooth(random.random((BREADTH, LENGTH)), 30, 4)
     streaks += 0.6 * _smooth(random.random((BREADTH, LENGTH)), 3, 5)
-    corner = np.clip((np.abs(x) - 1) * LENGTH / BREADTH + 1, 0, 1)  # round ends, in half widths
+    corner = np.clip((np.abs(X) - 1) * LENGTH / BREADTH + 1, 0, 1)  # round ends, in half widths
     edge = 0.95 - 0.2 * _smooth(random.random((1, LENGTH)), 6, 1e-3)
-    cover = press * _ramp(edge - np.sqrt(y * y + corner * corner), 0.2) * (0.25 + 0.75 * streaks)
-    return cover.astype(np.float32), (cover * (0.4 + 0.6 * streaks)).astype(np.float32)
+    cover = press * _ramp(edge - np.sqrt(Y * Y + corner * corner), 0.2) * (0.25 + 0.75 * streaks)
+    return cover, cover * (0.4 + 0.6 * streaks)
 
 
 BRUSHES: dict[str, Callable[[np.random.Generator], Sprite]] = {
@@ -165,29 +151,27 @@ BRUSHES: dict[str, Callable[[np.random.Generator], Sprite]] = {
 @lru_cache(maxsize=16)
 def sprites(brush: str) -> np.ndarray:
     """Return the sprites of a brush that is made by a rule, (NUMBER, BREADTH, LENGTH, 2) float32 in [0, 1]."""
-    return np.stack([np.dstack(BRUSHES[brush](np.random.default_rng(k))) for k in range(NUMBER)])
+    return np.stack([np.dstack(BRUSHES[brush](np.random.default_rng(k))) for k in range(NUMBER)]).astype(np.float32)
 
 
 def read_brush(path: Path) -> np.ndarray:
     """Return the sprites of a picture: its alpha is the cover, its grey the height; without alpha the grey is both.
 
-    The stroke lies along the longer side. Mirrored, it gives four sprites.
+    The stroke lies along the longer side. Mirrored, it gives four sprites. Raises UsageError if the file is no picture,
+    or a brush that leaves no mark.
     """
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    assert picture is not None  # it was checked
-    return from_picture(picture)
-
-
-def from_picture(picture: np.ndarray) -> np.ndarray:
-    """Return the sprites of a picture (H, W), (H, W, 3) or (H, W, 4): see ``read_brush``."""
-    scale = 1 / np.iinfo(picture.dtype).max
-    planes = picture.astype(np.float32) * np.float32(scale)
+    if picture is None:
+        raise UsageError(str(path), "not a picture", "a brush is a grey PNG, white where paint is laid")
+    planes = picture.astype(np.float32) * np.float32(1 / np.iinfo(picture.dtype).max)
     grey = planes if planes.ndim == 2 else planes[..., :3].mean(2)
     cover = planes[..., 3] if planes.ndim == 3 and planes.shape[2] == 4 else grey
     both = np.dstack([cover, grey * cover])
     if both.shape[0] > both.shape[1]:
         both = both.transpose(1, 0, 2)
     both = cv2.resize(np.ascontiguousarray(both), (LENGTH, BREADTH), interpolation=cv2.INTER_AREA)
+    if both[..., 0].max() < 0.02:
+        raise UsageError(str(path), "a brush without light leaves no mark", "a brush is white where paint is laid")
     return np.stack([both, both[::-1], both[:, ::-1], both[::-1, ::-1]]).astype(np.float32)
 
 
@@ -241,12 +225,3 @@ def _wrapped(random: np.random.Generator, side: int, sigma: float) -> np.ndarray
 def _stretched(made: np.ndarray) -> np.ndarray:
     low, high = np.quantile(made, [0.01, 0.99])
     return np.ascontiguousarray(np.clip((made - low) / (high - low), 0, 1), dtype=np.float32)
-
-
-def check_brush(path: Path) -> None:
-    """Raise UsageError if a file is no picture, or a brush that leaves no mark."""
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if picture is None:
-        raise UsageError(str(path), "not a picture", "a brush is a grey PNG, white where paint is laid")
-    if from_picture(picture)[..., 0].max() < 0.02:
-        raise UsageError(str(path), "a brush without light leaves no mark", "a brush is white where paint is laid")

@@ -32,11 +32,19 @@ from vidtrans.strokes.kernels import (
     sample3,
 )
 
-RULES = 16  # of ``tessellate``
 MOST = 48  # candidates of a block
 HOLE = 0.95  # distance to the nearest cell, in cells, at which another one is born
 KEPT = 0.85  # share of the sheets' places that stays from frame to frame
 STILL = 0.1  # distance in cells by which a pixel must be nearer to another cell to change to it
+
+
+@compiled
+def length(dx: Number, dy: Number, cos: Number, sin: Number, square: bool, shrink: Number, stretch: Number) -> Number:
+    """Return the length of a vector, in cells; of ``square`` cells, turned to (cos, sin), as along their sides."""
+    if square:
+        along, aside = abs(cos * dx + sin * dy) * shrink, abs(cos * dy - sin * dx) * stretch
+        return max(along, aside) + f32(0.15) * min(along, aside)
+    return np.sqrt(dx * dx + dy * dy)
 
 
 @compiled
@@ -89,11 +97,7 @@ def label(  # noqa: C901
                         if n == MOST:
                             break
                         dx, dy = (mx - life[q, X]) / cell, (my - life[q, Y]) / cell
-                        if square:
-                            along, aside = abs(c[q] * dx + s[q] * dy) * shrink, abs(c[q] * dy - s[q] * dx) * stretch
-                            d = max(along, aside) + f32(0.15) * min(along, aside)
-                        else:
-                            d = np.sqrt(dx * dx + dy * dy)
+                        d = length(dx, dy, c[q], s[q], square, shrink, stretch)
                         d = d / life[q, NARROW] + (1 - life[q, ALPHA]) * f32(0.7)
                         kept[n], near[n] = q, d
                         n += 1
@@ -114,11 +118,7 @@ def label(  # noqa: C901
                     for k in range(m):
                         q = kept[k]
                         dx, dy = (x - life[q, X]) / cell, (y - life[q, Y]) / cell
-                        if square:
-                            along, aside = abs(c[q] * dx + s[q] * dy) * shrink, abs(c[q] * dy - s[q] * dx) * stretch
-                            d = max(along, aside) + f32(0.15) * min(along, aside)
-                        else:
-                            d = np.sqrt(dx * dx + dy * dy)
+                        d = length(dx, dy, c[q], s[q], square, shrink, stretch)
                         d = d / life[q, NARROW] + (1 - life[q, ALPHA]) * f32(0.7)
                         other = f32(0)
                         if weight > 0:
@@ -161,7 +161,7 @@ def tessellate(  # noqa: C901  (one loop: calls within it would be copied out by
         life: see ``kernels.living``, as all up to ``fine``.
         picture: (h, w, 3) float32, whose colours cells take on and to whose edges they keep.
         before: (h, w) int32, the labels of the last frame; (0, 0) at first.
-        rules: (RULES,) float32: 0 cell, 1 whether cells are square, 2 weight of the colour, 3 distance beyond which a
+        rules: (12,) float32: 0 cell, 1 whether cells are square, 2 weight of the colour, 3 distance beyond which a
             pixel belongs to no cell, 4 want of death, 5 share of the colour that follows, 6 share of the turn that
             follows, 7 fade (share a frame), 8 σ of the angle, 9 share of the way to the middle of its area that a cell
             moves in a frame, 10 rounds of settling at first, 11 root of how much longer than wide square ones are.

@@ -46,8 +46,6 @@ X, Y, ANGLE, ALPHA, RED, GREEN, BLUE, BEND, FRONT, BACK, NARROW = range(11)
 LIFE_COLUMNS = 11
 # Columns of a list to draw.
 COLUMNS = 14  # x, y, cos, sin, front, back, half width, bend, opacity, red, green, blue, height, sprite
-# Columns of the rules of a layer: see ``living``.
-RULES = 22
 
 
 class KernelCache(FunctionCache):
@@ -89,8 +87,7 @@ def compiled(function: F, signature: str | None = None) -> F:
 
 def cache_folder() -> str | None:
     """Return the folder in which compiled code is kept; None where none can be written."""
-    folder: str | None = cast("Any", noise)._cache.cache_path
-    return folder
+    return cast("Any", noise)._cache.cache_path
 
 
 @partial(compiled, signature="f4(i8, i8, i8)")
@@ -167,7 +164,7 @@ def living(  # noqa: C901  (one loop: calls within it would be copied out by han
         lines: (h'', w'', 3) direction field: cos 2θ, sin 2θ, coherence.
         want: (h, w): strokes are born where it is above 0, and die where it is below ``rules[4]``; (0, 0): everywhere.
         fine: (h, w) share by which strokes are narrower, at most a half; (0, 0): nowhere.
-        rules: (RULES,) float32: 0 width of the guide, 1 height, 2 cell, 3 most strokes in a cell, 4 want of death,
+        rules: (20,) float32: 0 width of the guide, 1 height, 2 cell, 3 most strokes in a cell, 4 want of death,
             5 difference of colour that kills, 6 share of the colour that follows, 7 share of the turn that follows,
             8 fade (share a frame), 9 angle, 10 whether it has one, 11 share of the form's direction, 12 σ of the angle,
             13 half length, 14 whether ends are clipped at edges, 15 difference of colour of an edge, 16 greatest bend,

@@ -104,11 +104,11 @@ def _medium(name: str, table: Table, path: Path) -> Medium:
 
 def _brush(medium: Path, name: str) -> Path:
     """Return the file of a brush beside a medium. Raises UsageError if it is none, or has no light."""
-    from vidtrans.strokes.brushes import check_brush
+    from vidtrans.strokes.brushes import read_brush
 
     path = as_found(medium.parent / name)
     check_regular_file(path, UsageError)
     if not path.is_file():
         raise UsageError(f"brush '{name}'", f"no such file beside {medium.name}", f"or one of {', '.join(BRUSHES)}")
-    check_brush(path)
+    read_brush(path)
     return path

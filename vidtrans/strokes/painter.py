@@ -1,29 +1,335 @@
-"""Paint the pictures of a shot, frame by frame, in strokes that live on from one frame to the next."""
+"""Paint the pictures of a shot, frame by frame, in strokes that live on from one frame to the next.
+
+``Fields`` is what a painter sees of a frame: its colours, lines, detail and tones, steadied along the motion. In each
+layer strokes live by it (``LivingLayer``), and ``StrokePainter`` paints those of all layers in bands of rows.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
 
 from vidtrans.core.machine import cores
+from vidtrans.flow.estimator import FlowEstimator
+from vidtrans.flow.warping import halve, resize_flow, warp
 from vidtrans.strokes import brushes, cells, kernels
-from vidtrans.strokes.fields import Fields
-from vidtrans.strokes.medium import SHAPES, Medium, MediumLayer, Screen, angle_of, parse_ink
+from vidtrans.strokes.medium import SEEN, SHAPES, Medium, MediumLayer, Screen, angle_of, parse_ink
 from vidtrans.strokes.settings import StrokesSettings
+from vidtrans.video.colour.conversion import to_uint8, unit
 
+# Of what is seen.
+FLOW, FLOW_SIZE = "dis", 360  # method, and short side at which the motion is estimated
+KEPT = 0.9  # share of the direction field that stays from frame to frame
+COLOURLESS = 0.07  # chroma that nine tenths of a black-and-white film do not reach
+STILL = 0.15  # pixels a frame: motion below it is noise
+ALONG = 0.06  # difference of colour beyond which a place has changed, so that nothing of its past is kept
+LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
+# Of what is painted.
 BAND = 64  # rows of the result that are painted at a time
 TURN = 0.12  # share of the way by which strokes turn, bend and stretch in a frame
 SOFT = np.float32(0.05)  # change of a wash's plane in a line below which its outline is soft
 FINEST = 1.1  # pixels of the result: no stroke is narrower
 
 Values = Mapping[str, float]
+
+
+class Fields:
+    """What a painter sees of the frames of a shot, in order.
+
+    Attributes:
+        picture: (h, w, 3) float32 in [0, 1]: what is painted.
+        tone: (h, w) float32: its lightness, small detail flattened.
+        lines: (h/2, w/2, 3) float32: the direction field, cos 2θ, sin 2θ and coherence.
+        bent: (n, h, w) float32: by how much of their distance the tone bends each screen's lines.
+        phases: (n, h/4, w/4, 4) float32: cos and sin of a turn by which lines are carried, their bend, the tone.
+        flow: (h, w, 2) float32: the motion since the last frame, where each pixel of the last went; (0, 0, 2) at first.
+    """
+
+    def __init__(self, medium: Medium, directions: np.ndarray | None = None) -> None:
+        self._medium = medium
+        colour = np.array(parse_ink(medium.picture.filter) or (0, 0, 0), np.float32)
+        self._weights = np.tile(colour / colour.sum(), (3, 1)) if colour.any() else None  # of the tones
+        inks = [parse_ink(name) for name in (medium.picture.shadows, medium.picture.lights)]
+        self._tints = [np.array(ink, np.float32) for ink in inks if ink] if all(inks) else None
+        self._estimate = FlowEstimator(FLOW, FLOW_SIZE)
+        self._directions = directions
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin a shot."""
+        self._before: np.ndarray | None = None  # the last frame, prepared for the estimate of motion
+        self._tensor = self._steady = np.empty(0, np.float32)
+        self._range = self._chroma = np.empty(0, np.float32)
+        self.phases = np.empty(0, np.float32)
+        self._detail: dict[float, np.ndarray] = {}
+
+    def see(self, guide: np.ndarray, picture: np.ndarray) -> None:
+        """Look at the next frame: ``guide`` (h, w, 3) uint8 moves, ``picture`` (h, w, 3) uint8 or uint16 is painted."""
+        self._detail = {}
+        height, width = picture.shape[:2]
+        if min(height, width) > SEEN:
+            scale = SEEN / min(height, width)
+            size = (max(1, round(width * scale)), max(1, round(height * scale)))
+            guide, picture = (cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in (guide, picture))
+            height, width = picture.shape[:2]
+        self.scale = min(height, width) / 480  # pixels for a line of 480
+        now = self._estimate.prepare(guide)
+        back = None
+        if self._before is None:
+            self.flow = np.empty((0, 0, 2), np.float32)
+        else:
+            there = self._estimate.estimate(self._before, now)
+            self.flow = resize_flow(_calm(there), width, height)
+            back = -self.flow
+        self._before = now
+        seen = unit(picture).astype(np.float32, copy=False)
+        self.picture = self._adjusted(self._steadied(seen, back))
+        self.tone = cv2.transform(self.picture, LUMA)
+        self.lines = self._directed(back)
+        self._carry(back)
+
+    def _steadied(self, seen: np.ndarray, back: np.ndarray | None) -> np.ndarray:
+        share = self._medium.picture.steady
+        if not share:
+            return seen
+        if back is not None and len(self._steady):
+            past = warp(self._steady, back)
+            change = cv2.transform(cv2.absdiff(past, seen), np.full((1, 3), 1 / 3, np.float32))
+            kept = share * np.clip(2 - change / ALONG, 0, 1)
+            seen = seen + (past - seen) * kept[..., None]
+        self._steady = seen
+        return seen
+
+    def _adjusted(self, seen: np.ndarray) -> np.ndarray:
+        how = self._medium.picture
+        if self._weights is not None:
+            seen = cv2.transform(seen, self._weights)
+        if self._tints is not None:
+            seen = self._tinted(seen, *self._tints)
+        if how.smooth:
+            seen = flatten(seen, how.smooth * self.scale)
+        if how.clarity:
+            seen = seen + how.clarity * raised(cv2.transform(seen, LUMA), 5 * self.scale)[..., None]
+        if how.stretch:
+            grey = cv2.resize(cv2.transform(seen, LUMA), (160, 90), interpolation=cv2.INTER_AREA)
+            now = np.quantile(grey, [0.02, 0.97]).astype(np.float32)
+            self._range = now if not len(self._range) else self._range * np.float32(0.95) + now * np.float32(0.05)
+            low, high = self._range * np.float32(how.stretch) + np.array([0, 1 - how.stretch], np.float32)
+            seen = (seen - low) / max(high - low, np.float32(0.1))
+        if how.local:
+            wide = cv2.transform(flatten(seen, 30 * self.scale), LUMA)
+            seen = seen + ((np.float32(0.55) - wide) * np.float32(how.local))[..., None]
+        if how.saturation != 1 or how.contrast != 1 or how.brightness or how.lift:
+            grey = cv2.transform(seen, LUMA)[..., None]
+            level = (grey - np.float32(0.5)) * np.float32(how.contrast) + np.float32(0.5 + how.brightness)
+            level = level + np.float32(how.lift) * level * (1 - level)
+            seen = level + (seen - grey) * np.float32(how.saturation * max(how.contrast, 1) ** 0.5)
+        seen = np.clip(seen, 0, 1)
+        if how.levels:
+            grey = cv2.transform(seen, LUMA)
+            steps = np.float32(how.levels)
+            place = grey * steps
+            whole = np.floor(place)
+            rise = np.clip((place - whole - np.float32(0.5)) * 6 + np.float32(0.5), 0, 1)  # soft, or it flickers
+            seen = np.clip(seen * ((whole + rise) / steps / np.maximum(grey, np.float32(0.02)))[..., None], 0, 1)
+        return np.ascontiguousarray(seen, dtype=np.float32)
+
+    def _tinted(self, seen: np.ndarray, shadows: np.ndarray, lights: np.ndarray) -> np.ndarray:
+        """Return a picture without colours with those of its medium in shadows and lights; others as they are."""
+        small = cv2.resize(seen, (160, 90), interpolation=cv2.INTER_AREA)
+        now = np.quantile(small.max(2) - small.min(2), [0.9]).astype(np.float32)
+        self._chroma = now if not len(self._chroma) else self._chroma * np.float32(0.95) + now * np.float32(0.05)
+        share = np.clip(2 - self._chroma / COLOURLESS, 0, 1)
+        if not share:
+            return seen
+        grey = np.clip(cv2.transform(seen, LUMA), 0, 1)[..., None]
+        tint = shadows + (lights - shadows) * grey
+        return seen + (tint - tint @ LUMA.T) * (share * (1 - np.abs(2 * grey - 1) ** 3))
+
+    def _directed(self, back: np.ndarray | None) -> np.ndarray:
+        """Return the direction field, from the structure tensor at two scales, steadied along the motion."""
+        height, width = self.tone.shape
+        size = ((width + 1) // 2, (height + 1) // 2)
+        small = cv2.GaussianBlur(cv2.resize(self.tone, size, interpolation=cv2.INTER_AREA), (0, 0), 0.9 * self.scale)
+        x, y = cv2.Scharr(small, cv2.CV_32F, 1, 0), cv2.Scharr(small, cv2.CV_32F, 0, 1)
+        # In place of xx, xy, yy: their combinations that turn by twice the angle, and the energy.
+        tensor = cv2.merge([x * x - y * y, 2 * x * y, x * x + y * y])
+        near = cv2.GaussianBlur(tensor, (0, 0), 3.0 * self.scale)
+        quarter = (max(1, size[0] // 4), max(1, size[1] // 4))
+        far = cv2.GaussianBlur(cv2.resize(tensor, quarter, interpolation=cv2.INTER_AREA), (0, 0), 4.0 * self.scale)
+        near += 0.08 * cv2.resize(far, size, interpolation=cv2.INTER_LINEAR)
+        if back is not None and len(self._tensor):
+            past = warp(self._tensor, resize_flow(back, *size))
+            near = KEPT * past + (1 - KEPT) * near
+        self._tensor = near
+        across, aslant, energy = cv2.split(near)
+        length = cv2.magnitude(across, aslant)
+        coherence = length / (energy + np.float32(2e-4))
+        least = np.maximum(length, np.float32(1e-12))
+        lines = [-across / least, -aslant / least, coherence]  # along the lines, so across the gradient
+        if self._directions is not None:
+            lines = self._led(lines, size)
+        return cv2.merge(lines)
+
+    def _led(self, lines: list[np.ndarray], size: tuple[int, int]) -> list[np.ndarray]:
+        """Return the direction field, led by the painted lines where there are any."""
+        assert self._directions is not None
+        grey = cv2.cvtColor(
+            cv2.resize(to_uint8(self._directions), size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY
+        )
+        soft = cv2.GaussianBlur(grey.astype(np.float32) / 255, (0, 0), 1.2)
+        x, y = cv2.Scharr(soft, cv2.CV_32F, 1, 0), cv2.Scharr(soft, cv2.CV_32F, 0, 1)
+        tensor = cv2.GaussianBlur(cv2.merge([x * x - y * y, 2 * x * y]), (0, 0), 12 * self.scale)
+        across, aslant = cv2.split(tensor)
+        length = np.maximum(cv2.magnitude(across, aslant), np.float32(1e-12))
+        share = np.clip(length / np.float32(1e-3), 0, 1)
+        led = [-across / length, -aslant / length, np.ones_like(length)]
+        return [one + (other - one) * share for one, other in zip(lines, led, strict=True)]
+
+    def colours(self, blur: float) -> np.ndarray:
+        """Return the picture blurred by σ = ``blur`` pixels, at half its size or less if that is wide."""
+        made, scale = self.picture, 1
+        while blur > 1.6 and min(made.shape[:2]) >= 8:
+            made = halve(made)
+            blur, scale = blur / 2, scale * 2
+        return cv2.GaussianBlur(made, (0, 0), blur) if blur > 0.5 else made
+
+    def _carry(self, back: np.ndarray | None) -> None:
+        """Bend the lines of screens by the tone, and carry them along the motion.
+
+        The phase by which lines differ from those fixed to the paper and bent by the tone is a field of complex numbers
+        of length 1 at a quarter of the size. Each frame moves and smooths it, so that lines keep about their distance;
+        where neighbours disagree, because they moved apart, lines fork or end. Slowly it returns to 0.
+        """
+        self.bent = np.empty((len(self._medium.screens), *self.tone.shape), np.float32)
+        for n, screen in enumerate(self._medium.screens):
+            blur = screen.form * self.scale
+            soft = cv2.GaussianBlur(self.tone, (0, 0), blur) if blur else self.tone
+            np.multiply(1 - soft, screen.swell, out=self.bent[n])
+        if not any(screen.carried for screen in self._medium.screens):
+            self.phases = np.ones((len(self.bent), 1, 1, 2), np.float32)
+            return
+        size = (max(1, self.tone.shape[1] // 4), max(1, self.tone.shape[0] // 4))
+        made = np.zeros((len(self.bent), size[1], size[0], 4), np.float32)  # cos, sin, the bend of lines, tone
+        made[..., 0] = 1
+        made[..., 3] = cv2.resize(self.tone, size, interpolation=cv2.INTER_AREA)
+        if back is not None and len(self.phases):
+            back = _certain(
+                cv2.resize(back, size, interpolation=cv2.INTER_AREA), self.phases[0, ..., 3], made[0, ..., 3]
+            )
+        for n, screen in enumerate(self._medium.screens):
+            made[n, ..., 2] = cv2.resize(self.bent[n], size, interpolation=cv2.INTER_AREA)
+            if back is None or not len(self.phases) or not screen.carried:
+                continue
+            x, y = cv2.split(back)
+            angle = math.radians(screen.angle)
+            moved = (y * math.cos(angle) - x * math.sin(angle)) / (screen.pitch * self.scale)
+            cos, sin, bend, _ = cv2.split(warp(self.phases[n], back / 4))
+            turn = np.float32(2 * np.pi) * (moved + bend - made[n, ..., 2]).astype(np.float32)
+            c, s = np.cos(turn), np.sin(turn)
+            both = cv2.GaussianBlur(cv2.merge([cos * c - sin * s, cos * s + sin * c]), (0, 0), 1.5 * self.scale)
+            length = np.maximum(np.hypot(both[..., 0], both[..., 1]), np.float32(1e-3))
+            both /= length[..., None]
+            both[..., 0] += np.float32(0.52) - np.float32(0.5) * np.minimum(length, 1)
+            made[n, ..., :2] = both / np.maximum(np.hypot(both[..., 0], both[..., 1]), np.float32(1e-3))[..., None]
+        self.phases = made
+
+    def want(self, layer: MediumLayer) -> np.ndarray:
+        """Return where a layer's strokes live, (h, w) float32, above 0; (0, 0) for everywhere."""
+        if layer.where == "everywhere":
+            return np.empty((0, 0), np.float32)
+        level = np.float32(layer.level)
+        sigma = max(0.5, layer.fine * self.scale)
+        if layer.where == "dark":
+            return level - cv2.GaussianBlur(self.tone, (0, 0), sigma)
+        if layer.where == "light":
+            return cv2.GaussianBlur(self.tone, (0, 0), sigma) - level
+        if layer.where == "edges":  # their dark side, by a difference of Gaussians (Winnemöller et al. 2006)
+            near, wide = (cv2.GaussianBlur(self.tone, (0, 0), width) for width in (sigma, 2.2 * sigma))
+            return np.clip((wide - near) * 11, 0, 1) - level
+        if layer.where == "colour":
+            return cv2.GaussianBlur(self.picture.max(2) - self.picture.min(2), (0, 0), sigma) - level
+        return self._detailed(layer.fine) - level
+
+    def detail(self, layer: MediumLayer) -> np.ndarray:
+        """Return how far a place has the detail that a layer looks for, (h, w) float32 in [0, 1]."""
+        return np.clip((self._detailed(layer.fine) - np.float32(layer.level)) * 4, 0, 1)
+
+    def _detailed(self, fine: float) -> np.ndarray:
+        """Return the detail finer than about ``fine`` lines, 0 to 1: the mean change of lightness, 1 for 7 % of it."""
+        if fine not in self._detail:
+            sigma = max(0.5, fine * self.scale)
+            change = cv2.absdiff(self.tone, cv2.GaussianBlur(self.tone, (0, 0), sigma))
+            half = cv2.resize(
+                change, ((self.tone.shape[1] + 1) // 2, (self.tone.shape[0] + 1) // 2), interpolation=cv2.INTER_AREA
+            )
+            mean = cv2.GaussianBlur(half, (0, 0), sigma)
+            mean = cv2.resize(mean, self.tone.shape[::-1], interpolation=cv2.INTER_LINEAR)
+            self._detail[fine] = np.minimum(mean * 14, np.float32(1))
+        return self._detail[fine]
+
+    def state(self) -> Mapping[str, np.ndarray]:
+        """Return what the next frame's fields depend on."""
+        if self._before is None:
+            return {}
+        made = {"before": self._before, "tensor": self._tensor, "steady": self._steady, "range": self._range}
+        return made | {"phases": self.phases, "chroma": self._chroma}
+
+    def resume(self, state: Mapping[str, np.ndarray]) -> None:
+        """Continue from a ``state``."""
+        self._before, self._tensor = state["before"], state["tensor"]
+        self._steady, self._range, self.phases = state["steady"], state["range"], state["phases"]
+        self._chroma = state["chroma"]
+
+
+def _certain(back: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """Return the motion (h, w, 2), in pixels of four times the size, where it explains the picture better than none."""
+    better = cv2.absdiff(before, now) - cv2.absdiff(warp(before, back / 4), now)
+    better = cv2.GaussianBlur(better, (0, 0), 2)
+    moves = cv2.GaussianBlur(np.maximum(better - np.float32(0.0015), 0), (0, 0), 8)
+    stands = cv2.GaussianBlur(np.maximum(-better, 0), (0, 0), 8) + np.float32(0.0006)
+    return back * (moves / (moves + stands))[..., None]
+
+
+def _calm(flow: np.ndarray) -> np.ndarray:
+    """Return a flow in which neighbours move together, and what hardly moves stands still, or paint trembles."""
+    sigma = max(0.5, min(flow.shape[:2]) / 180)
+    smooth = cv2.merge([cv2.GaussianBlur(one, (0, 0), sigma) for one in cv2.split(flow)])
+    speed = cv2.magnitude(*cv2.split(smooth))
+    return smooth * np.clip(speed / STILL - 1, 0, 1)[..., None]
+
+
+def raised(tone: np.ndarray, sigma: float) -> np.ndarray:
+    """Return how far a tone (H, W) float32 differs from what is around it within σ pixels; less so beside edges."""
+    around = cv2.GaussianBlur(halve(tone) if min(tone.shape) >= 8 else tone, (0, 0), sigma / 2)
+    differs = tone - cv2.resize(around, tone.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return differs / (1 + np.abs(differs) * np.float32(5))
+
+
+def flatten(picture: np.ndarray, sigma: float) -> np.ndarray:
+    """Return a picture (H, W, 3) float32 without detail below ``sigma`` pixels, by a guided filter (He et al. 2010)."""
+    side = 2 * max(1, round(sigma)) + 1
+    factor = 2 if sigma > 3 else 1
+    made = picture
+    if factor > 1:
+        made = cv2.resize(made, (made.shape[1] // 2 or 1, made.shape[0] // 2 or 1), interpolation=cv2.INTER_AREA)
+        side = 2 * max(1, round(sigma / 2)) + 1
+    mean = cv2.blur(made, (side, side))
+    spread = cv2.max(cv2.blur(made * made, (side, side)) - mean * mean, 0)
+    total = cv2.transform(spread, np.full((1, 3), 1.0, np.float32))
+    slope = (total / (total + np.float32(0.012)))[..., None]
+    slope, offset = cv2.blur(slope, (side, side))[..., None], cv2.blur(mean * (1 - slope), (side, side))
+    if factor > 1:
+        size = (picture.shape[1], picture.shape[0])
+        slope = cv2.resize(slope, size, interpolation=cv2.INTER_LINEAR)[..., None]
+        offset = cv2.resize(offset, size, interpolation=cv2.INTER_LINEAR)
+    return picture * slope + offset
 
 
 @dataclass(frozen=True)
@@ -38,6 +344,23 @@ class Drawn:
     labels: np.ndarray  # of areas: the guide's
     ranks: np.ndarray  # of areas
     wash: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # its outline, how sharp that is, how it dries
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What the layers of a shot live through in one frame."""
+
+    frame: int  # its number in the shot
+    first: bool  # strokes that are born do not fade in
+    fields: Fields
+    settings: StrokesSettings
+    values: Values
+    fine: np.ndarray  # share by which strokes are narrower, see ``kernels.living``
+
+    @property
+    def flow(self) -> np.ndarray:
+        """The motion since the last frame, (h, w, 2) float32; (0, 0, 2) at first."""
+        return np.empty((0, 0, 2), np.float32) if self.first else self.fields.flow
 
 
 class LivingLayer:
@@ -60,75 +383,53 @@ class LivingLayer:
         self._labels = np.empty((0, 0), np.int32)
         self._shares = np.empty((0, 0, 0), np.float32)
 
-    def live(
-        self, frame: int, fields: Fields, settings: StrokesSettings, values: Values, fine: np.ndarray, *, first: bool
-    ) -> None:
-        """Live through a frame. ``first``: strokes that are born do not fade in."""
-        layer, scale = self.layer, fields.scale
+    def live(self, now: Moment) -> None:
+        """Live through a frame."""
+        layer, fields, settings, loose = self.layer, now.fields, now.settings, now.values["looseness"]
         height, width = fields.tone.shape
-        wide = layer.width * scale * values["size"]
-        cell = max(1.5, wide * layer.spacing / math.sqrt(values["density"]))
+        wide = layer.width * fields.scale * now.values["size"]
+        cell = max(1.5, wide * layer.spacing / math.sqrt(now.values["density"]))
         self._half = wide / 2
         if layer.kind == "cells":
-            cell *= math.sqrt(layer.length)
-            stray = math.radians(layer.stray) * values["looseness"]
-            self._tessellate(frame, fields, settings, cell, fine, stray, first=first)
+            self._tessellate(now, cell * math.sqrt(layer.length), math.radians(layer.stray) * loose)
             return
         if layer.kind == "sheets":
-            self._sort(fields, first=first)
+            self._sort(fields, first=now.first)
             return
-        half = wide * layer.length / 2
-        angle, loose = angle_of(layer), values["looseness"]
-        rules = np.zeros(kernels.RULES, np.float32)
-        rules[:10] = (
+        half, angle = wide * layer.length / 2, angle_of(layer)
+        rules = _row(
             *(width, height, cell, layer.crowd, -layer.hold, layer.hide),
             *(1 - settings.lag, TURN, 1 / settings.fade, math.radians(angle or 0)),
-        )
-        rules[10:20] = (
             *(angle is not None, layer.follow, math.radians(layer.stray) * loose, half),
             *(layer.clip > 0 and loose < 3, layer.clip * loose, layer.bend, 0),
             *(min(layer.stub * wide, half), layer.across),
         )
-        flow = np.empty((0, 0, 2), np.float32) if first else fields.flow
-        colours = fields.colours(layer.blur * layer.width * scale * values["size"])
+        colours = fields.colours(layer.blur * layer.width * fields.scale * now.values["size"])
         want = fields.want(layer)
         if layer.even:
             grid = np.float32(cell), math.ceil(width / cell), math.ceil(height / cell)
             kernels.even_out(self._life, self._dying, *grid, np.float32(layer.even))
         self._life, self._ids, self._dying, self._next = kernels.living(
-            *(self._life, self._ids, self._dying, self._next, self._salt, frame),
-            *(flow, colours, fields.lines, want, fine, rules),
+            *(self._life, self._ids, self._dying, self._next, self._salt, now.frame),
+            *(now.flow, colours, fields.lines, want, now.fine, rules),
         )
         if layer.kind == "wash":
-            self._outline = outline(want, scale) if want.size else (want, want)
+            self._outline = outline(want, fields.scale) if want.size else (want, want)
 
-    def _tessellate(
-        self,
-        frame: int,
-        fields: Fields,
-        settings: StrokesSettings,
-        cell: float,
-        fine: np.ndarray,
-        stray: float,
-        *,
-        first: bool,
-    ) -> None:
-        """Live through a frame as cells."""
-        layer = self.layer
+    def _tessellate(self, now: Moment, cell: float, stray: float) -> None:
+        layer, fields = self.layer, now.fields
         limit = 1e6 if layer.where == "everywhere" else cells.HOLE
         rules = _row(
-            [
-                *(cell, layer.square, layer.hug, limit, -layer.hold, 1 - settings.lag, TURN * 0.4, 1 / settings.fade),
-                *(stray, layer.even, 14, math.sqrt(layer.length), 0, 0, 0, 0),
-            ]
+            *(cell, layer.square, layer.hug, limit, -layer.hold),
+            *(1 - now.settings.lag, TURN * 0.4, 1 / now.settings.fade),
+            *(stray, layer.even, 14, math.sqrt(layer.length)),
         )
-        flow = np.empty((0, 0, 2), np.float32) if first else fields.flow
         seen = fields.colours(layer.blur * self._half * 2)
         if seen.shape != fields.picture.shape:
             seen = cv2.resize(seen, fields.picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         self._life, self._ids, self._dying, self._next, self._labels = cells.tessellate(
-            *(self._life, self._ids, self._dying, self._next, self._salt, frame),
-            *(flow, seen, fields.lines, fields.want(layer), fine, self._labels, rules),
+            *(self._life, self._ids, self._dying, self._next, self._salt, now.frame),
+            *(now.flow, seen, fields.lines, fields.want(layer), now.fine, self._labels, rules),
         )
 
     def _sort(self, fields: Fields, *, first: bool) -> None:
@@ -159,9 +460,8 @@ class LivingLayer:
             scale /= 2  # it is soft, and dries at the full size
         half = max(self._half, FINEST / 2 / scale)
         ink = parse_ink(layer.colour)
-        look = np.zeros(9, np.float32)
         is_area = layer.kind in ("cells", "sheets")
-        look[:] = (
+        look = _row(
             *(1 if is_area else layer.opacity, layer.vary_light, layer.vary_colour, layer.vary_width),
             *(layer.vary_length, layer.vary_height, layer.saturation - 1, 1 if ink is None else 1 - layer.tint),
             layer.sheen,
@@ -170,7 +470,7 @@ class LivingLayer:
         order = np.arange(len(ranks)) if is_area else np.argsort(ranks, kind="stable")
         strokes, rows = kernels.to_draw(
             *(self._life, self._ids, order, self._salt, np.float32(scale), np.float32(half)),
-            *(1 if is_area else len(self._sprites), look, _row(ink or (0, 0, 0))),
+            *(1 if is_area else len(self._sprites), look, _row(*(ink or (0, 0, 0)))),
         )
         pixels = min(size) / 480
         if is_area:
@@ -182,18 +482,16 @@ class LivingLayer:
                 labels = cells.vote(labels, max(1, round(layer.round / scale * pixels)))
             joint = parse_ink(layer.joint)
             how = _row(
-                [
-                    *(max(0.6, layer.gap * pixels / 2) if layer.gap else 0, layer.bevel * pixels, layer.inside),
-                    *(layer.opacity, layer.shadow * pixels, layer.dark, 1 / scale, joint is not None),
-                    *(*(joint or (0, 0, 0)), layer.ridge, layer.rim, layer.tilt, layer.streaks, layer.twist),
-                ]
+                *(max(0.6, layer.gap * pixels / 2) if layer.gap else 0, layer.bevel * pixels, layer.inside),
+                *(layer.opacity, layer.shadow * pixels, layer.dark, 1 / scale, joint is not None),
+                *(*(joint or (0, 0, 0)), layer.ridge, layer.rim, layer.tilt, layer.streaks, layer.twist),
             )
             return Drawn(layer, strokes, rows, how, np.empty(0), labels, ranks)
         if layer.margin and layer.kind == "strokes":
             x, y = strokes[:, 0], strokes[:, 1]
             side = np.minimum(np.minimum(x, size[0] - x), np.minimum(y, size[1] - y)) / pixels
             strokes[:, 8] *= np.clip((side - layer.margin) / 3 + 0.5, 0, 1)
-        how = _row([layer.blend == "stain", layer.streaks, layer.grip * strength["paper"], layer.hard, layer.thick])
+        how = _row(layer.blend == "stain", layer.streaks, layer.grip * strength["paper"], layer.hard, layer.thick)
         if layer.kind == "wash":
             how[:3] = 0
         wanted = (round(2 * half * scale), round(2 * half * layer.length * scale))
@@ -204,11 +502,9 @@ class LivingLayer:
             return Drawn(layer, strokes, rows, how, self._scaled[1], nothing, ranks)
         strokes[:, 8] /= max(layer.opacity, 1e-3)  # that of the wash as a whole
         dry = _row(
-            [
-                *(layer.opacity, layer.rim, layer.rim_width * pixels, layer.flow, layer.wander * pixels),
-                *(layer.margin * pixels, layer.inside, *(ink or (0, 0, 0)), layer.tint if ink else 0),
-                *(size[1], to_guide, pixels, 7 * self.number),
-            ]
+            *(layer.opacity, layer.rim, layer.rim_width * pixels, layer.flow, layer.wander * pixels),
+            *(layer.margin * pixels, layer.inside, *(ink or (0, 0, 0)), layer.tint if ink else 0),
+            *(size[1], to_guide, pixels, 7 * self.number),
         )
         return Drawn(layer, strokes, rows, how, self._scaled[1], nothing, ranks, (*self._outline, dry))
 
@@ -301,9 +597,9 @@ class StrokePainter:
         share = np.empty((0, 0), np.float32)
         if fine is not None:
             share = cv2.resize(fine, fields.tone.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        live = partial(LivingLayer.live, frame=self._frame, fields=fields, settings=settings, values=values)
+        now = Moment(self._frame, first, fields, settings, values, share)
         run = map if self._threads == 1 else self._workers.map
-        list(run(partial(live, fine=share, first=first), self._layers))
+        list(run(lambda layer: layer.live(now), self._layers))
         repeats = self._held is not None and self._frame % settings.on
         self._frame += 1
         if repeats:
@@ -329,18 +625,16 @@ class StrokePainter:
             default=0,
         )
         ink = parse_ink(self.medium.ground.colour)
-        ground = _row([[ink]]) if ink else fields.colours(self.medium.ground.blur * fields.scale)
+        ground = _row([ink]) if ink else fields.colours(self.medium.ground.blur * fields.scale)
         grain = brushes.paper(finish.paper, round(pixels, 3))
         rough = brushes.paper("rough", round(pixels, 3))
         step = max(1, round(finish.relief * pixels))
         how = _row(
-            [
-                *(finish.light * values["light"] * 0.5, step, finish.most * max(1, values["light"])),
-                *(finish.pigment, finish.granulation * values["paper"], min(1, finish.hollows * values["paper"])),
-                *(ground.shape[1] / width, ground.shape[0] / height, np.iinfo(dtype).max),
-            ]
+            *(finish.light * values["light"] * 0.5, step, finish.most * max(1, values["light"])),
+            *(finish.pigment, finish.granulation * values["paper"], min(1, finish.hollows * values["paper"])),
+            *(ground.shape[1] / width, ground.shape[0] / height, np.iinfo(dtype).max),
         )
-        inks = _row([_ink(*one, pixels) for one in self._inks]).reshape(-1, 17)
+        inks = _row(*(_ink(*one, pixels) for one in self._inks)).reshape(-1, 17)
         picture, bent, phases = fields.picture, fields.bent, fields.phases
         out = np.empty((height, width, 3), dtype)
 
@@ -370,7 +664,7 @@ class StrokePainter:
                 else:
                     kernels.place(paint, bare, stain, begin, one.strokes, one.rows, one.sprites, grain, one.how)
             if len(inks):
-                kernels.screen(stain, begin, picture, bent, phases, grain, inks, _row([1 / scale]))
+                kernels.screen(stain, begin, picture, bent, phases, grain, inks, _row(1 / scale))
             kernels.finish(out[top : top + rows], paint, bare, stain, top - begin, top, ground, grain, how)
 
         def paint() -> np.ndarray:
@@ -415,7 +709,7 @@ def outline(want: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
     return want / np.maximum(steep, SOFT), np.minimum(steep / SOFT, 1)
 
 
-def _row(values: Sequence[Any]) -> np.ndarray:
+def _row(*values: Any) -> np.ndarray:  # noqa: ANN401  (numbers, or rows of them)
     return np.array(values, np.float32)
 
 

@@ -11,8 +11,16 @@ from clips import scene
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio
 
-from vidtrans.metrics.picture_quality import detail_ratio, l1, psnr, sharpness, squared_error, ssim
-from vidtrans.metrics.stroke_scores import SMALLEST_SIDE, Brushwork
+from vidtrans.metrics.picture_quality import (
+    SMALLEST_SIDE,
+    Brushwork,
+    detail_ratio,
+    l1,
+    psnr,
+    sharpness,
+    squared_error,
+    ssim,
+)
 
 
 def plain(value: int, size: int = 16) -> np.ndarray:

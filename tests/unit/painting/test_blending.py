@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vidtrans.painting.composing import LEVELS, Painting, blend
-from vidtrans.painting.following import shares_of
+from vidtrans.painting.composing import LEVELS, Painting, blend, shares_of
 from vidtrans.painting.maps import Carried
 
 SIZE = (6, 8)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from clips import scene
 
-from vidtrans.painting.registering import Placement, place, stretched
+from vidtrans.painting.key_frames import Placement, place, stretched
 
 WIDTH, HEIGHT = 320, 180
 

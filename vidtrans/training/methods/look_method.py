@@ -24,7 +24,7 @@ from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.device import tensor_float32
 from vidtrans.inference.engine import Engine
-from vidtrans.metrics.stroke_scores import Brushwork
+from vidtrans.metrics.picture_quality import Brushwork
 from vidtrans.networks.painter import Painter
 from vidtrans.networks.predicted_style import PredictedStyle
 from vidtrans.pairing.base import Pairing
@@ -188,7 +188,7 @@ class LookMethod(TrainingMethod):
         """Return the scores of rendered held-out frames, each a mean.
 
         ``feature_likeness``: 1 − d(output) / d(frame), with d the distance of the critic's features from those of the
-        style picture; ``content``: their distance from those of the frames. ``stroke_likeness``: see ``stroke_scores``.
+        style picture; ``content``: their distance from those of the frames. ``stroke_likeness``: see ``Brushwork``.
         Where the content is kept it is ``content_kept``, if it is kept anywhere, and no part of ``feature_likeness``.
         """
         found, kept = [], []
