@@ -31,10 +31,9 @@ from vidtrans.matting.found_mattes import (
     check_segmenter,
     segmenter_key,
 )
-from vidtrans.matting.marks import MATTE, Brushes, Strokes
 from vidtrans.matting.matte_edges import VERSION as EDGES
 from vidtrans.matting.matte_edges import at_working_size, cut_out, finished, refined
-from vidtrans.matting.matte_request import MatteRequest
+from vidtrans.matting.matte_request import MATTE, Brushes, MatteRequest, Strokes
 from vidtrans.matting.settings import MattingSettings
 from vidtrans.matting.stroke_masks import VERSION as GROWING
 from vidtrans.models.loaded_model import LoadedModel, load_model
