@@ -127,8 +127,10 @@ def _domain_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
     frames = [[p for p in dataset.pairs if p.domain == k] for k in range(len(domains))]
     wanted = max(map(len, frames)) if count == 0 else -(-(count or DEFAULT_COUNT) // len(domains))
     chosen = [evenly(own, wanted) for own in frames]
-    whole = [[read_picture(pair.target) for pair in own] for own in chosen]
-    pictures = [[resize(picture, *cell_size(picture, CELL)) for picture in own] for own in whole]
+    pictures = [
+        [resize(picture, *cell_size(picture, CELL)) for picture in (read_picture(pair.target) for pair in own)]
+        for own in chosen
+    ]
     rows, notes = [], []
     for first in range(0, max(map(len, chosen)), columns):
         blank: list[None] = [None] * columns

@@ -45,7 +45,7 @@ from vidtrans.perception.efficientnet_lite import EfficientNetLite
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.planning import plan_render
 from vidtrans.rendering.render_job import RenderJob
-from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
+from vidtrans.rendering.requested_output import OutputTarget, default_output, is_one_picture, request_digest
 from vidtrans.session import Context
 from vidtrans.store.stages import MatteNetworkStage, MatteStage
 from vidtrans.upscaling import VERSION as UPSCALING
@@ -53,7 +53,7 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.frame_numbers import sequence_numbers
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.encoding import split_pattern
-from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
+from vidtrans.video.io.picture_paths import is_picture_source
 from vidtrans.video.plots.layout import ContactSheet, cell_size
 
 REACH, FARTHEST = 12.0, 96  # frames on either side that a painted frame helps: on average, and at most
@@ -131,7 +131,7 @@ class MatteJob:
     def clip(self) -> Clip:
         """Return the source with its cuts. Raises MediaError, UsageError."""
         video = self.request.video
-        if is_picture_source(video) and not is_picture_sequence(video):
+        if is_one_picture(video):
             raise UsageError(str(video), "it is one picture", "give a video or a folder of pictures")
         clip = with_picture_fps(open_clip(self.context, video), self.settings.rendering.picture_fps)
         if not clip.index.same_size:
