@@ -337,9 +337,6 @@ class SweptMattes:
         """Return whether networks compute in bfloat16."""
         return self._engine["precision"] == "bf16"
 
-    def check(self) -> None:
-        """Check nothing: what is painted was checked when it was read."""
-
     def find(self, task: str) -> None:
         """Train the networks and follow the thing through all sweeps; ``task``: in words, for progress."""
         total, done = sum(len(sweep.frames) for sweep in self.sweeps), 0

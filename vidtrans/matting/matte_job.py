@@ -95,7 +95,8 @@ class MatteJob:
         for what in ("painted", "sheet"):
             self._sheet_place(what)
         for mattes in self.mattes.values():
-            mattes.check()
+            if isinstance(mattes, ModelMattes):  # what is painted was checked when it was read
+                mattes.check()
         if not self.context.dry_run:
             if self.painted:
                 self._show_painted()
