@@ -35,6 +35,7 @@ from vidtrans.inference.engine import wrong_products_warning
 from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.output.delivery import Delivery
 from vidtrans.output.result import Result
+from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.pipeline.render import compose
 from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk
@@ -290,7 +291,9 @@ class DreamJob:
         plan, spec = self.plan, self.spec
         return DreamStage(
             seed=plan.seed.for_key(self.context),
-            models=plan.models.models_for_key(),
+            models=[
+                {"digest": x.digest, "pairing": pairing_record(x.pairing)} | x.padding_key for x in plan.models.looks
+            ],
             sequence=plan.models.for_key(),
             size=list(plan.seed.size),
             rate=str(plan.rate),

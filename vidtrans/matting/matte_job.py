@@ -211,7 +211,7 @@ class MatteJob:
         """Return the mattes of each thing, found later. Raises MediaError."""
         if self.model is not None:
             fps = self.settings.rendering.picture_fps
-            return {MATTE: ModelMattes.of(opaque(self.clip), self.model, self.span, fps, self.context)}
+            return {MATTE: ModelMattes(opaque(self.clip), self.model, self.span, fps, self.context)}
         index, found = self.clip.index, {}
         size = Size(short=self.matting.size).of(index.width, index.height)
         for name in self.request.brushes.things:
