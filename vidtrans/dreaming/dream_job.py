@@ -288,12 +288,10 @@ class DreamJob:
         return SegmentWriter(path, self.delivery.stored, self.spec.encoding)
 
     def _stage(self) -> DreamStage:
-        plan, spec = self.plan, self.spec
+        plan, spec, looks = self.plan, self.spec, self.plan.models.looks
         return DreamStage(
             seed=plan.seed.for_key(self.context),
-            models=[
-                {"digest": x.digest, "pairing": pairing_record(x.pairing)} | x.padding_key for x in plan.models.looks
-            ],
+            models=[{"digest": x.digest, "pairing": pairing_record(x.pairing)} | x.padding_key for x in looks],
             sequence=plan.models.for_key(),
             size=list(plan.seed.size),
             rate=str(plan.rate),
