@@ -24,9 +24,7 @@ from vidtrans.session import Context
 if TYPE_CHECKING:
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.models.render_settings import ResolvedRenderSettings
-    from vidtrans.output.result import Result
     from vidtrans.rendering.plan import RenderPlan
-    from vidtrans.rendering.requested_output import OutputTarget
 
 READS = used(RenderingSettings, Use.DEFLICKER)
 NAME = "deflickered"  # in the default output name: clip.deflickered.mp4
@@ -126,16 +124,18 @@ class Deflicker(Command):
 
     def _make_one(self, context: Context) -> Table:
         """Filter one clip, unless its result is up to date."""
+        from vidtrans.clips.indexing import content_digest, mask_digest
         from vidtrans.config.recipe import warn_about_programs
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.model_file import IDENTITY
         from vidtrans.models.render_settings import ResolvedRenderSettings
-        from vidtrans.output.result import Work
+        from vidtrans.output.result import Result, Work, refuse_link
+        from vidtrans.rendering.planned_strokes import strokes_digest
         from vidtrans.rendering.render_job import RenderJob
-        from vidtrans.rendering.requested_output import is_one_picture
+        from vidtrans.rendering.requested_output import OutputTarget, default_output, is_one_picture, request_digest
         from vidtrans.video.io.picture_paths import is_picture_source
 
-        began, [processed] = time.monotonic(), self.processed
+        began, [processed], mask = time.monotonic(), self.processed, given_mask(self.mask)
         if is_one_picture(processed):
             raise UsageError(str(processed), "one picture cannot flicker", "give a video or a folder of pictures")
         model = load_model(IDENTITY, context)
@@ -144,7 +144,21 @@ class Deflicker(Command):
         recipe = self.recipe.under({"temporal": temporal, "rendering": {"size": "source"}})
         settings = ResolvedRenderSettings.of(recipe, model, context.device)
         settings = settings.resolved(is_picture_source(processed), self.output, context.report)
-        target, result = self._result(settings, context, began)
+        output = self.output or refuse_link(default_output(processed, [NAME], settings.encoding))
+        target = OutputTarget.find(output, settings.encoding)
+        own = {
+            "command": "deflicker",
+            "processed": content_digest(context, processed),
+            "source": content_digest(context, self.source) if self.source else "",
+            "start": str(self.start),
+            **({"end": str(self.end)} if self.end is not None else {}),
+            **({"exposure": True} if self.exposure else {}),
+            **({"mask": mask_digest(context, mask)} if mask else {}),
+            **strokes_digest(settings.strokes, context),
+        }
+        digest = request_digest(own, settings, target, stills=is_picture_source(processed), masked=bool(mask))
+        sources = [p for p in (processed, self.source, mask and mask.path, *settings.strokes.files) if p]
+        result = Result(target.output, digest, sources, context, target.folder, began=began)
 
         def prepare() -> Work:
             warn_about_programs(self.recipe.programs, context, ("encoding",))
@@ -183,28 +197,3 @@ class Deflicker(Command):
         return plan_render(
             clip, model, settings, context, span, mask=mask, pattern=pattern, guide=guide, exposure=exposure
         )
-
-    def _result(self, settings: ResolvedRenderSettings, context: Context, began: float) -> tuple[OutputTarget, Result]:
-        """Return the output target, and the result with the digest of all that affects it; ``began``: start time."""
-        from vidtrans.clips.indexing import content_digest, mask_digest
-        from vidtrans.output.result import Result, refuse_link
-        from vidtrans.rendering.planned_strokes import strokes_digest
-        from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
-        from vidtrans.video.io.picture_paths import is_picture_source
-
-        [processed], mask = self.processed, given_mask(self.mask)
-        output = self.output or refuse_link(default_output(processed, [NAME], settings.encoding))
-        target = OutputTarget.find(output, settings.encoding)
-        own = {
-            "command": "deflicker",
-            "processed": content_digest(context, processed),
-            "source": content_digest(context, self.source) if self.source else "",
-            "start": str(self.start),
-            **({"end": str(self.end)} if self.end is not None else {}),
-            **({"exposure": True} if self.exposure else {}),
-            **({"mask": mask_digest(context, mask)} if mask else {}),
-            **strokes_digest(settings.strokes, context),
-        }
-        digest = request_digest(own, settings, target, stills=is_picture_source(processed), masked=bool(mask))
-        sources = [p for p in (processed, self.source, mask and mask.path, *settings.strokes.files) if p]
-        return target, Result(target.output, digest, sources, context, target.folder, began=began)

@@ -59,11 +59,10 @@ class Keyframes(Command):
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
         from vidtrans.output.result import produce, recorded, refuse_link
         from vidtrans.painting.choosing import SUFFIX, Proposal, shots_and_count
-        from vidtrans.painting.maps import MAPS_VERSION
-        from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
+        from vidtrans.rendering.requested_output import is_one_picture
 
         video = self.video
-        if is_picture_source(video) and not is_picture_sequence(video):
+        if is_one_picture(video):
             raise UsageError(str(video), "it is one picture", "give a video or a folder of pictures")
         output = self.output or refuse_link(Path(base_name(video) + SUFFIX))
         if output.is_dir() and any(output.iterdir()) and recorded(context.cache, output) is None:

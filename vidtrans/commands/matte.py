@@ -145,8 +145,7 @@ class Matte(Command):
         return self.recipe if known else self.recipe.under({"encoding": {"codec": codec}})
 
     def _request(self) -> MatteRequest:
-        from vidtrans.matting.marks import Brushes
-        from vidtrans.matting.matte_request import MatteRequest, parse_frame
+        from vidtrans.matting.matte_request import Brushes, MatteRequest, parse_frame
 
         brushes = Brushes.of(self.inside, self.outside, self.names)
         return MatteRequest(

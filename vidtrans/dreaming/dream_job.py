@@ -35,6 +35,7 @@ from vidtrans.inference.engine import wrong_products_warning
 from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.output.delivery import Delivery
 from vidtrans.output.result import Result
+from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.pipeline.render import compose
 from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk
@@ -286,10 +287,10 @@ class DreamJob:
         return SegmentWriter(path, self.delivery.stored, self.spec.encoding)
 
     def _stage(self) -> DreamStage:
-        plan, spec = self.plan, self.spec
+        plan, spec, looks = self.plan, self.spec, self.plan.models.looks
         return DreamStage(
             seed=plan.seed.for_key(self.context),
-            models=plan.models.models_for_key(),
+            models=[{"digest": x.digest, "pairing": pairing_record(x.pairing)} | x.padding_key for x in looks],
             sequence=plan.models.for_key(),
             size=list(plan.seed.size),
             rate=str(plan.rate),

@@ -38,7 +38,6 @@ from vidtrans.inference.device import Device, resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_file import load_generator
-from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.video.frame_numbers import stem_key
@@ -298,10 +297,6 @@ class ModelSequencer:
     def for_key(self) -> Table:
         """Return the sequence's settings, for cache keys; {} for one model."""
         return {"every": self.every, "morph": self.settings.morph} if len(self.looks) > 1 else {}
-
-    def models_for_key(self) -> list[Table]:
-        """Return the digest and the pairing of each model, for cache keys."""
-        return [{"digest": x.digest, "pairing": pairing_record(x.pairing)} | x.padding_key for x in self.looks]
 
 
 def _architecture(look: LoadedModel) -> str:

@@ -127,7 +127,10 @@ def _domain_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
     frames = [[p for p in dataset.pairs if p.domain == k] for k in range(len(domains))]
     wanted = max(map(len, frames)) if count == 0 else -(-(count or DEFAULT_COUNT) // len(domains))
     chosen = [evenly(own, wanted) for own in frames]
-    pictures = [[_small(pair) for pair in own] for own in chosen]
+    pictures = [
+        [resize(picture, *cell_size(picture, CELL)) for picture in (read_picture(pair.target) for pair in own)]
+        for own in chosen
+    ]
     rows, notes = [], []
     for first in range(0, max(map(len, chosen)), columns):
         blank: list[None] = [None] * columns
@@ -141,11 +144,6 @@ def _domain_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
     counts = ", ".join(f"{plural(len(own), 'frame')} of {name}" for name, own in zip(domains, frames, strict=True))
     title = f"{dataset.folder.name}: {counts}; delete a picture to leave it out of training"
     return ContactSheet(title, rows, cell, headings, notes)
-
-
-def _small(pair: Pair) -> np.ndarray:
-    picture = read_picture(pair.target)
-    return resize(picture, *cell_size(picture, CELL))
 
 
 def _name(dataset: Dataset, pair: Pair) -> str:

@@ -489,8 +489,10 @@ def describe(grade: Map, seen: np.ndarray, is_known: Callable[[np.ndarray], np.n
     tones_known = {name: at for name, at in TONES.items() if is_known(np.full((1, 3), at))[0]}
     for name, at in tones_known.items():
         _, a, b = _lab(grade(np.full((1, 3), at)))[0]
-        for text in _casts(a, b):
-            casts.setdefault(text, []).append(name)
+        if abs(b) >= NOTICED:
+            casts.setdefault("warmer" if b > 0 else "cooler", []).append(name)
+        if abs(a) >= NOTICED:
+            casts.setdefault("more magenta" if a > 0 else "greener", []).append(name)
     for text, names in casts.items():
         phrases.append(text if len(names) == len(tones_known) > 1 else f"{text} {' and '.join(names)}")
     colours, graded = _lab(seen), _lab(grade(seen))
@@ -504,15 +506,6 @@ def describe(grade: Map, seen: np.ndarray, is_known: Callable[[np.ndarray], np.n
         elif abs(share - 1) >= SHARE_NOTICED:
             phrases.append(f"saturation {100 * (share - 1):+.0f} %")
     return phrases
-
-
-def _casts(a: float, b: float) -> list[str]:
-    found = []
-    if abs(b) >= NOTICED:
-        found.append("warmer" if b > 0 else "cooler")
-    if abs(a) >= NOTICED:
-        found.append("more magenta" if a > 0 else "greener")
-    return found
 
 
 def _cast_of(tones: np.ndarray, colours: np.ndarray) -> np.ndarray:

@@ -59,7 +59,7 @@ from vidtrans.perception.efficientnet_lite import EfficientNetLite
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.rendering.cache_entries import infer_stage
 from vidtrans.rendering.chain import FramePath
-from vidtrans.rendering.plan import RenderPlan, plan_render
+from vidtrans.rendering.plan import plan_render
 from vidtrans.rendering.render_job import RenderJob, estimate_render
 from vidtrans.session import Context
 from vidtrans.store.cache import CacheEntry, CachePin
@@ -333,9 +333,6 @@ class SweptMattes:
         """Return whether networks compute in bfloat16."""
         return self._engine["precision"] == "bf16"
 
-    def check(self) -> None:
-        """Check nothing: what is painted was checked when it was read."""
-
     def find(self, task: str) -> None:
         """Train the networks and follow the thing through all sweeps; ``task``: in words, for progress."""
         total, done = sum(len(sweep.frames) for sweep in self.sweeps), 0
@@ -509,25 +506,20 @@ def _settings(model: LoadedModel, picture_fps: float, context: Context) -> Resol
 
 
 class ModelMattes:
-    """The mattes of a plan's frames, at the size at which the plan's model paints, steady along the motion.
+    """A model's mattes of the frames [first, stop) of a clip, at the size at which it paints, steady along the motion.
 
-    ``find`` computes what is missing; call ``close`` after use.
+    ``find`` computes what is missing; call ``close`` after use. Raises UsageError.
     """
 
-    def __init__(self, plan: RenderPlan, context: Context) -> None:
-        self.plan, self.context = plan, context
-        self.source = MatteSource(plan.clip, (plan.first, plan.stop), plan.size, {})
-        self._loaded = LoadedBlocks()  # the thread of the encoder reads, too
-        self._pins: list[CachePin] = []
-
-    @classmethod
-    def of(
-        cls, clip: Clip, model: LoadedModel, span: tuple[int, int], picture_fps: float, context: Context
-    ) -> ModelMattes:
-        """Return a model's mattes of the frames [first, stop) of a clip. Raises UsageError."""
+    def __init__(
+        self, clip: Clip, model: LoadedModel, span: tuple[int, int], picture_fps: float, context: Context
+    ) -> None:
         first, stop = (Time(frame=number) for number in span)
         end, settings = stop if span[1] < clip.index.num_frames else None, _settings(model, picture_fps, context)
-        return cls(plan_render(clip, model, settings, context, (first, end), of_region=True), context)
+        self.plan = plan = plan_render(clip, model, settings, context, (first, end), of_region=True)
+        self.context, self.source = context, MatteSource(plan.clip, (plan.first, plan.stop), plan.size, {})
+        self._loaded = LoadedBlocks()  # the thread of the encoder reads, too
+        self._pins: list[CachePin] = []
 
     def check(self) -> None:
         """Raise ModelError if the model's picture of a frame, painted now, is no matte."""

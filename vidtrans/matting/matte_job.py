@@ -31,10 +31,9 @@ from vidtrans.matting.found_mattes import (
     check_segmenter,
     segmenter_key,
 )
-from vidtrans.matting.marks import MATTE, Brushes, Strokes
 from vidtrans.matting.matte_edges import VERSION as EDGES
 from vidtrans.matting.matte_edges import at_working_size, cut_out, finished, refined
-from vidtrans.matting.matte_request import MatteRequest
+from vidtrans.matting.matte_request import MATTE, Brushes, MatteRequest, Strokes
 from vidtrans.matting.settings import MattingSettings
 from vidtrans.matting.stroke_masks import VERSION as GROWING
 from vidtrans.models.loaded_model import LoadedModel, load_model
@@ -45,7 +44,7 @@ from vidtrans.painting.key_frames import key_frame_files, named_frames, tell_ign
 from vidtrans.perception.efficientnet_lite import EfficientNetLite
 from vidtrans.rendering.plan import RenderPlan, plan_render
 from vidtrans.rendering.render_job import RenderJob
-from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
+from vidtrans.rendering.requested_output import OutputTarget, default_output, is_one_picture, request_digest
 from vidtrans.session import Context
 from vidtrans.store.stages import MatteNetworkStage, MatteStage
 from vidtrans.upscaling import VERSION as UPSCALING
@@ -53,7 +52,7 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.frame_numbers import sequence_numbers
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.encoding import split_pattern
-from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
+from vidtrans.video.io.picture_paths import is_picture_source
 from vidtrans.video.plots import ContactSheet, cell_size
 
 REACH, FARTHEST = 12.0, 96  # frames on either side that a painted frame helps: on average, and at most
@@ -95,7 +94,8 @@ class MatteJob:
         for what in ("painted", "sheet"):
             self._sheet_place(what)
         for mattes in self.mattes.values():
-            mattes.check()
+            if isinstance(mattes, ModelMattes):  # what is painted was checked when it was read
+                mattes.check()
         if not self.context.dry_run:
             if self.painted:
                 self._show_painted()
@@ -131,7 +131,7 @@ class MatteJob:
     def clip(self) -> Clip:
         """Return the source with its cuts. Raises MediaError, UsageError."""
         video = self.request.video
-        if is_picture_source(video) and not is_picture_sequence(video):
+        if is_one_picture(video):
             raise UsageError(str(video), "it is one picture", "give a video or a folder of pictures")
         clip = with_picture_fps(open_clip(self.context, video), self.settings.rendering.picture_fps)
         if not clip.index.same_size:
@@ -210,7 +210,7 @@ class MatteJob:
         """Return the mattes of each thing, found later. Raises MediaError."""
         if self.model is not None:
             fps = self.settings.rendering.picture_fps
-            return {MATTE: ModelMattes.of(opaque(self.clip), self.model, self.span, fps, self.context)}
+            return {MATTE: ModelMattes(opaque(self.clip), self.model, self.span, fps, self.context)}
         index, found = self.clip.index, {}
         size = Size(short=self.matting.size).of(index.width, index.height)
         for name in self.request.brushes.things:

@@ -1,23 +1,233 @@
-"""The request of ``matte``: mattes of things of a clip, from painted frames."""
+"""The request of ``matte``: mattes of things of a clip, from painted frames; and how what is painted is read.
+
+A painted frame is a whole mask, a cut-out, a mask of several colours, or strokes.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+import cv2
+import numpy as np
+
+from vidtrans.clips.masks import MaskLevels, inside
 from vidtrans.config.recipe import Recipe
-from vidtrans.core.errors import UsageError
+from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.settings import Time, parse_time
 from vidtrans.core.system import as_found
-from vidtrans.matting.marks import MATTE, Brushes
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.session import Context
 from vidtrans.strokes.settings import NO_STROKES
+from vidtrans.video.colour.conversion import to_uint8, to_uint16
+from vidtrans.video.images.picture import read_layers
 from vidtrans.video.io.encoding import CODECS, PICTURES, codecs_with_alpha
 from vidtrans.video.io.picture_paths import is_picture_source
+
+Colour = tuple[int, int, int]
+COLOURS: Mapping[str, Colour] = {
+    "red": (255, 0, 0),
+    "green": (0, 255, 0),
+    "blue": (0, 0, 255),
+    "yellow": (255, 255, 0),
+    "magenta": (255, 0, 255),
+    "cyan": (0, 255, 255),
+    "orange": (255, 128, 0),
+    "white": (255, 255, 255),
+    "black": (0, 0, 0),
+}
+MATTE = "matte"  # the name of a thing that has none
+NEAR = 96.0  # distance in RGB up to which a pixel has a colour: strokes have soft edges, and JPEG changes them
+PAINTED = 0.9  # share of the opaque pixels of a layer in these colours that makes them strokes
+# Programs decode colours in different ways: levels by which a frame may differ, and the share of it that must not
+# differ by more where only strokes are over it; and the distance in RGB from which on it was painted over.
+SAME, UNCHANGED, CHANGED = 24, 0.5, 64.0
+GREY, GREYS = 24, 0.98  # levels between a grey's channels, and the share of greys of a mask
+SHAPE = 0.02  # by which the aspect of a painted picture may differ from the clip's
+CLEAN = (12, 243)  # levels of a mask from which on it counts as black and as white, whatever JPEG made of it
+FLAT = 1.0  # level: deviation of the ground of a mask
+ON, OFF = 1, 2  # labels of strokes
+
+
+def parse_colour(text: str) -> Colour:
+    """Return the colour of a name or of '#rrggbb'. Raises UsageError."""
+    if text.lower() in COLOURS:
+        return COLOURS[text.lower()]
+    if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        return (int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16))
+    raise UsageError(f"the colour '{text}'", "unknown", f"use #rrggbb, or one of {', '.join(COLOURS)}")
+
+
+def parse_names(text: str) -> dict[str, Colour]:
+    """Parse ``man=red,car=#0000ff`` to colours by name; {} for ''. Raises UsageError."""
+    found: dict[str, Colour] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, colour = (one.strip() for one in part.partition("="))
+        if not equals or not re.fullmatch(r"\w[\w-]*", name):
+            raise UsageError(f"--names {text}", f"'{part}' is not NAME=COLOUR", "as in --names man=red,car=blue")
+        known = name.casefold() in {other.casefold() for other in found}  # names of files, on Windows too
+        if known or parse_colour(colour) in found.values():
+            why = f"two things have the {'name' if known else 'colour'} of '{part}'"
+            raise UsageError(f"--names {text}", why, "give each its own")
+        if max(parse_colour(colour)) < NEAR:
+            raise UsageError(f"--names {text}", f"'{part}' is as dark as the ground of a mask", "take another colour")
+        found[name] = parse_colour(colour)
+    return found
+
+
+@dataclass(frozen=True)
+class Strokes:
+    """Strokes for one thing on a frame, (H, W) uint8: ``ON`` it, ``OFF`` it, 0 elsewhere."""
+
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Brushes:
+    """The colours of what is painted: of strokes on a thing and off it, and of several things by name."""
+
+    inside: Colour = COLOURS["green"]
+    outside: Colour = COLOURS["red"]
+    names: Mapping[str, Colour] | None = None
+
+    def __post_init__(self) -> None:
+        if self.outside in self.things.values():
+            colour = "#" + bytes(self.outside).hex()
+            raise UsageError("--inside, --outside and --names", f"{colour} has two meanings", "give each its own")
+
+    @classmethod
+    def of(cls, inside: str, outside: str, names: str) -> Brushes:
+        """Return the brushes of these colours; ``outside`` '': red, black where a thing is red. Raises UsageError."""
+        found = parse_names(names)
+        off = parse_colour(outside) if outside else COLOURS["black" if COLOURS["red"] in found.values() else "red"]
+        return cls(parse_colour(inside), off, found or None)
+
+    @property
+    def things(self) -> dict[str, Colour]:
+        """Return the colour of strokes on each thing, by name."""
+        return dict(self.names) if self.names else {MATTE: self.inside}
+
+    def read(self, path: Path, frame: np.ndarray) -> dict[str, np.ndarray | Strokes]:
+        """Return what is painted on a frame, (H, W, 3) uint8, of each thing on it: a matte or strokes.
+
+        A matte is (H, W) float32, from 0 to 1. Raises MediaError where nothing, or all of the frame, is painted, or
+        the picture has another shape than the frame, or colours without a name.
+        """
+        picture, alpha = read_layers(path)
+        picture, alpha = _with_objects_white(picture, alpha)
+        rgb = to_uint8(picture)
+        opaque = None if alpha is None else to_uint8(alpha)
+        height, width = frame.shape[:2]
+        if abs(rgb.shape[1] / rgb.shape[0] * height / width - 1) > SHAPE:
+            sizes = f"it is {rgb.shape[1]}x{rgb.shape[0]}, and the clip {width}x{height}"
+            raise MediaError(str(path), f"{sizes}: another shape", "paint on a frame of the clip")
+        if opaque is not None and opaque.min() == 255:
+            opaque = None
+        if rgb.shape[:2] != (height, width):
+            rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_NEAREST)
+            opaque = None if opaque is None else cv2.resize(opaque, (width, height), interpolation=cv2.INTER_AREA)
+        found = self._layer(path, rgb, opaque, frame) if opaque is not None else self._opaque(path, rgb, frame)
+        return {name: self._checked(path, name, what) for name, what in found.items()}
+
+    def _layer(
+        self, path: Path, rgb: np.ndarray, alpha: np.ndarray, frame: np.ndarray
+    ) -> dict[str, np.ndarray | Strokes]:
+        """Read a picture with transparency: strokes, or a cut-out."""
+        there = alpha >= 128
+        if not there.any():
+            raise MediaError(str(path), "it is fully transparent", "paint on it, or leave it out")
+        labels, is_cut_out = self._labels(rgb), _same(rgb, frame)[there].mean() >= UNCHANGED
+        if not is_cut_out and (labels[there] >= 0).mean() >= PAINTED:
+            return self._strokes(np.where(there, labels, -1))
+        if self.names:
+            why = f"it is cut out, which does not say which of {', '.join(self.names)} it is"
+            raise MediaError(str(path), why, "paint each in its colour")
+        return {MATTE: alpha.astype(np.float32) / 255}
+
+    def _opaque(self, path: Path, rgb: np.ndarray, frame: np.ndarray) -> dict[str, np.ndarray | Strokes]:
+        """Read a picture without transparency: a frame with strokes over it, or a mask."""
+        same, labels = _same(rgb, frame), self._labels(rgb)
+        if same.mean() >= UNCHANGED and not _is_flat(rgb, frame, same):
+            moved = np.linalg.norm(rgb.astype(np.float32) - frame, axis=2)
+            return self._strokes(np.where(moved < CHANGED, -1, labels))
+        spread = rgb.max(2).astype(np.int16) - rgb.min(2)
+        if (spread <= GREY).mean() >= GREYS and not self.names:
+            level = rgb.mean(2)
+            low, high = CLEAN
+            matte = np.clip((level - low) / (high - low), 0, 1).astype(np.float32)
+            coloured = spread > NEAR
+            matte[coloured & (labels == 1)], matte[coloured & (labels == 0)] = 1, 0
+            return {MATTE: matte}
+        if not self.names:
+            raise MediaError(str(path), f"it has colours ({_seen(rgb)})", "name them: --names man=red,car=blue")
+        ground = np.linalg.norm(rgb.astype(np.float32), axis=2)
+        colours = np.array(list(self.names.values()), np.float32)
+        away = np.stack([ground, *(np.linalg.norm(rgb - colour, axis=2) for colour in colours)])
+        nearest = np.where(away.min(0) <= 2 * NEAR, away.argmin(0), 0)
+        return {n: (nearest == k).astype(np.float32) for k, n in enumerate(self.names, 1) if (nearest == k).any()}
+
+    def _labels(self, rgb: np.ndarray) -> np.ndarray:
+        """Return, for each pixel, 0 in the colour of what is outside, from 1 on in that of a thing, else -1."""
+        labels = np.full(rgb.shape[:2], -1, np.int16)
+        best = np.full(rgb.shape[:2], NEAR, np.float32)
+        for number, colour in enumerate((self.outside, *self.things.values())):
+            away = np.linalg.norm(rgb.astype(np.float32) - np.array(colour, np.float32), axis=2)
+            labels[away < best] = number
+            np.minimum(best, away, out=best)
+        return labels
+
+    def _strokes(self, labels: np.ndarray) -> dict[str, np.ndarray | Strokes]:
+        """Return the strokes of each thing that has some; those of the others are off it."""
+        found: dict[str, np.ndarray | Strokes] = {}
+        for number, name in enumerate(self.things, 1):
+            if (labels == number).any():
+                own = np.where(labels == number, ON, np.where(labels >= 0, OFF, 0))
+                found[name] = Strokes(own.astype(np.uint8))
+        return found
+
+    def _checked(self, path: Path, name: str, what: np.ndarray | Strokes) -> np.ndarray | Strokes:
+        if isinstance(what, np.ndarray):
+            whose = "" if name == MATTE else f" of '{name}'"
+            if (what < 0.5).all():
+                raise MediaError(
+                    str(path), f"nothing{whose} is painted in it", "paint the thing white, or leave it out"
+                )
+            if (what >= 0.5).all():
+                raise MediaError(str(path), f"all of the frame{whose} is painted", "paint what is around it black")
+        return what
+
+
+def _with_objects_white(rgb: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return colours (H, W, 3) and alpha (H, W) with numbers of objects but 0 white, as ``MaskLevels`` finds them."""
+    stored = rgb if alpha is None else cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
+    levels = MaskLevels()
+    levels.add(to_uint16(stored))
+    if levels.ground is None or levels.is_coloured:  # colours have names
+        return rgb, alpha
+    matte = inside(stored, levels.ground)
+    return (cv2.cvtColor(matte, cv2.COLOR_GRAY2RGB), None) if alpha is None else (rgb, to_uint16(matte))
+
+
+def _same(rgb: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Return where a picture shows a frame, both (H, W, 3) uint8, as (H, W) bool."""
+    return cv2.absdiff(rgb, frame).max(2) <= SAME
+
+
+def _is_flat(rgb: np.ndarray, frame: np.ndarray, same: np.ndarray) -> bool:
+    """Return whether a picture has one colour where the frame, dark or bright there, has more: it is a mask."""
+    return float(rgb[same].std(0).max()) < FLAT < float(frame[same].std(0).max())
+
+
+def _seen(rgb: np.ndarray) -> str:
+    """Return the most frequent strong colours of a mask, as text."""
+    strong = rgb[rgb.max(2).astype(np.int16) - rgb.min(2) > NEAR]
+    rounded, counts = np.unique(strong // 16 * 17, axis=0, return_counts=True)
+    frequent = [colour for _, colour in sorted(zip(-counts, map(tuple, rounded), strict=True))[:3]]
+    return ", ".join("#" + bytes(map(int, colour)).hex() for colour in frequent)
 
 
 @dataclass(frozen=True)

@@ -71,8 +71,7 @@ class Assembly:
         Raises MediaError, UsageError.
         """
         if not self.encoding.needs_program:
-            aspect = self.picture.sample_aspect_ratio
-            return self._finish(segments, self.timing, aspect, output, self.copied, context)
+            return self._finish(segments, output, context)
         processed = scratch / "passed.nut"
         try:
             timing, video = self._run_program(segments, processed, scratch, context)
@@ -81,30 +80,23 @@ class Assembly:
                 copied = replace(copied, new_rate=_rate_of(timing))
             seconds = round(float(_duration_s(timing)), 3)
             table = {"frames": len(timing.pts), "size": list(video.size), "duration_s": seconds}
-            aspect = video.sample_aspect_ratio
-            return table | self._finish([processed], timing, aspect, output, copied, context)
+            picture = replace(self.picture, sample_aspect_ratio=video.sample_aspect_ratio)
+            passed = replace(self, picture=picture, timing=timing, copied=copied)
+            return table | passed._finish([processed], output, context)
         finally:
             processed.unlink(missing_ok=True)
 
-    def _finish(
-        self,
-        segments: Sequence[Path],
-        timing: Timing,
-        aspect: Fraction,
-        output: Path,
-        copied: StreamCopy | None,
-        context: Context,
-    ) -> Table:
+    def _finish(self, segments: Sequence[Path], output: Path, context: Context) -> Table:
         """Write the result; return the number of copied sound packets, and that of the frames if a GIF has others."""
-        codec = self.encoding.codec
+        codec, timing = self.encoding.codec, self.timing
         if codec == "gif":
             return {"sound_packets": 0, "frames": _write_gif(segments, timing, output, self.plays, context)}
         if self.encoding.makes_pictures:
             names = self.names(len(timing.pts)) if self.names else None
             unpack(segments, names, output, codec, context.report, context.stop, self.encoding.palette)
             return {"sound_packets": 0}
-        tag = "" if self.encoding.is_ffmpeg_encoder else CODECS[codec].tag
-        num = join(segments, timing, output, copied, context.report, context.stop, tag=tag, aspect=aspect)
+        tag, aspect = "" if self.encoding.is_ffmpeg_encoder else CODECS[codec].tag, self.picture.sample_aspect_ratio
+        num = join(segments, timing, output, self.copied, context.report, context.stop, tag=tag, aspect=aspect)
         return {"sound_packets": num}
 
     def _run_program(
@@ -123,30 +115,27 @@ class Assembly:
             run_ffmpeg_job(whole, result, job, context.stop, context.report, len(self.timing.pts))
             video = read_encoded_video(result)
             timing = self._timing_of(video)
-            if ours:
-                self._encode(filtered, video, timing, processed, context)
+            if not ours:
+                return timing, video
+            # With the size, aspect and times from its graph.
+            form = replace(
+                self.picture,
+                width=video.size[0],
+                height=video.size[1],
+                sample_aspect_ratio=video.sample_aspect_ratio,
+                time_base=timing.time_base,
+                rate=_rate_of(timing),
+            )
+            settings.check_size(form)
+            with closing(SegmentWriter(processed, form, replace(settings, filter=""))) as writer:
+                for number, (picture, pts) in enumerate(zip(read_lossless(filtered), timing.pts, strict=True), 1):
+                    writer.write(picture, pts)
+                    context.stop.check()
+                    context.report(Progress("encoding", number, len(timing.pts)))
             return timing, video
         finally:
             whole.unlink(missing_ok=True)
             filtered.unlink(missing_ok=True)
-
-    def _encode(self, filtered: Path, video: EncodedVideo, timing: Timing, output: Path, context: Context) -> None:
-        """Encode the program's output, with the size, aspect and times from its graph."""
-        width, height = video.size
-        form = replace(
-            self.picture,
-            width=width,
-            height=height,
-            sample_aspect_ratio=video.sample_aspect_ratio,
-            time_base=timing.time_base,
-            rate=_rate_of(timing),
-        )
-        self.encoding.check_size(form)
-        with closing(SegmentWriter(output, form, replace(self.encoding, filter=""))) as writer:
-            for number, (picture, pts) in enumerate(zip(read_lossless(filtered), timing.pts, strict=True), 1):
-                writer.write(picture, pts)
-                context.stop.check()
-                context.report(Progress("encoding", number, len(timing.pts)))
 
     def _timing_of(self, video: EncodedVideo) -> Timing:
         """Return the times of a program's output; the last frame lasts to the source's end, else as its predecessor."""

@@ -37,7 +37,13 @@ from vidtrans.rendering.enlarger import tell_unused_upscale
 from vidtrans.rendering.plan import RenderPlan, plan_render
 from vidtrans.rendering.planned_strokes import strokes_digest
 from vidtrans.rendering.render_job import RenderJob
-from vidtrans.rendering.requested_output import OutputTarget, default_output, makes_folder, request_digest
+from vidtrans.rendering.requested_output import (
+    OutputTarget,
+    default_output,
+    is_one_picture,
+    makes_folder,
+    request_digest,
+)
 from vidtrans.session import Context
 from vidtrans.store.stages import CarryStage, DatasetStage, TrainStage
 from vidtrans.stylizing.forecast import forecast_chain
@@ -45,7 +51,7 @@ from vidtrans.stylizing.requests import StylizeRequest, describe
 from vidtrans.training.requested_training import TrainingRequest, import_for_training, plugins_of, train
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.clip import Frame
-from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
+from vidtrans.video.io.picture_paths import is_picture_source
 
 NOTHING_LEARNED: Table = {"model": None, "steps": 0}
 AGAIN = 4  # training is this many times shorter when a network learns corrected frames
@@ -117,7 +123,7 @@ class PaintingJob:
     def target(self) -> OutputTarget:
         """Return the resolved output path and format. Raises UsageError."""
         request = self.request
-        if is_picture_source(request.video) and not is_picture_sequence(request.video):
+        if is_one_picture(request.video):
             raise UsageError(str(request.video), "it is one picture", "give a video or a folder of pictures")
         encoding = self.settings.encoding
         wanted = request.output or refuse_link(default_output(request.video, [NAME], encoding))
@@ -126,31 +132,10 @@ class PaintingJob:
     @cached_property
     def result(self) -> Result:
         """Return the result, with the digest of everything that affects it. Raises UsageError, MediaError."""
-        request, target = self.request, self.target
+        request, target, context = self.request, self.target, self.context
         sources = [request.video, *([request.mask.path] if request.mask else []), *self.files]
         sources += self.settings.strokes.files
-        made_of, digest = describe(request.COMMAND, vars(request), self.context), self._digest()
-        return Result(target.output, digest, sources, self.context, target.folder, made_of=made_of, began=self.began)
-
-    @cached_property
-    def files(self) -> list[Path]:
-        """Return the pictures in the folder of key frames. Raises UsageError, MediaError."""
-        files = key_frame_files(self.request.keyframes)
-        tell_ignored(self.request.keyframes, self.context)
-        return files
-
-    @cached_property
-    def settings(self) -> ResolvedRenderSettings:
-        """Return the render settings of the result."""
-        request, source = self.request, load_model(IDENTITY, self.context)
-        found = ResolvedRenderSettings.of(request.recipe, source, self.context.device, painted=True)
-        if request.layer and found.strokes.medium:
-            why = "strokes cover the whole picture, and leave nothing transparent"
-            raise UsageError("--layer", why, "leave out --layer or --strokes")
-        return found.resolved(is_picture_source(request.video), request.output, self.context.report)
-
-    def _digest(self) -> str:
-        request, context = self.request, self.context
+        made_of = describe(request.COMMAND, vars(request), context)
         tables = ("pairing", "dataset", "generator", "discriminator", "training", "card")
         own = {
             "command": "propagate",
@@ -171,7 +156,25 @@ class PaintingJob:
             **strokes_digest(self.settings.strokes, context),
         }
         stills = is_picture_source(request.video)
-        return request_digest(own, self.settings, self.target, stills=stills, masked=request.mask is not None)
+        digest = request_digest(own, self.settings, target, stills=stills, masked=request.mask is not None)
+        return Result(target.output, digest, sources, context, target.folder, made_of=made_of, began=self.began)
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """Return the pictures in the folder of key frames. Raises UsageError, MediaError."""
+        files = key_frame_files(self.request.keyframes)
+        tell_ignored(self.request.keyframes, self.context)
+        return files
+
+    @cached_property
+    def settings(self) -> ResolvedRenderSettings:
+        """Return the render settings of the result."""
+        request, source = self.request, load_model(IDENTITY, self.context)
+        found = ResolvedRenderSettings.of(request.recipe, source, self.context.device, painted=True)
+        if request.layer and found.strokes.medium:
+            why = "strokes cover the whole picture, and leave nothing transparent"
+            raise UsageError("--layer", why, "leave out --layer or --strokes")
+        return found.resolved(is_picture_source(request.video), request.output, self.context.report)
 
     @property
     def learns(self) -> bool:

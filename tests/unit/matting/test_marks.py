@@ -10,7 +10,7 @@ import pytest
 from things import moving_thing, with_strokes
 
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.matting.marks import COLOURS, MATTE, OFF, ON, Brushes, Strokes, parse_names
+from vidtrans.matting.matte_request import COLOURS, MATTE, OFF, ON, Brushes, Strokes, parse_names
 
 FRAMES, MATTES = moving_thing(2)
 FRAME, THING = FRAMES[0], MATTES[0]

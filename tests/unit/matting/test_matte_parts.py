@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from things import moving_thing, overlap, with_strokes
 
 from vidtrans.matting.found_mattes import LOST, Signals, confidence, sweeps, within_reach
-from vidtrans.matting.marks import OFF, ON
 from vidtrans.matting.matte_edges import finished, moved_edge, refined
 from vidtrans.matting.matte_job import lost_parts, suggested
+from vidtrans.matting.matte_request import OFF, ON
 from vidtrans.matting.network import Box, CropWindow
 from vidtrans.matting.stroke_masks import grown
 

@@ -12,7 +12,7 @@ import pytest
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import silent
 from vidtrans.core.files import digest_of
-from vidtrans.output.result import Result, check_foreign, check_place, record, recorded, up_to_date
+from vidtrans.output.result import Result, Work, check_foreign, check_place, produce_all, record, recorded, up_to_date
 from vidtrans.session import Context
 from vidtrans.store.cache import Cache
 
@@ -151,3 +151,26 @@ def test_a_place_that_is_taken_meanwhile_is_not_written(cache: Cache) -> None:
 def written(path: Path) -> dict[str, Any]:
     path.write_bytes(b"whole")
     return {"frames": 3}
+
+
+def test_several_results_of_a_command_are_made_where_they_are_missing(cache: Cache) -> None:
+    made: list[str] = []
+
+    def prepare() -> Work:
+        made.append("prepared")
+        return Work(make, lambda: {"dry_run": True})
+
+    def make(result: Result) -> dict[str, Any]:
+        made.append(result.output.name)
+        return result.write(written)
+
+    def ask(*, dry_run: bool = False) -> list[dict[str, Any]]:
+        context = Context(cache.root, dry_run=dry_run)
+        return produce_all([Result(Path(name), REQUEST, [], context) for name in ("a.mp4", "b.mp4")], prepare)
+
+    assert ask(dry_run=True) == [{"dry_run": True}]
+    assert [table["cached"] for table in ask()] == [False, False]
+    Path("a.mp4").unlink()
+    assert [table["cached"] for table in ask()] == [False, False]
+    assert [table["output"] for table in ask() if table["cached"]] == ["a.mp4", "b.mp4"]
+    assert made == ["prepared"] * 2 + ["a.mp4", "b.mp4"] + ["prepared", "a.mp4"]
