@@ -6,15 +6,15 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Annotated, Any
+from typing import Any
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Note, Progress, Report, Stop, silent
 from vidtrans.core.machine import check_device_name, device_kind
-from vidtrans.core.parameters import Choices, Group, Option, Range
+from vidtrans.core.options import Group, option
 from vidtrans.core.registry import unknown_name
 from vidtrans.store.cache import FOLDER, Cache
-from vidtrans.video.io.codecs import CPU, HARDWARE_DECODERS
+from vidtrans.video.io.encoding import CPU, HARDWARE_DECODERS
 
 
 @dataclass
@@ -26,47 +26,38 @@ class Context:
     records of results; () without one. ``warned``: the warnings given so far, with their source.
     """
 
-    cache_dir: Annotated[
-        Path,
-        Option(
-            "Cache folder for intermediate results; it must hold no other files.",
-            Group.CACHE,
-            variable="VIDTRANS_CACHE_DIR",
-            rare=True,
-        ),
-    ] = Path(FOLDER)
-    device: Annotated[str, Option("auto, cuda, cuda:N, mps or cpu.", Group.SPEED, variable="VIDTRANS_DEVICE")] = "auto"
-    seed: Annotated[
-        int,
-        Option("Random seed.", Group.SETTINGS, values=Range(0, 2**63 - 1), variable="VIDTRANS_SEED", rare=True),
-    ] = 0
-    overwrite: Annotated[bool, Option("Replace an existing output.", Group.OUTPUT)] = False
-    dry_run: Annotated[bool, Option("Show what would be done; change nothing.", Group.OUTPUT)] = False
-    allow_damaged: Annotated[
-        bool, Option("Use the readable frames of a damaged video, and count lost frames.", Group.INPUT, rare=True)
-    ] = False
+    cache_dir: Path = option(
+        Path(FOLDER),
+        "Cache folder for intermediate results; it must hold no other files.",
+        Group.CACHE,
+        variable="VIDTRANS_CACHE_DIR",
+        rare=True,
+    )
+    device: str = option("auto", "auto, cuda, cuda:N, mps or cpu.", Group.SPEED, variable="VIDTRANS_DEVICE")
+    seed: int = option(0, "Random seed.", Group.SETTINGS, bounds=(0, 2**63 - 1), variable="VIDTRANS_SEED", rare=True)
+    overwrite: bool = option(False, "Replace an existing output.", Group.OUTPUT)
+    dry_run: bool = option(False, "Show what would be done; change nothing.", Group.OUTPUT)
+    allow_damaged: bool = option(
+        False, "Use the readable frames of a damaged video, and count lost frames.", Group.INPUT, rare=True
+    )
     decode_threads: int = 0
-    decoder: Annotated[
-        str,
-        Option(
-            "Decoder of the source: cpu, or nvdec on an NVIDIA GPU if supported. The frames are identical.",
-            Group.SPEED,
-            values=Choices((CPU, *HARDWARE_DECODERS)),
-            variable="VIDTRANS_DECODER",
-            rare=True,
-        ),
-    ] = CPU
-    cache_limit_gb: Annotated[
-        float,
-        Option(
-            "Maximum cache size between runs, in gigabytes.",
-            Group.CACHE,
-            ("--cache-limit",),
-            values=Range(0, 1e6),
-            variable="VIDTRANS_CACHE_LIMIT",
-            rare=True,
-        ),
-    ] = 20.0
+    decoder: str = option(
+        CPU,
+        "Decoder of the source: cpu, or nvdec on an NVIDIA GPU if supported. The frames are identical.",
+        Group.SPEED,
+        choices=(CPU, *HARDWARE_DECODERS),
+        variable="VIDTRANS_DECODER",
+        rare=True,
+    )
+    cache_limit_gb: float = option(
+        20.0,
+        "Maximum cache size between runs, in gigabytes.",
+        Group.CACHE,
+        ("--cache-limit",),
+        bounds=(0, 1e6),
+        variable="VIDTRANS_CACHE_LIMIT",
+        rare=True,
+    )
     report: Report = silent
     stop: Stop = field(default_factory=Stop)
     engines: dict[tuple[str, ...], Any] = field(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import MISSING
 from typing import Any
 
 from generator.markdown import NOTE, cell, code, table
 from vidtrans.config import recipe
-from vidtrans.core.setting_groups import setting_fields
+from vidtrans.core.options import Names, Option, option_of
+from vidtrans.core.settings import setting_fields
 from vidtrans.strokes.media import TABLES, load_medium, medium_names
 from vidtrans.strokes.medium import LINES
 
@@ -55,8 +55,8 @@ def _settings(cls: type) -> str:
             [
                 code(name),
                 code(_value(default)),
-                _range(field.metadata) or cell(kind or str(hint).replace("NoneType", "None")),
-                cell(str(field.metadata.get("help", ""))),
+                _range(option_of(field)) or cell(kind or str(hint).replace("NoneType", "None")),
+                cell(option_of(field).help),
             ]
         )
     return table(["key", "default", "values", "what it does"], rows) if rows else "It has no settings.\n"
@@ -71,11 +71,11 @@ def _value(value: Any) -> str:
     return '"none"' if value is None else f'"{value}"' if isinstance(value, str) else f"{value}"
 
 
-def _range(checks: Mapping[str, Any]) -> str:
+def _range(given: Option) -> str:
     """Return the choices or bounds of a setting in words; '' where it has none."""
-    if "choices" in checks:
-        return ", ".join(f"`{choice}`" for choice in checks["choices"])
-    low, high = checks.get("low"), checks.get("high")
+    if given.choices is not None and not (isinstance(given.choices, Names) and given.choices.prefix):
+        return ", ".join(f"`{choice}`" for choice in given.choices)
+    low, high = given.bounds or (None, None)
     if low is None and high is None:
         return ""
     return f"{low} to {high}" if None not in (low, high) else f"at least {low}" if high is None else f"at most {high}"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
+from vidtrans.core.options import option
 from vidtrans.core.registry import Entry
-from vidtrans.core.settings import setting
 from vidtrans.pairing.base import Pairing
 from vidtrans.training import Label, Loss
 from vidtrans.training.losses.base import LossContext, Term
@@ -15,7 +15,7 @@ from vidtrans.training.losses.base import LossContext, Term
 
 @dataclass(frozen=True)
 class NegativeSettings:
-    strength: float = setting(1.0, "0 leaves the frame, 1 is a full negative", low=0.0, high=1.0)
+    strength: float = option(1.0, "0 leaves the frame, 1 is a full negative", bounds=(0.0, 1.0))
 
 
 class Negative(Pairing):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from chain import vidtrans, vidtrans_json
 
-from vidtrans.cli.main import run, summaries
+from vidtrans.cli.main import cli, run
 from vidtrans.pairing import PAIRINGS
 
 Capsys = pytest.CaptureFixture[str]
@@ -27,7 +27,7 @@ def test_help_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
-    for name, summary in summaries().items():
+    for name, summary in cli.lines().items():
         assert name in done.stdout
         assert summary in done.stdout
         assert "Usage: vidtrans" in vidtrans(name, "--help").stdout

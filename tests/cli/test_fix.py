@@ -15,7 +15,7 @@ from clips import decode, moving_frames, write_clip, write_folder
 from paintings import EXACT, QUICK, clip_and_keys, write
 
 from vidtrans.cli.main import run
-from vidtrans.config.programs import programs_in
+from vidtrans.config.recipe import programs_in
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.propagation.fixing import check_programs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import io
 import json
 import sys
@@ -17,8 +18,7 @@ from chain import foreign_options, refuse
 from clips import moving_frames, write_clip
 from rich.console import Console as Rich
 
-from vidtrans.cli.console import Console, _log
-from vidtrans.cli.live_line import batch_parts, batch_table, fit, progress_parts
+from vidtrans.cli.console import Console, _log, batch_parts, batch_table, fit, progress_parts
 from vidtrans.commands import COMMANDS
 from vidtrans.core.costs import TimeLeft, add_up, estimate
 from vidtrans.core.events import BatchStatus, Note, Progress
@@ -153,8 +153,8 @@ def test_a_pattern_that_a_shell_has_expanded_is_refused_and_options_before_the_i
     assert "use --on clip.mp4; for its style, give one frame" in refuse(capsys, 2, "look", "ink.png", "clip.mp4")
 
 
-def strings(path: Path) -> Iterator[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def strings(source: str) -> Iterator[str]:
+    tree = ast.parse(source)
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     docstrings = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, documented)}
     for node in ast.walk(tree):
@@ -164,7 +164,12 @@ def strings(path: Path) -> Iterator[str]:
 
 def test_a_command_names_only_options_that_it_has_or_whose_command_it_names() -> None:
     """``refuse`` checks the same of every message that a test provokes, in whatever room it is written."""
+    by_file: dict[Path, list[str]] = {}
     for name, entry in COMMANDS.items():
         module = entry.path.partition(":")[0].rpartition(".")[2]
-        for text in strings(PACKAGE / "commands" / f"{module}.py"):
+        by_file.setdefault(PACKAGE / "commands" / f"{module}.py", []).append(name)
+        for text in strings(inspect.getsource(COMMANDS.load(name))):
             assert "--" not in text or not foreign_options(text, name.split()), text
+    for path, names in by_file.items():  # what several commands of a file share is of one of them
+        for text in strings(path.read_text(encoding="utf-8")):
+            assert "--" not in text or any(not foreign_options(text, name.split()) for name in names), text

@@ -21,7 +21,7 @@ from vidtrans.batch.trainings import VariedTraining
 from vidtrans.commands import COMMANDS, FUNCTIONS, GROUPS, CommandEntry
 from vidtrans.commands.base import Command, build, parameters_of
 from vidtrans.commands.batch_report import BatchReport
-from vidtrans.commands.cache_clean import CacheClean
+from vidtrans.commands.cache import CacheClean
 from vidtrans.commands.compare import Compare
 from vidtrans.commands.deflicker import Deflicker
 from vidtrans.commands.dream import Dream
@@ -40,7 +40,6 @@ from vidtrans.commands.train import Train
 from vidtrans.commands.try_out import Try
 from vidtrans.config.recipe import make_recipe
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Option
 from vidtrans.core.settings import Time
 from vidtrans.temporal import FILTERS
 from vidtrans.training.ablations import Variant
@@ -108,9 +107,9 @@ def test_a_command_is_described_and_frozen_and_no_flag_is_there_twice(name: str)
     assert cls.__doc__
     assert cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
     assert " " not in name or name.partition(" ")[0] in GROUPS
-    flags = [flag for p in parameters_of(cls).values() if isinstance(p.given, Option) for flag in p.flags]
+    flags = [flag for p in parameters_of(cls).values() if not p.option.is_argument for flag in p.flags]
     assert len(flags) == len(set(flags))
-    assert all(p.given.help for p in parameters_of(cls).values() if isinstance(p.given, Option))
+    assert all(p.option.help for p in parameters_of(cls).values() if not p.option.is_argument)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

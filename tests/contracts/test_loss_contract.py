@@ -10,8 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidtrans.core.setting_groups import setting_fields
-from vidtrans.core.settings import from_table
+from vidtrans.core.settings import from_table, setting_fields
 from vidtrans.networks.init import build_discriminator, initialise
 from vidtrans.training import LOSSES, weight_key
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, LossContext, PrecedingFrames, Term

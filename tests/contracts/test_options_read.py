@@ -21,7 +21,7 @@ from peer_variants import VARIANTS, save_variant
 
 import vidtrans as api
 from vidtrans.cli.click_commands import CommandOfParameters
-from vidtrans.cli.main import cli, summaries
+from vidtrans.cli.main import cli
 from vidtrans.commands.base import Command
 from vidtrans.session import Context
 
@@ -77,7 +77,7 @@ SLOW = {"train", "run", "look", "propagate", "matte", "dream", "fix", "model imp
 def commands() -> Iterator[tuple[str, click.Command]]:
     """Every command that does something, by its full name."""
     context = click.Context(cli)
-    for name in summaries():
+    for name in cli.lines():
         command = cli.get_command(context, name)
         assert command is not None
         if not isinstance(command, click.Group):

@@ -7,9 +7,8 @@ import pytest
 from clips import scene
 
 from vidtrans.commands.schema import schema_of
-from vidtrans.core.parameters import Use, flagged, moving, used
-from vidtrans.pipeline.render import NEUTRAL, STAGES
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.core.options import Use, moving, parameters, used
+from vidtrans.pipeline.render import NEUTRAL, STAGES, RenderingSettings
 from vidtrans.pipeline.stage import PictureStage
 
 SOURCE, LOOK = scene(40, 24, seed=1), scene(40, 24, seed=2)
@@ -51,10 +50,10 @@ def test_a_gpu_does_the_same_where_it_does_anything(name: str) -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_its_options_are_offered_where_it_says(name: str) -> None:
     from vidtrans.live.live_controls import describe_controls
-    from vidtrans.stylizing.timeline_ranges import SETTINGS
+    from vidtrans.stylizing.timeline_render import SETTINGS
 
     settings, offered = STAGES.load(name).Settings, schema_of("stylize")["properties"]
-    for option, parameter in flagged(settings, "rendering").items():
+    for option, parameter in parameters(settings, "recipe", "rendering").items():
         assert offered[parameter.name].get("x-vary", False) == (option in used(settings, Use.VARY))
         assert (option in SETTINGS) == (option in used(settings, Use.VARY))
         assert (option in describe_controls()) == (option in used(settings, Use.LIVE))

@@ -14,9 +14,9 @@ from vidtrans.batch.executors import EXECUTORS
 from vidtrans.batch.farm import JOB_FORMATS
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import canonical_json
+from vidtrans.core.options import option_of
 from vidtrans.core.registry import Registry
-from vidtrans.core.setting_groups import setting_fields
-from vidtrans.core.settings import from_table, to_table
+from vidtrans.core.settings import from_table, setting_fields, to_table
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.flow import FLOWS
@@ -27,9 +27,9 @@ from vidtrans.models.formats import FORMATS
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import input_frames
+from vidtrans.pairing.next_frame import Told, picture_channels, with_told
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
-from vidtrans.pairing.told_planes import Told, picture_channels, with_told
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.store.stages import STAGES, Stage
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import RecursiveFilter, Sample, filter_samples
@@ -79,8 +79,7 @@ def test_settings_are_frozen_described_and_within_their_own_bounds(find: Any) ->
     assert cls.__doc__
     made = cls()
     for key, (field, _) in setting_fields(cls).items():
-        assert field.metadata.get("help", "").strip(), key
-        assert set(field.metadata) <= {"help", "low", "high", "choices", "loss", "flag", "moves", "uses"}
+        assert option_of(field).help.strip(), key
     for field in fields(cls):
         with pytest.raises(FrozenInstanceError):
             setattr(made, field.name, field.default)
@@ -97,12 +96,12 @@ def varied_settings(cls: type) -> list[Any]:
     """The default, and one for each switch turned, choice taken, and whole number raised by one."""
     made = [cls()]
     for field in fields(cls):
-        checks, value = field.metadata, field.default
+        given, value = option_of(field), field.default
         if isinstance(value, bool):
             made.append(cls(**{field.name: not value}))
-        elif "choices" in checks:
-            made += [cls(**{field.name: c}) for c in checks["choices"] if c != value]
-        elif isinstance(value, int) and value < checks.get("high", value + 1):
+        elif given.choices is not None:
+            made += [cls(**{field.name: c}) for c in given.choices if c != value]
+        elif isinstance(value, int) and value < given.ends[1]:
             made.append(cls(**{field.name: value + 1}))
     return made
 

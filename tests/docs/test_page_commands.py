@@ -15,7 +15,8 @@ import pytest
 from page_commands import ROOT, commands_of, name_of, pages, steps_of
 from page_runner import run_page, why_not_run
 
-from vidtrans.cli.click_commands import click_command, command_of
+from vidtrans.cli.click_commands import command_of
+from vidtrans.cli.main import cli
 from vidtrans.core.errors import MediaError
 
 # This page runs in the second tier of the tests; with EVERY_PAGE=1 (nox -s docs) all of them.
@@ -27,7 +28,8 @@ RUN = [p for p in pages() if any(not why_not_run(name_of(p), s) for s in STEPS[p
 
 def parse(words: list[str]) -> object:
     """Read a command line as ``vidtrans`` does; return the command, with nothing done."""
-    command, rest = click_command(words[0]), words[1:]
+    command, rest = cli.get_command(click.Context(cli), words[0]), words[1:]
+    assert command is not None, words
     if isinstance(command, click.Group):
         found = command.get_command(click.Context(command), rest[0])
         assert found is not None, words

@@ -25,7 +25,7 @@ from vidtrans.live.stage_connections import StageConnections
 from vidtrans.live.stage_settings import StageSettings
 from vidtrans.live.stage_worker import StageWorker
 from vidtrans.models.loaded_model import LoadedModel, load_model
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.web.server import Address, WebServer
 

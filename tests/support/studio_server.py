@@ -15,8 +15,7 @@ from typing import Any
 
 from processes import HANG_S, until
 
-from vidtrans.commands.page_commands import PageCommands
-from vidtrans.commands.page_live import PageLive
+from vidtrans.commands.page_commands import PageCommands, PageLive
 from vidtrans.core.events import Stop
 from vidtrans.studio.project_folder import ProjectFolder
 from vidtrans.studio.studio_app import serve

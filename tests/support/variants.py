@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import Field, fields
 from typing import Any
 
+from vidtrans.core.options import option_of
 from vidtrans.core.registry import Registry
 from vidtrans.core.settings import Table
 
@@ -23,7 +24,7 @@ NUMBERS = {
 
 def least_of(field: Field[Any]) -> int:
     """The least number that a setting takes; of channels four, for with one a ReLU may leave nothing."""
-    low: int = field.metadata["low"]
+    low = int(option_of(field).ends[0])
     return max(low, 4) if field.name == "channels" else low
 
 
@@ -32,12 +33,12 @@ def axes(cls: type) -> dict[str, tuple[Any, ...]]:
     made: dict[str, tuple[Any, ...]] = {}
     for field in fields(cls):
         if field.name in NUMBERS:
-            low, high = field.metadata.get("low", 0), field.metadata.get("high", max(NUMBERS[field.name]))
+            low, high = option_of(field).ends
             made[field.name] = tuple(number for number in NUMBERS[field.name] if low <= number <= high)
         elif isinstance(field.default, bool):
             made[field.name] = (field.default, not field.default)
-        elif "choices" in field.metadata:
-            others = [c for c in field.metadata["choices"] if c != field.default]
+        elif (choices := option_of(field).choices) is not None:
+            others = [c for c in choices if c != field.default]
             made[field.name] = (field.default, *others)
         elif field.name in LEAST and isinstance(field.default, int):
             made[field.name] = (least_of(field),)

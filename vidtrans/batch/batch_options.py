@@ -2,59 +2,53 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TypeVar
 
 from vidtrans.batch.executors import AUTO, check_apart, parse_executor
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Group, Names, Option, Range
+from vidtrans.core.options import Group, Names, option
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class BatchOptions:
     """The options to run a batch. Raises UsageError if they conflict."""
 
-    jobs: Annotated[
-        int | None,
-        Option(
-            "Number of jobs at a time, for several clips or trainings.",
-            Group.BATCH,
-            values=Range(1, 1024),
-            default="one on each device; stylize: two short clips on a CPU",
-        ),
-    ] = None
-    shard: Annotated[
-        str, Option("Only the I-th of N parts of the clips, for job arrays.", Group.FARM, metavar="I/N", rare=True)
-    ] = ""
-    halt: Annotated[
-        bool, Option("Start no further clip after a failure.", Group.BATCH, ("--halt-on-error",), rare=True)
-    ] = False
-    retry: Annotated[
-        bool, Option("Render only the clips that failed in the last run.", Group.BATCH, ("--retry-failed",), rare=True)
-    ] = False
-    executor: Annotated[
-        str,
-        Option(
-            "Where jobs run: in this process, in worker processes, or on a cluster.",
-            Group.FARM,
-            values=Names("vidtrans.batch.executors:EXECUTORS", "executor", ("auto",), has_address=True),
-            default="auto: one clip on one device inline, all else local",
-        ),
-    ] = AUTO
-    shared_disk: Annotated[
-        bool,
-        Option(
-            "The machines of --executor share no disk: input files are sent, rendered parts of clips come back.",
-            Group.FARM,
-            ("--no-shared-disk",),
-            rare=True,
-        ),
-    ] = True
+    jobs: int | None = option(
+        None,
+        "Number of jobs at a time, for several clips or trainings.",
+        Group.BATCH,
+        bounds=(1, 1024),
+        default_text="one on each device; stylize: two short clips on a CPU",
+    )
+    shard: str = option(
+        "", "Only the I-th of N parts of the clips, for job arrays.", Group.FARM, metavar="I/N", rare=True
+    )
+    halt: bool = option(False, "Start no further clip after a failure.", Group.BATCH, ("--halt-on-error",), rare=True)
+    retry: bool = option(
+        False, "Render only the clips that failed in the last run.", Group.BATCH, ("--retry-failed",), rare=True
+    )
+    executor: str = option(
+        AUTO,
+        "Where jobs run: in this process, in worker processes, or on a cluster.",
+        Group.FARM,
+        choices=Names("vidtrans.batch.executors:EXECUTORS", "executor", ("auto",), has_address=True),
+        default_text="auto: one clip on one device inline, all else local",
+    )
+    shared_disk: bool = option(
+        True,
+        "The machines of --executor share no disk: input files are sent, rendered parts of clips come back.",
+        Group.FARM,
+        ("--no-shared-disk",),
+        rare=True,
+    )
 
     def __post_init__(self) -> None:
         if self.shard:
-            from vidtrans.batch.inputs import parse_shard
-
             parse_shard(self.shard)
         if self.executor != AUTO:
             parse_executor(self.executor)
@@ -69,6 +63,11 @@ class BatchOptions:
         """Return whether this run may leave out some of the clips."""
         return bool(self.shard) or self.retry
 
+    def share_of(self, items: Sequence[T]) -> list[T]:
+        """Return the items of the shard: every n-th item, which balances short and long items; all without one."""
+        number, count = parse_shard(self.shard or "1/1")
+        return list(items[number - 1 :: count])
+
     def is_inline(self, device: str) -> bool:
         """Return whether one clip is rendered in this process: if requested, or if there is only one worker."""
         if self.executor == AUTO:
@@ -79,3 +78,12 @@ class BatchOptions:
 
 
 SEQUENTIAL = BatchOptions()
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Parse ``"2/8"`` to (2, 8). Raises UsageError."""
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
+    number, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= count:
+        raise UsageError(f"--shard {text}", "not of the form I/N", "write 1/8, 2/8 … 8/8")
+    return number, count

@@ -3,102 +3,173 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 from collections import deque
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from dataclasses import MISSING
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from vidtrans.cli.command import (
-    OPTION_WORDS,
-    console_options,
-    flags_of_set,
-    open_context,
-    unknown_command,
-    with_variables,
-)
-from vidtrans.cli.types import FILE, FILES_OR_NAMES, PART, PATH_AS_TYPED, TIME, RegistryName, refuse_second_look
-from vidtrans.commands import COMMANDS, GROUPS, command_lines
-from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import (
-    Argument,
-    Choices,
-    FileName,
-    Group,
-    Names,
-    Option,
-    Parameter,
-    Range,
-    Values,
-    in_groups,
-)
+from vidtrans.cli.command import JOB_FOLDER, LINE, OPTION_WORDS, WATCHER
+from vidtrans.cli.console import Console
+from vidtrans.commands import COMMANDS
+from vidtrans.core.errors import Interrupted, UsageError
+from vidtrans.core.options import Group, Names, Parameter
+from vidtrans.core.registry import unknown_name, with_package
+from vidtrans.core.system import command_line
 
 if TYPE_CHECKING:
-    from vidtrans.cli.console import Console
     from vidtrans.commands.base import Command
+    from vidtrans.core.events import Event, Report, Stop
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+WIDEST_CHOICE = 30  # characters; longer lists of names are not shown next to the flag
 ANY_SETTING = "Any setting of a preset; may be repeated. TABLE may be omitted if only one table has the key."
 A_PRESET = "A complete recipe; see 'vidtrans preset list'."
 HELP_ALL = "--help-all"
 _RECIPE = "vidtrans.recipe"  # in a click context's ``meta``
 CONSOLE = ("as_json", "quiet", "verbose", "job_folder")
-NUMBERS = (click.IntRange, click.FloatRange)
 WIDEST = 26  # columns of flags in the help; wider flags get a separate line
 
 
-def click_command(name: str) -> click.Command:
-    """Return the click command for a command, or for a group of commands."""
-    if name in GROUPS:
-        return GroupOfCommands(name, help=GROUPS[name])
-    return _command(name, name)
+def _refuse_address(value: object) -> None:
+    """Raise UsageError for a URL: only files are read and written."""
+    if _ADDRESS.match(str(value)):
+        remedy = "give a path; download what is on the web first"
+        raise UsageError(str(value), "it is an address, not a file of this machine", remedy)
 
 
-class GroupOfCommands(click.Group):
-    """A click group whose commands are imported on use."""
+class _AnyPath(click.Path):
+    """A path, which only the command checks, with better messages.
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the group's commands, without the group's name."""
-        return [rest for first, _, rest in (name.partition(" ") for name in COMMANDS) if first == self.name and rest]
+    ``as_typed``: a path as text, or a text with one, as not:FILE; environment variables hold one on each line.
+    """
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the click command of a name; None if it does not exist."""
-        if f"{self.name} {cmd_name}" not in COMMANDS:
-            return None
-        return _command(f"{self.name} {cmd_name}", cmd_name)
+    def __init__(self, *, as_typed: bool = False) -> None:
+        super().__init__(path_type=str if as_typed else Path, readable=False)
+        if as_typed:
+            self.envvar_list_splitter = "\n"  # type: ignore[misc]  # of a class in click
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the first word names. Raises click's error with the nearest name."""
-        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            raise unknown_command(args[0], self.list_commands(ctx), ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands with their summaries."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(n, command_lines()[f"{self.name} {n}"]) for n in self.list_commands(ctx)])
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        if value == "":  # usually an unset shell variable; Path("") would be the current folder
+            raise UsageError("an empty path", "a file name is expected", "give the name of a file")
+        _refuse_address(value)
+        return super().convert(value, param, ctx)
 
 
-def _command(entry: str, name: str) -> click.Command:
+class _Parsed(click.ParamType):
+    """A value of which ``parse`` reads the text; "" gives None."""
+
+    def __init__(self, name: str, parse: Callable[[str], object]) -> None:
+        self.name, self._parse = name, parse
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        """Return the value. Raises UsageError for a text that cannot be parsed."""
+        return (self._parse(value) if value else None) if isinstance(value, str) else value
+
+
+class RegistryName(click.ParamType):
+    """A name in a registry, which is imported only when needed."""
+
+    name = "name"
+
+    def __init__(self, values: Names) -> None:
+        self.values = values
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        whole = f"[{'|'.join(self.values)}]"
+        return whole if len(whole) <= WIDEST_CHOICE else "NAME"
+
+    def words(self) -> str:
+        """Return the names as text for the help, or '' if the metavar shows them."""
+        all_names, packages = list(self.values), self.values.packages()
+        if len(", ".join(all_names)) + 2 <= WIDEST_CHOICE:
+            return ""
+        return ", ".join(with_package(name, packages) for name in all_names)
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the value. Raises UsageError if it is not a known name."""
+        prefix = self.values.prefix
+        name = value.partition("://")[0] if self.values.has_address else value
+        if name not in self.values and not (prefix and name.startswith(prefix)):
+            names = [*self.values, *([prefix + "NAME"] if prefix else [])]
+            raise unknown_name(self.values.kind, name, names, self.values.packages())
+        return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in self.values if name.startswith(incomplete)]
+
+
+class FileOrName(click.ParamType):
+    """A file, or the name of a model, a preset or a medium. Environment variables hold lists separated as in PATH."""
+
+    envvar_list_splitter = os.pathsep
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the value. Raises UsageError for a URL."""
+        _refuse_address(value)
+        return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the names that start with ``incomplete``; if none, let the shell complete a file name."""
+        from vidtrans.config.recipe import preset_names
+        from vidtrans.models.model_file import IDENTITY, known_models
+        from vidtrans.strokes.media import medium_names
+
+        known = {"model": lambda: [*known_models(), IDENTITY], "preset": preset_names}.get(self.name, medium_names)()
+        names = [CompletionItem(name) for name in known if name.startswith(incomplete)]
+        return names or [CompletionItem(incomplete, type="file")]
+
+
+def click_command(entry: str) -> click.Command:
+    """Return the click command for a command. Each option has an environment variable, named after its flag."""
     from vidtrans.commands.base import parameters_of
 
     cls: type[Command] = COMMANDS.load(entry)
-    parameters = parameters_of(cls)
-    callback = console_options(_run)
-    own = [_click_parameter(p, cls, entry) for p in parameters.values()]
+    known = parameters_of(cls)
+    params = [_click_parameter(p, cls) for p in known.values()]
     if cls.TABLES:
-        own += [
+        params += [
             click.Option(["--set", "assignments"], multiple=True, metavar="[TABLE.]KEY=VALUE", help=ANY_SETTING),
-            click.Option(["--preset"], metavar="NAME|FILE", type=FILES_OR_NAMES["preset"], help=A_PRESET),
+            click.Option(["--preset"], metavar="NAME|FILE", type=FileOrName("preset"), help=A_PRESET),
         ]
-    own.sort(key=lambda p: isinstance(p, click.Option))
-    shared = callback.__click_params__[::-1]  # type: ignore[attr-defined]  # click's own name for them
-    command = CommandOfParameters(name, cls, parameters, callback=callback, params=[*own, *shared])
-    return with_variables(command, f"VIDTRANS_{entry}")
+    params.sort(key=lambda p: isinstance(p, click.Option))
+    command = CommandOfParameters(entry.split()[-1], cls, known, params=[*params, *_console_options()], callback=_run)
+    for option in command.params:
+        flags = [flag for flag in option.opts if flag.startswith("--")]
+        if isinstance(option, click.Option) and option.allow_from_autoenv and option.envvar is None and flags:
+            option.envvar = f"VIDTRANS_{entry}_{flags[0][2:]}".replace("-", "_").replace(" ", "_").upper()
+    return command
+
+
+def _console_options() -> list[click.Option]:
+    as_json = "Print the result as one JSON object on standard output."
+    return [
+        click.Option(["--json", "as_json"], is_flag=True, help=as_json),
+        click.Option(["-q", "--quiet"], is_flag=True, help="Show only warnings and errors."),
+        click.Option(
+            ["-v", "--verbose"], is_flag=True, help="Show losses and rates, and the traceback of every error."
+        ),
+        click.Option(
+            [JOB_FOLDER],
+            metavar="FOLDER",
+            type=click.Path(file_okay=False),
+            expose_value=False,  # main reads it, before anything can fail
+            allow_from_autoenv=False,
+            help="For programs: write progress and result to files in FOLDER; a file 'stop' there ends the job.",
+        ),
+    ]
 
 
 class CommandOfParameters(click.Command):
@@ -122,10 +193,12 @@ class CommandOfParameters(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments, unless a shell seems to have expanded a pattern behind an option."""
-        args = _with_values(args, {flag: p.sets for p in self.parameters.values() if p.sets for flag in p.flags})
+        args = _with_values(
+            args, {flag: p.option.sets for p in self.parameters.values() if p.option.sets for flag in p.flags}
+        )
         if not ctx.resilient_parsing:
             self._refuse_expanded(args)
-            refuse_second_look(args, self.parameters)
+            self._refuse_second_look(args)
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -139,8 +212,8 @@ class CommandOfParameters(click.Command):
 
         An option that is given once may stand before the inputs, so the inputs have to begin before it.
         """
-        options = [p for p in self.parameters.values() if not isinstance(p.given, Argument) and not p.given.values]
-        inputs = [p for p in self.parameters.values() if isinstance(p.given, Argument)]
+        options = [p for p in self.parameters.values() if not p.option.is_argument and not p.option.file]
+        inputs = [p for p in self.parameters.values() if p.option.is_argument]
         if not inputs:  # nothing would take the second file
             return
         many = {flag: p.many for p in options if p.access == "path" and p.name != "output" for flag in p.flags}
@@ -157,6 +230,14 @@ class CommandOfParameters(click.Command):
                 remedy = f"{more}, or put all inputs before {option}"
                 raise UsageError(f"{option} {first} {second}", f"{option} takes one file at a time", remedy)
 
+    def _refuse_second_look(self, args: list[str]) -> None:
+        """Raise UsageError for two looks where one is taken: the last would win, and the other go unnoticed."""
+        own = (p for p in self.parameters.values() if p.option.file == "look" and not p.many)
+        for flag in (flag for p in own for flag in p.flags):
+            if sum(arg.partition("=")[0] == flag for arg in args) > 1:
+                remedy = 'mix pictures as in "a.jpg: 0.5, b.jpg: 0.5", or let them follow as in "0: a.jpg, 5s: b.jpg"'
+                raise UsageError(flag, "it was given twice", remedy)
+
     def _show_all(self, ctx: click.Context, param: click.Parameter, value: bool) -> None:
         if value and not ctx.resilient_parsing:
             self._lists_all = True
@@ -164,9 +245,11 @@ class CommandOfParameters(click.Command):
             ctx.exit()
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, in a section for each group."""
         by_name = {param.name: param for param in self.params}
-        names = {group: [_click_name(p) for p in members] for group, members in in_groups(self._listed())}
+        names: dict[Group, list[str]] = {}
+        for p in self._listed():
+            if p.option.group:
+                names.setdefault(p.option.group, []).append(p.name)
         for group, more in ((Group.SETTINGS, ("assignments", "preset")), (Group.MESSAGES, CONSOLE)):
             names[group] = [*names.get(group, ()), *(name for name in more if name in by_name)]
         records = {g: [r for n in names[g] if (r := by_name[n].get_help_record(ctx))] for g in Group if g in names}
@@ -180,11 +263,9 @@ class CommandOfParameters(click.Command):
                     formatter.write_dl([(flags.ljust(widest), text) for flags, text in rows], col_max=WIDEST)
 
     def _listed(self) -> list[Parameter]:
-        """Return the parameters that the help lists."""
-        return [p for p in self.parameters.values() if self._lists_all or not getattr(p.given, "rare", False)]
+        return [p for p in self.parameters.values() if self._lists_all or not p.option.rare]
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the text below the options."""
         self.epilog = self.cls.epilog() or None
         super().format_epilog(ctx, formatter)
 
@@ -202,8 +283,7 @@ def _with_values(args: list[str], sets: Mapping[str, str]) -> list[str]:
 
 def _is_value(word: str) -> bool:
     """Return whether a word is a number or a curve, not an option, nor a clip, a folder or a pattern."""
-    from vidtrans.curves.curve import parse_curve
-    from vidtrans.curves.data_files import SUFFIXES
+    from vidtrans.curves.curve import SUFFIXES, parse_curve
 
     is_plain = word.replace(".", "", 1).isdecimal() or Path(word).suffix.lower() in SUFFIXES
     if word.startswith("-") or (os.path.exists(word) and not is_plain):
@@ -215,22 +295,19 @@ def _is_value(word: str) -> bool:
     return True
 
 
-def _click_name(parameter: Parameter) -> str:
-    """Return a parameter's name in click: its own, or TABLE__KEY for a setting of a recipe."""
-    return parameter.name if parameter.owner != "recipe" else f"{parameter.table}__{parameter.key}"
-
-
-def _click_parameter(parameter: Parameter, cls: type[Command], command: str) -> click.Parameter:
-    given, kind, name = parameter.given, _click_type(parameter), _click_name(parameter)
-    if isinstance(given, Argument):
+def _click_parameter(parameter: Parameter, cls: type[Command]) -> click.Parameter:
+    given, kind, name = parameter.option, _click_type(parameter), parameter.name
+    if given.is_argument:
         many = {"nargs": -1} if parameter.many else {}
         required = parameter.default is MISSING
         return click.Argument([name], type=kind, metavar=given.metavar or None, required=required, **many)  # type: ignore[arg-type]
-    metavar = given.metavar or ("N" if kind in (click.INT, click.FLOAT) or isinstance(kind, NUMBERS) else None)
-    attributes: dict[str, Any] = {"help": given.help, "metavar": metavar}
+    is_number = isinstance(kind, click.types.IntParamType | click.types.FloatParamType)  # also with bounds
+    usual = "N" if is_number else None if given.moves is None else "[CURVE]" if given.sets else "CURVE"
+    metavar = given.metavar or usual
+    attributes: dict[str, Any] = {"help": given.sentence, "metavar": metavar}
     if given.variable:
         attributes["envvar"] = given.variable
-    if parameter.sets:
+    if given.sets:
         attributes |= {"type": kind, "allow_from_autoenv": False}
     elif parameter.type is bool:
         attributes |= {"is_flag": True, "type": bool}
@@ -249,22 +326,23 @@ def _click_type(parameter: Parameter) -> click.ParamType | None:
     """Return the click type that parses a value, and so determines its errors and completion."""
     from pathlib import Path
 
-    from vidtrans.core.settings import Time
+    from vidtrans.core.settings import Time, parse_time
     from vidtrans.store.chunking import ClipPart
 
-    values: Values = parameter.given.values
-    if isinstance(values, Names):
-        return RegistryName(values)
-    if isinstance(values, Choices):
-        return click.Choice(values.words)
-    if isinstance(values, FileName):
-        return FILES_OR_NAMES[values.kind]
-    if isinstance(values, Range) and parameter.type in (int, float):
+    given = parameter.option
+    if isinstance(given.choices, Names):
+        return RegistryName(given.choices)
+    if given.choices is not None:
+        return click.Choice(tuple(given.choices))
+    if given.file:
+        return FileOrName(given.file)
+    if given.bounds is not None and parameter.type in (int, float):
         numbers = click.IntRange if parameter.type is int else click.FloatRange
-        return numbers(values.low, values.high, min_open=values.low_open)  # type: ignore[arg-type]
+        return numbers(*given.bounds, min_open=given.low_open)  # type: ignore[arg-type]
     if parameter.type is str and parameter.access == "path":
-        return PATH_AS_TYPED
-    own: dict[Any, click.ParamType] = {Path: FILE, Time: TIME, ClipPart: PART, int: click.INT, float: click.FLOAT}
+        return _AnyPath(as_typed=True)
+    own: dict[Any, click.ParamType] = {Path: _AnyPath(), int: click.INT, float: click.FLOAT}
+    own |= {Time: _Parsed("time", parse_time), ClipPart: _Parsed("part", ClipPart.parse)}
     return own.get(parameter.type)
 
 
@@ -297,8 +375,8 @@ class ParameterOption(click.Option):
         parameter = self.parameter
         if variable := self.resolve_envvar_value(ctx):
             return variable
-        if isinstance(parameter.given, Option) and parameter.given.default:
-            return parameter.given.default
+        if parameter.option.default_text:
+            return parameter.option.default_text
         if parameter.owner == "recipe":
             if self.is_flag:
                 return ""
@@ -310,40 +388,88 @@ class ParameterOption(click.Option):
         return "" if plain else str(parameter.default)
 
 
-def _run(console: Console, **arguments: Any) -> int:  # noqa: ANN401  (click's own; the context has them)
-    """Build the command from click's arguments, run it, show its result, and return the exit status."""
+def _run(*, as_json: bool, quiet: bool, verbose: bool, **others: object) -> int:
+    """Build the command from click's arguments, run it, show its result, and return the exit status.
+
+    Signals request it to stop. ``others``: the command's own arguments, which the click context has, too.
+    """
+    from vidtrans.core.events import Stop
+    from vidtrans.session import Context
+
     click_context = click.get_current_context()
-    values = given_values(click_context)
-    own = {name: value for name, (parameter, value) in values.items() if parameter.owner == "context"}
-    with open_context(click_context, console, own) as context:
-        command = command_of(click_context)
-        return command.show(command.make(context), console)
+    with closing(Console(as_json=as_json, quiet=quiet, verbose=verbose)) as console:
+        click_context.find_root().obj.append(console)  # main.run reports errors through it
+        watcher = WATCHER.get()
+        stop = watcher.stop if watcher else Stop()
+        _stop_on_signals(stop)
+        report = partial(_report_to_both, console.report, watcher.report) if watcher else console.report
+        own = {
+            n: value for n, (parameter, value) in given_values(click_context).items() if parameter.owner == "context"
+        }
+        context = Context(report=report, stop=stop, line=LINE.get(), **own)
+        known, prefix = {p.envvar for p in click_context.command.params}, f"{click_context.auto_envvar_prefix}_"
+        for name in sorted(name for name in os.environ if name.startswith(prefix) and name not in known):
+            context.note(f"the variable {name} matches no option of this command and has no effect", "warning")
+        try:
+            command = command_of(click_context)
+            return command.show(command.make(context), console)
+        except Interrupted as error:
+            error.remedy = f"to continue: {command_line(['vidtrans', *LINE.get()])}"
+            raise
+        finally:
+            if not context.dry_run:
+                context.cache.save_digests()
+
+
+def _report_to_both(first: Report, second: Report, event: Event) -> None:
+    first(event)
+    second(event)
+
+
+def _stop_on_signals(stop: Stop) -> None:
+    """Handle Ctrl-C, Ctrl-Break and TERM: the first signal finishes the frame and saves, any second ends at once."""
+    signal_break = getattr(signal, "SIGBREAK", None)  # Windows has it
+
+    def handler(number: int, frame: object) -> None:
+        if stop.requested:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stop.request(128 + (signal.SIGINT if number == signal_break else number))
+
+    for number in filter(None, (signal.SIGINT, signal.SIGTERM, signal_break)):
+        with suppress(ValueError):  # not in the main thread: the caller handles signals
+            signal.signal(number, handler)
 
 
 def command_of(context: click.Context) -> Command:
     """Return the command that a command line was parsed to. Raises UsageError."""
     from vidtrans.commands.base import build
+    from vidtrans.config.recipe import table_of
+    from vidtrans.core.settings import parse_assignment
 
     assert isinstance(context.command, CommandOfParameters)
-    cls, values = context.command.cls, given_values(context)
-    tables = flags_of_set(context, context.params.get("assignments", ()), list(cls.TABLES))
-    own = {name: value for name, (_, value) in values.items()}
-    messages = tuple(f"--{name}" for name in ("quiet", "verbose") if context.params[name])
-    return build(cls, own, context.params.get("preset"), tables, messages)[0]
+    cls, given = context.command.cls, context.params
+    tables: dict[str, dict[str, Any]] = {}
+    for text in given.get("assignments", ()):
+        table, key, value = parse_assignment(text)
+        table = table or table_of(key, list(cls.TABLES))
+        if table not in cls.TABLES:
+            raise unknown_name(f"table for '{context.command.name}':", table, list(cls.TABLES))
+        tables.setdefault(table, {})[key] = value
+    own = {name: value for name, (_, value) in given_values(context).items()}
+    messages = tuple(f"--{name}" for name in ("quiet", "verbose") if given[name])
+    return build(cls, own, given.get("preset"), tables, messages)[0]
 
 
 def given_values(context: click.Context) -> dict[str, tuple[Parameter, Any]]:
     """Return the parameters that flags and environment variables give, with their values, by name."""
     assert isinstance(context.command, CommandOfParameters)
     parameters, given = context.command.parameters, context.params
-    found = {p.name: (p, given[_click_name(p)]) for p in parameters.values() if given[_click_name(p)] not in (None, ())}
+    found = {name: (p, given[name]) for name, p in parameters.items() if given[name] not in (None, ())}
     found = {n: (p, not value if p.is_negated else value) for n, (p, value) in found.items()}
+    variable = click.core.ParameterSource.ENVIRONMENT
     for pair in context.command.cls.EXCLUSIVE:
-        variables = [n for n in pair if n in found and _is_variable(context, found[n][0])]
-        if len(variables) == 1 and found.keys() >= set(pair):  # the flag overrides the variable
-            del found[variables[0]]
+        of_variables = [name for name in pair if name in found and context.get_parameter_source(name) is variable]
+        if len(of_variables) == 1 and found.keys() >= set(pair):  # the flag overrides the variable
+            del found[of_variables[0]]
     return found
-
-
-def _is_variable(context: click.Context, parameter: Parameter) -> bool:
-    return context.get_parameter_source(_click_name(parameter)) is click.core.ParameterSource.ENVIRONMENT

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import click
 
@@ -22,56 +23,67 @@ from vidtrans.core.machine import is_distributed, set_up_heap
 _VARIABLES = "VIDTRANS"
 
 
-def summaries() -> dict[str, str]:
-    """Return the names of all commands and groups, with their lines in ``--help``; of a plug-in, its package."""
-    return {name: line for name, line in command_lines().items() if " " not in name} | GROUPS
+class CommandGroup(click.Group):
+    """All commands, or those whose names begin with ``prefix``; they are imported on use, and not for ``--help``."""
 
+    def __init__(self, name: str | None = None, prefix: str = "", **attributes: Any) -> None:  # noqa: ANN401
+        super().__init__(name, **attributes)
+        self._prefix = prefix
 
-def _is_known(name: str) -> bool:
-    """Return whether a first word is a command or a group; plug-ins are searched only if nothing built in has it."""
-    return name in GROUPS or (" " not in name and name in COMMANDS)
+    def lines(self) -> dict[str, str]:
+        """Return the names of its commands and groups, with their lines in ``--help``; of a plug-in, its package."""
+        groups = {} if self._prefix else GROUPS
+        names = {
+            n.removeprefix(self._prefix): line for n, line in command_lines().items() if n.startswith(self._prefix)
+        }
+        return {name: line for name, line in names.items() if " " not in name} | groups
 
-
-def _unknown_word(args: Sequence[str], ctx: click.Context) -> click.UsageError:
-    """Return the error for a first word that is no command: a file, a medium, 'help', or a typing error."""
-    from vidtrans.strokes.media import medium_names
-
-    word, rest = args[0], [name for name in args[1:2] if _is_known(name)]
-    if word == "help" and rest:
-        return click.UsageError(f"No such command 'help': write 'vidtrans {rest[0]} --help'.", ctx)
-    if os.path.exists(word) or os.path.splitext(word)[1]:
-        return click.UsageError(f"'{word}' is no command: write 'vidtrans stylize {word} --look oil'.", ctx)
-    if word in medium_names():
-        return click.UsageError(f"'{word}' is a medium: write 'vidtrans stylize VIDEO --look {word}'.", ctx)
-    return unknown_command(word, list(summaries()), ctx)
-
-
-class _LazyGroup(click.Group):
-    """The top-level group; ``--help`` does not import the commands' modules."""
+    def has(self, name: str) -> bool:
+        """Return whether a word is a command or a group; plug-ins are searched only if nothing built in has it."""
+        return (not self._prefix and name in GROUPS) or (" " not in name and self._prefix + name in COMMANDS)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(summaries())
+        return list(self.lines())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if not _is_known(cmd_name):
+        if not self.has(cmd_name):
             return None
+        if not self._prefix and cmd_name in GROUPS:
+            return CommandGroup(cmd_name, f"{cmd_name} ", help=GROUPS[cmd_name])
         from vidtrans.cli.click_commands import click_command
 
-        return click_command(cmd_name)
+        return click_command(self._prefix + cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(summaries().items()))
+            formatter.write_dl(list(self.lines().items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not _is_known(args[0]) and not args[0].startswith("-"):
-            raise _unknown_word(args, ctx)
+        """Return the command that the first word names. Raises click's error with the nearest name."""
+        if args and not self.has(args[0]) and not args[0].startswith("-"):
+            other = None if self._prefix else self._other_word(args, ctx)
+            raise other or unknown_command(args[0], list(self.lines()), ctx)
         return super().resolve_command(ctx, args)
 
+    def _other_word(self, args: Sequence[str], ctx: click.Context) -> click.UsageError | None:
+        """Return the error for a first word that is a file, a medium or 'help'; None for others."""
+        from vidtrans.strokes.media import medium_names
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": _VARIABLES})
+        word, rest = args[0], [name for name in args[1:2] if self.has(name)]
+        if word == "help" and rest:
+            return click.UsageError(f"No such command 'help': write 'vidtrans {rest[0]} --help'.", ctx)
+        if os.path.exists(word) or os.path.splitext(word)[1]:
+            return click.UsageError(f"'{word}' is no command: write 'vidtrans stylize {word} --look oil'.", ctx)
+        if word in medium_names():
+            return click.UsageError(f"'{word}' is a medium: write 'vidtrans stylize VIDEO --look {word}'.", ctx)
+        return None
+
+
+@click.group(
+    cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": _VARIABLES}
+)
 @click.version_option(__version__, prog_name="vidtrans")
 def cli() -> None:
     """Teach a look from video; render it onto video; without flicker.

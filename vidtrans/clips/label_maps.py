@@ -17,8 +17,7 @@ from vidtrans.pairing.labels import Labels, LabelsSettings
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.session import Context
 from vidtrans.video.frame_format import DEFAULT_FORMAT
-from vidtrans.video.images.indexed import has_deep_levels, pack_colours, read_indices, read_palette
-from vidtrans.video.images.picture import read_picture
+from vidtrans.video.images.picture import has_deep_levels, pack_colours, read_indices, read_palette, read_picture
 from vidtrans.video.io.picture_paths import picture_files
 
 SAMPLE = 24  # frames in which labels are counted
@@ -52,7 +51,8 @@ def found_palette(settings: LabelsSettings, files: Sequence[Path]) -> Table:
         one = next(path for path, palette in zip(files, palettes, strict=True) if palette is None)
         raise MediaError(str(one), "it has no palette, and other label maps beside it have one", REMEDY)
     sample = [read_picture(files[n]) for n in spread_numbers(len(files), SAMPLE)]
-    if not any(_is_coloured(picture) for picture in sample) or any(p.suffix.lower() not in LOSSLESS for p in files):
+    is_coloured = any(_colour_mask(picture).any() for picture in sample)
+    if not is_coloured or any(p.suffix.lower() not in LOSSLESS for p in files):
         return {}
     found: set[int] = set()
     for path in files:
@@ -157,7 +157,3 @@ def render_changes(pairing: Pairing, clip: Clip, context: Context) -> Table:
 def _colour_mask(rgb: np.ndarray) -> np.ndarray:
     mask: np.ndarray = np.ptp(rgb.astype(np.int16), axis=2) > COLOURED
     return mask
-
-
-def _is_coloured(rgb: np.ndarray) -> bool:
-    return bool(_colour_mask(rgb).any())

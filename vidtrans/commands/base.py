@@ -1,6 +1,6 @@
 """The base of commands: parameters declared once, the action, and the report as text.
 
-A command is a frozen dataclass in its own module. Its fields annotated with ``Option`` or ``Argument`` are the user's
+A command is a frozen dataclass in its own module. Its fields declared with ``option`` or ``argument`` are the user's
 parameters, from which the command line, the Python function, the schema and the reference are derived. To these are
 added the settings that have flags, from the recipe tables in ``TABLES``, and the fields of ``Context`` and
 ``BatchOptions`` that ``CONTEXT`` and ``BATCH`` name.
@@ -18,11 +18,10 @@ from typing import Any, ClassVar
 
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.commands.results import CommandResult
-from vidtrans.commands.terminal import Terminal
-from vidtrans.commands.words import show_batch
-from vidtrans.config.recipe import CHOICE_FLAGS, SETTINGS, Recipe, render_recipe
+from vidtrans.commands.words import Terminal, show_batch
+from vidtrans.config.recipe import CHOICE_OPTIONS, SETTINGS, Recipe, render_recipe
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Parameter, declared, flagged
+from vidtrans.core.options import Parameter, parameters
 from vidtrans.core.settings import Table, value_text
 from vidtrans.core.system import as_found
 from vidtrans.session import Context
@@ -115,21 +114,14 @@ class Command:
 
 def parameters_of(cls: type[Command]) -> dict[str, Parameter]:
     """Return all parameters of a command by Python name, except ``preset`` and ``settings``."""
-    found = dict(declared(cls, "command"))  # type: ignore[arg-type]  # mypy takes the objects' hash for the class's
+    found = dict(parameters(cls, "command"))
     for table, keys in cls.TABLES.items():
-        offered = _flagged(table)
+        offered = parameters(SETTINGS[table].load(), "recipe", table) if table in SETTINGS else {}
+        if table in CHOICE_OPTIONS:
+            offered = {"name": Parameter(table, CHOICE_OPTIONS[table], str, False, None, "recipe", table, "name")}
         found |= {p.name: p for key, p in offered.items() if keys is None or key in keys}
-    found |= {n: p for n, p in declared(BatchOptions, "batch").items() if n in cls.BATCH}
-    return found | {n: p for n, p in declared(Context, "context").items() if n in cls.CONTEXT}
-
-
-def _flagged(table: str) -> dict[str, Parameter]:
-    if table in SETTINGS:
-        return flagged(SETTINGS[table].load(), table)
-    flag = CHOICE_FLAGS.get(table)
-    if flag is None:
-        return {}
-    return {"name": Parameter(table, flag.option(), str, False, None, "recipe", table, "name")}
+    found |= {n: p for n, p in parameters(BatchOptions, "batch").items() if n in cls.BATCH}
+    return found | {n: p for n, p in parameters(Context, "context").items() if n in cls.CONTEXT}
 
 
 def build(
@@ -144,10 +136,11 @@ def build(
     ``tables``: settings, which override flags. ``messages``: as in ``Given``.
     """
     _check_given(cls, values)
-    values = {name: _as_found(parameters_of(cls).get(name), value) for name, value in values.items()}
+    known = parameters_of(cls)
+    values = {name: _as_found(known.get(name), value) for name, value in values.items()}
     own, context, batch, merged = Table(), Table(), Table(), dict[str, Table]()
     owners = {"command": own, "context": context, "batch": batch}
-    for parameter in parameters_of(cls).values():
+    for parameter in known.values():
         if parameter.name in values and parameter.owner == "recipe":
             merged.setdefault(parameter.table, {})[parameter.key] = values[parameter.name]
         elif parameter.name in values:
@@ -190,15 +183,18 @@ def words_of(cls: type[Command], given: Given, without: Collection[str] = ()) ->
     """Return the given options as command-line words, except the parameters in ``without`` and positional ones."""
     words, left = list[str](), {name: dict(table) for name, table in given.tables.items()}
     for parameter in parameters_of(cls).values():
-        if parameter.name not in given.values or parameter.name in without or isinstance(parameter.given, Argument):
+        if parameter.name not in given.values or parameter.name in without or parameter.option.is_argument:
             continue
         value = given.values[parameter.name]
         if parameter.owner == "recipe":
-            if left.get(parameter.table, {}).get(parameter.key) != value or parameter.sets not in ("", str(value)):
+            if left.get(parameter.table, {}).get(parameter.key) != value or parameter.option.sets not in (
+                "",
+                str(value),
+            ):
                 continue  # overridden by a setting, or not the value that the flag sets
             del left[parameter.table][parameter.key]
         flag = next((f for f in parameter.flags if f.startswith("--")), parameter.flags[0])
-        if parameter.sets or parameter.type is bool:
+        if parameter.option.sets or parameter.type is bool:
             yes, _, no = flag.partition("/")
             words += [yes] if bool(value) != parameter.is_negated else [no] if no else []
             continue

@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.commands.base import Command
-from vidtrans.commands.options import check_suffix, output
-from vidtrans.commands.words import count
+from vidtrans.commands.options import check_suffix, output_option
+from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.core.parameters import Argument, Group, Option
+from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.batch.report.farm_report import FarmReport
+    from vidtrans.batch.farm_report import FarmReport
 
 REPORT_HOURS = 24.0  # default period of the report: a day
 
@@ -31,10 +31,10 @@ class BatchReport(Command):
 
     CONTEXT: ClassVar = ("cache_dir", "overwrite", "dry_run")
 
-    folder: Annotated[Path, Argument()] = Path()
-    output: Annotated[Path | None, output("The page.", "FOLDER/vidtrans-batch.html")] = None
+    folder: Path = argument(default=Path())
+    output: Path | None = output_option("The page.", "FOLDER/vidtrans-batch.html")
     _: KW_ONLY
-    hours: Annotated[float, Option("Period of the report: the last HOURS hours.", Group.TIME)] = REPORT_HOURS
+    hours: float = option(REPORT_HOURS, "Period of the report: the last HOURS hours.", Group.TIME)
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "the page", ".html")
@@ -47,11 +47,9 @@ class BatchReport(Command):
         If ``folder`` has summaries of batches, the page covers only their clips, and adds their failures of any time;
         otherwise it covers all clips in the log. Raises UsageError, MediaError if there is nothing to report.
         """
-        from vidtrans.batch.report.farm_page import write_page
-        from vidtrans.batch.report.farm_report import Failure, FarmReport
-        from vidtrans.batch.summary import NAME, read_summaries
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.batch.farm_report import Failure, FarmReport, write_page
+        from vidtrans.batch.jobs import NAME, read_summaries
+        from vidtrans.output.result import produce, refuse_link
 
         output = self.output or refuse_link(self.folder / f"{NAME}.html")
         rows = read_summaries(self.folder)
@@ -73,7 +71,6 @@ class BatchReport(Command):
         return produce(context, output, key, [], lambda: make, lineage="batch report") | table
 
     def describe(self, table: Table) -> str:
-        """Return the totals of the page."""
         now, then = table["with_another_s"]
         frames, chunks = count(table["frames"], "frame"), count(table["chunks"], "chunk")
         by = f"by {count(len(table['hosts']), 'host')}, {count(len(table['failures']), 'failure')}"

@@ -8,15 +8,15 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from vidtrans.commands.base import Command
-from vidtrans.commands.terminal import Terminal
-from vidtrans.commands.words import count
+from vidtrans.commands.words import Terminal
 from vidtrans.config.recipe import Recipe
+from vidtrans.core.costs import count
 from vidtrans.core.errors import Interrupted, UsageError
 from vidtrans.core.events import silent
-from vidtrans.core.parameters import FileName, Group, Option, Range
+from vidtrans.core.options import Group, option
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
@@ -30,14 +30,10 @@ class Bench(Command):
 
     CONTEXT: ClassVar = ("device", "dry_run")
 
-    model: Annotated[str, Option("The model to run.", Group.INPUT, metavar="NAME|FILE", values=FileName("model"))] = (
-        "flower"
-    )
-    size: Annotated[
-        int, Option("Working size: the short side in pixels, of 16:9.", Group.INPUT, values=Range(64, 2160))
-    ] = 256
-    frames: Annotated[int, Option("Frames of each measurement.", Group.INPUT, values=Range(2, 1000))] = 16
-    slow: Annotated[bool, Option("Include engines that are slow to start: compile.", Group.SPEED, ("--all",))] = False
+    model: str = option("flower", "The model to run.", Group.INPUT, metavar="NAME|FILE", file="model")
+    size: int = option(256, "Working size: the short side in pixels, of 16:9.", Group.INPUT, bounds=(64, 2160))
+    frames: int = option(16, "Frames of each measurement.", Group.INPUT, bounds=(2, 1000))
+    slow: bool = option(False, "Include engines that are slow to start: compile.", Group.SPEED, ("--all",))
 
     def make(self, context: Context) -> Table:
         """Measure this machine, and return the rates.
@@ -48,15 +44,16 @@ class Bench(Command):
         """
         from vidtrans.inference.device import resolve_device
         from vidtrans.models.loaded_model import load_model
-        from vidtrans.pairing.matte_channel import refuse_matte
-        from vidtrans.rendering.measuring.bench_clip import widescreen, write_clip
-        from vidtrans.rendering.measuring.render_benchmark import (
+        from vidtrans.pairing.pairing_records import refuse_matte
+        from vidtrans.rendering.benchmark import (
             ROUNDS,
             SHORT_SIDE,
             STEPS,
             RenderBenchmark,
             machine,
             measure,
+            widescreen,
+            write_clip,
         )
 
         with tempfile.TemporaryDirectory(prefix="vidtrans-") as temporary:
@@ -103,7 +100,6 @@ class Bench(Command):
             }
 
     def describe(self, table: Table) -> str:
-        """Return the machine, the bottleneck, and the skipped engines."""
         if table.get("dry_run"):
             plan = f"would measure '{table['model']}' in {table['rounds']} rounds of {count(self.frames, 'frame')}"
             return f"{plan}; 16 of 256 pixels take about half a minute on two CPU cores"
@@ -131,7 +127,7 @@ class Bench(Command):
 def stylize_frames(video: Path, model: str, output: Path, recipe: Recipe, frames: int, context: Context) -> None:
     """Render the first ``frames`` frames of a clip with a model."""
     from vidtrans.stylizing.requested_render import stylize
-    from vidtrans.stylizing.stylize_request import StylizeRequest
+    from vidtrans.stylizing.requests import StylizeRequest
 
     stylize(StylizeRequest(video, (model,), output, recipe, end=Time(frame=frames)), context)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import LABELS, check_counts, output
+from vidtrans.commands.options import LABELS, check_counts, output_option
 from vidtrans.commands.results import MadePicture
 from vidtrans.commands.words import sheet_text
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, FileName, Group, Option, Range
+from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
@@ -27,27 +27,15 @@ class Compare(Command):
     CONTEXT: ClassVar = (*WRITING, "device")
     RESULT: ClassVar = MadePicture
 
-    clips: Annotated[tuple[Path, ...], Argument("A B...")]
-    output: Annotated[Path | None, output("A video, or a .png of a few frames.", "A.compare.mp4")] = None
+    clips: tuple[Path, ...] = argument("A B...")
+    output: Path | None = output_option("A video, or a .png of a few frames.", "A.compare.mp4")
     _: KW_ONLY
-    labels: Annotated[tuple[str, ...], LABELS] = ()
-    input_of: Annotated[
-        str | None,
-        Option(
-            "Also show what this model sees of A.", Group.LOOK, ("--input",), metavar="MODEL", values=FileName("model")
-        ),
-    ] = None
-    columns: Annotated[int | None, Option("Clips in a row.", Group.OUTPUT, values=Range(1, 12), default="up to 3")] = (
-        None
-    )
-    frames: Annotated[
-        int | None, Option("Number of frames in a .png.", Group.OUTPUT, values=Range(1, 100), default="4")
-    ] = None
-    start: Annotated[
-        Time | None,
-        Option("Start time in A: HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME, metavar="TIME"),
-    ] = None
-    end: Annotated[Time | None, Option("End time in A (exclusive).", Group.TIME, metavar="TIME")] = None
+    labels: tuple[str, ...] = LABELS(())
+    input_of: str | None = option(None, "Also show what this model sees of A.", Group.LOOK, ("--input",), file="model")
+    columns: int | None = option(None, "Clips in a row.", Group.OUTPUT, bounds=(1, 12), default_text="up to 3")
+    frames: int | None = option(None, "Number of frames in a .png.", Group.OUTPUT, bounds=(1, 100), default_text="4")
+    start: Time | None = option(None, "Start time in A: HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME)
+    end: Time | None = option(None, "End time in A (exclusive).", Group.TIME)
 
     def __post_init__(self) -> None:
         check_counts(columns=self.columns, frames=self.frames)
@@ -64,8 +52,7 @@ class Compare(Command):
         from vidtrans.core.files import base_name
         from vidtrans.evaluation.comparison import clip_panel, delivery_of, draw_sheet, input_panel, write_video
         from vidtrans.models.loaded_model import load_model
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.output.result import produce, refuse_link
         from vidtrans.video.io.encoding import EncodingSettings
         from vidtrans.video.io.picture_paths import is_picture_source
 
@@ -106,5 +93,4 @@ class Compare(Command):
         return produce(context, output, key, clips, prepare)
 
     def describe(self, table: Table) -> str:
-        """Return the report on the comparison."""
         return sheet_text(table)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
 from vidtrans.commands.options import CUTS, check_suffix
 from vidtrans.commands.results import SampledCurves
-from vidtrans.commands.words import count
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Group, Moving, Option
+from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
     from vidtrans.clips.indexing import Clip
-    from vidtrans.curves.curve_samples import CurveSamples
+    from vidtrans.curves.curve import CurveSamples
 
 VERSION = 1
 
@@ -33,18 +33,17 @@ class Curves(Command):
     CONTEXT: ClassVar = WRITING
     RESULT: ClassVar = SampledCurves
 
-    curve: Annotated[tuple[str, ...], Argument("CURVE...", Moving())]
+    curve: tuple[str, ...] = argument("CURVE...", moves=(None, None))
     _: KW_ONLY
-    clip: Annotated[Path | None, Option("The clip.", Group.INPUT, metavar="VIDEO")] = None
-    sound: Annotated[
-        Path | None, Option("A sound to hear instead of the clip's own, from its first frame on.", Group.INPUT)
-    ] = None
-    mask: Annotated[Path | None, Option("The mask whose share of the picture is 'mask'.", Group.INPUT)] = None
-    cuts: Annotated[str, CUTS] = "auto"
-    output: Annotated[
-        Path | None,
-        Option("A .png: a plot over the sound. A .csv: a value for every frame.", Group.OUTPUT, ("-o", "--output")),
-    ] = None
+    clip: Path | None = option(None, "The clip.", Group.INPUT, metavar="VIDEO")
+    sound: Path | None = option(
+        None, "A sound to hear instead of the clip's own, from its first frame on.", Group.INPUT
+    )
+    mask: Path | None = option(None, "The mask whose share of the picture is 'mask'.", Group.INPUT)
+    cuts: str = CUTS("auto")
+    output: Path | None = option(
+        None, "A .png: a plot over the sound. A .csv: a value for every frame.", Group.OUTPUT, ("-o", "--output")
+    )
 
     def __post_init__(self) -> None:
         from vidtrans.curves.curve import parse_curve
@@ -58,9 +57,8 @@ class Curves(Command):
     @classmethod
     def epilog(cls) -> str:
         """Return the help text on the names and functions of expressions."""
-        from vidtrans.curves.expressions import FUNCTIONS
-        from vidtrans.curves.key_moments import EASINGS
-        from vidtrans.curves.signals import CALLS, NAMES, form
+        from vidtrans.curves.curve import EASINGS
+        from vidtrans.curves.expressions import CALLS, FUNCTIONS, NAMES, form
 
         names = "; ".join(f"{name}: {what}" for name, what in NAMES.items())
         calls = "; ".join(f"{form(name)}: {call.help}" for name, call in CALLS.items())
@@ -79,7 +77,7 @@ class Curves(Command):
         from vidtrans.clips.masks import Mask
         from vidtrans.core.files import digest_of
         from vidtrans.core.mask_files import MaskFile
-        from vidtrans.curves.curve_samples import sample_curves
+        from vidtrans.curves.curve import sample_curves
         from vidtrans.output.result import produce
 
         assert self.clip is not None
@@ -103,20 +101,18 @@ class Curves(Command):
 
     def _write(self, path: Path, clip: Clip, samples: CurveSamples) -> Table:
         from vidtrans.core.files import write_bytes
-        from vidtrans.curves.sound_signals import waveform
-        from vidtrans.evaluation.curve_plot import plot_curves
+        from vidtrans.curves.hearing import waveform
         from vidtrans.video.images.picture import write_picture
 
         if path.suffix.lower() == ".csv":
             write_bytes(path, samples.csv().encode())
         else:
             peaks = waveform(self.sound or (clip.origin or clip).path, samples.seconds)
-            write_picture(path, plot_curves(samples, peaks, clip.shots[1:], clip.name))
+            write_picture(path, samples.plot(peaks, clip.shots[1:], clip.name))
         return {}
 
     def describe(self, table: Table) -> str:
-        """Return a line for each curve: its bounds, its mean, and its course in small."""
-        from vidtrans.curves.curve_samples import small_plot
+        from vidtrans.curves.curve import small_plot
 
         lines = [f"{table['path']}: {count(table['frames'], 'frame')}, {table['duration_s']:g} s"]
         for curve in table["curves"]:

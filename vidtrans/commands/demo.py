@@ -6,16 +6,16 @@ import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from vidtrans.commands.base import Command
 from vidtrans.commands.compare import Compare
-from vidtrans.commands.options import check_minutes, output
-from vidtrans.commands.words import count, shell_path
-from vidtrans.core.costs import duration, round_time
+from vidtrans.commands.options import check_minutes, output_option
+from vidtrans.commands.words import shell_path
+from vidtrans.core.costs import count, duration, round_time
 from vidtrans.core.events import without_advice
 from vidtrans.core.files import PACKAGE
-from vidtrans.core.parameters import Group, Option, Range
+from vidtrans.core.options import Group, option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
@@ -41,22 +41,19 @@ class Demo(Command):
 
     CONTEXT: ClassVar = ("device", "seed", "cache_dir", "cache_limit_gb", "overwrite", "dry_run")
 
-    output: Annotated[Path | None, output("The folder to make.", "vidtrans-demo")] = None
-    minutes: Annotated[
-        float | None,
-        Option(
-            "Training time in minutes: 1, and 2 from nothing; a GPU needs less.",
-            Group.TRAINING,
-            values=Range(0, 1e6, low_open=True),
-        ),
-    ] = None
-    from_nothing: Annotated[
-        bool,
-        Option(
-            "Train a new network instead of the bundled one, and render it onto the flower that it learned.",
-            Group.TRAINING,
-        ),
-    ] = False
+    output: Path | None = output_option("The folder to make.", "vidtrans-demo")
+    minutes: float | None = option(
+        None,
+        "Training time in minutes: 1, and 2 from nothing; a GPU needs less.",
+        Group.TRAINING,
+        bounds=(0, 1e6),
+        low_open=True,
+    )
+    from_nothing: bool = option(
+        False,
+        "Train a new network instead of the bundled one, and render it onto the flower that it learned.",
+        Group.TRAINING,
+    )
 
     def __post_init__(self) -> None:
         check_minutes(self.minutes)
@@ -70,9 +67,9 @@ class Demo(Command):
         from vidtrans.core.files import write_atomically
         from vidtrans.data.dataset_planning import DatasetSpec
         from vidtrans.data.making import make_dataset
-        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import refuse_link
         from vidtrans.stylizing.requested_render import stylize
-        from vidtrans.stylizing.stylize_request import StylizeRequest
+        from vidtrans.stylizing.requests import StylizeRequest
         from vidtrans.training.requested_training import TrainingRequest, import_for_training, train
 
         began = time.monotonic()
@@ -143,7 +140,6 @@ class Demo(Command):
         return duration(round_time(60 * (self._minutes + 1)))
 
     def describe(self, table: Table) -> str:
-        """Return the files to view, and the next commands."""
         if table.get("dry_run"):
             line = f"would make {table['output']}: a dataset, a model, a video and a comparison; about "
             return line + f"{self._minutes_in_all} on a CPU, 60 MB"
@@ -170,6 +166,5 @@ class Demo(Command):
 
 
 def _in_columns(*rows: tuple[str, str]) -> list[str]:
-    """Return lines of two columns."""
     width = max(len(left) for left, _ in rows)
     return [f"  {left:<{width}}  {right}" for left, right in rows]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from vidtrans.commands.base import Command
-from vidtrans.commands.terminal import Terminal
+from vidtrans.commands.words import Terminal
 from vidtrans.core.events import Progress
-from vidtrans.core.parameters import Group, Option
+from vidtrans.core.options import Group, option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
@@ -21,13 +21,9 @@ class Doctor(Command):
 
     CONTEXT: ClassVar = ("device",)
 
-    self_test: Annotated[
-        bool,
-        Option(
-            "Also test the device's results and speed, for one or two minutes; --json has all figures.",
-            Group.SPEED,
-        ),
-    ] = False
+    self_test: bool = option(
+        False, "Also test the device's results and speed, for one or two minutes; --json has all figures.", Group.SPEED
+    )
 
     def make(self, context: Context) -> Table:
         """Run all checks; ``wrong`` lists the failed ones. Raises UsageError, DeviceError, Interrupted."""
@@ -45,7 +41,6 @@ class Doctor(Command):
         return table | ({"self_test": test.table} if test is not None else {})
 
     def describe(self, table: Table) -> str:
-        """Return a line for each check, and a remedy below each problem."""
         return "\n".join([*map(_line, table["findings"]), "all is well"])
 
     def show(self, table: Table, terminal: Terminal) -> int:

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, MISSING, dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import MODEL_SUFFIX, check_counts, mask, models, output
+from vidtrans.commands.options import MODEL_SUFFIX, check_counts, mask_option, models_option, output_option
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import render_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import given_mask
-from vidtrans.core.parameters import Argument, Group, Option, Range, Use, used
+from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table, Time
 from vidtrans.dreaming.settings import DreamingSettings, flag_of
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.dreaming.dream_job import DreamJob
-    from vidtrans.dreaming.dream_spec import DreamSpec
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.rendering.requested_output import OutputTarget
-    from vidtrans.video.io.encoding import EncodingSettings
 
 READS = used(RenderingSettings, Use.DREAM)
 EXPRESSIONS = (
@@ -47,23 +45,21 @@ class Dream(Command):
     TABLES: ClassVar = {"dreaming": None, "rendering": READS, "encoding": None}
     READS: ClassVar = READS
 
-    source: Annotated[tuple[str, ...], Argument("SEED", access="path")]
-    model: Annotated[
-        tuple[str, ...],
-        models("A model that predicts frames; several come in turn, as in *.safetensors."),
-    ]
-    output: Annotated[Path | None, output("The result.", "SEED.MODEL.dream.mp4")] = None
+    source: tuple[str, ...] = argument("SEED", access="path")
+    model: tuple[str, ...] = models_option(
+        "A model that predicts frames; several come in turn, as in *.safetensors.", default=MISSING
+    )
+    output: Path | None = output_option("The result.", "SEED.MODEL.dream.mp4")
     _: KW_ONLY
-    frames: Annotated[int, Option("Number of frames to generate.", Group.OUTPUT, values=Range(1, 10**8), form="main")]
-    start: Annotated[Time | None, Option("Position of the seed in a video.", Group.TIME, metavar="TIME")] = None
-    blend: Annotated[
-        Path | None,
-        Option("A driving video, blended into the fed-back frames.", Group.INPUT, metavar="VIDEO"),
-    ] = None
-    mask: Annotated[str | None, mask("the dream", "; around it SEED goes on")] = None
-    sound: Annotated[
-        Path | None, Option("A sound whose loudness expressions can use; it becomes the result's sound.", Group.INPUT)
-    ] = None
+    frames: int = option(MISSING, "Number of frames to generate.", Group.OUTPUT, bounds=(1, 10**8), form="main")
+    start: Time | None = option(None, "Position of the seed in a video.", Group.TIME)
+    blend: Path | None = option(
+        None, "A driving video, blended into the fed-back frames.", Group.INPUT, metavar="VIDEO"
+    )
+    mask: str | None = mask_option("the dream", "; around it SEED goes on")
+    sound: Path | None = option(
+        None, "A sound whose loudness expressions can use; it becomes the result's sound.", Group.INPUT
+    )
     recipe: Recipe
 
     def __post_init__(self) -> None:
@@ -110,12 +106,11 @@ class Dream(Command):
 
         Raises UsageError, MediaError, ModelError, DeviceError, Interrupted.
         """
-        from vidtrans.config.programs import warn_about_programs
+        from vidtrans.config.recipe import warn_about_programs
         from vidtrans.core.files import base_name
         from vidtrans.dreaming.predictors import NOISE, check_options, load_models
         from vidtrans.models.model_file import SUFFIX
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import Result
+        from vidtrans.output.result import Result, Work, refuse_link
         from vidtrans.rendering.requested_output import OutputTarget
         from vidtrans.video.io.encoding import EncodingSettings
 
@@ -136,27 +131,22 @@ class Dream(Command):
         sources = [*self._paths, *(look.path for look in looks if look.path), *dreaming.files]
         result = Result(target.output, digest, sources, context, target.folder, began=began)
 
-        def prepare() -> DreamJob:
+        def prepare() -> Work:
             from vidtrans.dreaming.dream_job import DreamJob  # torch
-            from vidtrans.dreaming.dream_planning import plan_dream
+            from vidtrans.dreaming.dream_planning import DreamSpec, plan_dream
 
             target.check_holds(self.frames)
             warn_about_programs(recipe.programs, context, ("encoding",))
-            job = DreamJob(plan_dream(self._spec(dreaming, encoding), looks, target, context), context)
+            rendering, inputs = recipe.settings("rendering", RenderingSettings), (self.start, self.blend, sound)
+            settings = dreaming, rendering, encoding
+            spec = DreamSpec(self._source, self.frames, *inputs, *settings, given_mask(self.mask))
+            job = DreamJob(plan_dream(spec, looks, target, context), context)
             job.pictures.tell_unused(recipe, context)
-            return job
+            return Work(job.render, partial(result.forecast, job))
 
-        return result.made(prepare)
-
-    def _spec(self, dreaming: DreamingSettings, encoding: EncodingSettings) -> DreamSpec:
-        from vidtrans.dreaming.dream_spec import DreamSpec
-
-        rendering, mask = self.recipe.settings("rendering", RenderingSettings), given_mask(self.mask)
-        seed = self._source, self.frames, self.start
-        return DreamSpec(*seed, self.blend, self.sound, dreaming, rendering, encoding, mask)
+        return result.produce(prepare)
 
     def describe(self, table: Table) -> str:
-        """Return the report on the result."""
         return render_text(table)
 
     def _digest(self, looks: Sequence[LoadedModel], target: OutputTarget, context: Context) -> str:
@@ -164,7 +154,7 @@ class Dream(Command):
         from vidtrans.clips.indexing import content_digest, mask_digest
         from vidtrans.core.files import digest_of
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
-        from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
+        from vidtrans.output.delivery import VERSION as ASSEMBLY_VERSION
         from vidtrans.pairing.pairing_records import pairing_record
         from vidtrans.rendering.requested_output import program_of
         from vidtrans.store.stages import DreamStage

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, MISSING, dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import FIRST_NUMBER, mask, output
+from vidtrans.commands.options import FIRST_NUMBER, mask_option, output_option
 from vidtrans.commands.results import RenderedClip
-from vidtrans.commands.words import cost_text, count, timing
+from vidtrans.commands.words import cost_text, timing
+from vidtrans.core.costs import count
 from vidtrans.core.mask_files import given_mask
-from vidtrans.core.parameters import Argument, Group, Option
+from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table
 from vidtrans.propagation.requests import FixRequest
 from vidtrans.session import Context
@@ -28,39 +29,33 @@ class Fix(Command):
     CONTEXT: ClassVar = CACHING
     RESULT: ClassVar = RenderedClip
 
-    render: Annotated[Path, Argument()]
-    painted: Annotated[
-        Path,
-        Option(
-            "Frames of RENDER that were painted over: pictures with the frame's number in RENDER in their names.",
-            Group.INPUT,
-            metavar="DIR",
-        ),
-    ]
-    output: Annotated[Path | None, output("The result.", "RENDER.fixed, with its ending")] = None
+    render: Path = argument()
+    painted: Path = option(
+        MISSING,
+        "Frames of RENDER that were painted over: pictures with the frame's number in RENDER in their names.",
+        Group.INPUT,
+        metavar="DIR",
+    )
+    output: Path | None = output_option("The result.", "RENDER.fixed, with its ending")
     _: KW_ONLY
-    relearn: Annotated[
-        bool,
-        Option(
-            "Let the network learn the corrected frames, and render the whole clip again: for a look that is wrong "
-            "in all frames.",
-            Group.TRAINING,
-            form="main",
-        ),
-    ] = False
+    relearn: bool = option(
+        False,
+        "Let the network learn the corrected frames, and render the whole clip again: for a look that is wrong "
+        "in all frames.",
+        Group.TRAINING,
+        form="main",
+    )
 
-    mask: Annotated[str | None, mask("corrections are seen")] = None
-    first_number: Annotated[int | None, FIRST_NUMBER] = None
-    program: Annotated[
-        tuple[str, ...],
-        Option(
-            "A filter graph, encoder or encoder options of your own ffmpeg with which RENDER was made. Records are "
-            "files, and run no program by themselves. May be repeated.",
-            Group.INPUT,
-            access="program",
-            rare=True,
-        ),
-    ] = ()
+    mask: str | None = mask_option("corrections are seen")
+    first_number: int | None = FIRST_NUMBER(None)
+    program: tuple[str, ...] = option(
+        (),
+        "A filter graph, encoder or encoder options of your own ffmpeg with which RENDER was made. Records are "
+        "files, and run no program by themselves. May be repeated.",
+        Group.INPUT,
+        access="program",
+        rare=True,
+    )
 
     def make(self, context: Context) -> Table:
         """Propagate corrections, painted over frames of a result, through its clip.
@@ -70,11 +65,10 @@ class Fix(Command):
         """
         from vidtrans.propagation.fixing import fix
 
-        request = FixRequest(self.render, self.painted, self.output, self.relearn, self.first_number, self.program)
-        return fix(replace(request, mask=given_mask(self.mask)), context)
+        options = self.relearn, self.first_number, self.program, given_mask(self.mask)
+        return fix(FixRequest(self.render, self.painted, self.output, *options), context)
 
     def describe(self, table: Table) -> str:
-        """Return the report on the result."""
         corrected, frames = count(len(table["corrections"]), "correction"), count(table["frames"], "frame")
         if table.get("dry_run"):
             return f"would carry {corrected} through {frames} of {table['output']}{cost_text(table)}"

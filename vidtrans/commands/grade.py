@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output
-from vidtrans.commands.words import count, next_command, timing
+from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output_option
+from vidtrans.commands.words import next_command, timing
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Choices, Group, Option
+from vidtrans.core.options import Group, argument, option
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
 from vidtrans.grading import UNPAIRED_METHODS
@@ -39,28 +40,22 @@ class Grade(Command):
 
     CONTEXT: ClassVar = WRITING
 
-    before: Annotated[Path, Argument()]
-    after: Annotated[Path, Argument()]
-    output: Annotated[
-        Path | None, output("The model, or a FILE.cube for other programs.", "AFTER.grade.safetensors")
-    ] = None
+    before: Path = argument()
+    after: Path = argument()
+    output: Path | None = output_option("The model, or a FILE.cube for other programs.", "AFTER.grade.safetensors")
     _: KW_ONLY
-    unpaired: Annotated[
-        bool,
-        Option("AFTER shows another scene, such as a film still: match only the colours.", Group.INPUT, form="main"),
-    ] = False
-    method: Annotated[
-        str | None,
-        Option(
-            "With --unpaired: tones for a still of another scene, linear or transport for clips that show much the "
-            "same.",
-            Group.LOOK,
-            values=Choices(tuple(UNPAIRED_METHODS)),
-            default=next(iter(UNPAIRED_METHODS)),
-            form="main",
-        ),
-    ] = None
-    nodes: Annotated[int, Option("Nodes per side of the table.", Group.OUTPUT, metavar="N", form="more")] = CUBE_SIZE
+    unpaired: bool = option(
+        False, "AFTER shows another scene, such as a film still: match only the colours.", Group.INPUT, form="main"
+    )
+    method: str | None = option(
+        None,
+        "With --unpaired: tones for a still of another scene, linear or transport for clips that show much the same.",
+        Group.LOOK,
+        choices=tuple(UNPAIRED_METHODS),
+        default_text=next(iter(UNPAIRED_METHODS)),
+        form="main",
+    )
+    nodes: int = option(CUBE_SIZE, "Nodes per side of the table.", Group.OUTPUT, form="more")
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "a grade", MODEL_SUFFIX, CUBE_SUFFIX)
@@ -77,8 +72,7 @@ class Grade(Command):
         """Learn a grade and write it. Raises UsageError, MediaError."""
         from vidtrans.clips.indexing import content_digest, open_clip
         from vidtrans.core.files import base_name
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.output.result import produce, refuse_link
 
         output = self.output or refuse_link(Path(f"{base_name(self.after)}.grade{MODEL_SUFFIX}"))
         key = {
@@ -119,7 +113,6 @@ class Grade(Command):
         return produce(context, output, key, sources, prepare)
 
     def describe(self, table: Table) -> str:
-        """Return the report: the grade in words, the difference that remains, and the next command."""
         output = table["output"]
         if table.get("dry_run"):
             return f"would make {output}"

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import CUTS, END, START, check_counts, output
+from vidtrans.commands.options import CUTS, END, START, check_counts, output_option
 from vidtrans.commands.results import MadePicture
-from vidtrans.commands.words import count, shell_path, timing
+from vidtrans.commands.words import shell_path, timing
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Group, Option, Range
+from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
@@ -31,23 +32,21 @@ class Keyframes(Command):
     CONTEXT: ClassVar = WRITING
     RESULT: ClassVar = MadePicture
 
-    video: Annotated[Path, Argument()]
-    output: Annotated[Path | None, output("A folder for the frames.", "NAME.keyframes")] = None
+    video: Path = argument()
+    output: Path | None = output_option("A folder for the frames.", "NAME.keyframes")
     _: KW_ONLY
-    count: Annotated[
-        int | None,
-        Option(
-            "Number of frames.",
-            Group.OUTPUT,
-            ("-n", "--count"),
-            values=Range(1, 1000),
-            default="one for each shot, two at least",
-            form="main",
-        ),
-    ] = None
-    start: Annotated[Time | None, START] = None
-    end: Annotated[Time | None, END] = None
-    cuts: Annotated[str, CUTS] = "auto"
+    count: int | None = option(
+        None,
+        "Number of frames.",
+        Group.OUTPUT,
+        ("-n", "--count"),
+        bounds=(1, 1000),
+        default_text="one for each shot, two at least",
+        form="main",
+    )
+    start: Time | None = START(None)
+    end: Time | None = END(None)
+    cuts: str = CUTS("auto")
 
     def __post_init__(self) -> None:
         check_counts(count=self.count)
@@ -58,11 +57,9 @@ class Keyframes(Command):
         from vidtrans.clips.indexing import content_digest, open_clip
         from vidtrans.core.files import base_name
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.records import recorded
-        from vidtrans.output.result import produce
-        from vidtrans.painting.carrying import VERSION as CARRYING_VERSION
+        from vidtrans.output.result import produce, recorded, refuse_link
         from vidtrans.painting.choosing import SUFFIX, Proposal, shots_and_count
+        from vidtrans.painting.maps import MAPS_VERSION
         from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
         video = self.video
@@ -75,7 +72,7 @@ class Keyframes(Command):
             raise UsageError(str(output), why, "choose another folder with -o")
         key = {
             "command": "keyframes",
-            "version": [VERSION, CARRYING_VERSION, SURVEY_VERSION],
+            "version": [VERSION, MAPS_VERSION, SURVEY_VERSION],
             "source": content_digest(context, video),
             "count": self.count,
             "span": [str(self.start), str(self.end)],
@@ -98,7 +95,6 @@ class Keyframes(Command):
         return produce(context, output, key, [video] if video.is_file() else [], prepare, folder=True)
 
     def describe(self, table: Table) -> str:
-        """Return the frames to paint, and how well they reconstruct the clip."""
         if table.get("dry_run"):
             return f"would write {table['output']}"
         numbers = ", ".join(map(str, table["keyframes"]))

@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from vidtrans.commands.options import missing_model, models, output
+from vidtrans.commands.options import missing_model, models_option, output_option
 from vidtrans.commands.served import ServedPage
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
-from vidtrans.core.parameters import Choices, FileName, Group, Option, Range, Use, used
+from vidtrans.core.options import Group, Use, option, used
 from vidtrans.core.settings import Table, parse_size
 from vidtrans.live import LARGEST_OUTPUT
 from vidtrans.live.stage_settings import StageSettings, stage_settings
-from vidtrans.pipeline.settings import RenderingSettings, look_named
+from vidtrans.pipeline.render import RenderingSettings, look_named
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings, medium_named
 from vidtrans.upscaling import STREAM_MODES
@@ -48,62 +48,44 @@ class Live(ServedPage):
     }
     READS: ClassVar = READS
 
-    model: Annotated[
-        tuple[str, ...],
-        models(
-            "May be repeated: the page switches and cross-fades between them. Not needed if --look names pictures or "
-            "media, or --strokes a medium."
-        ),
-    ] = ()
-    output: Annotated[Path | None, output("The folder of recordings.", "the current one")] = None
-    _: KW_ONLY
-    looks: Annotated[
-        tuple[str, ...],
-        Option(
-            "A picture whose style is painted in, without a model, a mixture, 'a.jpg: 0.6, b.jpg: 0.4', or a medium; "
-            "may be repeated. Of a model with several looks: the first one, by its name.",
-            Group.LOOK,
-            ("--look",),
-            metavar="PICTURE|LOOK",
-            values=FileName("look"),
-        ),
-    ] = ()
-    kiosk: Annotated[
-        bool, Option("Print a link to the output alone, with the camera; for installations.", Group.SERVER)
-    ] = False
-    upscale: Annotated[
-        str,
-        Option(
-            "How a picture comes to the size of the source: luma (sharp, with the source's light and dark where both "
-            "agree), bicubic, or off.",
-            Group.LOOK,
-            values=Choices((*STREAM_MODES, "off")),
-        ),
-    ] = STREAM_MODES[0]
-    output_size: Annotated[
-        int,
-        Option(
-            "Short side of the pictures in pixels, at most the source's.",
-            Group.LOOK,
-            metavar="N",
-            values=Range(0, LARGEST_OUTPUT),
-            default="480, on an Nvidia GPU 1080",
-        ),
-    ] = 0
-    osc: Annotated[str, Option("Listen for Open Sound Control at a UDP port.", Group.SERVER, metavar="[HOST:]PORT")] = (
-        ""
+    model: tuple[str, ...] = models_option(
+        "May be repeated: the page switches and cross-fades between them. Not needed if --look names pictures or "
+        "media, or --strokes a medium."
     )
-    osc_out: Annotated[str, Option("Send what changes by Open Sound Control.", Group.SERVER, metavar="HOST:PORT")] = ""
-    send: Annotated[
-        tuple[str, ...],
-        Option(
-            "Give the pictures to other programs: virtual-camera, ndi, on Windows spout, on macOS syphon; may be "
-            "repeated.",
-            Group.SERVER,
-            ("--send",),
-            metavar="NAME",
-        ),
-    ] = ()
+    output: Path | None = output_option("The folder of recordings.", "the current one")
+    _: KW_ONLY
+    looks: tuple[str, ...] = option(
+        (),
+        "A picture whose style is painted in, without a model, a mixture, 'a.jpg: 0.6, b.jpg: 0.4', or a medium; "
+        "may be repeated. Of a model with several looks: the first one, by its name.",
+        Group.LOOK,
+        ("--look",),
+        metavar="PICTURE|LOOK",
+        file="look",
+    )
+    kiosk: bool = option(False, "Print a link to the output alone, with the camera; for installations.", Group.SERVER)
+    upscale: str = option(
+        STREAM_MODES[0],
+        "How a picture comes to the size of the source: luma (sharp, with the source's light and dark where both "
+        "agree), bicubic, or off.",
+        Group.LOOK,
+        choices=(*STREAM_MODES, "off"),
+    )
+    output_size: int = option(
+        0,
+        "Short side of the pictures in pixels, at most the source's.",
+        Group.LOOK,
+        bounds=(0, LARGEST_OUTPUT),
+        default_text="480, on an Nvidia GPU 1080",
+    )
+    osc: str = option("", "Listen for Open Sound Control at a UDP port.", Group.SERVER, metavar="[HOST:]PORT")
+    osc_out: str = option("", "Send what changes by Open Sound Control.", Group.SERVER, metavar="HOST:PORT")
+    send: tuple[str, ...] = option(
+        (),
+        "Give the pictures to other programs: virtual-camera, ndi, on Windows spout, on macOS syphon; may be repeated.",
+        Group.SERVER,
+        metavar="NAME",
+    )
     recipe: Recipe
 
     def __post_init__(self) -> None:
@@ -167,7 +149,6 @@ class Live(ServedPage):
         return open_session(models, rendering, saved, self.output or Path(), context, first, mixtures, strokes)
 
     def describe(self, table: Table) -> str:
-        """Return the number of painted frames, and the last recording."""
         recorded = f", recorded {table['output']}" if table["output"] else ""
         return f"painted {count(table['frames'], 'frame')}{recorded}"
 

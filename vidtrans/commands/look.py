@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from vidtrans.clips.area import Area
+from vidtrans.clips.sampling import Area
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given
 from vidtrans.commands.options import (
     AS_IS,
@@ -21,18 +21,19 @@ from vidtrans.commands.options import (
     check_minutes,
     check_suffix,
     clips_of,
-    output,
+    output_option,
 )
 from vidtrans.commands.results import TrainedModel
-from vidtrans.commands.words import as_is_text, cost_text, count, next_command, timing, trained_text
-from vidtrans.config.recipe import CHAIN, Recipe, look_recipe
+from vidtrans.commands.words import as_is_text, cost_text, next_command, timing, trained_text
+from vidtrans.config.recipe import CHAIN, Recipe, make_recipe
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Group, Option
+from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.stylizing.stylize_request import StylizeRequest
+    from vidtrans.stylizing.requests import StylizeRequest
     from vidtrans.training.look_lesson import LookLesson
 
 
@@ -58,40 +59,34 @@ class Look(Command):
     TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {"training": ("steps",)}
     EXCLUSIVE: ClassVar = WHEN_TO_STOP
 
-    pictures: Annotated[tuple[Path, ...], Argument("PICTURE...")]
-    output: Annotated[Path | None, output("The model.", "PICTURE.safetensors")] = None
+    pictures: tuple[Path, ...] = argument("PICTURE...")
+    output: Path | None = output_option("The model.", "PICTURE.safetensors")
     _: KW_ONLY
-    on: Annotated[
-        tuple[Path, ...],
-        Option(
-            "A clip to learn on, best the one that it is for; may be repeated.",
-            Group.INPUT,
-            metavar="VIDEO",
-            default="pictures that ship",
-        ),
-    ] = ()
-    crop: Annotated[
-        str | None,
-        Option(
-            "The area of the picture whose style is learned, in its pixels from the top left.",
-            Group.INPUT,
-            metavar="X,Y,WIDTH,HEIGHT",
-            default="all of it",
-            form="main",
-        ),
-    ] = None
-    keep: Annotated[Path | None, KEEP] = None
-    minutes: Annotated[float | None, MINUTES] = None
-    fresh: Annotated[bool, FRESH] = False
-    as_is: Annotated[bool, AS_IS] = False
-    optimise: Annotated[
-        bool,
-        Option(
-            "Learn nothing: a model that optimises each frame when it renders. The best likeness, at seconds to "
-            "minutes a frame: for stills and short shots.",
-            Group.TRAINING,
-        ),
-    ] = False
+    on: tuple[Path, ...] = option(
+        (),
+        "A clip to learn on, best the one that it is for; may be repeated.",
+        Group.INPUT,
+        metavar="VIDEO",
+        default_text="pictures that ship",
+    )
+    crop: str | None = option(
+        None,
+        "The area of the picture whose style is learned, in its pixels from the top left.",
+        Group.INPUT,
+        metavar="X,Y,WIDTH,HEIGHT",
+        default_text="all of it",
+        form="main",
+    )
+    keep: Path | None = KEEP(None)
+    minutes: float | None = MINUTES(None)
+    fresh: bool = FRESH(False)
+    as_is: bool = AS_IS(False)
+    optimise: bool = option(
+        False,
+        "Learn nothing: a model that optimises each frame when it renders. The best likeness, at seconds to "
+        "minutes a frame: for stills and short shots.",
+        Group.TRAINING,
+    )
     recipe: Recipe
     given: Given = NOTHING_GIVEN
 
@@ -121,7 +116,7 @@ class Look(Command):
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
         """Return the recipe for learning a look; without a preset, that of the preset 'look'. Raises UsageError."""
-        return look_recipe(preset, tables)
+        return make_recipe(preset, "look", tables)
 
     def make(self, context: Context) -> Table:
         """Train a model that paints in the style of pictures, on frames of clips or on pictures that ship.
@@ -180,12 +175,11 @@ class Look(Command):
         return LookLesson.of(self.pictures, clips, output, self.recipe, context, area, masks)
 
     def _output(self, names: Sequence[str]) -> Path:
-        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import refuse_link
 
         return self.output or refuse_link(Path(f"{names[0]}{MODEL_SUFFIX}"))
 
     def describe(self, table: Table) -> str:
-        """Return the report on the model."""
         if "steps" not in table and table.get("dry_run"):
             return f"would write {table['output']}, which optimises each frame"
         if "steps" not in table:

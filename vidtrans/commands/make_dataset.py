@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import END, SEVERAL, START, TARGET, clips_of, output
+from vidtrans.commands.options import END, SEVERAL, START, TARGET, clips_of, output_option
 from vidtrans.commands.results import MadeDataset
-from vidtrans.commands.words import cost_text, count, shell_path, timing
+from vidtrans.commands.words import cost_text, shell_path, timing
 from vidtrans.config.recipe import Recipe, dataset_recipe, unpaired_recipe
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Group, Option
+from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
@@ -37,37 +38,30 @@ class MakeDataset(Command):
     TABLES: ClassVar = {"pairing": None, "dataset": None}
     BATCH: ClassVar = SEVERAL
 
-    videos: Annotated[tuple[Path, ...], Argument("VIDEO...")]
-    output: Annotated[
-        Path | None,
-        output("The folder to make; with --each, where they go.", "VIDEO.dataset, or A-B.dataset"),
-    ] = None
+    videos: tuple[Path, ...] = argument("VIDEO...")
+    output: Path | None = output_option(
+        "The folder to make; with --each, where they go.", "VIDEO.dataset, or A-B.dataset"
+    )
     _: KW_ONLY
-    each: Annotated[bool, Option("Make one dataset per video; --target may be a folder, too.", Group.BATCH)] = False
-    target: Annotated[Path | None, TARGET] = None
-    matte: Annotated[
-        Path | None,
-        Option(
-            "A matte, which the network sees too, in one more channel: white on what it is to tell from the rest. With "
-            "several clips: one for all, or a folder with a video of each clip's name. Renders then need a mask.",
-            Group.INPUT,
-            metavar="MATTE",
-        ),
-    ] = None
-    unpaired: Annotated[
-        tuple[Path, ...],
-        Option(
-            "A clip or folder of another domain, without pairs; VIDEO... are the source's. May be repeated, for "
-            "several domains. --start and --end are those of every clip.",
-            Group.INPUT,
-            metavar="VIDEO",
-        ),
-    ] = ()
-    start: Annotated[Time | None, START] = None
-    end: Annotated[Time | None, END] = None
-    restore: Annotated[
-        bool, Option("Bring back pictures that were deleted from the dataset.", Group.OUTPUT, rare=True)
-    ] = False
+    each: bool = option(False, "Make one dataset per video; --target may be a folder, too.", Group.BATCH)
+    target: Path | None = TARGET(None)
+    matte: Path | None = option(
+        None,
+        "A matte, which the network sees too, in one more channel: white on what it is to tell from the rest. With "
+        "several clips: one for all, or a folder with a video of each clip's name. Renders then need a mask.",
+        Group.INPUT,
+        metavar="MATTE",
+    )
+    unpaired: tuple[Path, ...] = option(
+        (),
+        "A clip or folder of another domain, without pairs; VIDEO... are the source's. May be repeated, for "
+        "several domains. --start and --end are those of every clip.",
+        Group.INPUT,
+        metavar="VIDEO",
+    )
+    start: Time | None = START(None)
+    end: Time | None = END(None)
+    restore: bool = option(False, "Bring back pictures that were deleted from the dataset.", Group.OUTPUT, rare=True)
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
 
@@ -101,7 +95,7 @@ class MakeDataset(Command):
         from vidtrans.data.dataset_planning import DatasetSpec, default_output
         from vidtrans.data.domains import find_domains
         from vidtrans.data.making import make_dataset
-        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import refuse_link
         from vidtrans.pairing.pairing_records import make_pairing
         from vidtrans.rendering.extraction import FrameExtractor
 
@@ -117,7 +111,7 @@ class MakeDataset(Command):
     def _make_each(self, context: Context) -> Table:
         """Make a dataset of each video in the output folder; ``target`` may be a folder of equally named clips."""
         from vidtrans.batch.inputs import counterparts
-        from vidtrans.commands.batches import make_each
+        from vidtrans.batch.jobs import make_each
         from vidtrans.data.dataset_planning import SUFFIX
 
         videos, folder = clips_of(self.videos, self.recipe), self.output or Path()
@@ -130,7 +124,6 @@ class MakeDataset(Command):
         return make_each(dict.fromkeys(videos, SUFFIX), work, "make-dataset", folder, self.batch, context)
 
     def describe(self, table: Table) -> str:
-        """Return the report on one dataset."""
         frames = count(table["frames"], "frame")
         if table.get("dry_run"):
             return f"would make {table['output']}: {frames} in {count(table['shots'], 'shot')}{cost_text(table)}"

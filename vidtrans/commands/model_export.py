@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, MISSING, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.commands.base import Command
-from vidtrans.commands.options import check_suffix, output
-from vidtrans.commands.words import count, timing
+from vidtrans.commands.options import check_suffix, output_option
+from vidtrans.commands.words import timing
+from vidtrans.core.costs import count
 from vidtrans.core.errors import ModelError, UsageError
-from vidtrans.core.parameters import Argument, FileName, Group, Names, Option
+from vidtrans.core.options import Group, Names, argument, option
 from vidtrans.core.settings import Table, Time
 from vidtrans.interop.exporting import EXPORTS
 from vidtrans.session import Context
@@ -34,25 +35,22 @@ class ModelExport(Command):
 
     CONTEXT: ClassVar = ("cache_dir", "overwrite", "dry_run")
 
-    model: Annotated[str, Argument(values=FileName("model"))]
-    format: Annotated[
-        str,
-        Option(
-            "What the file is for: ONNX Runtime and its like, or Nuke and libtorch.",
-            Group.OUTPUT,
-            values=Names("vidtrans.interop.exporting:EXPORTS", "export format"),
-        ),
-    ]
-    output: Annotated[Path | None, output("The file.", "MODEL with the format's ending")] = None
+    model: str = argument(file="model")
+    format: str = option(
+        MISSING,
+        "What the file is for: ONNX Runtime and its like, or Nuke and libtorch.",
+        Group.OUTPUT,
+        choices=Names("vidtrans.interop.exporting:EXPORTS", "export format"),
+    )
+    output: Path | None = output_option("The file.", "MODEL with the format's ending")
     _: KW_ONLY
-    whole: Annotated[
-        bool, Option("RGB in, RGB out: with the pairing (edges, say) and the range of colours.", Group.OUTPUT)
-    ] = False
-    look: Annotated[str, Option("With --whole: which look of a model with several.", Group.LOOK, metavar="NAME")] = ""
-    stroke_size: Annotated[
-        float | None,
-        Option("With --whole, of a look from pictures: 0 fine, 1 broad.", Group.LOOK, metavar="X", default="0.5"),
-    ] = None
+    whole: bool = option(
+        False, "RGB in, RGB out: with the pairing (edges, say) and the range of colours.", Group.OUTPUT
+    )
+    look: str = option("", "With --whole: which look of a model with several.", Group.LOOK, metavar="NAME")
+    stroke_size: float | None = option(
+        None, "With --whole, of a look from pictures: 0 fine, 1 broad.", Group.LOOK, metavar="X", default_text="0.5"
+    )
 
     def __post_init__(self) -> None:
         kind = EXPORTS[self.format]  # an unknown name is an error
@@ -75,8 +73,7 @@ class ModelExport(Command):
         from vidtrans.interop.exporting.base import ExportSubject, check_exports
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.model_file import load_generator, read_record
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.output.result import produce, refuse_link
 
         model = load_model(self.model, context)
         path = model.path
@@ -111,7 +108,6 @@ class ModelExport(Command):
         return produce(context, output, key, [path], prepare)
 
     def describe(self, table: Table) -> str:
-        """Return the report on the file, with its difference from the model."""
         if table.get("dry_run"):
             return f"would write {table['output']}"
         if "family" in table:
@@ -141,7 +137,7 @@ class ModelExport(Command):
 
 def _code_of(model: LoadedModel, look: str) -> tuple[float, ...]:
     """Return the condition planes' values, 0 to 1, for ``look``, a seed or picture. Raises UsageError, MediaError."""
-    from vidtrans.curves.clock import CurveClock
+    from vidtrans.curves.curve import CurveClock
     from vidtrans.rendering.conditions import CodeConditions
 
     def refuse(moment: Time) -> Fraction:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output
-from vidtrans.commands.words import count, next_command
+from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output_option
+from vidtrans.commands.words import next_command
 from vidtrans.config.recipe import FRAME_PAIRING, NO_PAIRING, Recipe, import_recipe
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Choices, Group, Names, Option
+from vidtrans.core.options import Group, Names, argument, option
 from vidtrans.core.settings import Table, to_table
 from vidtrans.networks.ports import MAX_LOOKS, RANGES
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.models.foreign_format import ForeignFormat, ForeignModel
+    from vidtrans.models.formats import ForeignFormat, ForeignModel
     from vidtrans.models.model_record import ModelRecord
     from vidtrans.pairing.base import Pairing
     from vidtrans.rendering.extraction import FrameExtractor
@@ -42,72 +43,50 @@ class ModelImport(Command):
     CONTEXT: ClassVar = WRITING
     TABLES: ClassVar = {"pairing": (), "card": ()}
 
-    model: Annotated[Path, Argument("FILE")]
-    output: Annotated[
-        Path | None, output("The model.", "here, named after FILE, or after the folder of a latest_net_G.pth")
-    ] = None
+    model: Path = argument("FILE")
+    output: Path | None = output_option(
+        "The model.", "here, named after FILE, or after the folder of a latest_net_G.pth"
+    )
     _: KW_ONLY
-    pairing: Annotated[
-        str | None,
-        Option(
-            "How its input comes out of a frame; 'none' for the frame itself.",
-            Group.INPUT,
-            values=Names("vidtrans.pairing:PAIRINGS", "pairing", (NO_PAIRING,)),
-            default="what follows from the file",
-        ),
-    ] = None
-    size: Annotated[
-        int | None,
-        Option("The short side at which it is rendered.", Group.OUTPUT, metavar="N", default="as trained"),
-    ] = None
-    norms: Annotated[
-        str,
-        Option(
-            "Whose statistics its batch norms use: each picture's own, as its authors test, or those in the file.",
-            Group.INPUT,
-            values=Choices(NORMS),
-            default="picture",
-        ),
-    ] = ""
-    calibrate: Annotated[
-        Path | None,
-        Option("Give its batch norms a clip's statistics, the same for all frames.", Group.INPUT, metavar="VIDEO"),
-    ] = None
-    invert: Annotated[
-        bool | None,
-        Option("It takes dark lines on white, not light ones on black.", Group.INPUT, ("--invert/--no-invert",)),
-    ] = None
-    bgr: Annotated[bool | None, Option("The order of its colours.", Group.INPUT, ("--bgr/--rgb",))] = None
-    value_range: Annotated[
-        str,
-        Option(
-            "The numbers of its pictures, where they are in doubt.",
-            Group.INPUT,
-            ("--range",),
-            values=Choices(tuple(RANGES)),
-        ),
-    ] = ""
-    layout: Annotated[
-        str,
-        Option("The order of its axes, where that is in doubt.", Group.INPUT, values=Choices(("nchw", "nhwc"))),
-    ] = ""
-    style: Annotated[
-        tuple[Path, ...],
-        Option(
-            "A picture whose style --predictor finds, for a look of its name; may be repeated.",
-            Group.INPUT,
-            metavar="PICTURE",
-        ),
-    ] = ()
-    predictor: Annotated[
-        Path | None,
-        Option("The ONNX file that finds the style of a picture, for a network that takes one.", Group.INPUT),
-    ] = None
-    embed: Annotated[bool, Option("Put the network of --pairing model into the model file.", Group.OUTPUT)] = False
-    trust: Annotated[
-        bool,
-        Option("Run the program in a TorchScript file, once, to convert it.", Group.INPUT, access="program"),
-    ] = False
+    pairing: str | None = option(
+        None,
+        "How its input comes out of a frame; 'none' for the frame itself.",
+        Group.INPUT,
+        choices=Names("vidtrans.pairing:PAIRINGS", "pairing", (NO_PAIRING,)),
+        default_text="what follows from the file",
+    )
+    size: int | None = option(None, "The short side at which it is rendered.", Group.OUTPUT, default_text="as trained")
+    norms: str = option(
+        "",
+        "Whose statistics its batch norms use: each picture's own, as its authors test, or those in the file.",
+        Group.INPUT,
+        choices=NORMS,
+        default_text="picture",
+    )
+    calibrate: Path | None = option(
+        None, "Give its batch norms a clip's statistics, the same for all frames.", Group.INPUT, metavar="VIDEO"
+    )
+    invert: bool | None = option(
+        None, "It takes dark lines on white, not light ones on black.", Group.INPUT, ("--invert/--no-invert",)
+    )
+    bgr: bool | None = option(None, "The order of its colours.", Group.INPUT, ("--bgr/--rgb",))
+    value_range: str = option(
+        "", "The numbers of its pictures, where they are in doubt.", Group.INPUT, ("--range",), choices=tuple(RANGES)
+    )
+    layout: str = option("", "The order of its axes, where that is in doubt.", Group.INPUT, choices=("nchw", "nhwc"))
+    style: tuple[Path, ...] = option(
+        (),
+        "A picture whose style --predictor finds, for a look of its name; may be repeated.",
+        Group.INPUT,
+        metavar="PICTURE",
+    )
+    predictor: Path | None = option(
+        None, "The ONNX file that finds the style of a picture, for a network that takes one.", Group.INPUT
+    )
+    embed: bool = option(False, "Put the network of --pairing model into the model file.", Group.OUTPUT)
+    trust: bool = option(
+        False, "Run the program in a TorchScript file, once, to convert it.", Group.INPUT, access="program"
+    )
     recipe: Recipe
 
     def __post_init__(self) -> None:
@@ -134,12 +113,10 @@ class ModelImport(Command):
         """Convert a model. Raises UsageError, ModelError, MediaError."""
         from vidtrans.clips.indexing import content_digest
         from vidtrans.core.settings import record_table
-        from vidtrans.models.foreign_format import ForeignFormat
-        from vidtrans.models.formats import format_of, load_format
+        from vidtrans.models.formats import ForeignFormat, format_of, load_format
         from vidtrans.models.model_file import file_in_folder
         from vidtrans.models.model_record import Card
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.output.result import produce, refuse_link
         from vidtrans.pairing.pairing_records import make_pairing, pairing_record
         from vidtrans.rendering.extraction import FrameExtractor
 
@@ -217,7 +194,6 @@ class ModelImport(Command):
         return make
 
     def describe(self, table: Table) -> str:
-        """Return the model's input, and the command to use it."""
         done = "would make" if table.get("dry_run") else "up to date:" if table["cached"] else "made"
         takes = "takes the frame itself" if table["pairing"] == FRAME_PAIRING else f"pairing '{table['pairing']}'"
         if table["looks"]:
@@ -227,7 +203,7 @@ class ModelImport(Command):
 
     def _described(self, form: ForeignFormat, path: Path) -> ForeignModel:
         """Return the description of the file's model, with the user's options applied."""
-        from vidtrans.models.foreign_format import Hints
+        from vidtrans.models.formats import Hints
         from vidtrans.models.look_pictures import look_names
         from vidtrans.networks.ports import named_range
 

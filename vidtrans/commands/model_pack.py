@@ -1,18 +1,20 @@
-"""``vidtrans model pack``: one file to share, with the model and what people need to know of it."""
+"""``vidtrans model pack|add|page``: share models: pack one into a file, take one, show the packs of a folder."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.commands.base import Command
-from vidtrans.commands.options import output
+from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output_option
 from vidtrans.commands.words import timing
+from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError, ModelError, UsageError
 from vidtrans.core.files import digest_file
-from vidtrans.core.parameters import Argument, FileName, Group, Option
+from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vidtrans.models.model_record import ModelRecord
-    from vidtrans.models.packs.packed_model import PackFacts
+    from vidtrans.models.packs import OpenedPack, PackFacts
 
 VERSION = 1
 PICTURE = "assets/frames/landscape.jpg"  # painted for a thumbnail
+ABOUT_SUFFIX = ".about"  # of the folder beside a model that was taken from a pack
+NAME = "models.html"
 
 
 @dataclass(frozen=True)
@@ -35,27 +39,25 @@ class ModelPack(Command):
 
     CONTEXT: ClassVar = ("cache_dir", "overwrite", "dry_run")
 
-    model: Annotated[str, Argument(values=FileName("model"))]
-    output: Annotated[Path | None, output("The pack, a .vidtrans.zip file.", "MODEL.vidtrans.zip")] = None
+    model: str = argument(file="model")
+    output: Path | None = output_option("The pack, a .vidtrans.zip file.", "MODEL.vidtrans.zip")
     _: KW_ONLY
-    author: Annotated[str, Option("Who made it.", Group.OUTPUT, metavar="NAME", default="as on its card")] = ""
-    licence: Annotated[
-        str, Option("How it may be used, such as CC-BY-4.0.", Group.OUTPUT, metavar="NAME", default="as on its card")
-    ] = ""
-    notes: Annotated[
-        str, Option("What it is good for, in a line.", Group.OUTPUT, metavar="TEXT", default="as on its card")
-    ] = ""
-    licence_file: Annotated[Path | None, Option("The text of the licence.", Group.OUTPUT, metavar="FILE")] = None
-    about: Annotated[Path | None, Option("A longer text about it, as Markdown.", Group.OUTPUT, metavar="FILE")] = None
-    thumbnail: Annotated[
-        Path | None,
-        Option(
-            "A picture of its results.",
-            Group.OUTPUT,
-            metavar="PICTURE",
-            default="the last preview of its training, or a picture that ships, painted",
-        ),
-    ] = None
+    author: str = option("", "Who made it.", Group.OUTPUT, metavar="NAME", default_text="as on its card")
+    licence: str = option(
+        "", "How it may be used, such as CC-BY-4.0.", Group.OUTPUT, metavar="NAME", default_text="as on its card"
+    )
+    notes: str = option(
+        "", "What it is good for, in a line.", Group.OUTPUT, metavar="TEXT", default_text="as on its card"
+    )
+    licence_file: Path | None = option(None, "The text of the licence.", Group.OUTPUT, metavar="FILE")
+    about: Path | None = option(None, "A longer text about it, as Markdown.", Group.OUTPUT, metavar="FILE")
+    thumbnail: Path | None = option(
+        None,
+        "A picture of its results.",
+        Group.OUTPUT,
+        metavar="PICTURE",
+        default_text="the last preview of its training, or a picture that ships, painted",
+    )
 
     def __post_init__(self) -> None:
         from vidtrans.models.formats import PACK_SUFFIX
@@ -69,9 +71,8 @@ class ModelPack(Command):
         """Write the pack. Raises UsageError, ModelError, MediaError."""
         from vidtrans.models.formats import NATIVE, PACK_SUFFIX, format_of
         from vidtrans.models.model_file import find_model, read_record
-        from vidtrans.models.packs.packed_model import is_model_name
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.models.packs import is_model_name
+        from vidtrans.output.result import produce, refuse_link
 
         path = find_model(self.model)
         if path is None:
@@ -108,7 +109,6 @@ class ModelPack(Command):
         return table
 
     def describe(self, table: Table) -> str:
-        """Return the pack's size, and the command that takes it."""
         if table.get("dry_run"):
             return f"would write {table['output']}"
         size = f"{table['bytes'] / 1e6:.1f} MB"
@@ -116,8 +116,8 @@ class ModelPack(Command):
 
     def _facts(self, name: str, path: Path, record: ModelRecord, context: Context) -> PackFacts:
         from vidtrans.core.system import command_line
-        from vidtrans.models.packs.packed_model import PackFacts, card_of, without_folders
-        from vidtrans.output.records import recorded
+        from vidtrans.models.packs import PackFacts, card_of, without_folders
+        from vidtrans.output.result import recorded
 
         card = card_of(record.card, {"author": self.author, "licence": self.licence, "notes": self.notes})
         line = (recorded(context.cache, path) or {}).get("line", ())
@@ -137,9 +137,7 @@ class ModelPack(Command):
     def _write(
         self, target: Path, model: Path, facts: PackFacts, texts: dict[str, str], picture: Path | None, context: Context
     ) -> Table:
-        """Write the pack to a path, and return the report."""
-        from vidtrans.models.packs.pack_contents import about_text, thumbnail_of
-        from vidtrans.models.packs.packed_model import ABOUT, LICENCE, THUMBNAIL, write_pack
+        from vidtrans.models.packs import ABOUT, LICENCE, THUMBNAIL, about_text, thumbnail_of, write_pack
         from vidtrans.video.images.picture import read_picture
 
         painted = read_picture(picture) if picture else _painted(model, context)
@@ -178,3 +176,152 @@ def _painted(model: Path, context: Context) -> np.ndarray | None:
 def _last_preview(model: Path) -> Path | None:
     """Return the last preview that the training of a model wrote beside it; None without one."""
     return max(model.with_suffix(".train").glob("film/[0-9]*.png"), default=None)
+
+
+@dataclass(frozen=True)
+class ModelAdd(Command):
+    """Take the model of FILE, which 'vidtrans model pack' made, so that --model finds it by its name everywhere.
+
+    Its hash is checked. Its card, its licence and its thumbnail are kept in a folder beside it.
+    """
+
+    CONTEXT: ClassVar = ("overwrite", "dry_run")
+
+    pack: Path = argument("FILE")
+    output: Path | None = output_option("The model.", "in the user's folder of models, under the pack's name")
+
+    def __post_init__(self) -> None:
+        check_suffix(self.output, "a model", MODEL_SUFFIX)
+
+    def make(self, context: Context) -> Table:
+        """Write the model, and what comes with it. Raises UsageError, ModelError."""
+        from vidtrans.core.errors import UsageError
+        from vidtrans.core.files import link_target, write_atomically
+        from vidtrans.models.model_file import read_record, user_models
+        from vidtrans.models.packs import extract_model, has_model, open_pack
+        from vidtrans.output.result import check_named, check_place, refuse_link
+
+        began = time.monotonic()
+        pack = open_pack(self.pack)
+        output = self.output or refuse_link(user_models() / f"{pack.facts.name}{MODEL_SUFFIX}")
+        beside = refuse_link(output.with_suffix(ABOUT_SUFFIX))
+        check_named(output)
+        check_place(output, [self.pack])
+        check_place(beside, [self.pack], folder=True)
+        _check_about(beside)
+        is_there = has_model(output, pack)
+        if not context.overwrite and output.exists() and not is_there:
+            raise UsageError(str(output), "another model has this name", "use --overwrite, or another name with -o")
+        table = {"frames": 0, "output": str(output), "name": output.stem, "about": str(beside)} | card_table(pack)
+        if context.dry_run:
+            return table | {"seconds": round(time.monotonic() - began, 3), "cached": is_there, "dry_run": True}
+        if not is_there:
+            with write_atomically(link_target(output)) as temporary:
+                extract_model(pack, temporary)
+                read_record(temporary)  # raises for what is no model
+        with write_atomically(beside) as folder:
+            _write_about(folder, pack)
+        return table | {"seconds": round(time.monotonic() - began, 3), "cached": is_there}
+
+    def describe(self, table: Table) -> str:
+        from vidtrans.core.system import command_line
+        from vidtrans.models.model_file import model_folders
+
+        if table.get("dry_run"):
+            return f"would write {table['output']}"
+        is_found = Path(table["output"]).parent in model_folders()
+        line = f"vidtrans stylize VIDEO --model {command_line([table['name' if is_found else 'output']])}"
+        licence = table["licence"] or "none is named: ask its author before you use it"
+        return f"{table['output']}\nlicence: {licence}\nto use it: {line}"
+
+
+def card_table(pack: OpenedPack) -> Table:
+    """Return what a report says of a pack."""
+    facts = pack.facts
+    return {
+        "author": facts.author,
+        "licence": facts.licence,
+        "notes": facts.notes,
+        "command": facts.command,
+        "sha256": facts.sha256,
+        "bytes": facts.size,
+    }
+
+
+def _check_about(folder: Path) -> None:
+    """Raise UsageError if a folder that will be replaced has files of somebody else."""
+    from vidtrans.core.errors import UsageError
+    from vidtrans.models.packs import ABOUT, LICENCE, THUMBNAIL
+
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if foreign := [name for name in names if name not in (ABOUT, LICENCE, THUMBNAIL)]:
+        why = f"it is the place for the model's card, and holds '{foreign[0]}'"
+        raise UsageError(str(folder), why, "move that, or choose another name with -o")
+
+
+def _write_about(folder: Path, pack: OpenedPack) -> None:
+    from vidtrans.models.packs import ABOUT, LICENCE, THUMBNAIL, checked_thumbnail
+
+    folder.mkdir()
+    thumbnail = checked_thumbnail(pack.thumbnail)
+    files = {ABOUT: pack.about.encode(), LICENCE: pack.licence_text.encode(), THUMBNAIL: thumbnail}
+    for name, content in files.items():
+        if content:
+            (folder / name).write_bytes(content)
+
+
+@dataclass(frozen=True)
+class ModelPage(Command):
+    """Write a page that shows the packs in FOLDER: pictures, cards, licences, and how to use them.
+
+    It links to the packs beside it, so that folder and page may be put on any web server.
+    """
+
+    CONTEXT: ClassVar = ("cache_dir", "overwrite", "dry_run")
+
+    folder: Path = argument(default=Path())
+    output: Path | None = output_option("The page, in FOLDER.", f"FOLDER/{NAME}")
+
+    def __post_init__(self) -> None:
+        check_suffix(self.output, "the page", ".html")
+
+    def make(self, context: Context) -> Table:
+        """Write the page; packs that are damaged are left out with a warning. Raises MediaError, UsageError."""
+        from vidtrans.core.files import digest_file, write_bytes
+        from vidtrans.models.packs import render_page
+        from vidtrans.output.result import produce, refuse_link
+
+        if not self.folder.is_dir():
+            raise MediaError(str(self.folder), "it is no folder", "give the folder of the packs")
+        packs = self._packs(context)
+        if not packs:
+            why = "there is no pack in it"
+            raise MediaError(
+                str(self.folder), why, "make one with 'vidtrans model pack MODEL -o FOLDER/NAME.vidtrans.zip'"
+            )
+        output = self.output or refuse_link(self.folder / NAME)
+        title = f"Models in {self.folder.resolve().name}"
+
+        def make(path: Path) -> Table:
+            write_bytes(path, render_page(packs, title).encode("utf-8", "replace"))
+            return {"frames": 0, "packs": [pack.path.name for pack in packs]}
+
+        key = {"command": "model page", "title": title, "packs": [[p.path.name, digest_file(p.path)] for p in packs]}
+        return produce(context, output, key, [p.path for p in packs], lambda: make, lineage="model page")
+
+    def describe(self, table: Table) -> str:
+        if table.get("dry_run"):
+            return f"would write {table['output']}"
+        return f"{table['output']}: {count(len(table['packs']), 'model')}"
+
+    def _packs(self, context: Context) -> list[OpenedPack]:
+        from vidtrans.models.formats import PACK_SUFFIX
+        from vidtrans.models.packs import open_pack
+
+        packs: list[OpenedPack] = []
+        for path in sorted(self.folder.glob(f"*{PACK_SUFFIX}")):
+            try:
+                packs.append(open_pack(path))
+            except ModelError as error:
+                context.note(str(error), "warning")
+        return packs

@@ -2,93 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import FileName, Group, Option, Range
+from vidtrans.core.options import Group, option
 from vidtrans.core.settings import parse_rate
 
 if TYPE_CHECKING:
     from vidtrans.config.recipe import Recipe
 
 MODEL_SUFFIX = ".safetensors"
-START = Option("HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME, metavar="TIME")
-END = Option("End time (exclusive).", Group.TIME, metavar="TIME")
-CUTS = Option(
+
+
+def _shared(*args: Any, **traits: Any) -> Callable[[Any], Any]:  # noqa: ANN401  (what ``option`` takes)
+    """Return a function of the default, which declares the option where a command has it."""
+    return lambda default: option(default, *args, **traits)
+
+
+START = _shared("HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME)
+END = _shared("End time (exclusive).", Group.TIME)
+CUTS = _shared(
     "Where shots begin: auto, off, or a file: a frame or a time on each line, a CSV of PySceneDetect, or a timeline.",
     Group.TIME,
     metavar="auto|off|FILE",
     access="path",
     form="more",
 )
-MASKS = Option(
+MASKS = _shared(
     "A matte, white where the look is: a video, a picture, or a folder (of several clips one with a matte for "
     "each); not:FILE for the other side. For --region, with a name: man=man.mkv.",
     Group.LOOK,
     metavar="[NAME=]MATTE",
     access="path",
 )
-REGIONS = Option(
+REGIONS = _shared(
     "The look of a named mask, or of its other side: man=ink, not:man=oil. A model, a medium, a picture, or "
     "'keep'; repeat it for a chain. Later regions lie over earlier ones.",
     Group.LOOK,
     metavar="NAME=MODEL",
     access="path",
 )
-REST = Option(
+REST = _shared(
     "With --region: the model of all that is in no region; repeat it for a chain.",
     Group.LOOK,
     metavar="MODEL",
-    default="keep, the frames as they are",
+    default_text="keep, the frames as they are",
     access="path",
 )
-HANDLES = Option(
-    "Of a timeline: frames to render on both sides of what it shows of a clip.",
-    Group.TIME,
-    values=Range(0, 100_000),
+HANDLES = _shared(
+    "Of a timeline: frames to render on both sides of what it shows of a clip.", Group.TIME, bounds=(0, 100_000)
 )
-MEDIA = Option(
+MEDIA = _shared(
     "Of a timeline: a folder in which media that are not in their places are searched by name; repeat it for several.",
     Group.INPUT,
-    ("--media",),
     metavar="FOLDER",
 )
-RATE = Option(
+RATE = _shared(
     "Of an EDL, which does not state it: frames per second, as 25, 23.976 or 30000/1001.",
     Group.TIME,
     metavar="FPS",
-    default="that of its clips",
+    default_text="that of its clips",
 )
-BESIDE = Option("Write each result beside its source instead of into the current folder.", Group.OUTPUT)
-TARGET = Option(
+BESIDE = _shared("Write each result beside its source instead of into the current folder.", Group.OUTPUT)
+TARGET = _shared(
     "A second clip (or folder): in step for --pairing aligned and stack, of the same things for matched.",
     Group.INPUT,
     metavar="VIDEO",
 )
-LABELS = Option("The name of a clip; one for each, in order.", Group.OUTPUT, ("--label",), metavar="TEXT")
-FIRST_NUMBER = Option(
+LABELS = _shared("The name of a clip; one for each, in order.", Group.OUTPUT, ("--label",), metavar="TEXT")
+FIRST_NUMBER = _shared(
     "The number of the first frame in the names of the painted pictures: 1 for those that ffmpeg wrote.",
     Group.INPUT,
     metavar="N",
-    default="0, or the numbers of the clip's own pictures",
+    default_text="0, or the numbers of the clip's own pictures",
 )
-KEEP = Option(
+KEEP = _shared(
     "A matte of the clip that is learned on, white where its content is kept, such as faces: a video, a picture, or a "
     "folder. With several clips: one for all, or a folder with a video of each clip's name.",
     Group.INPUT,
     metavar="MATTE",
 )
-MINUTES = Option(
+MINUTES = _shared(
     "Training time in minutes instead of --steps: as many as fit, by the speed before and while it trains.",
     Group.TRAINING,
-    values=Range(0, 1e6, low_open=True),
+    bounds=(0, 1e6),
+    low_open=True,
     form="more",
 )
-FRESH = Option("Train from scratch, ignoring earlier training.", Group.TRAINING, rare=True)
-AS_IS = Option(
+FRESH = _shared("Train from scratch, ignoring earlier training.", Group.TRAINING, rare=True)
+AS_IS = _shared(
     "Train no further: write the model of the steps that an interrupted run has taken. The same options without this "
     "one continue the run later.",
     Group.TRAINING,
@@ -98,20 +103,20 @@ WHEN_TO_STOP = (("steps", "minutes"),)  # exclude each other
 SEVERAL = ("jobs", "executor", "shard", "retry", "halt")  # the options of a batch of clips
 
 
-def output(help: str, default: str = "") -> Option:
-    """Return the ``-o`` option. ``default``: the default name, as help text."""
-    return Option(help, Group.OUTPUT, ("-o", "--output"), default=default)
+def output_option(help: str, default_text: str = "", default: Any = None) -> Any:  # noqa: ANN401  (a field)
+    """Declare the ``-o`` option. ``default_text``: the default name, as help text."""
+    return option(default, help, Group.OUTPUT, ("-o", "--output"), default_text=default_text)
 
 
-def mask(what: str, more: str = "") -> Option:
-    """Return the ``--mask`` option of a command that takes one. ``what``: is seen where it is white; ``more``: help."""
+def mask_option(what: str, more: str = "") -> Any:  # noqa: ANN401
+    """Declare the ``--mask`` option of a command that takes one. ``what`` is seen where it is white; ``more``: help."""
     text = f"A matte, white where {what} is{more}: a video, a picture, or a folder; not:FILE for the other side."
-    return Option(text, Group.LOOK, metavar="MATTE", access="path")
+    return option(None, text, Group.LOOK, metavar="MATTE", access="path")
 
 
-def models(help: str) -> Option:
-    """Return the ``--model`` option of a command that takes several models."""
-    return Option(help, Group.INPUT, ("--model",), metavar="MODEL", values=FileName("model"))
+def models_option(help: str, default: Any = ()) -> Any:  # noqa: ANN401
+    """Declare the ``--model`` option of a command that takes several models."""
+    return option(default, help, Group.INPUT, ("--model",), metavar="MODEL", file="model")
 
 
 def check_beside(beside: bool, output: Path | None, other: str = "-o") -> None:

@@ -8,26 +8,35 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import MISSING
-from typing import Any, TypeGuard
+from dataclasses import MISSING, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from vidtrans.commands import COMMANDS
 from vidtrans.commands.base import Command, Given, build, parameters_of, words_of
+from vidtrans.commands.live import Live
 from vidtrans.commands.python_functions import check_ranges, convert
 from vidtrans.commands.schema import schema_of
 from vidtrans.commands.served import ServedPage
 from vidtrans.config.recipe import preset_names
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.core.parameters import Argument, Moving, Names, Parameter
+from vidtrans.core.events import Report
+from vidtrans.core.machine import release_cached_memory
+from vidtrans.core.options import Group, Names, Parameter
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
 from vidtrans.curves.curve import files_in, parse_curve
+from vidtrans.session import Context
+
+if TYPE_CHECKING:
+    from vidtrans.live.app import LivePages
 
 # Not for a page: they serve one, print for a terminal, belong to the machine, or write outside of the folder.
 PRINTING = ("doctor", "plugins", "schema", "bench", "demo", "preset show", "preset list")
 LEFT_OUT = (*PRINTING, "cache list", "cache clean", "model add")
 LEFT_OUT_PARAMETERS = ("cache_dir", "print_jobs", "chunk", "join", "shard", "executor", "settings", "dry_run")
 PLAIN_TYPES: Mapping[Any, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float)}
+NAME = "live"
 
 
 class PageCommands:
@@ -62,7 +71,7 @@ class PageCommands:
         for key, value in given.items():
             if known[key].owner == "recipe":
                 tables.setdefault(known[key].table, {})[known[key].key] = value
-        places = [p for p in known.values() if isinstance(p.given, Argument) and p.name in given]
+        places = [p for p in known.values() if p.option.is_argument and p.name in given]
         inputs = [str(one) for p in places for one in (given[p.name] if p.many else (given[p.name],))]
         return [*name.split(), *map(_as_input, inputs), *words_of(cls, Given(given, preset, tables))]
 
@@ -104,11 +113,11 @@ class PageCommands:
         return convert(parameter, several if parameter.many else value)
 
     def _check_text(self, parameter: Parameter, text: str) -> None:
-        values = parameter.given.values
-        if isinstance(values, Names):
-            if text not in values.all():  # such as ffmpeg:NAME, which runs a program
-                raise unknown_name(values.kind, text, values.all())
-        elif isinstance(values, Moving):
+        names = parameter.option.choices
+        if isinstance(names, Names):
+            if text not in names:  # such as ffmpeg:NAME, which runs a program
+                raise unknown_name(names.kind, text, list(names))
+        elif parameter.option.moves:
             for file in parse_curve(text, parameter.name).files:
                 self._check_path(file)
         elif parameter.access == "path":
@@ -135,3 +144,43 @@ def _as_input(name: str) -> str:
 
 def _refused(name: str, value: object) -> UsageError:
     return UsageError(f"{name}: {str(value)[:80]!r}", "the value is not of this option's kind", "correct it")
+
+
+class PageLive(PageCommands):
+    """The command of the page's live room. ``folder``: where recordings go; models and pictures are read from it."""
+
+    def __init__(self, check_path: Callable[[str], None], folder: Path) -> None:
+        super().__init__(check_path)
+        self._folder = folder
+
+    def names(self) -> list[str]:
+        """Return the name of the command, the only one."""
+        return [NAME]
+
+    def schema(self, name: str = NAME) -> Table:
+        """Return the JSON Schema of the command without the options of its server and its output. Raises UsageError."""
+        schema = super().schema(name)
+        left_out = (Group.SERVER, Group.OUTPUT)
+        offered = schema["properties"].items()
+        schema["properties"] = {key: value for key, value in offered if value.get("x-group") not in left_out}
+        return schema
+
+    def line(self, values: Mapping[str, object]) -> list[str]:
+        """Return the words of the command line, without ``vidtrans``. Raises UsageError."""
+        return self.words(NAME, values)
+
+    def open(self, values: Mapping[str, object], report: Report) -> LivePages:
+        """Open a session. Takes seconds. Raises UsageError, ModelError, MediaError, DeviceError."""
+        from vidtrans.live.app import LivePages
+
+        given, preset = self.given(NAME, values)
+        command, options = build(Live, given, preset)
+        assert isinstance(command, Live)
+        context = Context(**options, report=report)
+        hub, worker = replace(command, output=self._folder).open(context)
+
+        def release() -> None:
+            context.engines.clear()
+            release_cached_memory(context.device_kind)  # for the jobs, which are other processes
+
+        return LivePages(hub, worker, release)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from vidtrans.commands.base import Command
 from vidtrans.commands.results import ProbedClip
-from vidtrans.commands.words import count
-from vidtrans.core.parameters import Argument
+from vidtrans.core.costs import count
+from vidtrans.core.options import argument
 from vidtrans.core.settings import Table, to_table
 from vidtrans.session import Context
 
@@ -24,7 +24,7 @@ class Probe(Command):
     CONTEXT: ClassVar = ("cache_dir", "dry_run")
     RESULT: ClassVar = ProbedClip
 
-    video: Annotated[Path, Argument()]
+    video: Path = argument()
 
     def make(self, context: Context) -> Table:
         """Return frames, times, shots, tracks and colours, and warnings about unusual properties.
@@ -77,7 +77,6 @@ class Probe(Command):
         }
 
     def describe(self, table: Table) -> str:
-        """Return a line for each part of the clip."""
         kind, rate = table["format"].split(",")[0], float(Fraction(table["rate"]))
         timing = f"{count(table['frames'], 'frame')}, {table['seconds']:.3f} s at {rate:.3f} frames/s"
         notes = [f"  note     {warning}" for warning in table["warnings"]]

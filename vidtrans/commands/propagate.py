@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, MISSING, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, Command
@@ -19,17 +19,18 @@ from vidtrans.commands.options import (
     WHEN_TO_STOP,
     check_beside,
     check_minutes,
-    mask,
-    output,
+    mask_option,
+    output_option,
 )
 from vidtrans.commands.results import RenderedClip
-from vidtrans.commands.words import cost_text, count, timing
-from vidtrans.config.recipe import CHAIN, Recipe, painted_recipe
+from vidtrans.commands.words import cost_text, timing
+from vidtrans.config.recipe import CHAIN, Recipe, make_recipe
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import given_mask
-from vidtrans.core.parameters import Argument, Choices, Group, Option, Range, Use, used
+from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table, Time
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.propagation.requests import FOLLOW, PropagateRequest
 from vidtrans.session import Context
 
@@ -55,54 +56,45 @@ class Propagate(Command):
     BATCH: ClassVar = SEVERAL
     EXCLUSIVE: ClassVar = WHEN_TO_STOP
 
-    video: Annotated[tuple[Path, ...], Argument("VIDEO...")]
-    keyframes: Annotated[
-        Path,
-        Option(
-            "The painted frames: pictures with the frame's number in their names, or that look like it. What is clear "
-            "in them is not painted. Of several clips a folder for each, with its name.",
-            Group.INPUT,
-            metavar="DIR",
-        ),
-    ]
-    output: Annotated[Path | None, output("The result; a folder for several.", "VIDEO.painted.mp4")] = None
+    video: tuple[Path, ...] = argument("VIDEO...")
+    keyframes: Path = option(
+        MISSING,
+        "The painted frames: pictures with the frame's number in their names, or that look like it. What is clear "
+        "in them is not painted. Of several clips a folder for each, with its name.",
+        Group.INPUT,
+        metavar="DIR",
+    )
+    output: Path | None = output_option("The result; a folder for several.", "VIDEO.painted.mp4")
     _: KW_ONLY
-    beside: Annotated[bool, BESIDE] = False
-    follow: Annotated[
-        str,
-        Option(
-            "What to rely on: paint carried along the motion, the look that a network learned, or each where it is the "
-            "better one.",
-            Group.LOOK,
-            values=Choices(FOLLOW),
-            form="main",
-        ),
-    ] = FOLLOW[0]
-    minutes: Annotated[
-        float | None,
-        Option(
-            "Instead of --steps: as many as fit. 0 trains nothing, and carries paint along the motion alone.",
-            Group.TRAINING,
-            values=Range(0, 1e6),
-            form="more",
-        ),
-    ] = None
-    preview: Annotated[
-        bool,
-        Option("Write a film of what there is so far, after a minute, and as it learns.", Group.OUTPUT),
-    ] = False
-    first_number: Annotated[int | None, FIRST_NUMBER] = None
-    start: Annotated[Time | None, START] = None
-    end: Annotated[Time | None, END] = None
-    mask: Annotated[str | None, mask("the paint")] = None
-    layer: Annotated[
-        bool,
-        Option(
-            "Write the paint alone, transparent where nothing is painted, to lie over footage: with a codec that "
-            "keeps alpha.",
-            Group.OUTPUT,
-        ),
-    ] = False
+    beside: bool = BESIDE(False)
+    follow: str = option(
+        FOLLOW[0],
+        "What to rely on: paint carried along the motion, the look that a network learned, or each where it is the "
+        "better one.",
+        Group.LOOK,
+        choices=FOLLOW,
+        form="main",
+    )
+    minutes: float | None = option(
+        None,
+        "Instead of --steps: as many as fit. 0 trains nothing, and carries paint along the motion alone.",
+        Group.TRAINING,
+        bounds=(0, 1e6),
+        form="more",
+    )
+    preview: bool = option(
+        False, "Write a film of what there is so far, after a minute, and as it learns.", Group.OUTPUT
+    )
+    first_number: int | None = FIRST_NUMBER(None)
+    start: Time | None = START(None)
+    end: Time | None = END(None)
+    mask: str | None = mask_option("the paint")
+    layer: bool = option(
+        False,
+        "Write the paint alone, transparent where nothing is painted, to lie over footage: with a codec that "
+        "keeps alpha.",
+        Group.OUTPUT,
+    )
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
 
@@ -115,22 +107,22 @@ class Propagate(Command):
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
         """Return the recipe for painted frames; without a preset, that of the preset 'painted'. Raises UsageError."""
-        return painted_recipe(preset, tables)
+        return make_recipe(preset, "painted", tables)
 
     def make(self, context: Context) -> Table:
         """Propagate painted key frames through one or several clips.
 
         An interrupted run resumes. Raises UsageError, MediaError, DeviceError, Interrupted.
         """
-        from vidtrans.commands.batches import is_several, place_beside
-        from vidtrans.propagation.painting_job import NAME
-        from vidtrans.propagation.propagating import propagate
+        from vidtrans.batch.jobs import make_clips
+        from vidtrans.propagation.propagating import NAME, propagate
 
-        if is_several(self.video, self.batch):
-            return self._make_several(context)
-        keys = keys_of(self.video[0], self.keyframes, is_only=True)
-        output = place_beside(self.video[0], NAME, self.recipe) if self.beside else self.output
-        return propagate(replace(self._request(), keyframes=keys, output=output), context)
+        def work(video: Path, output: Path | None, is_only: bool) -> partial[Table]:
+            keys = keys_of(video, self.keyframes, is_only=is_only)
+            return partial(propagate, replace(self._request(), video=video, keyframes=keys, output=output))
+
+        options = "propagate", NAME, self.recipe, self.output, self.batch, context
+        return make_clips(self.video, work, *options, beside=self.beside)
 
     def _request(self) -> PropagateRequest:
         return PropagateRequest(
@@ -148,23 +140,7 @@ class Propagate(Command):
             first_number=self.first_number,
         )
 
-    def _make_several(self, context: Context) -> Table:
-        """Paint clips into the output folder, each with the key frames in the folder of the same name."""
-        from vidtrans.commands.batches import clips_with_endings, make_each
-        from vidtrans.propagation.painting_job import NAME
-        from vidtrans.propagation.propagating import propagate
-
-        folder = None if self.beside else self.output or Path()
-        endings = clips_with_endings(self.video, NAME, folder, self.recipe)
-        keys = {video: keys_of(video, self.keyframes, is_only=len(endings) == 1) for video in endings}
-
-        def work(video: Path, place: Path) -> partial[Table]:
-            return partial(propagate, replace(self._request(), video=video, keyframes=keys[video], output=place))
-
-        return make_each(endings, work, "propagate", folder, self.batch, context, beside=self.beside)
-
     def describe(self, table: Table) -> str:
-        """Return the report on one clip."""
         frames, keys = count(table["frames"], "frame"), count(len(table["keyframes"]), "key frame")
         if table.get("dry_run"):
             learned = f", learn them in {count(table['steps'], 'step')}" if table["steps"] else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING
@@ -13,7 +14,7 @@ from vidtrans.commands.base import Command, build, parameters_of
 from vidtrans.commands.results import CommandResult
 from vidtrans.core.errors import BatchError, UsageError
 from vidtrans.core.events import Report, Stop
-from vidtrans.core.parameters import Parameter, Range
+from vidtrans.core.options import Parameter
 from vidtrans.core.settings import Time, parse_time
 from vidtrans.notebooks.progress import reporting
 from vidtrans.session import Context
@@ -46,20 +47,15 @@ def _converted(kind: Any, value: Any) -> Any:  # noqa: ANN401
 def check_ranges(parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> None:
     """Raise UsageError if a number is out of range; the recipe checks the ranges of settings."""
     for name, value in values.items():
-        bounds = parameters[name].given.values if name in parameters else None
-        if isinstance(bounds, Range) and parameters[name].owner != "recipe" and value is not None:
-            low = bounds.low is None or (value > bounds.low if bounds.low_open else value >= bounds.low)
-            if not low or (bounds.high is not None and value > bounds.high):
-                raise UsageError(f"{parameters[name].flags[-1]} {value}", "out of bounds", f"choose {in_words(bounds)}")
-
-
-def in_words(bounds: Range) -> str:
-    """Return a range as text: 'at least 1 and at most 9'."""
-    least = (
-        f"more than {bounds.low:g}" if bounds.low_open else f"at least {bounds.low:g}" if bounds.low is not None else ""
-    )
-    most = f"at most {bounds.high:g}" if bounds.high is not None else ""
-    return " and ".join(filter(None, (least, most)))
+        own = parameters.get(name)
+        if value is None or own is None or own.owner == "recipe" or own.option.bounds is None:
+            continue
+        given, (low, high) = own.option, own.option.ends
+        if not (low < value if given.low_open else low <= value) or value > high:
+            least = "" if low == -math.inf else f"{'more than' if given.low_open else 'at least'} {low:g}"
+            most = "" if high == math.inf else f"at most {high:g}"
+            remedy = f"choose {' and '.join(filter(None, (least, most)))}"
+            raise UsageError(f"{own.flags[-1]} {value}", "out of bounds", remedy)
 
 
 def function_of(cls: type[Command], name: str) -> Callable[..., CommandResult]:
@@ -93,14 +89,11 @@ def _signature(cls: type[Command]) -> inspect.Signature:
     by_name: list[inspect.Parameter] = []
     by_place: list[inspect.Parameter] = []
     for parameter in parameters_of(cls).values():
-        is_own = parameter.owner == "command"
-        default = inspect.Parameter.empty if is_own and parameter.default is MISSING else parameter.default
-        if parameter.owner == "recipe":
-            default = None
-        place = parameter.by_place
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if place else inspect.Parameter.KEYWORD_ONLY
+        default = None if parameter.owner == "recipe" else parameter.default
+        default = inspect.Parameter.empty if default is MISSING else default
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if parameter.by_place else inspect.Parameter.KEYWORD_ONLY
         one = inspect.Parameter(parameter.name, kind, default=default, annotation=annotation_of(parameter))
-        (by_place if place else by_name).append(one)
+        (by_place if parameter.by_place else by_name).append(one)
     extra: list[tuple[str, Any, Any]] = []
     if cls.TABLES:
         extra += [("preset", str | None, None), ("settings", Mapping[str, Mapping[str, Any]] | None, None)]

@@ -105,10 +105,14 @@ class CommandResult(dict[str, Any]):
             return repr(self)
         return "\n".join(result._describe(result) for result in self.each if result._describe)
 
+    def _views(self) -> list[str]:
+        """Return what notebooks show above the report, as HTML."""
+        return []
+
     def _repr_html_(self) -> str:
         from vidtrans.notebooks.views import text_view
 
-        return text_view(str(self))
+        return "".join([*self._views(), text_view(str(self))])
 
 
 class RenderedClip(CommandResult):
@@ -126,13 +130,11 @@ class RenderedClip(CommandResult):
         table = self.get("score")
         return None if table is None else ClipScores(table)
 
-    def _repr_html_(self) -> str:
-        from vidtrans.notebooks.views import film_view, text_view
+    def _views(self) -> list[str]:
+        from vidtrans.notebooks.views import film_view
 
-        if self.get("dry_run") or "job" in self:
-            return super()._repr_html_()
-        shown = [film_view(Path(one["output"]), one.get("source"), one.get("source_part")) for one in self.each]
-        return "".join([*shown, text_view(str(self))])
+        clips = () if self.get("dry_run") or "job" in self else self.each
+        return [film_view(Path(one["output"]), one.get("source"), one.get("source_part")) for one in clips]
 
 
 class MadePicture(CommandResult):
@@ -140,13 +142,13 @@ class MadePicture(CommandResult):
 
     frames = Fact("frames", int, "The number of frames that it shows.")
 
-    def _repr_html_(self) -> str:
-        from vidtrans.notebooks.views import file_view, text_view
+    def _views(self) -> list[str]:
+        from vidtrans.notebooks.views import file_view
 
         if self.get("dry_run"):
-            return super()._repr_html_()
+            return []
         sheet = self.path / "sheet.png"  # of key frames
-        return file_view(sheet if sheet.is_file() else self.path) + text_view(str(self))
+        return [file_view(sheet if sheet.is_file() else self.path)]
 
 
 class MadeDataset(CommandResult):
@@ -157,11 +159,10 @@ class MadeDataset(CommandResult):
     held_out = Fact("held_out", int, "The number of pairs that are held out, to score models by.")
     shots = Fact("shots", int, "The number of shots.")
 
-    def _repr_html_(self) -> str:
-        from vidtrans.notebooks.views import dataset_view, text_view
+    def _views(self) -> list[str]:
+        from vidtrans.notebooks.views import dataset_view
 
-        made = () if self.get("dry_run") else self.each
-        return "".join([*(dataset_view(one.path) for one in made), text_view(str(self))])
+        return [] if self.get("dry_run") else [dataset_view(one.path) for one in self.each]
 
 
 class TrainedModel(CommandResult):
@@ -172,11 +173,10 @@ class TrainedModel(CommandResult):
     best = Fact("best", _or_none(int), "The step of the best state, which is the model's.")
     report = Fact("report", Path, "The page on how it learned.")
 
-    def _repr_html_(self) -> str:
-        from vidtrans.notebooks.views import file_view, text_view
+    def _views(self) -> list[str]:
+        from vidtrans.notebooks.views import file_view
 
-        pages = [Path(self[key]) for key in ("report", "picture") if self.get(key)]
-        return "".join([*map(file_view, pages), text_view(str(self))])
+        return [file_view(Path(self[key])) for key in ("report", "picture") if self.get(key)]
 
 
 class ClipScores(CommandResult):
@@ -190,11 +190,8 @@ class ClipScores(CommandResult):
     ssim = Fact("ssim", _or_none(float), "SSIM to what it is compared with, to 1.")
     worst = Fact("worst", moments, "The worst frames: tables of ``frame``, ``seconds`` and scores.")
 
-    def _repr_html_(self) -> str:
-        from vidtrans.notebooks.views import file_view, text_view
-
-        plot = Path(self.get("output") or "")
-        return (file_view(plot) if plot.suffix.lower() == ".png" else "") + text_view(str(self))
+    def _views(self) -> list[str]:
+        return _plots(self)
 
 
 class ProbedClip(CommandResult):
@@ -215,11 +212,8 @@ class SampledCurves(CommandResult):
     frames = Fact("frames", int, "The number of frames.")
     curves = Fact("curves", moments, "The curves: tables of ``curve``, ``low``, ``high``, ``mean`` and ``values``.")
 
-    def _repr_html_(self) -> str:
-        from vidtrans.notebooks.views import file_view, text_view
-
-        plot = Path(self.get("output") or "")
-        return (file_view(plot) if plot.suffix.lower() == ".png" else "") + text_view(str(self))
+    def _views(self) -> list[str]:
+        return _plots(self)
 
 
 class VoteOutcome(CommandResult):
@@ -229,3 +223,11 @@ class VoteOutcome(CommandResult):
     verdict = Fact("verdict", str, "What they show, in a sentence.")
     conditions = Fact("conditions", moments, "The conditions, the best first: tables of ``name`` and scores.")
     pairs = Fact("pairs", moments, "The comparisons of two conditions: tables of ``first``, ``second`` and chances.")
+
+
+def _plots(result: CommandResult) -> list[str]:
+    """Return the view of a result that is a picture."""
+    from vidtrans.notebooks.views import file_view
+
+    plot = Path(result.get("output") or "")
+    return [file_view(plot)] if plot.suffix.lower() == ".png" else []

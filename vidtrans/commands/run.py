@@ -6,9 +6,9 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, MISSING, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given, parameters_of
@@ -22,29 +22,29 @@ from vidtrans.commands.options import (
     WHEN_TO_STOP,
     check_minutes,
     clips_of,
+    output_option,
 )
-from vidtrans.commands.options import output as output_option
 from vidtrans.commands.results import RenderedClip
-from vidtrans.commands.words import cost_text, count, render_text, timing
+from vidtrans.commands.words import cost_text, render_text, timing
 from vidtrans.config.recipe import (
     BY_HEART_PRESET,
     CHAIN,
     DEFAULT_PRESET,
     Recipe,
     dataset_recipe,
-    look_recipe,
     make_recipe,
     render_recipe,
 )
+from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Group, Option, Use, used
+from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
     from vidtrans.data.dataset_planning import DatasetSpec
-    from vidtrans.stylizing.stylize_request import StylizeRequest
+    from vidtrans.stylizing.requests import StylizeRequest
 
 SKETCH_STEPS = 300  # below, the small U-Net's pictures are blurs at 256 pixels
 TRAINED = ("pairing", "dataset", "generator", "discriminator", "training", "card")  # tables that only training reads
@@ -74,31 +74,27 @@ class Run(Command):
     BATCH: ClassVar = SEVERAL
     EXCLUSIVE: ClassVar = WHEN_TO_STOP
 
-    video: Annotated[Path | None, Argument()] = None
+    video: Path | None = argument(default=None)
     _: KW_ONLY
-    apply: Annotated[tuple[Path, ...], Option("A clip to render onto; may be repeated.", Group.INPUT, metavar="VIDEO")]
-    output: Annotated[Path, output_option("The result; a folder for several clips.")]
-    looks: Annotated[
-        tuple[Path, ...],
-        Option(
-            "Learn the manner of a picture instead, as 'vidtrans look' does; on VIDEO, or without one on the clips of "
-            "--apply. May be repeated.",
-            Group.INPUT,
-            ("--look",),
-            metavar="PICTURE",
-        ),
-    ] = ()
-    at_once: Annotated[
-        bool,
-        Option(
-            "Train nothing: predict the look of the picture, in a second. It is less like it. --look may also be a "
-            "mixture, moments or a medium, as in 'vidtrans stylize'.",
-            Group.INPUT,
-        ),
-    ] = False
-    target: Annotated[Path | None, TARGET] = None
-    keep: Annotated[Path | None, KEEP] = None
-    minutes: Annotated[float | None, MINUTES] = None
+    apply: tuple[Path, ...] = option(MISSING, "A clip to render onto; may be repeated.", Group.INPUT, metavar="VIDEO")
+    output: Path = output_option("The result; a folder for several clips.", default=MISSING)
+    looks: tuple[Path, ...] = option(
+        (),
+        "Learn the manner of a picture instead, as 'vidtrans look' does; on VIDEO, or without one on the clips of "
+        "--apply. May be repeated.",
+        Group.INPUT,
+        ("--look",),
+        metavar="PICTURE",
+    )
+    at_once: bool = option(
+        False,
+        "Train nothing: predict the look of the picture, in a second. It is less like it. --look may also be a "
+        "mixture, moments or a medium, as in 'vidtrans stylize'.",
+        Group.INPUT,
+    )
+    target: Path | None = TARGET(None)
+    keep: Path | None = KEEP(None)
+    minutes: float | None = MINUTES(None)
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
     given: Given = NOTHING_GIVEN
@@ -121,7 +117,9 @@ class Run(Command):
         """Return the recipe for learning from a video, or of a look with ``--look``. Raises UsageError."""
         if arguments.get("at_once"):
             return render_recipe(preset, tables)
-        return (look_recipe if arguments.get("looks") else dataset_recipe)(preset, tables)
+        if arguments.get("looks"):
+            return make_recipe(preset, "look", tables)
+        return dataset_recipe(preset, tables)
 
     @classmethod
     def epilog(cls) -> str:
@@ -166,10 +164,10 @@ class Run(Command):
         return self.recipe, f"{self.video.name} is learned for other footage, {names} (preset {DEFAULT_PRESET})"
 
     def _make(self, context: Context, note: str, *, many: bool) -> Table:
-        from vidtrans.commands.batches import batch_table
+        from vidtrans.batch.jobs import batch_table
         from vidtrans.core.files import base_name
         from vidtrans.data.dataset_planning import default_output
-        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import refuse_link
         from vidtrans.stylizing.clips import stylize_batch
         from vidtrans.stylizing.forecast import check_renders
         from vidtrans.stylizing.requested_render import stylize
@@ -219,7 +217,7 @@ class Run(Command):
         unread = [str(self.video)] if self.video else []
         unread += [f"--{name}" for name in ("target", "keep", "minutes") if getattr(self, name) is not None]
         unread += [flags.get(setting, f"--set {'.'.join(setting)}") for setting in settings]
-        variable = getattr(parameters_of(type(self))["seed"].given, "variable", "")
+        variable = getattr(parameters_of(type(self))["seed"].option, "variable", "")
         if "seed" in self.given.values and variable not in os.environ:  # which may be meant for other commands
             unread.append("--seed")
         if unread:
@@ -228,9 +226,9 @@ class Run(Command):
             raise UsageError("--set rendering.look", "--look names the pictures", "leave it out")
 
     def _render_at_once(self, context: Context) -> Table:
-        from vidtrans.commands.batches import batch_table
+        from vidtrans.batch.jobs import batch_table
         from vidtrans.stylizing.clips import requests_for, stylize_batch, stylize_one
-        from vidtrans.stylizing.stylize_request import StylizeRequest
+        from vidtrans.stylizing.requests import StylizeRequest
 
         recipe = self.recipe.under({"rendering": {"look": str(self.looks[0])}})
         template = StylizeRequest(self.apply[0], (), None, recipe)
@@ -241,9 +239,8 @@ class Run(Command):
         return table | stylize_one(replace(requests[0], output=self.output), self.batch, context)
 
     def _renders(self, model: Path, output: Path | None) -> list[StylizeRequest]:
-        """Return a request for each clip to render."""
         from vidtrans.pairing.pairing_records import make_pairing
-        from vidtrans.stylizing.stylize_request import StylizeRequest
+        from vidtrans.stylizing.requests import StylizeRequest
 
         recipe = self.recipe
         if (extraction := make_pairing(*recipe.choice("pairing")).extraction) is not None:
@@ -293,7 +290,6 @@ class Run(Command):
         return Look(self.looks, model, on=on, keep=keep, minutes=self.minutes, recipe=self.recipe)
 
     def describe(self, table: Table) -> str:
-        """Return the report on one clip."""
         if self.at_once:
             return render_text(table)
         if table.get("dry_run"):

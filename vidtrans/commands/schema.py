@@ -7,12 +7,12 @@ import types
 import typing
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from vidtrans.commands import COMMANDS
 from vidtrans.commands.base import Command, parameters_of
 from vidtrans.config.recipe import Recipe
-from vidtrans.core.parameters import Argument, Choices, FileName, Moving, Names, Option, Parameter, Range, Use
+from vidtrans.core.options import Names, Parameter, Use, argument
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
@@ -32,7 +32,7 @@ class Schema(Command):
     reach further than the others: ffmpeg:NAME of --codec runs a program.
     """
 
-    command: Annotated[tuple[str, ...], Argument("[COMMAND]")] = ()
+    command: tuple[str, ...] = argument("[COMMAND]", default=())
 
     def __post_init__(self) -> None:
         name = " ".join(self.command)
@@ -46,7 +46,6 @@ class Schema(Command):
         return {"commands": {name: schema_of(name) for name, _ in COMMANDS.working()}}
 
     def describe(self, table: Table) -> str:
-        """Return the schema as JSON."""
         return json.dumps(table, indent=2, ensure_ascii=False)
 
 
@@ -78,19 +77,19 @@ def schema_of(name: str) -> Table:
 
 
 def _property(parameter: Parameter, recipe: Recipe | None) -> Table:
-    given = parameter.given
+    given = parameter.option
     one = {"type": _type(parameter.type)} | _values(parameter)
     found: Table = {"type": "array", "items": one} if parameter.many else one
-    if isinstance(given, Option):
-        found["description"] = given.help
+    if not given.is_argument:
+        found["description"] = given.sentence
         found |= {"x-flags": list(parameter.flags), "x-group": str(given.group), "x-rare": given.rare}
         found |= {"x-form": given.form} if given.form else {}
-        found |= {"x-vary": True} if Use.VARY in parameter.uses else {}
-        if parameter.sets:
-            found |= {"x-flag-sets": parameter.sets, "x-setting": f"{parameter.table}.{parameter.key}"}
+        found |= {"x-vary": True} if Use.VARY in given.uses else {}
+        if given.sets:
+            found |= {"x-flag-sets": given.sets, "x-setting": f"{parameter.table}.{parameter.key}"}
     if (default := _default(parameter, recipe)) is not None:
         found["default"] = default
-    return found | {"x-access": "plain" if isinstance(given.values, Names) else parameter.access}
+    return found | {"x-access": "plain" if isinstance(given.choices, Names) else parameter.access}
 
 
 def _type(kind: Any) -> str | list[str]:  # noqa: ANN401  (an annotation)
@@ -101,25 +100,24 @@ def _type(kind: Any) -> str | list[str]:  # noqa: ANN401  (an annotation)
 
 def _values(parameter: Parameter) -> Table:
     """Return the schema of a parameter's allowed values, besides its type."""
-    values = parameter.given.values
-    if isinstance(values, Choices):
-        return {"enum": list(values.words)}
-    if isinstance(values, FileName):
-        return {"format": f"vidtrans-{values.kind}"}
-    if isinstance(values, Names):
-        names = values.all()
-        more: list[Table] = [{"pattern": "://"}] if values.has_address else []
-        if values.prefix:
+    given = parameter.option
+    if isinstance(given.choices, Names):
+        names = list(given.choices)
+        more: list[Table] = [{"pattern": "://"}] if given.choices.has_address else []
+        if prefix := given.choices.prefix:
             reaches = "path" if parameter.access == "plain" else parameter.access
-            more.append({"pattern": f"^{values.prefix}", "x-access": reaches})
+            more.append({"pattern": f"^{prefix}", "x-access": reaches})
         return {"anyOf": [{"enum": names}, *more]} if more else {"enum": names}
-    if isinstance(values, Moving):
-        limits = {"minimum": values.low, "maximum": values.high}
-        return {"format": "vidtrans-curve"} | {key: end for key, end in limits.items() if end is not None}
-    if isinstance(values, Range):
-        low = "exclusiveMinimum" if values.low_open else "minimum"
-        return {key: end for key, end in ((low, values.low), ("maximum", values.high)) if end is not None}
-    return {}
+    if given.choices is not None:
+        return {"enum": list(given.choices)}
+    if given.file:
+        return {"format": f"vidtrans-{given.file}"}
+    (low, high), least = (
+        given.moves or given.bounds or (None, None),
+        "exclusiveMinimum" if given.low_open else "minimum",
+    )
+    limits = {key: end for key, end in ((least, low), ("maximum", high)) if end is not None}
+    return {"format": "vidtrans-curve"} | limits if given.moves else limits
 
 
 def _default(parameter: Parameter, recipe: Recipe | None) -> Any:  # noqa: ANN401  (as JSON has it)

@@ -6,11 +6,11 @@ import re
 import webbrowser
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from vidtrans.commands.base import Command
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Group, Option, Range
+from vidtrans.core.options import Group, option
 from vidtrans.session import Context
 from vidtrans.web import LOOPBACK, missing_packages
 
@@ -26,17 +26,16 @@ class ServedPage(Command):
     """The base of commands that serve a page; their last note says that Ctrl-C ends it."""
 
     _: KW_ONLY
-    host: Annotated[str, Option("The address to listen at.", Group.SERVER)] = LOOPBACK[0]
-    port: Annotated[int, Option("0 selects a free port.", Group.SERVER, values=Range(0, 65535))] = PORT
-    allow_network: Annotated[bool, Option("Let others on the network reach what is opened here.", Group.SERVER)] = False
-    https: Annotated[
-        bool,
-        Option("With a certificate for this machine's names; on a phone the camera needs it.", Group.SERVER),
-    ] = False
-    token: Annotated[
-        str, Option("The access token in the link, to keep the link the same.", Group.SERVER, default="a new one")
-    ] = ""
-    open_page: Annotated[bool, Option("Open the page in the browser.", Group.SERVER, ("--open",))] = False
+    host: str = option(LOOPBACK[0], "The address to listen at.", Group.SERVER)
+    port: int = option(PORT, "0 selects a free port.", Group.SERVER, bounds=(0, 65535))
+    allow_network: bool = option(False, "Let others on the network reach what is opened here.", Group.SERVER)
+    https: bool = option(
+        False, "With a certificate for this machine's names; on a phone the camera needs it.", Group.SERVER
+    )
+    token: str = option(
+        "", "The access token in the link, to keep the link the same.", Group.SERVER, default_text="a new one"
+    )
+    open_page: bool = option(False, "Open the page in the browser.", Group.SERVER, ("--open",))
 
     def check_address(self, visitors: str) -> None:
         """Raise UsageError if the address or the token is refused. ``visitors``: what others could do there."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import END, START, check_suffix, output
+from vidtrans.commands.options import END, START, check_suffix, output_option
 from vidtrans.commands.results import MadePicture
 from vidtrans.commands.words import sheet_text
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Group, Names, Option, Range
+from vidtrans.core.options import Group, Names, argument, option
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.video.plots import layout
+    from vidtrans.video import plots
 
 VERSION = 2
 
@@ -29,30 +29,26 @@ class Sheet(Command):
     CONTEXT: ClassVar = (*WRITING, "device")
     RESULT: ClassVar = MadePicture
 
-    source: Annotated[Path, Argument("VIDEO|DATASET")]
-    output: Annotated[Path | None, output("The sheet.", "NAME.sheet.png")] = None
+    source: Path = argument("VIDEO|DATASET")
+    output: Path | None = output_option("The sheet.", "NAME.sheet.png")
     _: KW_ONLY
-    count: Annotated[
-        int | None,
-        Option(
-            "Number of frames or pairs; 0: all.",
-            Group.OUTPUT,
-            ("-n", "--count"),
-            values=Range(0, 10**6),
-            default="24; with --pairing 3",
-        ),
-    ] = None
-    pairings: Annotated[
-        tuple[str, ...],
-        Option(
-            "Show what it would make of the frames, model:FILE what a network makes of them; may be repeated.",
-            Group.LOOK,
-            ("--pairing",),
-            values=Names("vidtrans.pairing:PAIRINGS", "pairing", prefix="model:"),
-        ),
-    ] = ()
-    start: Annotated[Time | None, START] = None
-    end: Annotated[Time | None, END] = None
+    count: int | None = option(
+        None,
+        "Number of frames or pairs; 0: all.",
+        Group.OUTPUT,
+        ("-n", "--count"),
+        bounds=(0, 10**6),
+        default_text="24; with --pairing 3",
+    )
+    pairings: tuple[str, ...] = option(
+        (),
+        "Show what it would make of the frames, model:FILE what a network makes of them; may be repeated.",
+        Group.LOOK,
+        ("--pairing",),
+        choices=Names("vidtrans.pairing:PAIRINGS", "pairing", prefix="model:"),
+    )
+    start: Time | None = START(None)
+    end: Time | None = END(None)
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "a sheet", ".png")
@@ -71,8 +67,7 @@ class Sheet(Command):
             pairing_sheet,
         )
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.output.result import produce, refuse_link
         from vidtrans.pairing.pairing_records import pairing_record
         from vidtrans.video.images.picture import write_picture
 
@@ -109,12 +104,11 @@ class Sheet(Command):
                 return lambda path: write(path, pairing_sheet(clip, shown, span, self.count, context))
             return lambda path: write(path, clip_sheet(clip, span, self.count, context))
 
-        def write(path: Path, sheet: layout.ContactSheet) -> Table:
+        def write(path: Path, sheet: plots.ContactSheet) -> Table:
             write_picture(path, sheet.draw())
             return {"frames": sum(picture is not None for row in sheet.rows for picture in row)}
 
         return produce(context, output, key, [source] if source.is_file() else [], prepare)
 
     def describe(self, table: Table) -> str:
-        """Return the report on the sheet."""
         return sheet_text(table)

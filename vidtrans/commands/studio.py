@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from vidtrans.commands.served import ServedPage
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Group, Option, Range
+from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
@@ -23,11 +23,9 @@ class Studio(ServedPage):
 
     CONTEXT: ClassVar = ()
 
-    folder: Annotated[Path, Argument("[FOLDER]")] = Path()
+    folder: Path = argument("[FOLDER]", default=Path())
     _: KW_ONLY
-    jobs: Annotated[
-        int, Option("Jobs that run side by side.", Group.SPEED, ("--jobs",), metavar="N", values=Range(1, 64))
-    ] = 1
+    jobs: int = option(1, "Jobs that run side by side.", Group.SPEED, bounds=(1, 64))
 
     def __post_init__(self) -> None:
         self.check_address("see, change and delete the files of the folder")
@@ -35,8 +33,7 @@ class Studio(ServedPage):
     def make(self, context: Context) -> Table:
         """Serve the page until a stop is requested. Raises UsageError, OSError."""
         self.check_installed()
-        from vidtrans.commands.page_commands import PageCommands
-        from vidtrans.commands.page_live import PageLive
+        from vidtrans.commands.page_commands import PageCommands, PageLive
         from vidtrans.studio.project_folder import ProjectFolder
         from vidtrans.studio.studio_app import serve
         from vidtrans.studio.studio_session import StudioSession
@@ -60,6 +57,5 @@ class Studio(ServedPage):
         return {"output": None, "folder": str(folder.root), "running": going_on}
 
     def describe(self, table: Table) -> str:
-        """Return whether jobs still run."""
         number = table["running"]
         return f"{number} still {'runs' if number == 1 else 'run'}" if number else "nothing runs any more"

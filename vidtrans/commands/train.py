@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.commands.base import NOTHING_GIVEN, Command, Given
-from vidtrans.commands.options import AS_IS, FRESH, MINUTES, MODEL_SUFFIX, WHEN_TO_STOP, check_minutes, output
+from vidtrans.commands.options import AS_IS, FRESH, MINUTES, MODEL_SUFFIX, WHEN_TO_STOP, check_minutes, output_option
 from vidtrans.commands.results import TrainedModel
-from vidtrans.commands.terminal import Terminal
-from vidtrans.commands.words import as_is_text, cost_text, count, next_command, timing, trained_text
+from vidtrans.commands.words import Terminal, as_is_text, cost_text, next_command, timing, trained_text
 from vidtrans.config.recipe import Recipe, dataset_recipe
+from vidtrans.core.costs import count
 from vidtrans.core.errors import BatchError, UsageError
-from vidtrans.core.parameters import Argument, FileName, Group, Names, Option
+from vidtrans.core.options import Group, Names, argument, option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
@@ -33,49 +33,36 @@ class Train(Command):
     BATCH: ClassVar = ("jobs", "executor")
     EXCLUSIVE: ClassVar = WHEN_TO_STOP
 
-    dataset: Annotated[Path, Argument()]
-    output: Annotated[
-        Path | None, output("The model file; of --ablate and --sweep, a folder.", "DATASET.safetensors")
-    ] = None
+    dataset: Path = argument()
+    output: Path | None = output_option("The model file; of --ablate and --sweep, a folder.", "DATASET.safetensors")
     _: KW_ONLY
-    minutes: Annotated[float | None, MINUTES] = None
-    ablate: Annotated[
-        str | None,
-        Option(
-            "Train variants, each with another loss, discriminator or without skips, and put them in a table.",
-            Group.TRAINING,
-            values=Names("vidtrans.training.ablations:ABLATIONS", "ablation"),
-        ),
-    ] = None
-    labeller: Annotated[
-        str,
-        Option(
-            "Of --ablate and --sweep: a model of pairing 'segment' reads labels in the held-out outputs, which were "
-            "painted from labels: the FCN-score.",
-            Group.TRAINING,
-            metavar="MODEL",
-            access="path",
-        ),
-    ] = ""
-    sweep: Annotated[
-        tuple[str, ...],
-        Option(
-            "Train once for each value of a setting of generator, discriminator or training, as --set names it, or of "
-            "seed, and put the models in a table: lambda_l1=50,100. Repeated, once for each combination. Lists: "
-            "blocks=[0,0,0],[1,1,1].",
-            Group.TRAINING,
-            metavar="[TABLE.]KEY=V,V",
-        ),
-    ] = ()
-    start_from: Annotated[
-        str | None,
-        Option("Start from a model's weights.", Group.TRAINING, ("--from",), metavar="MODEL", values=FileName("model")),
-    ] = None
-    fresh: Annotated[bool, FRESH] = False
-    as_is: Annotated[bool, AS_IS] = False
-    embed: Annotated[
-        bool, Option("Put the network of the pairing 'model' into the model file.", Group.OUTPUT, rare=True)
-    ] = False
+    minutes: float | None = MINUTES(None)
+    ablate: str | None = option(
+        None,
+        "Train variants, each with another loss, discriminator or without skips, and put them in a table.",
+        Group.TRAINING,
+        choices=Names("vidtrans.training.ablations:ABLATIONS", "ablation"),
+    )
+    labeller: str = option(
+        "",
+        "Of --ablate and --sweep: a model of pairing 'segment' reads labels in the held-out outputs, which were "
+        "painted from labels: the FCN-score.",
+        Group.TRAINING,
+        metavar="MODEL",
+        access="path",
+    )
+    sweep: tuple[str, ...] = option(
+        (),
+        "Train once for each value of a setting of generator, discriminator or training, as --set names it, or of "
+        "seed, and put the models in a table: lambda_l1=50,100. Repeated, once for each combination. Lists: "
+        "blocks=[0,0,0],[1,1,1].",
+        Group.TRAINING,
+        metavar="[TABLE.]KEY=V,V",
+    )
+    start_from: str | None = option(None, "Start from a model's weights.", Group.TRAINING, ("--from",), file="model")
+    fresh: bool = FRESH(False)
+    as_is: bool = AS_IS(False)
+    embed: bool = option(False, "Put the network of the pairing 'model' into the model file.", Group.OUTPUT, rare=True)
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
     given: Given = NOTHING_GIVEN
@@ -175,7 +162,6 @@ class Train(Command):
         return BatchError.exit_status
 
     def describe(self, table: Table) -> str:
-        """Return the report on one model, or on several variants."""
         if "rows" in table:
             return _varied_text(table)
         if not table.get("dry_run"):
@@ -190,7 +176,6 @@ class Train(Command):
 
 
 def _transfer_text(transfer: Table) -> str:
-    """Return what was measured of a start from another model, and the options that suit."""
     options = [f"--steps {transfer['steps']}"]
     options += [
         f"--set {name}={json.dumps(value, separators=(',', ':'))}" for name, value in transfer["settings"].items()

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import check_counts, check_suffix, missing_model, models, output
+from vidtrans.commands.options import check_counts, check_suffix, missing_model, models_option, output_option
 from vidtrans.commands.results import MadePicture
 from vidtrans.commands.words import sheet_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import Argument, Group, Option, Range, Use, used
+from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table, Time
-from vidtrans.pipeline.settings import RenderingSettings, look_named
+from vidtrans.pipeline.render import RenderingSettings, look_named
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings, medium_named
 
@@ -39,30 +39,25 @@ class Try(Command):
         "rendering": used(RenderingSettings, Use.VARY),
     }
 
-    video: Annotated[Path, Argument()]
-    models: Annotated[
-        tuple[str, ...],
-        models(
-            "May be repeated: models side by side. Needed unless --look or --vary look names media or pictures, or "
-            "--strokes or --vary strokes media."
-        ),
-    ] = ()
-    output: Annotated[Path | None, output("The grid.", "VIDEO.try.png")] = None
+    video: Path = argument()
+    models: tuple[str, ...] = models_option(
+        "May be repeated: models side by side. Needed unless --look or --vary look names media or pictures, or "
+        "--strokes or --vary strokes media."
+    )
+    output: Path | None = output_option("The grid.", "VIDEO.try.png")
     _: KW_ONLY
-    vary: Annotated[
-        tuple[str, ...],
-        Option(
-            f"Columns: {', '.join(used(RenderingSettings, Use.VARY)).replace('_', '-')}, strokes, palette, "
-            "strokes.NAME or pairing.NAME; may be repeated. Without a model, looks are media, look=oil,pencil, or "
-            "pictures, look=a.jpg,b.jpg.",
-            Group.LOOK,
-            metavar="KEY=V,V",
-            default="suggested values",
-            access="path",
-        ),
-    ] = ()
-    frames: Annotated[int, Option("How many, over the clip.", Group.TIME, values=Range(1, 12))] = 3
-    at: Annotated[tuple[Time, ...], Option("These moments instead; may be repeated.", Group.TIME, metavar="TIME")] = ()
+    vary: tuple[str, ...] = option(
+        (),
+        f"Columns: {', '.join(used(RenderingSettings, Use.VARY)).replace('_', '-')}, strokes, palette, "
+        "strokes.NAME or pairing.NAME; may be repeated. Without a model, looks are media, look=oil,pencil, or "
+        "pictures, look=a.jpg,b.jpg.",
+        Group.LOOK,
+        metavar="KEY=V,V",
+        default_text="suggested values",
+        access="path",
+    )
+    frames: int = option(3, "How many, over the clip.", Group.TIME, bounds=(1, 12))
+    at: tuple[Time, ...] = option((), "These moments instead; may be repeated.", Group.TIME, metavar="TIME")
     recipe: Recipe
 
     def __post_init__(self) -> None:
@@ -83,9 +78,8 @@ class Try(Command):
         from vidtrans.core.files import base_name
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.look_pictures import models_named
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
-        from vidtrans.pairing.matte_channel import refuse_matte
+        from vidtrans.output.result import produce, refuse_link
+        from vidtrans.pairing.pairing_records import refuse_matte
         from vidtrans.rendering.conditions import look_files
         from vidtrans.rendering.planned_strokes import strokes_digest
         from vidtrans.rendering.settings_grid import GridRows, check_variations, draw_grid
@@ -200,7 +194,6 @@ class Try(Command):
         return model, replace(rendering, look=names[first]), strokes, columns, whole.files, f"--look {first}"
 
     def describe(self, table: Table) -> str:
-        """Return the report on the grid."""
         return sheet_text(table)
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.commands.base import WRITING
-from vidtrans.commands.options import LABELS, check_suffix, output
+from vidtrans.commands.options import LABELS, check_suffix, output_option
 from vidtrans.commands.results import VoteOutcome
 from vidtrans.commands.served import ServedPage
-from vidtrans.commands.terminal import Terminal
+from vidtrans.commands.words import Terminal
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
-from vidtrans.core.parameters import Argument, Group, Option, Range
+from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 from vidtrans.voting import DEFAULT_TRIALS
@@ -38,59 +38,49 @@ class Vote(ServedPage):
     CONTEXT: ClassVar = (*WRITING, "seed")
     RESULT: ClassVar = VoteOutcome
 
-    clips: Annotated[tuple[Path, ...], Argument("[A B...]")] = ()
-    output: Annotated[Path | None, output("The page of the outcome, an .html file.", "A.vote.html")] = None
+    clips: tuple[Path, ...] = argument("[A B...]", default=())
+    output: Path | None = output_option("The page of the outcome, an .html file.", "A.vote.html")
     _: KW_ONLY
-    real: Annotated[
-        Path | None,
-        Option(
-            "The real clip or pictures: each trial shows one of these and one of the others for --seconds each.",
-            Group.INPUT,
-            metavar="CLIP|FOLDER",
-        ),
-    ] = None
-    labels: Annotated[tuple[str, ...], LABELS] = ()
-    stills: Annotated[bool, Option("Show single frames of clips instead of excerpts.", Group.TIME)] = False
-    seconds: Annotated[
-        float | None,
-        Option(
-            "The length of an excerpt; with --real, for how long each is shown.",
-            Group.TIME,
-            values=Range(0.1, 30),
-            default=f"{EXCERPT_S:g}; with --real {EXPOSURE_S:g}",
-        ),
-    ] = None
-    trials: Annotated[
-        int,
-        Option(
-            "The most questions to a person; fewer where there is less to compare.", Group.INPUT, values=Range(1, 1000)
-        ),
-    ] = DEFAULT_TRIALS
-    repeats: Annotated[
-        float,
-        Option(
-            "The share of the trials that repeats an earlier one with the sides exchanged, to see who looks.",
-            Group.INPUT,
-            values=Range(0, 0.5),
-        ),
-    ] = 0.1
-    critic: Annotated[
-        Path | None,
-        Option(
-            "A machine votes too, for what is nearer to REFERENCE: one picture's style, or the content of a clip or "
-            "folder. It is set against the people's votes, and not counted with them.",
-            Group.OUTPUT,
-            metavar="REFERENCE",
-        ),
-    ] = None
-    results: Annotated[
-        tuple[Path, ...],
-        Option("Serve no page; report the votes of this .jsonl file. May be repeated.", Group.OUTPUT, metavar="VOTES"),
-    ] = ()
-    left_out: Annotated[
-        tuple[str, ...],
-        Option("Report the outcome without the votes of this person.", Group.OUTPUT, ("--leave-out",), metavar="NAME"),
-    ] = ()
+    real: Path | None = option(
+        None,
+        "The real clip or pictures: each trial shows one of these and one of the others for --seconds each.",
+        Group.INPUT,
+        metavar="CLIP|FOLDER",
+    )
+    labels: tuple[str, ...] = LABELS(())
+    stills: bool = option(False, "Show single frames of clips instead of excerpts.", Group.TIME)
+    seconds: float | None = option(
+        None,
+        "The length of an excerpt; with --real, for how long each is shown.",
+        Group.TIME,
+        bounds=(0.1, 30),
+        default_text=f"{EXCERPT_S:g}; with --real {EXPOSURE_S:g}",
+    )
+    trials: int = option(
+        DEFAULT_TRIALS,
+        "The most questions to a person; fewer where there is less to compare.",
+        Group.INPUT,
+        bounds=(1, 1000),
+    )
+    repeats: float = option(
+        0.1,
+        "The share of the trials that repeats an earlier one with the sides exchanged, to see who looks.",
+        Group.INPUT,
+        bounds=(0, 0.5),
+    )
+    critic: Path | None = option(
+        None,
+        "A machine votes too, for what is nearer to REFERENCE: one picture's style, or the content of a clip or "
+        "folder. It is set against the people's votes, and not counted with them.",
+        Group.OUTPUT,
+        metavar="REFERENCE",
+    )
+    results: tuple[Path, ...] = option(
+        (), "Serve no page; report the votes of this .jsonl file. May be repeated.", Group.OUTPUT, metavar="VOTES"
+    )
+    left_out: tuple[str, ...] = option(
+        (), "Report the outcome without the votes of this person.", Group.OUTPUT, ("--leave-out",), metavar="NAME"
+    )
 
     def __post_init__(self) -> None:
         self.check_address("see the pictures and vote")
@@ -108,7 +98,7 @@ class Vote(ServedPage):
     def make(self, context: Context) -> Table:
         """Serve the page until a stop is requested, or report votes. Raises UsageError, MediaError, ModelError."""
         from vidtrans.core.files import base_name
-        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import refuse_link
         from vidtrans.voting.result_page import Material, check_left_out, check_page, report
         from vidtrans.voting.vote_log import SUFFIX, VoteLog, read_votes_on
 
@@ -142,7 +132,6 @@ class Vote(ServedPage):
         return super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
-        """Return the number of votes, the verdict, the attention of the people, and what the critic says."""
         if table.get("dry_run"):
             waits = f"{count(table['trials'], 'trial')} a person, of {count(table['items'], 'item')}"
             return f"would ask {waits}; the page waits {table['forced_s']:.0f} s in all, beside the answers"
@@ -231,7 +220,6 @@ class Vote(ServedPage):
 
 
 def _figures(table: Table) -> tuple[list[str], list[list[str]]]:
-    """Return the scores as headings and rows."""
     is_real = table["question"] == "real"
     headings = ["", "taken for real", "of", "95 %"] if is_real else ["", "preferred", "of", "score", "95 %"]
     rows = []

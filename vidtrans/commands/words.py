@@ -1,20 +1,38 @@
-"""Text reports on results."""
+"""Text reports on results, and the interface through which commands show them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from vidtrans.commands.terminal import Terminal
-from vidtrans.core.costs import count as count  # for the reports of all commands
-from vidtrans.core.costs import duration, format_cost
+from vidtrans.core.costs import count, duration, format_cost
 from vidtrans.core.errors import BatchError
+from vidtrans.core.settings import Table
 from vidtrans.core.system import command_line
 
-if TYPE_CHECKING:
-    from vidtrans.core.settings import Table
-
 FAILED_NAMED = 5  # number of failed clips named in a line
+
+
+class Terminal(Protocol):
+    """The part of the console that commands use."""
+
+    as_json: bool
+    quiet: bool
+
+    def result(self, table: Table, text: str) -> None:
+        """Show the result of a successful command: ``text``, or with --json ``table``."""
+
+    def text(self, text: str) -> None:
+        """Show text that is itself the result."""
+
+    def figures(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Show a table of numbers above the result; not with --json or --quiet."""
+
+    def failure(self, message: str, exit_status: int, table: Table | None = None) -> None:
+        """Show the error of a failed command; with --json, ``table`` with the error and the exit status."""
+
+    def file_content(self, text: str) -> None:
+        """Show text to be redirected to a file: in UTF-8 with Unix line ends on all systems."""
 
 
 def render_text(table: Table) -> str:

@@ -1,53 +1,65 @@
-"""Recipes: presets, ``vidtrans.toml``, variables and flags, merged in order of precedence.
+"""Recipes: presets, ``vidtrans.toml``, variables and flags, merged in order of precedence; what may run a program.
 
 From low to high: defaults, the preset, ``vidtrans.toml`` in the folder, ``VIDTRANS_*`` variables, flags. A preset
-named on the command line outranks the file. The file may not run the user's ffmpeg (see ``programs.py``).
+named on the command line outranks the file.
+
+A filter graph can read and write any file, and so can some encoder options, which the user's own ffmpeg runs. They are
+accepted from flags and variables, and, with a warning, from a preset or a list named on the command line; never from a
+file that was found in the current folder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from vidtrans.config.programs import ProgramSetting, programs_from, refuse_programs
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import PACKAGE, check_regular_file
-from vidtrans.core.parameters import Flag, Group, Names
+from vidtrans.core.options import Group, Names, Option
 from vidtrans.core.registry import Entry, unknown_name
-from vidtrans.core.setting_groups import setting_fields
-from vidtrans.core.settings import Table, from_table, read_toml
+from vidtrans.core.settings import Table, from_table, read_toml, setting_fields
 from vidtrans.core.system import as_found
-from vidtrans.pairing.palettes.palette_file import with_palette_file
+from vidtrans.pairing.palettes import with_palette_file
 
+if TYPE_CHECKING:
+    from vidtrans.session import Context
+
+Tables = Mapping[str, Mapping[str, Any]]
+RUNS = "a file in the folder may not run a program, as ffmpeg can write any file"
+# What gives a program its orders, by table and key, and the flag for it.
+FLAGS = {
+    ("encoding", "filter"): "--filter",
+    ("rendering", "source_filter"): "--filter-source",
+    ("encoding", "codec"): "--codec",
+    ("encoding", "options"): "--set encoding.options=…",
+}
 T = TypeVar("T")
 PROJECT_FILE = "vidtrans.toml"
 DEFAULT_PRESET, BY_HEART_PRESET = "others", "edges"  # for the look of a clip on other footage, and for itself
 NO_PAIRING, FRAME_PAIRING = "none", "aligned"  # the network takes the frame itself
-
 # The tables of a preset. Those with a name choose from a registry; their other keys are that choice's settings.
 CHOICES = {"pairing": "edges", "generator": "unet-256", "discriminator": "patchgan", "temporal": "window"}
-CHOICE_FLAGS = {
-    "pairing": Flag(
+CHOICE_OPTIONS = {
+    "pairing": Option(
+        "How pairs are made from frames.",
         Group.INPUT,
-        ("--pairing",),
-        values=Names("vidtrans.pairing:PAIRINGS", "pairing"),
-        help="How pairs are made from frames.",
+        choices=Names("vidtrans.pairing:PAIRINGS", "pairing"),
         form="main",
     ),
-    "temporal": Flag(
+    "temporal": Option(
+        "Temporal filter, against flicker.",
         Group.LOOK,
-        ("--temporal",),
-        values=Names("vidtrans.temporal:FILTERS", "temporal filter"),
-        help="Temporal filter, against flicker.",
+        choices=Names("vidtrans.temporal:FILTERS", "temporal filter"),
         form="main",
     ),
 }
 SETTINGS = {
     "dataset": Entry("vidtrans.data.settings:DatasetSettings", ""),
     "training": Entry("vidtrans.training.settings:TrainingSettings", ""),
-    "rendering": Entry("vidtrans.pipeline.settings:RenderingSettings", ""),
+    "rendering": Entry("vidtrans.pipeline.render:RenderingSettings", ""),
     "strokes": Entry("vidtrans.strokes.settings:StrokesSettings", ""),
     "dreaming": Entry("vidtrans.dreaming.settings:DreamingSettings", ""),
     "matting": Entry("vidtrans.matting.settings:MattingSettings", ""),
@@ -63,6 +75,64 @@ REGISTRIES = {
 TABLES = (*CHOICES, *SETTINGS)
 # What the steps from a video to a render read.
 CHAIN = tuple(name for name in TABLES if name not in ("dreaming", "matting"))
+
+
+def programs_in(tables: Tables) -> dict[str, str]:
+    """Return the settings in ``tables`` that the user's ffmpeg runs with: 'table.key' → value."""
+    from vidtrans.video.io.encoding import FFMPEG_PREFIX  # it imports av
+
+    found = {}
+    for table, key in FLAGS:
+        value = tables.get(table, {}).get(key, "")
+        if value and isinstance(value, str | int) and (key != "codec" or str(value).startswith(FFMPEG_PREFIX)):
+            found[f"{table}.{key}"] = str(value)
+    return found
+
+
+def refuse_programs(tables: Tables, file: str) -> None:
+    """Raise UsageError if ``file``, which was not named on the command line, has settings that control ffmpeg."""
+    for name in programs_in(tables):
+        table, _, key = name.partition(".")
+        raise UsageError(
+            f"{name} in {file}",
+            RUNS,
+            f"take it out: 'vidtrans stylize' takes it as {FLAGS[table, key]}, or in a --preset FILE",
+        )
+
+
+@dataclass(frozen=True)
+class ProgramSetting:
+    """A setting ``table.key`` that controls ffmpeg, and the preset or list (``source``) that contains it."""
+
+    source: str
+    name: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.name} = {self.value!r}"
+
+
+def programs_from(source: str, tables: Tables, above: Tables) -> tuple[ProgramSetting, ...]:
+    """Return the settings in ``source`` that control ffmpeg and are not overridden by the tables ``above``."""
+    given = {f"{table}.{key}" for table, values in above.items() for key in values}
+    return tuple(ProgramSetting(source, k, v) for k, v in programs_in(tables).items() if k not in given)
+
+
+def warn_about_programs(
+    settings: Iterable[ProgramSetting], context: Context, tables: Sequence[str] = ("encoding", "rendering")
+) -> None:
+    """Warn, once for each setting of a preset or a list, which program it runs. Call it just before the run.
+
+    ``tables``: the tables that the command reads.
+    """
+    from vidtrans.video.ffmpeg import find_program
+
+    program = Path("ffmpeg")
+    with suppress(UsageError):  # there is none: the job itself raises
+        program = find_program()
+    for setting in settings:
+        if setting.name.partition(".")[0] in tables:
+            context.warn_once(f"{setting} is run with {program}")
 
 
 def _preset_folder() -> Path:
@@ -273,16 +343,6 @@ def import_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) ->
     elif "name" not in tables.get("pairing", {}):
         changes = with_palette_file(tables.pop("pairing", {}))
     return replace(make_recipe(preset, None, tables), pairing_changes=changes)
-
-
-def look_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return the recipe of a style learned from pictures; without ``preset``, use the preset 'look'."""
-    return make_recipe(preset, "look", flags)
-
-
-def painted_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return the recipe of a clip with painted key frames; without ``preset``, use the preset 'painted'."""
-    return make_recipe(preset, "painted", flags)
 
 
 def render_recipe(

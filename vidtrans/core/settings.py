@@ -1,8 +1,7 @@
 """Settings: frozen dataclasses filled from tables, and the parsers of times, sizes, rates and assignments.
 
-A settings class is a frozen dataclass whose fields are str, int, float, bool, tuples of these, or one of them
-``| None``. Field metadata ``{"help": ...}`` is the one description that help, presets and docs share. Unknown keys and
-wrong types are refused with the valid ones named.
+A settings class is a frozen dataclass whose fields, declared as in ``options.py``, are str, int, float, bool, tuples of
+these, or one of them ``| None``. Unknown keys and wrong types are refused with the valid ones named.
 """
 
 from __future__ import annotations
@@ -18,12 +17,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.parameters import NOWHERE, Flag, Moving, Use
+from vidtrans.core.options import Names, Option, option_of, type_hints
 from vidtrans.core.registry import unknown_name
-from vidtrans.core.setting_groups import GroupedSettings, setting_fields, setting_values
 from vidtrans.core.system import WINDOWS
 from vidtrans.core.text_files import read_text
 
@@ -32,29 +30,36 @@ LARGEST_INT = 2**63 - 1  # what TOML promises to hold
 MAX_DEPTH = 32  # tables and lists within each other; a list of clips needs 5
 _RATE = re.compile(r"[0-9]{0,12}(\.[0-9]{0,12})?(/[0-9]{1,12})?", re.ASCII)
 Table = dict[str, Any]
+SettingFields = dict[str, tuple[dataclasses.Field[Any], Any]]  # the field and the type of each setting, by its key
 
 
-def setting(
-    default: Any,  # noqa: ANN401
-    help: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    choices: Collection[str] | None = None,
-    loss: bool = False,
-    flag: Flag | None = None,
-    moves: Moving | None = None,
-    uses: Use = NOWHERE,
-) -> Any:  # noqa: ANN401
-    """Return a dataclass field with its description, bounds and choices.
+class JoinedSettings:
+    """Base of a settings class whose table joins the keys of several classes; ``of`` builds it from values."""
 
-    ``loss``: the setting changes how losses are computed. ``flag``: its option in the commands that read it. ``moves``:
-    it may change over the frames of a clip, within these bounds. ``uses``: who else reads it.
-    """
-    checks: Table = {"low": low, "high": high, "choices": choices, "loss": loss or None, "flag": flag}
-    checks |= {"moves": moves, "uses": uses or None}
-    metadata = {"help": help} | {name: value for name, value in checks.items() if value is not None}
-    return dataclasses.field(default=default, metadata=metadata)
+    @classmethod
+    def table_fields(cls, wanted: Collection[str] = ()) -> SettingFields:
+        """Return the field and the type of each setting of all the classes, by key.
+
+        Settings of plug-ins are among them where they are ``wanted``. Raises PluginError for one that does not load.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:  # noqa: ANN401  (of settings)
+        """Build the settings from values by key; missing keys get their defaults. Raises ValueError."""
+        raise NotImplementedError
+
+    def values(self) -> Table:
+        """Return the values of all settings by key."""
+        raise NotImplementedError
+
+
+def setting_fields(cls: Any, wanted: Collection[str] = ()) -> SettingFields:  # noqa: ANN401
+    """Return the field and the type of each setting of a class, by key; see ``JoinedSettings.table_fields``."""
+    if issubclass(cls, JoinedSettings):
+        return cls.table_fields(wanted)
+    hints = type_hints(cls)
+    return {f.name: (f, hints[f.name]) for f in dataclasses.fields(cls)}
 
 
 def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
@@ -66,16 +71,20 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
             raise unknown_name(f"key '{where}.{key}': the table [{where}] has no setting", key, list(known))
         field, hint = known[key]
         values[key] = _coerce(value, hint, f"{where}.{key}")
-        _check(values[key], field.metadata, f"{where}.{key}")
+        _check(values[key], option_of(field), f"{where}.{key}")
     try:
-        return cls.of(**values) if issubclass(cls, GroupedSettings) else cls(**values)
+        return cls.of(**values) if issubclass(cls, JoinedSettings) else cls(**values)
     except ValueError as error:
         raise UsageError(f"settings in [{where}] do not fit together", str(error)) from None
 
 
 def to_table(settings: Any) -> Table:  # noqa: ANN401  (of any settings class)
     """Return the settings as a table for JSON, including defaults; tuples become lists."""
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in setting_values(settings).items()}
+    if isinstance(settings, JoinedSettings):
+        values = settings.values()
+    else:
+        values = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
 
 def record_table(settings: Any) -> Table:  # noqa: ANN401  (of any settings class)
@@ -115,13 +124,13 @@ def _quote(value: object) -> str:
         return "a deeply nested value"
 
 
-def _check(value: Any, checks: Mapping[str, Any], name: str) -> None:  # noqa: ANN401  (a coerced value)
+def _check(value: Any, given: Option, name: str) -> None:  # noqa: ANN401  (a coerced value)
+    (low, high), choices = given.bounds or (None, None), given.choices
     for one in value if isinstance(value, tuple) else () if value is None else (value,):
         if type(one) is int and abs(one) > LARGEST_INT:
             raise UsageError(f"{name} = {_quote(one)}", "out of bounds", "choose a smaller number")
-        if "choices" in checks and one not in checks["choices"]:
-            raise UsageError(f"{name} = {one!r}", "", f"choose from: {', '.join(map(str, checks['choices']))}")
-        low, high = checks.get("low"), checks.get("high")
+        if choices is not None and one not in choices and not (isinstance(choices, Names) and choices.prefix):
+            raise UsageError(f"{name} = {one!r}", "", f"choose from: {', '.join(map(str, choices))}")
         if (low is not None and one < low) or (high is not None and one > high):
             ends = [f"at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None)
             bounds = f"from {low} to {high}" if len(ends) == 2 else f"of {ends[0]}"

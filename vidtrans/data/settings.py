@@ -4,42 +4,41 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidtrans.core.parameters import Flag, Group
-from vidtrans.core.settings import Table, setting, to_table
+from vidtrans.core.options import Group, option
+from vidtrans.core.settings import Table, to_table
 
 
 @dataclass(frozen=True)
 class DatasetSettings:
     """The settings for the frames that ``make-dataset`` stores and holds out."""
 
-    size: str = setting(
-        "256",
-        "stored size: short side in pixels, or WxH, or source",
-        flag=Flag(Group.OUTPUT, ("--size",), metavar="N|WxH|source", form="main"),
+    size: str = option(
+        "256", "stored size: short side in pixels, or WxH, or source", Group.OUTPUT, metavar="N|WxH|source", form="main"
     )
-    frame_step: int = setting(
-        1, "take every n-th frame", low=1, high=10_000, flag=Flag(Group.TIME, ("--every",), metavar="N", form="main")
-    )
-    val_fraction: float = setting(0.1, "share of the frames kept from training, to score it", low=0.0, high=0.5)
-    val_block_size: int = setting(8, "held-out frames come in blocks of this many", low=1, high=1000)
-    val_gap: int = setting(4, "unused frames on either side of a held-out block", low=0, high=1000)
-    full_size_pairs: int = setting(
+    frame_step: int = option(1, "take every n-th frame", Group.TIME, ("--every",), bounds=(1, 10_000), form="main")
+    val_fraction: float = option(0.1, "share of the frames kept from training, to score it", bounds=(0.0, 0.5))
+    val_block_size: int = option(8, "held-out frames come in blocks of this many", bounds=(1, 1000))
+    val_gap: int = option(4, "unused frames on either side of a held-out block", bounds=(0, 1000))
+    full_size_pairs: int = option(
         8,
         "with a separate target: held-out pairs also kept at the source's size, to score what is delivered; 0: none",
-        low=0,
-        high=64,
+        bounds=(0, 64),
     )
-    cuts: str = setting(
+    cuts: str = option(
         "auto",
         "where shots begin, across which no pair reaches: auto, off, or a file with a frame or a time on each line",
-        flag=Flag(Group.TIME, ("--cuts",), metavar="auto|off|FILE", access="path", rare=True, form="more"),
+        Group.TIME,
+        metavar="auto|off|FILE",
+        access="path",
+        rare=True,
+        form="more",
     )
-    drop_duplicates: bool = setting(True, "leave out frames that look just like the last one that was taken")
-    min_sharpness: float = setting(
-        0.5, "leave out frames less sharp than this share of those around them; 0 keeps all", low=0.0, high=0.95
+    drop_duplicates: bool = option(True, "leave out frames that look just like the last one that was taken")
+    min_sharpness: float = option(
+        0.5, "leave out frames less sharp than this share of those around them; 0 keeps all", bounds=(0.0, 0.95)
     )
 
-    crop_bars: bool = setting(True, "of --unpaired: cut black bars off the clips, which a network would learn first")
+    crop_bars: bool = option(True, "of --unpaired: cut black bars off the clips, which a network would learn first")
 
     def for_key(self, *, has_targets: bool) -> Table:
         """Return the settings that affect pictures and roles, except cuts and bars, which are recorded by source.

@@ -6,9 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from vidtrans.core.parameters import Flag, Group, Moving
-from vidtrans.core.settings import Table, setting, to_table
+from vidtrans.core.options import Form, Group, option
+from vidtrans.core.settings import Table, to_table
 from vidtrans.curves.curve import Curve, parse_curve
 from vidtrans.dreaming.steering import ANIMATED, Steering, names_file, parse_steering
 from vidtrans.pairing import LARGEST_ZOOM
@@ -24,117 +25,99 @@ def flag_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def _curve(default: float, name: str, help: str, group: Group = Group.CAMERA, form: Form = "") -> Any:  # noqa: ANN401
+    """Declare an option that may move within the bounds of its name in ``ANIMATED``."""
+    return option(default, help, group, metavar="VALUE", moves=ANIMATED[name], form=form)
+
+
 @dataclass(frozen=True)
 class DreamingSettings:
     """Settings of camera and colour between frames, clock, model sequence, driving video and drift correction."""
 
-    zoom: str | float = setting(
-        1.0,
-        "zoom factor per frame; a number, an expression or keyframes",
-        flag=Flag(Group.CAMERA, ("--zoom",), metavar="VALUE", values=Moving(*ANIMATED["zoom"]), form="main"),
+    zoom: str | float = _curve(1.0, "zoom", "zoom factor per frame; a number, an expression or keyframes", form="main")
+    rotate: str | float = _curve(0.0, "rotate", "rotation per frame in degrees, anticlockwise", form="main")
+    pan_x: str | float = _curve(0.0, "pan_x", "shift to the right per frame, as a share of the width", form="main")
+    pan_y: str | float = _curve(0.0, "pan_y", "shift down per frame, as a share of the height", form="main")
+    hue: str | float = _curve(0.0, "hue", "hue rotation per frame in degrees", form="main")
+    speed: str | float = _curve(
+        1.0, "speed", "clock speed, for a model with a clock: 1 as in its clip, 0 still, -1 backwards", form="more"
     )
-    rotate: str | float = setting(
-        0.0,
-        "rotation per frame in degrees, anticlockwise",
-        flag=Flag(Group.CAMERA, ("--rotate",), metavar="VALUE", values=Moving(*ANIMATED["rotate"]), form="main"),
-    )
-    pan_x: str | float = setting(
-        0.0,
-        "shift to the right per frame, as a share of the width",
-        flag=Flag(Group.CAMERA, ("--pan-x",), metavar="VALUE", values=Moving(*ANIMATED["pan_x"]), form="main"),
-    )
-    pan_y: str | float = setting(
-        0.0,
-        "shift down per frame, as a share of the height",
-        flag=Flag(Group.CAMERA, ("--pan-y",), metavar="VALUE", values=Moving(*ANIMATED["pan_y"]), form="main"),
-    )
-    hue: str | float = setting(
-        0.0,
-        "hue rotation per frame in degrees",
-        flag=Flag(Group.CAMERA, ("--hue",), metavar="VALUE", values=Moving(*ANIMATED["hue"]), form="main"),
-    )
-    speed: str | float = setting(
-        1.0,
-        "clock speed, for a model with a clock: 1 as in its clip, 0 still, -1 backwards",
-        flag=Flag(Group.CAMERA, ("--speed",), metavar="VALUE", values=Moving(*ANIMATED["speed"]), form="more"),
-    )
-    start_position: float | None = setting(
+    start_position: float | None = option(
         None,
         "start position in the clip, for a model with a clock: 0 the start, 1 the end; none: after the seed, taken as "
         "the clip's start",
-        low=0.0,
-        high=1.0,
-        flag=Flag(Group.CAMERA, ("--position",)),
+        Group.CAMERA,
+        ("--position",),
+        bounds=(0.0, 1.0),
     )
-    start_zoom: float | None = setting(
+    start_zoom: float | None = option(
         None,
         "how much the middle of the frames is enlarged at the start, for room to move in; none: as the model learned",
-        low=1.0,
-        high=LARGEST_ZOOM,
-        flag=Flag(Group.CAMERA, ("--start-zoom",)),
+        Group.CAMERA,
+        bounds=(1.0, LARGEST_ZOOM),
     )
-    steer: str = setting(
+    steer: str = option(
         "",
         "commands at moments, '0: left, 4s: right+zoom', or a file of them, such as the live page records",
-        flag=Flag(Group.CAMERA, ("--steer",), metavar="SCRIPT|FILE", access="path"),
+        Group.CAMERA,
+        metavar="SCRIPT|FILE",
+        access="path",
     )
-    goto: int | None = setting(
+    goto: int | None = option(
         None,
         "number of the shot to which the dream walks through frames that fit, for a model that keeps frames of several",
-        low=1,
-        flag=Flag(Group.CAMERA, ("--goto",), metavar="SHOT"),
+        Group.CAMERA,
+        metavar="SHOT",
+        bounds=(1, None),
     )
-    actions: str = setting(
+    actions: str = option(
         "",
         "a CSV table of what happens in the model's clip, whose words --steer can use",
-        flag=Flag(Group.CAMERA, ("--actions",), metavar="CSV", access="path"),
+        Group.CAMERA,
+        metavar="CSV",
+        access="path",
     )
-    recall: str | float = setting(
+    recall: str | float = _curve(
         1.0,
+        "recall",
         "how far a model goes by the frames of its clip that it keeps: 1 as it learned, 0 not at all",
-        flag=Flag(Group.LOOK, ("--recall",), metavar="VALUE", values=Moving(*ANIMATED["recall"])),
+        Group.LOOK,
     )
-    wander: str | float = setting(
+    wander: str | float = _curve(
         0.0,
+        "wander",
         "how soon a model that keeps frames leaves their order: 0 at the end of a shot, 1 after a few frames",
-        flag=Flag(Group.LOOK, ("--wander",), metavar="VALUE", values=Moving(*ANIMATED["wander"])),
+        Group.LOOK,
     )
-    loop: bool = setting(
-        False,
-        "make the last frame lead back into the first, for a model with a clock",
-        flag=Flag(Group.CAMERA, ("--loop",), form="more"),
+    loop: bool = option(
+        False, "make the last frame lead back into the first, for a model with a clock", Group.CAMERA, form="more"
     )
-    blend_amount: str | float = setting(
-        0.5,
-        "share of the driving video in the fed-back frame, 0 to 1",
-        flag=Flag(Group.INPUT, ("--blend-amount",), metavar="VALUE", values=Moving(*ANIMATED["blend_amount"])),
+    blend_amount: str | float = _curve(
+        0.5, "blend_amount", "share of the driving video in the fed-back frame, 0 to 1", Group.INPUT
     )
-    drift_correction: float = setting(
+    drift_correction: float = option(
         DRIFT_CORRECTION,
         "strength of the correction towards the training frames, 0 to 1",
-        low=0.0,
-        high=1.0,
-        flag=Flag(Group.LOOK, ("--drift-correction",), form="more"),
+        Group.LOOK,
+        bounds=(0.0, 1.0),
+        form="more",
     )
-    frames_per_model: int | None = setting(
+    frames_per_model: int | None = option(
         None,
         "frames per model, with several models; none: each model takes one equal turn",
-        low=1,
-        high=1_000_000,
-        flag=Flag(Group.LOOK, ("--every",), form="more"),
+        Group.LOOK,
+        ("--every",),
+        bounds=(1, 1_000_000),
+        form="more",
     )
-    morph: bool = setting(
-        False,
-        "morph from model to model by interpolating their weights",
-        flag=Flag(Group.LOOK, ("--morph",), form="more"),
-    )
+    morph: bool = option(False, "morph from model to model by interpolating their weights", Group.LOOK, form="more")
 
-    upscale: str = setting(
+    upscale: str = option(
         "faithful",
         "how a smaller picture comes to the size of the result: faithful (nothing but the picture, a little crisper) "
         "or bicubic",
+        Group.LOOK,
         choices=("faithful", "bicubic"),
-        flag=Flag(Group.LOOK, ("--upscale",)),
     )
 
     def __post_init__(self) -> None:

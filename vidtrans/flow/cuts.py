@@ -167,7 +167,7 @@ class CutDetector:
     def _crop_bars(self) -> None:
         """Crop the frames in memory to the part within bars, if this part has changed."""
         height, width = self._full[self._count - 1].rgb.shape[:2]
-        part = part_within_bars((frame.extents for frame in self._full.values()), height, width)
+        part = part_within_bars([frame.extents for frame in self._full.values()], height, width)
         if part != self._part:
             self._part = part
             self._frames = {n: frame.crop(part) for n, frame in self._full.items()}
@@ -229,7 +229,7 @@ class CutDetector:
         """
         if number + 1 >= self._count:
             return None
-        before, between, after = (self._frames[number + d].thumbnail for d in (-1, 0, 1))
+        before, between, after = [self._frames[number + d].thumbnail for d in (-1, 0, 1)]
         difference = after - before
         change = float(np.abs(difference).mean())
         if change < NOISE:
@@ -272,7 +272,7 @@ def _match_frames(method: DISFast, a: _Frame, b: _Frame) -> _Match:
         return _Match(0.0, 0.0)
     contrast = max(NOISE, LEAST_CONTRAST * largest)
     first, second = _normalised(a, contrast), _normalised(b, contrast)
-    grey_first, grey_second = (np.clip(n.mean(-1) * GREYS + 128, 0, 255).astype(np.uint8) for n in (first, second))
+    grey_first, grey_second = [np.clip(n.mean(-1) * GREYS + 128, 0, 255).astype(np.uint8) for n in (first, second)]
     flow = method(grey_first, grey_second)
     reliable = forward_backward(flow, method(grey_second, grey_first))
     deviation, usual = np.abs(first - np.median(first, (0, 1))).max(-1), np.median(second, (0, 1))

@@ -27,7 +27,7 @@ from vidtrans.config.recipe import Recipe, overlaid, render_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import NEVER, Report, Stop, silent
 from vidtrans.core.settings import Size, Time
-from vidtrans.curves.clock import CurveClock
+from vidtrans.curves.curve import CurveClock
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector
 from vidtrans.inference.engine import Engine
 from vidtrans.library.given_pictures import ClipFrame, Picture, check_frames, device_of, on_device, own_array
@@ -36,9 +36,8 @@ from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine, load_models_in_turn
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
-from vidtrans.pipeline.render import PICTURE_VALUES
-from vidtrans.pipeline.settings import RenderingSettings
-from vidtrans.pipeline.values import FrameValues
+from vidtrans.pipeline.render import PICTURE_VALUES, RenderingSettings
+from vidtrans.pipeline.stage import FrameValues
 from vidtrans.rendering.conditions import conditions_of, has_conditions
 from vidtrans.rendering.frame_by_frame import FrameByFrame
 from vidtrans.rendering.frame_renderer import ModelInputs, PreparedFrame
@@ -53,7 +52,7 @@ from vidtrans.video.io.clip import Frame
 
 if TYPE_CHECKING:
     from vidtrans.rendering.render_job import RenderJob
-    from vidtrans.stylizing.stylize_request import StylizeRequest
+    from vidtrans.stylizing.requests import StylizeRequest
 
 STOPPED = ("no further pictures are made", "call render again, with another Stop")
 Tables = Mapping[str, Mapping[str, Any]]
@@ -192,7 +191,7 @@ class FrameModel:
         return look, recipe
 
     def _request(self, settings: Tables, video: Path = Path()) -> StylizeRequest:
-        from vidtrans.stylizing.stylize_request import StylizeRequest
+        from vidtrans.stylizing.requests import StylizeRequest
 
         return StylizeRequest(video, self._names, None, render_recipe(None, settings)).with_looks()
 

@@ -23,9 +23,8 @@ from vidtrans.core.files import write_atomically
 from vidtrans.core.settings import Time, parse_time
 from vidtrans.core.system import as_found
 from vidtrans.library.given_pictures import ClipFrame, check_frames, to_array
-from vidtrans.output.assembling import Assembly
-from vidtrans.output.delivery import Delivery
-from vidtrans.output.places import check_place
+from vidtrans.output.delivery import Assembly, Delivery
+from vidtrans.output.result import check_place
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
 from vidtrans.video.frame_format import FrameFormat

@@ -15,15 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from vidtrans.config.recipe import painted_recipe
+from vidtrans.config.recipe import make_recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.settings import Time
 from vidtrans.library.given_pictures import own_array
 from vidtrans.library.opened_clip import OpenedClip, stopped_as
-from vidtrans.propagation.painting_job import PaintingJob
-from vidtrans.propagation.propagating import painted
+from vidtrans.propagation.propagating import PaintingJob, painted
 from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
@@ -71,7 +70,7 @@ class Propagator:
         self._key_frames = key_frames if isinstance(key_frames, str | Path) else _own_key_frames(clip, key_frames)
         if minutes is not None and not 0 <= minutes < inf:
             raise UsageError(f"minutes {minutes}", "it is no length of time", "give 0 or more, or leave it out")
-        numbers, recipe = clip.frames, painted_recipe(None, settings or {})
+        numbers, recipe = clip.frames, make_recipe(None, "painted", settings or {})
         self._request = PropagateRequest(clip.path, Path(), recipe, minutes=minutes, follow=follow)
         if len(numbers) < clip.clip.index.num_frames:
             start, end = Time(frame=numbers.start), Time(frame=numbers.stop)

@@ -24,7 +24,7 @@ from vidtrans.dreaming.steering import GOTO, LOG_SUFFIX, PLAYED_ON
 from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.live.live_controls import Controls
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.video.images.picture import cover_crop, resize, write_picture
 

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import read_small_json, write_json
-from vidtrans.core.parameters import Use, moving, used
+from vidtrans.core.options import Option, Use, declaring, option, option_of, options_of, used
 from vidtrans.core.registry import unknown_name
-from vidtrans.core.settings import SMALLEST_SIDE, Table, from_table, setting, to_table
-from vidtrans.curves.curve import Curve, file_of, parse_curve
-from vidtrans.curves.data_files import read_data
-from vidtrans.curves.moving_settings import MovingSettings, shown_name
-from vidtrans.curves.signals import Signal
-from vidtrans.curves.tracks import Track
+from vidtrans.core.settings import SMALLEST_SIDE, Table, from_table, to_table
+from vidtrans.curves.curve import Curve, MovingSettings, file_of, parse_curve, shown_name
+from vidtrans.curves.expressions import Signal
+from vidtrans.curves.tracks import Track, read_data
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.live import LARGEST_OUTPUT
 from vidtrans.models.loaded_model import LoadedModel
@@ -45,13 +43,14 @@ MOST_SHOTS = 99  # that are offered to be walked to
 OFFERED_LOOKS = 24  # looks to choose from for a model with style codes, which has any number of looks
 MOST_PRESETS = 200
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")  # of a preset
+TOLD = ("empty", "step", "least", "offers", "around", "needs")  # of a control, where it has them
 # Settings classes whose ``LIVE`` settings are sliders: the class, the prefix of the sliders' names, their place.
 SLIDERS: tuple[tuple[type, str, str], ...] = (
     *((stage.Settings, "", "picture" if issubclass(stage, PictureStage) else "look") for stage in RENDER),
     (StrokesSettings, "strokes_", "strokes"),
 )
-# What the sliders of a place need, to be shown.
-NEEDS: Mapping[str, PageFacts] = {"picture": {}, "look": {"needs": "taught"}, "strokes": {"needs": "medium"}}
+# What the sliders of a place need, to be shown; see ``Control``.
+NEEDS = {"picture": "", "look": "taught", "strokes": "medium"}
 
 
 @dataclass(frozen=True)
@@ -118,38 +117,34 @@ class FileTrack:
         self.track: Track = data.track(column, lambda frames: frames)
 
 
-class PageFacts(TypedDict, total=False):
-    """What the page, and OSC, are told of a control, beside its default, bounds, choices, help, place and label."""
+@dataclass(frozen=True)
+class Control(Option):
+    """An option that the live page shows under a label, in one of its places; '': in none of them.
 
-    empty: str  # what 0, or '', is called
-    step: int  # of a slider of whole numbers
-    least: int  # OSC's numbers that are greater than 0 become at least this
-    offers: Literal["models", "looks"]  # the names to choose from
-    around: bool  # curves that are begun on the page move it from its default, as it goes both ways
-    needs: str  # what has to be there, by its name in ``suit`` of ``page/main.js``: else the page does not show it
-
-
-def control(
-    place: str,
-    default: Any,  # noqa: ANN401  (see ``setting``)
-    label: str,
-    help: str,
-    bounds: tuple[float | None, float | None] = (None, None),
-    *,
-    choices: Collection[str] | None = None,
-    may_move: bool = True,
-    **facts: Unpack[PageFacts],
-) -> Any:  # noqa: ANN401
-    """Return a setting that the live page shows under a label, in one of its places; '': in none of them.
-
-    ``may_move``: curves may move it; not where that would change its own time.
+    Attributes:
+        may_move: Curves may move it; not where that would change its own time.
+        empty: What 0, or '', is called.
+        step: Of a slider of whole numbers.
+        least: OSC's numbers that are greater than 0 become at least this.
+        offers: The names to choose from.
+        around: Curves that are begun on the page move it from its default, as it goes both ways.
+        needs: What has to be there, by its name in ``suit`` of ``page/main.js``: else the page does not show it.
     """
-    made = setting(default, help, low=bounds[0], high=bounds[1], choices=choices)
-    own = {"place": place, "label": label, "may_move": may_move, **facts}
-    return dataclasses.field(default=default, metadata={**made.metadata, **own})
+
+    place: str = ""
+    label: str = ""
+    may_move: bool = True
+    empty: str = ""
+    step: int = 0
+    least: int = 0
+    offers: Literal["", "models", "looks"] = ""
+    around: bool = False
+    needs: str = ""
 
 
-in_picture, in_dream = partial(control, "picture"), partial(control, "dream")
+def control(default: Any, place: str, label: str, help: str, **traits: Any) -> Any:  # noqa: ANN401  (of any field)
+    """Declare a control; ``traits``: fields of ``Control``."""
+    return declaring(Control)(default, help, place=place, label=label, **traits)
 
 
 def _sliders() -> type:
@@ -157,10 +152,9 @@ def _sliders() -> type:
     made: list[tuple[str, type, Any]] = []
     for cls, prefix, place in SLIDERS:
         for name in used(cls, Use.LIVE):
-            field: Any
-            (field,), (low, high) = (f for f in fields(cls) if f.name == name), moving(cls)[name].ends
-            help, label = field.metadata["help"].partition("; a curve")[0], name.replace("_", " ").capitalize()
-            slider = control(place, float(field.default), label, help, (low, high), **NEEDS[place])
+            given, label = options_of(cls)[name], name.replace("_", " ").capitalize()
+            help = given.help.partition("; a curve")[0]
+            slider = control(float(getattr(cls, name)), place, label, help, bounds=given.ends, needs=NEEDS[place])
             made.append((f"{prefix}{name}", float, slider))
     return dataclasses.make_dataclass("_Sliders", made, frozen=True, kw_only=True)
 
@@ -170,53 +164,70 @@ class Controls(_sliders()):  # type: ignore[misc]  # whose numbers come from the
     """The controls that are the same for every model."""
 
     model: str = control("", "", "Model", "the model that paints", offers="models")
-    second: str = in_picture(
-        "", "Second model", "a model to cross-fade with; empty: none", empty="none", offers="models", needs="models"
+    second: str = control(
+        "",
+        "picture",
+        "Second model",
+        "a model to cross-fade with; empty: none",
+        empty="none",
+        offers="models",
+        needs="models",
     )
-    crossfade: float = in_picture(0.0, "Cross-fade", "share of the second model's picture", (0.0, 1.0), needs="second")
-    fade: float = in_picture(
-        0.5, "Fade (s)", "seconds of the fade from one model to another", (0.0, 30.0), may_move=False, needs="models"
+    crossfade: float = control(
+        0.0, "picture", "Cross-fade", "share of the second model's picture", bounds=(0.0, 1.0), needs="second"
     )
-    size: int = in_picture(
+    fade: float = control(
+        0.5,
+        "picture",
+        "Fade (s)",
+        "seconds of the fade from one model to another",
+        bounds=(0.0, 30.0),
+        may_move=False,
+        needs="models",
+    )
+    size: int = control(
         0,
+        "picture",
         "Size",
         "short side in pixels at which the model paints; 0: its training size",
-        (0, LARGEST_SIZE),
+        bounds=(0, LARGEST_SIZE),
         empty="trained",
         step=32,
         least=SMALLEST_SIDE,
     )
-    upscale: str = in_picture(
+    upscale: str = control(
         "luma",
+        "picture",
         "Enlarge",
         "how a picture comes to the size of the source: luma (sharp, with the source's light and dark where both "
         "agree), bicubic, or off (pictures have the size at which the model paints)",
         choices=(*STREAM_MODES, "off"),
     )
-    output_size: int = in_picture(
+    output_size: int = control(
         0,
+        "picture",
         "Output size",
         "short side in pixels of the pictures, at most the source's; 0: what the device has time for",
-        (0, LARGEST_OUTPUT),
+        bounds=(0, LARGEST_OUTPUT),
         empty="auto",
         step=24,
         needs="enlarging",
     )
     past: str = control(
-        "past",
         "lerp",
+        "past",
         "Past",
         "blending with past pictures: off, lerp (with the last picture), or causal (along the motion, reduces flicker)",
         choices=("off", "lerp", "causal"),
     )
     lerp: float = control(
-        "past", 0.5, "Share of the past", "share of the last picture, for lerp", (0.0, 0.98), needs="lerp"
+        0.5, "past", "Share of the past", "share of the last picture, for lerp", bounds=(0.0, 0.98), needs="lerp"
     )
-    mirror: bool = setting(False, "mirror the source, for a camera that faces you")
-    freeze: bool = setting(False, "keep painting the source's last frame")
+    mirror: bool = option(False, "mirror the source, for a camera that faces you")
+    freeze: bool = option(False, "keep painting the source's last frame")
     look: str = control(
-        "look",
         "",
+        "look",
         "Look",
         "the look of a model with several looks; empty: the first",
         empty="the first",
@@ -224,55 +235,75 @@ class Controls(_sliders()):  # type: ignore[misc]  # whose numbers come from the
         needs="looks",
     )
     medium: str = control(
-        "strokes",
         "",
+        "strokes",
         "Medium",
         "the medium in which pictures are painted; empty: the model's own",
         choices=("", NO_MEDIUM, *medium_names()),
         empty="the model's own",
     )
-    zoom: float = in_dream(1.0, "Zoom", "dream: zoom factor per frame", (0.9, 1.1), around=True)
-    rotate: float = in_dream(0.0, "Rotate", "dream: rotation per frame in degrees", (-10.0, 10.0), around=True)
-    pan_x: float = in_dream(
-        0.0, "Pan across", "dream: horizontal motion per frame, as a share of the width", (-0.05, 0.05), around=True
+    zoom: float = control(1.0, "dream", "Zoom", "dream: zoom factor per frame", bounds=(0.9, 1.1), around=True)
+    rotate: float = control(
+        0.0, "dream", "Rotate", "dream: rotation per frame in degrees", bounds=(-10.0, 10.0), around=True
     )
-    pan_y: float = in_dream(
-        0.0, "Pan down", "dream: vertical motion per frame, as a share of the height", (-0.05, 0.05), around=True
+    pan_x: float = control(
+        0.0,
+        "dream",
+        "Pan across",
+        "dream: horizontal motion per frame, as a share of the width",
+        bounds=(-0.05, 0.05),
+        around=True,
     )
-    hue: float = in_dream(0.0, "Hue", "dream: hue rotation per frame in degrees", (-20.0, 20.0), around=True)
-    speed: float = in_dream(
+    pan_y: float = control(
+        0.0,
+        "dream",
+        "Pan down",
+        "dream: vertical motion per frame, as a share of the height",
+        bounds=(-0.05, 0.05),
+        around=True,
+    )
+    hue: float = control(
+        0.0, "dream", "Hue", "dream: hue rotation per frame in degrees", bounds=(-20.0, 20.0), around=True
+    )
+    speed: float = control(
         1.0,
+        "dream",
         "Speed",
         "dream with a clock: speed; 1: the clip's own, -1: backwards",
-        (-4.0, 4.0),
+        bounds=(-4.0, 4.0),
         around=True,
         needs="clock",
     )
-    recall: float = in_dream(
+    recall: float = control(
         1.0,
+        "dream",
         "Recall",
         "dream with kept frames: how far it goes by the frames of its clip; 0: not at all",
-        (0.0, 1.0),
+        bounds=(0.0, 1.0),
         needs="kept frames",
     )
-    wander: float = in_dream(
+    wander: float = control(
         0.0,
+        "dream",
         "Wander",
         "dream with kept frames: how soon it leaves their order; 0: at the end of a shot",
-        (0.0, 1.0),
+        bounds=(0.0, 1.0),
         needs="kept frames alone",
     )
-    goto: int = in_dream(
+    goto: int = control(
         0,
+        "dream",
         "Go to shot",
         "dream with kept frames of several shots: the shot that it walks to; 0: none",
-        (0, MOST_SHOTS),
+        bounds=(0, MOST_SHOTS),
         empty="none",
         needs="shots",
     )
-    drive: float = in_dream(0.0, "Drive", "dream: share of the source's frame in the model's input", (0.0, 1.0))
-    dream_fps: float = in_dream(
-        12.0, "Frames/s", "dream: highest number of frames per second", (1.0, 60.0), may_move=False
+    drive: float = control(
+        0.0, "dream", "Drive", "dream: share of the source's frame in the model's input", bounds=(0.0, 1.0)
+    )
+    dream_fps: float = control(
+        12.0, "dream", "Frames/s", "dream: highest number of frames per second", bounds=(1.0, 60.0), may_move=False
     )
 
     def of(self, cls: type) -> dict[str, float]:
@@ -419,7 +450,7 @@ def describe_model(model: LoadedModel) -> Table:
 def describe_controls() -> Table:
     """Return the default, bounds, choices and help of each control by its name, as JSON values."""
     moves = _movable({})
-    return {f.name: {"default": f.default, "moves": f.name in moves, **_bounds(f.metadata)} for f in fields(Controls)}
+    return {f.name: {"default": f.default, "moves": f.name in moves, **_bounds(option_of(f))} for f in fields(Controls)}
 
 
 def describe_pairing(pairing: Pairing) -> Table:
@@ -429,7 +460,7 @@ def describe_pairing(pairing: Pairing) -> Table:
         return found
     by_name = {f.name: f for f in fields(pairing.settings)}
     for field in (by_name[name] for name in pairing.tunable):
-        value, bounds = getattr(pairing.settings, field.name), _bounds(field.metadata)
+        value, bounds = getattr(pairing.settings, field.name), _bounds(option_of(field))
         bounds.setdefault("low", 0)
         bounds.setdefault("high", 4 * value if value else 1)
         # A setting's bound may be far from useful values, so a slider ends at eight times the model's own value.
@@ -445,8 +476,9 @@ def describe_pairing(pairing: Pairing) -> Table:
 
 def _movable(models: Mapping[str, LoadedModel]) -> dict[str, tuple[float, float, bool]]:
     """Return the bounds of the controls that curves may move, and whether they are whole numbers, by name."""
-    numbers = [f for f in fields(Controls) if isinstance(f.default, float) and f.metadata["may_move"]]
-    found = {f.name: (f.metadata["low"], f.metadata["high"], False) for f in numbers}
+    own = {f.name: option_of(f) for f in fields(Controls) if isinstance(f.default, float)}
+    movable = {name: given for name, given in own.items() if isinstance(given, Control) and given.may_move}
+    found = {name: (*given.ends, False) for name, given in movable.items()}
     for model in models.values():
         for name, about in describe_pairing(model.pairing).items():
             low, high, _ = found.get(name, (about["low"], about["high"], False))
@@ -454,9 +486,14 @@ def _movable(models: Mapping[str, LoadedModel]) -> dict[str, tuple[float, float,
     return found
 
 
-def _bounds(metadata: Mapping[str, object]) -> Table:
-    names = ("low", "high", "choices", "help", "place", "label", *PageFacts.__annotations__)
-    return {name: metadata[name] for name in names if name in metadata}
+def _bounds(given: Option) -> Table:
+    """Return what the page is told of a control or a setting, beside its default."""
+    found: Table = dict(zip(("low", "high"), given.bounds or (), strict=False))
+    found |= {"choices": given.choices, "help": given.help}
+    if isinstance(given, Control):
+        found |= {"place": given.place, "label": given.label}
+        found |= {name: getattr(given, name) or None for name in TOLD}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> float:

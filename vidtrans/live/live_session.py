@@ -21,7 +21,7 @@ from vidtrans.live.picture_looks import PictureLooks
 from vidtrans.live.stage_worker import StageWorker
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.models.look_pictures import Mixture
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal.settings import CausalSettings

@@ -15,15 +15,13 @@ import numpy as np
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Time
-from vidtrans.curves.clock import CurveClock
-from vidtrans.curves.curve import Curve
+from vidtrans.curves.curve import Curve, CurveClock
 from vidtrans.live.live_controls import LARGEST_SIZE, NO_MEDIUM, Controls, ControlState, looks_of
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing
-from vidtrans.pairing.matte_channel import refuse_matte
-from vidtrans.pipeline.render import NEUTRAL
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pairing.pairing_records import refuse_matte
+from vidtrans.pipeline.render import NEUTRAL, RenderingSettings
 from vidtrans.rendering.conditions import CodeConditions, Conditions, LookConditions
 from vidtrans.rendering.enlarger import cuda_device_of
 from vidtrans.rendering.frame_by_frame import FrameByFrame
@@ -35,7 +33,7 @@ from vidtrans.temporal.causal import CausalFilter
 from vidtrans.temporal.settings import CausalSettings
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.upscaling.array_pictures import size_of
-from vidtrans.upscaling.luma import upscale_stream
+from vidtrans.upscaling.enlarging import upscale_stream
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
@@ -177,7 +175,7 @@ class LiveModel:
         frame = np.ascontiguousarray(resize(source, width, height))
         if self._device is None:
             return upscale_stream(output, frame, controls.upscale), frame
-        from vidtrans.upscaling.on_device import upscale_stream_on
+        from vidtrans.upscaling.enlarging import upscale_stream_on
 
         return upscale_stream_on(self._device, output, frame, controls.upscale), frame
 

@@ -17,9 +17,8 @@ import numpy as np
 
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.settings import Table
-from vidtrans.curves.expressions import place_of
+from vidtrans.curves.expressions import Signal, place_of
 from vidtrans.curves.live_hearing import LiveEar
-from vidtrans.curves.signals import Signal
 from vidtrans.curves.tracks import RunningCall
 from vidtrans.flow.estimator import grey
 from vidtrans.flow.survey import MOTION_SIGMA, edge_motion

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.networks.unet_small import UNetSmall, UNetSmallSettings
 
 BIN = 10.0  # of a and b
@@ -30,8 +30,10 @@ _WHITE = (0.950456, 1.0, 1.088754)
 class ColourClassesSettings(UNetSmallSettings):
     """Those of ``unet-small``, and of the annealed mean. ``residual`` has no effect: the lightness is the input's."""
 
-    temperature: float = setting(
-        0.38, "of the annealed mean of colours: 1 is their mean, which fades; near 0 the likeliest, in spots", low=0.01
+    temperature: float = option(
+        0.38,
+        "of the annealed mean of colours: 1 is their mean, which fades; near 0 the likeliest, in spots",
+        bounds=(0.01, None),
     )
 
 

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 
 
 @dataclass(frozen=True)
 class ColourMapSettings:
     """Settings of a ``ColourMap``: the resolution of its LUTs."""
 
-    size: int = setting(33, "nodes a side of the cube of all colours", low=2, high=129)
-    shaper: int = setting(0, "nodes of the curve of each channel before the cube; 0: no curves", low=0, high=65_536)
+    size: int = option(33, "nodes a side of the cube of all colours", bounds=(2, 129))
+    shaper: int = option(0, "nodes of the curve of each channel before the cube; 0: no curves", bounds=(0, 65_536))
 
 
 class ColourMap(nn.Module):

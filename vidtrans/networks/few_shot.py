@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 
 SLOPE = 0.1  # of LeakyReLU
 FAINT = 0.1  # factor on the initial weights of layers whose output is added to a sum
@@ -24,8 +24,8 @@ FAINT = 0.1  # factor on the initial weights of layers whose output is added to 
 class FewShotSettings:
     """Settings of ``FewShot``: its width and depth."""
 
-    channels: int = setting(32, "channels at half the size; 2 and 3 times as many further in", low=8, high=128)
-    blocks: int = setting(2, "residual blocks at 1/8 of the size", low=1, high=9)
+    channels: int = option(32, "channels at half the size; 2 and 3 times as many further in", bounds=(8, 128))
+    blocks: int = option(2, "residual blocks at 1/8 of the size", bounds=(1, 9))
 
 
 class _Block(nn.Module):

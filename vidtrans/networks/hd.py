@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.settings import Table, setting
+from vidtrans.core.options import option
+from vidtrans.core.settings import Table
 from vidtrans.networks.layers import norm_setting, run_stages
 from vidtrans.networks.residual import (
     BlockSettings,
@@ -36,11 +37,13 @@ class HDSettings(BlockSettings):
     """Settings of ``HD``. The default is the paper's global network; with 1 enhancer it is the paper's full network."""
 
     norm: str = norm_setting("instance")
-    channels: int = setting(64, "channels of the global network at its size; 2 to 16 times as many inside", low=4)
-    downsamplings: int = setting(4, "how often the global network halves", low=2, high=6)
-    blocks: int = setting(9, "residual blocks of the global network", low=1, high=18)
-    enhancers: int = setting(0, "local enhancers, each for twice the size: 0 for the global network", low=0, high=2)
-    enhancer_blocks: int = setting(3, "residual blocks of each enhancer", low=1, high=9)
+    channels: int = option(
+        64, "channels of the global network at its size; 2 to 16 times as many inside", bounds=(4, None)
+    )
+    downsamplings: int = option(4, "how often the global network halves", bounds=(2, 6))
+    blocks: int = option(9, "residual blocks of the global network", bounds=(1, 18))
+    enhancers: int = option(0, "local enhancers, each for twice the size: 0 for the global network", bounds=(0, 2))
+    enhancer_blocks: int = option(3, "residual blocks of each enhancer", bounds=(1, 9))
 
     def __post_init__(self) -> None:
         if self.channels % 2**self.enhancers:

@@ -16,13 +16,13 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.networks.matmul_convolution import MatmulConvTranspose
 
 
 def norm_setting(default: str) -> Any:  # noqa: ANN401  (a dataclass field)
     """Return the setting for the ``norm`` argument of ``normalise``, with the default of the network's paper."""
-    return setting(
+    return option(
         default,
         "batch: learnt statistics, steady brightness in video; instance: statistics of each picture, for whole "
         "pictures: brightness may pump, and from crops it learns no colours; none; picture: batch norm with each "
@@ -33,7 +33,7 @@ def norm_setting(default: str) -> Any:  # noqa: ANN401  (a dataclass field)
 
 def upsample_setting() -> Any:  # noqa: ANN401  (a dataclass field)
     """Return the setting for the ``how`` argument of ``upsampling``; the papers use transposed convolutions."""
-    return setting(
+    return option(
         "transposed",
         "how layers double the size: transposed convolution (may show a grid); resize (nearest) or bilinear, then "
         "convolve (no grid, softer, slower); pixel-shuffle",
@@ -43,7 +43,7 @@ def upsample_setting() -> Any:  # noqa: ANN401  (a dataclass field)
 
 def checkpointing_setting() -> Any:  # noqa: ANN401  (a dataclass field)
     """Return the setting for the ``checkpointing`` argument of ``run_stages``."""
-    return setting(False, "gradient checkpointing: recompute activations in training: less memory, slower")
+    return option(False, "gradient checkpointing: recompute activations in training: less memory, slower")
 
 
 def normalise(channels: int, norm: str) -> list[nn.Module]:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from vidtrans.core.errors import ModelError, UsageError, first_line, out_of_memory
 from vidtrans.core.machine import import_onnx_runtime
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.networks.ports import MAX_LOOKS, MAX_NUMBERS, STYLE_KINDS
 
 IN_LAYOUTS, OUT_LAYOUTS = ("nchw", "nhwc", "chw", "hwc"), ("nchw", "nhwc", "nhw", "chw", "hwc", "hw")
@@ -28,23 +28,23 @@ MAX_BYTES = 2 << 30
 class OnnxGraphSettings:
     """Settings of ``OnnxGraph``: its inputs' layout, type and size, its looks, and which output is the picture."""
 
-    bytes: int = setting(0, "size of the graph in bytes", low=1, high=MAX_BYTES)
-    layout: str = setting("nchw", "axis order of its input", choices=IN_LAYOUTS)
-    kind: str = setting("float32", "data type of its input", choices=KINDS)
-    pictures: int = setting(1, "batch size of its input", low=1, high=64)
-    height: int = setting(0, "height of its input; 0: any", low=0, high=8192)
-    width: int = setting(0, "width of its input; 0: any", low=0, high=8192)
-    multiple: int = setting(1, "number of which the sides of its input must be multiples", low=1, high=1024)
-    sees_whole: bool = setting(False, "each output pixel depends on the whole input")
-    opaque: float | None = setting(None, "the value for full opacity, if it takes a fourth channel")
-    picture_input: int = setting(0, "which of its inputs is the picture, counted from 0", low=0, high=1)
-    looks: int = setting(0, "number of looks, each a vector for its other input; 0: none", low=0, high=MAX_LOOKS)
-    style_shape: tuple[int, ...] = setting((), "shape of its other input, a style vector", low=1, high=MAX_NUMBERS)
-    style_kind: str = setting("float32", "data type of its other input", choices=STYLE_KINDS)
-    output: int = setting(0, "which of its outputs is the picture, counted from 0", low=0, high=1000)
-    out_layout: str = setting("nchw", "axis order of that output", choices=OUT_LAYOUTS)
-    enlarges: int = setting(1, "factor by which that output is larger than the input", low=1, high=16)
-    shrinks: int = setting(1, "factor by which that output is smaller than the input", low=1, high=16)
+    bytes: int = option(0, "size of the graph in bytes", bounds=(1, MAX_BYTES))
+    layout: str = option("nchw", "axis order of its input", choices=IN_LAYOUTS)
+    kind: str = option("float32", "data type of its input", choices=KINDS)
+    pictures: int = option(1, "batch size of its input", bounds=(1, 64))
+    height: int = option(0, "height of its input; 0: any", bounds=(0, 8192))
+    width: int = option(0, "width of its input; 0: any", bounds=(0, 8192))
+    multiple: int = option(1, "number of which the sides of its input must be multiples", bounds=(1, 1024))
+    sees_whole: bool = option(False, "each output pixel depends on the whole input")
+    opaque: float | None = option(None, "the value for full opacity, if it takes a fourth channel")
+    picture_input: int = option(0, "which of its inputs is the picture, counted from 0", bounds=(0, 1))
+    looks: int = option(0, "number of looks, each a vector for its other input; 0: none", bounds=(0, MAX_LOOKS))
+    style_shape: tuple[int, ...] = option((), "shape of its other input, a style vector", bounds=(1, MAX_NUMBERS))
+    style_kind: str = option("float32", "data type of its other input", choices=STYLE_KINDS)
+    output: int = option(0, "which of its outputs is the picture, counted from 0", bounds=(0, 1000))
+    out_layout: str = option("nchw", "axis order of that output", choices=OUT_LAYOUTS)
+    enlarges: int = option(1, "factor by which that output is larger than the input", bounds=(1, 16))
+    shrinks: int = option(1, "factor by which that output is smaller than the input", bounds=(1, 16))
 
     def __post_init__(self) -> None:
         if (self.height == 0) != (self.width == 0):

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.core.settings import parse_size, setting
+from vidtrans.core.options import option
+from vidtrans.core.settings import parse_size
 from vidtrans.flow.history import CHANNELS
 from vidtrans.networks.painter import condition_channels, read_conditions
 from vidtrans.perception import MEASURES, load_measure
-from vidtrans.perception.measure import draw_shift, moved
-from vidtrans.perception.style import Style, stroke_side
+from vidtrans.perception.measure import Style, draw_shift, moved, stroke_side
 
 RATE, LAST_RATE = 0.06, 0.01  # first and last learning rate of Adam, for colours in [−1, 1]
 MAX_SIDE = 2048  # pixels of a style picture
@@ -33,14 +33,14 @@ SMALLEST_WHOLE = 128  # shortest side in pixels of a frame that is first optimis
 class OptimisedSettings:
     """Settings of ``Optimised``: style picture sizes, perceptual measure, steps and loss weights."""
 
-    sizes: tuple[str, ...] = setting(("64x64",), "sizes of the style pictures, WxH: one for each look")
-    measure: str = setting("patches", "perceptual measure that compares styles")
-    first_steps: int = setting(200, "steps of the first frame of a shot", low=1, high=10_000)
-    next_steps: int = setting(60, "steps of every other frame", low=1, high=10_000)
-    style: float = setting(2.0, "weight of the style", low=0.0, high=1000.0)
-    colour: float = setting(20.0, "weight of its colours", low=0.0, high=1000.0)
-    smooth: float = setting(4.0, "weight of differences between neighbouring pixels", low=0.0, high=1000.0)
-    steady: float = setting(20.0, "weight of the difference to the warped last output", low=0.0, high=1000.0)
+    sizes: tuple[str, ...] = option(("64x64",), "sizes of the style pictures, WxH: one for each look")
+    measure: str = option("patches", "perceptual measure that compares styles")
+    first_steps: int = option(200, "steps of the first frame of a shot", bounds=(1, 10_000))
+    next_steps: int = option(60, "steps of every other frame", bounds=(1, 10_000))
+    style: float = option(2.0, "weight of the style", bounds=(0.0, 1000.0))
+    colour: float = option(20.0, "weight of its colours", bounds=(0.0, 1000.0))
+    smooth: float = option(4.0, "weight of differences between neighbouring pixels", bounds=(0.0, 1000.0))
+    steady: float = option(20.0, "weight of the difference to the warped last output", bounds=(0.0, 1000.0))
 
     def __post_init__(self) -> None:
         if any(side > MAX_SIDE for size in self.shapes for side in size):

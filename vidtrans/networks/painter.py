@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.networks.composed_convolutions import DoublingConv, TiledConv
 from vidtrans.networks.layers import ReflectPad, norm_each_picture
 
@@ -27,13 +27,12 @@ FLAT = 0.08  # standard deviation of a frame, in [−1, 1], at which output and 
 class PainterSettings:
     """Settings of ``Painter``: width, depth and number of looks."""
 
-    channels: int = setting(16, "channels at full size; 2 and 4 times as many further in", low=4, high=128)
-    blocks: int = setting(3, "residual blocks at a quarter of the size", low=1, high=18)
-    looks: int = setting(
+    channels: int = option(16, "channels at full size; 2 and 4 times as many further in", bounds=(4, 128))
+    blocks: int = option(3, "residual blocks at a quarter of the size", bounds=(1, 18))
+    looks: int = option(
         0,
         "number of looks; above 0 the input ends with the stroke size, and with several looks also their weights",
-        low=0,
-        high=32,
+        bounds=(0, 32),
     )
 
 

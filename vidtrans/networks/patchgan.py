@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.networks.layers import norm_setting, normalise, spectral
 
 
@@ -17,12 +17,12 @@ from vidtrans.networks.layers import norm_setting, normalise, spectral
 class PatchGANSettings:
     """Settings of ``PatchGAN``. The default is the 70×70 discriminator of the paper."""
 
-    channels: int = setting(64, "channels after the first layer", low=4, high=256)
-    num_layers: int = setting(
-        3, "stride-2 layers: 0, 1, 2, 3, 4 and 5 judge patches of 1, 16, 34, 70, 142 and 286 pixels", low=0, high=5
+    channels: int = option(64, "channels after the first layer", bounds=(4, 256))
+    num_layers: int = option(
+        3, "stride-2 layers: 0, 1, 2, 3, 4 and 5 judge patches of 1, 16, 34, 70, 142 and 286 pixels", bounds=(0, 5)
     )
     norm: str = norm_setting("batch")
-    spectral_norm: bool = setting(False, "spectral norm: bounds the discriminator's gradients, training is steadier")
+    spectral_norm: bool = option(False, "spectral norm: bounds the discriminator's gradients, training is steadier")
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class MultiScaleSettings(PatchGANSettings):
     """Settings of ``MultiScale``. The default is the paper's 70×70 PatchGAN at three scales."""
 
     norm: str = norm_setting("instance")
-    num_scales: int = setting(
-        3, "number of discriminators; each gets the picture at half the size of the previous", low=1, high=4
+    num_scales: int = option(
+        3, "number of discriminators; each gets the picture at half the size of the previous", bounds=(1, 4)
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 
 MAX_LOOKS = 64  # of a network whose looks are mixed by weights
 MAX_NUMBERS = 4096  # of a style vector
@@ -19,15 +19,15 @@ class PortSettings:
     network's own order.
     """
 
-    in_channels: int = setting(3, "channels that the network takes", low=1, high=1024)
-    conditions: int = setting(0, "planes after those channels, with the weights of looks", low=0, high=MAX_LOOKS)
-    out_channels: int = setting(3, "channels of its output: 1 is grey, of 4 the first three are used", low=1, high=4)
-    invert: bool = setting(False, "invert the input, for networks that take dark lines on white")
-    bgr: bool = setting(False, "colours of input and output are in the order blue, green, red")
-    in_scale: tuple[float, ...] = setting((1.0,), "factor on the input")
-    in_shift: tuple[float, ...] = setting((0.0,), "offset added to the scaled input")
-    out_scale: tuple[float, ...] = setting((1.0,), "factor on the output")
-    out_shift: tuple[float, ...] = setting((0.0,), "offset added to the scaled output")
+    in_channels: int = option(3, "channels that the network takes", bounds=(1, 1024))
+    conditions: int = option(0, "planes after those channels, with the weights of looks", bounds=(0, MAX_LOOKS))
+    out_channels: int = option(3, "channels of its output: 1 is grey, of 4 the first three are used", bounds=(1, 4))
+    invert: bool = option(False, "invert the input, for networks that take dark lines on white")
+    bgr: bool = option(False, "colours of input and output are in the order blue, green, red")
+    in_scale: tuple[float, ...] = option((1.0,), "factor on the input")
+    in_shift: tuple[float, ...] = option((0.0,), "offset added to the scaled input")
+    out_scale: tuple[float, ...] = option((1.0,), "factor on the output")
+    out_shift: tuple[float, ...] = option((0.0,), "offset added to the scaled output")
 
     def __post_init__(self) -> None:
         if self.out_channels == 2:

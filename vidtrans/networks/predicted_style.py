@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.core.settings import Table, setting
+from vidtrans.core.options import option
+from vidtrans.core.settings import Table
 from vidtrans.networks.composed_convolutions import BlurredConv, TiledConv
 from vidtrans.networks.layers import ReflectPad
 from vidtrans.networks.painter import KERNEL, Block, Layer, condition_channels, fading, read_conditions
@@ -44,18 +45,16 @@ NORMED = (
 class PredictedStyleSettings:
     """Settings of ``PredictedStyle``: the number of looks, and the width."""
 
-    looks: int = setting(
+    looks: int = option(
         0,
         "number of looks; above 0 the input ends with the stroke size, and with several looks also their weights",
-        low=0,
-        high=32,
+        bounds=(0, 32),
     )
-    corrects: bool = setting(False, "colours of grey styles stay grey, and bright rims beside edges are removed")
-    channels: int = setting(
+    corrects: bool = option(False, "colours of grey styles stay grey, and bright rims beside edges are removed")
+    channels: int = option(
         2 * CHANNELS,
         "channels at full size; 2 and 4 times as many further in; the look at once, with which it begins, has 8",
-        low=CHANNELS,
-        high=128,
+        bounds=(CHANNELS, 128),
     )
 
 

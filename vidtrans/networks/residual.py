@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.networks.composed_convolutions import TiledConv
 from vidtrans.networks.layers import (
     Attention,
@@ -70,14 +70,14 @@ class BlockSettings:
 
     upsample: str = upsample_setting()
     norm: str = norm_setting("batch")
-    self_attention: bool = setting(
+    self_attention: bool = option(
         False, "self-attention between the blocks: distant parts of a picture agree; slow for large pictures"
     )
-    squeeze_excitation: bool = setting(False, "blocks weight channels by features of the whole picture")
-    conv_bias: bool = setting(
+    squeeze_excitation: bool = option(False, "blocks weight channels by features of the whole picture")
+    conv_bias: bool = option(
         False, "convolutions before a norm have a bias, as in pix2pixHD's files; it does not change the output"
     )
-    dilation: int = setting(1, "dilation of the blocks' convolutions: above 1 the receptive field grows", low=1, high=8)
+    dilation: int = option(1, "dilation of the blocks' convolutions: above 1 the receptive field grows", bounds=(1, 8))
     grad_checkpointing: bool = checkpointing_setting()
 
     unrecorded: ClassVar[tuple[str, ...]] = ("grad_checkpointing",)
@@ -87,10 +87,10 @@ class BlockSettings:
 class ResidualSettings(BlockSettings):
     """Settings of ``Residual``. Defaults: CycleGAN's sizes, and Johnson's batch norm for steady brightness in video."""
 
-    channels: int = setting(64, "channels at full size; 2 and 4 times as many further in", low=1, high=256)
-    blocks: int = setting(9, "residual blocks at a quarter of the size: 6 for 128 pixels, 9 for 256", low=1, high=18)
-    blur_down: bool = setting(False, "downsample after a blur, as in CUT: calmer under motion, slower")
-    blur_up: bool = setting(False, "upsample by a blur and a convolution, as in CUT")
+    channels: int = option(64, "channels at full size; 2 and 4 times as many further in", bounds=(1, 256))
+    blocks: int = option(9, "residual blocks at a quarter of the size: 6 for 128 pixels, 9 for 256", bounds=(1, 18))
+    blur_down: bool = option(False, "downsample after a blur, as in CUT: calmer under motion, slower")
+    blur_up: bool = option(False, "upsample by a blur and a convolution, as in CUT")
 
 
 def first_layer(inputs: int, outputs: int, settings: BlockSettings) -> nn.Sequential:

@@ -14,7 +14,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.networks.layers import checkpointing_setting, norm_setting, run_stages, spectral
 from vidtrans.networks.residual import multiple_of
 
@@ -23,21 +23,21 @@ from vidtrans.networks.residual import multiple_of
 class SpadeSettings:
     """Settings of ``SpadeGenerator``. The defaults are the paper's values for 256 pixels."""
 
-    channels: int = setting(64, "channels at full size; up to 16 times as many further in", low=1, high=128)
-    upsamplings: int = setting(5, "how often the size doubles: 5 for 256 pixels, 6 for 512", low=3, high=7)
-    middle_doubling: bool = setting(
+    channels: int = option(64, "channels at full size; up to 16 times as many further in", bounds=(1, 128))
+    upsamplings: int = option(5, "how often the size doubles: 5 for 256 pixels, 6 for 512", bounds=(3, 7))
+    middle_doubling: bool = option(
         False, "upsample once between the middle blocks, as in the authors' networks for 512 pixels"
     )
-    widest: int = setting(16, "largest number of inner channels, as a multiple of channels", low=2, high=64)
-    hidden: int = setting(128, "hidden channels of each layer that reads the label map", low=1, high=256)
-    kernel: int = setting(3, "kernel side of the layers that read the label map, an odd number", low=1, high=7)
+    widest: int = option(16, "largest number of inner channels, as a multiple of channels", bounds=(2, 64))
+    hidden: int = option(128, "hidden channels of each layer that reads the label map", bounds=(1, 256))
+    kernel: int = option(3, "kernel side of the layers that read the label map, an odd number", bounds=(1, 7))
     norm: str = norm_setting("batch")
-    spectral: bool = setting(True, "spectral norm: bounds the weights")
-    latent: int = setting(
-        0, "length of the style code, for the authors' networks with an encoder; 0: no code", low=0, high=4096
+    spectral: bool = option(True, "spectral norm: bounds the weights")
+    latent: int = option(
+        0, "length of the style code, for the authors' networks with an encoder; 0: no code", bounds=(0, 4096)
     )
-    start_size: tuple[int, ...] = setting(
-        (), "[height, width] of the first features, made from the style code and resized to fit", low=1
+    start_size: tuple[int, ...] = option(
+        (), "[height, width] of the first features, made from the style code and resized to fit", bounds=(1, None)
     )
     grad_checkpointing: bool = checkpointing_setting()
 

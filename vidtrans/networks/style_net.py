@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.networks.composed_convolutions import TiledConv
 from vidtrans.networks.layers import ReflectPad
 
@@ -25,19 +25,19 @@ KERNEL = 9  # of the first and the last layer
 class StyleNetSettings:
     """Settings of ``StyleNet``. The default is the network of the PyTorch examples."""
 
-    channels: int = setting(32, "channels at full size; 2 and 4 times as many further in", low=1, high=256)
-    blocks: int = setting(5, "residual blocks at a quarter of the size", low=1, high=32)
-    padding: str = setting("mirror", "padding of convolutions", choices=("mirror", "zero"))
-    upsampling: str = setting(
+    channels: int = option(32, "channels at full size; 2 and 4 times as many further in", bounds=(1, 256))
+    blocks: int = option(5, "residual blocks at a quarter of the size", bounds=(1, 32))
+    padding: str = option("mirror", "padding of convolutions", choices=("mirror", "zero"))
+    upsampling: str = option(
         "nearest",
         "upsampling: repeat pixels and convolve, or transposed convolution",
         choices=("nearest", "transposed"),
     )
-    norm_eps: float = setting(1e-5, "epsilon that norms add to a variance", low=1e-12, high=0.1)
-    head: str = setting(
+    norm_eps: float = option(1e-5, "epsilon that norms add to a variance", bounds=(1e-12, 0.1))
+    head: str = option(
         "linear", "the last layer: a convolution, or a convolution with norm and tanh", choices=("linear", "tanh")
     )
-    conv_bias: bool = setting(True, "convolutions before a norm have a bias; it does not change the output")
+    conv_bias: bool = option(True, "convolutions before a norm have a bias; it does not change the output")
 
 
 class ZeroPad(nn.Module):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.networks.layers import ResidualBlock, convolution, norm_setting, upsampling
 
 HEAD_CHANNELS = 16  # at full size
@@ -23,23 +23,22 @@ LIMIT = 0.98  # largest magnitude of a colour before atanh, which is infinite at
 class TranslatorSettings:
     """Settings of ``Translator``: width, depth, norm, output layer, and whether it starts from a colour map."""
 
-    channels: int = setting(32, "channels at half of the size; twice as many at a quarter", low=4, high=256)
-    blocks: int = setting(4, "residual blocks at a quarter of the size", low=1, high=18)
-    deep_blocks: int = setting(
+    channels: int = option(32, "channels at half of the size; twice as many at a quarter", bounds=(4, 256))
+    blocks: int = option(4, "residual blocks at a quarter of the size", bounds=(1, 18))
+    deep_blocks: int = option(
         0,
         "residual blocks at an eighth of the size: a larger receptive field, to tell objects apart by their lines",
-        low=0,
-        high=18,
+        bounds=(0, 18),
     )
     # An instance norm subtracts the mean of each crop, so that a network trained on crops does not learn which colour
     # the bright areas of a frame have. Unpaired training, on whole frames and batches of one, needs it all the same.
     norm: str = norm_setting("batch")
-    head: str = setting(
+    head: str = option(
         "resize",
         "upsampling to full size: resize has no grid; pixel-shuffle is a fifth faster, with a faint stipple",
         choices=("resize", "pixel-shuffle"),
     )
-    colour_start: bool = setting(False, "start from the input in the target's colours: for footage of similar content")
+    colour_start: bool = option(False, "start from the input in the target's colours: for footage of similar content")
 
 
 class Translator(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.networks.layers import (
     checkpointing_setting,
     has_bias,
@@ -22,23 +22,23 @@ from vidtrans.networks.matmul_convolution import MatmulConv
 
 
 def _downsamplings(default: int) -> Any:  # noqa: ANN401  (a dataclass field)
-    return setting(default, "how often the picture is halved", low=3, high=9)
+    return option(default, "how often the picture is halved", bounds=(3, 9))
 
 
 @dataclass(frozen=True)
 class UNetSettings:
     """Settings of ``UNet``. The defaults are the paper's values."""
 
-    channels: int = setting(64, "channels after the first layer", low=1, high=256)
+    channels: int = option(64, "channels after the first layer", bounds=(1, 256))
     downsamplings: int = _downsamplings(8)
-    dropout: float = setting(0.5, "dropout in the three innermost decoder layers, while training", low=0.0, high=0.9)
-    skip_connections: bool = setting(True, "skips join layers of equal size; false: the paper's encoder-decoder")
+    dropout: float = option(0.5, "dropout in the three innermost decoder layers, while training", bounds=(0.0, 0.9))
+    skip_connections: bool = option(True, "skips join layers of equal size; false: the paper's encoder-decoder")
     upsample: str = upsample_setting()
     norm: str = norm_setting("batch")
-    inner_norm: bool = setting(
+    inner_norm: bool = option(
         False, "norm in the innermost encoder layer too, as in pix2pix-tensorflow's files: for a single pixel its shift"
     )
-    conv_bias: bool = setting(False, "convolutions have a bias whatever the norm, as in pix2pix-tensorflow's files")
+    conv_bias: bool = option(False, "convolutions have a bias whatever the norm, as in pix2pix-tensorflow's files")
     grad_checkpointing: bool = checkpointing_setting()
     unrecorded: ClassVar[tuple[str, ...]] = ("grad_checkpointing",)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.networks.layers import convolution
 
 WHOLE_BYTES = 32 << 20  # of the doubled tensor of a picture that is run whole; see ``machine.set_up_heap``
@@ -30,8 +30,8 @@ MARGIN = 4  # rows at half size beside a strip that its outputs depend on: two 3
 class HalfSizeSettings:
     """Settings for width and depth of a network that works at half size inside."""
 
-    channels: int = setting(32, "channels at half size; 2, 3 and 4 times as many further in", low=8, high=128)
-    blocks: tuple[int, ...] = setting((1, 2, 2), "residual blocks at 1/4, 1/8 and 1/16 of the size", low=0, high=9)
+    channels: int = option(32, "channels at half size; 2, 3 and 4 times as many further in", bounds=(8, 128))
+    blocks: tuple[int, ...] = option((1, 2, 2), "residual blocks at 1/4, 1/8 and 1/16 of the size", bounds=(0, 9))
 
     def __post_init__(self) -> None:
         if len(self.blocks) != 3:
@@ -42,15 +42,15 @@ class HalfSizeSettings:
 class UNetSmallSettings(HalfSizeSettings):
     """Settings of ``UNetSmall``: width, depth, output layer and skips."""
 
-    head: str = setting(
+    head: str = option(
         "pixel-shuffle",
         "pixel-shuffle keeps detailed still backgrounds clean; resize is smoother",
         choices=("pixel-shuffle", "resize"),
     )
-    residual: bool = setting(
+    residual: bool = option(
         False, "add the output to the first three input channels: for inputs that are close to the picture already"
     )
-    skip_connections: bool = setting(True, "skips join layers of equal size; false: all passes the innermost layer")
+    skip_connections: bool = option(True, "skips join layers of equal size; false: all passes the innermost layer")
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, activate: bool = True) -> nn.Sequential:

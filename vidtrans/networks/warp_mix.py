@@ -17,13 +17,16 @@ from torch.nn import functional as F
 
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.flow.tensors import warp
 from vidtrans.networks.frame_memory import MOST_PIXELS, FrameMemory, seen, views
 from vidtrans.networks.unet_small import HalfSizeSettings, SmallResidual
 
 HIDDEN = 128  # channels of the hidden layers between what is told and the modulation
-NUM_LEVELS, NUM_VIEW = 2, 12  # channels told after the position: the view, then recall and noise: ``told_planes``
+NUM_LEVELS, NUM_VIEW = (
+    2,
+    12,
+)  # channels told after the position: the view, then recall and noise: ``next_frame``
 BRIGHTEST = 0.98  # of a remembered picture, whose range is opened by atanh
 
 
@@ -31,29 +34,27 @@ BRIGHTEST = 0.98  # of a remembered picture, whose range is opened by atanh
 class WarpMixSettings(HalfSizeSettings):
     """Settings of ``WarpMix``: width, depth, mixing of the two pictures, what it is told, and its clip's frames."""
 
-    max_flow_px: float = setting(8.0, "largest motion of a pixel of the latest frame, in pixels", low=0.0, high=256.0)
-    min_synthesis: float = setting(
-        0.05, "smallest share of the painted picture at each pixel, which corrects drift", low=0.0, high=1.0
+    max_flow_px: float = option(8.0, "largest motion of a pixel of the latest frame, in pixels", bounds=(0.0, 256.0))
+    min_synthesis: float = option(
+        0.05, "smallest share of the painted picture at each pixel, which corrects drift", bounds=(0.0, 1.0)
     )
-    told_channels: int = setting(
+    told_channels: int = option(
         0,
         "channels at the end of the input that tell position, view, recall and noise; taken from the dataset",
-        low=0,
-        high=64,
+        bounds=(0, 64),
     )
-    memory_frames: int = setting(
+    memory_frames: int = option(
         0,
         "with a position: number of the clip's frames that the model keeps, at most all of them; 0: none",
-        low=0,
-        high=1024,
+        bounds=(0, 1024),
     )
-    free_changes: bool = setting(
+    free_changes: bool = option(
         False,
         "with kept frames: what is painted without them is a change of the warped frame, in which pictures of other "
         "scenes last; false: a whole picture, which foretells better",
     )
-    memory_size: tuple[int, ...] = setting(
-        (48, 80), "height and width of the frames that it keeps; taken from the dataset", low=8, high=4096
+    memory_size: tuple[int, ...] = option(
+        (48, 80), "height and width of the frames that it keeps; taken from the dataset", bounds=(8, 4096)
     )
 
     def __post_init__(self) -> None:

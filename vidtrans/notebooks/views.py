@@ -19,8 +19,8 @@ from vidtrans.evaluation.contact_sheet import dataset_sheet
 from vidtrans.library.opened_clip import OpenedClip, open_clip, write_clip
 from vidtrans.video.images.picture import encode_jpeg, read_picture, resize
 from vidtrans.video.io.picture_paths import is_picture
-from vidtrans.video.plots.layout import cell_size
-from vidtrans.video.plots.page import load_page
+from vidtrans.video.plots import cell_size
+from vidtrans.video.report_page import load_page
 
 FILM_SIDE, PICTURE_SIDE = 640, 1280  # pixels on the long side
 FILM_SECONDS = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.flow.matching import ENOUGH
 from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing
 
@@ -14,7 +14,7 @@ from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing
 class AlignedSettings:
     """The direction of training on pair folders: which picture is the input."""
 
-    direction: str = setting(
+    direction: str = option(
         "AtoB", "in pair folders: which side is the input; two clips go VIDEO → --target", choices=("AtoB", "BtoA")
     )
 
@@ -44,8 +44,8 @@ class GradePairing(Aligned):
 class MatchedSettings:
     """The least matched share of two frames' edges at which they become a pair."""
 
-    min_found: float = setting(
-        ENOUGH, "share of the edges of a target's frame to be found in the source's, for a pair", low=0.0, high=1.0
+    min_found: float = option(
+        ENOUGH, "share of the edges of a target's frame to be found in the source's, for a pair", bounds=(0.0, 1.0)
     )
 
 
@@ -62,7 +62,7 @@ class Matched(Aligned):
 class UnpairedSettings:
     """The domains: the source first, then the target domains."""
 
-    domains: tuple[str, ...] = setting((), "names of the domains, the source first; by default those of their files")
+    domains: tuple[str, ...] = option((), "names of the domains, the source first; by default those of their files")
 
     def __post_init__(self) -> None:
         if self.domains and (len(self.domains) < 2 or len(set(self.domains)) != len(self.domains)):

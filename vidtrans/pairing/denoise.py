@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing
 from vidtrans.pairing.sensor_noise import add_sensor_noise
 
@@ -16,9 +16,9 @@ from vidtrans.pairing.sensor_noise import add_sensor_noise
 class DenoiseSettings:
     """The noise that training adds."""
 
-    min_sigma: float = setting(3.0, "least noise: σ in grey levels of 255 at middle grey", low=0.0, high=128.0)
-    max_sigma: float = setting(30.0, "most noise: σ in grey levels of 255 at middle grey", low=0.0, high=128.0)
-    grain: float = setting(0.6, "largest share of coarse grain, as in film and compressed video", low=0.0, high=1.0)
+    min_sigma: float = option(3.0, "least noise: σ in grey levels of 255 at middle grey", bounds=(0.0, 128.0))
+    max_sigma: float = option(30.0, "most noise: σ in grey levels of 255 at middle grey", bounds=(0.0, 128.0))
+    grain: float = option(0.6, "largest share of coarse grain, as in film and compressed video", bounds=(0.0, 1.0))
 
     def __post_init__(self) -> None:
         if self.min_sigma > self.max_sigma:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import ink
 from vidtrans.pairing.sensor_noise import disturb
@@ -30,31 +30,29 @@ WIDEST = 1 / 8  # of the short side: what is inked wider than this is an area, w
 class EdgesSettings:
     """The parameters of the edge detector."""
 
-    density: float = setting(
-        0.12, "share of the picture whose gradient may start a line; more gives more lines", low=0.001, high=0.9
+    density: float = option(
+        0.12, "share of the picture whose gradient may start a line; more gives more lines", bounds=(0.001, 0.9)
     )
-    hysteresis: float = setting(0.4, "a line goes on down to this share of the starting gradient", low=0.05, high=1.0)
-    sigma: float = setting(1.0, "σ in pixels of the smoothing before lines are sought", low=0.0, high=10.0)
-    min_gradient: float = setting(
+    hysteresis: float = option(0.4, "a line goes on down to this share of the starting gradient", bounds=(0.05, 1.0))
+    sigma: float = option(1.0, "σ in pixels of the smoothing before lines are sought", bounds=(0.0, 10.0))
+    min_gradient: float = option(
         8.0,
         "gradients (grey levels a pixel) below this never start a line: flat pictures stay empty",
-        low=0.0,
+        bounds=(0.0, None),
     )
-    gradient_channel: bool = setting(
+    gradient_channel: bool = option(
         False, "add a second channel with the gradient's strength; sharper, but drawings have no such channel"
     )
-    tone_channel: bool = setting(
-        False,
-        "add a last channel with the blurred luma, relative to the picture's mean and deviation",
+    tone_channel: bool = option(
+        False, "add a last channel with the blurred luma, relative to the picture's mean and deviation"
     )
-    tone_sigma: float = setting(3.0, "σ in pixels of the blur of that channel", low=1.0, high=40.0)
-    variation: float = setting(
+    tone_sigma: float = option(3.0, "σ in pixels of the blur of that channel", bounds=(1.0, 40.0))
+    variation: float = option(
         0.0,
         "in training: how far the light, focus, noise and compression of other cameras are drawn, and density, sigma, "
         "hysteresis and min_gradient around their values; with tone_channel also gaps in lines, and pictures without "
         "tones; 0: not at all, 1: for webcams",
-        low=0.0,
-        high=1.0,
+        bounds=(0.0, 1.0),
     )
 
 
@@ -65,7 +63,7 @@ class Edges(Pairing):
     version = 3
     drawing_kind = "lines"
     tunable = ("density", "sigma", "hysteresis", "min_gradient")
-    operators = "vidtrans.pairing.operators.edge_operators:EdgeOperators"
+    operators = "vidtrans.pairing.operators:EdgeOperators"
     Settings = EdgesSettings
     settings: EdgesSettings
 
@@ -185,10 +183,10 @@ def _drop_lines_and_tones(found: np.ndarray, amount: float, rng: np.random.Gener
         found[..., -1] = EVEN
 
 
-def _strips(*pictures: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+def _strips(*pictures: np.ndarray) -> Iterator[list[np.ndarray]]:
     """Yield the pictures' rows, a few at a time: numbers of many bytes for each pixel then stay small."""
     for top in range(0, len(pictures[0]), STRIP):
-        yield tuple(picture[top : top + STRIP] for picture in pictures)
+        yield [picture[top : top + STRIP] for picture in pictures]
 
 
 def _draw_settings(settings: EdgesSettings, rng: np.random.Generator) -> EdgesSettings:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.sensor_noise import compressed
 from vidtrans.video.images.picture import resize
@@ -18,9 +18,9 @@ from vidtrans.video.images.picture import resize
 class EnlargeSettings:
     """The scale factor, and the degradation of the shrunk frames in training."""
 
-    factor: int = setting(2, "how many times larger a render is than its source", low=2, high=4)
-    degradation: float = setting(
-        0.3, "how blurred, noisy and compressed small footage may be: 0 none, 1 badly", low=0.0, high=1.0
+    factor: int = option(2, "how many times larger a render is than its source", bounds=(2, 4))
+    degradation: float = option(
+        0.3, "how blurred, noisy and compressed small footage may be: 0 none, 1 badly", bounds=(0.0, 1.0)
     )
 
 
@@ -32,7 +32,7 @@ class Enlarge(Pairing):
     at_source_size = True
     deep = True
     has_tensor_form = True
-    operators = "vidtrans.pairing.operators.plane_operators:EnlargeOperators"
+    operators = "vidtrans.pairing.operators:EnlargeOperators"
     Settings = EnlargeSettings
     settings: EnlargeSettings
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.core.settings import LARGEST_SIDE, setting
+from vidtrans.core.options import option
+from vidtrans.core.settings import LARGEST_SIDE
 from vidtrans.pairing.base import Extraction, Pairing
 from vidtrans.pairing.drawings import ink
 
@@ -25,13 +26,11 @@ from vidtrans.pairing.drawings import ink
 class ExtractedSettings:
     """Settings of ``Extracted``: the extractor network, its working size, and how its picture becomes the input."""
 
-    model: str = setting("", "the file or the name of the network")
-    digest: str = setting("", "SHA-256 of the network's file; computed if empty, checked if given")
-    channels: str = setting("rgb", "rgb: its picture; grey: the luminance alone, for lines", choices=("rgb", "grey"))
-    invert: bool = setting(False, "take the negative: light lines on black become dark lines on white, as people draw")
-    size: int = setting(
-        0, "short side in pixels at which the network sees frames; 0: its own", low=0, high=LARGEST_SIDE
-    )
+    model: str = option("", "the file or the name of the network")
+    digest: str = option("", "SHA-256 of the network's file; computed if empty, checked if given")
+    channels: str = option("rgb", "rgb: its picture; grey: the luminance alone, for lines", choices=("rgb", "grey"))
+    invert: bool = option(False, "take the negative: light lines on black become dark lines on white, as people draw")
+    size: int = option(0, "short side in pixels at which the network sees frames; 0: its own", bounds=(0, LARGEST_SIDE))
 
 
 class Extracted(Pairing):

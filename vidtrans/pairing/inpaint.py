@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.pairing.base import Pairing
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ LATTICE = 64  # the short side of the grid on which holes are computed; they are
 class InpaintSettings:
     """The holes of training, and the blending of the filling into the frame."""
 
-    max_hole_fraction: float = setting(
-        0.25, "share of the picture that the largest holes of training cover", low=0.01, high=0.6
+    max_hole_fraction: float = option(
+        0.25, "share of the picture that the largest holes of training cover", bounds=(0.01, 0.6)
     )
-    mask_dilation: int = setting(
-        6, "pixels by which a mask grows, so that the rim of the removed object does not remain visible", low=0, high=64
+    mask_dilation: int = option(
+        6, "pixels by which a mask grows, so that the rim of the removed object does not remain visible", bounds=(0, 64)
     )
-    mask_feather: float = setting(4.0, "pixels inside a hole over which frame and filling blend", low=0.0, high=64.0)
+    mask_feather: float = option(4.0, "pixels inside a hole over which frame and filling blend", bounds=(0.0, 64.0))
 
     def __post_init__(self) -> None:
         if self.mask_feather > self.mask_dilation:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.palettes.class_colours import (
+from vidtrans.pairing.class_colours import (
     AREA,
     UNLIKE,
     ClassColours,
@@ -25,7 +25,7 @@ from vidtrans.pairing.palettes.class_colours import (
     parts_of,
     without_mixtures,
 )
-from vidtrans.pairing.palettes.known_palettes import class_names
+from vidtrans.pairing.palettes import class_names
 
 MAX_CLASSES = 511  # with the borders, as many channels as a model file may have
 GREYS = 256
@@ -36,24 +36,21 @@ GREY_SPREAD = 12  # levels between channels of a drawing that has no colours
 class LabelsSettings:
     """The meaning of a label map's values."""
 
-    classes: int = setting(35, "how many classes there are; 35 are those of Cityscapes", low=1, high=MAX_CLASSES)
-    palette: str = setting(
+    classes: int = option(35, "how many classes there are; 35 are those of Cityscapes", bounds=(1, MAX_CLASSES))
+    palette: str = option(
         "",
         "the classes' colours in order, as in '#804080 #f423e8', or a file of them; empty: the palette of indexed "
         "pictures, and of others the grey levels are the classes' numbers",
     )
-    ignore: str = setting(
+    ignore: str = option(
         "", "labels that mean 'unlabelled', numbers or colours, as in '255 #e0e0c0'; they are of no class"
     )
-    boundaries: bool = setting(
-        False, "add a channel with the borders between labels, like pix2pixHD's instance borders"
-    )
-    rest_is_last: bool = setting(
+    boundaries: bool = option(False, "add a channel with the borders between labels, like pix2pixHD's instance borders")
+    rest_is_last: bool = option(
         False, "grey levels beyond the classes count as the last class ('do not care'); otherwise as none"
     )
-    clean: bool = setting(
-        True,
-        "give pixels that scaling mixed of two labels a neighbour's label; false for maps at their own size",
+    clean: bool = option(
+        True, "give pixels that scaling mixed of two labels a neighbour's label; false for maps at their own size"
     )
 
     def __post_init__(self) -> None:

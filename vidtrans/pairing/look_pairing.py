@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidtrans.core.options import option
 from vidtrans.core.registry import unknown_name
-from vidtrans.core.settings import setting
 from vidtrans.pairing.base import Pairing, PairPositions
 
 STROKE_LEVELS = (0, 128, 255)  # of the plane that says how large strokes are; what lies between is interpolated
@@ -22,8 +22,8 @@ MIDDLE = 1
 class LookSettings:
     """Names of the looks, in the network's order, and whether there is a stroke size."""
 
-    looks: tuple[str, ...] = setting(("look",), "names of the looks")
-    strokes: bool = setting(True, "a plane of the input is the stroke size")
+    looks: tuple[str, ...] = option(("look",), "names of the looks")
+    strokes: bool = option(True, "a plane of the input is the stroke size")
 
     def __post_init__(self) -> None:
         if not self.looks or len(set(self.looks)) != len(self.looks):
@@ -36,7 +36,7 @@ class LookPairing(Pairing):
     name = "look"
     version = 1
     has_target = False
-    operators = "vidtrans.pairing.operators.plane_operators:LookOperators"
+    operators = "vidtrans.pairing.operators:LookOperators"
     Settings = LookSettings
     settings: LookSettings
 

@@ -11,21 +11,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidtrans.core.errors import MediaError
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing
-from vidtrans.video.keypoints.poses import POSE_GUIDE, PoseView
+from vidtrans.video.keypoints import POSE_GUIDE, PoseView
 
 
 @dataclass(frozen=True)
 class PoseSettings:
     """How keypoints are drawn. ``size`` and ``body`` come from the dataset's clip."""
 
-    score: float = setting(PoseView.score, "points with a lower score are left out", low=0.0, high=1.0)
-    gap: int = setting(PoseView.gap, "how many frames a point may be missing and is interpolated", low=0, high=1000)
-    smooth: float = setting(PoseView.smooth, "σ in frames of the smoothing over time; 0: none", low=0.0, high=50.0)
-    fit: bool = setting(True, "bring other performers to the place and size of the one that was learned")
-    size: str = setting("", "pixels of the drawn pictures, as in 1280x720; empty: those of the dataset's --target")
-    body: str = setting("", "place and size of the performer that was learned; empty: found in the keypoints")
+    score: float = option(PoseView.score, "points with a lower score are left out", bounds=(0.0, 1.0))
+    gap: int = option(PoseView.gap, "how many frames a point may be missing and is interpolated", bounds=(0, 1000))
+    smooth: float = option(PoseView.smooth, "σ in frames of the smoothing over time; 0: none", bounds=(0.0, 50.0))
+    fit: bool = option(True, "bring other performers to the place and size of the one that was learned")
+    size: str = option("", "pixels of the drawn pictures, as in 1280x720; empty: those of the dataset's --target")
+    body: str = option("", "place and size of the performer that was learned; empty: found in the keypoints")
 
     def __post_init__(self) -> None:
         for name, text, form in (("size", self.size, "1280x720"), ("body", self.body, "640_500_700_300_420")):

@@ -14,9 +14,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.palettes.class_colours import filled_from_nearest
+from vidtrans.pairing.class_colours import filled_from_nearest
 from vidtrans.video.images.picture_analysis import connected_areas
 
 # The palette's colours at each lightness: (chroma, hue in degrees) in CIELAB, and grey. Hues of natural pictures
@@ -38,10 +38,12 @@ BORDER = cv2.BORDER_REFLECT_101
 class RegionsSettings:
     """The coarseness of the regions."""
 
-    levels: int = setting(5, "steps of lightness; more give more and finer areas", low=2, high=12)
-    smoothing: float = setting(10.0, "σ in pixels over which areas are evened out", low=1.0, high=200.0)
-    contour_sigma: float = setting(1.6, "σ in pixels of the votes that round outlines off", low=0.3, high=20.0)
-    min_area: float = setting(0.0005, "share of the picture below which an area is given to its neighbours", low=0.0)
+    levels: int = option(5, "steps of lightness; more give more and finer areas", bounds=(2, 12))
+    smoothing: float = option(10.0, "σ in pixels over which areas are evened out", bounds=(1.0, 200.0))
+    contour_sigma: float = option(1.6, "σ in pixels of the votes that round outlines off", bounds=(0.3, 20.0))
+    min_area: float = option(
+        0.0005, "share of the picture below which an area is given to its neighbours", bounds=(0.0, None)
+    )
 
 
 @dataclass(frozen=True)

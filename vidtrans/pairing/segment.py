@@ -1,7 +1,7 @@
 """Pictures → label maps: the frame, or two frames or clips, of which each pixel's class is wanted.
 
 The target is a label map in the colours of its classes; a network for it has a channel for each of them
-(``networks.wrappers.class_generator``). pix2pix learns both directions of such pairs (Isola et al., CVPR 2017). Two
+(``networks.wrappers.ClassGenerator``). pix2pix learns both directions of such pairs (Isola et al., CVPR 2017). Two
 pictures of a place as the input give a map of what changed between them (Daudt et al., "Fully Convolutional Siamese
 Networks for Change Detection", ICIP 2018, whose "early fusion" is this stack of channels).
 """
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing, PairPositions
-from vidtrans.pairing.palettes.class_colours import ClassColours, colours, parts_of
+from vidtrans.pairing.class_colours import ClassColours, colours, parts_of
 
 GREY_NUMBERS = 256
 MAX_CLASSES = 256  # as many as an indexed picture has
@@ -25,16 +25,15 @@ MAX_CLASSES = 256  # as many as an indexed picture has
 class SegmentSettings:
     """The classes of the target."""
 
-    palette: str = setting(
+    palette: str = option(
         "",
         "the classes' colours in order, as in '#804080 #f423e8', a file of them, or cityscapes, voc, camvid or "
         "facades; empty: found in the label maps",
     )
-    ignore: str = setting(
-        "",
-        "labels that mean 'unlabelled', colours or grey levels, as in '#000000' or '255': nothing is learned there",
+    ignore: str = option(
+        "", "labels that mean 'unlabelled', colours or grey levels, as in '#000000' or '255': nothing is learned there"
     )
-    direction: str = setting(
+    direction: str = option(
         "AtoB", "in pair folders: which side is the input; two clips go VIDEO → --target", choices=("AtoB", "BtoA")
     )
 
@@ -81,12 +80,12 @@ class Segment(Pairing):
 class ChangeSettings(SegmentSettings):
     """The classes of the target, and the two pictures that are compared."""
 
-    guides: tuple[str, ...] = setting(
+    guides: tuple[str, ...] = option(
         (),
         "names of the two clips in the folder, as in ['before', 'after']; empty: the two that are there, if it is one",
     )
-    frames_back: int = setting(
-        5, "of a single clip: how many frames before a frame is the one that it is compared with", low=1, high=100
+    frames_back: int = option(
+        5, "of a single clip: how many frames before a frame is the one that it is compared with", bounds=(1, 100)
     )
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import ink
 
@@ -33,13 +33,11 @@ SQRT = np.sqrt(np.arange(256, dtype=np.float32) / 255)  # contrast counts in the
 class SketchSettings:
     """The width, contrast and shading of strokes."""
 
-    sigma: float = setting(
-        0.9, "σ in pixels of the finer Gaussian: strokes are about twice as wide", low=0.3, high=10.0
+    sigma: float = option(0.9, "σ in pixels of the finer Gaussian: strokes are about twice as wide", bounds=(0.3, 10.0))
+    min_contrast: float = option(
+        0.008, "contrast (0 to 1) below which surroundings count as empty: lower draws faint things", bounds=(1e-4, 1.0)
     )
-    min_contrast: float = setting(
-        0.008, "contrast (0 to 1) below which surroundings count as empty: lower draws faint things", low=1e-4, high=1.0
-    )
-    shading: float = setting(0.0, "0 draws lines alone; more lays a tone over dark areas", low=0.0, high=1.0)
+    shading: float = option(0.0, "0 draws lines alone; more lays a tone over dark areas", bounds=(0.0, 1.0))
 
 
 class Sketch(Pairing):
@@ -49,7 +47,7 @@ class Sketch(Pairing):
     version = 1
     drawing_kind = "lines"
     tunable = ("sigma", "min_contrast", "shading")
-    operators = "vidtrans.pairing.operators.sketch_operators:SketchOperators"
+    operators = "vidtrans.pairing.operators:SketchOperators"
     Settings = SketchSettings
     settings: SketchSettings
     in_channels = 1

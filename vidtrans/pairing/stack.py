@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.pairing.base import Pairing
 
 
@@ -16,7 +16,7 @@ from vidtrans.pairing.base import Pairing
 class StackSettings:
     """The guides, in the order of their channels."""
 
-    guides: tuple[str, ...] = setting(
+    guides: tuple[str, ...] = option(
         (), 'their names, with ":1" for a grey one, as in ["depth:1", "normals"]; empty: all that are in the folder'
     )
 

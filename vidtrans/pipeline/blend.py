@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vidtrans.core.parameters import Flag, Group, Moving, Use, moving
-from vidtrans.core.settings import setting
+from vidtrans.core.options import Group, Use, moving, option
 from vidtrans.pipeline.stage import PictureStage, StageSettings, Values
 
 if TYPE_CHECKING:
@@ -19,47 +18,41 @@ USES = Use.RUN | Use.VARY | Use.DEFLICKER
 class BlendSettings(StageSettings):
     """Settings of blending: the shares of the source in the result."""
 
-    strength: str | float = setting(
+    strength: str | float = option(
         1.0,
         "0 is the source, 1 the look, 2 twice as far; a curve: '0: 0.2, 5s: 1', '0.5 + 0.5*low', values.csv",
-        moves=Moving(0, 2.0),
+        Group.LOOK,
+        moves=(0, 2.0),
         uses=USES | Use.STREAM | Use.LIVE,
-        flag=Flag(Group.LOOK, ("--strength",), metavar="CURVE", form="main"),
+        form="main",
     )
-    mix: str | float = setting(
+    mix: str | float = option(
         0.0,
         "share of the source that is mixed into the result, 0 to 1; a curve too",
-        moves=Moving(0, 1.0),
+        Group.LOOK,
+        moves=(0, 1.0),
         uses=USES,
-        flag=Flag(Group.LOOK, ("--mix",), metavar="CURVE", form="more"),
+        form="more",
     )
-    keep_colour: str | float = setting(
+    keep_colour: str | float = option(
         0.0,
         "share of the source's own colours that is kept, 0 to 1; a curve too",
-        moves=Moving(0, 1.0),
+        Group.LOOK,
+        moves=(0, 1.0),
         uses=USES | Use.STREAM | Use.LIVE,
-        flag=Flag(
-            Group.LOOK,
-            ("--keep-colour",),
-            metavar="[CURVE]",
-            help="Keep the source's own colours.",
-            sets="1",
-            form="main",
-        ),
+        flag_help="Keep the source's own colours.",
+        sets="1",
+        form="main",
     )
-    keep_shading: str | float = setting(
+    keep_shading: str | float = option(
         0.0,
         "share of the source's own light and shadow that replaces the look's, 0 to 1; a curve too",
-        moves=Moving(0, 1.0),
+        Group.LOOK,
+        moves=(0, 1.0),
         uses=USES | Use.STREAM | Use.LIVE,
-        flag=Flag(
-            Group.LOOK,
-            ("--keep-shading",),
-            metavar="[CURVE]",
-            help="Keep the source's own light and shadow.",
-            sets="1",
-            form="more",
-        ),
+        flag_help="Keep the source's own light and shadow.",
+        sets="1",
+        form="more",
     )
 
 

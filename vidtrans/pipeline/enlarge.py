@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidtrans.core.parameters import Flag, Group, Use
-from vidtrans.core.settings import setting
+from vidtrans.core.options import Group, Use, option
 from vidtrans.pipeline.stage import Stage, StageSettings
 from vidtrans.upscaling import MEASURED, MODES
 
@@ -14,22 +13,24 @@ from vidtrans.upscaling import MEASURED, MODES
 class EnlargeSettings(StageSettings):
     """Settings of enlarging a picture to the size of the result."""
 
-    upscale: str = setting(
+    upscale: str = option(
         "auto",
         "how a smaller picture comes to the size of the result: guided (sharp, with the source's detail where both "
         "agree), auto (the same, calmer for networks whose own fine texture boils), clean (the source's detail instead "
         "of the network's fringes), faithful (nothing but the picture, a little crisper than bicubic), or bicubic",
+        Group.LOOK,
         choices=MODES,
         uses=Use.RUN | Use.VARY,
-        flag=Flag(Group.LOOK, ("--upscale",), form="more"),
+        form="more",
     )
-    sharpness: float = setting(
+    sharpness: float = option(
         1.0,
         "how much of the detail that --upscale adds to a bicubic resize is shown, 0 to 1",
-        low=0,
-        high=1,
+        Group.LOOK,
+        metavar="X",
+        bounds=(0, 1),
         uses=Use.RUN | Use.VARY,
-        flag=Flag(Group.LOOK, ("--sharpness",), metavar="X", form="more"),
+        form="more",
     )
 
     def upscale_for(self, *, fills_holes: bool) -> str:

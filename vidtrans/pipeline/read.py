@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidtrans.core.parameters import Flag, Group, Moving, Use
-from vidtrans.core.settings import setting
+from vidtrans.core.options import Group, Use, option
 from vidtrans.pipeline.stage import Stage, StageSettings
 
 
@@ -13,49 +12,53 @@ from vidtrans.pipeline.stage import Stage, StageSettings
 class ReadSettings(StageSettings):
     """Settings of reading: frames, shots, chunks, the mask's edge."""
 
-    source_filter: str = setting(
+    source_filter: str = option(
         "",
         "a filter graph of your own ffmpeg, laid over the source before the model sees it",
-        flag=Flag(Group.INPUT, ("--filter-source",), metavar="GRAPH", access="program", rare=True),
+        Group.INPUT,
+        ("--filter-source",),
+        metavar="GRAPH",
+        access="program",
+        rare=True,
     )
-    drawing: str = setting(
+    drawing: str = option(
         "auto",
         "the source is a drawing, its lines are taken as they are; auto looks at pictures, never at videos",
+        Group.INPUT,
+        ("--drawn",),
         choices=("auto", "yes", "no"),
-        flag=Flag(Group.INPUT, ("--drawn",), rare=True),
+        rare=True,
     )
-    sound: str = setting(
+    sound: str = option(
         "",
         "the sound that curves hear, from the clip's first frame on; by itself the clip's own",
+        Group.INPUT,
+        metavar="FILE",
         uses=Use.DEFLICKER,
-        flag=Flag(Group.INPUT, ("--sound",), metavar="FILE", access="path"),
+        access="path",
     )
-    mask_feather: str | float = setting(
+    mask_feather: str | float = option(
         0.0,
         "σ in pixels of the result by which the mask's edge is softened, 0 to 500; a curve too",
-        moves=Moving(0, 500.0),
+        moves=(0, 500.0),
         uses=Use.DEFLICKER,
     )
-    picture_fps: float = setting(
-        25.0,
-        "frames a second where pictures become a video",
-        low=0.1,
-        high=1000.0,
-        uses=Use.DEFLICKER | Use.DREAM,
+    picture_fps: float = option(
+        25.0, "frames a second where pictures become a video", bounds=(0.1, 1000.0), uses=Use.DEFLICKER | Use.DREAM
     )
-    cuts: str = setting(
+    cuts: str = option(
         "auto",
         "where shots begin, across which nothing is averaged: auto, off, or a file: a frame or a time on each line, a "
         "CSV of PySceneDetect, or the timeline of the clip (EDL, OTIO)",
+        Group.TIME,
+        metavar="auto|off|FILE",
         uses=Use.RUN | Use.DEFLICKER,
-        flag=Flag(Group.TIME, ("--cuts",), metavar="auto|off|FILE", access="path", rare=True, form="more"),
+        access="path",
+        rare=True,
+        form="more",
     )
-    chunk_frames: int = setting(
-        60,
-        "frames saved at once; a crash costs at most these",
-        low=1,
-        high=100_000,
-        uses=Use.DEFLICKER | Use.DREAM,
+    chunk_frames: int = option(
+        60, "frames saved at once; a crash costs at most these", bounds=(1, 100_000), uses=Use.DEFLICKER | Use.DREAM
     )
 
 

@@ -11,12 +11,11 @@ from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import classes_of
 from vidtrans.pairing.base import Pairing
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.pipeline.stage import Values
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor
-from vidtrans.rendering.frame_path import recurrence
-from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs, PreparedFrame
+from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs, PreparedFrame, recurrence
 from vidtrans.rendering.planned_strokes import StreamStrokes
 from vidtrans.rendering.single_frames import Enlarge, finish_frame
 from vidtrans.session import Context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -16,18 +16,16 @@ from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
-from vidtrans.core.parameters import Use, flagged, used
+from vidtrans.core.options import Use, options_of, parameters, used
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, from_table, parse_value, to_table
-from vidtrans.curves.clock import CurveClock
+from vidtrans.curves.curve import CurveClock
 from vidtrans.models.loaded_model import LoadedModel, load_engine
-from vidtrans.models.look_pictures import is_style
-from vidtrans.models.look_syntax import split_names
+from vidtrans.models.look_pictures import is_style, split_names
 from vidtrans.models.render_settings import classes_of
 from vidtrans.pairing.look_pairing import LookPairing
-from vidtrans.pipeline.render import restore
-from vidtrans.pipeline.settings import RenderingSettings
-from vidtrans.pipeline.values import FrameValues
+from vidtrans.pipeline.render import RenderingSettings, restore
+from vidtrans.pipeline.stage import FrameValues
 from vidtrans.rendering.conditions import Conditions, conditions_of
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor, resized
@@ -43,7 +41,7 @@ from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.picture_paths import is_picture_source
 from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.plots.layout import TALLEST_CELL, ContactSheet, cell_size, middle
+from vidtrans.video.plots import TALLEST_CELL, ContactSheet, cell_size, middle
 
 MAX_WIDTH = 2400  # pixels, of the whole grid
 MAX_CELL = 480
@@ -243,7 +241,8 @@ def parse_variations(text: str) -> list[Variation]:
     """Parse ``strength=0.5,1.5``, ``size=256,384`` or ``pairing.density=0.06,0.2``. Raises UsageError."""
     key, equals, values = (part.strip() for part in text.partition("="))
     key, given = key.replace("-", "_"), split_names(values, is_style)
-    of_strokes, of_rendering = flagged(StrokesSettings, "strokes"), flagged(RenderingSettings, "rendering")
+    of_strokes = parameters(StrokesSettings, "recipe", "strokes")
+    of_rendering = parameters(RenderingSettings, "recipe", "rendering")
     key = next((f"strokes.{p.key}" for p in of_strokes.values() if p.name == key), key)
     if not equals or not all(given):
         raise UsageError(f"--vary {text}", "not of the form KEY=VALUE,VALUE", "use e.g. --vary strength=0.5,1.5")
@@ -256,9 +255,8 @@ def parse_variations(text: str) -> list[Variation]:
             flag = f"{of_strokes[name].flags[0]} {value}"
         elif table in ("pairing", "strokes"):
             flag = f"--set {table}.{name}={value}"
-        elif of_rendering[name].sets:
-            is_usual = value == of_rendering[name].sets
-            flag = of_rendering[name].flags[0] if is_usual else f"--set rendering.{name}={value}"
+        elif usual := of_rendering[name].option.sets:
+            flag = of_rendering[name].flags[0] if value == usual else f"--set rendering.{name}={value}"
         else:
             flag = f"{of_rendering[name].flags[0]} {value}"
         parsed = value if name == "look" else parse_value(value)
@@ -280,9 +278,8 @@ def _suggested(
     if look.has_codes:
         texts.append("look=1,2,3")
     for name in look.pairing.tunable[:1]:
-        (bounds,) = (f.metadata for f in fields(look.pairing.settings) if f.name == name)
         value = getattr(look.pairing.settings, name)
-        low, high = bounds.get("low", 0), bounds.get("high", value * 2)
+        low, high = options_of(type(look.pairing.settings))[name].ends
         values = dict.fromkeys(max(low, min(high, type(value)(v))) for v in (value / 2, value * 2))
         if others := ",".join(f"{v:g}" for v in values if v != value):
             texts.append(f"pairing.{name}={others}")

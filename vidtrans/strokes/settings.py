@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vidtrans.core.mask_files import NOT, MaskFile, parse_mask
-from vidtrans.core.parameters import Access, FileName, Flag, Form, Group, Moving, Use, moving
-from vidtrans.core.settings import Table, setting, to_table
-from vidtrans.curves.moving_settings import MovingSettings, with_curve_files_at
+from vidtrans.core.options import Group, Use, moving, option
+from vidtrans.core.settings import Table, to_table
+from vidtrans.curves.curve import MovingSettings, with_curve_files_at
 
 FILES = ("medium", "palette", "fine", "directions")
 SEEN = Use.VARY | Use.STREAM
@@ -54,15 +54,15 @@ def with_files_of_strokes(table: Table, change: Callable[[Path], str]) -> Table:
     return found
 
 
-def _flag(name: str, metavar: str = "N", access: Access = "plain", form: Form = "") -> Flag:
-    """Return the option ``--strokes-NAME`` of a setting, which ``--help-all`` lists and pages show."""
-    return Flag(Group.STROKES, (f"--strokes-{name}",), metavar=metavar, rare=True, access=access, form=form)
+def _of_strokes(default: Any, name: str, help: str, metavar: str = "N", **traits: Any) -> Any:  # noqa: ANN401
+    """Declare the option ``--strokes-NAME``, which ``--help-all`` lists and pages show; ``traits``: of ``Option``."""
+    return option(default, help, Group.STROKES, (f"--strokes-{name}",), metavar, rare=True, **traits)
 
 
-def _curve(name: str, low: float, high: float, help: str, uses: Use = SEEN) -> Any:  # noqa: ANN401  (see ``setting``)
-    """Return a setting, 1 by itself, that may move from ``low`` to ``high``."""
+def _curve(name: str, low: float, high: float, help: str, uses: Use = SEEN) -> Any:  # noqa: ANN401
+    """Declare an option, 1 by itself, that may move from ``low`` to ``high``."""
     words = f"{help}, times the medium's own, {low:g} to {high:g}; a curve too"
-    return setting(1.0, words, moves=Moving(low, high), uses=uses, flag=_flag(name, "CURVE", form="more"))
+    return _of_strokes(1.0, name, words, "", moves=(low, high), uses=uses, form="more")
 
 
 @dataclass(frozen=True)
@@ -71,18 +71,19 @@ class StrokesSettings(MovingSettings):
 
     table: ClassVar[str] = "strokes"
 
-    medium: str = setting(
+    medium: str = option(
         "",
         "paint the result in strokes: a medium (oil, watercolour, pencil …), a medium's TOML file, a brush (a grey "
         "PNG), or a painting, for strokes and colours like its own; '' for none",
+        Group.LOOK,
+        ("--strokes",),
+        metavar="MEDIUM|FILE",
         uses=SEEN,
-        flag=Flag(Group.LOOK, ("--strokes",), metavar="MEDIUM|FILE", values=FileName("medium"), form="more"),
+        file="medium",
+        form="more",
     )
-    palette: str = setting(
-        "",
-        "paint in the colours of this picture",
-        uses=SEEN,
-        flag=Flag(Group.LOOK, ("--palette",), metavar="PICTURE", access="path"),
+    palette: str = option(
+        "", "paint in the colours of this picture", Group.LOOK, metavar="PICTURE", uses=SEEN, access="path"
     )
     size: str | float = _curve("size", 0.25, 4.0, "width of strokes", SEEN | Use.LIVE)
     density: str | float = _curve("density", 0.25, 2.0, "strokes on an area")
@@ -91,46 +92,43 @@ class StrokesSettings(MovingSettings):
     )
     light: str | float = _curve("light", 0.0, 3.0, "relief of the paint")
     paper: str | float = _curve("paper", 0.0, 3.0, "grain of the paper")
-    fade: int = setting(
-        14,
-        "frames in which a stroke appears or disappears, at least 2",
-        low=2,
-        high=60,
-        uses=Use.STREAM,
-        flag=_flag("fade"),
+    fade: int = _of_strokes(
+        14, "fade", "frames in which a stroke appears or disappears, at least 2", bounds=(2, 60), uses=Use.STREAM
     )
-    lag: float = setting(
+    lag: float = _of_strokes(
         0.75,
+        "lag",
         "share of a stroke's old colour that it keeps in each frame",
-        low=0.0,
-        high=0.98,
+        "X",
+        bounds=(0.0, 0.98),
         uses=Use.STREAM,
-        flag=_flag("lag", "X"),
     )
-    on: int = setting(
+    on: int = _of_strokes(
         1,
+        "on",
         "frames for which each painted picture is held: 2 paints 'on twos'",
-        low=1,
-        high=12,
+        bounds=(1, 12),
         uses=Use.STREAM,
-        flag=_flag("on", form="more"),
+        form="more",
     )
-    boil: int = setting(
+    boil: int = _of_strokes(
         0,
+        "boil",
         "frames after which new strokes replace all others; 0: never",
-        low=0,
-        high=1000,
+        bounds=(0, 1000),
         uses=Use.STREAM,
-        flag=_flag("boil", form="more"),
+        form="more",
     )
-    fine: str = setting(
-        "", "a mask, white where strokes are half as wide: faces, hands", flag=_flag("fine", "MATTE", "path")
+    fine: str = _of_strokes(
+        "", "fine", "a mask, white where strokes are half as wide: faces, hands", "MATTE", access="path"
     )
-    directions: str = setting(
+    directions: str = _of_strokes(
         "",
+        "directions",
         "a picture of directions: each stroke lies along the lines painted in it, where it is not plain",
+        "PICTURE",
+        access="path",
         uses=SEEN,
-        flag=_flag("directions", "PICTURE", "path"),
     )
 
     @property
@@ -146,10 +144,7 @@ class StrokesSettings(MovingSettings):
 
     @property
     def pictures(self) -> dict[str, Path]:
-        """Return the files of the pictures that are given, by the names of their settings.
-
-        A medium that is a painting is its own palette.
-        """
+        """Return the files of the given pictures by the names of their settings; a painting is its own palette."""
         painting = {"palette": Path(self.medium)} if is_painting(Path(self.medium)) else {}
         return painting | {name: Path(file) for name in ("palette", "directions") if (file := getattr(self, name))}
 

@@ -31,9 +31,9 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import encode_jpeg, encode_png, read_picture, resize
 from vidtrans.video.io.clip import FrameCursor
 from vidtrans.video.io.container import open_media, picture_stream
-from vidtrans.video.io.one_clock import OneClock
 from vidtrans.video.io.picture_paths import is_picture, pictures_in
 from vidtrans.video.io.sound import decode_sound, sound_track
+from vidtrans.video.io.timestamps import OneClock
 
 MEMORY = 6 << 30  # bytes of address space
 PROXY_SHORT, PROXY_GOP = 540, 4

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.settings import Table
-from vidtrans.core.strict_json import is_count, parse_table
+from vidtrans.core.text_files import is_count, parse_table
 from vidtrans.studio.studio_session import Overtaken
 from vidtrans.studio.wishes import WishStep
 

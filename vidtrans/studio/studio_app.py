@@ -22,7 +22,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
 from vidtrans.core.files import digest_of, write_bytes
 from vidtrans.core.settings import Table
-from vidtrans.core.strict_json import is_count, read_table
+from vidtrans.core.text_files import is_count, read_table
 from vidtrans.models.look_pictures import medium_picture
 from vidtrans.strokes.media import medium_names
 from vidtrans.studio.easel_routes import EaselHandlers

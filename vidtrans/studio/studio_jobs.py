@@ -22,8 +22,8 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.files import read_small_file, write_json
 from vidtrans.core.job_folder import JobFolder
 from vidtrans.core.settings import Table
-from vidtrans.core.strict_json import parse_table
 from vidtrans.core.system import WINDOWS, command_line, module_command
+from vidtrans.core.text_files import parse_table
 from vidtrans.studio.wishes import WishStep
 
 MOST_LOG_BYTES = 1 << 16  # of the log's end that a page gets

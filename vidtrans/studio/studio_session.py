@@ -15,8 +15,8 @@ from typing import Protocol, TypeVar
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Note, Report, silent
 from vidtrans.core.settings import Table
-from vidtrans.core.strict_json import parse_own_table, read_table
 from vidtrans.core.system import command_line, module_command
+from vidtrans.core.text_files import parse_own_table, read_table
 from vidtrans.store.cache import FOLDER
 from vidtrans.studio.easel_store import EaselStore
 from vidtrans.studio.live_room import LiveCommand, LiveRoom

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.flow import FLOWS
 
 
@@ -12,25 +12,25 @@ from vidtrans.flow import FLOWS
 class DeflickerSettings:
     """Settings shared by the filters: strength, texture, and the definition of flicker."""
 
-    strength: float = setting(1.0, "share of the correction that is applied", low=0.0, high=1.0)
-    texture_strength: float = setting(
-        1.0, "share of it in fine texture, which may boil; 0 steadies tones only", low=0.0, high=1.0
+    strength: float = option(1.0, "share of the correction that is applied", bounds=(0.0, 1.0))
+    texture_strength: float = option(
+        1.0, "share of it in fine texture, which may boil; 0 steadies tones only", bounds=(0.0, 1.0)
     )
-    keep_source_changes: float = setting(1.0, "how far changes that the source explains are kept", low=0.0, high=1.0)
-    texture_gain: float = setting(1.1, "how much of the texture that averaging pales is given back", low=0.0, high=2.0)
-    colour_sigma: float = setting(
-        0.16, "σ of the source's colour difference that is the same place", low=0.01, high=1.0
+    keep_source_changes: float = option(1.0, "how far changes that the source explains are kept", bounds=(0.0, 1.0))
+    texture_gain: float = option(1.1, "how much of the texture that averaging pales is given back", bounds=(0.0, 2.0))
+    colour_sigma: float = option(0.16, "σ of the source's colour difference that is the same place", bounds=(0.01, 1.0))
+    flow: str = option("dis", "flow method", choices=FLOWS)
+    flow_size: int = option(
+        540, "short side at which flow is estimated in larger pictures; 0: their own", bounds=(0, None)
     )
-    flow: str = setting("dis", "flow method", choices=FLOWS)
-    flow_size: int = setting(540, "short side at which flow is estimated in larger pictures; 0: their own", low=0)
 
 
 @dataclass(frozen=True)
 class WindowSettings(DeflickerSettings):
     """Settings of the window filter: the shared ones and its radius."""
 
-    radius: int = setting(
-        15, "frames taken from each side: 1, 3, 7, 15 or 31, between them the lower; 0: no filter", low=0, high=31
+    radius: int = option(
+        15, "frames taken from each side: 1, 3, 7, 15 or 31, between them the lower; 0: no filter", bounds=(0, 31)
     )
 
 
@@ -38,19 +38,19 @@ class WindowSettings(DeflickerSettings):
 class CausalSettings(DeflickerSettings):
     """Settings of the causal filter: the shared ones and its history."""
 
-    history: int = setting(12, "frames that are remembered at most", low=1, high=64)
+    history: int = option(12, "frames that are remembered at most", bounds=(1, 64))
 
 
 @dataclass(frozen=True)
 class VoteSettings:
     """Settings of the filter of label maps."""
 
-    radius: int = setting(15, "frames on each side that vote; 0: none but its own", low=0, high=31)
-    colour_sigma: float = setting(
-        0.16, "σ of the source's colour difference that is the same place", low=0.01, high=1.0
+    radius: int = option(15, "frames on each side that vote; 0: none but its own", bounds=(0, 31))
+    colour_sigma: float = option(0.16, "σ of the source's colour difference that is the same place", bounds=(0.01, 1.0))
+    flow: str = option("dis", "flow method", choices=FLOWS)
+    flow_size: int = option(
+        540, "short side at which flow is estimated in larger pictures; 0: their own", bounds=(0, None)
     )
-    flow: str = setting("dis", "flow method", choices=FLOWS)
-    flow_size: int = setting(540, "short side at which flow is estimated in larger pictures; 0: their own", low=0)
 
 
 @dataclass(frozen=True)

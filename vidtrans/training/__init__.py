@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, make_dataclass
 from typing import Any, NamedTuple
 
+from vidtrans.core.options import option
 from vidtrans.core.registry import Entry, Registry
-from vidtrans.core.settings import setting
 from vidtrans.networks import GENERATORS
 from vidtrans.training.method_settings import (
     BicycleGANSettings,
@@ -63,7 +63,7 @@ class Loss(Entry):
 
     def setting(self) -> Field[float]:
         """Return the dataclass field of the setting ``lambda_NAME``."""
-        weight: Field[float] = setting(self.weight, f"weight of {self.summary}", low=0.0)
+        weight: Field[float] = option(self.weight, f"weight of {self.summary}", bounds=(0.0, None))
         return weight
 
 
@@ -75,8 +75,8 @@ class Method(Entry):
     settings: type[MethodSettings] = MethodSettings
 
 
-def own_settings(**settings: Any) -> type[MethodSettings]:  # noqa: ANN401  (fields, as of ``core.settings.setting``)
-    """Return a settings class with fields ``NAME=setting(…)``, for a method in ``METHODS`` with few settings."""
+def own_settings(**settings: Any) -> type[MethodSettings]:  # noqa: ANN401  (fields, as of ``core.options.option``)
+    """Return a settings class with fields ``NAME=option(…)``, for a method in ``METHODS`` with few settings."""
     typed = [(name, type(value.default), value) for name, value in settings.items()]
     return make_dataclass("OwnSettings", typed, bases=(MethodSettings,), frozen=True)
 

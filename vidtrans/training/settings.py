@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
-from vidtrans.core.parameters import Flag, Group
-from vidtrans.core.setting_groups import GroupedSettings, SettingFields, setting_fields
-from vidtrans.core.settings import Table, record_table, setting
+from vidtrans.core.options import Group, option
+from vidtrans.core.settings import JoinedSettings, SettingFields, Table, record_table, setting_fields
 from vidtrans.training import ADVERSARIAL, LOSSES, METHODS, weight_key
 from vidtrans.training.method_settings import MethodSettings
 
@@ -29,155 +28,153 @@ MAX_RECURRENT_LENGTH = 24  # frames: the memory of a recurrent model fades withi
 
 
 @dataclass(frozen=True)
-class TrainingSettings(GroupedSettings):
-    """The [training] settings. ``of`` takes the fields below, ``lambda_NAME`` of ``LOSSES``, and a method's own.
+class TrainingSettings(JoinedSettings):
+    """The [training] settings. ``of`` takes the fields below, ``lambda_NAME`` of ``LOSSES``, and a method's own."""
 
-    ``loss`` in a field's metadata: a value other than the default changes which losses apply, or when.
-    """
-
-    method: str = setting("pix2pix", "the training method", choices=METHODS)
-    steps: int = setting(
+    method: str = option("pix2pix", "the training method", choices=METHODS)
+    steps: int = option(
         80_000,
         "updates of the generator (the paper: 200 epochs of 400 pictures)",
-        low=1,
-        flag=Flag(Group.TRAINING, ("--steps",), metavar="N", help="Updates; raise it later to go on.", form="main"),
+        Group.TRAINING,
+        bounds=(1, None),
+        flag_help="Updates; raise it later to go on.",
+        form="main",
     )
-    batch_size: int = setting(1, "pairs in a step; 0: 4, and 16 on a CUDA device", low=0, high=256)
-    grad_accum_steps: int = setting(
-        1, "parts of a batch whose gradients are added up: less memory, more time", low=1, high=256
+    batch_size: int = option(1, "pairs in a step; 0: 4, and 16 on a CUDA device", bounds=(0, 256))
+    grad_accum_steps: int = option(
+        1, "parts of a batch whose gradients are added up: less memory, more time", bounds=(1, 256)
     )
-    lr: float = setting(2e-4, "Adam's learning rate, for both networks", low=0.0, high=1.0)
-    beta1: float = setting(0.5, "Adam's β₁", low=0.0, high=0.999)
-    beta2: float = setting(0.999, "Adam's β₂", low=0.0, high=0.99999)
-    gan_mode: str = setting(
+    lr: float = option(2e-4, "Adam's learning rate, for both networks", bounds=(0.0, 1.0))
+    beta1: float = option(0.5, "Adam's β₁", bounds=(0.0, 0.999))
+    beta2: float = option(0.999, "Adam's β₂", bounds=(0.0, 0.99999))
+    gan_mode: str = option(
         "bce",
         "adversarial objective; bce: the paper's; least-squares: Mao et al. 2017; hinge: Lim and Ye 2017, SPADE",
         choices=tuple(ADVERSARIAL),
     )
-    conditional: bool = setting(
+    conditional: bool = option(
         True, "the discriminator sees the input beside the picture, the paper's cGAN; false is its plain GAN"
     )
-    perceptual_network: str = setting(
+    perceptual_network: str = option(
         "discriminator",
         "discriminator: D's own features, normalised; distilled-vgg: those of a small VGG-19 trained on photographs, "
         "which keep the form of eyes and mouths",
         choices=("discriminator", "distilled-vgg"),
     )
-    motion_weight: float = setting(
+    motion_weight: float = option(
         0.0,
         "additional weight of the L1 where something moves in front of a still camera (4 works well); 0: equal weights",
-        low=0.0,
-        high=100.0,
-        loss=True,
+        bounds=(0.0, 100.0),
     )
-    background_plate: bool = setting(
+    background_plate: bool = option(
         False, "paint onto the still background of the training pictures: for clips of this one camera position only"
     )
-    rollout_fraction: float = setting(
-        0.0, "share of a batch that goes on from the network's own outputs; for next-frame", low=0.0, high=1.0
+    rollout_fraction: float = option(
+        0.0, "share of a batch that goes on from the network's own outputs; for next-frame", bounds=(0.0, 1.0)
     )
-    max_rollout_length: int = setting(
-        120, "longest rollout, in steps of the model; reached at half of the run", low=4, high=10_000
+    max_rollout_length: int = option(
+        120, "longest rollout, in steps of the model; reached at half of the run", bounds=(4, 10_000)
     )
-    input_noise: float = setting(
-        0.0, "largest σ of noise added to inputs, of colours from -1 to 1; like a rollout's errors", low=0.0, high=1.0
+    input_noise: float = option(
+        0.0, "largest σ of noise added to inputs, of colours from -1 to 1; like a rollout's errors", bounds=(0.0, 1.0)
     )
-    forget: float = setting(
-        0.0, "share of a batch in which a model with a position may not recall its clip", low=0.0, high=1.0
+    forget: float = option(
+        0.0, "share of a batch in which a model with a position may not recall its clip", bounds=(0.0, 1.0)
     )
-    camera: float = setting(
-        0.0, "share of a batch of next frames seen by a moving camera, in windows of crop_size", low=0.0, high=1.0
+    camera: float = option(
+        0.0, "share of a batch of next frames seen by a moving camera, in windows of crop_size", bounds=(0.0, 1.0)
     )
-    gan_start: float = setting(
+    gan_start: float = option(
         0.0,
         "share of the run after which the adversarial loss, the most expensive part of a step, begins",
-        low=0.0,
-        high=1.0,
-        loss=True,
+        bounds=(0.0, 1.0),
     )
-    recurrent: bool = setting(
-        False, "the model sees its previous output and learns to be consistent with it: for video", loss=True
+    recurrent: bool = option(False, "the model sees its previous output and learns to be consistent with it: for video")
+    recurrent_fraction: float = option(
+        0.35, "with recurrent: share of a batch that has a previous output; the rest begins a shot", bounds=(0.1, 0.9)
     )
-    recurrent_fraction: float = setting(
-        0.35, "with recurrent: share of a batch that has a previous output; the rest begins a shot", low=0.1, high=0.9
-    )
-    synthetic_motion_fraction: float = setting(
+    synthetic_motion_fraction: float = option(
         0.1,
         "with recurrent: share of pairs continued by a slow synthetic motion of one picture; photographs always are",
-        low=0.0,
-        high=1.0,
+        bounds=(0.0, 1.0),
     )
-    colour_rebalancing: bool = setting(
-        False, "the L1 of a pixel weighs more the rarer its colour is in the training pictures", loss=True
+    colour_rebalancing: bool = option(
+        False, "the L1 of a pixel weighs more the rarer its colour is in the training pictures"
     )
-    ema_decay: float = setting(
+    ema_decay: float = option(
         0.0,
         "decay of an exponential moving average of the weights, which becomes the model; 0 for none",
-        low=0.0,
-        high=0.99999,
+        bounds=(0.0, 0.99999),
     )
-    freeze: tuple[str, ...] = setting(
+    freeze: tuple[str, ...] = option(
         (), 'parts of the generator that keep the weights of --from, as in ["stem", "down.0"]'
     )
-    lr_schedule: str = setting(
+    lr_schedule: str = option(
         "linear",
         "linear: constant, then down to 0 over the second half; cosine: over the whole run",
         choices=("linear", "cosine"),
     )
-    lr_warmup_steps: int = setting(0, "steps over which the learning rate rises from 0", low=0)
-    crop_size: int | None = setting(256, 'side in pixels of the random crop; "none" for whole pictures', low=16)
-    grow_from: int = setting(
-        0, "side in pixels of the first crops, of pictures scaled down; doubled up to full size; 0: full size", low=0
+    lr_warmup_steps: int = option(0, "steps over which the learning rate rises from 0", bounds=(0, None))
+    crop_size: int | None = option(
+        256, 'side in pixels of the random crop; "none" for whole pictures', bounds=(16, None)
     )
-    grow_share: float = setting(0.5, "with grow_from: share of the run before full size", low=0.0, high=1.0)
-    jitter: float = setting(286 / 256, "factor by which pictures are enlarged before the crop", low=1.0, high=2.0)
-    zoom_range: float = setting(
+    grow_from: int = option(
+        0,
+        "side in pixels of the first crops, of pictures scaled down; doubled up to full size; 0: full size",
+        bounds=(0, None),
+    )
+    grow_share: float = option(0.5, "with grow_from: share of the run before full size", bounds=(0.0, 1.0))
+    jitter: float = option(286 / 256, "factor by which pictures are enlarged before the crop", bounds=(1.0, 2.0))
+    zoom_range: float = option(
         1.0,
         "largest factor of a random enlargement or reduction, on top of jitter and never below the crop; 1: none",
-        low=1.0,
-        high=4.0,
+        bounds=(1.0, 4.0),
     )
-    flip: bool = setting(True, "mirror half of the pairs, left to right")
-    precision: str = setting(
+    flip: bool = option(True, "mirror half of the pairs, left to right")
+    precision: str = option(
         "auto",
         "auto takes bf16 where the device has it; fp16 is for CUDA devices that do not; tf32, for CUDA: fp32 whose "
         "factors are rounded to 10 bits",
         choices=("auto", "fp32", "bf16", "fp16", "tf32"),
     )
-    channels_last: bool = setting(
+    channels_last: bool = option(
         False,
         "memory layout; measured on a CPU: a quarter faster with the small U-Net, 0.6 times as fast with U-Net 256",
     )
-    cuda_graph: bool = setting(
+    cuda_graph: bool = option(
         True, "on a CUDA device: record a step and replay it at once, where a first replay gives the same numbers"
     )
-    compile: bool = setting(
+    compile: bool = option(
         False, "compile the networks with torch.compile: other rounding, and minutes before the first step"
     )
-    val_interval: int = setting(
-        0, "steps between two scorings of held-out pairs; 0 for twenty a run, 200 apart at least", low=0
+    val_interval: int = option(
+        0, "steps between two scorings of held-out pairs; 0 for twenty a run, 200 apart at least", bounds=(0, None)
     )
-    best_metric: str = setting(
+    best_metric: str = option(
         "l1",
         "the held-out score that decides which state is the best; patch_distance where there are no pairs, mean_iou of "
         "classes",
         choices=("l1", "psnr", "ssim", "patch_distance", "mean_iou"),
     )
-    final_weights: str = setting(
+    final_weights: str = option(
         "last", "which state becomes the model; both are saved beside it", choices=("last", "best")
     )
-    patience: int = setting(
-        0, "scorings without a better one after which training stops, with the best state; 0: never", low=0
+    patience: int = option(
+        0, "scorings without a better one after which training stops, with the best state; 0: never", bounds=(0, None)
     )
-    snapshots: int = setting(
-        0, "models saved along the way, closer together at first, to film how it learned", low=0, high=1000
+    snapshots: int = option(
+        0, "models saved along the way, closer together at first, to film how it learned", bounds=(0, 1000)
     )
-    checkpoint_seconds: float = setting(30.0, "seconds between checkpoints: the work that a crash may cost", low=0.0)
-    preview_seconds: float = setting(15.0, "seconds between updates of the preview sheet", low=0.0)
+    checkpoint_seconds: float = option(
+        30.0, "seconds between checkpoints: the work that a crash may cost", bounds=(0.0, None)
+    )
+    preview_seconds: float = option(15.0, "seconds between updates of the preview sheet", bounds=(0.0, None))
 
     weights: Mapping[str, float] = field(default_factory=lambda: {n: loss.weight for n, loss in LOSSES.builtin.items()})
     method_settings: MethodSettings = field(default_factory=MethodSettings)
 
+    # Values other than the defaults change which losses apply, or when.
+    changing_losses: ClassVar[tuple[str, ...]] = ("motion_weight", "gan_start", "recurrent", "colour_rebalancing")
     unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds", "cuda_graph", "look_pictures")
 
     @classmethod
@@ -232,8 +229,8 @@ class TrainingSettings(GroupedSettings):
     @property
     def loss_changes(self) -> Table:
         """Return, by key, the default of each setting that changes the losses and is not at its default."""
-        changes = [f for f in fields(self) if f.metadata.get("loss")]
-        return {f.name: f.default for f in changes if getattr(self, f.name) != f.default}
+        usual = {name: getattr(type(self), name) for name in self.changing_losses}
+        return {name: default for name, default in usual.items() if getattr(self, name) != default}
 
     @property
     def rollout_version(self) -> Table:

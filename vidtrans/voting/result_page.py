@@ -19,9 +19,8 @@ from vidtrans.core.settings import Table
 from vidtrans.output.result import Result, produce
 from vidtrans.session import Context
 from vidtrans.video.images.picture import encode_jpeg, resize
-from vidtrans.video.plots.chart import round_values
-from vidtrans.video.plots.layout import cell_size
-from vidtrans.video.plots.page import load_page
+from vidtrans.video.plots import cell_size, round_values
+from vidtrans.video.report_page import load_page
 from vidtrans.voting.ballot import Study
 from vidtrans.voting.stimuli import QUALITY, Stimuli
 from vidtrans.voting.vote_log import VoteLog

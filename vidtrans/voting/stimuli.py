@@ -25,7 +25,7 @@ from vidtrans.video.frame_format import DEFAULT_FORMAT
 from vidtrans.video.frame_numbers import stem_key
 from vidtrans.video.images.picture import encode_jpeg, encode_png, picture_size, read_picture, resize
 from vidtrans.video.io.picture_paths import files_to_read, is_picture_source, is_stack
-from vidtrans.video.plots.layout import fit
+from vidtrans.video.plots import fit
 from vidtrans.voting import CLIP_PX, PICTURE_PX
 
 MOST_ITEMS = 40  # stills or excerpts of a clip

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import vidtrans.core.settings
 from vidtrans.core import text_files
 from vidtrans.core.errors import UsageError
+from vidtrans.core.options import option
 from vidtrans.core.settings import (
     LARGEST_SIDE,
     SMALLEST_SIDE,
@@ -29,7 +30,6 @@ from vidtrans.core.settings import (
     parse_size,
     parse_time,
     read_toml,
-    setting,
     value_text,
 )
 
@@ -38,13 +38,13 @@ repeatable = hypothesis_settings(max_examples=25)
 
 @dataclass(frozen=True)
 class Example:
-    count: int = setting(3, "a number", low=1, high=9)
-    share: float = setting(0.5, "a share", low=0.0, high=1.0)
-    weight: float = setting(1.0, "no upper bound", low=0.0)
-    kind: str = setting("a", "a choice", choices=("a", "b"))
-    on: bool = setting(False, "a switch")
-    crop: int | None = setting(None, "a number or none", low=16)
-    blocks: tuple[int, ...] = setting((1, 2), "numbers", low=0, high=9)
+    count: int = option(3, "a number", bounds=(1, 9))
+    share: float = option(0.5, "a share", bounds=(0.0, 1.0))
+    weight: float = option(1.0, "no upper bound", bounds=(0.0, None))
+    kind: str = option("a", "a choice", choices=("a", "b"))
+    on: bool = option(False, "a switch")
+    crop: int | None = option(None, "a number or none", bounds=(16, None))
+    blocks: tuple[int, ...] = option((1, 2), "numbers", bounds=(0, 9))
 
     def __post_init__(self) -> None:
         if self.on and self.count == 1:

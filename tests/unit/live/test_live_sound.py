@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from live_server import until
 
 from vidtrans.core.errors import UsageError
-from vidtrans.curves.signals import Signal
+from vidtrans.curves.expressions import Signal
 from vidtrans.live.moving_controls import LiveSound
 from vidtrans.live.protocol import MOST_SAMPLES, SOUND, SoundMessage, is_sound, pack_sound, parse_sound
 

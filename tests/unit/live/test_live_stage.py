@@ -16,7 +16,7 @@ from vidtrans.live.live_stage import Fader, LiveModel, LiveStage, SourceFrame, S
 from vidtrans.live.protocol import FrameMessage
 from vidtrans.live.stage_worker import FIRST_RETRY_S, Answers, PaintJob, StageWorker
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.strokes.media import load_medium
 from vidtrans.strokes.painter import StrokePainter

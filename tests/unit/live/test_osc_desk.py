@@ -14,7 +14,7 @@ from live_server import load
 from osc_stage import OscStage, pack_bundle
 
 from vidtrans.core.settings import SMALLEST_SIDE
-from vidtrans.curves.signals import Signal
+from vidtrans.curves.expressions import Signal
 from vidtrans.live.live_controls import Controls, describe_pairing
 from vidtrans.live.osc import osc_desk
 from vidtrans.live.osc.osc_addresses import ACTIONS, REPORTS, ROOT, OscAddress, address_tree

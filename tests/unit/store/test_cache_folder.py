@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 from chain import refuse, said, said_json, snapshot
 from clips import moving_frames, write_clip
@@ -11,8 +13,7 @@ from clips import moving_frames, write_clip
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.events import silent
 from vidtrans.core.files import digest_of
-from vidtrans.store.cache import Cache
-from vidtrans.store.shared_locks import warning_about_locks
+from vidtrans.store.cache import Cache, warning_about_locks
 
 KEY = digest_of("a key")
 IDENTITY = ("--model", "identity")
@@ -109,16 +110,6 @@ def test_an_entry_that_leads_elsewhere_is_refused_and_nothing_there_changes(wher
     assert snapshot(precious) == before
 
 
-LINE = "36 35 98:0 / {point} rw,noatime master:1 - {kind} server:/x rw,{options}\n"
-ROOT = LINE.format(point="/", kind="ext4", options="errors=continue")
-
-
-def warned(tmp_path: Path, kind: str, options: str, folder: str = "/farm/show/.vidtrans", point: str = "/farm") -> str:
-    table = tmp_path / "mountinfo"
-    table.write_text(ROOT + LINE.format(point=point, kind=kind, options=options) + "damaged\n")
-    return warning_about_locks(Path(folder), table)
-
-
 @pytest.mark.parametrize(
     ("kind", "options", "why"),
     [
@@ -130,7 +121,10 @@ def warned(tmp_path: Path, kind: str, options: str, folder: str = "/farm/show/.v
         ("lustre", "flock", ""),
     ],
 )
-def test_locks_of_this_host_alone_are_named(kind: str, options: str, why: str, tmp_path: Path) -> None:
-    text = warned(tmp_path, kind, options)
+def test_locks_of_this_host_alone_are_named(kind: str, options: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = (("/", "ext4", "errors=continue"), ("/farm", kind, f"rw,noatime,{options}"))
+    mounts = [SimpleNamespace(mountpoint=point, fstype=own, opts=given) for point, own, given in places]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda *, all: mounts)
+    text = warning_about_locks(Path("/farm/show/.vidtrans"))
     assert why in text
     assert ("'/farm'" in text) == bool(text) == bool(why)

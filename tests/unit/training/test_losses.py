@@ -15,8 +15,7 @@ from torch.nn import functional as F
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import PACKAGE, digest_file
-from vidtrans.core.setting_groups import setting_fields
-from vidtrans.core.settings import from_table
+from vidtrans.core.settings import from_table, setting_fields
 from vidtrans.data.loading import to_signed
 from vidtrans.inference.device import resolve_device
 from vidtrans.networks.colour_classes import ColourClasses, ColourClassesSettings, gamut, to_ab, to_rgb

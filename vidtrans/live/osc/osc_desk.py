@@ -18,7 +18,7 @@ import numpy as np
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
-from vidtrans.curves.signals import Signal
+from vidtrans.curves.expressions import Signal
 from vidtrans.live.hub import Client, Hub
 from vidtrans.live.osc.osc_addresses import REPORTS, ROOT, TYPES, OscAddress, OscMismatchError, all_addresses
 from vidtrans.live.osc.osc_messages import Argument, OscInbox, OscMessage, pack_message

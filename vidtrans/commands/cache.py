@@ -1,0 +1,71 @@
+"""``vidtrans cache``: the entries of the cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from vidtrans.commands.base import Command
+from vidtrans.core.options import Group, option
+from vidtrans.core.settings import Table
+from vidtrans.session import Context
+from vidtrans.store.stages import STAGES
+
+
+@dataclass(frozen=True)
+class CacheList(Command):
+    """List the number and size of the entries of the cache, by stage."""
+
+    CONTEXT: ClassVar = ("cache_dir",)
+
+    def make(self, context: Context) -> Table:
+        """Return the entries with their sizes."""
+        rows: list[Table] = [
+            {"stage": e.stage, "key": e.key, "bytes": e.size, "complete": (e.folder / "meta.json").is_file()}
+            for e in context.cache.entries()
+        ]
+        return {"output": str(context.cache.root), "entries": rows}
+
+    def describe(self, table: Table) -> str:
+        from vidtrans.store.stages import STAGES
+
+        lines = []
+        for name in STAGES:
+            sizes = [row["bytes"] for row in table["entries"] if row["stage"] == name]
+            noun = "entry  " if len(sizes) == 1 else "entries"
+            lines.append(f"{name:8} {len(sizes):4} {noun} {sum(sizes) / 1e6:10.1f} MB   {STAGES[name].summary}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class CacheClean(Command):
+    """Delete entries of the cache. Results, datasets and models stay, as do entries that a run is using."""
+
+    CONTEXT: ClassVar = ("cache_dir",)
+
+    stage: tuple[str, ...] = option((), "Only this stage; may be repeated.", Group.CACHE)
+
+    def __post_init__(self) -> None:
+        for name in self.stage:
+            STAGES[name]  # an unknown stage is an error
+
+    def make(self, context: Context) -> Table:
+        """Delete entries, and return their number and total bytes."""
+        store = context.cache
+        freed = deleted = in_use = 0
+        if not self.stage:
+            store.log.clear()
+        for entry in store.entries():
+            if self.stage and entry.stage not in self.stage:
+                continue
+            size = entry.size
+            if entry.delete():
+                freed, deleted = freed + size, deleted + 1
+            else:
+                in_use += 1
+        return {"output": str(store.root), "deleted": deleted, "bytes": freed, "kept": in_use}
+
+    def describe(self, table: Table) -> str:
+        busy = f", {table['kept']} in use were kept" if table["kept"] else ""
+        entries = "1 entry" if table["deleted"] == 1 else f"{table['deleted']} entries"
+        return f"{entries} deleted, {table['bytes'] / 1e6:.1f} MB freed{busy}"

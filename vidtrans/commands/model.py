@@ -1,0 +1,185 @@
+"""``vidtrans model list|show|formats``: models that are found by name, the record of one, and the formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vidtrans.commands.base import Command
+from vidtrans.commands.words import delivered_text
+from vidtrans.core.costs import count
+from vidtrans.core.errors import strip_controls
+from vidtrans.core.options import argument
+from vidtrans.core.registry import Package
+from vidtrans.core.settings import Table, to_table
+from vidtrans.networks.ports import PortSettings
+from vidtrans.session import Context
+
+if TYPE_CHECKING:
+    from vidtrans.models.model_record import ModelRecord
+
+
+@dataclass(frozen=True)
+class ModelList(Command):
+    """List what needs no path, only a name: models for --model, and media, which --look and --strokes paint in."""
+
+    def make(self, context: Context) -> Table:
+        """Return by name the path of each model, what each medium is and its file, and a summary of each format."""
+        from vidtrans.models.formats import FORMATS
+        from vidtrans.models.model_file import IDENTITY, known_models
+        from vidtrans.strokes.media import FOLDER, load_medium, medium_names
+
+        found = {name: str(path) for name, path in known_models().items()}
+        found[IDENTITY] = "built in: returns its input"
+        return {
+            "models": found,
+            "media": {
+                name: {"summary": load_medium(name).summary, "file": str(FOLDER / f"{name}.toml")}
+                for name in medium_names()
+            },
+            "formats": {name: entry.summary for name, entry in FORMATS.working()},
+        }
+
+    def describe(self, table: Table) -> str:
+        models = [f"{name:20} {path}" for name, path in table["models"].items()]
+        media = [f"{name:20} {one['summary']}" for name, one in table["media"].items()]
+        more = "'vidtrans stylize VIDEO --look NAME' paints in a medium", "'vidtrans model formats' lists more models"
+        return "\n".join([*models, *media, *more])
+
+
+@dataclass(frozen=True)
+class ModelFormats(Command):
+    """List the formats of models that can be used, of this tool and of others.
+
+    A file is known by its content, whatever it is called.
+    """
+
+    def make(self, context: Context) -> Table:
+        """Return the file formats, and the network families of checkpoints, with their summaries."""
+        from vidtrans.interop.families import FAMILIES
+        from vidtrans.models.formats import FORMATS
+
+        formats = {name: entry.summary for name, entry in FORMATS.working()}
+        return {"formats": formats, "families": {name: entry.summary for name, entry in FAMILIES.items()}}
+
+    def describe(self, table: Table) -> str:
+        lines = ["formats of files", *(f"  {name:18} {text}" for name, text in table["formats"].items())]
+        lines += ["families of networks in checkpoints"]
+        return "\n".join([*lines, *(f"  {name:18} {text}" for name, text in table["families"].items())])
+
+
+@dataclass(frozen=True)
+class ModelShow(Command):
+    """Show the record of a model file."""
+
+    model: str = argument("MODEL", file="model")
+
+    def make(self, context: Context) -> Table:
+        """Return the file's format and record. Raises ModelError."""
+        from vidtrans.models.formats import format_of, load_format
+        from vidtrans.models.model_file import find_model
+
+        path = find_model(self.model)
+        if path is None:
+            return {"model": "identity"}
+        kind = format_of(path)
+        return {"output": str(path), "format": kind, **load_format(kind).read_record(path).__dict__}
+
+    def describe(self, table: Table) -> str:
+        from vidtrans.models.formats import load_format
+
+        if "output" not in table:
+            return "identity: returns its input; to check input, output and timing"
+        path, kind = Path(table["output"]), table["format"]
+        return "\n".join(map(strip_controls, _lines(path, kind, load_format(kind).read_record(path))))
+
+
+def _lines(path: Path, kind: str, record: ModelRecord) -> list[str]:
+    from vidtrans.models.formats import FORMATS
+
+    training = record.training
+    operations = training.get("nondeterministic")  # in files of our own format
+    return [
+        f"{path}: {record.generator['name']}, pairing '{record.pairing['name']}', {_size(record)}",
+        f"  format     {kind}{_package(FORMATS.origin(kind))}",
+        f"  generator  {_settings(record.generator['settings'])}",
+        f"  pairing    {_settings(record.pairing['settings'])}",
+        *(f"  plug-in    {part}{_package(table)}" for part, table in _plugins(record)),
+        *(_training_lines(training) if training.get("steps") else ["  training   none"]),
+        *([f"  repeatable not to the byte: {', '.join(map(str, operations))}"] if isinstance(operations, list) else []),
+        *([f"  plate      {_plate(record.plate)}"] if record.plate else []),
+        *([f"  dream      {_dream(record.dream)}"] if record.dream else []),
+        *([f"  from       {record.origin['family']}, a family of 'vidtrans model formats'"] if record.origin else []),
+        *([f"  ports      {_settings(_said(record.ports))}"] if record.ports else []),
+        *([f"  memory     its last output, moved along the flow ({record.memory['flow']})"] if record.memory else []),
+        *([f"  looks      many: codes of {record.code_size} numbers, see 'stylize --look'"] if record.codes else []),
+        *([f"  extractor  {_extractor(record.extractor)}"] if record.extractor else []),
+        *(f"  {k:10} {v}" for k, v in record.card.items() if v),
+    ]
+
+
+def _plugins(record: ModelRecord) -> Iterator[tuple[str, Table]]:
+    """Yield the parts of the model, and of its training, that are on record as those of plug-ins."""
+    for kind, table in (("generator", record.generator), ("pairing", record.pairing)):
+        if "plugin" in table:
+            yield f"{kind} {table['name']}", table
+    engine = record.training.get("engine")
+    found = engine.get("plugins") if isinstance(engine, dict) else None
+    for name, package in found.items() if isinstance(found, dict) else ():
+        kind = "the training method" if name == "method" else f"loss {name}"
+        yield kind, {"plugin": package}
+
+
+def _package(table: Table) -> str:
+    """Return the package of a plug-in's part as text; '' for a part that is built in."""
+    if "plugin" not in table:
+        return ""
+    try:
+        return f" of {Package.of_table(table['plugin'])}"
+    except ValueError:  # whatever a stranger wrote there
+        return " of a plug-in whose record is damaged"
+
+
+def _size(record: ModelRecord) -> str:
+    """Return the size as text; only models trained here have a known training size."""
+    return f"{'trained' if record.training.get('steps') else 'rendered'} at {record.auto_size} px"
+
+
+def _said(ports: Table) -> Table:
+    """Return the settings of the network's input and output (ports) that differ from those of networks trained here."""
+    plain = to_table(PortSettings())
+    return {name: value for name, value in ports.items() if value != plain[name]}
+
+
+def _plate(table: Table) -> str:
+    size, share = "x".join(map(str, table["size"])), 100 * table["still"]
+    return f"{size}, {share:.0f} % of it stays in place: for clips of this camera position only"
+
+
+def _extractor(table: Table) -> str:
+    return f"embedded, makes its input: {table['generator']['name']}, pairing '{table['pairing']['name']}'"
+
+
+def _dream(table: Table) -> str:
+    clock = f"a clock of {table['positions']} places, there and back" if table["positions"] else "no clock"
+    return f"{clock}; learned at {table['rate']} frames a second"
+
+
+def _pairs(training: Table) -> str:
+    return count(training["pairs"], "pair") if "pairs" in training else "an unknown number of pairs"
+
+
+def _settings(table: Table) -> str:
+    return ", ".join(f"{k} {v}" for k, v in table.items())
+
+
+def _training_lines(training: Table) -> list[str]:
+    steps = " + ".join(map(str, training["steps"]))
+    delivered = training.get("delivered")
+    return [
+        f"  training   {steps} steps on {_pairs(training)}, preset '{training.get('preset')}'",
+        f"  held out   {_settings(training.get('held_out') or {}) or 'nothing was held out'}",
+        *([f"             {delivered_text(delivered)}"] if delivered else []),
+    ]

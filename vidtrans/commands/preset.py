@@ -1,0 +1,46 @@
+"""``vidtrans preset``: the presets that ship."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidtrans.commands.base import Command
+from vidtrans.core.options import argument
+from vidtrans.core.settings import Table
+from vidtrans.session import Context
+
+
+@dataclass(frozen=True)
+class PresetList(Command):
+    """List the presets that ship: what each is for, and what training with it costs."""
+
+    def make(self, context: Context) -> Table:
+        """Return the presets' summaries and costs, by name."""
+        from vidtrans.config.recipe import preset_names, preset_text
+
+        summaries = {name: preset_text(name, "summary") for name in preset_names()}
+        return {"presets": summaries, "costs": {name: preset_text(name, "cost") for name in summaries}}
+
+    def describe(self, table: Table) -> str:
+        presets, costs = table["presets"], table["costs"]
+        return "\n".join(f"{name:12} {text}\n{'':12} {costs[name]}".rstrip() for name, text in presets.items())
+
+
+@dataclass(frozen=True)
+class PresetShow(Command):
+    """Show the file of a preset, with its comments: copy it, change it, give it to --preset."""
+
+    name: str = argument(file="preset")
+
+    def make(self, context: Context) -> Table:
+        """Return the preset's summary, cost and tables. Raises UsageError."""
+        from vidtrans.config.recipe import preset_path, preset_text, read_tables
+
+        tables = read_tables(preset_path(self.name))
+        texts = {key: preset_text(self.name, key) for key in ("summary", "cost")}
+        return {"preset": self.name, **texts, "tables": tables}
+
+    def describe(self, table: Table) -> str:
+        from vidtrans.config.recipe import preset_path
+
+        return preset_path(self.name).read_text("utf-8").rstrip()
