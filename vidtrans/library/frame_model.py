@@ -59,215 +59,6 @@ Tables = Mapping[str, Mapping[str, Any]]
 ENDLESS = 1 << 62  # frames of a stream, or of a shot, whose end is not known yet
 
 
-class StreamModel:
-    """A model with its settings, for one stream of frames. Looks and blends may have key frames, by number.
-
-    Raises UsageError if the model or a setting needs more than frames; ``single``: more than one frame.
-    """
-
-    def __init__(self, model: LoadedModel, settings: ResolvedRenderSettings, context: Context, *, single: bool) -> None:
-        self.model, self.settings, self.context = model, settings, context
-        _check_model(model, single=single)
-        rendering = settings.rendering
-        _check_settings(rendering)
-        moment: Callable[[Time], Fraction] = _no_moment if single else _frame_number
-        self._shots = [0]  # first frames; the looks of shots follow them
-        clock = CurveClock(lambda frame: frame, moment, _unknown_seconds)
-        self._conditions = conditions_of(model, rendering, clock, self._shots)
-        self._values = FrameValues(rendering, clock, PICTURE_VALUES)
-        self._strokes = StreamStrokes(settings.strokes, clock, "frames come one by one")
-
-    @property
-    def finds_cuts(self) -> bool:
-        """Return whether shots are told apart."""
-        return self.settings.rendering.cuts != OFF
-
-    def open(self, picture: np.ndarray) -> FrameByFrame:
-        """Return the model for frames in order, of the size and type of a ``picture``. Close its renderer after use."""
-        model, size, rendering = self.model, (picture.shape[1], picture.shape[0]), self.settings.rendering
-        self.settings.check_sides(model, self._strokes.size_seen(model, rendering.size, size))
-        is_chain = len(model.parts) > 1
-        inputs = ModelInputs(
-            model.pairing,
-            conditions=self._conditions,
-            size=model.input_size(rendering.size, size) if is_chain else None,
-            conditions_later=is_chain and not has_conditions(model.parts[0]),
-        )
-        if isinstance(model, ModelChain):
-            engine: Engine = load_chain_engine(model, rendering, size, self.context)
-        else:
-            engine = load_engine(model, rendering, self.context)
-        deep = picture.dtype == np.uint16
-        return FrameByFrame(model, rendering, self._strokes, engine, self.context, inputs=inputs, deep=deep)
-
-    def prepare(self, opened: FrameByFrame, number: int, picture: np.ndarray, shot: tuple[int, int]) -> PreparedFrame:
-        """Make the input of a frame; ``shot``: the frames [first, stop) of its shot."""
-        if shot[0] > self._shots[-1]:
-            self._shots.append(shot[0])
-        size = self._strokes.size_seen(self.model, self.settings.rendering.size, (picture.shape[1], picture.shape[0]))
-        return opened.prepare(Frame(number, number, picture), size, shot)
-
-    def finish(self, opened: FrameByFrame, sample: Sample, source: np.ndarray) -> np.ndarray:
-        """Return the result at the size of the ``source``, multiplied by the factor of a pairing that enlarges."""
-        return opened.finish(sample, with_factor(source, self.model.pairing), self._values(sample.index))
-
-
-def _check_model(model: LoadedModel, *, single: bool) -> None:
-    pairing = model.pairing
-    reasons = {
-        "it follows its own clip": pairing.is_told,
-        "its input is a folder of guides": bool(pairing.guides),
-        "its input includes a mask": pairing.uses_mask,
-        "it optimises each frame, for seconds or minutes": model.optimises,
-        "its input includes several frames": single and pairing.offsets != (0,),
-        "its input includes its previous output": single and model.is_recurrent,
-    }
-    if why := next((reason for reason, applies in reasons.items() if applies), ""):
-        remedy = "use model.render" if single and not (pairing.is_told or pairing.guides) else "use vidtrans stylize"
-        raise UsageError(f"model '{model.name}'", why, remedy)
-
-
-def _check_settings(rendering: RenderingSettings) -> None:
-    """Raise UsageError for settings of a render that need the whole clip, or would be read and do nothing."""
-    ignored = {
-        f"cuts {rendering.cuts}": rendering.cuts not in (AUTO, OFF),
-        f"drawing {rendering.drawing}": rendering.drawing == "yes",
-        f"source_filter {rendering.source_filter}": bool(rendering.source_filter),
-        f"draft_step {rendering.draft_step}": rendering.draft_step > 1,
-        f"duplicate_threshold {rendering.duplicate_threshold:g}": rendering.duplicate_threshold > 0,
-    }
-    if given := next((name for name, is_given in ignored.items() if is_given), ""):
-        why = "it needs a clip, and frames come one by one"
-        raise UsageError(f"rendering.{given}", why, "leave it out, or render what open_clip returns")
-
-
-def _unknown_seconds(frame: int) -> float:
-    """Raise UsageError."""
-    raise UsageError("curves", "a stream of frames has no times", "use the frame's number: frame")
-
-
-def _frame_number(moment: Time) -> Fraction:
-    if moment.frame is None:
-        why = "frames that come one by one have no times"
-        raise UsageError(f"key frame at {moment}", why, "give the numbers of frames, as in '0: 0.2, 120: 1'")
-    return Fraction(moment.frame)
-
-
-def _no_moment(moment: Time) -> Fraction:
-    why = "a single frame is at no time of a clip"
-    raise UsageError(f"key frame at {moment}", why, "give one value, or use model.render")
-
-
-class _CutsSoFar(CutDetector):
-    """Tells, while frames are added, which of them start a shot."""
-
-    def firsts(self, *, ended: bool) -> Iterator[int]:
-        """Yield, for each further frame that is decided, the first frame of its shot."""
-        if ended:
-            self._decide_all()
-        begun = [start for start in self._shots if start <= self._told]
-        first = begun[-1] if begun else 0
-        while self._told < min(self._decided, self._count):
-            first = self._told if self._told in self._shots else first
-            self._told += 1
-            yield first
-
-    _told = 0
-
-
-def shots_of(frames: Iterable[np.ndarray]) -> Generator[tuple[np.ndarray, int], None, None]:
-    """Yield each frame with the number of the first frame of its shot, some frames after it came."""
-    cuts, waiting = _CutsSoFar(), deque[np.ndarray]()
-    for frame in frames:
-        height, width = frame.shape[:2]
-        cuts.add(to_uint8(resize(frame, *Size(short=ANALYSIS_SHORT_SIDE).of(width, height))))
-        waiting.append(frame)
-        for first in cuts.firsts(ended=False):
-            yield waiting.popleft(), first
-    for first in cuts.firsts(ended=True):
-        yield waiting.popleft(), first
-
-
-class FrameStream:
-    """A render of frames that come one by one; ``flow_from``: as many pictures, whose motion the filter follows."""
-
-    def __init__(
-        self,
-        model: StreamModel,
-        frames: Iterable[object],
-        flow_from: Iterable[object] | None = None,
-        stop: Stop = NEVER,
-    ) -> None:
-        self._model, self._frames, self._flow_from, self._stop = model, frames, flow_from, stop
-        self._devices, self._guides, self._sources = deque[Any](), deque[np.ndarray](), deque[np.ndarray]()
-        check_frames(frames)
-        if flow_from is not None:
-            check_frames(flow_from, "flow_from")
-
-    def pictures(self) -> Generator[tuple[Any, np.ndarray], None, None]:
-        """Yield the device of each frame, see ``device_of``, and its picture, (H, W, 3) of its type, some frames later.
-
-        Raises UsageError if a frame is no picture, or differs in size or type from the first one.
-        """
-        model, arrays = self._model, self._arrays()
-        with ExitStack() as stack:
-            shots = stack.enter_context(closing(shots_of(arrays) if model.finds_cuts else ((one, 0) for one in arrays)))
-            opening = next(shots, None)
-            if opening is None:
-                return
-            opened = model.open(opening[0])
-            renderer = stack.enter_context(closing(opened.renderer))
-            prepared = (
-                model.prepare(opened, number, picture, (first, ENDLESS))
-                for number, (picture, first) in enumerate(chain([opening], shots))
-            )
-            samples = stack.enter_context(closing(self._guided(renderer.stream(prepared))))
-            for sample, picture in filter_samples(samples, model.settings.make_filter()):
-                finished = model.finish(opened, replace(sample, output=picture), self._sources.popleft())
-                yield self._devices.popleft(), finished
-
-    def _arrays(self) -> Generator[np.ndarray, None, None]:
-        first: np.ndarray | None = None
-        for number, (frame, guide) in enumerate(_pairs(self._frames, self._flow_from)):
-            self._stop.check()
-            picture = own_array(frame, f"frame {number}")
-            first = picture if first is None else first
-            if picture.shape != first.shape or picture.dtype != first.dtype:
-                why = f"it is {_kind(picture)}, the first one {_kind(first)}"
-                raise UsageError(f"frame {number}", why, "give frames of one size and type, or one stream for each")
-            self._devices.append(device_of(frame))
-            self._sources.append(picture)
-            if self._flow_from is not None:
-                self._guides.append(own_array(guide, f"picture {number} of flow_from"))
-            yield picture
-
-    def _guided(self, samples: Generator[Sample, None, None]) -> Generator[Sample, None, None]:
-        """Yield the samples with the pictures of ``flow_from`` as their guides."""
-        with closing(samples):
-            for sample in samples:
-                if self._flow_from is None:
-                    yield sample
-                    continue
-                height, width = sample.output.shape[:2]
-                yield replace(sample, guide=to_uint8(resize(self._guides.popleft(), width, height)))
-
-
-def _pairs(frames: Iterable[object], flow_from: Iterable[object] | None) -> Iterator[tuple[object, object | None]]:
-    if flow_from is None:
-        yield from ((frame, None) for frame in frames)
-        return
-    missing = object()
-    for number, (frame, guide) in enumerate(zip_longest(frames, flow_from, fillvalue=missing)):
-        if frame is missing or guide is missing:
-            longer = "flow_from" if frame is missing else "the frames"
-            raise UsageError("flow_from", f"{longer} go on after {number} pictures", "give as many pictures as frames")
-        yield frame, guide
-
-
-def _kind(picture: np.ndarray) -> str:
-    return f"{picture.shape[1]}x{picture.shape[0]} of {picture.dtype}"
-
-
 class FrameModel:
     """A model, or a chain of models: ``model(frame)`` paints a frame, ``model.render(clip)`` a clip.
 
@@ -484,3 +275,212 @@ class DeflickeredFrames:
     def __iter__(self) -> Generator[Any, None, None]:
         """Yield the pictures, of the frames' kind. Raises UsageError if frames are no pictures, or differ in size."""
         return self._model.render(self._frames, flow_from=self._flow_from, stop=self._stop)
+
+
+class FrameStream:
+    """A render of frames that come one by one; ``flow_from``: as many pictures, whose motion the filter follows."""
+
+    def __init__(
+        self,
+        model: StreamModel,
+        frames: Iterable[object],
+        flow_from: Iterable[object] | None = None,
+        stop: Stop = NEVER,
+    ) -> None:
+        self._model, self._frames, self._flow_from, self._stop = model, frames, flow_from, stop
+        self._devices, self._guides, self._sources = deque[Any](), deque[np.ndarray](), deque[np.ndarray]()
+        check_frames(frames)
+        if flow_from is not None:
+            check_frames(flow_from, "flow_from")
+
+    def pictures(self) -> Generator[tuple[Any, np.ndarray], None, None]:
+        """Yield the device of each frame, see ``device_of``, and its picture, (H, W, 3) of its type, some frames later.
+
+        Raises UsageError if a frame is no picture, or differs in size or type from the first one.
+        """
+        model, arrays = self._model, self._arrays()
+        with ExitStack() as stack:
+            shots = stack.enter_context(closing(shots_of(arrays) if model.finds_cuts else ((one, 0) for one in arrays)))
+            opening = next(shots, None)
+            if opening is None:
+                return
+            opened = model.open(opening[0])
+            renderer = stack.enter_context(closing(opened.renderer))
+            prepared = (
+                model.prepare(opened, number, picture, (first, ENDLESS))
+                for number, (picture, first) in enumerate(chain([opening], shots))
+            )
+            samples = stack.enter_context(closing(self._guided(renderer.stream(prepared))))
+            for sample, picture in filter_samples(samples, model.settings.make_filter()):
+                finished = model.finish(opened, replace(sample, output=picture), self._sources.popleft())
+                yield self._devices.popleft(), finished
+
+    def _arrays(self) -> Generator[np.ndarray, None, None]:
+        first: np.ndarray | None = None
+        for number, (frame, guide) in enumerate(_pairs(self._frames, self._flow_from)):
+            self._stop.check()
+            picture = own_array(frame, f"frame {number}")
+            first = picture if first is None else first
+            if picture.shape != first.shape or picture.dtype != first.dtype:
+                why = f"it is {_kind(picture)}, the first one {_kind(first)}"
+                raise UsageError(f"frame {number}", why, "give frames of one size and type, or one stream for each")
+            self._devices.append(device_of(frame))
+            self._sources.append(picture)
+            if self._flow_from is not None:
+                self._guides.append(own_array(guide, f"picture {number} of flow_from"))
+            yield picture
+
+    def _guided(self, samples: Generator[Sample, None, None]) -> Generator[Sample, None, None]:
+        """Yield the samples with the pictures of ``flow_from`` as their guides."""
+        with closing(samples):
+            for sample in samples:
+                if self._flow_from is None:
+                    yield sample
+                    continue
+                height, width = sample.output.shape[:2]
+                yield replace(sample, guide=to_uint8(resize(self._guides.popleft(), width, height)))
+
+
+def _pairs(frames: Iterable[object], flow_from: Iterable[object] | None) -> Iterator[tuple[object, object | None]]:
+    if flow_from is None:
+        yield from ((frame, None) for frame in frames)
+        return
+    missing = object()
+    for number, (frame, guide) in enumerate(zip_longest(frames, flow_from, fillvalue=missing)):
+        if frame is missing or guide is missing:
+            longer = "flow_from" if frame is missing else "the frames"
+            raise UsageError("flow_from", f"{longer} go on after {number} pictures", "give as many pictures as frames")
+        yield frame, guide
+
+
+def _kind(picture: np.ndarray) -> str:
+    return f"{picture.shape[1]}x{picture.shape[0]} of {picture.dtype}"
+
+
+def shots_of(frames: Iterable[np.ndarray]) -> Generator[tuple[np.ndarray, int], None, None]:
+    """Yield each frame with the number of the first frame of its shot, some frames after it came."""
+    cuts, waiting = _CutsSoFar(), deque[np.ndarray]()
+    for frame in frames:
+        height, width = frame.shape[:2]
+        cuts.add(to_uint8(resize(frame, *Size(short=ANALYSIS_SHORT_SIDE).of(width, height))))
+        waiting.append(frame)
+        for first in cuts.firsts(ended=False):
+            yield waiting.popleft(), first
+    for first in cuts.firsts(ended=True):
+        yield waiting.popleft(), first
+
+
+class _CutsSoFar(CutDetector):
+    """Tells, while frames are added, which of them start a shot."""
+
+    def firsts(self, *, ended: bool) -> Iterator[int]:
+        """Yield, for each further frame that is decided, the first frame of its shot."""
+        if ended:
+            self._decide_all()
+        begun = [start for start in self._shots if start <= self._told]
+        first = begun[-1] if begun else 0
+        while self._told < min(self._decided, self._count):
+            first = self._told if self._told in self._shots else first
+            self._told += 1
+            yield first
+
+    _told = 0
+
+
+class StreamModel:
+    """A model with its settings, for one stream of frames. Looks and blends may have key frames, by number.
+
+    Raises UsageError if the model or a setting needs more than frames; ``single``: more than one frame.
+    """
+
+    def __init__(self, model: LoadedModel, settings: ResolvedRenderSettings, context: Context, *, single: bool) -> None:
+        self.model, self.settings, self.context = model, settings, context
+        _check_model(model, single=single)
+        rendering = settings.rendering
+        _check_settings(rendering)
+        moment: Callable[[Time], Fraction] = _no_moment if single else _frame_number
+        self._shots = [0]  # first frames; the looks of shots follow them
+        clock = CurveClock(lambda frame: frame, moment, _unknown_seconds)
+        self._conditions = conditions_of(model, rendering, clock, self._shots)
+        self._values = FrameValues(rendering, clock, PICTURE_VALUES)
+        self._strokes = StreamStrokes(settings.strokes, clock, "frames come one by one")
+
+    @property
+    def finds_cuts(self) -> bool:
+        """Return whether shots are told apart."""
+        return self.settings.rendering.cuts != OFF
+
+    def open(self, picture: np.ndarray) -> FrameByFrame:
+        """Return the model for frames in order, of the size and type of a ``picture``. Close its renderer after use."""
+        model, size, rendering = self.model, (picture.shape[1], picture.shape[0]), self.settings.rendering
+        self.settings.check_sides(model, self._strokes.size_seen(model, rendering.size, size))
+        is_chain = len(model.parts) > 1
+        inputs = ModelInputs(
+            model.pairing,
+            conditions=self._conditions,
+            size=model.input_size(rendering.size, size) if is_chain else None,
+            conditions_later=is_chain and not has_conditions(model.parts[0]),
+        )
+        if isinstance(model, ModelChain):
+            engine: Engine = load_chain_engine(model, rendering, size, self.context)
+        else:
+            engine = load_engine(model, rendering, self.context)
+        deep = picture.dtype == np.uint16
+        return FrameByFrame(model, rendering, self._strokes, engine, self.context, inputs=inputs, deep=deep)
+
+    def prepare(self, opened: FrameByFrame, number: int, picture: np.ndarray, shot: tuple[int, int]) -> PreparedFrame:
+        """Make the input of a frame; ``shot``: the frames [first, stop) of its shot."""
+        if shot[0] > self._shots[-1]:
+            self._shots.append(shot[0])
+        size = self._strokes.size_seen(self.model, self.settings.rendering.size, (picture.shape[1], picture.shape[0]))
+        return opened.prepare(Frame(number, number, picture), size, shot)
+
+    def finish(self, opened: FrameByFrame, sample: Sample, source: np.ndarray) -> np.ndarray:
+        """Return the result at the size of the ``source``, multiplied by the factor of a pairing that enlarges."""
+        return opened.finish(sample, with_factor(source, self.model.pairing), self._values(sample.index))
+
+
+def _check_model(model: LoadedModel, *, single: bool) -> None:
+    pairing = model.pairing
+    reasons = {
+        "it follows its own clip": pairing.is_told,
+        "its input is a folder of guides": bool(pairing.guides),
+        "its input includes a mask": pairing.uses_mask,
+        "it optimises each frame, for seconds or minutes": model.optimises,
+        "its input includes several frames": single and pairing.offsets != (0,),
+        "its input includes its previous output": single and model.is_recurrent,
+    }
+    if why := next((reason for reason, applies in reasons.items() if applies), ""):
+        remedy = "use model.render" if single and not (pairing.is_told or pairing.guides) else "use vidtrans stylize"
+        raise UsageError(f"model '{model.name}'", why, remedy)
+
+
+def _check_settings(rendering: RenderingSettings) -> None:
+    """Raise UsageError for settings of a render that need the whole clip, or would be read and do nothing."""
+    ignored = {
+        f"cuts {rendering.cuts}": rendering.cuts not in (AUTO, OFF),
+        f"drawing {rendering.drawing}": rendering.drawing == "yes",
+        f"source_filter {rendering.source_filter}": bool(rendering.source_filter),
+        f"draft_step {rendering.draft_step}": rendering.draft_step > 1,
+        f"duplicate_threshold {rendering.duplicate_threshold:g}": rendering.duplicate_threshold > 0,
+    }
+    if given := next((name for name, is_given in ignored.items() if is_given), ""):
+        why = "it needs a clip, and frames come one by one"
+        raise UsageError(f"rendering.{given}", why, "leave it out, or render what open_clip returns")
+
+
+def _unknown_seconds(frame: int) -> float:
+    """Raise UsageError."""
+    raise UsageError("curves", "a stream of frames has no times", "use the frame's number: frame")
+
+
+def _frame_number(moment: Time) -> Fraction:
+    if moment.frame is None:
+        why = "frames that come one by one have no times"
+        raise UsageError(f"key frame at {moment}", why, "give the numbers of frames, as in '0: 0.2, 120: 1'")
+    return Fraction(moment.frame)
+
+
+def _no_moment(moment: Time) -> Fraction:
+    why = "a single frame is at no time of a clip"
+    raise UsageError(f"key frame at {moment}", why, "give one value, or use model.render")

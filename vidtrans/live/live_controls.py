@@ -37,7 +37,7 @@ from vidtrans.upscaling import STREAM_MODES
 LONGEST = 500  # characters of a curve
 LARGEST_FILE = 4 << 20  # bytes of a file of values, which is read while others wait
 TIMELINE = ("shot", "shot_t", "cut", "on_cut")  # names of a clip with an end
-LARGEST_SIZE = 1024
+LARGEST_SIZE = 1024  # pixels, of the short side at which models paint
 NO_MEDIUM = "none"  # the control ``medium`` of pictures that are not painted
 MOST_SHOTS = 99  # that are offered to be walked to
 OFFERED_LOOKS = 24  # looks to choose from for a model with style codes, which has any number of looks
@@ -49,6 +49,7 @@ SLIDERS: tuple[tuple[type, str, str], ...] = (
     *((stage.Settings, "", "picture" if issubclass(stage, PictureStage) else "look") for stage in RENDER),
     (StrokesSettings, "strokes_", "strokes"),
 )
+# What the sliders of a place need, to be shown; see ``Control``.
 NEEDS = {"picture": "", "look": "taught", "strokes": "medium"}
 
 

@@ -48,28 +48,6 @@ PAINTED, REPEATED, DROPPED = 1, 2, 3  # kinds of answers: a new frame painted, t
 RATES = f"send it at {RATES_HZ[0]:,} to {RATES_HZ[1]:,} Hz; see vidtrans.live.protocol"
 
 
-def decode(file: bytes, what: str = "frame") -> np.ndarray:
-    """Decode a JPEG, PNG or WebP file to (H, W, 3) uint8 RGB; transparent pixels are composited over white.
-
-    The size is checked in the header before decoding. ``what``: its name in errors. Raises MediaError.
-    """
-    try:
-        header = read_header(io.BytesIO(file), FORMATS)
-    except (OSError, UnreadablePicture):
-        raise MediaError(what, "it is not a JPEG, PNG or WebP file", "send one of these formats") from None
-    if header.num_pictures > 1:
-        raise MediaError(what, "it is an animation", "send single pictures")
-    width, height = header.width, header.height
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
-        remedy = f"send up to {MAX_PIXELS} pixels, {MAX_SIDE} a side"
-        raise MediaError(what, f"{width}x{height} is too large", remedy)
-    still = decode_still(np.frombuffer(file, np.uint8), header)
-    if still is None:
-        raise MediaError(what, "it is damaged", "send a whole JPEG, PNG or WebP file")
-    picture = to_uint8(still.picture)
-    return picture if picture.shape[2] == 3 else composite_over(picture[..., :3], picture[..., 3], PAPER)
-
-
 @dataclass(frozen=True)
 class FrameMessage:
     """A frame of a source. ``kind``: 'picture' (the network's input is made from it) or 'drawing' (it is the input)."""
@@ -159,3 +137,25 @@ def parse_picture(data: bytes) -> PictureMessage:
     _, kind, _, sequence, timestamp, sender, model_ms, server_ms, length = PICTURE.unpack_from(data)
     files = data[PICTURE.size :]
     return PictureMessage(kind, sequence, timestamp, sender, model_ms, server_ms, files[:length], files[length:])
+
+
+def decode(file: bytes, what: str = "frame") -> np.ndarray:
+    """Decode a JPEG, PNG or WebP file to (H, W, 3) uint8 RGB; transparent pixels are composited over white.
+
+    The size is checked in the header before decoding. ``what``: its name in errors. Raises MediaError.
+    """
+    try:
+        header = read_header(io.BytesIO(file), FORMATS)
+    except (OSError, UnreadablePicture):
+        raise MediaError(what, "it is not a JPEG, PNG or WebP file", "send one of these formats") from None
+    if header.num_pictures > 1:
+        raise MediaError(what, "it is an animation", "send single pictures")
+    width, height = header.width, header.height
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        remedy = f"send up to {MAX_PIXELS} pixels, {MAX_SIDE} a side"
+        raise MediaError(what, f"{width}x{height} is too large", remedy)
+    still = decode_still(np.frombuffer(file, np.uint8), header)
+    if still is None:
+        raise MediaError(what, "it is damaged", "send a whole JPEG, PNG or WebP file")
+    picture = to_uint8(still.picture)
+    return picture if picture.shape[2] == 3 else composite_over(picture[..., :3], picture[..., 3], PAPER)

@@ -59,6 +59,7 @@ class Wanted(StrEnum):
 
 
 AT_REST = {Wanted.RUN: JobState.QUEUED, Wanted.PAUSE: JobState.PAUSED, Wanted.CANCEL: JobState.CANCELLED}
+ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 
 @dataclass
@@ -207,9 +208,6 @@ def train_longer(job: StudioJob, outcome: Table) -> WishStep:
         raise UsageError(job.title, "it is no finished training", "choose another job")
     values = {k: v for k, v in job.values.items() if k not in LENGTHS}
     return WishStep(job.command, values | {"steps": 2 * steps}, f"{job.title}, longer")
-
-
-ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 
 def start_process(job: Path, root: Path) -> None:

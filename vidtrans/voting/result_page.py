@@ -34,6 +34,69 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
+class Material:
+    """What a page shows beside the votes.
+
+    Attributes:
+        examples: A JPEG file of each condition, by name.
+        distances: What the critic measured, by condition and item; None: there is no critic.
+        measured: In words, what that is.
+    """
+
+    examples: Mapping[str, bytes] = field(default_factory=dict)
+    distances: Mapping[tuple[int, int], float] | None = None
+    measured: str = ""
+
+
+def check_page(page: Path, votes: Path, sources: Sequence[Path], study: Study, context: Context) -> None:
+    """Raise UsageError if the page or the log cannot be written, or something else than this vote's is at the page."""
+    Result(page, "", sources, context, lineage=_lineage(study)).existing()
+    Result(votes, "", sources, context).check()
+
+
+def check_left_out(log: VoteLog, names: Sequence[str]) -> None:
+    """Raise UsageError if a person who is left out has not voted."""
+    if unknown := [name for name in names if name not in log.votes]:
+        remedy = f"give one of {', '.join(log.votes)}" if log.votes else "leave it out"
+        raise UsageError(f"--leave-out {unknown[0]}", "nobody of this name has voted", remedy)
+
+
+def report(
+    log: VoteLog,
+    output: Path | None,
+    left_out: Sequence[str],
+    material: Material,
+    sources: Sequence[Path],
+    context: Context,
+) -> Table:
+    """Return the outcome of a log without the votes of ``left_out``, and write its page to ``output``.
+
+    Nothing is written if nobody has voted. Raises UsageError if a name of ``left_out`` has no votes, or something else
+    is at ``output``.
+    """
+    check_left_out(log, left_out)
+    table = summarise(log, left_out)
+    if material.distances is not None:
+        table = set_against_critic(table, log, left_out, material.distances, material.measured)
+    if output is None or not any(log.votes.values()):
+        return {"output": None, "seconds": 0.0, "cached": False} | table
+    names = log.study.conditions[:-1] if log.study.is_real else log.study.conditions
+
+    def make(path: Path) -> Table:
+        page = render(table, f"Vote: {', '.join(names)}", material.examples)
+        write_bytes(path, page.encode("utf-8", "replace"))
+        return {}
+
+    key = {"command": "vote", "version": VERSION, "table": table, "examples": sorted(material.examples)}
+    return produce(context, output, key, sources, lambda: make, lineage=_lineage(log.study)) | table
+
+
+def _lineage(study: Study) -> str:
+    """Return the digest that the pages of one vote share: each replaces the one before."""
+    return digest_of(["vote", list(study.digests), study.is_real])
+
+
+@dataclass(frozen=True)
 class ScoreBar:
     """A condition's row of the plot, in pixels: its value and interval. ``is_cut``: the interval is longer."""
 
@@ -99,66 +162,3 @@ def examples_of(stimuli: Stimuli, names: tuple[str, ...]) -> dict[str, bytes]:
 def _template() -> Template:
     filters = {"px": lambda x: f"{x:.1f}", "percent": lambda x: f"{100 * x:.0f} %", "chance": chance_text}
     return load_page(Path(__file__).with_suffix(".html"), filters | {"more": more_text})
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a page shows beside the votes.
-
-    Attributes:
-        examples: A JPEG file of each condition, by name.
-        distances: What the critic measured, by condition and item; None: there is no critic.
-        measured: In words, what that is.
-    """
-
-    examples: Mapping[str, bytes] = field(default_factory=dict)
-    distances: Mapping[tuple[int, int], float] | None = None
-    measured: str = ""
-
-
-def check_page(page: Path, votes: Path, sources: Sequence[Path], study: Study, context: Context) -> None:
-    """Raise UsageError if the page or the log cannot be written, or something else than this vote's is at the page."""
-    Result(page, "", sources, context, lineage=_lineage(study)).existing()
-    Result(votes, "", sources, context).check()
-
-
-def check_left_out(log: VoteLog, names: Sequence[str]) -> None:
-    """Raise UsageError if a person who is left out has not voted."""
-    if unknown := [name for name in names if name not in log.votes]:
-        remedy = f"give one of {', '.join(log.votes)}" if log.votes else "leave it out"
-        raise UsageError(f"--leave-out {unknown[0]}", "nobody of this name has voted", remedy)
-
-
-def report(
-    log: VoteLog,
-    output: Path | None,
-    left_out: Sequence[str],
-    material: Material,
-    sources: Sequence[Path],
-    context: Context,
-) -> Table:
-    """Return the outcome of a log without the votes of ``left_out``, and write its page to ``output``.
-
-    Nothing is written if nobody has voted. Raises UsageError if a name of ``left_out`` has no votes, or something else
-    is at ``output``.
-    """
-    check_left_out(log, left_out)
-    table = summarise(log, left_out)
-    if material.distances is not None:
-        table = set_against_critic(table, log, left_out, material.distances, material.measured)
-    if output is None or not any(log.votes.values()):
-        return {"output": None, "seconds": 0.0, "cached": False} | table
-    names = log.study.conditions[:-1] if log.study.is_real else log.study.conditions
-
-    def make(path: Path) -> Table:
-        page = render(table, f"Vote: {', '.join(names)}", material.examples)
-        write_bytes(path, page.encode("utf-8", "replace"))
-        return {}
-
-    key = {"command": "vote", "version": VERSION, "table": table, "examples": sorted(material.examples)}
-    return produce(context, output, key, sources, lambda: make, lineage=_lineage(log.study)) | table
-
-
-def _lineage(study: Study) -> str:
-    """Return the digest that the pages of one vote share: each replaces the one before."""
-    return digest_of(["vote", list(study.digests), study.is_real])

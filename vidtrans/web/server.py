@@ -29,29 +29,6 @@ EVERYWHERE = ("0.0.0.0", "::")
 POLL_S = 0.1
 
 
-def qr_svg(link: str) -> bytes:
-    """Return a link as a QR code, an SVG file."""
-    import segno
-
-    file = io.BytesIO()
-    segno.make(link, error="m").save(file, kind="svg", scale=4, border=3, light="white")
-    return file.getvalue()
-
-
-def qr_text(link: str) -> str:
-    """Return a link as a QR code in text characters."""
-    import segno
-
-    text = io.StringIO()
-    segno.make(link, error="l").terminal(text, compact=True)
-    return text.getvalue()
-
-
-def shared_files() -> Mount:
-    """Return the route of the shared scripts."""
-    return Mount("/shared", StaticFiles(directory=Path(__file__).parent / "page"))
-
-
 @dataclass(frozen=True)
 class Address:
     """The address at which a server listens. ``certificates``: folder of the https certificate; None: http."""
@@ -160,3 +137,26 @@ def _open_socket(host: str, port: int) -> socket.socket:
         raise UsageError(f"{host}:{port}", str(why).lower(), "choose another --port or --host") from None
     opened.setblocking(False)
     return opened
+
+
+def qr_svg(link: str) -> bytes:
+    """Return a link as a QR code, an SVG file."""
+    import segno
+
+    file = io.BytesIO()
+    segno.make(link, error="m").save(file, kind="svg", scale=4, border=3, light="white")
+    return file.getvalue()
+
+
+def qr_text(link: str) -> str:
+    """Return a link as a QR code in text characters."""
+    import segno
+
+    text = io.StringIO()
+    segno.make(link, error="l").terminal(text, compact=True)
+    return text.getvalue()
+
+
+def shared_files() -> Mount:
+    """Return the route of the shared scripts."""
+    return Mount("/shared", StaticFiles(directory=Path(__file__).parent / "page"))
