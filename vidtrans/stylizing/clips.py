@@ -291,18 +291,16 @@ def _check_keys(table: Table, own: Sequence[str], where: str, *more: str) -> Non
     for key, value in table.items():
         if key not in (*own, *TABLES):
             raise unknown_name(f"'{key}' in {where}: key", key, [*own, *more, *TABLES])
-        if key in TABLES and not isinstance(value, dict):
-            raise UsageError(f"'{key}' in {where}", "it must be a table", f"write {key}.KEY = VALUE")
-        if key in TEXTS and not isinstance(value, str):
-            raise UsageError(f"'{key}' in {where}", "it must be text", f'write {key} = "…"')
-        if key in CHAINS and not _is_chain(value):
-            why = "it must be text, or a list of texts"
-            raise UsageError(f"'{key}' in {where}", why, f'write {key} = "…", or {key} = ["…", "…"]')
-        if key in NAMED and not (
-            isinstance(value, str) or (isinstance(value, dict) and all(map(_is_chain, value.values())))
-        ):
-            why = "it must be text, or a table of texts"
-            raise UsageError(f"'{key}' in {where}", why, f'write {key} = {{ man = "…" }}')
+        is_named = isinstance(value, dict) and all(map(_is_chain, value.values()))
+        kinds = (
+            (TABLES, isinstance(value, dict), "a table", f"{key}.KEY = VALUE"),
+            (TEXTS, isinstance(value, str), "text", f'{key} = "…"'),
+            (CHAINS, _is_chain(value), "text, or a list of texts", f'{key} = "…", or {key} = ["…", "…"]'),
+            (NAMED, is_named or isinstance(value, str), "text, or a table of texts", f'{key} = {{ man = "…" }}'),
+        )
+        for keys, is_valid, kind, example in kinds:
+            if key in keys and not is_valid:
+                raise UsageError(f"'{key}' in {where}", f"it must be {kind}", f"write {example}")
 
 
 def _is_chain(value: object) -> bool:

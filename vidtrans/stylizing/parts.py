@@ -151,7 +151,7 @@ def files_of(render: RequestedRender, clip: Clip) -> list[Path]:
     for strokes in render.strokes:
         brushes = load_medium(strokes.medium).brushes.values() if is_medium_file(strokes.medium) else ()
         found += [*strokes.curve_files(), *strokes.files, *brushes]
-    for one in (render, *(own for _, own in render.regions)):
+    for one in render.renders:
         if one.request.pictures is None:  # otherwise the model was made of these
             found += one.look_files
         for model in (*one.look.parts, *([one.look.extractor] if one.look.extractor else [])):

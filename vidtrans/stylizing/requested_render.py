@@ -120,7 +120,7 @@ class RequestedRender:
         return str(self.look.for_key()), self.settings.rendering.look, self.settings.strokes
 
     @property
-    def _renders(self) -> list[RequestedRender]:
+    def renders(self) -> list[RequestedRender]:
         """Return this render, and those of the regions."""
         return [self, *(render for _, render in self.regions)]
 
@@ -142,7 +142,7 @@ class RequestedRender:
     @property
     def strokes(self) -> list[StrokesSettings]:
         """Return the settings of the strokes of this render and of regions, where they are painted."""
-        return [one.settings.strokes for one in self._renders if one.settings.strokes.medium]
+        return [one.settings.strokes for one in self.renders if one.settings.strokes.medium]
 
     @cached_property
     def target(self) -> OutputTarget:
@@ -155,8 +155,8 @@ class RequestedRender:
     def result(self) -> Result:
         """Return the result, with the digest of everything that affects it."""
         request, target = self.request, self.target
-        files = [part.path for render in self._renders for part in render.look.parts]
-        files += [path for render in self._renders for path in render.look_files]
+        files = [part.path for render in self.renders for part in render.look.parts]
+        files += [path for render in self.renders for path in render.look_files]
         files += [path for strokes in self.strokes for path in strokes.files]
         sources = [path for path in (request.video, *(mask.path for mask in request.masks), *files) if path]
         made_of = describe(request.COMMAND, vars(request), self.context)
@@ -180,7 +180,7 @@ class RequestedRender:
             "model": look.for_key(),
             "mask": mask_digest(context, request.mask) if request.mask else "",
             "span": [str(request.start), str(request.end)],
-            "device": "" if all(one.look.is_identity for one in self._renders) else context.device_kind,
+            "device": "" if all(one.look.is_identity for one in self.renders) else context.device_kind,
             **strokes_digest(self.settings.strokes, context),
         }
         if not request.pictures and (pictures := self.look_files):  # the settings contain only their paths

@@ -122,7 +122,7 @@ class OtioTimeline(Timeline):
         self._root = self._read(path, content)
         walk = TimelineWalk(self._otio, path)
         walk.read(self._root)
-        self.clips, self.skipped, self._clips = walk.clips, walk.skipped, walk.originals
+        self.clips, self.skipped = walk.clips, walk.skipped
         if not walk.has_items:
             raise UsageError(str(path), "the timeline is empty", "put clips on it, and export it again")
 
