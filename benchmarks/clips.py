@@ -16,7 +16,7 @@ import vidtrans
 from benchmarks.harness import Missing, need
 from vidtrans.core.errors import VidtransError
 from vidtrans.core.settings import Size
-from vidtrans.rendering.measuring.bench_clip import pictures
+from vidtrans.rendering.benchmark import pictures
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.pictures import open_reader

@@ -18,7 +18,7 @@ import numpy as np
 
 import vidtrans
 from vidtrans.strokes.media import medium_names
-from vidtrans.video.plots.layout import ContactSheet
+from vidtrans.video.plots import ContactSheet
 
 CELL, ACROSS = (300, 200), 6  # pixels; pictures in a row
 SMALL, LARGEST = (240, 160), 9_000  # pixels and bytes of a small picture

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
+from vidtrans.models.formats import STYLE_PREDICTION, to_8_bits, weights_digest, weights_of
 from vidtrans.models.model_file import load_generator
 from vidtrans.models.native_format import METADATA_KEY
-from vidtrans.models.weights import STYLE_PREDICTION, to_8_bits, weights_digest, weights_of
 
 source, output = map(Path, sys.argv[1:3])
 notes = "".join(sys.argv[3:])

@@ -31,7 +31,7 @@ from plugin_site import PackageSite, forget_modules
 from real_clips import DATA
 
 import vidtrans as api
-from vidtrans.core.concurrency import threads
+from vidtrans.core import threads
 from vidtrans.core.machine import cores
 
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
@@ -232,7 +232,7 @@ def dataset(dataset_folder: Path, tmp_path: Path) -> str:
 def program() -> Path:
     """The user's own ffmpeg; the test skips where there is none."""
     from vidtrans.core.errors import UsageError
-    from vidtrans.video.external.program import find_program
+    from vidtrans.video.ffmpeg import find_program
 
     try:
         return find_program()

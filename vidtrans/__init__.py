@@ -30,7 +30,7 @@ LIBRARY = {
     "ClipFrame": "vidtrans.library.given_pictures:ClipFrame",
     "ClipScores": "vidtrans.commands.results:ClipScores",
     "CommandResult": "vidtrans.commands.results:CommandResult",
-    "Deflicker": "vidtrans.library.deflickering:DeflickeredFrames",
+    "Deflicker": "vidtrans.library.frame_model:DeflickeredFrames",
     "DeviceError": "vidtrans.core.errors:DeviceError",
     "Event": "vidtrans.core.events:Event",
     "FrameModel": "vidtrans.library.frame_model:FrameModel",
@@ -56,7 +56,7 @@ LIBRARY = {
     "VoteOutcome": "vidtrans.commands.results:VoteOutcome",
     "load_model": "vidtrans.library.frame_model:load_model",
     "open_clip": "vidtrans.library.opened_clip:open_clip",
-    "write_clip": "vidtrans.library.clip_writing:write_clip",
+    "write_clip": "vidtrans.library.opened_clip:write_clip",
 }
 # What the functions take is in ``__init__.pyi``, which docs/generate.py writes from the commands.
 __version__ = "0.1.0"

@@ -14,7 +14,7 @@ from vidtrans.core.machine import check_device_name, device_kind
 from vidtrans.core.options import Group, option
 from vidtrans.core.registry import unknown_name
 from vidtrans.store.cache import FOLDER, Cache
-from vidtrans.video.io.codecs import CPU, HARDWARE_DECODERS
+from vidtrans.video.io.encoding import CPU, HARDWARE_DECODERS
 
 
 @dataclass

@@ -19,9 +19,7 @@ import numpy as np
 
 from benchmarks import harness
 from benchmarks.tables import head, row
-from vidtrans.curves.beats import Rhythm, find_rhythm
-from vidtrans.curves.hearing import FIXED_BANDS, hear
-from vidtrans.curves.sound_signals import SoundSignals
+from vidtrans.curves.hearing import FIXED_BANDS, Rhythm, SoundSignals, find_rhythm, hear
 
 sys.path.insert(0, str(harness.ROOT / "tests" / "support"))
 

@@ -31,7 +31,7 @@ from vidtrans.metrics import dreams
 from vidtrans.metrics.dreams import STRIP_FRAMES
 from vidtrans.metrics.picture_quality import psnr
 from vidtrans.video.images.picture import read_picture, resize, write_picture
-from vidtrans.video.plots.layout import ContactSheet
+from vidtrans.video.plots import ContactSheet
 
 DESIGNED = {"flower": "flower.mp4", "juggle": "juggle.mp4", "dog": "dog.mp4"}  # that presets were chosen on
 CLIPS = DESIGNED | {

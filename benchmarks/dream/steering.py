@@ -44,11 +44,11 @@ from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.dreaming.steering import MOVES
 from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.metrics.picture_quality import psnr, sharpness
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.training.rollout_scores import RolloutScorer
 from vidtrans.video.images.picture import picture_size, read_picture, write_picture
-from vidtrans.video.plots.layout import ContactSheet
+from vidtrans.video.plots import ContactSheet
 
 FRAMES = 300
 SIZES = dict.fromkeys(CLIPS, "160") | {"carphone": "144"}

@@ -36,8 +36,7 @@ from vidtrans.doctor.subject import frames, make_generator
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import load_model
-from vidtrans.rendering.measuring.bench_clip import write_clip
-from vidtrans.rendering.measuring.render_benchmark import STEPS, RenderBenchmark, inferred, measure
+from vidtrans.rendering.benchmark import STEPS, RenderBenchmark, inferred, measure, write_clip
 from vidtrans.session import Context
 
 NO_DEVICE = 4  # exit status, as vidtrans has it

@@ -34,13 +34,12 @@ from benchmarks.keyframes.cases import Case, plan
 from benchmarks.store import Store, digest, source_digest
 from benchmarks.tables import head, row
 from vidtrans.core.settings import Size
-from vidtrans.flow.scaling import halve
-from vidtrans.flow.warping import warp
+from vidtrans.flow.warping import halve, warp
 from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import psnr, sharpness
-from vidtrans.painting.blending import Painting, blend
-from vidtrans.painting.carrying import Carried, Guide, Step, carry_along
 from vidtrans.painting.choosing import SHORT_SIDE, ShotChooser, sample_numbers
+from vidtrans.painting.composing import Painting, blend
+from vidtrans.painting.maps import Carried, Guide, Step, carry_along
 from vidtrans.video.images.picture import resize, write_picture
 
 PACKAGE = Path(vidtrans.__file__).parent

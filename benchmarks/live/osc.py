@@ -34,8 +34,8 @@ from websockets.sync.client import ClientConnection, connect
 from benchmarks import harness
 from benchmarks.live.browser import server
 from vidtrans.live.osc import osc_desk
+from vidtrans.live.osc.osc_desk import OscChanges
 from vidtrans.live.osc.osc_messages import OscMessage, pack_message
-from vidtrans.live.osc.osc_out import OscChanges
 from vidtrans.live.protocol import DROPPED, PAINTED, FrameMessage, pack_frame, parse_picture
 
 FPS, FLOOD_PER_S, FLOOD_S = 30.0, 100_000, 8.0

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from vidtrans.perception.efficientnet_lite import STEM, EfficientNetLite
-from vidtrans.perception.style import Style, to_signed
+from vidtrans.perception.measure import Style, to_signed
 
 CPU = torch.device("cpu")
 SIDES = (128, 181, 256, 362, 512)  # short sides of the style picture: nobody is held to one size of strokes

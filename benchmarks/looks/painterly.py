@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from vidtrans.metrics.stroke_scores import Brushwork
-from vidtrans.perception.style import middle_of, with_short_side
+from vidtrans.perception.measure import middle_of, with_short_side
 
 WIDTH, HEIGHT = 480, 270  # at which all are compared
 DIRECTIONS, QUANTILES = 64, 200  # of the sliced Wasserstein distance of colours

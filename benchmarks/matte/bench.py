@@ -27,11 +27,10 @@ from benchmarks.store import Store
 from benchmarks.tables import head, row
 from vidtrans.core.settings import Table
 from vidtrans.flow.estimator import DISMedium, grey
-from vidtrans.flow.scaling import halve
-from vidtrans.flow.warping import resize_flow, warp
-from vidtrans.metrics.matte_scores import boundary, jitter, region
+from vidtrans.flow.warping import halve, resize_flow, warp
+from vidtrans.metrics.label_scores import boundary, jitter, region
 from vidtrans.video.images.picture import read_picture, write_picture
-from vidtrans.video.plots.layout import ContactSheet
+from vidtrans.video.plots import ContactSheet
 
 DESIGNED = ("blackswan", "camel", "dog", "horsejump-high")  # that settings were chosen on
 EDGE_PX = 3

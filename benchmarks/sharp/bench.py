@@ -24,9 +24,7 @@ from benchmarks.tables import head, row
 from vidtrans.metrics.picture_quality import psnr_of, sharpness
 from vidtrans.upscaling import MODES, array_pictures
 from vidtrans.upscaling.array_pictures import blur, shrink, size_of
-from vidtrans.upscaling.enlarging import upscale
-from vidtrans.upscaling.luma import enlarged_by_luma, upscale_stream
-from vidtrans.upscaling.mending import find_faults
+from vidtrans.upscaling.enlarging import enlarged_by_luma, find_faults, upscale, upscale_stream
 
 PARTS = ("perfect", "imperfect", "cost")
 # Clips on which no constant was chosen, but ``guidance.EPSILON``, which was then confirmed on others.

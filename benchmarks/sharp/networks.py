@@ -26,7 +26,7 @@ from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import sharpness
 from vidtrans.upscaling import MODES
 from vidtrans.video.images.picture import write_picture
-from vidtrans.video.plots.layout import ContactSheet
+from vidtrans.video.plots import ContactSheet
 
 PARTS = ("scores", "sheet", "jury")
 # Strengths were chosen on dog and juggle. The rule that finds a network's own texture was chosen with the statistics of

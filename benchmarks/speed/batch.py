@@ -31,7 +31,7 @@ from pathlib import Path
 from vidtrans.session import Context
 from vidtrans.config.recipe import render_recipe
 from vidtrans.stylizing.requested_render import stylize
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest
 context = Context()
 for path in sorted(Path("clips").iterdir()):
     output = Path("out") / f"{path.stem}.{sys.argv[1]}.mp4"

@@ -24,7 +24,7 @@ from benchmarks.tables import head, row
 from vidtrans.core.system import peak_memory
 from vidtrans.models.loaded_model import load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine, load_models_in_turn
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 
 SIZE = (256, 256)

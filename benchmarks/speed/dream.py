@@ -29,14 +29,14 @@ from vidtrans.core.events import Event, Progress
 from vidtrans.core.settings import parse_value
 from vidtrans.dreaming.drift_correction import frame_statistics
 from vidtrans.inference.device import resolve_device, resolve_precision, torch_dtype
-from vidtrans.inference.folding import fold_norm
 from vidtrans.inference.torch_engine import TorchEngine, to_pictures
 from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import GENERATORS
+from vidtrans.networks.for_rendering import fold_norm
 from vidtrans.networks.init import build_generator, complete_settings, initialise
+from vidtrans.pairing.next_frame import CHANNELS
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
-from vidtrans.pairing.told_planes import CHANNELS
 
 
 def make_model(preset: str, size: int, path: Path) -> None:

@@ -19,13 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import harness
-from vidtrans.rendering.measuring.bench_clip import pictures, widescreen, write_clip
-from vidtrans.video.io.codecs import CODECS
-from vidtrans.video.io.decoder import Decoder
+from vidtrans.rendering.benchmark import pictures, widescreen, write_clip
 from vidtrans.video.io.encoder import SegmentWriter
-from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
-from vidtrans.video.io.hardware import HardwareDecoder, decoder_problem, encoder_problem
-from vidtrans.video.io.reader import ClipReader
+from vidtrans.video.io.encoding import CODECS, EncodingSettings, PictureFormat, decoder_problem, encoder_problem
+from vidtrans.video.io.reader import ClipReader, Decoder, HardwareDecoder
 
 ENCODERS = (
     ("h264", "veryfast"),

@@ -34,7 +34,7 @@ from benchmarks.unpaired.scenes import Scene, plan
 from vidtrans.core.machine import use_huge_pages
 from vidtrans.core.settings import Table
 from vidtrans.video.images.picture import write_picture
-from vidtrans.video.plots.layout import ContactSheet, cell_size
+from vidtrans.video.plots import ContactSheet, cell_size
 
 SCENES = {
     "edges": ("edges-bedroom", "edges-cockatoo"),

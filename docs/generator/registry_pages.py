@@ -10,7 +10,7 @@ from generator import PACKAGE
 from generator.markdown import NOTE, cell, code, table
 from vidtrans.config.recipe import preset_names, preset_text
 from vidtrans.core.registry import Registry
-from vidtrans.video.io.codecs import CODECS
+from vidtrans.video.io.encoding import CODECS
 
 
 def registries() -> Iterator[tuple[str, Registry]]:
@@ -35,7 +35,7 @@ def registries_page() -> str:
             ["name", "what it is", "code"], rows
         )
     rows = [[code(name), cell(c.summary), ", ".join(c.containers), c.encoder] for name, c in CODECS.items()]
-    text += "\n## Codec: `vidtrans.video.io.codecs.CODECS`\n\n" + table(
+    text += "\n## Codec: `vidtrans.video.io.encoding.CODECS`\n\n" + table(
         ["name", "what it is", "containers", "encoder"], rows
     )
     rows = [[code(name), *(cell(preset_text(name, key)) for key in ("summary", "cost"))] for name in preset_names()]

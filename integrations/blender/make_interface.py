@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from vidtrans_blender.programs import ask_interface, find_program
+from vidtrans_blender.programs import ask_interface
 from vidtrans_blender.schemas import BUNDLED
+
+from vidtrans.video.ffmpeg import find_program
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import pytest
 from filelock import FileLock
 
 from vidtrans.core.events import Event, Note
-from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.store.cache import CacheEntry
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ STEPS = ["decode", "input", "engine", "flow", "filter", "encode"]
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidtrans.rendering.measuring.render_benchmark.ROUNDS", 2)
-    monkeypatch.setattr("vidtrans.rendering.measuring.render_benchmark.SHORT_SIDE", 72)
+    monkeypatch.setattr("vidtrans.rendering.benchmark.ROUNDS", 2)
+    monkeypatch.setattr("vidtrans.rendering.benchmark.SHORT_SIDE", 72)
 
 
 def check(table: dict[str, Any]) -> None:

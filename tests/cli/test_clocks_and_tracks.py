@@ -18,8 +18,8 @@ from chain import refuse, said
 from clips import moving_frames, sound_packets, times
 from oddities import FAST, boxed, edited, remux, spherical, stereo, with_captions, with_cover, with_sound, write_frames
 
-from vidtrans.video.io.one_clock import OneClock
 from vidtrans.video.io.sound import RATE_HZ, read_blocks
+from vidtrans.video.io.timestamps import OneClock
 
 Capsys = pytest.CaptureFixture[str]
 IDENTITY = ("--model", "identity")

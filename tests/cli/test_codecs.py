@@ -18,10 +18,8 @@ from oddities import FAST, LANGUAGES, WORDS, cut_outs, with_sound, write_film, w
 from PIL import Image
 from streams import stream_of, timecode_track
 
-from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.encoder import SegmentWriter
-from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
-from vidtrans.video.io.hardware import encoder_problem
+from vidtrans.video.io.encoding import CODECS, EncodingSettings, PictureFormat, encoder_problem
 
 Capsys = pytest.CaptureFixture[str]
 IDENTITY = ("--model", "identity", "--set=rendering.chunk_frames=7")

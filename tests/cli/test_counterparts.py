@@ -11,8 +11,8 @@ from clips import moving_frames, pictures_of, write_clip, write_folder
 
 from vidtrans.clips.indexing import open_clip
 from vidtrans.evaluation.scoring import find_guide
+from vidtrans.matting.matte_job import places_of
 from vidtrans.matting.matte_request import parse_frame
-from vidtrans.matting.things import places_of
 from vidtrans.painting.key_frames import named_frames
 from vidtrans.session import Context
 

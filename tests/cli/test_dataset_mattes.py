@@ -17,8 +17,7 @@ import vidtrans as api
 from vidtrans.core.errors import UsageError
 from vidtrans.models.model_file import load_generator
 from vidtrans.pairing import PAIRINGS
-from vidtrans.pairing.matte_channel import UNFIT
-from vidtrans.pairing.pairing_records import make_pairing, pairing_record
+from vidtrans.pairing.pairing_records import UNFIT, make_pairing, pairing_record
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Capsys = pytest.CaptureFixture[str]

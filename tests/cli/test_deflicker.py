@@ -253,7 +253,7 @@ def test_what_a_result_is_made_with_is_known_again(capsys: Capsys, monkeypatch: 
     assert not said_json(capsys, *flags)["cached"]
     assert said_json(capsys, *flags)["cached"]
     for place, other in (
-        ("vidtrans.video.external.program.program_version", lambda program: "another"),
+        ("vidtrans.video.ffmpeg.program_version", lambda program: "another"),
         ("vidtrans.pipeline.blend.Blend.version", -1),
     ):
         with monkeypatch.context() as patched:

@@ -21,9 +21,9 @@ import vidtrans as api
 from vidtrans.clips.indexing import open_clip
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Event, Progress, Stop
-from vidtrans.output.filtered_source import filtered_clip
+from vidtrans.output.delivery import filtered_clip
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.video.frame_format import FrameFormat
 
 Capsys = pytest.CaptureFixture[str]

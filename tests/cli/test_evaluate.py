@@ -21,8 +21,7 @@ from vidtrans.core.events import Progress, Stop
 from vidtrans.evaluation.score_report import WIDTH
 from vidtrans.flow import GREY_FLOWS
 from vidtrans.video.images.picture import read_picture
-from vidtrans.video.plots.chart import Chart, ChartCurve
-from vidtrans.video.plots.layout import PAPER
+from vidtrans.video.plots import PAPER, Chart, ChartCurve
 
 Capsys = pytest.CaptureFixture[str]
 COUNT, SPIKE = 14, 9

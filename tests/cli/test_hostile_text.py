@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paintings import painted, write
 
-from vidtrans.batch.inputs import parse_shard
-from vidtrans.batch.summary import Summary
+from vidtrans.batch.batch_options import parse_shard
+from vidtrans.batch.jobs import Summary
 from vidtrans.cli.click_commands import FileOrName
 from vidtrans.cli.main import cli, run
 from vidtrans.config.recipe import Recipe, make_recipe, preset_text, read_tables
@@ -29,8 +29,8 @@ from vidtrans.data.dataset import INDEX, open_dataset
 from vidtrans.inference.device import resolve_device
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.session import Context
-from vidtrans.stylizing.clip_list import read_clip_list
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.clips import read_clip_list
+from vidtrans.stylizing.requests import StylizeRequest
 from vidtrans.training.sweeps import parse_sweep, sweep_variants
 from vidtrans.video.io.encoding import EncodingSettings
 

@@ -23,7 +23,7 @@ from vidtrans.models.look_pictures import parse_pictures
 from vidtrans.session import Context
 from vidtrans.strokes.media import medium_names
 from vidtrans.stylizing.requested_render import RequestedRender
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest
 
 Capsys = pytest.CaptureFixture[str]
 SMALL = ("--size", "48", "--codec", "ffv1", "--temporal", "off", "--upscale", "bicubic", "--device", "cpu")

@@ -24,7 +24,7 @@ from vidtrans.doctor.subject import Scale
 from vidtrans.inference import ENGINES
 from vidtrans.models.model_file import COLOURS, companion_path, load_generator, save_grade
 from vidtrans.video.images.picture import read_picture, write_picture
-from vidtrans.video.plots.layout import GAP
+from vidtrans.video.plots import GAP
 
 Capsys = pytest.CaptureFixture[str]
 

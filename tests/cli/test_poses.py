@@ -15,8 +15,7 @@ import vidtrans as api
 from vidtrans.data.dataset import open_dataset
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.video.images.picture import read_picture, write_picture
-from vidtrans.video.keypoints.people import BodyPlace
-from vidtrans.video.keypoints.poses import PoseFrames, PoseView, draw_people
+from vidtrans.video.keypoints import BodyPlace, PoseFrames, PoseView, draw_people
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Capsys = pytest.CaptureFixture[str]

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 import vidtrans as api
 from vidtrans.core.errors import UsageError
-from vidtrans.video.external.program import find_program
+from vidtrans.video.ffmpeg import find_program
 
 Capsys = pytest.CaptureFixture[str]
 GRAPH = "hflip,metadata=mode=add:key=a:value=b,metadata=mode=print:file=written.txt"

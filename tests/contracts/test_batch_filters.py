@@ -20,10 +20,10 @@ from vidtrans.config.recipe import make_recipe
 from vidtrans.models.loaded_model import load_model
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.store.chunking import cut_into_chunks, read_ranges
-from vidtrans.temporal import FILTERS, FilterEntry, batch_shot
+from vidtrans.temporal import FILTERS, FilterEntry, batch_window
 from vidtrans.temporal.batch_causal import BatchCausalFilter
 from vidtrans.temporal.batch_window import BATCH, BatchWindowFilter, affordable_batch, needed_bytes
 from vidtrans.temporal.settings import CausalSettings, WindowSettings
@@ -140,7 +140,7 @@ def test_where_memory_is_short_batches_become_smaller_and_pictures_stay_the_same
 ) -> None:
     guides, outputs = busy(COUNT, (37, 29))
     wanted = run(batched(2, radius=7), samples(guides, deep(outputs)))
-    original, refused, room = getattr(batch_shot.ShotStages, place), [], 2
+    original, refused, room = getattr(batch_window.ShotStages, place), [], 2
 
     def short(self: Any, frames: Any, *rest: Any) -> Any:
         count = frames.stop - frames.start if isinstance(frames, slice) else len(frames)
@@ -149,7 +149,7 @@ def test_where_memory_is_short_batches_become_smaller_and_pictures_stay_the_same
             raise torch.OutOfMemoryError("for the test")
         return original(self, frames, *rest)
 
-    monkeypatch.setattr(batch_shot.ShotStages, place, short)
+    monkeypatch.setattr(batch_window.ShotStages, place, short)
     method = batched(8, radius=7)
     assert alike(run(method, samples(guides, deep(outputs))), wanted)
     assert refused

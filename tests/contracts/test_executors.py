@@ -18,11 +18,9 @@ from processes import states, workers
 from under_test import put_first
 
 from vidtrans.batch.batch_options import BatchOptions
-from vidtrans.batch.executors import EXECUTORS, make_executor
-from vidtrans.batch.executors.base import Task, TaskResult, run_task
+from vidtrans.batch.executors import EXECUTORS, Task, TaskResult, make_executor, run_task
 from vidtrans.batch.inputs import Item
-from vidtrans.batch.jobs import run_batch
-from vidtrans.batch.summary import Outcome
+from vidtrans.batch.jobs import Outcome, run_batch
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import BatchStatus, Event, Stop
 from vidtrans.session import Context

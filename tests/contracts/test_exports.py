@@ -27,8 +27,7 @@ from vidtrans.interop.exporting.base import ExportSubject
 from vidtrans.interop.exporting.comparing import render_input, run_model
 from vidtrans.interop.exporting.graphs import pairing_operators
 from vidtrans.interop.torchscript import TorchScriptFormat
-from vidtrans.models.foreign_format import ForeignFormat, Hints
-from vidtrans.models.formats import format_of, load_format
+from vidtrans.models.formats import ForeignFormat, Hints, format_of, load_format
 from vidtrans.models.model_record import NORMALISATION, ModelRecord, parse_record
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.adapted import AdaptedGenerator

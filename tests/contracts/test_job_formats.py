@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from openjd.model import decode_job_template
 
-from vidtrans.batch.farm import JOB_FORMATS
-from vidtrans.batch.farm.job import ClipTasks, FarmJob
+from vidtrans.batch.farm import JOB_FORMATS, ClipTasks, FarmJob
 from vidtrans.batch.farm.openjd import MAX_CLIPS
 from vidtrans.core.errors import UsageError
 from vidtrans.store.chunking import ClipPart

@@ -14,8 +14,8 @@ from variants import LEAST, axes, pairwise
 
 from vidtrans.core.registry import Registry
 from vidtrans.core.settings import Table
-from vidtrans.inference.folding import fold_norm
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
+from vidtrans.networks.for_rendering import fold_norm
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 
 pytestmark = pytest.mark.usefixtures("one_thread")

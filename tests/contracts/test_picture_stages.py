@@ -8,8 +8,7 @@ from clips import scene
 
 from vidtrans.commands.schema import schema_of
 from vidtrans.core.options import Use, moving, parameters, used
-from vidtrans.pipeline.render import NEUTRAL, STAGES
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import NEUTRAL, STAGES, RenderingSettings
 from vidtrans.pipeline.stage import PictureStage
 
 SOURCE, LOOK = scene(40, 24, seed=1), scene(40, 24, seed=2)
@@ -51,7 +50,7 @@ def test_a_gpu_does_the_same_where_it_does_anything(name: str) -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_its_options_are_offered_where_it_says(name: str) -> None:
     from vidtrans.live.live_controls import describe_controls
-    from vidtrans.stylizing.timeline_ranges import SETTINGS
+    from vidtrans.stylizing.timeline_render import SETTINGS
 
     settings, offered = STAGES.load(name).Settings, schema_of("stylize")["properties"]
     for option, parameter in parameters(settings, "recipe", "rendering").items():

@@ -27,9 +27,9 @@ from vidtrans.models.formats import FORMATS
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import input_frames
+from vidtrans.pairing.next_frame import Told, picture_channels, with_told
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
-from vidtrans.pairing.told_planes import Told, picture_channels, with_told
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.store.stages import STAGES, Stage
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.stream import RecursiveFilter, Sample, filter_samples

@@ -13,10 +13,9 @@ import pytest
 from processes import until
 
 from vidtrans.core.errors import UsageError
-from vidtrans.live.paint_jobs import Painted
-from vidtrans.live.senders import SENDERS, check_installed, offered_senders
-from vidtrans.live.senders.base import NAME, PictureSender
-from vidtrans.live.senders.picture_sending import PictureSending, open_sender
+from vidtrans.live.senders import NAME, SENDERS, PictureSender, check_libraries, offered_senders
+from vidtrans.live.stage_connections import PictureSending, open_sender
+from vidtrans.live.stage_worker import Painted
 
 Frames = list[np.ndarray]
 
@@ -255,7 +254,7 @@ def test_a_library_that_is_absent_or_refuses_is_one_line(name: str, monkeypatch:
     entry = SENDERS[name]
     monkeypatch.setattr("vidtrans.live.senders.find_spec", lambda module: None)
     with pytest.raises(UsageError, match=rf"{entry.module} is not installed.*vidtrans\[{entry.extra}\]"):
-        check_installed(name)
+        check_libraries([name])
     monkeypatch.setitem(sys.modules, entry.module, None)
     with pytest.raises(UsageError, match=f"--send {name}") as caught:
         open_sender(name)

@@ -15,10 +15,16 @@ from vidtrans.interop.onnx.trial_pictures import trial_picture
 from vidtrans.metrics.picture_quality import psnr_of
 from vidtrans.upscaling import MODES, STREAM_MODES, array_pictures, tensor_pictures
 from vidtrans.upscaling.array_pictures import blur, shrink, size_of
-from vidtrans.upscaling.enlarging import upscale
-from vidtrans.upscaling.luma import enlarged_by_luma, upscale_stream
-from vidtrans.upscaling.mending import FAULTLESS, Faults, find_faults
-from vidtrans.upscaling.on_device import upscale_on, upscale_stream_on
+from vidtrans.upscaling.enlarging import (
+    FAULTLESS,
+    Faults,
+    enlarged_by_luma,
+    find_faults,
+    upscale,
+    upscale_on,
+    upscale_stream,
+    upscale_stream_on,
+)
 
 sides = st.integers(1, 70)
 

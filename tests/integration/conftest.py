@@ -15,7 +15,7 @@ from vidtrans.core.events import Event, Note, Progress, Stop
 KILLED = """
 import os, signal, torch
 import vidtrans as api
-from vidtrans.core.concurrency import threads
+from vidtrans.core import threads
 from vidtrans.core.events import Progress
 
 def report(event):

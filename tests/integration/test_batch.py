@@ -22,8 +22,7 @@ from under_test import put_first
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.executors.local import devices_for
 from vidtrans.batch.inputs import Item
-from vidtrans.batch.jobs import run_batch
-from vidtrans.batch.summary import Outcome
+from vidtrans.batch.jobs import Outcome, run_batch
 from vidtrans.core import machine
 from vidtrans.core.errors import Interrupted, VidtransError
 from vidtrans.core.events import BatchStatus, Event, Note, Stop

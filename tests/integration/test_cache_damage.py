@@ -73,7 +73,7 @@ def warnings_of(heard: list[Any]) -> str:
 @needs_pipes
 def test_a_render_makes_again_what_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     make_model("m.safetensors", "edges")
-    monkeypatch.setattr("vidtrans.store.digests.SETTLED_NS", 0)  # digests of new files are remembered too
+    monkeypatch.setattr("vidtrans.store.cache.SETTLED_NS", 0)  # digests of new files are remembered too
     clip = write_clip(Path("clip.mp4"), moving_frames(4))
     heard: list[Any] = []
     options: dict[str, Any] = {"settings": {"rendering": TINY["rendering"]}, "overwrite": True}

@@ -19,7 +19,7 @@ from vidtrans.data.dataset import open_dataset
 from vidtrans.models.model_file import read_record
 from vidtrans.session import Context
 from vidtrans.stylizing.requested_render import stylize
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest
 
 TRAINING = [*tiny_flags("generator", "discriminator", "training"), "--set=training.steps=4"]
 

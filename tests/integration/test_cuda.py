@@ -21,14 +21,14 @@ from directed_clip import lossless
 from variants import least
 
 import vidtrans as api
-from vidtrans.core.concurrency.transfers import StreamTransfers, transfers_for
+from vidtrans.core.transfers import StreamTransfers, transfers_for
 from vidtrans.flow.history import CHANNELS as PAST
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.pairing.told_planes import CHANNELS, Told, with_told
+from vidtrans.pairing.next_frame import CHANNELS, Told, with_told
 from vidtrans.training.methods.network_trainer import TrainingPrecision
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings

@@ -19,12 +19,12 @@ from made_models import make_model
 from oddities import write_frames
 
 import vidtrans as api
-from vidtrans.core.concurrency.transfers import Download, Transfers, Upload, as_bits
+from vidtrans.core.transfers import Download, Transfers, Upload, as_bits
 from vidtrans.inference.device import CPU
 from vidtrans.inference.device_pixels import levels
 from vidtrans.rendering import device_renderer
+from vidtrans.rendering.chain import FramePath
 from vidtrans.rendering.device_history import DeviceHistory
-from vidtrans.rendering.frame_path import FramePath
 from vidtrans.rendering.frame_renderer import RecurrentHistory
 from vidtrans.temporal import FilterEntry
 from vidtrans.temporal.stream import Sample

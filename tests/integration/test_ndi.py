@@ -20,9 +20,9 @@ import time
 import numpy as np
 from cyndilib import Finder, Receiver, RecvBandwidth, RecvColorFormat, VideoFrameSync
 
-from vidtrans.live.paint_jobs import Painted
-from vidtrans.live.senders.ndi import NdiSender
-from vidtrans.live.senders.picture_sending import PictureSending
+from vidtrans.live.stage_worker import Painted
+from vidtrans.live.senders.built_in import NdiSender
+from vidtrans.live.stage_connections import PictureSending
 
 picture = np.zeros((180, 320, 3), np.uint8)
 picture[:, :160] = 200, 60, 20

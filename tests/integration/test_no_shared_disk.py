@@ -19,16 +19,15 @@ from made_music import drums
 from paintings import painted, write
 from pretended_ray import PretendedRay, WorkerCrashedError
 
-from vidtrans.batch.executors import ray_boxes, ray_mirror, ray_unshared
-from vidtrans.batch.executors.base import Task, TaskResult
+from vidtrans.batch.executors import Task, TaskResult, ray_unshared
 from vidtrans.batch.executors.inline import InlineExecutor
 from vidtrans.config.recipe import render_recipe
 from vidtrans.core.errors import DeviceError, UsageError
 from vidtrans.core.events import Event, Progress
 from vidtrans.rendering.parts import Division
 from vidtrans.session import Context
-from vidtrans.stylizing.divided_clip import divide
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.parts import divide
+from vidtrans.stylizing.requests import StylizeRequest
 
 APART = ("--executor", "ray", "--no-shared-disk", "--device", "cpu")
 CHUNKS = ("--set", "rendering.chunk_frames=3", "--size", "48")
@@ -39,8 +38,8 @@ PART = "run_part_on_ray"
 def ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PretendedRay:
     """A pretended Ray, whose machines have a folder for temporary files of their own."""
     monkeypatch.setattr(ray_unshared, "LocalExecutor", InlineExecutor)
-    monkeypatch.setattr(ray_mirror, "LOOK_S", 0.01)
-    monkeypatch.setattr(ray_mirror, "_MIRRORS", {})
+    monkeypatch.setattr(ray_unshared, "LOOK_S", 0.01)
+    monkeypatch.setattr(ray_unshared, "_MIRRORS", {})
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "there"))
     (tmp_path / "there").mkdir()
     return pretended_ray.pretend(monkeypatch)
@@ -141,8 +140,8 @@ def test_what_came_back_from_a_lost_machine_is_not_made_again(
 ) -> None:
     short(tmp_path)
     made: list[tuple[int, int]] = []
-    send_file = ray_mirror._Sender._send_file
-    missing = ray_boxes.Inbox.missing
+    send_file = ray_unshared._Sender._send_file
+    missing = ray_unshared.Inbox.missing
 
     def send_one_chunk(self: Any, path: Path) -> None:
         """The machine is lost after the first chunk."""
@@ -154,8 +153,8 @@ def test_what_came_back_from_a_lost_machine_is_not_made_again(
         made.append(found)
         return found
 
-    monkeypatch.setattr(ray_mirror._Sender, "_send_file", send_one_chunk)
-    monkeypatch.setattr(ray_boxes.Inbox, "missing", note)
+    monkeypatch.setattr(ray_unshared._Sender, "_send_file", send_one_chunk)
+    monkeypatch.setattr(ray_unshared.Inbox, "missing", note)
     ray.lose = lambda name, node: WorkerCrashedError if name == PART and len(parts(ray)) == 1 else None
     told = stylize("0.mp4", "-o", "apart.mp4", capsys=capsys)
     assert "the job is restarted" in told
@@ -183,14 +182,14 @@ def test_a_full_disk_of_a_machine_sends_its_work_to_the_others(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     short(tmp_path / "clips", 2)
-    fetch = ray_mirror.Mirror.fetch
+    fetch = ray_unshared.Mirror.fetch
 
     def fill(self: Any, files: Any, context: Context) -> None:
         if ray.node in full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
         fetch(self, files, context)
 
-    monkeypatch.setattr(ray_mirror.Mirror, "fetch", fill)
+    monkeypatch.setattr(ray_unshared.Mirror, "fetch", fill)
     stylize("clips", "-o", "out", status=0 if len(full) == 1 else 5, capsys=capsys)
     assert parts(ray) == ["a", "a", "b", "b"]  # both were on their way
     assert [row["state"] for row in outcomes("out")] == [["done"] * 2, ["failed"] * 2][len(full) - 1]
@@ -201,13 +200,13 @@ def test_one_clip_with_another_key_there_is_refused(
 ) -> None:
     """As where a file that a setting names is not there, or a program has another version."""
     short(tmp_path)
-    fetch = ray_mirror.Mirror.fetch
+    fetch = ray_unshared.Mirror.fetch
 
     def alter(self: Any, files: Any, context: Context) -> None:
         fetch(self, files, context)
-        write_clip(self.root / ray_mirror.place_of(tmp_path / "0.mp4"), moving_frames(4), sound=True)
+        write_clip(self.root / ray_unshared.place_of(tmp_path / "0.mp4"), moving_frames(4), sound=True)
 
-    monkeypatch.setattr(ray_mirror.Mirror, "fetch", alter)
+    monkeypatch.setattr(ray_unshared.Mirror, "fetch", alter)
     told = stylize("0.mp4", status=1, capsys=capsys)
     assert "has another key" in told
     assert "\n" not in told.strip()
@@ -233,13 +232,13 @@ def test_a_clip_that_is_gone_when_it_is_to_be_sent_fails_alone(
     ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clips = short(tmp_path / "clips", 2)
-    send = ray_boxes.Outbox.send
+    send = ray_unshared.Outbox.send
 
     def send_late(*arguments: Any) -> None:
         clips[0].unlink(missing_ok=True)
         send(*arguments)
 
-    monkeypatch.setattr(ray_boxes.Outbox, "send", send_late)
+    monkeypatch.setattr(ray_unshared.Outbox, "send", send_late)
     told = stylize("clips", "-o", "out", status=5, capsys=capsys)
     assert "cannot be sent to the cluster" in told
     assert [row["state"] for row in outcomes("out")] == ["failed", "done"]
@@ -293,15 +292,15 @@ def test_mirrors_of_killed_commands_are_removed_and_those_of_living_ones_stay(
     ray: PretendedRay, tmp_path: Path
 ) -> None:
     there = tmp_path / "there"
-    left = there / f"{ray_mirror.PREFIX}gone"
+    left = there / f"{ray_unshared.PREFIX}gone"
     (left / "x").mkdir(parents=True)
     (left / "x.lock").touch()
-    (there / f"{ray_mirror.PREFIX}begun").mkdir()  # just now: its lock comes
-    (there / f"{ray_mirror.PREFIX}linked").symlink_to(tmp_path)
-    living = ray_mirror.Mirror("living")
-    ray_mirror.Mirror.of("new")
+    (there / f"{ray_unshared.PREFIX}begun").mkdir()  # just now: its lock comes
+    (there / f"{ray_unshared.PREFIX}linked").symlink_to(tmp_path)
+    living = ray_unshared.Mirror("living")
+    ray_unshared.Mirror.of("new")
     assert sorted(p.name for p in there.iterdir()) == sorted(
-        f"{ray_mirror.PREFIX}{name}" for name in ("begun", "linked", "living", "new")
+        f"{ray_unshared.PREFIX}{name}" for name in ("begun", "linked", "living", "new")
     )
     living._lock.release()
 
@@ -309,7 +308,7 @@ def test_mirrors_of_killed_commands_are_removed_and_those_of_living_ones_stay(
 def test_sending_a_large_clip_shows_how_far_it_is_and_can_be_stopped(
     ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_boxes, "PIECE_BYTES", 1_000_000)
+    monkeypatch.setattr(ray_unshared, "PIECE_BYTES", 1_000_000)
     clip = tmp_path / "clip"
     clip.write_bytes(bytes(2_500_000))
     context = Context(cache_dir=tmp_path / "cache", device="cpu")
@@ -335,13 +334,13 @@ def test_a_chunk_of_several_pieces_comes_whole(ray: PretendedRay, tmp_path: Path
     entry = cache.entry("render", "0" * 64)
     division = pretended_division(entry.stage, entry.key)
     entry.folder.mkdir(parents=True)
-    inbox = ray_boxes.Inbox(cache)
+    inbox = ray_unshared.Inbox(cache)
     inbox.expect(1, division)
-    inbox.take(1, ray_mirror.Piece("../chunk-000000.mp4", b"ab", is_last=False))
+    inbox.take(1, ray_unshared.Piece("../chunk-000000.mp4", b"ab", is_last=False))
     assert not (entry.folder / "chunk-000000.mp4").exists()
-    inbox.take(1, ray_mirror.Piece("chunk-000000.mp4", b"cd", is_last=True))
+    inbox.take(1, ray_unshared.Piece("chunk-000000.mp4", b"cd", is_last=True))
     assert (entry.folder / "chunk-000000.mp4").read_bytes() == b"abcd"
-    inbox.take(1, ray_mirror.Piece("chunk-000001.mp4", b"ab", is_last=False))
+    inbox.take(1, ray_unshared.Piece("chunk-000001.mp4", b"ab", is_last=False))
     inbox.end(1)  # its machine is lost
     assert [p.name for p in entry.folder.iterdir()] == ["chunk-000000.mp4"]
 

@@ -17,7 +17,8 @@ from directed_clip import Frames, lossless, same
 
 import vidtrans as api
 from vidtrans.rendering import planned_strokes
-from vidtrans.strokes.media import Medium, load_medium
+from vidtrans.strokes.media import load_medium
+from vidtrans.strokes.medium import Medium
 from vidtrans.strokes.painter import StrokePainter
 
 Patch = pytest.MonkeyPatch

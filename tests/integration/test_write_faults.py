@@ -24,8 +24,7 @@ from clips import moving_frames, write_clip
 import vidtrans as api
 from vidtrans.cli.main import run
 from vidtrans.core.errors import DISK, describe_error
-from vidtrans.core.files import write_atomically
-from vidtrans.core.partials import copy
+from vidtrans.core.files import copy, write_atomically
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join

@@ -10,13 +10,13 @@ from typing import Any
 
 from numbered_media import VARIABLE, numbers_in, times_in, write_numbered, write_timed
 
-from vidtrans.batch.summary import Outcome
+from vidtrans.batch.jobs import Outcome
 from vidtrans.session import Context
 from vidtrans.stylizing import clips
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest
 from vidtrans.video.io.container import probe
 from vidtrans.video.io.picture_paths import picture_files
-from vidtrans.video.io.timecode import advance
+from vidtrans.video.io.timestamps import advance_timecode
 
 
 def copy_range(request: StylizeRequest, output: Path) -> int:
@@ -41,7 +41,7 @@ def copy_range(request: StylizeRequest, output: Path) -> int:
         write_timed(output, numbers, [time - pts[0] for time in pts], Fraction(1, 6000))
         return len(numbers)
     made = output.with_suffix(".mov")
-    write_numbered(made, numbers, rate, advance(info.timecode, first, rate) if info.timecode else "")
+    write_numbered(made, numbers, rate, advance_timecode(info.timecode, first, rate) if info.timecode else "")
     made.rename(output)
     return len(numbers)
 

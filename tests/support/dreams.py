@@ -23,7 +23,7 @@ from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.pairing.told_planes import CHANNELS
+from vidtrans.pairing.next_frame import CHANNELS
 
 POSITIONS = 40
 TINY_UNET = {"name": "unet-small", "settings": {"channels": 8, "blocks": [0, 0, 0]}}

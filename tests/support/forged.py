@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from vidtrans.live.protocol import MAX_MESSAGE
+from vidtrans.web import MAX_MESSAGE
 
 JPEG = {"content-type": "image/jpeg"}
 

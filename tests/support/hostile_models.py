@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save
 from safetensors.torch import save as save_tensors
 
-from vidtrans.models.weights import weights_digest
+from vidtrans.models.formats import weights_digest
 
 Record = dict[str, Any]
 

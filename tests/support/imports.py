@@ -10,8 +10,7 @@ from peer_variants import RANGES, Variant, expected_output, input_of, sampled, s
 from torch import Tensor, nn
 
 from vidtrans.core.settings import Table
-from vidtrans.models.foreign_format import ForeignFormat, ForeignModel
-from vidtrans.models.formats import format_of, load_format
+from vidtrans.models.formats import ForeignFormat, ForeignModel, format_of, load_format
 from vidtrans.models.model_file import file_in_folder
 from vidtrans.networks.init import build_generator
 

@@ -18,14 +18,14 @@ from websockets.sync.client import ClientConnection, connect
 from vidtrans.core.events import Event, Note, Stop
 from vidtrans.live.app import serve
 from vidtrans.live.hub import Hub
+from vidtrans.live.live_controls import SavedControls
 from vidtrans.live.live_session import open_session
-from vidtrans.live.presets import SavedControls
 from vidtrans.live.protocol import FrameMessage, PictureMessage, pack_frame, parse_picture
 from vidtrans.live.stage_connections import StageConnections
 from vidtrans.live.stage_settings import StageSettings
 from vidtrans.live.stage_worker import StageWorker
 from vidtrans.models.loaded_model import LoadedModel, load_model
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.web.server import Address, WebServer
 

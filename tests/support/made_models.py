@@ -14,7 +14,7 @@ from vidtrans.models.model_file import save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.painter import ConditionalNorm
-from vidtrans.networks.wrappers.coded_generator import CodedNorm
+from vidtrans.networks.wrappers import CodedNorm
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 
 TINY_UNET: Table = {"name": "unet-small", "settings": {"channels": 8, "blocks": [0, 0, 0]}}

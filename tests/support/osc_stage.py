@@ -12,11 +12,9 @@ from typing import Any
 from live_server import load
 
 from vidtrans.live.hub import Hub
-from vidtrans.live.live_controls import Controls, ControlState
+from vidtrans.live.live_controls import Controls, ControlState, SavedControls
 from vidtrans.live.osc.osc_desk import OscDesk
-from vidtrans.live.osc.osc_inbox import OscInbox
-from vidtrans.live.osc.osc_messages import BUNDLE, ERA_S, Argument, OscMessage, pack_message
-from vidtrans.live.presets import SavedControls
+from vidtrans.live.osc.osc_messages import BUNDLE, ERA_S, Argument, OscInbox, OscMessage, pack_message
 from vidtrans.models.loaded_model import LoadedModel
 
 FROM_1900_S = 2_208_988_800  # to 1970

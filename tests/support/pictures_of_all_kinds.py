@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.video.colour.primaries import TAGGED, Primaries
+from vidtrans.video.colour.tags import TAGGED, Primaries
 
 P3 = TAGGED[12]
 _D50 = np.array([0.9642, 1.0, 0.8249])

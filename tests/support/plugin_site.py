@@ -8,7 +8,7 @@ from pathlib import Path
 
 from extending import Page
 
-from vidtrans.core.entry_points import forget
+from vidtrans.core.registry import forget_plugins
 
 # The names of the classes of entries, which the lines of tables in docs/extend use.
 ENTRIES = """
@@ -47,7 +47,7 @@ class PackageSite:
         record.mkdir()
         (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
         (record / "entry_points.txt").write_text(entry_points)
-        forget()
+        forget_plugins()
 
     def install_page(self, group: str, page: str, version: str = "1.0") -> None:
         """Install the part of a page of docs/extend as the package 'my-PAGE'."""
@@ -77,4 +77,4 @@ def forget_modules() -> None:
     for name in [name for name in sys.modules if name.startswith("plug_")]:
         del sys.modules[name]
     sys.path_importer_cache.clear()
-    forget()
+    forget_plugins()

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 import pytest
 
-from vidtrans.batch.summary import Outcome
+from vidtrans.batch.jobs import Outcome
 
 HANG_S = 300  # far above what anything takes here on a busy machine: it only ends what waits or loops for ever
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has one way to end a process, and names it SIGTERM

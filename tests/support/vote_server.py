@@ -20,10 +20,9 @@ from processes import HANG_S
 from vidtrans.core.events import Stop
 from vidtrans.session import Context
 from vidtrans.voting.ballot import Study
-from vidtrans.voting.outcome import summarise
-from vidtrans.voting.poll import Poll
+from vidtrans.voting.poll import Poll, make_app
+from vidtrans.voting.result_page import summarise
 from vidtrans.voting.stimuli import open_stimuli
-from vidtrans.voting.vote_app import make_app
 from vidtrans.voting.vote_log import OpenLog, VoteLog
 from vidtrans.web.server import Address, WebServer
 

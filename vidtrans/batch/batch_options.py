@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from vidtrans.batch.executors import AUTO, check_apart, parse_executor
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, Names, option
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,6 @@ class BatchOptions:
 
     def __post_init__(self) -> None:
         if self.shard:
-            from vidtrans.batch.inputs import parse_shard
-
             parse_shard(self.shard)
         if self.executor != AUTO:
             parse_executor(self.executor)
@@ -60,6 +63,11 @@ class BatchOptions:
         """Return whether this run may leave out some of the clips."""
         return bool(self.shard) or self.retry
 
+    def share_of(self, items: Sequence[T]) -> list[T]:
+        """Return the items of the shard: every n-th item, which balances short and long items; all without one."""
+        number, count = parse_shard(self.shard or "1/1")
+        return list(items[number - 1 :: count])
+
     def is_inline(self, device: str) -> bool:
         """Return whether one clip is rendered in this process: if requested, or if there is only one worker."""
         if self.executor == AUTO:
@@ -70,3 +78,12 @@ class BatchOptions:
 
 
 SEQUENTIAL = BatchOptions()
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Parse ``"2/8"`` to (2, 8). Raises UsageError."""
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
+    number, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= count:
+        raise UsageError(f"--shard {text}", "not of the form I/N", "write 1/8, 2/8 … 8/8")
+    return number, count

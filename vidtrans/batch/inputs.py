@@ -8,21 +8,24 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import base_name
 from vidtrans.core.system import as_found, name_key, path_key
-from vidtrans.output.places import check_parents, refuse_link
-from vidtrans.video.io.codecs import ENDINGS
+from vidtrans.output.result import check_parents, refuse_link
+from vidtrans.rendering.requested_output import default_ending
+from vidtrans.video.io.encoding import ENDINGS, EncodingSettings
 from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, in_natural_order, is_pattern, pictures_in
 
 if TYPE_CHECKING:
+    from vidtrans.batch.batch_options import BatchOptions
+    from vidtrans.config.recipe import Recipe
     from vidtrans.core.settings import Table
     from vidtrans.rendering.parts import Division
     from vidtrans.session import Context
 
-T = TypeVar("T")
+Work = Callable[["Context"], "Table"]  # picklable
 MAGIC = re.compile(r"[*?\[]")
 
 
@@ -53,9 +56,9 @@ class Item:
         return text if not self.name and self.source.name in text else f"{self.title}: {text}"
 
 
-def is_batch(paths: Sequence[Path]) -> bool:
-    """Return whether ``paths`` may expand to several sources."""
-    return len(paths) > 1 or any(map(_stands_for_many, paths))
+def is_several(paths: Sequence[Path], batch: BatchOptions) -> bool:
+    """Return whether ``paths`` may expand to several sources, or a part of a batch is requested."""
+    return len(paths) > 1 or any(map(_stands_for_many, paths)) or batch.is_partial
 
 
 def _stands_for_many(path: Path) -> bool:
@@ -105,14 +108,32 @@ def exclude_results(sources: Sequence[Path], output_of: Callable[[Path], Path]) 
     return [source for source in sources if path_key(source) not in results]
 
 
+def clips_with_endings(paths: Sequence[Path], name: str, folder: Path | None, recipe: Recipe) -> dict[Path, str]:
+    """Return the clips that files, folders and globs expand to, each with its result's ending: ``.NAME.mp4``.
+
+    A clip that is the result of another one in ``folder`` (None: beside it) is excluded, unless each clip was named.
+    Raises UsageError.
+    """
+    clips = expand_sources(paths)
+    endings = {clip: _ending(clip, name, recipe) for clip in clips}
+    if clips != list(paths):
+        places = {clip: folder_of(clip) if folder is None else folder for clip in clips}
+        clips = exclude_results(clips, lambda clip: places[clip] / f"{base_name(clip)}{endings[clip]}")
+    return {clip: endings[clip] for clip in clips}
+
+
+def place_beside(clip: Path, name: str, recipe: Recipe) -> Path:
+    """Return the path of a clip's result beside it: ``clip.NAME.mp4``. Raises UsageError for a link."""
+    return refuse_link(folder_of(clip) / f"{base_name(clip)}{_ending(clip, name, recipe)}")
+
+
+def _ending(clip: Path, name: str, recipe: Recipe) -> str:
+    return default_ending(clip, [name], recipe.settings("encoding", EncodingSettings))
+
+
 def folder_of(source: Path) -> Path:
     """Return the folder in which a source lies; numbered pictures (frames/%05d.png) are a source in that of theirs."""
     return source.parent if source.exists() else source.parent.parent
-
-
-def _by_folder(sources: Sequence[Path]) -> dict[Path, list[Path]]:
-    folders = dict.fromkeys(folder_of(source) for source in sources)
-    return {folder: [source for source in sources if folder_of(source) == folder] for folder in folders}
 
 
 def bytes_of(source: Path) -> int:
@@ -181,10 +202,7 @@ def _begins(name: str, start: str) -> bool:
 
 
 def make_items(
-    sources: Sequence[Path],
-    folder: Path | None,
-    endings: Sequence[str],
-    work: Callable[[Path, Path], Callable[[Context], Table]],
+    sources: Sequence[Path], folder: Path | None, endings: Sequence[str], work: Callable[[Path, Path], Work]
 ) -> list[Item]:
     """Return a job for each source, with a unique output in ``folder``; ``work(source, output)`` makes its work.
 
@@ -193,7 +211,8 @@ def make_items(
     """
     check_folder(folder or Path())
     ending_of = dict(zip(sources, endings, strict=True))
-    together = {folder: list(sources)} if folder is not None else _by_folder(sources)
+    folders = {source: folder_of(source) if folder is None else folder for source in sources}
+    together = {place: [one for one in sources if folders[one] == place] for place in folders.values()}
     place_of = {
         source: refuse_link(place / name)
         for place, own in together.items()
@@ -250,17 +269,3 @@ def _stem(source: Path, level: int) -> str:
 def _plain(name: str) -> str:
     """Normalise a name, so that names are equal if a file system may treat them as equal."""
     return name_key(name).casefold()
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """Parse ``"2/8"`` to (2, 8). Raises UsageError."""
-    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
-    number, count = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not 1 <= number <= count:
-        raise UsageError(f"--shard {text}", "not of the form I/N", "write 1/8, 2/8 … 8/8")
-    return number, count
-
-
-def shard_of(items: Sequence[T], shard: tuple[int, int] | None) -> list[T]:
-    """Return the items of one shard: every n-th item, which balances short and long items."""
-    return list(items) if shard is None else list(items[shard[0] - 1 :: shard[1]])

@@ -6,19 +6,41 @@ outcome of each job.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from vidtrans.batch.batch_options import BatchOptions
-from vidtrans.batch.executors import make_executor
-from vidtrans.batch.executors.base import Executor
-from vidtrans.batch.inputs import Item, parse_shard, shard_of
-from vidtrans.batch.scheduler import CLIPS, Scheduler
-from vidtrans.batch.summary import Outcome, Summary
-from vidtrans.core.errors import VidtransError
+from vidtrans.batch.batch_options import BatchOptions, parse_shard
+from vidtrans.batch.executors import Task, TaskResult, make_executor
+from vidtrans.batch.inputs import Item, Work, clips_with_endings, is_several, make_items, place_beside
+from vidtrans.config.recipe import Recipe
+from vidtrans.core.costs import count
+from vidtrans.core.errors import UsageError, VidtransError
+from vidtrans.core.events import BatchStatus, Event, Note, Progress
+from vidtrans.core.files import base_name, read_small_json, write_json
 from vidtrans.core.settings import Table
+from vidtrans.output.result import COUNTS
 from vidtrans.session import Context
+from vidtrans.store.cache import Cache
+
+if TYPE_CHECKING:
+    from vidtrans.rendering.parts import Division
+
+State = Literal["done", "failed", "pending"]
+NAME = "vidtrans-batch"
+SAVE_S = 2.0  # interval of writing the summary while a batch runs
+UNREADABLE = (OSError, ValueError, KeyError, TypeError)  # errors if there is no complete summary
+PLAIN = (int, float, str, bool, type(None))
+TRIM_S = 30.0  # interval of trimming the cache while a batch runs
+REPORT_S = 0.2  # interval of progress reports
+MAX_TRIES = 2  # for a task whose worker was lost
+CLIPS = "clips", "frames"  # the words for items and their units; the latter is a key of an item's table
 
 
 def run_batch(
@@ -28,9 +50,8 @@ def run_batch(
 
     Raises UsageError; Interrupted on a stop request, after all running jobs have saved.
     """
-    shard = parse_shard(options.shard) if options.shard else None
     summary = Summary(folder, command, options.shard)
-    chosen = shard_of(items, shard)
+    chosen = options.share_of(items)
     if options.retry:
         failed = summary.failed()
         chosen = [item for item in chosen if item.source.resolve() in failed]
@@ -39,8 +60,7 @@ def run_batch(
         summary.save(outcomes)  # fail before the work if it cannot be written
     save = None if context.dry_run else summary.refresh
     try:
-        with closing(_executor(options, context)) as executor:
-            Scheduler(outcomes, context, executor, halt=options.halt, save=save).run()
+        Scheduler(outcomes, options, context, save=save).run()
     finally:
         if not context.dry_run:
             summary.save(outcomes)
@@ -49,8 +69,75 @@ def run_batch(
     return outcomes, summary.path
 
 
-def _executor(options: BatchOptions, context: Context) -> Executor:
-    return make_executor(options.executor, context, options.jobs, shared_disk=options.shared_disk)
+def make_clips(
+    paths: Sequence[Path],
+    work: Callable[[Path, Path | None, bool], Callable[[Context], Table]],
+    command: str,
+    name: str,
+    recipe: Recipe,
+    output: Path | None,
+    batch: BatchOptions,
+    context: Context,
+    *,
+    beside: bool,
+    skip: tuple[str, ...] = (),
+) -> Table:
+    """Run the job of one clip, or of each of several, whose folder is ``output``; return its table, or the batch's.
+
+    ``work``: returns the job of a clip, an output (None: the default) and whether the clip is the only one.
+    ``command``: for the summary. ``name``: in default output names, ``clip.NAME.mp4``. ``recipe``: its codec chooses
+    their endings. ``beside``: outputs are put beside the clips. ``skip``: ends of names of clips that are left out of
+    several, as is a clip that is the result of another one, unless each was named. Raises UsageError, Interrupted.
+    """
+    if not is_several(paths, batch):
+        [clip] = paths
+        return work(clip, place_beside(clip, name, recipe) if beside else output, True)(context)
+    folder = None if beside else output or Path()
+    endings = clips_with_endings(paths, name, folder, recipe)
+    endings = {clip: ending for clip, ending in endings.items() if not (skip and base_name(clip).endswith(skip))}
+    is_only = len(endings) == 1
+    return make_each(
+        endings, lambda clip, place: work(clip, place, is_only), command, folder, batch, context, beside=beside
+    )
+
+
+def make_each(
+    endings: Mapping[Path, str],
+    work: Callable[[Path, Path], Work],
+    command: str,
+    folder: Path | None,
+    batch: BatchOptions,
+    context: Context,
+    *,
+    beside: bool = False,
+) -> Table:
+    """Run the job that ``work(clip, output)`` returns for each clip; return the batch's ``--json`` table.
+
+    ``endings``: for each clip the suffix of its output's name, ``.x.mp4``. ``folder``: where the outputs and the
+    summary go; None: no outputs, or outputs ``beside`` the clips, and the summary goes into the current folder. Raises
+    UsageError, Interrupted.
+    """
+    items = make_items(list(endings), None if beside else folder or Path(), list(endings.values()), work)
+    if folder is None and not beside:
+        items = [replace(item, output=None) for item in items]
+    outcomes, summary = run_batch(items, command, folder or Path(), batch, context)
+    return batch_table(outcomes, summary, {"output": None if folder is None else str(folder)})
+
+
+def batch_table(outcomes: Sequence[Outcome], summary: Path, base: Table) -> Table:
+    """Return the ``--json`` table of a batch. ``base``: the command's own entries."""
+    done = [o.table for o in outcomes if o.state == "done"]
+    failed = {str(o.item.source): o.error for o in outcomes if o.state == "failed"}
+    pending = [str(o.item.source) for o in outcomes if o.state == "pending"]
+    has_summary = not any(table.get("dry_run") for table in done) and (summary.exists() or not failed)
+    return base | {
+        "frames": sum(t["frames"] for t in done),
+        "cached": bool(done) and not failed and not pending and all(t.get("cached") for t in done),
+        "items": done,
+        "failed": failed,
+        "pending": pending,
+        "summary": str(summary) if has_summary else None,
+    }
 
 
 def run_jobs(
@@ -62,16 +149,14 @@ def run_jobs(
     Interrupted on a stop request, after all running jobs have saved.
     """
     outcomes = [Outcome(item) for item in items]
-    with closing(_executor(options, context)) as executor:
-        Scheduler(outcomes, context, executor, nouns=nouns).run()
+    Scheduler(outcomes, options, context, nouns=nouns).run()
     return outcomes
 
 
 def run_spread(item: Item, options: BatchOptions, context: Context) -> Table:
     """Run one job, divided among workers, and return its table. Raises JobFailedError with the job's message."""
     outcomes = [Outcome(item)]
-    with closing(_executor(options, context)) as executor:
-        Scheduler(outcomes, context, executor, tells_ends=False).run()  # the caller reports the end
+    Scheduler(outcomes, options, context, tells_ends=False).run()  # the caller reports the end
     if outcomes[0].state == "failed":
         raise JobFailedError(outcomes[0].error, outcomes[0].exit_status)
     context.trim_cache()
@@ -84,3 +169,374 @@ class JobFailedError(VidtransError):
     def __init__(self, what: str, exit_status: int) -> None:
         super().__init__(what)
         self.exit_status = exit_status
+
+
+@dataclass
+class Outcome:
+    """The outcome of an item: its result table, or an error."""
+
+    item: Item
+    state: State = "pending"
+    table: Table = field(default_factory=dict)
+    error: str = ""
+    exit_status: int = 0
+
+    def row(self) -> Table:
+        """Return the item's row of the summary."""
+        output = None if self.item.output is None else str(self.item.output)
+        row: Table = {"source": str(self.item.source), "output": output, "state": self.state}
+        row |= {k: v for k, v in self.table.items() if k not in row and isinstance(v, PLAIN)}
+        return row | ({"error": self.error, "exit_status": self.exit_status} if self.state == "failed" else {})
+
+
+class Summary:
+    """The summary file: ``vidtrans-batch.json``, or for a shard ``vidtrans-batch.2-of-8.json``."""
+
+    def __init__(self, folder: Path, command: str, shard: str) -> None:
+        part = ".{}-of-{}".format(*parse_shard(shard)) if shard else ""
+        self.path, self.command = folder / f"{NAME}{part}.json", command
+        self._saved = 0.0
+
+    def failed(self) -> set[Path]:
+        """Return the sources that failed in the last run. Raises UsageError if that has left no readable summary."""
+        try:
+            rows = _read_rows(self.path)
+            return {Path(row["source"]).resolve() for row in rows if row["state"] == "failed"}
+        except UNREADABLE:
+            why = "there is no summary of an earlier run"
+            raise UsageError(f"--retry-failed: {self.path}", why, "leave out --retry-failed") from None
+
+    def refresh(self, outcomes: Sequence[Outcome]) -> None:
+        """Write the file every few seconds. Write errors are ignored here and raised by the final ``save``."""
+        if time.monotonic() - self._saved >= SAVE_S:
+            with suppress(OSError):
+                self.save(outcomes)
+
+    def save(self, outcomes: Sequence[Outcome]) -> None:
+        """Write the file. Raises OSError."""
+        self._saved = time.monotonic()
+        rows = [outcome.row() for outcome in outcomes]
+        counts = {state: sum(row["state"] == state for row in rows) for state in ("done", "failed", "pending")}
+        write_json(self.path, {"command": self.command, **counts, "items": rows}, indent=1)
+
+
+def read_summaries(folder: Path) -> list[Table]:
+    """Return the rows of all summaries in a folder, each with ``source``, ``state``, and ``error`` if failed."""
+    rows: list[Table] = []
+    for path in sorted(folder.glob(f"{NAME}*.json")):
+        with suppress(*UNREADABLE):
+            for row in _read_rows(path):
+                needed = {"source", "state", *(["error"] if row["state"] == "failed" else [])}
+                rows += [row] if needed <= row.keys() else []
+    return rows
+
+
+def _read_rows(path: Path) -> list[Table]:
+    """Return the rows of a summary. Raises one of ``UNREADABLE``."""
+    rows: list[Table] = read_small_json(path)["items"]
+    return rows
+
+
+class Scheduler:
+    """A scheduler that submits the items of ``outcomes`` to an executor, and records their outcomes.
+
+    ``save`` is called with the outcomes at intervals. If there are more slots than items, an item with ``divide`` is
+    divided, and its parts run first. ``nouns``: the words for items and their units; the latter is a key of an item's
+    table. ``tells_ends``: report each item's end.
+    """
+
+    def __init__(
+        self,
+        outcomes: list[Outcome],
+        options: BatchOptions,
+        context: Context,
+        *,
+        save: Callable[[Sequence[Outcome]], None] | None = None,
+        nouns: tuple[str, str] = CLIPS,
+        tells_ends: bool = True,
+    ) -> None:
+        self.outcomes, self.context, self._options = outcomes, context, options
+        self._divided: dict[int, _DividedItem | None] = {}  # None: it was decided that the item stays whole
+        self.progress = _BatchProgress([outcome.item for outcome in outcomes], nouns)
+        self._save, self._tells_ends = save, tells_ends
+        self._waiting = deque(self._whole(number) for number in range(len(outcomes)))
+        self._halted = self._stopping = False
+        self._reported, self._trimmed = 0.0, time.monotonic()
+        self._update_lock = threading.Lock()
+
+    def _whole(self, number: int) -> Task:
+        return Task(number, "whole", self.outcomes[number].item.work)
+
+    def run(self) -> None:
+        """Run until all tasks have ended, or no more are to start.
+
+        Raises UsageError; Interrupted on a stop request, after all running jobs have saved.
+        """
+        options = self._options
+        executor = make_executor(options.executor, self.context, options.jobs, shared_disk=options.shared_disk)
+        with closing(executor) as self.executor:
+            try:
+                self._submit()
+                while self.progress.running:
+                    ended = self.executor.receive(REPORT_S)
+                    self._update()
+                    if ended:
+                        self._end_task(*ended)
+                        self._submit()
+            finally:
+                for divided in filter(None, self._divided.values()):
+                    divided.locks.close()
+                    divided.pins.close()
+            self.context.stop.check()
+
+    def _submit(self) -> None:
+        """Fill the executor's slots. If more slots are free than items wait, divide the next item."""
+        while self._waiting and not self._halted and len(self.progress.running) < self.executor.slots:
+            spare = self.executor.slots - len(self.progress.running) - len(self._waiting)
+            task = self._waiting.popleft()
+            divide, no_shared_disk = self.outcomes[task.number].item.divide, self.executor.ahead > 0
+            if divide and (spare > 0 or no_shared_disk) and task.kind == "whole" and task.number not in self._divided:
+                count = max(1, spare + 1 - self.executor.ahead)
+                task = Task(task.number, "divide", partial(divide, count=count, no_shared_disk=no_shared_disk))
+            self.progress.running[task] = _TaskProgress()
+            self.executor.submit(task, partial(self._receive_event, task))
+
+    # While a task runs, in any thread
+
+    def _receive_event(self, task: Task, event: Event) -> None:
+        if isinstance(event, Progress):
+            if running := self.progress.running.get(task):
+                running.update(event)
+            self._update()  # an inline executor returns to ``run`` only after a whole task
+        elif isinstance(event, Note) and event.general:
+            self.context.warn_once(event.text)
+        elif isinstance(event, Note):
+            self.context.note(self.outcomes[task.number].item.message(event.text), event.level)
+
+    def _update(self) -> None:
+        """Forward a stop request; every ``REPORT_S`` report progress, and save. Runs in one thread at a time."""
+        if not self._update_lock.acquire(blocking=False):
+            return
+        try:
+            status = self.context.stop.exit_status
+            if status is not None and not self._stopping:
+                self._halted = self._stopping = True
+                self.executor.stop(status)
+            now = time.monotonic()
+            if now - self._reported < REPORT_S:
+                return
+            self._reported = now
+            self.context.report(self.progress.event())
+            if self._save:
+                self._save(self.outcomes)
+            if now - self._trimmed >= TRIM_S and not self.context.dry_run:
+                self._trimmed = now
+                self.context.trim_cache()
+        finally:
+            self._update_lock.release()
+
+    # When a task ends
+
+    def _end_task(self, task: Task, result: TaskResult) -> None:
+        self.progress.end_task(task)
+        if result.state == "done":
+            self._end_work(task, result.value)
+        elif result.state == "stopped":
+            self._waiting.appendleft(task)
+        elif result.state == "lost":
+            self._retry(task, result)
+        else:
+            if result.traceback:
+                self.context.note(result.traceback, "warning")
+            self._halted = self._halted or result.disk_full
+            self._fail(task, result.error, result.exit_status)
+
+    def _end_work(self, task: Task, value: Table | Division | None) -> None:
+        number, divided = task.number, self._divided.get(task.number)
+        if not isinstance(value, dict):
+            tasks = [self._whole(number)]
+            divided = self._divided[number] = _DividedItem.begin(value, self.context.cache)
+            if divided and value:
+                works = [(partial(value.make_part, part=part), part) for part in value.parts]
+                tasks = [Task(number, "part", work, part=part, division=value) for work, part in works]
+            self._waiting.extendleft(reversed(tasks))
+        elif task.kind == "part":
+            assert divided is not None
+            self.progress.units += value["frames_encoded"]
+            if divided.end_part(value) and self.outcomes[number].state == "pending":
+                self._waiting.appendleft(self._whole(number))
+        else:
+            if not value.get("cached"):
+                self.progress.add(number, value)
+            table = divided.with_counts(value) if divided else value
+            self._end_item(number, Outcome(self.outcomes[number].item, "done", table))
+
+    def _retry(self, task: Task, result: TaskResult) -> None:
+        """Queue the task of a lost worker again; fail its item after ``MAX_TRIES`` losses that it may have caused."""
+        if self._stopping:
+            return
+        fate, tries = result.error, task.tries + (not result.is_blameless)
+        if tries < MAX_TRIES:
+            self.context.note(f"{self.outcomes[task.number].item.title}: {fate}; the job is restarted", "warning")
+            self._waiting.appendleft(replace(task, tries=tries))
+        else:
+            why = f"{fate}, {MAX_TRIES} times — perhaps out of memory: use fewer --jobs, or smaller pictures"
+            self._fail(task, why, VidtransError.exit_status)
+
+    def _fail(self, task: Task, error: str, exit_status: int) -> None:
+        number, divided = task.number, self._divided.get(task.number)
+        if task.kind == "part" and divided:
+            dropped = [t for t in self._waiting if t.number == number]
+            self._waiting = deque(t for t in self._waiting if t.number != number)
+            for _ in (task, *dropped):
+                divided.end_part({})
+        if self.outcomes[number].state == "pending":
+            self._end_item(number, Outcome(self.outcomes[number].item, "failed", {}, error, exit_status))
+
+    def _end_item(self, number: int, outcome: Outcome) -> None:
+        if divided := self._divided.get(number):
+            divided.pins.close()
+        self.progress.end_item(number, outcome)
+        self.outcomes[number] = outcome
+        place, item, table = f"[{self.progress.ended}/{len(self.outcomes)}]", outcome.item, outcome.table
+        self._halted = self._halted or (self._options.halt and outcome.state == "failed")
+        if not self._tells_ends:
+            return
+        if outcome.state == "failed":
+            self.context.note(f"{place} failed: {item.message(outcome.error)}", "warning")
+        elif not self.context.dry_run:
+            timing = "up to date" if table.get("cached") else f"{table.get('seconds', 0):.1f} s"
+            units = self.progress.nouns[1]
+            done = count(table.get(units, 0), units.removesuffix("s"))
+            self.context.note(f"{place} {item.output or item.source}: {done}, {timing}")
+
+
+@dataclass
+class _DividedItem:
+    """An item that is rendered in parts, of which ``num_left`` are running or waiting; ``counts``: their frames.
+
+    The cache entries that the parts share are locked until all parts have ended. Then the item is run as a whole, with
+    all chunks present. Until that is done its cache entries stay pinned, because between two tasks nothing else keeps
+    them from deletion.
+    """
+
+    locks: ExitStack
+    pins: ExitStack
+    num_left: int
+    began: float = field(default_factory=time.monotonic)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def begin(cls, division: Division | None, cache: Cache) -> _DividedItem | None:
+        """Lock the cache entries that the parts share; None if the item stays whole.
+
+        That is if ``division`` is None, or if another run, or another item with the same model outputs, has locked an
+        entry: the run of a whole item waits for the lock.
+        """
+        if division is None:
+            return None
+        with ExitStack() as locks, ExitStack() as pins:
+            try:
+                for entry in (cache.entry(*names) for names in division.entries):
+                    locks.enter_context(entry.locked(wait_s=0))
+                    pins.callback(entry.pin().release)
+                for entry in (cache.entry(*names) for names in division.sources):
+                    with entry.locked(wait_s=0):
+                        pins.callback(entry.pin().release)
+            except VidtransError:
+                return None
+            return cls(locks.pop_all(), pins.pop_all(), len(division.parts))
+
+    def end_part(self, counts: Mapping[str, int]) -> bool:
+        """Add the counts of a part, empty if it failed; return whether it was the last, which unlocks the entries."""
+        self.counts.update(counts)
+        self.num_left -= 1
+        if not self.num_left:
+            self.locks.close()
+        return not self.num_left
+
+    def with_counts(self, table: Table) -> Table:
+        """Return the item's table with its parts' counts added, and the seconds since the parts began."""
+        counts = {key: table.get(key, 0) + self.counts[key] for key in COUNTS if self.counts[key]}
+        return table | counts | {"seconds": round(time.monotonic() - self.began, 3)}
+
+
+@dataclass
+class _TaskProgress:
+    """The latest progress report of a running task, and the first and latest reports that count frames or steps."""
+
+    last: Progress | None = None
+    counted: tuple[Progress, Progress] | None = None
+
+    def update(self, progress: Progress) -> None:
+        self.last = progress
+        if progress.counted:
+            self.counted = self.counted[0] if self.counted else progress, progress
+
+    @property
+    def units(self) -> int:
+        return self.counted[1].done - self.counted[0].done if self.counted else 0
+
+    @property
+    def share(self) -> float:
+        """Return the share of the item that this task has completed, 0 to 1."""
+        return self._share_of(self.units)
+
+    @property
+    def earlier(self) -> float:
+        """Return the share of the item that an earlier run had completed, 0 to 1, for a task of the whole item."""
+        return self._share_of(self.counted[0].done - 1) if self.counted else 0.0
+
+    def _share_of(self, units: int) -> float:
+        total = self.counted[1].total if self.counted else None
+        return min(1.0, units / total) if total else 0.0
+
+
+class _BatchProgress:
+    """The total progress of a batch. Time is estimated from item sizes, as frames are not counted in advance."""
+
+    def __init__(self, items: Sequence[Item], nouns: tuple[str, str]) -> None:
+        self.items, self.nouns = items, nouns
+        self.ended = self.failed = self.units = 0
+        self.running: dict[Task, _TaskProgress] = {}
+        self._began = time.monotonic()
+        self._earlier = [0.0] * len(items)  # shares completed by earlier runs, which cost this run no time
+        self._sizes = {"all": float(sum(item.size for item in items)), "done": 0.0, "skipped": 0.0}
+
+    def end_task(self, task: Task) -> None:
+        progress = self.running.pop(task)
+        if task.kind == "whole":
+            self._earlier[task.number] = progress.earlier
+
+    def add(self, number: int, table: Table) -> None:
+        """Count the units (frames, steps) that this run made of item ``number``, by its result ``table``."""
+        if "frames_encoded" in table:
+            self.units += table["frames_encoded"]
+        else:
+            self.units += round(table[self.nouns[1]] * (1 - self._earlier[number]))
+
+    def end_item(self, number: int, outcome: Outcome) -> None:
+        self.ended += 1
+        self.failed += outcome.state == "failed"
+        is_new = outcome.state == "done" and not outcome.table.get("cached")
+        share = 1 - self._earlier[number] if is_new else 0.0
+        self._sizes["done"] += outcome.item.size * share
+        self._sizes["skipped"] += outcome.item.size * (1 - share)
+
+    def event(self) -> BatchStatus:
+        elapsed, running = time.monotonic() - self._began, dict(self.running)
+        sizes = {task: self.items[task.number].size for task in running}
+        done = self._sizes["done"] + sum(p.share * sizes[task] for task, p in running.items())
+        earlier = sum(p.earlier * sizes[task] for task, p in running.items() if task.kind == "whole")
+        total = self._sizes["all"] - self._sizes["skipped"] - earlier
+        units = self.units + sum(p.units for p in running.values())
+        return BatchStatus(
+            self.ended,
+            self.failed,
+            len(self.items),
+            units,
+            units / elapsed if elapsed > 0 else 0.0,
+            elapsed * (total - done) / done if done > 0 else None,
+            tuple((self.items[task.number].title, p.last) for task, p in running.items()),
+            self.nouns,
+        )

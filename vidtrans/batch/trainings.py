@@ -22,9 +22,7 @@ from vidtrans.data.dataset import INDEX, Dataset, open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.making import dataset_digest
 from vidtrans.models.model_file import SUFFIX
-from vidtrans.output.places import check_place, refuse_link
-from vidtrans.output.records import check_foreign, replaces_own
-from vidtrans.output.result import produce
+from vidtrans.output.result import check_foreign, check_place, produce, refuse_link, replaces_own
 from vidtrans.session import Context
 from vidtrans.training.ablations import ABLATIONS, Variant
 from vidtrans.training.requested_training import TrainingRequest, finished_model, train
@@ -127,7 +125,7 @@ def _reader(request: VariedTraining, dataset: Dataset, context: Context) -> Call
     """Return the function that scores the labels in a model's outputs; {} without a labeller. Raises UsageError."""
     if not request.labeller:
         return lambda model: {}
-    from vidtrans.rendering.labeller import Labeller  # torch, only where there is something to read
+    from vidtrans.rendering.extraction import Labeller  # torch, only where there is something to read
     from vidtrans.training.report.read_back import check_labels, read_back
 
     labeller = Labeller.found(request.labeller, context)

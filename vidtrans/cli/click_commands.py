@@ -283,8 +283,7 @@ def _with_values(args: list[str], sets: Mapping[str, str]) -> list[str]:
 
 def _is_value(word: str) -> bool:
     """Return whether a word is a number or a curve, not an option, nor a clip, a folder or a pattern."""
-    from vidtrans.curves.curve import parse_curve
-    from vidtrans.curves.data_files import SUFFIXES
+    from vidtrans.curves.curve import SUFFIXES, parse_curve
 
     is_plain = word.replace(".", "", 1).isdecimal() or Path(word).suffix.lower() in SUFFIXES
     if word.startswith("-") or (os.path.exists(word) and not is_plain):

@@ -12,11 +12,10 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.clips.masks import Mask
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.settings import Size
-from vidtrans.curves.clock import CurveClock
-from vidtrans.curves.signal_tracks import SignalTracks
-from vidtrans.curves.signals import Signal
-from vidtrans.curves.sound_signals import SoundSignals
-from vidtrans.curves.tracks import Track, fading, sampled
+from vidtrans.curves.curve import CurveClock
+from vidtrans.curves.expressions import Signal
+from vidtrans.curves.hearing import SoundSignals
+from vidtrans.curves.tracks import SignalTracks, Track, fading, sampled
 
 FULL_MOTION = 95  # percentile of a clip's motion that is 1
 MASK_SIDE = 96  # pixels of a mask whose share of the picture is measured

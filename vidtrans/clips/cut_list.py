@@ -15,9 +15,9 @@ from vidtrans.core.files import check_regular_file, digest_file
 from vidtrans.core.settings import Time, parse_time
 from vidtrans.core.system import as_found
 from vidtrans.core.text_files import TableRow, parse_number, read_rows, read_text
-from vidtrans.timelines.edl_events import read_events
-from vidtrans.timelines.edl_timeline import read_edl
-from vidtrans.timelines.opening import is_timeline, read_timeline_bytes, timeline_cuts
+from vidtrans.timelines.edl_timeline import read_edl, read_events
+from vidtrans.timelines.opening import read_timeline_bytes, timeline_cuts
+from vidtrans.timelines.timeline import is_timeline
 
 EDL = ".edl"
 START = "start frame"  # the column of PySceneDetect, whose frames are numbered from 1

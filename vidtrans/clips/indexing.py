@@ -1,4 +1,4 @@
-"""Open a clip: its index and shots, computed by reading it once, then cached."""
+"""Open a clip: its index, shots and exposure flicker, each computed by reading it once, then cached."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
 from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import Progress
@@ -19,16 +21,16 @@ from vidtrans.core.mask_files import NOT, MaskFile
 from vidtrans.core.registry import name_check
 from vidtrans.core.settings import Size, Table, Time, to_table
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE
+from vidtrans.flow.exposure import VERSION as EXPOSURE_VERSION
+from vidtrans.flow.exposure import ExposureMeter, corrected
 from vidtrans.flow.survey import VERSION, Survey, Surveyor
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry, CachePin
-from vidtrans.store.library_versions import media_libraries
-from vidtrans.store.stages import IndexStage
+from vidtrans.store.cache import CacheEntry, CachePin
+from vidtrans.store.stages import ExposureStage, IndexStage, media_libraries
 from vidtrans.video.frame_format import BLACK, PAPER, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, FrameCursor, Reader
-from vidtrans.video.io.codecs import CPU
 from vidtrans.video.io.container import RAW
-from vidtrans.video.io.hardware import HardwareDecoder, decoder_problem
+from vidtrans.video.io.encoding import CPU, decoder_problem
 from vidtrans.video.io.picture_paths import (
     is_pattern,
     is_picture,
@@ -39,10 +41,13 @@ from vidtrans.video.io.picture_paths import (
 )
 from vidtrans.video.io.pictures import media_files, open_reader, pose_view, unequal_guides
 from vidtrans.video.io.policy import COLOURS, DOLBY_VISION, describe_conversions
-from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.io.track_header import DOLBY_VISION_ONLY
+from vidtrans.video.io.reader import ClipReader, HardwareDecoder
+from vidtrans.video.side_data import DOLBY_VISION_ONLY
 
 MARGIN = 32  # frames beyond a time up to which a clip is read; the detection of cuts looks less far ahead
+# Options of the user's ffmpeg that make ordinary colours of Dolby Vision.
+TO_SDR = "-vf libplacebo=colorspace=bt709:color_primaries=bt709:color_trc=bt709 -c:a copy"
+PICTURES_VERSION = 3  # of how the samples and colours of picture files are read
 
 
 def scan(context: Context, path: Path, guides: Sequence[str], until: Time | None = None) -> tuple[ClipIndex, Survey]:
@@ -111,11 +116,6 @@ def _frames_until(until: Time, frames: Iterable[Frame], time_base: Fraction) -> 
             last = frame.index
         if last is not None and frame.index >= last + MARGIN:
             return
-
-
-# Options of the user's ffmpeg that make ordinary colours of Dolby Vision.
-TO_SDR = "-vf libplacebo=colorspace=bt709:color_primaries=bt709:color_trc=bt709 -c:a copy"
-PICTURES_VERSION = 3  # of how the samples and colours of picture files are read
 
 
 @dataclass(frozen=True)
@@ -367,3 +367,46 @@ def tell_frame_number(clip: Clip, stop: int, start: Time | None, end: Time | Non
         rendered = f"{count(stop, 'frame')} of {clip.name} {'is' if stop == 1 else 'are'} rendered"
         one = f"{end.frame} is the number of a frame: {rendered}"
         context.note(f"{one}; for seconds write {end.frame}s")
+
+
+@dataclass(frozen=True)
+class SteadyExposure:
+    """Corrections of a clip's frames, (N, 3, 2): a and b of a·x + b for each channel x, in [0, 1]."""
+
+    corrections: np.ndarray
+
+    def __call__(self, frame: Frame) -> np.ndarray:
+        """Return a frame's picture without exposure flicker."""
+        return corrected(frame.rgb, self.corrections[frame.index])
+
+    def for_key(self) -> str:
+        """Return a digest of the corrections, for cache keys."""
+        return digest_of(self.corrections.tolist())
+
+
+def measure_exposure(clip: Clip, context: Context) -> SteadyExposure:
+    """Return the corrections of a clip's exposure, from the cache or by reading it once. Raises MediaError."""
+    stage = ExposureStage(clip.digest, list(clip.shots), EXPOSURE_VERSION, media_libraries())
+    entry = context.cache.entry(stage.name, stage.key)
+    cached = entry.read()
+    if cached is None:
+        made = _measured_exposure(clip, context)
+        cached = {"corrections": made.tolist()}
+        if not context.dry_run:
+            with entry.locked(wait_for=f"another run that measures {clip.path.name}"):
+                entry.finish(cached)
+    return SteadyExposure(np.array(cached["corrections"]))
+
+
+def _measured_exposure(clip: Clip, context: Context) -> np.ndarray:
+    meter = ExposureMeter()
+    frames = clip.frames(FrameFormat(Size(short=ANALYSIS_SHORT_SIDE)), context.decode_threads)
+    with closing(frames):
+        for frame in frames:
+            meter.add(frame.rgb)
+            context.stop.check()
+            context.report(Progress(f"measuring {clip.path.name}", frame.index + 1, clip.index.num_frames))
+    found = meter.corrections(clip.shots)
+    for number in clip.survey.held:  # equal pictures stay equal
+        found[number] = found[number - 1]
+    return found

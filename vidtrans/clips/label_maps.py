@@ -17,8 +17,7 @@ from vidtrans.pairing.labels import Labels, LabelsSettings
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.session import Context
 from vidtrans.video.frame_format import DEFAULT_FORMAT
-from vidtrans.video.images.indexed import has_deep_levels, pack_colours, read_indices, read_palette
-from vidtrans.video.images.picture import read_picture
+from vidtrans.video.images.picture import has_deep_levels, pack_colours, read_indices, read_palette, read_picture
 from vidtrans.video.io.picture_paths import picture_files
 
 SAMPLE = 24  # frames in which labels are counted

@@ -17,12 +17,10 @@ from vidtrans.core.files import digest_of
 from vidtrans.core.mask_files import NOT, MaskFile
 from vidtrans.core.settings import AS_STORED, Size, Table
 from vidtrans.session import Context
-from vidtrans.store.library_versions import media_libraries
-from vidtrans.store.stages import MaskLevelsStage
+from vidtrans.store.stages import MaskLevelsStage, media_libraries
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.images.indexed import read_palette
-from vidtrans.video.images.picture import resize
+from vidtrans.video.images.picture import read_palette, resize
 from vidtrans.video.io.clip import Frame, FrameCursor
 from vidtrans.video.io.picture_paths import picture_files
 

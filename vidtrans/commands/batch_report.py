@@ -16,7 +16,7 @@ from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.batch.report.farm_report import FarmReport
+    from vidtrans.batch.farm_report import FarmReport
 
 REPORT_HOURS = 24.0  # default period of the report: a day
 
@@ -47,11 +47,9 @@ class BatchReport(Command):
         If ``folder`` has summaries of batches, the page covers only their clips, and adds their failures of any time;
         otherwise it covers all clips in the log. Raises UsageError, MediaError if there is nothing to report.
         """
-        from vidtrans.batch.report.farm_page import write_page
-        from vidtrans.batch.report.farm_report import Failure, FarmReport
-        from vidtrans.batch.summary import NAME, read_summaries
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.batch.farm_report import Failure, FarmReport, write_page
+        from vidtrans.batch.jobs import NAME, read_summaries
+        from vidtrans.output.result import produce, refuse_link
 
         output = self.output or refuse_link(self.folder / f"{NAME}.html")
         rows = read_summaries(self.folder)

@@ -44,15 +44,16 @@ class Bench(Command):
         """
         from vidtrans.inference.device import resolve_device
         from vidtrans.models.loaded_model import load_model
-        from vidtrans.pairing.matte_channel import refuse_matte
-        from vidtrans.rendering.measuring.bench_clip import widescreen, write_clip
-        from vidtrans.rendering.measuring.render_benchmark import (
+        from vidtrans.pairing.pairing_records import refuse_matte
+        from vidtrans.rendering.benchmark import (
             ROUNDS,
             SHORT_SIDE,
             STEPS,
             RenderBenchmark,
             machine,
             measure,
+            widescreen,
+            write_clip,
         )
 
         with tempfile.TemporaryDirectory(prefix="vidtrans-") as temporary:
@@ -126,7 +127,7 @@ class Bench(Command):
 def stylize_frames(video: Path, model: str, output: Path, recipe: Recipe, frames: int, context: Context) -> None:
     """Render the first ``frames`` frames of a clip with a model."""
     from vidtrans.stylizing.requested_render import stylize
-    from vidtrans.stylizing.stylize_request import StylizeRequest
+    from vidtrans.stylizing.requests import StylizeRequest
 
     stylize(StylizeRequest(video, (model,), output, recipe, end=Time(frame=frames)), context)
 

@@ -52,8 +52,7 @@ class Compare(Command):
         from vidtrans.core.files import base_name
         from vidtrans.evaluation.comparison import clip_panel, delivery_of, draw_sheet, input_panel, write_video
         from vidtrans.models.loaded_model import load_model
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.output.result import produce, refuse_link
         from vidtrans.video.io.encoding import EncodingSettings
         from vidtrans.video.io.picture_paths import is_picture_source
 

@@ -18,7 +18,7 @@ from vidtrans.session import Context
 
 if TYPE_CHECKING:
     from vidtrans.clips.indexing import Clip
-    from vidtrans.curves.curve_samples import CurveSamples
+    from vidtrans.curves.curve import CurveSamples
 
 VERSION = 1
 
@@ -57,9 +57,8 @@ class Curves(Command):
     @classmethod
     def epilog(cls) -> str:
         """Return the help text on the names and functions of expressions."""
-        from vidtrans.curves.expressions import FUNCTIONS
-        from vidtrans.curves.key_moments import EASINGS
-        from vidtrans.curves.signals import CALLS, NAMES, form
+        from vidtrans.curves.curve import EASINGS
+        from vidtrans.curves.expressions import CALLS, FUNCTIONS, NAMES, form
 
         names = "; ".join(f"{name}: {what}" for name, what in NAMES.items())
         calls = "; ".join(f"{form(name)}: {call.help}" for name, call in CALLS.items())
@@ -78,7 +77,7 @@ class Curves(Command):
         from vidtrans.clips.masks import Mask
         from vidtrans.core.files import digest_of
         from vidtrans.core.mask_files import MaskFile
-        from vidtrans.curves.curve_samples import sample_curves
+        from vidtrans.curves.curve import sample_curves
         from vidtrans.output.result import produce
 
         assert self.clip is not None
@@ -102,19 +101,18 @@ class Curves(Command):
 
     def _write(self, path: Path, clip: Clip, samples: CurveSamples) -> Table:
         from vidtrans.core.files import write_bytes
-        from vidtrans.curves.sound_signals import waveform
-        from vidtrans.evaluation.curve_plot import plot_curves
+        from vidtrans.curves.hearing import waveform
         from vidtrans.video.images.picture import write_picture
 
         if path.suffix.lower() == ".csv":
             write_bytes(path, samples.csv().encode())
         else:
             peaks = waveform(self.sound or (clip.origin or clip).path, samples.seconds)
-            write_picture(path, plot_curves(samples, peaks, clip.shots[1:], clip.name))
+            write_picture(path, samples.plot(peaks, clip.shots[1:], clip.name))
         return {}
 
     def describe(self, table: Table) -> str:
-        from vidtrans.curves.curve_samples import small_plot
+        from vidtrans.curves.curve import small_plot
 
         lines = [f"{table['path']}: {count(table['frames'], 'frame')}, {table['duration_s']:g} s"]
         for curve in table["curves"]:

@@ -18,7 +18,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import given_mask
 from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table, Time
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
@@ -107,15 +107,19 @@ class Deflicker(Command):
         Frames, timestamps, size and sound are kept; a clip without sound gets the source's. Raises UsageError,
         MediaError, Interrupted.
         """
-        from vidtrans.batch.inputs import counterpart
-        from vidtrans.commands.batches import is_several, place_beside
+        from vidtrans.batch.inputs import counterpart, counterparts, is_several
+        from vidtrans.batch.jobs import make_clips
 
-        if is_several(self.processed, self.batch):
-            return self._make_several(context)
-        [processed] = self.processed
-        source = self.source and counterpart(processed, self.source, "--source")
-        output = place_beside(processed, NAME, self.recipe) if self.beside else self.output
-        return replace(self, source=source, output=output, beside=False)._make_one(context)
+        def work(clip: Path, place: Path | None, _: bool) -> partial[Table]:
+            source = self.source
+            if source is not None:
+                many = is_several(self.processed, self.batch)
+                source = counterparts([clip], source, "--source")[0] if many else counterpart(clip, source, "--source")
+            own = replace(self, processed=(clip,), source=source, output=place, beside=False)
+            return partial(type(self)._make_one, own)
+
+        options = "deflicker", NAME, self.recipe, self.output, self.batch, context
+        return make_clips(self.processed, work, *options, beside=self.beside)
 
     def describe(self, table: Table) -> str:
         return render_text(table)
@@ -126,6 +130,7 @@ class Deflicker(Command):
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.model_file import IDENTITY
         from vidtrans.models.render_settings import ResolvedRenderSettings
+        from vidtrans.output.result import Work
         from vidtrans.rendering.render_job import RenderJob
         from vidtrans.rendering.requested_output import is_one_picture
         from vidtrans.video.io.picture_paths import is_picture_source
@@ -141,7 +146,7 @@ class Deflicker(Command):
         settings = settings.resolved(is_picture_source(processed), self.output, context.report)
         target, result = self._result(settings, context, began)
 
-        def prepare() -> RenderJob:
+        def prepare() -> Work:
             warn_about_programs(self.recipe.programs, context, ("encoding",))
             plan = self._plan(model, settings, target.pattern, context)
             target.check_holds(plan.num_frames)
@@ -151,17 +156,17 @@ class Deflicker(Command):
                 )
                 context.note(f"without --source {processed.name} guides itself: {lost}")
             plan.delivery.check_sound(target.output)
-            return RenderJob(plan, context)
+            job = RenderJob(plan, context)
+            return Work(job.render, partial(result.forecast, job))
 
-        return result.made(prepare)
+        return result.produce(prepare)
 
     def _plan(self, model: LoadedModel, settings: ResolvedRenderSettings, pattern: str, context: Context) -> RenderPlan:
         """Plan the render of the chosen frames, along the source's motion or with an even exposure if one is given."""
         from vidtrans.clips.cut_list import with_cuts
-        from vidtrans.clips.indexing import open_clip, with_picture_fps
-        from vidtrans.clips.steady_exposure import measure_exposure
+        from vidtrans.clips.indexing import measure_exposure, open_clip, with_picture_fps
         from vidtrans.evaluation.scoring import find_guide, with_sound_of
-        from vidtrans.rendering.planning import plan_render
+        from vidtrans.rendering.plan import plan_render
 
         [processed], cuts = self.processed, settings.rendering.cuts
         clip = with_picture_fps(open_clip(context, processed), settings.rendering.picture_fps)
@@ -182,8 +187,7 @@ class Deflicker(Command):
     def _result(self, settings: ResolvedRenderSettings, context: Context, began: float) -> tuple[OutputTarget, Result]:
         """Return the output target, and the result with the digest of all that affects it; ``began``: start time."""
         from vidtrans.clips.indexing import content_digest, mask_digest
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import Result
+        from vidtrans.output.result import Result, refuse_link
         from vidtrans.rendering.planned_strokes import strokes_digest
         from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
         from vidtrans.video.io.picture_paths import is_picture_source
@@ -204,19 +208,3 @@ class Deflicker(Command):
         digest = request_digest(own, settings, target, stills=is_picture_source(processed), masked=bool(mask))
         sources = [p for p in (processed, self.source, mask and mask.path, *settings.strokes.files) if p]
         return target, Result(target.output, digest, sources, context, target.folder, began=began)
-
-    def _make_several(self, context: Context) -> Table:
-        """Filter several clips, each along the source of the same name, into the output folder."""
-        from vidtrans.batch.inputs import counterparts
-        from vidtrans.commands.batches import clips_with_endings, make_each
-
-        folder = None if self.beside else self.output or Path()
-        endings = clips_with_endings(self.processed, NAME, folder, self.recipe)
-        sources = counterparts(list(endings), self.source, "--source") if self.source else [None] * len(endings)
-        source_of = dict(zip(endings, sources, strict=True))
-
-        def work(clip: Path, place: Path) -> partial[Table]:
-            own = replace(self, processed=(clip,), source=source_of[clip], output=place, beside=False)
-            return partial(type(self)._make_one, own)
-
-        return make_each(endings, work, "deflicker", folder, self.batch, context, beside=self.beside)

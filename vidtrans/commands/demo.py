@@ -67,9 +67,9 @@ class Demo(Command):
         from vidtrans.core.files import write_atomically
         from vidtrans.data.dataset_planning import DatasetSpec
         from vidtrans.data.making import make_dataset
-        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import refuse_link
         from vidtrans.stylizing.requested_render import stylize
-        from vidtrans.stylizing.stylize_request import StylizeRequest
+        from vidtrans.stylizing.requests import StylizeRequest
         from vidtrans.training.requested_training import TrainingRequest, import_for_training, train
 
         began = time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, MISSING, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,15 +19,12 @@ from vidtrans.core.mask_files import given_mask
 from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table, Time
 from vidtrans.dreaming.settings import DreamingSettings, flag_of
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.dreaming.dream_job import DreamJob
-    from vidtrans.dreaming.dream_spec import DreamSpec
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.rendering.requested_output import OutputTarget
-    from vidtrans.video.io.encoding import EncodingSettings
 
 READS = used(RenderingSettings, Use.DREAM)
 EXPRESSIONS = (
@@ -112,8 +110,7 @@ class Dream(Command):
         from vidtrans.core.files import base_name
         from vidtrans.dreaming.predictors import NOISE, check_options, load_models
         from vidtrans.models.model_file import SUFFIX
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import Result
+        from vidtrans.output.result import Result, Work, refuse_link
         from vidtrans.rendering.requested_output import OutputTarget
         from vidtrans.video.io.encoding import EncodingSettings
 
@@ -134,24 +131,20 @@ class Dream(Command):
         sources = [*self._paths, *(look.path for look in looks if look.path), *dreaming.files]
         result = Result(target.output, digest, sources, context, target.folder, began=began)
 
-        def prepare() -> DreamJob:
+        def prepare() -> Work:
             from vidtrans.dreaming.dream_job import DreamJob  # torch
-            from vidtrans.dreaming.dream_planning import plan_dream
+            from vidtrans.dreaming.dream_planning import DreamSpec, plan_dream
 
             target.check_holds(self.frames)
             warn_about_programs(recipe.programs, context, ("encoding",))
-            job = DreamJob(plan_dream(self._spec(dreaming, encoding), looks, target, context), context)
+            rendering, inputs = recipe.settings("rendering", RenderingSettings), (self.start, self.blend, sound)
+            settings = dreaming, rendering, encoding
+            spec = DreamSpec(self._source, self.frames, *inputs, *settings, given_mask(self.mask))
+            job = DreamJob(plan_dream(spec, looks, target, context), context)
             job.pictures.tell_unused(recipe, context)
-            return job
+            return Work(job.render, partial(result.forecast, job))
 
-        return result.made(prepare)
-
-    def _spec(self, dreaming: DreamingSettings, encoding: EncodingSettings) -> DreamSpec:
-        from vidtrans.dreaming.dream_spec import DreamSpec
-
-        rendering, mask = self.recipe.settings("rendering", RenderingSettings), given_mask(self.mask)
-        seed = self._source, self.frames, self.start
-        return DreamSpec(*seed, self.blend, self.sound, dreaming, rendering, encoding, mask)
+        return result.produce(prepare)
 
     def describe(self, table: Table) -> str:
         return render_text(table)
@@ -161,7 +154,7 @@ class Dream(Command):
         from vidtrans.clips.indexing import content_digest, mask_digest
         from vidtrans.core.files import digest_of
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
-        from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
+        from vidtrans.output.delivery import VERSION as ASSEMBLY_VERSION
         from vidtrans.pairing.pairing_records import pairing_record
         from vidtrans.rendering.requested_output import program_of
         from vidtrans.store.stages import DreamStage

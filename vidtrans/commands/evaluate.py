@@ -18,13 +18,16 @@ from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, Names, argument, option
 from vidtrans.core.settings import Table, Time
-from vidtrans.evaluation.score_rows import fidelity_rows, flicker_rows, scores, special_rows
 from vidtrans.flow import GREY_FLOWS
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
 from vidtrans.session import Context
 
 SCORE_SUFFIXES = (".png", ".json")
 CLIPS = ("output", "source", "per_frame", "reference", "matte")  # the input clips
+# The measures of several clips: of renders, dreams, labels and mattes.
+MEASURES = ["warping_error", "ratio", "psnr", "ssim", "sharpness", "nn", "drift", "m4", "uniq", "pixel_accuracy"]
+MEASURES += ["class_accuracy", "mean_iou", "label_flicker", "matte_region", "matte_boundary", "matte_jitter"]
+COLUMNS = {"": "output", "_per_frame": "per frame", "_source": "source"}  # by the ends of their keys
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,7 @@ class Evaluate(Command):
 
     def make(self, context: Context) -> Table:
         """Score renders. Raises UsageError, MediaError, Interrupted."""
-        from vidtrans.batch.inputs import counterpart
-        from vidtrans.commands.batches import is_several
+        from vidtrans.batch.inputs import counterpart, is_several
 
         if is_several(self.output, self.batch):
             return self._make_several(context)
@@ -152,9 +154,13 @@ class Evaluate(Command):
 
     def show(self, table: Table, terminal: Terminal) -> int:
         """Show the scores; several renders as a table."""
-        headings, rows = scores(table.get("items", ()))
-        if rows:
-            terminal.figures(headings, rows)
+        if items := table.get("items", ()):
+            names = [name for name in MEASURES if any(item.get(name) is not None for item in items)]
+            values = [[item.get(name) for name in names] for item in items]
+            rows = [["–" if value is None else f"{value:.3g}" for value in row] for row in values]
+            paths = [item["path"] for item in items]
+            headings = ["", *(name.replace("_", " ") for name in names)]
+            terminal.figures(headings, [[path, *row] for path, row in zip(paths, rows, strict=True)])
         return super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
@@ -163,14 +169,18 @@ class Evaluate(Command):
             return f"would score {table['path']}: {frames}" + (
                 f", and write {table['output']}" if table["output"] else ""
             )
-        if (rows := special_rows(table)) is not None:
-            return "\n".join([f"{table['path']}: {frames}{timing(table)}", *rows])
+        # By a measure that only a dream, labels or a matte has; the width of the first column.
+        special = {"nn": (_dream_rows, 14), "confusion": (_label_rows, 18), "matte_region": (_matte_rows, 14)}
+        for measure, (rows, width) in special.items():
+            if measure in table:
+                written = [f"  {'written':{width}}{table['output']}"] if table["output"] else []
+                return "\n".join([f"{table['path']}: {frames}{timing(table)}", *rows(table), *written])
         from vidtrans.evaluation.score_report import compared_with, verdict
 
         pairs = f"{count(table['pairs'], 'pair')} scored at {'x'.join(map(str, table['scored_at']))}"
-        lines = [f"{table['path']}: {frames}, {pairs}{timing(table)}", *flicker_rows(table)]
+        lines = [f"{table['path']}: {frames}, {pairs}{timing(table)}", *_flicker_rows(table)]
         if table["compared_with"]:
-            lines += fidelity_rows(table, compared_with(table))
+            lines += _fidelity_rows(table, compared_with(table))
         if worst := ", ".join(f"frame {w['frame']} ({w['seconds']:.2f} s)" for w in table["worst"]):
             lines.append(f"  {'worst':14}{worst}")
         if output := table["output"]:
@@ -200,7 +210,7 @@ class Evaluate(Command):
     def _make_several(self, context: Context) -> Table:
         """Score several renders, each with the clips of the same name; ``result`` is a folder of plots."""
         from vidtrans.batch.inputs import counterparts, expand_sources
-        from vidtrans.commands.batches import make_each
+        from vidtrans.batch.jobs import make_each
 
         outputs, folder = expand_sources(self.output), self.result
         beside: dict[str, dict[Path, Path]] = {}  # by parameter name: the clip of each output
@@ -275,3 +285,96 @@ class Evaluate(Command):
             return lambda result: score_matte(output, aligned["matte"], result, context)
         source = aligned.pop("source")
         return lambda result: score(output, source, self.flow, result, context, **aligned)
+
+
+def _flicker_rows(table: Table) -> list[str]:
+    """Return rows with the warping error and the flicker of each scored video; empty without pairs of frames."""
+    if not table["pairs"]:
+        return []
+    share = "" if table["ratio"] is None else f"{table['ratio']:.2f} of the per-frame video's"
+    given = [suffix for suffix in COLUMNS if table[f"warping_error{suffix}"] is not None]
+    errors = [f"{table[f'warping_error{suffix}']:.3g}" for suffix in given]
+    rows = [_row("", [COLUMNS[suffix] for suffix in given]), _row("warping error", errors, share)]
+    flicker = [table[f"flicker{suffix}"] for suffix in given]
+    if None not in flicker:
+        rows.append(_row("flicker", [f"{value:.2f}" for value in flicker], "8-bit levels"))
+    return rows
+
+
+def _dream_rows(table: Table) -> list[str]:
+    """Return rows on a dream's stability and, if available, its prediction quality."""
+    rows = [
+        _row("nearest", [f"{table['nn']:.1f}"], "dB, its last frames to the clip's nearest ones"),
+        _row("drift", [f"{table['drift']:.1f}"], "levels of 255 outside of the clip's colours"),
+        _row("sharpness", [f"{table['sharpness']:.2f}"], "of the clip's"),
+    ]
+    if table["m4"] is not None:
+        rows.append(_row("motion", [f"{table['m4']:.2f}"], f"of the clip's over 4 frames, {table['m1']:.2f} over one"))
+    if table["uniq"] is not None:
+        note = f"frames of the clip that it comes near to, of {table['uniq_real']}"
+        rows.append(_row("different", [f"{table['uniq']}"], note))
+    for after, value in table.get("horizons", {}).items():
+        note = f"dB to the true one; the last, copied: {table['copy_last'][after]:.1f}"
+        rows.append(_row(f"{after} frame{'s' * (after != '1')} on", [f"{value:.1f}"], note))
+    return rows
+
+
+def _fidelity_rows(table: Table, name: str) -> list[str]:
+    """Return rows with the output's PSNR, SSIM, sharpness and ghosting against the video called ``name``.
+
+    If a reference and a per-frame video (without a temporal filter) are given, a second column has the per-frame
+    video's values, without ghosting, and the last row compares the output with that video.
+    """
+    suffixes = ["", "_per_frame"] if table["psnr_per_frame"] is not None else [""]
+    rows = [_row("", [COLUMNS[suffix] for suffix in suffixes], f"to the {name}")]
+    for label, key, form, unit in (
+        ("PSNR", "psnr", ".2f", "dB"),
+        ("SSIM", "ssim", ".4f", ""),
+        ("sharpness", "sharpness", ".2f", ""),
+    ):
+        if table[key] is not None:
+            rows.append(_row(label, [f"{table[key + s]:{form}}" for s in suffixes], unit))
+    if table["ghosting"] is not None:
+        uncovered, rest = table["error_uncovered"], table["error_elsewhere"]
+        note = f"{uncovered:.1f} levels off where something was uncovered, {rest:.1f} in the rest"
+        rows.append(_row("ghosting", [f"{table['ghosting']:.2f}"], note))
+    if table["psnr_to_per_frame"] is not None:
+        psnr, ssim, sharpness = (table[f"{key}_to_per_frame"] for key in ("psnr", "ssim", "sharpness"))
+        text = f"PSNR {psnr:.2f} dB" + ("" if ssim is None else f", SSIM {ssim:.4f}")
+        text += "" if sharpness is None else f", sharpness {sharpness:.2f}"
+        rows.append(f"  {'to per frame':14}  {text}")
+    return rows
+
+
+def _row(name: str, values: list[str], note: str = "") -> str:
+    return f"  {name:14}" + "".join(f"{v:>13}" for v in values) + (f"   {note}" if note else "")
+
+
+def _label_rows(table: Table) -> list[str]:
+    """Return the scores as rows of text."""
+    names = ("pixel_accuracy", "class_accuracy", "mean_iou")
+    rows = [f"  {name.replace('_', ' ').replace('iou', 'IoU'):18}{table[name]:.4f}" for name in names]
+    for colour, iou in zip(table["classes"], table["class_ious"], strict=True):
+        rows.append(f"    {colour:16}{'in neither' if iou is None else f'{iou:.4f}'}")
+    if table["label_flicker"] is not None:
+        true = table["label_flicker_reference"]
+        own = "" if true is None else f"{true:.4f} of the true ones"
+        rows.append(f"  {'label flicker':18}{table['label_flicker']:.4f}   {own}")
+    if table["permutation"]:
+        order = " ".join(map(str, table["permutation"]))
+        rows.append(
+            f"  classes seem to be exchanged: in the place of 0, 1 … it has {order}; another order of --labels?"
+        )
+    return rows
+
+
+def _matte_rows(table: Table) -> list[str]:
+    """Return the scores as rows of text."""
+    rows = [f"  {'region J':14}{table['matte_region']:>13.3f}   intersection over union"]
+    rows.append(f"  {'boundary F':14}{table['matte_boundary']:>13.3f}   of the edge, within 0.8 % of the diagonal")
+    if table["matte_jitter"] is not None:
+        rows.append(
+            f"  {'edge jitter':14}{table['matte_jitter']:>13.2f}   pixels a frame beyond the true edge's motion"
+        )
+    worst = ", ".join(f"frame {one['frame']} (J {one['matte_region']:.2f})" for one in table["worst"])
+    return [*rows, f"  {'worst':14}{worst}"]

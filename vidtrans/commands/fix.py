@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, MISSING, dataclass, replace
+from dataclasses import KW_ONLY, MISSING, dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -65,8 +65,8 @@ class Fix(Command):
         """
         from vidtrans.propagation.fixing import fix
 
-        request = FixRequest(self.render, self.painted, self.output, self.relearn, self.first_number, self.program)
-        return fix(replace(request, mask=given_mask(self.mask)), context)
+        options = self.relearn, self.first_number, self.program, given_mask(self.mask)
+        return fix(FixRequest(self.render, self.painted, self.output, *options), context)
 
     def describe(self, table: Table) -> str:
         corrected, frames = count(len(table["corrections"]), "correction"), count(table["frames"], "frame")

@@ -72,8 +72,7 @@ class Grade(Command):
         """Learn a grade and write it. Raises UsageError, MediaError."""
         from vidtrans.clips.indexing import content_digest, open_clip
         from vidtrans.core.files import base_name
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.output.result import produce, refuse_link
 
         output = self.output or refuse_link(Path(f"{base_name(self.after)}.grade{MODEL_SUFFIX}"))
         key = {

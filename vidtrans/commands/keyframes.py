@@ -57,11 +57,9 @@ class Keyframes(Command):
         from vidtrans.clips.indexing import content_digest, open_clip
         from vidtrans.core.files import base_name
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.records import recorded
-        from vidtrans.output.result import produce
-        from vidtrans.painting.carrying import VERSION as CARRYING_VERSION
+        from vidtrans.output.result import produce, recorded, refuse_link
         from vidtrans.painting.choosing import SUFFIX, Proposal, shots_and_count
+        from vidtrans.painting.maps import MAPS_VERSION
         from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
         video = self.video
@@ -74,7 +72,7 @@ class Keyframes(Command):
             raise UsageError(str(output), why, "choose another folder with -o")
         key = {
             "command": "keyframes",
-            "version": [VERSION, CARRYING_VERSION, SURVEY_VERSION],
+            "version": [VERSION, MAPS_VERSION, SURVEY_VERSION],
             "source": content_digest(context, video),
             "count": self.count,
             "span": [str(self.start), str(self.end)],

@@ -18,7 +18,7 @@ from vidtrans.core.options import Group, Use, option, used
 from vidtrans.core.settings import Table, parse_size
 from vidtrans.live import LARGEST_OUTPUT
 from vidtrans.live.stage_settings import StageSettings, stage_settings
-from vidtrans.pipeline.settings import RenderingSettings, look_named
+from vidtrans.pipeline.render import RenderingSettings, look_named
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings, medium_named
 from vidtrans.upscaling import STREAM_MODES
@@ -100,7 +100,8 @@ class Live(ServedPage):
         loading = f"loading {', '.join((*self.model, *self._looks)) or medium_named(self.recipe.tables)}"
         context.begin(loading)
         from vidtrans.live.app import serve
-        from vidtrans.live.stage_connections import StageConnections, check_libraries
+        from vidtrans.live.senders import check_libraries
+        from vidtrans.live.stage_connections import StageConnections
         from vidtrans.web.server import WebServer
 
         check_libraries(self.send)
@@ -124,8 +125,8 @@ class Live(ServedPage):
 
         Raises UsageError, ModelError, MediaError, DeviceError.
         """
+        from vidtrans.live.live_controls import SavedControls, default_path
         from vidtrans.live.live_session import first_controls, open_session
-        from vidtrans.live.presets import SavedControls, default_path
         from vidtrans.models.at_once import model_at_once
         from vidtrans.models.look_pictures import medium_picture
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vidtrans.clips.area import Area
+from vidtrans.clips.sampling import Area
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given
 from vidtrans.commands.options import (
     AS_IS,
@@ -33,7 +33,7 @@ from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.stylizing.stylize_request import StylizeRequest
+    from vidtrans.stylizing.requests import StylizeRequest
     from vidtrans.training.look_lesson import LookLesson
 
 
@@ -175,7 +175,7 @@ class Look(Command):
         return LookLesson.of(self.pictures, clips, output, self.recipe, context, area, masks)
 
     def _output(self, names: Sequence[str]) -> Path:
-        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import refuse_link
 
         return self.output or refuse_link(Path(f"{names[0]}{MODEL_SUFFIX}"))
 

@@ -95,7 +95,7 @@ class MakeDataset(Command):
         from vidtrans.data.dataset_planning import DatasetSpec, default_output
         from vidtrans.data.domains import find_domains
         from vidtrans.data.making import make_dataset
-        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import refuse_link
         from vidtrans.pairing.pairing_records import make_pairing
         from vidtrans.rendering.extraction import FrameExtractor
 
@@ -111,7 +111,7 @@ class MakeDataset(Command):
     def _make_each(self, context: Context) -> Table:
         """Make a dataset of each video in the output folder; ``target`` may be a folder of equally named clips."""
         from vidtrans.batch.inputs import counterparts
-        from vidtrans.commands.batches import make_each
+        from vidtrans.batch.jobs import make_each
         from vidtrans.data.dataset_planning import SUFFIX
 
         videos, folder = clips_of(self.videos, self.recipe), self.output or Path()

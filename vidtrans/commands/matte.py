@@ -110,8 +110,7 @@ class Matte(Command):
         check_beside(self.beside, self.output)
         self._request()  # raises if options conflict
         if self.frame and (len(self.video) > 1 or self.batch.is_partial):
-            why = "it names a frame of one clip, and there are several"
-            raise UsageError("--frame", why, "give --keyframes DIR, with a folder for each clip")
+            raise _one_clip_only()
 
     def make(self, context: Context) -> Table:
         """Cut things out of one or several clips.
@@ -119,18 +118,22 @@ class Matte(Command):
         An interrupted run resumes. Raises UsageError, MediaError, Interrupted; VidtransError where the confidence is
         too low.
         """
-        from vidtrans.commands.batches import is_several, place_beside
+        from vidtrans.batch.inputs import is_several
+        from vidtrans.batch.jobs import make_clips
         from vidtrans.commands.propagate import keys_of
         from vidtrans.matting.matte_job import make_mattes
 
-        if is_several(self.video, self.batch):
-            return self._make_several(context)
-        request = self._request()
-        if self.keyframes is not None:
-            request = replace(request, keyframes=keys_of(self.video[0], self.keyframes, is_only=True))
-        if self.beside:
-            request = replace(request, output=place_beside(self.video[0], NAME, self._lossless))
-        return make_mattes(request, context)
+        # As in __post_init__, of a folder of clips.
+        if is_several(self.video, self.batch) and (self.frame or (self.keyframes is None and not self.model)):
+            raise _one_clip_only()
+
+        def work(video: Path, output: Path | None, is_only: bool) -> partial[Table]:
+            keys = self.keyframes and keys_of(video, self.keyframes, is_only=is_only)
+            return partial(make_mattes, replace(self._request(), video=video, keyframes=keys, output=output))
+
+        others = tuple(f".{NAME}.{name}" for name in self._request().brushes.things)
+        options = "matte", NAME, self._lossless, self.output, self.batch, context
+        return make_clips(self.video, work, *options, beside=self.beside, skip=others)
 
     @property
     def _lossless(self) -> Recipe:
@@ -162,37 +165,26 @@ class Matte(Command):
             self.model or "",
         )
 
-    def _make_several(self, context: Context) -> Table:
-        """Cut things out of several clips, each with the painted frames in the folder of its name."""
-        from vidtrans.commands.batches import clips_with_endings, make_each
-        from vidtrans.commands.propagate import keys_of
-        from vidtrans.core.files import base_name
-        from vidtrans.matting.matte_job import make_mattes
-
-        if self.frame or (self.keyframes is None and not self.model):
-            why = "it names a frame of one clip, and there are several"
-            raise UsageError("--frame", why, "give --keyframes DIR, with a folder for each clip")
-        folder = None if self.beside else self.output or Path()
-        endings = clips_with_endings(self.video, NAME, folder, self._lossless)
-        own = tuple(f".{NAME}.{name}" for name in self._request().brushes.things)
-        endings = {video: ending for video, ending in endings.items() if not base_name(video).endswith(own)}
-        folders = self.keyframes
-        keys = {video: folders and keys_of(video, folders, is_only=len(endings) == 1) for video in endings}
-
-        def work(video: Path, place: Path) -> partial[Table]:
-            return partial(make_mattes, replace(self._request(), video=video, keyframes=keys[video], output=place))
-
-        return make_each(endings, work, "matte", folder, self.batch, context, beside=self.beside)
-
     def describe(self, table: Table) -> str:
         frames, keys = count(table["frames"], "frame"), count(len(table["keyframes"]), "painted frame")
         keys = f"the pictures of '{Path(self.model).name}'" if self.model else keys
         if table.get("dry_run"):
             what = f"make a matte of {frames} from" if self.model else f"follow through {frames} what is on"
             return f"would {what} {keys}, into {table['output']}{cost_text(table)}"
-        from vidtrans.matting.confidence import confidence_text
+        things: dict[str, Table] = table.get("things") or {"": table}
+        outputs = ", ".join(own["output"] for own in things.values())
+        lines = [f"{outputs}: {frames} from {keys}{timing(table)}"]
+        for name, own in things.items():
+            whose = f"'{name}': " if name else ""
+            mean, least, frame = own["confidence"], own["least_confidence"], own["least_sure"]
+            lines.append(f"{whose}confidence {mean:.2f} on average, {least:.2f} in frame {frame}")
+            for first, last in own["lost"]:
+                lines.append(f"{whose}lost in {f'frames {first} to {last}' if first < last else f'frame {first}'}")
+            if own["suggested"]:
+                lines.append(f"{whose}most worth painting: {', '.join(map(str, own['suggested']))}")
+        return "\n".join([*lines, f"look at it: {table['sheet']}"])
 
-        outputs = [own["output"] for own in table.get("things", {}).values()] or [table["output"]]
-        text = f"{', '.join(outputs)}: {frames} from {keys}{timing(table)}"
-        text += "\n" + confidence_text(table)
-        return f"{text}\nlook at it: {table['sheet']}"
+
+def _one_clip_only() -> UsageError:
+    why = "it names a frame of one clip, and there are several"
+    return UsageError("--frame", why, "give --keyframes DIR, with a folder for each clip")

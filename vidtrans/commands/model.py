@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from vidtrans.commands.base import Command
 from vidtrans.commands.words import delivered_text
 from vidtrans.core.costs import count
-from vidtrans.core.entry_points import Package
 from vidtrans.core.errors import strip_controls
 from vidtrans.core.options import argument
+from vidtrans.core.registry import Package
 from vidtrans.core.settings import Table, to_table
 from vidtrans.networks.ports import PortSettings
 from vidtrans.session import Context

@@ -73,8 +73,7 @@ class ModelExport(Command):
         from vidtrans.interop.exporting.base import ExportSubject, check_exports
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.model_file import load_generator, read_record
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.output.result import produce, refuse_link
 
         model = load_model(self.model, context)
         path = model.path
@@ -138,7 +137,7 @@ class ModelExport(Command):
 
 def _code_of(model: LoadedModel, look: str) -> tuple[float, ...]:
     """Return the condition planes' values, 0 to 1, for ``look``, a seed or picture. Raises UsageError, MediaError."""
-    from vidtrans.curves.clock import CurveClock
+    from vidtrans.curves.curve import CurveClock
     from vidtrans.rendering.conditions import CodeConditions
 
     def refuse(moment: Time) -> Fraction:

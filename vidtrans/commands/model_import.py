@@ -19,7 +19,7 @@ from vidtrans.networks.ports import MAX_LOOKS, RANGES
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.models.foreign_format import ForeignFormat, ForeignModel
+    from vidtrans.models.formats import ForeignFormat, ForeignModel
     from vidtrans.models.model_record import ModelRecord
     from vidtrans.pairing.base import Pairing
     from vidtrans.rendering.extraction import FrameExtractor
@@ -113,12 +113,10 @@ class ModelImport(Command):
         """Convert a model. Raises UsageError, ModelError, MediaError."""
         from vidtrans.clips.indexing import content_digest
         from vidtrans.core.settings import record_table
-        from vidtrans.models.foreign_format import ForeignFormat
-        from vidtrans.models.formats import format_of, load_format
+        from vidtrans.models.formats import ForeignFormat, format_of, load_format
         from vidtrans.models.model_file import file_in_folder
         from vidtrans.models.model_record import Card
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.output.result import produce, refuse_link
         from vidtrans.pairing.pairing_records import make_pairing, pairing_record
         from vidtrans.rendering.extraction import FrameExtractor
 
@@ -205,7 +203,7 @@ class ModelImport(Command):
 
     def _described(self, form: ForeignFormat, path: Path) -> ForeignModel:
         """Return the description of the file's model, with the user's options applied."""
-        from vidtrans.models.foreign_format import Hints
+        from vidtrans.models.formats import Hints
         from vidtrans.models.look_pictures import look_names
         from vidtrans.networks.ports import named_range
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vidtrans.models.model_record import ModelRecord
-    from vidtrans.models.packs.packed_model import OpenedPack, PackFacts
+    from vidtrans.models.packs import OpenedPack, PackFacts
 
 VERSION = 1
 PICTURE = "assets/frames/landscape.jpg"  # painted for a thumbnail
@@ -71,9 +71,8 @@ class ModelPack(Command):
         """Write the pack. Raises UsageError, ModelError, MediaError."""
         from vidtrans.models.formats import NATIVE, PACK_SUFFIX, format_of
         from vidtrans.models.model_file import find_model, read_record
-        from vidtrans.models.packs.packed_model import is_model_name
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.models.packs import is_model_name
+        from vidtrans.output.result import produce, refuse_link
 
         path = find_model(self.model)
         if path is None:
@@ -117,8 +116,8 @@ class ModelPack(Command):
 
     def _facts(self, name: str, path: Path, record: ModelRecord, context: Context) -> PackFacts:
         from vidtrans.core.system import command_line
-        from vidtrans.models.packs.packed_model import PackFacts, card_of, without_folders
-        from vidtrans.output.records import recorded
+        from vidtrans.models.packs import PackFacts, card_of, without_folders
+        from vidtrans.output.result import recorded
 
         card = card_of(record.card, {"author": self.author, "licence": self.licence, "notes": self.notes})
         line = (recorded(context.cache, path) or {}).get("line", ())
@@ -138,8 +137,7 @@ class ModelPack(Command):
     def _write(
         self, target: Path, model: Path, facts: PackFacts, texts: dict[str, str], picture: Path | None, context: Context
     ) -> Table:
-        from vidtrans.models.packs.pack_contents import about_text, thumbnail_of
-        from vidtrans.models.packs.packed_model import ABOUT, LICENCE, THUMBNAIL, write_pack
+        from vidtrans.models.packs import ABOUT, LICENCE, THUMBNAIL, about_text, thumbnail_of, write_pack
         from vidtrans.video.images.picture import read_picture
 
         painted = read_picture(picture) if picture else _painted(model, context)
@@ -200,8 +198,8 @@ class ModelAdd(Command):
         from vidtrans.core.errors import UsageError
         from vidtrans.core.files import link_target, write_atomically
         from vidtrans.models.model_file import read_record, user_models
-        from vidtrans.models.packs.packed_model import extract_model, has_model, open_pack
-        from vidtrans.output.places import check_named, check_place, refuse_link
+        from vidtrans.models.packs import extract_model, has_model, open_pack
+        from vidtrans.output.result import check_named, check_place, refuse_link
 
         began = time.monotonic()
         pack = open_pack(self.pack)
@@ -253,7 +251,7 @@ def card_table(pack: OpenedPack) -> Table:
 def _check_about(folder: Path) -> None:
     """Raise UsageError if a folder that will be replaced has files of somebody else."""
     from vidtrans.core.errors import UsageError
-    from vidtrans.models.packs.packed_model import ABOUT, LICENCE, THUMBNAIL
+    from vidtrans.models.packs import ABOUT, LICENCE, THUMBNAIL
 
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if foreign := [name for name in names if name not in (ABOUT, LICENCE, THUMBNAIL)]:
@@ -262,8 +260,7 @@ def _check_about(folder: Path) -> None:
 
 
 def _write_about(folder: Path, pack: OpenedPack) -> None:
-    from vidtrans.models.packs.pack_contents import checked_thumbnail
-    from vidtrans.models.packs.packed_model import ABOUT, LICENCE, THUMBNAIL
+    from vidtrans.models.packs import ABOUT, LICENCE, THUMBNAIL, checked_thumbnail
 
     folder.mkdir()
     thumbnail = checked_thumbnail(pack.thumbnail)
@@ -291,9 +288,8 @@ class ModelPage(Command):
     def make(self, context: Context) -> Table:
         """Write the page; packs that are damaged are left out with a warning. Raises MediaError, UsageError."""
         from vidtrans.core.files import digest_file, write_bytes
-        from vidtrans.models.packs.pack_page import render_page
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.models.packs import render_page
+        from vidtrans.output.result import produce, refuse_link
 
         if not self.folder.is_dir():
             raise MediaError(str(self.folder), "it is no folder", "give the folder of the packs")
@@ -320,7 +316,7 @@ class ModelPage(Command):
 
     def _packs(self, context: Context) -> list[OpenedPack]:
         from vidtrans.models.formats import PACK_SUFFIX
-        from vidtrans.models.packs.packed_model import open_pack
+        from vidtrans.models.packs import open_pack
 
         packs: list[OpenedPack] = []
         for path in sorted(self.folder.glob(f"*{PACK_SUFFIX}")):

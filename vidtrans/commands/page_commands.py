@@ -29,7 +29,7 @@ from vidtrans.curves.curve import files_in, parse_curve
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.live.live_pages import LivePages
+    from vidtrans.live.app import LivePages
 
 # Not for a page: they serve one, print for a terminal, belong to the machine, or write outside of the folder.
 PRINTING = ("doctor", "plugins", "schema", "bench", "demo", "preset show", "preset list")
@@ -171,7 +171,7 @@ class PageLive(PageCommands):
 
     def open(self, values: Mapping[str, object], report: Report) -> LivePages:
         """Open a session. Takes seconds. Raises UsageError, ModelError, MediaError, DeviceError."""
-        from vidtrans.live.live_pages import LivePages
+        from vidtrans.live.app import LivePages
 
         given, preset = self.given(NAME, values)
         command, options = build(Live, given, preset)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vidtrans.commands.base import Command
-from vidtrans.core.entry_points import Plugin, installed
 from vidtrans.core.errors import PluginError
-from vidtrans.core.registry import Entry, Registry
+from vidtrans.core.registry import Entry, Plugin, Registry, installed_plugins
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
@@ -36,7 +35,7 @@ class Plugins(Command):
 
     def make(self, context: Context) -> Table:
         """Return a row for each part: package, version, kind, name, summary and state."""
-        return {"plugins": [_row(plugin) for plugin in installed()]}
+        return {"plugins": [_row(plugin) for plugin in installed_plugins()]}
 
     def describe(self, table: Table) -> str:
         rows = table["plugins"]

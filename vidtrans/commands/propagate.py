@@ -30,7 +30,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import given_mask
 from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table, Time
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.propagation.requests import FOLLOW, PropagateRequest
 from vidtrans.session import Context
 
@@ -114,15 +114,15 @@ class Propagate(Command):
 
         An interrupted run resumes. Raises UsageError, MediaError, DeviceError, Interrupted.
         """
-        from vidtrans.commands.batches import is_several, place_beside
-        from vidtrans.propagation.painting_job import NAME
-        from vidtrans.propagation.propagating import propagate
+        from vidtrans.batch.jobs import make_clips
+        from vidtrans.propagation.propagating import NAME, propagate
 
-        if is_several(self.video, self.batch):
-            return self._make_several(context)
-        keys = keys_of(self.video[0], self.keyframes, is_only=True)
-        output = place_beside(self.video[0], NAME, self.recipe) if self.beside else self.output
-        return propagate(replace(self._request(), keyframes=keys, output=output), context)
+        def work(video: Path, output: Path | None, is_only: bool) -> partial[Table]:
+            keys = keys_of(video, self.keyframes, is_only=is_only)
+            return partial(propagate, replace(self._request(), video=video, keyframes=keys, output=output))
+
+        options = "propagate", NAME, self.recipe, self.output, self.batch, context
+        return make_clips(self.video, work, *options, beside=self.beside)
 
     def _request(self) -> PropagateRequest:
         return PropagateRequest(
@@ -139,21 +139,6 @@ class Propagate(Command):
             layer=self.layer,
             first_number=self.first_number,
         )
-
-    def _make_several(self, context: Context) -> Table:
-        """Paint clips into the output folder, each with the key frames in the folder of the same name."""
-        from vidtrans.commands.batches import clips_with_endings, make_each
-        from vidtrans.propagation.painting_job import NAME
-        from vidtrans.propagation.propagating import propagate
-
-        folder = None if self.beside else self.output or Path()
-        endings = clips_with_endings(self.video, NAME, folder, self.recipe)
-        keys = {video: keys_of(video, self.keyframes, is_only=len(endings) == 1) for video in endings}
-
-        def work(video: Path, place: Path) -> partial[Table]:
-            return partial(propagate, replace(self._request(), video=video, keyframes=keys[video], output=place))
-
-        return make_each(endings, work, "propagate", folder, self.batch, context, beside=self.beside)
 
     def describe(self, table: Table) -> str:
         frames, keys = count(table["frames"], "frame"), count(len(table["keyframes"]), "key frame")

@@ -39,12 +39,12 @@ from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
     from vidtrans.data.dataset_planning import DatasetSpec
-    from vidtrans.stylizing.stylize_request import StylizeRequest
+    from vidtrans.stylizing.requests import StylizeRequest
 
 SKETCH_STEPS = 300  # below, the small U-Net's pictures are blurs at 256 pixels
 TRAINED = ("pairing", "dataset", "generator", "discriminator", "training", "card")  # tables that only training reads
@@ -164,10 +164,10 @@ class Run(Command):
         return self.recipe, f"{self.video.name} is learned for other footage, {names} (preset {DEFAULT_PRESET})"
 
     def _make(self, context: Context, note: str, *, many: bool) -> Table:
-        from vidtrans.commands.batches import batch_table
+        from vidtrans.batch.jobs import batch_table
         from vidtrans.core.files import base_name
         from vidtrans.data.dataset_planning import default_output
-        from vidtrans.output.places import refuse_link
+        from vidtrans.output.result import refuse_link
         from vidtrans.stylizing.clips import stylize_batch
         from vidtrans.stylizing.forecast import check_renders
         from vidtrans.stylizing.requested_render import stylize
@@ -226,9 +226,9 @@ class Run(Command):
             raise UsageError("--set rendering.look", "--look names the pictures", "leave it out")
 
     def _render_at_once(self, context: Context) -> Table:
-        from vidtrans.commands.batches import batch_table
+        from vidtrans.batch.jobs import batch_table
         from vidtrans.stylizing.clips import requests_for, stylize_batch, stylize_one
-        from vidtrans.stylizing.stylize_request import StylizeRequest
+        from vidtrans.stylizing.requests import StylizeRequest
 
         recipe = self.recipe.under({"rendering": {"look": str(self.looks[0])}})
         template = StylizeRequest(self.apply[0], (), None, recipe)
@@ -240,7 +240,7 @@ class Run(Command):
 
     def _renders(self, model: Path, output: Path | None) -> list[StylizeRequest]:
         from vidtrans.pairing.pairing_records import make_pairing
-        from vidtrans.stylizing.stylize_request import StylizeRequest
+        from vidtrans.stylizing.requests import StylizeRequest
 
         recipe = self.recipe
         if (extraction := make_pairing(*recipe.choice("pairing")).extraction) is not None:

@@ -64,7 +64,7 @@ class ServedPage(Command):
     def announce_reach(self, server: WebServer, context: Context, visitors: str) -> None:
         """Report who can reach the page, and how to end it. ``visitors``: what anybody with the link can do."""
         if server.address.is_open:
-            from vidtrans.web.qr_code import qr_text
+            from vidtrans.web.server import qr_text
 
             outward = server.link(outward=True)
             who = f"--host {self.host}: anybody on this network who has the link can {visitors}"

@@ -17,7 +17,7 @@ from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.video.plots import layout
+    from vidtrans.video import plots
 
 VERSION = 2
 
@@ -67,8 +67,7 @@ class Sheet(Command):
             pairing_sheet,
         )
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
+        from vidtrans.output.result import produce, refuse_link
         from vidtrans.pairing.pairing_records import pairing_record
         from vidtrans.video.images.picture import write_picture
 
@@ -105,7 +104,7 @@ class Sheet(Command):
                 return lambda path: write(path, pairing_sheet(clip, shown, span, self.count, context))
             return lambda path: write(path, clip_sheet(clip, span, self.count, context))
 
-        def write(path: Path, sheet: layout.ContactSheet) -> Table:
+        def write(path: Path, sheet: plots.ContactSheet) -> Table:
             write_picture(path, sheet.draw())
             return {"frames": sum(picture is not None for row in sheet.rows for picture in row)}
 

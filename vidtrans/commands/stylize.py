@@ -32,16 +32,16 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import check_regions, only_mask, parse_regions, parse_rest
 from vidtrans.core.options import Group, Names, argument, option
 from vidtrans.core.settings import Table, Time
-from vidtrans.pipeline.settings import look_named
+from vidtrans.pipeline.render import look_named
 from vidtrans.session import Context
 from vidtrans.store.chunking import ClipPart
 from vidtrans.strokes.settings import medium_named
+from vidtrans.timelines.timeline import is_timeline
 
 if TYPE_CHECKING:
-    from vidtrans.stylizing.stylize_request import StylizeRequest
+    from vidtrans.stylizing.requests import StylizeRequest
 
 LIST_SUFFIX = ".toml"  # of a list of clips
-TIMELINES = (".otio", ".edl", ".fcpxml", ".xml", ".aaf", ".otioz", ".otiod")
 # Parameters of the printing command that the printed commands do not get.
 NOT_PRINTED = (
     *("output", "beside", "print_jobs", "chunk", "join", "score", "dry_run"),
@@ -133,9 +133,7 @@ class Stylize(Command):
         from vidtrans.models.model_file import medium_among
 
         unread, tables = self.given.tables.get("strokes"), self.recipe.tables
-        paints = (
-            self.region or self._is_many or self._is_timeline or medium_named(tables) or is_medium(look_named(tables))
-        )
+        paints = self.region or self._is_many or medium_named(tables) or is_medium(look_named(tables))
         if unread and not paints and not medium_among(self.model):
             setting, why = f"strokes.{next(iter(unread))}", "it is for strokes, and there are none"
             raise UsageError(setting, why, "add --strokes MEDIUM")
@@ -187,7 +185,7 @@ class Stylize(Command):
 
     @property
     def _is_timeline(self) -> bool:
-        return self.video[0].suffix.lower() in TIMELINES
+        return is_timeline(self.video[0])
 
     @property
     def _is_many(self) -> bool:
@@ -207,41 +205,38 @@ class Stylize(Command):
         Every frame keeps its timestamp, and sound packets are copied. Raises UsageError, MediaError, ModelError,
         DeviceError, Interrupted.
         """
-        from vidtrans.stylizing.clips import stylize_batch, stylize_one
+        from vidtrans.batch.jobs import batch_table
+        from vidtrans.stylizing.clips import place_results, stylize_batch, stylize_one
+        from vidtrans.stylizing.parts import print_jobs, stylize_part
 
         if self._is_timeline:
             return self._make_timeline(context)
         requests = self._requests(context)
-        if self.print_jobs:
-            return self._print_jobs(requests, context)
-        if self.chunk or self.join:
-            if len(requests) > 1 or self.batch.is_partial:
-                remedy = "name one, or divide several with --shard I/N"
-                raise UsageError("--chunk, --join", "they are for one clip", remedy)
-            from vidtrans.stylizing.clips import place_results
-            from vidtrans.stylizing.divided_clip import stylize_part
-
-            [request] = requests if self._is_named(requests) or self.beside else place_results(requests, self._folder)
-            return stylize_part(request, self.chunk, context, join=self.join)
+        if (self.chunk or self.join) and (len(requests) > 1 or self.batch.is_partial):
+            remedy = "name one, or divide several with --shard I/N"
+            raise UsageError("--chunk, --join", "they are for one clip", remedy)
+        if self.print_jobs or self.chunk or self.join:
+            if not all(request.output for request in requests):
+                requests = place_results(requests, self._folder)
+            if self.print_jobs:
+                return print_jobs(requests, self.print_jobs, self._command, self.batch, context)
+            return stylize_part(requests[0], self.chunk, context, join=self.join)
         if self._is_named(requests) and not self._is_list:
             return stylize_one(requests[0], self.batch, context)
-        from vidtrans.commands.batches import batch_table
-
         outcomes, summary = stylize_batch(requests, self._folder, self.batch, context)
         return batch_table(outcomes, summary, {"output": str(self._folder)})
 
     def _make_timeline(self, context: Context) -> Table:
         """Render the clips of a timeline. Raises as ``make`` does."""
-        from vidtrans.commands.batches import batch_table
-        from vidtrans.stylizing.timeline_parts import make_timeline, print_timeline
-        from vidtrans.stylizing.timeline_render import TimelineJob
+        from vidtrans.batch.jobs import batch_table
+        from vidtrans.stylizing.timeline_render import TimelineJob, print_timeline, stylize_timeline
 
         given, rate = self.given, parse_frame_rate("--rate", self.rate) if self.rate else None
         job = TimelineJob(self.video[0], self.output or "", self.handles, self.media, rate, given.preset, given.tables)
         if self.print_jobs:
             return print_timeline(job, self._template, self.print_jobs, self._command, self.batch.jobs, context)
-        divided = (self.chunk, self.join) if self.chunk or self.join else None
-        outcomes, summary, facts = make_timeline(job, self._template, self.batch, divided, context)
+        template, part = self._template, self.chunk
+        outcomes, summary, facts = stylize_timeline(job, template, self.batch, context, part, join=self.join)
         return batch_table(outcomes, summary, {"output": str(job.folder), **facts})
 
     @property
@@ -249,7 +244,7 @@ class Stylize(Command):
         """Return the request of each clip, but for its video and its output. Raises UsageError."""
         from vidtrans.models.look_pictures import models_named
         from vidtrans.models.model_file import IDENTITY
-        from vidtrans.stylizing.stylize_request import StylizeRequest
+        from vidtrans.stylizing.requests import StylizeRequest
 
         span = (self.start, self.end)
         models = self.model if self._is_many else models_named(self.model, self.recipe.tables)
@@ -260,8 +255,7 @@ class Stylize(Command):
         return replace(template, models=parse_rest(self.rest) or (IDENTITY,), regions=regions)
 
     def _requests(self, context: Context) -> list[StylizeRequest]:
-        from vidtrans.stylizing.clip_list import read_clip_list
-        from vidtrans.stylizing.clips import place_one, requests_for
+        from vidtrans.stylizing.clips import place_one, read_clip_list, requests_for
 
         template = self._template
         if self._is_list:
@@ -275,13 +269,6 @@ class Stylize(Command):
     def _is_named(self, requests: Sequence[StylizeRequest]) -> bool:
         """Return whether there is one clip, and it was named: a folder or a pattern of clips gives a folder."""
         return [request.video for request in requests] == list(self.video[:1]) and not self.batch.is_partial
-
-    def _print_jobs(self, requests: list[StylizeRequest], context: Context) -> Table:
-        """Write the farm job that renders the clips as text, and return its table (``job``: the text); run nothing."""
-        from vidtrans.stylizing.print_jobs import print_batch
-
-        assert self.print_jobs is not None
-        return print_batch(requests, self.print_jobs, self._command, self._folder, self.batch, context)
 
     @property
     def _command(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table, Time
-from vidtrans.pipeline.settings import RenderingSettings, look_named
+from vidtrans.pipeline.render import RenderingSettings, look_named
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings, medium_named
 
@@ -78,9 +78,8 @@ class Try(Command):
         from vidtrans.core.files import base_name
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.look_pictures import models_named
-        from vidtrans.output.places import refuse_link
-        from vidtrans.output.result import produce
-        from vidtrans.pairing.matte_channel import refuse_matte
+        from vidtrans.output.result import produce, refuse_link
+        from vidtrans.pairing.pairing_records import refuse_matte
         from vidtrans.rendering.conditions import look_files
         from vidtrans.rendering.planned_strokes import strokes_digest
         from vidtrans.rendering.settings_grid import GridRows, check_variations, draw_grid

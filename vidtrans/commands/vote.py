@@ -21,7 +21,7 @@ from vidtrans.voting import DEFAULT_TRIALS
 
 if TYPE_CHECKING:
     from vidtrans.voting.ballot import Study
-    from vidtrans.voting.outcome import Material
+    from vidtrans.voting.result_page import Material
     from vidtrans.voting.stimuli import Stimuli
     from vidtrans.voting.vote_log import VoteLog
 
@@ -98,8 +98,8 @@ class Vote(ServedPage):
     def make(self, context: Context) -> Table:
         """Serve the page until a stop is requested, or report votes. Raises UsageError, MediaError, ModelError."""
         from vidtrans.core.files import base_name
-        from vidtrans.output.places import refuse_link
-        from vidtrans.voting.outcome import Material, check_left_out, check_page, report
+        from vidtrans.output.result import refuse_link
+        from vidtrans.voting.result_page import Material, check_left_out, check_page, report
         from vidtrans.voting.vote_log import SUFFIX, VoteLog, read_votes_on
 
         if self.results and not self.clips:
@@ -188,8 +188,7 @@ class Vote(ServedPage):
 
     def _material(self, stimuli: Stimuli, study: Study, context: Context) -> Material:
         """Return an example of each condition, and what the critic measures, if there is one."""
-        from vidtrans.voting.outcome import Material
-        from vidtrans.voting.result_page import examples_of
+        from vidtrans.voting.result_page import Material, examples_of
 
         examples = examples_of(stimuli, study.conditions)
         if self.critic is None:
@@ -199,8 +198,7 @@ class Vote(ServedPage):
         return Material(examples, *measure_distances(stimuli, len(self.clips), self.critic, context))
 
     def _serve(self, stimuli: Stimuli, study: Study, votes: Path, context: Context) -> VoteLog:
-        from vidtrans.voting.poll import Poll
-        from vidtrans.voting.vote_app import make_app
+        from vidtrans.voting.poll import Poll, make_app
         from vidtrans.voting.vote_log import OpenLog
         from vidtrans.voting.vote_summary import summarise
         from vidtrans.web.server import WebServer

@@ -22,7 +22,7 @@ from vidtrans.core.options import Group, Names, Option
 from vidtrans.core.registry import Entry, unknown_name
 from vidtrans.core.settings import Table, from_table, read_toml, setting_fields
 from vidtrans.core.system import as_found
-from vidtrans.pairing.palettes.palette_file import with_palette_file
+from vidtrans.pairing.palettes import with_palette_file
 
 if TYPE_CHECKING:
     from vidtrans.session import Context
@@ -59,7 +59,7 @@ CHOICE_OPTIONS = {
 SETTINGS = {
     "dataset": Entry("vidtrans.data.settings:DatasetSettings", ""),
     "training": Entry("vidtrans.training.settings:TrainingSettings", ""),
-    "rendering": Entry("vidtrans.pipeline.settings:RenderingSettings", ""),
+    "rendering": Entry("vidtrans.pipeline.render:RenderingSettings", ""),
     "strokes": Entry("vidtrans.strokes.settings:StrokesSettings", ""),
     "dreaming": Entry("vidtrans.dreaming.settings:DreamingSettings", ""),
     "matting": Entry("vidtrans.matting.settings:MattingSettings", ""),
@@ -125,7 +125,7 @@ def warn_about_programs(
 
     ``tables``: the tables that the command reads.
     """
-    from vidtrans.video.external.program import find_program
+    from vidtrans.video.ffmpeg import find_program
 
     program = Path("ffmpeg")
     with suppress(UsageError):  # there is none: the job itself raises

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from vidtrans.core.files import write_json
 from vidtrans.core.settings import Table
-from vidtrans.core.strict_json import read_table
+from vidtrans.core.text_files import read_table
 
 
 class JobFolder:

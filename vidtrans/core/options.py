@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec
 
-from vidtrans.core.entry_points import Package
+from vidtrans.core.registry import Package
 
 P = ParamSpec("P")
 

@@ -1,18 +1,24 @@
-"""Read text and tables as editors and spreadsheets save them: in any common encoding, with any separator."""
+"""Read text and tables as editors and spreadsheets save them: in any common encoding, with any separator.
+
+Also JSON of pages and of files in the project, checked so that it can be sent on to pages: Python's parser accepts NaN,
+infinity and halves of surrogate pairs. A browser's parser refuses the first two, and UTF-8 has no code for the last.
+"""
 
 from __future__ import annotations
 
 import codecs
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from vidtrans.core.errors import UsageError, VidtransError
-from vidtrans.core.files import check_regular_file, read_small_file
+from vidtrans.core.files import canonical_json, check_regular_file, parse_json, read_small_file
 from vidtrans.core.registry import name_check
 from vidtrans.core.system import as_found
 
@@ -125,3 +131,35 @@ def parse_number(text: str) -> float:
         groups, decimal = (".", ",") if plain.rfind(",") > plain.rfind(".") else (",", ".")
         plain = plain.replace(groups, "").replace(decimal, ".")
     return float(plain)
+
+
+def parse_table(text: str | bytes) -> dict[str, Any]:
+    """Parse a JSON object. Raises ValueError for other text."""
+    return _checked_object(parse_json(text))
+
+
+def parse_own_table(text: str | bytes) -> dict[str, Any]:
+    """Parse a JSON object that a command wrote; NaN and infinity in it become null. Raises ValueError."""
+    try:
+        return _checked_object(json.loads(text, parse_constant=lambda _: None))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def read_table(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file, as ``parse_own_table``; None if the file is missing or damaged."""
+    with suppress(OSError, ValueError):
+        return parse_own_table(read_small_file(path))
+    return None
+
+
+def _checked_object(found: object) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise ValueError("it is no JSON object")
+    canonical_json(found).encode()  # raises ValueError on what cannot be sent
+    return found
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Return whether a value is a whole number from 0."""
+    return type(value) is int and 0 <= value < 1 << 40

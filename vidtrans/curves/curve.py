@@ -1,31 +1,183 @@
-"""A value over time: a number, an expression, key frames of expressions with easings, or a file of values."""
+"""A value over time: a number, an expression, key frames of expressions with easings, or a file of values.
+
+``CurveClock`` is the time of a clip's frames, at which curves have values; ``CurveSamples`` are their values at all
+frames; ``MovingSettings`` are settings that may be curves. Imports are light, as commands list settings.
+"""
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import io
+import itertools
 import math
 import re
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.settings import Time, parse_time
-from vidtrans.curves.expressions import Expression, Parser
-from vidtrans.curves.key_moments import EASINGS, check_order, neighbours
-from vidtrans.curves.signals import Signal
+from vidtrans.core.options import moving
+from vidtrans.core.settings import Table, Time, parse_time
+from vidtrans.curves.expressions import Expression, Parser, Signal, Values, place_of
 
 if TYPE_CHECKING:
-    from vidtrans.curves.clock import CurveClock  # imports NumPy, which commands do not need to be read
+    import numpy as np
 
+# How a value comes from the key frame before: the share of the way, by the share of the time; both from 0 to 1.
+EASINGS: dict[str, Callable[[float], float]] = {
+    "linear": lambda x: x,
+    "ease": lambda x: (1 - math.cos(math.pi * x)) / 2,
+    "ease-in": lambda x: x * x,
+    "ease-out": lambda x: x * (2 - x),
+    "hold": lambda x: math.floor(x),
+}
+DIGITS = 6  # of the values of signals and samples: processors round sums differently
+COLOURS = ((255, 180, 84), (110, 190, 255), (150, 220, 120), (255, 130, 170), (200, 160, 255))
+SOUND = (120, 122, 130)
+PLOT_WIDTH, PLOT_HEIGHT, SOUND_HEIGHT = 1280, 360, 150  # pixels
 SUFFIXES = (".csv", ".json", ".mid", ".midi")  # of files of values
 LONGEST = 20_000  # characters of a curve
 _NAME = rf"[^']*(?:{'|'.join(map(re.escape, SUFFIXES))})"  # of a file of values
 _FILE = re.compile(rf"{_NAME}(?::[^:/\\']*)?", re.IGNORECASE)
 _QUOTED = re.compile(rf"'({_NAME}(?::[^']*)?)'", re.IGNORECASE)
 _EASED = re.compile(rf"(?s:(.*\S))\s+({'|'.join(EASINGS)})\s*")
+BLOCKS = "▁▂▃▄▅▆▇█"
+WIDTH = 48  # characters of a curve in small
+LARGEST = 1e300
+
+
+def check_order(keys: Sequence[Fraction], name: str) -> None:
+    """Raise UsageError if ``keys``, the moments of key frames, decrease. ``name``: what they are of."""
+    if any(b < a for a, b in itertools.pairwise(keys)):
+        raise UsageError(name, "its keyframes are not in order", "sort the keyframes by time")
+
+
+def neighbours(keys: Sequence[Fraction], moment: int | Fraction) -> tuple[int, int, float]:
+    """Return the indexes of the two key frames around a moment, and the share of their interval before it, 0 to 1.
+
+    Both indexes are equal before the first and after the last key frame, and 0 for an empty sequence.
+    """
+    at = bisect_right(keys, moment)
+    if at in (0, len(keys)):
+        only = max(0, min(at, len(keys) - 1))
+        return only, only, 0.0
+    return at - 1, at, float((moment - keys[at - 1]) / (keys[at] - keys[at - 1]))
+
+
+def parse_names(text: str, name: str) -> tuple[list[str], list[Time]]:
+    """Parse ``look`` or ``"0: look, 120: other"`` to names and their moments; a single name has no moment.
+
+    ``name``: the option's name in errors. Raises UsageError.
+    """
+    remedy = f'give a name, or keyframes such as {name} "0: look, 120: other"'
+    parts = [part.strip() for part in text.rstrip().removesuffix(",").split(",")]
+    if len(parts) == 1 and ":" not in text:
+        return parts, []
+    names, moments = [], []
+    for part in parts:
+        # A colon before a space ends a moment, as in "0: D:\\a.jpg"; else the last one does.
+        moment, colon, value = part.partition(": ") if ": " in part else part.rpartition(":")
+        if not colon:
+            raise UsageError(f"{name} '{text}'", f"'{part}' has no moment before its value", remedy)
+        try:
+            moments.append(parse_time(moment))
+        except UsageError:
+            raise UsageError(f"{name} '{text}'", f"'{moment.strip()}' is not a moment", remedy) from None
+        names.append(value.strip())
+    if not all(names):
+        raise UsageError(f"{name} '{text}'", "a name is missing", remedy)
+    return names, moments
+
+
+class SignalSource(Protocol):
+    """The interface of objects that give signals their values."""
+
+    def values(self, signals: Collection[Signal], times: np.ndarray) -> Mapping[Signal, np.ndarray]:
+        """Return the value of each signal at ``times``, (n,) float64. Raises UsageError, MediaError."""
+
+
+class NoSignals:
+    """No sound, no pictures."""
+
+    def values(self, signals: Collection[Signal], times: np.ndarray) -> Mapping[Signal, np.ndarray]:
+        """Raise UsageError."""
+        raise UsageError(str(min(signals, key=str)), "nothing is heard or seen here", "use numbers, t and frame")
+
+
+@dataclass
+class CurveClock:
+    """The time of frames.
+
+    Attributes:
+        place: Returns a frame's place on the axis of moments.
+        moment: Returns the place of a moment.
+        seconds: Returns the time of a frame, in s from the first one.
+        num_frames: The number of frames; needed for signals alone.
+        shots: The first frame of each shot.
+        source: Gives signals their values.
+    """
+
+    place: Callable[[int], int | Fraction]
+    moment: Callable[[Time], Fraction]
+    seconds: Callable[[int], float]
+    num_frames: int = 0
+    shots: Sequence[int] = (0,)
+    source: SignalSource = field(default_factory=NoSignals)
+    _known: dict[Signal, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of_rate(cls, rate: Fraction, num_frames: int = 0, source: SignalSource | None = None) -> CurveClock:
+        """Return the clock of frames at a constant rate."""
+
+        def moment(time: Time) -> Fraction:
+            return Fraction(time.frame) if time.frame is not None else (time.seconds or Fraction(0)) * rate
+
+        return cls(
+            lambda frame: frame, moment, lambda frame: float(frame / rate), num_frames, (0,), source or NoSignals()
+        )
+
+    def values_of(self, names: Collection[str], signals: Collection[Signal]) -> Callable[[int], Values]:
+        """Return a function from a frame's number to the values of names and signals. Raises UsageError, MediaError."""
+        tables = self._tables(signals)
+        known = {place_of(signal): tables[signal] for signal in signals}
+        needs_time = bool(names)
+
+        def values(frame: int) -> Values:
+            found: dict[str, float] = self._time(frame) if needs_time else {}
+            for place, table in known.items():
+                found[place] = float(table[frame])
+            return found
+
+        return values
+
+    def _tables(self, signals: Collection[Signal]) -> Mapping[Signal, np.ndarray]:
+        """Return the values of signals at all frames; each signal is computed once."""
+        import numpy as np
+
+        if missing := [signal for signal in signals if signal not in self._known]:
+            times = np.array([self.seconds(frame) for frame in range(self.num_frames)])
+            for signal, values in self.source.values(missing, times).items():
+                self._known[signal] = np.round(values, DIGITS)
+        return self._known
+
+    def _time(self, frame: int) -> dict[str, float]:
+        """Return the values of the names of time."""
+        seconds, shots = self.seconds(frame), self.shots
+        shot = max(0, bisect_right(shots, frame) - 1)
+        near = [abs(seconds - self.seconds(cut)) for cut in shots[max(1, shot) : shot + 2]]
+        return {
+            "t": seconds,
+            "frame": float(frame),
+            "shot": float(shot),
+            "shot_t": seconds - self.seconds(shots[shot]),
+            "cut": min(near, default=seconds),
+        }
 
 
 @dataclass(frozen=True)
@@ -110,6 +262,7 @@ class Curve:
         return value
 
 
+@lru_cache(maxsize=1024, typed=True)  # a run makes settings of the same few texts dozens of times
 def parse_curve(text: str | float, name: str, low: float = -math.inf, high: float = math.inf) -> Curve:
     """Parse a number, an expression, ``"0: 1, 2.5s: 1 + 0.1*sin(t) ease"``, or ``FILE[:COLUMN]``.
 
@@ -228,3 +381,115 @@ def _parts(whole: str) -> Sequence[tuple[int, int]]:
     if len(cuts) > 1 and not whole[cuts[-1] + 1 :].strip():
         whole = whole[: cuts.pop()]
     return [(a + 1, b) for a, b in zip(cuts, [*cuts[1:], len(whole)], strict=True)]
+
+
+@dataclass(frozen=True)
+class CurveSamples:
+    """The ``values`` of curves, by text in the order that was given, and the ``seconds`` of the frames."""
+
+    seconds: Sequence[float]
+    values: Sequence[tuple[str, Sequence[float]]]
+
+    def table(self) -> list[Table]:
+        """Return each curve with its lowest, highest and mean value, and its value at each frame."""
+        return [
+            {
+                "curve": text,
+                "low": min(values),
+                "high": max(values),
+                "mean": round(math.fsum(values) / len(values), DIGITS),
+                "values": list(values),
+            }
+            for text, values in self.values
+        ]
+
+    def csv(self) -> str:
+        """Return a table with a row for each frame, which curves can read."""
+        made = io.StringIO()
+        rows = csv.writer(made, lineterminator="\n")
+        rows.writerow(["frame", "time", *(text for text, _ in self.values)])
+        for frame, (second, *values) in enumerate(zip(self.seconds, *(v for _, v in self.values), strict=True)):
+            rows.writerow([frame, f"{second:.6f}", *(f"{value:.6g}" for value in values)])
+        return made.getvalue()
+
+    def plot(self, peaks: np.ndarray, cuts: Sequence[int], name: str) -> np.ndarray:
+        """Return a plot, (H, W, 3) uint8, above the sound, whose ``peaks`` are those of each frame.
+
+        ``cuts``: first frames of shots.
+        """
+        import numpy as np
+
+        from vidtrans.video.plots import Chart, ChartCurve
+
+        drawn = [
+            ChartCurve(text if len(text) < 60 else f"{text[:57]}…", values, COLOURS[n % len(COLOURS)], 2)
+            for n, (text, values) in enumerate(self.values)
+        ]
+        bands = [Chart(name, drawn, self.seconds, cuts).draw(PLOT_WIDTH, PLOT_HEIGHT)]
+        if peaks.any():
+            sound = [ChartCurve("sound", peaks.tolist(), SOUND, 1)]
+            bands.append(Chart("", sound, self.seconds, cuts).draw(PLOT_WIDTH, SOUND_HEIGHT))
+        return np.vstack(bands)
+
+
+def sample_curves(texts: Sequence[str], clock: CurveClock) -> CurveSamples:
+    """Return the values of curves at all frames of a clock. Raises UsageError, MediaError."""
+    frames = range(clock.num_frames)
+    found = []
+    for text in texts:
+        value = parse_curve(text, "CURVE").over(clock, "CURVE", -LARGEST, LARGEST)
+        found.append((text, [round(value(frame), DIGITS) for frame in frames]))
+    return CurveSamples([clock.seconds(frame) for frame in frames], found)
+
+
+def small_plot(values: Sequence[float], width: int = WIDTH) -> str:
+    """Return values as a line of blocks; each shows the largest value of its part."""
+    if not values:
+        return ""
+    import numpy as np
+
+    parts = np.array_split(np.asarray(values, np.float64), min(width, len(values)))
+    peaks = [float(part.max()) for part in parts]
+    low, high = min(0.0, *peaks), max(peaks)
+    if high - low < 10**-DIGITS:
+        return BLOCKS[0] * len(peaks)
+    return "".join(BLOCKS[round((peak - low) / (high - low) * (len(BLOCKS) - 1))] for peak in peaks)
+
+
+@dataclass(frozen=True)
+class MovingSettings:
+    """Base of settings classes with curves: those settings that ``option(moves=…)`` gives bounds.
+
+    The constructor raises UsageError for a curve that cannot be parsed.
+    """
+
+    table: ClassVar[str]  # of the recipe
+
+    def __post_init__(self) -> None:
+        self.curves()
+
+    def curve(self, name: str) -> Curve:
+        """Return the value of one setting over time. Raises UsageError."""
+        return parse_curve(getattr(self, name), shown_name(type(self), name), *moving(type(self))[name].ends)
+
+    def curves(self) -> dict[str, Curve]:
+        """Return the curves, by name. Raises UsageError."""
+        return {name: self.curve(name) for name in moving(type(self))}
+
+    def curve_files(self) -> list[Path]:
+        """Return the files that curves read. Raises UsageError."""
+        return [Path(file) for file in dict.fromkeys(f for curve in self.curves().values() for f in curve.files)]
+
+
+def shown_name(cls: type[MovingSettings], name: str) -> str:
+    """Return the name of a setting in errors: ``--strength``, or ``strokes.size`` where no option has its name."""
+    (field,) = (f for f in dataclasses.fields(cls) if f.name == name)
+    own, flag = f"--{name.replace('_', '-')}", field.metadata.get("flag")
+    return own if flag is not None and own in flag.flags else f"{cls.table}.{name}"
+
+
+def with_curve_files_at(cls: type[MovingSettings], table: Table, change: Callable[[Path], str]) -> Table:
+    """Return a table with ``change(path)`` in place of each file that the curves in it read."""
+    return table | {
+        name: with_other_files(table[name], change) for name in moving(cls) if isinstance(table.get(name), str)
+    }

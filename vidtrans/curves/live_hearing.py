@@ -12,9 +12,25 @@ from fractions import Fraction
 
 import numpy as np
 
-from vidtrans.curves.beats import ABOVE, APART_S, LAG, LOCAL_S, NOISY, QUIETEST, find_rhythm, log_spectrum, rise
-from vidtrans.curves.hearing import FIXED_BANDS, HOP, MEL_BANDS, WINDOW, Band, HeardSound, SpectrumBank
-from vidtrans.curves.signals import Signal
+from vidtrans.curves.expressions import Signal
+from vidtrans.curves.hearing import (
+    ABOVE,
+    APART_S,
+    FIXED_BANDS,
+    HOP,
+    LAG,
+    LOCAL_S,
+    MEL_BANDS,
+    NOISY,
+    QUIETEST,
+    WINDOW,
+    Band,
+    HeardSound,
+    SpectrumBank,
+    find_rhythm,
+    log_spectrum,
+    rise,
+)
 from vidtrans.curves.tracks import RunningCall
 from vidtrans.video.io.sound import RATE_HZ
 

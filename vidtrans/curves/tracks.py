@@ -1,21 +1,46 @@
-"""Signals as functions of time, and what calls make of them: events that fade, averages, followers."""
+"""Signals as functions of time: events that fade, averages, followers, and the columns of files of values.
+
+Files of values are CSV with a column of times, JSON with a list of frames (as Parseq writes), and MIDI: controllers,
+the pitch wheel, and the velocity of notes while they sound.
+"""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Sequence
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vidtrans.core.errors import UsageError
-from vidtrans.curves.hearing import gaussian
-from vidtrans.curves.signals import Signal
+from vidtrans.core.files import check_regular_file, digest_file
+from vidtrans.core.registry import unknown_name
+from vidtrans.core.settings import Time, parse_time
+from vidtrans.core.system import as_found, name_key
+from vidtrans.core.text_files import parse_number, read_rows, read_text
+from vidtrans.curves.curve import SUFFIXES, file_of
+from vidtrans.curves.expressions import Signal
 
 # Returns the values at times, in s from the first frame, both (n,) float64.
 Track = Callable[[np.ndarray], np.ndarray]
 GRID_S = 0.005  # between samples of a signal that is averaged or followed
 LONGEST_S = 24 * 3600  # of it; a clip with a damaged clock may seem to last for years
 BOX = 12**-0.5  # σ of a box of width 1: an average over S seconds is a Gaussian of this many
+MOST_ROWS = 1_000_000
+MOST_COLUMNS = 1000
+MOST_VALUES = 10_000_000  # of all columns
+MOST_BYTES = 64 << 20
+NAMING_ROWS = 1000  # of a JSON file, in which the names of its columns are looked for
+TIMES, FRAMES = ("time", "seconds", "t", "time_s"), ("frame", "frames", "frame_number")
+MOST_MIDI_BYTES = 2 << 20  # mido makes an object of each event
+SMPTE_RATES = {24: 24.0, 25: 25.0, 29: 30000 / 1001, 30: 30.0}  # frames per second; 29 stands for drop-frame
+Event = tuple[float, str, float]  # a time in s, a column, a value
+Song = Any  # of mido, which has no types
 
 
 def sampled(times: np.ndarray, values: np.ndarray, *, holds: bool = False) -> Track:
@@ -37,6 +62,19 @@ def fading(events: Sequence[float] | np.ndarray, decay_s: float) -> Track:
         return np.exp(-np.maximum(since, 0.0) / decay_s)
 
     return at
+
+
+def gaussian(values: np.ndarray, sigma: float) -> np.ndarray:
+    """Return values, (n,), averaged by a Gaussian of ``sigma`` samples; the ends are continued."""
+    reach = min(int(4 * sigma), 4 * len(values))
+    kernel = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / max(sigma, 1e-9)))
+    padded = np.pad(values, reach, mode="edge")
+    if reach > 200:
+        from scipy.signal import fftconvolve  # a direct sum over minutes would take seconds
+
+        smooth: np.ndarray = fftconvolve(padded, kernel / kernel.sum(), mode="valid")
+        return smooth
+    return np.convolve(padded, kernel / kernel.sum(), mode="valid")
 
 
 def of_call(signal: Signal, inner: Track) -> Track:
@@ -86,3 +124,282 @@ def _followed(values: np.ndarray, grid: np.ndarray, release_s: float) -> np.ndar
     with np.errstate(divide="ignore"):
         highest = np.maximum.accumulate(np.log(values - floor) + grid / release_s)
     return np.exp(highest - grid / release_s) + floor
+
+
+@dataclass(frozen=True)
+class DataColumns:
+    """The columns of a file. ``at``: moments in order; ``columns``: values at them, NaN where there is none.
+
+    ``in_frames``: whether moments are frames, else seconds. ``holds``: values stay until the next; else they change
+    linearly.
+    """
+
+    path: Path
+    at: np.ndarray
+    columns: Mapping[str, np.ndarray]
+    in_frames: bool
+    holds: bool = False
+
+    def track(self, column: str, seconds_of: Callable[[np.ndarray], np.ndarray]) -> Track:
+        """Return a column as a function of time; '' is the only one. ``seconds_of``: returns the times of frames.
+
+        Raises UsageError.
+        """
+        if not column and len(self.columns) != 1:
+            names = ", ".join(list(self.columns)[:12])
+            raise UsageError(str(self.path), f"it has {len(self.columns)} columns", f"name one, FILE:COLUMN: {names}")
+        column = name_key(column) or next(iter(self.columns))
+        if column not in self.columns:
+            raise unknown_name(f"column '{column}': {self.path} has no column", column, list(self.columns)[:50])
+        values = self.columns[column]
+        known = np.isfinite(values)
+        if not known.any():
+            raise UsageError(f"{self.path}:{column}", "it has no numbers", "choose another column")
+        times = seconds_of(self.at[known]) if self.in_frames else self.at[known]
+        return sampled(times, values[known], holds=self.holds)
+
+
+def check_size(path: Path, num_rows: int, num_columns: int) -> None:
+    """Raise UsageError for a file with more rows, columns or values than are read."""
+    if num_rows > MOST_ROWS:
+        raise UsageError(str(path), f"it has more than {MOST_ROWS:,} rows", "give fewer")
+    if num_columns > MOST_COLUMNS:
+        raise UsageError(str(path), f"it has more than {MOST_COLUMNS:,} columns", "leave out those that no curve reads")
+    if num_rows * num_columns > MOST_VALUES:
+        raise UsageError(str(path), f"it has more than {MOST_VALUES:,} values", "leave out columns")
+
+
+def read_data(path: Path) -> DataColumns:
+    """Read a file of values. Raises UsageError."""
+    readers = dict(zip(SUFFIXES, (_read_csv, _read_json, read_midi, read_midi), strict=True))
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise UsageError(str(path), "it is no file of values", f"give one that ends in {', '.join(SUFFIXES)}")
+    path = as_found(path)
+    check_regular_file(path, UsageError)
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise UsageError(str(path), f"it has more than {MOST_BYTES >> 20} MB", "give a shorter one")
+        return reader(path)
+    except FileNotFoundError:
+        raise UsageError(str(path), "no such file", "check the name") from None
+    except OSError as error:
+        raise UsageError(str(path), (error.strerror or str(error)).lower(), "check the file") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(str(path), f"it cannot be read ({str(error) or 'too deep'})", "correct it") from None
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file that curves read. Raises UsageError."""
+    path = as_found(path)
+    check_regular_file(path, UsageError)
+    try:
+        return digest_file(path)
+    except OSError as error:
+        raise UsageError(str(path), (error.strerror or str(error)).lower(), "check the name") from None
+
+
+def _table(path: Path, names: Sequence[str], rows: Iterable[Sequence[object]], *, clock_names: str) -> DataColumns:
+    """Return the columns ``names`` of rows, which may be shorter; one of them is the time. Raises UsageError."""
+    check_size(path, 0, len(names))
+    names = [name_key(name) for name in names]
+    places = {name.strip().lower(): place for place, name in enumerate(names)}
+    clock = next((name for name in (*TIMES, *FRAMES) if name in places), "")
+    moments = array("d")
+    columns = {names[place].strip(): (place, array("d")) for name, place in places.items() if name != clock}
+    for number, row in enumerate(rows, 1):
+        if not clock:
+            raise UsageError(str(path), "no column is the time", f"name {clock_names} 'time' (seconds) or 'frame'")
+        check_size(path, number, len(names))
+        at = places[clock]
+        moments.append(_moment(path, row[at] if at < len(row) else None, number, clock in FRAMES))
+        for place, values in columns.values():
+            values.append(_number(row[place]) if place < len(row) else math.nan)
+    if not moments:
+        raise UsageError(str(path), "it has no rows", "give values")
+    order = np.argsort(moments, kind="stable")
+    ordered = {name: np.array(values)[order] for name, (_, values) in columns.items()}
+    numbers = {name: values for name, values in ordered.items() if np.isfinite(values).any()}
+    if not numbers:
+        raise UsageError(str(path), "it has no column of numbers beside the time", "add one")
+    return DataColumns(path, np.array(moments)[order], numbers, clock in FRAMES)
+
+
+def _moment(path: Path, value: object, row: int, in_frames: bool) -> float:
+    found = _number(value)
+    if not in_frames and isinstance(value, str) and not math.isfinite(found):
+        try:
+            moment: Time = parse_time(value.replace(",", "."))
+            found = float(moment.seconds) if moment.seconds is not None else math.nan
+        except UsageError:
+            found = math.nan
+    if not math.isfinite(found) or abs(found) > 1e9:
+        raise UsageError(f"{path}, row {row}", f"'{str(value)[:40]}' is not a moment", "give a number")
+    return found
+
+
+def _number(value: object) -> float:
+    """Return a number, or NaN where a value is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return math.nan
+    try:
+        found = parse_number(value) if isinstance(value, str) else float(value)
+    except (ValueError, OverflowError):
+        return math.nan
+    return found if math.isfinite(found) else math.nan
+
+
+def _read_csv(path: Path) -> DataColumns:
+    rows = read_rows(read_text(path))
+    names = next((row.cells for row in rows), [])
+
+    def cells() -> Iterator[list[str]]:
+        for row in rows:
+            if any(row.cells[len(names) :]):
+                why = f"it has {len(row.cells)} cells, and there are {len(names)} columns"
+                raise UsageError(f"{path}, line {row.line}", why, "with decimal commas, separate the cells by ;")
+            yield row.cells
+
+    return _table(path, names, cells(), clock_names="the first row's column")
+
+
+def _read_json(path: Path) -> DataColumns:
+    found = json.loads(read_text(path))
+    if isinstance(found, dict):  # Parseq writes the values of all frames beside the key frames
+        found = next((found[name] for name in ("rendered_frames", "frames", "keyframes") if name in found), None)
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise UsageError(str(path), "it has no list of frames", 'write [{"frame": 0, "NAME": 0.5}, …]')
+    names = list(dict.fromkeys(name for row in found[:NAMING_ROWS] for name in row))
+    rows = ([row.get(name) for name in names] for row in found)
+    return _table(path, names, rows, clock_names="a key of each frame")
+
+
+@dataclass(frozen=True)
+class _MidiColumns(Mapping[str, np.ndarray]):
+    """Columns that are made when they are read, since a song may have thousands.
+
+    Attributes:
+        moments: The times of all events, in s, after one before the song.
+        events: The events of each column.
+        names: The columns that a message lists.
+    """
+
+    moments: np.ndarray
+    events: Mapping[str, Sequence[tuple[float, float]]]
+    names: Sequence[str]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        events = self.events[name]
+        column = np.full(len(self.moments), np.nan)
+        column[0] = 0.0  # before the first event
+        places = np.searchsorted(self.moments, [at for at, _ in events])
+        for place, (_, value) in zip(places, events, strict=True):  # of several at one moment the last one counts
+            column[place] = value
+        return column
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def read_midi(path: Path) -> DataColumns:
+    """Return the columns ``cc1`` … and ``note60`` … (0 to 1), ``notes`` (the loudest note), ``pitch`` (-1 to 1).
+
+    They are of all channels; ``ch4.cc1`` … are of channel 4 alone, of 1 to 16. Raises UsageError.
+    """
+    try:
+        import mido
+    except ImportError:
+        raise UsageError(str(path), "mido is not installed", "pip install 'vidtrans[midi]'") from None
+    if path.stat().st_size > MOST_MIDI_BYTES:
+        raise UsageError(str(path), f"it has more than {MOST_MIDI_BYTES >> 20} MB", "export fewer tracks")
+    wrong = (EOFError, OSError, LookupError, TypeError, ValueError, ArithmeticError, mido.KeySignatureError)
+    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    try:
+        for at, name, value in _events(mido.MidiFile(str(path))):
+            found[name].append((at, value))
+    except wrong as error:
+        raise UsageError(
+            str(path), f"it is no MIDI file ({str(error) or 'it ends too early'})", "export it again"
+        ) from None
+    if not found:
+        raise UsageError(str(path), "it has no notes and no controllers", "give another")
+    moments = np.unique([-1.0, *(at for events in found.values() for at, _ in events)])
+    check_size(path, len(moments), 1)
+    names = sorted(found, key=lambda name: "." in name)  # those of all channels first
+    channels = {name.partition(".")[0] for name in names if "." in name}
+    listed = names if len(channels) > 1 else [name for name in names if "." not in name]
+    return DataColumns(path, moments, _MidiColumns(moments, dict(found), listed), in_frames=False, holds=True)
+
+
+def _events(song: Song) -> Iterator[Event]:
+    """Yield the changes of values, of all channels and of the channel of each message."""
+    sounding: dict[int, dict[int, float]] = defaultdict(dict)  # velocities by channel and note
+    loudest: dict[int, float] = {}
+    for now, message in _timed(song):
+        changes: list[tuple[str, float, float]] = []  # a column, its value of the channel, and of all channels
+        if message.type == "control_change":
+            changes = [(f"cc{message.control}", message.value / 127, message.value / 127)]
+        elif message.type == "pitchwheel":
+            changes = [("pitch", message.pitch / 8192, message.pitch / 8192)]
+        elif message.type in ("note_on", "note_off"):
+            note, notes = message.note, sounding[message.channel]
+            notes[note] = message.velocity / 127 if message.type == "note_on" else 0.0
+            loudest[message.channel] = max(notes.values())
+            changes = [
+                (f"note{note}", notes[note], max(one.get(note, 0.0) for one in sounding.values())),
+                ("notes", loudest[message.channel], max(loudest.values())),
+            ]
+        for name, own, of_all in changes:
+            yield now, name, of_all
+            yield now, f"ch{message.channel + 1}.{name}", own
+
+
+def _timed(song: Song) -> Iterator[tuple[float, Any]]:
+    """Yield the messages with their times in s, whose ticks are parts of a beat, or of a frame of SMPTE timecode."""
+    now, division = 0.0, song.ticks_per_beat
+    if division >= 0:
+        for message in song:
+            now += message.time
+            yield now, message
+        return
+    rate, ticks_per_frame = -(division >> 8), division & 0xFF
+    if rate not in SMPTE_RATES or not ticks_per_frame:
+        raise ValueError(f"its time division is {rate} frames of {ticks_per_frame} ticks")
+    ticks = 0
+    for message in song.merged_track:
+        ticks += message.time
+        yield ticks / (SMPTE_RATES[rate] * ticks_per_frame), message
+
+
+class SignalTracks:
+    """Gives signals their values. ``seconds_of``: returns the times of frames, by number; each file is read once."""
+
+    def __init__(self, seconds_of: Callable[[np.ndarray], np.ndarray]) -> None:
+        self._seconds_of = seconds_of
+        self._files: dict[str, DataColumns] = {}
+
+    def values(self, signals: Collection[Signal], times: np.ndarray) -> Mapping[Signal, np.ndarray]:
+        """Return the value of each signal at ``times``, (n,), in s. Raises UsageError, MediaError."""
+        self.prepare({signal.source for signal in signals})
+        return {signal: self._track(signal)(times) for signal in signals}
+
+    def prepare(self, roots: Collection[Signal]) -> None:
+        """Get ready for signals that take no other; called before their tracks. Raises UsageError, MediaError."""
+        raise NotImplementedError
+
+    def root(self, signal: Signal) -> Track:
+        """Return a signal that takes no other, and is in no file, as a function of time. Raises UsageError."""
+        raise NotImplementedError
+
+    def _track(self, signal: Signal) -> Track:
+        if signal.inner is not None:
+            return of_call(signal, self._track(signal.inner))
+        if not signal.file:
+            return self.root(signal)
+        name, column = file_of(signal.file)
+        if name not in self._files:
+            self._files[name] = read_data(Path(name))
+        return self._files[name].track(column, self._seconds_of)

@@ -88,7 +88,7 @@ class Geometry:
         return exchange_colours(picture, self.colours) if self.colours else picture
 
     def view(self, frame: tuple[int, int]) -> tuple[float, ...]:
-        """Return what is seen of a stored frame, (width, height), as ``pairing.told_planes.Told.view``."""
+        """Return what is seen of a stored frame, (width, height), as ``pairing.next_frame.Told.view``."""
         if self.windows:
             view = normalised(self.windows.view(), self.crop, frame)
         else:

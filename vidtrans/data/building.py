@@ -22,7 +22,7 @@ from vidtrans.data.sources import ClipSource
 from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
 from vidtrans.pairing.aligned import Unpaired
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.matte_channel import MatteChannel
+from vidtrans.pairing.pairing_records import MatteChannel
 from vidtrans.pairing.pose import Pose
 from vidtrans.store.stages import DatasetStage
 from vidtrans.video.images.picture import encode_png

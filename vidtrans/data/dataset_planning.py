@@ -44,8 +44,7 @@ from vidtrans.pairing.pairing_records import MATTE, make_pairing, pairing_record
 from vidtrans.pairing.pose import Pose
 from vidtrans.pairing.stack import Stack, StackSettings
 from vidtrans.session import Context
-from vidtrans.store.library_versions import media_libraries
-from vidtrans.store.stages import DatasetStage
+from vidtrans.store.stages import DatasetStage, media_libraries
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.picture_paths import find_guides, is_picture_source, layers_in, picture_files
 from vidtrans.video.io.pictures import fixed_guide, open_reader, performer_body

@@ -22,7 +22,7 @@ from vidtrans.data.told_examples import draw_told
 from vidtrans.flow.history import no_history
 from vidtrans.pairing import LARGEST_ZOOM
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.told_planes import Told, with_told
+from vidtrans.pairing.next_frame import Told, with_told
 from vidtrans.video.images.picture import picture_size, read_picture
 
 CACHE_BYTES = 1 << 30

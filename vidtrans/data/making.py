@@ -18,6 +18,7 @@ from vidtrans.config.recipe import Recipe, make_recipe
 from vidtrans.core.costs import TRIAL_FRAMES, add_up, after, estimate
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import (
+    copy,
     digest_file,
     digest_of,
     finish_replacing,
@@ -27,15 +28,14 @@ from vidtrans.core.files import (
     write_atomically,
     write_json,
 )
-from vidtrans.core.partials import copy
 from vidtrans.core.settings import Table
 from vidtrans.data.building import PlannedDataset, write_pictures
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.full_size import full_size_pictures
-from vidtrans.output.places import check_parents
+from vidtrans.output.result import check_parents
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.video.images.picture import encode_png
 
 

@@ -19,8 +19,7 @@ from vidtrans.data.sources import ClipSource
 from vidtrans.flow.matching import SHORT_SIDE, VERSION, Match, Matcher, Outlines, bring, outlines
 from vidtrans.session import Context
 from vidtrans.store.chunks import ChunkStore
-from vidtrans.store.library_versions import media_libraries
-from vidtrans.store.stages import MatchStage
+from vidtrans.store.stages import MatchStage, media_libraries
 from vidtrans.video.images.picture import resize
 
 FEW = 0.25  # of the target's frames: pairs that show too little of it

@@ -13,7 +13,7 @@ from vidtrans.core.errors import MediaError
 from vidtrans.core.files import base_name
 from vidtrans.core.settings import AS_STORED, Size
 from vidtrans.data.dataset import Role
-from vidtrans.pairing.palettes.class_colours import ClassColours
+from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.video.frame_numbers import align, repeated, stem_key
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 from vidtrans.video.io.picture_paths import pictures_in

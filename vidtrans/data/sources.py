@@ -22,7 +22,7 @@ from vidtrans.core.settings import Size, Table
 from vidtrans.data.pair_folders import check_names, check_shapes, is_as_large
 from vidtrans.flow.bars import NO_BARS, Bars
 from vidtrans.flow.survey import Survey
-from vidtrans.pairing.palettes.class_colours import ClassColours
+from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import picture_size, resize

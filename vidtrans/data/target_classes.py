@@ -17,14 +17,13 @@ from vidtrans.core.errors import MediaError
 from vidtrans.core.settings import Table
 from vidtrans.data.pair_folders import FolderSource
 from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.class_colours import colours, parts_of
 from vidtrans.pairing.labels import LabelsSettings
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.pairing.palettes.class_colours import colours, parts_of
 from vidtrans.pairing.segment import MAX_CLASSES, Change, Segment, SegmentSettings
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.images.indexed import pack_colours, read_indices, read_palette
-from vidtrans.video.images.picture import read_picture
+from vidtrans.video.images.picture import pack_colours, read_indices, read_palette, read_picture
 from vidtrans.video.io.picture_paths import find_guides, is_picture_source, picture_files
 from vidtrans.video.io.pictures import open_reader
 

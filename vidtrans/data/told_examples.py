@@ -6,7 +6,7 @@ import numpy as np
 
 from vidtrans.data.augment import Geometry
 from vidtrans.data.dataset import Pair
-from vidtrans.pairing.told_planes import Told
+from vidtrans.pairing.next_frame import Told
 
 MOST_OF_OTHERS = 0.5  # recall of frames that are only like the ones that follow: at 1, what is recalled is right
 

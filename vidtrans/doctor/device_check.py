@@ -12,7 +12,7 @@ from vidtrans.core.settings import Table
 from vidtrans.doctor import Checks, Verdict
 from vidtrans.doctor.subject import Subject
 from vidtrans.inference.device import Device, resolve_precision
-from vidtrans.rendering.measuring.render_benchmark import machine
+from vidtrans.rendering.benchmark import machine
 
 
 def device_checks(subject: Subject) -> Checks:

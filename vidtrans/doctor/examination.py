@@ -140,7 +140,7 @@ def _video() -> Result:
     from av.codec import codecs_available
 
     from vidtrans.doctor.installation import lossless_round_trip_is_exact
-    from vidtrans.video.io.codecs import CODECS
+    from vidtrans.video.io.encoding import CODECS
 
     own = {name: codec for name, codec in CODECS.items() if not codec.software}
     if missing := sorted({c.encoder for c in own.values()} - codecs_available):
@@ -206,7 +206,7 @@ def _folder() -> Result:
 
 
 def _ffmpeg_program() -> Result:
-    from vidtrans.video.external.program import find_program, program_version
+    from vidtrans.video.ffmpeg import find_program, program_version
 
     try:
         program = find_program()

@@ -15,12 +15,10 @@ from av.video.stream import VideoStream
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import find_model, load_generator
-from vidtrans.rendering.measuring.bench_clip import pictures
-from vidtrans.video.io.codecs import CODECS
+from vidtrans.rendering.benchmark import pictures
 from vidtrans.video.io.encoder import SegmentWriter, read_lossless
-from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
-from vidtrans.video.io.hardware import HardwareDecoder, decoder_problem, encoder_problem
-from vidtrans.video.io.reader import ClipReader
+from vidtrans.video.io.encoding import CODECS, EncodingSettings, PictureFormat, decoder_problem, encoder_problem
+from vidtrans.video.io.reader import ClipReader, HardwareDecoder
 
 # Software encoders that make test clips for the codecs that NVDEC may decode.
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9"}

@@ -19,7 +19,7 @@ from vidtrans.core.errors import DeviceError
 from vidtrans.doctor import Checks, Verdict
 from vidtrans.doctor.subject import Subject, alike, flickering, frames, make_generator, psnr
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.temporal.batch_tracking import BatchFlow, load_batch_flow
+from vidtrans.temporal.batch_motion import BatchFlow, load_batch_flow
 from vidtrans.temporal.batch_window import BatchWindowFilter
 from vidtrans.temporal.settings import WindowSettings
 from vidtrans.temporal.stream import filter_samples

@@ -1,6 +1,6 @@
 """Convolution check: compare convolutions with a reference, also in shapes for which libraries have special kernels.
 
-Renders and trainings make the same comparison (``inference.product_checks``), and replace a wrong kernel by one in a
+Renders and trainings make the same comparison (``inference.operator_checks``), and replace a wrong kernel by one in a
 higher precision. So a wrong kernel is only a note here: the machine is slower than it could be.
 """
 
@@ -15,7 +15,7 @@ from torch import nn
 from vidtrans.doctor import Checks, Verdict
 from vidtrans.doctor.subject import Subject
 from vidtrans.inference.device import Precision, resolve_precision, torch_dtype
-from vidtrans.inference.product_checks import find_wrong
+from vidtrans.inference.operator_checks import find_wrong
 
 KERNELS, STRIDES, WIDTHS, HEIGHTS, CHANNELS = (2, 3, 4, 5), (1, 2), (1, 2, 8), (1, 8, 32), (3, 32)
 

@@ -13,8 +13,7 @@ from vidtrans.doctor.subject import Subject, frames, make_generator
 from vidtrans.doctor.training_check import BATCH, make_training, method_of
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import load_model
-from vidtrans.rendering.measuring.bench_clip import write_clip
-from vidtrans.rendering.measuring.render_benchmark import STEPS, RenderBenchmark, Step, inferred, measure
+from vidtrans.rendering.benchmark import STEPS, RenderBenchmark, Step, inferred, measure, write_clip
 from vidtrans.session import Context
 from vidtrans.training.trials import seconds_per_step
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.rendering.measuring.bench_clip import pictures
+from vidtrans.rendering.benchmark import pictures
 from vidtrans.temporal.stream import Sample
 
 GENERATOR = ("unet-small", {"channels": 16})  # the generator of most presets

@@ -1,4 +1,4 @@
-"""A dream job: predict the missing frames of every chunk, encode them, and join the chunks."""
+"""A dream job: predict the missing frames of every chunk, enlarge and encode them, and join the chunks."""
 
 from __future__ import annotations
 
@@ -6,48 +6,104 @@ import tempfile
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from vidtrans.clips.indexing import Clip, with_picture_fps
 from vidtrans.clips.masks import Mask
-from vidtrans.core.concurrency.threads import BackgroundQueue, buffer_capacity
+from vidtrans.config.recipe import Recipe
 from vidtrans.core.costs import TRIAL_FRAMES, estimate
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Size, Table
-from vidtrans.dreaming.dream_pictures import DreamPictures
-from vidtrans.dreaming.dream_spec import DreamPlan
+from vidtrans.core.threads import BackgroundQueue, buffer_capacity
+from vidtrans.dreaming.dream_planning import DreamPlan
 from vidtrans.dreaming.predictors import first_phase
-from vidtrans.dreaming.resumable_rollout import ResumableRollout
-from vidtrans.dreaming.rollout import Rollout, RolloutControls
+from vidtrans.dreaming.rollout import ResumableRollout, Rollout
 from vidtrans.dreaming.seeds import Seed
 from vidtrans.dreaming.sequencer import statistics_in
 from vidtrans.flow.survey import Survey
 from vidtrans.inference.engine import wrong_products_warning
+from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.output.delivery import Delivery
 from vidtrans.output.result import Result
 from vidtrans.pipeline.render import compose
 from vidtrans.session import Context
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, ChunkWriter, StateStore
-from vidtrans.store.library_versions import media_libraries
-from vidtrans.store.stages import DreamStage
+from vidtrans.store.stages import DreamStage, media_libraries
+from vidtrans.upscaling import VERSION as UPSCALING
+from vidtrans.upscaling import array_pictures, tensor_pictures
+from vidtrans.upscaling.enlarging import enlarged
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.container import open_media
 from vidtrans.video.io.encoder import SegmentWriter, picture_encoder
+from vidtrans.video.io.join import StreamCopy
 from vidtrans.video.io.sound import sound_zero_s
-from vidtrans.video.io.stream_copy import StreamCopy
 
 VERSION = 1
+CHUNKS_PER_STATE = 8  # a shorter dream, or damage, repeats at most 8 chunks
+# Up to this size encoding needs no separate thread: a frame of 144x80 takes 4.1 to 4.8 ms of processor time without one
+# and 4.8 to 5.1 with one, because of Python's thread switches; at 256x256 both take the same time.
+SYNCHRONOUS_PIXELS = 256 * 256
+
+
+class DreamPictures:
+    """A maker of the result's pictures from predicted frames of a working ``size``, (width, height).
+
+    ``mode``: "faithful" enlarges to ``output_size`` by back-projection; "bicubic" leaves the scaling to the encoder, as
+    does a size that is not smaller on both sides. ``deep``: pictures of 16 bits a channel.
+    """
+
+    def __init__(self, size: tuple[int, int], output_size: tuple[int, int], mode: str, *, deep: bool) -> None:
+        self.deep, self._mode = deep, mode
+        self._is_small = output_size[0] > size[0] and output_size[1] > size[1]
+        self._is_enlarged = self._is_small and mode != "bicubic"
+        self.picture_size = output_size if self._is_enlarged else size
+
+    def __call__(self, frame: Tensor) -> np.ndarray:
+        """Return a frame, (3, H, W) float32 in [-1, 1], as a picture (h, w, 3) uint8, or uint16 if ``deep``."""
+        if self._is_enlarged:
+            # OpenCV is several times faster on a CPU.
+            enlarge = by_opencv if frame.device.type == "cpu" else in_torch
+            frame = enlarge(frame, self.picture_size, self._mode)
+        picture: np.ndarray = to_pictures(frame[None], deep=self.deep)[0]
+        return picture
+
+    def for_key(self) -> Table:
+        """Return the mode and the version of its arithmetic, for cache keys; {} if the encoder scales."""
+        return {"mode": self._mode, "version": UPSCALING} if self._is_enlarged else {}
+
+    def tell_unused(self, recipe: Recipe, context: Context) -> None:
+        """Report that the ``upscale`` of a recipe has no effect, unless it is the default."""
+        if "upscale" in recipe.tables.get("dreaming", {}) and not self._is_small:
+            context.note(f"--upscale {self._mode} has no effect: frames are not smaller than the result")
+
+
+def by_opencv(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    """Return a frame, (3, H, W) float32 in [-1, 1] on the CPU, at a larger (width, height)."""
+    unit = np.ascontiguousarray(frame.permute(1, 2, 0).numpy()) * np.float32(0.5) + np.float32(0.5)
+    # Only the size of this source has a part: a dream has none.
+    source = np.broadcast_to(np.float32(0), (size[1], size[0], 3))
+    return torch.from_numpy(enlarged(array_pictures, unit, source, mode)).permute(2, 0, 1) * 2 - 1
+
+
+def in_torch(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    """Return a frame, (3, H, W) float32 in [-1, 1], at a larger (width, height), on its device."""
+    source = frame.new_zeros(()).expand(1, 3, size[1], size[0])
+    return enlarged(tensor_pictures, frame[None] * 0.5 + 0.5, source, mode)[0] * 2 - 1
+
+
 Around = Callable[[int, np.ndarray], np.ndarray]
 
 
@@ -98,12 +154,6 @@ class Surroundings:
             yield around
 
 
-CHUNKS_PER_STATE = 8  # a shorter dream, or damage, repeats at most 8 chunks
-# Up to this size encoding needs no separate thread: a frame of 144x80 takes 4.1 to 4.8 ms of processor time without one
-# and 4.8 to 5.1 with one, because of Python's thread switches; at 256x256 both take the same time.
-SYNCHRONOUS_PIXELS = 256 * 256
-
-
 class DreamJob:
     """A job that renders one dream."""
 
@@ -114,15 +164,15 @@ class DreamJob:
         ends = [(first, min(first + length, total)) for first in range(0, total, length)]
         self.chunks = [Chunk(stop, first, stop, 0, total) for first, stop in ends]
         self.delivery = Delivery(self._as_clip(), range(total), self.spec.encoding, pattern=plan.pattern)
-        stored, deep = self.delivery.stored, self.delivery.depth > 8
-        self.pictures = DreamPictures(plan.seed.size, (stored.width, stored.height), self.spec.dreaming.upscale, deep)
+        size, deep = (self.delivery.stored.width, self.delivery.stored.height), self.delivery.depth > 8
+        self.pictures = DreamPictures(plan.seed.size, size, self.spec.dreaming.upscale, deep=deep)
         self.delivery.report_changes(context)
         self.num_predicted = 0
-        size, mask, rate = (stored.width, stored.height), self.spec.mask, plan.rate
+        self._phase = first_phase(plan.models.looks[0], self.spec.dreaming)
+        mask, rate = self.spec.mask, plan.rate
         self.surroundings = Surroundings(plan.seed, mask, rate, total, size, context) if mask else None
 
     def _as_clip(self) -> Clip:
-        """Return the dream as a clip of constant rate."""
         seed, rate = self.plan.seed, self.plan.rate
         index = ClipIndex(
             pts=tuple(n * rate.denominator for n in range(self.spec.frames)),
@@ -148,7 +198,10 @@ class DreamJob:
             missing = [c for c in self.chunks if not store.is_done(c.number)]
             if missing:
                 self._render_chunks(store, states, missing)
-            counts = self._engine_table() | {
+            exact = self.plan.models.exact
+            if exact:
+                self.context.warn_once(wrong_products_warning(exact, self.plan.models(0).engine.precision))
+            counts = ({"exact": exact} if exact else {}) | {
                 "frames_inferred": self.num_predicted,
                 "frames_encoded": sum(c.stop - c.first for c in missing),
             }
@@ -164,13 +217,6 @@ class DreamJob:
             entry.finish({"frames": spec.frames})
         return table
 
-    def _engine_table(self) -> Table:
-        models = self.plan.models
-        if not (exact := models.exact):
-            return {}
-        self.context.warn_once(wrong_products_warning(exact, models(0).engine.precision))
-        return {"exact": exact}
-
     def _sound(self) -> StreamCopy | None:
         spec, rate = self.spec, self.plan.rate
         if spec.sound is None or spec.encoding.sound == "none":
@@ -183,19 +229,22 @@ class DreamJob:
 
     def _render_chunks(self, store: ChunkStore, states: StateStore, missing: Sequence[Chunk]) -> None:
         """Predict and encode the missing chunks, from the nearest saved states; the encoder runs in another thread."""
-        total, length = self.spec.frames, self.spec.rendering.chunk_frames
+        total, length, surroundings = self.spec.frames, self.spec.rendering.chunk_frames, self.surroundings
         done = total - sum(c.stop - c.first for c in missing)
         with (
             self._starting() as begin,
             closing(ChunkWriter(store, self.chunks, self._segment)) as writer,
-            self._around() as around,
+            surroundings.opened(deep=self.pictures.deep) if surroundings else nullcontext() as around,
         ):
             rollout = ResumableRollout(begin, states, self.plan.loop, self._on_step)
-            with closing(BackgroundQueue(self._queue_capacity)) as queue:
+            is_tiny = self.delivery.stored.width * self.delivery.stored.height <= SYNCHRONOUS_PIXELS
+            capacity = 0 if is_tiny else buffer_capacity(*self.pictures.picture_size)
+            with closing(BackgroundQueue(capacity)) as queue:
                 for chunk in missing:
                     rollout.go_to(chunk.first)
                     for frame in range(chunk.first, chunk.stop):
-                        picture = around(frame, self.pictures(rollout.next()))
+                        picture = self.pictures(rollout.next())
+                        picture = around(frame, picture) if around else picture
                         queue.put(partial(writer.write, frame, picture, self.delivery.stamps(frame)[0]))
                         done += 1
                         self.context.report(Progress(f"dreaming {self.plan.seed.name}", done, total))
@@ -204,19 +253,6 @@ class DreamJob:
                         queue.put(partial(states.save, chunk.number, rollout.state()))
                 queue.finish()
 
-    def _around(self) -> AbstractContextManager[Around]:
-        """Return the function that puts a picture into its surroundings, while it is open."""
-        if self.surroundings is None:
-            return nullcontext(lambda frame, picture: picture)
-        return self.surroundings.opened(deep=self.pictures.deep)
-
-    @property
-    def _queue_capacity(self) -> int:
-        """Return the number of pictures that may wait for the encoder; 0 encodes in the same thread."""
-        if self.delivery.stored.width * self.delivery.stored.height <= SYNCHRONOUS_PIXELS:
-            return 0
-        return buffer_capacity(*self.pictures.picture_size)
-
     def _on_step(self) -> None:
         self.num_predicted += 1
         self.context.stop.check()
@@ -224,39 +260,23 @@ class DreamJob:
     @contextmanager
     def _starting(self) -> Iterator[Callable[[], Rollout]]:
         """Yield a function that creates the rollout, positioned before its first frame."""
-        plan, loop, controls = self.plan, self.plan.loop, self.plan.controls
+        plan, loop, threads = self.plan, self.plan.loop, self.context.decode_threads
         seed = plan.seed.pictures(self.context, statistics_in(plan.models.looks[0]))
-        drive, close = plan.driver.pictures(self.context.decode_threads) if plan.driver else (None, lambda: None)
-        wrapped: Callable[[int], int] = (lambda n: n % loop.frames) if loop else (lambda n: n)
-        rollout_controls = RolloutControls(
-            lambda n: controls.move(wrapped(n)),
-            (lambda n: loop.speed) if loop else controls.speed,
-            lambda n: controls.recall(wrapped(n)),
-            lambda n: controls.wander(wrapped(n)),
-            lambda n: controls.goal(wrapped(n)),
-            lambda n: controls.amount(wrapped(n)),
-            None if drive is None else lambda n: drive(wrapped(n)),
-        )
+        with plan.driver.pictures(threads) if plan.driver else nullcontext() as drive:
+            controls = plan.controls.for_rollout(loop, drive)
 
-        def begin() -> Rollout:
-            return Rollout(
-                seed,
-                lambda n: plan.models(wrapped(n)),
-                rollout_controls,
-                first=-loop.run_in if loop else 0,
-                phase=self._phase,
-                follows=loop is None,  # the last frame's view of the clip would not be the first one's
-                on_restart=self._warn_restart,
-            )
+            def begin() -> Rollout:
+                return Rollout(
+                    seed,
+                    (lambda n: plan.models(n % loop.frames)) if loop else plan.models,
+                    controls,
+                    first=-loop.run_in if loop else 0,
+                    phase=self._phase,
+                    follows=loop is None,  # the last frame's view of the clip would not be the first one's
+                    on_restart=self._warn_restart,
+                )
 
-        try:
             yield begin
-        finally:
-            close()
-
-    @property
-    def _phase(self) -> float:
-        return first_phase(self.plan.models.looks[0], self.spec.dreaming)
 
     def _warn_restart(self, frame: int) -> None:
         text = f"frame {frame}: the dream drifted too far from the training frames and restarts from the seed"

@@ -24,6 +24,15 @@ WALK = 0.05  # cost of a frame along the clip: 20 frames are worth a jump of hal
 STAY = 8  # frames that follow a jump before another
 APART = 8.0  # cost of a jump that is short, or soon followed by an end
 JUMP = 1.0  # cost of a jump, beside the logarithm of what the two places differ
+FREE, PASSAGE = 30, 30  # frames that a dream goes on without its clip, and in which it passes over to it
+MOVED = 3  # frames that one counts for in which the camera moves
+PULL = 0.3  # share by which the low frequencies of a dream go to those of the frame that is pointed to
+AWAY = 30  # frames from which a jump lands at least
+LOST = 3.0  # times as far from where it points as from the most alike frame: the dream is elsewhere
+CHECKED = 4  # frames after which it is looked again whether the dream is elsewhere
+STILL = 1e-4  # mean squared difference below which two frames are the same
+WHOLE_VIEW = np.eye(3)
+CHOICE = 4  # most alike frames of which a jump without need takes one
 
 
 class Ways:
@@ -78,17 +87,6 @@ class Ways:
             if one >= 0 and not done[one] and costs[nearest] + WALK < costs[one]:
                 costs[one], hops[one] = costs[nearest] + WALK, -1
         return hops
-
-
-FREE, PASSAGE = 30, 30  # frames that a dream goes on without its clip, and in which it passes over to it
-MOVED = 3  # frames that one counts for in which the camera moves
-PULL = 0.3  # share by which the low frequencies of a dream go to those of the frame that is pointed to
-AWAY = 30  # frames from which a jump lands at least
-LOST = 3.0  # times as far from where it points as from the most alike frame: the dream is elsewhere
-CHECKED = 4  # frames after which it is looked again whether the dream is elsewhere
-STILL = 1e-4  # mean squared difference below which two frames are the same
-WHOLE_VIEW = np.eye(3)
-CHOICE = 4  # most alike frames of which a jump without need takes one
 
 
 @dataclass(frozen=True)

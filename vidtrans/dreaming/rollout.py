@@ -2,6 +2,8 @@
 
 The camera moves between two frames. Past frames are rendered from their original pictures, so each is resampled once. A
 view is a 3 × 3 matrix, float64, that maps view pixels to picture pixels, both relative to the centre, y down.
+
+``ResumableRollout`` resumes at any frame from saved states, and closes a loop.
 """
 
 from __future__ import annotations
@@ -14,15 +16,32 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Table
 from vidtrans.data.moving_windows import move_view, normalised
 from vidtrans.dreaming.drift_correction import PATIENCE, DriftCorrector
 from vidtrans.dreaming.pointer import Pointer, Pointing
-from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.pairing.told_planes import Told
+from vidtrans.inference.torch_engine import TorchEngine, to_pictures
+from vidtrans.pairing.next_frame import Told
+from vidtrans.store.chunks import StateStore
 
 NEAR, NEAREST = 3.0, 6.0  # times as near as at the start: from here on frames count less, and here not at all
 FAR, FARTHEST = 1.5, 2.0  # times as wide as the frame: the same for a camera that goes back
 RETURN = 30  # frames in which the clip's frames come back after the view began anew
+IDENTITY = np.eye(3)
+# Luma and the two colour differences of BT.709; hue rotates the colour differences, so grey stays grey.
+_LUMA = (0.2126, 0.7152, 0.0722)
+_TO_CHROMA = np.array(
+    [
+        _LUMA,
+        [-_LUMA[0] / 1.8556, -_LUMA[1] / 1.8556, (1 - _LUMA[2]) / 1.8556],
+        [(1 - _LUMA[0]) / 1.5748, -_LUMA[1] / 1.5748, -_LUMA[2] / 1.5748],
+    ]
+)
+_FROM_CHROMA = np.linalg.inv(_TO_CHROMA)
+MAX_FADE = 12  # frames: half a second
+MIN_RUN_IN = 48  # frames, after which the seed has no influence
+LEAD = "lead"  # state key: the run-in frames that the loop's end fades into
 
 
 @dataclass(frozen=True)
@@ -36,11 +55,6 @@ class ClipView:
     start: np.ndarray = field(default_factory=lambda: np.eye(3))
     matrix: np.ndarray = field(default_factory=lambda: np.eye(3))
     since: int = RETURN
-
-    @classmethod
-    def at(cls, start: np.ndarray) -> ClipView:
-        """Return the view of a dream that begins."""
-        return cls(start, start)
 
     def moved(self, move: np.ndarray) -> ClipView:
         """Return the view a frame later, after a camera's ``move``, (3, 3); anew where it would be too near or far."""
@@ -61,20 +75,6 @@ class ClipView:
         """Return how many times as near as at the start, and as wide as the frame, a view is."""
         scales = [float(np.sqrt(abs(np.linalg.det(view[:2, :2])))) for view in (self.start, matrix)]
         return scales[0] / max(scales[1], 1e-9), scales[1]
-
-
-IDENTITY = np.eye(3)
-
-# Luma and the two colour differences of BT.709; hue rotates the colour differences, so grey stays grey.
-_LUMA = (0.2126, 0.7152, 0.0722)
-_TO_CHROMA = np.array(
-    [
-        _LUMA,
-        [-_LUMA[0] / 1.8556, -_LUMA[1] / 1.8556, (1 - _LUMA[2]) / 1.8556],
-        [(1 - _LUMA[0]) / 1.5748, -_LUMA[1] / 1.5748, -_LUMA[2] / 1.5748],
-    ]
-)
-_FROM_CHROMA = np.linalg.inv(_TO_CHROMA)
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,8 @@ class Rollout:
         self._pointed = first  # the last frame in which a model pointed
         self._pointer: Pointer | None = None  # whose place it is: models in turn have clips of their own
         self._history = self._seed_history()
-        self._view, self._follows = ClipView.at(model_at(first).start), follows
+        start, self._follows = model_at(first).start, follows
+        self._view = ClipView(start, start)
 
     def _seed_history(self) -> list[HistoryFrame]:
         return [HistoryFrame(self._tensor(p)) for p in self._seed]
@@ -238,11 +239,14 @@ class Rollout:
         has_drifted = False
         if model.corrector is not None:
             picture, has_drifted = model.corrector(picture)
-        self._history = [*self._history[1:], HistoryFrame(self._blended(picture))]
+        fed_back = picture
+        if self._controls.drive is not None and (amount := self._controls.amount(self.frame)) != 0.0:
+            fed_back = torch.lerp(picture, self._tensor(self._controls.drive(self.frame)), amount)
+        self._history = [*self._history[1:], HistoryFrame(fed_back)]
         self._num_drifted = self._num_drifted + 1 if has_drifted else 0
         if self._num_drifted >= PATIENCE:
             self._history, self._num_drifted, self._pointing = self._seed_history(), 0, None
-            self._view = ClipView.at(model.start)
+            self._view = ClipView(model.start, model.start)
             self._on_restart(self.frame)
         self.frame += 1
         return picture
@@ -290,12 +294,6 @@ class Rollout:
         self._phase = turns % 1.0
         return self._phase
 
-    def _blended(self, picture: Tensor) -> Tensor:
-        controls = self._controls
-        if controls.drive is None or (amount := controls.amount(self.frame)) == 0.0:
-            return picture
-        return torch.lerp(picture, self._tensor(controls.drive(self.frame)), amount)
-
     def state(self) -> dict[str, np.ndarray]:
         """Return the exact state that all later frames depend on."""
         return {
@@ -323,3 +321,100 @@ class Rollout:
         self._pointer = self._model_at(self._pointed).pointer if pointing else None
         parts = zip(state["pictures"], state["views"], state["colours"], strict=True)
         self._history = [HistoryFrame(self._tensor(picture), view, colours) for picture, view, colours in parts]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop of ``frames`` in which the clock turns ``rounds`` times (negative: backwards), at ``speed``.
+
+    ``run_in`` frames are predicted before the first frame; the loop's end fades into the last ``fade`` of the run-in.
+    """
+
+    frames: int
+    rounds: int
+    speed: float
+    run_in: int
+    fade: int
+
+    @classmethod
+    def nearest(cls, frames: int, speed: float, step: int, positions: int) -> Loop:
+        """Return the loop of whole turns of the clock closest to ``speed``. Raises UsageError at speed 0."""
+        if speed == 0:
+            raise UsageError("--loop", "at speed 0 the clock stands still", "choose another --speed")
+        turns = frames * speed * step / positions
+        rounds = max(1, round(abs(turns))) * (1 if turns > 0 else -1)
+        a_round = -(-frames // abs(rounds))
+        fade = min(frames // 4, a_round, MAX_FADE)
+        return cls(frames, rounds, rounds * positions / (frames * step), max(a_round, MIN_RUN_IN), fade)
+
+    def share(self, frame: int) -> float:
+        """Return the weight of the run-in in a frame: 0, then rising towards the end of the loop."""
+        into = frame - (self.frames - self.fade)
+        return (into + 1) / (self.fade + 1) if into >= 0 else 0.0
+
+    def for_key(self) -> Table:
+        """Return the values that define the loop, for cache keys."""
+        return {"frames": self.frames, "rounds": self.rounds, "run_in": self.run_in, "fade": self.fade}
+
+
+class ResumableRollout:
+    """A rollout that resumes from saved ``states``. ``begin`` creates it at its start; ``on_step``: after each step."""
+
+    def __init__(
+        self, begin: Callable[[], Rollout], states: StateStore, loop: Loop | None, on_step: Callable[[], None]
+    ) -> None:
+        self._begin, self._states, self._loop, self._on_step = begin, states, loop, on_step
+        self._started: Rollout | None = None
+        self._lead: np.ndarray | None = None
+
+    @property
+    def _rollout(self) -> Rollout:
+        if self._started is None:
+            self._started = self._begin()
+        return self._started
+
+    def go_to(self, frame: int) -> None:
+        """Make ``frame`` the next one, from the nearest saved state before it or from the current position."""
+        if self._loop is not None and self._lead is None:
+            self._run_in(self._loop)
+        here = None if self._started is None else self._started.frame
+        if here != frame:
+            known = self._states.load_latest(frame)
+            if here is None or here > frame or (known and known[0] > here):
+                self._started = self._begin()
+                if known:
+                    self._started.restore(known[1])
+        while self._rollout.frame < frame:
+            self.next()
+
+    def next(self) -> Tensor:
+        """Return the next frame, (3, H, W) float32 in [-1, 1]."""
+        frame, picture = self._rollout.frame, self._step()
+        share = self._loop.share(frame) if self._loop else 0.0
+        if self._loop is None or self._lead is None or share == 0.0:
+            return picture
+        lead = torch.from_numpy(self._lead[frame - (self._loop.frames - self._loop.fade)].astype(np.float32))
+        return torch.lerp(picture, (lead.permute(2, 0, 1) / 32767.5 - 1).to(picture), share)
+
+    def _step(self) -> Tensor:
+        picture = self._rollout.step()
+        self._on_step()
+        return picture
+
+    def state(self) -> Mapping[str, np.ndarray]:
+        """Return the rollout's state after the last frame, to be saved."""
+        return self._rollout.state()
+
+    def _run_in(self, loop: Loop) -> None:
+        """Predict the run-in; save its last frames, into which the loop's end fades, with the state of frame 0."""
+        state = self._states.load(0)
+        if state is None:
+            lead: list[np.ndarray] = []
+            while self._rollout.frame < 0:
+                number, picture = self._rollout.frame, self._step()
+                if number >= -loop.fade:
+                    lead.append(to_pictures(picture[None], deep=True)[0])
+            height, width = picture.shape[1:]
+            state = {**self.state(), LEAD: np.stack(lead) if lead else np.zeros((0, height, width, 3), np.uint16)}
+            self._states.save(0, state)
+        self._lead = state[LEAD]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -149,16 +149,12 @@ class Driver:
         if index.num_frames > 1 and num_frames / rate > times[-1] + index.last_duration * index.time_base:
             context.warn_once(f"{path.name} ends after {index.duration_s:.2f} s: its last frame is repeated", path)
 
-    def pictures(self, threads: int) -> tuple[Callable[[int], np.ndarray], Callable[[], None]]:
-        """Return a function from frame number to (3, H, W) float32 in [-1, 1], and a function that closes the video."""
+    @contextmanager
+    def pictures(self, threads: int) -> Iterator[Callable[[int], np.ndarray]]:
+        """Open the video, and return a function from frame number to (3, H, W) float32 in [-1, 1]."""
         whole, rows, columns = cover_crop(self.clip.index.width, self.clip.index.height, self.size)
-        cursor = self.clip.cursor(FrameFormat(Size(exact=whole)), threads)
-
-        def picture(frame: int) -> np.ndarray:
-            rgb = resize(cursor(self._steps[frame]).rgb, *whole)
-            return to_signed(rgb[rows, columns])
-
-        return picture, cursor.close
+        with closing(self.clip.cursor(FrameFormat(Size(exact=whole)), threads)) as cursor:
+            yield lambda frame: to_signed(resize(cursor(self._steps[frame]).rgb, *whole)[rows, columns])
 
 
 def smooth_noise(width: int, height: int, seed: int, statistics: FrameStatistics | None) -> np.ndarray:

@@ -39,7 +39,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_file import load_generator
 from vidtrans.pairing.pairing_records import pairing_record
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.video.frame_numbers import stem_key
 
@@ -141,7 +141,6 @@ def _frame(row: Mapping[str, str], rate: Fraction, what: str) -> float:
 
 
 def _names(row: Mapping[str, str], what: str) -> list[str]:
-    """Return the actions of a row."""
     names = []
     for column, value in row.items():
         if column in ("frame", "time", "clip") or value.lower() in FALSE:

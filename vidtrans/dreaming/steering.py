@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fractions import Fraction
@@ -105,8 +105,8 @@ class Steering:
         """Return the controls that are changed."""
         return {name for entry in self.entries for name in (*entry.moves, *entry.values)}
 
-    def over(self, rate: Fraction, num_frames: int | None = None) -> SteeredFrames:
-        """Return the entry of each frame. Raises UsageError for moments out of order, or beyond the end."""
+    def over(self, rate: Fraction, num_frames: int | None = None) -> Callable[[int], SteeringEntry]:
+        """Return a function from frame to entry. Raises UsageError for moments out of order, or beyond the end."""
         keys = [Fraction(m.frame) if m.frame is not None else (m.seconds or Fraction(0)) * rate for m in self.moments]
         for (a, key), (b, following) in pairwise(zip(self.moments, keys, strict=True)):
             if following <= key:
@@ -114,19 +114,12 @@ class Steering:
         if num_frames is not None and keys and keys[-1] >= num_frames:
             why = f"it steers at {self.moments[-1]}, and the dream has {num_frames} frames"
             raise UsageError(FLAG, why, f"leave out what comes later, or use --frames {int(keys[-1]) + 1} or more")
-        return SteeredFrames(keys, self.entries)
 
+        def entry_at(frame: int) -> SteeringEntry:
+            number = bisect_right(keys, frame) - 1
+            return self.entries[number] if number >= 0 else IDLE
 
-class SteeredFrames:
-    """What is done in each frame."""
-
-    def __init__(self, keys: list[Fraction], entries: tuple[SteeringEntry, ...]) -> None:
-        self._keys, self._entries = keys, entries
-
-    def __call__(self, frame: int) -> SteeringEntry:
-        """Return the entry of a frame."""
-        number = bisect_right(self._keys, frame) - 1
-        return self._entries[number] if number >= 0 else IDLE
+        return entry_at
 
 
 def names_file(text: str) -> bool:
@@ -212,7 +205,6 @@ def _parse_commands(text: str, number: int, name: str) -> SteeringEntry:
 
 
 def _add(moves: dict[str, float], word: str, value: float, number: int, name: str) -> None:
-    """Add a command of a speed to what is done. Raises UsageError."""
     if not 0 <= value <= FASTEST:
         raise UsageError(name, f"entry {number}: '{word}*{value:g}' is out of bounds", f"use 0 to {FASTEST:g}")
     for control, step in MOVES[word].items():

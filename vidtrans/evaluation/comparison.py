@@ -19,7 +19,7 @@ from vidtrans.core.settings import Table
 from vidtrans.evaluation.scoring import AlignedSource
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.output.delivery import Delivery
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.rendering.frame_renderer import ModelInputs
 from vidtrans.session import Context
@@ -28,7 +28,7 @@ from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import join
-from vidtrans.video.plots.layout import GAP, TALLEST_CELL, ContactSheet, blank, cell_size, fit, text_band
+from vidtrans.video.plots import GAP, TALLEST_CELL, ContactSheet, blank, cell_size, fit, text_band
 
 WIDEST = 1920  # pixels, of a comparison
 SHEET_FRAMES = 4

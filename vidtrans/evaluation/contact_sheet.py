@@ -21,7 +21,7 @@ from vidtrans.training.validation import evenly, pair_input
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture, resize
 from vidtrans.video.io.clip import Frame
-from vidtrans.video.plots.layout import TALLEST_CELL, ContactSheet, cell_size
+from vidtrans.video.plots import TALLEST_CELL, ContactSheet, cell_size
 
 CELL = 240  # pixels on a picture's long side
 COLUMNS = 6

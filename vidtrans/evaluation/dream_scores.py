@@ -14,17 +14,16 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import segment_centres
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
-from vidtrans.core.files import write_json
 from vidtrans.core.settings import Size, Table, Time
+from vidtrans.evaluation.scoring import COMMON_KEYS, write_scores
 from vidtrans.metrics import SHORT_SIDE, dreams
 from vidtrans.metrics.picture_quality import PSNR_CAP, psnr
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.images.picture import cover_crop, resize, write_picture
-from vidtrans.video.plots.layout import ContactSheet, cell_size
+from vidtrans.video.images.picture import cover_crop, resize
+from vidtrans.video.plots import ContactSheet, cell_size
 
 VERSION = 1
-COMMON_KEYS = ("warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim")  # keys of every ``evaluate``
 MIN_FRAMES = {"m1": 2, "m4": 5, "uniq": dreams.LATE_FRAMES.start + 1}  # of a film, for these scores
 SHAPE_TOLERANCE_FACTOR = 1.05  # ratio of the sides above which a crop is reported
 CELL = 320  # pixels, the long side of one of them
@@ -59,7 +58,9 @@ def score_dream(
     first = max(0, total - dreams.ROLLOUT_FRAMES)
     reader = _Reader(film, size or SHORT_SIDE, context)
     frames = reader(film, range(first, total))
-    numbers = _at_film_rate(source, film)
+    # At about the film's frame rate; all frames if the source is slower.
+    step = 1 if source.is_pictures or film.is_pictures else max(1, round(source.index.rate / film.index.rate))
+    numbers = range(0, source.index.num_frames, step)
     some = [numbers[i] for i in segment_centres(len(numbers), min(dreams.MAX_TRAINING_FRAMES, len(numbers)))]
     wanted = sorted({*some, *numbers[: dreams.ROLLOUT_FRAMES]})
     learned = dict(zip(wanted, reader(source, wanted), strict=True))
@@ -75,11 +76,8 @@ def score_dream(
     if result is not None:
         near = dreams.nearest(frames, known)
         values = [min(psnr(a, known[k]), PSNR_CAP) for a, k in zip(frames, near, strict=True)]
-        if result.suffix.lower() == ".json":
-            series = {"frame": list(range(first, total)), "nn": [round(v, 3) for v in values]}
-            write_json(result, table | {"series": series}, indent=1)
-        else:
-            _draw(result, film, frames, [known[k] for k in near], first)
+        series = {"frame": list(range(first, total)), "nn": [round(v, 3) for v in values]}
+        write_scores(result, table, series, lambda: _draw(film, frames, [known[k] for k in near], first))
     return table
 
 
@@ -113,12 +111,6 @@ def _times(clip: Clip) -> list[Fraction]:
     return [(pts - index.pts[0]) * index.time_base for pts in index.pts]
 
 
-def _at_film_rate(source: Clip, film: Clip) -> list[int]:
-    """Return frame numbers of the source at about the film's frame rate; all frames if the source is slower."""
-    frame_step = 1 if source.is_pictures or film.is_pictures else max(1, round(source.index.rate / film.index.rate))
-    return list(range(0, source.index.num_frames, frame_step))
-
-
 def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:
     """Return the horizons of the film and of the copy-last baseline, matched by time."""
     begin = source.frame_at(start)
@@ -141,9 +133,9 @@ def _nearest(times: Sequence[Fraction], time: Fraction) -> int:
     return after - 1 if after and time - times[after - 1] < times[after] - time else after
 
 
-def _draw(path: Path, film: Clip, frames: Sequence[np.ndarray], near: Sequence[np.ndarray], first: int) -> None:
-    """Write a strip of the film's frames above ``near``, the most similar source frames; ``first``: first number."""
+def _draw(film: Clip, frames: Sequence[np.ndarray], near: Sequence[np.ndarray], first: int) -> np.ndarray:
+    """Return a strip of the film's frames above ``near``, the most similar source frames; ``first``: first number."""
     numbers = [n for n in dreams.STRIP_FRAMES if n <= len(frames)]
     rows = [[pictures[n - 1] for n in numbers] for pictures in (frames, near)]
     notes = [[f"frame {first + n}" for n in numbers], ["the nearest of the source"] * len(numbers)]
-    write_picture(path, ContactSheet(film.name, rows, cell_size(frames[0], CELL), notes=notes).draw())
+    return ContactSheet(film.name, rows, cell_size(frames[0], CELL), notes=notes).draw()

@@ -6,8 +6,9 @@ network of classes finds the labels in them again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 
@@ -18,27 +19,28 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.core.errors import MAX_QUOTED, MediaError, UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
-from vidtrans.evaluation.dream_scores import COMMON_KEYS
-from vidtrans.evaluation.label_report import write_report
-from vidtrans.evaluation.scoring import AlignedSource, seconds
+from vidtrans.evaluation.scoring import COMMON_KEYS, AlignedSource, seconds, worst_frames, write_scores
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import grey
 from vidtrans.flow.warping import BORDER, grid
 from vidtrans.metrics import SHORT_SIDE
-from vidtrans.metrics.clip_scores import round_digits
+from vidtrans.metrics.consistency import FlowPair, round_digits
 from vidtrans.metrics.label_scores import LabelCounts
-from vidtrans.metrics.motion import FlowPair
 from vidtrans.models.loaded_model import load_model
-from vidtrans.pairing.palettes.class_colours import ClassColours
-from vidtrans.pairing.palettes.palette_file import with_palette_file
-from vidtrans.rendering.labeller import Labeller
+from vidtrans.pairing.class_colours import ClassColours
+from vidtrans.pairing.palettes import with_palette_file
+from vidtrans.rendering.extraction import Labeller
 from vidtrans.session import Context
 from vidtrans.video.images.picture import resize
+from vidtrans.video.plots import FAINT, GAP, TEXT_PX, Chart, ChartCurve, blank, text_band
+
+WIDTH = 980  # pixels
+ORANGE, BLUE = (255, 190, 70), (92, 160, 255)
+
 
 VERSION = 1
 LEAST = 0.001  # share of the pixels that are told if they have no class
 MEASURES = ("pixel_accuracy", "class_accuracy", "mean_iou")
-SHOWN = 4  # of the frames with the lowest scores
 
 
 def named_classes(text: str) -> ClassColours:
@@ -63,21 +65,6 @@ def labels_for_key(labels: str | None, labeller: str | None, context: Context) -
     if labeller:
         return {"labeller": [VERSION, load_model(labeller, context).for_key()], "device": context.device_kind}
     return {}
-
-
-Score = Callable[[Clip, AlignedSource, AlignedSource | None, str, Path | None], Table]
-
-
-def labels_scorer(labels: str | None, labeller: str | None, context: Context) -> Score:
-    """Return the function that scores label maps, or pictures that the model ``labeller`` reads.
-
-    It takes the clip, the true maps, its source or None, a flow method, and a file to write or None.
-    """
-    reader = Labeller.found(labeller, context) if labeller else None
-    classes = reader.classes if reader else named_classes(labels or "")
-    return lambda output, reference, source, flow, result: score_labels(
-        output, reference, classes, result, context, labeller=reader, source=source, flow=flow
-    )
 
 
 class _Flicker:
@@ -111,16 +98,21 @@ class _Flicker:
         return self.changed / self.counted if self.counted else None
 
 
+def labels_scorer(labels: str | None, labeller: str | None, context: Context) -> Callable[..., Table]:
+    """Return ``score_labels`` for label maps, or for pictures that the model ``labeller`` reads."""
+    reader = Labeller.found(labeller, context) if labeller else None
+    return partial(score_labels, reader.classes if reader else named_classes(labels or ""), reader, context)
+
+
 def score_labels(
+    classes: ClassColours,
+    labeller: Labeller | None,
+    context: Context,
     output: Clip,
     reference: AlignedSource,
-    classes: ClassColours,
-    result: Path | None,
-    context: Context,
-    *,
-    labeller: Labeller | None = None,
-    source: AlignedSource | None = None,
+    source: AlignedSource | None,
     flow: str,
+    result: Path | None,
 ) -> Table:
     """Return the scores of label maps, or of pictures that a ``labeller`` reads, against ``reference`` label maps.
 
@@ -158,9 +150,23 @@ def score_labels(
     if unknown > LEAST * pixels:
         text = f"{unknown / pixels:.1%} of its pixels have a colour of no class, and are not scored"
         context.warn_once(f"{reference.clip.name}: {text}", reference.clip.path)
-    table = _table(output, classes, counts, flicker, labeller)
-    if result is not None:
-        write_report(result, table, _series(counts), output)
+    whole = LabelCounts.total(frame for frame in counts if frame)
+    series = {name: [round_digits(getattr(frame, name, None)) for frame in counts] for name in MEASURES}
+    table = {
+        "path": str(output.path),
+        "frames": total,
+        **dict.fromkeys(COMMON_KEYS),
+        "labeller": labeller.model.name if labeller else None,
+        "classes": classes.names,
+        **{name: round_digits(getattr(whole, name)) for name in MEASURES},
+        "class_ious": [round_digits(value) for value in whole.ious],
+        "confusion": whole.table.tolist(),
+        "permutation": whole.permutation,
+        "label_flicker": round_digits(flicker[0].share),
+        "label_flicker_reference": round_digits(flicker[1].share),
+        "worst": worst_frames(series["mean_iou"], "mean_iou", output),
+    }
+    write_scores(result, table, series, lambda: _plot(table, series, output))
     return table
 
 
@@ -173,35 +179,37 @@ def _small(picture: np.ndarray) -> np.ndarray:
     return resize(picture, max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
 
 
-def _table(
-    output: Clip,
-    classes: ClassColours,
-    counts: Sequence[LabelCounts | None],
-    flicker: Sequence[_Flicker],
-    labeller: Labeller | None,
-) -> Table:
-    whole = LabelCounts.total(frame for frame in counts if frame)
-    return {
-        "path": str(output.path),
-        "frames": output.index.num_frames,
-        **dict.fromkeys(COMMON_KEYS),
-        "labeller": labeller.model.name if labeller else None,
-        "classes": classes.names,
-        **{name: round_digits(getattr(whole, name)) for name in MEASURES},
-        "class_ious": [round_digits(value) for value in whole.ious],
-        "confusion": whole.table.tolist(),
-        "permutation": whole.permutation,
-        "label_flicker": round_digits(flicker[0].share),
-        "label_flicker_reference": round_digits(flicker[1].share),
-        "worst": _worst(_series(counts)["mean_iou"], output),
-    }
+def _plot(table: Table, series: Mapping[str, Sequence[float | None]], output: Clip) -> np.ndarray:
+    """Return a plot over time with the table of confusion, (H, W, 3) uint8."""
+    bands = [text_band(output.name, WIDTH, size=TEXT_PX + 4)]
+    words = [f"{name.replace('_', ' ')} {table[name]:.3f}" for name in ("mean_iou", "pixel_accuracy", "class_accuracy")]
+    bands.append(text_band("   ".join(words), WIDTH, colour=FAINT))
+    if len(series["mean_iou"]) > 1:
+        times = [seconds(output, n) for n in range(len(series["mean_iou"]))]
+        curves = [
+            ChartCurve("pixel accuracy", series["pixel_accuracy"], BLUE, 1),
+            ChartCurve("mean IoU", series["mean_iou"], ORANGE, 2),
+        ]
+        chart = Chart("labels of each frame", curves, times, [], [moment["frame"] for moment in table["worst"]])
+        bands += [blank(WIDTH, GAP), chart.draw(WIDTH, 240)]
+    return np.vstack([*bands, blank(WIDTH, GAP), _confusion(table, WIDTH)])
 
 
-def _series(counts: Sequence[LabelCounts | None]) -> dict[str, list[float | None]]:
-    """Return the scores of each frame, by name."""
-    return {name: [round_digits(getattr(frame, name, None)) for frame in counts] for name in MEASURES}
+def _confusion(table: Table, width: int) -> np.ndarray:
+    """Draw the table of confusion, (H, width, 3) uint8: rows are true classes, columns what was found."""
+    counts, colours = np.array(table["confusion"]), [tuple(bytes.fromhex(c[1:])) for c in table["classes"]]
+    shares = np.sqrt(counts / np.maximum(1, counts.sum(axis=1, keepdims=True)))  # small confusions are to be seen
+    side = max(12, min(44, (width - 8 * GAP) // (len(colours) + 2)))
+    picture = np.full((side * (len(colours) + 1) + GAP, width, 3), 20, np.uint8)
 
+    def fill(row: int, column: int, colour: Sequence[int]) -> None:
+        top, left = side * row, GAP + side * column
+        picture[top + 1 : top + side - 1, left + 1 : left + side - 1] = colour
 
-def _worst(values: Sequence[float | None], output: Clip) -> list[Table]:
-    known = sorted((value, number) for number, value in enumerate(values) if value is not None)
-    return [{"frame": n, "seconds": round(seconds(output, n), 3), "mean_iou": value} for value, n in known[:SHOWN]]
+    for k, colour in enumerate(colours):
+        fill(k + 1, 0, colour)
+        fill(0, k + 1, colour)
+        for j, share in enumerate(shares[k]):
+            level = round(255 * float(share))
+            fill(k + 1, j + 1, (level // 3, level, level // 3) if j == k else (level, level // 2, level // 3))
+    return picture

@@ -13,23 +13,21 @@ import numpy as np
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.core.errors import UsageError
-from vidtrans.core.files import base_name, write_json
+from vidtrans.core.files import base_name
 from vidtrans.core.settings import Table, Time
-from vidtrans.evaluation.scoring import AlignedSource, Pictures, score_clips, seconds
+from vidtrans.evaluation.scoring import AlignedSource, Pictures, score_clips, seconds, write_scores
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import grey
 from vidtrans.flow.warping import warp
 from vidtrans.metrics import SCORING_FLOW
-from vidtrans.metrics.clip_scores import Scores, round_digits
-from vidtrans.metrics.motion import FlowPair
+from vidtrans.metrics.consistency import FlowPair, Scores, round_digits
 from vidtrans.output.result import produce
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.images.picture import resize, write_picture
-from vidtrans.video.plots.chart import Chart, ChartCurve, Colour
-from vidtrans.video.plots.layout import FAINT, GAP, TEXT_PX, ContactSheet, blank, text_band
+from vidtrans.video.images.picture import resize
+from vidtrans.video.plots import FAINT, GAP, TEXT_PX, Chart, ChartCurve, Colour, ContactSheet, blank, text_band
 
 VERSION = 3
 VISIBLE_GHOST = 2.0  # 8-bit levels
@@ -72,34 +70,23 @@ def score(
     Raises UsageError, MediaError, Interrupted.
     """
     scores = score_clips(clip, source, context, per_frame=per_frame, reference=reference, flow=flow)
-    table = {"path": str(clip.path), "flow": flow} | _score_table(scores, clip)
-    if result is not None and result.suffix.lower() == ".json":
-        write_json(result, table | {"series": _series_table(scores, clip)}, indent=1)
-    elif result is not None:
-        _write_sheet(result, scores, table, clip, source, flow, context)
-    return table
-
-
-def _score_table(scores: Scores, clip: Clip) -> Table:
-    """Return the measures of a clip as a JSON table; ``worst`` lists the moments to inspect."""
-    errors, floor = scores.series["warping_error"], scores.series["warping_error_source"]
+    errors, floor, numbers = scores.series["warping_error"], scores.series["warping_error_source"], range(scores.frames)
+    times = [round(seconds(clip, n), 3) for n in numbers]
     worst = [
         {
             "frame": n,
-            "seconds": round(seconds(clip, n), 3),
+            "seconds": times[n],
             "warping_error": round_digits(errors[n]),
             "warping_error_source": round_digits(floor[n]),
         }
         for n in scores.worst()
     ]
-    return {"frames": scores.frames, **scores.table(), "worst": worst}
-
-
-def _series_table(scores: Scores, clip: Clip) -> Table:
-    """Return a column for each measure with a value (or null) per frame; a pair's value is at its second frame."""
-    numbers = range(scores.frames)
+    table = {"path": str(clip.path), "flow": flow, "frames": scores.frames, **scores.table(), "worst": worst}
+    # A pair's value is at its second frame.
     columns = {name: [round_digits(v) for v in values] for name, values in scores.series.items()}
-    return {"frame": list(numbers), "seconds": [round(seconds(clip, n), 3) for n in numbers]} | columns
+    series = {"frame": list(numbers), "seconds": times} | columns
+    write_scores(result, table, series, lambda: _sheet(scores, table, clip, source, flow, context))
+    return table
 
 
 def verdict(table: Table) -> str:
@@ -157,10 +144,8 @@ def _flicker(table: Table) -> str:
     return f"its warping error is {own / floor:.2f} times the source's" if floor else "it flickers, the source does not"
 
 
-def _write_sheet(
-    path: Path, scores: Scores, table: Table, clip: Clip, source: AlignedSource, flow: str, context: Context
-) -> None:
-    """Write charts over time, and below them a row of three pictures for each of the worst moments."""
+def _sheet(scores: Scores, table: Table, clip: Clip, source: AlignedSource, flow: str, context: Context) -> np.ndarray:
+    """Return charts over time, and below them a row of three pictures for each of the worst moments."""
     bands = [text_band(f"{clip.name} along the motion of {source.clip.name}", WIDTH, size=TEXT_PX + 4)]
     bands += [text_band(line, WIDTH, colour=FAINT) for line in (verdict(table), figures(table))]
     marks = [moment["frame"] for moment in table["worst"]]
@@ -172,7 +157,7 @@ def _write_sheet(
             bands += [blank(WIDTH, GAP), chart.draw(WIDTH, height)]
     if marks:
         bands.append(_moments(marks, scores, clip, source, flow, context))
-    write_picture(path, np.vstack(bands))
+    return np.vstack(bands)
 
 
 def _curves(name: str, scores: Scores) -> list[ChartCurve]:
@@ -228,11 +213,6 @@ def score_path(output: Path) -> Path:
     return output.with_name(f"{base_name(output)}.score.png")
 
 
-def _scoring_flow(plan: RenderPlan) -> str:
-    """Return a flow method that differs from the filter's, because a filter's own flow would hide its errors."""
-    return "brox" if getattr(plan.settings.filter_settings, "flow", None) == SCORING_FLOW else SCORING_FLOW
-
-
 def check_scorable(plan: RenderPlan) -> None:
     """Raise UsageError for a single picture, which cannot flicker."""
     if plan.num_frames == 1:
@@ -247,7 +227,9 @@ def score_render(job: RenderJob, output: Path, request: str, context: Context) -
     plan = job.plan
 
     def make(path: Path) -> Table:
-        clip, flow, steps = open_clip(context, output), _scoring_flow(plan), plan.source_frames
+        clip, steps = open_clip(context, output), plan.source_frames
+        # Not the filter's own flow, which would hide its errors.
+        flow = "brox" if getattr(plan.settings.filter_settings, "flow", None) == SCORING_FLOW else SCORING_FLOW
         if steps is None or len(steps) != clip.index.num_frames:  # a graph, or a GIF, has other frames
             source = AlignedSource.find(plan.clip, clip, context, Time(frame=plan.first))
             table = score(clip, source, flow, path, context)

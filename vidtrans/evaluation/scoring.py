@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -26,17 +26,21 @@ from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
-from vidtrans.core.settings import Size, Time
+from vidtrans.core.files import write_json
+from vidtrans.core.settings import Size, Table, Time
 from vidtrans.flow.matching import SHORT_SIDE, agreement
 from vidtrans.metrics import SCORING_FLOW
-from vidtrans.metrics.clip_scores import Scores
-from vidtrans.metrics.consistency import Scorer
+from vidtrans.metrics.consistency import Scorer, Scores, round_digits
 from vidtrans.session import Context
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.frame_numbers import has_gaps
+from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.container import probe
 
+# The keys of every table of scores.
+COMMON_KEYS = ("warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim")
+SHOWN = 4  # of the frames with the lowest scores
 NOT_SCORED = "not compared"  # frames without a counterpart
 LEAST_COVERED = 0.5  # of a render's frames, by a source: one that ends earlier is another clip
 COMPARED = 8  # frames of a render and of its source
@@ -209,7 +213,6 @@ def _stream(
 
 
 def _warn_sizes(output: Clip, others: Sequence[Clip], context: Context) -> None:
-    """Warn about clips whose size differs from the render's."""
     width, height = output.index.width, output.index.height
     unequal = [c for c in others if (c.index.width, c.index.height) != (width, height)]
     sizes = [
@@ -251,6 +254,22 @@ def seconds(clip: Clip, frame: int) -> float:
     """Return the time of a frame in seconds, relative to the first."""
     index = clip.index
     return float((index.pts[frame] - index.pts[0]) * index.time_base)
+
+
+def worst_frames(values: Sequence[float | None], name: str, clip: Clip) -> list[Table]:
+    """Return the frames with the lowest scores: tables of frame, seconds and the score ``name``."""
+    known = sorted((value, number) for number, value in enumerate(values) if value is not None)
+    return [{"frame": n, "seconds": round(seconds(clip, n), 3), name: round_digits(v)} for v, n in known[:SHOWN]]
+
+
+def write_scores(result: Path | None, table: Table, series: Table, draw: Callable[[], np.ndarray]) -> None:
+    """Write all values of each frame (.json), or the picture that ``draw`` returns, (H, W, 3) uint8 (.png)."""
+    if result is None:
+        return
+    if result.suffix.lower() == ".json":
+        write_json(result, table | {"series": series}, indent=1)
+    else:
+        write_picture(result, draw())
 
 
 def find_guide(clip: Clip, source: Path, cuts: str, start: Time | None, context: Context) -> tuple[Clip, AlignedClip]:

@@ -9,8 +9,7 @@ import numpy as np
 
 from vidtrans.core.settings import Size
 from vidtrans.flow import FLOWS
-from vidtrans.flow.scaling import blur, grow, halve
-from vidtrans.flow.warping import BORDER, grid, resize_flow
+from vidtrans.flow.warping import BORDER, blur, grid, grow, halve, resize_flow
 from vidtrans.video.colour.conversion import to_uint8
 
 # An instance of a registered class, (first, second) → flow; ``vidtrans.flow`` describes it.

@@ -17,8 +17,7 @@ import numpy as np
 
 from vidtrans.core.settings import Size
 from vidtrans.flow.estimator import DISMedium
-from vidtrans.flow.scaling import blur
-from vidtrans.flow.warping import inside, resize_flow, squared_length, warp
+from vidtrans.flow.warping import blur, inside, resize_flow, squared_length, warp
 
 VERSION = 1  # of the cached matches
 SHORT_SIDE = 128  # pixels, at which frames are compared

@@ -1,16 +1,20 @@
-"""Sample a picture along a flow, and measure how reliable a flow is. ``W(x, f)`` samples x at p + f(p)."""
+"""Sample a picture along a flow, and measure how reliable a flow is. ``W(x, f)`` samples x at p + f(p).
+
+Flow is kept on a grid that is coarser than the picture: its size, and what scales and blurs pictures of it, are here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
+from math import gcd
 
 import cv2
 import numpy as np
 
-from vidtrans.flow.scaling import Enlarged
-
+GRID_SHORT_SIDE = 270  # the filters' grid is at least twice as coarse as the picture, and no finer than this
+MOST_ROWS = 32  # a part of this height at most is enlarged alone
 BORDER = cv2.BORDER_REPLICATE
 INVERSION_STEPS = 4  # fewer leave up to 2 % more flicker where motion is fast
 # Of the curvature between two pixels that bilinear sampling leaves out, by its second differences. One half is what
@@ -31,6 +35,82 @@ Range = tuple[float, float]
 Moved = tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]
 
 
+@lru_cache(maxsize=16)
+def grid_factor(height: int, width: int) -> int:
+    """Return the side in pixels of a square grid cell for pictures of this size."""
+    return max(2, -(-min(height, width) // GRID_SHORT_SIDE))
+
+
+@lru_cache(maxsize=16)
+def grid_size(height: int, width: int) -> tuple[int, int]:
+    """Return the (width, height), in cells, of the grid for pictures of this size."""
+    factor = grid_factor(height, width)
+    return -(-width // factor), -(-height // factor)
+
+
+def write_grid_samples(band: np.ndarray, rows: slice, on_grid: np.ndarray, factor: int) -> None:
+    """Sample ``rows`` of a picture, of which ``band`` has only these, at the first pixel of each cell of its grid.
+
+    Writes the samples to ``on_grid``, which is of the whole grid; ``factor`` is that of ``grid_factor``.
+    """
+    first = -(-rows.start // factor)
+    found = band[first * factor - rows.start :: factor, ::factor]
+    on_grid[first : first + len(found)] = found
+
+
+def shrink(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a picture's mean in each cell of a coarser grid of (width, height) ``size``."""
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def halve(picture: np.ndarray) -> np.ndarray:
+    """Return a picture's mean in each 2 × 2 square, at half the size rounded up."""
+    height, width = picture.shape[:2]
+    return cv2.resize(picture, (-(-width // 2), -(-height // 2)), interpolation=cv2.INTER_AREA)
+
+
+def grow(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Enlarge a picture of a coarse grid to (width, height) ``size`` with linear interpolation."""
+    return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
+
+
+class _Rows:
+    """A picture of a coarse grid at a full size, as by ``grow``, of which rows are computed when they are read."""
+
+    def __init__(self, picture: np.ndarray, height: int, width: int) -> None:
+        self._picture, self._width = picture, width
+        # Parts begin at a pixel and at a cell, so that each can be enlarged alone, with its neighbours.
+        self._parts = gcd(height, len(picture))
+        self.tall, self._small = height // self._parts, len(picture) // self._parts
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Return the rows from ``rows.start`` to ``rows.stop``."""
+        first, last = max(0, rows.start // self.tall - 1), min(self._parts, -(-rows.stop // self.tall) + 1)
+        part = grow(self._picture[first * self._small : last * self._small], (self._width, (last - first) * self.tall))
+        return part[rows.start - first * self.tall : rows.stop - first * self.tall]
+
+
+Enlarged = np.ndarray | _Rows
+
+
+def enlarged(picture: np.ndarray, height: int, width: int) -> Enlarged:
+    """Return a picture of a coarse grid at a full size, as by ``grow``: all of it, or a view that computes its rows.
+
+    A picture that has the full size already is returned as it is. One of several ``strips`` is never whole in memory,
+    unless it has no rows at which it can be divided.
+    """
+    if picture.shape[:2] == (height, width):
+        return picture
+    if len(strips(height, width)) > 1 and (rows := _Rows(picture, height, width)).tall <= MOST_ROWS:
+        return rows
+    return grow(picture, (width, height))
+
+
+def blur(picture: np.ndarray, sigma: float) -> np.ndarray:
+    """Return a picture convolved with a Gaussian of σ pixels; the border is mirrored."""
+    return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+
+
 @lru_cache(maxsize=8)
 def grid(height: int, width: int) -> np.ndarray:
     """Return the coordinates (x, y) of each pixel, (H, W, 2) float32, read-only."""
@@ -40,6 +120,7 @@ def grid(height: int, width: int) -> np.ndarray:
     return places
 
 
+@lru_cache(maxsize=8)
 def grid_axes(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the coordinates x and y of each pixel, (H, W) float32 each: read-only views of a row and of a column."""
     x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
@@ -71,13 +152,13 @@ def sample_sharply(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndar
     height, width = picture.shape[:2]
     across, down = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)  # beyond the border nothing is sharpened
 
-    def at(right: int, below: int) -> np.ndarray:
-        return cv2.remap(picture, across + right, down + below, cv2.INTER_LINEAR, borderMode=BORDER)
-
-    plain = at(0, 0)
-    around = cv2.add(at(-1, 0), at(1, 0), dtype=cv2.CV_32F)
-    for below in (-1, 1):
-        cv2.accumulate(at(0, below), around)
+    plain, left, right, above, below = [
+        cv2.remap(picture, across + x_step, down + y_step, cv2.INTER_LINEAR, borderMode=BORDER)
+        for x_step, y_step in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
+    ]
+    around = cv2.add(left, right, dtype=cv2.CV_32F)
+    cv2.accumulate(above, around)
+    cv2.accumulate(below, around)
     sharpened = cv2.addWeighted(plain, 1 + CURVATURE, around, -CURVATURE / 4, 0, dtype=cv2.CV_32F)
     share = plain_share(x, y)
     share *= _WHOLE
@@ -89,19 +170,17 @@ def plain_share(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
     At t from the pixel before, second differences have the weight t(1 − t)/2 along each axis: ¼ − (t − ½)², halved.
     """
-    share = _squared_distance(x)
-    share += _squared_distance(y)
+    squares = []
+    for places in (x, y):
+        between = np.floor(places)
+        np.subtract(places, between, out=between)
+        between -= 0.5
+        between *= between
+        squares.append(between)
+    share, of_rows = squares
+    share += of_rows
     share *= 2
     return share
-
-
-def _squared_distance(places: np.ndarray) -> np.ndarray:
-    """Return (t − ½)² for coordinates along one axis, where t, 0 to 1, is their fractional part."""
-    between = np.floor(places)
-    np.subtract(places, between, out=between)
-    between -= 0.5
-    between *= between
-    return between
 
 
 def to_16bit(picture: np.ndarray, value_range: Range) -> np.ndarray:
@@ -157,8 +236,8 @@ class Average:
         self._here, self._is_sharp = here, is_sharp
         self.shape = height, width = here.shape[:2]
         self._others = [
-            (picture, [Enlarged(axis, height, width) for axis in flow], Enlarged(trust * _WHOLE, height, width))
-            for picture, flow, trust in others
+            (picture, enlarged(u, height, width), enlarged(v, height, width), enlarged(trust * _WHOLE, height, width))
+            for picture, (u, v), trust in others
         ]
 
     def whole(self) -> np.ndarray:
@@ -174,8 +253,9 @@ class Average:
         total = levels_of(self._here[rows])
         total_weight = np.full(total.shape[:2], 2 * _WHOLE, np.float32)
         wide, inner = widened(rows, 1, height)
-        for picture, flow, weights in self._others:
-            x, y = (of_pixel[wide] + axis[wide] for of_pixel, axis in zip(grid_axes(height, width), flow, strict=True))
+        columns, lines = grid_axes(height, width)
+        for picture, u, v, weights in self._others:
+            x, y = columns[wide] + u[wide], lines[wide] + v[wide]
             first = min(max(int(y.min()) - 1, 0), height - 1)
             last = max(min(int(y.max()) + 3, height), first + 1)
             source = levels_of(picture[first:last])
@@ -197,11 +277,12 @@ def widened(rows: slice, margin: int, height: int) -> tuple[slice, slice]:
     return wide, slice(rows.start - wide.start, rows.stop - wide.start)
 
 
-def strips(height: int, width: int) -> Iterator[slice]:
-    """Yield slices of a picture's rows, each of about ``STRIP`` pixels."""
+@lru_cache(maxsize=16)
+def strips(height: int, width: int) -> tuple[slice, ...]:
+    """Return slices of a picture's rows, each of about ``STRIP`` pixels."""
     number = max(1, round(height * width / STRIP))
     edges = [height * at // number for at in range(number + 1)]
-    return (slice(top, bottom) for top, bottom in pairwise(edges) if top < bottom)
+    return tuple(slice(top, bottom) for top, bottom in pairwise(edges) if top < bottom)
 
 
 def invert(flow: np.ndarray) -> np.ndarray:
@@ -288,6 +369,3 @@ def photometric(first: np.ndarray, second_warped: np.ndarray, sigma: float = 0.1
     difference = cv2.subtract(first, second_warped, dtype=cv2.CV_32F)
     full = np.iinfo(first.dtype).max if first.dtype.kind == "u" else 1.0
     return np.exp(squared_length(difference) * np.float32(-0.5 / (sigma * full) ** 2))
-
-
-# A grid coarser than the picture, on which flow is kept: its values lie at the first pixel of each cell

@@ -1,7 +1,7 @@
 """Grades: smooth colour maps, learned from pictures before and after.
 
-``placing`` aligns pictures and samples their colours, ``transfer`` matches the colours of unpaired pictures,
-``learning`` turns samples into a map, and describes the result.
+``transfer`` matches the colours of unpaired pictures, ``learning`` aligns others, turns samples of their colours into a
+map, and describes the result.
 """
 
 from __future__ import annotations

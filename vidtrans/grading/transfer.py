@@ -18,14 +18,24 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.grading.lattice import SIZE, ColourLattice, node_colours
-from vidtrans.grading.samples import ColourSamples
+from vidtrans.grading.lattice import SIZE, ColourLattice, ColourSamples, node_colours
 
 COUNT = 20_000  # colours of each side that are compared
 ROUNDS = 20  # of three directions each
 SHARE = 0.5  # of the way from the linear map: all of it, a grey wall takes the colour of a meadow that is as large
 NOISE = 0.02  # of full scale: deviations below it tell noise from noise
 STEEPEST = 3.0  # a slope above it would show the steps of 8 bits, one below its inverse flattens the picture
+QUANTILES = np.linspace(0.01, 0.99, 33)
+TONE_SHARE = 0.8  # of the way to the other's tones: the rest is what it shows
+SLOPES = (0.4, 2.2)  # of the curve of tones
+BANDS = np.linspace(5.0, 95.0, 7)  # of lightness, each with its cast
+BAND_WIDTH = 12.0
+NEAR_GREY = 12.0  # chroma at which a colour tells of the cast by half
+MAX_CAST = 14.0
+SATURATIONS = (0.6, 1.4)
+SKIN_HUE, SKIN_WIDTH, SKIN_CHROMA = 50.0, 25.0, (8.0, 45.0)  # degrees; chroma
+HELD_BACK = 0.6  # of the change of skin's colour
+GREY_HELD_BACK = 0.3  # likewise of greys
 
 
 @dataclass(frozen=True)
@@ -89,29 +99,16 @@ def transport_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> C
 
 
 def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
-    """Return a power of a symmetric positive matrix."""
     values, vectors = np.linalg.eigh(matrix)
     powered: np.ndarray = (vectors * np.maximum(values, 1e-12) ** exponent) @ vectors.T
     return powered
 
 
-QUANTILES = np.linspace(0.01, 0.99, 33)
-TONE_SHARE = 0.8  # of the way to the other's tones: the rest is what it shows
-SLOPES = (0.4, 2.2)  # of the curve of tones
-BANDS = np.linspace(5.0, 95.0, 7)  # of lightness, each with its cast
-BAND_WIDTH = 12.0
-NEAR_GREY = 12.0  # chroma at which a colour tells of the cast by half
-MAX_CAST = 14.0
-SATURATIONS = (0.6, 1.4)
-SKIN_HUE, SKIN_WIDTH, SKIN_CHROMA = 50.0, 25.0, (8.0, 45.0)  # degrees; chroma
-HELD_BACK = 0.6  # of the change of skin's colour
-GREY_HELD_BACK = 0.3  # likewise of greys
-
-
 def match_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> ColourSamples:
     """Return ``COUNT`` random colours of one set, (N, 3) in [0, 1], and counterparts in the grade of another set."""
     rng = np.random.default_rng(seed)
-    source, target = (_lab(_some(colours, rng)) for colours in (before, after))
+    sides = [colours[rng.choice(len(colours), COUNT, replace=len(colours) < COUNT)] for colours in (before, after)]
+    source, target = map(_lab, sides)
     light = _match_tones(source[:, 0], target[:, 0])
     cast, wanted = _casts(source), _casts(target)
     own = _at(cast, source[:, 0])
@@ -127,11 +124,6 @@ def match_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> Colou
     damping = 1 - np.maximum(HELD_BACK * skin, GREY_HELD_BACK * grey)
     moved = own + coloured * (1 + (ratio - 1) * (1 - HELD_BACK * skin)) + change * damping
     return ColourSamples(_rgb(source), _rgb(np.column_stack([light, moved])), np.ones(len(source)))
-
-
-def _some(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    chosen: np.ndarray = colours[rng.choice(len(colours), COUNT, replace=len(colours) < COUNT)]
-    return chosen
 
 
 def _match_tones(source: np.ndarray, target: np.ndarray) -> np.ndarray:

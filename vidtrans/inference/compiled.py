@@ -19,11 +19,10 @@ from torch import Tensor, nn
 from vidtrans.core.errors import UsageError
 from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.inference.device import Device, Precision, resolve_precision
-from vidtrans.inference.folding import copy_sharing_weights, fold_norm
-from vidtrans.inference.network_checks import ComparedEngine, NetworkChecks
-from vidtrans.inference.packed import can_pack
+from vidtrans.inference.operator_checks import ComparedEngine, NetworkChecks
 from vidtrans.inference.torch_engine import Run, TorchEngine
 from vidtrans.inference.user_cache import cache_folder, environment, use_inductor_cache
+from vidtrans.networks.for_rendering import can_pack, copy_sharing_weights, fold_norm
 
 # Largest accepted root mean square error against fp32, of values in [−1, 1]. Random networks have at most .01 in bf16
 # and 1e-6 in fp32; above the limit fp32 gives the better picture, whatever the cause.
@@ -39,7 +38,7 @@ def choose_engine(name: str, device: Device, precision: str) -> str:
     """
     if name != "auto":
         return name
-    if device.kind != "cpu" or can_pack(device, resolve_precision(precision, device)):
+    if device.kind != "cpu" or can_pack(device.kind, resolve_precision(precision, device)):
         return "torch"
     engines = (OpenVINOEngine, OnnxEngine)  # the faster one first
     return next((engine.name for engine in engines if all(map(find_spec, engine.modules))), "torch")

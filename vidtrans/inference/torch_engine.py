@@ -21,14 +21,13 @@ from vidtrans.inference.cuda_graphs import RecordedNetwork
 from vidtrans.inference.device import Device, Precision, resolve_precision, tensor_float32, to_device, torch_dtype
 from vidtrans.inference.device_pixels import from_levels_serially, plate_as, to_levels_serially
 from vidtrans.inference.engine import with_history
-from vidtrans.inference.folding import copy_sharing_weights, fold_norm, use_quick_norms
-from vidtrans.inference.network_checks import NetworkChecks
-from vidtrans.inference.packed import can_pack, pack
+from vidtrans.inference.operator_checks import NetworkChecks
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run_tiled
 from vidtrans.networks.composed_convolutions import fix_kernels
+from vidtrans.networks.for_rendering import can_pack, copy_sharing_weights, fold_norm, pack, use_quick_norms
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.unet_small import use_little_memory
-from vidtrans.networks.wrappers.plate_generator import PlateGenerator
+from vidtrans.networks.wrappers import PlateGenerator
 from vidtrans.video.images.picture import resize
 
 Run = Callable[[Tensor], Tensor]
@@ -154,7 +153,7 @@ class TorchEngine:
 
     def _prepare(self, network: nn.Module) -> Run:
         """Return a function that runs the network on (N, C, H, W) in its precision, channels last, on its device."""
-        if not self._is_feed_forward or not can_pack(self.device, self.precision):
+        if not self._is_feed_forward or not can_pack(self.device.kind, self.precision):
             return network
         if use_quick_norms(network):
             self.identity["norms"] = "each picture"

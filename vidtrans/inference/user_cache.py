@@ -15,7 +15,7 @@ from vidtrans.core.files import digest_of, read_small_json, write_json
 from vidtrans.core.machine import processor
 from vidtrans.inference.device import Device
 
-CHECK_VERSION = 2  # of the comparison in ``product_checks``
+CHECK_VERSION = 2  # of the comparison in ``operator_checks``
 INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"  # torch's variable
 _other_folder: ContextVar[Path | None] = ContextVar("folder of what engines keep", default=None)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from vidtrans.core.errors import ModelError, UsageError, first_line
 from vidtrans.core.settings import Table
-from vidtrans.core.strict_json import parse_table
-from vidtrans.models.foreign_format import ForeignModel
+from vidtrans.core.text_files import parse_table
+from vidtrans.models.formats import ForeignModel
 from vidtrans.models.model_record import parse_record
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing

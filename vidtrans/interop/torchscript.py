@@ -17,7 +17,7 @@ from vidtrans.interop.exported import ExportedModel, description_in
 from vidtrans.interop.onnx.graph_reading import read_graph
 from vidtrans.interop.onnx.onnx_format import describe_onnx, exported_graph, graph_model, graph_weights
 from vidtrans.interop.onnx.trial import check_installed
-from vidtrans.models.foreign_format import NO_HINTS, ForeignFormat, ForeignModel, Hints
+from vidtrans.models.formats import NO_HINTS, ForeignFormat, ForeignModel, Hints
 
 FAMILY = "TorchScript program"
 SECONDS = 300

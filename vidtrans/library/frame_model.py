@@ -1,36 +1,271 @@
-"""A model as a function of frames, and as a render of clips and streams."""
+"""A model as a function of frames, and as a render of clips and streams; the temporal filter for any pictures.
+
+A render of frames that come one by one differs from that of a clip in what that learns by looking through the whole
+clip first: held frames are painted again, faults of a model's pictures are not mended, and no mask or key frames are
+read. Cuts are found some frames late, so that results come as many frames later. Memory does not grow with the number
+of frames.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
+from fractions import Fraction
 from functools import cached_property
+from itertools import chain, zip_longest
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.config.recipe import Recipe, overlaid, render_recipe
-from vidtrans.core.events import Report, Stop, silent
-from vidtrans.core.settings import Time
-from vidtrans.library.frame_stream import FrameStream
-from vidtrans.library.given_pictures import ClipFrame, Picture, device_of, on_device, own_array
-from vidtrans.library.opened_clip import OpenedClip
-from vidtrans.library.stop_message import stopped_as
-from vidtrans.library.stream_model import StreamModel
-from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.core.errors import UsageError
+from vidtrans.core.events import NEVER, Report, Stop, silent
+from vidtrans.core.settings import Size, Time
+from vidtrans.curves.curve import CurveClock
+from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector
+from vidtrans.inference.engine import Engine
+from vidtrans.library.given_pictures import ClipFrame, Picture, check_frames, device_of, on_device, own_array
+from vidtrans.library.opened_clip import OpenedClip, stopped_as
+from vidtrans.models.loaded_model import LoadedModel, load_engine
+from vidtrans.models.model_chain import ModelChain, load_chain_engine, load_models_in_turn
+from vidtrans.models.model_file import IDENTITY
+from vidtrans.models.render_settings import ResolvedRenderSettings
+from vidtrans.pipeline.render import PICTURE_VALUES, RenderingSettings
+from vidtrans.pipeline.stage import FrameValues
+from vidtrans.rendering.conditions import conditions_of, has_conditions
+from vidtrans.rendering.frame_by_frame import FrameByFrame
+from vidtrans.rendering.frame_renderer import ModelInputs, PreparedFrame
+from vidtrans.rendering.planned_strokes import StreamStrokes
+from vidtrans.rendering.single_frames import with_factor
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
+from vidtrans.temporal.stream import Sample, filter_samples
+from vidtrans.video.colour.conversion import to_uint8
+from vidtrans.video.images.picture import resize
+from vidtrans.video.io.clip import Frame
 
 if TYPE_CHECKING:
     from vidtrans.rendering.render_job import RenderJob
-    from vidtrans.stylizing.stylize_request import StylizeRequest
+    from vidtrans.stylizing.requests import StylizeRequest
 
 STOPPED = ("no further pictures are made", "call render again, with another Stop")
 Tables = Mapping[str, Mapping[str, Any]]
+ENDLESS = 1 << 62  # frames of a stream, or of a shot, whose end is not known yet
+
+
+class StreamModel:
+    """A model with its settings, for one stream of frames. Looks and blends may have key frames, by number.
+
+    Raises UsageError if the model or a setting needs more than frames; ``single``: more than one frame.
+    """
+
+    def __init__(self, model: LoadedModel, settings: ResolvedRenderSettings, context: Context, *, single: bool) -> None:
+        self.model, self.settings, self.context = model, settings, context
+        _check_model(model, single=single)
+        rendering = settings.rendering
+        _check_settings(rendering)
+        moment: Callable[[Time], Fraction] = _no_moment if single else _frame_number
+        self._shots = [0]  # first frames; the looks of shots follow them
+        clock = CurveClock(lambda frame: frame, moment, _unknown_seconds)
+        self._conditions = conditions_of(model, rendering, clock, self._shots)
+        self._values = FrameValues(rendering, clock, PICTURE_VALUES)
+        self._strokes = StreamStrokes(settings.strokes, clock, "frames come one by one")
+
+    @property
+    def finds_cuts(self) -> bool:
+        """Return whether shots are told apart."""
+        return self.settings.rendering.cuts != OFF
+
+    def open(self, picture: np.ndarray) -> FrameByFrame:
+        """Return the model for frames in order, of the size and type of a ``picture``. Close its renderer after use."""
+        model, size, rendering = self.model, (picture.shape[1], picture.shape[0]), self.settings.rendering
+        self.settings.check_sides(model, self._strokes.size_seen(model, rendering.size, size))
+        is_chain = len(model.parts) > 1
+        inputs = ModelInputs(
+            model.pairing,
+            conditions=self._conditions,
+            size=model.input_size(rendering.size, size) if is_chain else None,
+            conditions_later=is_chain and not has_conditions(model.parts[0]),
+        )
+        if isinstance(model, ModelChain):
+            engine: Engine = load_chain_engine(model, rendering, size, self.context)
+        else:
+            engine = load_engine(model, rendering, self.context)
+        deep = picture.dtype == np.uint16
+        return FrameByFrame(model, rendering, self._strokes, engine, self.context, inputs=inputs, deep=deep)
+
+    def prepare(self, opened: FrameByFrame, number: int, picture: np.ndarray, shot: tuple[int, int]) -> PreparedFrame:
+        """Make the input of a frame; ``shot``: the frames [first, stop) of its shot."""
+        if shot[0] > self._shots[-1]:
+            self._shots.append(shot[0])
+        size = self._strokes.size_seen(self.model, self.settings.rendering.size, (picture.shape[1], picture.shape[0]))
+        return opened.prepare(Frame(number, number, picture), size, shot)
+
+    def finish(self, opened: FrameByFrame, sample: Sample, source: np.ndarray) -> np.ndarray:
+        """Return the result at the size of the ``source``, multiplied by the factor of a pairing that enlarges."""
+        return opened.finish(sample, with_factor(source, self.model.pairing), self._values(sample.index))
+
+
+def _check_model(model: LoadedModel, *, single: bool) -> None:
+    pairing = model.pairing
+    reasons = {
+        "it follows its own clip": pairing.is_told,
+        "its input is a folder of guides": bool(pairing.guides),
+        "its input includes a mask": pairing.uses_mask,
+        "it optimises each frame, for seconds or minutes": model.optimises,
+        "its input includes several frames": single and pairing.offsets != (0,),
+        "its input includes its previous output": single and model.is_recurrent,
+    }
+    if why := next((reason for reason, applies in reasons.items() if applies), ""):
+        remedy = "use model.render" if single and not (pairing.is_told or pairing.guides) else "use vidtrans stylize"
+        raise UsageError(f"model '{model.name}'", why, remedy)
+
+
+def _check_settings(rendering: RenderingSettings) -> None:
+    """Raise UsageError for settings of a render that need the whole clip, or would be read and do nothing."""
+    ignored = {
+        f"cuts {rendering.cuts}": rendering.cuts not in (AUTO, OFF),
+        f"drawing {rendering.drawing}": rendering.drawing == "yes",
+        f"source_filter {rendering.source_filter}": bool(rendering.source_filter),
+        f"draft_step {rendering.draft_step}": rendering.draft_step > 1,
+        f"duplicate_threshold {rendering.duplicate_threshold:g}": rendering.duplicate_threshold > 0,
+    }
+    if given := next((name for name, is_given in ignored.items() if is_given), ""):
+        why = "it needs a clip, and frames come one by one"
+        raise UsageError(f"rendering.{given}", why, "leave it out, or render what open_clip returns")
+
+
+def _unknown_seconds(frame: int) -> float:
+    """Raise UsageError."""
+    raise UsageError("curves", "a stream of frames has no times", "use the frame's number: frame")
+
+
+def _frame_number(moment: Time) -> Fraction:
+    if moment.frame is None:
+        why = "frames that come one by one have no times"
+        raise UsageError(f"key frame at {moment}", why, "give the numbers of frames, as in '0: 0.2, 120: 1'")
+    return Fraction(moment.frame)
+
+
+def _no_moment(moment: Time) -> Fraction:
+    why = "a single frame is at no time of a clip"
+    raise UsageError(f"key frame at {moment}", why, "give one value, or use model.render")
+
+
+class _CutsSoFar(CutDetector):
+    """Tells, while frames are added, which of them start a shot."""
+
+    def firsts(self, *, ended: bool) -> Iterator[int]:
+        """Yield, for each further frame that is decided, the first frame of its shot."""
+        if ended:
+            self._decide_all()
+        begun = [start for start in self._shots if start <= self._told]
+        first = begun[-1] if begun else 0
+        while self._told < min(self._decided, self._count):
+            first = self._told if self._told in self._shots else first
+            self._told += 1
+            yield first
+
+    _told = 0
+
+
+def shots_of(frames: Iterable[np.ndarray]) -> Generator[tuple[np.ndarray, int], None, None]:
+    """Yield each frame with the number of the first frame of its shot, some frames after it came."""
+    cuts, waiting = _CutsSoFar(), deque[np.ndarray]()
+    for frame in frames:
+        height, width = frame.shape[:2]
+        cuts.add(to_uint8(resize(frame, *Size(short=ANALYSIS_SHORT_SIDE).of(width, height))))
+        waiting.append(frame)
+        for first in cuts.firsts(ended=False):
+            yield waiting.popleft(), first
+    for first in cuts.firsts(ended=True):
+        yield waiting.popleft(), first
+
+
+class FrameStream:
+    """A render of frames that come one by one; ``flow_from``: as many pictures, whose motion the filter follows."""
+
+    def __init__(
+        self,
+        model: StreamModel,
+        frames: Iterable[object],
+        flow_from: Iterable[object] | None = None,
+        stop: Stop = NEVER,
+    ) -> None:
+        self._model, self._frames, self._flow_from, self._stop = model, frames, flow_from, stop
+        self._devices, self._guides, self._sources = deque[Any](), deque[np.ndarray](), deque[np.ndarray]()
+        check_frames(frames)
+        if flow_from is not None:
+            check_frames(flow_from, "flow_from")
+
+    def pictures(self) -> Generator[tuple[Any, np.ndarray], None, None]:
+        """Yield the device of each frame, see ``device_of``, and its picture, (H, W, 3) of its type, some frames later.
+
+        Raises UsageError if a frame is no picture, or differs in size or type from the first one.
+        """
+        model, arrays = self._model, self._arrays()
+        with ExitStack() as stack:
+            shots = stack.enter_context(closing(shots_of(arrays) if model.finds_cuts else ((one, 0) for one in arrays)))
+            opening = next(shots, None)
+            if opening is None:
+                return
+            opened = model.open(opening[0])
+            renderer = stack.enter_context(closing(opened.renderer))
+            prepared = (
+                model.prepare(opened, number, picture, (first, ENDLESS))
+                for number, (picture, first) in enumerate(chain([opening], shots))
+            )
+            samples = stack.enter_context(closing(self._guided(renderer.stream(prepared))))
+            for sample, picture in filter_samples(samples, model.settings.make_filter()):
+                finished = model.finish(opened, replace(sample, output=picture), self._sources.popleft())
+                yield self._devices.popleft(), finished
+
+    def _arrays(self) -> Generator[np.ndarray, None, None]:
+        first: np.ndarray | None = None
+        for number, (frame, guide) in enumerate(_pairs(self._frames, self._flow_from)):
+            self._stop.check()
+            picture = own_array(frame, f"frame {number}")
+            first = picture if first is None else first
+            if picture.shape != first.shape or picture.dtype != first.dtype:
+                why = f"it is {_kind(picture)}, the first one {_kind(first)}"
+                raise UsageError(f"frame {number}", why, "give frames of one size and type, or one stream for each")
+            self._devices.append(device_of(frame))
+            self._sources.append(picture)
+            if self._flow_from is not None:
+                self._guides.append(own_array(guide, f"picture {number} of flow_from"))
+            yield picture
+
+    def _guided(self, samples: Generator[Sample, None, None]) -> Generator[Sample, None, None]:
+        """Yield the samples with the pictures of ``flow_from`` as their guides."""
+        with closing(samples):
+            for sample in samples:
+                if self._flow_from is None:
+                    yield sample
+                    continue
+                height, width = sample.output.shape[:2]
+                yield replace(sample, guide=to_uint8(resize(self._guides.popleft(), width, height)))
+
+
+def _pairs(frames: Iterable[object], flow_from: Iterable[object] | None) -> Iterator[tuple[object, object | None]]:
+    if flow_from is None:
+        yield from ((frame, None) for frame in frames)
+        return
+    missing = object()
+    for number, (frame, guide) in enumerate(zip_longest(frames, flow_from, fillvalue=missing)):
+        if frame is missing or guide is missing:
+            longer = "flow_from" if frame is missing else "the frames"
+            raise UsageError("flow_from", f"{longer} go on after {number} pictures", "give as many pictures as frames")
+        yield frame, guide
+
+
+def _kind(picture: np.ndarray) -> str:
+    return f"{picture.shape[1]}x{picture.shape[0]} of {picture.dtype}"
 
 
 class FrameModel:
@@ -73,9 +308,12 @@ class FrameModel:
             UsageError: It is no picture, or the model needs more than one frame: use ``render``.
         """
         picture = own_array(frame)
-        with self._turn, self._with_engines(self._single.context), closing(self._single.renderer(picture)) as renderer:
-            (sample,) = renderer.stream([renderer.prepare(self._single.seen(0, picture), (0, 1))])
-            made = self._single.finished(renderer, sample, sample.output, picture)
+        single = self._single
+        with self._turn, self._with_engines(single.context):
+            opened = single.open(picture)
+            with closing(opened.renderer) as renderer:
+                (sample,) = renderer.stream([single.prepare(opened, 0, picture, (0, 1))])
+                made = single.finish(opened, sample, picture)
         return on_device(made, device_of(frame))
 
     def render(
@@ -151,7 +389,6 @@ class FrameModel:
     def _found(self, settings: Tables) -> tuple[LoadedModel, Recipe]:
         """Return the model of these settings, and their recipe, in which looks have the model's names for them."""
         from vidtrans.models.at_once import model_at_once
-        from vidtrans.models.model_chain import load_models_in_turn
 
         request = self._request(settings)
         recipe, changes = request.recipe, request.recipe.pairing_changes
@@ -163,7 +400,7 @@ class FrameModel:
         return look, recipe
 
     def _request(self, settings: Tables, video: Path = Path()) -> StylizeRequest:
-        from vidtrans.stylizing.stylize_request import StylizeRequest
+        from vidtrans.stylizing.requests import StylizeRequest
 
         return StylizeRequest(video, self._names, None, render_recipe(None, settings)).with_looks()
 
@@ -172,8 +409,6 @@ class FrameModel:
         return self._stream_model(self._settings, replace(self.context, engines={}), single=True)
 
     def _stream_model(self, settings: Tables, context: Context, *, single: bool) -> StreamModel:
-        from vidtrans.models.render_settings import ResolvedRenderSettings
-
         look, recipe = self._found(settings)
         resolved = ResolvedRenderSettings.of(recipe, look, context.device)
         return StreamModel(look, resolved, context, single=single)
@@ -204,3 +439,48 @@ def load_model(
     names = (name,) if isinstance(name, str | Path) else tuple(name)
     context = Context(cache_dir=Path(cache_dir), device=device, report=report)
     return FrameModel(tuple(str(one) for one in names), settings or {}, context)
+
+
+class DeflickeredFrames:
+    """Pictures without flicker: iterate it once for each pass over ``frames``.
+
+    ``for picture in Deflicker(processed, flow_from=source): …`` follows the motion of the source that the processed
+    pictures were made from; without it, their own. Of an ``OpenedClip`` alone the pictures are those of
+    ``vidtrans deflicker``.
+    """
+
+    def __init__(
+        self,
+        frames: OpenedClip | Iterable[Any],
+        *,
+        flow_from: Iterable[Any] | None = None,
+        temporal: str = "window",
+        settings: Mapping[str, Any] | None = None,
+        device: str = "auto",
+        cache_dir: str | Path = FOLDER,
+        report: Report = silent,
+        stop: Stop | None = None,
+    ) -> None:
+        """Make a filter of pictures.
+
+        Args:
+            frames: a clip, or pictures (H, W, 3), uint8 or uint16, all of one size and type: arrays or tensors.
+            flow_from: as many pictures, whose motion is followed.
+            temporal: the filter: 'window', which looks some 15 frames ahead, or 'causal', which does not.
+            settings: of the filter: ``{"strength": 0.5}``.
+            device: 'auto', 'cuda', 'cuda:N', 'mps' or 'cpu'.
+            cache_dir: the folder of intermediate results.
+            report: called with progress and notes.
+            stop: a request to stop, which raises ``Interrupted`` in an iteration.
+
+        Raises:
+            UsageError: There is no such filter, or it has no such setting, or ``frames`` are none.
+        """
+        check_frames(frames)
+        self._frames, self._flow_from, self._stop = frames, flow_from, stop
+        tables = {"temporal": {"name": temporal, **(settings or {})}, "rendering": {"size": "source"}}
+        self._model = load_model(IDENTITY, settings=tables, device=device, cache_dir=cache_dir, report=report)
+
+    def __iter__(self) -> Generator[Any, None, None]:
+        """Yield the pictures, of the frames' kind. Raises UsageError if frames are no pictures, or differ in size."""
+        return self._model.render(self._frames, flow_from=self._flow_from, stop=self._stop)

@@ -21,10 +21,8 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.settings import Time
 from vidtrans.library.given_pictures import own_array
-from vidtrans.library.opened_clip import OpenedClip
-from vidtrans.library.stop_message import stopped_as
-from vidtrans.propagation.painting_job import PaintingJob
-from vidtrans.propagation.propagating import painted
+from vidtrans.library.opened_clip import OpenedClip, stopped_as
+from vidtrans.propagation.propagating import PaintingJob, painted
 from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER

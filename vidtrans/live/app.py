@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -20,16 +21,22 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from vidtrans.core.errors import DeviceError, MediaError, UsageError, VidtransError
 from vidtrans.core.events import Stop
 from vidtrans.core.settings import Table
-from vidtrans.live.clients import Client
-from vidtrans.live.hub import Hub
-from vidtrans.live.picture_files import CONTENT_TYPES, encode_jpeg
-from vidtrans.live.protocol import FRAME_KINDS, FrameKind, FrameMessage, is_sound, parse_frame, parse_sound
+from vidtrans.live.hub import Client, Hub
+from vidtrans.live.protocol import (
+    CONTENT_TYPES,
+    FRAME_KINDS,
+    QUALITY,
+    FrameKind,
+    FrameMessage,
+    is_sound,
+    parse_frame,
+    parse_sound,
+)
 from vidtrans.live.stage_connections import StageConnections
-from vidtrans.video.images.picture import encode_png
+from vidtrans.live.stage_worker import StageWorker
+from vidtrans.video.images.picture import encode_jpeg, encode_png
 from vidtrans.web import MAX_MESSAGE
-from vidtrans.web.qr_code import qr_svg
-from vidtrans.web.server import WebServer
-from vidtrans.web.shared_page import shared_files
+from vidtrans.web.server import WebServer, qr_svg, shared_files
 
 PAGE = Path(__file__).parent / "page"
 PAINT_TIMEOUT_S = 120.0
@@ -68,26 +75,17 @@ def make_app(hub: Hub, phone_link: Callable[[], str], osc: Callable[[], Table] |
     async def code(request: Request) -> Response:
         return Response(qr_svg(phone_link()), media_type="image/svg+xml")
 
-    async def frame(request: Request) -> Response:
-        return await _frame(hub, request)
-
-    async def look(request: Request) -> Response:
-        return await _look(hub, request)
-
     async def addresses(request: Request) -> Response:
         return JSONResponse(osc()) if osc else PlainTextResponse("OSC is off: start with --osc PORT\n", 404)
-
-    async def connection(socket: WebSocket) -> None:
-        await _connection(hub, socket)
 
     routes = [
         Route("/", page),
         Route("/output", output),
         Route("/phone.svg", code),
         Route("/osc", addresses),
-        Route("/frame", frame, methods=["POST"]),
-        Route("/look", look, methods=["POST"]),
-        WebSocketRoute("/ws", connection),
+        Route("/frame", partial(_frame, hub), methods=["POST"]),
+        Route("/look", partial(_look, hub), methods=["POST"]),
+        WebSocketRoute("/ws", partial(_connection, hub)),
         Mount("/page", StaticFiles(directory=PAGE)),
         shared_files(),
     ]
@@ -110,7 +108,7 @@ async def _frame(hub: Hub, request: Request) -> Response:
         return PlainTextResponse(f"{error or 'nothing can be painted now'}\n", 503)
     if request.headers.get("accept", "").startswith("image/png"):
         return Response(await asyncio.to_thread(encode_png, painted.picture), media_type="image/png")
-    return Response(await asyncio.to_thread(encode_jpeg, painted.picture), media_type="image/jpeg")
+    return Response(await asyncio.to_thread(encode_jpeg, painted.picture, QUALITY), media_type="image/jpeg")
 
 
 async def _look(hub: Hub, request: Request) -> Response:
@@ -161,20 +159,14 @@ async def _connection(hub: Hub, socket: WebSocket) -> None:
 async def _receive(hub: Hub, client: Client, socket: WebSocket) -> None:
     while (message := await socket.receive())["type"] != "websocket.disconnect":
         try:
-            if (data := message.get("bytes")) is not None:
-                _take_bytes(hub, client, data)
-            else:
+            if (data := message.get("bytes")) is None:
                 hub.command(client, _parse(message.get("text") or ""))
+            elif is_sound(data):
+                hub.sound.block(client.number, parse_sound(data))
+            else:
+                hub.frame(client, parse_frame(data))
         except UsageError as error:
             client.say({"type": "problem", "text": str(error)})
-
-
-def _take_bytes(hub: Hub, client: Client, data: bytes) -> None:
-    """Take a frame, or a block of sound. Raises UsageError."""
-    if is_sound(data):
-        hub.sound.block(client.number, parse_sound(data))
-    else:
-        hub.frame(client, parse_frame(data))
 
 
 def _parse(text: str) -> dict[str, object]:
@@ -197,3 +189,38 @@ async def _send(client: Client, socket: WebSocket) -> None:
                 else:
                     await socket.send_text(json.dumps(message))
         await socket.close(1012, "the session has ended")
+
+
+class LivePages:
+    """The pages of an open session. ``release`` frees the memory of the models when the session has ended."""
+
+    def __init__(self, hub: Hub, worker: StageWorker, release: Callable[[], None]) -> None:
+        self.hub, self.worker, self._release = hub, worker, release
+
+    def app(self, phone_link: Callable[[], str]) -> ASGIApp:
+        """Return the ASGI application; called in the event loop. ``phone_link``: returns the link of the QR code."""
+        self.hub.loop = asyncio.get_running_loop()
+        return make_app(self.hub, phone_link)
+
+    def facts(self) -> Table:
+        """Return what the session does: connections, painted frames, the source, and whether it records."""
+        return {
+            "models": list(self.hub.models),
+            "connections": len(self.hub.clients),
+            "frames": self.worker.num_painted,
+            "source": self.hub.source,
+            "recording": self.hub.recordings.is_on,
+            "alive": self.worker.is_alive,
+        }
+
+    async def close(self) -> None:
+        """Complete a recording, end all connections and the thread that paints, and free the models."""
+        await self.hub.stop_recording()
+        self._end_connections()
+        await asyncio.to_thread(self.worker.close)
+        self._end_connections()  # those that began meanwhile
+        self._release()
+
+    def _end_connections(self) -> None:
+        for client in list(self.hub.clients.values()):
+            client.close()

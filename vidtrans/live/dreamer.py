@@ -1,27 +1,96 @@
-"""A live dream: a next-frame model that runs on its own output, while the controls move the camera."""
+"""A live dream: a next-frame model that runs on its own output, while the controls move the camera.
+
+What a hand did with it is logged, and 'vidtrans dream --steer' renders it again from that log.
+"""
 
 from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from vidtrans.core.files import write_bytes
 from vidtrans.core.settings import parse_size
-from vidtrans.dreaming.predictors import context_of, first_phase, positions_of, start_zoom
+from vidtrans.dreaming.predictors import NOISE, context_of, first_phase, positions_of, start_zoom
 from vidtrans.dreaming.rollout import CameraMove, Rollout, RolloutControls
 from vidtrans.dreaming.seeds import middle_of, smooth_noise, to_signed, zoomed
 from vidtrans.dreaming.sequencer import ModelSequencer, statistics_in
-from vidtrans.dreaming.settings import NO_MOVE, DreamingSettings
+from vidtrans.dreaming.settings import DOES_NOTHING, NO_MOVE, DreamingSettings
+from vidtrans.dreaming.steering import GOTO, LOG_SUFFIX, PLAYED_ON
 from vidtrans.inference.torch_engine import to_pictures
-from vidtrans.live.key_log import KeyLog
 from vidtrans.live.live_controls import Controls
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
-from vidtrans.video.images.picture import cover_crop, resize
+from vidtrans.video.images.picture import cover_crop, resize, write_picture
 
 ENDLESS = 1 << 40  # frames
 # A camera that may move, and hues that may change: drift correction keeps neither places nor channels.
 FREE_CAMERA = DreamingSettings(rotate=1.0, hue=1.0)
+
+
+@dataclass
+class KeyLog:
+    """The controls of each frame of a dream of a model, written down where they change.
+
+    ``model``: its path, or its name, and its digest. ``size``: (width, height) of the dream. ``seed``: the picture,
+    (H, W, 3) uint8, that it began with; None: noise. ``options``: further ones of the command that renders it again.
+    """
+
+    model: tuple[str, str]
+    size: tuple[int, int]
+    seed: np.ndarray | None
+    options: tuple[str, ...] = ()
+    num_frames: int = 0
+    is_driven: bool = False
+    _entries: list[tuple[int, str]] = field(default_factory=list)
+
+    def note(self, values: Mapping[str, float], goto: int, *, driven: bool) -> None:
+        """Note the controls of the next frame, by name, and the shot that it walks to, 0 for none.
+
+        ``driven``: a source was mixed in, which is not noted.
+        """
+        kept = [name for name in values if name in NO_MOVE or values[name] != DOES_NOTHING[name]]
+        commands = "+".join([*(f"{name}={values[name]!r}" for name in kept), *([f"{GOTO} {goto}"] if goto else [])])
+        if not self._entries or self._entries[-1][1] != commands:
+            self._entries.append((self.num_frames, commands))
+        self.num_frames += 1
+        self.is_driven = self.is_driven or driven
+
+    def command(self, path: Path) -> str:
+        """Return the command that renders the log at ``path`` again."""
+        seed = NOISE if self.seed is None else path.with_suffix(".png").name
+        size = f"{self.size[0]}x{self.size[1]}"
+        words = ["vidtrans", "dream", seed, "--model", self.model[0], "--steer", path.name, "--size", size]
+        return shlex.join([*words, "--frames", str(self.num_frames), *self.options])
+
+    def is_longer_than(self, other: KeyLog | None) -> bool:
+        """Return whether this log is of another dream, or goes on after an earlier copy of it."""
+        return other is None or self.seed is not other.seed or self.num_frames != other.num_frames
+
+    def copy(self) -> KeyLog:
+        """Return the log as it is now; another thread may go on with this one."""
+        count = self.num_frames
+        return replace(self, num_frames=count, _entries=[entry for entry in list(self._entries) if entry[0] < count])
+
+    def write(self, video: Path) -> str:
+        """Write the log, and the picture that the dream began with, beside a video; return what to tell about it."""
+        path = video.with_suffix(LOG_SUFFIX)
+        lines = [f"# {self.command(path)}", f"{PLAYED_ON}{' '.join(self.model)}"]
+        if self.is_driven:
+            lines.append("# a source was mixed in, which is not in this log: without it other pictures come")
+        lines += [f"{frame}: {commands}" for frame, commands in self._entries]
+        try:
+            if self.seed is not None:
+                write_picture(path.with_suffix(".png"), self.seed)
+            write_bytes(path, ("\n".join(lines) + "\n").encode())
+        except OSError as error:
+            return f"what was done with the dream could not be written down: {error.strerror}"
+        return f"what was done with the dream, from its start, is in {path}: {self.command(path)}"
 
 
 class Dreamer:
@@ -54,12 +123,12 @@ class Dreamer:
         name = str(model.path) if model.path else model.name
         self.log = KeyLog((name, model.digest), self.size, whole, _options(rendering, context))
         rollout_controls = RolloutControls(
-            self._move,
+            lambda frame: CameraMove(**{name: getattr(self._controls, name) for name in NO_MOVE}),
             lambda frame: self._controls.speed,
             lambda frame: self._controls.recall,
             lambda frame: self._controls.wander,
             lambda frame: self._controls.goto if self._controls.goto in self._goes else None,
-            amount=self._amount,
+            amount=lambda frame: 0.0 if self._drive is None else self._controls.drive,
             drive=self._driven,
         )
         phase = first_phase(model, FREE_CAMERA)
@@ -72,9 +141,8 @@ class Dreamer:
         """
         self._controls, self._drive = controls, drive
         values = {name: getattr(controls, name) for name in self._logged}
-        self.log.note(
-            values, controls.goto if controls.goto in self._goes else 0, driven=drive is not None and controls.drive > 0
-        )
+        goto = controls.goto if controls.goto in self._goes else 0
+        self.log.note(values, goto, driven=drive is not None and controls.drive > 0)
         picture: np.ndarray = to_pictures(self._rollout.step()[None].to(torch.float32), deep=False)[0]
         return picture
 
@@ -85,12 +153,6 @@ class Dreamer:
         names += ["recall"] if model.record and model.record.dream.get("runs") else []
         names += ["wander"] if pointer else []
         return names, {goal for goal in (pointer.memory.goals if pointer else ()) if isinstance(goal, int)}
-
-    def _move(self, frame: int) -> CameraMove:
-        return CameraMove(**{name: getattr(self._controls, name) for name in NO_MOVE})
-
-    def _amount(self, frame: int) -> float:
-        return 0.0 if self._drive is None else self._controls.drive
 
     def _driven(self, frame: int) -> np.ndarray:
         assert self._drive is not None  # else the amount is 0

@@ -1,11 +1,16 @@
-"""The hub of a live session, in the event loop's thread: connections, current source, controls, recording, messages."""
+"""The hub of a live session, in the event loop's thread: connections, current source, controls, recording, messages.
+
+Each connection has an outbox: the newest picture, acknowledgements of dropped frames, and text messages.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,20 +19,106 @@ from vidtrans.core.events import Note, Report
 from vidtrans.core.settings import Table
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.dreaming.steering import MOVES
-from vidtrans.live.clients import Client, Clients
-from vidtrans.live.key_log import KeyLog
-from vidtrans.live.live_controls import ControlState, describe_controls
-from vidtrans.live.live_sound import LiveSound
-from vidtrans.live.paint_jobs import Answers, Painted, PaintJob
-from vidtrans.live.picture_files import encode_jpeg
+from vidtrans.live.dreamer import KeyLog
+from vidtrans.live.live_controls import ControlState, SavedControls, describe_controls
+from vidtrans.live.moving_controls import LiveSound
 from vidtrans.live.picture_looks import PictureLooks
-from vidtrans.live.presets import SavedControls
-from vidtrans.live.protocol import PAINTED, REPEATED, FrameMessage, PictureMessage
+from vidtrans.live.protocol import DROPPED, PAINTED, QUALITY, REPEATED, FrameMessage, PictureMessage, pack_picture
 from vidtrans.live.recorder import Recordings
-from vidtrans.live.stage_worker import StageWorker
+from vidtrans.live.stage_worker import Answers, Painted, PaintJob, StageWorker
 from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.video.images.picture import encode_jpeg
 
+MOST_WAITING = 256  # waiting messages of each kind for a connection that does not read; older messages are lost
 POSTED_S = 3.0  # seconds after a posted frame for which more are expected
+SOURCES = ("none", "drawing", "camera", "screen", "video", "dream", "program")
+MOST_CLIENTS = 64
+
+
+@dataclass
+class Client:
+    """One connection, of a page or a program. ``shows_input``: it also gets the network's input as a picture.
+
+    Only the newest picture waits to be sent, so a connection that does not read delays nothing and uses little memory.
+    """
+
+    number: int
+    is_program: bool = False
+    shows_input: bool = False
+    _picture: tuple[PictureMessage, float] | None = None
+    _dropped: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
+    _texts: deque[Table] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
+    _state: Table | None = None
+    _moving: Table | None = None  # where the controls are that curves move
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    is_closed: bool = False
+
+    def say(self, message: Table) -> None:
+        """Queue a message. Of the messages of type ``state`` only the newest is sent."""
+        if message["type"] == "state":
+            self._state = message
+        else:
+            self._texts.append(message)
+        self._woken.set()
+
+    def show(self, picture: PictureMessage, received: float, moving: Mapping[str, float] | None = None) -> None:
+        """Queue a picture in place of an unsent one; its frame was ``received`` at a time of ``time.perf_counter``.
+
+        ``moving``: the values of the controls that curves move, by name, for a page.
+        """
+        if moving and not self.is_program:
+            self._moving = {"type": "moving", "values": dict(moving)}
+        if self._picture is not None and self._picture[0].sender == self.number:
+            self.drop(self._picture[0].sequence, self._picture[0].timestamp)
+        self._picture = picture, received
+        self._woken.set()
+
+    def drop(self, sequence: int, timestamp: float) -> None:
+        """Queue the acknowledgement of a frame of this connection that was dropped."""
+        self._dropped.append((sequence, timestamp))
+        self._woken.set()
+
+    def close(self) -> None:
+        """End the connection, because its session ends; a page tries to connect again."""
+        self.is_closed = True
+        self._woken.set()
+
+    async def messages(self) -> list[Table | bytes]:
+        """Wait for queued messages, and return them in the order to send: tables as JSON texts, bytes as they are."""
+        await self._woken.wait()
+        self._woken.clear()
+        found: list[Table | bytes] = list(self._texts)
+        self._texts.clear()
+        if self._state is not None:
+            found.append(self._state)
+            self._state = None
+        if self._moving is not None:
+            found.append(self._moving)
+            self._moving = None
+        found += [pack_picture(PictureMessage(DROPPED, n, t, self.number)) for n, t in self._dropped]
+        self._dropped.clear()
+        if self._picture is not None:
+            picture, received = self._picture
+            self._picture = None
+            model_input = picture.model_input if self.shows_input else b""
+            server_ms = 1e3 * (time.perf_counter() - received)
+            found.append(pack_picture(replace(picture, server_ms=server_ms, model_input=model_input)))
+        return found
+
+
+class Clients(dict[int, Client]):
+    """The connections of a session, by their numbers."""
+
+    def say(self, message: Table) -> None:
+        """Queue a message to all connections."""
+        for client in self.values():
+            client.say(message)
+
+    def say_pages(self, message: Table) -> None:
+        """Queue a message to the connections that are no programs."""
+        for client in self.values():
+            if not client.is_program:
+                client.say(message)
 
 
 class PostedFrames:
@@ -58,10 +149,6 @@ class PostedFrames:
         """Return the pending reply to a frame; None if no program waits for it."""
         reply = self._replies.get(job.message.sequence) if job.sender == 0 else None
         return None if reply is None or reply.done() else reply
-
-
-SOURCES = ("none", "drawing", "camera", "screen", "video", "dream", "program")
-MOST_CLIENTS = 64
 
 
 class Hub(Answers):
@@ -269,8 +356,8 @@ class Hub(Answers):
         for watch in self.watchers:
             watch(painted)
         wants_input = any(client.shows_input for client in list(self.clients.values()))
-        model_input = encode_jpeg(painted.model_input) if wants_input else b""
-        file = encode_jpeg(painted.picture) if self.clients else b""
+        model_input = encode_jpeg(painted.model_input, QUALITY) if wants_input else b""
+        file = encode_jpeg(painted.picture, QUALITY) if self.clients else b""
         self._in_loop(self._show, painted, file, model_input)
 
     def dropped(self, job: PaintJob, problem: VidtransError | None = None) -> None:

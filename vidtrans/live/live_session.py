@@ -14,16 +14,14 @@ from vidtrans.core.machine import cores
 from vidtrans.core.settings import parse_size
 from vidtrans.live.dreamer import Dreamer
 from vidtrans.live.hub import Hub
-from vidtrans.live.live_controls import Controls, ControlState, slider_values
-from vidtrans.live.live_model import LiveModel, still
-from vidtrans.live.live_stage import LiveStage
+from vidtrans.live.live_controls import Controls, ControlState, SavedControls, slider_values
+from vidtrans.live.live_stage import LiveModel, LiveStage, still
 from vidtrans.live.moving_controls import MovingControls
 from vidtrans.live.picture_looks import PictureLooks
-from vidtrans.live.presets import SavedControls
 from vidtrans.live.stage_worker import StageWorker
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.models.look_pictures import Mixture
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal.settings import CausalSettings

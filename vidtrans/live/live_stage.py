@@ -1,23 +1,243 @@
-"""The stage of a live session: models, cross-fades between them, and blending with past pictures."""
+"""The stage of a live session: models that paint single frames at once, cross-fades, blending with past pictures.
+
+A network's faults are not measured in a live session (``upscaling.mending``): that takes several frames of a shot.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from vidtrans.live.live_controls import Controls, ControlState
-from vidtrans.live.live_model import LiveModel, LivePicture, SourceFrame
+from vidtrans.core.errors import UsageError
+from vidtrans.core.settings import Size, Time
+from vidtrans.curves.curve import Curve, CurveClock
+from vidtrans.live.live_controls import LARGEST_SIZE, NO_MEDIUM, Controls, ControlState, looks_of
+from vidtrans.models.loaded_model import LoadedModel, load_engine
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.look_pairing import LookPairing
+from vidtrans.pairing.pairing_records import refuse_matte
+from vidtrans.pipeline.render import NEUTRAL, RenderingSettings
+from vidtrans.rendering.conditions import CodeConditions, Conditions, LookConditions
+from vidtrans.rendering.enlarger import cuda_device_of
+from vidtrans.rendering.frame_by_frame import FrameByFrame
+from vidtrans.rendering.frame_renderer import ModelInputs
+from vidtrans.rendering.planned_strokes import StreamStrokes
+from vidtrans.session import Context
+from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal.causal import CausalFilter
 from vidtrans.temporal.settings import CausalSettings
 from vidtrans.temporal.stream import Sample, Window
+from vidtrans.upscaling.array_pictures import size_of
+from vidtrans.upscaling.enlarging import upscale_stream
 from vidtrans.video.images.picture import resize
+from vidtrans.video.io.clip import Frame
 
+OUTPUT_SIZE, CUDA_OUTPUT_SIZE = 480, 1080  # pixels: the short side, where the controls give none
+SEEN_LIVE = 216  # lines that a painter of strokes sees: its time goes into what is finer than strokes
+NO_CLIP = "a live source is no clip"
 SETTLED = 1.0  # levels of 255: a picture that would change by less is not painted again
-
 Weights = Mapping[str, float]  # of models, adding up to 1
+
+
+@dataclass(frozen=True)
+class SourceFrame:
+    """A frame of a source, ``rgb`` (H, W, 3) uint8.
+
+    ``is_drawing``: it is the network's input itself, such as edges. ``is_cut``: it does not continue the frame before.
+    """
+
+    rgb: np.ndarray
+    is_drawing: bool = False
+    is_cut: bool = False
+
+
+class LivePicture(NamedTuple):
+    """A painted frame: the blended ``picture``, the source at its size (``guide``), a view of the input.
+
+    All (H, W, 3) uint8.
+    """
+
+    picture: np.ndarray
+    guide: np.ndarray
+    model_input: np.ndarray
+
+
+class _InputChoices(NamedTuple):
+    """The controls that affect how a model's input is made."""
+
+    changes: tuple[tuple[str, float], ...]
+    look: str
+    stroke_size: float
+    is_drawing: bool
+
+
+class LiveModel:
+    """Paints frames one by one with a model. Raises ModelError, DeviceError, UsageError.
+
+    ``output_size``: the short side in pixels of delivered pictures where the controls give none.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        rendering: RenderingSettings,
+        context: Context,
+        strokes: StrokesSettings = StrokesSettings(),  # noqa: B008  (frozen)
+    ) -> None:
+        if model.optimises:
+            why = "it optimises each frame, for seconds or minutes"
+            raise UsageError(f"model '{model.name}'", why, "choose a model that paints with a trained network")
+        refuse_matte(model.name, model.pairing)
+        self.model, self._rendering = model, rendering
+        for name, curve in strokes.curves().items():
+            still(f"strokes.{name}", curve)
+        self._own_strokes, self._medium = strokes, ""
+        self._moved: dict[str, float] = {}  # the strokes' values in the last frame
+        self._fading = 0  # frames until strokes have faded in and out after a change of these
+        painter = StreamStrokes(strokes, TIMELESS, NO_CLIP)
+        engine = load_engine(model, rendering, context, batch=1)
+        self._device = cuda_device_of(engine)
+        self.output_size = CUDA_OUTPUT_SIZE if engine.device_kind == "cuda" else OUTPUT_SIZE
+        self._frames = FrameByFrame(model, rendering, painter, engine, context)
+        self._choices: _InputChoices | None = None
+        self._index = self._first = -1
+        self._size = 0, 0
+        self._has_failed = False  # whether the last frame failed, so that its state is unknown
+
+    @property
+    def pairing(self) -> Pairing:
+        """Return the model's pairing, with the changes of the controls."""
+        return self._frames.pairing
+
+    @property
+    def is_changing(self) -> bool:
+        """Return whether painting the last frame again would give another picture, because strokes fade."""
+        return self._fading > 0
+
+    def paint(self, frame: SourceFrame, state: ControlState) -> LivePicture:
+        """Paint the next frame of the source with the given controls. Raises UsageError, DeviceError."""
+        if self.pairing.is_told:
+            raise UsageError(
+                f"model '{self.model.name}'", "it predicts the frames of its own clip", "choose the source Dream"
+            )
+        self._apply(state, frame.is_drawing)
+        self._choose_medium(state.controls.medium)
+        self._index += 1
+        guides = _tiles(frame.rgb, len(self.pairing.guides))
+        height, width = guides[0].shape[:2]
+        size = self._working_size(state.controls, (width, height))
+        is_cut = frame.is_cut or self._has_failed
+        if is_cut or size != self._size:
+            self._first, self._size = self._index, size
+        self._has_failed = True
+        seen = Frame(self._index, self._index, guides[0], tuple(guides[1:]))
+        prepared = self._frames.prepare(seen, size, (self._first, self._index + 1))
+        (sample,) = self._frames.renderer.stream([prepared])
+        self._has_failed = False
+        # Drawings have no detail, and a source without the holes that a model fills would show through them.
+        output, source = sample.output, sample.guide
+        if not (frame.is_drawing or self.pairing.fills_holes):
+            output, source = self._delivered(output, source, guides[0], state.controls)
+        moved = state.controls.of(StrokesSettings)
+        if self._frames.strokes.medium is not None:
+            self._fading = 2 * self._own_strokes.fade if moved != self._moved else max(0, self._fading - 1)
+            self._moved = moved
+            small = Size(short=SEEN_LIVE).of(*size_of(output))
+            sample = replace(sample, guide=resize(source, *small), output=resize(output, *small), starts_shot=is_cut)
+        picture = self._frames.finish(
+            sample,
+            source,
+            {**NEUTRAL, **state.controls.of(RenderingSettings)},
+            model_input=prepared.input,
+            enlarge=lambda *_: output,
+            moved=moved,
+        )
+        seen_by_it = prepared.input[..., : self.pairing.in_channels]  # without the planes of a code
+        return LivePicture(picture, source, self.pairing.preview(seen_by_it))
+
+    def _delivered(
+        self, output: np.ndarray, guide: np.ndarray, source: np.ndarray, controls: Controls
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return an output and its source at the size of the source, whose short side is limited.
+
+        Pictures whose sides are not both larger then stay as they are, with the ``guide``, the source at their size. On
+        an Nvidia GPU that the engine uses, they are enlarged there.
+        """
+        painted, scale = size_of(output), min(1.0, (controls.output_size or self.output_size) / min(size_of(source)))
+        width, height = (round(side * scale) for side in size_of(source))
+        if controls.upscale == "off" or width <= painted[0] or height <= painted[1]:
+            return output, guide
+        frame = np.ascontiguousarray(resize(source, width, height))
+        if self._device is None:
+            return upscale_stream(output, frame, controls.upscale), frame
+        from vidtrans.upscaling.enlarging import upscale_stream_on
+
+        return upscale_stream_on(self._device, output, frame, controls.upscale), frame
+
+    def _working_size(self, controls: Controls, source: tuple[int, int]) -> tuple[int, int]:
+        wanted = str(controls.size) if controls.size else self._rendering.size
+        wanted = "trained" if wanted == "auto" else wanted  # a frame has to be painted before the next one comes
+        width, height = self.model.working_size(wanted, source)
+        if min(width, height) > LARGEST_SIZE * self.pairing.upscale_factor:
+            return self.model.working_size(str(LARGEST_SIZE), source)
+        return width, height
+
+    def _choose_medium(self, medium: str) -> None:
+        """Paint in a medium from now on, on an empty canvas if it is another one. Raises UsageError."""
+        if medium != self._medium:
+            chosen = {"": self._own_strokes.medium, NO_MEDIUM: ""}.get(medium, medium)
+            self._frames.strokes = StreamStrokes(replace(self._own_strokes, medium=chosen), TIMELESS, NO_CLIP)
+            self._medium, self._moved, self._fading = medium, {}, 0
+
+    def _apply(self, state: ControlState, is_drawing: bool) -> None:
+        """Make the model's inputs with these controls from now on, if they have changed. Raises UsageError."""
+        controls = state.controls
+        changes = tuple(sorted(state.changes(self.model.pairing).items()))
+        choices = _InputChoices(changes, controls.look, controls.stroke_size, is_drawing)
+        if choices != self._choices:
+            pairing = replace(self.model, changes={**self.model.changes, **dict(changes)}).pairing
+            drawn = is_drawing and bool(pairing.drawing_kind)
+            inputs = ModelInputs(pairing, drawn=drawn, conditions=self._conditions(pairing, controls))
+            self._frames.renderer.inputs = inputs
+            self._choices = choices
+
+    def _conditions(self, pairing: Pairing, controls: Controls) -> Conditions | None:
+        """Return the per-frame conditions of a model with looks; a look that it does not have becomes its first."""
+        if self.model.has_codes:
+            look = controls.look if controls.look in looks_of(self.model) else ""
+            return CodeConditions(self.model, look, TIMELESS)
+        if not isinstance(pairing, LookPairing):
+            return None
+        look = controls.look if controls.look in pairing.settings.looks else ""
+        settings = replace(self._rendering, look=look, stroke_size=controls.stroke_size)
+        return LookConditions(pairing, settings, TIMELESS)
+
+
+def still(name: str, curve: Curve) -> float:
+    """Return the one value of a curve. Raises UsageError if it moves."""
+    if curve.constant is None:
+        raise UsageError(f"a curve for {name}", "a live source has no timeline", "give a single value")
+    return curve.constant
+
+
+def _no_moment(moment: Time) -> Fraction:
+    raise UsageError(f"keyframes at {moment}", "a live source has no timeline", "give a single value")
+
+
+TIMELESS = CurveClock(int, _no_moment, float)  # of a source without times and without an end
+
+
+def _tiles(picture: np.ndarray, count: int) -> Sequence[np.ndarray]:
+    """Split a picture (H, W, 3) into ``count`` guides that lie side by side, (H, W / count, 3) each."""
+    if count < 2:
+        return [picture]
+    width = picture.shape[1] // count
+    return [np.ascontiguousarray(picture[:, k * width : (k + 1) * width]) for k in range(count)]
 
 
 class Fader:

@@ -18,15 +18,14 @@ from vidtrans.core.settings import Table
 from vidtrans.core.system import name_fault
 from vidtrans.flow.bars import bars_of
 from vidtrans.live.live_controls import describe_models
-from vidtrans.live.live_model import LiveModel
-from vidtrans.live.live_stage import LiveStage
-from vidtrans.live.paint_jobs import Adaptation
-from vidtrans.live.picture_files import decode, encode_jpeg
+from vidtrans.live.live_stage import LiveModel, LiveStage
+from vidtrans.live.protocol import QUALITY, decode
+from vidtrans.live.stage_worker import Adaptation
 from vidtrans.models.at_once import StyleSource, predicted_model, read_style
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.look_pictures import Mixture
 from vidtrans.session import Context
-from vidtrans.video.images.picture import resize
+from vidtrans.video.images.picture import encode_jpeg, resize
 
 MOST_PICTURES = 16
 THUMBNAIL = 96  # pixels a side
@@ -152,4 +151,4 @@ def _thumbnail(pictures: Sequence[tuple[np.ndarray, float]]) -> str:
         small = resize(picture[top : top + side, left : left + side], THUMBNAIL, THUMBNAIL)
         band = slice(ends[number], ends[number + 1])
         square[:, band] = small[:, band]
-    return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(square)).decode()}"
+    return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(square, QUALITY)).decode()}"

@@ -12,32 +12,62 @@ A block of sound, to the server: a header of 8 bytes, then 1 to 8,192 samples, i
 
 ``timestamp`` is in milliseconds of the sender's clock, and is returned unchanged. ``sender`` is the number of the
 connection that sent the frame; 0: the frame came without a connection.
+
+Received picture files are checked and decoded here, and pictures encoded as JPEG.
 """
 
 from __future__ import annotations
 
+import io
 import struct
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from vidtrans.core.errors import UsageError
+from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.curves.live_hearing import RATES_HZ
+from vidtrans.video.colour.conversion import composite_over, to_uint8
+from vidtrans.video.frame_format import PAPER
+from vidtrans.video.images.picture_header import UnreadablePicture, read_header
+from vidtrans.video.images.still import decode_still
 from vidtrans.web import MAX_MESSAGE
 
+MAX_PIXELS, MAX_SIDE = 1 << 24, 8192
+FORMATS = ("JPEG", "PNG", "WEBP")
+CONTENT_TYPES = tuple(f"image/{name.lower()}" for name in FORMATS)
+QUALITY = 92  # of JPEG files, which have no chroma subsampling
 VERSION = 1
 FRAME = struct.Struct("<BBHId")
 SOUND = struct.Struct("<BBHI")
 PICTURE = struct.Struct("<BBHIdIffI")
 SOUND_KIND, MOST_SAMPLES = 3, 8192
-
 FrameKind = Literal["picture", "drawing"]
 FRAME_KINDS: dict[int, FrameKind] = {1: "picture", 2: "drawing"}
 PAINTED, REPEATED, DROPPED = 1, 2, 3  # kinds of answers: a new frame painted, the last frame repainted, frame dropped
-
-
 RATES = f"send it at {RATES_HZ[0]:,} to {RATES_HZ[1]:,} Hz; see vidtrans.live.protocol"
+
+
+def decode(file: bytes, what: str = "frame") -> np.ndarray:
+    """Decode a JPEG, PNG or WebP file to (H, W, 3) uint8 RGB; transparent pixels are composited over white.
+
+    The size is checked in the header before decoding. ``what``: its name in errors. Raises MediaError.
+    """
+    try:
+        header = read_header(io.BytesIO(file), FORMATS)
+    except (OSError, UnreadablePicture):
+        raise MediaError(what, "it is not a JPEG, PNG or WebP file", "send one of these formats") from None
+    if header.num_pictures > 1:
+        raise MediaError(what, "it is an animation", "send single pictures")
+    width, height = header.width, header.height
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        remedy = f"send up to {MAX_PIXELS} pixels, {MAX_SIDE} a side"
+        raise MediaError(what, f"{width}x{height} is too large", remedy)
+    still = decode_still(np.frombuffer(file, np.uint8), header)
+    if still is None:
+        raise MediaError(what, "it is damaged", "send a whole JPEG, PNG or WebP file")
+    picture = to_uint8(still.picture)
+    return picture if picture.shape[2] == 3 else composite_over(picture[..., :3], picture[..., 3], PAPER)
 
 
 @dataclass(frozen=True)

@@ -86,8 +86,16 @@ class Recorder:
             if self._has_failed:
                 continue  # the queue has to be emptied
             try:
-                writer = writer or self._begin(*item)
-                self._encode(writer, *item)
+                picture, now = item
+                if writer is None:
+                    self._began = now
+                    height, width = picture.shape[:2]
+                    sides = width + width % 2, height + height % 2
+                    form = PictureFormat(*sides, Fraction(1), TIME_BASE, Fraction(30))
+                    writer = SegmentWriter(self._segment, form, SETTINGS)
+                stamp = max(round(1000 * (now - self._began)), self._stamps[-1] + 1 if self._stamps else 0)
+                writer.write(picture, stamp)
+                self._stamps.append(stamp)
             except Exception as error:
                 self._fail(error)
         try:
@@ -95,15 +103,6 @@ class Recorder:
                 writer.abandon() if self._has_failed else writer.close()
         except Exception as error:
             self._fail(error)
-
-    def _begin(self, picture: np.ndarray, now: float) -> SegmentWriter:
-        self._began = now
-        return SegmentWriter(self._segment, _format(picture), SETTINGS)
-
-    def _encode(self, writer: SegmentWriter, picture: np.ndarray, now: float) -> None:
-        stamp = max(round(1000 * (now - self._began)), self._stamps[-1] + 1 if self._stamps else 0)
-        writer.write(picture, stamp)
-        self._stamps.append(stamp)
 
     def _fail(self, error: Exception) -> None:
         self._has_failed = True
@@ -153,8 +152,3 @@ class Recordings:
         names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
         paths = (self._folder / f"{name}.mp4" for name in names)
         return next(path for path in paths if path not in self._given and not path.exists())
-
-
-def _format(picture: np.ndarray) -> PictureFormat:
-    height, width = picture.shape[:2]
-    return PictureFormat(width + width % 2, height + height % 2, Fraction(1), TIME_BASE, Fraction(30))

@@ -1,24 +1,129 @@
-"""The connections of a live session on a stage: OSC in and out, and senders of its pictures."""
+"""The connections of a live session on a stage: OSC in and out, and senders of its pictures.
+
+Each sender has a thread: the newest picture is sent, and the stage never waits for it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
+import numpy as np
+
+from vidtrans.core.errors import UsageError, describe_error
 from vidtrans.core.settings import Table
 from vidtrans.live.hub import Hub
-from vidtrans.live.osc.osc_desk import OscDesk
-from vidtrans.live.osc.osc_inbox import OscInbox
-from vidtrans.live.osc.osc_listener import OscListener
-from vidtrans.live.osc.osc_out import OscOut
-from vidtrans.live.osc.osc_query import address_tree
-from vidtrans.live.senders import check_installed
-from vidtrans.live.senders.base import PictureSender
-from vidtrans.live.senders.picture_sending import PictureSending, open_sender
+from vidtrans.live.osc.osc_addresses import address_tree
+from vidtrans.live.osc.osc_desk import OscDesk, OscListener, OscOut
+from vidtrans.live.osc.osc_messages import OscInbox
+from vidtrans.live.senders import SENDERS, PictureSender
 from vidtrans.live.stage_settings import StageSettings
+from vidtrans.live.stage_worker import Painted
 
+PROBE_SIZE = (640, 360)
+REPEAT_S = 0.2  # without a new picture, after which the last one is sent again: programs that begin to watch get one
+RETRY_S = 5.0  # after a failure, until the sender is opened again
+CLOSE_S = 5.0  # for which the exit waits for a library that hangs
 PUMP_S = 0.1
+
+
+class PictureSending:
+    """Sends pictures until it is closed; a picture that a newer one overtakes is left out.
+
+    ``warn(text)``: called once when sending fails, and once when it works again. After a failure the sender is closed,
+    and opened again every ``retry_s`` seconds.
+
+    Attributes:
+        num_sent: Pictures sent, repeated ones included.
+    """
+
+    def __init__(
+        self, name: str, sender: PictureSender, warn: Callable[[str], None], *, retry_s: float = RETRY_S
+    ) -> None:
+        self._name, self._sender, self._warn, self._retry_s = name, sender, warn, retry_s
+        self._changed = threading.Condition()
+        self._picture: np.ndarray | None = None
+        self._is_new = self._is_closed = False
+        self._size: tuple[int, ...] | None = None  # the one that the sender is open with
+        self._fails_until, self._has_failed = 0.0, False
+        self.num_sent = 0
+        self._thread = threading.Thread(target=self._run, name=f"send {name}", daemon=True)
+        self._thread.start()
+
+    def show(self, painted: Painted) -> None:
+        """Send a painted picture next, in place of one that waits."""
+        with self._changed:
+            self._picture, self._is_new = painted.picture, True
+            self._changed.notify()
+
+    def close(self) -> None:
+        """End the thread, and close the sender."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        self._thread.join(CLOSE_S)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_new or self._is_closed, REPEAT_S)
+                if self._is_closed:
+                    break
+                picture, self._is_new = self._picture, False
+            if picture is not None and time.monotonic() >= self._fails_until:
+                self._send(picture)
+        self._close()
+
+    def _send(self, picture: np.ndarray) -> None:
+        try:
+            if self._size != picture.shape:
+                self._close()
+                height, width = picture.shape[:2]
+                self._sender.open(width, height)
+                self._size = picture.shape
+            self._sender.send(picture)
+            self.num_sent += 1
+        except Exception as error:  # of a library, which may raise anything: the session goes on
+            self._close()
+            self._fails_until = time.monotonic() + self._retry_s
+            if not self._has_failed:
+                self._warn(f"--send {self._name}: {_words(error)}; trying again every {self._retry_s:.0f} s")
+            self._has_failed = True
+            return
+        if self._has_failed:
+            self._has_failed = False
+            self._warn(f"--send {self._name}: it works again")
+
+    def _close(self) -> None:
+        """Close the sender, even where that fails: it may be what fails."""
+        if self._size is None:
+            return
+        self._size = None
+        try:
+            self._sender.close()
+        except Exception as error:
+            if not self._has_failed:
+                self._warn(f"--send {self._name}: closing it failed: {_words(error)}")
+
+
+def open_sender(name: str) -> PictureSender:
+    """Return a sender that opens on this machine. Raises UsageError, in one line, where it does not."""
+    try:
+        sender: PictureSender = SENDERS.load(name)()
+        sender.open(*PROBE_SIZE)
+        sender.close()
+    except Exception as error:
+        raise UsageError(f"--send {name}", _words(error), SENDERS[name].remedy) from None
+    return sender
+
+
+def _words(error: Exception) -> str:
+    """Return an error as one line. Libraries that open devices raise RuntimeError with words for people."""
+    line, _ = describe_error(error) or (f"{type(error).__name__}: {error}", 1)
+    return " ".join(line.removeprefix("RuntimeError: ").split())[:200].rstrip(". ")
 
 
 class StageConnections:
@@ -34,9 +139,18 @@ class StageConnections:
         self.sendings: list[PictureSending] = []
         with ExitStack() as opened:
             for name in settings.senders:
-                self._open_sender(name, hub, opened)
+                sender = open_sender(name)
+                sending = PictureSending(name, sender, lambda text: hub.announce(text, "warning"))
+                opened.callback(sending.close)
+                hub.watchers.append(sending.show)
+                self._senders.append(sender)
+                self.sendings.append(sending)
             if settings.osc or settings.osc_out:
-                self._open_osc(settings, hub, opened)
+                self._desk = desk = OscDesk(hub, OscInbox(), str(settings.osc or ""))
+                if settings.osc:
+                    opened.callback(OscListener(settings.osc, hub, desk).close)
+                if settings.osc_out:
+                    opened.callback(OscOut(settings.osc_out, hub, desk).close)
             self._closing = opened.pop_all()
 
     @property
@@ -55,24 +169,3 @@ class StageConnections:
     def close(self) -> None:
         """End all connections."""
         self._closing.close()
-
-    def _open_sender(self, name: str, hub: Hub, opened: ExitStack) -> None:
-        sender = open_sender(name)
-        sending = PictureSending(name, sender, lambda text: hub.announce(text, "warning"))
-        opened.callback(sending.close)
-        hub.watchers.append(sending.show)
-        self._senders.append(sender)
-        self.sendings.append(sending)
-
-    def _open_osc(self, settings: StageSettings, hub: Hub, opened: ExitStack) -> None:
-        self._desk = OscDesk(hub, OscInbox(), str(settings.osc or ""))
-        if settings.osc:
-            opened.callback(OscListener(settings.osc, hub, self._desk).close)
-        if settings.osc_out:
-            opened.callback(OscOut(settings.osc_out, hub, self._desk).close)
-
-
-def check_libraries(senders: Sequence[str]) -> None:
-    """Raise UsageError if the library of a sender is not installed."""
-    for name in senders:
-        check_installed(name)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from vidtrans.flow.scaling import blur, grow, shrink
+from vidtrans.flow.warping import blur, grow, shrink
 from vidtrans.upscaling import array_pictures
-from vidtrans.upscaling.guidance import LocallyLinear
+from vidtrans.upscaling.enlarging import LocallyLinear
 from vidtrans.video.colour.conversion import to_uint8
 
 VERSION = 2

@@ -16,226 +16,50 @@ import numpy as np
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip, with_picture_fps
 from vidtrans.clips.sampling import read_clip_frames, segment_centres
-from vidtrans.core.costs import add_up, estimate
-from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.costs import add_up, count
+from vidtrans.core.errors import MediaError, UsageError, VidtransError
 from vidtrans.core.files import digest_of, write_atomically
-from vidtrans.core.settings import Size, Table
-from vidtrans.flow.scaling import grow
-from vidtrans.matting.confidence import check_confidence, suggested, table_of
-from vidtrans.matting.found_mattes import FoundMattes, MatteSource, confidences
-from vidtrans.matting.marks import MATTE
+from vidtrans.core.registry import name_check
+from vidtrans.core.settings import Size, Table, Time
+from vidtrans.flow.warping import grow
+from vidtrans.matting.found_mattes import (
+    LOST,
+    FoundMattes,
+    MatteSource,
+    ModelMattes,
+    SweptMattes,
+    check_segmenter,
+    segmenter_key,
+)
+from vidtrans.matting.marks import MATTE, Brushes, Strokes
 from vidtrans.matting.matte_edges import VERSION as EDGES
 from vidtrans.matting.matte_edges import at_working_size, cut_out, finished, refined
 from vidtrans.matting.matte_request import MatteRequest
-from vidtrans.matting.matte_training import learn
-from vidtrans.matting.model_mattes import ModelMattes, check_segmenter, segmenter_key
 from vidtrans.matting.settings import MattingSettings
 from vidtrans.matting.stroke_masks import VERSION as GROWING
-from vidtrans.matting.swept_mattes import SweptMattes
-from vidtrans.matting.things import (
-    PaintedFrame,
-    check_size,
-    opaque,
-    painted_digest,
-    places_of,
-    read_painted,
-    small_matte,
-)
-from vidtrans.matting.tracking import Follower, Track
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
-from vidtrans.output.places import check_named, check_parents, check_place, refuse_link
-from vidtrans.output.result import Result
-from vidtrans.painting.key_frames import key_frame_files, tell_ignored
+from vidtrans.output.result import Result, Work, check_named, check_parents, check_place, produce_all, refuse_link
+from vidtrans.painting.key_frames import key_frame_files, named_frames, tell_ignored
 from vidtrans.perception.efficientnet_lite import EfficientNetLite
-from vidtrans.rendering.plan import RenderPlan
-from vidtrans.rendering.planning import plan_render
+from vidtrans.rendering.plan import RenderPlan, plan_render
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import OutputTarget, default_output, request_digest
 from vidtrans.session import Context
 from vidtrans.store.stages import MatteNetworkStage, MatteStage
 from vidtrans.upscaling import VERSION as UPSCALING
 from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.frame_numbers import sequence_numbers
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.encoding import split_pattern
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
-from vidtrans.video.plots.layout import ContactSheet, cell_size
+from vidtrans.video.plots import ContactSheet, cell_size
 
-
-class MattePainter:
-    """Paints the matte of a thing, in frames of the clip's own size; see ``MattePaint``."""
-
-    def __init__(self, paint: MattePaint) -> None:
-        self._paint = paint
-
-    def __call__(self, frame: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
-        """Return the matte of a frame as a grey picture of the output's shape and dtype."""
-        full = np.iinfo(output.dtype).max
-        grey = np.rint(full * self.matte(frame, source)).astype(output.dtype)
-        return cv2.merge([grey, grey, grey])
-
-    def lift(
-        self,
-        frame: int,
-        picture: np.ndarray,
-        source: np.ndarray,
-        matte: np.ndarray | None = None,
-        working_size: tuple[int, int] | None = None,
-    ) -> np.ndarray:
-        """Return what the matte cuts out of a frame, ``source``: (H, W, 4) of its dtype."""
-        del picture, matte, working_size
-        return cut_out(source, self.matte(frame, source))
-
-    def matte(self, frame: int, source: np.ndarray) -> np.ndarray:
-        """Return the matte, (H, W) float32 from 0 to 1, of a frame, (H, W, 3) uint8 or uint16.
-
-        The mattes of several things share what lies between them.
-        """
-        settings, whole = self._paint.settings, (source.shape[1], source.shape[0])
-        exact = {name: pictures.get(frame) for name, pictures in self._paint.exact.items()}
-        own = exact.pop(self._paint.name, None)
-        if own is not None:
-            matte = own.astype(np.float32) / 255
-        else:
-            found = {name: mattes.at(frame).matte for name, mattes in self._paint.mattes.items()}
-            small = found[self._paint.name] / np.maximum(sum(found.values()), 1)
-            if settings.edge == "refined":
-                matte = refined(small, at_working_size(source, small.shape[::-1]), source)
-            else:
-                matte = grow(small, whole) if small.shape[::-1] != whole else small
-        matte = finished(matte, settings.grow, settings.feather)
-        for other in exact.values() if own is None else ():
-            if other is not None:
-                matte = np.minimum(matte, 1 - other.astype(np.float32) / 255)
-        return np.clip(matte, 0, 1)
-
-
-@dataclass(frozen=True)
-class MattePaint:
-    """The mattes of the things of a clip, of which ``name`` is shown.
-
-    Attributes:
-        mattes: Of each thing, by name.
-        exact: Painted mattes (H, W) uint8 at the clip's own size, by thing and frame.
-        layer: Whether the result has the colours of the clip, with the matte as alpha.
-    """
-
-    mattes: Mapping[str, FoundMattes]
-    exact: Mapping[str, Mapping[int, np.ndarray]]
-    name: str
-    settings: MattingSettings
-    layer: bool = False
-
-    def painter(self, size: tuple[int, int]) -> MattePainter:
-        """Return the painter; mattes are made at the size of the frames that it gets, which is ``size``."""
-        del size
-        return MattePainter(self)
-
-    def for_key(self) -> Table:
-        """Return the properties that affect the result, for its cache key."""
-        edge = {name: getattr(self.settings, name) for name in ("edge", "feather", "grow")}
-        keys = {
-            name: [mattes.for_key(), mattes.painted_key(sorted(mattes.source.painted))]
-            for name, mattes in self.mattes.items()
-        }
-        exact = {
-            name: [[frame, hashlib.sha256(matte.tobytes()).hexdigest()] for frame, matte in pictures.items()]
-            for name, pictures in self.exact.items()
-        }
-        version = [EDGES, UPSCALING]
-        return {"version": version, "mattes": keys, "exact": exact, "name": self.name, "edge": edge}
-
-
+REACH, FARTHEST = 12.0, 96  # frames on either side that a painted frame helps: on average, and at most
+SMALL = 64  # pixels of the working size, below which a thing is hardly followed
 FRAMES, CELL, COLUMNS = 12, 480, 3
 SHADE = 0.3  # of what is outside
-
-
-@dataclass(frozen=True)
-class MatteSheets:
-    """The sheets beside a result, ``output``, of mattes of a clip. ``sources``: files that they must not replace."""
-
-    output: Path
-    sources: Sequence[Path]
-    clip: Clip
-    context: Context
-
-    def check(self) -> None:
-        """Raise UsageError where a sheet would replace a source, or lie behind a link."""
-        for what in ("painted", "sheet"):
-            self._beside(what)
-
-    @property
-    def place(self) -> Path:
-        """Return the path of the sheet of the whole clip."""
-        return self._beside("sheet")
-
-    def _beside(self, what: str) -> Path:
-        path = refuse_link(self.output.parent / f"{self.output.name}.{what}.png")
-        check_place(path, self.sources, folder=False)
-        return path
-
-    def show_painted(self, painted: Mapping[int, PaintedFrame]) -> None:
-        """Write the sheet of the painted frames, before anything that takes long."""
-        pictures = [shown(one.picture, np.maximum.reduce([*one.mattes.values()])) for one in painted.values()]
-        notes = [f"frame {frame}" + (", from strokes" if one.grown else "") for frame, one in painted.items()]
-        path = self._beside("painted")
-        self._write(path, pictures, notes, f"{self.clip.name}: painted frames")
-        self.context.note(f"what is cut out of the painted frames: {path}")
-
-    def show_frames(self, mattes: Mapping[str, FoundMattes], span: tuple[int, int]) -> Path:
-        """Write the sheet of frames of the whole span, with the confidence; return its path."""
-        first, stop = span
-        numbers = [first + n for n in segment_centres(stop - first, min(FRAMES, stop - first))]
-        size = next(iter(mattes.values())).source.size
-        pictures, notes = [], []
-        for frame in read_clip_frames(self.clip, numbers, FrameFormat(Size(exact=size)), self.context):
-            found = [one.at(frame.index) for one in mattes.values()]
-            whole = np.maximum.reduce([one.matte for one in found])
-            pictures.append(shown(frame.rgb, np.rint(255 * whole).astype(np.uint8)))
-            notes.append(f"frame {frame.index}, confidence {min(one.confidence for one in found):.2f}")
-        self._write(self.place, pictures, notes, self.clip.name)
-        return self.place
-
-    def _write(self, path: Path, pictures: Sequence[np.ndarray], notes: Sequence[str], title: str) -> None:
-        rows = [pictures[n : n + COLUMNS] for n in range(0, len(pictures), COLUMNS)]
-        lines = [notes[n : n + COLUMNS] for n in range(0, len(notes), COLUMNS)]
-        check_parents(path)
-        with write_atomically(path) as temporary:
-            write_picture(temporary, ContactSheet(title, rows, cell_size(pictures[0], CELL), (), lines).draw())
-
-
-def shown(picture: np.ndarray, matte: np.ndarray) -> np.ndarray:
-    """Return a picture (H, W, 3) uint8, darkened outside of a matte (H, W) uint8."""
-    inside = matte[..., None].astype(np.float32) / 255
-    return np.asarray(np.rint(picture * (SHADE + (1 - SHADE) * inside)), np.uint8)
-
-
-TRIED = 3  # training steps
-STORED = 0.05  # bytes of a pixel of a stored matte
-
-
-def cost_of(mattes: SweptMattes) -> Table:
-    """Return the estimated cost of the networks and the mattes of a thing."""
-    step, frame = _trial(mattes) if mattes.sweeps else (0.0, 0.0)
-    networks = len({sweep.learned for sweep in mattes.sweeps})
-    followed = sum(len(sweep.frames) for sweep in mattes.sweeps)
-    width, height = mattes.source.size
-    seconds = networks * step * mattes.settings.steps + followed * frame
-    return estimate(seconds, 0, STORED * width * height * followed)
-
-
-def _trial(mattes: SweptMattes) -> tuple[float, float]:
-    """Return the seconds of a training step and of a frame."""
-    [painted], moments = mattes.painted(list(mattes.source.painted)[:1]), list[float]()
-    side = mattes.settings.window
-    network = learn(
-        [painted], TRIED, side, 0, bf16=mattes.bf16, after_step=lambda _: moments.append(time.perf_counter())
-    )
-    began = time.perf_counter()
-    track = Track.of(np.rint(255 * painted.matte).astype(np.uint8))
-    Follower(network, painted.picture, track, side).advance(painted.picture)
-    return (moments[-1] - moments[0]) / (TRIED - 1), time.perf_counter() - began
 
 
 def make_mattes(request: MatteRequest, context: Context) -> Table:
@@ -256,30 +80,33 @@ class MatteJob:
     began: float
 
     def make(self) -> Table:
-        """Make what is missing; return the result table."""
-        existing = {name: result.existing() for name, result in self.results.items()}
-        if all(table is not None for table in existing.values()):
-            table = self._table({name: made for name, made in existing.items() if made is not None}, cached=True)
-            check_confidence(table, self.request.least_confidence)
-            return table
+        """Make what is missing; return the result table: of one thing its own, of several those of all."""
+        tables = produce_all([*self.results.values()], self._prepare)
+        if "dry_run" in tables[0]:
+            return tables[0]
+        sheet = self._sheet_place("sheet") if tables[0]["cached"] else self._show_frames()
+        things = {name: table | {"sheet": str(sheet)} for name, table in zip(self.results, tables, strict=True)}
+        whole = next(iter(things.values())) | ({} if list(things) == [MATTE] else {"things": things})
+        check_confidence(whole, self.request.least_confidence)
+        return whole
+
+    def _prepare(self) -> Work:
         plans = {name: self._plan(name) for name in self.results}
-        self.sheets.check()
+        for what in ("painted", "sheet"):
+            self._sheet_place(what)
         for mattes in self.mattes.values():
             mattes.check()
-        if self.context.dry_run:
-            return self._forecast(plans)
-        if self.painted:
-            self.sheets.show_painted(self.painted)
-        for name, mattes in self.mattes.items():
-            mattes.find("the thing" if name == MATTE else f"'{name}'")
-        for name, made in existing.items():
-            if made is None:
-                facts = self._facts(name)
-                existing[name] = RenderJob(plans[name], self.context, facts).render(self.results[name])
-        self.context.trim_cache()
-        table = self._table({name: made for name, made in existing.items() if made is not None}, cached=False)
-        check_confidence(table, self.request.least_confidence)
-        return table
+        if not self.context.dry_run:
+            if self.painted:
+                self._show_painted()
+            for name, mattes in self.mattes.items():
+                mattes.find("the thing" if name == MATTE else f"'{name}'")
+
+        def make(result: Result) -> Table:
+            name = next(name for name, own in self.results.items() if own is result)
+            return RenderJob(plans[name], self.context, self._facts(name)).render(result)
+
+        return Work(make, lambda: self._forecast(plans))
 
     @cached_property
     def settings(self) -> ResolvedRenderSettings:
@@ -339,18 +166,14 @@ class MatteJob:
         return {} if self.model else read_painted(self.places, self.request.brushes, self.clip, self.context)
 
     @cached_property
-    def names(self) -> list[str]:
-        """Return the names of the things, which are known before anything is read."""
-        return list(self.request.brushes.things)
-
-    @cached_property
     def results(self) -> dict[str, Result]:
         """Return the result of each thing, with the digest of all that affects it. Raises UsageError, MediaError."""
-        request, found = self.request, dict[str, Result]()
+        request, brushes, found = self.request, self.request.brushes, dict[str, Result]()
+        files = [[frame, self.context.cache.digest(path)] for frame, path in self.places.items()]
         digest = {
             "command": request.COMMAND,
             "source": content_digest(self.context, request.video),
-            "painted": painted_digest(self.places, request.brushes, self.context),
+            "painted": digest_of([files, brushes.inside, brushes.outside, sorted(brushes.things.items())]),
             "matting": asdict(self.matting),
             "colours": request.with_colours,
             "span": [str(request.start), str(request.end)],
@@ -360,7 +183,7 @@ class MatteJob:
             **({"model": segmenter_key(self.model, self.context)} if self.model else {}),
         }
         sources = [request.video, *self.places.values(), *([self.model.path] if self.model and self.model.path else [])]
-        for name in self.names:
+        for name in self.request.brushes.things:
             target = self._target(name)
             stills = is_picture_source(request.video)
             key = request_digest(digest | {"name": name}, self.settings, target, stills=stills)
@@ -383,19 +206,21 @@ class MatteJob:
         return OutputTarget.find(wanted, encoding)
 
     @cached_property
-    def mattes(self) -> Mapping[str, SweptMattes | ModelMattes]:
+    def mattes(self) -> Mapping[str, FoundMattes]:
         """Return the mattes of each thing, found later. Raises MediaError."""
         if self.model is not None:
             fps = self.settings.rendering.picture_fps
             return {MATTE: ModelMattes.of(opaque(self.clip), self.model, self.span, fps, self.context)}
         index, found = self.clip.index, {}
         size = Size(short=self.matting.size).of(index.width, index.height)
-        for name in self.names:
+        for name in self.request.brushes.things:
             small: dict[int, np.ndarray] = {}
             for frame, painted in self.painted.items():
                 if name in painted.mattes:
-                    small[frame] = small_matte(painted.mattes[name], size)
-                    check_size(self.places[frame], name, small[frame], self.context)
+                    matte = painted.mattes[name]
+                    is_small = matte.shape[::-1] == size
+                    small[frame] = matte if is_small else cv2.resize(matte, size, interpolation=cv2.INTER_AREA)
+                    self._check_size(self.places[frame], name, small[frame])
             if not small:
                 colour = "#" + bytes(self.request.brushes.things[name]).hex()
                 why = f"'{name}' is painted on no frame (in {colour})"
@@ -404,11 +229,47 @@ class MatteJob:
             found[name] = SweptMattes(source, self.matting, self.context)
         return found
 
-    @property
-    def sheets(self) -> MatteSheets:
-        """Return the sheets beside the results."""
+    def _check_size(self, path: Path, name: str, small: np.ndarray) -> None:
+        """Raise MediaError where nothing of a thing is left at the working size; warn where little is."""
+        area = int((small >= 128).sum())
+        whose = "the thing" if name == MATTE else f"'{name}'"
+        if not area:
+            height, width = small.shape
+            why = f"{whose} is smaller than a pixel at {width}x{height}, where it is followed"
+            raise MediaError(str(path), why, "raise --set matting.size, or cut the clip to what is around it")
+        if area < SMALL:
+            text = f"{path.name}: {whose} has {count(area, 'pixel')} at the size at which it is followed"
+            self.context.note(f"{text}: look at the result", "warning")
+
+    def _sheet_place(self, what: str) -> Path:
+        """Return the path of a sheet beside the first result. Raises UsageError for a source, or a link."""
         result = next(iter(self.results.values()))
-        return MatteSheets(result.output, result.sources, self.clip, self.context)
+        path = refuse_link(result.output.parent / f"{result.output.name}.{what}.png")
+        check_place(path, result.sources, folder=False)
+        return path
+
+    def _show_painted(self) -> None:
+        """Write the sheet of the painted frames, before anything that takes long."""
+        pictures = [_shown(one.picture, np.maximum.reduce([*one.mattes.values()])) for one in self.painted.values()]
+        notes = [f"frame {frame}" + (", from strokes" if one.grown else "") for frame, one in self.painted.items()]
+        path = self._sheet_place("painted")
+        _write_sheet(path, pictures, notes, f"{self.clip.name}: painted frames")
+        self.context.note(f"what is cut out of the painted frames: {path}")
+
+    def _show_frames(self) -> Path:
+        """Write the sheet of frames of the whole span, with the confidence; return its path."""
+        first, stop = self.span
+        numbers = [first + n for n in segment_centres(stop - first, min(FRAMES, stop - first))]
+        form = FrameFormat(Size(exact=next(iter(self.mattes.values())).source.size))
+        pictures, notes = [], []
+        for frame in read_clip_frames(self.clip, numbers, form, self.context):
+            found = [one.at(frame.index) for one in self.mattes.values()]
+            whole = np.maximum.reduce([one.matte for one in found])
+            pictures.append(_shown(frame.rgb, np.rint(255 * whole).astype(np.uint8)))
+            notes.append(f"frame {frame.index}, confidence {min(one.confidence for one in found):.2f}")
+        path = self._sheet_place("sheet")
+        _write_sheet(path, pictures, notes, self.clip.name)
+        return path
 
     def _plan(self, name: str) -> RenderPlan:
         """Return the plan of a thing's render, after all checks. Raises UsageError, MediaError."""
@@ -416,7 +277,7 @@ class MatteJob:
         self._tell_shots(name)
         exact = {
             thing: {f: p.mattes[thing] for f, p in self.painted.items() if thing in p.mattes and thing not in p.grown}
-            for thing in self.names
+            for thing in self.request.brushes.things
         }
         paint = MattePaint(self.mattes, exact, name, self.matting, request.with_colours)
         target, identity = self._target(name), load_model(IDENTITY, self.context)
@@ -442,33 +303,22 @@ class MatteJob:
 
     def _facts(self, name: str) -> Table:
         """Return the entries of a thing's result about its confidence."""
-        mattes = self.mattes[name]
-        found = confidences(mattes)
-        source = mattes.source
+        source = self.mattes[name].source
         shots = [shot for shot in source.shots if self.model or any(key in shot for key in source.painted)]
-        inside = {frame: found[frame] for shot in shots for frame in shot}
-        each = [round(inside[frame], 3) if frame in inside else None for frame in range(*self.span)]
-        return table_of(inside) | {
-            "confidences": each,
-            "keyframes": sorted(mattes.source.painted),
-            "suggested": suggested(inside, sorted(mattes.source.painted), self.request.suggest),
+        inside = {frame: self.mattes[name].at(frame).confidence for shot in shots for frame in shot}
+        least, painted = min(inside, key=lambda frame: inside[frame]), sorted(source.painted)
+        return {
+            "confidence": round(float(np.mean(list(inside.values()))), 3),
+            "least_sure": least,
+            "least_confidence": round(inside[least], 3),
+            "lost": lost_parts(inside),
+            "confidences": [round(inside[frame], 3) if frame in inside else None for frame in range(*self.span)],
+            "keyframes": painted,
+            "suggested": suggested(inside, painted, self.request.suggest),
         }
 
-    def _table(self, made: Mapping[str, Table], *, cached: bool) -> Table:
-        """Return the result table: of one thing its own, of several those of all."""
-        path = self.sheets.place if cached else self.sheets.show_frames(self.mattes, self.span)
-        sheet = {"sheet": str(path)}
-        tables = {name: self.results[name].report(table, cached=cached) | sheet for name, table in made.items()}
-        first = next(iter(tables.values()))
-        if list(tables) == [MATTE]:
-            return first
-        return first | {"things": tables}
-
     def _forecast(self, plans: Mapping[str, RenderPlan]) -> Table:
-        """Return the table of a dry run."""
-        costs = [
-            mattes.cost() if isinstance(mattes, ModelMattes) else cost_of(mattes) for mattes in self.mattes.values()
-        ]
+        costs = [mattes.cost() for mattes in self.mattes.values()]
         # The mattes are not there yet: the clip itself is rendered in the trial.
         costs += [RenderJob(replace(plan, paint=None), self.context).estimate() for plan in plans.values()]
         name, result = next(iter(self.results.items()))
@@ -480,3 +330,199 @@ class MatteJob:
         """Release the pinned cache entries."""
         for mattes in self.__dict__.get("mattes", {}).values():
             mattes.close()
+
+
+@dataclass(frozen=True)
+class PaintedFrame:
+    """A painted frame, (H, W, 3) uint8, and the mattes of the things on it, (H, W) uint8 by name.
+
+    ``grown``: the names of those that were grown from strokes.
+    """
+
+    picture: np.ndarray
+    mattes: Mapping[str, np.ndarray]
+    grown: frozenset[str]
+
+
+def places_of(
+    frames: Sequence[tuple[Time, Path]], files: Sequence[Path], clip: Clip, first_number: int | None
+) -> dict[int, Path]:
+    """Return the picture painted on each frame, in order. Raises UsageError, MediaError."""
+    found: dict[int, Path] = {}
+    numbers = sequence_numbers(clip.index.names) or []
+    for when, path in frames:
+        # Pictures are counted by the numbers in their names, as in a folder of painted frames.
+        frame = numbers.index(when.frame) if when.frame in numbers else clip.frame_at(when)
+        if not 0 <= frame < clip.index.num_frames:
+            last = clip.index.num_frames - 1
+            why = f"the last frame of {clip.name} is {last}" if frame > 0 else f"{clip.name} has no such picture"
+            raise UsageError(f"--frame {when}={path}", why, "give another one")
+        if not path.exists():
+            raise MediaError(str(path), "no such file", name_check(path))
+        if frame in found:
+            why = f"{found[frame].name} and {path.name} are both painted on frame {frame}"
+            raise UsageError(f"--frame {when}={path}", why, "give one of them")
+        found[frame] = path
+    for path, frame in named_frames(files, clip, first_number).items():
+        found.setdefault(frame, path)
+    return dict(sorted(found.items()))
+
+
+def read_painted(places: Mapping[int, Path], brushes: Brushes, clip: Clip, context: Context) -> dict[int, PaintedFrame]:
+    """Read the painted frames; grow masks from strokes. Raises MediaError."""
+    found = {}
+    for frame in read_clip_frames(clip, list(places), FrameFormat(), context):
+        path = places[frame.index]
+        mattes, grown_names = {}, []
+        for name, what in brushes.read(path, frame.rgb).items():
+            matte = what
+            if isinstance(what, Strokes):
+                from vidtrans.matting.stroke_masks import grown
+
+                matte = grown(frame.rgb, what.labels)
+                grown_names.append(name)
+                if not (matte >= 0.5).any():
+                    raise MediaError(str(path), "nothing grew from its strokes", "paint more of the thing")
+            mattes[name] = np.rint(255 * np.asarray(matte)).astype(np.uint8)
+        if not mattes:
+            things = ", ".join(brushes.things)
+            remedy = "paint it in the colours of --inside and --outside, or of --names"
+            raise MediaError(str(path), f"nothing is painted in it ({things})", remedy)
+        found[frame.index] = PaintedFrame(frame.rgb, mattes, frozenset(grown_names))
+    return found
+
+
+def opaque(clip: Clip) -> Clip:
+    """Return a clip whose transparency is not delivered: a matte is grey, and its alpha would be read instead."""
+    findings = replace(clip.index.findings, alpha=False)
+    return replace(clip, index=replace(clip.index, findings=findings))
+
+
+@dataclass(frozen=True)
+class MattePaint:
+    """The mattes of the things of a clip, of which ``name`` is shown, in frames of the clip's own size.
+
+    Attributes:
+        mattes: Of each thing, by name.
+        exact: Painted mattes (H, W) uint8 at the clip's own size, by thing and frame.
+        layer: Whether the result has the colours of the clip, with the matte as alpha.
+    """
+
+    mattes: Mapping[str, FoundMattes]
+    exact: Mapping[str, Mapping[int, np.ndarray]]
+    name: str
+    settings: MattingSettings
+    layer: bool = False
+
+    def painter(self, size: tuple[int, int]) -> MattePaint:
+        """Return the painter, this one: mattes have the size of the frames that it gets, which is ``size``."""
+        del size
+        return self
+
+    def for_key(self) -> Table:
+        """Return the properties that affect the result, for its cache key."""
+        edge = {name: getattr(self.settings, name) for name in ("edge", "feather", "grow")}
+        keys = {
+            name: [mattes.for_key(), mattes.source.painted_key(sorted(mattes.source.painted))]
+            for name, mattes in self.mattes.items()
+        }
+        exact = {
+            name: [[frame, hashlib.sha256(matte.tobytes()).hexdigest()] for frame, matte in pictures.items()]
+            for name, pictures in self.exact.items()
+        }
+        version = [EDGES, UPSCALING]
+        return {"version": version, "mattes": keys, "exact": exact, "name": self.name, "edge": edge}
+
+    def __call__(self, frame: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
+        """Return the matte of a frame as a grey picture of the output's shape and dtype."""
+        full = np.iinfo(output.dtype).max
+        grey = np.rint(full * self._matte(frame, source)).astype(output.dtype)
+        return cv2.merge([grey, grey, grey])
+
+    def lift(
+        self,
+        frame: int,
+        picture: np.ndarray,
+        source: np.ndarray,
+        matte: np.ndarray | None = None,
+        working_size: tuple[int, int] | None = None,
+    ) -> np.ndarray:
+        """Return what the matte cuts out of a frame, ``source``: (H, W, 4) of its dtype."""
+        del picture, matte, working_size
+        return cut_out(source, self._matte(frame, source))
+
+    def _matte(self, frame: int, source: np.ndarray) -> np.ndarray:
+        """Return the matte, (H, W) float32 from 0 to 1, of a frame, (H, W, 3) uint8 or uint16.
+
+        The mattes of several things share what lies between them.
+        """
+        settings, whole = self.settings, (source.shape[1], source.shape[0])
+        exact = {name: pictures.get(frame) for name, pictures in self.exact.items()}
+        own = exact.pop(self.name, None)
+        if own is not None:
+            matte = own.astype(np.float32) / 255
+        else:
+            found = {name: mattes.at(frame).matte for name, mattes in self.mattes.items()}
+            small = found[self.name] / np.maximum(sum(found.values()), 1)
+            if settings.edge == "refined":
+                matte = refined(small, at_working_size(source, small.shape[::-1]), source)
+            else:
+                matte = grow(small, whole) if small.shape[::-1] != whole else small
+        matte = finished(matte, settings.grow, settings.feather)
+        for other in exact.values() if own is None else ():
+            if other is not None:
+                matte = np.minimum(matte, 1 - other.astype(np.float32) / 255)
+        return np.clip(matte, 0, 1)
+
+
+def _shown(picture: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """Return a picture (H, W, 3) uint8, darkened outside of a matte (H, W) uint8."""
+    inside = matte[..., None].astype(np.float32) / 255
+    return np.asarray(np.rint(picture * (SHADE + (1 - SHADE) * inside)), np.uint8)
+
+
+def _write_sheet(path: Path, pictures: Sequence[np.ndarray], notes: Sequence[str], title: str) -> None:
+    rows = [pictures[n : n + COLUMNS] for n in range(0, len(pictures), COLUMNS)]
+    lines = [notes[n : n + COLUMNS] for n in range(0, len(notes), COLUMNS)]
+    check_parents(path)
+    with write_atomically(path) as temporary:
+        write_picture(temporary, ContactSheet(title, rows, cell_size(pictures[0], CELL), (), lines).draw())
+
+
+def lost_parts(confidences: Mapping[int, float]) -> list[list[int]]:
+    """Return the parts, [first, last], in which the confidence is so low that the thing counts as lost."""
+    found: list[list[int]] = []
+    for frame in (frame for frame in sorted(confidences) if confidences[frame] < LOST):
+        if found and found[-1][1] == frame - 1:
+            found[-1][1] = frame
+        else:
+            found.append([frame, frame])
+    return found
+
+
+def suggested(confidences: Mapping[int, float], painted: Sequence[int], count: int) -> list[int]:
+    """Return the frames, in order, on which painting would help most: where it and its neighbours are least sure."""
+    first, last = min(confidences), max(confidences)
+    doubt = np.zeros(last - first + 1)
+    for frame, sure in confidences.items():
+        doubt[frame - first] = 1 - sure
+    free = {frame - first for frame in confidences if frame not in painted}
+    offsets = np.arange(-FARTHEST, FARTHEST + 1)
+    near, found = np.exp(-np.abs(offsets) / REACH), list[int]()
+    for _ in range(min(count, len(free))):
+        gains = np.convolve(doubt, near)[FARTHEST:-FARTHEST]
+        best = max(free, key=lambda place: (gains[place], -place))
+        free.remove(best)
+        found.append(best + first)
+        around = np.abs(np.arange(len(doubt)) - best)
+        doubt = doubt * (1 - np.exp(-around / REACH))
+    return sorted(found)
+
+
+def check_confidence(whole: Table, least: float) -> None:
+    """Raise VidtransError where the confidence in a frame of the result of a command is below ``least``."""
+    for name, table in (whole.get("things") or {"": whole}).items():
+        sure, frame = table["least_confidence"], table["least_sure"]
+        if sure < least:
+            why = f"the confidence{f' in {name!r}' if name else ''} is {sure:.2f} in frame {frame}"
+            raise VidtransError(table["output"], why, f"paint frame {frame}, or lower --min-confidence {least:g}")

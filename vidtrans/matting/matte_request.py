@@ -16,7 +16,7 @@ from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.session import Context
 from vidtrans.strokes.settings import NO_STROKES
-from vidtrans.video.io.codecs import CODECS, PICTURES, codecs_with_alpha
+from vidtrans.video.io.encoding import CODECS, PICTURES, codecs_with_alpha
 from vidtrans.video.io.picture_paths import is_picture_source
 
 

@@ -2,14 +2,23 @@
 
 The features are EfficientNet-Lite0's. At each of their levels the decoder also gets a *guide*, the matte that the
 motion carried to this frame, and, at the two coarse ones, how much each place looks like the thing and like what was
-around it in the painted frames (after Voigtlaender et al., "FEELVOS", CVPR 2019).
+around it in the painted frames (after Voigtlaender et al., "FEELVOS", CVPR 2019). It sees a window around the thing.
+
+It learns from painted frames in which the thing and what is behind it are moved, turned and bent (after Khoreva et al.,
+"Lucid Data Dreaming for Video Object Segmentation", IJCV 2019): half of the examples show the thing, cut out, over the
+filled background, each moved in its own way. The guide, which the decoder is to correct, is the true matte damaged as
+the motion would: moved, bent, grown, with holes and false parts, or absent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -25,6 +34,30 @@ SLOPE = 0.1  # of the activation where it is negative
 LEAST = 4  # places of the thing, or around it, of the painted frames, without which nothing is compared
 CONTRAST = 2.0  # by which cosine similarities are multiplied, so that their range is that of the other inputs
 TINY = 1e-4
+# Of windows.
+MULTIPLE, NARROWEST = 32, 96  # pixels, of a window's sides
+MARGIN, MARGIN_PX = 0.4, 16  # around a thing: share of its side, and pixels besides
+SMALLEST_SCALE, LARGEST_SCALE = 0.5, 2.0
+# Of examples.
+# Deviations of the moves of a thing: degrees, logarithm of the scale, shear; of the background; bend, of its side.
+MOVES, MOVES_BEHIND, BEND = (10.0, 0.12, 0.08), (4.0, 0.08, 0.03), 0.02
+SHIFT_BEHIND = 0.15  # of the side of the thing
+CUT_OUT, MIRRORED, UNGUIDED, BLURRED = 0.5, 0.3, 0.15, 0.3  # shares of the examples
+GAMMA, LIGHT, TINT, NOISE = 0.15, 0.1, 0.05, 0.01  # deviations of the changes of colour
+ZOOM, AROUND, AROUND_PX = 0.15, 0.7, 24  # of a window: deviation of its scale, and how far it is off the thing
+EDGE = 9  # pixels round a thing that count as its own when the background is filled
+# A guide's damage, of the side of the thing: shift, bend and growth; its turn, scale and shear; spots on it or by it.
+GUIDE_SHIFT, GUIDE_BEND, GUIDE_GROWTH, GUIDE_MOVES = 0.04, 0.03, 0.05, (4.0, 0.05, 0.03)
+SPOTS, SPOT, FALSE_SPOTS = 4, (0.25, 0.12), 0.4
+LONGEST_BLUR = 9  # pixels
+# Of the training.
+VERSION = 1
+BATCH, LEARNING_RATE, WARM_UP, LEAST_RATE = 2, 2e-3, 20, 0.02
+WEIGHT_DECAY, LARGEST_GRADIENT = 1e-4, 1.0
+OVERLAP = 0.5  # weight of the loss of overlap beside the cross-entropy
+AVERAGING = 0.98  # of the weights
+SEEDING = Lock()
+HIDDEN = 0.15  # share of the examples in which the comparison with the painted frames is hidden
 
 
 class Known(NamedTuple):
@@ -103,14 +136,6 @@ class Seen(NamedTuple):
     likeness: np.ndarray
 
 
-Network = TypeVar("Network", bound=nn.Module)
-
-
-def _channels_last(network: Network) -> Network:
-    """Return a network whose weights have the layout with which a CPU is faster."""
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
 class MatteNetwork(nn.Module):
     """Frozen features, what is known of them in the painted frames, and the decoder.
 
@@ -122,8 +147,10 @@ class MatteNetwork(nn.Module):
         super().__init__()
         self.bf16 = bf16
         trunk = EfficientNetTrunk(find_weights(0), TAPS[-1])
-        self.trunk = _channels_last(trunk.eval().requires_grad_(requires_grad=False))
-        self.decoder = _channels_last(MatteDecoder())
+        # The layout with which a CPU is faster.
+        self.trunk, self.decoder = trunk.eval().requires_grad_(requires_grad=False), MatteDecoder()
+        for part in (self.trunk, self.decoder):
+            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         found = [self.raw_features(to_tensor([picture])) for picture, _ in painted]
         self.means, self.deviations = [], []
         for level in range(len(TAPS)):
@@ -202,3 +229,276 @@ def to_tensor(pictures: Sequence[np.ndarray]) -> Tensor:
     """Return pictures (H, W, 3), uint8 or float32 from 0 to 1, as (N, 3, H, W) from -1 to 1."""
     stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()
     return stacked / (127.5 if pictures[0].dtype == np.uint8 else 0.5) - 1
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels; ``right`` and ``bottom`` are outside."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Return (x, y)."""
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Return (width, height)."""
+        return self.right - self.left, self.bottom - self.top
+
+
+def box_of(matte: np.ndarray) -> Box | None:
+    """Return the box of what is inside a matte (H, W) float32, at least half; None if nothing is."""
+    inside = matte >= 0.5
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    if not len(rows):
+        return None
+    return Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+
+
+def scale_around(box: Box, side: int) -> float:
+    """Return the scale at which a box with its margin has the area of a square with ``side``, within limits."""
+    width, height = box.sides
+    margin = 2 * (MARGIN * math.sqrt(max(width, 8) * max(height, 8)) + MARGIN_PX)
+    area = (max(width, 8) + margin) * (max(height, 8) + margin)
+    return min(max(side / math.sqrt(area), SMALLEST_SCALE), LARGEST_SCALE)
+
+
+@dataclass(frozen=True)
+class CropWindow:
+    """A window of (width, height) ``size``; ``scale``: its pixels for one of the frame; ``corner``: its place there."""
+
+    size: tuple[int, int]
+    scale: float
+    corner: tuple[float, float]
+
+    @classmethod
+    def around(cls, box: Box, frame: tuple[int, int], side: int) -> CropWindow:
+        """Return the window around a box in a frame of (width, height), inside the frame where it fits."""
+        scale = scale_around(box, side)
+        margin = 2 * (MARGIN * math.sqrt(max(box.sides[0], 8) * max(box.sides[1], 8)) + MARGIN_PX)
+        size, corner = [], []
+        for middle, length, whole in zip(box.centre, box.sides, frame, strict=True):
+            wanted = min((max(length, 8) + margin) * scale, whole * scale)
+            pixels = max(NARROWEST, math.ceil(wanted / MULTIPLE) * MULTIPLE)
+            half = pixels / scale / 2
+            at = min(max(middle, half), whole - half) if 2 * half <= whole else whole / 2
+            size.append(pixels)
+            corner.append(at - half)
+        return cls((size[0], size[1]), scale, (corner[0], corner[1]))
+
+    @classmethod
+    def whole(cls, frame: tuple[int, int], scale: float) -> CropWindow:
+        """Return the window of all of a frame at a scale."""
+        size = [max(NARROWEST, math.ceil(side * scale / MULTIPLE) * MULTIPLE) for side in frame]
+        corner = [(side - pixels / scale) / 2 for side, pixels in zip(frame, size, strict=True)]
+        return cls((size[0], size[1]), scale, (corner[0], corner[1]))
+
+    def take(self, picture: np.ndarray, *, border: int = cv2.BORDER_REFLECT) -> np.ndarray:
+        """Return what is in the window, of a picture (H, W[, C]) uint8 or a matte float32."""
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(picture, self._to_frame(), self.size, flags=flags, borderMode=border)
+
+    def place(self, matte: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
+        """Return a window's matte (h, w) float32 where it lies in a frame of (width, height); 0 around it."""
+        return cv2.warpAffine(matte, self._to_frame(), frame, flags=cv2.INTER_LINEAR)
+
+    def _to_frame(self) -> np.ndarray:
+        shift = [corner + (1 / self.scale - 1) / 2 for corner in self.corner]  # from centres of pixels to centres
+        return np.array([[1 / self.scale, 0, shift[0]], [0, 1 / self.scale, shift[1]]])
+
+
+class MatteExample(NamedTuple):
+    """A window (H, W, 3) float32 from 0 to 1, its matte and its guide, (H, W) float32; ``guide`` None: none."""
+
+    picture: np.ndarray
+    matte: np.ndarray
+    guide: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class PaintedThing:
+    """A painted frame: its picture (H, W, 3) uint8, and the matte of a thing, (H, W) float32 from 0 to 1."""
+
+    picture: np.ndarray
+    matte: np.ndarray
+
+
+class ExampleMaker:
+    """Draws examples of one painted frame, square windows of ``side`` pixels. Something must be inside its matte."""
+
+    def __init__(self, painted: PaintedThing, side: int) -> None:
+        self.painted, self.side = painted, side
+        hole = cv2.dilate((painted.matte > 0.02).astype(np.uint8), np.ones((EDGE, EDGE), np.uint8)) > 0
+        self._behind = filled(painted.picture, hole)
+        box = box_of(painted.matte)
+        assert box is not None
+        self._box, self._length = box, float(np.sqrt(box.sides[0] * box.sides[1]))
+        self._grid = np.mgrid[0:side, 0:side].astype(np.float32)[::-1] - np.float32((side - 1) / 2)
+
+    def draw(self, rng: np.random.Generator) -> MatteExample:
+        """Return a new example."""
+        scale = scale_around(self._box, self.side) * float(np.exp(ZOOM * rng.standard_normal()))
+        x, y = self._places(rng, scale)
+        inverse, bend = np.linalg.inv(_move(rng, *MOVES)), _bend(rng, self.side, BEND * self._length)
+        centre = self._box.centre
+        at = [inverse[k, 0] * x + inverse[k, 1] * y + bend[..., k] + np.float32(centre[k]) for k in (0, 1)]
+        matte = _sample(self.painted.matte, at, cv2.BORDER_CONSTANT)
+        picture = _sample(self.painted.picture, at).astype(np.float32) / 255
+        if rng.random() < CUT_OUT:
+            inverse, shift = np.linalg.inv(_move(rng, *MOVES_BEHIND)), SHIFT_BEHIND * self._length
+            off = [shift * rng.standard_normal() + c for c in centre]
+            at = [inverse[k, 0] * x + inverse[k, 1] * y + np.float32(off[k]) for k in (0, 1)]
+            behind = _sample(self._behind, at).astype(np.float32) / 255
+            share = cv2.GaussianBlur(matte, (0, 0), rng.uniform(0.4, 1.2))[..., None]
+            light = np.float32(np.exp(LIGHT * rng.standard_normal())) if rng.random() < 0.5 else 1
+            picture = picture * light * share + behind * (1 - share)
+        guide = _damaged(rng, matte, self._length * scale)
+        return MatteExample(_coloured(rng, picture), matte, None if rng.random() < UNGUIDED else guide)
+
+    def _places(self, rng: np.random.Generator, scale: float) -> np.ndarray:
+        """Return x and y of each pixel of a window, relative to the middle of the thing, (2, side, side) float32."""
+        sides = np.array(self._box.sides, np.float64)
+        reach = sides if max(sides) * scale > self.side else AROUND * sides + AROUND_PX
+        off = rng.uniform(-0.5, 0.5, 2) * reach
+        places = self._grid / np.float32(scale) + off.astype(np.float32)[:, None, None]
+        if rng.random() < MIRRORED:
+            places[0] *= -1
+        return np.asarray(places, np.float32)
+
+
+def filled(picture: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Return a picture (H, W, 3) uint8 whose hole, (H, W) bool, is filled smoothly from around, by pull and push."""
+    weight = (~hole).astype(np.float32)
+    levels = [(picture.astype(np.float32) * weight[..., None], weight)]
+    while min(levels[-1][1].shape) > 2:
+        levels.append((cv2.pyrDown(levels[-1][0]), cv2.pyrDown(levels[-1][1])))
+    known, weight = levels[-1]
+    made = known / np.maximum(weight, 1e-6)[..., None]
+    for place, (known, weight) in reversed(list(enumerate(levels[:-1]))):
+        made = cv2.resize(made, weight.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        share = (np.clip(4 * weight, 0, 1) if place else weight)[..., None]
+        made = share * known / np.maximum(weight, 1e-3)[..., None] + (1 - share) * made
+    return np.clip(np.rint(made), 0, 255).astype(np.uint8)
+
+
+def _move(rng: np.random.Generator, degrees: float, scale: float, shear: float) -> np.ndarray:
+    """Draw a turn, a scale, a stretch and a shear, (2, 2)."""
+    angle, sheared, zoom = np.deg2rad(degrees) * rng.standard_normal(), shear * rng.standard_normal(), scale
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    stretch = np.diag(np.exp(zoom * rng.standard_normal() + zoom / 2 * rng.standard_normal(2)))
+    moved: np.ndarray = turn @ np.array([[1.0, sheared], [0.0, 1.0]]) @ stretch
+    return moved
+
+
+def _bend(rng: np.random.Generator, side: int, pixels: float) -> np.ndarray:
+    """Draw a smooth field of shifts, (side, side, 2) float32, with a deviation of about ``pixels``."""
+    coarse = rng.standard_normal((5, 5, 2)).astype(np.float32)
+    return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC) * np.float32(pixels)
+
+
+def _sample(picture: np.ndarray, at: list[np.ndarray], border: int = cv2.BORDER_REFLECT) -> np.ndarray:
+    x, y = (places.astype(np.float32) for places in at)
+    return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=border)
+
+
+def _coloured(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
+    """Change the light of a picture, often blur it as motion does, and add noise."""
+    power = np.exp(GAMMA * rng.standard_normal())
+    gain = np.exp(TINT * rng.standard_normal(3) + LIGHT * rng.standard_normal())
+    changed = (np.clip(picture, 0, 1) ** np.float32(power)) * gain.astype(np.float32)
+    if rng.random() < BLURRED:
+        length, angle, middle = rng.integers(2, LONGEST_BLUR), rng.uniform(0, np.pi), LONGEST_BLUR // 2
+        along = np.array([np.cos(angle), np.sin(angle)]) * length / 2
+        kernel = np.zeros((LONGEST_BLUR, LONGEST_BLUR), np.float32)
+        ends = [(round(middle + sign * along[0]), round(middle + sign * along[1])) for sign in (-1, 1)]
+        cv2.line(kernel, ends[0], ends[1], (1.0,))
+        changed = cv2.filter2D(changed, -1, kernel / kernel.sum())
+    noise = rng.standard_normal(changed.shape, dtype=np.float32)
+    return np.clip(changed + np.float32(NOISE) * noise, 0, 1).astype(np.float32)
+
+
+def _damaged(rng: np.random.Generator, matte: np.ndarray, length: float) -> np.ndarray:
+    """Return a guide: a matte, (side, side), of a thing of ``length`` pixels, damaged as the motion would."""
+    side = len(matte)
+    bend = _bend(rng, side, GUIDE_BEND * length * rng.random())
+    move, shift = _move(rng, *GUIDE_MOVES), GUIDE_SHIFT * length * rng.standard_normal(2)
+    y, x = np.mgrid[0:side, 0:side].astype(np.float32) - np.float32(side / 2)
+    at = [move[k, 0] * x + move[k, 1] * y + bend[..., k] + np.float32(side / 2 + shift[k]) for k in (0, 1)]
+    guide = _sample((matte > 0.5).astype(np.float32), at, cv2.BORDER_CONSTANT)
+    if rng.random() < 0.5:
+        width = 1 + 2 * int(rng.integers(1, max(2, int(GUIDE_GROWTH * length))))
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+        guide = cv2.erode(guide, kernel) if rng.random() < 0.5 else cv2.dilate(guide, kernel)
+    near = np.argwhere(cv2.dilate(guide, np.ones((15, 15), np.uint8)) > 0.5)
+    for _ in range(rng.integers(0, SPOTS) if len(near) else 0):
+        row, column = near[rng.integers(len(near))]
+        axes = [int(1 + rng.random() * part * length) for part in SPOT]
+        turn, value = rng.uniform(0, 180), float(rng.random() < FALSE_SPOTS)
+        cv2.ellipse(guide, (int(column), int(row)), axes, turn, 0, 360, value, -1)
+    return cv2.GaussianBlur(guide, (0, 0), 1 + 2 * rng.random())
+
+
+def learn(
+    painted: Sequence[PaintedThing], steps: int, side: int, seed: int, *, bf16: bool, after_step: Callable[[int], None]
+) -> MatteNetwork:
+    """Return the network of a thing, trained on its painted frames; ``after_step`` gets the number of steps so far.
+
+    The same frames, seed, number of threads and precision give the same network. ``side``: of the windows, in pixels.
+    """
+    rng, windows = np.random.default_rng(seed), [window_of(one, side) for one in painted]
+    with SEEDING, torch.random.fork_rng(devices=[]):  # torch has one generator for all threads
+        torch.default_generator.manual_seed(seed)
+        network = MatteNetwork(windows, bf16=bf16)
+    makers = [ExampleMaker(one, side) for one in painted]
+    decoder = network.decoder
+    optimiser = torch.optim.AdamW(decoder.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    averages = [parameter.detach().clone() for parameter in decoder.parameters()]
+    for step in range(steps):
+        rate = LEAST_RATE + (1 - LEAST_RATE) * (1 + math.cos(math.pi * step / steps)) / 2
+        for group in optimiser.param_groups:
+            group["lr"] = LEARNING_RATE * min(1.0, (step + 1) / WARM_UP) * rate
+        loss = _loss(network, [makers[rng.integers(len(makers))].draw(rng) for _ in range(BATCH)], rng)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(decoder.parameters(), LARGEST_GRADIENT)
+        optimiser.step()
+        share = 1 - min(AVERAGING, (step + 1) / (step + 11))
+        with torch.no_grad():
+            for average, parameter in zip(averages, decoder.parameters(), strict=True):
+                average.lerp_(parameter, share)
+        after_step(step + 1)
+    with torch.no_grad():
+        for average, parameter in zip(averages, decoder.parameters(), strict=True):
+            parameter.copy_(average)
+    return network
+
+
+def window_of(painted: PaintedThing, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the window around the thing of a painted frame, (H, W, 3) uint8, and its matte there, (H, W) float32."""
+    box = box_of(painted.matte)
+    assert box is not None
+    height, width = painted.matte.shape
+    window = CropWindow.around(box, (width, height), side)
+    return window.take(painted.picture), window.take(painted.matte, border=0)
+
+
+def _loss(network: MatteNetwork, examples: Sequence[MatteExample], rng: np.random.Generator) -> torch.Tensor:
+    """Return the cross-entropy of examples, and what their overlap (intersection over union) lacks of 1."""
+    guides = [np.zeros_like(one.matte) if one.guide is None else one.guide for one in examples]
+    guided = [float(one.guide is not None) for one in examples]
+    kept = (rng.random(len(examples)) >= HIDDEN).astype(np.float32)
+    logits, _ = network(
+        to_tensor([one.picture for one in examples]),
+        torch.from_numpy(np.stack(guides))[:, None],
+        torch.tensor(guided).view(-1, 1, 1, 1),
+        torch.from_numpy(kept).view(-1, 1, 1, 1),
+    )
+    truth = torch.from_numpy(np.stack([one.matte for one in examples]))[:, None]
+    found = logits.sigmoid()
+    both = (found * truth).sum((1, 2, 3))
+    either = (found + truth - found * truth).sum((1, 2, 3))
+    return F.binary_cross_entropy_with_logits(logits, truth) + OVERLAP * (1 - (both + 1) / (either + 1)).mean()

@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import dijkstra
 from torch.nn import functional as F
 
 from vidtrans.core.settings import Size
-from vidtrans.flow.scaling import shrink
+from vidtrans.flow.warping import shrink
 from vidtrans.matting.marks import OFF, ON
 from vidtrans.matting.network import to_tensor
 from vidtrans.perception.efficientnet_lite import EfficientNetTrunk, find_weights

@@ -6,22 +6,317 @@ ratios of their errors are meaningful.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
 import numpy as np
 
-from vidtrans.core.settings import Size
+from vidtrans.core.settings import Size, Table
 from vidtrans.flow import FLOWS
-from vidtrans.flow.estimator import grey
+from vidtrans.flow.estimator import FlowMethod, grey
+from vidtrans.flow.warping import forward_backward, warp
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
-from vidtrans.metrics.clip_scores import Scores, Series, divide, flicker_removed
-from vidtrans.metrics.frame_scores import Ghosting, Nearness, ScoreSeries, Steadiness, Summary, measure_ghost
-from vidtrans.metrics.motion import FlowPair
-from vidtrans.metrics.picture_quality import sharpness
+from vidtrans.metrics.picture_quality import PSNR_CAP, SSIM_WINDOW, psnr_of, sharpness, squared_error, ssim
 from vidtrans.video.images.picture import resize
 
+NOTICEABLE = (1 / 255) ** 2  # warping error: one 8-bit level, as an RMS
+SHARE_OF_WORST = 0.1  # share of the worst moment's error that makes another one worth a look
+MAX_SOURCE_RATIO = 0.95  # of the per-frame's error: what the source itself has when there is nothing to remove
+FEWEST = 0.01  # share of the picture in which the flow has to be reliable; from less nothing can be said
+# What is finer than this share of the short side the eye does not see flicker (Kelly 1979: at 5 Hz and more, contrast
+# along the motion is seen up to some 3 periods a degree; a picture seen from three times its height is 19° high).
+FINEST = 1 / 256
+INDEPENDENT = math.sqrt(2 / 3)  # makes frames that each lie s beside the truth, independently, read s
 # What the names of measures end in, and which video is measured; with a reference also against which.
 STEADY = {"": "output", "_per_frame": "per-frame", "_source": "source"}
 NEAR = {"": ("output", "reference"), "_to_per_frame": ("output", "per-frame"), "_per_frame": ("per-frame", "reference")}
 NEAR_WITHOUT_REFERENCE = {"": ("output", "per-frame")}
+
+Series = tuple[float | None, ...]
+Summary = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class FlowPair:
+    """The motion between two consecutive frames of a shot: flows (H, W, 2) float32, in pixels."""
+
+    there: np.ndarray  # from the first frame to the second
+    back: np.ndarray  # from the second to the first
+
+    @classmethod
+    def between(cls, first: np.ndarray, second: np.ndarray, method: FlowMethod) -> FlowPair:
+        """Estimate the motion between two grey pictures, (H, W) uint8."""
+        return cls(method(first, second), method(second, first))
+
+    @cached_property
+    def reliable(self) -> np.ndarray:
+        """The mask (H, W) bool of the first frame's pixels that reappear in the second."""
+        return forward_backward(self.there, self.back) & ~motion_boundary(self.there)
+
+    @cached_property
+    def reliable_back(self) -> np.ndarray:
+        """The mask (H, W) bool of the second frame's pixels that appear in the first."""
+        return self._returns_back & ~motion_boundary(self.back)
+
+    @cached_property
+    def uncovered(self) -> np.ndarray:
+        """The mask (H, W) bool of the second frame's pixels absent from the first, dilated by one pixel.
+
+        Something moved away from there, or content entered at the border; failures of the flow method look the same.
+        """
+        unseen = (~self._returns_back).astype(np.uint8)
+        return cv2.dilate(unseen, np.ones((3, 3), np.uint8)).astype(bool)
+
+    @cached_property
+    def _returns_back(self) -> np.ndarray:
+        return forward_backward(self.back, self.there)
+
+
+def motion_boundary(flow: np.ndarray) -> np.ndarray:
+    """Return the mask of motion boundaries (Ruder et al. 2016): (H, W) bool of a flow (H, W, 2) in pixels.
+
+    ``|∇u|² + |∇v|² > 0.01 |f|² + 0.002``, with differences to the next pixel, as in the evaluator that Lai et al.
+    (ECCV 2018) published.
+    """
+    down, right = np.zeros_like(flow), np.zeros_like(flow)
+    down[:-1], right[:, :-1] = flow[1:] - flow[:-1], flow[:, 1:] - flow[:, :-1]
+    u, v = flow[..., 0], flow[..., 1]
+    change = np.einsum("hwc,hwc->hw", down, down) + np.einsum("hwc,hwc->hw", right, right)
+    boundary: np.ndarray = change > 0.01 * (u * u + v * v) + 0.002
+    return boundary
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of a video: a value for each frame, and their summary."""
+
+    frames: int
+    pairs: int  # of consecutive frames, for which the motion is known
+    size: tuple[int, int]  # the (width, height) used for scoring
+    compared_with: str | None  # "reference", "per-frame" or None
+    summary: Summary  # a number, or None, for each measure
+    series: dict[str, Series]  # for each measure one value a frame; the value of a pair is at its second frame
+
+    def worst(self, count: int = 5) -> list[int]:
+        """Return at most ``count`` frames whose jumps most exceed the source's, worst first, well spread in time."""
+        excess = [
+            0.0 if own is None or given is None else own - given
+            for own, given in zip(self.series["warping_error"], self.series["warping_error_source"], strict=True)
+        ]
+        min_gap = max(4, min(24, self.frames // 20), self.frames // 100)
+        least = max(NOTICEABLE, SHARE_OF_WORST * max(excess, default=0.0))
+        found: list[int] = []
+        for at in sorted(range(self.frames), key=lambda i: (-excess[i], i)):
+            if excess[at] < least or len(found) == count:
+                break
+            if all(abs(at - other) >= min_gap for other in found):
+                found.append(at)
+        return found
+
+    def table(self) -> Table:
+        """Return the scores as a JSON table."""
+        summary = {name: round_digits(value) for name, value in self.summary.items()}
+        return {"pairs": self.pairs, "scored_at": list(self.size), "compared_with": self.compared_with, **summary}
+
+
+def round_digits(value: float | None) -> float | None:
+    """Round to five significant digits."""
+    return None if value is None else float(f"{value:.5g}")
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean of the values that are not None; None if there are none."""
+    known = [v for v in values if v is not None]
+    return sum(known) / len(known) if known else None
+
+
+def divide(value: float | None, of: float | None) -> float | None:
+    """Return ``value / of``; None where undefined."""
+    return None if value is None or not of else value / of
+
+
+def flicker_removed(ratio: float | None, floor: float | None) -> float | None:
+    """Return the share of the flicker that is removed: 0 for none, 1 if the output is as steady as the source.
+
+    (1 − E) / (1 − E_source), with the warping errors of output (``ratio``) and source (``floor``) relative to the
+    per-frame video's. None if the per-frame video hardly flickers more than the source.
+    """
+    if ratio is None or floor is None or floor > MAX_SOURCE_RATIO:
+        return None
+    return (1 - ratio) / (1 - floor)
+
+
+class Steadiness:
+    """The steadiness of a video along the motion of its source.
+
+    The warping error is E of Lai et al. (ECCV 2018), ``Σ m (W(second) − first)² / (3 Σ m)`` in units of full scale
+    squared, 0 to 1: m are the pixels where the source's flow is reliable. Sampling is bilinear, as in the published
+    evaluator: it blurs all videos alike, and does not overshoot at edges as bicubic sampling does.
+    """
+
+    def __init__(self) -> None:
+        self.errors: list[float | None] = []
+        self.flickers: list[float | None] = []
+        self._last = self._before = np.empty(0, np.float32)
+
+    def add(self, picture: np.ndarray, motion: FlowPair | None, both: np.ndarray | None) -> None:
+        """Add a frame, (H, W, 3) float32 in [0, 1], and the motion that leads to it; None at the start of a shot.
+
+        ``both`` (H, W) bool: where the previous frame's flows to both of its neighbours are reliable.
+        """
+        self.errors.append(None)
+        self.flickers.append(None)
+        if motion is not None:
+            after = warp(picture, motion.there)
+            self.errors[-1] = masked_error(after, self._last, motion.reliable)
+            if both is not None:
+                self.flickers[-2] = stabilised_flicker(self._before, self._last, after, both)
+            self._before = warp(self._last, motion.back)
+        self._last = picture
+
+    def summary(self) -> Summary:
+        """Return the mean warping error (full scale squared) and flicker (8-bit levels); None if unknown."""
+        return {"warping_error": mean(self.errors), "flicker": mean(self.flickers)}
+
+    def series(self) -> dict[str, Series]:
+        """Return the values of each frame."""
+        return {"warping_error": tuple(self.errors), "flicker": tuple(self.flickers)} if self.errors else {}
+
+
+def masked_error(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> float | None:
+    """Return the mean squared difference over a mask (H, W) bool; None if the mask is nearly empty."""
+    return None if mask.mean() < FEWEST else float(_mean_square(a - b, mask))
+
+
+def stabilised_flicker(before: np.ndarray, here: np.ndarray, after: np.ndarray, reliable: np.ndarray) -> float | None:
+    """Return the visible flicker after motion compensation, in 8-bit levels.
+
+    ``before`` and ``after`` are the neighbours of ``here`` (H, W, 3) float32 in [0, 1], warped to its pixels along the
+    motion of the source; ``reliable`` (H, W) bool: where both flows are reliable. None if that is nearly nowhere. The
+    second difference, here − (before + after) / 2, is 0 for a steady fade and largest for frame-to-frame alternation,
+    like the eye's sensitivity at 24 to 30 frames a second. It is smoothed in space, since fine flicker is
+    invisible; then its RMS over pixels and channels is taken. If each frame's brightness is independently off by s
+    levels, the result is s.
+    """
+    if reliable.mean() < FEWEST:
+        return None
+    weight = reliable.astype(np.float32)
+    jump = (here - (before + after) / 2) * weight[..., None]
+    sigma = max(1.0, FINEST * min(here.shape[:2]))
+    # Smoothed over the reliable pixels alone: each counts as much as it lies within.
+    share = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-6)
+    smooth = cv2.GaussianBlur(jump, (0, 0), sigma) / share[..., None]
+    return 255 * INDEPENDENT * math.sqrt(_mean_square(smooth, reliable))
+
+
+def _mean_square(difference: np.ndarray, mask: np.ndarray) -> float:
+    """Return the mean square over the pixels of a mask, and over channels."""
+    squares = np.einsum("hwc,hwc->hw", difference, difference)
+    return float(squares[mask].mean(dtype=np.float64)) / difference.shape[2]
+
+
+class Nearness:
+    """The similarity of a video to its reference."""
+
+    def __init__(self) -> None:
+        self._errors: list[float | None] = []
+        self._similar: list[float | None] = []
+        self._sharp: list[tuple[float, float]] = []
+
+    def add(self, picture: np.ndarray, wanted: np.ndarray, sharp: float, wanted_sharp: float) -> None:
+        """Add a frame of the video and its reference, (H, W, 3) uint8, and the sharpness of each, in grey levels."""
+        self._errors.append(squared_error(picture, wanted))
+        self._similar.append(ssim(picture, wanted) if min(picture.shape[:2]) >= SSIM_WINDOW else None)
+        self._sharp.append((sharp, wanted_sharp))
+
+    def skip(self) -> None:
+        """Add a frame without scores."""
+        self._errors.append(None)
+        self._similar.append(None)
+        self._sharp.append((0.0, 0.0))
+
+    def summary(self) -> Summary:
+        """Return the scores of the clip; PSNR comes from the mean error, so that identical frames do not raise it."""
+        error = mean(self._errors)
+        own, wanted = (sum(column) for column in zip(*self._sharp or [(0.0, 0.0)], strict=True))
+        return {
+            "psnr": None if error is None else _capped(error),
+            "ssim": mean(self._similar),
+            "sharpness": divide(own, wanted),
+        }
+
+    def series(self) -> dict[str, Series]:
+        """Return the scores of each frame."""
+        if not self._errors:
+            return {}
+        return {
+            "psnr": tuple(None if e is None else _capped(e) for e in self._errors),
+            "ssim": tuple(self._similar),
+            "sharpness": tuple(divide(own, wanted) for own, wanted in self._sharp),
+        }
+
+
+def _capped(error: float) -> float:
+    """Return the PSNR in dB of a squared error, capped because JSON has no infinity."""
+    return min(PSNR_CAP, psnr_of(error))
+
+
+@dataclass(frozen=True)
+class Ghost:
+    """Mean differences of a frame, in 8-bit levels, in its newly uncovered ``pixels`` and in all others."""
+
+    uncovered: float
+    elsewhere: float
+    pixels: int
+
+
+class Ghosting:
+    """Ghosting in a video: old content that shines through where something was uncovered."""
+
+    def __init__(self) -> None:
+        self._ghosts: list[Ghost | None] = []
+
+    def skip(self) -> None:
+        """Add a frame that is not measured."""
+        self._ghosts.append(None)
+
+    def add(self, output: np.ndarray, wanted: np.ndarray, uncovered: np.ndarray) -> None:
+        """Add a frame's error against the wanted one, in newly uncovered pixels and in all others.
+
+        ``output`` and ``wanted`` (the per-frame picture, or a reference) are (H, W, 3) uint8, ``uncovered`` (H, W)
+        bool. A filter that averages over time changes the whole picture; in uncovered areas it averages unrelated
+        content and changes it more, so an old picture shines through. Nothing is measured if no pixel is new, or all.
+        """
+        pixels = int(np.count_nonzero(uncovered))
+        if not 0 < pixels < uncovered.size:
+            self.skip()
+            return
+        off = cv2.absdiff(output, wanted).mean(axis=2, dtype=np.float32)
+        total, new = off.sum(dtype=np.float64), off[uncovered].sum(dtype=np.float64)
+        self._ghosts.append(Ghost(float(new / pixels), float((total - new) / (uncovered.size - pixels)), pixels))
+
+    def summary(self) -> Summary:
+        """Return the mean errors of newly uncovered pixels and of all others, and the difference, the ghosting.
+
+        In 8-bit levels, weighted by the numbers of new pixels; None if the clip has none.
+        """
+        ghosts = [ghost for ghost in self._ghosts if ghost]
+        pixels = sum(ghost.pixels for ghost in ghosts)
+        if not pixels:
+            return dict.fromkeys(("ghosting", "error_uncovered", "error_elsewhere"))
+        uncovered, elsewhere = (
+            sum(getattr(ghost, name) * ghost.pixels for ghost in ghosts) / pixels for name in ("uncovered", "elsewhere")
+        )
+        return {"ghosting": uncovered - elsewhere, "error_uncovered": uncovered, "error_elsewhere": elsewhere}
+
+    def series(self) -> dict[str, Series]:
+        """Return the ghosting of each frame."""
+        if not any(self._ghosts):
+            return {}
+        return {"ghosting": tuple(ghost.uncovered - ghost.elsewhere if ghost else None for ghost in self._ghosts)}
 
 
 class Scorer:
@@ -68,19 +363,28 @@ class Scorer:
         full = {name: resize(picture, width, height) for name, picture in full.items()}
         small = {name: resize(picture, *self._size) for name, picture in full.items()}
         small["source"] = resize(source, *self._size)
-        motion = self._motion(small["source"], starts_shot)
-        self._add_steadiness(small, motion)
+        before, self._grey = self._grey, grey(small["source"])
+        motion = None if before is None or starts_shot else FlowPair.between(before, self._grey, self._method)
+        both = None if motion is None or self._reliable is None else motion.reliable & self._reliable
+        self._reliable = None if motion is None else motion.reliable_back
+        for suffix, video in STEADY.items():
+            if video in small:
+                self._steady[suffix].add(small[video].astype(np.float32) / 255, motion, both)
         self._add_nearness(full, small, is_compared)
         wanted = small.get("reference", small.get("per-frame"))
         if motion is None or wanted is None:
-            self._ghosts.add(None)
+            self._ghosts.skip()
         else:
-            self._ghosts.add(measure_ghost(small["output"], wanted, motion.uncovered))
+            self._ghosts.add(small["output"], wanted, motion.uncovered)
         self._frames += 1
 
     def scores(self) -> Scores:
         """Return the scores of all frames that were added."""
-        tracks: list[tuple[str, ScoreSeries]] = [*self._steady.items(), *self._near.items(), ("", self._ghosts)]
+        tracks: list[tuple[str, Steadiness | Nearness | Ghosting]] = [
+            *self._steady.items(),
+            *self._near.items(),
+            ("", self._ghosts),
+        ]
         summary: Summary = {}
         series: dict[str, Series] = {}
         for suffix, track in tracks:
@@ -100,23 +404,13 @@ class Scorer:
         if shape != self._shape or videos != self._videos:
             raise ValueError(f"changed from {self._shape} of {sorted(self._videos)} to {shape} of {sorted(videos)}")
 
-    def _motion(self, source: np.ndarray, starts_shot: bool) -> FlowPair | None:
-        """Return the motion from the previous frame to this one; None at the start of a shot."""
-        before, self._grey = self._grey, grey(source)
-        return None if before is None or starts_shot else FlowPair.between(before, self._grey, self._method)
-
-    def _add_steadiness(self, small: dict[str, np.ndarray], motion: FlowPair | None) -> None:
-        both = None if motion is None or self._reliable is None else motion.reliable & self._reliable
-        self._reliable = None if motion is None else motion.reliable_back
-        for suffix, video in STEADY.items():
-            if video in small:
-                self._steady[suffix].add(small[video].astype(np.float32) / 255, motion, both)
-
     def _add_nearness(self, full: dict[str, np.ndarray], small: dict[str, np.ndarray], is_compared: bool) -> None:
         sharp = {name: sharpness(picture) for name, picture in full.items()}
         comparisons = NEAR if "reference" in full else NEAR_WITHOUT_REFERENCE
         for suffix, (video, wanted) in comparisons.items():
-            if video in full and wanted in full and not is_compared:
-                self._near[suffix].skip()
-            elif video in full and wanted in full:
+            if video not in full or wanted not in full:
+                continue
+            if is_compared:
                 self._near[suffix].add(small[video], small[wanted], sharp[video], sharp[wanted])
+            else:
+                self._near[suffix].skip()

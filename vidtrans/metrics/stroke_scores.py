@@ -36,24 +36,16 @@ UNITS = {"texture": 0.16, "flatness": 0.04, "directions": 0.072, "grouping": 0.0
 
 @dataclass(frozen=True)
 class Brushwork:
-    """Statistics of the marks of a picture; each a vector.
+    """Statistics of the marks of a picture; each a vector."""
 
-    Attributes:
-        texture: Log deviation of chroma in each octave: at which sizes colours are broken.
-        flatness: Mean over root mean square of lightness per octave: low for marks among flat areas, high for noise.
-        directions: Shares of the angles of lines in each octave.
-        grouping: Log contrast, at each coarser octave, of the strength of lines: high where they come in groups and
-            between flat areas, low for even hatching (second-order scattering: Bruna and Mallat, 2013).
-        widths: Shares of rows and columns in runs of up to 1, 2, … pixels between two edges.
-        colours: Quantiles of CIELAB colours along random directions.
-    """
-
-    texture: np.ndarray
-    flatness: np.ndarray
-    directions: np.ndarray
+    texture: np.ndarray  # log deviation of chroma in each octave: at which sizes colours are broken
+    flatness: np.ndarray  # mean over RMS of lightness per octave: low for marks among flat areas, high for noise
+    directions: np.ndarray  # shares of the angles of lines in each octave
+    # Log contrast, at each coarser octave, of the strength of lines: high where they come in groups and between flat
+    # areas, low for even hatching (second-order scattering: Bruna and Mallat, 2013).
     grouping: np.ndarray
-    widths: np.ndarray
-    colours: np.ndarray
+    widths: np.ndarray  # shares of rows and columns in runs of up to 1, 2, … pixels between two edges
+    colours: np.ndarray  # quantiles of CIELAB colours along random directions
 
     @classmethod
     def of(cls, picture: np.ndarray) -> Self:

@@ -1,13 +1,16 @@
 """Scores of an unpaired translation, whose outputs have no reference pictures.
 
-Pictures are (H, W, 3) uint8. ``distributions`` compares the set of outputs with the other domain; the scores here
-judge single outputs.
+Pictures are (H, W, 3) uint8. ``DomainDistance`` compares the set of outputs with the other domain, in which no picture
+has a counterpart; its distances are of patches, single local features of a network, so that content counts less than
+style. The other scores judge single outputs. ``docs/guides/unpaired/scores.md`` explains what they cannot show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -16,25 +19,186 @@ from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import grey
 from vidtrans.flow.warping import warp
 from vidtrans.metrics import SCORING_FLOW
-from vidtrans.metrics.clip_scores import NOTICEABLE, mean
-from vidtrans.metrics.distributions import evenly
-from vidtrans.metrics.frame_scores import masked_error
-from vidtrans.metrics.motion import FlowPair
+from vidtrans.metrics.consistency import NOTICEABLE, FlowPair, masked_error, mean
 from vidtrans.metrics.picture_quality import l1
+from vidtrans.perception import MEASURES, load_measure, resolve_measure
 from vidtrans.video.images.picture import resize
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_PICTURES = 32  # of a set that are looked at
+MAX_SIDE = 256  # pixels: of larger pictures a part is looked at, since scaling hides blur
+PATCHES = 48  # of a picture, of each of the network's layers
+CHANNELS = (32, 64, 96)  # of the random network
+LEAST_SHARE = 0.1  # of the usual channel, and of the layer in which domains differ most: less is no unit to count in
+BANDS = 256  # patches whose distances to all others are in memory at once
+APART = 0.02  # of a deviation: a distance between domains that chance does not make with half a dozen pictures
 COARSE_SIDE = 32  # pixels of the short side at which pictures are told apart: finer, noise would count as diversity
 AREAS_SIDE = 16  # likewise at which light and dark are compared
-MAX_PICTURES = 24  # that are compared with each other
+MOST_COMPARED = 24  # pictures that are compared with each other
 REVERSED = -0.25  # the correlation of light below which light and dark have changed places, as nothing holds them
 
 Pictures = Sequence[np.ndarray]
+Patches = list[np.ndarray]  # of each layer: (pictures, patches, channels) float32
+Describe = Callable[[Pictures], Patches]
 FramePair = tuple[np.ndarray, np.ndarray]  # a frame and the one after it
+
+
+def network_patches() -> Describe | None:
+    """Return a function that describes pictures by the installed network of ``perception``; None if there is none."""
+    name = resolve_measure("auto")
+    if not hasattr(MEASURES.load(name), "features"):
+        return None
+    measure = load_measure(name)
+    return lambda pictures: _describe(pictures, measure.features)
+
+
+def random_patches(seed: int = 0) -> Describe:
+    """Return a function that describes pictures by a network of fixed random weights, which needs no installation.
+
+    It has three strided convolutions, and returns the features of each.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    random = torch.Generator().manual_seed(seed)
+    kernels, channels = [], 3
+    for outputs in CHANNELS:
+        kernel = torch.randn(outputs, channels, 3, 3, generator=random) / (9 * channels) ** 0.5
+        # Three of four see differences of neighbours alone: sums would hide blur and grain.
+        kernel[outputs // 4 :] -= kernel[outputs // 4 :].mean((2, 3), keepdim=True)
+        kernels.append(kernel)
+        channels = outputs
+
+    def features(x: Tensor) -> list[Tensor]:
+        found = []
+        for kernel in kernels:
+            x = F.relu(F.conv2d(x, kernel, stride=2, padding=1))
+            found.append(x)
+        return found
+
+    return lambda pictures: _describe(pictures, features)
+
+
+@dataclass(frozen=True)
+class PatchSet:
+    """Patches of a set, (pictures, patches, channels), and the mean distance between patches of different pictures."""
+
+    patches: np.ndarray
+    spread: float
+
+    @classmethod
+    def of(cls, patches: np.ndarray) -> PatchSet:
+        """Return the patch set with its spread. Raises ValueError for fewer than two pictures."""
+        count, each = patches.shape[:2]
+        if count < 2:
+            raise ValueError(f"a distance between sets needs at least two pictures of each (got {count})")
+        flat = patches.reshape(count * each, -1)
+        # Pairs within a picture are those of each picture with itself.
+        within = sum(_mean_distance(p, p) for p in patches) / count
+        return cls(patches, (_mean_distance(flat, flat) * count - within) / (count - 1))
+
+    def distance(self, other: PatchSet) -> float:
+        """Return the squared energy distance of two sets; noise can make it negative."""
+        flat, others = (p.reshape(-1, p.shape[-1]) for p in (self.patches, other.patches))
+        return 2 * _mean_distance(flat, others) - self.spread - other.spread
+
+
+@dataclass(frozen=True)
+class DomainDistance:
+    """The distance of pictures from a target domain: 1 for the unchanged source, 0 for one half of the target.
+
+    The squared energy distance of patches (Székely and Rizzo, 2013), a kernel distance like KID (Bińkowski et al.,
+    ICLR 2018) without a bandwidth or a power to choose: unbiased for few samples, robust to outliers. Patches of
+    one picture are alike, so pairs of them are excluded. Channels are scaled by their deviation in the target, and
+    layers by the difference of two distances: ``same`` between halves of the target, ``other`` to the source. By layer,
+    ``target`` holds the target's scaled patches, ``scale`` the mean and deviation (C,) of its channels.
+    """
+
+    describe: Describe
+    target: list[PatchSet]
+    scale: list[tuple[np.ndarray, np.ndarray]]
+    same: np.ndarray
+    other: np.ndarray
+
+    @classmethod
+    def between(cls, describe: Describe, sources: Pictures, targets: Pictures) -> DomainDistance:
+        """Return the distance for two domains, from at least two pictures of the source and four of the target."""
+        found = describe(evenly(targets))
+        scale = [(p.mean((0, 1)), _deviations(p)) for p in found]
+        whole = [(p - mean) / deviation for p, (mean, deviation) in zip(found, scale, strict=True)]
+        target = [PatchSet.of(p) for p in whole]
+        # Halves in time, not every other frame: neighbours in a clip are the same picture twice.
+        halves = [[PatchSet.of(half) for half in (p[: len(p) // 2], p[len(p) // 2 :])] for p in whole]
+        same = np.array([first.distance(second) for first, second in halves])
+        other = cls(describe, target, scale, same, same).by_layer(sources)
+        # Where the source is nearer than one half of the target, the layer shows nothing but what is in the pictures.
+        return cls(describe, target, scale, np.minimum(same, other), other)
+
+    def by_layer(self, pictures: Pictures) -> np.ndarray:
+        """Return the distances of at least two pictures in each layer, in deviations of the target's features."""
+        found = self.describe(evenly(pictures))
+        sides = [PatchSet.of((p - m) / d) for p, (m, d) in zip(found, self.scale, strict=True)]
+        return np.array([side.distance(target) for side, target in zip(sides, self.target, strict=True)])
+
+    @property
+    def tells_apart(self) -> bool:
+        """True if in any layer the source is further from the target than the target's halves from each other."""
+        return bool((self.other - self.same).max() > APART)
+
+    def __call__(self, pictures: Pictures) -> float | None:
+        """Return the distance of at least two pictures, about 0 to 1; None if it cannot distinguish the domains."""
+        if not self.tells_apart:
+            return None
+        between = self.other - self.same
+        weights = 1 / np.maximum(between, LEAST_SHARE * between.max())
+        return float(weights @ (self.by_layer(pictures) - self.same) / (weights @ between))
+
+
+def _deviations(patches: np.ndarray) -> np.ndarray:
+    """Return the deviation of each channel, (C,), plus a share of the layer's, so that none is near 0."""
+    own: np.ndarray = patches.std((0, 1))
+    return own + LEAST_SHARE * float(np.sqrt(np.mean(own * own))) + 1e-6
+
+
+def _mean_distance(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the mean Euclidean distance of rows (N, C) from rows (M, C), divided by √C."""
+    squares = np.einsum("nc,nc->n", second, second)
+    total = 0.0
+    for start in range(0, len(first), BANDS):
+        band = first[start : start + BANDS]
+        found = np.einsum("nc,nc->n", band, band)[:, None] + squares - 2 * band @ second.T
+        total += float(np.sqrt(np.maximum(found, 0)).sum(dtype=np.float64))
+    return total / (len(first) * len(second) * first.shape[1] ** 0.5)
+
+
+def evenly(pictures: Pictures, most: int = MAX_PICTURES) -> list[np.ndarray]:
+    """Return at most ``most`` of the pictures, evenly spaced."""
+    chosen = np.linspace(0, len(pictures) - 1, min(most, len(pictures))).round().astype(int)
+    return [pictures[i] for i in chosen]
+
+
+def _describe(pictures: Pictures, features: Callable[[Tensor], list[Tensor]]) -> Patches:
+    """Return each layer's features at random but reproducible places; the pictures may differ in size."""
+    import torch
+
+    random = np.random.default_rng(0)
+    found: list[list[np.ndarray]] = []
+    with torch.inference_mode():
+        for picture in pictures:
+            top, left = (int(random.integers(max(0, n - MAX_SIDE) + 1)) for n in picture.shape[:2])
+            part = picture[top : top + MAX_SIDE, left : left + MAX_SIDE]
+            planes = torch.from_numpy(np.ascontiguousarray(part.transpose(2, 0, 1)))[None]
+            layers = features(planes.float() / 127.5 - 1)
+            flat = [layer[0].flatten(1).T.numpy() for layer in layers]
+            found.append([p[random.choice(len(p), PATCHES, replace=len(p) < PATCHES)] for p in flat])
+    return [np.stack(layer).astype(np.float32) for layer in zip(*found, strict=True)]
 
 
 def pairwise_distance(pictures: Pictures) -> float | None:
     """Return the mean pairwise L1 distance of pictures at a coarse size, 0 to 1; None for fewer than two."""
-    small = [_scaled(p, COARSE_SIDE) for p in evenly(pictures, MAX_PICTURES)]
+    small = [_scaled(p, COARSE_SIDE) for p in evenly(pictures, MOST_COMPARED)]
     size = small[0].shape[1::-1] if small else (0, 0)
     return mean([l1(a, resize(b, *size)) for a, b in combinations([resize(p, *size) for p in small], 2)])
 
@@ -63,7 +227,10 @@ def temporal_error(sources: Iterable[FramePair], outputs: Iterable[FramePair]) -
     own, given = [], []
     for (first, second), painted in zip(sources, outputs, strict=True):
         motion = FlowPair.between(grey(first), grey(second), method)
-        errors = [_warping_error(pair, motion) for pair in ((first, second), painted)]
+        errors = []
+        for pair in ((first, second), painted):
+            here, after = (picture.astype(np.float32) / 255 for picture in pair)
+            errors.append(masked_error(warp(after, motion.there), here, motion.reliable))
         if None not in errors:
             given.append(errors[0])
             own.append(errors[1])
@@ -87,11 +254,6 @@ def light_correlation(sources: Pictures, outputs: Pictures) -> float | None:
     first, second = (np.concatenate(side) for side in sides)
     size = np.sqrt(np.mean(first * first) * np.mean(second * second))
     return float(np.mean(first * second) / size) if size > 1 else None
-
-
-def _warping_error(pair: FramePair, motion: FlowPair) -> float | None:
-    first, second = (p.astype(np.float32) / 255 for p in pair)
-    return masked_error(warp(second, motion.there), first, motion.reliable)
 
 
 def _scaled(picture: np.ndarray, side: int) -> np.ndarray:

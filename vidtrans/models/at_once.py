@@ -21,11 +21,11 @@ from vidtrans.clips.sampling import read_clip_frames, read_style_picture, spread
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_file
 from vidtrans.flow.bars import bars_of
+from vidtrans.models.formats import STYLE_PREDICTION
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.look_pictures import CLIP, NamedPictures
 from vidtrans.models.model_file import IDENTITY, SUFFIX, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
-from vidtrans.models.weights import STYLE_PREDICTION
 from vidtrans.pairing.look_pairing import condition_planes
 from vidtrans.session import Context
 from vidtrans.store.stages import AtOnceStage
@@ -80,10 +80,7 @@ def model_at_once(
 def predicted_model(
     looks: Looks, context: Context, changes: Mapping[str, Any] | None = None, *, is_kept: bool = True
 ) -> LoadedModel:
-    """Return a model with looks, from the cache or made now; in a temporary folder if it is not ``is_kept``.
-
-    A dry run keeps none.
-    """
+    """Return a model with looks, from the cache or made now; temporary if it is not ``is_kept``, or in a dry run."""
     mixtures = [[(source.digest, share) for source, share in each] for each in looks.values()]
     if len(looks) > MOST_LOOKS:
         raise UsageError("--look", f"it names {len(looks)} looks", f"give up to {MOST_LOOKS} at once")

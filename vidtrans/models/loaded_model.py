@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vidtrans.core.concurrency.threads import import_torch
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import canonical_json, digest_of
 from vidtrans.core.settings import AS_STORED, Size, Table, parse_size
+from vidtrans.core.threads import import_torch
 from vidtrans.inference import ENGINES
 from vidtrans.inference.engine import Engine, IdentityEngine
 from vidtrans.models.formats import FORMATS, format_of, load_format, suffixes
@@ -21,7 +21,7 @@ from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import ONNX_GRAPH
 from vidtrans.pairing.base import Extraction, Pairing
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 
 SHOWN_DIGITS = 12  # of a digest, in messages
@@ -34,20 +34,16 @@ OWN_SIZES = ("auto", "trained")  # values of ``rendering.size`` that a model dec
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that was found: its file (None for identity), digest, name and record.
-
-    ``changes``: pairing settings that the render overrides. ``extractor``: the network that makes the model's input,
-    if its pairing uses one. ``part``: its role and location, see ``model_file.read_record``. ``hold``: protects its
-    file from deletion, if that is in the cache or in a temporary folder.
-    """
+    """A model that was found: its file and record (None for identity), digest and name."""
 
     path: Path | None
     digest: str
     name: str
     record: ModelRecord | None
-    changes: Table = field(default_factory=dict)
-    extractor: LoadedModel | None = None
-    part: Part = "model"
+    changes: Table = field(default_factory=dict)  # pairing settings that the render overrides
+    extractor: LoadedModel | None = None  # the network that makes the model's input, if its pairing uses one
+    part: Part = "model"  # its role and location, see ``model_file.read_record``
+    # Protects its file from deletion, if that is in the cache or in a temporary folder.
     hold: object = field(default=None, repr=False, compare=False)
 
     @property
@@ -164,7 +160,12 @@ def load_model(name: str, context: Context, changes: Mapping[str, Any] | None = 
     place = look.changes.pop("model", "")
     extraction = look.pairing.extraction
     if not place and look.record is not None and look.record.extractor:
-        return replace(look, extractor=_embedded(look, extraction))
+        assert look.path is not None  # it has a record
+        record = read_record(look.path, "embedded")
+        # Not the digest on record, which a stranger wrote (its weights' digest is checked): it is in cache keys.
+        digest = digest_of(["embedded", record.to_json(), *record.plugins])
+        embedded = LoadedModel(look.path, digest, extraction.model, record, part="embedded")
+        return replace(look, extractor=_checked(embedded))
     if not place and extraction.digest:
         assert look.path is not None  # the identity model has no such pairing
         place = str(find_extractor(extraction, look.path.parent, context.cache.digest))
@@ -184,7 +185,11 @@ def load_extractor(wanted: Extraction, context: Context, place: str = "") -> Loa
     if found.path is None:
         remedy = "give a network's file: --set pairing.model=FILE"
         raise ModelError(f"model '{found.name}'", "it returns the frame unchanged", remedy)
-    check_digest(found.path, file_digest(found.path, context.cache.digest), wanted)
+    digest = file_digest(found.path, context.cache.digest)
+    if wanted.digest and digest != wanted.digest:
+        theirs = f"'{wanted.model}' ({wanted.digest[:SHOWN_DIGITS]}…)"
+        why = f"its content (SHA-256 {digest[:SHOWN_DIGITS]}…) differs from the required network {theirs}"
+        raise ModelError(str(found.path), why, "give the file that the dataset was made with")
     return _checked(found)
 
 
@@ -197,14 +202,6 @@ def _found(name: str, context: Context, changes: Table, part: Part = "model") ->
         return LoadedModel(path, _digest(path, record, context), path.stem, record, changes, part=part)
     except PermissionError:
         raise ModelError(str(path), "permission denied", "make the file readable") from None
-
-
-def _embedded(look: LoadedModel, extraction: Extraction) -> LoadedModel:
-    assert look.path is not None  # it has a record
-    record = read_record(look.path, "embedded")
-    # Not the digest on record, which a stranger wrote (its weights' digest is checked): pictures are cached under it.
-    digest = digest_of(["embedded", record.to_json(), *record.plugins])
-    return _checked(LoadedModel(look.path, digest, extraction.model, record, part="embedded"))
 
 
 def _checked(extractor: LoadedModel) -> LoadedModel:
@@ -225,10 +222,7 @@ def _digest(path: Path, record: ModelRecord, context: Context) -> str:
 
 
 def load_engine(look: LoadedModel, settings: RenderingSettings, context: Context, batch: int | None = None) -> Engine:
-    """Return the engine that runs a model, ``batch`` pictures at once; None picks a batch that suits the device.
-
-    Raises ModelError, DeviceError, UsageError.
-    """
+    """Return a model's engine for ``batch`` pictures, None: as suits. Raises ModelError, DeviceError, UsageError."""
     if look.path is None:
         return IdentityEngine()
     import_torch()
@@ -251,14 +245,8 @@ def load_engine(look: LoadedModel, settings: RenderingSettings, context: Context
 def find_extractor(wanted: Extraction, folder: Path, digest: Callable[[Path], str], remedy: str = PLACE) -> Path:
     """Return the extractor file with the digest in ``wanted``, searched by name first, then by content alone.
 
-    Args:
-        wanted: The extraction of a recorded pairing, with its digest.
-        folder: The model's folder, searched before the folders of ``model_folders``.
-        digest: Function that returns the SHA-256 of a file's content.
-        remedy: The advice in the error message if the file is missing.
-
-    Raises:
-        ModelError: No file in these folders has that content.
+    ``folder``: the model's, searched before those of ``model_folders``. ``digest`` returns the SHA-256 of a file's
+    content. Raises ModelError, with the ``remedy``, if no file in these folders has that content.
     """
     # A record is a stranger's: only the last part of the name counts, so nothing outside of the folders is read.
     name, folders = Path(wanted.model).name, list(dict.fromkeys([folder, *model_folders()]))
@@ -282,14 +270,6 @@ def file_digest(path: Path, digest: Callable[[Path], str]) -> str:
     """
     digests = [digest(file) for file in load_format(format_of(path)).files(path)]
     return digests[0] if len(digests) == 1 else digest_of(digests)
-
-
-def check_digest(path: Path, found: str, wanted: Extraction) -> None:
-    """Raise ModelError if ``found``, the digest of a file, differs from the digest in ``wanted``."""
-    if wanted.digest and found != wanted.digest:
-        theirs = f"'{wanted.model}' ({wanted.digest[:SHOWN_DIGITS]}…)"
-        why = f"its content (SHA-256 {found[:SHOWN_DIGITS]}…) differs from the required network {theirs}"
-        raise ModelError(str(path), why, "give the file that the dataset was made with")
 
 
 def check_extractor(name: str, pairing: Pairing, *, remembers: bool = False, optimises: bool = False) -> None:

@@ -1,8 +1,13 @@
-"""What a ``--look`` without a model names: pictures, one, a mixture, or in turn; or a medium."""
+"""What a ``--look`` without a model names: pictures, one, a mixture, or in turn; or a medium.
+
+Names may be files whose names contain commas and colons.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,19 +16,21 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import base_name
 from vidtrans.core.registry import name_check, nearest_name
-from vidtrans.core.settings import Table
+from vidtrans.core.settings import Table, parse_time
 from vidtrans.core.system import as_found
-from vidtrans.curves.key_moments import parse_names
-from vidtrans.models.look_syntax import LookPart, is_file, is_number, parse_look_parts
+from vidtrans.curves.curve import parse_curve, parse_names
 from vidtrans.models.model_file import IDENTITY, known_models
-from vidtrans.pipeline.settings import look_named
+from vidtrans.pipeline.render import look_named
 from vidtrans.strokes.media import FOLDER as MEDIA
 from vidtrans.strokes.media import medium_names
 from vidtrans.strokes.settings import medium_named
 from vidtrans.video.io.picture_paths import is_picture
 
+MOST_COMMAS = 16  # in a name
+MOST_READINGS = 8  # of a text
 CLIP = "clip"  # names the style of the clip's own frames, unless a file has this name
 MEDIUM_SUFFIX = ".toml"  # of a medium's file
+IsName = Callable[[str], bool]
 Style = Path | None  # a picture, or None: the style of the clip's own frames
 Mixture = tuple[tuple[Style, float], ...]  # styles and shares, which add up to 1
 HINT = (
@@ -34,18 +41,130 @@ LONGEST_NAME = 80  # bytes, of a file
 
 
 @dataclass(frozen=True)
-class NamedPictures:
-    """What a ``--look`` names.
+class LookPart:
+    """A name, and the text of the share after it (a number or a curve) or of the moment before it; '' without one."""
 
-    Attributes:
-        looks: Of pictures, a mixture for each look by its name.
-        value: The value of ``--look`` in these names.
-        medium: The name or the file of the medium; '' for pictures.
+    name: str
+    share: str = ""
+    moment: str = ""
+
+    def __str__(self) -> str:
+        before, after = (f"{self.moment}: " if self.moment else "", f": {self.share}" if self.share else "")
+        return f"{before}{self.name}{after}"
+
+
+Reading = tuple[LookPart, ...]
+ReadPart = Callable[[str, IsName], Iterator[LookPart]]
+
+
+def parse_look_parts(look: str, is_name: IsName, *, has_shares: bool = True) -> Reading:
+    """Return the parts of a ``--look``: one name, names with shares, or names with moments; () if it has no such form.
+
+    ``is_name`` decides where names with commas and colons end. ``has_shares``: whether names may have shares. Raises
+    UsageError if the text can be read in two ways.
+    """
+    if is_name(look):
+        return (LookPart(look),)
+    mixtures = _readings(look, is_name, _with_share) if has_shares else []
+    return _only_one(look, [*mixtures, *_readings(look, is_name, _with_moment)])
+
+
+def split_names(text: str, is_name: IsName) -> list[str]:
+    """Return names that are separated by commas; the commas in a name that ``is_name`` knows do not separate.
+
+    Raises UsageError if the text can be read in two ways.
     """
 
-    looks: dict[str, Mixture]
-    value: str
-    medium: str = ""
+    def plain(part: str, is_name: IsName) -> Iterator[LookPart]:
+        if "," not in part or is_name(part):
+            yield LookPart(part)
+
+    readings = _readings(text, is_name, plain)
+    known = [parts for parts in readings if all(is_name(part.name) for part in parts)]
+    longest = [parts for parts in readings if len(parts) == min(map(len, readings))]
+    return [part.name for part in _only_one(text, known or longest)]
+
+
+def with_other_paths(look: str, folder: Path, change: Callable[[Path], str]) -> str:
+    """Return a ``--look`` with ``change(folder / name)`` in place of each name of a picture in ``folder``."""
+    if is_file(look, folder):
+        return change(as_found(folder / look))
+
+    def changed(part: LookPart) -> str:
+        name = change(as_found(folder / part.name)) if is_file(part.name, folder) else part.name
+        return str(LookPart(name, part.share, part.moment))
+
+    def is_name(name: str) -> bool:
+        return is_file(name, folder) or not set(name) & set(",:")
+
+    readings = [parts for read in (_with_moment, _with_share) for parts in _readings(look, is_name, read)]
+    found = next((parts for parts in readings if any(is_file(part.name, folder) for part in parts)), None)
+    return look if found is None else ", ".join(map(changed, found))
+
+
+def is_file(name: str, folder: Path) -> bool:
+    """Return whether ``name`` is a file in ``folder``; False for a name that is too long, where Path.is_file raises."""
+    return bool(name) and os.path.isfile(as_found(folder / name))
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a number, as shares are."""
+    with suppress(ValueError):
+        float(text)
+        return True
+    return False
+
+
+def _readings(text: str, is_name: IsName, read: ReadPart) -> list[Reading]:
+    """Return the ways to cut a text at some of its commas so that ``read`` finds each part to be one."""
+    pieces = text.rstrip().removesuffix(",").split(",")
+    rests: list[list[Reading]] = [[] for _ in pieces] + [[()]]  # by piece: the ways to read the text from there on
+    for start in reversed(range(len(pieces))):
+        for end in range(start + 1, min(start + 1 + MOST_COMMAS, len(pieces)) + 1):
+            if rests[end]:
+                parts = read(",".join(pieces[start:end]).strip(), is_name)
+                rests[start] += [(part, *rest) for part in parts for rest in rests[end]]
+        del rests[start][MOST_READINGS:]
+    return rests[0]
+
+
+def _with_share(text: str, is_name: IsName) -> Iterator[LookPart]:
+    for at in (at for at, character in enumerate(text) if character == ":"):
+        name, share = text[:at].strip(), text[at + 1 :].strip()
+        if is_name(name) and (is_number(share) or _moves(share)):
+            yield LookPart(name, share=share)
+
+
+def _moves(text: str) -> bool:
+    """Return whether a text is a share that changes over time: an expression without key frames."""
+    with suppress(UsageError):
+        return not parse_curve(text, "--look").moments
+    return False
+
+
+def _with_moment(text: str, is_name: IsName) -> Iterator[LookPart]:
+    for at in (at for at, character in enumerate(text) if character == ":"):
+        name = text[at + 1 :].strip()
+        with suppress(UsageError):
+            moment = parse_time(text[:at])
+            if is_name(name):
+                yield LookPart(name, moment=str(moment))
+
+
+def _only_one(text: str, readings: list[Reading]) -> Reading:
+    if len(readings) > 1:
+        one, other = (" and ".join(f"'{part.name}'" for part in parts) for parts in readings[:2])
+        raise UsageError(f"--look '{text}'", f"it can be read as {one} or as {other}", "rename a picture")
+    return readings[0] if readings else ()
+
+
+@dataclass(frozen=True)
+class NamedPictures:
+    """What a ``--look`` names."""
+
+    looks: dict[str, Mixture]  # of pictures, a mixture for each look by its name
+    value: str  # of ``--look`` in these names
+    medium: str = ""  # the name or the file of the medium; '' for pictures
 
     @property
     def name(self) -> str:
@@ -103,10 +222,7 @@ def plain_name(text: str) -> str:
 
 
 def parse_pictures(look: str, folder: Path = Path()) -> NamedPictures:
-    """Return the pictures, or the medium, that a ``--look`` names. Raises UsageError if it names anything else.
-
-    ``folder``: of relative paths.
-    """
+    """Return the pictures, in ``folder``, or the medium that a ``--look`` names. Raises UsageError for other names."""
     parts = parse_look_parts(look, partial(is_style, folder=folder))
     if not parts:
         raise _unreadable(look, folder)
@@ -140,7 +256,7 @@ def _unique_names(mixtures: Sequence[Mixture]) -> tuple[dict[str, Mixture], list
     looks: dict[str, Mixture] = {}
     used = []
     for mixture in mixtures:
-        plain = name = plain_name("+".join(_name_of(style) for style, _ in mixture))
+        plain = name = plain_name("+".join(style.stem if style else CLIP for style, _ in mixture))
         number = 2
         while looks.get(name, mixture) != mixture:
             name, number = f"{plain}-{number}", number + 1
@@ -178,10 +294,6 @@ def _only_medium(look: str, parts: Sequence[LookPart], media: Sequence[str], fol
 
 def _style(name: str, folder: Path) -> Style:
     return None if name == CLIP and not is_file(name, folder) else as_found(folder / name)
-
-
-def _name_of(style: Style) -> str:
-    return CLIP if style is None else style.stem
 
 
 def _mixture(look: str, parts: Sequence[LookPart], folder: Path) -> Mixture:

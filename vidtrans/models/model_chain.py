@@ -1,4 +1,4 @@
-"""A chain of models: several models rendered one after the other, used as a single model."""
+"""A chain of models, used as a single one: its input, the engine that runs one after the other, and their sizes."""
 
 from __future__ import annotations
 
@@ -7,20 +7,153 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from vidtrans.core.errors import UsageError
-from vidtrans.core.files import digest_of
+from vidtrans.core.files import canonical_json, digest_of
 from vidtrans.core.settings import Table, parse_size
-from vidtrans.inference.chain_engine import ChainEngine, ChainLink
+from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel, load_engine, load_model
 from vidtrans.models.model_file import IDENTITY
+from vidtrans.networks.code_planes import with_planes
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.chain import ChainPairing
+from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.pairing.pairing_records import pairing_record
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
+from vidtrans.video.colour.conversion import to_uint8
+from vidtrans.video.images.picture import resize
 
 PixelSize = tuple[int, int]  # width, height
 SEPARATOR = "+"  # between the models' names
+
+
+class ChainPairing(Pairing):
+    """The pairing of a chain of models, built from the ``first`` model's pairing and not registered.
+
+    A first pairing that ``finishes`` needs the frame beside its output: then the frame is the input, and the chain
+    computes the network's input from it. ``upscale_factor``: the whole chain's.
+    """
+
+    name = "chain"
+    version = 1
+
+    def __init__(self, first: Pairing, upscale_factor: int) -> None:
+        super().__init__(first.settings)
+        self._first, self.upscale_factor = first, upscale_factor
+        self.in_channels = chain_channels(first)
+        self.offsets, self.guides, self.extraction = first.offsets, first.guides, first.extraction
+        self.deep = first.deep
+
+    def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the first network's input, (H, W, in_channels) uint8 or uint16; the frame if its pairing finishes."""
+        return frames[0] if self._first.finishes else self._first.input(frames)
+
+    def drawing_input(self, picture: np.ndarray) -> np.ndarray:
+        """Return the first network's input for a drawing."""
+        return self._first.drawing_input(picture)
+
+
+def chain_channels(first: Pairing) -> int:
+    """Return the number of channels of a chain's input: its ``first`` pairing's, or a frame's."""
+    return 3 if first.finishes else first.in_channels
+
+
+@dataclass(frozen=True)
+class ChainLink:
+    """One model of a chain: its ``pairing``, its ``engine``, and the (width, height) at which its ``network`` runs.
+
+    ``has_codes``: it takes a style code as constant channels beside its input. If ``pairing.finishes``, the output has
+    the size of the input picture, otherwise the network's size.
+    """
+
+    pairing: Pairing
+    engine: Engine
+    network: PixelSize
+    has_codes: bool = False
+
+    def __call__(self, pictures: Sequence[np.ndarray], values: np.ndarray, *, deep: bool) -> list[np.ndarray]:
+        """Return this model's pictures, one for each picture of the previous model.
+
+        Args:
+            pictures: (H, W, 3) uint8, or uint16 of a ``deep`` chain, all of one size.
+            values: (N, P) uint8, the conditions of each picture for a multi-style model; P is 0 without any.
+            deep: return uint16 pictures.
+        """
+        made = [self._input(*one) for one in zip(pictures, values, strict=True)]
+        outputs = list(self.engine(np.stack(made), deep=deep))
+        return [self._finished(*one) for one in zip(pictures, outputs, made, strict=True)]
+
+    def _input(self, picture: np.ndarray, values: np.ndarray) -> np.ndarray:
+        picture = resize(picture if self.pairing.deep else to_uint8(picture), *self.network)
+        if len(values) and isinstance(self.pairing, LookPairing):
+            return self.pairing.with_planes(picture, values)
+        made = self.pairing.input([picture])
+        return with_planes(made, values) if self.has_codes else made
+
+    def _finished(self, picture: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
+        if not self.pairing.finishes:
+            return output
+        size = picture.shape[1], picture.shape[0]
+        return self.pairing.finish(picture, resize(output, *size), resize(net_input, *size))
+
+
+class ChainEngine:
+    """An engine that runs the ``links`` in order, on the input of a ``ChainPairing``; its output has one ``size``.
+
+    Additional constant channels of the input are the conditions of the multi-style model, except for a ``LookPairing``
+    that comes first, whose input contains them. Models exchange arrays, of 16 bits in a deep chain.
+    """
+
+    def __init__(self, links: Sequence[ChainLink], size: PixelSize) -> None:
+        self._links, self._size = links, size
+        engines = [link.engine for link in links]
+        self.batch = max(engine.batch for engine in engines)
+        self.device_kind = engines[0].device_kind
+        self.precision = "+".join(dict.fromkeys(engine.precision for engine in engines))
+        self.identity = self._joined([engine.identity for engine in engines])
+
+    def _joined(self, identities: Sequence[dict[str, str]]) -> dict[str, str]:
+        """Combine the identities of all engines into one."""
+        joined = {
+            name: "+".join(dict.fromkeys(identity[name] for identity in identities))
+            for name in ("engine", "precision", "device")
+        }
+        joined["chain"] = canonical_json([identities, [link.network for link in self._links], self._size])
+        return joined
+
+    def identity_at(self, width: int, height: int) -> dict[str, str]:
+        """Return the identity for cache keys; the arguments are unused, as the chain fixes each network's size."""
+        return self._joined([link.engine.identity_at(*link.network) for link in self._links])
+
+    def batch_for(self, height: int, width: int) -> int:
+        """Return the largest batch of the engines; the arguments are unused, as the chain fixes each network's size."""
+        return max(link.engine.batch_for(*reversed(link.network)) for link in self._links)
+
+    @property
+    def exact(self) -> list[str]:
+        """Return the operators that any engine computes in fp32 because its precision gives wrong results."""
+        return sorted({name for link in self._links for name in getattr(link.engine, "exact", ())})
+
+    @property
+    def tile(self) -> int | None:
+        """Return the longest side in pixels of the smallest tiles of any network; None if all pictures fit whole."""
+        tiles = [tile for link in self._links if (tile := getattr(link.engine, "tile", None))]
+        return min(tiles, default=None)
+
+    def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
+        """Run (N, h, w, C) uint8 or uint16 → (N, H, W, 3) uint8, or uint16 if ``deep``, at the chain's size."""
+        first, channels = self._links[0], chain_channels(self._links[0].pairing)
+        values, whole, inputs = inputs[:, 0, 0, channels:], inputs, inputs[..., :channels]
+        if values.dtype == np.uint16:
+            values = (values >> 8).astype(np.uint8)  # as ``to_uint8``, which does not take an empty array
+        if first.pairing.finishes:
+            pictures = first(list(inputs), values, deep=deep)
+        else:
+            pictures = list(first.engine(whole if first.has_codes else inputs, deep=deep))
+        for link in self._links[1:]:
+            pictures = link(pictures, values, deep=deep)
+        return np.stack([resize(picture, *self._size) for picture in pictures])
 
 
 @dataclass(frozen=True)
@@ -55,10 +188,11 @@ class ModelChain(LoadedModel):
         for number, step in enumerate(self.steps):
             step.check_renders()
             if why := _alone(step, first=number == 0):
-                raise _refused(step, why, "render it alone first, then the other models on its result")
+                remedy = "render it alone first, then the other models on its result"
+                raise UsageError(f"model '{step.name}' in a chain", why, remedy)
             if enlarged and not _follows(step):
                 why = f"it paints at its own size, so the enlargement by '{enlarged}' is lost"
-                raise _refused(step, why, f"give '{enlarged}' after it")
+                raise UsageError(f"model '{step.name}' in a chain", why, f"give '{enlarged}' after it")
             enlarged = step.name if step.pairing.upscale_factor > 1 else enlarged
 
     @property
@@ -94,10 +228,7 @@ class ModelChain(LoadedModel):
         return sizes
 
     def _painted_size(self, wanted: str, source: PixelSize) -> PixelSize:
-        """Return the (width, height) of the largest picture of the chain before upscaling.
-
-        This is the source's size if no model paints at a size of its own.
-        """
+        """Return the (width, height) of the largest picture before upscaling; the source's if no model has its own."""
         if wanted not in OWN_SIZES:
             return parse_size(wanted).of(*source)
         own = [step.size_for(wanted).of(*source) for step in self.steps if not _follows(step)]
@@ -127,10 +258,6 @@ def _alone(model: LoadedModel, *, first: bool) -> str:
     if model.record and model.record.plate:
         return "it knows the background of one scene, which frames painted by another model do not show"
     return ""
-
-
-def _refused(model: LoadedModel, why: str, remedy: str) -> UsageError:
-    return UsageError(f"model '{model.name}' in a chain", why, remedy)
 
 
 def without_identity(names: Sequence[str]) -> list[str]:

@@ -14,8 +14,7 @@ from vidtrans.core.files import PACKAGE, check_regular_file
 from vidtrans.core.registry import nearest_file, nearest_name
 from vidtrans.core.settings import Table
 from vidtrans.core.system import as_found
-from vidtrans.models.foreign_format import ForeignFormat, ForeignModel
-from vidtrans.models.formats import NATIVE, format_of, load_format, suffixes
+from vidtrans.models.formats import NATIVE, ForeignFormat, ForeignModel, format_of, load_format, suffixes
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.models.native_format import NativeFormat
 from vidtrans.pairing.base import Pairing
@@ -34,9 +33,8 @@ Part = Literal["model", "extractor", "embedded"]
 def find_model(name: str) -> Path | None:
     """Return the file that ``--model name`` means; None for the built-in ``identity``. Raises ModelError.
 
-    ``name`` is a path, with or without its suffix, or a bare name that is searched in the current folder, ``models/``,
-    the user's data folder and the bundled models. Native files are searched in all folders first, then each kind of
-    other tools' files, so that an export of a model does not hide the model.
+    ``name`` is a path, with or without its suffix, or a bare name that is searched in ``model_folders``: native files
+    in all of them first, then each kind of other tools' files, so that an export of a model does not hide the model.
     """
     if name == IDENTITY:
         return None
@@ -140,11 +138,7 @@ def user_models() -> Path:
 
 
 def read_record(path: Path, part: Part = "model") -> ModelRecord:
-    """Return the checked record of the model in a file, without loading weights or torch. Raises ModelError.
-
-    ``part``: "model"; "extractor", the model as the network that makes another model's input, by default from frames;
-    or "embedded", the extractor inside the model's file.
-    """
+    """Return the checked record of a ``part`` of a model file, without loading weights or torch. Raises ModelError."""
     form = load_format(format_of(path))
     if part == "extractor" and isinstance(form, ForeignFormat):
         model = form.describe(path)

@@ -41,47 +41,31 @@ class Card:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """The metadata of a model. Tables that do not apply to a model are empty.
+    """The metadata of a model. Tables that do not apply to a model are empty."""
 
-    Attributes:
-        generator: The generator's ``name`` and ``settings``.
-        pairing: The pairing's ``name`` and ``settings``.
-        in_channels: Number of channels that the pairing makes.
-        out_channels: Number of the output's channels: 3.
-        size: Short side in pixels of the training pictures.
-        normalisation: The map from 8-bit pictures to the network's values, as text.
-        training: Figures of the training, for people.
-        card: Author, licence and notes, for people.
-        weights: SHA-256 (hex) over the tensors.
-        plate: For a generator that paints on a background plate (its weights 'plate' and 'scene'): the plate's ``size``
-            (width, height), and ``still``, how still the camera was, 0 to 1.
-        dream: For a model that predicts frames: the number of ``positions`` of its clock (0: no clock), the frame
-            ``rate`` of the training clip, and the ``statistics`` of its frames. Of kept frames: the lengths of their
-            ``runs``, the numbers of the runs' ``shots``, the ``clips`` (name and rate), and of each of the ``frames``
-            the number of its clip and its own there. ``zoom``: of a moving camera.
-        memory: For a recurrent generator: the ``flow`` method that warps the last output to the current frame.
-        ports: For a network of another tool: settings of ``networks.ports.PortSettings``.
-        origin: For such a network: its ``family``, and facts in its file that the weights do not show.
-        extractor: The record of the network, embedded in the file, that makes the input.
-        codes: For a generator with many looks: the ``size`` of the style code that is added to the input, and the
-            ``mean`` and ``spread`` (standard deviation) of the training pictures' codes.
-    """
-
-    generator: Table
-    pairing: Table
-    in_channels: int
-    out_channels: int
-    size: int
-    normalisation: str
-    training: Table
-    card: Table
-    weights: str = ""  # SHA-256 over the tensors, written by ``save_model``
+    generator: Table  # its ``name`` and ``settings``
+    pairing: Table  # its ``name`` and ``settings``
+    in_channels: int  # that the pairing makes
+    out_channels: int  # 3
+    size: int  # short side in pixels of the training pictures
+    normalisation: str  # the map from 8-bit pictures to the network's values, as text
+    training: Table  # figures of the training, for people
+    card: Table  # author, licence and notes, for people
+    weights: str = ""  # SHA-256 (hex) over the tensors, written by ``save_model``
+    # For a generator that paints on a background plate (its weights 'plate' and 'scene'): the plate's ``size`` (width,
+    # height), and ``still``, how still the camera was, 0 to 1.
     plate: Table = field(default_factory=dict)
+    # For a model that predicts frames: the number of ``positions`` of its clock (0: no clock), the frame ``rate`` of
+    # the training clip, and the ``statistics`` of its frames. Of kept frames: the lengths of their ``runs``, the
+    # numbers of the runs' ``shots``, the ``clips`` (name and rate), and of each of the ``frames`` the number of its
+    # clip and its own there. ``zoom``: of a moving camera.
     dream: Table = field(default_factory=dict)
-    memory: Table = field(default_factory=dict)
-    ports: Table = field(default_factory=dict)
-    origin: Table = field(default_factory=dict)
-    extractor: Table = field(default_factory=dict)
+    memory: Table = field(default_factory=dict)  # recurrent: the ``flow`` method that warps its last output
+    ports: Table = field(default_factory=dict)  # of another tool's network: settings of ``PortSettings``
+    origin: Table = field(default_factory=dict)  # of that: its ``family``, and facts beside the weights
+    extractor: Table = field(default_factory=dict)  # the record of the embedded network that makes the input
+    # For a generator with many looks: the ``size`` of the style code that is added to the input, and the ``mean`` and
+    # ``spread`` (standard deviation) of the training pictures' codes.
     codes: Table = field(default_factory=dict)
 
     def with_extractor(self, extractor: ModelRecord) -> ModelRecord:
@@ -181,20 +165,16 @@ def _check_embedding(record: ModelRecord, path: Path) -> None:
     record.extractor_record(path)
 
 
-def _check_parts(record: ModelRecord, path: Path) -> None:
-    """Raise ValueError for an incomplete generator or pairing, ModelError for one of a plug-in that is absent."""
+def _check(record: ModelRecord, path: Path) -> None:
+    """Raise ValueError for a record that cannot be, ModelError for one of a plug-in that is absent."""
+    for name in TABLES:
+        if not isinstance(getattr(record, name), dict):
+            raise ValueError(f"'{name}' is not a table")
     for name, table in (("generator", record.generator), ("pairing", record.pairing)):
         if not isinstance(table.get("name"), str) or not isinstance(table.get("settings"), dict):
             raise ValueError(f"it has no complete table '{name}'")
     for registry, part in ((PAIRINGS, record.pairing), (GENERATORS, record.generator)):
         registry.require(part, path, ModelError)
-
-
-def _check(record: ModelRecord, path: Path) -> None:
-    for name in TABLES:
-        if not isinstance(getattr(record, name), dict):
-            raise ValueError(f"'{name}' is not a table")
-    _check_parts(record, path)
     if not all(type(n) is int for n in (record.in_channels, record.out_channels, record.size)):
         raise ValueError("its number of channels or its size is not an integer")
     pairing = make_pairing(record.pairing["name"], record.pairing["settings"])

@@ -16,9 +16,8 @@ from typing import Any
 from vidtrans.core.errors import ModelError, first_line
 from vidtrans.core.files import naming_disk_errors, write_atomically
 from vidtrans.core.system import WINDOWS
-from vidtrans.models.formats import ModelFormat
+from vidtrans.models.formats import ModelFormat, build_with_weights, weights_digest, weights_of
 from vidtrans.models.model_record import ModelRecord, parse_record
-from vidtrans.models.weights import build_with_weights, weights_digest, weights_of
 
 METADATA_KEY = "vidtrans"
 PREFIX = "extractor/"  # of the names of an embedded extractor's weights; no module's name has a slash

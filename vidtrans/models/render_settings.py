@@ -12,11 +12,11 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Report, silent
 from vidtrans.core.machine import device_kind
 from vidtrans.core.settings import Table, from_table, to_table
-from vidtrans.curves.data_files import digest_of_file
+from vidtrans.curves.tracks import digest_of_file
 from vidtrans.flow import FLOWS
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.pairing.palettes.class_colours import ClassColours
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pairing.class_colours import ClassColours
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.settings import VoteSettings
@@ -34,16 +34,14 @@ def classes_of(look: LoadedModel) -> ClassColours | None:
 
 @dataclass(frozen=True)
 class ResolvedRenderSettings:
-    """The recipe of a render, resolved for a model.
-
-    ``device`` is the value of ``--device``. On a GPU it runs the temporal filter if the filter has a GPU version; it
-    also runs the filter's flow method if that is a network (OpenCV methods run on the CPU).
-    """
+    """The recipe of a render, resolved for a model."""
 
     rendering: RenderingSettings
     encoding: EncodingSettings
     filter_name: str
     filter_settings: Any  # of the filter's own class
+    # The value of ``--device``. On a GPU it runs the temporal filter if the filter has a GPU version, and the filter's
+    # flow method if that is a network (OpenCV methods run on the CPU).
     device: str
     strokes: StrokesSettings = field(default_factory=StrokesSettings)
 
@@ -98,9 +96,13 @@ class ResolvedRenderSettings:
 
     def make_filter(self) -> Filter | BatchFilter:
         """Make the temporal filter. Raises UsageError, ModelError or DeviceError if its flow method cannot run."""
-        in_torch = self.is_batched or self._flow_in_torch
-        made: Filter | BatchFilter = self._filter_class(
-            self.filter_settings, self._torch_device() if in_torch else "cpu"
+        device = "cpu"
+        if self.is_batched or self._flow_in_torch:
+            from vidtrans.inference.device import resolve_device
+
+            device = str(resolve_device(self.device).torch)
+        made: Filter | BatchFilter = FILTERS[self.filter_name].load_for(device_kind(self.device))(
+            self.filter_settings, device
         )
         return made
 
@@ -128,16 +130,6 @@ class ResolvedRenderSettings:
     def is_batched(self) -> bool:
         """Whether the filter runs in batches on the device, in torch; on a CPU, NumPy and OpenCV are faster."""
         return FILTERS[self.filter_name].is_batched(device_kind(self.device))
-
-    @property
-    def _filter_class(self) -> Any:  # noqa: ANN401  (of the registry)
-        return FILTERS[self.filter_name].load_for(device_kind(self.device))
-
-    def _torch_device(self) -> str:
-        """Return torch's name of the device. Raises DeviceError if the device is absent."""
-        from vidtrans.inference.device import resolve_device
-
-        return str(resolve_device(self.device).torch)
 
     def for_key(self, *, stills: bool, masked: bool) -> Table:
         """Return the settings that affect the output, for cache keys; with ``picture_fps`` or feather only if used."""

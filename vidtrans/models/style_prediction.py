@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidtrans.models.weights import STYLE_PREDICTION, from_8_bits
+from vidtrans.models.formats import STYLE_PREDICTION, from_8_bits
 from vidtrans.networks.predicted_style import CHANNELS, NORMED, NORMS, PredictedStyle, PredictedStyleSettings
 from vidtrans.pairing.look_pairing import condition_planes
-from vidtrans.perception.style import middle_of
+from vidtrans.perception.measure import middle_of
 
 SHORT_SIDE = 256  # of the picture that the predictor sees
 STRIDED = (1, 3, 6, 13)  # blocks of the predictor that halve the size

@@ -68,7 +68,7 @@ class FrameMemory(nn.Module):
     def forward(self, hands: Tensor) -> tuple[Tensor, Tensor]:
         """Return the frames around the told position, (N, 6, h, w), and the frame at it, (N, 3, h, w), in [-1, 1].
 
-        ``hands`` (N, HANDS): see ``pairing.told_planes``. The first three channels are the frame before in the
+        ``hands`` (N, HANDS): see ``pairing.next_frame``. The first three channels are the frame before in the
         direction of the timeline, the others the frame at or after the position. Between two frames both are mixed.
         """
         turn, last = turned(hands), len(self.pictures) - 1
@@ -82,7 +82,7 @@ class FrameMemory(nn.Module):
 
 
 def views(planes: Tensor) -> Tensor:
-    """Return the told views, (N, 2, 3) float32, of their planes' values, (N, VIEW): see ``pairing.told_planes``."""
+    """Return the told views, (N, 2, 3) float32, of their planes' values, (N, VIEW): see ``pairing.next_frame``."""
     high, low = (((planes[:, k::2].float() + 1) * 127.5).round() for k in (0, 1))
     return ((256 * high + low) * (4 / 65535) - 2).reshape(-1, 2, 3)
 

@@ -15,9 +15,7 @@ from vidtrans.networks import DISCRIMINATORS, GENERATORS, ONNX_GRAPH, UNTRAINED
 from vidtrans.networks.adapted import AdaptedGenerator
 from vidtrans.networks.ports import PortSettings
 from vidtrans.networks.recurrent import RecurrentGenerator
-from vidtrans.networks.wrappers.class_generator import ClassGenerator
-from vidtrans.networks.wrappers.coded_generator import CodedGenerator
-from vidtrans.networks.wrappers.plate_generator import PlateGenerator
+from vidtrans.networks.wrappers import ClassGenerator, CodedGenerator, PlateGenerator
 
 _WITH_PAINTER = PlateGenerator | RecurrentGenerator | CodedGenerator | ClassGenerator
 

@@ -21,8 +21,7 @@ from vidtrans.core.settings import parse_size
 from vidtrans.flow.history import CHANNELS
 from vidtrans.networks.painter import condition_channels, read_conditions
 from vidtrans.perception import MEASURES, load_measure
-from vidtrans.perception.measure import draw_shift, moved
-from vidtrans.perception.style import Style, stroke_side
+from vidtrans.perception.measure import Style, draw_shift, moved, stroke_side
 
 RATE, LAST_RATE = 0.06, 0.01  # first and last learning rate of Adam, for colours in [−1, 1]
 MAX_SIDE = 2048  # pixels of a style picture

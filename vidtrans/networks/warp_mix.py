@@ -23,7 +23,10 @@ from vidtrans.networks.frame_memory import MOST_PIXELS, FrameMemory, seen, views
 from vidtrans.networks.unet_small import HalfSizeSettings, SmallResidual
 
 HIDDEN = 128  # channels of the hidden layers between what is told and the modulation
-NUM_LEVELS, NUM_VIEW = 2, 12  # channels told after the position: the view, then recall and noise: ``told_planes``
+NUM_LEVELS, NUM_VIEW = (
+    2,
+    12,
+)  # channels told after the position: the view, then recall and noise: ``next_frame``
 BRIGHTEST = 0.98  # of a remembered picture, whose range is opened by atanh
 
 

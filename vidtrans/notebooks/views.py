@@ -11,18 +11,16 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import cv2
 import numpy as np
 
 from vidtrans.core.errors import VidtransError
 from vidtrans.data.dataset import open_dataset
 from vidtrans.evaluation.contact_sheet import dataset_sheet
-from vidtrans.library.clip_writing import write_clip
-from vidtrans.library.opened_clip import OpenedClip, open_clip
-from vidtrans.video.images.picture import read_picture, resize
+from vidtrans.library.opened_clip import OpenedClip, open_clip, write_clip
+from vidtrans.video.images.picture import encode_jpeg, read_picture, resize
 from vidtrans.video.io.picture_paths import is_picture
-from vidtrans.video.plots.layout import cell_size
-from vidtrans.video.plots.page import load_page
+from vidtrans.video.plots import cell_size
+from vidtrans.video.report_page import load_page
 
 FILM_SIDE, PICTURE_SIDE = 640, 1280  # pixels on the long side
 FILM_SECONDS = 10
@@ -99,9 +97,7 @@ def _write_small(clip: OpenedClip, path: Path) -> None:
 
 def _jpeg(picture: np.ndarray) -> str:
     small = resize(picture[..., :3], *cell_size(picture, min(PICTURE_SIDE, max(picture.shape[:2]))))
-    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    data: bytes = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), options)[1].tobytes()
-    return _data_uri("image/jpeg", data)
+    return _data_uri("image/jpeg", encode_jpeg(small, JPEG_QUALITY, subsampled=True))
 
 
 def _data_uri(kind: str, data: bytes) -> str:

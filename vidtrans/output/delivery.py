@@ -1,28 +1,228 @@
-"""Choose the format and the frame times of a render's output."""
+"""A render's output: its format and frame times, and its assembly from encoded chunks.
+
+Chunks become a video with its sound, pictures, or a GIF; the user's ffmpeg runs last, or first, over the source.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from math import gcd
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vidtrans.clips.indexing import Clip
+import numpy as np
+
+from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.core.errors import UsageError
-from vidtrans.output.assembling import Assembly, pass_of, try_pass
+from vidtrans.core.events import Progress
+from vidtrans.core.files import write_atomically
+from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.video.io.codecs import CODECS, CONTAINERS, LOSSLESS, codecs_with_alpha
-from vidtrans.video.io.encoder import picture_names
-from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
-from vidtrans.video.io.join import Timing
-from vidtrans.video.io.stream_copy import StreamCopy, check_sound
+from vidtrans.store.stages import FilterStage, media_libraries
+from vidtrans.video.colour.conversion import with_alpha
+from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.io.encoder import SegmentWriter, picture_names, read_lossless, unpack
+from vidtrans.video.io.encoding import (
+    CODECS,
+    CONTAINERS,
+    FFMPEG_PREFIX,
+    LOSSLESS,
+    EncodingSettings,
+    PictureFormat,
+    codecs_with_alpha,
+)
+from vidtrans.video.io.join import EncodedVideo, StreamCopy, Timing, check_sound, join, read_encoded_video
 from vidtrans.video.io.timestamps import rounded_rate
 
+if TYPE_CHECKING:
+    from vidtrans.video.ffmpeg import FFmpegJob
+
+VERSION = 3  # of the assembly
+TRIAL_FRAMES = 4
 # The finest time base that an MP4 holds.
 FINEST = 2**31 - 1
+FILTERED = "filtered.nut"
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The plan for assembling encoded segments, whose pictures are in the format ``picture``, into a result.
+
+    ``copied``: the sound and other streams to copy from the source. ``names``: a function from a number of pictures to
+    their file names in a folder; None for other results. ``plays``: how often a GIF is played, 0 for endlessly.
+    """
+
+    encoding: EncodingSettings
+    picture: PictureFormat
+    timing: Timing
+    copied: StreamCopy | None
+    names: Callable[[int], list[str]] | None
+    plays: int = 0
+
+    def write(self, segments: Sequence[Path], output: Path, scratch: Path, context: Context) -> Table:
+        """Write ``output`` and return its report table; ``scratch`` is a folder for intermediate files.
+
+        Raises MediaError, UsageError.
+        """
+        if not self.encoding.needs_program:
+            aspect = self.picture.sample_aspect_ratio
+            return self._finish(segments, self.timing, aspect, output, self.copied, context)
+        processed = scratch / "passed.nut"
+        try:
+            timing, video = self._run_program(segments, processed, scratch, context)
+            copied = self.copied
+            if copied is not None and len(timing.pts) != len(self.timing.pts):
+                copied = replace(copied, new_rate=_rate_of(timing))
+            seconds = round(float(_duration_s(timing)), 3)
+            table = {"frames": len(timing.pts), "size": list(video.size), "duration_s": seconds}
+            aspect = video.sample_aspect_ratio
+            return table | self._finish([processed], timing, aspect, output, copied, context)
+        finally:
+            processed.unlink(missing_ok=True)
+
+    def _finish(
+        self,
+        segments: Sequence[Path],
+        timing: Timing,
+        aspect: Fraction,
+        output: Path,
+        copied: StreamCopy | None,
+        context: Context,
+    ) -> Table:
+        """Write the result; return the number of copied sound packets, and that of the frames if a GIF has others."""
+        codec = self.encoding.codec
+        if codec == "gif":
+            return {"sound_packets": 0, "frames": _write_gif(segments, timing, output, self.plays, context)}
+        if self.encoding.makes_pictures:
+            names = self.names(len(timing.pts)) if self.names else None
+            unpack(segments, names, output, codec, context.report, context.stop, self.encoding.palette)
+            return {"sound_packets": 0}
+        tag = "" if self.encoding.is_ffmpeg_encoder else CODECS[codec].tag
+        num = join(segments, timing, output, copied, context.report, context.stop, tag=tag, aspect=aspect)
+        return {"sound_packets": num}
+
+    def _run_program(
+        self, segments: Sequence[Path], processed: Path, scratch: Path, context: Context
+    ) -> tuple[Timing, EncodedVideo]:
+        """Run the user's ffmpeg on all segments, encode its output into ``processed``; return its times and form."""
+        from vidtrans.video.ffmpeg import run_ffmpeg_job
+
+        settings = self.encoding
+        whole, filtered = scratch / "whole.nut", scratch / "filtered.nut"
+        job = pass_of(settings, self.picture)
+        ours = not settings.is_ffmpeg_encoder and not CODECS[settings.codec].unpacked
+        try:
+            join(segments, self.timing, whole, stop=context.stop, kind="nut")
+            result = filtered if ours else processed
+            run_ffmpeg_job(whole, result, job, context.stop, context.report, len(self.timing.pts))
+            video = read_encoded_video(result)
+            timing = self._timing_of(video)
+            if ours:
+                self._encode(filtered, video, timing, processed, context)
+            return timing, video
+        finally:
+            whole.unlink(missing_ok=True)
+            filtered.unlink(missing_ok=True)
+
+    def _encode(self, filtered: Path, video: EncodedVideo, timing: Timing, output: Path, context: Context) -> None:
+        """Encode the program's output, with the size, aspect and times from its graph."""
+        width, height = video.size
+        form = replace(
+            self.picture,
+            width=width,
+            height=height,
+            sample_aspect_ratio=video.sample_aspect_ratio,
+            time_base=timing.time_base,
+            rate=_rate_of(timing),
+        )
+        self.encoding.check_size(form)
+        with closing(SegmentWriter(output, form, replace(self.encoding, filter=""))) as writer:
+            for number, (picture, pts) in enumerate(zip(read_lossless(filtered), timing.pts, strict=True), 1):
+                writer.write(picture, pts)
+                context.stop.check()
+                context.report(Progress("encoding", number, len(timing.pts)))
+
+    def _timing_of(self, video: EncodedVideo) -> Timing:
+        """Return the times of a program's output; the last frame lasts to the source's end, else as its predecessor."""
+        pts = tuple(video.pts)
+        if not pts:
+            raise UsageError("--filter", "the graph outputs no frame", "change the graph")
+        steps = [b - a for a, b in pairwise(pts)]
+        given = self.timing
+        end = (given.pts[-1] + given.durations[-1]) * given.time_base / video.time_base
+        usual = steps[-1] if steps else 1 / (self.picture.rate * video.time_base)
+        last = round(end - pts[-1]) if len(pts) == len(given.pts) or end - pts[-1] > 0 else round(usual)
+        nominal = given.nominal if len(pts) == len(given.pts) else None
+        return Timing(pts, (*steps, max(1, last)), video.time_base, nominal)
+
+
+def _rate_of(timing: Timing) -> Fraction:
+    return len(timing.pts) / _duration_s(timing)
+
+
+def _duration_s(timing: Timing) -> Fraction:
+    return (timing.pts[-1] + timing.durations[-1] - timing.pts[0]) * timing.time_base
+
+
+def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, plays: int, context: Context) -> int:
+    from vidtrans.video.io.encoder import write_gif
+
+    total = 2 * len(timing.pts)  # the clip is read twice
+    done = 0
+
+    def frames() -> Iterator[np.ndarray]:
+        nonlocal done
+        for segment in segments:
+            for picture in read_lossless(segment):
+                context.stop.check()
+                done += 1
+                context.report(Progress("drawing the GIF", done, total))
+                yield picture
+
+    base = timing.time_base
+    written = write_gif(frames, [p * base for p in timing.pts], [d * base for d in timing.durations], output, plays)
+    if left := max(0, len(timing.pts) - written):
+        lines = f"{left} of {len(timing.pts)} frames are left out: GIF shows none for less than 0.02 s"
+        context.note(f"{lines} (--fps 50 or less spaces them evenly)", "warning")
+    return written
+
+
+def pass_of(settings: EncodingSettings, picture: PictureFormat) -> FFmpegJob:
+    """Return the job of the user's ffmpeg: to filter, to encode, or both. Raises UsageError."""
+    from vidtrans.video.ffmpeg import FFmpegJob, parse_options
+
+    if settings.is_ffmpeg_encoder:
+        return FFmpegJob(settings.filter, settings.codec.removeprefix(FFMPEG_PREFIX), parse_options(settings.options))
+    return FFmpegJob(settings.filter, deep=picture.depth > 8, alpha=picture.alpha)
+
+
+def try_pass(job: FFmpegJob, picture: PictureFormat, context: Context) -> tuple[int, int] | None:
+    """Run the user's ffmpeg on a few black frames, so that its errors appear before the work.
+
+    Returns the (width, height) of its output; None without output, as a graph may wait for more frames.
+    Raises UsageError.
+    """
+    from vidtrans.video.ffmpeg import NoFramesError, run_ffmpeg_job
+
+    lossless = replace(picture, depth=16 if picture.depth > 8 else 8)
+    kind = np.uint16 if picture.depth > 8 else np.uint8
+    black = np.zeros((picture.height, picture.width, 4 if picture.alpha else 3), kind)
+    step = max(1, round(1 / (picture.rate * picture.time_base)))
+    with tempfile.TemporaryDirectory(prefix="vidtrans-") as place:
+        given, made = Path(place) / "given.nut", Path(place) / "made.nut"
+        with closing(SegmentWriter(given, lossless, EncodingSettings(codec="ffv1"))) as writer:
+            for number in range(TRIAL_FRAMES):
+                writer.write(black, number * step)
+        with suppress(NoFramesError):
+            run_ffmpeg_job(given, made, job, context.stop)
+            return read_encoded_video(made).size
+    return None
 
 
 class Retiming:
@@ -235,3 +435,60 @@ class Delivery:
 
     def _own(self, values: Sequence[int]) -> Sequence[int]:
         return values[self.numbers.start : self.numbers.stop]
+
+
+def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
+    """Return the clip filtered by ``graph`` of the user's own ffmpeg, upright and in RGB, made once and cached.
+
+    The graph's input is what a model would get: upright RGB frames, without damage. Raises UsageError, MediaError.
+    """
+    from vidtrans.video.ffmpeg import FFmpegJob, find_program, program_version, run_ffmpeg_job
+
+    if clip.is_pictures or clip.guides:
+        raise UsageError("--filter-source", f"{clip.path.name} is not a video", "filter the pictures first")
+    stage = FilterStage(clip.digest, graph, program_version(find_program()), media_libraries())
+    entry, index = context.cache.entry(stage.name, stage.key), clip.index
+    depth, alpha, aspect = 16 if index.findings.depth > 8 else 8, index.findings.alpha, index.sample_aspect_ratio
+    picture = PictureFormat(index.width, index.height, aspect, index.time_base, index.rate, depth, alpha)
+    job, hold = FFmpegJob(graph, deep=depth > 8, alpha=alpha), None
+    if entry.read() is None:
+        try_pass(job, picture, context)
+        if context.dry_run:
+            context.note("the filter is not run in a dry run: the estimate is for the unfiltered source")
+            return clip
+    if not context.dry_run:
+        with entry.locked(wait_for=f"another run that filters {clip.path.name}"):
+            if entry.read() is None:  # else another run has made it meanwhile
+                whole = entry.folder / "whole.nut"
+                try:
+                    _write_lossless(clip, picture, whole, context)
+                    with write_atomically(entry.folder / FILTERED) as temporary:
+                        run_ffmpeg_job(whole, temporary, job, context.stop, context.report, index.num_frames)
+                finally:
+                    whole.unlink(missing_ok=True)
+                entry.finish({"graph": graph}, files=(FILTERED,))
+            hold = entry.pin()
+    made = open_clip(context, entry.folder / FILTERED)
+    # Its times count from 0 already, and no GPU decodes what is lossless.
+    offset_s, whole_index = -index.zero * index.time_base, replace(made.index, zero=0)
+    return replace(made, index=whole_index, pin=hold, origin=clip, offset_s=offset_s, hardware=None)
+
+
+def _write_lossless(clip: Clip, picture: PictureFormat, path: Path, context: Context) -> None:
+    """Write the clip in lossless RGB, each frame at its own time."""
+    index, segment = clip.index, path.with_suffix(".segment.nut")
+    form = FrameFormat(deep=picture.depth > 8, alpha="kept" if picture.alpha else "laid")
+    try:
+        with (
+            clip.reader(form, context.decode_threads) as reader,
+            closing(reader.frames(index=index)) as frames,
+            closing(SegmentWriter(segment, picture, EncodingSettings(codec="ffv1"))) as writer,
+        ):
+            for frame in frames:
+                writer.write(with_alpha(frame.rgb, frame.alpha) if picture.alpha else frame.rgb, frame.pts)
+                context.stop.check()
+                context.report(Progress("unpacking for the filter", frame.index + 1, index.num_frames))
+        pts = [p - index.zero for p in index.pts]
+        join([segment], Timing(pts, index.durations(), index.time_base), path, stop=context.stop, kind="nut")
+    finally:
+        segment.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +23,14 @@ from vidtrans.core.events import Progress
 from vidtrans.core.settings import Size, Table
 from vidtrans.flow.warping import warp
 from vidtrans.metrics.picture_quality import psnr_of
-from vidtrans.painting.blending import shares, weigh
-from vidtrans.painting.carrying import Guide, Step, carry_along
+from vidtrans.painting.composing import shares, weigh
+from vidtrans.painting.maps import Guide, Step, carry_along
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.encoder import picture_names
-from vidtrans.video.plots.layout import ContactSheet, cell_size
+from vidtrans.video.plots import ContactSheet, cell_size
 
 SHORT_SIDE = 135  # pixels, of the frames that are tried
 CANDIDATES, SAMPLES = 13, 25  # of a shot, at least; more for more key frames
@@ -59,10 +59,8 @@ def sample_numbers(first: int, stop: int, count: int) -> list[int]:
 class ShotChooser:
     """A search for the best key frames of one shot.
 
-    Args:
-        numbers: The numbers of the sampled frames, in order.
-        frames: The sampled frames at a small size, (H, W, 3) uint8 each.
-        count: The expected number of key frames; with more than six, there are more candidates.
+    ``numbers`` and ``frames``: the sampled frames in order, at a small size, (H, W, 3) uint8 each. ``count``: the
+    expected number of key frames; with more than six, there are more candidates.
     """
 
     def __init__(self, numbers: Sequence[int], frames: Sequence[np.ndarray], count: int = EXHAUSTIVE) -> None:
@@ -122,29 +120,25 @@ class ShotChooser:
 
     def _frame_psnr(self, at: int, keys: tuple[int, ...]) -> float:
         near = [key for key in keys if at in self._carried[key]] or [min(keys, key=lambda key: abs(key - at))]
-        total: np.ndarray | None = None
-        weights: np.ndarray | None = None
+        pictures, weights = [], []
         for key, share in zip(near, shares(self._numbers[at], [self._numbers[key] for key in near]), strict=True):
             picture, trust = self._carried[key].get(at) or (self._guides[key].rgb, np.float32(0))
-            weight = weigh(trust, share)[..., None]
-            total = picture * weight if total is None else total + picture * weight
-            weights = weight if weights is None else weights + weight
-        assert total is not None
-        assert weights is not None
-        return min(BEST_DB, psnr_of(float(np.square(total / weights - self._guides[at].rgb).mean())))
+            weights.append(weigh(trust, share)[..., None])
+            pictures.append(picture * weights[-1])
+        blended = reduce(np.add, pictures) / reduce(np.add, weights)
+        return min(BEST_DB, psnr_of(float(np.square(blended - self._guides[at].rgb).mean())))
 
     @cached_property
     def _carried(self) -> dict[int, dict[int, tuple[np.ndarray, np.ndarray]]]:
         """Return, by candidate and sample, the candidate warped to the sample, (H, W, 3) uint8, and trust, (H, W)."""
-        return {key: dict(self._from(key)) for key in self._candidates}
-
-    def _from(self, key: int) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray]]]:
-        for at, carried in carry_along(key, self._guides, self._steps, REACH):
-            yield at, (warp(self._guides[key].rgb, carried.flow, bicubic=True), carried.trust)
-
-    @cached_property
-    def _steps(self) -> list[Step]:
-        return [Step.between(*both) for both in itertools.pairwise(self._guides)]
+        steps = [Step.between(*both) for both in itertools.pairwise(self._guides)]
+        return {
+            key: {
+                at: (warp(self._guides[key].rgb, carried.flow, bicubic=True), carried.trust)
+                for at, carried in carry_along(key, self._guides, steps, REACH)
+            }
+            for key in self._candidates
+        }
 
 
 def allot(choosers: Sequence[ShotChooser], lengths: Sequence[int], count: int) -> list[Choice]:

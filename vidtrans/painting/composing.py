@@ -1,20 +1,33 @@
-"""Compose painted frames: transferred paint where it is reliable, a network's picture in all other places."""
+"""Compose painted frames: transferred paint where it is reliable, a network's picture in all other places.
+
+The paint of several key frames is blended; ``Paint`` is all that is painted over a clip, and makes what composes its
+frames, or corrects the pictures of a result.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import cv2
 import numpy as np
 
-from vidtrans.core.settings import Table
-from vidtrans.flow.scaling import blur, grow, shrink
-from vidtrans.painting.blending import Blend, Painting, blend
-from vidtrans.painting.maps import NEAREST, KeyMaps
+from vidtrans.clips.masks import Mask, MatteReader
+from vidtrans.core.settings import Table, to_table
+from vidtrans.flow.warping import blur, grow, shrink, warp
+from vidtrans.painting.maps import NEAREST, Carried, KeyMaps
+from vidtrans.video.images.picture import resize
 
+LEAST_COVER, LEAST_WEIGHT = 1e-3, 1e-6
+LINES = 270  # of a frame, to which the next lengths in pixels belong
+DETAIL, SEAM = 1.5, 2.0  # σ of what is more than tone, and by which seams between key frames are softened
+SHARPNESS = 4  # power of the weights by which the best key frame is chosen
+LEAST_TRUST, LEAST_SHARE = 0.003, 0.02  # where no key frame is trusted, the nearest ones are blended
+WHOLE = 0.995  # of a frame that is painted is all of it: paint programs leave seams
 VERSION = 3
 SURE = 1.5  # times the trust: from ⅔ on nothing is left of what lies below
 LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.925, 0.9625, 1.0)  # of trust
@@ -24,6 +37,103 @@ FEATHER = 270  # lines of a frame, for each pixel by which what is sure is narro
 FAINT = 8 / 255  # by which a network's picture of what is not painted may differ from the frame
 BYTES = 32  # of a pixel of a painting
 LOADED_BYTES, LEAST_LOADED = 1 << 30, 2 * NEAREST + 1  # paintings in memory, and those that one frame needs
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A painted key frame. Where ``cover`` is 0 the colours have no meaning."""
+
+    frame: int  # its number
+    rgb: np.ndarray  # (H, W, 3) float32 in [0, 1]
+    cover: np.ndarray  # its opacity, (H, W), 0 to 1
+
+    @cached_property
+    def packed(self) -> np.ndarray:
+        """Return colours multiplied by cover, and cover, as (H, W, 4) float32."""
+        return np.dstack([self.rgb * self.cover[..., None], self.cover]).astype(np.float32)
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether the whole frame is painted."""
+        return float(self.cover.mean()) > WHOLE
+
+
+def shares(frame: int, keys: Sequence[int]) -> np.ndarray:
+    """Return the weight of each key frame by its distance from ``frame``, in frames: (N,), of sum 1."""
+    near = LEAST_SHARE + 1 / (1 + np.abs(np.subtract(keys, frame)))
+    found: np.ndarray = near / near.sum()
+    return found
+
+
+def weigh(trust: np.ndarray | np.float32, share: float) -> np.ndarray:
+    """Return a key frame's weight from the trust in its paint, (H, W) or a number, and its share by distance."""
+    return np.asarray((trust + np.float32(LEAST_TRUST)) * np.float32(share + LEAST_SHARE))
+
+
+@dataclass(frozen=True)
+class Blend:
+    """The blended paint of a frame from several key frames."""
+
+    rgb: np.ndarray  # (H, W, 3) float32 in [0, 1]
+    trust: np.ndarray  # in the colours, (H, W) float32, 0 to 1
+    cover: np.ndarray  # the opacity of the paint, (H, W) float32, 0 to 1
+
+
+def blend(frame: int, brought: Sequence[tuple[Painting, Carried]], under: np.ndarray | None = None) -> Blend:
+    """Blend the paintings of several key frames, each ``brought`` with the flow from the frame to it.
+
+    ``under``: the source frame, (H, W, 3) float32 in [0, 1], which shows through the unpainted areas of each painting.
+    If None, unpainted areas have no weight, so that only the paintings with paint there are blended.
+    """
+    left = next((1 - painting.cover for painting, _ in brought if painting.frame == frame), None)
+    colours, weights, covers, most, trusts = [], [], [], [], []
+    for (painting, carried), share in zip(brought, shares(frame, [p.frame for p, _ in brought]), strict=True):
+        is_here = painting.frame == frame
+        moved = painting.packed if is_here else warp(painting.packed, carried.flow, lanczos=True)
+        cover = np.clip(moved[..., 3], 0, 1)
+        weight = weigh(carried.trust, share)
+        if left is not None and not is_here:  # the frame itself was painted: others count where it was not
+            weight = weight * left
+        if under is None:
+            colours.append(moved[..., :3] / np.maximum(moved[..., 3:], LEAST_COVER))
+            weights.append(weight * cover)
+            trusts.append(carried.trust * cover)
+        else:
+            colours.append(np.clip(moved[..., :3], 0, cover[..., None]) + (1 - cover)[..., None] * under)
+            weights.append(weight)
+            trusts.append(carried.trust)
+        covers.append(weight * cover)
+        most.append(cover)
+    total = np.maximum(sum(weights), LEAST_WEIGHT)
+    parts = [weight / total for weight in weights]
+    rgb = sum(share[..., None] * colour for colour, share in zip(colours, parts, strict=True))
+    if len(brought) > 1 and all(painting.is_whole for painting, _ in brought):  # else their edges would be softened
+        rgb = rgb + _lost_detail(rgb, colours, parts)
+    rgb = np.clip(rgb, 0, 1)
+    painted = np.maximum.reduce(most) if under is None else np.clip(sum(covers) / total, 0, 1)
+    return Blend(rgb, np.maximum.reduce(trusts), painted)
+
+
+def _lost_detail(mean: np.ndarray, colours: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the detail of the highest-weighted picture (H, W, 3) at each place, minus the detail of the mean.
+
+    A mean of textures that do not align exactly is soft (Burt and Adelson, "A Multiresolution Spline", 1983).
+    """
+    scale = max(1, round(min(mean.shape[:2]) / LINES))
+    best = [blur(weight**SHARPNESS, float(SEAM * scale)) for weight in weights]
+    total = np.maximum(sum(best), LEAST_WEIGHT)
+    detail = -_detail(mean, scale)
+    for colour, share in zip(colours, best, strict=True):
+        detail += (share / total)[..., None] * _detail(colour, scale)
+    return detail
+
+
+def _detail(picture: np.ndarray, scale: int) -> np.ndarray:
+    """Return the high frequencies of a picture; their blur is computed at 1/``scale`` of its size, to save time."""
+    height, width = picture.shape[:2]
+    small = shrink(picture, (max(1, width // scale), max(1, height // scale))) if scale > 1 else picture
+    found: np.ndarray = picture - grow(blur(small, DETAIL), (width, height))
+    return found
 
 
 class PaintSource(Protocol):
@@ -51,17 +161,11 @@ class PaintSource(Protocol):
 
 @dataclass(frozen=True)
 class Reliance:
-    """How much the transferred paint is used, depending on the trust in it.
+    """How much the transferred paint is used, depending on the trust in it."""
 
-    Attributes:
-        shares: The paint's share at each of ``LEVELS`` of trust; the rest is the network's.
-        has_network: Whether a network paints the rest; if not, all available paint is used.
-        over_source: Whether the source shows through the unpainted areas of every key frame.
-    """
-
-    shares: tuple[float, ...] = MOTION
-    has_network: bool = True
-    over_source: bool = False
+    shares: tuple[float, ...] = MOTION  # the paint's at each of ``LEVELS`` of trust; the rest is the network's
+    has_network: bool = True  # a network paints the rest; if not, all available paint is used
+    over_source: bool = False  # the source shows through the unpainted areas of every key frame
 
 
 class FramePainter(Protocol):
@@ -84,7 +188,7 @@ class FramePainter(Protocol):
 
 
 class ClipPaint(Protocol):
-    """The interface of what is painted over a clip: ``layer``: the result is a layer with alpha."""
+    """The interface of what is painted over a clip."""
 
     @property
     def layer(self) -> bool:
@@ -111,15 +215,10 @@ class PaintComposer:
         self._loaded: OrderedDict[int, Painting] = OrderedDict()
 
     def __call__(self, frame: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
-        """Return the painted picture of a frame.
+        """Return the painted picture of a frame, (H, W, 3) of the output's dtype.
 
-        Args:
-            frame: The frame's number.
-            output: A network's picture, or the source without a network: (H, W, 3) uint8 or uint16.
-            source: The frame, (H, W, 3) uint8 or uint16.
-
-        Returns:
-            (H, W, 3), of the output's dtype.
+        ``output``: a network's picture, or the source without a network; ``source``: the frame. Both are (H, W, 3)
+        uint8 or uint16.
         """
         brought = self.blend(frame, source)
         if brought is None:
@@ -216,3 +315,64 @@ def _needed_alpha(below: np.ndarray, above: np.ndarray, step: float, size: tuple
     needed = (np.abs(difference) / np.maximum(np.where(difference > 0, 1 - below, below), step)).max(2)
     alpha: np.ndarray = np.clip((np.abs(difference).max(2) - FAINT) / FAINT, 0, 1) * np.clip(needed, 0, 1)
     return alpha if (alpha.shape[1], alpha.shape[0]) == whole else grow(alpha, whole)
+
+
+class Corrector:
+    """Composites corrections over the pictures of a result where the flow is trusted; other pixels stay unchanged.
+
+    ``mattes``: where corrections are seen, for frames in order.
+    """
+
+    def __init__(self, painter: PaintComposer, mattes: MatteReader | None = None) -> None:
+        self._painter, self._mattes = painter, mattes
+
+    def __call__(self, frame: int, picture: np.ndarray) -> np.ndarray:
+        """Return a picture (H, W, 3 or 4) uint8 or uint16 with the corrections, resized to the corrector's size.
+
+        A picture that no correction reaches is returned unchanged, at its own size.
+        """
+        found, matte = self._painter.blend(frame), self._mattes(frame) if self._mattes else None
+        if found is None:
+            return picture
+        # Sampling rings about edges, faintly: what paint cannot be seen in stays as it is.
+        share = np.maximum(np.minimum(found.cover, SURE * found.trust) - FAINT, 0)[..., None] / (1 - FAINT)
+        if matte is not None:
+            share = share * (matte.astype(np.float32) / 255)[..., None]
+        if not share.any():
+            return picture
+        picture = resize(picture, *self._painter.size)
+        full = np.iinfo(picture.dtype).max
+        corrected = picture.copy()
+        corrected[..., :3] = np.rint(picture[..., :3] + share * (full * found.rgb - picture[..., :3]))
+        if picture.shape[2] == 4:  # paint is seen, whatever was transparent there
+            corrected[..., 3] = np.maximum(picture[..., 3], np.rint(full * share[..., 0]))
+        return corrected
+
+
+@dataclass(frozen=True)
+class Paint:
+    """The painted key frames of a clip, and how they are used; it makes the composer for a size."""
+
+    sources: Sequence[PaintSource]
+    maps: KeyMaps  # the flow from the clip's frames to the key frames
+    reliance: Reliance
+    layer: bool = False  # the result is only the paint, transparent where nothing is painted
+    within: Mask | None = None  # where corrections are seen; None: everywhere
+
+    def painter(self, size: tuple[int, int]) -> PaintComposer:
+        """Return the composer for frames of a (width, height)."""
+        return PaintComposer(self.sources, self.maps, size, self.reliance)
+
+    def corrector(self, size: tuple[int, int], stack: ExitStack, threads: int = 0) -> Corrector:
+        """Return the corrector for results of a (width, height), for frames in order; ``stack`` closes its mask."""
+        mattes = stack.enter_context(closing(self.within.mattes(size, threads))) if self.within else None
+        return Corrector(self.painter(size), mattes)
+
+    def for_key(self) -> Table:
+        """Return the properties that affect the result, for its cache key."""
+        return {
+            "version": [VERSION, *self.maps.version],
+            "pictures": [[source.frame, source.digest] for source in self.sources],
+            "reliance": to_table(self.reliance),
+            **({"within": self.within.for_key()} if self.within else {}),
+        }

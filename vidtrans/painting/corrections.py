@@ -12,8 +12,8 @@ import numpy as np
 
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import digest_of
-from vidtrans.flow.scaling import blur
-from vidtrans.painting.blending import Painting
+from vidtrans.flow.warping import blur
+from vidtrans.painting.composing import Painting
 from vidtrans.painting.registering import place
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import read_layers, resize

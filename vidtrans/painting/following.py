@@ -43,15 +43,11 @@ def calibrate(
 ) -> tuple[float, ...]:
     """Return the share of transferred paint at each level of trust, ``composing.LEVELS``.
 
-    Args:
-        painter: Composes the transferred paint.
-        clip: The clip, of which a few frames are compared.
-        frames: The numbers of frames to choose from.
-        keys: The numbers of the key frames.
-        size: The (width, height) of pictures.
-        network: Returns the network's picture of a frame.
+    A few of the ``frames`` of a clip are compared: the paint that ``painter`` transfers, and the ``network``'s picture,
+    at a (width, height) ``size``. ``keys``: the numbers of the key frames.
     """
     squares, counts = np.zeros(len(LEVELS)), np.zeros(len(LEVELS))
+    middles = (np.asarray(LEVELS[1:]) + np.asarray(LEVELS[:-1])) / 2
     chosen = sorted({frames[at] for at in segment_centres(len(frames), min(SAMPLES, len(frames)))})
     for frame in read_clip_frames(clip, chosen, FrameFormat(Size(exact=size)), context):
         brought = painter.blend(frame.index, frame.rgb)
@@ -59,11 +55,13 @@ def calibrate(
             continue
         output = network(frame.rgb, frame.index)
         squared = np.square(brought.rgb - output.astype(np.float32) / np.iinfo(output.dtype).max).mean(2)
-        level = nearest_level(brought.trust)
+        level = np.digitize(brought.trust.ravel(), middles)  # the nearest one of each pixel
         seen = brought.cover.ravel()
         squares += np.bincount(level, squared.ravel() * seen, len(LEVELS))
         counts += np.bincount(level, seen, len(LEVELS))
-    caution = caution_of(_sharpness(painter, clip, keys, size, network, context))
+    sharp = _sharpness(painter, clip, keys, size, network, context)
+    # A soft network gets a low power of the shares, so that more paint is used.
+    caution = float(np.clip(CAUTION * (sharp - SOFT) / (SHARP - SOFT), 0.1 * CAUTION, CAUTION))
     return shares_of(squares, counts, caution)
 
 
@@ -83,17 +81,6 @@ def _sharpness(
             sharp = sharpness(np.rint(255 * painting.rgb).astype(np.uint8))
             found.append(sharpness(to_uint8(network(frame.rgb, frame.index))) / max(sharp, 1e-6))
     return float(np.mean(found)) if found else 1.0
-
-
-def caution_of(sharp: float) -> float:
-    """Return the exponent of the paint's shares for ``sharp``: low for a soft network, so that more paint is used."""
-    return float(np.clip(CAUTION * (sharp - SOFT) / (SHARP - SOFT), 0.1 * CAUTION, CAUTION))
-
-
-def nearest_level(trust: np.ndarray) -> np.ndarray:
-    """Return the index of the nearest level of trust for each value, (N,)."""
-    middles = (np.asarray(LEVELS[1:]) + np.asarray(LEVELS[:-1])) / 2
-    return np.digitize(trust.ravel(), middles)
 
 
 def shares_of(squares: np.ndarray, counts: np.ndarray, caution: float = CAUTION) -> tuple[float, ...]:

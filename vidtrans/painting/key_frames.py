@@ -13,7 +13,7 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.settings import Size
-from vidtrans.painting.blending import Painting
+from vidtrans.painting.composing import Painting
 from vidtrans.painting.registering import Placement, edges, likeness, place
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import to_uint8
@@ -33,18 +33,14 @@ SAME = 2  # levels, by which what is not painted differs from its frame at most
 
 @dataclass(frozen=True)
 class PaintedPicture:
-    """A painted picture and the number of its ``frame``.
-
-    ``placement``: its alignment with that frame, whose (width, height) is ``full``. ``is_whole``: the whole frame is
-    painted.
-    """
+    """A painted picture and the number of its ``frame``."""
 
     path: Path
     digest: str
     frame: int
-    placement: Placement
-    full: tuple[int, int]
-    is_whole: bool
+    placement: Placement  # its alignment with that frame
+    full: tuple[int, int]  # the (width, height) of that frame
+    is_whole: bool  # the whole frame is painted
 
     def painting(self, size: tuple[int, int]) -> Painting:
         """Return the painting at a (width, height). Raises MediaError."""
@@ -86,18 +82,11 @@ def tell_ignored(folder: Path, context: Context) -> None:
 def find_key_frames(
     files: Sequence[Path], clip: Clip, context: Context, first_number: int | None = None
 ) -> list[PaintedPicture]:
-    """Find the frame of each picture, by the number in its name, else by its edges, and align the picture with it.
+    """Return painted pictures in the order of their frames, each aligned with its frame.
 
-    Args:
-        files: Painted pictures.
-        clip: The clip; its pictures must be of one size.
-        first_number: The number of the clip's first frame in the names; by default 0.
-
-    Returns:
-        The pictures in the order of their frames.
-
-    Raises:
-        MediaError: A picture cannot be read, matches no frame, is fully transparent, or two match the same frame.
+    The frame is found by the number in the picture's name, else by its edges. ``clip``: of one size. ``first_number``:
+    of the clip's first frame in the names; by default 0. Raises MediaError if a picture cannot be read, matches no
+    frame, is fully transparent, or two match the same frame.
     """
     numbers, found = numbers_of(files, clip, context, first_number), []
     frames = read_clip_frames(clip, list(numbers.values()), DEFAULT_FORMAT, context)
@@ -111,17 +100,13 @@ def find_key_frames(
         if placement.likeness < UNLIKE and alpha is None:
             text = f"{path.name}: it does not look like frame {frame.index}, whose number is in its name"
             context.note(f"{text}: is it the right one?", "warning")
-        if alpha is None and _is_unpainted(picture, frame.rgb):
+        same_shape = alpha is None and picture.shape == frame.rgb.shape
+        if same_shape and int(np.abs(to_uint8(picture).astype(np.int16) - frame.rgb).max()) <= SAME:
             context.note(f"{path.name}: it shows frame {frame.index} unchanged: paint it, or take it out", "warning")
         full = frame.rgb.shape[1], frame.rgb.shape[0]
         whole = _painting(frame.index, _laid(picture, alpha, placement, full)).is_whole
         found.append(PaintedPicture(path, context.cache.digest(path), frame.index, placement, full, whole))
     return found
-
-
-def _is_unpainted(picture: np.ndarray, frame: np.ndarray) -> bool:
-    """Return whether a picture (H, W, 3) is an unchanged copy of its frame, (H, W, 3) uint8."""
-    return picture.shape == frame.shape and int(np.abs(to_uint8(picture).astype(np.int16) - frame).max()) <= SAME
 
 
 def _laid(rgb: np.ndarray, alpha: np.ndarray | None, placement: Placement, size: tuple[int, int]) -> np.ndarray:

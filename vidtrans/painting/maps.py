@@ -1,8 +1,9 @@
 """Flow from the frames of a clip to its key frames: computed once and stored in the cache.
 
-From each key frame the motion is followed through its shot, to later and to earlier frames, as far as needed
-(see ``carrying``). The flow is stored in blocks of frames, and another run continues after any of them. The flow
-stays valid when a key frame is painted again or another one is added.
+From each key frame the motion is followed through its shot, to later and to earlier frames, as far as needed. Direct
+flow estimation fails over a few frames, and concatenated flow drifts. So the flow from a frame to the key frame starts
+as its neighbour's flow, shifted by one frame, and is then refined. The flow is stored in blocks of frames, and another
+run continues after any of them. It stays valid when a key frame is painted again or another one is added.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import itertools
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -21,22 +22,110 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Size
-from vidtrans.flow.scaling import grow
-from vidtrans.flow.warping import resize_flow
-from vidtrans.painting.carrying import VERSION, Carried, Guide, Step, Walker
+from vidtrans.flow.estimator import DISMedium, grey
+from vidtrans.flow.warping import agreement, blur, grow, resize_flow, squared_length, warp
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry, CachePin
+from vidtrans.store.cache import CacheEntry, CachePin
 from vidtrans.store.chunks import ChunkStore
-from vidtrans.store.library_versions import media_libraries
-from vidtrans.store.stages import CarryStage
+from vidtrans.store.stages import CarryStage, media_libraries
 from vidtrans.video.frame_format import FrameFormat
 
+MAPS_VERSION = 1  # of the flow that is found
+SLACK = 0.5  # pixels² between a flow and the one back at which the trust is ½
+TOLERANCE = 0.08 * 255  # σ of the blurred colour difference between views of the same place
+AROUND = 1.5  # pixels, σ of that blur
 SHORT_SIDE = 540  # pixels, at most, of the frames that motion is found on
 BLOCK = 30  # frames that are stored at once
 NEAREST = 2  # key frames on either side, from which a frame is painted
 PRECISION = 32  # of a pixel of the stored grid, whose pixels are two of the frame's
 LOADED = 12  # blocks that are kept in memory
 STEP_BYTES = 1 << 29  # that steps between neighbours may fill
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A frame for flow estimation: ``rgb`` (H, W, 3) uint8, and the same in grey."""
+
+    rgb: np.ndarray
+    grey: np.ndarray
+
+    @classmethod
+    def of(cls, rgb: np.ndarray) -> Guide:
+        """Return the guide of a frame (H, W, 3) uint8."""
+        return cls(rgb, np.ascontiguousarray(grey(rgb)))
+
+
+@dataclass(frozen=True)
+class Carried:
+    """The flow from a frame to a key frame: ``flow`` (H, W, 2), pixels, and ``trust`` in it (H, W), 0 to 1; float32."""
+
+    flow: np.ndarray
+    trust: np.ndarray
+
+    @classmethod
+    def nowhere(cls, height: int, width: int) -> Carried:
+        """Return zero flow with full trust, for the key frame itself."""
+        return cls(np.zeros((height, width, 2), np.float32), np.ones((height, width), np.float32))
+
+
+@dataclass(frozen=True)
+class Step:
+    """The flow (H, W, 2) from a frame to the next one, ``onward``, and the reverse flow ``back``, in pixels."""
+
+    onward: np.ndarray
+    back: np.ndarray
+
+    @classmethod
+    def between(cls, first: Guide, second: Guide) -> Step:
+        """Estimate the flow between two neighbouring frames."""
+        search = DISMedium()
+        return cls(search(first.grey, second.grey), search(second.grey, first.grey))
+
+    def reversed(self) -> Step:
+        """Return the step in the opposite direction."""
+        return Step(self.back, self.onward)
+
+
+class Walker:
+    """Follows the motion away from a key frame, frame by frame.
+
+    ``there`` and ``back``: the flow (H, W, 2), in pixels, from the current frame to the key frame, and the reverse.
+    """
+
+    def __init__(self, key: Guide, there: np.ndarray | None = None, back: np.ndarray | None = None) -> None:
+        still = Carried.nowhere(*key.grey.shape).flow
+        self.there = still if there is None else there
+        self.back = still if back is None else back
+        self._key, self._search = key, DISMedium()
+
+    def advance(self, here: Guide, step: Step) -> Carried:
+        """Return the flow from the next frame, ``here``, to the key frame; ``step``: the flow to ``here``."""
+        key = self._key
+        self.there = self._search(here.grey, key.grey, step.back + warp(self.there, step.back))
+        self.back = self._search(key.grey, here.grey, self.back + warp(step.onward, self.back))
+        # Trusted is what a flow and the one back agree on, where the pictures are alike without fine detail.
+        difference = blur(cv2.subtract(here.rgb, warp(key.rgb, self.there), dtype=cv2.CV_32F), AROUND)
+        alike = np.exp(squared_length(difference) * np.float32(-0.5 / TOLERANCE**2 / 3))
+        return Carried(self.there, agreement(self.there, self.back, SLACK) * alike)
+
+
+def carry(key: Guide, others: Iterable[tuple[Guide, Step]]) -> Iterator[Carried]:
+    """Yield the flow to a key frame from each of the frames that lead away from it, given with the step to each."""
+    walker = Walker(key)
+    return (walker.advance(here, step) for here, step in others)
+
+
+def carry_along(
+    key: int, guides: Sequence[Guide], steps: Sequence[Step], reach: int = 0
+) -> Iterator[tuple[int, Carried]]:
+    """Yield (number, flow to frame ``key``) for frames on both sides of it; ``steps[n]``: the flow between n and n + 1.
+
+    ``reach``: the largest distance in frames; 0 for all.
+    """
+    reach = reach or len(guides)
+    after, before = range(key + 1, min(len(guides), key + reach + 1)), range(key - 1, max(-1, key - reach - 1), -1)
+    yield from zip(after, carry(guides[key], ((guides[n], steps[n - 1]) for n in after)), strict=True)
+    yield from zip(before, carry(guides[key], ((guides[n], steps[n].reversed()) for n in before)), strict=True)
 
 
 @dataclass(frozen=True)
@@ -61,13 +150,10 @@ class Walk:
 
 
 def walks(keys: Sequence[int], shots: Sequence[range], always: Sequence[int] = ()) -> list[Walk]:
-    """Return the walks from key frames to all frames that are painted from them.
+    """Return the walks from key frames, by their numbers in order, to all frames that are painted from them.
 
-    Args:
-        keys: Numbers of key frames, in order.
-        shots: The frames of each shot.
-        always: Key frames whose flow reaches every frame of the shot; the others reach to the second key frame
-            after and before them.
+    ``shots``: the frames of each. ``always``: key frames whose flow reaches every frame of the shot; the others reach
+    to the second key frame after and before them.
     """
     found = []
     for shot in shots:
@@ -121,16 +207,10 @@ class _Blocks:
 
 
 class KeyMaps:
-    """The flow from the frames [first, stop) of a clip to its key frames. Call ``close`` after use.
+    """The flow from the frames [first, stop) of a clip, of one size, to its key frames. Call ``close`` after use.
 
-    Args:
-        clip: The clip; its pictures must be of one size.
-        keys: Numbers of the key frames.
-        always: Key frames whose flow reaches every frame of the shot.
-
-    Raises:
-        MediaError: The clip cannot be read.
-        Interrupted: The flow found so far is stored.
+    ``always``: key frames whose flow reaches every frame of the shot. Raises MediaError if the clip cannot be read, and
+    Interrupted, where the flow found so far is stored.
     """
 
     def __init__(
@@ -152,7 +232,7 @@ class KeyMaps:
     @property
     def version(self) -> list[object]:
         """Return the values that affect the maps, besides the clip and the key frames."""
-        return [VERSION, SHORT_SIDE, BLOCK, self._always]
+        return [MAPS_VERSION, SHORT_SIDE, BLOCK, self._always]
 
     @property
     def shots(self) -> list[range]:
@@ -214,7 +294,7 @@ class KeyMaps:
             shot=[walk.first, walk.stop],
             key_frame=walk.key,
             onward=walk.last > walk.key,
-            method=VERSION,
+            method=MAPS_VERSION,
             libraries=media_libraries(),
         )
         return self._context.cache.entry(stage.name, stage.key)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidtrans.flow.scaling import blur
+from vidtrans.flow.warping import blur
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import resize
 
@@ -31,26 +31,19 @@ Size = tuple[int, int]  # width, height
 
 @dataclass(frozen=True)
 class Placement:
-    """The alignment of a painting with its frame.
+    """The alignment of a painting with its frame."""
 
-    Attributes:
-        matrix: The (3, 3) matrix from the frame's pixels to the painting's.
-        likeness: The correlation of their edges, −1 to 1.
-        words: A text about the changes made to the painting; "" for none.
-    """
-
-    matrix: np.ndarray
-    likeness: float
-    words: str
+    matrix: np.ndarray  # (3, 3), from the frame's pixels to the painting's
+    likeness: float  # the correlation of their edges, −1 to 1
+    words: str  # about the changes made to the painting; "" for none
 
     def apply(self, painting: np.ndarray, size: Size) -> tuple[np.ndarray, np.ndarray]:
         """Return a painting (h, w, C) aligned with its frame, (H, W, C), and the mask of covered pixels, (H, W)."""
         width, height = size
         own = painting.shape[1], painting.shape[0]
         if np.allclose(self.matrix, stretched(own, size), atol=1e-6):
-            whole, seen = resize(painting, *size), np.ones((height, width), bool)
-        else:
-            whole, seen = _warped(painting, self.matrix, size)
+            return resize(painting, *size).reshape(height, width, -1), np.ones((height, width), bool)
+        whole, seen = _warped(painting, self.matrix, size)
         return whole.reshape(height, width, -1), seen
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from vidtrans.pairing.palettes.class_colours import ClassColours
+from vidtrans.pairing.class_colours import ClassColours
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-DrawingKind = Literal["", "lines", "flats"]
-PLAIN_OPERATORS = "vidtrans.pairing.operators.base:PairingOperators"  # where the input is the frame itself
+DrawingKind = Literal["", "lines", "flats"]  # lines on paper, or flat areas
+PLAIN_OPERATORS = "vidtrans.pairing.operators:PairingOperators"  # where the input is the frame itself
 
 
 @dataclass(frozen=True)
@@ -24,28 +24,20 @@ class Extraction:
     Pairings import no models, so they only describe the request. Other packages make the picture and pass it on like
     the guides of a frame (``Frame.guides``): ``data`` as a file beside each frame of a dataset,
     ``rendering.extraction`` as a cached stage of a render, or at once for a camera's frames and single ones.
-
-    Attributes:
-        model: The extractor's file or name.
-        digest: The SHA-256 (hex) of its file's content; '' accepts any content.
-        size: The short side in pixels at which it sees a frame; 0: its own.
     """
 
-    model: str
-    digest: str = ""
-    size: int = 0
+    model: str  # the extractor's file or name
+    digest: str = ""  # the SHA-256 (hex) of its file's content; '' accepts any content
+    size: int = 0  # the short side in pixels at which it sees a frame; 0: its own
 
 
 @dataclass(frozen=True)
 class PairPositions:
-    """A pair within a shot: the positions, counted from the shot's first frame, of the input frames and the target.
-
-    ``phase``: the pair's position on the clock, in [0, 1), for pairings with a clock.
-    """
+    """A pair within a shot: the positions, counted from the shot's first frame, of the input frames and the target."""
 
     inputs: tuple[int, ...]
     target: int
-    phase: float | None = None
+    phase: float | None = None  # its position on the clock, in [0, 1), for pairings with a clock
 
 
 class Pairing:
@@ -54,63 +46,36 @@ class Pairing:
     All pictures are uint8 (or uint16, see ``deep`` and ``finish``), the same size within a call; frames and outputs are
     (H, W, 3), the network's input is (H, W, in_channels), masks are (H, W). The defaults suit a pairing whose input is
     the frame itself.
-
-    Attributes:
-        name: Its name in the registry.
-        version: Number that developers raise when the pictures that it makes change.
-        Settings: The class of its settings.
-        needs_target: The target comes from a second clip or folder, not from the frame itself.
-        has_target: The target is what the output should be, so that previews show it beside the output.
-        uses_mask: ``render_input`` depends on the mask.
-        needs_matte: It depends on the matte of the clip's own thing, without which nothing is rendered.
-        pointwise: In training, an input pixel depends only on the same pixel of the frames, and nothing is random.
-        at_source_size: The default size of a render is the source's, not the training size.
-        deep: ``input`` takes 16-bit frames; otherwise frames are converted to 8 bits first.
-        finishes: The class overrides ``finish``.
-        drawing_kind: The drawings that ``drawing_input`` takes, 'lines' on paper or 'flats'; '' for none.
-        tunable: The settings worth changing in a render, the one to try first at the beginning.
-        in_channels: Channels of the network's input.
-        min_frames: Number of frames of the shortest shot that gives a pair.
-        upscale_factor: How many times larger than its source a render is.
-        guides: Names of the pictures that stand for a frame if the source is a folder of guides; else empty.
-        extraction: The picture extracted from each frame, the last of the ``frames`` of ``input``; None for none.
-        offsets: Numbers of the frames that make an input, relative to the rendered one, oldest first.
-        stride: Number of frames from a pair to the pair that follows it in time.
-        class_colours: The classes of a target that is a label map, None for a picture. The network has a channel for
-            each, and its output is one of their colours.
-        is_told: The network's input ends with planes of what it is told, see ``told_planes``.
-        has_clock: It is told the position of a clock.
-        has_tensor_form: ``tensor_input`` computes on tensors exactly what ``input`` computes on arrays.
-        operators: "module:Class" of the network module that computes the input in exported files; '' for none.
-        operators_refusal: Why the pairing has no operators, as the end of an error message.
     """
 
-    name: ClassVar[str]
-    version: ClassVar[int]
+    name: ClassVar[str]  # in the registry
+    version: ClassVar[int]  # developers raise it when the pictures that it makes change
     Settings: ClassVar[type]
-    needs_target: ClassVar[bool] = False
-    has_target: ClassVar[bool] = True
-    uses_mask: ClassVar[bool] = False
-    needs_matte: ClassVar[bool] = False
-    pointwise: ClassVar[bool] = False
-    at_source_size: ClassVar[bool] = False
-    finishes: ClassVar[bool] = False
-    drawing_kind: DrawingKind = ""
-    tunable: ClassVar[tuple[str, ...]] = ()
-    has_tensor_form: ClassVar[bool] = False
-    deep = False
-    in_channels = 3
-    min_frames = 1
-    upscale_factor = 1
-    operators = ""
-    operators_refusal = "it does not say how it is written as operators"
-    guides: tuple[str, ...] = ()
-    extraction: Extraction | None = None
+    needs_target: ClassVar[bool] = False  # the target comes from a second clip or folder, not from the frame itself
+    has_target: ClassVar[bool] = True  # the target is what the output should be; previews show it beside the output
+    uses_mask: ClassVar[bool] = False  # ``render_input`` depends on the mask
+    needs_matte: ClassVar[bool] = False  # it depends on the clip's matte, without which nothing is rendered
+    pointwise: ClassVar[bool] = False  # in training, an input pixel depends only on that of the frames; not random
+    at_source_size: ClassVar[bool] = False  # the default size of a render is the source's, not the training size
+    finishes: ClassVar[bool] = False  # the class overrides ``finish``
+    drawing_kind: DrawingKind = ""  # the drawings that ``drawing_input`` takes; '' for none
+    tunable: ClassVar[tuple[str, ...]] = ()  # settings worth changing in a render, the best first
+    has_tensor_form: ClassVar[bool] = False  # ``tensor_input`` does on tensors exactly what ``input`` does
+    deep = False  # ``input`` takes 16-bit frames; otherwise frames are converted to 8 bits first
+    in_channels = 3  # of the network's input
+    min_frames = 1  # of the shortest shot that gives a pair
+    upscale_factor = 1  # how many times larger than its source a render is
+    operators = ""  # "module:Class" of the network module that computes the input in exported files; '' for none
+    operators_refusal = "it does not say how it is written as operators"  # the end of an error message
+    guides: tuple[str, ...] = ()  # names of the pictures that stand for a frame if the source is a folder of guides
+    extraction: Extraction | None = None  # of each frame; its picture is the last of the ``frames``
+    # The classes of a target that is a label map, each of which is a channel of the network, whose output is one of
+    # their colours; None for a picture.
     class_colours: ClassColours | None = None
-    offsets: tuple[int, ...] = (0,)
-    stride = 1
-    is_told = False
-    has_clock = False
+    offsets: tuple[int, ...] = (0,)  # of the frames that make an input, relative to the rendered one, oldest first
+    stride = 1  # frames from a pair to the pair that follows it in time
+    is_told = False  # the input ends with planes of what the network is told, see ``next_frame``
+    has_clock = False  # it is told the position of a clock
 
     def __init__(self, settings: Any) -> None:  # noqa: ANN401  (of the class Settings)
         self.settings = settings
@@ -131,10 +96,7 @@ class Pairing:
             yield PairPositions((position,), position)
 
     def stored(self, frame: np.ndarray) -> np.ndarray:
-        """Return the picture that a dataset stores of a frame, (H, W, 3) uint8 both; the target, if that is no other's.
-
-        By default the frame itself.
-        """
+        """Return what a dataset stores of a frame, and takes as the target if there is no other, (H, W, 3) uint8."""
         return frame
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:

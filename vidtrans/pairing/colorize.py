@@ -32,7 +32,7 @@ class Colorize(Pairing):
     pointwise = True
     deep = True
     has_tensor_form = True
-    operators = "vidtrans.pairing.operators.plane_operators:ColorizeOperators"
+    operators = "vidtrans.pairing.operators:ColorizeOperators"
     Settings = ColorizeSettings
     in_channels = 1
 

@@ -63,7 +63,7 @@ class Edges(Pairing):
     version = 3
     drawing_kind = "lines"
     tunable = ("density", "sigma", "hysteresis", "min_gradient")
-    operators = "vidtrans.pairing.operators.edge_operators:EdgeOperators"
+    operators = "vidtrans.pairing.operators:EdgeOperators"
     Settings = EdgesSettings
     settings: EdgesSettings
 

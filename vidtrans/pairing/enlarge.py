@@ -32,7 +32,7 @@ class Enlarge(Pairing):
     at_source_size = True
     deep = True
     has_tensor_form = True
-    operators = "vidtrans.pairing.operators.plane_operators:EnlargeOperators"
+    operators = "vidtrans.pairing.operators:EnlargeOperators"
     Settings = EnlargeSettings
     settings: EnlargeSettings
 

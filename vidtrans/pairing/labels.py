@@ -15,7 +15,7 @@ import numpy as np
 
 from vidtrans.core.options import option
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.palettes.class_colours import (
+from vidtrans.pairing.class_colours import (
     AREA,
     UNLIKE,
     ClassColours,
@@ -25,7 +25,7 @@ from vidtrans.pairing.palettes.class_colours import (
     parts_of,
     without_mixtures,
 )
-from vidtrans.pairing.palettes.known_palettes import class_names
+from vidtrans.pairing.palettes import class_names
 
 MAX_CLASSES = 511  # with the borders, as many channels as a model file may have
 GREYS = 256

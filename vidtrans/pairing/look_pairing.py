@@ -36,7 +36,7 @@ class LookPairing(Pairing):
     name = "look"
     version = 1
     has_target = False
-    operators = "vidtrans.pairing.operators.plane_operators:LookOperators"
+    operators = "vidtrans.pairing.operators:LookOperators"
     Settings = LookSettings
     settings: LookSettings
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from vidtrans.core.errors import MediaError
 from vidtrans.core.options import option
 from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing
-from vidtrans.video.keypoints.poses import POSE_GUIDE, PoseView
+from vidtrans.video.keypoints import POSE_GUIDE, PoseView
 
 
 @dataclass(frozen=True)

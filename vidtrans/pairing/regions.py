@@ -16,7 +16,7 @@ import numpy as np
 
 from vidtrans.core.options import option
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.palettes.class_colours import filled_from_nearest
+from vidtrans.pairing.class_colours import filled_from_nearest
 from vidtrans.video.images.picture_analysis import connected_areas
 
 # The palette's colours at each lightness: (chroma, hue in degrees) in CIELAB, and grey. Hues of natural pictures

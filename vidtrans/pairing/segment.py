@@ -1,7 +1,7 @@
 """Pictures → label maps: the frame, or two frames or clips, of which each pixel's class is wanted.
 
 The target is a label map in the colours of its classes; a network for it has a channel for each of them
-(``networks.wrappers.class_generator``). pix2pix learns both directions of such pairs (Isola et al., CVPR 2017). Two
+(``networks.wrappers.ClassGenerator``). pix2pix learns both directions of such pairs (Isola et al., CVPR 2017). Two
 pictures of a place as the input give a map of what changed between them (Daudt et al., "Fully Convolutional Siamese
 Networks for Change Detection", ICIP 2018, whose "early fusion" is this stack of channels).
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from vidtrans.core.options import option
 from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing, PairPositions
-from vidtrans.pairing.palettes.class_colours import ClassColours, colours, parts_of
+from vidtrans.pairing.class_colours import ClassColours, colours, parts_of
 
 GREY_NUMBERS = 256
 MAX_CLASSES = 256  # as many as an indexed picture has

@@ -47,7 +47,7 @@ class Sketch(Pairing):
     version = 1
     drawing_kind = "lines"
     tunable = ("sigma", "min_contrast", "shading")
-    operators = "vidtrans.pairing.operators.sketch_operators:SketchOperators"
+    operators = "vidtrans.pairing.operators:SketchOperators"
     Settings = SketchSettings
     settings: SketchSettings
     in_channels = 1

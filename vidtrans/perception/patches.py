@@ -68,7 +68,10 @@ class Patches(torch.nn.Module):
         """
         total = manner[0].new_zeros(())
         for by, found, wanted in zip(SCALES, seen[0], manner, strict=True):
-            chosen = found if where is None else found[..., _patch_weights(where, by) > 0.5]
+            chosen = found
+            if where is not None:
+                weights = F.avg_pool2d(F.avg_pool2d(enlarged(where, SMALLEST), by), SIDE, STRIDE)
+                chosen = found[..., weights.flatten() > 0.5]
             if chosen.shape[-1]:
                 total = total + sorted_distance(in_order(chosen), wanted)
         return STYLE_SCALE * total
@@ -83,12 +86,6 @@ class Patches(torch.nn.Module):
         pairs = zip(seen[1], of_inputs[1], strict=True)
         distances = [weighted_error(found, wanted, where) for found, wanted in pairs]
         return CONTENT_SCALE * torch.stack(distances).sum()
-
-
-def _patch_weights(where: Tensor, by: int) -> Tensor:
-    """Return the mean weight of each patch, (M,), of one picture averaged by ``by``; ``where`` is (1, 1, H, W)."""
-    small = F.avg_pool2d(enlarged(where, SMALLEST), by)
-    return F.avg_pool2d(small, SIDE, STRIDE).flatten()
 
 
 def _local_contrast(light: Tensor) -> Tensor:

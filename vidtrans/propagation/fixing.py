@@ -21,25 +21,19 @@ from vidtrans.core.files import digest_of
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table
 from vidtrans.core.system import path_key
-from vidtrans.output.places import check_named, refuse_link
-from vidtrans.output.records import recorded, replaces_own
-from vidtrans.output.result import Result
-from vidtrans.painting.clip_paint import Paint, Within
-from vidtrans.painting.composing import Reliance
+from vidtrans.output.result import Result, Work, check_named, recorded, refuse_link, replaces_own
+from vidtrans.painting.composing import Paint, Reliance
 from vidtrans.painting.corrections import Correction, find_correction, merge
 from vidtrans.painting.key_frames import key_frame_files, numbers_of, tell_ignored
 from vidtrans.painting.maps import KeyMaps
-from vidtrans.propagation.painting_job import PaintingJob
-from vidtrans.propagation.propagating import painted
+from vidtrans.propagation.propagating import PaintingJob, painted
 from vidtrans.propagation.requests import FixRequest, PropagateRequest
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
-from vidtrans.stylizing.made_of import describe, restore
 from vidtrans.stylizing.requested_render import RequestedRender
-from vidtrans.stylizing.stylize_request import StylizeRequest
-from vidtrans.video.io.codecs import LOSSLESS
-from vidtrans.video.io.encoding import split_pattern
+from vidtrans.stylizing.requests import StylizeRequest, describe, restore
+from vidtrans.video.io.encoding import LOSSLESS, split_pattern
 
 Remade = StylizeRequest | PropagateRequest | FixRequest
 REQUESTS: dict[str, type[Any]] = {cls.COMMAND: cls for cls in (StylizeRequest, PropagateRequest, FixRequest)}
@@ -60,27 +54,24 @@ def fix(request: FixRequest, context: Context) -> Table:
     with ExitStack() as stack:
         making = _Making(replace(context, overwrite=overwrite), stack, request.program)
         job = making.fixed(request, output)
-        masks = [request.mask.path] if request.mask else []
-        sources = [
-            request.render,
-            job.plan.clip.path,
-            *masks,
-            *key_frame_files(request.painted, "--painted", needed=False),
-        ]
+        sources = [request.render, job.plan.clip.path, *([request.mask.path] if request.mask else [])]
+        sources += key_frame_files(request.painted, "--painted", needed=False)
         made_of = describe(request.COMMAND, vars(request), context)
         result = Result(output, _digest(job), sources, context, folder, lineage, overwrite, made_of, began)
-        if (existing := result.existing()) is not None:
-            table = existing
-        elif context.dry_run:
+
+        def forecast() -> Table:
             plain = replace(job, plan=replace(job.plan, paint=None, corrections=None))
             table = job.summary(output) | job.facts | {"dry_run": True} | (making.forecast or plain.estimate())
-        else:
+            return result.report(table, cached=False)
+
+        def make(result: Result) -> Table:
             if job.plan.corrections is not None:
                 job.plan.corrections.maps.find()
             table = job.render(result)
-    if not context.dry_run:
-        context.trim_cache()
-    return result.report(table, cached=existing is not None)
+            stack.close()  # before the cache is trimmed
+            return table
+
+        return result.produce(lambda: Work(make, forecast))
 
 
 def _digest(job: RenderJob) -> str:
@@ -99,16 +90,13 @@ def _check_same(render: Path, digest: str, again: str) -> None:
 
 
 def _output(request: FixRequest) -> Path:
-    """Return the output path. Raises UsageError."""
     render = request.render if request.render.name not in ("", "..") else request.render.resolve()
     if request.output is not None:
         check_named(request.output)
     if render.is_dir():
-        return (
-            _without_pattern(request.output)
-            if request.output
-            else refuse_link(render.with_name(f"{render.name}.{FIXED}"))
-        )
+        if request.output is not None:
+            return _without_pattern(request.output)
+        return refuse_link(render.with_name(f"{render.name}.{FIXED}"))
     output = request.output or refuse_link(render.with_name(f"{render.stem}.{FIXED}{render.suffix}"))
     if output.suffix.lower() != render.suffix.lower():
         remedy = f"use -o {output.with_suffix(render.suffix)}"
@@ -150,7 +138,8 @@ class _Making:
         within = None
         if request.mask is not None:
             within = Mask.open(request.mask, plan.clip, plan.frames.start, plan.stop, self.context)
-        if plan.corrections is not None and _key_of(plan.corrections.within) != _key_of(within):
+        known = plan.corrections.within if plan.corrections else within
+        if (known and known.for_key()) != (within and within.for_key()):
             why = f"'{request.render.name}' is a corrected result, whose corrections have another mask"
             raise UsageError("--mask", why, "correct the first result, with all corrections in --painted DIR")
         corrected = replace(plan, corrections=Paint(merged, maps, Reliance(), within=within))
@@ -212,10 +201,6 @@ class _Making:
         return painted(painting)
 
 
-def _key_of(within: Within | None) -> Table:
-    return within.for_key() if within else {}
-
-
 def _corrections(request: FixRequest, files: Sequence[Path], plan: RenderPlan, context: Context) -> list[Correction]:
     """Return the corrections painted over frames of a result. Raises UsageError, MediaError."""
     render = request.render
@@ -259,11 +244,15 @@ def remake(output: Path, context: Context, programs: Collection[str] = ()) -> tu
     if not isinstance(made_of, dict) or made_of.get("command") not in REQUESTS:
         raise UsageError(str(output), "no result of 'stylize' or 'propagate'", "give one")
     try:
-        request = _request(made_of, output, context)
+        request: Remade = REQUESTS[made_of["command"]](**restore(made_of, context))
         options = {"seed": int(made_of["options"]["seed"]), "device": str(made_of["options"]["device"])}
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise UsageError(str(output), f"its record is damaged ({error})", "render it again first") from None
+    if isinstance(request, PropagateRequest):
+        request = replace(request, preview=False)
     if not isinstance(request, FixRequest):
+        pattern = split_pattern(request.output)[1] if request.output else ""  # the numbering of its pictures
+        request = replace(request, output=output / pattern)
         check_programs(programs_in(request.recipe.tables), output, programs)
     return request, options, str(value["request"])
 
@@ -277,16 +266,3 @@ def check_programs(found: Mapping[str, str], output: Path, allowed: Collection[s
         if value not in allowed:
             remedy = f"if it is your own, repeat it: --program {shlex.quote(value)}"
             raise UsageError(f"{name} in the record of {output.name}", RUNS, remedy)
-
-
-def _request(made_of: Table, output: Path, context: Context) -> Remade:
-    request: Remade = REQUESTS[made_of["command"]](**restore(made_of, context))
-    if isinstance(request, PropagateRequest):
-        request = replace(request, preview=False)
-    return request if isinstance(request, FixRequest) else replace(request, output=_place(request.output, output))
-
-
-def _place(asked: Path | None, output: Path) -> Path:
-    """Return the output path, with the picture numbering pattern of the original request, if any."""
-    pattern = split_pattern(asked)[1] if asked else ""
-    return output / pattern if pattern else output

@@ -10,15 +10,13 @@ from vidtrans.core.settings import Table
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.pipeline.render import picture_versions
-from vidtrans.rendering.frame_path import recurrence_key
+from vidtrans.rendering.frame_renderer import recurrence_key
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.skipped_frames import PROPAGATION_VERSION
-from vidtrans.store.cache import Cache
-from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.store.cache import Cache, CacheEntry
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, RawOutputs
-from vidtrans.store.library_versions import media_libraries
-from vidtrans.store.stages import InferStage, RenderStage
+from vidtrans.store.stages import InferStage, RenderStage, media_libraries
 from vidtrans.upscaling import VERSION as UPSCALING_VERSION
 
 

@@ -1,21 +1,31 @@
-"""The stages that a frame of a render passes, in their order, from the file to the finished picture.
+"""The stages that a frame of a render passes, in their order, from the file to the encoded chunk.
 
-``RenderChain.frames`` is the list. What is rendered in chunks, measured, corrected, scored or estimated takes its
-frames from there; a look of a region has a chain of its own.
+``RenderChain.frames`` is the list; what is measured, corrected, scored or estimated takes its frames from there, too.
+A look of a region has a chain of its own. ``ChunkRenderer`` encodes the frames of missing chunks.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, nullcontext
-from dataclasses import replace
+from contextlib import ExitStack, closing, nullcontext, suppress
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from vidtrans.core.concurrency.threads import (
+from vidtrans.core.errors import first_line
+from vidtrans.core.events import Progress
+from vidtrans.core.files import folder_bytes
+from vidtrans.core.machine import processor, release_freed_memory, release_interval, return_large_blocks
+from vidtrans.core.settings import Table
+from vidtrans.core.threads import (
     WAITING,
     BackgroundQueue,
     Prefetcher,
@@ -27,20 +37,29 @@ from vidtrans.core.concurrency.threads import (
 from vidtrans.grading.transfer import AffineColours
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import input_frames
-from vidtrans.pipeline.render import compose, restore
-from vidtrans.rendering.chunk_log import ENCODE, FILTER, NETWORK, READ
+from vidtrans.pipeline.render import compose, have_device_form, restore
 from vidtrans.rendering.enlarger import Enlarger
-from vidtrans.rendering.frame_path import FramePath
-from vidtrans.rendering.frame_renderer import FrameRenderer, PreparedFrame
+from vidtrans.rendering.frame_renderer import FrameRenderer, PreparedFrame, is_nvidia, recurrence
 from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.regions import RegionComposer, RegionLayer
 from vidtrans.rendering.skipped_frames import RenderCount
 from vidtrans.session import Context
-from vidtrans.store.chunking import Chunk, chunk_of
-from vidtrans.store.chunks import ChunkFinder, RawOutputs, StateStore
+from vidtrans.store.chunking import Chunk, chunk_of, num_frames, read_ranges
+from vidtrans.store.chunks import ChunkFinder, ChunkStore, ChunkWriter, RawOutputs, StateStore
 from vidtrans.temporal.stream import RecursiveFilter, Sample, filter_samples
 from vidtrans.video.colour.conversion import to_uint16, with_alpha
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
+
+READ, NETWORK, FILTER, ENCODE = "read", "network", "filter", "encode"
+T = TypeVar("T")
+Frames = Generator[Sample, None, None]
+Picture = Callable[[], np.ndarray]  # a call that waits for a picture
+FindColours = Callable[[], AffineColours | None]
+FILTER_STATE, PAINTER_STATE = "filter.", "painter."  # before the names of arrays in a state
+GB = 1e9
+FORECAST_FRAMES = 200  # before an estimate of the disk use: three chunks by default, at least two of them written
+States = Sequence[StateStore | None]  # of a chain and of the chains of looks
 
 
 class StoredPictures(Protocol):
@@ -60,13 +79,6 @@ class ExtractedPictures(Protocol):
 
     def pictures(self) -> StoredPictures:
         """Return a reader of the stored pictures."""
-
-
-T = TypeVar("T")
-Frames = Generator[Sample, None, None]
-Picture = Callable[[], np.ndarray]  # a call that waits for a picture
-FindColours = Callable[[], AffineColours | None]
-FILTER_STATE, PAINTER_STATE = "filter.", "painter."  # before the names of arrays in a state
 
 
 class RenderChain:
@@ -418,6 +430,192 @@ class RenderChain:
         return frame if self.raw.has(frame) else chunk.first
 
 
+@dataclass(frozen=True)
+class Look:
+    """The look of regions: its chain, and the maker of its enlarger for some of its own chunks, given by number."""
+
+    chain: RenderChain
+    enlarger: Callable[[Sequence[int]], Enlarger]
+
+    def numbers(self, frames: range) -> list[int]:
+        """Return the numbers of the look's own chunks that have some of these frames."""
+        return [c.number for c in self.chain.plan.chunks if c.first < frames.stop and frames.start < c.stop]
+
+
+class ChunkRenderer:
+    """A renderer of the missing chunks of a ``chain``'s plan.
+
+    ``looks`` are shown, by their numbers, where the ``layers`` are: they advance frame by frame with the picture of the
+    chain, and each reads, renders, filters and stores its raw outputs as in a render of its own.
+    """
+
+    def __init__(self, chain: RenderChain, looks: Sequence[Look] = (), layers: Sequence[RegionLayer] = ()) -> None:
+        self.chain, self.plan, self.looks, self.layers = chain, chain.plan, looks, layers
+        # The most careful of all sets the pace.
+        chains = [chain, *(look.chain for look in looks)]
+        if any(one.capacity == 0 for one in chains):
+            for one in chains:
+                one.capacity = one.result_capacity = 0
+        self.result_capacity = min(one.result_capacity for one in chains)
+        self._kind = next((one.kind for one in chains if one.kind != "cpu"), "cpu")
+
+    def counts(self, rendered: Sequence[int]) -> Table:
+        """Return the frame counts for the result table, after the chunks ``rendered`` were made."""
+        chains, totals = [self.chain, *(look.chain for look in self.looks)], Table()
+        painting = [one for one in chains if not one.plan.model.is_identity] if self.looks else chains
+        totals["frames_inferred"] = sum(one.count.inferred for one in painting)
+        totals["frames_encoded"] = num_frames(self.plan.chunks[n] for n in rendered)
+        extractions = [one.extraction for one in chains if one.extraction is not None]
+        totals |= {"frames_extracted": sum(one.count.inferred for one in extractions)} if extractions else {}
+        spared = sum(one.count.skipped for one in chains)
+        return totals | ({"frames_spared": spared} if spared else {})
+
+    @property
+    def _raw_folders(self) -> list[Path]:
+        """The folders of stored raw outputs."""
+        stores = [one.raw.store for one in (self.chain, *(look.chain for look in self.looks))]
+        return [store.entry.folder for store in stores if store]
+
+    def extract(self, missing: Sequence[int]) -> None:
+        """Make the extractors' pictures that chunks without stored raw outputs need."""
+        _extract(self.chain, missing)
+        parts = [range(c.first, c.stop) for c in self.plan.chunks if c.number in set(missing)]
+        for look in self.looks:
+            _extract(look.chain, sorted({number for part in parts for number in look.numbers(part)}))
+
+    def render(self, store: ChunkStore, states: StateStore, missing: Sequence[int], enlarge: Enlarger) -> None:
+        """Render the missing chunks, given by number; each run of consecutive chunks takes one pass over its frames."""
+        chain, plan, context, total = self.chain, self.plan, self.chain.context, len(self.plan.frames)
+        done = begun_at = total - num_frames(plan.chunks[n] for n in missing)
+        forecast = DiskForecast([*self._raw_folders, store.entry.folder], total - done)
+        task, radius = f"rendering {plan.clip.name}", chain.filter.radius
+        all_states = [states, *(states.of(f"look{number}") for number in range(len(self.looks)))]
+        for run, _, hi in read_ranges(plan.chunks, missing, radius):
+            with closing(self._render_run(store, all_states, run, hi, enlarge)) as frames:
+                for _ in frames:
+                    done += 1
+                    context.report(Progress(task, done, total, counted=True))
+                    if done - begun_at == FORECAST_FRAMES and (shortfall := forecast.shortfall(FORECAST_FRAMES)):
+                        text = f"the disk will be full before {plan.clip.name} is done: {shortfall}"
+                        context.note(f"{text} — free some space, or stop and give another --cache-dir", "warning")
+                    context.stop.check()
+
+    def _render_run(
+        self, store: ChunkStore, states: States, run: Sequence[Chunk], hi: int, enlarge: Enlarger
+    ) -> Generator[None, None, None]:
+        """Render a run of chunks, which ends before frame ``hi`` is needed; yield after each frame that is encoded."""
+        plan, chain, wanted = self.plan, self.chain, range(run[0].first, run[-1].stop)
+        log = ChunkLog(plan, chain.context, self._kind, chain.clock, store)
+        chunk_of, interval = ChunkFinder(plan.chunks), release_interval(*plan.size)
+        stamps = {number: plan.delivery.stamps(number) for number in wanted}
+        return_large_blocks(self._kind, *plan.size)
+        with ExitStack() as stack:
+            writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
+            frames = timed(chain.clock, ENCODE, self.frames(stack, wanted, hi, enlarge, states))
+            stack.enter_context(closing(frames))
+            for sample, ends in frames:
+                with chain.clock.step(ENCODE):
+                    writer.write(sample.index, sample.output, *stamps[sample.index])
+                    for saved, state in zip(states, ends, strict=True):
+                        if saved is not None and state is not None:
+                            saved.save(chunk_of(sample.index).number, state)
+                    if self._kind == "cpu" and sample.index % interval == 0:
+                        release_freed_memory()
+                yield
+
+    def frames(
+        self, stack: ExitStack, wanted: range, hi: int, enlarge: Enlarger, states: States = ()
+    ) -> Generator[tuple[Sample, list[Mapping[str, np.ndarray] | None]], None, None]:
+        """Return the ``wanted`` frames, finished, with the states of the chain and of each look after it.
+
+        ``states``: where those of earlier chunks are. The ``stack`` is to be closed after the last frame.
+        """
+        states = states or [None] * (1 + len(self.looks))
+        chunk_of = ChunkFinder(self.plan.chunks)
+        enlargers = [look.enlarger(look.numbers(wanted)) for look in self.looks]  # before threads use the engines
+        first, last = chunk_of(wanted.start), chunk_of(wanted.stop - 1)
+        rest = self.chain.frames(stack, wanted, self.chain.resume(first, states[0]), hi, enlarge)
+        shown = []
+        for look, enlarger, saved in zip(self.looks, enlargers, states[1:], strict=True):
+            lo, end = look.chain.resume(first, saved), min(last.shot_stop, wanted.stop + look.chain.filter.radius)
+            shown.append(look.chain.frames(stack, wanted, lo, end, enlarger))
+        if not shown:
+            return ((sample, [sample.state]) for sample in rest)
+        put = stack.enter_context(RegionComposer.opened(self.layers, self.plan))
+
+        def with_looks(under: Sample, *over: Sample) -> Sample:
+            return replace(under, output=put(under.output, [one.output for one in over], put.read(under.index)))
+
+        each = zip(rest, *shown, strict=True)
+        return ((with_looks(*samples), [one.state for one in samples]) for samples in each)
+
+
+def _extract(chain: RenderChain, missing: Sequence[int]) -> None:
+    """Make the extractor's pictures, if there is one, that chunks without stored raw outputs need."""
+    if chain.extraction is None:
+        return
+    plan, needed = chain.plan, set[int]()
+    for run, lo, hi in read_ranges(plan.chunks, missing, chain.filter.radius):
+        first, stop = chain.reach(run, lo, hi)
+        reached = [chunk for chunk in plan.chunks if chunk.first < stop and chunk.stop > first]
+        needed |= {chunk.number for chunk in reached if not chain.raw.has(chunk.first)}
+    chain.extraction.make([plan.chunks[number] for number in sorted(needed)])
+
+
+@dataclass(frozen=True)
+class FramePath:
+    """The path of a plan's frames from the reader to the encoder.
+
+    Attributes:
+        on_gpu: Frames stay on the engine's GPU; samples have tensors.
+        blends_on_gpu: The GPU also blends source and output, so that the source is not read a second time.
+    """
+
+    plan: RenderPlan
+    engine: Any  # an ``Engine``; those on a GPU have a ``device``
+    on_gpu: bool = False
+    blends_on_gpu: bool = False
+
+    @classmethod
+    def find(cls, plan: RenderPlan, engine: Engine) -> FramePath:
+        """Return the path of a plan's frames through an engine: on a GPU unless a step needs numpy.
+
+        Apple's GPUs are excluded: several threads on one are untested. So are chains, whose models exchange numpy
+        pictures. The GPU blends only if source and output have one size, without OpenCV's colours and shading,
+        alpha and the pairing's ``finish``.
+        """
+        rendering, settings, picture = plan.rendering, plan.settings, plan.picture
+        reuses = rendering.duplicate_threshold and not plan.model.is_recurrent
+        needs_arrays = plan.draft is not None or reuses or plan.paint is not None or plan.strokes is not None
+        needs_arrays |= len(plan.model.parts) > 1
+        can_filter = settings.filter_name == "off" or settings.is_batched
+        on_gpu = is_nvidia(engine) and not needs_arrays and can_filter
+        blends_arrays = plan.pairing.finishes or picture.alpha or not have_device_form(rendering)
+        same_size = (picture.width, picture.height) == plan.size
+        return cls(plan, engine, on_gpu, on_gpu and plan.is_composed and same_size and not blends_arrays)
+
+    def renderer(self, count: RenderCount | None = None) -> FrameRenderer:
+        """Return the renderer of the model's pictures, for frames in order. Close it after use.
+
+        Raises UsageError if the flow method of a recurrent model is not installed.
+        """
+        plan, engine = self.plan, self.engine
+        if self.on_gpu:
+            from vidtrans.rendering.device_renderer import DeviceRenderer
+
+            return DeviceRenderer(plan, engine, count, blends=self.blends_on_gpu)
+        return FrameRenderer(
+            plan.inputs(),
+            engine,
+            deep=plan.is_deep,
+            recurrence=recurrence(plan.model.record, engine),
+            reuse=plan.rendering.duplicate_threshold,
+            draft=plan.draft,
+            count=count,
+            painter=plan.paint.painter(plan.size) if plan.paint else None,
+        )
+
+
 def timed(clock: StepClock, step: str, items: Iterator[T]) -> Generator[T, None, None]:
     """Yield the items; the time to make each one counts for a ``step``, that of its consumer does not."""
     with closing(items) if isinstance(items, Generator) else nullcontext():
@@ -432,3 +630,73 @@ def timed(clock: StepClock, step: str, items: Iterator[T]) -> Generator[T, None,
 
 def _without(prefix: str, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): values for name, values in state.items() if name.startswith(prefix)}
+
+
+class ChunkLog:
+    """A writer of one log line per chunk, for consecutive chunks rendered on one device of a ``kind``.
+
+    A chunk's time begins where the previous one's ends, because reading, network, filter and encoder run in parallel.
+    """
+
+    def __init__(self, plan: RenderPlan, context: Context, kind: str, clock: StepClock, store: ChunkStore) -> None:
+        self._plan, self._log, self._clock, self._store = plan, context.cache.log, clock, store
+        name = processor() if kind == "cpu" else _card(context)
+        self._maker = _here() | {"device": kind, "processor": name}
+        self._began = time.time()
+        clock.take()
+
+    def add(self, chunk: Chunk) -> None:
+        """Write the line of a chunk that has just been stored."""
+        began, self._began = self._began, time.time()
+        seconds = {step: round(value, 4) for step, value in self._clock.take().items()}
+        self._log.add(
+            {
+                "clip": self._plan.clip.name,
+                "chunk": chunk.number,
+                "frames": [chunk.first, chunk.stop],
+                "began": round(began, 3),
+                "ended": round(self._began, 3),
+                "seconds": seconds,
+                "bytes": self._store.path(chunk.number).stat().st_size,
+                "render": self._store.entry.key[:12],
+                **self._maker,
+            }
+        )
+
+
+def log_failure(context: Context, clip: Path, part: str, error: Exception) -> None:
+    """Write a line for a failed ``part`` of a clip."""
+    if context.cache.root.is_dir():  # otherwise no work had started
+        line: Table = {"clip": clip.name, "part": part, "ended": round(time.time(), 3), "failed": first_line(error)}
+        context.cache.log.add(line | _here())
+
+
+def _here() -> Table:
+    return {"host": socket.gethostname(), "process": os.getpid()}
+
+
+def _card(context: Context) -> str:
+    from vidtrans.inference.device import resolve_device  # imports torch, which is not needed to log a failure
+
+    return resolve_device(context.device).card
+
+
+class DiskForecast:
+    """Measures how ``folders`` grow while ``frames`` frames are rendered; the result gets as large as the last one."""
+
+    def __init__(self, folders: Sequence[Path], frames: int) -> None:
+        self.folders, self.frames = folders, frames
+        self._before = self._sizes()
+
+    def _sizes(self) -> list[int]:
+        return [folder_bytes(folder) for folder in self.folders]
+
+    def shortfall(self, made: int) -> str | None:
+        """Return a text with the GB needed for the rest, and free, after ``made`` frames; None if the disk has room."""
+        with suppress(OSError):
+            grown = [now - before for now, before in zip(self._sizes(), self._before, strict=True)]
+            needed = sum(grown) / made * (self.frames - made) + grown[-1] / made * self.frames
+            free = shutil.disk_usage(self.folders[-1]).free
+            if needed > free:
+                return f"about {needed / GB:.1f} GB are needed for the rest, {max(0, free) / GB:.1f} GB are free"
+        return None

@@ -18,17 +18,22 @@ import numpy as np
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Table, Time, parse_time
 from vidtrans.core.system import as_found, name_key
-from vidtrans.curves.clock import CurveClock
-from vidtrans.curves.curve import parse_curve
-from vidtrans.curves.key_moments import check_order, neighbours, parse_names
+from vidtrans.curves.curve import CurveClock, check_order, neighbours, parse_curve, parse_names
 from vidtrans.models.at_once import read_look
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.models.look_pictures import is_medium, is_style, plain_name, unknown_look
-from vidtrans.models.look_syntax import LookPart, is_file, parse_look_parts
+from vidtrans.models.look_pictures import (
+    LookPart,
+    is_file,
+    is_medium,
+    is_style,
+    parse_look_parts,
+    plain_name,
+    unknown_look,
+)
 from vidtrans.networks.code_planes import plane_values
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
-from vidtrans.pipeline.settings import RenderingSettings
-from vidtrans.pipeline.values import FrameCurve, FrameValues
+from vidtrans.pipeline.render import RenderingSettings
+from vidtrans.pipeline.stage import FrameCurve, FrameValues
 from vidtrans.video.images.picture import resize
 
 EACH_SHOT = "shots:"  # followed by a seed: one style for each shot

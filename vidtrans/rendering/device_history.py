@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidtrans.core.concurrency.transfers import as_bits
 from vidtrans.core.errors import DeviceError, out_of_memory
 from vidtrans.core.machine import release_cached_memory
 from vidtrans.core.settings import Table
+from vidtrans.core.transfers import as_bits
 from vidtrans.flow import FLOWS
 from vidtrans.flow.history import CHANNELS, SLACK, TOLERANCE
 from vidtrans.flow.tensors import warp
 from vidtrans.inference.device import Device
 from vidtrans.inference.device_pixels import levels
-from vidtrans.temporal.batch_tracking import load_batch_flow
+from vidtrans.temporal.batch_motion import load_batch_flow
 from vidtrans.temporal.stream import Sample
 from vidtrans.temporal.tensor_operations import grey_levels, planes
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidtrans.core.concurrency.transfers import Download, Upload, transfers_for
+from vidtrans.core.transfers import Download, Upload, transfers_for
 from vidtrans.inference.device_pixels import eight_bits, levels
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.pairing.base import Pairing

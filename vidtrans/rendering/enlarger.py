@@ -11,13 +11,12 @@ import numpy as np
 
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.machine import cores
-from vidtrans.pairing.palettes.class_colours import ClassColours
+from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.session import Context
 from vidtrans.upscaling import BY_CLASS, MEASURED
 from vidtrans.upscaling.array_pictures import shrink, size_of, unit
-from vidtrans.upscaling.enlarging import upscale
-from vidtrans.upscaling.mending import FAULTLESS, Faults, find_faults
+from vidtrans.upscaling.enlarging import FAULTLESS, Faults, find_faults, upscale, upscale_on
 from vidtrans.video.colour.conversion import to_uint8, to_uint16
 from vidtrans.video.images.picture import resize
 
@@ -81,8 +80,6 @@ class Enlarger:
         if self._mode == "bicubic":
             return resize(output, source.shape[1], source.shape[0])
         if self._device is not None:
-            from vidtrans.upscaling.on_device import upscale_on
-
             return upscale_on(self._device, output, source, self._mode, self._faults(index), self._share)
         return upscale(output, source, self._mode, self._faults(index), self._share)
 

@@ -1,16 +1,17 @@
 """Pictures that a pairing needs from another network, the extractor: of a clip, as a cached stage, or of single frames.
 
 The stage is the ``infer`` stage of the extractor's own render of the same frames: lossless chunks, kept if a run is
-killed, and shared by all models with this extractor.
+killed, and shared by all models with this extractor. A ``Labeller`` reads pictures that another network painted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -20,18 +21,20 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Size, Table
 from vidtrans.inference.engine import Engine
-from vidtrans.models.loaded_model import LoadedModel, file_digest, load_engine, load_extractor
+from vidtrans.models.loaded_model import LoadedModel, file_digest, load_engine, load_extractor, load_model
 from vidtrans.models.model_record import ModelRecord
+from vidtrans.models.render_settings import classes_of
 from vidtrans.pairing.base import Extraction, Pairing
+from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.rendering.cache_entries import infer_stage
 from vidtrans.rendering.chain import RenderChain
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.skipped_frames import RenderCount
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.chunking import Chunk, num_frames, read_ranges
 from vidtrans.store.chunks import ChunkStore, RawOutputs
 from vidtrans.store.stages import InferStage
@@ -168,3 +171,43 @@ def calibration_inputs(
     size = Size(short=record.size).of(clip.index.width, clip.index.height)
     frames = (resized(f, size, extractor) for f in read_clip_frames(clip, numbers, FrameFormat(), context))
     return np.stack([pairing.input([to_uint8(picture) for picture in (f.rgb, *f.guides)]) for f in frames])
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """A model that finds the classes of pictures."""
+
+    model: LoadedModel
+    context: Context
+
+    @classmethod
+    def found(cls, name: str, context: Context) -> Self:
+        """Find the model. Raises UsageError if it finds no classes, ModelError if there is none."""
+        return cls(load_model(name, context), context)
+
+    def __post_init__(self) -> None:
+        what = f"--labeller {self.model.name}"
+        if classes_of(self.model) is None:
+            remedy = "train one: make-dataset --pairing segment"
+            raise UsageError(what, "it paints pictures, and a labeller finds classes", remedy)
+        if len(self.model.parts) > 1 or self.model.pairing.pictures_per_frame > 1 or self.model.pairing.offsets != (0,):
+            raise UsageError(what, "it needs more than one picture", "give a model of pairing 'segment'")
+
+    @property
+    def classes(self) -> ClassColours:
+        """The classes that it finds."""
+        found = classes_of(self.model)
+        assert found is not None
+        return found
+
+    def reader(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the function that maps a picture to its label map in colours, both (H, W, 3) uint8."""
+        model, rendering, inputs = self.model, RenderingSettings(), ModelInputs(self.model.pairing)
+        renderer = FrameRenderer(inputs, load_engine(model, rendering, self.context))
+
+        def read(picture: np.ndarray) -> np.ndarray:
+            size = model.working_size(rendering.size, picture.shape[1::-1])
+            found = renderer.picture(inputs([Frame(0, 0, resize(picture, *size))]))
+            return self.classes.resized(found, picture.shape[1], picture.shape[0])
+
+        return read

@@ -14,8 +14,17 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from vidtrans.clips.masks import MatteReader
-from vidtrans.flow.history import BackwardFlowEstimator, from_signed_range, history, no_history, to_signed_range
+from vidtrans.core.settings import Table
+from vidtrans.flow.history import (
+    VERSION,
+    BackwardFlowEstimator,
+    from_signed_range,
+    history,
+    no_history,
+    to_signed_range,
+)
 from vidtrans.inference.engine import Engine
+from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks.code_planes import with_planes
 from vidtrans.painting.composing import FramePainter
 from vidtrans.pairing.base import Pairing
@@ -60,6 +69,38 @@ class RecurrentHistory:
     def keep(self, sample: Sample) -> None:
         """Store the output that the next frame's history is computed from."""
         self._last = sample
+
+
+def is_nvidia(engine: Engine) -> bool:
+    """Return whether an engine runs on an Nvidia GPU."""
+    return engine.device_kind == "cuda"
+
+
+def recurrence(record: ModelRecord | None, engine: Any) -> Recurrence | None:  # noqa: ANN401  (an ``Engine``)
+    """Return the history of a model's renders, for frames that are arrays; None for a model without recurrence.
+
+    On an Nvidia GPU it is computed on the GPU even for host frames: all paths have the same history. Raises UsageError
+    if the model's flow method is not installed.
+    """
+    if record is None or not record.memory:
+        return None
+    if not is_nvidia(engine):
+        return RecurrentHistory(record.memory["flow"])
+    from vidtrans.rendering.device_history import DeviceHistoryOfArrays
+
+    return DeviceHistoryOfArrays(record.memory["flow"], engine.device)
+
+
+def recurrence_key(record: ModelRecord | None, engine: Any) -> Table:  # noqa: ANN401  (an ``Engine``)
+    """Return the properties of a recurrent model's history on an engine, for cache keys; {} without recurrence."""
+    if record is None or not record.memory:
+        return {}
+    key = {**record.memory, "version": VERSION}
+    if not is_nvidia(engine):
+        return key
+    from vidtrans.rendering.device_history import device_key
+
+    return key | device_key(record.memory["flow"], engine.device)
 
 
 MAX_WAITING = 4  # limit of waiting samples, in batches: drafts and repeated frames wait for an input of the batch

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -20,23 +20,21 @@ from typing import TYPE_CHECKING
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import look_anew, read_small_json
 from vidtrans.core.settings import Table
-from vidtrans.inference.engine import Engine
 from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry, CachePin
+from vidtrans.store.cache import CacheEntry, CachePin, warning_about_locks
 from vidtrans.store.chunking import Chunk, ClipPart, num_frames, split
 from vidtrans.store.chunks import StateStore
-from vidtrans.store.library_versions import libraries, media_libraries
-from vidtrans.store.shared_locks import warning_about_locks
-from vidtrans.store.stages import PartsStage
+from vidtrans.store.stages import PartsStage, libraries, media_libraries
 from vidtrans.temporal.stream import RecursiveFilter
 
 if TYPE_CHECKING:
     from vidtrans.inference.device import Device
 
 
+MIN_PART_FRAMES = 240  # each part loads the model, and repeats the filter's context frames at its ends
 PROCESSOR_FILE = "processor.json"
 REMEDIES = {
     "threads": "set OMP_NUM_THREADS={there} on all workers",
@@ -55,27 +53,20 @@ class ChunkManifest:
     """
 
     job: RenderJob
-    engine: Engine
     request: str
     output: str
 
     def terms(self) -> dict[str, str]:
         """Return the properties that affect the bytes of a part: versions, engine, source, model and options."""
         plan = self.job.plan
-        identity = {key: str(value) for key, value in self.engine.identity_at(*plan.size).items()}
         return {
             **libraries("vidtrans"),
             **media_libraries(),
-            **identity,
+            **{key: str(value) for key, value in self.job.engine().identity_at(*plan.size).items()},
             "source": plan.clip.digest,
             "model": str(plan.model.for_key()),
             "options": self.request,
         }
-
-    @property
-    def _entry(self) -> CacheEntry:
-        stage = _stage(self.job.context, self.output)
-        return self.job.context.cache.entry(stage.name, stage.key)
 
     def join(self) -> None:
         """Record the terms if none are recorded, else check that they are equal; warn if locks work on one host only.
@@ -83,7 +74,7 @@ class ChunkManifest:
         Raises:
             UsageError: the terms differ, and --overwrite, which replaces the recorded ones, is not set.
         """
-        context, entry = self.job.context, self._entry
+        context, entry = self.job.context, _entry(self.job.context, self.output)
         if warning := warning_about_locks(context.cache.root):
             context.warn_once(warning)
         with entry.locked(wait_for=f"another run that begins to render {self.output}"):
@@ -93,14 +84,12 @@ class ChunkManifest:
 
     def check(self) -> None:
         """Raise UsageError if the recorded terms differ, unless --overwrite is to replace them."""
-        own, known = self.terms(), self._entry.read()
+        own, known = self.terms(), _entry(self.job.context, self.output).read()
         if known is None or self.job.context.overwrite:
             return
-        differing = [key for key in (*own, *known["terms"]) if own.get(key) != known["terms"].get(key)]
-        if differing:
-            raise self._refusal(differing[0], own, known)
-
-    def _refusal(self, key: str, own: dict[str, str], known: Table) -> UsageError:
+        key = next((key for key in (*own, *known["terms"]) if own.get(key) != known["terms"].get(key)), None)
+        if key is None:
+            return
         here, there = own.get(key, "none"), known["terms"].get(key, "none")
         if key in ("source", "model", "options"):
             why = f"{known['host']} began to render it with {'other options' if key == 'options' else f'another {key}'}"
@@ -113,20 +102,20 @@ class ChunkManifest:
             remedy = f"install {key} {there}"
         elif key in REMEDIES:
             remedy = REMEDIES[key].format(there=there)
-        return UsageError(self.output, why, f"{remedy}, or start over with --overwrite")
+        raise UsageError(self.output, why, f"{remedy}, or start over with --overwrite")
 
 
 def forget_terms(context: Context, output: str) -> None:
     """Delete the recorded terms of a result, once it is complete."""
-    stage = _stage(context, output)
-    entry = context.cache.entry(stage.name, stage.key)
+    entry = _entry(context, output)
     if entry.folder.exists():
         entry.delete()
 
 
-def _stage(context: Context, output: str) -> PartsStage:
+def _entry(context: Context, output: str) -> CacheEntry:
     # Relative to the cache's folder: hosts may have it in different places.
-    return PartsStage(os.path.relpath(os.path.realpath(output), context.cache.root.resolve().parent))
+    stage = PartsStage(os.path.relpath(os.path.realpath(output), context.cache.root.resolve().parent))
+    return context.cache.entry(stage.name, stage.key)
 
 
 def check_processor(segments: CacheEntry, device: Device, output: str) -> None:
@@ -162,9 +151,6 @@ def processor(device: Device) -> str:
     if device.kind == "cpu":
         return str(torch.backends.cpu.get_cpu_capability())
     return device.card or device.kind
-
-
-MIN_PART_FRAMES = 240  # each part loads the model, and repeats the filter's context frames at its ends
 
 
 @dataclass(frozen=True)
@@ -216,7 +202,7 @@ class DividedRender:
         chunks = [job.plan.chunks[number] for number in missing]
         parts = cut(chunks, count, whole_shots=self._keeps_shots_whole)
         if no_shared_disk:
-            parts = [run for part in parts for run in _runs([n for n in missing if part[0] <= n < part[1]])]
+            parts = [run for first, stop in parts for run in _joined((n, n + 1) for n in missing if first <= n < stop)]
         # Without a shared disk only the chunks come back from the worker.
         written = [entries.segments] if no_shared_disk else self._shared
         holds = (job.plan.clip.pin, *(plan.model.hold for plan in (job.plan, *job.regions.looks)))
@@ -293,21 +279,19 @@ def cut(missing: Sequence[Chunk], count: int, *, whole_shots: bool = False) -> l
     return [(part[0].number, part[-1].number + 1) for part in parts]
 
 
-def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the runs [first, stop) of consecutive numbers."""
-    firsts = [n for n, before in zip(numbers, (None, *numbers), strict=False) if n - 1 != before]
-    lasts = [n for n, after in zip(numbers, (*numbers[1:], None), strict=True) if n + 1 != after]
-    return [(first, last + 1) for first, last in zip(firsts, lasts, strict=True)]
+def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return spans [first, stop) in order with those joined that touch."""
+    found: list[tuple[int, int]] = []
+    for first, stop in spans:
+        if found and found[-1][1] == first:
+            found[-1] = found[-1][0], stop
+        else:
+            found.append((first, stop))
+    return found
 
 
 def spans(chunks: Sequence[Chunk]) -> str:
     """Return the frame ranges of chunks as text: ``frames 60–179 and 240–299``."""
-    runs: list[list[int]] = []
-    for chunk in chunks:
-        if runs and runs[-1][1] == chunk.first:
-            runs[-1][1] = chunk.stop
-        else:
-            runs.append([chunk.first, chunk.stop])
-    words = [f"{first}–{stop - 1}" for first, stop in runs]
+    words = [f"{first}–{stop - 1}" for first, stop in _joined((chunk.first, chunk.stop) for chunk in chunks)]
     more = f" and {len(words) - 6} more" if len(words) > 7 else ""
     return f"frames {', '.join(words[:6] if more else words)}{more}"

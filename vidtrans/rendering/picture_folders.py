@@ -15,10 +15,9 @@ from vidtrans.core.costs import add_up, count
 from vidtrans.core.errors import BatchError, MediaError, UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table
-from vidtrans.output.places import refuse_link
-from vidtrans.output.records import COUNTS
-from vidtrans.pipeline.settings import RenderingSettings
-from vidtrans.pipeline.values import FrameValues
+from vidtrans.output.result import COUNTS, refuse_link
+from vidtrans.pipeline.render import RenderingSettings
+from vidtrans.pipeline.stage import FrameValues
 from vidtrans.rendering.requested_output import OutputTarget
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings

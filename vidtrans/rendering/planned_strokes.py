@@ -14,12 +14,12 @@ from vidtrans.clips.indexing import Clip, mask_digest
 from vidtrans.clips.masks import Mask
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Table
-from vidtrans.curves.clock import CurveClock
-from vidtrans.curves.data_files import digest_of_file
+from vidtrans.curves.curve import CurveClock
+from vidtrans.curves.tracks import digest_of_file
 from vidtrans.grading.learning import affine_colours
 from vidtrans.grading.transfer import AffineColours
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
-from vidtrans.pipeline.values import FrameValues
+from vidtrans.pipeline.stage import FrameValues
 from vidtrans.session import Context
 from vidtrans.strokes.media import load_medium
 from vidtrans.strokes.medium import SEEN, VERSION, Medium

@@ -13,13 +13,12 @@ from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.models.model_chain import SEPARATOR, without_identity
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.models.render_settings import ResolvedRenderSettings
-from vidtrans.output.assembling import VERSION as ASSEMBLY_VERSION
-from vidtrans.output.places import check_named
+from vidtrans.output.delivery import VERSION as ASSEMBLY_VERSION
+from vidtrans.output.result import check_named
 from vidtrans.pipeline.render import picture_versions
 from vidtrans.store.stages import FilterStage, InferStage, RenderStage
 from vidtrans.upscaling import VERSION as UPSCALING_VERSION
-from vidtrans.video.io.codecs import PICTURES
-from vidtrans.video.io.encoding import EncodingSettings, split_pattern
+from vidtrans.video.io.encoding import PICTURES, EncodingSettings, split_pattern
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
 
@@ -97,6 +96,6 @@ def program_of(encoding: EncodingSettings, source_filter: str = "") -> str:
     """Return the version of the user's ffmpeg if the result needs it, else ''. Raises UsageError without ffmpeg."""
     if not encoding.needs_program and not source_filter:
         return ""
-    from vidtrans.video.external.program import find_program, program_version
+    from vidtrans.video.ffmpeg import find_program, program_version
 
     return program_version(find_program())

@@ -19,15 +19,13 @@ from vidtrans.core.events import Progress
 from vidtrans.core.options import Use, options_of, parameters, used
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, from_table, parse_value, to_table
-from vidtrans.curves.clock import CurveClock
+from vidtrans.curves.curve import CurveClock
 from vidtrans.models.loaded_model import LoadedModel, load_engine
-from vidtrans.models.look_pictures import is_style
-from vidtrans.models.look_syntax import split_names
+from vidtrans.models.look_pictures import is_style, split_names
 from vidtrans.models.render_settings import classes_of
 from vidtrans.pairing.look_pairing import LookPairing
-from vidtrans.pipeline.render import restore
-from vidtrans.pipeline.settings import RenderingSettings
-from vidtrans.pipeline.values import FrameValues
+from vidtrans.pipeline.render import RenderingSettings, restore
+from vidtrans.pipeline.stage import FrameValues
 from vidtrans.rendering.conditions import Conditions, conditions_of
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor, resized
@@ -43,7 +41,7 @@ from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.picture_paths import is_picture_source
 from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.plots.layout import TALLEST_CELL, ContactSheet, cell_size, middle
+from vidtrans.video.plots import TALLEST_CELL, ContactSheet, cell_size, middle
 
 MAX_WIDTH = 2400  # pixels, of the whole grid
 MAX_CELL = 480

@@ -1,41 +1,416 @@
 """The cache folder: ``.vidtrans/STAGE/KEY/``, marked with CACHEDIR.TAG, each entry locked while in use.
 
-An entry is complete when its ``meta.json`` exists. A chunk inside an entry is written under a temporary
-name, fsynced and renamed; a small file beside it then records its SHA-256. A damaged chunk causes a warning and is
-made again; it never reaches a result.
+An entry is complete when its ``meta.json`` exists. It is locked while it is written, and pinned while it is read. A
+chunk inside an entry is written under a temporary name, fsynced and renamed; a small file beside it then records its
+SHA-256. A damaged chunk causes a warning and is made again; it never reaches a result.
 
 The log of rendered chunks has a JSON line for each: host, process, time, and the seconds of each step. Each process has
 its own file, because hosts cannot safely append to a shared one. Lines that cannot be written or read are skipped,
-since nothing depends on the log. Links are not followed.
+since nothing depends on the log. Links are not followed. A table of SHA-256 digests of files (``Digests``) saves
+reading an unchanged large file twice.
+
+The table of mounts tells whether locks in a folder work between hosts: flock(2) locks on NFS are kept by the server
+(Linux 2.6.12 and newer), as on SMB and Lustre, unless a mount option disables this; file systems in user space usually
+keep locks on one host only. See nfs(5), mount.cifs(8), mount.lustre(8).
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from vidtrans.core.costs import size as format_size
-from vidtrans.core.errors import UsageError
+from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.events import NEVER, Note, Report, Stop
 from vidtrans.core.files import (
+    PROCESS,
+    check_regular_file,
+    digest_file,
+    digest_of,
+    folder_bytes,
+    look_anew,
+    parse_json,
+    process_mark,
+    read_small_file,
+    read_small_json,
+    remove,
     write_bytes,
+    write_json,
 )
-from vidtrans.core.partials import PROCESS, process_mark
 from vidtrans.core.settings import Table
-from vidtrans.core.system import is_too_long, path_limit
-from vidtrans.store.cache_entry import META, CacheEntry
-from vidtrans.store.digests import NAME as DIGESTS
-from vidtrans.store.digests import Digests
+from vidtrans.core.system import WINDOWS, is_too_long, path_limit
 from vidtrans.store.stages import STAGES
 
+DIGESTS_FILE = "digests.jsonl"
+# A file that changed this recently may change again within its own timestamp's resolution.
+SETTLED_NS = 2_000_000_000
+# Refuse links, which may lead to a user's file, and do not block on a pipe.
+ITS_OWN_FILE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+MAX_STALE_LINES = 1000  # with more of them the file is rewritten
+MOUNTS = Path("/proc/self/mountinfo")  # Linux; see proc_pid_mountinfo(5)
+_NFS = frozenset({"nolock", "local_lock=all", "local_lock=flock"})
+LOCAL_LOCKS = {"nfs": _NFS, "nfs4": _NFS, "cifs": frozenset({"nobrl"}), "smb3": frozenset({"nobrl"})}
+# Errors of a file system without locks: POSIX numbers; on Windows INVALID_FUNCTION and NOT_SUPPORTED.
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK})
+_NO_LOCKS_ON_WINDOWS = frozenset({1, 50})
+META = "meta.json"
+PIN_PREFIX = ".lock-held-"  # begins the names of the locks of those who read an entry
+SHORT_WAIT_S = 2.0  # at least this long an entry is waited for: to clean and to trim, others lock it for a moment
+RUN_WAIT_S = 24 * 3600.0  # the longest wait for another run that makes the same
+STOP_CHECK_S = 0.5  # between two checks of a request to stop, while another run holds an entry
 LOG = "log"  # the folder of the files, in the cache
-KEPT_S = 30 * 86_400.0  # a file is deleted when nothing was added to it for this long
-MOST_BYTES = 1 << 28  # of a file that is read: half a million chunks
+LOG_KEPT_S = 30 * 86_400.0  # a file is deleted when nothing was added to it for this long
+MOST_LOG_BYTES = 1 << 28  # of a file that is read: half a million chunks
+FOLDER = ".vidtrans"
+REPORT_STEP_BYTES = 10**9  # of the cache: its size is reported when it passes a multiple
+TAG_FILE = "CACHEDIR.TAG"
+LONGEST_INSIDE = 130  # characters behind the cache's path: a stage, a key, and a file under its temporary name
+KEY = re.compile("[0-9a-f]{64}")
+# In a cache beside the folders of its stages and the log: files, and folders of JSON files.
+FILES = (TAG_FILE, DIGESTS_FILE)
+RECORDS = ("outputs", "resolved")
+PARTIAL_FILE = re.compile(rf"\.(CACHEDIR|digests)\.{PROCESS}\.partial\.(TAG|jsonl)")  # of FILES, left by a killed run
+LOG_FILE = re.compile(rf"{PROCESS}\.jsonl")
+KEYED = re.compile(rf"\.?{KEY.pattern}(\..*)?")  # an entry, one being deleted, a record, a part of one
+TAG = (
+    "Signature: 8a477f597d28d172789f06886806bc55\n"
+    "# This folder holds what vidtrans can make again. See https://bford.info/cachedir/\n"
+)
+
+
+class Digests:
+    """SHA-256 digests of files, looked up by path, size, times of modification and change (ctime), and inode.
+
+    The ctime reveals a file that was rewritten in place and given its old modification time. On Windows it is the time
+    of creation, so such a file is not noticed. File systems whose inodes or times change at each mount only cost a
+    second reading.
+
+    Lines are appended to a file in ``root``, so several runs may write at once. Each line holds its own digest; damaged
+    lines are ignored, which costs time, never correctness. ``stop``: checked while a file is read.
+    """
+
+    def __init__(self, root: Path, stop: Stop = NEVER) -> None:
+        self.path, self._stop = root / DIGESTS_FILE, stop
+        self._known: dict[str, list[Any]] | None = None
+        self._new: list[str] = []
+
+    def of(self, path: Path) -> str:
+        """Return a file's SHA-256 (hex). Raises OSError, MediaError if it is not a regular file, and Interrupted."""
+        check_regular_file(path)
+        stat = path.stat()
+        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        name, known = str(path.resolve()), self._load()
+        if (entry := known.get(name)) and entry[:-1] == stamp:
+            return str(entry[-1])
+        digest = digest_file(path, self._stop.check)
+        if time.time_ns() - max(stamp[1:3]) > SETTLED_NS:
+            known[name] = [*stamp, digest]
+            self._new.append(_digest_line(name, known[name]))
+        return digest
+
+    def save(self) -> None:
+        """Append new digests to the file, if its folder exists."""
+        if not self._new or not self.path.parent.is_dir():
+            return
+        with suppress(OSError), open(self.path, "ab", buffering=0, opener=_open_own_file) as file:
+            file.write("".join(self._new).encode())
+        self._new.clear()
+
+    def _load(self) -> dict[str, list[Any]]:
+        if self._known is None:
+            self._known, count = {}, 0
+            with suppress(OSError, ValueError):
+                for line in read_small_file(self.path).decode("utf-8", errors="replace").splitlines():
+                    count += 1
+                    with suppress(ValueError, TypeError):
+                        name, entry, check = parse_json(line)
+                        if isinstance(entry, list) and check == digest_of([name, entry])[:16]:
+                            self._known[name] = entry
+                if count > 2 * len(self._known) + MAX_STALE_LINES:
+                    write_bytes(self.path, "".join(_digest_line(n, e) for n, e in self._known.items()).encode())
+        return self._known
+
+
+def _open_own_file(path: str, flags: int) -> int:
+    return os.open(path, flags | ITS_OWN_FILE, 0o666)
+
+
+def _digest_line(name: str, entry: list[Any]) -> str:
+    # ASCII, so that no file name can spoil it.
+    return json.dumps([name, entry, digest_of([name, entry])[:16]]) + "\n"
+
+
+@contextmanager
+def refusing_no_locks(root: Path) -> Iterator[None]:
+    """Raise VidtransError where the file system of the cache ``root`` has no locks, as on some network drives."""
+    try:
+        yield
+    except (NotImplementedError, OSError) as error:  # the first is filelock's for ENOSYS
+        is_known = isinstance(error, NotImplementedError) or error.errno in _NO_LOCKS
+        if not is_known and getattr(error, "winerror", None) not in _NO_LOCKS_ON_WINDOWS:
+            raise
+        remedy = "give a --cache-dir on a local disk"
+        raise VidtransError(f"cache {root}", "its file system has no locks", remedy) from error
+
+
+@dataclass(frozen=True)
+class _Mount:
+    point: str
+    kind: str
+    options: frozenset[str]
+
+    @property
+    def flaw(self) -> tuple[str, str] | None:
+        """Return (reason, remedy) where locks work on this host only; None where they are shared, or it is unknown."""
+        if named := sorted(self.options & LOCAL_LOCKS.get(self.kind, frozenset())):
+            return f"mounted with {named[0]}", "mount it without that option"
+        if self.kind == "lustre" and "flock" not in self.options:
+            return "mounted without flock", "mount it with flock"
+        if self.kind.startswith("fuse."):
+            return "a file system in user space", "use NFS or SMB, if other hosts use this cache, too"
+        return None
+
+
+def warning_about_locks(folder: Path, mounts: Path = MOUNTS) -> str:
+    """Return a warning where locks in a folder work on this host only; '' where they are shared, or it is unknown."""
+    mount = _mount_of(os.path.realpath(folder), mounts)
+    if mount is None or mount.flaw is None:
+        return ""
+    why, remedy = mount.flaw
+    return (
+        f"the cache lies on '{mount.point}' ({mount.kind}), {why}: a host may delete entries that another host uses — "
+        f"{remedy}; until then let no host clean or trim the cache while others render"
+    )
+
+
+def _mount_of(folder: str, mounts: Path) -> _Mount | None:
+    """Return the mount that contains a folder: the innermost one, and the last of several at the same place."""
+    found: _Mount | None = None
+    with suppress(OSError):
+        for line in mounts.read_text("utf-8", "replace").splitlines():
+            mount = _mount_in(line)
+            is_around = mount and (folder == mount.point or folder.startswith(mount.point.rstrip("/") + "/"))
+            if mount and is_around and (found is None or len(mount.point) >= len(found.point)):
+                found = mount
+    return found
+
+
+def _mount_in(line: str) -> _Mount | None:
+    before, dash, after = line.partition(" - ")
+    fields, rest = before.split(" "), after.split(" ")
+    if not dash or len(fields) < 6 or len(rest) < 3:
+        return None
+    point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[4])
+    return _Mount(point, rest[0], frozenset([*fields[5].split(","), *rest[2].split(",")]))
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """The cached result of one stage for one key: a folder in the cache."""
+
+    folder: Path
+    cache: Cache
+
+    @property
+    def stage(self) -> str:
+        """Return the name of the entry's stage."""
+        return self.folder.parent.name
+
+    @property
+    def key(self) -> str:
+        """Return the entry's key."""
+        return self.folder.name
+
+    def is_linked(self) -> bool:
+        """Return whether the entry's folder, or its stage's, is a link, so that writes would change files elsewhere."""
+        inside = os.path.join(os.path.realpath(self.cache.root), self.stage, self.key)
+        return os.path.realpath(self.folder) != inside
+
+    @property
+    def size(self) -> int:
+        """Return the size of the entry's files in bytes."""
+        return folder_bytes(self.folder)
+
+    @property
+    def last_used(self) -> float:
+        """Return the time of the last lock, in seconds since the epoch; 0 where it is unknown."""
+        # A lock's file keeps the time; where it is deleted on release, that changes the folder.
+        for path in (self.folder / ".lock", self.folder):
+            with suppress(OSError):
+                return path.stat().st_mtime
+        return 0.0
+
+    @contextmanager
+    def locked(self, wait_s: float = SHORT_WAIT_S, *, wait_for: str = "") -> Iterator[None]:
+        """Lock the entry, waiting up to ``wait_s`` seconds. The lock of a killed run counts as free.
+
+        ``wait_for``: a description of another run, "a run that …": after ``wait_s``, it is reported, and the lock is
+        awaited for up to a day. Raises VidtransError if another run keeps the lock or the entry is a link; Interrupted.
+        """
+        self._check_links()
+        self.cache.prepare()
+        lock = FileLock(self.folder / ".lock")
+        try:
+            while True:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._acquire(lock, wait_s, wait_for)
+                if (self.folder / ".lock").exists():
+                    break
+                lock.release()  # the entry was deleted between opening its lock and getting it
+        except Timeout:
+            remedy = "wait for it, or give this one its own --cache-dir"
+            raise VidtransError(self._label, "in use by another run", remedy) from None
+        try:
+            with suppress(OSError):
+                (self.folder / ".lock").touch()
+            look_anew(self.folder)  # to see what another host wrote before it let go
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def _label(self) -> str:
+        return f"cache entry {self.stage}/{self.key[:12]}"
+
+    def _check_links(self) -> None:
+        """Raise VidtransError where the entry, its stage's folder or a file in it is a link.
+
+        vidtrans creates no links; to write or delete through one would change files outside the cache.
+        """
+        link: Path | None = self.folder if self.is_linked() else None
+        if link is None and self.folder.is_dir():
+            with os.scandir(self.folder) as children:
+                link = next((Path(child.path) for child in children if child.is_symlink()), None)
+        if link is not None:
+            why = f"'{link}' is a link, or lies in a linked folder"
+            raise VidtransError(self._label, why, "delete the link, or give another --cache-dir")
+
+    def pin(self) -> CachePin:
+        """Protect the entry from deletion until the pin is released; several processes may hold pins at the same time.
+
+        Call it while the entry is locked. The pin of a killed run counts as released.
+        """
+        for path in self._pins():
+            _is_free(path)  # else they would pile up
+        lock = FileLock(self.folder / f"{PIN_PREFIX}{process_mark()}-{time.monotonic_ns()}")
+        with refusing_no_locks(self.cache.root):
+            lock.acquire()
+        return CachePin(self, lock)
+
+    def _pins(self) -> list[Path]:
+        return sorted(self.folder.glob(f"{PIN_PREFIX}*"))
+
+    def _acquire(self, lock: FileLock, wait_s: float, wait_for: str) -> None:
+        """Acquire the lock. Raises Timeout, VidtransError where the file system has no locks, and Interrupted."""
+        end = time.monotonic() + wait_s
+        while True:
+            left = end - time.monotonic()
+            with suppress(Timeout):
+                with refusing_no_locks(self.cache.root):
+                    lock.acquire(timeout=max(0.0, min(left, STOP_CHECK_S)))
+                return
+            if left <= STOP_CHECK_S:
+                if not wait_for:
+                    raise Timeout(lock.lock_file)
+                self.cache.report(Note(f"waiting for {wait_for}"))
+                end, wait_for = time.monotonic() + RUN_WAIT_S, ""
+            self.cache.stop.check()
+
+    def read(self) -> dict[str, Any] | None:
+        """Return the metadata of a complete entry; None where it is incomplete or (with a warning) damaged."""
+        try:
+            value = read_small_json(self.folder / META)
+            if value["key"] != self.key:
+                raise ValueError("it belongs to another key")
+            meta: dict[str, Any] = value["meta"]
+            if digest_of(meta) != value["sha256"]:
+                raise ValueError(f"{META} changed")
+            for name, wanted in value["content"].items():
+                if digest_file(self.folder / name) != wanted:
+                    raise ValueError(f"{name} changed")
+            return meta
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if Path(str(error.filename)).name != META:
+                self.warn_damaged(error)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            self.warn_damaged(error)
+        return None
+
+    def warn_damaged(self, error: object) -> None:
+        """Report once that the entry is damaged."""
+        self.cache.warn_once(f"{self._label} is damaged ({error}); it is made again")
+
+    def finish(self, meta: Mapping[str, Any], files: tuple[str, ...] = ()) -> None:
+        """Mark the entry complete. ``files`` are the names of the files whose content ``read`` verifies."""
+        content = {name: digest_file(self.folder / name) for name in files}
+        sha256 = digest_of(dict(meta))
+        write_json(self.folder / META, {"key": self.key, "meta": dict(meta), "sha256": sha256, "content": content})
+
+    def clear(self) -> None:
+        """Delete the files of the entry, except its locks. Call it while the entry is locked."""
+        for child in self.folder.iterdir():
+            if not child.name.startswith(".lock"):
+                remove(child)
+
+    def delete(self) -> bool:
+        """Delete the entry unless a run uses it; return whether it was deleted."""
+        doomed = self.folder.with_name(f".{self.key}.{process_mark()}.deleted")
+        is_renamed = False
+        try:
+            with self.locked(wait_s=0):
+                if not all(map(_is_free, self._pins())):
+                    return False
+                try:
+                    os.replace(self.folder, doomed)
+                    is_renamed = True
+                except OSError:
+                    # On a full disk even a new name may be too much, and this is what makes room; and Windows moves no
+                    # folder with an open file in it, which the lock is.
+                    remove(self.folder / META)
+                    self.clear()
+        except VidtransError:
+            return False
+        if is_renamed:
+            remove(doomed)
+        elif WINDOWS:
+            with suppress(OSError):  # another run may want it again
+                self.folder.rmdir()
+        return True
+
+
+@dataclass(frozen=True)
+class CachePin:
+    """A pin that protects an entry from deletion until it is released or its process ends."""
+
+    entry: CacheEntry
+    lock: FileLock
+
+    def release(self) -> None:
+        """Release the pin, so that the entry may be deleted."""
+        self.lock.release()
+
+
+def _is_free(pin: Path) -> bool:
+    """Return whether no process holds this pin; a free pin's file is deleted."""
+    lock = FileLock(pin)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    with suppress(OSError):
+        pin.unlink()
+    lock.release()
+    return True
 
 
 class RenderLog:
@@ -66,7 +441,7 @@ class RenderLog:
         """Yield the log lines of all processes whose chunk ended at ``since`` (seconds since the epoch) or later."""
         for path in self._files():
             with suppress(OSError):
-                if path.stat().st_mtime < since or path.stat().st_size > MOST_BYTES:
+                if path.stat().st_mtime < since or path.stat().st_size > MOST_LOG_BYTES:
                     continue
                 for text in path.read_text("utf-8", "replace").splitlines():
                     with suppress(ValueError, KeyError, TypeError, OverflowError):  # cut short by a kill
@@ -76,7 +451,7 @@ class RenderLog:
 
     def trim(self) -> None:
         """Delete log files that have not changed for 30 days."""
-        self._delete(time.time() - KEPT_S)
+        self._delete(time.time() - LOG_KEPT_S)
 
     def clear(self) -> None:
         """Delete all log files."""
@@ -96,19 +471,6 @@ class RenderLog:
 
 def _open_no_link(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
-
-
-FOLDER = ".vidtrans"
-REPORT_STEP_BYTES = 10**9  # of the cache: its size is reported when it passes a multiple
-TAG_FILE = "CACHEDIR.TAG"
-LONGEST_INSIDE = 130  # characters behind the cache's path: a stage, a key, and a file under its temporary name
-KEY = re.compile("[0-9a-f]{64}")
-# In a cache beside the folders of its stages and the log: files, and folders of JSON files.
-FILES = (TAG_FILE, DIGESTS)
-RECORDS = ("outputs", "resolved")
-PARTIAL_FILE = re.compile(rf"\.(CACHEDIR|digests)\.{PROCESS}\.partial\.(TAG|jsonl)")  # of FILES, left by a killed run
-LOG_FILE = re.compile(rf"{PROCESS}\.jsonl")
-KEYED = re.compile(rf"\.?{KEY.pattern}(\..*)?")  # an entry, one being deleted, a record, a part of one
 
 
 def check_cache_folder(root: Path) -> None:
@@ -137,12 +499,6 @@ def _is_of_cache(path: Path) -> bool:
         return path.name in FILES or bool(PARTIAL_FILE.fullmatch(path.name))
     form = LOG_FILE if path.name == LOG else KEYED
     return path.name in (*STAGES, *RECORDS, LOG) and all(form.fullmatch(child.name) for child in path.iterdir())
-
-
-TAG = (
-    "Signature: 8a477f597d28d172789f06886806bc55\n"
-    "# This folder holds what vidtrans can make again. See https://bford.info/cachedir/\n"
-)
 
 
 class Cache:
@@ -196,7 +552,7 @@ class Cache:
         a multiple of ``REPORT_STEP_BYTES`` since this object was made.
         """
         self.log.trim()
-        entries = sorted(self.entries(), key=_rank)
+        entries = sorted(self.entries(), key=_deletion_rank)
         sizes = {e.folder: e.size for e in entries}
         excess = sum(sizes.values()) - limit_bytes
         for entry in entries:
@@ -217,7 +573,7 @@ class Cache:
         return False
 
 
-def _rank(entry: CacheEntry) -> int:
+def _deletion_rank(entry: CacheEntry) -> int:
     """Return the deletion rank of an entry, 0 first: 0, 1: results; 2: an index or manifest; 3, 4: a training run."""
     unfinished = not (entry.folder / META).is_file()
     if entry.stage == "train":

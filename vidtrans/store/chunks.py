@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.core.files import digest_file, read_small_json, remove, write_atomically, write_json
-from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.chunking import Chunk, chunk_of
 from vidtrans.video.io.encoder import LosslessWriter, SegmentWriter, read_lossless
 
@@ -212,9 +212,9 @@ class RawOutputs:
 
     def read(self, frame: int) -> np.ndarray | None:
         """Return the stored output of a frame; None where its chunk is not stored."""
-        if self.store is None or not self.has(frame):
-            return None
         chunk = self._read_chunk(frame)
+        if self.store is None or not self.store.is_done(chunk.number):
+            return None
         if self._reading is None or self._next != frame or frame == chunk.first:
             self._reading = read_lossless(self.store.path(chunk.number))
             for _ in range(frame - chunk.first):

@@ -1,13 +1,15 @@
 """The stages of the processing chain, and the content of each stage's cache key.
 
-A key is the SHA-256 of canonical JSON: the stage, its version, its parameters, and the keys or content digests of its
-inputs. Batch size, number of workers, output path and device number are not part of it, because they do not change the
-result. Raise a stage's version by hand when its results change; a test holds golden keys.
+A key is the SHA-256 of canonical JSON: the stage, its version, its parameters, the keys or content digests of its
+inputs, and the versions of the libraries that affect its result. Batch size, number of workers, output path and device
+number are not part of it, because they do not change the result. Raise a stage's version by hand when its results
+change; a test holds golden keys.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import ClassVar
 
 from vidtrans.core.files import digest_of
@@ -35,6 +37,23 @@ STAGES = Registry(
         "dream": Entry("vidtrans.store.stages:DreamStage", "encoded segments of a dream, and states to resume from"),
     },
 )
+
+
+def libraries(*names: str) -> Table:
+    """Return the installed versions of libraries that affect a stage's result, without importing them."""
+    return {name: _version(name) for name in names}
+
+
+@cache  # to parse a package's record each time would be a tenth of the time of a tiny clip
+def _version(name: str) -> str:
+    from importlib.metadata import version  # slow to import, and commands list stages
+
+    return version(name)
+
+
+def media_libraries() -> Table:
+    """Return the versions of the libraries that read, process and write frames."""
+    return libraries("av", "opencv-python-headless")
 
 
 @dataclass(frozen=True)

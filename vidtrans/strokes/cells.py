@@ -324,9 +324,29 @@ def begin(
 
 
 @compiled
-def vote(  # noqa: C901
-    labels: np.ndarray, radius: int
-) -> np.ndarray:
+def around(labels: np.ndarray, own: int, y: int, x: int, up: int, low: int, left: int, right: int) -> bool:
+    """Return whether the eight places around (y, x), in rows ``up`` and ``low`` and two columns, have its label."""
+    upper = labels[up, left] == own and labels[up, x] == own and labels[up, right] == own
+    lower = labels[low, left] == own and labels[low, x] == own and labels[low, right] == own
+    return bool(upper and lower and labels[y, left] == own and labels[y, right] == own)
+
+
+@compiled
+def count_label(names: np.ndarray, counts: np.ndarray, n: int, one: int, share: Number) -> int:
+    """Add a share to that of a label among the first ``n``, or as a new one if there is room; return their number."""
+    at = 0
+    while at < n and names[at] != one:
+        at += 1
+    if at < n:
+        counts[at] += share
+    elif n < len(names):
+        names[n], counts[n] = one, share
+        n += 1
+    return n
+
+
+@compiled
+def vote(labels: np.ndarray, radius: int) -> np.ndarray:
     """Return labels (h, w) of which each pixel has the one that is most frequent around it: with smooth borders."""
     height, width = labels.shape
     made = labels.copy()
@@ -336,16 +356,7 @@ def vote(  # noqa: C901
         up, low = max(j - radius, 0), min(j + radius, height - 1)
         for i in range(width):
             left, right, own = max(i - radius, 0), min(i + radius, width - 1), labels[j, i]
-            if (
-                labels[up, i] == own
-                and labels[low, i] == own
-                and labels[j, left] == own
-                and labels[j, right] == own
-                and labels[up, left] == own
-                and labels[up, right] == own
-                and labels[low, left] == own
-                and labels[low, right] == own
-            ):
+            if around(labels, own, j, i, up, low, left, right):
                 continue
             names[0], counts[0], n = own, most, 1
             for y in range(up, low + 1, step):
@@ -353,15 +364,7 @@ def vote(  # noqa: C901
                     share = most - (y - j) * (y - j) - (x - i) * (x - i)
                     if share <= 0:
                         continue
-                    one = labels[y, x]
-                    at = 0
-                    while at < n and names[at] != one:
-                        at += 1
-                    if at < n:
-                        counts[at] += share
-                    elif n < 12:
-                        names[n], counts[n] = one, share
-                        n += 1
+                    n = count_label(names, counts, n, labels[y, x], share)
             best = f32(-1)
             for at in range(n):
                 if counts[at] > best:
@@ -393,16 +396,7 @@ def enlarge(  # noqa: C901
             x = min(int(u), width - 1)
             left, right, own = max(x - 1, 0), min(x + 1, width - 1), labels[j, x]
             band[row, i] = own
-            if to_guide >= f32(0.99) or (
-                labels[up, x] == own
-                and labels[low, x] == own
-                and labels[j, left] == own
-                and labels[j, right] == own
-                and labels[up, left] == own
-                and labels[up, right] == own
-                and labels[low, left] == own
-                and labels[low, right] == own
-            ):
+            if to_guide >= f32(0.99) or around(labels, own, j, x, up, low, left, right):
                 continue
             fu = min(max(u - x, f32(0)), f32(1))
             n = 0
@@ -419,14 +413,7 @@ def enlarge(  # noqa: C901
                     elif a == 2:
                         wa = f32(0.5) * fu**2
                     one = labels[min(max(j + b - 1, 0), height - 1), min(max(x + a - 1, 0), width - 1)]
-                    at = 0
-                    while at < n and names[at] != one:
-                        at += 1
-                    if at < n:
-                        counts[at] += wa * wb
-                    else:
-                        names[n], counts[n] = one, wa * wb
-                        n += 1
+                    n = count_label(names, counts, n, one, wa * wb)
             best = f32(-1)
             for at in range(n):
                 if counts[at] > best:

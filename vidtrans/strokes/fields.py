@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 
 from vidtrans.flow.estimator import FlowEstimator
-from vidtrans.flow.scaling import halve
-from vidtrans.flow.warping import resize_flow, warp
+from vidtrans.flow.warping import halve, resize_flow, warp
 from vidtrans.strokes.medium import SEEN, Medium, MediumLayer, parse_ink
 from vidtrans.video.colour.conversion import to_uint8, unit
 
@@ -184,23 +183,18 @@ class Fields:
             blur, scale = blur / 2, scale * 2
         return cv2.GaussianBlur(made, (0, 0), blur) if blur > 0.5 else made
 
-    def _bent(self) -> np.ndarray:
-        """Return by how much of their distance the tone bends each screen's lines, (n, h, w) float32."""
-        made = np.empty((len(self._medium.screens), *self.tone.shape), np.float32)
-        for n, screen in enumerate(self._medium.screens):
-            blur = screen.form * self.scale
-            soft = cv2.GaussianBlur(self.tone, (0, 0), blur) if blur else self.tone
-            np.multiply(1 - soft, screen.swell, out=made[n])
-        return made
-
     def _carry(self, back: np.ndarray | None) -> None:
-        """Carry the lines of screens along the motion.
+        """Bend the lines of screens by the tone, and carry them along the motion.
 
         The phase by which lines differ from those fixed to the paper and bent by the tone is a field of complex numbers
         of length 1 at a quarter of the size. Each frame moves and smooths it, so that lines keep about their distance;
         where neighbours disagree, because they moved apart, lines fork or end. Slowly it returns to 0.
         """
-        self.bent = self._bent()
+        self.bent = np.empty((len(self._medium.screens), *self.tone.shape), np.float32)
+        for n, screen in enumerate(self._medium.screens):
+            blur = screen.form * self.scale
+            soft = cv2.GaussianBlur(self.tone, (0, 0), blur) if blur else self.tone
+            np.multiply(1 - soft, screen.swell, out=self.bent[n])
         if not any(screen.carried for screen in self._medium.screens):
             self.phases = np.ones((len(self.bent), 1, 1, 2), np.float32)
             return
@@ -234,23 +228,21 @@ class Fields:
         if layer.where == "everywhere":
             return np.empty((0, 0), np.float32)
         level = np.float32(layer.level)
+        sigma = max(0.5, layer.fine * self.scale)
         if layer.where == "dark":
-            return level - self._flat_tone(layer.fine)
+            return level - cv2.GaussianBlur(self.tone, (0, 0), sigma)
         if layer.where == "light":
-            return self._flat_tone(layer.fine) - level
-        if layer.where == "edges":
-            return self._edges(layer.fine) - level
+            return cv2.GaussianBlur(self.tone, (0, 0), sigma) - level
+        if layer.where == "edges":  # their dark side, by a difference of Gaussians (Winnemöller et al. 2006)
+            near, wide = (cv2.GaussianBlur(self.tone, (0, 0), width) for width in (sigma, 2.2 * sigma))
+            return np.clip((wide - near) * 11, 0, 1) - level
         if layer.where == "colour":
-            high, low = self.picture.max(2), self.picture.min(2)
-            return cv2.GaussianBlur(high - low, (0, 0), max(0.5, layer.fine * self.scale)) - level
+            return cv2.GaussianBlur(self.picture.max(2) - self.picture.min(2), (0, 0), sigma) - level
         return self._detailed(layer.fine) - level
 
     def detail(self, layer: MediumLayer) -> np.ndarray:
         """Return how far a place has the detail that a layer looks for, (h, w) float32 in [0, 1]."""
         return np.clip((self._detailed(layer.fine) - np.float32(layer.level)) * 4, 0, 1)
-
-    def _flat_tone(self, fine: float) -> np.ndarray:
-        return cv2.GaussianBlur(self.tone, (0, 0), max(0.5, fine * self.scale))
 
     def _detailed(self, fine: float) -> np.ndarray:
         """Return the detail finer than about ``fine`` lines, 0 to 1: the mean change of lightness, 1 for 7 % of it."""
@@ -264,13 +256,6 @@ class Fields:
             mean = cv2.resize(mean, self.tone.shape[::-1], interpolation=cv2.INTER_LINEAR)
             self._detail[fine] = np.minimum(mean * 14, np.float32(1))
         return self._detail[fine]
-
-    def _edges(self, fine: float) -> np.ndarray:
-        """Return the dark side of edges, 0 to 1: a difference of Gaussians (Winnemöller et al. 2006)."""
-        sigma = max(0.5, fine * self.scale)
-        near = cv2.GaussianBlur(self.tone, (0, 0), sigma)
-        wide = cv2.GaussianBlur(self.tone, (0, 0), 2.2 * sigma)
-        return np.clip((wide - near) * 11, 0, 1)
 
     def state(self) -> Mapping[str, np.ndarray]:
         """Return what the next frame's fields depend on."""
@@ -311,10 +296,7 @@ def raised(tone: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def flatten(picture: np.ndarray, sigma: float) -> np.ndarray:
-    """Return a picture whose small detail is flattened, edges kept: a guided filter by itself (He et al. 2010).
-
-    (H, W, 3) float32. ``sigma``: in pixels.
-    """
+    """Return a picture (H, W, 3) float32 without detail below ``sigma`` pixels, by a guided filter (He et al. 2010)."""
     side = 2 * max(1, round(sigma)) + 1
     factor = 2 if sigma > 3 else 1
     made = picture

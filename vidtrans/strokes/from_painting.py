@@ -157,7 +157,14 @@ def _reach(patches: np.ndarray) -> float:
         return made / made[0]
 
     centred = patches - patches.mean((1, 2), keepdims=True)
-    return _falls(correlation(centred * window) / np.maximum(correlation(window[None]), 0.05))
+    profile = correlation(centred * window) / np.maximum(correlation(window[None]), 0.05)
+    # Where a correlation that falls evenly from 1, as far as ``LEFT``, would reach 0.
+    below = np.flatnonzero(profile < LEFT)
+    if not len(below):
+        return len(profile) / (1 - LEFT)
+    at = below[0]
+    place = at - 1 + (profile[at - 1] - LEFT) / max(profile[at - 1] - profile[at], 1e-6)
+    return float(place / (1 - LEFT))
 
 
 def _ends(grey: np.ndarray) -> float:
@@ -177,16 +184,6 @@ def _changes(grey: np.ndarray) -> np.ndarray:
     """Return how far the picture itself changes, not its strokes."""
     broad = cv2.GaussianBlur(grey, (0, 0), 16)
     return cv2.magnitude(cv2.Scharr(broad, cv2.CV_32F, 1, 0), cv2.Scharr(broad, cv2.CV_32F, 0, 1))
-
-
-def _falls(profile: np.ndarray) -> float:
-    """Return where a correlation that falls evenly from 1, as far as ``LEFT``, would reach 0."""
-    below = np.flatnonzero(profile < LEFT)
-    if not len(below):
-        return len(profile) / (1 - LEFT)
-    at = below[0]
-    place = at - 1 + (profile[at - 1] - LEFT) / max(profile[at - 1] - profile[at], 1e-6)
-    return float(place / (1 - LEFT))
 
 
 def _cut(detail: np.ndarray, places: np.ndarray, angles: np.ndarray, width: float, length: float) -> np.ndarray:

@@ -314,14 +314,7 @@ def reach(
 
 
 @compiled
-def even_out(
-    life: np.ndarray,
-    dying: np.ndarray,
-    cell: Number,
-    across: int,
-    down: int,
-    share: Number,
-) -> None:
+def even_out(life: np.ndarray, dying: np.ndarray, cell: Number, across: int, down: int, share: Number) -> None:
     """Push strokes that are nearer to each other than a cell apart, by ``share`` of the overlap."""
     n = len(life)
     starts, members = by_cell(life, dying, cell, across, down)
@@ -421,11 +414,7 @@ def to_draw(
         r += light + look[2] * (2 * noise(salt, number, 5) - 1)
         g += light + look[2] * (2 * noise(salt, number, 6) - 1)
         b += light + look[2] * (2 * noise(salt, number, 7) - 1)
-        r, g, b = (
-            ink[0] + (r - ink[0]) * look[7],
-            ink[1] + (g - ink[1]) * look[7],
-            ink[2] + (b - ink[2]) * look[7],
-        )
+        r, g, b = (ink[0] + (r - ink[0]) * look[7], ink[1] + (g - ink[1]) * look[7], ink[2] + (b - ink[2]) * look[7])
         front, back = life[q, FRONT] * long * scale, life[q, BACK] * long * scale
         cos, sin = np.cos(life[q, ANGLE]), np.sin(life[q, ANGLE])
         bend = life[q, BEND] / scale

@@ -72,26 +72,21 @@ def _medium(name: str, table: Table, path: Path) -> Medium:
     known = ("summary", *TABLES)
     if wrong := next((key for key in table if key not in known), None):
         raise unknown_name(f"'{wrong}' in {path}: table", wrong, known)
-    parts: dict[str, Any] = {key: table.get(key, {}) for key, (_, is_list) in TABLES.items() if not is_list}
-    lists = {key: table.get(key, []) for key, (_, is_list) in TABLES.items() if is_list}
-    for key, value in parts.items():
-        if not isinstance(value, dict):
+    given: dict[str, Any] = {key: table.get(key, [] if is_list else {}) for key, (_, is_list) in TABLES.items()}
+    for key in ("picture", "ground", "finish"):
+        if not isinstance(given[key], dict):
             raise UsageError(f"'{key}' in {path}", "it must be a table", f"write [{key}]")
-    for key, values in lists.items():
-        if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+    for key in ("layer", "screen"):
+        if not isinstance(given[key], list) or not all(isinstance(value, dict) for value in given[key]):
             raise UsageError(f"'{key}' in {path}", "it must be tables", f"write [[{key}]]")
-    if not lists["layer"] and not lists["screen"]:
+    if not given["layer"] and not given["screen"]:
         raise UsageError(str(path), "a medium without strokes", "add a table [[layer]] or [[screen]]")
-    layers = tuple(from_table(MediumLayer, one, f"layer {n}") for n, one in enumerate(lists["layer"], 1))
-    screens = tuple(from_table(Screen, one, f"screen {n}") for n, one in enumerate(lists["screen"], 1))
-    seen, ground = from_table(MediumPicture, parts["picture"], "picture"), from_table(Ground, parts["ground"], "ground")
-    finish = from_table(Finish, parts["finish"], "finish")
+    layers = tuple(from_table(MediumLayer, one, f"layer {n}") for n, one in enumerate(given["layer"], 1))
+    screens = tuple(from_table(Screen, one, f"screen {n}") for n, one in enumerate(given["screen"], 1))
+    seen, ground = from_table(MediumPicture, given["picture"], "picture"), from_table(Ground, given["ground"], "ground")
+    finish = from_table(Finish, given["finish"], "finish")
     brushes = {one.brush: _brush(path, one.brush) for one in layers if one.brush not in BRUSHES}
-    for colour in (
-        ground.colour,
-        *(c for one in layers for c in (one.colour, one.joint)),
-        *(one.ink for one in screens),
-    ):
+    for colour in (ground.colour, *(c for one in layers for c in (one.colour, one.joint)), *(s.ink for s in screens)):
         parse_ink(colour)
     for one in layers:
         angle_of(one)

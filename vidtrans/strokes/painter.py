@@ -266,10 +266,7 @@ class StrokePainter:
         starts_shot: bool,
         fine: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Return the painted picture of the next frame, (H, W, 3) of ``size``, of the dtype of ``picture``.
-
-        See ``begin``.
-        """
+        """Return the painted picture of the next frame, (H, W, 3) of ``size``, of the dtype of ``picture``."""
         return self.begin(index, guide, picture, values, starts_shot=starts_shot, fine=fine)()
 
     def begin(
@@ -304,12 +301,9 @@ class StrokePainter:
         share = np.empty((0, 0), np.float32)
         if fine is not None:
             share = cv2.resize(fine, fields.tone.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        live = partial(self._live, share, values, first)
-        if self._threads == 1:
-            for layer in self._layers:
-                live(layer)
-        else:
-            list(self._workers.map(live, self._layers))
+        live = partial(LivingLayer.live, frame=self._frame, fields=fields, settings=settings, values=values)
+        run = map if self._threads == 1 else self._workers.map
+        list(run(partial(live, fine=share, first=first), self._layers))
         repeats = self._held is not None and self._frame % settings.on
         self._frame += 1
         if repeats:
@@ -323,9 +317,6 @@ class StrokePainter:
             painted = self._studio.submit(paint).result
         self._held = painted if settings.on > 1 else None
         return painted
-
-    def _live(self, share: np.ndarray, values: Values, first: bool, layer: LivingLayer) -> None:
-        layer.live(self._frame, self._fields, self.settings, values, share, first=first)
 
     def _painted(self, values: Values, dtype: np.dtype) -> Callable[[], np.ndarray]:
         """Return a call that paints the picture of the strokes that live now, while others go on to live."""
@@ -383,12 +374,8 @@ class StrokePainter:
             kernels.finish(out[top : top + rows], paint, bare, stain, top - begin, top, ground, grain, how)
 
         def paint() -> np.ndarray:
-            tops = range(0, height, BAND)
-            if self._threads == 1:
-                for top in tops:
-                    paint_band(top)
-            else:
-                list(self._workers.map(paint_band, tops))
+            run = map if self._threads == 1 else self._workers.map
+            list(run(paint_band, range(0, height, BAND)))
             return out
 
         return paint

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from vidtrans.core.mask_files import NOT, MaskFile, parse_mask
 from vidtrans.core.options import Group, Use, moving, option
 from vidtrans.core.settings import Table, to_table
-from vidtrans.curves.moving_settings import MovingSettings, with_curve_files_at
+from vidtrans.curves.curve import MovingSettings, with_curve_files_at
 
 FILES = ("medium", "palette", "fine", "directions")
 SEEN = Use.VARY | Use.STREAM
@@ -144,10 +144,7 @@ class StrokesSettings(MovingSettings):
 
     @property
     def pictures(self) -> dict[str, Path]:
-        """Return the files of the pictures that are given, by the names of their settings.
-
-        A medium that is a painting is its own palette.
-        """
+        """Return the files of the given pictures by the names of their settings; a painting is its own palette."""
         painting = {"palette": Path(self.medium)} if is_painting(Path(self.medium)) else {}
         return painting | {name: Path(file) for name in ("palette", "directions") if (file := getattr(self, name))}
 

@@ -15,7 +15,6 @@ from pathlib import Path, PurePosixPath
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Route
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of, write_bytes
@@ -23,7 +22,7 @@ from vidtrans.core.settings import Table
 from vidtrans.core.system import MACOS, WINDOWS
 from vidtrans.studio.easel_store import PAINTED, png_size
 from vidtrans.studio.media_readers import Media
-from vidtrans.studio.messages import body_of, message_of, number_in, refusing, text_in
+from vidtrans.studio.messages import at, body_of, message_of, number_in, text_in
 from vidtrans.studio.studio_session import StudioSession
 from vidtrans.web import MAX_MESSAGE
 
@@ -168,56 +167,37 @@ class MotionFilm:
 FACTS_S, POLL_S = 30.0, 0.1  # for what is known of a clip that nobody has opened yet
 
 
-def easel_routes(session: StudioSession, *, is_open: bool) -> list[Route]:
-    """Return the routes. ``is_open``: other machines can reach the server."""
-    easel = EaselHandlers(session, is_open=is_open)
-    gets = {
-        "/easel/sheet": easel.sheet,
-        "/easel/change": easel.change,
-        "/easel/picture": easel.picture,
-        "/easel/stamp": easel.stamp,
-        "/easel/here": easel.here,
-        "/easel/film": easel.film,
-    }
-    posts = {
-        "/api/easel/change": easel.add,
-        "/api/easel/move": easel.move,
-        "/api/easel/save": easel.save,
-        "/api/easel/motion": easel.motion,
-        "/api/easel/open": easel.open,
-        "/api/reveal": easel.reveal,
-    }
-    routes = [Route(path, refusing(handler)) for path, handler in gets.items()]
-    routes += [Route(path, refusing(handler), methods=["POST"]) for path, handler in posts.items()]
-    return [*routes, Route("/api/easel/picture", refusing(easel.receive), methods=["PUT"])]
-
-
 class EaselHandlers:
-    """The handlers."""
+    """The handlers of the routes. ``is_open``: other machines can reach the server."""
 
     def __init__(self, session: StudioSession, *, is_open: bool) -> None:
         self.session, self.folder, self.is_open = session, session.folder, is_open
         self.store = session.easel
 
+    @at("/easel/sheet")
     async def sheet(self, request: Request) -> Response:
         """Return the layers of a painted frame, and the changes that lead to them."""
         return JSONResponse(await asyncio.to_thread(self.store.table, text_in(request, "name")))
 
+    @at("/easel/change")
     async def change(self, request: Request) -> Response:
         """Return a change of a painted frame."""
         name, number = text_in(request, "name"), number_in(request, "number")
         return JSONResponse({"change": await asyncio.to_thread(self.store.change, name, number)})
 
+    @at("/easel/picture")
     async def picture(self, request: Request) -> Response:
         """Return a picture of a layer, or of a part of one before or after a change."""
         return FileResponse(
             self.store.picture(text_in(request, "name"), text_in(request, "key")), media_type="image/png"
         )
 
+    @at("/easel/stamp")
     async def stamp(self, request: Request) -> Response:
         """Return a text that changes with the file of a painted frame."""
         return JSONResponse({"stamp": await asyncio.to_thread(self.store.stamp, text_in(request, "name"))})
 
+    @at("/api/easel/picture", "PUT")
     async def receive(self, request: Request) -> Response:
         """Take a part of a picture, and return its key once it is complete."""
         body = await body_of(request, MAX_MESSAGE)
@@ -225,22 +205,26 @@ class EaselHandlers:
         offset, whole = number_in(request, "offset"), number_in(request, "whole")
         return JSONResponse({"key": await self.session.decoded(self.store.receive, name, mark, offset, whole, body)})
 
+    @at("/api/easel/change", "POST")
     async def add(self, request: Request) -> Response:
         """Store a change."""
         message = await message_of(request)
         return JSONResponse({"number": await asyncio.to_thread(self.store.add, _name_in(message), message)})
 
+    @at("/api/easel/move", "POST")
     async def move(self, request: Request) -> Response:
         """Go to another change of the history."""
         message = await message_of(request)
         await asyncio.to_thread(self.store.move, _name_in(message), message)
         return JSONResponse({})
 
+    @at("/api/easel/save", "POST")
     async def save(self, request: Request) -> Response:
         """Store the layers, and the flattened picture as the file that commands read."""
         message = await message_of(request)
         return JSONResponse({"stamp": await asyncio.to_thread(self.store.save, _name_in(message), message)})
 
+    @at("/api/easel/motion", "POST")
     async def motion(self, request: Request) -> Response:
         """Carry the paint along the motion around a painted frame, and return where the film is."""
         message = await message_of(request)
@@ -255,7 +239,7 @@ class EaselHandlers:
         film = MotionFilm(self.folder.state / "previews", source, painted, first, stop)
         if not film.path.is_file():
             words = await self.session.decoded(film.prepare, self.session.media)
-            await self.session.film(words)
+            await self.session.quickly("film", words)
         return JSONResponse({"key": film.path.stem, "first": first, "stop": stop, "rate": facts["fps"] / RATE})
 
     def _painted(self, name: str) -> dict[int, Path]:
@@ -276,10 +260,12 @@ class EaselHandlers:
             await asyncio.sleep(POLL_S)
         raise UsageError(clip, "it is still being read", "try again in a minute")
 
+    @at("/easel/film")
     async def film(self, request: Request) -> Response:
         """Return a film that ``motion`` made."""
-        return FileResponse(self.session.kept_film(text_in(request, "key")), media_type="video/mp4")
+        return FileResponse(self.session.kept_file(text_in(request, "key"), ".mp4"), media_type="video/mp4")
 
+    @at("/easel/here")
     async def here(self, request: Request) -> Response:
         """Return whether the page is shown on this machine, so that its programs can be used."""
         return JSONResponse({"here": self._is_here(request)})
@@ -294,6 +280,7 @@ class EaselHandlers:
             why = "programs are started only for a page on the same machine, of a studio that no other machine reaches"
             raise UsageError("studio", why, "download the file")
 
+    @at("/api/easel/open", "POST")
     async def open(self, request: Request) -> Response:
         """Open a painted frame in a program of this machine."""
         message = await message_of(request)
@@ -307,6 +294,7 @@ class EaselHandlers:
         await asyncio.to_thread(open_in_program, path, self.folder.root)
         return JSONResponse({})
 
+    @at("/api/reveal", "POST")
     async def reveal(self, request: Request) -> Response:
         """Show a file in the file manager of this machine."""
         message = await message_of(request)

@@ -21,9 +21,8 @@ from threading import Lock
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import move_into_place, remove, write_json
 from vidtrans.core.settings import Table
-from vidtrans.core.strict_json import is_count, read_table
-from vidtrans.studio.project_folder import ProjectFolder
-from vidtrans.studio.uploads import RESERVED
+from vidtrans.core.text_files import is_count, read_table
+from vidtrans.studio.project_folder import RESERVED, ProjectFolder
 
 PICTURE_KEY = re.compile(r"[0-9a-f]{40}")
 MOST_LAYERS = 64

@@ -35,15 +35,12 @@ class OpenSession(Protocol):
 
     def app(self, phone_link: Callable[[], str]) -> ASGIApp:
         """Return its application; called in the event loop."""
-        ...
 
     def facts(self) -> Table:
         """Return what it does; ``alive``: whether it can paint."""
-        ...
 
     async def close(self) -> None:
         """Complete a recording, and end it."""
-        ...
 
 
 class LiveCommand(Protocol):
@@ -51,15 +48,12 @@ class LiveCommand(Protocol):
 
     def schema(self) -> Table:
         """Return its JSON Schema."""
-        ...
 
     def line(self, values: Mapping[str, object]) -> list[str]:
         """Return the words of the command line. Raises UsageError."""
-        ...
 
     def open(self, values: Mapping[str, object], report: Report) -> OpenSession:
         """Open a session; called in a thread, as it takes seconds. Raises VidtransError."""
-        ...
 
 
 class LiveRoom:

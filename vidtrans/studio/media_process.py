@@ -28,12 +28,12 @@ from vidtrans.session import Context
 from vidtrans.video.colour.conversion import FromRGB
 from vidtrans.video.colour.tags import tag_bt709
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.images.picture import encode_png, read_picture, resize
+from vidtrans.video.images.picture import encode_jpeg, encode_png, read_picture, resize
 from vidtrans.video.io.clip import FrameCursor
 from vidtrans.video.io.container import open_media, picture_stream
-from vidtrans.video.io.one_clock import OneClock
 from vidtrans.video.io.picture_paths import is_picture, pictures_in
 from vidtrans.video.io.sound import decode_sound, sound_track
+from vidtrans.video.io.timestamps import OneClock
 
 MEMORY = 6 << 30  # bytes of address space
 PROXY_SHORT, PROXY_GOP = 540, 4
@@ -87,7 +87,7 @@ class MediaProcess:
         cell = max(1, min(4 * STRIP_HEIGHT, round(STRIP_HEIGHT * width / height))), STRIP_HEIGHT
         small = [cv2.resize(picture, cell, interpolation=cv2.INTER_AREA) for picture in pictures]
         facts = {"frames": len(small), "width": cell[0], "height": cell[1], "of": [width, height]}
-        return facts, _jpeg(np.concatenate(small, 1))
+        return facts, encode_jpeg(np.concatenate(small, 1), JPEG_QUALITY, subsampled=True)
 
     def _frame(self, request: Table) -> tuple[Table, bytes]:
         """Return a frame of a clip as a PNG or JPEG file, at most ``short`` pixels on the short side."""
@@ -97,7 +97,7 @@ class MediaProcess:
         if 0 < short < min(height, width):
             scale = short / min(height, width)
             picture = resize(picture, max(1, round(width * scale)), max(1, round(height * scale)))
-        file = encode_png(picture) if request["kind"] == "png" else _jpeg(picture, 92)
+        file = encode_png(picture) if request["kind"] == "png" else encode_jpeg(picture, 92, subsampled=True)
         return {"width": width, "height": height}, file
 
     def _read(self, path: Path, number: int) -> np.ndarray:
@@ -251,11 +251,6 @@ class _Sound:
             for packet in self._stream.encode(None):
                 self._out.mux(packet)
         return self._peaks
-
-
-def _jpeg(picture: np.ndarray, quality: int = JPEG_QUALITY) -> bytes:
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    return cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), options)[1].tobytes()
 
 
 def limit() -> None:

@@ -1,21 +1,27 @@
-"""Read the untrusted requests of a page (values in the address, JSON objects, bodies), and answer with errors."""
+"""Read the untrusted requests of a page (values in the address, JSON objects, bodies), and answer with errors.
+
+Handlers are methods, each with its path.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
+from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.settings import Table
-from vidtrans.core.strict_json import is_count, parse_table
+from vidtrans.core.text_files import is_count, parse_table
 from vidtrans.studio.studio_session import Overtaken
 from vidtrans.studio.wishes import WishStep
 
 MOST_JSON = 1 << 18  # bytes of a message
 Handler = Callable[[Request], Awaitable[Response]]
+H = TypeVar("H", bound=Callable[..., Awaitable[Response]])
 
 
 def text_in(request: Request, name: str) -> str:
@@ -95,3 +101,20 @@ def refusing(handler: Handler) -> Handler:
             return JSONResponse({"error": error.strerror or "the folder cannot be read"}, 503)
 
     return answer
+
+
+def at(path: str, method: str = "GET") -> Callable[[H], H]:
+    """Return a decorator of methods that handle the requests to a path; see ``routes_of``."""
+
+    def mark(handler: H) -> H:
+        handler.route = path, method  # type: ignore[attr-defined]
+        return handler
+
+    return mark
+
+
+def routes_of(handlers: object) -> list[Route]:
+    """Return the routes of the methods of an object that are marked with ``at``."""
+    methods = (getattr(handlers, name) for name in dir(type(handlers)))
+    marked = [(*found.route, found) for found in methods if hasattr(found, "route")]
+    return [Route(path, refusing(handler), methods=[method]) for path, method, handler in marked]

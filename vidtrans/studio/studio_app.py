@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
@@ -22,120 +22,267 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
 from vidtrans.core.files import digest_of, write_bytes
 from vidtrans.core.settings import Table
-from vidtrans.core.strict_json import is_count, read_table
+from vidtrans.core.text_files import is_count, read_table
 from vidtrans.models.look_pictures import medium_picture
 from vidtrans.strokes.media import medium_names
-from vidtrans.studio.easel_routes import easel_routes
+from vidtrans.studio.easel_routes import EaselHandlers
 from vidtrans.studio.live_room import PATH
-from vidtrans.studio.messages import answers_in, body_of, count_in, message_of, number_in, refusing, step_in, text_in
-from vidtrans.studio.project_folder import ProjectFolder, file_kind, is_odd_name
+from vidtrans.studio.messages import (
+    answers_in,
+    at,
+    body_of,
+    count_in,
+    message_of,
+    number_in,
+    routes_of,
+    step_in,
+    text_in,
+)
+from vidtrans.studio.project_folder import RESERVED, ProjectFolder, file_kind, is_odd_name
+from vidtrans.studio.studio_jobs import FOLDER_SUFFIX, train_longer, train_on
 from vidtrans.studio.studio_session import Overtaken, StudioSession
-from vidtrans.studio.training_jobs import FOLDER_SUFFIX, train_longer, train_on
 from vidtrans.studio.wishes import WISHES, find_wish
 from vidtrans.training.report.training_words import STATUS_FILE
 from vidtrans.web import MAX_MESSAGE
-from vidtrans.web.qr_code import qr_svg
-from vidtrans.web.server import WebServer
-from vidtrans.web.shared_page import shared_files
+from vidtrans.web.server import WebServer, qr_svg, shared_files
 
+PAGE = Path(__file__).parent / "page"
 PHONE_PAGES = {"studio": "/", "live": f"{PATH}/"}
-
-
-def live_routes(session: StudioSession) -> list[BaseRoute]:
-    """Return the routes."""
-    routes = LiveRoutes(session)
-    gets = {
-        "/api/live": routes.state,
-        "/api/live/schema": routes.schema,
-        "/api/reach": routes.reach,
-        "/phone.svg": routes.phone,
-    }
-    posts = {"/api/live": routes.act, "/api/live/line": routes.line}
-    found: list[BaseRoute] = [Route(path, refusing(handler)) for path, handler in gets.items()]
-    found += [Route(path, refusing(handler), methods=["POST"]) for path, handler in posts.items()]
-    return [*found, Mount(PATH, session.live), shared_files()]
-
-
-class LiveRoutes:
-    """The handlers."""
-
-    def __init__(self, session: StudioSession) -> None:
-        self.live = session.live
-
-    async def state(self, request: Request) -> Response:
-        """Return whether a session runs, and what it does."""
-        return JSONResponse(self.live.table())
-
-    async def schema(self, request: Request) -> Response:
-        """Return the schema of the command."""
-        return JSONResponse(await asyncio.to_thread(self.live.command.schema))
-
-    async def line(self, request: Request) -> Response:
-        """Return the command line of values, or the ``problem`` of values that are not complete yet."""
-        values = _values_in(await message_of(request))
-        try:
-            return JSONResponse({"line": await asyncio.to_thread(self.live.line, values), "problem": ""})
-        except UsageError as error:
-            return JSONResponse({"line": "", "problem": str(error)})
-
-    async def act(self, request: Request) -> Response:
-        """Start a session with the values of a message, or stop the one that runs; return the state."""
-        message = await message_of(request)
-        action = message.get("action")
-        if action == "start":
-            await self.live.start(_values_in(message))
-        elif action == "stop":
-            await self.live.stop()
-        else:
-            raise UsageError("action", "it is unknown", "use start or stop")
-        return JSONResponse(self.live.table())
-
-    async def reach(self, request: Request) -> Response:
-        """Return whether other devices can reach this server, and whether its pages may use their camera."""
-        address = self.live.server.address if self.live.server else None
-        is_open, is_https = bool(address and address.is_open), bool(address and address.scheme == "https")
-        links = {name: self.live.phone_link(path) for name, path in PHONE_PAGES.items()}
-        return JSONResponse({"open": is_open, "https": is_https, "links": links})
-
-    async def phone(self, request: Request) -> Response:
-        """Return the QR code of a page's link, for a phone."""
-        page = request.query_params.get("page", "studio")
-        if page not in PHONE_PAGES:
-            raise UsageError("page", "it is unknown", f"use one of {', '.join(PHONE_PAGES)}")
-        return Response(qr_svg(self.live.phone_link(PHONE_PAGES[page])), media_type="image/svg+xml")
-
-
-def _values_in(message: Table) -> Table:
-    values = message.get("values")
-    if not isinstance(values, dict):
-        raise UsageError("values", "they are options by name", "send an object")
-    return values
-
-
 LONGEST_SIDE = 8192  # pixels, of a frame that a page asks for
 SHOWN = ("clip", "picture")  # other files are downloaded: a page from somewhere may hold scripts
+MOST_CHOICES = 8  # of a grid
+MOST_CUTS = 20_000  # of a clip
+MOST_PICTURES = 200  # of the film of a training
+PICTURES = ("input.png", "target.png", "preview.png", "training.png", "report.html")  # of a training
+COMMANDS = "commands.txt"  # of a pack
+KEPT_S = 3600.0  # for which a pack may still be sent
 
 
-def media_routes(session: StudioSession) -> list[Route]:
-    """Return the routes."""
-    shown = ShownMedia(session)
-    gets = {
-        "/media": shown.media,
-        "/medium": shown.medium,
-        "/thumb": shown.thumb,
-        "/frame": shown.frame,
-        "/facts": shown.facts,
-        "/proxy": shown.proxy,
-    }
-    return [Route(path, refusing(handler)) for path, handler in gets.items()]
+def serve(server: WebServer, session: StudioSession, stop: Stop) -> None:
+    """Serve the studio until ``stop`` is requested."""
+    session.live.server = server
+    app = StudioApp(session, is_open=server.address.is_open).app()
+    server.run(app, stop, session.running())
 
 
-class ShownMedia:
-    """The handlers."""
+class StudioApp:
+    """The routes. ``is_open``: other machines can reach the server."""
 
-    def __init__(self, session: StudioSession) -> None:
-        self.session, self.folder = session, session.folder
+    def __init__(self, session: StudioSession, *, is_open: bool = True) -> None:
+        self.session, self.folder, self.live, self.is_open = session, session.folder, session.live, is_open
 
+    def app(self) -> ASGIApp:
+        """Return the ASGI application."""
+        pages = [Mount(PATH, self.live), Mount("/page", StaticFiles(directory=PAGE)), shared_files()]
+        easel = EaselHandlers(self.session, is_open=self.is_open)
+        return Starlette(routes=[*routes_of(self), *routes_of(easel), *pages])
+
+    @at("/")
+    async def page(self, request: Request) -> Response:
+        """Return the page."""
+        return FileResponse(PAGE / "index.html")
+
+    @at("/api/start")
+    async def start(self, request: Request) -> Response:
+        """Return what a page needs once."""
+        wishes = [wish.table() for wish in WISHES.values()]
+        commands = await asyncio.to_thread(self.session.commands.names)
+        media = {name: medium_picture(name) is not None for name in medium_names()}  # whether each has a picture
+        return JSONResponse({"folder": self.folder.root.name, "wishes": wishes, "media": media, "commands": commands})
+
+    @at("/api/shelf")
+    async def shelf(self, request: Request) -> Response:
+        """Return the files of the folder, and a version of this list; no files if it is the ``known`` one."""
+        items = [item.table() for item in await asyncio.to_thread(self.folder.items)]
+        version = digest_of(items)[:16]
+        is_known = request.query_params.get("known") == version
+        return JSONResponse({"version": version, "items": None if is_known else items})
+
+    @at("/api/folder")
+    async def names(self, request: Request) -> Response:
+        """Return the names of the files in a folder."""
+        return JSONResponse(await asyncio.to_thread(self.folder.names, text_in(request, "name")))
+
+    @at("/api/schema")
+    async def schema(self, request: Request) -> Response:
+        """Return the schema of a command."""
+        name = request.query_params.get("command", "")
+        return JSONResponse(await asyncio.to_thread(self.session.commands.schema, name))
+
+    @at("/api/log")
+    async def log(self, request: Request) -> Response:
+        """Return the end of a job's log."""
+        return JSONResponse({"log": self.session.queue.log(number_in(request, "job"))})
+
+    @at("/api/bin")
+    async def bin(self, request: Request) -> Response:
+        """Return what was deleted."""
+        return JSONResponse(await asyncio.to_thread(self.folder.bin))
+
+    @at("/api/cache")
+    async def cache(self, request: Request) -> Response:
+        """Return the size of the cache, and the number of its entries."""
+        sizes = [entry["bytes"] for entry in (await self.session.quickly("cache list", ["cache", "list"]))["entries"]]
+        return JSONResponse({"bytes": sum(sizes), "entries": len(sizes)})
+
+    @at("/api/cache", "POST")
+    async def free(self, request: Request) -> Response:
+        """Delete the entries of the cache that no job uses."""
+        if await message_of(request) != {}:
+            return JSONResponse({"bytes": 0})
+        return JSONResponse({"bytes": (await self.session.quickly("cache clean", ["cache", "clean"]))["bytes"]})
+
+    @at("/events")
+    async def events(self, request: Request) -> Response:
+        """Send the jobs whenever they change (server-sent events)."""
+
+        async def lines() -> AsyncIterator[str]:
+            async for jobs in self.session.updates():
+                yield f"data: {json.dumps(jobs)}\n\n"
+
+        return StreamingResponse(lines(), media_type="text/event-stream")
+
+    @at("/pack")
+    async def pack(self, request: Request) -> Response:
+        """Return the whole project as a zip file."""
+        path = await asyncio.to_thread(pack, self.folder, self.session.jobs)
+        return FileResponse(path, media_type="application/zip", filename=f"{self.folder.root.name}.zip")
+
+    @at("/api/wish", "POST")
+    async def wish(self, request: Request) -> Response:
+        """Add the jobs of a wish."""
+        message = await message_of(request)
+        steps = find_wish(str(message.get("wish"))).steps(answers_in(message))
+        if (changed := message.get("steps")) is not None:  # options that were set besides the answers
+            if not isinstance(changed, list) or len(changed) != len(steps):
+                raise UsageError("steps", "they are those of the wish", "send all of them")
+            steps = [replace(step_in(one), after=step.after) for one, step in zip(changed, steps, strict=True)]
+        return JSONResponse({"jobs": await asyncio.to_thread(self.session.enqueue, steps)})
+
+    @at("/api/run", "POST")
+    async def run(self, request: Request) -> Response:
+        """Add the job of a command."""
+        step = step_in(await message_of(request))
+        return JSONResponse({"jobs": await asyncio.to_thread(self.session.enqueue, [step])})
+
+    @at("/api/lines", "POST")
+    async def lines(self, request: Request) -> Response:
+        """Return the command lines of a wish, or of a command; or the ``problem`` of one that is not complete yet."""
+        message = await message_of(request)
+        wished = message.get("wish")
+        try:
+            steps = find_wish(str(wished)).steps(answers_in(message)) if wished else [step_in(message)]
+            lines = await asyncio.to_thread(self.session.lines, steps)
+        except UsageError as error:
+            return JSONResponse({"lines": [], "steps": [], "problem": str(error)})
+        tables = [{"command": step.command, "values": step.values, "title": step.title} for step in steps]
+        return JSONResponse({"lines": lines, "steps": tables, "problem": ""})
+
+    @at("/api/estimate", "POST")
+    async def estimate(self, request: Request) -> Response:
+        """Return what a command would take: the table of its dry run."""
+        words = self.session.words(step_in(await message_of(request)))
+        return JSONResponse(await self.session.quickly("estimate", [*words, "--dry-run"]))
+
+    @at("/api/preview", "POST")
+    async def preview(self, request: Request) -> Response:
+        """Return one frame of a render."""
+        message = await message_of(request)
+        frame = count_in(message, "frame")
+        return FileResponse(await self.session.preview(step_in(message), frame), media_type="image/png")
+
+    @at("/api/curve", "POST")
+    async def curve(self, request: Request) -> Response:
+        """Return the values of curves over a clip; or the ``problem`` of one that is not written to its end yet."""
+        step = step_in({"command": "curves", "values": (await message_of(request)).get("values")})
+        try:
+            return JSONResponse(await self.session.quickly("curves", self.session.words(step)) | {"problem": ""})
+        except Overtaken:
+            raise
+        except UsageError as error:
+            return JSONResponse({"curves": [], "problem": str(error)})
+
+    @at("/api/flicker", "POST")
+    async def flicker(self, request: Request) -> Response:
+        """Return the flicker of each frame of a result, and of its source there."""
+        message = await message_of(request)
+        output, source = (str(message.get(key, "")) for key in ("output", "source"))
+        return JSONResponse(await self.session.flicker(output, source, count_in(message, "start", 0)))
+
+    @at("/api/cuts", "POST")
+    async def cuts(self, request: Request) -> Response:
+        """Write where the shots of a clip begin, to a file that commands read; return its name."""
+        message = await message_of(request)
+        clip, cuts = str(message.get("clip", "")), message.get("cuts")
+        if not isinstance(cuts, list) or len(cuts) > MOST_CUTS or not all(is_count(cut) for cut in cuts):
+            raise UsageError("cuts", f"they are at most {MOST_CUTS:,} frames", "send a list of numbers")
+        name = f"{clip.rpartition('.')[0] or clip}.cuts.txt"
+        self.folder.existing(clip)
+        lines = "".join(f"{cut}\n" for cut in sorted({0, *cuts}))
+        await asyncio.to_thread(write_bytes, self.folder.place(name), lines.encode())
+        return JSONResponse({"name": name})
+
+    @at("/api/wall", "POST")
+    async def wall(self, request: Request) -> Response:
+        """Make a grid of a frame of a clip, with several values of a setting."""
+        message = await message_of(request)
+        values, choices = message.get("values"), message.get("choices")
+        choices = choices if isinstance(choices, list) else []
+        if not 1 <= len(choices) <= MOST_CHOICES or not all(isinstance(one, str) and "," not in one for one in choices):
+            raise UsageError("choices", f"they are 1 to {MOST_CHOICES} texts without commas", "send a list")
+        if not isinstance(values, dict):
+            raise UsageError("values", "they are the options of a command", "send an object")
+        return JSONResponse({"key": await self.session.wall(values, str(message.get("name", "")), choices)})
+
+    @at("/wall")
+    async def wall_file(self, request: Request) -> Response:
+        """Return a grid that was made."""
+        return FileResponse(self.session.kept_file(text_in(request, "key"), ".png"), media_type="image/png")
+
+    @at("/api/job", "POST")
+    async def job(self, request: Request) -> Response:
+        """Pause, resume, cancel or remove a job, or take its model as it is."""
+        message = await message_of(request)
+        number = count_in(message, "job")
+        await asyncio.to_thread(self.session.queue.act, number, str(message.get("action")))
+        return JSONResponse({})
+
+    @at("/api/file", "POST")
+    async def file(self, request: Request) -> Response:
+        """Rename, delete or restore a file, or empty the bin."""
+        message = await message_of(request)
+        name, action = str(message.get("name", "")), message.get("action")
+        if action in ("rename", "delete"):
+            await self.session.decoded(self.session.media.release)  # Windows moves no file that is open
+        if action == "rename":
+            await asyncio.to_thread(self.session.rename, name, str(message.get("new", "")))
+            return JSONResponse({})
+        if action == "delete":
+            return JSONResponse({"number": await asyncio.to_thread(self.folder.delete, name)})
+        if action == "restore":
+            return JSONResponse({"name": await asyncio.to_thread(self.folder.restore, name)})
+        if action == "empty":
+            return JSONResponse({"bytes": await asyncio.to_thread(self.folder.empty_bin)})
+        raise UsageError("action", "it is unknown", "use rename, delete, restore or empty")
+
+    @at("/api/received")
+    async def received(self, request: Request) -> Response:
+        """Return how much of an upload has arrived, to go on with it."""
+        name, whole, stamp = text_in(request, "name"), number_in(request, "whole"), number_in(request, "stamp")
+        return JSONResponse({"bytes": self.session.uploads.received(name, whole, stamp)})
+
+    @at("/api/upload", "PUT")
+    async def upload(self, request: Request) -> Response:
+        """Take a part of a file."""
+        body = await body_of(request, MAX_MESSAGE)
+        name, is_painting = text_in(request, "name"), request.query_params.get("replace") == "1"
+        offset, whole, stamp = (number_in(request, key) for key in ("offset", "whole", "stamp"))
+        done = await self.session.decoded(self.session.uploads.add, name, offset, whole, stamp, body, is_painting)
+        return JSONResponse({"done": done})
+
+    # Media
+
+    @at("/media")
     async def media(self, request: Request) -> Response:
         """Return a file: clips and pictures to show, others as downloads."""
         path = self.folder.existing(text_in(request, "name"))
@@ -145,6 +292,7 @@ class ShownMedia:
             return FileResponse(path)
         return FileResponse(path, media_type="application/octet-stream", filename=path.name)
 
+    @at("/medium")
     async def medium(self, request: Request) -> Response:
         """Return the picture that shows a medium."""
         name = text_in(request, "name")
@@ -153,6 +301,7 @@ class ShownMedia:
             raise UsageError(name, "there is no picture of this medium", f"choose one of {', '.join(medium_names())}")
         return FileResponse(picture)
 
+    @at("/thumb")
     async def thumb(self, request: Request) -> Response:
         """Return a moving thumbnail, its frames side by side; their number is in a header."""
         path = self.folder.picture_of(text_in(request, "name"))
@@ -160,6 +309,7 @@ class ShownMedia:
         headers = {"x-frames": str(facts["frames"]), "x-size": f"{facts['of'][0]}x{facts['of'][1]}"}
         return FileResponse(file, media_type="image/jpeg", headers=headers)
 
+    @at("/frame")
     async def frame(self, request: Request) -> Response:
         """Return a frame of a clip, exactly, as PNG or JPEG."""
         path, number = self.folder.existing(text_in(request, "name")), number_in(request, "frame")
@@ -168,11 +318,13 @@ class ShownMedia:
         data = await self.session.decoded(self.session.media.frame, path, number, short, kind)
         return Response(data, media_type=f"image/{kind}")
 
+    @at("/facts")
     async def facts(self, request: Request) -> Response:
         """Return what is known of a clip; its proxy begins to be made."""
         path = self.folder.existing(text_in(request, "name"))
         return JSONResponse(await self.session.decoded(self.session.media.facts, path))
 
+    @at("/proxy")
     async def proxy(self, request: Request) -> Response:
         """Return the small film of a clip."""
         file = self.session.media.proxy(self.folder.existing(text_in(request, "name")))
@@ -180,26 +332,9 @@ class ShownMedia:
             raise UsageError(text_in(request, "name"), "its proxy is not made yet", "ask for /facts first")
         return FileResponse(file, media_type="video/mp4")
 
+    # Trainings
 
-MOST_PICTURES = 200  # of a film
-PICTURES = ("input.png", "target.png", "preview.png", "training.png", "report.html")
-
-
-def training_routes(session: StudioSession) -> list[Route]:
-    """Return the routes."""
-    watched = WatchedTrainings(session)
-    return [
-        Route("/api/training", refusing(watched.training)),
-        Route("/api/train", refusing(watched.train), methods=["POST"]),
-    ]
-
-
-class WatchedTrainings:
-    """The handlers."""
-
-    def __init__(self, session: StudioSession) -> None:
-        self.session, self.folder = session, session.folder
-
+    @at("/api/training")
     async def training(self, request: Request) -> Response:
         """Return the state of a training in words, the steps of its film, and its files."""
         return JSONResponse(await asyncio.to_thread(self._training, text_in(request, "name")))
@@ -224,6 +359,7 @@ class WatchedTrainings:
         path = self.folder.existing(name)
         return [int(path.stem), name, path.stat().st_mtime_ns // 1_000_000]
 
+    @at("/api/train", "POST")
     async def train(self, request: Request) -> Response:
         """Add the job that continues a run: of a model that was taken as it is, or for as many steps again."""
         message = await message_of(request)
@@ -237,10 +373,62 @@ class WatchedTrainings:
             raise UsageError("action", "it is unknown", "use on or longer")
         return JSONResponse({"jobs": await asyncio.to_thread(self.session.enqueue, [step])})
 
+    # The live session
 
-COMMANDS = "commands.txt"
-KEPT_S = 3600.0  # for which a pack may still be sent
-RESERVED = 1 << 30  # bytes of the disk that stay free
+    @at("/api/live")
+    async def live_state(self, request: Request) -> Response:
+        """Return whether a session runs, and what it does."""
+        return JSONResponse(self.live.table())
+
+    @at("/api/live/schema")
+    async def live_schema(self, request: Request) -> Response:
+        """Return the schema of the command."""
+        return JSONResponse(await asyncio.to_thread(self.live.command.schema))
+
+    @at("/api/live/line", "POST")
+    async def live_line(self, request: Request) -> Response:
+        """Return the command line of values, or the ``problem`` of values that are not complete yet."""
+        values = _values_in(await message_of(request))
+        try:
+            return JSONResponse({"line": await asyncio.to_thread(self.live.line, values), "problem": ""})
+        except UsageError as error:
+            return JSONResponse({"line": "", "problem": str(error)})
+
+    @at("/api/live", "POST")
+    async def live_act(self, request: Request) -> Response:
+        """Start a session with the values of a message, or stop the one that runs; return the state."""
+        message = await message_of(request)
+        action = message.get("action")
+        if action == "start":
+            await self.live.start(_values_in(message))
+        elif action == "stop":
+            await self.live.stop()
+        else:
+            raise UsageError("action", "it is unknown", "use start or stop")
+        return JSONResponse(self.live.table())
+
+    @at("/api/reach")
+    async def reach(self, request: Request) -> Response:
+        """Return whether other devices can reach this server, and whether its pages may use their camera."""
+        address = self.live.server.address if self.live.server else None
+        is_open, is_https = bool(address and address.is_open), bool(address and address.scheme == "https")
+        links = {name: self.live.phone_link(path) for name, path in PHONE_PAGES.items()}
+        return JSONResponse({"open": is_open, "https": is_https, "links": links})
+
+    @at("/phone.svg")
+    async def phone(self, request: Request) -> Response:
+        """Return the QR code of a page's link, for a phone."""
+        page = request.query_params.get("page", "studio")
+        if page not in PHONE_PAGES:
+            raise UsageError("page", "it is unknown", f"use one of {', '.join(PHONE_PAGES)}")
+        return Response(qr_svg(self.live.phone_link(PHONE_PAGES[page])), media_type="image/svg+xml")
+
+
+def _values_in(message: Table) -> Table:
+    values = message.get("values")
+    if not isinstance(values, dict):
+        raise UsageError("values", "they are options by name", "send an object")
+    return values
 
 
 def pack(folder: ProjectFolder, jobs: Sequence[Table]) -> Path:
@@ -279,237 +467,3 @@ def _files(folder: ProjectFolder) -> Iterator[Path]:
 
 def _is_hidden(path: Path, above: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(above).parts)
-
-
-PAGE = Path(__file__).parent / "page"
-MOST_CHOICES = 8  # of a grid
-MOST_CUTS = 20_000  # of a clip
-
-
-def serve(server: WebServer, session: StudioSession, stop: Stop) -> None:
-    """Serve the studio until ``stop`` is requested."""
-    session.live.server = server
-    app = StudioApp(session, is_open=server.address.is_open).app()
-    server.run(app, stop, session.running())
-
-
-class StudioApp:
-    """The routes. ``is_open``: other machines can reach the server."""
-
-    def __init__(self, session: StudioSession, *, is_open: bool = True) -> None:
-        self.session, self.folder, self.is_open = session, session.folder, is_open
-
-    def app(self) -> ASGIApp:
-        """Return the ASGI application."""
-        gets = {
-            "/": self.page,
-            "/api/start": self.start,
-            "/api/shelf": self.shelf,
-            "/api/schema": self.schema,
-            "/api/folder": self.names,
-            "/api/log": self.log,
-            "/api/bin": self.bin,
-            "/api/cache": self.cache,
-            "/api/received": self.received,
-            "/events": self.events,
-            "/wall": self.wall_file,
-            "/pack": self.pack,
-        }
-        posts = {
-            "/api/wish": self.wish,
-            "/api/run": self.run,
-            "/api/lines": self.lines,
-            "/api/estimate": self.estimate,
-            "/api/preview": self.preview,
-            "/api/curve": self.curve,
-            "/api/flicker": self.flicker,
-            "/api/cuts": self.cuts,
-            "/api/wall": self.wall,
-            "/api/job": self.job,
-            "/api/file": self.file,
-            "/api/cache": self.free,
-        }
-        routes: list[BaseRoute] = [Route(path, refusing(handler)) for path, handler in gets.items()]
-        routes += [Route(path, refusing(handler), methods=["POST"]) for path, handler in posts.items()]
-        routes += media_routes(self.session)
-        routes += training_routes(self.session)
-        routes += live_routes(self.session)
-        routes += easel_routes(self.session, is_open=self.is_open)
-        routes.append(Route("/api/upload", refusing(self.upload), methods=["PUT"]))
-        return Starlette(routes=[*routes, Mount("/page", StaticFiles(directory=PAGE))])
-
-    async def page(self, request: Request) -> Response:
-        """Return the page."""
-        return FileResponse(PAGE / "index.html")
-
-    async def start(self, request: Request) -> Response:
-        """Return what a page needs once."""
-        wishes = [wish.table() for wish in WISHES.values()]
-        commands = await asyncio.to_thread(self.session.commands.names)
-        media = {name: medium_picture(name) is not None for name in medium_names()}  # whether each has a picture
-        return JSONResponse({"folder": self.folder.root.name, "wishes": wishes, "media": media, "commands": commands})
-
-    async def shelf(self, request: Request) -> Response:
-        """Return the files of the folder, and a version of this list; no files if it is the ``known`` one."""
-        items = [item.table() for item in await asyncio.to_thread(self.folder.items)]
-        version = digest_of(items)[:16]
-        is_known = request.query_params.get("known") == version
-        return JSONResponse({"version": version, "items": None if is_known else items})
-
-    async def names(self, request: Request) -> Response:
-        """Return the names of the files in a folder."""
-        return JSONResponse(await asyncio.to_thread(self.folder.names, text_in(request, "name")))
-
-    async def schema(self, request: Request) -> Response:
-        """Return the schema of a command."""
-        name = request.query_params.get("command", "")
-        return JSONResponse(await asyncio.to_thread(self.session.commands.schema, name))
-
-    async def log(self, request: Request) -> Response:
-        """Return the end of a job's log."""
-        return JSONResponse({"log": self.session.queue.log(number_in(request, "job"))})
-
-    async def bin(self, request: Request) -> Response:
-        """Return what was deleted."""
-        return JSONResponse(await asyncio.to_thread(self.folder.bin))
-
-    async def cache(self, request: Request) -> Response:
-        """Return the size of the cache, and the number of its entries."""
-        sizes = [entry["bytes"] for entry in (await self.session.cache("list"))["entries"]]
-        return JSONResponse({"bytes": sum(sizes), "entries": len(sizes)})
-
-    async def free(self, request: Request) -> Response:
-        """Delete the entries of the cache that no job uses."""
-        freed = (await self.session.cache("clean"))["bytes"] if await message_of(request) == {} else 0
-        return JSONResponse({"bytes": freed})
-
-    async def events(self, request: Request) -> Response:
-        """Send the jobs whenever they change (server-sent events)."""
-
-        async def lines() -> AsyncIterator[str]:
-            async for jobs in self.session.updates():
-                yield f"data: {json.dumps(jobs)}\n\n"
-
-        return StreamingResponse(lines(), media_type="text/event-stream")
-
-    async def pack(self, request: Request) -> Response:
-        """Return the whole project as a zip file."""
-        path = await asyncio.to_thread(pack, self.folder, self.session.jobs)
-        return FileResponse(path, media_type="application/zip", filename=f"{self.folder.root.name}.zip")
-
-    async def wish(self, request: Request) -> Response:
-        """Add the jobs of a wish."""
-        message = await message_of(request)
-        steps = find_wish(str(message.get("wish"))).steps(answers_in(message))
-        if (changed := message.get("steps")) is not None:  # options that were set besides the answers
-            if not isinstance(changed, list) or len(changed) != len(steps):
-                raise UsageError("steps", "they are those of the wish", "send all of them")
-            steps = [replace(step_in(one), after=step.after) for one, step in zip(changed, steps, strict=True)]
-        return JSONResponse({"jobs": await asyncio.to_thread(self.session.enqueue, steps)})
-
-    async def run(self, request: Request) -> Response:
-        """Add the job of a command."""
-        step = step_in(await message_of(request))
-        return JSONResponse({"jobs": await asyncio.to_thread(self.session.enqueue, [step])})
-
-    async def lines(self, request: Request) -> Response:
-        """Return the command lines of a wish, or of a command; or the ``problem`` of one that is not complete yet."""
-        message = await message_of(request)
-        wished = message.get("wish")
-        try:
-            steps = find_wish(str(wished)).steps(answers_in(message)) if wished else [step_in(message)]
-            lines = await asyncio.to_thread(self.session.lines, steps)
-        except UsageError as error:
-            return JSONResponse({"lines": [], "steps": [], "problem": str(error)})
-        tables = [{"command": step.command, "values": step.values, "title": step.title} for step in steps]
-        return JSONResponse({"lines": lines, "steps": tables, "problem": ""})
-
-    async def estimate(self, request: Request) -> Response:
-        """Return what a command would take: the table of its dry run."""
-        return JSONResponse(await self.session.estimate(step_in(await message_of(request))))
-
-    async def preview(self, request: Request) -> Response:
-        """Return one frame of a render."""
-        message = await message_of(request)
-        frame = count_in(message, "frame")
-        return FileResponse(await self.session.preview(step_in(message), frame), media_type="image/png")
-
-    async def curve(self, request: Request) -> Response:
-        """Return the values of curves over a clip; or the ``problem`` of one that is not written to its end yet."""
-        step = step_in({"command": "curves", "values": (await message_of(request)).get("values")})
-        try:
-            return JSONResponse(await self.session.curves(step) | {"problem": ""})
-        except Overtaken:
-            raise
-        except UsageError as error:
-            return JSONResponse({"curves": [], "problem": str(error)})
-
-    async def flicker(self, request: Request) -> Response:
-        """Return the flicker of each frame of a result, and of its source there."""
-        message = await message_of(request)
-        output, source = (str(message.get(key, "")) for key in ("output", "source"))
-        return JSONResponse(await self.session.flicker(output, source, count_in(message, "start", 0)))
-
-    async def cuts(self, request: Request) -> Response:
-        """Write where the shots of a clip begin, to a file that commands read; return its name."""
-        message = await message_of(request)
-        clip, cuts = str(message.get("clip", "")), message.get("cuts")
-        if not isinstance(cuts, list) or len(cuts) > MOST_CUTS or not all(is_count(cut) for cut in cuts):
-            raise UsageError("cuts", f"they are at most {MOST_CUTS:,} frames", "send a list of numbers")
-        name = f"{clip.rpartition('.')[0] or clip}.cuts.txt"
-        self.folder.existing(clip)
-        lines = "".join(f"{cut}\n" for cut in sorted({0, *cuts}))
-        await asyncio.to_thread(write_bytes, self.folder.place(name), lines.encode())
-        return JSONResponse({"name": name})
-
-    async def wall(self, request: Request) -> Response:
-        """Make a grid of a frame of a clip, with several values of a setting."""
-        message = await message_of(request)
-        values, choices = message.get("values"), message.get("choices")
-        choices = choices if isinstance(choices, list) else []
-        if not 1 <= len(choices) <= MOST_CHOICES or not all(isinstance(one, str) and "," not in one for one in choices):
-            raise UsageError("choices", f"they are 1 to {MOST_CHOICES} texts without commas", "send a list")
-        if not isinstance(values, dict):
-            raise UsageError("values", "they are the options of a command", "send an object")
-        return JSONResponse({"key": await self.session.wall(values, str(message.get("name", "")), choices)})
-
-    async def wall_file(self, request: Request) -> Response:
-        """Return a grid that was made."""
-        return FileResponse(self.session.kept_wall(text_in(request, "key")), media_type="image/png")
-
-    async def job(self, request: Request) -> Response:
-        """Pause, resume, cancel or remove a job, or take its model as it is."""
-        message = await message_of(request)
-        number = count_in(message, "job")
-        await asyncio.to_thread(self.session.queue.act, number, str(message.get("action")))
-        return JSONResponse({})
-
-    async def file(self, request: Request) -> Response:
-        """Rename, delete or restore a file, or empty the bin."""
-        message = await message_of(request)
-        name, action = str(message.get("name", "")), message.get("action")
-        if action in ("rename", "delete"):
-            await self.session.decoded(self.session.media.release)  # Windows moves no file that is open
-        if action == "rename":
-            await asyncio.to_thread(self.session.rename, name, str(message.get("new", "")))
-            return JSONResponse({})
-        if action == "delete":
-            return JSONResponse({"number": await asyncio.to_thread(self.folder.delete, name)})
-        if action == "restore":
-            return JSONResponse({"name": await asyncio.to_thread(self.folder.restore, name)})
-        if action == "empty":
-            return JSONResponse({"bytes": await asyncio.to_thread(self.folder.empty_bin)})
-        raise UsageError("action", "it is unknown", "use rename, delete, restore or empty")
-
-    async def received(self, request: Request) -> Response:
-        """Return how much of an upload has arrived, to go on with it."""
-        name, whole, stamp = text_in(request, "name"), number_in(request, "whole"), number_in(request, "stamp")
-        return JSONResponse({"bytes": self.session.uploads.received(name, whole, stamp)})
-
-    async def upload(self, request: Request) -> Response:
-        """Take a part of a file."""
-        body = await body_of(request, MAX_MESSAGE)
-        name, is_painting = text_in(request, "name"), request.query_params.get("replace") == "1"
-        offset, whole, stamp = (number_in(request, key) for key in ("offset", "whole", "stamp"))
-        done = await self.session.decoded(self.session.uploads.add, name, offset, whole, stamp, body, is_painting)
-        return JSONResponse({"done": done})

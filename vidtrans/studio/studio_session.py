@@ -15,16 +15,14 @@ from typing import Protocol, TypeVar
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Note, Report, silent
 from vidtrans.core.settings import Table
-from vidtrans.core.strict_json import parse_own_table, read_table
 from vidtrans.core.system import command_line, module_command
+from vidtrans.core.text_files import parse_own_table, read_table
 from vidtrans.store.cache import FOLDER
 from vidtrans.studio.easel_store import EaselStore
-from vidtrans.studio.job_queue import JobQueue
 from vidtrans.studio.live_room import LiveCommand, LiveRoom
 from vidtrans.studio.media_readers import Media
-from vidtrans.studio.project_folder import ProjectFolder
-from vidtrans.studio.studio_jobs import StudioJob
-from vidtrans.studio.uploads import Uploads
+from vidtrans.studio.project_folder import ProjectFolder, Uploads
+from vidtrans.studio.studio_jobs import JobQueue, StudioJob
 from vidtrans.studio.wishes import WishStep
 
 POLL_S = 0.4
@@ -38,15 +36,12 @@ class Commands(Protocol):
 
     def names(self) -> list[str]:
         """Return the names."""
-        ...
 
     def schema(self, name: str) -> Table:
         """Return the JSON Schema of a command."""
-        ...
 
     def words(self, name: str, values: Mapping[str, object]) -> list[str]:
         """Return the words of a command line. Raises UsageError."""
-        ...
 
 
 class Overtaken(UsageError):
@@ -133,7 +128,7 @@ class StudioSession:
         """Add the jobs of steps, and return their numbers. Raises UsageError, OSError."""
         jobs = []
         for step in steps:
-            words = self.commands.words(step.command, step.values)
+            words = self.words(step)
             jobs.append(StudioJob(step.command, step.values, words, step.title, list(step.after)))
         return self.queue.add(jobs)
 
@@ -147,18 +142,13 @@ class StudioSession:
                         found.append(one)
         return found
 
+    def words(self, step: WishStep) -> list[str]:
+        """Return the words of the command line of a step. Raises UsageError."""
+        return self.commands.words(step.command, step.values)
+
     def lines(self, steps: Sequence[WishStep]) -> list[str]:
         """Return the command lines of steps. Raises UsageError."""
-        return [command_line(["vidtrans", *self.commands.words(step.command, step.values)]) for step in steps]
-
-    async def estimate(self, step: WishStep) -> Table:
-        """Return the table of a dry run. Raises UsageError."""
-        words = self.commands.words(step.command, step.values)
-        return await self._quickly("estimate", [*words, "--dry-run"])
-
-    async def curves(self, step: WishStep) -> Table:
-        """Return the table of ``vidtrans curves``. Raises UsageError."""
-        return await self._quickly("curves", self.commands.words(step.command, step.values))
+        return [command_line(["vidtrans", *self.words(step)]) for step in steps]
 
     async def flicker(self, output: str, source: str, start: int) -> Table:
         """Return the ``flicker`` of each frame of a result, and ``flicker_source`` there, in levels.
@@ -167,9 +157,9 @@ class StudioSession:
         """
         span = {"start": str(start)} if start else {}
         step = WishStep("evaluate", {"output": [output], "source": source, **span}, "flicker")
-        words, file = self.commands.words(step.command, step.values), self._kept(step, 0).with_suffix(".json")
+        words, file = self.words(step), self._kept(step, 0).with_suffix(".json")
         if not file.is_file():
-            await self._quickly("flicker", [*words, "-o", str(file), "--overwrite"])
+            await self.quickly("flicker", [*words, "-o", str(file), "--overwrite"])
         series = (read_table(file) or {}).get("series")
         names = ("frame", "flicker", "flicker_source")
         if not isinstance(series, dict) or not all(name in series for name in names):
@@ -177,29 +167,17 @@ class StudioSession:
             raise UsageError("flicker", "what was kept of it is damaged", "ask for it again")
         return {name: series[name] for name in names}
 
-    async def cache(self, action: str) -> Table:
-        """Return the table of ``vidtrans cache list``, or of ``cache clean``. Raises UsageError."""
-        return await self._quickly(f"cache {action}", ["cache", action])
-
     async def preview(self, step: WishStep, frame: int) -> Path:
         """Return the picture that a render gives for one frame. Raises UsageError."""
-        words = self.commands.words(step.command, step.values)
+        words = self.words(step)
         folder = self._kept(step, frame)
         if not (made := sorted(folder.glob("*.png"))):
             span = ["--start", str(frame), "--end", str(frame + 1), "--overwrite"]
-            await self._quickly("preview", [*words, *span, "-o", str(folder / "%05d.png")])
+            await self.quickly("preview", [*words, *span, "-o", str(folder / "%05d.png")])
             made = sorted(folder.glob("*.png"))
         if not made:
             raise UsageError("preview", "no picture was made", "choose another frame")
         return made[0]
-
-    async def film(self, words: Sequence[str]) -> None:
-        """Run the command that makes a film; a later one ends it. Raises UsageError."""
-        await self._quickly("film", words)
-
-    def kept_film(self, key: str) -> Path:
-        """Return the file of a film. Raises UsageError."""
-        return self._kept_file(key, ".mp4")
 
     async def wall(self, values: Table, name: str, choices: Sequence[str]) -> str:
         """Return the key of a grid: a frame of a clip, then the same with each choice of a setting. Raises UsageError.
@@ -207,16 +185,13 @@ class StudioSession:
         ``values``: of the command ``try``.
         """
         step = WishStep("try", values | {"vary": [f"{name}={','.join(choices)}"], "frames": 1}, "wall")
-        words, file = self.commands.words(step.command, step.values), self._kept(step, 0).with_suffix(".png")
+        words, file = self.words(step), self._kept(step, 0).with_suffix(".png")
         if not file.is_file():
-            await self._quickly("wall", [*words, "-o", str(file), "--overwrite"])
+            await self.quickly("wall", [*words, "-o", str(file), "--overwrite"])
         return file.stem
 
-    def kept_wall(self, key: str) -> Path:
-        """Return the file of a grid. Raises UsageError."""
-        return self._kept_file(key, ".png")
-
-    def _kept_file(self, key: str, suffix: str) -> Path:
+    def kept_file(self, key: str, suffix: str) -> Path:
+        """Return the file of a film, .mp4, or of a grid, .png. Raises UsageError."""
         file = self.folder.state / "previews" / f"{key}{suffix}"
         if not (key.isalnum() and key.isascii() and file.is_file()):
             raise UsageError(key[:40], "there is no such preview", "ask for it again")
@@ -228,7 +203,7 @@ class StudioSession:
         mark = json.dumps([step.command, step.values, frame, states])
         return self.folder.state / "previews" / hashlib.sha256(mark.encode()).hexdigest()[:24]
 
-    async def _quickly(self, purpose: str, words: Sequence[str]) -> Table:
+    async def quickly(self, purpose: str, words: Sequence[str]) -> Table:
         """Run a command that takes seconds, and return its table; it ends an earlier one for the same ``purpose``.
 
         Raises UsageError with its error.

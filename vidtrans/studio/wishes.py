@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 
 from vidtrans.core.errors import UsageError
@@ -29,11 +29,6 @@ class Question:
     default: str = ""
     low: int = 0
     high: int = 0
-
-    def table(self) -> Table:
-        """Return the question as a page receives it."""
-        table = {"name": self.name, "label": self.label, "kind": self.kind, "default": self.default}
-        return table | {"choices": dict(self.choices), "low": self.low, "high": self.high}
 
     def check(self, answer: str) -> None:
         """Raise UsageError if an answer is no answer to the question."""
@@ -68,7 +63,7 @@ class Wish:
 
     def table(self) -> Table:
         """Return the wish as a page receives it."""
-        questions = [question.table() for question in self.questions]
+        questions = [asdict(question) for question in self.questions]
         return {"name": self.name, "title": self.title, "text": self.text, "easel": self.easel, "questions": questions}
 
     def steps(self, answers: Answers) -> list[WishStep]:

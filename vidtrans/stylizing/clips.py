@@ -1,13 +1,14 @@
-"""Render several clips with ``vidtrans stylize``, given on the command line or in a list file."""
+"""Render several clips with ``vidtrans stylize``, given on the command line or in a list file (TOML)."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.executors import AUTO, LOCAL
@@ -21,75 +22,37 @@ from vidtrans.batch.inputs import (
     mattes_for,
     result_names,
 )
-from vidtrans.batch.jobs import run_batch, run_spread
-from vidtrans.batch.summary import Outcome
+from vidtrans.batch.jobs import Outcome, run_batch, run_spread
+from vidtrans.config.recipe import TABLES, overlaid, programs_from, render_recipe
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.machine import cores
-from vidtrans.core.mask_files import MaskFile
-from vidtrans.core.settings import Table
-from vidtrans.core.system import path_key
+from vidtrans.core.mask_files import MaskFile, RegionLook, only_mask, parse_regions, parse_rest
+from vidtrans.core.registry import unknown_name
+from vidtrans.core.settings import Table, Time, parse_time, read_toml
+from vidtrans.core.system import as_found, path_key
+from vidtrans.models.look_pictures import models_named, parse_pictures, with_other_paths
 from vidtrans.models.model_chain import load_models_in_turn
-from vidtrans.output.places import check_place, refuse_link
-from vidtrans.output.records import is_result_folder
+from vidtrans.models.model_file import IDENTITY
+from vidtrans.output.result import check_place, is_result_folder, refuse_link
+from vidtrans.pipeline.render import look_named
 from vidtrans.rendering.requested_output import default_ending, default_output, is_one_picture, makes_folder
 from vidtrans.session import Context
 from vidtrans.store.cache import Cache
-from vidtrans.stylizing.divided_clip import divide
+from vidtrans.strokes.settings import with_files_of_strokes
+from vidtrans.stylizing.parts import divide
 from vidtrans.stylizing.requested_render import stylize
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest
 from vidtrans.video.io.encoding import EncodingSettings
-from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
+from vidtrans.video.io.picture_paths import is_picture, is_picture_sequence, is_picture_source
 
 # Limits of a clip that is rendered beside another one on a CPU: its file's bytes, and the pixels of a frame (1080p).
 SHORT_BYTES, SMALL_PIXELS = 32 << 20, 1920 * 1088
 PROBED = 16  # clips, those of the largest files, whose frames' size is looked up
-
-
-def stylize_batch(
-    requests: Sequence[StylizeRequest], folder: Path, options: BatchOptions, context: Context
-) -> tuple[list[Outcome], Path]:
-    """Render clips into ``folder``; return the outcomes, and the path of the summary file.
-
-    Raises UsageError, Interrupted.
-    """
-    items = plan(requests, folder)
-    jobs = options.jobs or _jobs_for(items, options, context)
-    return run_batch(items, "stylize", folder, replace(options, jobs=jobs), context)
-
-
-def _jobs_for(items: Sequence[Item], options: BatchOptions, context: Context) -> int | None:
-    """Return the number of clips at a time where none is requested; None: one on each device.
-
-    While a short clip is indexed, its render starts up or its end is encoded, most of a CPU is idle: on two cores, two
-    at a time took 28 to 34 % less time than one (128x128, one second). More would gain little, as a network alone uses
-    all cores, and would take memory; so would two large clips. On a GPU, two networks would share its memory.
-    """
-    is_here = options.executor in (AUTO, LOCAL) and context.device_kind == "cpu" and cores() > 1
-    are_short = len(items) > 1 and all(0 < item.size <= SHORT_BYTES for item in items)
-    if not (is_here and are_short):
-        return None
-    largest = sorted(items, key=lambda item: item.size)[-PROBED:]
-    return None if any(_is_large(item.source) for item in largest) else 2
-
-
-def _is_large(source: Path) -> bool:
-    """Return whether a video's frames, or the first picture of others, exceed ``SMALL_PIXELS``; False if unreadable."""
-    from vidtrans.video.io.pictures import open_reader
-    from vidtrans.video.io.reader import ClipReader
-
-    with suppress(MediaError, UsageError, OSError), open_reader(source) as reader:
-        if isinstance(reader, ClipReader):
-            return reader.info.width * reader.info.height > SMALL_PIXELS
-        with closing(reader.frames(0, 1)) as frames:
-            return any(frame.rgb.shape[0] * frame.rgb.shape[1] > SMALL_PIXELS for frame in frames)
-    return False
-
-
-def stylize_one(request: StylizeRequest, options: BatchOptions, context: Context) -> Table:
-    """Render one clip, split among all devices or the requested number of processes. Raises as ``stylize`` does."""
-    if is_one_picture(request.video) or context.dry_run or options.is_inline(context.device):
-        return stylize(request, context)
-    return run_spread(_item(request, request.output or default_output_of(request)), options, context)
+CLIP_KEYS = ("source", "output", "model", "preset", "start", "end", "mask", "region", "rest")
+LIST_KEYS = ("model", "preset")
+TEXTS = ("output", "preset")
+NAMED = ("mask", "region")  # text, or a table of texts by name
+CHAINS = ("model", "rest")
 
 
 def requests_for(
@@ -174,15 +137,6 @@ def place_one(request: StylizeRequest, output: str | None, cache: Cache) -> Styl
     return replace(request, output=refuse_link(place / default_output_of(request)) if into else place)
 
 
-def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
-    """Return a job for each request, with a unique output in ``folder``. Raises UsageError."""
-    items = []
-    for request in place_results(requests, folder):
-        assert request.output is not None
-        items.append(_item(replace(request, in_batch=True), request.output))
-    return items
-
-
 def place_results(requests: Sequence[StylizeRequest], folder: Path) -> list[StylizeRequest]:
     """Return the requests with a unique output for each in ``folder``. Raises UsageError."""
     check_folder(folder)
@@ -202,5 +156,214 @@ def place_results(requests: Sequence[StylizeRequest], folder: Path) -> list[Styl
     return [replace(request, output=place) for request, place in zip(requests, places, strict=True)]
 
 
+def read_clip_list(
+    path: Path,
+    template: StylizeRequest,
+    preset: str | None,
+    flags: Mapping[str, Mapping[str, Any]],
+    context: Context,
+    folder: Path,
+) -> list[StylizeRequest]:
+    """Return the requests of a list. Command-line flags override a clip's values, which override the list's.
+
+    ``template``, ``preset``, ``flags``: the values of the command line; the template has no models if none are given.
+    ``folder``: of the results. Sources, masks and pictures of looks are relative to the list's folder. Raises
+    UsageError, ModelError.
+    """
+    table = read_toml(path)
+    clips = table.pop("clips", None)
+    if not isinstance(clips, list) or not clips or not all(isinstance(clip, dict) for clip in clips):
+        raise UsageError(str(path), "it contains no clips", 'write [[clips]], and source = "…" below it')
+    _check_keys(table, LIST_KEYS, str(path), "clips")
+    requests: list[StylizeRequest] = []
+    for number, clip in enumerate(clips, 1):
+        where = f"clip {number} of {path}"
+        _check_keys(clip, CLIP_KEYS, where)
+        sources = _sources(clip, where, path.parent)
+        regions = _regions(clip, path.parent)
+        models = template.models or _beside(_models(clip), path.parent) or ((IDENTITY,) if regions else _models(table))
+        in_list = overlaid(*({n: t for n, t in layer.items() if n in TABLES} for layer in (table, clip)))
+        in_list = _with_look(in_list, path.parent, has_model=bool(models))
+        recipe = render_recipe(preset or clip.get("preset") or table.get("preset"), overlaid(in_list, flags))
+        _check_regions(clip, template, look_named(recipe.tables), where)
+        programs = programs_from(f"list {path}", in_list, flags)
+        models = models_named(models, recipe.tables)
+        if not models and not look_named(recipe.tables):
+            remedy = 'write model = "…", or rendering.look = "MEDIUM|PICTURE", or give --model'
+            raise UsageError(where, "no model", remedy)
+        own = replace(
+            template,
+            models=models,
+            recipe=replace(recipe, programs=(*recipe.programs, *programs)),
+            start=template.start or _time(clip, "start"),
+            end=template.end or _time(clip, "end"),
+            mask=template.mask or (None if regions else only_mask(_listed(clip, "mask"), path.parent)),
+            regions=regions,
+        )
+        of_clip = requests_for(sources, own, context, folder)
+        if "output" in clip:
+            if len(of_clip) > 1:
+                why = f"one output for {len(of_clip)} sources"
+                raise UsageError(where, why, "leave out the output, or list each source separately")
+            of_clip = [replace(of_clip[0], output=Path(clip["output"]))]
+        requests += of_clip
+    return requests
+
+
+def _sources(clip: Table, where: str, folder: Path) -> list[Path]:
+    source = clip.get("source")
+    texts: list[object] = source if isinstance(source, list) else [source]
+    if not texts or not all(isinstance(text, str) and text for text in texts):
+        raise UsageError(where, "no source", 'write source = "…": a file, a folder or a pattern, or a list of them')
+    return [as_found(folder / str(text)) for text in texts]
+
+
+def _models(table: Table) -> tuple[str, ...]:
+    """Return the models in the key ``model`` of a clip or list: one, or several to render in sequence; () for none.
+
+    Of a clip with regions, those of the key ``rest``.
+    """
+    if "region" in table:
+        return parse_rest(_texts(table.get("rest") or ()))
+    return _texts(table.get("model") or ())
+
+
+def _texts(given: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _regions(clip: Table, folder: Path) -> tuple[RegionLook, ...]:
+    """Return the regions of a clip; () without any. Raises UsageError."""
+    if "region" not in clip:
+        return ()
+    found = parse_regions(_listed(clip, "mask"), _listed(clip, "region"), folder)
+    return tuple(replace(region, models=_beside(region.models, folder)) for region in found)
+
+
+def _beside(models: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+    """Return models with the pictures among them in the list's folder."""
+    found = ((m, as_found(folder / m)) for m in models)
+    return tuple(str(path) if is_picture(Path(m)) and path.exists() else m for m, path in found)
+
+
+def _listed(clip: Table, key: str) -> list[str]:
+    """Return what a text, or a table of texts by name, says, as the command line writes it."""
+    given = clip.get(key, [])
+    if isinstance(given, dict):
+        return [f"{name}={text}" for name, texts in given.items() for text in _texts(texts)]
+    return [given] if isinstance(given, str) else []
+
+
+def _time(clip: Table, key: str) -> Time | None:
+    return parse_time(str(clip[key])) if key in clip else None
+
+
+def _with_look(tables: dict[str, Table], folder: Path, *, has_model: bool) -> dict[str, Table]:
+    """Return a list's tables with the paths of looks and strokes from the current folder, not from the list's."""
+    if "strokes" in tables:
+        in_folder = with_files_of_strokes(tables["strokes"], lambda path: str(as_found(folder / path)))
+        tables = {**tables, "strokes": in_folder}
+    look = tables.get("rendering", {}).get("look")
+    if not look or not isinstance(look, str):
+        return tables
+    if not has_model:
+        parse_pictures(look, folder)  # raises for pictures that are not in the list's folder
+    return overlaid(tables, {"rendering": {"look": with_other_paths(look, folder, str)}})
+
+
+def _check_regions(clip: Table, template: StylizeRequest, look: str, where: str) -> None:
+    """Raise UsageError for what a clip with regions cannot have, and for a rest without regions."""
+    if "region" not in clip:
+        if "rest" in clip:
+            raise UsageError(f"'rest' in {where}", "it has no region", "write region, or the model as model")
+        return
+    given = (("model", "model" in clip or template.models), ("look", look), ("--mask", template.mask))
+    if twice := next((name for name, value in given if value), ""):
+        why = "each of its regions names its own look and mask"
+        raise UsageError(f"{twice}, for {where}", why, "leave it out, or write the look of all else as rest")
+
+
+def _check_keys(table: Table, own: Sequence[str], where: str, *more: str) -> None:
+    """Raise UsageError if a key is neither in ``own`` nor the name of a recipe table, or a value has a wrong type.
+
+    ``where``: the table's name in the message. ``more``: other valid keys to list in the message.
+    """
+    for key, value in table.items():
+        if key not in (*own, *TABLES):
+            raise unknown_name(f"'{key}' in {where}: key", key, [*own, *more, *TABLES])
+        if key in TABLES and not isinstance(value, dict):
+            raise UsageError(f"'{key}' in {where}", "it must be a table", f"write {key}.KEY = VALUE")
+        if key in TEXTS and not isinstance(value, str):
+            raise UsageError(f"'{key}' in {where}", "it must be text", f'write {key} = "…"')
+        if key in CHAINS and not _is_chain(value):
+            why = "it must be text, or a list of texts"
+            raise UsageError(f"'{key}' in {where}", why, f'write {key} = "…", or {key} = ["…", "…"]')
+        if key in NAMED and not (
+            isinstance(value, str) or (isinstance(value, dict) and all(map(_is_chain, value.values())))
+        ):
+            why = "it must be text, or a table of texts"
+            raise UsageError(f"'{key}' in {where}", why, f'write {key} = {{ man = "…" }}')
+
+
+def _is_chain(value: object) -> bool:
+    return all(isinstance(one, str) for one in (value if isinstance(value, list) else [value]))
+
+
+def stylize_one(request: StylizeRequest, options: BatchOptions, context: Context) -> Table:
+    """Render one clip, split among all devices or the requested number of processes. Raises as ``stylize`` does."""
+    if is_one_picture(request.video) or context.dry_run or options.is_inline(context.device):
+        return stylize(request, context)
+    return run_spread(_item(request, request.output or default_output_of(request)), options, context)
+
+
+def stylize_batch(
+    requests: Sequence[StylizeRequest], folder: Path, options: BatchOptions, context: Context
+) -> tuple[list[Outcome], Path]:
+    """Render clips into ``folder``; return the outcomes, and the path of the summary file.
+
+    Raises UsageError, Interrupted.
+    """
+    items = plan(requests, folder)
+    jobs = options.jobs or _jobs_for(items, options, context)
+    return run_batch(items, "stylize", folder, replace(options, jobs=jobs), context)
+
+
+def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
+    """Return a job for each request, with a unique output in ``folder``. Raises UsageError."""
+    items = []
+    for request in place_results(requests, folder):
+        assert request.output is not None
+        items.append(_item(replace(request, in_batch=True), request.output))
+    return items
+
+
 def _item(request: StylizeRequest, place: Path) -> Item:
     return Item(request.video, place, partial(stylize, request), bytes_of(request.video), partial(divide, request))
+
+
+def _jobs_for(items: Sequence[Item], options: BatchOptions, context: Context) -> int | None:
+    """Return the number of clips at a time where none is requested; None: one on each device.
+
+    While a short clip is indexed, its render starts up or its end is encoded, most of a CPU is idle: on two cores, two
+    at a time took 28 to 34 % less time than one (128x128, one second). More would gain little, as a network alone uses
+    all cores, and would take memory; so would two large clips. On a GPU, two networks would share its memory.
+    """
+    is_here = options.executor in (AUTO, LOCAL) and context.device_kind == "cpu" and cores() > 1
+    are_short = len(items) > 1 and all(0 < item.size <= SHORT_BYTES for item in items)
+    if not (is_here and are_short):
+        return None
+    largest = sorted(items, key=lambda item: item.size)[-PROBED:]
+    return None if any(_is_large(item.source) for item in largest) else 2
+
+
+def _is_large(source: Path) -> bool:
+    """Return whether a video's frames, or the first picture of others, exceed ``SMALL_PIXELS``; False if unreadable."""
+    from vidtrans.video.io.pictures import open_reader
+    from vidtrans.video.io.reader import ClipReader
+
+    with suppress(MediaError, UsageError, OSError), open_reader(source) as reader:
+        if isinstance(reader, ClipReader):
+            return reader.info.width * reader.info.height > SMALL_PIXELS
+        with closing(reader.frames(0, 1)) as frames:
+            return any(frame.rgb.shape[0] * frame.rgb.shape[1] > SMALL_PIXELS for frame in frames)
+    return False

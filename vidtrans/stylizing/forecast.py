@@ -17,18 +17,17 @@ from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import estimate_pictures
 from vidtrans.models.loaded_model import load_extractor
 from vidtrans.models.render_settings import ResolvedRenderSettings
-from vidtrans.output.assembling import pass_of, try_pass
-from vidtrans.output.places import check_place
-from vidtrans.output.records import check_foreign
+from vidtrans.output.delivery import pass_of, try_pass
+from vidtrans.output.result import check_foreign, check_place
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.rendering.picture_folders import refuse_video
-from vidtrans.rendering.planning import plan_render
+from vidtrans.rendering.plan import plan_render
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import is_one_picture, makes_folder
 from vidtrans.rendering.scene import Scene, require_background_plate
 from vidtrans.session import Context
 from vidtrans.stylizing.clips import plan
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat, split_pattern
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source, picture_files

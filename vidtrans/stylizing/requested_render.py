@@ -19,30 +19,21 @@ from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.model_chain import load_models_in_turn
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
-from vidtrans.output.places import refuse_link
-from vidtrans.output.records import check_foreign
-from vidtrans.output.result import Result
+from vidtrans.output.result import Result, check_foreign, refuse_link
 from vidtrans.pipeline.infer import InferSettings
 from vidtrans.pipeline.render import PICTURE_STAGES
 from vidtrans.rendering.conditions import look_files as named_looks
 from vidtrans.rendering.enlarger import tell_unused_upscale
 from vidtrans.rendering.parts import forget_terms
 from vidtrans.rendering.picture_folders import render_pictures
-from vidtrans.rendering.plan import RenderPlan
+from vidtrans.rendering.plan import RenderPlan, plan_render
 from vidtrans.rendering.planned_strokes import strokes_digest
-from vidtrans.rendering.planning import plan_render
 from vidtrans.rendering.regions import RegionLayer, RegionPlans, check_paints_region
 from vidtrans.rendering.render_job import RenderJob
-from vidtrans.rendering.requested_output import (
-    OutputTarget,
-    default_output,
-    is_one_picture,
-    request_digest,
-)
+from vidtrans.rendering.requested_output import OutputTarget, default_output, is_one_picture, request_digest
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings, medium_named
-from vidtrans.stylizing.made_of import describe
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest, describe
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
 
@@ -240,10 +231,10 @@ class RequestedRender:
         request, target = self.request, self.target
         warn_about_programs(request.recipe.programs, self.context)
         if graph := self.settings.rendering.source_filter:
-            from vidtrans.output.filtered_source import filtered_clip
+            from vidtrans.output.delivery import filtered_clip
 
             clip = filtered_clip(clip, graph, self.context)
-        plan = self._plan(clip, target.pattern, from_shot=bool(self.strokes))
+        plan = self._plan(clip)
         target.check_holds(len(plan.frames))
         plan.delivery.check_sound(target.output)
         return RenderJob(plan, self.context, regions=self._region_plans(clip, plan))
@@ -259,8 +250,9 @@ class RequestedRender:
         seconds = smaller.estimate()["estimate"]["seconds"]
         return {"trained_size": {"size": [width, height], "seconds": seconds}}
 
-    def _plan(self, clip: Clip, pattern: str, *, from_shot: bool, of_region: bool = False) -> RenderPlan:
-        request = self.request
+    def _plan(self, clip: Clip, of: RequestedRender | None = None) -> RenderPlan:
+        """Return the plan of this render; ``of``: of the render whose region this one is the look of."""
+        request, whole = self.request, of or self
         return plan_render(
             clip,
             self.look,
@@ -268,9 +260,9 @@ class RequestedRender:
             self.context,
             (request.start, request.end),
             mask=request.mask,
-            pattern=pattern,
-            of_region=of_region,
-            from_shot=from_shot,
+            pattern=whole.target.pattern,
+            of_region=of is not None,
+            from_shot=bool(whole.strokes),
         )
 
     def _region_plans(self, clip: Clip, rest: RenderPlan) -> RegionPlans:
@@ -281,9 +273,7 @@ class RequestedRender:
             RegionLayer(Mask.open(file, rest.clip, rest.first, rest.stop, self.context), numbers.get(id(render)))
             for file, render in self.regions
         ]
-        pattern, from_shot = self.target.pattern, bool(self.strokes)
-        plans = tuple(render._plan(clip, pattern, from_shot=from_shot, of_region=True) for render in shown)
-        return RegionPlans(plans, tuple(layers))
+        return RegionPlans(tuple(render._plan(clip, self) for render in shown), tuple(layers))
 
 
 def kept(recipe: Recipe) -> Recipe:
@@ -311,7 +301,6 @@ def _stylize_pictures(clip: Clip, render: RequestedRender) -> Table:
         return stylize(replace(own, in_batch=True), context)
 
     span = clip.trim(request.start, request.end)
-    target = render.target
-    table = render_pictures(clip, target, request.recipe, context, render_one, span, request.mask)
+    table = render_pictures(clip, render.target, request.recipe, context, render_one, span, request.mask)
     context.trim_cache()
     return table

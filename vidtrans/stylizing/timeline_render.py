@@ -1,35 +1,72 @@
-"""Render the clips of a timeline, and write the timeline that shows the results in their places."""
+"""Render the clips of a timeline, and write the timeline that shows the results in their places.
+
+Each range of a media that the timeline shows is rendered once. A timeline is divided as a list of clips is: by renders.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from vidtrans.batch.batch_options import BatchOptions
-from vidtrans.batch.summary import Outcome
+from vidtrans.batch.farm import ClipTasks
+from vidtrans.batch.inputs import result_names
+from vidtrans.batch.jobs import Outcome
+from vidtrans.config.recipe import overlaid, refuse_programs, render_recipe
 from vidtrans.core.costs import count
-from vidtrans.core.errors import UsageError
+from vidtrans.core.errors import ModelError, UsageError, VidtransError
 from vidtrans.core.files import digest_of, link_target, write_atomically
-from vidtrans.core.settings import Table
+from vidtrans.core.options import Use, used
+from vidtrans.core.registry import unknown_name
+from vidtrans.core.settings import Table, Time, parse_value
 from vidtrans.core.system import path_key
-from vidtrans.output.places import check_place, refuse_link
-from vidtrans.output.records import check_foreign, record
+from vidtrans.models.look_pictures import is_file, models_named, with_other_paths
+from vidtrans.models.model_file import SUFFIX
+from vidtrans.output.result import check_foreign, check_place, record, refuse_link
+from vidtrans.pipeline.render import RenderingSettings, look_named
+from vidtrans.rendering.requested_output import default_ending, is_one_picture
 from vidtrans.session import Context
-from vidtrans.stylizing.clips import stylize_batch
-from vidtrans.stylizing.stylize_request import StylizeRequest
-from vidtrans.stylizing.timeline_ranges import RangePlanner, TimelineRange
+from vidtrans.store.chunking import ClipPart
+from vidtrans.strokes.settings import with_files_of_strokes
+from vidtrans.stylizing.clips import checked, encoding_of, place_results, stylize_batch, with_mattes
+from vidtrans.stylizing.clips import plan as items_of
+from vidtrans.stylizing.parts import farm_table, plain_path
+from vidtrans.stylizing.requested_render import RequestedRender
+from vidtrans.stylizing.requests import StylizeRequest
 from vidtrans.timelines.media_search import MediaSearch
-from vidtrans.timelines.opening import TIMELINES, check_encodable, open_timeline
-from vidtrans.timelines.spans import has_gaps, start_and_day, styled_pictures
-from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline, TimelineClip
-from vidtrans.timelines.whole_counts import rounded
+from vidtrans.timelines.opening import check_encodable, open_timeline
+from vidtrans.timelines.spans import (
+    ClipSpan,
+    MediaFacts,
+    clip_span,
+    has_gaps,
+    merge_spans,
+    read_facts,
+    rounded,
+    start_and_day,
+    styled_pictures,
+    whole_first,
+)
+from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline, TimelineClip, is_timeline
 from vidtrans.video.io.container import probe
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import picture_files
 
+KEEP = "keep"  # the model of a clip that stays as it is
+SETTINGS = tuple(name for name in used(RenderingSettings, Use.VARY) if name != "look")
+STROKES = {"strokes": "medium", "palette": "palette"}  # settings of [strokes]
+KEYS = ("model", "look", *STROKES, *SETTINGS)
+TABLES = ("rendering", "strokes", "temporal", "pairing")
+CLOSE = 0.8  # of difflib, from 0 to 1: a key that is this near to another is a slip of the pen
+MAX_TEXT = 1000
+_PAIR = re.compile(r"\s*([A-Za-z][A-Za-z _-]*(?:\.[A-Za-z][A-Za-z0-9_ -]*)?)\s*[:=]\s*(\S.*?)\s*")
 UNWRITTEN = ".aaf"  # the ending of timelines that are only read
 
 
@@ -59,16 +96,88 @@ class TimelineJob:
     def folder(self) -> Path:
         """Return the folder of the results."""
         output = Path(self.output)
-        return output.parent if output.suffix.lower() in TIMELINES else output
+        return output.parent if is_timeline(output) else output
 
     @property
     def new_timeline(self) -> Path:
         """Return the path of the new timeline."""
         output = Path(self.output)
-        if output.suffix.lower() in TIMELINES:
+        if is_timeline(output):
             return output
         ending = ".otio" if self.path.suffix.lower() == UNWRITTEN else self.path.suffix
         return refuse_link(self.folder / f"{self.path.stem}.styled{ending}")
+
+
+def stylize_timeline(
+    job: TimelineJob,
+    template: StylizeRequest,
+    options: BatchOptions,
+    context: Context,
+    part: ClipPart | None = None,
+    *,
+    join: bool = False,
+) -> tuple[list[Outcome], Path, Table]:
+    """Render the media of a timeline; return the outcomes, the path of the summary, and facts of the new timeline.
+
+    The new timeline is written when all results exist. ``part`` I of N: render only every N-th media, as a shard of
+    clips; with ``join``, also write the new timeline if no render is missing. ``join`` alone: render nothing; missing
+    renders are an error. Raises UsageError, MediaError, ModelError, VidtransError, Interrupted.
+    """
+    plan = plan_timeline(job, template, context)
+    requests, is_divided = [one.request for one in plan.ranges], bool(part or join)
+    runs = [] if is_divided else [options]
+    if part:
+        shards = [f"{number}/{part.count}" for number in range(part.first, part.last + 1)]
+        runs = [BatchOptions(executor="inline", shard=shard) for shard in shards]
+    outcomes, summary = list[Outcome](), plan.folder / "none"
+    for own in runs:
+        some, summary = stylize_batch(requests, plan.folder, own, context)
+        outcomes += some
+    if (runs and context.dry_run) or (part and not join):
+        return outcomes, summary, plan.facts
+    ended = {path_key(o.item.output): o.table for o in outcomes if o.state == "done" and o.item.output is not None}
+    done = _finished(plan, context) if is_divided else ended
+    left = sum(plan.key(one) not in done for one in plan.ranges)
+    missing = f"renders are missing ({left} of {len(plan.ranges)})"
+    if left and not runs:
+        raise VidtransError(str(plan.output), missing, "render these parts with --chunk, then --join again")
+    if left and part:
+        context.note(f"{plan.output}: not written yet, as {missing}")
+    elif left and options.is_partial and len(ended) == len(outcomes):
+        text = "it is written by the same command without --shard and --retry-failed, when all parts are done"
+        context.note(f"{plan.output}: {text}")
+    elif left:
+        context.note(f"{plan.output}: not written, as {left} of {len(plan.ranges)} renders are missing", "warning")
+    if not runs:
+        items = items_of(requests, plan.folder)
+        outcomes = [Outcome(item, "done", done[path_key(item.output)]) for item in items if item.output is not None]
+    return outcomes, summary, plan.facts if left or context.dry_run else write_timeline(plan, done, context)
+
+
+def _finished(plan: TimelinePlan, context: Context) -> dict[str, Table]:
+    """Return the reports of the renders that exist, by their keys. Raises UsageError if others are in their places."""
+    found = {}
+    for request in place_results([one.request for one in plan.ranges], plan.folder):
+        result = RequestedRender(replace(request, in_batch=True), context, time.monotonic()).result
+        table = result.existing()
+        if table is not None:
+            found[path_key(result.output)] = result.report(table, cached=True)
+    return found
+
+
+def print_timeline(
+    job: TimelineJob, template: StylizeRequest, name: str, command: Sequence[str], most: int | None, context: Context
+) -> Table:
+    """Return the table of a farm job: a task for each render of a timeline, and one that writes the new timeline.
+
+    ``job`` is its text in format ``name``. ``command``: the common start of all commands, up to the timeline. ``most``:
+    the maximum number of tasks that render. Raises as ``stylize_timeline`` does.
+    """
+    plan = plan_timeline(job, template, context)
+    parts = min(len(plan.ranges), most or len(plan.ranges))
+    source = plain_path(job.path)
+    own = (*command, *("--score",) * template.score, source, "-o", job.output or ".")
+    return farm_table([ClipTasks(source, str(plan.output), parts, own)], name, context)
 
 
 @dataclass(frozen=True)
@@ -105,7 +214,7 @@ def plan_timeline(job: TimelineJob, template: StylizeRequest, context: Context) 
     check_encodable(output)
     lost = timeline.check_output(output)
     is_whole = not timeline.has_fractions(output)
-    planner = RangePlanner(template, job.preset, job.flags, job.handles, context, is_whole=is_whole)
+    planner = RangePlanner(job, template, context, is_whole=is_whole)
     ranges = planner.plan(timeline, search)
     for reason in timeline.skipped:
         context.note(f"{job.path.name}: {reason}: not rendered", "warning")
@@ -118,43 +227,12 @@ def plan_timeline(job: TimelineJob, template: StylizeRequest, context: Context) 
     return TimelinePlan(timeline, ranges, job.folder, output, lost)
 
 
-def stylize_timeline(
-    job: TimelineJob, template: StylizeRequest, options: BatchOptions, context: Context
-) -> tuple[list[Outcome], Path, Table]:
-    """Render the media of a timeline; return the outcomes, the path of the summary, and facts of the new timeline.
-
-    The new timeline is written when all results exist. Raises UsageError, MediaError, ModelError, Interrupted.
-    """
-    plan = plan_timeline(job, template, context)
-    outcomes, summary = stylize_batch([one.request for one in plan.ranges], plan.folder, options, context)
-    if context.dry_run:
-        return outcomes, summary, plan.facts
-    done = {path_key(o.item.output): o.table for o in outcomes if o.state == "done" and o.item.output is not None}
-    left = sum(plan.key(one) not in done for one in plan.ranges)
-    if left and options.is_partial and len(done) == len(outcomes):
-        text = "it is written by the same command without --shard and --retry-failed, when all parts are done"
-        context.note(f"{plan.output}: {text}")
-    elif left:
-        context.note(f"{plan.output}: not written, as {left} of {len(plan.ranges)} renders are missing", "warning")
-    facts = plan.facts if left else write_timeline(plan, done, context)
-    return outcomes, summary, facts
-
-
 def write_timeline(plan: TimelinePlan, results: Mapping[str, Table], context: Context) -> Table:
     """Write the new timeline, with the ``results`` of all ranges by their keys; return its facts. Raises MediaError."""
-    tables = [results[plan.key(one)] for one in plan.ranges]
-    for text in [*plan.lost, *_write(plan.timeline, plan.ranges, tables, plan.output, context)]:
-        context.note(f"{plan.output.name}: {text}", "warning")
-    context.note(f"{plan.output} shows the results")
-    return plan.facts | {"timeline": str(plan.output)}
-
-
-def _write(
-    timeline: Timeline, ranges: Sequence[TimelineRange], results: Sequence[Table], output: Path, context: Context
-) -> list[str]:
-    """Write the new timeline, with the ``results`` of the ranges; return what it does not hold. Raises MediaError."""
-    links, lost = dict[int, Relink](), list[str]()
-    for one, result in zip(ranges, results, strict=True):
+    timeline, output = plan.timeline, plan.output
+    links, lost = dict[int, Relink](), list(plan.lost)
+    for one in plan.ranges:
+        result = results[plan.key(one)]
         styled = _styled(Path(result["output"]), result["frames"], one)
         for clip, span in one.clips:
             own = styled
@@ -167,18 +245,17 @@ def _write(
             links[clip.number] = span.relink(own, one.first)
             if not timeline.has_fractions(output):
                 links[clip.number], moved = rounded(links[clip.number], clip, span)
-                lost += [_moved_text(clip, moved)] if moved else []
+                if moved:
+                    shown = f"clip '{clip.name[:80]}' shows the neighbour of {count(moved, 'frame')}"
+                    lost.append(f"{shown}, as the format counts whole frames; .otio does not")
     content, more = timeline.relinked(links, output)
     with write_atomically(link_target(output)) as temporary:
         temporary.write_bytes(content)
-        request = digest_of(["timeline", content.hex()])
-        record(context.cache, output, temporary, request, {"frames": 0})
-    return lost + more
-
-
-def _moved_text(clip: TimelineClip, moved: int) -> str:
-    frames = count(moved, "frame")
-    return f"clip '{clip.name[:80]}' shows the neighbour of {frames}, as the format counts whole frames; .otio does not"
+        record(context.cache, output, temporary, digest_of(["timeline", content.hex()]), {"frames": 0})
+    for text in [*lost, *more]:
+        context.note(f"{output.name}: {text}", "warning")
+    context.note(f"{output} shows the results")
+    return plan.facts | {"timeline": str(output)}
 
 
 def _styled(path: Path, num_frames: int, one: TimelineRange) -> StyledMedia:
@@ -190,3 +267,214 @@ def _styled(path: Path, num_frames: int, one: TimelineRange) -> StyledMedia:
         return StyledMedia(path, 0, len(names), one.facts.rate, names)
     start, _ = start_and_day(probe(path).timecode, path, one.facts.rate)
     return StyledMedia(path, start or 0, num_frames, one.facts.rate)
+
+
+class RangePlanner:
+    """Divides the media of a timeline into the ranges that are rendered.
+
+    Args:
+        job: The options of the command line, of which the markers of a clip override the settings.
+        template: The request of clips without markers of their own; without models if none were given.
+        context: The command's context.
+        is_whole: Whether the new timeline counts whole frames.
+    """
+
+    def __init__(self, job: TimelineJob, template: StylizeRequest, context: Context, *, is_whole: bool) -> None:
+        self._job, self._template, self._context, self._is_whole = job, template, context, is_whole
+        self._templates: dict[str, StylizeRequest] = {}
+        self._facts: dict[tuple[str, object], MediaFacts] = {}
+
+    def plan(self, timeline: Timeline, search: MediaSearch) -> list[TimelineRange]:
+        """Return the ranges of a timeline, with names for their results. Raises UsageError, MediaError, ModelError."""
+        media: dict[tuple[str, str], _Media] = {}
+        for clip in timeline.clips:
+            where = clip.where(timeline.path)
+            mark = read_marks(clip.marks, where, timeline.path.parent)
+            if mark.keeps:
+                continue
+            path = search.find(clip)
+            key = path_key(path), clip.pictures_rate
+            facts = self._facts[key] = self._facts.get(key) or read_facts(path, clip)
+            span = clip_span(clip, facts, where)
+            for text in _doubts(clip, facts, span):
+                self._context.warn_once(f"{timeline.path.name}: {text}", facts.path)
+            look, template = self._template_for(mark, where)
+            own = media.setdefault((path_key(path), look), _Media(facts, template))
+            own.clips.append((clip, span))
+        return _named([one for own in media.values() for one in self._ranges(own)])
+
+    def _template_for(self, mark: ClipMark, where: str) -> tuple[str, StylizeRequest]:
+        """Return the request of clips with these marks, and a key of it. Raises UsageError, ModelError."""
+        key = digest_of([mark.model, mark.tables])
+        if key not in self._templates:
+            try:
+                self._templates[key] = checked(self._marked(mark, where), self._context)[0]
+            except (UsageError, ModelError) as error:
+                if mark == ClipMark() or error.what.startswith(where):
+                    raise
+                raise type(error)(f"{where}: {error.what}", error.why, error.remedy) from None
+        return key, self._templates[key]
+
+    def _marked(self, mark: ClipMark, where: str) -> StylizeRequest:
+        template = self._template
+        if (mark.model or mark.has_look) and template.regions:
+            raise UsageError(where, "--region names the looks", "leave the model out of its markers")
+        models = () if mark.has_look else (mark.model,) if mark.model else template.models
+        flags = overlaid(self._job.flags, {"rendering": {"look": ""}}) if mark.model else self._job.flags
+        tables = overlaid(flags, mark.tables)
+        if not template.regions:
+            models = models_named(models, tables)
+        if not models and not template.regions and not look_named(tables):
+            remedy = "give --model, or a marker 'model: NAME' on the clip; 'model: keep' leaves it as it is"
+            raise UsageError(where, "no model", remedy)
+        recipe = render_recipe(self._job.preset, tables)
+        programs = [one for one in template.recipe.programs if one not in recipe.programs]
+        return replace(template, models=models, recipe=replace(recipe, programs=(*recipe.programs, *programs)))
+
+    def _ranges(self, media: _Media) -> list[TimelineRange]:
+        facts = media.facts
+        if facts.rate is None:
+            request = replace(media.template, video=facts.path)
+            return [TimelineRange(request, facts, 0, tuple(media.clips))]
+        spans = {(span.first, span.stop) for _, span in media.clips}
+        found = []
+        for begin, stop in merge_spans(spans, self._job.handles, facts.num_frames):
+            shown = tuple(one for one in media.clips if begin <= one[1].first < stop)
+            first = whole_first(begin, shown) if self._is_whole and not facts.numbers else begin
+            whole = first == 0 and (facts.num_frames is None or stop >= facts.num_frames)
+            request = replace(
+                media.template,
+                video=facts.path,
+                start=None if whole else Time(frame=first),
+                end=None if whole else Time(frame=stop),
+            )
+            if facts.numbers:
+                rate: dict[str, Table] = {"rendering": {"picture_fps": float(facts.rate)}}
+                request = replace(request, recipe=request.recipe.under(rate))
+            found.append(TimelineRange(request, facts, first, shown))
+        return found
+
+
+@dataclass(frozen=True)
+class TimelineRange:
+    """A range of a media that is rendered, and the clips that show it.
+
+    ``first``: the frame of the media that is the first of the result.
+    """
+
+    request: StylizeRequest
+    facts: MediaFacts
+    first: int
+    clips: tuple[tuple[TimelineClip, ClipSpan], ...]
+
+
+@dataclass
+class _Media:
+    """A media with one look, and the clips that show it."""
+
+    facts: MediaFacts
+    template: StylizeRequest
+    clips: list[tuple[TimelineClip, ClipSpan]] = field(default_factory=list)
+
+
+def _doubts(clip: TimelineClip, facts: MediaFacts, span: ClipSpan) -> Iterator[str]:
+    """Yield what the user should know of how a clip's times are read."""
+    if facts.rate is not None and not facts.numbers and span.scale != 1 and clip.begin is not None:
+        counted, own = (f"{float(rate):.6g} frames a second" for rate in (clip.rate, facts.rate))
+        yield f"{clip.name[:80]} is counted at {counted} and has {own}: times are taken by the clock"
+    if span.is_outside:
+        first = f"the timecode {facts.timecode}" if facts.timecode else "another count in the timeline"
+        text = f"{clip.name[:80]} lies outside of {facts.path.name}, which begins at {first}"
+        yield f"{text}: its times are counted from the first frame of the file; check that they are meant so"
+
+
+def _named(ranges: Sequence[TimelineRange]) -> list[TimelineRange]:
+    """Return the ranges with the names of their results: SOURCE.FIRST-LAST.MODEL.mp4; a still without numbers."""
+    requests = with_mattes([one.request for one in ranges])
+    videos = list({path_key(request.video): request.video for request in requests}.values())
+    stems = dict(zip(map(path_key, videos), result_names(videos, [""] * len(videos)), strict=True))
+    seen: dict[str, int] = {}
+    found = []
+    for one, request in zip(ranges, requests, strict=True):
+        stop = one.request.end.frame if one.request.end is not None else one.facts.num_frames
+        part = "" if is_one_picture(request.video) or stop is None else f".{one.first}-{(stop or 1) - 1}"
+        ending = default_ending(request.video, request.names, encoding_of(request))
+        stem = f"{stems[path_key(request.video)]}{part}"
+        number = seen[f"{stem}{ending}".casefold()] = seen.get(f"{stem}{ending}".casefold(), 0) + 1
+        name = f"{stem}{f'-{number}' if number > 1 else ''}{ending}"
+        found.append(replace(one, request=replace(request, output=Path(name))))
+    return found
+
+
+@dataclass(frozen=True)
+class ClipMark:
+    """The look in the markers of a clip: its model ('' for that of the others), and settings by table and key."""
+
+    model: str = ""
+    tables: Mapping[str, Table] = field(default_factory=dict)
+
+    @property
+    def keeps(self) -> bool:
+        """Return whether the clip stays as it is."""
+        return self.model.lower() == KEEP
+
+    @property
+    def has_look(self) -> bool:
+        """Return whether it names a look instead of a model."""
+        return bool(self.tables.get("rendering", {}).get("look"))
+
+
+def read_marks(texts: Sequence[str], where: str, folder: Path) -> ClipMark:
+    """Return what the texts of a clip's markers say; other texts are notes.
+
+    ``where``: the clip, for messages. ``folder``: of the timeline, from which files of models and looks are found.
+    Raises UsageError for an unknown key beside a known one, or one that is nearly a known one.
+    """
+    model, tables = "", dict[str, Table]()
+    for text in texts:
+        for key, value in _pairs(text, where):
+            table, _, name = key.rpartition(".")
+            if key == "model":
+                model = _model(value, folder)
+            elif key == "look":
+                tables.setdefault("rendering", {})["look"] = with_other_paths(_small(value), folder, str)
+            elif key in STROKES:
+                tables.setdefault("strokes", {})[STROKES[key]] = _small(value)
+            else:
+                tables.setdefault(table or "rendering", {})[name] = parse_value(
+                    f"0{value}" if value.startswith(".") else value
+                )
+    if model and tables.get("rendering", {}).get("look"):
+        raise UsageError(where, "its markers name a model and a look", "leave one of them out")
+    if "strokes" in tables:
+        tables["strokes"] = with_files_of_strokes(tables["strokes"], lambda path: str(folder / path))
+    refuse_programs(tables, where)
+    return ClipMark(model, tables)
+
+
+def _pairs(text: str, where: str) -> list[tuple[str, str]]:
+    """Return the keys and values of a marker's text; [] for a note."""
+    matches = [_PAIR.fullmatch(part) for part in text[:MAX_TEXT].split(";") if part.strip()]
+    found = [(re.sub(r"[ -]", "_", match[1].strip().lower()), match[2]) for match in matches if match]
+    known = [key for key, _ in found if key in KEYS or key.partition(".")[0] in TABLES]
+    for key, _ in found:
+        if key not in known and (known or get_close_matches(key, KEYS, 1, CLOSE)):
+            raise unknown_name(f"marker '{text[:80]}' of {where}: key", key, [*KEYS, *(f"{t}.KEY" for t in TABLES)])
+    if known and len(found) < len(matches):
+        raise UsageError(
+            f"marker '{text[:80]}' of {where}", "a part of it is not KEY: VALUE", "as in model: ink; mix: .2"
+        )
+    return found if known else []
+
+
+def _small(value: str) -> str:
+    """Return a name in small letters, if a program has put it in capitals."""
+    return value.lower() if value.isupper() and not os.path.exists(value) else value
+
+
+def _model(value: str, folder: Path) -> str:
+    """Return a model by name, or its file in the folder of the timeline."""
+    for name in (value, f"{value}{SUFFIX}"):
+        if is_file(name, folder):
+            return str(folder / name)
+    return _small(value)

@@ -8,24 +8,27 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from vidtrans.core.concurrency.transfers import from_bits
-from vidtrans.flow.scaling import grid_size
-from vidtrans.temporal.batch_detail import BatchDetail, apply_corrections, low_correction, write_picture
-from vidtrans.temporal.batch_tracking import (
+from vidtrans.core.transfers import from_bits
+from vidtrans.flow.warping import grid_size
+from vidtrans.temporal.batch_motion import (
     BACK,
     FLOW,
     PLACES,
     TRUST,
+    BatchDetail,
     BatchFlow,
     BatchTracker,
+    apply_corrections,
     evenness,
     load_batch_flow,
+    low_correction,
+    write_picture,
 )
-from vidtrans.temporal.rolling_buffer import RollingBuffer
 from vidtrans.temporal.settings import CausalSettings
 from vidtrans.temporal.stream import Sample
 from vidtrans.temporal.tensor_operations import (
     Picture,
+    RollingBuffer,
     Size,
     from_batch,
     grow,

@@ -8,20 +8,286 @@ the result.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import numpy as np
 import torch
 
 from vidtrans.core.errors import out_of_memory
 from vidtrans.core.machine import release_cached_memory
-from vidtrans.flow.scaling import grid_size
-from vidtrans.temporal.batch_shot import ShotStages
-from vidtrans.temporal.batch_tracking import BatchFlow, BatchTracker, load_batch_flow
+from vidtrans.flow.warping import grid_size
+from vidtrans.temporal.along_motion import REACH
+from vidtrans.temporal.batch_motion import (
+    BACK,
+    FLOW,
+    PLACES,
+    THERE,
+    TRUST,
+    BatchDetail,
+    BatchFlow,
+    BatchTracker,
+    Neighbours,
+    apply_corrections,
+    evenness,
+    load_batch_flow,
+    low_correction,
+    neighbours,
+    write_picture,
+)
 from vidtrans.temporal.settings import WindowSettings
 from vidtrans.temporal.stream import Sample
-from vidtrans.temporal.tensor_operations import Picture, from_batch, to_batch
+from vidtrans.temporal.tensor_operations import (
+    Picture,
+    RollingBuffer,
+    Size,
+    from_batch,
+    grow,
+    interior,
+    ratio,
+    repeat_border,
+    sample_along,
+    sample_moved,
+    shrink,
+    to_batch,
+)
+from vidtrans.temporal.window import FULL_LEVELS
 
 BATCH = 16  # frames, where memory allows
+
+
+class ShotStages:
+    """The buffers of a shot's frames, numbered from 0, and the stages that fill them.
+
+    Buffers: "raw" (the model's output), "prepared" and "guide" (the input, for the flow and on the grid), "way 1", …
+    (the motion), "level 0", … (averages at full size), "low 0", … (on the grid), "share 0", … (fractions of a full
+    window), "bands", "energy", and "fine" with "lacking" (the fine correction).
+    """
+
+    def __init__(self, settings: WindowSettings, tracker: BatchTracker, size: Size, full: int, device: torch.device):
+        """``size``: (height, width) of the pictures; ``full``: the model output's largest value, 255 or 65535."""
+        self._settings, self._tracker, self._size, self._full = settings, tracker, size, full
+        self._grid: Size = grid_size(*size)[::-1]
+        self._levels = len(tracker.steps)
+        self._top = min(FULL_LEVELS, self._levels)
+        self._detail = BatchDetail(settings, size, self._grid, tracker.steps[:2])
+        self.buffers = self._make_buffers(device)
+        self.done = 0  # frames whose pictures were returned
+
+    def _make_buffers(self, device: torch.device) -> dict[str, RollingBuffer]:
+        padded, grid = (4, self._size[0] + 2, self._size[1] + 2), self._grid
+        raw = RollingBuffer(*self._size, 3, dtype=torch.uint8 if self._full == 255 else torch.int16, device=device)
+        made = {"raw": raw, **self._tracker.buffers(device)}
+        made |= {f"level {n}": RollingBuffer(*padded, device=device) for n in range(self._top + 1)}
+        made |= {f"low {n}": RollingBuffer(4, *grid, device=device) for n in range(self._levels + 1)}
+        made |= {f"share {n}": RollingBuffer(1, *grid, device=device) for n in range(self._levels + 1)}
+        made |= {"bands": RollingBuffer(*padded, device=device)}
+        made |= {"energy": RollingBuffer(2, *self._detail.half, device=device)}
+        made |= {"fine": RollingBuffer(3, *self._size, device=device)}
+        return made | {"lacking": RollingBuffer(4, *grid, device=device)}
+
+    def trim(self) -> None:
+        """Free the unused memory of the buffers."""
+        for buffer in self.buffers.values():
+            buffer.trim()
+
+    # The stages
+
+    def take(self, guides: torch.Tensor, outputs: torch.Tensor) -> None:
+        """Add the next frames, (n, H, W, 3) each, uint8, or 16 bits in int16."""
+        at, count = self.buffers, len(outputs)
+        padded = at["level 0"].reserve(count)
+        picture = interior(padded)
+        prepared, on_grid = write_picture(self._tracker, guides, outputs, picture)
+        repeat_border(padded)
+        at["low 0"].reserve(count).copy_(shrink(picture, self._grid))
+        bands = at["bands"].reserve(count)
+        self._detail.split(picture, interior(bands))
+        repeat_border(bands)
+        energy = self._detail.energy(interior(bands))
+        parts = {"raw": outputs, "prepared": prepared, "guide": on_grid, "energy": energy}
+        for name, part in parts.items():
+            at[name].reserve(count).copy_(part)
+        at["share 0"].reserve(count).fill_(1)
+        for name in (*parts, "level 0", "low 0", "bands", "share 0"):
+            at[name].commit(count)
+
+    def advance(self, batch_size: int, *, ended: bool) -> Iterator[torch.Tensor]:
+        """Compute all that the known frames allow, in batches of ``batch_size``; yield finished pictures (n, H, W, 3).
+
+        ``ended``: whether all frames of the shot were added.
+        """
+        at, known = self.buffers, self.buffers["raw"].stop
+        for step in self._tracker.steps:
+            compute = self._first_ways if step == 1 else self._join
+            self._run(f"way {step}", known - step, batch_size, compute, step)
+            self._drop()
+        for level in range(1, self._levels + 1):
+            limit = known if ended else at[f"low {level - 1}"].stop - 2 ** (level - 1)
+            self._run(f"low {level}", limit, batch_size, self._low, level)
+            self._run(f"share {level}", limit, batch_size, self._share, level)
+            if level <= self._top:
+                self._run(f"level {level}", limit, batch_size, self._level, level)
+            if level == self._top:
+                self._run("fine", limit, batch_size, self._fine, level)
+            self._drop()
+        last = min(at["fine"].stop, at[f"low {self._levels}"].stop)
+        while self.done < last:
+            frames = slice(self.done, min(last, self.done + batch_size))
+            yield self._finish(frames)
+            self.done = frames.stop
+        self._drop()
+
+    def _run(
+        self,
+        name: str,
+        limit: int,
+        batch_size: int,
+        compute: Callable[[slice, int, torch.Tensor], None],
+        number: int,
+    ) -> None:
+        """Fill the buffer ``name`` up to frame ``limit``; ``compute`` gets frames, ``number`` and the memory."""
+        buffer = self.buffers[name]
+        while buffer.stop < limit:
+            frames = slice(buffer.stop, min(limit, buffer.stop + batch_size))
+            count = frames.stop - frames.start
+            compute(frames, number, buffer.reserve(count))
+            buffer.commit(count)
+
+    def _first_ways(self, frames: slice, step: int, ways: torch.Tensor) -> None:
+        both = slice(frames.start, frames.stop + step)
+        self._tracker.write_first(self.buffers["prepared"][both], self.buffers["guide"][both], ways)
+
+    def _join(self, frames: slice, step: int, joined: torch.Tensor) -> None:
+        half = step // 2
+        ways = self.buffers[f"way {half}"][frames.start : frames.stop + half]
+        self._tracker.write_joined(ways, self.buffers["guide"][frames.start : frames.stop + step], half, joined)
+
+    def _low(self, frames: slice, level: int, lows: torch.Tensor) -> None:
+        self._average("low", frames, level, lows)
+
+    def _level(self, frames: slice, level: int, padded: torch.Tensor) -> None:
+        self._average("level", frames, level, interior(padded))
+        repeat_border(padded)
+
+    def _average(self, kind: str, frames: slice, level: int, result: torch.Tensor) -> None:
+        at, step = self.buffers, 2 ** (level - 1)
+        write_averages(at[f"{kind} {level - 1}"], at[f"way {step}"], step, frames, result)
+
+    def _share(self, frames: slice, level: int, shares: torch.Tensor) -> None:
+        step = 2 ** (level - 1)
+        write_shares(self.buffers[f"share {level - 1}"], self.buffers[f"way {step}"], step, frames, shares)
+
+    def _fine(self, frames: slice, top: int, fine: torch.Tensor) -> None:
+        at = self.buffers
+        ways = {step: at[f"way {step}"] for step in self._tracker.steps[:2]}
+        changes = self._detail.changes(at["bands"], at["energy"], ways, frames)
+        here, mean, longer = (interior(at[f"level {n}"][frames]) for n in (0, min(2, top), top))
+        own = interior(at["bands"][frames])
+        lacking = self._detail.correct(here, mean, longer if top > 2 else None, own, changes, fine)
+        lacking[:, :3].sub_(at["low 0"][frames][:, :3])
+        at["lacking"].append(lacking)
+
+    def _finish(self, frames: slice) -> torch.Tensor:
+        """Return finished pictures, (n, H, W, 3), of the output's dtype."""
+        at, settings = self.buffers, self._settings
+        change = at[f"low {self._levels}"][frames] - at["low 0"][frames]
+        alone = 2.0**-self._levels
+        others = at[f"share {self._levels}"][frames].sub(alone).mul_(1 / (1 - alone)).clamp_(0, 1)
+        lacking = at["lacking"][frames]
+        low = low_correction(change, others, lacking[:, 3:])
+        return apply_corrections(at["raw"][frames], low, lacking[:, :3], at["fine"][frames], settings)
+
+    def _drop(self) -> None:
+        """Drop the frames that no stage needs any more."""
+        at, steps = self.buffers, self._tracker.steps
+        fine, top, levels = at["fine"].stop, self._top, self._levels
+
+        def stop(kind: str, n: int) -> int:
+            return at[f"{kind} {n}"].stop
+
+        need: dict[str, int] = {"raw": self.done, "fine": self.done, "lacking": self.done}
+        need |= {"prepared": at["way 1"].stop, "guide": min(at[f"way {s}"].stop for s in steps)}
+        need |= {"bands": fine - REACH, "energy": fine - REACH}
+        for n in range(top + 1):
+            used = [stop("level", n + 1) - 2**n] if n < top else [fine]
+            need[f"level {n}"] = min([*used, fine] if n in (0, min(2, top)) else used)
+        for n in range(levels + 1):
+            for kind in ("low", "share"):
+                need[f"{kind} {n}"] = stop(kind, n + 1) - 2**n if n < levels else self.done
+        need["low 0"] = min(need["low 0"], self.done)
+        for n, step in enumerate(steps):
+            kinds = ("low", "share", "level") if n < top else ("low", "share")
+            used = [stop(kind, n + 1) - step for kind in kinds]
+            used += [fine - step] if step <= REACH else []
+            used += [at[f"way {2 * step}"].stop] if n + 1 < len(steps) else []
+            need[f"way {step}"] = min(used)
+        for name, frame in need.items():
+            at[name].drop(frame)
+
+
+def write_averages(lower: RollingBuffer, ways: RollingBuffer, step: int, frames: slice, result: torch.Tensor) -> None:
+    """Write to ``result``, (n, 4, H, W), the means of frames and the frames ``step`` before and after.
+
+    ``lower`` has pictures of the frames and their neighbours, with a border if they have the full size, where samples
+    are sharpened; ``ways`` are on the grid. The mean is (2 P + t S + t' S') / (2 + t + t') for a picture P and its
+    neighbours S and S', sampled along the motion, with trusts t and t'; it is computed in two steps, S and P first.
+    """
+    size: Size = tuple(result.shape[-2:])  # type: ignore[assignment]
+    is_full = lower.shape[-2:] != size
+
+    def pictures(of: slice) -> torch.Tensor:
+        return interior(lower[of]) if is_full else lower[of]
+
+    own = pictures(frames)
+    after, before = (neighbours(ways, step, way, frames, lower.stop) for way in (0, 1))
+    maps = _maps(after, before, len(own), ways, size, is_full=is_full)
+
+    def moved(other: Neighbours, way: int) -> torch.Tensor:
+        moves = maps[other.part, 2 * way : 2 * way + 2]
+        return sample_moved(pictures(other.there), moves, is_sharp=is_full)
+
+    alone = after.part.stop if after else 0  # frames from here on have no frame after them
+    if alone < len(own):
+        result[alone:].copy_(own[alone:])
+    if after:
+        torch.lerp(moved(after, 0), own[after.part], maps[after.part, 4:5].reciprocal(), out=result[after.part])
+    if before:
+        weight = maps[before.part, 4:5] / maps[before.part, 5:]
+        torch.lerp(moved(before, 1), result[before.part], weight, out=result[before.part])
+
+
+def _maps(
+    after: Neighbours | None, before: Neighbours | None, count: int, ways: RollingBuffer, size: Size, *, is_full: bool
+) -> torch.Tensor:
+    """Return (n, 6, H, W): the flow to the frame after and before in pixels, 1 + t/2, and 1 + t/2 + t'/2.
+
+    t and t' are the trusts in the frame after and before, at full size times ``evenness``; 0 for a missing frame.
+    """
+    grid: Size = ways.shape[-2:]  # type: ignore[assignment]
+    maps = _no_neighbours(ways.device).expand(count, -1, *grid).clone(memory_format=torch.contiguous_format)
+    for way, found in enumerate((after, before)):
+        if found:
+            moves = maps[found.part, 2 * way : 2 * way + 2]
+            torch.mul(found.way[:, FLOW], ratio(grid, size, ways.device), out=moves)
+            trust = found.way[:, TRUST] * evenness(found.way) if is_full else found.way[:, TRUST]
+            maps[found.part, 4 + way :].add_(trust[:, None], alpha=0.5)
+    return maps if grid == size else grow(maps, size)
+
+
+@lru_cache(maxsize=8)
+def _no_neighbours(device: torch.device) -> torch.Tensor:
+    return torch.tensor([0.0, 0, 0, 0, 1, 1], device=device).view(1, 6, 1, 1)
+
+
+def write_shares(lower: RollingBuffer, ways: RollingBuffer, step: int, frames: slice, total: torch.Tensor) -> None:
+    """Write to ``total``, (n, 1, h, w), the fractions of a full window in averages, from those of the level below."""
+    torch.mul(lower[frames], 0.5, out=total)
+    for way in (THERE, BACK):
+        found = neighbours(ways, step, way, frames, lower.stop)
+        if found:
+            there = sample_along(lower[found.there], found.way[:, PLACES])
+            total[found.part].addcmul_(there, found.way[:, TRUST, None], value=0.25)
 
 
 class BatchWindowFilter:

@@ -12,10 +12,8 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from vidtrans.flow.scaling import grid_size, grow, shrink
-from vidtrans.flow.warping import PICTURE, from_16bit, to_16bit, warp
-from vidtrans.temporal.fine_detail import FineDetail
-from vidtrans.temporal.flow_tracking import FlowTracker, frame_on_grid, pack_channels
+from vidtrans.flow.warping import PICTURE, from_16bit, grid_size, grow, shrink, to_16bit, warp
+from vidtrans.temporal.along_motion import FineDetail, FlowTracker, frame_on_grid, pack_channels
 from vidtrans.temporal.settings import CausalSettings
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.temporal.window import apply_correction, low_correction

@@ -11,12 +11,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from vidtrans.flow.scaling import grow
-from vidtrans.flow.warping import BORDER, grid_axes
-from vidtrans.temporal.flow_tracking import FlowPath, FlowTracker, compute_once
+from vidtrans.flow.warping import BORDER, grid_axes, grow
+from vidtrans.temporal.along_motion import FlowPath, FlowTracker
 from vidtrans.temporal.settings import DeflickerSettings, VoteSettings
 from vidtrans.temporal.stream import Sample, Window
-from vidtrans.video.images.indexed import pack_colours
+from vidtrans.video.images.picture import pack_colours
 
 OWN = 1.0  # the weight of a frame's own label
 
@@ -61,12 +60,11 @@ class VoteFilter:
 
 def _codes(sample: Sample) -> np.ndarray:
     """Return a sample's output as one number for each colour, (H, W) float32, which 24 bits fit in exactly."""
-
-    def pack() -> np.ndarray:
+    known: np.ndarray | None = sample.derived.get("codes")
+    if known is None:
         levels = sample.output if sample.output.dtype == np.uint8 else (sample.output // 257).astype(np.uint8)
-        return pack_colours(levels).astype(np.float32)
-
-    return compute_once(sample, "codes", pack)
+        known = sample.derived["codes"] = pack_colours(levels).astype(np.float32)
+    return known
 
 
 def _sample_nearest(codes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

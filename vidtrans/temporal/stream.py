@@ -229,7 +229,7 @@ def _filter_each(
 
 def _without_pictures(sample: Sample) -> Sample:
     """Return a sample with its derived values, and black pictures that take no memory."""
-    guide, output = (np.broadcast_to(np.zeros((), p.dtype), p.shape) for p in (sample.guide, sample.output))
+    guide, output = [np.broadcast_to(np.zeros((), p.dtype), p.shape) for p in (sample.guide, sample.output)]
     return replace(sample, guide=guide, output=output)
 
 

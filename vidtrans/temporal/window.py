@@ -25,10 +25,28 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vidtrans.flow.scaling import Enlarged, blur, grid_size, grow, shrink
-from vidtrans.flow.warping import PICTURE, Average, from_16bit, squared_length, strips, to_16bit
-from vidtrans.temporal.fine_detail import LOW, REACH, DetailCorrection, FineDetail
-from vidtrans.temporal.flow_tracking import FlowTracker, compute_once, frame_on_grid, pack_channels
+from vidtrans.flow.warping import (
+    PICTURE,
+    Average,
+    blur,
+    enlarged,
+    from_16bit,
+    grid_size,
+    grow,
+    shrink,
+    squared_length,
+    strips,
+    to_16bit,
+)
+from vidtrans.temporal.along_motion import (
+    LOW,
+    REACH,
+    DetailCorrection,
+    FineDetail,
+    FlowTracker,
+    frame_on_grid,
+    pack_channels,
+)
 from vidtrans.temporal.settings import DeflickerSettings, WindowSettings
 from vidtrans.temporal.stream import Sample, Window
 
@@ -137,22 +155,23 @@ class WindowFilter:
         lower, step = (self._level if is_full else self._coarse), 2 ** (level - 1)
         here = lower(window, at, level - 1)
         height, width = here.shape[:2]
-        others = [
-            (
-                lower(window, place, level - 1),
-                path.in_pixels(width, height),
-                trust * path.evenness() if is_full else trust,
-            )
-            for place, path, trust in self._tracker.neighbours(window, at, (step, -step))
-        ]
+        others = []
+        for place, path, trust in self._tracker.neighbours(window, at, (step, -step)):
+            trust = trust * path.evenness() if is_full else trust
+            others.append((lower(window, place, level - 1), path.in_pixels(width, height), trust))
         return Average(here, others, is_sharp=is_full)
 
     def _level(self, window: Window, at: int, level: int) -> np.ndarray:
         """Return the stored average at full size, (H, W, 4) in 16 bits; the frame itself in the output's bits."""
         sample = window.samples[at]
-        if level == 0:
-            return compute_once(sample, ("level", 0), lambda: _store(pack_channels(sample.output, sample.guide)))
-        return compute_once(sample, ("level", level), lambda: self._average(window, at, level, is_full=True).whole())
+        known: np.ndarray | None = sample.derived.get(("level", level))
+        if known is None and level:
+            known = self._average(window, at, level, is_full=True).whole()
+        elif known is None:  # as averages take it: 8 bits as they are, 16 in those of ``PICTURE``
+            known = pack_channels(sample.output, sample.guide)
+            known = known if known.dtype == np.uint8 else to_16bit(known, PICTURE)
+        sample.derived["level", level] = known
+        return known
 
     def _fine(self, window: Window) -> DetailCorrection:
         """Return the correction of fine detail of the centre."""
@@ -165,34 +184,32 @@ class WindowFilter:
         sample = window.samples[at]
         if level == 0:
             return frame_on_grid(sample)
-        return compute_once(sample, ("low", level), lambda: self._average(window, at, level, is_full=False).whole())
+        known: np.ndarray | None = sample.derived.get(("low", level))
+        if known is None:
+            known = sample.derived["low", level] = self._average(window, at, level, is_full=False).whole()
+        return known
 
     def _share(self, window: Window, at: int, level: int) -> np.ndarray:
         """Return the fraction of a full window that an average contains: (h, w) float32 in [2^−level, 1]."""
+        sample = window.samples[at]
         if level == 0:
-            width, height = grid_size(*window.samples[at].guide.shape[:2])
+            width, height = grid_size(*sample.guide.shape[:2])
             return np.ones((height, width), np.float32)
-
-        def count() -> np.ndarray:
-            total = 2 * self._share(window, at, level - 1)
-            for place, path, trust in self._tracker.neighbours(window, at, (2 ** (level - 1), -(2 ** (level - 1)))):
+        known: np.ndarray | None = sample.derived.get(("share", level))
+        if known is None:
+            total, step = 2 * self._share(window, at, level - 1), 2 ** (level - 1)
+            for place, path, trust in self._tracker.neighbours(window, at, (step, -step)):
                 total += trust * path.sample(self._share(window, place, level - 1))
-            return total / 4
-
-        return compute_once(window.samples[at], ("share", level), count)
+            known = sample.derived["share", level] = total / 4
+        return known
 
     def _low(self, window: Window, slope: np.ndarray) -> np.ndarray:
         """Return the correction of the low frequencies, on the grid: (h, w, 3) float32."""
         at = window.centre
-        after, before = (from_16bit(self._coarse(window, at, level), PICTURE) for level in (self._levels, 0))
+        after, before = [from_16bit(self._coarse(window, at, level), PICTURE) for level in (self._levels, 0)]
         alone = 2.0**-self._levels
         others = (self._share(window, at, self._levels) - alone) / (1 - alone)
         return low_correction(after - before, others, slope)
-
-
-def _store(packed: np.ndarray) -> np.ndarray:
-    """Return ``pack_channels`` as averages take it: 8 bits as they are, 16 in those of ``PICTURE``."""
-    return packed if packed.dtype == np.uint8 else to_16bit(packed, PICTURE)
 
 
 def low_correction(change: np.ndarray, others: np.ndarray, slope: np.ndarray) -> np.ndarray:
@@ -209,13 +226,13 @@ def low_correction(change: np.ndarray, others: np.ndarray, slope: np.ndarray) ->
     height, width = others.shape
     size = (max(1, width // AROUND), max(1, height // AROUND))
     parts = (wanted * others[..., None], squared_length(wanted) * others, others)
-    near, energy, weight = (blur(shrink(part, size), 1) for part in parts)
+    near, energy, weight = [blur(shrink(part, size), 1) for part in parts]
     weight += 0.002
     around = near / weight[..., None]
     energy /= weight
     spread = np.maximum(energy - squared_length(around), 0)
     differ = 1 - (1 - spread / (energy + CALM)) ** 2
-    around, spread, differ = (grow(part, (width, height)) for part in (around, spread, differ))
+    around, spread, differ = [grow(part, (width, height)) for part in (around, spread, differ)]
     apart = wanted - around
     boils = np.minimum(2 * spread / (squared_length(apart) + CALM), 1) * differ
     lacking = (1 - np.clip(others / SURE, 0, 1)) * (1 - boils)
@@ -228,7 +245,7 @@ def apply_correction(
     """Return a frame, of its dtype, with its corrections: ``low`` (h, w, 3) on the grid, and that of fine detail."""
     height, width = output.shape[:2]
     low = blur(low - np.float32(settings.texture_strength) * correction.low_change, LOW)
-    total = Enlarged(low, height, width)
+    total = enlarged(low, height, width)
     corrected = np.empty(output.shape, output.dtype)
     full = np.iinfo(output.dtype).max
     depth = cv2.CV_8U if output.dtype == np.uint8 else cv2.CV_16U

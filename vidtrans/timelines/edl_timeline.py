@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import ceil
 from pathlib import Path, PureWindowsPath
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.text_files import text_encoding
-from vidtrans.timelines.edl_events import EdlEvent, plain_timecode, previous_events, read_events
 from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline, TimelineClip, numbered_name
-from vidtrans.video.io.timecode import advance
+from vidtrans.video.io.timestamps import advance_timecode, count_of, frames_in_day
 
+_TIMECODE = r"(\d\d[:;.]\d\d[:;.]\d\d[:;.,]\d\d)"
+_EVENT = re.compile(
+    rf"\s*(?P<number>\d+)\s+(?P<reel>\S.*?)\s+(?P<channels>\S+)\s+(?P<kind>C|D|W\d+|K\s?[BO]?)(?:\s+(?P<length>\d+))?"
+    rf"(?:\s+\([A-Z]\))?\s+{_TIMECODE}\s+{_TIMECODE}\s+{_TIMECODE}\s+{_TIMECODE}\s*"
+)
+_SPEED = re.compile(rf"\s*M2\s+(?P<reel>\S.*?)\s+(?P<speed>[-+]?\d+(?:\.\d+)?)\s+{_TIMECODE}\s*")
+_COMMENT = re.compile(r"\s*\*\s*(?P<key>[A-Z](?:[A-Z _]*[A-Z_])?)\s*:\s*(?P<value>.*\S)\s*", re.IGNORECASE)
+_LOCATOR = re.compile(r"\S+\s+(?:(?:RED|GREEN|BLUE|CYAN|MAGENTA|YELLOW|BLACK|WHITE|PINK|ORANGE|PURPLE)\s+)?(.*)", re.I)
+GENERATORS = ("BL", "BLACK", "BARS")  # reels that are no media
+NAMES = ("FROM CLIP NAME", "TO CLIP NAME")
+FILES = ("FROM CLIP", "TO CLIP", "FROM FILE", "TO FILE", "SOURCE FILE")
+MAX_LINES = 1_000_000
+MAX_EVENT, MAX_COMMENT = 500, 5000  # characters of a line
 # Numbered pictures: shot.[0101-0120].exr
 _NUMBERS = re.compile(r"(?P<before>.*?)\[(?P<first>-?[0-9]{1,9})-(?P<last>-?[0-9]{1,9})\](?P<after>\.\w+)")
 
@@ -33,12 +45,13 @@ class EdlTimeline(Timeline):
         before = previous_events(events)
         behind = {id(before[event.line]): event.length for event in events if event.line in before}
         pairs = {(event.number, event.channels): event.length for event in events if event.length}
-        shown = [event for event in events if event.is_video and not event.is_generator]
+        shown = [event for event in events if event.is_video and event.reel.upper() not in GENERATORS]
         self._events = dict(enumerate(shown, 1))
         self.clips = [
             _clip(number, event, _behind(event, behind, pairs), rate) for number, event in self._events.items()
         ]
-        self.skipped = _skipped(events)
+        sound = sum(not event.is_video for event in events)
+        self.skipped = [f"{sound} of its events have only sound"] if sound else []
 
     def check_output(self, output: Path) -> list[str]:
         """Return nothing, as all other lines stay. Raises UsageError for another format."""
@@ -104,7 +117,7 @@ def _clip(number: int, event: EdlEvent, behind: int, rate: Fraction) -> Timeline
     """Return the clip of an event; ``behind``: the frames of the transition that follows."""
     begin, end = event.source
     speed = Fraction(1) if event.speed is None else event.speed
-    length = (event.record_length + behind) * abs(speed)
+    length = (event.record[1] - event.record[0] + behind) * abs(speed)
     first = begin - ceil(length) if speed < 0 else begin
     names = [event.name, event.reel if event.reel.upper() != "AX" else ""]
     # The names of Windows' files on other systems.
@@ -144,13 +157,165 @@ def _written(media: StyledMedia) -> str:
     return f"{whole}/{before}[{number}-{end}]{after}"
 
 
-def _skipped(events: list[EdlEvent]) -> list[str]:
-    sound = sum(not event.is_video for event in events)
-    return [f"{sound} of its events have only sound"] if sound else []
-
-
 def _moved(timecode: str, shift: int, rate: Fraction, drops: bool) -> str:
     """Return a timecode moved by frames, written with the same signs."""
-    new = advance(plain_timecode(timecode, drops), shift, rate)
+    new = advance_timecode(plain_timecode(timecode, drops), shift, rate)
     signs = timecode[2], timecode[5], timecode[8]
     return f"{new[0:2]}{signs[0]}{new[3:5]}{signs[1]}{new[6:8]}{signs[2]}{new[9:11]}"
+
+
+@dataclass
+class EdlEvent:
+    """A line of an event: one clip, with what is said about it.
+
+    Attributes:
+        line: The number of its line, from 0.
+        number: The event's number, as written.
+        reel: The name of the reel.
+        channels: V, A, A2, B …
+        kind: C (cut), D (dissolve), W… (wipe), K… (key).
+        length: Frames of the transition; 0 for a cut.
+        source: The first count of the source and the one after the last, which is beyond 24 hours for an event that
+            crosses midnight.
+        record: The same in the result.
+        day: The counts of 24 hours in the result.
+        spans: Where its four timecodes stand in the line.
+        drops: Whether its timecodes are drop-frame, even where written with a colon.
+        name: The name of the clip; '' if it is not named.
+        file: The path of its media; '' if there is none.
+        marks: The texts of its locators and comments.
+        speed: The speed as a share of normal; None if it is not changed.
+        speed_line: The number of the line with the speed; -1 without.
+        lines: The numbers of the lines with its name or its file.
+        last: The number of the last line about it.
+    """
+
+    line: int
+    number: str
+    reel: str
+    channels: str
+    kind: str
+    length: int
+    source: tuple[int, int]
+    record: tuple[int, int]
+    day: int
+    spans: tuple[tuple[int, int], ...]
+    drops: bool = False
+    name: str = ""
+    file: str = ""
+    marks: list[str] = field(default_factory=list)
+    speed: Fraction | None = None
+    speed_line: int = -1
+    lines: list[int] = field(default_factory=list)
+    last: int = 0
+
+    @property
+    def is_video(self) -> bool:
+        """Return whether it has pictures."""
+        return self.channels.upper() in ("B", "V") or bool(re.search(r"(?i)(^|/)V\d*(/|$)", self.channels))
+
+
+def read_events(path: Path, lines: Sequence[str], rate: Fraction) -> list[EdlEvent]:
+    """Return the events of an EDL in order. Raises UsageError for a line that is not valid at this frame rate."""
+    if len(lines) > MAX_LINES:
+        raise UsageError(str(path), "it has too many lines", "divide it")
+    events: list[EdlEvent] = []
+    drops = False
+    for number, line in enumerate(lines):
+        if line.strip().upper().startswith("FCM:"):
+            drops = "NON" not in line.upper()
+        elif match := _EVENT.fullmatch(line[: MAX_EVENT + 1]):
+            events.append(_event(match, number, rate, drops, f"{path}, line {number + 1}"))
+        elif re.match(r"\s*\d{1,6}\s+\S+\s+\S+\s+[CDWK]", line[:MAX_EVENT]):
+            why = f"'{line.strip()[:80]}' is not an event of a CMX 3600 EDL"
+            raise UsageError(f"{path}, line {number + 1}", why, "export the EDL as CMX 3600, with timecodes")
+        elif events:
+            _add_comment(events, number, line, rate)
+    return events
+
+
+def _event(match: re.Match[str], line: int, rate: Fraction, drops: bool, where: str) -> EdlEvent:
+    times = [plain_timecode(match[n], drops) for n in range(6, 10)]
+    source, record = _counts(times[0], times[1], rate, where), _counts(times[2], times[3], rate, where)
+    return EdlEvent(
+        line,
+        match["number"],
+        match["reel"].strip(),
+        match["channels"],
+        match["kind"],
+        int(match["length"] or 0) if match["kind"] != "C" else 0,
+        source,
+        record,
+        frames_in_day(times[2], rate),
+        tuple(match.span(n) for n in range(6, 10)),
+        drops,
+        last=line,
+    )
+
+
+def plain_timecode(timecode: str, drops: bool) -> str:
+    """Return a timecode of an EDL with the signs of SMPTE; ``drops``: a colon means drop-frame, too."""
+    digits = re.split(r"[:;.,]", timecode)
+    return f"{':'.join(digits[:3])}{';' if drops or timecode[-3] in ';,' else ':'}{digits[3]}"
+
+
+def _counts(begin: str, end: str, rate: Fraction, where: str) -> tuple[int, int]:
+    """Return the counts of two timecodes, between which midnight may lie. Raises UsageError."""
+    try:
+        first, stop, day = count_of(begin, rate), count_of(end, rate), frames_in_day(end, rate)
+    except ValueError as error:
+        raise UsageError(where, str(error), "give the frame rate of the EDL as --rate") from None
+    if stop >= first:
+        return first, stop
+    if stop + day - first > day // 2:  # no event is so long
+        raise UsageError(where, "an event ends before it begins", "export the EDL again")
+    return first, stop + day
+
+
+def _add_comment(events: list[EdlEvent], number: int, line: str, rate: Fraction) -> None:
+    """Add a line to the event that it is about: the last one, or the one before a transition."""
+    event = events[-1]
+    pair = events[-2:] if len(events) > 1 and events[-2].number == event.number else [event]
+    if match := _SPEED.fullmatch(line[: MAX_EVENT + 1]):
+        fitting = [one for one in reversed(pair) if one.reel == match["reel"] and one.speed is None]
+        slowed = fitting[0] if fitting else event
+        slowed.speed, slowed.speed_line = Fraction(match["speed"]) / rate, number
+    elif re.match(r"\s*\*\s*\*?\s*FREEZE FRAME", line, re.IGNORECASE):
+        event.speed = Fraction(0)
+    elif match := _COMMENT.fullmatch(line[:MAX_COMMENT]):
+        key, about = match["key"].upper(), event
+        if key.startswith("FROM "):
+            about = pair[0]
+            if len(pair) == 1 and event.kind != "C":  # a transition of one line names the clip before it
+                earlier = (one for one in reversed(events[:-1]) if one.channels == event.channels)
+                about = next(earlier, event)
+        _add_fact(about, key, match["value"], number)
+    for one in pair:
+        one.last = number
+
+
+def _add_fact(event: EdlEvent, key: str, value: str, number: int) -> None:
+    """Add the value of a comment to an event; ``number``: of its line."""
+    if key in NAMES:
+        event.name = event.name or value
+    elif key in FILES:
+        event.file = event.file or value
+    elif key == "LOC":
+        found = _LOCATOR.fullmatch(value)
+        event.marks.append(found[1] if found else value)
+    elif key == "COMMENT":
+        event.marks.append(value)
+    if key in (*NAMES, *FILES):
+        event.lines.append(number)
+
+
+def previous_events(events: Sequence[EdlEvent]) -> dict[int, EdlEvent]:
+    """Return, for each transition of one line, by its line, the event before it, which the transition shows longer."""
+    found = {}
+    latest: dict[str, EdlEvent] = {}
+    for event in events:
+        before = latest.get(event.channels)
+        if event.length and before and before.number != event.number:
+            found[event.line] = before
+        latest[event.channels] = event
+    return found

@@ -47,13 +47,9 @@ class MediaSearch:
         for name in dict.fromkeys(filter(None, names)):
             if found := self._named(name, places, clip):
                 return found
-        raise self._missing(clip)
-
-    def _missing(self, clip: TimelineClip) -> MediaError:
-        where = clip.where(self._timeline)
         what = clip.media or " or ".join(dict.fromkeys(clip.names))
         remedy = "give the folder that has it as --media FOLDER, or disable the clip"
-        return MediaError(where, f"its media is missing: {what}", remedy)
+        raise MediaError(clip.where(self._timeline), f"its media is missing: {what}", remedy)
 
     def _named(self, name: str, places: Sequence[Path], clip: TimelineClip) -> Path | None:
         """Return the file of a name, with or without its suffix; None if there is none.
@@ -63,7 +59,8 @@ class MediaSearch:
         if NUMBER.search(name):
             found = [folder / name for folder in self._all_folders() if _exists(folder / name)]
         else:
-            found = self._files_named(name)
+            files = self._listed().get(name_key(name).casefold(), [])
+            found = [path for path in files if name_key(path.name) == name_key(name)] or files
         given = [path for path in found if path.parent != self._timeline.parent]
         found = given or found
         if len(found) < 2:
@@ -74,11 +71,6 @@ class MediaSearch:
             why = f"its media '{name}' is in several folders: {best[0].parent} and {best[1].parent}"
             raise MediaError(clip.where(self._timeline), why, "name the right folder with --media")
         return best[0]
-
-    def _files_named(self, name: str) -> list[Path]:
-        files = self._listed().get(name_key(name).casefold(), [])
-        exact = [path for path in files if name_key(path.name) == name_key(name)]
-        return exact or files
 
     def _listed(self) -> dict[str, list[Path]]:
         """Return the files of the folders by their names, whole and without suffix, in small letters."""

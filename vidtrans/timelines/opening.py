@@ -11,20 +11,10 @@ from vidtrans.core.files import read_small_file
 from vidtrans.timelines.edl_timeline import EdlTimeline
 from vidtrans.timelines.media_search import MediaSearch
 from vidtrans.timelines.spans import read_facts
-from vidtrans.timelines.timeline import Timeline
+from vidtrans.timelines.timeline import BUNDLES, EDL, Timeline
 
-EDL = ".edl"
 # One of them has all timecodes of a list: drop-frame leaves out other numbers at each; 59.94 has the most of others.
 ANY_RATES = (Fraction(30000, 1001), Fraction(60000, 1001))
-# Of timelines in other formats, which OpenTimelineIO reads with adapters.
-ADAPTED = (".fcpxml", ".xml", ".aaf")
-BUNDLES = (".otioz", ".otiod")  # of a timeline and its media, which are refused
-TIMELINES = (".otio", EDL, *ADAPTED, *BUNDLES)
-
-
-def is_timeline(path: Path) -> bool:
-    """Return whether a file name has the ending of a timeline."""
-    return path.suffix.lower() in TIMELINES
 
 
 def read_timeline_bytes(path: Path) -> bytes:

@@ -15,8 +15,7 @@ from typing import Any
 from vidtrans.core.errors import UsageError, first_line
 from vidtrans.core.files import parse_json
 from vidtrans.core.text_files import decode_text
-from vidtrans.timelines.otio_media import divide_clip, keep_places, link_clip
-from vidtrans.timelines.otio_walk import MAX_NESTED, TimelineWalk
+from vidtrans.timelines.otio_walk import MAX_NESTED, TimelineWalk, divide_clip, keep_places, link_clip
 from vidtrans.timelines.spans import usual_rate
 from vidtrans.timelines.timeline import Relink, Timeline
 
@@ -134,10 +133,10 @@ class OtioTimeline(Timeline):
             remedy = f"pip install {names.get(suffix, 'its adapter')}, or export the timeline as .otio or .edl"
             raise UsageError(str(self.path), f"no adapter of OpenTimelineIO for {suffix} is installed", remedy)
 
-    def _read(self, path: Path, content: bytes) -> Any:  # noqa: ANN401  (objects of OpenTimelineIO)
+    def _read(self, path: Path, content: bytes) -> Otio:
         """Return the timeline, or a collection of timelines."""
 
-        def read() -> Any:  # noqa: ANN401
+        def read() -> Otio:
             if path.suffix.lower() == OTIO:
                 return self._otio.adapters.read_from_string(decode_text(content), "otio_json")
             return self._otio.adapters.read_from_file(str(path))
@@ -179,7 +178,9 @@ class OtioTimeline(Timeline):
 
     def cuts(self) -> tuple[list[Fraction], Fraction]:
         """Return the seconds at which the picture is cut, and the frame rate. Raises UsageError."""
-        timelines = [one for one in (self._root, *self._members()) if isinstance(one, self._otio.schema.Timeline)]
+        schema, root = self._otio.schema, self._root
+        members = list(root) if isinstance(root, schema.SerializableCollection) else [root]
+        timelines = [one for one in members if isinstance(one, schema.Timeline)]
         if len(timelines) != 1:
             why = f"it holds {len(timelines)} timelines"
             raise UsageError(str(self.path), why, "export the one of the clip")
@@ -190,11 +191,7 @@ class OtioTimeline(Timeline):
             "export it again",
         )
 
-    def _members(self) -> list[Any]:
-        is_collection = isinstance(self._root, self._otio.schema.SerializableCollection)
-        return list(self._root) if is_collection else []
-
-    def _text(self, root: Any, output: Path) -> bytes:  # noqa: ANN401
+    def _text(self, root: Otio, output: Path) -> bytes:
         """Return the content of a file in the format of its name. Raises UsageError if it cannot be written."""
         if output.suffix.lower() == OTIO:
             return bytes(self._otio.adapters.write_to_string(root, "otio_json").encode() + b"\n")
@@ -209,7 +206,7 @@ class OtioTimeline(Timeline):
         found: bytes = _attempt(write, str(output), why, f"use -o {output.with_suffix(OTIO)}")
         return found
 
-    def _lost(self, root: Any, output: Path, content: bytes) -> list[str]:  # noqa: ANN401
+    def _lost(self, root: Otio, output: Path, content: bytes) -> list[str]:
         """Return what of a timeline is missing in a file of another format, by reading it again."""
         with tempfile.TemporaryDirectory() as folder, suppress(UsageError):
             place = Path(folder) / f"timeline{output.suffix}"
@@ -224,7 +221,7 @@ class OtioTimeline(Timeline):
         return []
 
 
-def load_library(path: Path) -> Any:  # noqa: ANN401  (a module)
+def load_library(path: Path) -> Otio:
     """Return the module OpenTimelineIO. Raises UsageError if it is not installed."""
     try:
         import opentimelineio
@@ -234,7 +231,7 @@ def load_library(path: Path) -> Any:  # noqa: ANN401  (a module)
     return opentimelineio
 
 
-def _attempt(call: Callable[[], Any], what: str, why: str, remedy: str) -> Any:  # noqa: ANN401
+def _attempt(call: Callable[[], Any], what: str, why: str, remedy: str) -> Otio:
     """Return what a call of the library returns. Raises UsageError for its errors, of which there are many kinds."""
     try:
         return call()

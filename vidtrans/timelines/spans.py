@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -19,7 +19,6 @@ from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError
 from vidtrans.timelines.timeline import Relink, StyledMedia, TimelineClip
 from vidtrans.video.io.container import open_media, packets_of, picture_stream, probe
-from vidtrans.video.io.one_clock import OneClock
 from vidtrans.video.io.picture_paths import (
     files_to_read,
     is_pattern,
@@ -27,11 +26,19 @@ from vidtrans.video.io.picture_paths import (
     is_picture_source,
     numbered_files,
 )
-from vidtrans.video.io.timecode import count_of, counted_rate, frames_in_day
-from vidtrans.video.io.timestamps import USUAL_RATES, rounded_rate
+from vidtrans.video.io.timestamps import USUAL_RATES, OneClock, count_of, counted_rate, frames_in_day, rounded_rate
 
 SAME_RATE = Fraction(1, 2000)  # relative difference of rates that mean the same one: 23.976, 24000/1001
 FIELDS_READ = 500  # packets of a video whose header counts fields, or every second frame
+SLACK = Fraction(1, 100)  # of a frame: timelines store times as floating-point numbers
+DAY_S = 24 * 60 * 60
+UNKNOWN = 1 << 40  # frames of a media whose header does not say how many it has
+# A clip's counts change by that of the first frame of its new media. Where this is a fraction, as with a variable rate,
+# a timeline of whole counts shows the media up to half a count early or late. That matters where a frame begins within
+# that time, so media may begin some frames earlier (``whole_first``).
+LOOK_BACK = 120  # frames that more than the handles may be rendered before a clip
+MOST_LOOKED_AT = 1_000_000  # frames of a clip; one whose length is unknown ends at no frame that exists
+Shown = Sequence[tuple[TimelineClip, "ClipSpan"]]
 
 
 @dataclass(frozen=True)
@@ -100,11 +107,6 @@ def _times(found: dict[int, int], base: Fraction, rate: Fraction) -> FrameTimes 
         return None
     last = found[pts[-1]] or sorted(b - a for a, b in pairwise(pts))[len(pts) // 2 - 1]
     return FrameTimes((*pts, pts[-1] + max(1, last)), base)
-
-
-SLACK = Fraction(1, 100)  # of a frame: timelines store times as floating-point numbers
-DAY_S = 24 * 60 * 60
-UNKNOWN = 1 << 40  # frames of a media whose header does not say how many it has
 
 
 @dataclass(frozen=True)
@@ -180,8 +182,13 @@ def usual_rate(rate: float) -> Fraction:
     whole = Fraction(round(exact))
     if whole and abs(exact - whole) < Fraction(1, 10**6):
         return whole
-    near = min(USUAL_RATES, key=lambda usual: abs(usual - exact))
-    return near if abs(near - exact) < SAME_RATE * near else exact.limit_denominator(1001)
+    return _usual(exact) or exact.limit_denominator(1001)
+
+
+def _usual(rate: Fraction) -> Fraction | None:
+    """Return the usual frame rate that a rounded one means, if any."""
+    near = min(USUAL_RATES, key=lambda usual: abs(usual - rate))
+    return near if abs(near - rate) < SAME_RATE * near else None
 
 
 def read_facts(path: Path, clip: TimelineClip) -> MediaFacts:
@@ -193,20 +200,15 @@ def read_facts(path: Path, clip: TimelineClip) -> MediaFacts:
         numbers = tuple(number for number, _ in numbered_files(path)) if is_pattern(path) else ()
         return MediaFacts(path, clip.pictures_rate or clip.rate, len(files), numbers=numbers)
     info = probe(path)
-    rate = _constant(info.rate)
+    rate = _usual(info.rate) or info.rate  # an average over the file, rounded by its container
     num = info.num_frames_from_header or (round(Fraction(info.duration_s) * rate) if info.duration_s else None)
     if num == 0 or (info.duration_s is not None and info.duration_s <= 0):
         raise MediaError(str(path), "it has no frames", "replace it, or take its clip off the timeline")
     times = read_times(path, rate)
     if times is not None:
-        num, rate = times.num_frames, _rate_of_timecode(info.timecode, path, rate)
+        num, rate = times.num_frames, counted_rate(info.timecode, path, rate) if info.timecode else rate
     start, day = start_and_day(info.timecode, path, rate)
     return MediaFacts(path, rate, num, info.timecode, start, day, times=times)
-
-
-def _rate_of_timecode(timecode: str, path: Path, rate: Fraction) -> Fraction:
-    """Return the rate that a file's timecode counts; ``rate`` without one."""
-    return counted_rate(timecode, path, rate) if timecode else rate
 
 
 def start_and_day(timecode: str, path: Path, rate: Fraction) -> tuple[int | None, int]:
@@ -221,12 +223,6 @@ def start_and_day(timecode: str, path: Path, rate: Fraction) -> tuple[int | None
         return None, DAY_S * round(rate)
     scale = 1 if round(counted) == round(rate) else rate / counted
     return round(own * scale), round(day * scale)
-
-
-def _constant(average: Fraction) -> Fraction:
-    """Return the rate that an average over a file, rounded by its container, means."""
-    near = min(USUAL_RATES, key=lambda usual: abs(usual - average))
-    return near if abs(near - average) < SAME_RATE * near else average
 
 
 def clip_span(clip: TimelineClip, facts: MediaFacts, where: str) -> ClipSpan:
@@ -320,3 +316,60 @@ def merge_spans(spans: Iterable[tuple[int, int]], handles: int, num_frames: int 
         else:
             merged.append((first, stop))
     return merged
+
+
+def whole_first(first: int, shown: Shown) -> int:
+    """Return the frame at which media begin: ``first``, or one before, from which all clips have whole counts.
+
+    If there is none, the first frame from which rounded counts show the same frames, or else ``first``.
+    """
+    slacks = _slacks(shown)
+    if not slacks:
+        return first
+    harmless = None
+    for candidate in range(first, max(-1, first - LOOK_BACK - 1), -1):
+        counts = [span.start + span.place(candidate) for span, _ in slacks]
+        deltas = [one - round(one) for one in counts]  # by how many counts frames are shown too early
+        if all(abs(delta) <= SLACK / 10 for delta in deltas):
+            return candidate
+        pairs = zip(deltas, slacks, strict=True)
+        if harmless is None and all(-late < delta < early for delta, (_, (early, late)) in pairs):
+            harmless = candidate
+    return first if harmless is None else harmless
+
+
+def _slacks(shown: Shown) -> list[tuple[ClipSpan, tuple[Fraction, Fraction]]]:
+    """Return a span of each way of counting in fractions, with the least slacks of the clips that are counted so."""
+    found: dict[tuple[Fraction, ...], tuple[ClipSpan, tuple[Fraction, Fraction]]] = {}
+    for clip, span in shown:
+        if clip.begin is not None and (span.times is not None or span.scale != 1):
+            # By less than how many counts the frames of the clip may be shown too early, and too late.
+            fractions = [fraction for _, fraction in _phases(clip, span)] or [Fraction(1, 2)]
+            early, late = min(fractions), 1 - max(fractions)
+            key = (span.start % 1, span.scale, span.rate)
+            _, least = found.get(key, (span, (early, late)))
+            found[key] = span, (min(early, least[0]), min(late, least[1]))
+    return list(found.values())
+
+
+def _phases(clip: TimelineClip, span: ClipSpan) -> Iterable[tuple[int, Fraction]]:
+    """Return the counts from the clip's begin of the frames shown after the first: whole, and a part in (0, 1]."""
+    begin = (clip.begin or Fraction(0)) + SLACK
+    for frame in range(span.first + 1, min(span.stop, span.first + MOST_LOOKED_AT)):
+        count = span.start + span.place(frame) - begin
+        whole = ceil(count) - 1
+        yield whole, count - whole
+
+
+def rounded(link: Relink, clip: TimelineClip, span: ClipSpan) -> tuple[Relink, int]:
+    """Return a link with whole counts, and at how many counts of the clip that shows another frame."""
+    shift = Fraction(round(link.shift))
+    delta = shift - link.shift
+    moved: set[int] = set()
+    if delta:
+        moved = {
+            whole
+            for whole, fraction in _phases(clip, span)
+            if (fraction <= delta if delta > 0 else 1 - fraction < -delta)
+        }
+    return replace(link, shift=shift), len(moved)

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+EDL = ".edl"
+BUNDLES = (".otioz", ".otiod")  # of a timeline and its media, which are refused
+# OpenTimelineIO reads .fcpxml, .xml and .aaf with adapters.
+TIMELINES = (".otio", EDL, ".fcpxml", ".xml", ".aaf", *BUNDLES)
 MAX_NAME = 80  # characters of a name from a timeline in a message
+
+
+def is_timeline(path: Path) -> bool:
+    """Return whether a file name has the ending of a timeline."""
+    return path.suffix.lower() in TIMELINES
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
 from vidtrans.metrics.picture_quality import PSNR_CAP, SSIM_WINDOW, detail_ratio, psnr, ssim
 from vidtrans.pairing.base import Pairing
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.training.report.training_page import DeliveredSummary
 from vidtrans.training.validation import apply, evenly
 from vidtrans.video.images.picture import picture_size, read_picture, resize
-from vidtrans.video.plots.layout import middle
+from vidtrans.video.plots import middle
 
 TOGETHER = 4  # frames of a shot in which the network's faults are sought, as few as in a render
 REPORT_ROWS, REPORT_CROP = 4, (368, 276)  # width and height in pixels: three beside each other fit into the page

@@ -15,7 +15,7 @@ from vidtrans.core.files import digest_of, read_small_json, remove, write_atomic
 from vidtrans.core.settings import Table
 from vidtrans.models.model_file import load_generator
 from vidtrans.session import Context
-from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.checkpoint import POINTER, load_checkpoint
 from vidtrans.training.stopping import best_of

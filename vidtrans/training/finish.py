@@ -22,7 +22,7 @@ from vidtrans.inference.engine import with_history, with_plate
 from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring
 from vidtrans.models.model_file import COLOURS, SUFFIX, load_generator, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
-from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.delivered import summarise
 from vidtrans.training.earlier_runs import BEST_FILE

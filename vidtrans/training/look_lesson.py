@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.clips.area import Area
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.clips.sampling import read_style_picture
+from vidtrans.clips.sampling import Area, read_style_picture
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import silent
@@ -21,7 +20,7 @@ from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import existing_dataset, make_dataset
 from vidtrans.models.at_once import GENERATOR, model_at_once
 from vidtrans.models.look_pictures import Mixture, NamedPictures, look_names
-from vidtrans.output.places import refuse_link
+from vidtrans.output.result import refuse_link
 from vidtrans.session import Context
 from vidtrans.training.method_settings import LookMethodSettings
 from vidtrans.training.requested_training import TrainingRequest, import_for_training, train

@@ -15,10 +15,10 @@ from vidtrans.core.events import Note, Preview, Progress, Report, Stop, silent
 from vidtrans.core.files import remove
 from vidtrans.core.settings import Table
 from vidtrans.data.loading import PictureBatches
-from vidtrans.inference.product_checks import computed_in_fp32
+from vidtrans.inference.operator_checks import computed_in_fp32
 from vidtrans.networks.init import inner_generator
 from vidtrans.rendering.scene import plate_hint
-from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training import earlier_runs, health
 from vidtrans.training.checkpoint import load_checkpoint

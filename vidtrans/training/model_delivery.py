@@ -13,7 +13,7 @@ from vidtrans.core.settings import Table
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.model_file import companion_path, embed_extractor
 from vidtrans.output.result import Result
-from vidtrans.store.cache_entry import CacheEntry
+from vidtrans.store.cache import CacheEntry
 from vidtrans.training.finish import MODEL_FILE, companion_file
 from vidtrans.training.loop import TrainingRun
 

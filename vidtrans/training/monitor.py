@@ -32,8 +32,7 @@ from vidtrans.training.stopping import best_of, score_steps
 from vidtrans.training.training_state import Task, TrainingState
 from vidtrans.training.validation import apply, evenly, pair_input
 from vidtrans.video.images.picture import read_picture, write_picture
-from vidtrans.video.plots.chart import Chart, ChartCurve, Colour
-from vidtrans.video.plots.layout import GAP, ContactSheet, blank, cell_size, join_row
+from vidtrans.video.plots import GAP, Chart, ChartCurve, Colour, ContactSheet, blank, cell_size, join_row
 
 FILM_PICTURES, STEPS_PER_PICTURE = 72, 5  # a picture of a film costs about half a step
 ROWS = 4

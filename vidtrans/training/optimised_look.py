@@ -55,7 +55,7 @@ def optimised_look(given: Sequence[Path], names: list[str], recipe: Recipe, outp
     }
 
     def make(path: Path) -> Table:
-        from vidtrans.perception.style import SMALLEST_SIDE, middle_of, with_short_side
+        from vidtrans.perception.measure import SMALLEST_SIDE, middle_of, with_short_side
 
         pictures = []
         for clip in clips:

@@ -17,7 +17,7 @@ from vidtrans.inference.codes import code_of
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.code_planes import CODE_RANGE, plane_values, with_planes
 from vidtrans.networks.picture_encoder import CodeDistribution, PictureEncoder, code_planes
-from vidtrans.networks.wrappers.coded_generator import CodedGenerator
+from vidtrans.networks.wrappers import CodedGenerator
 from vidtrans.pairing.base import Pairing
 from vidtrans.training.validation import evenly, pair_input
 from vidtrans.video.images.picture import read_picture

@@ -10,19 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.config.recipe import Recipe
-from vidtrans.core.concurrency.threads import import_in_background, import_torch
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.machine import is_distributed, use_huge_pages
 from vidtrans.core.settings import Table
+from vidtrans.core.threads import import_in_background, import_torch
 from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.making import dataset_digest
 from vidtrans.models.loaded_model import LoadedModel, find_extractor, load_extractor
 from vidtrans.models.model_file import SUFFIX, both_ways, find_model
-from vidtrans.output.places import refuse_link
-from vidtrans.output.records import recorded
-from vidtrans.output.result import Result
+from vidtrans.output.result import Result, recorded, refuse_link
 from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.session import Context
 from vidtrans.store.stages import TrainStage

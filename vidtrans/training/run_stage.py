@@ -11,8 +11,7 @@ from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import complete_settings
 from vidtrans.pairing.pairing_records import pairing_record
-from vidtrans.store.library_versions import libraries
-from vidtrans.store.stages import TrainStage
+from vidtrans.store.stages import TrainStage, libraries
 from vidtrans.training import LOSSES, plugins_in_use
 from vidtrans.training.set_up import TrainingSetup
 

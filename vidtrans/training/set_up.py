@@ -25,7 +25,7 @@ from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
 from vidtrans.models.model_file import both_ways
 from vidtrans.networks.init import build_discriminator, build_generator, initialise, inner_generator
-from vidtrans.pairing.told_planes import picture_channels
+from vidtrans.pairing.next_frame import picture_channels
 from vidtrans.rendering.scene import placeholder_plate, require_background_plate
 from vidtrans.session import Context
 from vidtrans.training import METHODS

@@ -15,8 +15,7 @@ from vidtrans.data.unpaired_loading import UnpairedLoader, UnpairedNoise
 from vidtrans.flow.history import METHOD
 from vidtrans.networks import GENERATORS
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.next_frame import NextFrame
-from vidtrans.pairing.told_planes import CHANNELS
+from vidtrans.pairing.next_frame import CHANNELS, NextFrame
 from vidtrans.session import Context
 from vidtrans.training.device.distributed import DistContext
 from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback

@@ -19,7 +19,7 @@ from vidtrans.core.events import Report
 from vidtrans.core.settings import Table
 from vidtrans.data.loading import Batches, TrainingBatch
 from vidtrans.inference.device import CPU, Device
-from vidtrans.pairing.told_planes import noise_plane
+from vidtrans.pairing.next_frame import noise_plane
 from vidtrans.training import LOSSES
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
 from vidtrans.training.device.batch_upload import DeviceBatch, upload, uploads

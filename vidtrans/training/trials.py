@@ -18,7 +18,7 @@ from vidtrans.core.files import digest_of, read_small_json, write_json
 from vidtrans.core.settings import Table
 from vidtrans.data.loading import CACHE_BYTES, TrainingBatch
 from vidtrans.inference.engine import wrong_products_warning
-from vidtrans.inference.product_checks import find_wrong
+from vidtrans.inference.operator_checks import find_wrong
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.inference.user_cache import remembered
 from vidtrans.models.loaded_model import LoadedModel
@@ -120,7 +120,7 @@ def _num_bytes(state: object) -> int:
 def wrong_operators(setup: TrainingSetup) -> list[str]:
     """Return the operators of a step to compute in fp32, because this machine computes them wrongly.
 
-    Found by steps on noise at each picture size, with temporary networks; see ``inference.product_checks``. Empty in
+    Found by steps on noise at each picture size, with temporary networks; see ``inference.operator_checks``. Empty in
     fp32 and tf32, and in a distributed run: they are not tested.
     """
     if setup.precision not in ("bf16", "fp16") or setup.dist.size > 1:

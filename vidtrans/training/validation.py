@@ -17,8 +17,8 @@ from vidtrans.metrics.label_scores import LabelCounts
 from vidtrans.metrics.picture_quality import SSIM_WINDOW, detail_ratio, l1, psnr, ssim
 from vidtrans.networks.code_planes import plane_values, with_planes
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.palettes.class_colours import ClassColours
-from vidtrans.pairing.told_planes import Told, with_told
+from vidtrans.pairing.class_colours import ClassColours
+from vidtrans.pairing.next_frame import Told, with_told
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.video.images.picture import read_picture
 

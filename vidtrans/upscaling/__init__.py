@@ -7,14 +7,12 @@ source, and the output's own edges, sharpened. How far each is right is measured
 the small output is itself the truth.
 
 A network's faults (it blurs, it rings, it is noisy) are found by the same comparison at three scales, once a shot, and
-mended before a picture is enlarged (``mending``). So are looks that are one map of colours for all pixels, which then
-takes the place of the guided filter.
+mended before a picture is enlarged. So are looks that are one map of colours for all pixels, which then takes the place
+of the guided filter. Pictures of a stream, as of a camera, have less time: their colours come from a bicubic resize,
+and only the luma's detail from the source.
 
-Pictures of a stream, as of a camera, have less time: ``luma`` takes their colours from a bicubic resize, and only the
-luma's detail from the source.
-
-Nothing here keeps a state between frames. The steps are written once, in ``enlarging``, ``guidance`` and ``mending``;
-``array_pictures`` and ``tensor_pictures`` are the operations on arrays and on tensors.
+Nothing here keeps a state between frames. The steps are written once, in ``enlarging``; ``array_pictures`` and
+``tensor_pictures`` are the operations on arrays and on tensors.
 """
 
 MODES = ("auto", "guided", "clean", "faithful", "bicubic")

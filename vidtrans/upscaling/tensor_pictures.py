@@ -1,7 +1,7 @@
 """The operations of upscaling on tensors, for a GPU: pictures are (N, 3, H, W) float32, maps (N, 1, H, W).
 
 Each function is the one of the same name in ``array_pictures``, which says what it does; results are the same within
-rounding. A size is (width, height).
+rounding. ``uploaded`` and ``downloaded`` are copies of arrays to a device and back. A size is (width, height).
 """
 
 from __future__ import annotations
@@ -195,6 +195,25 @@ class TensorColourMap:
         places = picture.permute(0, 2, 3, 1)[:, None] * 2 - 1
         nodes = self._nodes.to(picture.device)
         return F.grid_sample(nodes, places, padding_mode="border", align_corners=True)[:, :, 0]
+
+
+def uploaded(picture: np.ndarray, device: torch.device | str) -> Tensor:
+    """Return a picture of any type as (1, 3, H, W) float32 from 0 to 1, on the device."""
+    most = 1 if picture.dtype == np.float32 else np.iinfo(picture.dtype).max
+    wide = picture.astype(np.int32) if picture.dtype == np.uint16 else picture
+    on_device = torch.from_numpy(np.ascontiguousarray(wide)).to(device)
+    return on_device.permute(2, 0, 1)[None].to(torch.float32) / most
+
+
+def downloaded(picture: Tensor, dtype: np.dtype[np.generic]) -> np.ndarray:
+    """Return a picture, (3, H, W) from 0 to 1 on any device, as (H, W, 3) of a type."""
+    on_host = picture.permute(1, 2, 0)
+    if dtype == np.float32:
+        return on_host.cpu().numpy()
+    kind = torch.uint8 if dtype == np.uint8 else torch.int32  # torch computes little in uint16
+    most = np.iinfo(dtype).max  # type: ignore[type-var]
+    levels = (on_host * most).round().to(kind)
+    return levels.contiguous().cpu().numpy().astype(dtype, copy=False)
 
 
 def on_host(picture: Tensor) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 A *study* is what is voted on: conditions, items and settings (``ballot``). Each voter answers the *trials* of a ballot,
 which is a function of the seed and the voter's number. Votes are appended to a log (``vote_log``), which alone decides
-the scores (``vote_summary``); the server (``poll``, ``vote_app``) may end at any time.
+the scores (``vote_summary``); the server (``poll``) may end at any time.
 
 Real or fake follows the study of Isola et al. (CVPR 2017): a real and a generated picture, each for one second.
 """

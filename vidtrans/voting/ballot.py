@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Self
 
@@ -74,7 +74,8 @@ class Study:
 
     def table(self) -> Table:
         """Return the study as a JSON table."""
-        return {"version": VERSION} | {name: _plain(value) for name, value in vars(self).items()}
+        own = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+        return {"version": VERSION} | own
 
     @classmethod
     def of(cls, table: Table) -> Self:
@@ -86,10 +87,6 @@ class Study:
         seconds, repeats = (float(table[name]) for name in ("seconds", "repeats"))
         numbers = int(table["trials"]), repeats, int(table["seed"])
         return cls(conditions, digests, items, is_real, is_motion, seconds, *numbers)
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,7 @@ def draw_trials(study: Study, voter: int) -> list[VoteTrial]:
     for n in originals:
         earliest = min(n + REPEAT_GAP, len(new) - 1)
         places.append((rng.uniform(earliest, len(new)) + 0.001, n, True))
-    practice = [_practised(t) for t in _unique_trials(study, rng, study.num_practice)]
+    practice = [replace(t, is_practice=True) for t in _unique_trials(study, rng, study.num_practice)]
     trials, place_of = practice, dict[int, int]()
     for _, n, is_repeat in sorted(places):
         if is_repeat:
@@ -146,7 +143,3 @@ def _unique_trials(study: Study, rng: np.random.Generator, count: int) -> list[V
                 yield VoteTrial(orders[n][turn], first, second)
 
     return [trial for trial, _ in zip(drawn(), range(count), strict=False)]
-
-
-def _practised(trial: VoteTrial) -> VoteTrial:
-    return VoteTrial(trial.item, trial.left, trial.right, is_practice=True)

@@ -15,7 +15,7 @@ import torch
 
 from vidtrans.core.events import Progress
 from vidtrans.perception import AUTO, load_critic
-from vidtrans.perception.style import to_signed, with_short_side
+from vidtrans.perception.measure import to_signed, with_short_side
 from vidtrans.session import Context
 from vidtrans.video.images.picture import read_picture, resize
 from vidtrans.video.io.picture_paths import is_picture, is_stack

@@ -1,28 +1,36 @@
-"""The page of a vote's outcome: one self-contained HTML file from the Jinja template ``result_page.html``."""
+"""The report of a vote: the outcome of its log as a table, and as a page.
+
+The page is one self-contained HTML file, from the Jinja template ``result_page.html``.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Template
 
-from vidtrans.core.files import write_bytes
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import digest_of, write_bytes
 from vidtrans.core.settings import Table
-from vidtrans.video.images.picture import resize
-from vidtrans.video.plots.chart import round_values
-from vidtrans.video.plots.layout import cell_size
-from vidtrans.video.plots.page import load_page
-from vidtrans.voting.stimuli import Stimuli, encode_jpeg
-from vidtrans.voting.vote_summary import chance_text, more_text
+from vidtrans.output.result import Result, produce
+from vidtrans.session import Context
+from vidtrans.video.images.picture import encode_jpeg, resize
+from vidtrans.video.plots import cell_size, round_values
+from vidtrans.video.report_page import load_page
+from vidtrans.voting.ballot import Study
+from vidtrans.voting.stimuli import QUALITY, Stimuli
+from vidtrans.voting.vote_log import VoteLog
+from vidtrans.voting.vote_summary import chance_text, more_text, set_against_critic, summarise
 
 WIDTH, LABEL, ROW, TOP = 760, 170, 34, 8  # of the plot, in pixels: all, the names, a condition, above the first
 AXIS = 34
 EXAMPLE_PX = 320
 WIDEST = 4.0  # strengths: a condition that won all its votes has an interval without a sensible end
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -38,13 +46,8 @@ class ScoreBar:
     is_cut: bool
 
 
-def write_page(path: Path, table: Table, title: str, examples: Mapping[str, bytes]) -> None:
-    """Write the outcome as an HTML page, atomically. ``examples``: a JPEG file of conditions, by name."""
-    write_bytes(path, render(table, title, examples).encode("utf-8", "replace"))
-
-
 def render(table: Table, title: str, examples: Mapping[str, bytes]) -> str:
-    """Return the outcome as an HTML page. All text is escaped."""
+    """Return the outcome as an HTML page. All text is escaped. ``examples``: a JPEG file of conditions, by name."""
     rows = [row for row in table["conditions"] if row["value"] is not None]
     is_real = table["question"] == "real"
     low, high = (0.0, 1.0) if is_real else _ends(rows)
@@ -88,7 +91,7 @@ def examples_of(stimuli: Stimuli, names: tuple[str, ...]) -> dict[str, bytes]:
     item, found = len(stimuli.items) // 2, dict[str, bytes]()
     for condition, name in enumerate(names):
         [picture] = stimuli.show(condition, item, only_middle=True).frames
-        found[name] = encode_jpeg(resize(picture, *cell_size(picture, EXAMPLE_PX)))
+        found[name] = encode_jpeg(resize(picture, *cell_size(picture, EXAMPLE_PX)), QUALITY)
     return found
 
 
@@ -96,3 +99,66 @@ def examples_of(stimuli: Stimuli, names: tuple[str, ...]) -> dict[str, bytes]:
 def _template() -> Template:
     filters = {"px": lambda x: f"{x:.1f}", "percent": lambda x: f"{100 * x:.0f} %", "chance": chance_text}
     return load_page(Path(__file__).with_suffix(".html"), filters | {"more": more_text})
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a page shows beside the votes.
+
+    Attributes:
+        examples: A JPEG file of each condition, by name.
+        distances: What the critic measured, by condition and item; None: there is no critic.
+        measured: In words, what that is.
+    """
+
+    examples: Mapping[str, bytes] = field(default_factory=dict)
+    distances: Mapping[tuple[int, int], float] | None = None
+    measured: str = ""
+
+
+def check_page(page: Path, votes: Path, sources: Sequence[Path], study: Study, context: Context) -> None:
+    """Raise UsageError if the page or the log cannot be written, or something else than this vote's is at the page."""
+    Result(page, "", sources, context, lineage=_lineage(study)).existing()
+    Result(votes, "", sources, context).check()
+
+
+def check_left_out(log: VoteLog, names: Sequence[str]) -> None:
+    """Raise UsageError if a person who is left out has not voted."""
+    if unknown := [name for name in names if name not in log.votes]:
+        remedy = f"give one of {', '.join(log.votes)}" if log.votes else "leave it out"
+        raise UsageError(f"--leave-out {unknown[0]}", "nobody of this name has voted", remedy)
+
+
+def report(
+    log: VoteLog,
+    output: Path | None,
+    left_out: Sequence[str],
+    material: Material,
+    sources: Sequence[Path],
+    context: Context,
+) -> Table:
+    """Return the outcome of a log without the votes of ``left_out``, and write its page to ``output``.
+
+    Nothing is written if nobody has voted. Raises UsageError if a name of ``left_out`` has no votes, or something else
+    is at ``output``.
+    """
+    check_left_out(log, left_out)
+    table = summarise(log, left_out)
+    if material.distances is not None:
+        table = set_against_critic(table, log, left_out, material.distances, material.measured)
+    if output is None or not any(log.votes.values()):
+        return {"output": None, "seconds": 0.0, "cached": False} | table
+    names = log.study.conditions[:-1] if log.study.is_real else log.study.conditions
+
+    def make(path: Path) -> Table:
+        page = render(table, f"Vote: {', '.join(names)}", material.examples)
+        write_bytes(path, page.encode("utf-8", "replace"))
+        return {}
+
+    key = {"command": "vote", "version": VERSION, "table": table, "examples": sorted(material.examples)}
+    return produce(context, output, key, sources, lambda: make, lineage=_lineage(log.study)) | table
+
+
+def _lineage(study: Study) -> str:
+    """Return the digest that the pages of one vote share: each replaces the one before."""
+    return digest_of(["vote", list(study.digests), study.is_real])

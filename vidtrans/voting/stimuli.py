@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from vidtrans.clips.aligned_clip import match_frames
@@ -24,9 +23,9 @@ from vidtrans.core.files import base_name
 from vidtrans.session import Context
 from vidtrans.video.frame_format import DEFAULT_FORMAT
 from vidtrans.video.frame_numbers import stem_key
-from vidtrans.video.images.picture import encode_png, picture_size, read_picture, resize
+from vidtrans.video.images.picture import encode_jpeg, encode_png, picture_size, read_picture, resize
 from vidtrans.video.io.picture_paths import files_to_read, is_picture_source, is_stack
-from vidtrans.video.plots.layout import fit
+from vidtrans.video.plots import fit
 from vidtrans.voting import CLIP_PX, PICTURE_PX
 
 MOST_ITEMS = 40  # stills or excerpts of a clip
@@ -46,14 +45,7 @@ class Stimulus:
         """Return the frames as files that browsers show."""
         if len(self.frames) == 1:
             return [encode_png(self.frames[0])]
-        return [encode_jpeg(frame) for frame in self.frames]
-
-
-def encode_jpeg(picture: np.ndarray) -> bytes:
-    """Encode a picture, (H, W, 3) uint8, as a JPEG file without chroma subsampling."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR]
-    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+        return [encode_jpeg(frame, QUALITY) for frame in self.frames]
 
 
 class Stimuli(ABC):

@@ -1,9 +1,13 @@
-"""The web server: opens its port, makes links to its pages, and serves an application until it is stopped."""
+"""The web server: opens its port, makes links to its pages, and serves an application until it is stopped.
+
+Its links are shown as QR codes, too, for the camera of a phone; scripts that several pages share are in ``page``.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import socket
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
@@ -11,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from vidtrans.core.errors import UsageError
@@ -21,6 +27,29 @@ from vidtrans.web.certificate import find_certificate, link_name, machine_names
 
 EVERYWHERE = ("0.0.0.0", "::")
 POLL_S = 0.1
+
+
+def qr_svg(link: str) -> bytes:
+    """Return a link as a QR code, an SVG file."""
+    import segno
+
+    file = io.BytesIO()
+    segno.make(link, error="m").save(file, kind="svg", scale=4, border=3, light="white")
+    return file.getvalue()
+
+
+def qr_text(link: str) -> str:
+    """Return a link as a QR code in text characters."""
+    import segno
+
+    text = io.StringIO()
+    segno.make(link, error="l").terminal(text, compact=True)
+    return text.getvalue()
+
+
+def shared_files() -> Mount:
+    """Return the route of the shared scripts."""
+    return Mount("/shared", StaticFiles(directory=Path(__file__).parent / "page"))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidtrans.rendering.measuring.bench_clip import widescreen, write_clip
+from vidtrans.rendering.benchmark import widescreen, write_clip
 
 SHORT_SIDE, FRAMES = 144, 24  # chunks outgrow what libraries hold back before they write
 DATASET = ("--size", "32", "--set=dataset.val_block_size=3", "--set=dataset.val_gap=1")

@@ -18,7 +18,7 @@ import numpy as np
 import vidtrans
 from benchmarks import harness
 from benchmarks.clips import write_clip
-from vidtrans.rendering.measuring.bench_clip import pictures
+from vidtrans.rendering.benchmark import pictures
 
 MAX_BYTES = 2 << 20
 # Of what a source may hold: the identity of all frames takes a second or so. Decided by the headers, not by a clock.

@@ -46,9 +46,10 @@ LEFT = left_behind()
 enable(FAKE)
 from vidtrans_blender import submitting  # noqa: E402
 from vidtrans_blender.faults import UserError  # noqa: E402
-from vidtrans_blender.jobs import JobState  # noqa: E402
 from vidtrans_blender.monitor import MONITOR  # noqa: E402
 from vidtrans_blender.sequencer import strips_of  # noqa: E402
+
+from vidtrans.studio.studio_jobs import JobState  # noqa: E402
 
 
 def clip_scene(name: str, path: Path = CLIPS / "24.mp4") -> tuple[Any, Any]:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidtrans.batch.inputs import Item, exclude_results, expand_sources, parse_shard, result_names, shard_of
+from vidtrans.batch.batch_options import BatchOptions, parse_shard
+from vidtrans.batch.inputs import Item, exclude_results, expand_sources, result_names
 from vidtrans.core.errors import UsageError
 
 NAMES = st.text("aAäÄb .-_", min_size=1, max_size=3).map(lambda s: f"x{s}")
@@ -88,7 +89,7 @@ def test_clips_of_one_name_are_called_by_what_tells_them_apart() -> None:
 @given(st.integers(0, 40), st.integers(1, 9))
 def test_shards_are_the_whole_each_item_once(count: int, parts: int) -> None:
     items = [Item(Path(str(n)), None, dict) for n in range(count)]
-    found = [shard_of(items, parse_shard(f"{n}/{parts}")) for n in range(1, parts + 1)]
+    found = [BatchOptions(shard=f"{n}/{parts}").share_of(items) for n in range(1, parts + 1)]
     assert sorted(int(i.source.name) for part in found for i in part) == list(range(count))
     assert max(map(len, found)) - min(map(len, found)) <= 1
 

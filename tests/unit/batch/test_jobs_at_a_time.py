@@ -17,7 +17,7 @@ from vidtrans.batch.inputs import Item
 from vidtrans.config.recipe import make_recipe
 from vidtrans.session import Context
 from vidtrans.stylizing.clips import SHORT_BYTES, stylize_batch
-from vidtrans.stylizing.stylize_request import StylizeRequest
+from vidtrans.stylizing.requests import StylizeRequest
 from vidtrans.video.images.picture import encode_png
 
 

@@ -13,13 +13,11 @@ from pretended_ray import NODES, PretendedRay
 from processes import states
 
 from vidtrans.batch.batch_options import BatchOptions
-from vidtrans.batch.executors import ray_worker
-from vidtrans.batch.executors.base import Task
-from vidtrans.batch.executors.ray import RayExecutor
-from vidtrans.batch.executors.ray_worker import Board
+from vidtrans.batch.executors import Task
+from vidtrans.batch.executors import ray as on_ray
+from vidtrans.batch.executors.ray import Board, RayExecutor
 from vidtrans.batch.inputs import Item
-from vidtrans.batch.jobs import run_batch
-from vidtrans.batch.summary import Outcome
+from vidtrans.batch.jobs import Outcome, run_batch
 from vidtrans.core.errors import DeviceError, UsageError, VidtransError
 from vidtrans.session import Context
 
@@ -53,7 +51,7 @@ def run(folder: Path, *whats: str, told: list[str] | None = None) -> list[Outcom
 def test_a_machine_that_would_make_other_bytes_is_refused_by_name(
     what: str, why: str, ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    examine = ray_worker.examine
+    examine = on_ray.examine
     other = {"versions": {"torch": "1.0"}, "processor": "ABACUS", "sees": False}[what]
 
     def odd(*arguments: Any) -> dict[str, Any]:
@@ -62,7 +60,7 @@ def test_a_machine_that_would_make_other_bytes_is_refused_by_name(
             found |= {"host": "oddity", what: found[what] | other if isinstance(other, dict) else other}
         return found
 
-    monkeypatch.setattr("vidtrans.batch.executors.ray.examine", odd)
+    monkeypatch.setattr(on_ray, "examine", odd)
     with pytest.raises(UsageError, match=f"oddity: {why}"):
         run(tmp_path, "good")
     assert not [name for name, _ in ray.ran if name == RUN]
@@ -71,8 +69,13 @@ def test_a_machine_that_would_make_other_bytes_is_refused_by_name(
 def test_one_that_comes_later_is_refused_as_well(
     ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    examine = ray_worker.examine
-    monkeypatch.setattr(ray_worker, "examine", lambda *a: examine(*a) | {"processor": "ABACUS"})
+    examine = on_ray.examine
+
+    def odd_when_it_runs(folder: str, marker: str, device: str) -> dict[str, Any]:
+        found = examine(folder, marker, device)
+        return found if marker else found | {"processor": "ABACUS"}  # a task names no marker
+
+    monkeypatch.setattr(on_ray, "examine", odd_when_it_runs)
     outcome = run(tmp_path, "good")[0]
     assert (outcome.state, outcome.exit_status) == ("failed", 2)
     assert "ABACUS" in outcome.error

@@ -7,8 +7,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidtrans.batch.report.farm_page import MOST_BARS, render
-from vidtrans.batch.report.farm_report import Failure, FarmReport
+from vidtrans.batch.farm_report import MOST_BARS, Failure, FarmReport, render
 from vidtrans.core.settings import Table
 
 quick = settings(max_examples=25)

@@ -19,7 +19,7 @@ from vidtrans.core.events import Note
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import open_dataset
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.pairing.palettes.palette_file import colours_in, with_palette_file
+from vidtrans.pairing.palettes import colours_in, with_palette_file
 from vidtrans.session import Context
 from vidtrans.video.images.picture import read_picture
 

@@ -15,7 +15,7 @@ from vidtrans.matting.settings import MattingSettings
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.pairing import PAIRINGS
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal import FILTERS
 from vidtrans.training.settings import TrainingSettings

@@ -13,8 +13,8 @@ from chain import vidtrans
 from plugin_site import PackageSite, forget_modules
 
 from vidtrans.config.recipe import table_of
-from vidtrans.core.entry_points import VARIABLE, Package, forget
 from vidtrans.core.errors import MediaError, PluginError, UsageError
+from vidtrans.core.registry import VARIABLE, Package, forget_plugins
 from vidtrans.core.settings import from_table
 from vidtrans.inference import ENGINES
 from vidtrans.models.formats import FORMATS, suffixes
@@ -193,12 +193,12 @@ def test_an_entry_of_another_kind_or_name_is_refused(site: Site) -> None:
 def test_while_one_develops_a_variable_names_the_parts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     (site.folder / "plug_dev.py").write_text(MODULE.replace("NAME", "plug_dev"))
     monkeypatch.setenv(VARIABLE, "plug_dev:PLUGINS")
-    forget()
+    forget_plugins()
     first = pairing_record(make_pairing("ink", {}))["plugin"]
     assert first["package"] == "plug_dev:PLUGINS"
     assert rows()["ink"].items() >= {"kind": "pairings", "version": first["version"], "state": "ok"}.items()
     (site.folder / "plug_dev.py").write_text(MODULE.replace("NAME", "plug_dev") + "# changed\n")
-    forget()
+    forget_plugins()
     assert pairing_record(make_pairing("ink", {}))["plugin"]["version"] != first["version"]
 
 
@@ -212,7 +212,7 @@ def test_while_one_develops_a_variable_names_the_parts(site: Site, monkeypatch: 
 )
 def test_a_wrong_variable_is_a_row_and_breaks_nothing(value: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, value)
-    forget()
+    forget_plugins()
     assert rows()[""]["state"].startswith(f"broken: {why}")
     assert "choose from: aligned" in vidtrans("make-dataset", "x.mp4", "--pairing", "inc", expect=2).stderr
 
@@ -244,7 +244,7 @@ def test_a_damaged_record_of_a_package_is_a_row_and_breaks_nothing(record: bytes
     site.install("my-ink", {"pairings.ink": "INK"})
     site.record("other", "")
     (site.folder / "other-1.0.dist-info/entry_points.txt").write_bytes(record)
-    forget()
+    forget_plugins()
     assert "ink" in PAIRINGS
     states = {row["package"]: row["state"] for row in rows().values()}
     assert states["other"].startswith("broken: its entry_points.txt cannot be read")
@@ -255,6 +255,6 @@ def test_a_part_that_is_installed_and_in_the_variable_is_named_twice(
 ) -> None:
     site.install("my-ink", {"pairings.ink": "INK"})
     monkeypatch.setenv(VARIABLE, "plug_my_ink:PLUGINS")
-    forget()
+    forget_plugins()
     with pytest.raises(PluginError, match=r"VIDTRANS_PLUGINS=plug_my_ink:PLUGINS and my-ink 1\.0 both offer it"):
         PAIRINGS.load("ink")

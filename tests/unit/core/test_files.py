@@ -21,6 +21,8 @@ from safetensors.torch import save_file
 
 from vidtrans.core import files, system
 from vidtrans.core.files import (
+    HOST,
+    PARTIAL,
     canonical_json,
     digest_of,
     naming_disk_errors,
@@ -28,7 +30,6 @@ from vidtrans.core.files import (
     write_atomically,
     write_bytes,
 )
-from vidtrans.core.partials import HOST, PARTIAL
 from vidtrans.core.system import WINDOWS
 
 

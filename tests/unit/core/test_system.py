@@ -12,9 +12,8 @@ import pytest
 from vidtrans.core import files, system
 from vidtrans.core.errors import UsageError, describe_error
 from vidtrans.core.files import keeping_what_is_in_use, remove, write_bytes
-from vidtrans.output import places
-from vidtrans.store.cache import check_cache_folder
-from vidtrans.store.shared_locks import refusing_no_locks
+from vidtrans.pairing.operators import places
+from vidtrans.store.cache import check_cache_folder, refusing_no_locks
 
 A = Path("a")
 

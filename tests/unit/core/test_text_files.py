@@ -12,7 +12,7 @@ import pytest
 
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.text_files import decode_text, parse_number, read_rows, read_text, text_encoding
-from vidtrans.curves.data_files import read_data
+from vidtrans.curves.tracks import read_data
 
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"]
 NUMBERS = [("frame", "glow", "Höhe"), ("0", "0.5", "1"), ("10", "0.25", "2"), ("20", "1.5", "-3")]

@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from made_models import make_model
 
 import vidtrans as api
-from vidtrans.core.concurrency import threads
-from vidtrans.core.concurrency.threads import WAITING, Prefetcher, StepClock
+from vidtrans.core import threads
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Event, Progress, Stop
+from vidtrans.core.threads import WAITING, Prefetcher, StepClock
 
 
 def own_threads() -> list[str]:

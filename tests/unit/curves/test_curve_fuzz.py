@@ -15,12 +15,9 @@ import pytest
 from processes import at_most
 
 from vidtrans.core.errors import UsageError
-from vidtrans.curves.clock import CurveClock
-from vidtrans.curves.curve import Curve, parse_curve
-from vidtrans.curves.data_files import read_data
-from vidtrans.curves.expressions import FUNCTIONS
-from vidtrans.curves.key_moments import EASINGS
-from vidtrans.curves.signals import NAMES, TIME
+from vidtrans.curves.curve import EASINGS, Curve, CurveClock, parse_curve
+from vidtrans.curves.expressions import FUNCTIONS, NAMES, TIME
+from vidtrans.curves.tracks import read_data
 
 NAME, LOW, HIGH = "--strength", 0.0, 2.0
 NUMBERS = ("0", "1", "0.5", ".5", "1.", "2e3", "1e999", "1e-999", "9" * 400, "9" * 5000, "00", "1e308")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vidtrans.core.errors import UsageError
-from vidtrans.curves.data_files import digest_of_file, read_data
+from vidtrans.curves.tracks import digest_of_file, read_data
 
 
 def column(path: Path, name: str, *times: float) -> list[float]:

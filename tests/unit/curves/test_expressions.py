@@ -11,11 +11,8 @@ import numpy as np
 import pytest
 
 from vidtrans.core.errors import UsageError
-from vidtrans.curves.clock import CurveClock
-from vidtrans.curves.curve import parse_curve
-from vidtrans.curves.expressions import LONGEST
-from vidtrans.curves.key_moments import EASINGS
-from vidtrans.curves.signals import Signal
+from vidtrans.curves.curve import EASINGS, CurveClock, parse_curve
+from vidtrans.curves.expressions import LONGEST, Signal
 
 NOISE = [0.146795, 0.176788, 0.408267]  # of noise(0), noise(1), noise(2)
 WIDE = (-1e9, 1e9)

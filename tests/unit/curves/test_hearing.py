@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from made_music import RATE, MadeSound, drums, f_score, song, spoiled
 
-from vidtrans.curves.beats import Rhythm, find_rhythm
-from vidtrans.curves.hearing import FIXED_BANDS, hear
+from vidtrans.curves.hearing import FIXED_BANDS, Rhythm, find_rhythm, hear
 from vidtrans.curves.tracks import sampled
 
 TONES = {"low": 100, "mid": 700, "high": 5000}

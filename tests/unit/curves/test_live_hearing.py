@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from made_music import RATE, drums, f_score, song, spoiled
 
-from vidtrans.curves.expressions import Parser
+from vidtrans.curves.expressions import Parser, Signal
 from vidtrans.curves.live_hearing import LiveEar
-from vidtrans.curves.signals import Signal
 
 TONES = {"low": 100, "mid": 700, "high": 5000}
 LISTENED_S = 6.0

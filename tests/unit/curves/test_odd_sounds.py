@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.curves.signals import Signal
-from vidtrans.curves.sound_signals import SoundSignals, waveform
+from vidtrans.curves.expressions import Signal
+from vidtrans.curves.hearing import SoundSignals, waveform
 from vidtrans.curves.tracks import LONGEST_S, of_call
 from vidtrans.video.io.sound import RATE_HZ, read_blocks
 

@@ -12,9 +12,9 @@ from PIL import Image
 from vidtrans.core.errors import MediaError
 from vidtrans.data.pair_folders import FolderSource, find_pairs
 from vidtrans.data.target_classes import TargetMaps, with_found_classes
+from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.pairing.palettes.class_colours import ClassColours
-from vidtrans.pairing.palettes.known_palettes import KNOWN_PALETTES
+from vidtrans.pairing.palettes import KNOWN_PALETTES
 from vidtrans.pairing.segment import Segment
 
 

@@ -12,8 +12,7 @@ from datasets import make_dataset
 from vidtrans.data.augment import exchange_colours
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader
-from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
-from vidtrans.pairing.told_planes import CHANNELS, HANDS, VIEW, Told
+from vidtrans.pairing.next_frame import CHANNELS, HANDS, VIEW, NextFrame, NextFrameSettings, Told
 
 POSITIONS = (0.125, 0.25, 0.375)
 

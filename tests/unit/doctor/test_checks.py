@@ -27,11 +27,11 @@ from vidtrans.doctor.device_check import cuda_figures
 from vidtrans.doctor.subject import Scale, Subject, psnr
 from vidtrans.flow import FLOWS, FlowEntry
 from vidtrans.flow.estimator import DISFast
-from vidtrans.inference import ENGINES, product_checks
+from vidtrans.inference import ENGINES, operator_checks
 from vidtrans.inference.device import CPU, Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.inference.user_cache import INDUCTOR_CACHE
-from vidtrans.rendering.measuring import render_benchmark
+from vidtrans.rendering import benchmark
 from vidtrans.temporal import FILTERS, FilterEntry
 from vidtrans.temporal.batch_window import BatchWindowFilter
 from vidtrans.temporal.window import WindowFilter
@@ -48,7 +48,7 @@ COUNTER = itertools.count()  # numbers that no repeat finds again
 def _quick(one_thread: None) -> Iterator[None]:
     """Few rounds and shapes, one thread, and no engine that takes half a minute to compile."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(render_benchmark, "ROUNDS", 1)
+        patch.setattr(benchmark, "ROUNDS", 1)
         patch.setattr(trials, "TRIAL_SECONDS", 0.01)
         patch.setattr(trials, "TRIAL_STEPS", (2, 2))
         patch.setattr(rate_check, "PAPERS", "unet-small")
@@ -125,7 +125,7 @@ def test_what_is_right_passes_with_its_figures(on_cpu: Checked) -> None:
     assert "simulated" in on_cpu.found["memory engine"].detail
     training = on_cpu.figures("resume")
     assert (training["equal"], training["steps"], training["stopped_at"], training["graph"]) == (True, 2, 1, "")
-    rates = {name: on_cpu.figures("rates 64x64")["fps"][name]["fps"] for name in render_benchmark.STEPS}
+    rates = {name: on_cpu.figures("rates 64x64")["fps"][name]["fps"] for name in benchmark.STEPS}
     assert on_cpu.figures("rates 64x64")["slowest"] == min(rates, key=lambda name: rates[name])
     assert min(rates.values()) > 0
     assert on_cpu.figures("rate unet-256")["fps"]["unet-small"]["fps"] > 0
@@ -152,7 +152,7 @@ def test_a_gpu_is_compared_with_the_cpu(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_wrong_convolutions_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(product_checks, "_known", {})
+    monkeypatch.setattr(operator_checks, "_known", {})
     monkeypatch.setattr(product_check, "resolve_precision", lambda wanted, device: "bf16")
     with FaultyProcessor():
         found = verdict("products", "convolutions bf16", tmp_path)

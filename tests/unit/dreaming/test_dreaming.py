@@ -18,8 +18,8 @@ from torch import Tensor
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.data.clip_memory import ClipMemory
 from vidtrans.data.moving_windows import move_view
-from vidtrans.dreaming.controls import DreamControls
-from vidtrans.dreaming.dream_pictures import by_opencv, in_torch
+from vidtrans.dreaming.dream_job import by_opencv, in_torch
+from vidtrans.dreaming.dream_planning import DreamControls
 from vidtrans.dreaming.drift_correction import (
     DriftCorrector,
     FrameStatistics,
@@ -27,12 +27,12 @@ from vidtrans.dreaming.drift_correction import (
     measured,
 )
 from vidtrans.dreaming.pointer import CHECKED, PULL, STAY, Pointer, Pointing
-from vidtrans.dreaming.resumable_rollout import Loop
 from vidtrans.dreaming.rollout import (
     IDENTITY,
     RETURN,
     CameraMove,
     ClipView,
+    Loop,
     Rollout,
     RolloutControls,
     RolloutModel,
@@ -43,7 +43,7 @@ from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.dreaming.steering import ANIMATED, PAN, TURN, ZOOM, parse_steering
 from vidtrans.inference.device import CPU
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.pairing.told_planes import CHANNELS, Told
+from vidtrans.pairing.next_frame import CHANNELS, Told
 
 repeatable = settings(max_examples=12)
 
@@ -233,7 +233,7 @@ HALF = np.diag([0.5, 0.5, 1.0])
 @given(st.floats(0.25, 4.0), st.floats(-30, 30), st.floats(-1, 1), st.integers(1, 300))
 @settings(max_examples=25)
 def test_it_can_always_be_inverted(zoom: float, turn: float, shift: float, frames: int) -> None:
-    view = ClipView.at(HALF)
+    view = ClipView(HALF, HALF)
     for _ in range(frames):
         view = view.moved(move_view(zoom, turn, shift, -shift))
         assert 0 <= view.share <= 1
@@ -241,7 +241,7 @@ def test_it_can_always_be_inverted(zoom: float, turn: float, shift: float, frame
 
 
 def test_an_endless_zoom_sees_less_and_less_of_the_clip_and_begins_again() -> None:
-    view, shares, numbers = ClipView.at(HALF), [], []
+    view, shares, numbers = ClipView(HALF, HALF), [], []
     for number in range(400):
         view = view.moved(move_view(1.02, 0, 0, 0))
         shares.append(view.share)
@@ -364,13 +364,13 @@ def controls(script: str, **others: float | str) -> DreamControls:
 
 
 def test_a_command_lasts_until_the_next_entry() -> None:
-    steered = controls("0: left, 30: right+zoom, 2s: stay")
+    steered = controls("0: left, 30: right+zoom, 2s: stay").for_rollout()
     assert [steered.move(n).pan_x for n in (0, 29, 30, 49, 50)] == [PAN, PAN, -PAN, -PAN, 0]
     assert [steered.move(n).zoom for n in (0, 30, 50)] == [1, ZOOM, 1]
 
 
 def test_commands_add_to_what_is_animated_and_assignments_replace_it() -> None:
-    steered = controls("10: left*2+zoom*2+turn-right, 20: pan_x=-.25+recall=0", pan_x=0.1, recall="0.5")
+    steered = controls("10: left*2+zoom*2+turn-right, 20: pan_x=-.25+recall=0", pan_x=0.1, recall="0.5").for_rollout()
     assert steered.move(0).pan_x == 0.1
     assert steered.move(10).pan_x == pytest.approx(0.1 + 2 * PAN)
     assert steered.move(10).zoom == pytest.approx(ZOOM**2)
@@ -379,7 +379,7 @@ def test_commands_add_to_what_is_animated_and_assignments_replace_it() -> None:
 
 
 def test_goals_are_shots_and_actions() -> None:
-    steered = controls("0: goto 2, 10: jump+left, 20: stay")
+    steered = controls("0: goto 2, 10: jump+left, 20: stay").for_rollout()
     assert [steered.goal(n) for n in (0, 10, 20)] == [2, "jump", None]
     assert parse_steering("0: dance+left").entries[0].goal == "dance"
 

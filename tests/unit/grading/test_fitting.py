@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
+from vidtrans.grading.lattice import ColourSamples
 from vidtrans.grading.learning import Operators, describe, fit_grade
-from vidtrans.grading.samples import ColourSamples
 from vidtrans.grading.transfer import match_colours
 
 Grade = Callable[[np.ndarray], np.ndarray]

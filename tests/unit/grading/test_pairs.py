@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from clips import scene
 
-from vidtrans.grading.placing import place, sample_pair
+from vidtrans.grading.learning import place, sample_pair
 
 
 def picture(width: int = 480, height: int = 320, seed: int = 0) -> np.ndarray:

@@ -13,10 +13,10 @@ from faulty_processor import FaultyProcessor
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vidtrans.inference import ENGINES, compiled, product_checks, torch_engine, user_cache
+from vidtrans.inference import ENGINES, compiled, operator_checks, torch_engine, user_cache
 from vidtrans.inference.compiled import WholeNetworkChecks
 from vidtrans.inference.device import CPU
-from vidtrans.inference.product_checks import find_wrong
+from vidtrans.inference.operator_checks import find_wrong
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.inference.user_cache import caches_in
 from vidtrans.networks.init import build_generator, initialise
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(autouse=True)
 def _of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Start without results of earlier comparisons: a faulty processor has others."""
-    monkeypatch.setattr(product_checks, "_known", {})
+    monkeypatch.setattr(operator_checks, "_known", {})
     with caches_in(tmp_path / "cache"):
         yield
 

@@ -20,10 +20,9 @@ from vidtrans.core.errors import DeviceError
 from vidtrans.inference import tiles, torch_engine
 from vidtrans.inference.device import Device
 from vidtrans.inference.device_pixels import from_levels_serially, to_levels_serially
-from vidtrans.inference.folding import use_quick_norms
-from vidtrans.inference.packed import PackedConvolution, can_pack, pack
 from vidtrans.inference.tiles import record_statistics, run_tiled, tile_starts
 from vidtrans.inference.torch_engine import TorchEngine, to_levels
+from vidtrans.networks.for_rendering import PackedConvolution, can_pack, pack, use_quick_norms
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.layers import PictureNorm
 
@@ -143,7 +142,7 @@ def assert_no_seams(made: np.ndarray, whole: np.ndarray, engine: TorchEngine) ->
 
 @pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.thorough)])
 def test_a_network_that_norms_each_picture_has_no_seams_and_its_colours(precision: str) -> None:
-    if precision == "bf16" and not can_pack(CPU, "bf16"):
+    if precision == "bf16" and not can_pack("cpu", "bf16"):
         pytest.skip("this processor has no bf16")
     generator = generator_of("residual", INSTANCE)
     frame = scene(420, 300, 0)
@@ -200,7 +199,7 @@ def test_what_shows_the_network_where_it_is_in_the_picture_is_not_tiled() -> Non
     assert engine.tile == 256
 
 
-needs_packing = pytest.mark.skipif(not can_pack(CPU, "fp32"), reason="this torch has no oneDNN")
+needs_packing = pytest.mark.skipif(not can_pack("cpu", "fp32"), reason="this torch has no oneDNN")
 SMALL = {"unet-256": {"channels": 8}, "unet-512": {"channels": 4}, "residual": {"channels": 8, "blocks": 2}}
 SMALL |= {"unet-64": {"channels": 8}, "unet-128": {"channels": 8}, "hd": {"channels": 8}, "spade": {"channels": 8}}
 
@@ -214,7 +213,7 @@ def default_generator(name: str) -> nn.Module:
 def engine_of(generator: nn.Module, precision: str, monkeypatch: pytest.MonkeyPatch, *, packed: bool) -> TorchEngine:
     with monkeypatch.context() as patch:
         if not packed:
-            patch.setattr(torch_engine, "can_pack", lambda device, precision: False)
+            patch.setattr(torch_engine, "can_pack", lambda kind, precision: False)
         return TorchEngine(generator, CPU, precision)
 
 

@@ -38,7 +38,7 @@ import faulthandler, json, sys
 from pathlib import Path
 from vidtrans.core.errors import ModelError, VidtransError
 from vidtrans.models.formats import format_of, load_format
-from vidtrans.models.foreign_format import ForeignFormat
+from vidtrans.models.formats import ForeignFormat
 from vidtrans.models.model_file import file_in_folder, load_generator
 from vidtrans.interop.onnx import onnx_format, trial
 from vidtrans.pairing.pairing_records import make_pairing

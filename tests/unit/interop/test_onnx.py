@@ -28,8 +28,11 @@ from vidtrans.inference.torch_engine import TorchEngine  # noqa: E402
 from vidtrans.interop.onnx import trial, trial_process  # noqa: E402
 from vidtrans.interop.onnx.onnx_format import OnnxFormat  # noqa: E402
 from vidtrans.interop.onnx.trial_pictures import trial_picture  # noqa: E402
-from vidtrans.models.foreign_format import Hints  # noqa: E402
-from vidtrans.models.formats import format_of, load_format  # noqa: E402
+from vidtrans.models.formats import (  # noqa: E402
+    Hints,
+    format_of,
+    load_format,
+)
 from vidtrans.models.model_file import load_generator, save_model  # noqa: E402
 from vidtrans.models.model_record import NORMALISATION, ModelRecord  # noqa: E402
 from vidtrans.networks.init import build_generator  # noqa: E402

@@ -23,8 +23,7 @@ from vidtrans.interop.checkpoints.checkpoint_format import is_safetensors, read_
 from vidtrans.interop.checkpoints.pickle_reader import PickleStream
 from vidtrans.interop.exporting.checkpoint_file import their_state
 from vidtrans.interop.families.spade_family import start_size
-from vidtrans.models.foreign_format import ForeignModel
-from vidtrans.models.formats import format_of
+from vidtrans.models.formats import ForeignModel, format_of
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, inner_generator

@@ -17,8 +17,7 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip ins
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.interop import torchscript_process
 from vidtrans.interop.torchscript import TorchScriptFormat
-from vidtrans.models.foreign_format import Hints
-from vidtrans.models.formats import format_of
+from vidtrans.models.formats import Hints, format_of
 
 TRUSTED = Hints(range="-1..1", trust=True)
 

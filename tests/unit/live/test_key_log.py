@@ -15,7 +15,7 @@ import vidtrans as api
 from vidtrans.live.dreamer import Dreamer
 from vidtrans.live.live_controls import Controls
 from vidtrans.models.loaded_model import load_model
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 
 PLAYED = {

@@ -7,9 +7,9 @@ import pytest
 from live_server import load
 from made_models import make_model
 
+from vidtrans import live
 from vidtrans.core.errors import UsageError
-from vidtrans.live.live_controls import Controls, ControlState
-from vidtrans.live.presets import SavedControls
+from vidtrans.live.live_controls import Controls, ControlState, SavedControls, describe_controls
 from vidtrans.models.loaded_model import LoadedModel
 
 
@@ -65,3 +65,11 @@ def test_saved_controls_are_shared_with_other_servers_and_the_next_session() -> 
     for text in ("", "[]", '{"x": 3}', "{", '{"\\u0000": {}}'):  # something else counts as empty
         Path("a/b.json").write_text(text)
         assert SavedControls(Path("a/b.json")).names == []
+
+
+def test_the_page_knows_what_each_control_needs() -> None:
+    script = (Path(live.__file__).parent / "page" / "main.js").read_text("utf-8")
+    needs = {about["needs"] for about in describe_controls().values() if "needs" in about}
+    assert needs
+    for need in needs:
+        assert f"    {need}:" in script or f'    "{need}":' in script

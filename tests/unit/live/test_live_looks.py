@@ -19,7 +19,7 @@ from style_pictures import style_pictures
 
 from vidtrans.core.errors import ModelError
 from vidtrans.inference.engine import Engine
-from vidtrans.live import live_model, picture_looks
+from vidtrans.live import live_stage, picture_looks
 from vidtrans.models.loaded_model import LoadedModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -122,7 +122,7 @@ def test_pictures_are_removed_and_are_limited(running: Running, monkeypatch: pyt
 def test_a_look_that_cannot_be_opened_is_one_line_and_what_was_there_goes_on(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may_open, load_engine = threading.Event(), live_model.load_engine
+    may_open, load_engine = threading.Event(), live_stage.load_engine
 
     def load(model: LoadedModel, *arguments: Any, **options: Any) -> Engine:
         if model.name == "chequers":
@@ -130,7 +130,7 @@ def test_a_look_that_cannot_be_opened_is_one_line_and_what_was_there_goes_on(
             raise ModelError("model 'chequers'", "it is damaged", "send it again")
         return load_engine(model, *arguments, **options)
 
-    monkeypatch.setattr(live_model, "load_engine", load)
+    monkeypatch.setattr(live_stage, "load_engine", load)
     with running.program("&role=program") as page:
         added(running, "stripes")
         page.state(model="stripes")

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from vidtrans.core.errors import MediaError
-from vidtrans.live.picture_files import decode, encode_jpeg
-from vidtrans.video.images.picture import encode_png
+from vidtrans.live.protocol import decode
+from vidtrans.video.images.picture import encode_jpeg, encode_png
 
 PICTURE = np.zeros((6, 8, 3), np.uint8)
 PICTURE[:3, :, 0], PICTURE[3:, :, 2] = 200, 100
@@ -25,7 +25,7 @@ def file_of(picture: np.ndarray, kind: str, **options: object) -> bytes:
 
 def test_each_format_is_read() -> None:
     assert np.array_equal(decode(encode_png(PICTURE)), PICTURE)
-    for file in (file_of(PICTURE, "PNG"), file_of(PICTURE, "WEBP", lossless=True), encode_jpeg(PICTURE)):
+    for file in (file_of(PICTURE, "PNG"), file_of(PICTURE, "WEBP", lossless=True), encode_jpeg(PICTURE, 92)):
         read = decode(file)
         assert (read.shape, read.dtype) == (PICTURE.shape, PICTURE.dtype)
         assert np.abs(read.astype(int) - PICTURE).mean() < 8

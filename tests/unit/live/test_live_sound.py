@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from live_server import until
 
 from vidtrans.core.errors import UsageError
-from vidtrans.curves.signals import Signal
-from vidtrans.live.live_sound import LiveSound
+from vidtrans.curves.expressions import Signal
+from vidtrans.live.moving_controls import LiveSound
 from vidtrans.live.protocol import MOST_SAMPLES, SOUND, SoundMessage, is_sound, pack_sound, parse_sound
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -67,7 +67,7 @@ class TestLiveSound:
             sound.carry_out(1, {"on": "yes"})
 
     def test_silence_is_heard_where_no_block_comes_and_the_thread_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("vidtrans.live.live_sound.ENDS_AFTER_S", 0.4)
+        monkeypatch.setattr("vidtrans.live.moving_controls.ENDS_AFTER_S", 0.4)
         sound, _ = self.begin()
         sound.carry_out(1, {"on": True})
         for _ in range(20):

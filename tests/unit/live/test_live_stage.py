@@ -12,13 +12,11 @@ from live_server import flat, load, png, until
 
 from vidtrans.core.errors import DeviceError, UsageError
 from vidtrans.live.live_controls import Controls, ControlState
-from vidtrans.live.live_model import LiveModel, SourceFrame
-from vidtrans.live.live_stage import Fader, LiveStage, StagePicture
-from vidtrans.live.paint_jobs import Answers, PaintJob
+from vidtrans.live.live_stage import Fader, LiveModel, LiveStage, SourceFrame, StagePicture
 from vidtrans.live.protocol import FrameMessage
-from vidtrans.live.stage_worker import FIRST_RETRY_S, StageWorker
+from vidtrans.live.stage_worker import FIRST_RETRY_S, Answers, PaintJob, StageWorker
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.strokes.media import load_medium
 from vidtrans.strokes.painter import StrokePainter

@@ -12,10 +12,9 @@ import pytest
 from live_server import load
 
 from vidtrans.core.errors import UsageError
-from vidtrans.curves.signals import Signal
-from vidtrans.live.live_controls import Controls, ControlState
+from vidtrans.curves.expressions import Signal
+from vidtrans.live.live_controls import Controls, ControlState, SavedControls
 from vidtrans.live.moving_controls import MovingControls
-from vidtrans.live.presets import SavedControls
 from vidtrans.models.loaded_model import LoadedModel
 
 

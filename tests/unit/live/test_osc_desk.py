@@ -14,14 +14,20 @@ from live_server import load
 from osc_stage import OscStage, pack_bundle
 
 from vidtrans.core.settings import SMALLEST_SIDE
-from vidtrans.curves.signals import Signal
+from vidtrans.curves.expressions import Signal
 from vidtrans.live.live_controls import Controls, describe_pairing
 from vidtrans.live.osc import osc_desk
-from vidtrans.live.osc.osc_addresses import ACTIONS, REPORTS, ROOT, OscAddress
-from vidtrans.live.osc.osc_inbox import LONGEST_WAIT_S, MOST_TIMED, SHOWN_UNMATCHED
-from vidtrans.live.osc.osc_messages import Argument, OscMessage, pack_message, parse_message
-from vidtrans.live.osc.osc_out import BEAT, LOUDNESS, OscChanges
-from vidtrans.live.osc.osc_query import address_tree
+from vidtrans.live.osc.osc_addresses import ACTIONS, REPORTS, ROOT, OscAddress, address_tree
+from vidtrans.live.osc.osc_desk import BEAT, LOUDNESS, OscChanges
+from vidtrans.live.osc.osc_messages import (
+    LONGEST_WAIT_S,
+    MOST_TIMED,
+    SHOWN_UNMATCHED,
+    Argument,
+    OscMessage,
+    pack_message,
+    parse_message,
+)
 from vidtrans.models.loaded_model import LoadedModel
 
 
@@ -226,7 +232,7 @@ def test_sound_pictures_and_moving_controls_are_sent(stage: OscStage, clock: Clo
     clock.now_s += 1.0
     found = sent(changes)
     assert found == {"heard/loudness": 0.5, "heard/onset": 0.0, "heard/beat": 3, "frame": 30, "fps": 30.0}
-    assert set(found) == set(REPORTS)
+    assert set(found) == {one.name for one in REPORTS}
     stage.hub.sound.values = {LOUDNESS: 0.5, Signal("onset"): 0.0, BEAT: 4.1}
     stage.desk._positions = {"lerp": 0.75}
     assert sent(changes) == {"heard/beat": 4, "lerp": 0.75}
@@ -239,7 +245,7 @@ def test_the_list_is_sent_with_all_values_and_the_tree_says_the_same(stage: OscS
     stage.frame()
     packets = changes.step()
     listed = {m.arguments[0]: m.arguments[1:] for m in map(parse_message, packets) if m.address == f"{ROOT}list"}
-    assert set(listed) == {*stage.desk.addresses, *(ROOT + name for name in REPORTS)}
+    assert set(listed) == {*stage.desk.addresses, *(one.path for one in REPORTS)}
     assert listed[f"{ROOT}strength"] == ("f", 0.0, 2.0)
     assert listed[f"{ROOT}past"] == ("s", 0.0, 1.0, "off", "lerp", "causal")
     assert any(parse_message(packet).address == f"{ROOT}strength" for packet in packets)

@@ -18,9 +18,8 @@ from live_server import TIMEOUT_S, Running, flat, serving, until
 from osc_stage import OscStage, free_port, pack_bundle
 
 from vidtrans.core.errors import UsageError
-from vidtrans.live.osc import osc_listener
-from vidtrans.live.osc.osc_endpoint import OscEndpoint, is_near
-from vidtrans.live.osc.osc_listener import OscListener
+from vidtrans.live.osc import osc_desk
+from vidtrans.live.osc.osc_desk import OscListener
 from vidtrans.live.osc.osc_messages import (
     DEEPEST,
     MOST_ELEMENTS,
@@ -32,7 +31,7 @@ from vidtrans.live.osc.osc_messages import (
     pack_message,
     parse_message,
 )
-from vidtrans.live.stage_settings import stage_settings
+from vidtrans.live.stage_settings import OscEndpoint, is_near, stage_settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 HOST = "127.0.0.1"
@@ -157,7 +156,7 @@ def test_on_an_open_address_only_private_networks_are_heard(monkeypatch: pytest.
     near = "127.0.0.1 10.1.2.3 192.168.0.9 172.16.0.1 169.254.1.1 ::1 fe80::1%eth0 ::ffff:10.0.0.1"
     assert all(map(is_near, near.split()))
     assert not any(map(is_near, ("8.8.8.8", "172.32.0.1", "2001:4860:4860::8888", "::ffff:8.8.8.8", "", "x")))
-    monkeypatch.setattr(osc_listener, "is_near", lambda host: False)
+    monkeypatch.setattr(osc_desk, "is_near", lambda host: False)
     port = free_port()
     with (
         serving(stage=stage_settings(f"0.0.0.0:{port}", "", (), allow_network=True)) as running,

@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from things import moving_thing, overlap, with_strokes
 
-from vidtrans.matting.confidence import lost_parts, suggested
+from vidtrans.matting.found_mattes import LOST, Signals, confidence, sweeps, within_reach
 from vidtrans.matting.marks import OFF, ON
 from vidtrans.matting.matte_edges import finished, moved_edge, refined
+from vidtrans.matting.matte_job import lost_parts, suggested
+from vidtrans.matting.network import Box, CropWindow
 from vidtrans.matting.stroke_masks import grown
-from vidtrans.matting.swept_mattes import sweeps
-from vidtrans.matting.tracking import LOST, Signals, confidence, within_reach
-from vidtrans.matting.windows import Box, CropWindow
 
 FRAMES, MATTES = moving_thing(2)
 

@@ -14,12 +14,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.flow.warping import warp
-from vidtrans.metrics.clip_scores import Scores
-from vidtrans.metrics.consistency import Scorer
-from vidtrans.metrics.frame_scores import masked_error, stabilised_flicker
-from vidtrans.metrics.label_scores import LabelCounts
-from vidtrans.metrics.matte_scores import boundary, jitter, region
-from vidtrans.metrics.motion import motion_boundary
+from vidtrans.metrics.consistency import Scorer, Scores, masked_error, motion_boundary, stabilised_flicker
+from vidtrans.metrics.label_scores import LabelCounts, boundary, jitter, region
 from vidtrans.metrics.picture_quality import psnr
 
 Frames = list[np.ndarray]

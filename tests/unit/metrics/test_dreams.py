@@ -10,13 +10,14 @@ import pytest
 from clips import scene
 
 from vidtrans.metrics import dreams
-from vidtrans.metrics.distributions import DomainDistance, random_patches
 from vidtrans.metrics.picture_quality import psnr
 from vidtrans.metrics.unpaired_scores import (
     REVERSED,
+    DomainDistance,
     cycle_error,
     diversity,
     light_correlation,
+    random_patches,
     temporal_error,
 )
 

@@ -20,13 +20,13 @@ from safetensors.torch import save_file
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import digest_file
+from vidtrans.models.formats import STEP, to_8_bits, weights_digest, weights_of
 from vidtrans.models.loaded_model import LoadedModel, load_extractor, load_model
 from vidtrans.models.model_file import embed_extractor, load_generator, read_record
 from vidtrans.models.model_record import ModelRecord, parse_record
 from vidtrans.models.native_format import METADATA_KEY
-from vidtrans.models.weights import STEP, to_8_bits, weights_digest, weights_of
 from vidtrans.pairing.base import Extraction
-from vidtrans.pipeline.settings import RenderingSettings
+from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.rendering.extraction import FrameExtractor
 from vidtrans.session import Context
 from vidtrans.video.io.clip import Frame

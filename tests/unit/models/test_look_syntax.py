@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vidtrans.core.errors import UsageError
-from vidtrans.models.look_syntax import parse_look_parts, split_names, with_other_paths
+from vidtrans.models.look_pictures import parse_look_parts, split_names, with_other_paths
 
 KNOWN = ("a", "b", "a, b.jpg", "take 2: c.jpg", "D:\\d.jpg", "shots, day 2/1,000: e.jpg")
 

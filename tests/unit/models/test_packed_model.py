@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from vidtrans.core.errors import ModelError
 from vidtrans.core.files import digest_file
-from vidtrans.models.packs.pack_contents import about_text, checked_thumbnail
-from vidtrans.models.packs.packed_model import (
+from vidtrans.models.packs import (
     ABOUT,
     LICENCE,
     MANIFEST,
     MOST_BYTES,
     PackFacts,
+    about_text,
+    checked_thumbnail,
     extract_model,
     is_model_name,
     open_pack,

@@ -18,7 +18,7 @@ from vidtrans.networks import GENERATORS, UNTRAINED
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.predicted_style import PredictedStyle, is_narrower, load_narrower
 from vidtrans.perception import load_measure
-from vidtrans.perception.style import Style, to_signed
+from vidtrans.perception.measure import Style, to_signed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

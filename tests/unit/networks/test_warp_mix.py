@@ -28,8 +28,8 @@ from vidtrans.networks.code_planes import CODE_RANGE, plane_values, with_planes
 from vidtrans.networks.frame_memory import FrameMemory, packed, unpacked
 from vidtrans.networks.init import build_generator, initialise, inner_generator
 from vidtrans.networks.picture_encoder import code_planes
-from vidtrans.networks.wrappers.coded_generator import CodedGenerator, CodedNorm
-from vidtrans.pairing.told_planes import CHANNELS, Told, with_told
+from vidtrans.networks.wrappers import CodedGenerator, CodedNorm
+from vidtrans.pairing.next_frame import CHANNELS, Told, with_told
 from vidtrans.training.methods.class_method import NO_CLASS, ClassMethod, class_weights, labels_of
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import read_picture

@@ -12,9 +12,7 @@ import pytest
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import silent
 from vidtrans.core.files import digest_of
-from vidtrans.output.places import check_place
-from vidtrans.output.records import check_foreign, record, recorded, up_to_date
-from vidtrans.output.result import Result
+from vidtrans.output.result import Result, check_foreign, check_place, record, recorded, up_to_date
 from vidtrans.session import Context
 from vidtrans.store.cache import Cache
 

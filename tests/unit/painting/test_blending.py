@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from vidtrans.painting.blending import Painting, blend
-from vidtrans.painting.carrying import Carried
-from vidtrans.painting.composing import LEVELS
+from vidtrans.painting.composing import LEVELS, Painting, blend
 from vidtrans.painting.following import shares_of
+from vidtrans.painting.maps import Carried
 
 SIZE = (6, 8)
 SURE = Carried(np.zeros((*SIZE, 2), np.float32), np.ones(SIZE, np.float32))

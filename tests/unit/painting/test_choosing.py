@@ -10,8 +10,8 @@ from clips import scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidtrans.painting.carrying import Guide, Step, carry_along
 from vidtrans.painting.choosing import BEST_DB, Choice, ShotChooser, allot, overall
+from vidtrans.painting.maps import Guide, Step, carry_along
 
 
 def turning(count: int) -> list[np.ndarray]:

@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from vidtrans.pairing.class_colours import ClassColours, distinct_colours
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.pairing.palettes.class_colours import ClassColours, distinct_colours
-from vidtrans.pairing.palettes.known_palettes import KNOWN_PALETTES
-from vidtrans.pairing.palettes.palette_file import with_palette_file
+from vidtrans.pairing.palettes import KNOWN_PALETTES, with_palette_file
 from vidtrans.pairing.segment import Change, ChangeSettings, SegmentSettings
-from vidtrans.video.images.indexed import pack_colours
+from vidtrans.video.images.picture import pack_colours
 
 
 def maps(seed: int, classes: int = 3, size: tuple[int, int] = (24, 36)) -> np.ndarray:

@@ -10,9 +10,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
+from vidtrans.pairing.class_colours import colours
 from vidtrans.pairing.labels import Labels, LabelsSettings
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.pairing.palettes.class_colours import colours
 
 PALETTE = "#804080, f423e8 #464646"
 

@@ -13,7 +13,7 @@ from made_models import make_coded_model
 
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.settings import Time
-from vidtrans.curves.clock import CurveClock
+from vidtrans.curves.curve import CurveClock
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.rendering.conditions import CodeConditions
 from vidtrans.session import Context

@@ -13,9 +13,8 @@ from directed_clip import FrameBlend
 from vidtrans.clips.clip_signals import clip_clock
 from vidtrans.clips.indexing import open_clip
 from vidtrans.core.errors import UsageError
-from vidtrans.pipeline.render import PICTURE_VALUES
-from vidtrans.pipeline.settings import RenderingSettings
-from vidtrans.pipeline.values import FrameValues
+from vidtrans.pipeline.render import PICTURE_VALUES, RenderingSettings
+from vidtrans.pipeline.stage import FrameValues
 from vidtrans.session import Context
 
 SOURCE, LOOK = scene(40, 24, seed=1), scene(40, 24, seed=2)

@@ -19,8 +19,7 @@ from filelock import FileLock
 import vidtrans as api
 from vidtrans.core.events import Note, silent
 from vidtrans.core.files import digest_of
-from vidtrans.store.cache import Cache
-from vidtrans.store.cache_entry import PIN_PREFIX, CacheEntry
+from vidtrans.store.cache import PIN_PREFIX, Cache, CacheEntry
 from vidtrans.store.stages import (
     STAGES,
     AtOnceStage,
@@ -291,7 +290,7 @@ def test_on_a_full_disk_too_an_entry_is_deleted(tmp_path: Path, monkeypatch: pyt
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vidtrans.store.cache_entry.os.replace", full)
+    monkeypatch.setattr("vidtrans.store.cache.os.replace", full)
     assert entry.delete()
     assert entry.read() is None
     assert not (entry.folder / "data").exists()

@@ -11,8 +11,7 @@ from clips import moving_frames, write_clip
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.events import silent
 from vidtrans.core.files import digest_of
-from vidtrans.store.cache import Cache
-from vidtrans.store.shared_locks import warning_about_locks
+from vidtrans.store.cache import Cache, warning_about_locks
 
 KEY = digest_of("a key")
 IDENTITY = ("--model", "identity")

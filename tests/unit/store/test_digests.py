@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from vidtrans.core.files import digest_file
-from vidtrans.store import digests
-from vidtrans.store.digests import Digests
+from vidtrans.store import cache
+from vidtrans.store.cache import Digests
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def at_age(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Let the files that are written from now on be so old, by the clock of the memory."""
-    monkeypatch.setattr(digests.time, "time_ns", lambda: time.monotonic_ns() + shift + round(seconds * 1e9))
+    monkeypatch.setattr(cache.time, "time_ns", lambda: time.monotonic_ns() + shift + round(seconds * 1e9))
 
 
 time_ns = time.time_ns
@@ -42,7 +42,7 @@ def files_read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         found.append(path)
         return digest_file(path)
 
-    monkeypatch.setattr(digests, "digest_file", watched)
+    monkeypatch.setattr(cache, "digest_file", watched)
     return found
 
 
@@ -91,12 +91,12 @@ def test_a_file_that_changed_a_moment_ago_is_not_remembered(
         return SimpleNamespace(**{**kept, "st_mtime_ns": 1, "st_ctime_ns": 1, which: now})
 
     monkeypatch.setattr(Path, "stat", coarse)
-    monkeypatch.setattr(digests.time, "time_ns", time_ns)
+    monkeypatch.setattr(cache.time, "time_ns", time_ns)
     run, file = Digests(tmp_path), written(tmp_path / "big", b"one")
     first = run.of(file)
     file.write_bytes(b"two")
     assert run.of(file) == digest_file(file) != first
-    monkeypatch.setattr(digests.time, "time_ns", lambda: now + digests.SETTLED_NS + 1)
+    monkeypatch.setattr(cache.time, "time_ns", lambda: now + cache.SETTLED_NS + 1)
     run.of(file)
     files_read.clear()
     run.of(file)
@@ -108,12 +108,12 @@ def test_a_damaged_line_of_digests_is_forgotten(tmp_path: Path) -> None:
     run = Digests(tmp_path)
     wanted = [run.of(file) for file in files]
     run.save()
-    whole = (tmp_path / digests.NAME).read_bytes()
+    whole = (tmp_path / cache.DIGESTS_FILE).read_bytes()
     flipped = (
         whole[:at] + bytes([byte ^ (1, 128)[at % 2]]) + whole[at + 1 :] for at, byte in list(enumerate(whole))[::3]
     )
     for data in (*flipped, b"[]", b"7\n", b"{", b'{"a": 7}', b"\xff\n\n"):
-        (tmp_path / digests.NAME).write_bytes(data)
+        (tmp_path / cache.DIGESTS_FILE).write_bytes(data)
         assert [Digests(tmp_path).of(file) for file in files] == wanted
 
 
@@ -121,15 +121,15 @@ def test_a_damaged_line_of_digests_is_forgotten(tmp_path: Path) -> None:
 def test_lines_that_say_nothing_spoil_no_other_and_many_of_them_are_written_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, useless: int, dropped: bool
 ) -> None:
-    monkeypatch.setattr(digests, "MAX_STALE_LINES", 5)
+    monkeypatch.setattr(cache, "MAX_STALE_LINES", 5)
     run = Digests(tmp_path)
     files = [written(tmp_path / f"{n}", b"x") for n in range(2)]
     wanted = [run.of(file) for file in files]
     run.save()
-    path = tmp_path / digests.NAME
+    path = tmp_path / cache.DIGESTS_FILE
     path.write_bytes(b"\xff\xfe\n" + path.read_bytes() + b"[]\n" * (useless - 1))
     again = Digests(tmp_path)
     assert [again.of(file) for file in files] == wanted
     assert path.read_bytes().count(b"\n") == 2 + (0 if dropped else useless)
-    monkeypatch.setattr(digests, "digest_file", lambda path: "read again")
+    monkeypatch.setattr(cache, "digest_file", lambda path: "read again")
     assert [Digests(tmp_path).of(file) for file in files] == wanted

@@ -12,7 +12,7 @@ from directed_clip import lossless
 
 import vidtrans as api
 from vidtrans.core.events import Event, Note
-from vidtrans.rendering import chunk_renderer as filling
+from vidtrans.rendering import chain as filling
 
 Usage = namedtuple("Usage", "total used free")
 

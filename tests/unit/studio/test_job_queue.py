@@ -7,8 +7,7 @@ import pytest
 from filelock import FileLock
 
 from vidtrans.core.errors import UsageError
-from vidtrans.studio.job_queue import MOST_STARTS, JobQueue
-from vidtrans.studio.studio_jobs import StudioJob, StudioJobFolder
+from vidtrans.studio.studio_jobs import MOST_STARTS, JobQueue, StudioJob, StudioJobFolder
 
 
 class Processes:

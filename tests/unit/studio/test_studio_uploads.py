@@ -6,9 +6,8 @@ import pytest
 
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.settings import Table
-from vidtrans.studio import uploads as module
-from vidtrans.studio.project_folder import ProjectFolder
-from vidtrans.studio.uploads import Uploads
+from vidtrans.studio import project_folder as module
+from vidtrans.studio.project_folder import ProjectFolder, Uploads
 
 
 def check(path: Path) -> Table:

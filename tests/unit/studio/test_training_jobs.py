@@ -10,9 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from vidtrans.core.errors import UsageError
-from vidtrans.studio.job_queue import JobQueue
-from vidtrans.studio.studio_jobs import StudioJob, StudioJobFolder
-from vidtrans.studio.training_jobs import train_longer, train_on
+from vidtrans.studio.studio_jobs import JobQueue, StudioJob, StudioJobFolder, train_longer, train_on
 
 VALUES = {"dataset": "a.dataset", "minutes": 5.0, "output": "a.safetensors"}
 

@@ -30,7 +30,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.temporal import flow_tracking
+from vidtrans.temporal import along_motion
 from vidtrans.temporal.label_vote import VoteFilter
 from vidtrans.temporal.settings import VoteSettings
 
@@ -201,7 +201,7 @@ def test_less_of_an_outline_is_left_where_it_passed(make: Make, monkeypatch: pyt
         return sum(int((by[where] > 25).sum()) for by, where in zip(darker, clear, strict=True))
 
     found = ink_outside_the_outline()
-    monkeypatch.setattr(flow_tracking, "UNEVEN", 1e9)
+    monkeypatch.setattr(along_motion, "UNEVEN", 1e9)
     assert 0 < found < 0.7 * ink_outside_the_outline()
 
 

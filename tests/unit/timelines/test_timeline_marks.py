@@ -9,7 +9,7 @@ from made_timelines import Maker
 
 import vidtrans as api
 from vidtrans.core.errors import UsageError
-from vidtrans.stylizing.timeline_ranges import read_marks
+from vidtrans.stylizing.timeline_render import read_marks
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ from timeline_samples import edl_samples
 
 import vidtrans as api
 from vidtrans.core.errors import UsageError
-from vidtrans.timelines.spans import ClipSpan, FrameTimes, read_facts
+from vidtrans.timelines.spans import ClipSpan, FrameTimes, read_facts, rounded, whole_first
 from vidtrans.timelines.timeline import Relink, StyledMedia, TimelineClip
-from vidtrans.timelines.whole_counts import rounded, whole_first
 
 MILLISECOND, TICK = Fraction(1, 1000), Fraction(1, 6000)
 CLIP = TimelineClip(1, "a", "phone.mov", Fraction(0), Fraction(90), Fraction(30))

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from vidtrans.data.building import split_roles
 from vidtrans.data.dataset import Pair, open_dataset
 from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
-from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
-from vidtrans.pairing.told_planes import CHANNELS
+from vidtrans.pairing.next_frame import CHANNELS, NextFrame, NextFrameSettings
 from vidtrans.training.feedback.rollout_pool import (
     MIN_LENGTH,
     RELOCATION_RUN,

@@ -13,7 +13,7 @@ from made_runs import run_of
 
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Note, Progress, Stop, silent
-from vidtrans.pairing.told_planes import FULL_NOISE
+from vidtrans.pairing.next_frame import FULL_NOISE
 from vidtrans.training import training_state
 from vidtrans.training.device.distributed import DistContext
 from vidtrans.training.loop import train

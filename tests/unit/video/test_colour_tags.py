@@ -15,8 +15,8 @@ import pytest
 from pictures_of_all_kinds import rgb_profile
 from PIL import Image, ImageCms
 
-from vidtrans.video.colour.conversion import ToRGB, colour_of, unread_of
-from vidtrans.video.colour.primaries import ADOBE_RGB
+from vidtrans.video.colour.conversion import ToRGB, colours_of
+from vidtrans.video.colour.tags import ADOBE_RGB
 from vidtrans.video.io.pictures import open_reader
 from vidtrans.video.io.reader import profile_of
 
@@ -66,7 +66,7 @@ def test_primaries_become_those_of_bt709(
     transfer = 13
     frame = rgb(given, primaries, transfer)
     assert np.abs(read(frame) - right).max() <= 1
-    assert bool(colour_of(frame)) == (right != given)
+    assert bool(colours_of(frame).colour) == (right != given)
     assert (read(rgb((120, 120, 120), primaries, transfer)) == 120).all()
 
 
@@ -102,7 +102,7 @@ def test_matrices_that_swscale_lacks(matrix: int, full: bool, primaries: int) ->
     direct = read(rgb(BRICK, primaries, 13))
     frame = tagged(codes, "yuv444p", **tags)
     assert np.abs(read(frame) - direct).max() <= 3
-    assert unread_of(frame) == ""
+    assert colours_of(frame).unread == ""
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_matrices_that_swscale_lacks(matrix: int, full: bool, primaries: int) ->
     ],
 )
 def test_what_is_not_known_is_named(tags: dict[str, int], named: str) -> None:
-    assert unread_of(tagged((120, 100, 150), "yuv420p", **tags)) == named
+    assert colours_of(tagged((120, 100, 150), "yuv420p", **tags)).unread == named
 
 
 def test_digital_cinema_is_converted_once() -> None:

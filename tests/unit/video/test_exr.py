@@ -12,12 +12,10 @@ import pytest
 from exr_files import FLOAT, HALF, WHOLE, attribute, exr_bytes, multipart_bytes
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.images.exr import encode_exr
+from vidtrans.video.images.exr import encode_exr, list_channels, read_header
 from vidtrans.video.images.exr import read_exr as read_layer
-from vidtrans.video.images.exr_header import list_channels, read_header
 from vidtrans.video.images.picture import picture_size, read_picture
-from vidtrans.video.images.picture_view import PictureView
-from vidtrans.video.images.still import Still
+from vidtrans.video.images.still import PictureView, Still
 
 
 def read_exr(path: Path) -> np.ndarray:

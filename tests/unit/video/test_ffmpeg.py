@@ -19,12 +19,11 @@ import pytest
 from av.video.reformatter import ColorRange, Colorspace
 from clips import decode, moving_frames, times
 
-import vidtrans.video.external.program as module
+import vidtrans.video.ffmpeg as module
 from vidtrans.core.errors import Interrupted, MediaError, UsageError
 from vidtrans.core.events import Progress, Stop
 from vidtrans.core.system import WINDOWS, name_fault
-from vidtrans.video.external.ffmpeg import FFmpegJob, parse_options, run_ffmpeg_job
-from vidtrans.video.external.program import encoders, program_version
+from vidtrans.video.ffmpeg import FFmpegJob, encoders, parse_options, program_version, run_ffmpeg_job
 
 COUNT = 12
 BASE = Fraction(1, 15_360)

@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 from oddities import write_frames
 from PIL import Image
 
-from vidtrans.video.images.animations import num_plays
-from vidtrans.video.io.encoder import _keeping_priority
-from vidtrans.video.io.gif import LONGEST_CS, SHORTEST_CS, schedule, write_gif
+from vidtrans.video.images.picture_header import num_plays
+from vidtrans.video.io.encoder import LONGEST_CS, SHORTEST_CS, _keeping_priority, schedule, write_gif
 
 repeatable = hypothesis_settings(max_examples=20)
 

@@ -27,11 +27,10 @@ from vidtrans.doctor.examination import _hardware_video
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import FromRGB, ToRGB
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
-from vidtrans.video.io import hardware
+from vidtrans.video.io import encoding, reader
 from vidtrans.video.io.clip import Frame
-from vidtrans.video.io.codecs import CODECS, SPEEDS
 from vidtrans.video.io.container import open_media, picture_stream
-from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
+from vidtrans.video.io.encoding import CODECS, SPEEDS, EncodingSettings, PictureFormat
 
 COUNT = 30
 B_FRAMES = {"crf": "12", "preset": "medium", "g": "12", "bf": "3"}
@@ -43,8 +42,8 @@ NVENC = ("h264-nvenc", "h265-nvenc", "av1-nvenc")
 @pytest.fixture(autouse=True)
 def no_trial_is_remembered() -> Iterator[None]:
     yield
-    hardware.encoder_problem.cache_clear()
-    hardware.decoder_problem.cache_clear()
+    encoding.encoder_problem.cache_clear()
+    encoding.decoder_problem.cache_clear()
 
 
 def samples(plane: Any, dtype: str, width: int) -> np.ndarray:
@@ -70,7 +69,7 @@ def as_from_a_gpu(frame: av.VideoFrame) -> av.VideoFrame:
 
 
 class PretendedGPU:
-    """Stands for the device in ``vidtrans.video.io.hardware``: decodes in software, and counts what it decoded.
+    """Stands for the device in ``vidtrans.video.io.reader``: decodes in software, and counts what it decoded.
 
     ``fails_at``: the packet that it does not decode; ``drops``: the frame that it loses.
     """
@@ -78,8 +77,8 @@ class PretendedGPU:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fails_at: int = -1, drops: int = -1) -> None:
         self.packets = self.frames = self.opened = 0
         self.fails_at, self.drops = fails_at, drops
-        monkeypatch.setattr(hardware, "open_accelerated", self.open)
-        monkeypatch.setattr("vidtrans.video.io.decoder.decode_accelerated", self.decode)
+        monkeypatch.setattr(reader, "open_accelerated", self.open)
+        monkeypatch.setattr("vidtrans.video.io.reader.decode_accelerated", self.decode)
         monkeypatch.setattr("vidtrans.clips.indexing.decoder_problem", lambda name, device: "")
 
     @contextmanager
@@ -92,7 +91,7 @@ class PretendedGPU:
     def decode(self, context: Any, packet: Any, size: tuple[int, int]) -> list[av.VideoFrame]:
         self.packets += 1
         if self.packets == self.fails_at + 1:
-            raise hardware.HardwareDecodeError("out of memory")
+            raise reader.HardwareDecodeError("out of memory")
         decoded = [as_from_a_gpu(frame) for frame in context.decode(packet)]
         kept = [frame for n, frame in enumerate(decoded, self.frames) if n != self.drops]
         self.frames += len(decoded)
@@ -204,7 +203,7 @@ def needs_no_gpu(why: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(not why, reason="there is a GPU here, that can")
 
 
-NO_NVDEC, NO_NVENC = hardware.decoder_problem("nvdec"), hardware.encoder_problem("h265-nvenc")
+NO_NVDEC, NO_NVENC = encoding.decoder_problem("nvdec"), encoding.encoder_problem("h265-nvenc")
 
 
 @needs_no_gpu(NO_NVDEC)
@@ -267,9 +266,9 @@ def test_a_trial_decides_whether_an_encoder_works(monkeypatch: pytest.MonkeyPatc
     absent = replace(codec, encoder="no_such_encoder")
     for name, made in (("works", codec), ("absent", absent), ("refuses", refusing)):
         monkeypatch.setitem(CODECS, name, made)
-    assert hardware.encoder_problem("works") == ""
-    assert "no_such_encoder" in hardware.encoder_problem("absent")
-    assert hardware.encoder_problem("refuses").startswith("libx264: ")
+    assert encoding.encoder_problem("works") == ""
+    assert "no_such_encoder" in encoding.encoder_problem("absent")
+    assert encoding.encoder_problem("refuses").startswith("libx264: ")
 
 
 def test_doctor_tries_what_the_gpu_decodes(monkeypatch: pytest.MonkeyPatch) -> None:

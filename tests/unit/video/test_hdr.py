@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vidtrans.video.colour.hdr import ToneMap, nits_of_pq, pq_of_nits
-from vidtrans.video.colour.tags import BT709, BT2020
-from vidtrans.video.colour.transfer_curves import HLG, PQ
+from vidtrans.video.colour.conversion import ToneMap, nits_of_pq, pq_of_nits
+from vidtrans.video.colour.tags import BT709, BT2020, HLG, PQ
 
 SDR_2020 = 14
 FULL = 65535

@@ -16,10 +16,21 @@ from keypoints import waving, write_mediapipe, write_openpose, write_table
 from vidtrans.core.errors import MediaError
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.pairing.pose import PoseSettings
-from vidtrans.video.keypoints.layouts import BODY, HEAD, LEFT, NECK, POINTS, layout
-from vidtrans.video.keypoints.parsing import read_keypoints
-from vidtrans.video.keypoints.people import BodyPlace, fill_gaps, fit, follow
-from vidtrans.video.keypoints.poses import PoseFrames, PoseView
+from vidtrans.video.keypoints import (
+    BODY,
+    HEAD,
+    LEFT,
+    NECK,
+    POINTS,
+    BodyPlace,
+    PoseFrames,
+    PoseView,
+    fill_gaps,
+    fit,
+    follow,
+    layout,
+    read_keypoints,
+)
 
 SIZE = (160, 120)
 

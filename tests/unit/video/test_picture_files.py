@@ -28,10 +28,9 @@ from vidtrans.clips.indexing import survey_clip
 from vidtrans.core.errors import MediaError
 from vidtrans.session import Context
 from vidtrans.video.colour.icc import read_profile
-from vidtrans.video.colour.primaries import ADOBE_RGB, TAGGED
+from vidtrans.video.colour.tags import ADOBE_RGB, TAGGED
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.images.picture import encode_png, picture_size, read_layers, read_picture, read_still
-from vidtrans.video.images.picture_stack import PictureStack
+from vidtrans.video.images.picture import PictureStack, encode_png, picture_size, read_layers, read_picture, read_still
 from vidtrans.video.io.encoder import _keeping_priority
 from vidtrans.video.io.pictures import open_reader
 from vidtrans.video.io.policy import describe_conversions

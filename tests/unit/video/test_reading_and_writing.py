@@ -17,9 +17,8 @@ from vidtrans.core.errors import MediaError
 from vidtrans.video.io.clip import ClipIndex, Frame
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
-from vidtrans.video.io.join import Timing, join
+from vidtrans.video.io.join import StreamCopy, Timing, join
 from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.io.stream_copy import StreamCopy
 
 B_FRAMES = {"crf": "12", "preset": "medium", "g": "12", "bf": "3"}
 OPEN_GOP = {"crf": "12", "x264-params": "open-gop=1:keyint=10:min-keyint=10:bframes=3:scenecut=0"}

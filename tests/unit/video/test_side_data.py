@@ -19,13 +19,11 @@ from streams import stream_of
 
 from vidtrans.core.settings import Size
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.container import probe
 from vidtrans.video.io.encoder import SegmentWriter
-from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
-from vidtrans.video.io.join import Timing, join
+from vidtrans.video.io.encoding import CODECS, EncodingSettings, PictureFormat
+from vidtrans.video.io.join import StreamCopy, Timing, join
 from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.io.stream_copy import StreamCopy
 from vidtrans.video.side_data import FRAME_KINDS, TRACK_KINDS, Kind, has_dolby_vision_only, projection_of, stereo_of
 
 NUM_FRAMES = 24

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vidtrans.video.io.timecode import advance, counted_rate
+from vidtrans.video.io.timestamps import advance_timecode, counted_rate
 
 NTSC, NTSC_60, FILM, PAL = Fraction(30000, 1001), Fraction(60000, 1001), Fraction(24000, 1001), Fraction(25)
 
@@ -28,7 +28,7 @@ NTSC, NTSC_60, FILM, PAL = Fraction(30000, 1001), Fraction(60000, 1001), Fractio
     ],
 )
 def test_known_values(timecode: str, frames: int, rate: Fraction, expected: str) -> None:
-    assert advance(timecode, frames, rate) == expected
+    assert advance_timecode(timecode, frames, rate) == expected
 
 
 def test_what_is_no_timecode_is_refused() -> None:
@@ -39,7 +39,7 @@ def test_what_is_no_timecode_is_refused() -> None:
     no_rate = [("00:00:00:00", Fraction(0)), ("00:00:00:00", Fraction(-25))]
     for timecode, rate in [*((t, PAL) for t in broken + too_large), *no_drop_frame, *dropped, *no_rate]:
         with pytest.raises(ValueError, match=r"timecode|drop-frame"):
-            advance(timecode, 1, rate)
+            advance_timecode(timecode, 1, rate)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.video.io.one_clock import Repair, TrackTimes, repair_tracks
-from vidtrans.video.io.timestamps import MAX_REORDER, repair_timestamps, rounded_rate
+from vidtrans.video.io.timestamps import MAX_REORDER, Repair, TrackTimes, repair_timestamps, repair_tracks, rounded_rate
 
 repeatable = hypothesis_settings(max_examples=25)
 

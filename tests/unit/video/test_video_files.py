@@ -14,9 +14,8 @@ from clips import moving_frames, scene, write_clip
 
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.video.colour.conversion import FromRGB, ToRGB, to_uint16
-from vidtrans.video.io.codecs import CODECS
 from vidtrans.video.io.encoder import LosslessWriter, SegmentWriter, read_lossless
-from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
+from vidtrans.video.io.encoding import CODECS, EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 from vidtrans.video.io.reader import ClipReader
 

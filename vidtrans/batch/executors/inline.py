@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
-from vidtrans.batch.executors.base import Task, TaskResult, run_task
+from vidtrans.batch.executors import Task, TaskResult, run_task
 from vidtrans.core.events import Report
 from vidtrans.session import Context
 

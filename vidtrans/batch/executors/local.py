@@ -1,24 +1,33 @@
-"""Run tasks in worker processes on this machine, started on demand and replaced when one dies."""
+"""Run tasks in worker processes on this machine, started on demand and replaced when one dies.
+
+A worker receives tasks, runs them one at a time and sends their results. Pickled messages arrive on its standard input
+and leave on its original standard output; prints of libraries are redirected, so they cannot disturb the messages. It
+ends when its parent process ends.
+"""
 
 from __future__ import annotations
 
+import os
 import pickle
 import queue
 import signal
 import subprocess
+import sys
 import threading
+import time
 from collections import deque
 from contextlib import suppress
-from typing import IO, Any, ClassVar
+from typing import IO, Any, BinaryIO, ClassVar
 
-from vidtrans.batch.executors.base import Task, TaskResult, shared_options
+from vidtrans.batch.executors import Task, TaskResult, run_task, shared_options
 from vidtrans.core.errors import VidtransError
-from vidtrans.core.events import Report
-from vidtrans.core.machine import cuda_devices
+from vidtrans.core.events import Event, Progress, Report, Stop
+from vidtrans.core.machine import cuda_devices, set_up_heap
 from vidtrans.core.settings import Table
 from vidtrans.core.system import module_command
 from vidtrans.session import Context
 
+REPORT_S = 0.2  # seconds between two progress reports
 LAST_LINES = 20  # of a process's standard error, kept for the error message
 ENDING_S = 5.0  # time for a process to end before it is killed
 
@@ -90,7 +99,7 @@ class Worker:
         self.device, self.is_ready = device, False
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
         self._process = subprocess.Popen(
-            module_command("vidtrans.batch.executors.worker"),
+            module_command("vidtrans.batch.executors.local"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -158,3 +167,53 @@ def devices_for(device: str, jobs: int | None) -> list[str]:
     count = cuda_devices() if device in ("auto", "cuda") else 0
     places = [f"cuda:{n}" for n in range(count)] if count > 1 else [device]
     return [places[n % len(places)] for n in range(jobs or len(places))]
+
+
+def main() -> None:
+    """Run tasks until standard input is closed."""
+    set_up_heap()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process sends the stop request
+    writer = _MessageWriter(os.fdopen(os.dup(1), "wb"))
+    os.dup2(2, 1)
+    messages = sys.stdin.buffer
+    from vidtrans.session import Context
+
+    stop, tasks = Stop(), queue.Queue[Task]()
+    context = Context(report=writer.report, stop=stop, **pickle.load(messages))
+    threading.Thread(target=_listen, args=(messages, tasks, stop), daemon=True).start()
+    writer.send("ready")
+    while True:
+        writer.send(run_task(tasks.get(), context))
+
+
+def _listen(messages: BinaryIO, tasks: queue.Queue[Task], stop: Stop) -> None:
+    while True:
+        try:
+            message = pickle.load(messages)
+        except Exception:
+            os._exit(1)  # the parent has ended; finished chunks are on the disk
+        if isinstance(message, int):
+            stop.request(message)
+        else:
+            tasks.put(message)
+
+
+class _MessageWriter:
+    """A thread-safe writer of pickled messages."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out, self._lock, self._reported = out, threading.Lock(), 0.0
+
+    def send(self, message: object) -> None:
+        with self._lock:
+            pickle.dump(message, self._out)
+            self._out.flush()
+
+    def report(self, event: Event) -> None:
+        """Send every note, and progress at most every ``REPORT_S`` seconds."""
+        now = time.monotonic()
+        if isinstance(event, Progress):
+            if now - self._reported < REPORT_S:
+                return
+            self._reported = now
+        self.send(event)

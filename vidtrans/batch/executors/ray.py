@@ -1,7 +1,8 @@
 """Run tasks on a Ray cluster: this machine's cluster, one at an address, or a temporary one on this machine.
 
 Ray places tasks and reports lost ones, which the scheduler submits again. A temporary cluster ends with the process
-that started it. All machines have the folders of sources, results and cache at the same paths.
+that started it. All machines have the folders of sources, results and cache at the same paths. ``run_on_ray``,
+``examine`` and ``Board`` run in the cluster's processes. Ray is imported only where it is used.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,68 +18,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vidtrans.batch.executors.base import Task, TaskResult, shared_options
-from vidtrans.batch.executors.ray_worker import DECISIVE, Board, check_node, examine, run_on_ray
+from vidtrans.batch.executors import Task, TaskResult, run_task, shared_options
 from vidtrans.core.errors import DeviceError, UsageError, VidtransError, first_line
-from vidtrans.core.events import Report
-from vidtrans.core.files import remove
-from vidtrans.core.machine import cores
-from vidtrans.core.partials import process_mark
+from vidtrans.core.events import Event, Progress, Report, Stop
+from vidtrans.core.files import process_mark, remove
+from vidtrans.core.machine import cores, set_up_heap
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.store.library_versions import libraries
-from vidtrans.store.shared_locks import warning_about_locks
+from vidtrans.store.cache import warning_about_locks
+from vidtrans.store.stages import libraries
 
+EXCHANGE_S = 0.25  # interval of a task's messages to the board
+DECISIVE = ("vidtrans", "torch", "av", "opencv-python-headless", "numpy")  # packages that affect the results' bytes
+RayObject = Any  # an object of Ray, which is imported only where it is used
+ENGINES: dict[tuple[str, ...], Any] = {}  # of this process, which runs one task at a time
 ANSWER_S = 5.0  # time limit for an address to answer
-
-
-def import_ray() -> Any:  # noqa: ANN401  (a module without types)
-    """Return the ``ray`` module. Raises UsageError if it is not installed."""
-    token = Path.home() / ".ray" / "auth_token"
-    if any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or token.is_file():
-        # `ray start` asks for a token by default, and a program that connects shows none by default.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-    try:
-        import ray
-    except ImportError:
-        raise UsageError("--executor ray", "Ray is not installed", "pip install 'vidtrans[cluster]'") from None
-    return ray
-
-
-def num_threads() -> int:
-    """Return torch's number of threads here, so that results equal those of a render without a cluster."""
-    import torch
-
-    return torch.get_num_threads()
-
-
-def knock(address: str) -> None:
-    """Raise UsageError if HOST:PORT does not answer."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise UsageError(f"--executor ray://{address}", "no HOST:PORT", "write ray://head:10001")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
-    except OSError as error:
-        why, remedy = f"no answer ({error.strerror or error})", "start it: ray start --head"
-        raise UsageError(f"--executor ray://{address}", why, remedy) from None
-
-
-@contextmanager
-def marked_folder(context: Context, *, is_needed: bool) -> Iterator[str]:
-    """Yield the path of a file in the cache that every node must see; '' in a dry run, or if not ``is_needed``."""
-    if context.dry_run or not is_needed:
-        yield ""
-        return
-    context.cache.prepare()
-    path = context.cache.root / f".seen.{process_mark()}"
-    path.touch()
-    try:
-        yield str(path)
-    finally:
-        path.unlink(missing_ok=True)
-
-
 EXAMINE_S = 120.0  # time limit for every node's answer, including the start of Python there
 LOOK_S = 10.0  # interval of checks of the cluster's size
 STORE_BYTES = 128 << 20  # object store of a temporary cluster: tasks exchange little data
@@ -115,7 +70,9 @@ class RayExecutor:
 
     def _begin(self, context: Context, jobs: int | None) -> None:
         self.kind = kind = self._kind(context.device)
-        threads = num_threads()
+        import torch
+
+        threads = torch.get_num_threads()  # as here, so that results equal those of a render without a cluster
         self._cpus, self._gpus = (1, 1) if kind == "cuda" else (threads, 0)
         self._jobs, self._looked = jobs, 0.0
         self.slots = 0
@@ -197,7 +154,7 @@ class RayExecutor:
         if self.shares_disk and len(answers) > 1 and (warning := warning_about_locks(context.cache.root)):
             context.warn_once(warning)
 
-    def _on(self, node: str) -> Any:  # noqa: ANN401  (a strategy of Ray's)
+    def _on(self, node: str) -> RayObject:
         """Return the Ray strategy that places a task or an actor on a node."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -240,7 +197,7 @@ class RayExecutor:
         }
         self._running[self._start(task, options)] = self._count, task, report
 
-    def _start(self, task: Task, options: Table) -> Any:  # noqa: ANN401  (a reference of Ray's)
+    def _start(self, task: Task, options: Table) -> RayObject:
         """Submit a task to Ray with Ray's ``options``; ``_count`` is its submission number."""
         run = self._ray.remote(run_on_ray).options(**options)
         return run.remote(self._count, replace(task, division=None), self._options, self._node, self._board)
@@ -267,16 +224,13 @@ class RayExecutor:
         if not ended:
             return None
         number, task, _ = self._running.pop(ended[0])
-        return task, self._end(number, self._result(ended[0], task))
+        return task, self._result(number, ended[0], task)
 
-    def _hear(self, number: int, event: Any, report: Report) -> None:  # noqa: ANN401  (what a task put on the board)
+    def _hear(self, number: int, event: RayObject, report: Report) -> None:
         report(event)
 
-    def _end(self, number: int, result: TaskResult) -> TaskResult:
-        """Return the final result of an ended submission; subclasses clean up here."""
-        return result
-
-    def _result(self, reference: Any, task: Task) -> TaskResult:  # noqa: ANN401  (a reference of Ray's)
+    def _result(self, number: int, reference: RayObject, task: Task) -> TaskResult:
+        """Return the result of an ended submission."""
         errors = self._ray.exceptions
         try:
             result: TaskResult = self._ray.get(reference)
@@ -315,3 +269,150 @@ class RayExecutor:
             self._ray.shutdown()
         if self._temporary:
             remove(Path(self._temporary))
+
+
+def import_ray() -> RayObject:
+    """Return the ``ray`` module. Raises UsageError if it is not installed."""
+    token = Path.home() / ".ray" / "auth_token"
+    if any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or token.is_file():
+        # `ray start` asks for a token by default, and a program that connects shows none by default.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    try:
+        import ray
+    except ImportError:
+        raise UsageError("--executor ray", "Ray is not installed", "pip install 'vidtrans[cluster]'") from None
+    return ray
+
+
+def knock(address: str) -> None:
+    """Raise UsageError if HOST:PORT does not answer."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UsageError(f"--executor ray://{address}", "no HOST:PORT", "write ray://head:10001")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
+    except OSError as error:
+        why, remedy = f"no answer ({error.strerror or error})", "start it: ray start --head"
+        raise UsageError(f"--executor ray://{address}", why, remedy) from None
+
+
+@contextmanager
+def marked_folder(context: Context, *, is_needed: bool) -> Iterator[str]:
+    """Yield the path of a file in the cache that every node must see; '' in a dry run, or if not ``is_needed``."""
+    if context.dry_run or not is_needed:
+        yield ""
+        return
+    context.cache.prepare()
+    path = context.cache.root / f".seen.{process_mark()}"
+    path.touch()
+    try:
+        yield str(path)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def run_on_ray(number: int, task: Task, options: Table, node: Table, board: RayObject) -> TaskResult:
+    """Run a task with a context of ``options``; ``number`` is its submission number.
+
+    ``node``: the ``folder`` to run in, and the required software and hardware as ``examine`` returns them, which a node
+    that joined later may lack.
+    """
+    set_up_heap()
+    try:
+        check_node(examine(node["folder"], "", options["device"]), node, node["folder"])
+    except UsageError as error:
+        return TaskResult("failed", error=str(error), exit_status=error.exit_status)
+    os.chdir(node["folder"])
+    stop = Stop()
+    link = Link(board, number, stop)
+    try:
+        return run_task(task, Context(report=link.report, stop=stop, engines=ENGINES, **options))
+    finally:
+        link.close()
+
+
+def examine(folder: str, marker: str, device: str) -> Table:
+    """Return this node's ``host``, ``versions``, ``processor``, and whether it ``sees`` ``folder`` and ``marker``."""
+    from vidtrans.inference.device import resolve_device
+    from vidtrans.rendering.parts import processor
+
+    sees = Path(folder).is_dir() and (not marker or Path(marker).is_file())
+    named = processor(resolve_device(device))
+    return {"host": socket.gethostname(), "versions": libraries(*DECISIVE), "processor": named, "sees": sees}
+
+
+def check_node(node: Table, wanted: Table, folder: str) -> None:
+    """Raise UsageError if a node (see ``examine``) lacks ``folder``, or would give results other than ``wanted``'s."""
+    what = f"--executor ray: {node['host']}"
+    for name, here in wanted["versions"].items():
+        if (there := node["versions"].get(name, "none")) != here:
+            why = f"it has {name} {there}, and {wanted['host']} {here}: results would differ"
+            raise UsageError(what, why, f"install {name} {here} there, or leave that machine out of the cluster")
+    if node["processor"] != wanted["processor"]:
+        why = f"it renders on {node['processor']}, and {wanted['host']} on {wanted['processor']}: results would differ"
+        raise UsageError(what, why, "make a cluster of machines of one kind")
+    if not node["sees"]:
+        why = f"it does not see '{folder}', or not the cache of this command"
+        raise UsageError(what, why, "share the folder with all machines, at the same path")
+
+
+class Board:
+    """An actor that stores the tasks' events until they are taken, and the stop request."""
+
+    def __init__(self) -> None:
+        self._events: list[tuple[int, Event]] = []
+        self._exit_status: int | None = None
+
+    def exchange(self, number: int, events: list[Event]) -> int | None:
+        """Add the events of a task; return the exit status of the stop request, or None."""
+        self._events += [(number, event) for event in events]
+        return self._exit_status
+
+    def take(self) -> list[tuple[int, Event]]:
+        """Return the events since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    def stop(self, exit_status: int) -> None:
+        """Ask all tasks to stop."""
+        self._exit_status = exit_status
+
+
+class Link:
+    """A thread that sends a task's events to the board, and receives the stop request from it."""
+
+    def __init__(self, board: RayObject, number: int, stop: Stop) -> None:
+        self._board, self._number, self._stop = board, number, stop
+        self._lock, self._notes, self._ended = threading.Lock(), list[Event](), threading.Event()
+        self._progress: Progress | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def report(self, event: Event) -> None:
+        """Queue every note, and only the latest progress."""
+        with self._lock:
+            if isinstance(event, Progress):
+                self._progress = event
+            else:
+                self._notes.append(event)
+
+    def close(self) -> None:
+        """Send the remaining events."""
+        self._ended.set()
+        self._thread.join()
+        self._exchange()
+
+    def _run(self) -> None:
+        while not self._ended.wait(EXCHANGE_S):
+            self._exchange()
+
+    def _exchange(self) -> None:
+        import ray
+
+        with self._lock:
+            events = [*self._notes, *([self._progress] if self._progress else [])]
+            self._notes, self._progress = [], None
+        with suppress(ray.exceptions.RayError):  # missing progress must not fail a task; a lost board ends the command
+            status = ray.get(self._board.exchange.remote(self._number, events))
+            if status is not None:
+                self._stop.request(status)

@@ -6,7 +6,61 @@ shell; on Windows this is Git for Windows' bash. ``json`` has lists of arguments
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
 from vidtrans.core.registry import Entry, Registry
+
+
+@dataclass(frozen=True)
+class ClipTasks:
+    """A clip in ``parts`` parts: the ``command`` that renders it, and ``at_end``, options to write the result with."""
+
+    source: str
+    output: str
+    parts: int
+    command: tuple[str, ...]
+    at_end: tuple[str, ...] = ()
+
+    @property
+    def is_divided(self) -> bool:
+        """Return whether the clip has several parts, which must be joined."""
+        return self.parts > 1
+
+    def part_command(self, part: str, *, join: bool = False) -> list[str]:
+        """Return the command that renders a ``part``: "3", "3-5", or a variable of the queue.
+
+        ``join``: the part that ends last joins the clip.
+        """
+        return [*self.command, "--chunk", f"{part}/{self.parts}", *(["--join", *self.at_end] if join else [])]
+
+    @property
+    def join_command(self) -> list[str]:
+        """Return the command that joins the parts; it fails if one is missing."""
+        return [*self.command, "--join", *self.at_end]
+
+    @property
+    def whole_command(self) -> list[str]:
+        """Return the command that renders a clip of one part."""
+        return [*self.command, *self.at_end]
+
+
+@dataclass(frozen=True)
+class FarmJob:
+    """A job of clips, rendered by commands in a ``folder`` with the variables of ``environment``."""
+
+    name: str
+    folder: Path
+    environment: Mapping[str, str]
+    clips: Sequence[ClipTasks]
+
+    def shell_line(self, command: Sequence[str]) -> str:
+        """Return a command as a line for a POSIX shell, in the folder and with the environment."""
+        variables = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
+        return f"cd {shlex.quote(str(self.folder))} && {' '.join([*variables, shlex.join(command)])}"
+
 
 JOB_FORMATS = Registry(
     "job format",

@@ -5,7 +5,7 @@ The part that ends last joins the clip.
 
 from __future__ import annotations
 
-from vidtrans.batch.farm.job import FarmJob
+from vidtrans.batch.farm import FarmJob
 
 
 def write_commands(job: FarmJob) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from vidtrans.batch.farm.job import ClipTasks, FarmJob
+from vidtrans.batch.farm import ClipTasks, FarmJob
 from vidtrans.core.settings import Table
 
 SCRIPT = """\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from vidtrans.batch.farm.job import FarmJob
+from vidtrans.batch.farm import FarmJob
 
 PART = "{part}"  # placeholder for a part's number, or a range of parts such as 3-5
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from vidtrans.batch.farm.job import ClipTasks, FarmJob
+from vidtrans.batch.farm import ClipTasks, FarmJob
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 
@@ -39,11 +39,7 @@ def _steps(job: FarmJob, clip: ClipTasks, number: int) -> list[Table]:
     chunks = {"defaultTaskCount": 1, "targetRuntimeSeconds": GROUP_SECONDS, "rangeConstraint": "CONTIGUOUS"}
     part = {"name": "Part", "type": "CHUNK[INT]", "range": f"1-{clip.parts}", "chunks": chunks}
     line = _literal(job.shell_line(clip.command)) + f' --chunk "{{{{Task.Param.Part}}}}/{clip.parts}"'
-    render = {
-        "name": f"{name} render",
-        "parameterSpace": {"taskParameterDefinitions": [part]},
-        "script": _script(line),
-    }
+    render = {"name": f"{name} render", "parameterSpace": {"taskParameterDefinitions": [part]}, "script": _script(line)}
     join = {
         "name": f"{name} join",
         "dependencies": [{"dependsOn": render["name"]}],

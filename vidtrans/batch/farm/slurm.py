@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from vidtrans.batch.farm.job import ClipTasks, FarmJob
+from vidtrans.batch.farm import ClipTasks, FarmJob
 
 MOST_TASKS = 1000  # per array, Slurm's default MaxArraySize; with more parts a task renders several
 

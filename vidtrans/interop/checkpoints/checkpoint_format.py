@@ -29,7 +29,7 @@ from vidtrans.interop.checkpoints.torch_file import (
 from vidtrans.interop.exported import ExportedModel, description_in
 from vidtrans.interop.families import FAMILIES
 from vidtrans.interop.families.base import Candidate, Family, Fit, compare, swap_halves, value_of
-from vidtrans.models.foreign_format import NO_HINTS, ForeignFormat, ForeignModel, Hints
+from vidtrans.models.formats import NO_HINTS, ForeignFormat, ForeignModel, Hints
 from vidtrans.models.native_format import NativeFormat
 
 MAX_HEADER = 4 << 20  # bytes: tens of thousands of tensors

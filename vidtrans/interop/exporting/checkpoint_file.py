@@ -58,7 +58,7 @@ def their_state(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any
     Raises:
         UsageError: No family has this generator.
     """
-    from vidtrans.models.weights import weights_of
+    from vidtrans.models.formats import weights_of
     from vidtrans.networks import GENERATORS, UNTRAINED
     from vidtrans.networks.init import complete_settings, inner_generator
 

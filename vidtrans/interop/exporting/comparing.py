@@ -17,7 +17,7 @@ from vidtrans.interop.exporting.base import ExportSubject
 from vidtrans.interop.exporting.graphs import NetworkGraph, WholeGraph
 from vidtrans.networks.code_planes import with_planes
 from vidtrans.pairing.look_pairing import LookPairing
-from vidtrans.pairing.operators.base import PairingOperators
+from vidtrans.pairing.operators import PairingOperators
 from vidtrans.video.images.picture import resize
 
 Run = Callable[[np.ndarray], np.ndarray]

@@ -20,7 +20,7 @@ from vidtrans.networks.layers import Attention, ReflectPad
 from vidtrans.networks.painter import ConditionalNorm, affine
 from vidtrans.networks.warp_mix import SingleNorm
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.operators.base import PairingOperators, scripted
+from vidtrans.pairing.operators import PairingOperators, scripted
 
 
 class _PlainReflectPad(nn.Module):

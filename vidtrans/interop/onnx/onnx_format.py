@@ -26,8 +26,7 @@ from vidtrans.interop.onnx.ranges import (
     known_range,
 )
 from vidtrans.interop.onnx.trial import Trial, predict_styles, run_trial
-from vidtrans.models.foreign_format import NO_HINTS, ForeignFormat, ForeignModel, Hints
-from vidtrans.models.formats import format_of
+from vidtrans.models.formats import NO_HINTS, ForeignFormat, ForeignModel, Hints, format_of
 from vidtrans.networks import ONNX_GRAPH
 from vidtrans.networks.ports import MAX_LOOKS, RANGES, range_ports
 

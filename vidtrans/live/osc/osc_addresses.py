@@ -1,4 +1,4 @@
-"""The OSC addresses of a live session, derived from its controls, models and presets."""
+"""The OSC addresses of a live session, derived from its controls, models and presets; as JSON for OSCQuery, too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vidtrans.core.settings import SMALLEST_SIDE, Table
+from vidtrans.core.settings import Table
 from vidtrans.live.live_controls import describe_controls, describe_pairing, looks_of
 from vidtrans.live.osc.osc_messages import Argument
 from vidtrans.models.loaded_model import LoadedModel
@@ -27,14 +27,7 @@ ACTIONS: Mapping[str, tuple[Kind, str]] = {
     "undo": ("trigger", "undo the last stroke on the drawing board that is painted"),
     "list": ("trigger", "send all addresses and values to --osc-out"),
 }
-# What is sent, and not received.
-REPORTS: Mapping[str, tuple[Kind, str]] = {
-    "frame": ("whole", "pictures painted since the session began"),
-    "fps": ("number", "pictures per second"),
-    "heard/loudness": ("number", "loudness of the sound, 0 to 1"),
-    "heard/onset": ("number", "how much begins to sound, 0 to 1"),
-    "heard/beat": ("whole", "the number of the beat, at each beat"),
-}
+READ, WRITE, BOTH = 1, 2, 3  # of ACCESS
 
 
 class OscMismatchError(ValueError):
@@ -95,28 +88,35 @@ class OscAddress:
         return found
 
 
+# What is sent, and not received.
+REPORTS = (
+    OscAddress("frame", "whole", "pictures painted since the session began"),
+    OscAddress("fps", "number", "pictures per second"),
+    OscAddress("heard/loudness", "number", "loudness of the sound, 0 to 1"),
+    OscAddress("heard/onset", "number", "how much begins to sound, 0 to 1"),
+    OscAddress("heard/beat", "whole", "the number of the beat, at each beat"),
+)
+
+
 def all_addresses(models: Mapping[str, LoadedModel], presets: Iterable[str]) -> list[OscAddress]:
     """Return the addresses that a session takes, with those of its controls first."""
     looks = [look for model in models.values() for look in looks_of(model)]
-    words = {"model": tuple(models), "second": ("", *models), "look": ("", *dict.fromkeys(looks))}
-    found = [_of_control(name, about, words.get(name, ())) for name, about in describe_controls().items()]
+    offers = {"models": tuple(models), "looks": tuple(dict.fromkeys(looks))}
+    found = [_of_control(name, about, offers) for name, about in describe_controls().items()]
     found += _of_pairings(models)
     saved = {"preset": tuple(presets)}
     return found + [OscAddress(n, kind, text, words=saved.get(n, ())) for n, (kind, text) in ACTIONS.items()]
 
 
-def reports() -> list[OscAddress]:
-    """Return the addresses that are only sent."""
-    return [OscAddress(name, kind, text) for name, (kind, text) in REPORTS.items()]
-
-
-def _of_control(name: str, about: Table, words: tuple[str, ...]) -> OscAddress:
+def _of_control(name: str, about: Table, offers: Mapping[str, tuple[str, ...]]) -> OscAddress:
     default = about["default"]
     kinds: Mapping[type, Kind] = {bool: "switch", int: "whole", float: "number", str: "word"}
-    choices = words or tuple(about.get("choices", ()))
+    choices = tuple(about.get("choices", ()))
+    if "offers" in about:
+        choices = (*([""] if "empty" in about else []), *offers[about["offers"]])
     low, high = about.get("low", 0), about.get("high", 1)
-    step_up = SMALLEST_SIDE if name == "size" else 0
-    return OscAddress(name, kinds[type(default)], about["help"], low, high, choices, default, step_up, is_control=True)
+    least = about.get("least", 0)
+    return OscAddress(name, kinds[type(default)], about["help"], low, high, choices, default, least, is_control=True)
 
 
 def _of_pairings(models: Mapping[str, LoadedModel]) -> Iterator[OscAddress]:
@@ -139,3 +139,34 @@ def _number(given: Argument) -> float:
     if not math.isfinite(given):
         raise OscMismatchError("send a finite number")
     return float(given)
+
+
+def address_tree(addresses: Mapping[str, OscAddress], values: Mapping[str, Argument]) -> Table:
+    """Return all addresses as a tree of OSCQuery nodes, with the ``values`` of those that have one, by path."""
+    root: Table = {"FULL_PATH": "/", "DESCRIPTION": "vidtrans live"}
+    for one in addresses.values():
+        access = BOTH if one.path in values else WRITE
+        _node(root, one.path).update(_about(one, values.get(one.path)), ACCESS=access)
+    for one in REPORTS:
+        _node(root, one.path).update(_about(one, None), ACCESS=READ)
+    return root
+
+
+def _about(one: OscAddress, value: Argument) -> Table:
+    """Return the attributes of an address."""
+    found: Table = {"TYPE": TYPES[one.kind], "DESCRIPTION": one.help}
+    if one.kind in ("number", "whole"):
+        found["RANGE"] = [{"MIN": one.low, "MAX": one.high}]
+    elif one.kind == "word":
+        found["RANGE"] = [{"VALS": list(one.words)}]
+    if value is not None:
+        found["VALUE"] = [value]
+    return found
+
+
+def _node(root: Table, path: str) -> Table:
+    """Return the node of a path, made where it is not there."""
+    node, names = root, path.strip("/").split("/")
+    for depth, name in enumerate(names, 1):
+        node = node.setdefault("CONTENTS", {}).setdefault(name, {"FULL_PATH": "/" + "/".join(names[:depth])})
+    return node

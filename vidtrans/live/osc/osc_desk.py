@@ -1,21 +1,43 @@
-"""OSC messages as commands to the hub of a live session, and its values as messages; in the event loop's thread."""
+"""OSC messages as commands to the hub of a live session, and its values as messages.
+
+A thread reads packets and hands their last values to the event loop, as soon as it is free; there the desk turns them
+into commands. Another thread sends the changes of the session: controls, sound, pictures.
+"""
 
 from __future__ import annotations
 
+import select
+import socket
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+import numpy as np
 
 from vidtrans.core.costs import count
+from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
-from vidtrans.live.clients import Client
-from vidtrans.live.hub import Hub
-from vidtrans.live.osc.osc_addresses import OscAddress, OscMismatchError, all_addresses
-from vidtrans.live.osc.osc_inbox import OscInbox
-from vidtrans.live.osc.osc_messages import Argument, OscMessage
-from vidtrans.live.paint_jobs import Painted
+from vidtrans.curves.expressions import Signal
+from vidtrans.live.hub import Client, Hub
+from vidtrans.live.osc.osc_addresses import REPORTS, ROOT, TYPES, OscAddress, OscMismatchError, all_addresses
+from vidtrans.live.osc.osc_messages import Argument, OscInbox, OscMessage, pack_message
+from vidtrans.live.stage_settings import OscEndpoint, is_near
+from vidtrans.live.stage_worker import Painted
 
 REST_S = 0.2  # without a message to a control, after which its value is sent back
 NOTE_S = 1.0  # between two notes in the terminal
+PACE_S = 1 / 120  # between two moments at which messages are carried out
+GATHER_S = 0.002  # between two reads while messages wait to be carried out
+MOST_PACKETS, MOST_BYTES = 256, 1 << 17  # of one read
+# After a read of so many: a flood costs a few percent of a core, and what the buffer cannot hold is lost.
+FLOOD_S = 1 / 60
+BUFFER = 1 << 17  # bytes of the system's buffer: a few reads, so that values of a flood are not old
+LARGEST_PACKET = 1 << 16
+TELL_S = 0.25  # between two looks at what pages are told, and at the end
+RATE_HZ = 60.0  # at which changes to send are looked for: no address is sent more often
+RATE_S = 1.0  # over which pictures per second are counted
+LOUDNESS, ONSET, BEAT = (Signal(name) for name in ("loudness", "onset", "beat"))
 
 
 class OscClient(Client):
@@ -168,3 +190,174 @@ def _as_argument(address: OscAddress, value: object) -> Argument:
         return found
     assert isinstance(found, int | float)
     return bool(found) if address.kind == "switch" else int(found) if address.kind == "whole" else float(found)
+
+
+class OscListener:
+    """Listens at a UDP port from construction on; must be closed. Raises UsageError if the port cannot be opened."""
+
+    def __init__(self, endpoint: OscEndpoint, hub: Hub, desk: OscDesk) -> None:
+        self._hub, self._desk = hub, desk
+        self._socket = _open(endpoint)
+        self._is_open, self._is_closed = endpoint.is_open, False
+        self._is_busy = False  # the event loop has not carried out the messages before
+        self._thread = threading.Thread(target=self._run, name="osc", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread, and close the port."""
+        self._is_closed = True
+        self._thread.join()
+        self._socket.close()
+
+    def _run(self) -> None:
+        inbox, next_s, told_s = self._desk.inbox, 0.0, 0.0
+        while not self._is_closed:
+            now_s = time.monotonic()
+            due_s = inbox.due_s(time.time())
+            if due_s == 0 and now_s >= next_s and not self._is_busy:
+                next_s = now_s + PACE_S
+                self._hand_over(inbox.take(time.time()))
+            elif due_s == 0:
+                time.sleep(GATHER_S)  # many are read at once: the other threads have the time
+                self._read(0)
+            else:
+                self._read(TELL_S if due_s is None else min(TELL_S, due_s))
+            if now_s - told_s >= TELL_S:
+                told_s = now_s
+                self._in_loop(self._tell)
+
+    def _read(self, timeout_s: float) -> None:
+        """Wait for packets, and read those that are there, as many as are read at once."""
+        if not select.select([self._socket], [], [], timeout_s)[0]:
+            return
+        count = size = 0
+        now_s, inbox = time.time(), self._desk.inbox
+        while count < MOST_PACKETS and size < MOST_BYTES:
+            try:
+                packet, sender = self._socket.recvfrom(LARGEST_PACKET)
+            except BlockingIOError:
+                return
+            except OSError:
+                count += 1  # on Windows: a packet was too large, or the program that sent it is gone
+                continue
+            count, size = count + 1, size + len(packet)
+            if not self._is_open or is_near(sender[0]):
+                inbox.push(packet, now_s)
+            else:
+                inbox.counts.dropped += 1
+        time.sleep(FLOOD_S)
+
+    def _hand_over(self, messages: list[OscMessage]) -> None:
+        if messages:
+            self._is_busy = True
+            self._in_loop(self._carry_out, messages)
+
+    def _carry_out(self, messages: list[OscMessage]) -> None:
+        try:
+            self._desk.carry_out(messages)
+        finally:
+            self._is_busy = False
+
+    def _tell(self) -> None:
+        self._desk.refresh()
+        self._desk.tell()
+
+    def _in_loop(self, function: object, *arguments: object) -> None:
+        """Call a function in the event loop's thread; before it runs, and when it has ended, do nothing."""
+        loop = self._hub.loop
+        if loop is None or loop.is_closed():
+            self._is_busy = False
+            return
+        with suppress(RuntimeError):  # it was closed just now
+            loop.call_soon_threadsafe(function, *arguments)  # type: ignore[arg-type]
+
+
+def _open(endpoint: OscEndpoint) -> socket.socket:
+    family, address = endpoint.resolve("--osc")
+    opened = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # on Windows: not shared with another program
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        with suppress(OSError):
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        opened.bind(address)
+    except OSError as error:
+        opened.close()
+        raise UsageError(f"--osc {endpoint}", str(error.strerror or error).lower(), "choose another port") from None
+    opened.setblocking(False)
+    return opened
+
+
+class OscChanges:
+    """Finds what changed since the last call, as packed messages; one thread calls it.
+
+    A value that a message moves is sent once, when it has rested: so two programs that send to each other, and
+    motorised faders, come to rest. Values that are equal in 32 bits are the same.
+    """
+
+    def __init__(self, hub: Hub, desk: OscDesk, clock: Callable[[], float] = time.monotonic) -> None:
+        self._hub, self._desk, self._clock = hub, desk, clock
+        self._sent: dict[str, Argument] = {}
+        self._counted, self._counted_s, self._fps = 0, clock(), 0.0
+        hub.sound.watch_always({LOUDNESS, ONSET, BEAT})
+
+    def step(self) -> list[bytes]:
+        """Return the messages of all values that changed, and of the list of addresses where it was asked for."""
+        found: list[bytes] = []
+        if self._desk.listing:
+            self._desk.listing = False
+            self._sent.clear()
+            found += [pack_message(_description(one)) for one in (*self._desk.addresses.values(), *REPORTS)]
+        values = self._desk.values() | self._reports()
+        self._sent = {path: value for path, value in self._sent.items() if path in values}
+        for path, value in values.items():
+            value = float(np.float32(value)) if isinstance(value, float) else value
+            if value != self._sent.get(path) and not self._desk.is_moving(path):
+                self._sent[path] = value
+                found.append(pack_message(OscMessage(path, (value,))))
+        return found
+
+    def _reports(self) -> dict[str, Argument]:
+        hub, now_s = self._hub, self._clock()
+        count, passed_s = hub.worker.num_painted, now_s - self._counted_s
+        if passed_s >= RATE_S:
+            self._fps = round((count - self._counted) / passed_s, 1)
+            self._counted, self._counted_s = count, now_s
+        found: dict[str, Argument] = {f"{ROOT}frame": count, f"{ROOT}fps": self._fps}
+        heard = hub.sound.values
+        if LOUDNESS in heard:
+            found[f"{ROOT}heard/loudness"] = float(heard[LOUDNESS])
+            found[f"{ROOT}heard/onset"] = float(heard.get(ONSET, 0.0))
+            found[f"{ROOT}heard/beat"] = int(heard.get(BEAT, 0.0))
+        return found
+
+
+class OscOut:
+    """Sends changes to an endpoint until it is closed. Nobody has to listen there. Raises UsageError."""
+
+    def __init__(self, endpoint: OscEndpoint, hub: Hub, desk: OscDesk) -> None:
+        family, self._target = endpoint.resolve("--osc-out")
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._changes = OscChanges(hub, desk)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="osc out", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed.set()
+        self._thread.join()
+        self._socket.close()
+
+    def _run(self) -> None:
+        while not self._closed.wait(1 / RATE_HZ):
+            for packet in self._changes.step():
+                with suppress(OSError):  # nobody listens, or the network is away for a while
+                    self._socket.sendto(packet, self._target)
+
+
+def _description(one: OscAddress) -> OscMessage:
+    """Return the message of the list: address, type, lowest and highest value, and words."""
+    words = [word for word in one.words if word]
+    return OscMessage(f"{ROOT}list", (one.path, TYPES[one.kind], float(one.low), float(one.high), *words[:28]))

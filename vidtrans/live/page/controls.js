@@ -28,16 +28,14 @@ export class Controls {
     this.offer(models);
   }
 
-  // The names of the sliders in a place of the page.
-  sliders(place) {
-    return Object.entries(this.description).filter(([, about]) => about.place === place && about.moves).map(([name]) => name);
-  }
-
   // Offer the models, and their looks, in the lists.
   offer(models) {
-    this.options("second", ["", ...models.map((model) => model.name)], { "": "none" });
-    this.options("look", ["", ...new Set(models.flatMap((model) => model.looks))], { "": "the first" });
-    for (const name of ["second", "look"]) this.put(name, this.values[name] ?? "");
+    const offers = { models: models.map((model) => model.name), looks: [...new Set(models.flatMap((model) => model.looks))] };
+    for (const [name, { about }] of this.rows) {
+      if (!about.offers) continue;
+      this.options(name, ["", ...offers[about.offers]]);
+      this.put(name, this.values[name] ?? "");
+    }
   }
 
   row(name, text) {
@@ -53,10 +51,10 @@ export class Controls {
     const way = Object.assign(document.createElement("span"), { className: "way" });
     way.append(input);
     row.append(caption, way);
-    const entry = { row, input, about, scale: isList ? null : scaleOf(about, name), touched: -Infinity };
+    const entry = { row, input, about, scale: isList ? null : scaleOf(about), touched: -Infinity };
     this.rows.set(name, entry);
     if (isList) {
-      if (about.choices) this.options(name, about.choices, { "": "the model's own" });
+      if (about.choices) this.options(name, about.choices);
       input.addEventListener("change", () => this.moved(name, input.value));
       return row;
     }
@@ -75,9 +73,9 @@ export class Controls {
     return row;
   }
 
-  options(name, values, words = {}) {
-    const { input } = this.rows.get(name);
-    input.replaceChildren(...values.map((value) => new Option(words[value] ?? value, value)));
+  options(name, values) {
+    const { input, about } = this.rows.get(name);
+    input.replaceChildren(...values.map((value) => new Option(value || about.empty, value)));
   }
 
   // A person moved a control.
@@ -134,6 +132,9 @@ export class Controls {
     entry.input.setAttribute("aria-valuetext", text);
   }
 
+  // Show the controls whose needs are met. has: by need.
+  suit(has) { for (const [name, { about }] of this.rows) if (about.needs) this.show(name, has[about.needs]); }
+
   show(name, isShown) { const entry = this.rows.get(name); if (entry) entry.row.hidden = !isShown; }
 }
 
@@ -146,13 +147,12 @@ function label(name, models) {
 
 // How a slider's way, 0 to 1, becomes a value: in equal factors where the bounds lie far apart. low, high, step: of the
 // slider itself, in steps that arrow keys take: of whole numbers these.
-function scaleOf(about, name) {
+function scaleOf(about) {
   const low = about.low ?? 0, high = about.high ?? 1;
-  const zero = { size: "trained", output_size: "auto", goto: "none" }[name];
-  if (zero || about.whole) {
-    const step = { size: 32, output_size: 24 }[name] ?? 1;
+  if (about.empty || about.whole) {
+    const step = about.step ?? 1;
     const value = (share) => low + step * Math.round((share * (high - low)) / step);
-    const text = (v) => (v === 0 && zero ? zero : `${v}`);
+    const text = (v) => (v === 0 && about.empty ? about.empty : `${v}`);
     return { low, high, step, value, share: (v) => (v - low) / (high - low), text };
   }
   const isWide = low > 0 && high / low >= 20;

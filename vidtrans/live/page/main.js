@@ -136,19 +136,20 @@ function suit() {
   for (const m of models) for (const name of Object.keys(m.settings)) controls.show(name, inUse.some((u) => name in u.settings));
   $("pairing-group").hidden = !inUse.some((m) => Object.keys(m.settings).length);
   $("look-group").hidden = !inUse.some((m) => m.looks.length);
-  controls.show("look", inUse.some((m) => m.looks.length > 1));
-  for (const name of controls.sliders("look")) controls.show(name, inUse.some((m) => m.strokes));
-  const isPainted = inUse.some((m) => (state.controls.medium || m.medium || "none") !== "none");
-  for (const name of controls.sliders("strokes")) controls.show(name, isPainted);
   $("dream-group").hidden = !one.dreams;
-  controls.show("speed", one.has_clock);
-  controls.show("recall", one.needs_dream);
-  controls.show("wander", one.needs_dream && !one.has_clock);
-  controls.show("goto", one.shots > 1);
-  for (const name of ["second", "crossfade", "fade"]) controls.show(name, models.length > 1);
-  controls.show("crossfade", models.length > 1 && state.controls.second !== "");
-  controls.show("output_size", state.controls.upscale !== "off");
-  controls.show("lerp", state.controls.past === "lerp");
+  controls.suit({ // what controls may need
+    models: models.length > 1,
+    second: models.length > 1 && state.controls.second !== "",
+    enlarging: state.controls.upscale !== "off",
+    lerp: state.controls.past === "lerp",
+    looks: inUse.some((m) => m.looks.length > 1),
+    taught: inUse.some((m) => m.strokes),
+    medium: inUse.some((m) => (state.controls.medium || m.medium || "none") !== "none"),
+    clock: one.has_clock,
+    "kept frames": one.needs_dream,
+    "kept frames alone": one.needs_dream && !one.has_clock,
+    shots: one.shots > 1,
+  });
   document.querySelector("[data-source=dream]").hidden = !models.some((m) => m.dreams);
   document.querySelector("[data-source=dream]").disabled = !one.dreams;
   $("source-note").textContent = one.guides.length

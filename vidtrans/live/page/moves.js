@@ -1,6 +1,5 @@
 // Sliders that move: beside each one the text of its curve, and a thin mark where it is.
 
-const AROUND = new Set(["zoom", "rotate", "pan_x", "pan_y", "hue", "speed"]); // controls whose default is in the middle
 const STARTS = {
   "with the bass": (low, span) => `${low}${span}*follow(low, 0.2)`,
   "with the loudness": (low, span) => `${low}${span}*smooth(loudness, 0.3)`,
@@ -40,7 +39,7 @@ export class Moves {
     });
     starts.addEventListener("change", () => {
       if (!starts.value) return;
-      const [low, high] = span(name, entry);
+      const [low, high] = span(entry);
       field.value = STARTS[starts.value](low ? `${short(low)} + ` : "", short(high - low)).replace(/(^| )1\*/, "$1");
       starts.value = "";
       this.change({ [name]: field.value });
@@ -111,8 +110,8 @@ const digits = ({ low, high }) => Math.min(5, Math.max(0, 2 - Math.floor(Math.lo
 const short = (value) => Number(value.toPrecision(3));
 
 // Between which values a start moves a slider: from its lowest to where it is; of some from the default a little up.
-function span(name, { about, input, scale }) {
-  if (AROUND.has(name)) return [about.default, about.default + (about.high - about.default) / 5];
+function span({ about, input, scale }) {
+  if (about.around) return [about.default, about.default + (about.high - about.default) / 5];
   const value = scale.value((input.value - scale.low) / (scale.high - scale.low));
   return [about.low, value > about.low ? value : about.high];
 }

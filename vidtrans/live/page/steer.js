@@ -6,7 +6,6 @@ const HELD = {
   "+": "zoom", "=": "zoom", "-": "zoom-out", q: "turn-left", e: "turn-right",
 };
 const FULL = 2; // times the speed of a command at the border of the picture, and where a stick ends
-const STILL = { pan_x: 0, pan_y: 0, zoom: 1, rotate: 0 };
 const within = (value, low, high) => Math.min(high, Math.max(low, value));
 const DEAD = 0.15; // of a stick's way, in which it rests
 const STEP = 0.04; // of a stick's way, below which it is not sent again
@@ -18,7 +17,7 @@ export class Steering {
   constructor(picture, set, dreams, values, isTaken, say) {
     Object.assign(this, { picture, set, dreams, values, isTaken, say });
     this.commands = {}; // what each does in a frame, by control
-    this.bounds = {}; // low and high of each control
+    this.bounds = {}; // default, low and high of each control
     this.keys = new Map(); // what is held, by the place of its key: its name changes with Shift
     this.before = {}; // of each control that is moved here, what it was
     this.sent = {};
@@ -106,9 +105,9 @@ export class Steering {
 
   // Send what all of them do together, on top of what the sliders said before; and that again when they end.
   send() {
-    const effects = this.dreams() ? this.effects() : STILL, values = {};
+    const { still } = this, effects = this.dreams() ? this.effects() : still, values = {};
     for (const [name, effect] of Object.entries(effects)) {
-      const ends = effect === STILL[name];
+      const ends = effect === still[name];
       if (ends && !(name in this.before)) continue;
       this.before[name] ??= this.values()[name];
       const value = name === "zoom" ? this.before[name] * effect : this.before[name] + effect;
@@ -122,8 +121,14 @@ export class Steering {
     if (Object.keys(values).length) this.set(values);
   }
 
+  // The controls that commands move, where these do nothing.
+  get still() {
+    const names = Object.values(this.commands).flatMap((command) => Object.keys(command));
+    return Object.fromEntries(names.map((name) => [name, this.bounds[name].default]));
+  }
+
   effects() {
-    const all = { ...STILL };
+    const all = this.still;
     const parts = [...[...this.keys.values()].map((name) => this.commands[name]), this.pointed];
     for (const [x, y, turn, zoom] of this.pads.values()) {
       const turns = FULL * turn * this.commands["turn-right"].rotate;

@@ -1,7 +1,7 @@
 """Senders, which give the pictures of a live session to other programs: a virtual camera, NDI, Spout, Syphon.
 
-A sender is a class with the interface ``base.PictureSender``. Its library is an extra, and is imported when the sender
-is opened. Senders that the operating system cannot have are not offered.
+A sender is a class with the interface ``PictureSender``. Its library is an extra, and is imported when the sender is
+opened. Senders that the operating system cannot have are not offered.
 """
 
 from __future__ import annotations
@@ -10,9 +10,35 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import Entry, Registry, unknown_name
+
+NAME = "vidtrans live"  # by which other programs find the pictures
+FPS = 30  # that is said to programs that ask for a rate; pictures are sent as they are painted
+
+
+class PictureSender(Protocol):
+    """Gives pictures to other programs. One thread calls all methods but ``pump``; ``close`` follows ``open``."""
+
+    def open(self, width: int, height: int) -> None:
+        """Begin with pictures of this size. Raises any error that the library raises, in words for a person."""
+
+    def send(self, picture: np.ndarray) -> None:
+        """Send a picture, (height, width, 3) uint8 RGB, of the size that ``open`` got."""
+
+    def pump(self) -> None:
+        """Do what the system wants of the main thread, in a millisecond; called there ten times a second.
+
+        By default it wants nothing.
+        """
+
+    def close(self) -> None:
+        """End; the next ``open`` may have another size."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +61,7 @@ SENDERS = Registry(
     "sender",
     {
         "virtual-camera": SenderEntry(
-            "vidtrans.live.senders.virtual_camera:VirtualCamera",
+            "vidtrans.live.senders.built_in:VirtualCamera",
             "a camera for other programs, of OBS or, on Linux, of v4l2loopback",
             "pyvirtualcam",
             "camera",
@@ -43,7 +69,7 @@ SENDERS = Registry(
             "on Linux install and load v4l2loopback, else install OBS and start its virtual camera once",
         ),
         "ndi": SenderEntry(
-            "vidtrans.live.senders.ndi:NdiSender",
+            "vidtrans.live.senders.built_in:NdiSender",
             "NDI, video in the local network",
             "cyndilib",
             "ndi",
@@ -52,7 +78,7 @@ SENDERS = Registry(
             is_network=True,
         ),
         "spout": SenderEntry(
-            "vidtrans.live.senders.spout:SpoutSender",
+            "vidtrans.live.senders.built_in:SpoutSender",
             "Spout, textures shared between programs on Windows",
             "SpoutGL",
             "spout",
@@ -60,7 +86,7 @@ SENDERS = Registry(
             "it needs a GPU with DirectX 11",
         ),
         "syphon": SenderEntry(
-            "vidtrans.live.senders.syphon:SyphonSender",
+            "vidtrans.live.senders.built_in:SyphonSender",
             "Syphon, textures shared between programs on macOS",
             "syphon",
             "syphon",
@@ -88,9 +114,10 @@ def check_senders(names: Sequence[str], *, allow_network: bool) -> None:
             raise UsageError(f"--send {name}", why, "add --allow-network if that is meant")
 
 
-def check_installed(name: str) -> None:
+def check_libraries(names: Sequence[str]) -> None:
     """Raise UsageError if the library of a sender is not installed."""
-    entry = SENDERS[name]
-    if find_spec(entry.module) is None:
-        remedy = f"pip install 'vidtrans[{entry.extra}]'"
-        raise UsageError(f"--send {name}", f"{entry.module} is not installed", remedy)
+    for name in names:
+        entry = SENDERS[name]
+        if find_spec(entry.module) is None:
+            remedy = f"pip install 'vidtrans[{entry.extra}]'"
+            raise UsageError(f"--send {name}", f"{entry.module} is not installed", remedy)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidtrans.core.concurrency.threads import Prefetcher
+from vidtrans.core.threads import Prefetcher
 from vidtrans.data.augment import Geometry
 from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device, to_device

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from vidtrans.inference.device import Device, tensor_float32
 from vidtrans.networks.init import inner_generator
-from vidtrans.networks.wrappers.class_generator import ClassGenerator
+from vidtrans.networks.wrappers import ClassGenerator
 from vidtrans.training.device.determinism import seed_random
 from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import PrecedingFrames

@@ -30,8 +30,17 @@ from vidtrans.networks.predicted_style import PredictedStyle
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import STROKE_LEVELS
 from vidtrans.perception import MEASURES, critic_of, load_critic, load_measure, resolve_measure
-from vidtrans.perception.measure import draw_shift, moved, weighted_error
-from vidtrans.perception.style import STROKE_SIDES, Style, middle_of, to_matte, to_signed, with_short_side
+from vidtrans.perception.measure import (
+    STROKE_SIDES,
+    Style,
+    draw_shift,
+    middle_of,
+    moved,
+    to_matte,
+    to_signed,
+    weighted_error,
+    with_short_side,
+)
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.method_settings import LookMethodSettings
 from vidtrans.training.methods.augmented_views import AugmentedViewDrawer

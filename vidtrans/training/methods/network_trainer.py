@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vidtrans.inference.cuda_graphs import is_recording
 from vidtrans.inference.device import Device, Precision, resolve_precision
-from vidtrans.inference.folding import use_quick_norms
+from vidtrans.networks.for_rendering import use_quick_norms
 from vidtrans.training import ADVERSARIAL
 from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.device.weight_copies import WeightCopies

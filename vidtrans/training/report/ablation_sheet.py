@@ -16,7 +16,7 @@ from vidtrans.session import Context
 from vidtrans.training.report.score_curves import SCORE_LABELS, figure
 from vidtrans.training.validation import apply, evenly, pair_input
 from vidtrans.video.images.picture import read_picture, write_picture
-from vidtrans.video.plots.layout import FAINT, INK, ContactSheet, cell_size, join_row, text_band, text_width
+from vidtrans.video.plots import FAINT, INK, ContactSheet, cell_size, join_row, text_band, text_width
 
 ROWS = 4
 CELL, NARROWEST, WIDEST = 280, 200, 480  # pixels: of a picture's long side; of a column, for the words over it

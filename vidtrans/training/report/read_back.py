@@ -14,7 +14,7 @@ from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.metrics.label_scores import LabelCounts
 from vidtrans.models.model_file import load_generator
-from vidtrans.rendering.labeller import Labeller
+from vidtrans.rendering.extraction import Labeller
 from vidtrans.session import Context
 from vidtrans.training.validation import MAX_SCORED, apply, evenly
 from vidtrans.video.images.picture import read_picture

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vidtrans.training import LOSSES, METHODS, Label
-from vidtrans.video.plots.chart import round_values
+from vidtrans.video.plots import round_values
 
 MAX_POINTS = 300  # a curve's, and its envelope's above and below
 WINDOW = 40  # a curve is the mean over one part in so many of the run

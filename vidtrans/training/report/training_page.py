@@ -21,8 +21,8 @@ from vidtrans.training.report import score_curves
 from vidtrans.training.report.score_curves import SCORE_LABELS, LossCurve, LossPanel, StepMarks
 from vidtrans.training.report.training_words import TrainingWords
 from vidtrans.video.images.picture import resize
-from vidtrans.video.plots.layout import cell_size
-from vidtrans.video.plots.page import load_page
+from vidtrans.video.plots import cell_size
+from vidtrans.video.report_page import load_page
 
 # Size limits of a report. Pictures are a third larger as text: 4 MB and the curves' few hundred kB.
 FILM_BYTES, SHEET_BYTES, STRIP_BYTES, CROP_BYTES = 1_500_000, 1_500_000, 200_000, 1_000_000

@@ -12,8 +12,16 @@ from vidtrans.clips.sampling import segment_centres
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
-from vidtrans.metrics.distributions import DomainDistance, network_patches, random_patches
-from vidtrans.metrics.unpaired_scores import REVERSED, cycle_error, diversity, light_correlation, temporal_error
+from vidtrans.metrics.unpaired_scores import (
+    REVERSED,
+    DomainDistance,
+    cycle_error,
+    diversity,
+    light_correlation,
+    network_patches,
+    random_patches,
+    temporal_error,
+)
 from vidtrans.pairing.base import Pairing
 from vidtrans.training.validation import apply, evenly
 from vidtrans.video.images.picture import read_picture

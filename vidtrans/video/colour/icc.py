@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from vidtrans.video.colour.srgb import code_of_light
+from vidtrans.video.colour.tags import code_of_light
 
 if TYPE_CHECKING:
     from PIL import Image, ImageCms

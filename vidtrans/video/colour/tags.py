@@ -1,23 +1,59 @@
-"""The colour tags of ISO/IEC 23091-2: their numbers and names, and defaults for untagged videos.
+"""The colour tags of ISO/IEC 23091-2 (ITU-T H.273): their numbers, names and meaning, and defaults for untagged videos.
 
-``conversion`` converts frames by these tags, ``hdr`` those of high dynamic range and wide gamut.
+Their meaning is primaries with the matrices from them to BT.709, transfer curves with the light that their codes stand
+for, and matrices from YUV to RGB, of which some are those that swscale lacks. ``conversion`` converts frames by these
+tags. The curve of common pictures is that of sRGB (IEC 61966-2-1).
 """
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache
 
+import cv2
+import numpy as np
 from av.codec.context import CodecContext
 from av.video.reformatter import Colorspace
 
-from vidtrans.video.colour.primaries import TAGGED
-from vidtrans.video.colour.transfer_curves import CURVES, HLG, PQ, SRGB
-from vidtrans.video.colour.transfer_curves import NAMES as TRANSFERS
-
+D65, C, DCI, EQUAL, D60 = (0.3127, 0.3290), (0.310, 0.316), (0.314, 0.351), (1 / 3, 1 / 3), (0.32168, 0.33767)
+# Chromatic adaptation by Bradford's cone responses, as in ICC profiles.
+_BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+_SMPTE_C = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070))
+_P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
+LINEAR, SRGB, PQ, HLG = 8, 13, 16, 18
+TRANSFERS = {
+    1: "BT.709",
+    2: "untagged",
+    4: "gamma 2.2 (BT.470 M)",
+    5: "gamma 2.8 (BT.470 BG)",
+    6: "BT.601",
+    7: "SMPTE 240M",
+    LINEAR: "linear",
+    9: "logarithmic (100:1)",
+    10: "logarithmic (316:1)",
+    11: "xvYCC (IEC 61966-2-4)",
+    12: "BT.1361",
+    SRGB: "sRGB",
+    14: "BT.2020",
+    15: "BT.2020",
+    PQ: "PQ (HDR)",
+    17: "gamma 2.6 (SMPTE 428)",
+    HLG: "HLG (HDR)",
+}
+# From codes to display light, both 0 … 1, for curves other than that of common video; PQ and HLG are in ``hdr``, sRGB
+# in ``srgb``. The rest are cameras' curves, which the same displays show.
+CURVES: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    4: lambda code: code**2.2,
+    5: lambda code: code**2.8,
+    LINEAR: lambda code: code,
+    9: lambda code: np.where(code > 0, 10 ** (2 * (code - 1)), 0),
+    10: lambda code: np.where(code > 0, 10 ** (2.5 * (code - 1)), 0),
+    17: lambda code: code**2.6 * (52.37 / 48),  # white of 48 cd/m² has the code 0.967
+}
 BT709, UNSPECIFIED, BT2020, P3_D65 = 1, 2, 9, 12  # colour primaries
 SD_PRIMARIES = (5, 6, 7, 22)
 HD_LINES = 720  # from which on an untagged video is BT.709
-
 HDR_TRANSFERS = {PQ: "PQ", HLG: "HLG"}
 _SPACES = {
     0: "RGB",
@@ -50,6 +86,99 @@ MATRICES = {
 }
 # Matrices that swscale does not have; ``matrices`` has them.
 GBR, YCGCO, BT2020_CONSTANT, DERIVED = 0, 8, 10, 12
+OWN = (GBR, YCGCO, DERIVED)
+
+
+@dataclass(frozen=True)
+class Primaries:
+    """The chromaticities x, y (CIE 1931) of red, green, blue and white. Raises ValueError where they span no colours.
+
+    ``name``: of the standard, or a description.
+    """
+
+    name: str
+    red: tuple[float, float]
+    green: tuple[float, float]
+    blue: tuple[float, float]
+    white: tuple[float, float] = D65
+
+    def __post_init__(self) -> None:
+        values = self.chromaticities()
+        if not (np.isfinite(values).all() and self.white[1] > 0 and abs(np.linalg.det(self._columns())) > 1e-3):
+            raise ValueError(f"no primaries: {self.red}, {self.green}, {self.blue}, white {self.white}")
+
+    def to_xyz(self) -> np.ndarray:
+        """Return the matrix from linear RGB to CIE XYZ (SMPTE RP 177), (3, 3) float64; row [1] is the luminance."""
+        columns = self._columns()
+        return columns * np.linalg.solve(columns, _xyz(self.white))
+
+    def to_bt709(self) -> np.ndarray:
+        """Return the matrix from linear RGB to linear RGB of BT.709, (3, 3) float64; white becomes white (Bradford)."""
+        adapted = self.to_xyz()
+        if self.white != BT709_PRIMARIES.white:
+            scale = (_BRADFORD @ _xyz(BT709_PRIMARIES.white)) / (_BRADFORD @ _xyz(self.white))
+            adapted = np.linalg.inv(_BRADFORD) @ (scale[:, None] * (_BRADFORD @ adapted))
+        return np.linalg.inv(BT709_PRIMARIES.to_xyz()) @ adapted
+
+    def is_like(self, other: Primaries, tolerance: float = 5e-4) -> bool:
+        """Return whether all chromaticities are equal up to rounding."""
+        pairs = zip(self.chromaticities(), other.chromaticities(), strict=True)
+        return all(abs(a - b) <= tolerance for a, b in pairs)
+
+    def chromaticities(self) -> tuple[float, ...]:
+        """Return x and y of red, green, blue and white, as eight numbers: the order of OpenEXR."""
+        return (*self.red, *self.green, *self.blue, *self.white)
+
+    def _columns(self) -> np.ndarray:
+        # Not divided by y, which is 0 for the primaries X and Z; solving for white scales the columns anyway.
+        return np.array([[x, y, 1 - x - y] for x, y in (self.red, self.green, self.blue)]).T
+
+
+def _xyz(white: tuple[float, float]) -> np.ndarray:
+    x, y = white
+    return np.array([x / y, 1, (1 - x - y) / y])
+
+
+BT709_PRIMARIES = Primaries("BT.709", (0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
+
+
+ADOBE_RGB = Primaries("Adobe RGB", (0.640, 0.330), (0.210, 0.710), (0.150, 0.060))
+
+
+ACES_AP1 = Primaries("ACEScg (AP1)", (0.713, 0.293), (0.165, 0.830), (0.128, 0.044), D60)
+
+
+ACES_AP0 = Primaries("ACES (AP0)", (0.7347, 0.2653), (0.0, 1.0), (0.0001, -0.077), D60)
+
+
+# By the number of a tag; 2 is unspecified, 0 and 3 are reserved.
+TAGGED = {
+    1: BT709_PRIMARIES,
+    4: Primaries("BT.470 M", (0.67, 0.33), (0.21, 0.71), (0.14, 0.08), C),
+    5: Primaries("BT.470 BG", (0.64, 0.33), (0.29, 0.60), (0.15, 0.06)),
+    6: Primaries("SMPTE 170M", *_SMPTE_C),
+    7: Primaries("SMPTE 240M", *_SMPTE_C),
+    8: Primaries("film", (0.681, 0.319), (0.243, 0.692), (0.145, 0.049), C),
+    9: Primaries("BT.2020", (0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
+    10: Primaries("CIE XYZ (SMPTE 428)", (1.0, 0.0), (0.0, 1.0), (0.0, 0.0), EQUAL),
+    11: Primaries("P3 DCI (SMPTE 431)", *_P3, DCI),
+    12: Primaries("P3 D65 (SMPTE 432)", *_P3),
+    22: Primaries("EBU 3213", (0.630, 0.340), (0.295, 0.605), (0.155, 0.077)),
+}
+
+
+@lru_cache(maxsize=2)
+def light_of_codes(dtype: str) -> np.ndarray:
+    """Return the light, float32, of each code of the dtype ("uint8", "uint16")."""
+    code = np.linspace(0, 1, np.iinfo(dtype).max + 1)
+    light = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+    return light.astype(np.float32)
+
+
+def code_of_light(light: np.ndarray) -> np.ndarray:
+    """Return the codes of light, both float32 in [0, 1]."""
+    bright = cv2.pow(np.maximum(light, np.float32(0.0031308)), 1 / 2.4) * np.float32(1.055) - np.float32(0.055)
+    return np.where(light <= 0.0031308, light * np.float32(12.92), bright)
 
 
 def space_name(space: int) -> str:
@@ -106,3 +235,29 @@ def tag_bt709(context: CodecContext) -> None:
     context.color_primaries = 1  # type: ignore[attr-defined]
     context.color_trc = 1  # type: ignore[attr-defined]
     context.color_range = 1  # type: ignore[attr-defined]
+
+
+def rgb_of_yuv(yuv: np.ndarray, matrix: int, primaries: int, white: int, *, full: bool) -> np.ndarray:
+    """Return (H, W, 3) uint16 non-linear RGB, full range, of (H, W, 3) uint16 YUV.
+
+    ``matrix``: one of OWN. ``primaries``: their number, from which the matrix DERIVED follows. ``white``: the code of
+    the highest sample; samples of fewer bits fill the upper ones. ``full``: full range, not limited.
+    """
+    offset, luma, chroma = (0, white, white) if full else (16 << 8, 219 << 8, 224 << 8)
+    scales, offsets = np.array([luma, chroma, chroma]), np.array([offset, 1 << 15, 1 << 15])
+    if matrix == GBR:  # G, B and R lie where Y, U and V do
+        scales, offsets = np.full(3, luma), np.full(3, offset)
+    rows = _matrix(matrix, primaries) * (65535 / scales)
+    affine = np.column_stack([rows, -rows @ offsets]).astype(np.float32)
+    return np.rint(np.clip(cv2.transform(yuv.astype(np.float32), affine), 0, 65535)).astype(np.uint16)
+
+
+def _matrix(matrix: int, primaries: int) -> np.ndarray:
+    """Return the matrix from Y (0 … 1), U and V (−½ … ½) to RGB (0 … 1)."""
+    if matrix == GBR:
+        return np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
+    if matrix == YCGCO:
+        return np.array([[1.0, -1, 1], [1, 1, 0], [1, -1, -1]])
+    red, green, blue = TAGGED.get(primaries, BT709_PRIMARIES).to_xyz()[1]
+    to_red, to_blue = 2 * (1 - red), 2 * (1 - blue)
+    return np.array([[1, 0, to_red], [1, -to_blue * blue / green, -to_red * red / green], [1, to_blue, 0]])

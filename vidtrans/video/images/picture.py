@@ -1,8 +1,14 @@
-"""Read, write and resize single pictures."""
+"""Read, write and resize pictures, also those with a palette, such as label maps, and files of many pictures.
+
+Files of many pictures are TIFF stacks, and animated PNG and WebP.
+"""
 
 from __future__ import annotations
 
+import io
+import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -12,11 +18,16 @@ from vidtrans.core.files import check_regular_file, write_bytes
 from vidtrans.core.registry import name_check
 from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS, PAPER
+from vidtrans.video.images import tiff
 from vidtrans.video.images.picture_header import PictureHeader, UnreadablePicture, read_header
-from vidtrans.video.images.picture_view import PICTURE, PictureView
-from vidtrans.video.images.still import Still, decode_still
+from vidtrans.video.images.still import PICTURE, PictureView, Still, decode_still, still_of, turned
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 EXR = ".exr"
+STACK_SUFFIXES = (".tif", ".tiff", ".png", ".webp")
+NO_DURATION_MS = 100  # of a frame that has none, as in browsers
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -49,7 +60,7 @@ def layers_of(whole: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 def picture_size(path: Path) -> tuple[int, int]:
     """Return the (width, height) of an upright picture, reading only the header. Raises MediaError."""
     if path.suffix.lower() == EXR:
-        from vidtrans.video.images.exr_header import read_header as read_exr_header
+        from vidtrans.video.images.exr import read_header as read_exr_header
 
         check_regular_file(path)
         exr = read_exr_header(path)
@@ -115,6 +126,13 @@ def encode_png(picture: np.ndarray) -> bytes:
     return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
 
 
+def encode_jpeg(picture: np.ndarray, quality: int, *, subsampled: bool = False) -> bytes:
+    """Return (H, W, 3) uint8 as JPEG of a ``quality`` from 0 to 100. ``subsampled``: chroma is 4:2:0."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    options += [] if subsampled else [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+
+
 def write_picture(path: Path, rgb: np.ndarray) -> None:
     """Write a PNG atomically: the file appears under its name when it is complete."""
     write_bytes(path, encode_png(rgb))
@@ -135,3 +153,137 @@ def resize(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
     shrinks = width < rgb.shape[1]
     resized = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     return resized if resized.ndim == rgb.ndim else resized[..., None]  # OpenCV drops a single channel
+
+
+def pack_colours(rgb: np.ndarray) -> np.ndarray:
+    """Return the colours of (…, 3) uint8 as integers 0xrrggbb, (…) int32."""
+    wide = rgb.astype(np.int32)
+    packed: np.ndarray = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+    return packed
+
+
+def read_palette(path: Path) -> np.ndarray | None:
+    """Return the palette of a picture, (N, 3) uint8 RGB; None for a picture without one. Raises MediaError."""
+    from PIL import Image
+
+    header = _header(path)
+    if header is None or header.mode != "P":
+        return None
+    try:
+        with Image.open(path) as picture:
+            colours = picture.getpalette("RGB") if picture.mode == "P" else None
+    except (OSError, ValueError, SyntaxError):  # a TIFF that Pillow does not read
+        return None
+    return None if colours is None else np.array(colours, np.uint8).reshape(-1, 3)
+
+
+def has_deep_levels(path: Path) -> bool:
+    """Return whether a picture has one channel of more than 8 bits. Raises MediaError."""
+    header = _header(path)
+    return header is not None and (header.mode[0] in "IF" or (header.mode in ("L", "LA") and header.bits > 8))
+
+
+def read_indices(path: Path) -> np.ndarray:
+    """Return the palette indices of a picture that has a palette, (H, W) uint8. Raises MediaError."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return np.array(picture, np.uint8)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise MediaError(str(path), f"not a picture that can be read ({error})", "delete or replace it") from None
+
+
+def _header(path: Path) -> PictureHeader | None:
+    """Return the header of a picture; None for OpenEXR, and for one that is too large. Raises MediaError."""
+    if path.suffix.lower() == EXR:
+        picture_size(path)  # checks the file
+        return None
+    header = header_of(path)
+    return header if header.width * header.height <= MAX_PIXELS else None
+
+
+class IndexedPng:
+    """An encoder of PNG with a palette: the index of a pixel is the number of its colour, '#rrggbb', in ``colours``."""
+
+    def __init__(self, colours: str) -> None:
+        self._rgb = np.array([list(bytes.fromhex(colour.lstrip("#"))) for colour in colours.split()], np.uint8)
+        codes = pack_colours(self._rgb)
+        self._order = codes.argsort(kind="stable")
+        self._codes = codes[self._order]
+
+    def __call__(self, picture: np.ndarray) -> bytes:
+        """Return (H, W, 3) uint8 as PNG; without a palette if a pixel has another colour, or there is alpha."""
+        from PIL import Image
+
+        if picture.shape[2:] != (3,) or picture.dtype != np.uint8:
+            return encode_png(picture)
+        codes = pack_colours(picture)
+        place = np.searchsorted(self._codes, codes).clip(max=len(self._codes) - 1)
+        if (self._codes[place] != codes).any():
+            return encode_png(picture)
+        indexed = Image.fromarray(self._order[place].astype(np.uint8), "P")
+        indexed.putpalette(self._rgb.tobytes())
+        stream = io.BytesIO()
+        indexed.save(stream, "png", bits=8)
+        return stream.getvalue()
+
+
+def num_pictures(path: Path) -> int:
+    """Return the number of pictures in a picture file; 1 also where it cannot be read."""
+    if path.suffix.lower() not in STACK_SUFFIXES or not path.is_file():
+        return 1
+    try:
+        return header_of(path).num_pictures
+    except MediaError:
+        return 1
+
+
+class PictureStack:
+    """The pictures of one file, read by number; an animation's frames build on earlier ones, so read them in order.
+
+    ``names``: a file name for each picture. ``view``: see ``read_still``. Raises MediaError where the pictures are too
+    large, or the view names a layer.
+    """
+
+    def __init__(self, path: Path, view: PictureView = PICTURE) -> None:
+        check_layer(path, view)
+        self.path, self.view, self._header = path, view, header_of(path)
+        if self._header.width * self._header.height > MAX_PIXELS:
+            raise MediaError(str(path), "its pictures are too large", "make them smaller")
+        self.names = tuple(f"{path.stem}_{i:04d}{path.suffix}" for i in range(self._header.num_pictures))
+        self.is_timed = self._header.format != "TIFF"
+        self._animation: Image.Image | None = None
+
+    def read(self, number: int) -> tuple[Still, float]:
+        """Return a picture and its duration in milliseconds, 0 for a TIFF. Raises MediaError."""
+        try:
+            still, duration_ms = self._composed(number) if self.is_timed else (self._page(number), 0.0)
+        except (OSError, ValueError, SyntaxError, EOFError):
+            still = None
+        if still is None:
+            raise MediaError(str(self.path), f"its picture {number} is damaged", "delete or replace it")
+        return still, duration_ms
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._animation is not None:
+            self._animation.close()
+        self._animation = None
+
+    def _page(self, number: int) -> Still | None:
+        data = np.memmap(self.path, np.uint8, mode="c")  # the file itself stays as it is
+        return decode_still(tiff.with_first(data, self._header.pages[number]), self._header, self.view.span)
+
+    def _composed(self, number: int) -> tuple[Still, float]:
+        """Return a complete frame of an animation, and its duration in milliseconds."""
+        from PIL import Image
+
+        if self._animation is None:
+            self._animation = Image.open(self.path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._animation.seek(self._header.pages[number])
+            picture = np.array(self._animation.convert("RGBA" if self._animation.has_transparency_data else "RGB"))
+        duration_ms = float(self._animation.info.get("duration") or NO_DURATION_MS)
+        return still_of(turned(picture, self._header.orientation), self._header, self.view.span), duration_ms

@@ -1,7 +1,8 @@
 """Read the header of a picture file: size, samples, orientation, colours, number of pictures; nothing is decoded.
 
 The colours of a file follow from its tags in the order of their rank: PNG's ``cICP``, an ICC profile, PNG's ``sRGB``,
-``gAMA`` and ``cHRM``, EXIF's colour space. A picture without any of them is sRGB.
+``gAMA`` and ``cHRM``, EXIF's colour space. A picture without any of them is sRGB. ``num_plays`` reads how often an
+animated picture is played: GIF, PNG, WebP, AVIF.
 """
 
 from __future__ import annotations
@@ -9,24 +10,21 @@ from __future__ import annotations
 import re
 import struct
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import SEEK_END
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from vidtrans.video.colour.conversion import to_uint8, to_uint16
-from vidtrans.video.colour.hdr import ToneMap
+from vidtrans.video.colour.conversion import ToneMap, to_uint8, to_uint16
 from vidtrans.video.colour.icc import Curve, CurvesAndMatrix, TableProfile, power, read_profile
-from vidtrans.video.colour.primaries import ADOBE_RGB, BT709, TAGGED, Primaries
-from vidtrans.video.colour.srgb import light_of_codes
-from vidtrans.video.colour.tags import HDR_TRANSFERS
+from vidtrans.video.colour.tags import ADOBE_RGB, BT709_PRIMARIES, HDR_TRANSFERS, TAGGED, Primaries, light_of_codes
 from vidtrans.video.images import tiff
 
 if TYPE_CHECKING:
     from PIL import Image
-
 
 _EXIF, _INTEROP, _COLOUR_SPACE, _INDEX = 0x8769, 0xA005, 0xA001, 1
 _EXIF_ADOBE_RGB, _INTEROP_ADOBE_RGB = 2, "R03"
@@ -35,6 +33,18 @@ _GREY = {"L", "LA", "1", "I;16", "I;16B", "I", "F"}
 _ADOBE_GAMMA = 563 / 256
 _SRGB_GAMMA = (0.44, 0.47)  # PNG's gAMA of pictures that mean sRGB
 _TRANSFERS = {4: power(2.2), 5: power(2.8), 8: power(1.0)}  # of H.273; the others are shown as sRGB is
+PNG = b"\x89PNG\r\n\x1a\n"  # the signature of a file
+_RADIANCE = (b"#?RADIANCE", b"#?RGBE")
+_UNREAD = {b"SDPX": "DPX", b"XPDS": "DPX", b"\x80\x2a\x5f\xd7": "Cineon", b"\xd7\x5f\x2a\x80": "Cineon", b"8BPS": "PSD"}
+_PNG_COLOURS, _PNG_EXIF, _LONGEST_CHUNK = (b"cICP", b"sRGB", b"gAMA", b"cHRM"), b"eXIf", 1 << 16
+_MOST_CHUNKS = 10_000, 100_000  # of a PNG: before its pixels, and in all; EXIF behind them is not found
+_FRAME_BYTES = 38  # of an animation, at least: a chunk fcTL of PNG, or ANMF with its content of WebP
+_ORIENTATION = 274
+_TIFF_SAMPLES = {1: "whole", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
+_PHOTOMETRIC_MODES = {0: "L", 1: "L", 3: "P", 5: "CMYK", 8: "LAB"}
+MAX_PLAYS = 65_535  # more is endless, as all but GIF and WebP count further
+_PICTURES = {b"GIF8": "GIF", b"\x89PNG": "PNG", b"RIFF": "WEBP"}
+_BOXES = 16 << 20  # bytes of an AVIF's description, at most
 
 
 @dataclass(frozen=True)
@@ -112,7 +122,7 @@ def _of_profile(profile: bytes, mode: str) -> PictureColours | None:
 def _of_code_points(chunk: bytes) -> PictureColours | None:
     """Return the colours of a ``cICP`` chunk: primaries, transfer, matrix and range of H.273."""
     primaries, transfer, matrix, is_full = (*chunk, 0, 0, 0, 0)[:4]
-    own = TAGGED.get(primaries, BT709)
+    own = TAGGED.get(primaries, BT709_PRIMARIES)
     if matrix:
         return PictureColours(f"its cICP matrix ({matrix}) is none for RGB: taken for sRGB")
     if primaries not in TAGGED and primaries != 2:
@@ -135,7 +145,7 @@ def _at_16_bits(tone_map: ToneMap, rgb: np.ndarray) -> np.ndarray:
 def _of_gamma(chunks: Mapping[bytes, bytes]) -> PictureColours | None:
     try:
         gamma = struct.unpack(">I", chunks.get(b"gAMA", b"\0\0\0\0"))[0] / 100_000
-        own = BT709
+        own = BT709_PRIMARIES
         if b"cHRM" in chunks:
             wx, wy, rx, ry, gx, gy, bx, by = (n / 100_000 for n in struct.unpack(">8I", chunks[b"cHRM"]))
             own = Primaries("its cHRM", (rx, ry), (gx, gy), (bx, by), (wx, wy))
@@ -166,7 +176,7 @@ def _srgb_curve(code: np.ndarray) -> np.ndarray:
 
 
 def _converted(primaries: Primaries, curve: Curve) -> PictureColours | None:
-    name = "another gamma" if primaries is BT709 else primaries.name
+    name = "another gamma" if primaries is BT709_PRIMARIES else primaries.name
     conversion = CurvesAndMatrix(name, (curve, curve, curve), primaries.to_bt709())
     return None if conversion.is_identity() else PictureColours(f"colours of {name}: converted to sRGB", conversion)
 
@@ -175,17 +185,6 @@ def _lab_profile() -> bytes:
     from PIL import ImageCms
 
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-
-
-PNG = b"\x89PNG\r\n\x1a\n"  # the signature of a file
-_RADIANCE = (b"#?RADIANCE", b"#?RGBE")
-_UNREAD = {b"SDPX": "DPX", b"XPDS": "DPX", b"\x80\x2a\x5f\xd7": "Cineon", b"\xd7\x5f\x2a\x80": "Cineon", b"8BPS": "PSD"}
-_PNG_COLOURS, _PNG_EXIF, _LONGEST_CHUNK = (b"cICP", b"sRGB", b"gAMA", b"cHRM"), b"eXIf", 1 << 16
-_MOST_CHUNKS = 10_000, 100_000  # of a PNG: before its pixels, and in all; EXIF behind them is not found
-_FRAME_BYTES = 38  # of an animation, at least: a chunk fcTL of PNG, or ANMF with its content of WebP
-_ORIENTATION = 274
-_TIFF_SAMPLES = {1: "whole", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
-_PHOTOMETRIC_MODES = {0: "L", 1: "L", 3: "P", 5: "CMYK", 8: "LAB"}
 
 
 class UnreadablePicture(ValueError):
@@ -444,3 +443,57 @@ def _tiff(stream: BinaryIO) -> PictureHeader:
         colours=colours_of(mode, profile),
         pages=pages,
     )
+
+
+def num_plays(path: Path) -> int | None:
+    """Return how often an animation is played, 0 for endlessly; None for other files, and where the file is silent."""
+    with path.open("rb") as file:
+        head = file.read(16)
+        if head[4:12] in (b"ftypavis", b"ftypavif"):
+            return _avif_plays(file.read(_BOXES), int.from_bytes(head[:4]) - len(head))
+    kind = _PICTURES.get(head[:4])
+    return None if kind is None else _plays_by_pillow(path, kind)
+
+
+def _plays_by_pillow(path: Path, kind: str) -> int | None:
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=[kind]) as picture:
+                if not getattr(picture, "is_animated", False):
+                    return None
+                count: int | None = picture.info.get("loop")
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+        return None
+    if kind == "GIF":  # which counts the repeats; without a count it is played once
+        count = 1 if count is None else count and count + 1
+    return None if count is None else count if count <= MAX_PLAYS else 0
+
+
+def _avif_plays(data: bytes, at: int) -> int | None:
+    """Return the plays of an AVIF: the duration of its track by that of the repeated edit (ISO/IEC 23000-22)."""
+    for track in (t for moov in _boxes(data[max(0, at) :], b"moov") for t in _boxes(moov, b"trak")):
+        header = next(_boxes(track, b"tkhd"), b"")
+        edits = next((e for one in _boxes(track, b"edts") for e in _boxes(one, b"elst")), b"")
+        if len(edits) < 16 or len(header) < 36:
+            continue
+        if not edits[3] & 1:
+            return 1
+        whole = struct.unpack_from(">Q" if header[0] else ">I", header, 28 if header[0] else 20)[0]
+        one = struct.unpack_from(">Q" if edits[0] else ">I", edits, 8)[0]
+        plays = -(-whole // one) if one else 0
+        return plays if plays <= MAX_PLAYS else 0
+    return None
+
+
+def _boxes(data: bytes, kind: bytes) -> Iterator[bytes]:
+    """Yield the contents of the boxes of a kind that lie side by side in ``data``."""
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4])
+        size = size if size >= 8 else len(data) - at  # the last box may reach to the end
+        if data[at + 4 : at + 8] == kind:
+            yield data[at + 8 : at + size]
+        at += size

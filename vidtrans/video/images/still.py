@@ -3,38 +3,91 @@
 Samples. Whole numbers: 0 is black, the highest number of the format is white, and what is negative is black.
 Floating-point samples: 0 is black, 1 is white; those of Radiance and PFM are light, as OpenEXR's, and get the curve of
 sRGB. A header that names another white (PNM, PAM) is believed; a TIFF may declare that white is zero. Samples may use
-fewer bits than their format has: see ``SampleRange.white``. A span of samples given by the user replaces all of this.
+fewer bits than their format has: see ``SampleRange.white``. A span of samples given by the user (``PictureView``)
+replaces all of this.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from vidtrans.video.colour.srgb import code_of_light
+from vidtrans.core.errors import MediaError
+from vidtrans.video.colour.tags import code_of_light
 from vidtrans.video.images import tiff
 from vidtrans.video.images.picture_header import PNG, PictureHeader
-from vidtrans.video.images.picture_view import Span
 
 if TYPE_CHECKING:
     from PIL import Image
 
-# OpenCV would print warnings about broken pictures, for which errors are raised.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
+HOW_TO_FIX = "give a range of values behind its name, as in 'depth#=0..80'"
+_SLACK = 1e-3
+Span = tuple[float, float]
 _TURNS = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _MIRRORED = {2: 1, 4: 3, 5: 6, 7: 8}  # the turn that precedes mirroring left to right
 _FEWER_BITS = (255, 1023, 4095)  # the white of 8, 10 and 12 bits, which are stored in 16
 _WIDE = 2.0**24  # formats whose white is above hold samples of 8 or 16 bits
 _LIGHT = ("HDR", "PFM")
 _BY_PILLOW = ("TGA", "PCX", "SGI", "QOI")  # which OpenCV does not read
+BEYOND = 1e9  # from which on a value stands for "nothing there"
+SPECK = 9  # pixels: what a filter of 3x3 makes of one
+NOT_FINITE = (
+    "some of its values are no numbers (NaN or infinite): specks are filled from the pixels around them, "
+    "larger areas become black, where infinite white"
+)
+
+
+@dataclass(frozen=True)
+class PictureView:
+    """The choice of a ``layer`` ('': the picture), and of a ``span`` of values, black to white.
+
+    Written as LAYER=LOW..HIGH, LAYER, or =LOW..HIGH. Only OpenEXR has layers, which are read as data if there is a
+    span; of other pictures it replaces the range of their samples' format.
+    """
+
+    layer: str = ""
+    span: Span | None = None
+
+    @classmethod
+    def parse(cls, text: str, path: Path) -> PictureView:
+        """Parse the text of a view; ``path``: the file, for the message. Raises MediaError."""
+        layer, equals, span = text.partition("=")
+        if not equals:
+            return cls(layer)
+        try:
+            low, high = map(float, span.split(".."))
+        except ValueError:
+            low = high = math.nan
+        if not -math.inf < low < high < math.inf:
+            raise MediaError(str(path), f"'{span}' is not a range of values", "write it as LOW..HIGH: 0.5..80")
+        return cls(layer, (low, high))
+
+    def __str__(self) -> str:
+        return self.layer + (f"={self.span[0]:.7g}..{self.span[1]:.7g}" if self.span else "")
+
+
+PICTURE = PictureView()
+
+
+def whole_span(low: float, high: float) -> Span:
+    """Return the span to show data from ``low`` to ``high``: 0 to 1 or −1 to 1 if they lie in it, else their own."""
+    for span in ((0.0, 1.0), (-1.0, 1.0)):
+        if span[0] - _SLACK <= low and high <= span[1] + _SLACK:
+            return span
+    return (low, high) if low < high else (low, low + 1)
+
+
+# OpenCV would print warnings about broken pictures, for which errors are raised.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 @dataclass(frozen=True)
@@ -79,14 +132,6 @@ class SampleRange:
             return ""
         text = f"samples up to {self.peak:,.0f}, and {self.highest:,.0f} is white"
         return f"{text}: if {meant:,} is, add '#=0..{meant}' to its name"
-
-
-BEYOND = 1e9  # from which on a value stands for "nothing there"
-SPECK = 9  # pixels: what a filter of 3x3 makes of one
-NOT_FINITE = (
-    "some of its values are no numbers (NaN or infinite): specks are filled from the pixels around them, "
-    "larger areas become black, where infinite white"
-)
 
 
 @dataclass(frozen=True)

@@ -1,48 +1,422 @@
-"""Join encoded segments with the source's sound, subtitles and tags into one file, without encoding again."""
+"""Join encoded segments with the source's sound, subtitles, chapters, timecode and tags, without encoding again."""
 
 from __future__ import annotations
 
 import heapq
+import struct
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from errno import EINVAL
 from fractions import Fraction
+from io import BytesIO
 from itertools import islice
 from math import lcm
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
+from av.audio.stream import AudioStream
+from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
-from vidtrans.core.errors import DISK, MediaError
+from vidtrans.core.costs import count
+from vidtrans.core.errors import DISK, MediaError, UsageError
 from vidtrans.core.events import NEVER, Note, Report, Stop, silent
-from vidtrans.video.io.codecs import CONTAINERS
-from vidtrans.video.io.container import open_generated, open_media, packets_of, picture_stream
-from vidtrans.video.io.copied_track import add_video_track
-from vidtrans.video.io.stream_copy import (
-    QUICKTIME_KINDS,
-    StreamCopy,
-    add_tracks,
-    copied_packets,
-    has_named_tags,
-    write_tags,
+from vidtrans.video.io.container import (
+    QUICKTIME,
+    open_generated,
+    open_media,
+    packets_of,
+    picture_stream,
+    pictures_of,
+    side_tracks,
+    timecode_of,
+    tracks_not_used,
 )
-from vidtrans.video.io.track_header import HEADER_BYTES, read_track_side_data, set_pixel_aspect
-from vidtrans.video.side_data import STEREO_WORDS, holds_projection, holds_stereo
+from vidtrans.video.io.encoding import CONTAINERS
+from vidtrans.video.io.timestamps import OneClock, advance_timecode, convert_timecode, counted_rate, readable_packets
+from vidtrans.video.side_data import (
+    CODEC_DELAY,
+    HEADER_BYTES,
+    PROJECTION,
+    STEREO_WORDS,
+    changed_header,
+    holds_projection,
+    holds_stereo,
+    read_track_side_data,
+    set_pixel_aspect,
+    video_header,
+    write_header,
+)
 
+if TYPE_CHECKING:
+    from av.container.core import Chapter
+
+QUICKTIME_KINDS = ("mp4", "mov")  # FFmpeg's names of the containers that have edit lists
+# Tags about how the source file itself was written.
+FILE_TAGS = {"timecode", "encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
+TRACK_TAGS = ("language", "title", "handler_name")
+# Cameras' and editors' own tags, which QuickTime files hold beside, or instead of, FFmpeg's.
+NAMED_TAGS = "com."
+QUICKTIME_TAGS = ("title", "artist", "album", "comment", "description", "copyright", "keywords", "genre")
+NOT_HELD = (av.error.FFmpegError, ValueError)
+# Decoders need sound before the first sample that is heard: these so much (in s), other lossy ones a packet.
+WARM_UP_S = {"opus": Fraction(80, 1000), "mp3": Fraction(120, 1000)}
+LOSSLESS = ("pcm", "flac", "alac", "wavpack", "tta")
 # Cover art by its codec: the ending of its name, and the type that Matroska asks for.
 COVERS = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 IN_MATROSKA = ("attachment", "cover art", "second titles")
 FIRST = float("-inf")  # cover art comes before everything else
+MATROSKA = ("matroska", "webm")
+SQUARE = Fraction(1)
+LEAST_SCALE, MAX_SCALE = 90_000, 2**31 - 1
+
+
+@dataclass(frozen=True)
+class StreamCopy:
+    """The part of ``source`` to copy: packets that overlap [``start_s``, ``end_s``), shifted by ``shift_s``.
+
+    ``before_s``: seconds of source pictures before the first one that is used, by which the timecode is advanced.
+    ``rate``: the average frame rate of the source; ``new_rate``: that of the result, if different. ``stereo`` and
+    ``projection``: of its pictures, as in ``Findings``. ``only_sound``: copy nothing but sound. ``may_omit``: the
+    command has the setting ``encoding.sound``, which leaves the sound out.
+    """
+
+    source: Path
+    start_s: Fraction | None = None
+    end_s: Fraction | None = None
+    shift_s: Fraction = Fraction(0)
+    before_s: Fraction = Fraction(0)
+    rate: Fraction = Fraction(25)
+    new_rate: Fraction | None = None
+    stereo: str = ""
+    projection: str = ""
+    sound: bool = True
+    only_sound: bool = False
+    may_omit: bool = True
+
+
+@dataclass(frozen=True)
+class CopiedTrack:
+    """A track of the result. ``first_pts``: packets of the source before this time are not copied; None: no limit."""
+
+    track: Any
+    first_pts: int | None = None
+
+
+def add_tracks(
+    out: OutputContainer, source: InputContainer, carried: StreamCopy, report: Report
+) -> dict[int, CopiedTrack]:
+    """Add a track to ``out`` for each source track that it can hold; return the tracks by number in the source.
+
+    Other tracks are reported, but sound that belongs to the pictures is never left out: raises UsageError where ``out``
+    cannot hold it.
+    """
+    tracks: dict[int, CopiedTrack] = {}
+    name = carried.source.name
+    heads = {} if out.format.name in QUICKTIME_KINDS or not carried.sound else hidden_heads(carried.source)
+    pictures = pictures_of(source, carried.source)
+    if carried.sound and (apart := tracks_not_used(source, pictures)):
+        report(Note(f"{name}: left out: {', '.join(apart)}", "warning"))
+    for stream in side_tracks(source, pictures):
+        if not (carried.sound if stream.type == "audio" else not carried.only_sound):
+            continue
+        kind = "sound track" if stream.type == "audio" else "subtitle track"
+        if stream.codec_context is None:
+            report(Note(f"{name}: a {kind} of unknown codec is left out", "warning"))
+            continue
+        codec = stream.codec_context.name
+        where = out.format.name
+        if not is_held(stream, where):
+            if isinstance(stream, AudioStream):
+                why = f"its sound ({codec}) cannot be kept in {where}"
+                raise UsageError(str(carried.source), why, _remedy(stream, carried.may_omit))
+            report(Note(f"{name}: a {kind} ({codec}) is left out, {where} cannot hold it", "warning"))
+            continue
+        head = heads.get(stream.index)
+        if head is None or not head.delay_s or carried.start_s is not None or not isinstance(stream, AudioStream):
+            track = add_track(out, stream)
+        else:
+            track = add_delayed_track(out, stream, head.delay_s)
+        track.metadata.update(track_tags(stream))
+        with suppress(AttributeError, ValueError):
+            track.disposition = stream.disposition
+        tracks[stream.index] = CopiedTrack(track, head.first_pts if head else None)
+    return tracks
+
+
+def _remedy(stream: AudioStream, may_omit: bool) -> str:
+    """Return the remedy, for a message, where a container cannot hold the sound."""
+    others = [f".{ending}" for ending, kind in CONTAINERS.items() if is_held(stream, kind)]
+    remedy = f"use -o with {' or '.join(others)}" if others else "convert its sound first, for example to FLAC"
+    return f"{remedy}, or --set encoding.sound=none" if may_omit else remedy
+
+
+def check_sound(source: Path, kind: str, *, may_omit: bool = True) -> None:
+    """Raise UsageError where a container (FFmpeg's name for it) cannot hold the source's sound. Nothing is written."""
+    with open_media(source) as container, closing(av.open(BytesIO(), "w", format=kind)) as out:
+        add_tracks(out, container, StreamCopy(source, may_omit=may_omit), silent)
+
+
+def copied_packets(
+    source: InputContainer, tracks: dict[int, CopiedTrack], carried: StreamCopy, report: Report
+) -> Iterator[tuple[float, Packet[Any]]]:
+    """Yield (decoding time in s, packet) for the packets of these tracks within the copied part, shifted.
+
+    Their times are on the clock of the frames (``OneClock``). Raises MediaError where they cannot be read.
+
+    Packets before the first audible one, which the source's edit list hides, are copied: the result's will hide them.
+    """
+    audible: set[int] = set()
+    for packet in _read(source, tracks, carried, report):
+        if packet.dts is None or packet.pts is None:
+            continue
+        base = packet.time_base
+        copied = tracks[packet.stream_index]
+        if _is_hidden(packet, copied, audible):
+            continue
+        begins, ends = packet.pts * base, (packet.pts + (packet.duration or 0)) * base
+        if carried.start_s is not None and ends <= carried.start_s:
+            continue
+        if carried.end_s is not None and begins >= carried.end_s:
+            continue
+        shift = round(carried.shift_s / base)
+        packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+        if packet.stream.type != "audio":
+            if carried.end_s is not None and ends > carried.end_s:
+                packet.duration = max(1, int((carried.end_s - begins) / base))  # text ends with the pictures
+            if packet.pts < 0:  # text from before the first picture is there from the start
+                packet.duration = max(1, (packet.duration or 0) + packet.pts)
+                packet.pts = packet.dts = 0
+        at_s = float(packet.dts * base)
+        if packet.has_sidedata("new_extradata"):  # joined recordings repeat it, and FFmpeg would write a second header
+            packet = _without_side_data(packet)
+        packet.stream = copied.track
+        yield at_s, packet
+
+
+def _read(
+    source: InputContainer, tracks: dict[int, CopiedTrack], carried: StreamCopy, report: Report
+) -> Iterator[Packet[Any]]:
+    """Yield the packets of the copied tracks on one clock, which the pictures decide, too. Raises MediaError."""
+    pictures, at_s = pictures_of(source, carried.source) if tracks else None, 0.0
+    clock = OneClock(carried.source)
+    streams = [source.streams[index] for index in tracks] + ([pictures] if pictures else [])
+    try:
+        for packet in readable_packets(source, streams) if tracks else ():
+            if clock(packet).stream_index in tracks:
+                at_s = at_s if packet.pts is None else float(packet.pts * packet.time_base)
+                yield packet
+    except (av.error.FFmpegError, OSError) as error:
+        why = f"its sound cannot be read beyond {at_s:.3f} s ({getattr(error, 'strerror', None) or error})"
+        remedy = "leave it out with --set encoding.sound=none" if carried.may_omit else "convert it first"
+        raise MediaError(str(carried.source), why, remedy) from None
+    if num := clock.repair.rebuilt:
+        packets = count(num, "sound packet")
+        report(Note(f"{carried.source.name}: {packets} had no time, or a wrong one: continued from the others"))
+
+
+def _without_side_data(packet: Packet[Any]) -> Packet[Any]:
+    """Return a copy of a packet without its side data, which PyAV cannot remove."""
+    bare: Packet[Any] = Packet(bytes(packet))
+    bare.pts, bare.dts, bare.duration = packet.pts, packet.dts, packet.duration
+    bare.time_base, bare.is_keyframe = packet.time_base, packet.is_keyframe
+    return bare
+
+
+def _is_hidden(packet: Packet[Any], copied: CopiedTrack, audible: set[int]) -> bool:
+    """Return whether a packet is left out because the source's edit list hides it and the result does not need it.
+
+    ``audible``: the numbers of the tracks with an audible packet so far; that of an audible ``packet`` is added.
+    """
+    if not packet.is_discard:
+        audible.add(packet.stream_index)
+    before = copied.first_pts is not None and packet.pts is not None and packet.pts < copied.first_pts
+    return before or (packet.is_discard and (packet.stream_index in audible or packet.stream.type != "audio"))
+
+
+def write_tags(
+    out: OutputContainer, video: VideoStream, source: InputContainer, carried: StreamCopy, report: Report
+) -> None:
+    """Write the source's tags, chapters and timecode; must be called before the first packet."""
+    if carried.only_sound:
+        return
+    tags = {key: value for key, value in source.metadata.items() if key.lower() not in FILE_TAGS}
+    if out.format.name in QUICKTIME_KINDS and has_named_tags(source):
+        tags = quicktime_tags(tags)
+    out.metadata.update(tags)
+    if (pictures := pictures_of(source, carried.source)) is not None:
+        video.metadata.update(track_tags(pictures))
+    video.disposition = Disposition.default  # whichever of the source's tracks it was
+    if first := timecode_of(source):
+        try:
+            rate = counted_rate(first, carried.source, carried.rate)
+            first = advance_timecode(first, round(carried.before_s * rate), rate)
+            if carried.new_rate:
+                first = convert_timecode(first, rate, carried.new_rate)
+            video.metadata["timecode"] = first
+            if out.format.name in QUICKTIME_KINDS:  # its timecode track has to know how it counts
+                video.codec_context.framerate = carried.new_rate or rate
+        except ValueError as error:
+            report(Note(f"{carried.source.name}: its timecode is left out ({error})", "warning"))
+    out.set_chapters([moved for chapter in source.chapters() if (moved := _moved(chapter, carried))])
+
+
+def track_tags(stream: Stream) -> dict[str, str]:
+    """Return the tags of a track that are copied, without the control characters of QuickTime's counted strings."""
+    tags = {key.lower(): "".join(filter(str.isprintable, value)) for key, value in stream.metadata.items()}
+    tags.setdefault("title", tags.get("name", ""))  # as FFmpeg names it in QuickTime files
+    return {key: tags[key] for key in TRACK_TAGS if tags.get(key)}
+
+
+def has_named_tags(source: InputContainer) -> bool:
+    """Return whether a file has tags under names like com.apple.quicktime.model, which MP4's usual tags lack."""
+    return any(key.lower().startswith(NAMED_TAGS) for key in source.metadata)
+
+
+def quicktime_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return tags as they are named in a QuickTime file whose tags have names.
+
+    Matroska has them in capitals. Players look for Apple's names of the common ones, FFmpeg for its own.
+    """
+    lower = {(k.lower().replace("iso6709", "ISO6709") if k.isupper() else k): value for k, value in tags.items()}
+    common = {f"com.apple.quicktime.{key}": lower[key] for key in QUICKTIME_TAGS if key in lower}
+    return {**common, **lower}
+
+
+def _moved(chapter: Chapter, carried: StreamCopy) -> Chapter | None:
+    """Return a chapter at its time in the result; None if it lies outside."""
+    base = Fraction(chapter["time_base"] or 1)
+    begins, ends = chapter["start"] * base, chapter["end"] * base
+    first = begins if carried.start_s is None else max(begins, carried.start_s)
+    last = ends if carried.end_s is None else min(ends, carried.end_s)
+    if first >= last:
+        return None
+    start, end = (max(0, round((t + carried.shift_s) / base)) for t in (first, last))
+    return {**chapter, "start": start, "end": max(end, start + 1)}
+
+
+def add_track(out: OutputContainer, stream: Stream) -> Stream:
+    """Add a track for the packets of ``stream``. Raises av.error.FFmpegError or ValueError if ``out`` cannot hold it.
+
+    PyAV refuses for Matroska what FFmpeg writes in Microsoft's wrapping: WMA, ADPCM, µ-law and others.
+    """
+    try:
+        return out.add_stream_from_template(stream, opaque=True)
+    except NOT_HELD:
+        if out.format.name != "matroska" or not isinstance(stream, AudioStream):
+            raise
+    track = out.add_mux_stream("pcm_s16le", rate=stream.sample_rate, time_base=stream.time_base)
+    bare = av.open(BytesIO(), "w", format="null")  # takes every codec, and drops the tag of the source's container
+    BitStreamFilterContext("null", bare.add_stream_from_template(stream, opaque=True), track)
+    return track
+
+
+def is_held(stream: Stream, kind: str) -> bool:
+    """Return whether a container (FFmpeg's name for it) can hold the packets of ``stream``, by a trial header."""
+    out = av.open(BytesIO(), "w", format=kind)
+    try:
+        add_track(out, stream)
+        out.start_encoding()
+        return True
+    except NOT_HELD:
+        return False
+    finally:
+        with suppress(*NOT_HELD):  # a file without packets
+            out.close()
+
+
+@dataclass(frozen=True)
+class HiddenHead:
+    """Sound hidden by an edit list: packets before ``first_pts`` are not needed, the next ``delay_s`` is not heard."""
+
+    first_pts: int
+    delay_s: Fraction
+
+
+def hidden_heads(path: Path) -> Mapping[int, HiddenHead]:
+    """Return the hidden start of QuickTime sound tracks, by track number, for containers without edit lists."""
+    heads: dict[int, HiddenHead] = {}
+    with open_media(path) as container:
+        if container.format.name != QUICKTIME:
+            return {}
+        waiting = {s.index: s for s in container.streams.audio if s.codec_context is not None}
+        begins: dict[int, Fraction] = {}
+        hidden: dict[int, list[int]] = {index: [] for index in waiting}
+        for packet in packets_of(container, list(waiting.values())) if waiting else ():
+            index = packet.stream_index
+            if index not in waiting or packet.pts is None:
+                continue
+            base = packet.time_base
+            if index not in begins:
+                begins[index] = packet.pts + _num_skipped(packet) / (waiting[index].sample_rate * base)
+            hidden[index].append(packet.pts)
+            if packet.is_discard:
+                continue
+            begin = begins[index]
+            first = _first_needed(waiting.pop(index).codec_context.name, hidden[index], begin, base)
+            if packet.pts < begin or len(hidden[index]) > 1:
+                heads[index] = HiddenHead(first, max(Fraction(0), (begin - first) * base))
+            if not waiting:
+                break
+    return heads
+
+
+def _first_needed(codec: str, stamps: Sequence[int], begin: Fraction, base: Fraction) -> int:
+    """Return the timestamp of the first packet to copy, early enough for the decoder to warm up before ``begin``.
+
+    ``stamps``: of the packets up to the first audible one. ``begin``: when sound is first heard. Unit: ``base`` s.
+    """
+    if warm_up_s := next((seconds for name, seconds in WARM_UP_S.items() if name in codec), None):
+        return max((pts for pts in stamps if pts <= begin - warm_up_s / base), default=stamps[0])
+    return stamps[-1] if codec.startswith(LOSSLESS) else stamps[max(0, len(stamps) - 2)]
+
+
+def _num_skipped(packet: Packet[Any]) -> Fraction:
+    """Return the number of samples that a decoder drops from the start of a packet on."""
+    data = bytes(packet.get_sidedata("skip_samples")) if packet.has_sidedata("skip_samples") else bytes(10)
+    return Fraction(struct.unpack_from("<I", data)[0])
+
+
+def add_delayed_track(out: OutputContainer, stream: AudioStream, delay_s: Fraction) -> Stream:
+    """Add to a Matroska file a track like ``stream`` whose first ``delay_s`` seconds players skip.
+
+    FFmpeg writes such a delay only where the source's header has it, and PyAV cannot set it: the track is made like
+    one of a header in memory.
+    """
+    header = write_header(lambda container: add_track(container, stream))
+    delayed = changed_header(header, {CODEC_DELAY: round(delay_s * 10**9).to_bytes(8)})
+    with closing(open_generated(delayed, "matroska")) as template:
+        track = add_track(out, template.streams.audio[0])
+        track.time_base = stream.time_base
+        return track
+
+
+def add_video_track(out: OutputContainer, stream: VideoStream, stereo: str, projection: bytes) -> VideoStream | None:
+    """Add a track for the packets of ``stream`` with a layout of stereo 3D, a projection, or both.
+
+    ``stereo``: Matroska's name for the layout; ``projection``: the content of its element. PyAV cannot set them: the
+    track is made like one of a header in memory. None where that does not hold the codec, or, for QuickTime, the depth
+    of 32 bits of pictures with alpha.
+    """
+    own, is_matroska = stream.codec_context, out.format.name in ("matroska", "webm")
+    header = video_header(stream, {"stereo_mode": stereo or "mono"})
+    if not header or (own.bits_per_coded_sample > 24 and not is_matroska):
+        return None
+    projected = changed_header(header, {PROJECTION: projection} if projection else {})
+    with closing(open_generated(projected, "matroska")) as container:
+        track = out.add_stream_from_template(container.streams.video[0], opaque=True)
+    # The form of the packets, and the variant of DNxHR.
+    track.codec_context.extradata, track.codec_context.profile = own.extradata, own.profile
+    return track
 
 
 def add_other_tracks(
@@ -104,11 +478,6 @@ def _covers(source: InputContainer, path: Path) -> dict[int, Packet[Any]]:
     with open_media(path) as container:  # reading it here would take packets from those who read ``source``
         first = islice(packets_of(container, [container.streams[index] for index in wanted]), len(wanted))
         return {packet.stream_index: packet for packet in first}
-
-
-MATROSKA = ("matroska", "webm")
-SQUARE = Fraction(1)
-LEAST_SCALE, MAX_SCALE = 90_000, 2**31 - 1
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ from vidtrans.core.files import NUMBER
 from vidtrans.core.system import as_found, name_key
 from vidtrans.video.frame_format import FRAME_SUFFIXES, PICTURE_SUFFIXES, UNREAD_FRAMES, UNREAD_SUFFIXES
 from vidtrans.video.frame_numbers import RUN, common_frames, has_gaps, signed_names, value_of
-from vidtrans.video.images.exr_header import read_header
-from vidtrans.video.images.picture import EXR
-from vidtrans.video.images.picture_stack import num_pictures
-from vidtrans.video.keypoints.parsing import is_keypoints, keypoint_files
+from vidtrans.video.images.exr import read_header
+from vidtrans.video.images.picture import EXR, num_pictures
+from vidtrans.video.keypoints import is_keypoints, keypoint_files
 
 _PARTS = re.compile(f"({RUN.pattern})")
 # Other files in a folder of guides are ignored.

@@ -18,14 +18,11 @@ from vidtrans.core.files import check_regular_file
 from vidtrans.core.registry import name_check
 from vidtrans.video.colour.conversion import apply_format, resize_alpha, to_uint8, to_uint16, with_alpha
 from vidtrans.video.frame_format import DEFAULT_FORMAT, PAPER, FrameFormat
-from vidtrans.video.images.animations import num_plays
-from vidtrans.video.images.exr_header import choose_layer, read_header
-from vidtrans.video.images.picture import EXR, layers_of, read_still, resize
-from vidtrans.video.images.picture_stack import PictureStack
-from vidtrans.video.images.picture_view import PICTURE, PictureView, Span, whole_span
-from vidtrans.video.images.still import SampleRange, Still
+from vidtrans.video.images.exr import choose_layer, read_header
+from vidtrans.video.images.picture import EXR, PictureStack, layers_of, read_still, resize
+from vidtrans.video.images.picture_header import num_plays
+from vidtrans.video.images.still import PICTURE, PictureView, SampleRange, Span, Still, whole_span
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, Reader
-from vidtrans.video.io.hardware import HardwareDecoder
 from vidtrans.video.io.picture_paths import (
     choose_guides,
     files_to_read,
@@ -37,9 +34,8 @@ from vidtrans.video.io.picture_paths import (
     refuse_unread,
     split_view,
 )
-from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.keypoints.parsing import is_keypoints
-from vidtrans.video.keypoints.poses import POSE_GUIDE, PoseFrames, PoseView
+from vidtrans.video.io.reader import ClipReader, HardwareDecoder
+from vidtrans.video.keypoints import POSE_GUIDE, PoseFrames, PoseView, is_keypoints
 
 # A folder of pictures has no frame rate of its own.
 RATE = Fraction(25)

@@ -7,10 +7,17 @@ from collections.abc import Iterable
 from vidtrans.core.costs import count
 from vidtrans.video.colour.tags import BT709, HD_LINES, SD_PRIMARIES, mapped_colours
 from vidtrans.video.io.clip import ClipIndex, Findings
-from vidtrans.video.io.codecs import CONTAINERS, codecs_with_alpha, codecs_with_depth
 from vidtrans.video.io.container import MediaInfo
-from vidtrans.video.io.track_header import DOLBY_VISION_ONLY, NO_CROP
-from vidtrans.video.side_data import STEREO_WORDS, Decision, holds_projection, holds_stereo, texts_of
+from vidtrans.video.io.encoding import CONTAINERS, codecs_with_alpha, codecs_with_depth
+from vidtrans.video.side_data import (
+    DOLBY_VISION_ONLY,
+    NO_CROP,
+    STEREO_WORDS,
+    Decision,
+    holds_projection,
+    holds_stereo,
+    texts_of,
+)
 
 COLOURS = {
     "PQ": "HDR (PQ): mapped to SDR, BT.709",

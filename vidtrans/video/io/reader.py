@@ -1,48 +1,94 @@
-"""Read a video: every frame that a player would show, once, upright, in RGB, with its timestamp."""
+"""Read a video: every frame that a player would show, once, upright, in RGB, with its timestamp.
+
+``Decoder`` decodes a file, on a GPU's video engine if asked, and deinterlaces; ``FrameConverter`` makes RGB of its
+frames; ``ClipReader`` makes a clip of them.
+"""
 
 from __future__ import annotations
 
 import zlib
+from array import array
 from collections import deque
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import chain, groupby, islice
+from math import floor
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import av
+import av.error
 import numpy as np
+from av.codec.hwaccel import HWAccel
+from av.container import InputContainer
+from av.filter import Graph
+from av.packet import Packet
 from av.sidedata.sidedata import Type
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.colour.conversion import (
-    ToRGB,
-    apply_format,
-    colour_of,
-    depth_of,
-    has_alpha,
-    reading_of,
-    resize_alpha,
-    unread_of,
-)
+from vidtrans.video.colour.conversion import ToRGB, apply_format, colours_of, resize_alpha
 from vidtrans.video.colour.icc import Conversion, TableProfile, read_profile
 from vidtrans.video.colour.tags import UNSPECIFIED, primaries_name, space_name, transfer_name
-from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, FrameFormat
-from vidtrans.video.images.animations import num_plays
+from vidtrans.video.frame_format import BLACK, DEFAULT_FORMAT, MAX_PIXELS, FrameFormat
 from vidtrans.video.images.picture import resize
+from vidtrans.video.images.picture_header import num_plays
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame
-from vidtrans.video.io.container import RAW, MediaInfo, first_bytes
-from vidtrans.video.io.decoder import Decoder
-from vidtrans.video.io.deinterlacing import REACH
-from vidtrans.video.io.hardware import HardwareDecoder
-from vidtrans.video.io.timestamps import average_rate, nominal_step, num_holes, repair_timestamps, without_uneven
-from vidtrans.video.io.track_header import NO_CROP, Crop
-from vidtrans.video.side_data import has_dolby_vision_only, kinds_of, projection_of, side_data, stereo_of
+from vidtrans.video.io.container import (
+    QUICKTIME,
+    RAW,
+    MediaInfo,
+    colour_tags,
+    describe,
+    first_bytes,
+    open_media,
+    open_unedited,
+    packets_of,
+    picture_stream,
+)
+from vidtrans.video.io.encoding import HARDWARE_DECODERS, hardware_reason
+from vidtrans.video.io.timestamps import (
+    MAX_DEMUX_ERRORS,
+    OneClock,
+    average_rate,
+    nominal_step,
+    num_holes,
+    repair_timestamps,
+    without_uneven,
+    zero_s,
+)
+from vidtrans.video.side_data import (
+    NO_CROP,
+    Crop,
+    has_dolby_vision_only,
+    has_side_data,
+    kinds_of,
+    projection_of,
+    side_data,
+    stereo_of,
+)
 
 # PyAV frees the name of a PNG's profile twice, and crashes: the side data of such frames must not be touched.
 PNG_CODECS = ("png", "apng")
 _LARGEST = 1 << 24
+# A header may round, and a track end a little early.
+SHORT_S, SHORT_SHARE = 0.5, 0.02
+# A frame is made with those beside it, so reading from the middle of a clip has to begin this many earlier.
+REACH = 1
+# Formats whose standards fix every sample of a decoded picture: every decoder gives the same ones. MPEG-2 and MPEG-4
+# leave the rounding of their transform open. FFmpeg decodes AV1 with dav1d, which runs on no GPU.
+EXACT_CODECS = ("h264", "hevc", "vp9")
+# The layouts in which 4:2:0 pictures of 8 and 10 bits come from a GPU; ToRGB makes of them, to the bit, what it makes
+# of the CPU's planes.
+LAYOUTS = ("nv12", "p010le")
+PIX_FMTS = ("yuv420p", "yuvj420p", "yuv420p10le")  # the CPU's for these
+# Errors of PyAV where FFmpeg, the driver or the format lacks a feature.
+_MISSING = (av.error.FFmpegError, OSError, ValueError, RuntimeError)
+_Opened = tuple[InputContainer, VideoStream]
 
 
 @dataclass(frozen=True)
@@ -402,13 +448,8 @@ class FrameConverter:
         self.first_size, self.transparent = (index.width, index.height), index.findings.alpha
         self._upright = self.frame_format.size.of(*self.first_size)
 
-    def _orientation_of(self, decoded: av.VideoFrame) -> Orientation:
-        return rotation_of(decoded) if self.profile_data is not None else orientation_of(decoded)
-
     def _note_side_data(self, decoded: av.VideoFrame) -> None:
-        """Record the side data of a frame; unless ``profile_data`` is set."""
-        if self.profile_data is not None:
-            return
+        """Record the side data of a frame."""
         if (kinds := kinds_of(decoded)) <= self.kinds:
             return
         self.kinds |= kinds
@@ -417,21 +458,23 @@ class FrameConverter:
             self.projection = self.projection or projection_of(decoded)
             self.dolby_vision_only = self.dolby_vision_only or has_dolby_vision_only(decoded)
 
-    def _crop_of(self, decoded: av.VideoFrame) -> Crop:
-        """Return the pixels to cut off at each side of a frame; none of a frame that is too small for it."""
-        left, top, right, bottom = self.crop
-        return self.crop if left + right < decoded.width and top + bottom < decoded.height else NO_CROP
-
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
         """Return a decoded frame cropped, upright and in the format, and record its unusual properties."""
         if self._profile is None:
             self._profile = profile_of(decoded, self.profile_data)
             self.colour, self.unread = self._profile.colour, self._profile.unread
-        self._note_side_data(decoded)
-        orientation = self._orientation_of(decoded)
+        orientation = UPRIGHT
+        if self.profile_data is not None:
+            orientation = rotation_of(decoded)
+        elif has_side_data(decoded):
+            self._note_side_data(decoded)
+            orientation = orientation_of(decoded)
         turned = orientation != UPRIGHT
-        left, top, right, bottom = self._crop_of(decoded)
-        inner = decoded.width - left - right, decoded.height - top - bottom
+        width, height = decoded.width, decoded.height
+        left, top, right, bottom = self.crop
+        if left + right >= width or top + bottom >= height:  # a frame that is too small for it
+            left, top, right, bottom = NO_CROP
+        inner = width - left - right, height - top - bottom
         size = orientation.size(*inner) if turned else inner
         if self._upright is None:
             self.first_orientation, self.first_size = orientation, size
@@ -440,17 +483,19 @@ class FrameConverter:
             self.primaries = primaries_name(int(decoded.color_primaries))
             self.transfer = transfer_name(int(decoded.color_trc))
         self.num_resized += size != self.first_size
-        self.depth = max(self.depth, depth_of(decoded))
-        self.colour, self.unread = self.colour or colour_of(decoded), self.unread or unread_of(decoded)
-        self.reading = self.reading or reading_of(decoded)
+        colours = colours_of(decoded)
+        self.depth = max(self.depth, colours.depth)
+        self.colour, self.unread = self.colour or colours.colour, self.unread or colours.unread
+        self.reading = self.reading or colours.reading
         stored = orientation.size(*self._upright) if turned else self._upright
-        cropped = inner != (decoded.width, decoded.height)
-        whole = (decoded.width, decoded.height) if cropped else stored
+        cropped = inner != (width, height)
+        whole = (width, height) if cropped else stored
         if self._to_rgb is None or (self._to_rgb.width, self._to_rgb.height) != whole:
             self._to_rgb = ToRGB(*whole, deep=self.frame_format.deep, profile=self._profile.conversion)
         inside = np.s_[top : top + inner[1], left : left + inner[0]] if cropped else np.s_[:]
-        if not has_alpha(decoded):
-            rgb, alpha = self._to_rgb(decoded)[inside], None
+        alpha: np.ndarray | None = None
+        if not colours.has_alpha:
+            rgb = self._to_rgb(decoded)[inside]
             rgb = resize(rgb, *stored) if cropped else rgb
             rgb = orientation.apply(rgb) if turned else np.ascontiguousarray(rgb)
         else:
@@ -458,5 +503,370 @@ class FrameConverter:
             self.holds_alpha, rgba = True, orientation.apply(resize_alpha(rgba, *stored))
             rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
             self.transparent = self.transparent or bool(alpha.min() < np.iinfo(alpha.dtype).max)
-        rgb, alpha = apply_format(rgb, alpha, self.frame_format, BLACK, cut_out=self.transparent)
+        if self.transparent or alpha is not None:
+            rgb, alpha = apply_format(rgb, alpha, self.frame_format, BLACK, cut_out=self.transparent)
         return Frame(index, pts, rgb, alpha=alpha)
+
+
+@dataclass
+class DecodeLosses:
+    """Counts of damage that a tolerant decoder skipped, and of all packets and interlaced frames of that pass."""
+
+    lost: int = 0  # packets
+    flawed: int = 0  # frames
+    interlaced: int = 0  # frames; no loss
+    packets: int = 0
+    hidden: int = 0  # packets that an edit list leaves out
+    headless: int = 0  # packets before the first keyframe
+    gaps: int = 0  # gaps in the container
+    restarts: int = 0  # of the clock; no loss
+    shifted: int = 0  # packets whose times were put on the first clock; no loss
+    at_s: float | None = None  # of the first damage
+    times: array[int] = field(default_factory=lambda: array("q"))  # of packets that no edit list leaves out
+
+    def set_start(self, damaged: Packet[Any] | av.VideoFrame) -> None:
+        """Set the time of the first damage, unless it is already set."""
+        if self.at_s is None and damaged.pts is not None and damaged.time_base is not None:
+            self.at_s = float(damaged.pts * damaged.time_base)
+
+
+class Decoder:
+    """A decoder of the video stream of a file. Use as a context manager.
+
+    ``threads`` of the decoder (0: one per processor core). ``tolerant``: count what cannot be decoded in ``losses``
+    instead of raising MediaError, in one thread, because the number of threads changes how damage decodes.
+    ``hardware``: decodes instead of the CPU until it fails. The CPU then repeats the work, so that frames and damage
+    reports do not depend on the device.
+    """
+
+    def __init__(
+        self, path: Path, threads: int = 0, *, tolerant: bool = False, hardware: HardwareDecoder | None = None
+    ) -> None:
+        self.path, self.threads, self.tolerant = path, threads, tolerant
+        self._hardware = None if tolerant else hardware  # counting damage needs the CPU's errors
+
+    def __enter__(self) -> Decoder:
+        with ExitStack() as stack:
+            self.container = stack.enter_context(open_media(self.path))
+            self.stream = picture_stream(self.container, self.path)
+            self.info = describe(self.container, self.stream, self.path)
+            with_alpha = _alpha_decoder(self.stream)
+            self._context = with_alpha or self.stream.codec_context
+            self._tags = colour_tags(self.stream)
+            self._context.thread_type = "AUTO"
+            self._context.thread_count = 1 if self.tolerant else self.threads
+            self.losses = DecodeLosses()
+            self._software = (self.container, self.stream, self._context)
+            self._sought: int | None = None
+            self.is_accelerated = False
+            if self._hardware and not with_alpha:
+                self._accelerate(self._hardware, stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def _accelerate(self, hardware: HardwareDecoder, stack: ExitStack) -> None:
+        """Open the file a second time, for the device; the first one is for the CPU if the device fails."""
+        if opened := hardware.open(self.path, self.info.codec, self.info.pix_fmt, stack):
+            self.container, self.stream = opened
+            self._context = self.stream.codec_context
+            self.is_accelerated = True
+
+    def leave_hardware(self, why: str) -> None:
+        """Switch to decoding on the CPU, from the position at which this reading began."""
+        assert self._hardware is not None
+        self._hardware.give_up(why)
+        self.container, self.stream, self._context = self._software
+        self.is_accelerated, self.losses = False, DecodeLosses()
+        if self._sought is not None:
+            self.seek(self._sought)
+
+    def seek(self, pts: int) -> bool:
+        """Seek to the keyframe before ``pts``. Return whether the container could seek."""
+        try:
+            self.container.seek(pts, stream=self.stream, backward=True)
+            self._context.flush_buffers()
+            self._sought = pts
+            return True
+        except (av.error.FFmpegError, OSError):
+            return False
+
+    def pictures(self, *, interlaced: bool | None = None, joined: bool = True) -> Iterator[av.VideoFrame]:
+        """Return the frames from the current position, deinterlaced. Reading them raises MediaError.
+
+        ``interlaced``: whether the clip has interlaced frames; None checks the first frame from here. ``joined``:
+        whether it may be of several recordings, whose times are put on one clock, unless it was sought in.
+        """
+        self._joined = joined and self._sought is None
+        frames: Iterator[av.VideoFrame] = self._decoded()
+        if interlaced is None:
+            first = next(frames, None)
+            if first is None:
+                return frames
+            interlaced, frames = first.interlaced_frame, chain([first], frames)
+        return deinterlace(frames) if interlaced else frames
+
+    def num_missing(self) -> int:
+        """Return the number of frames that the container lists but does not hold; call it after reading to the end.
+
+        QuickTime's headers list every frame. Those that an edit list leaves out are ``hidden``; FFmpeg gives no packets
+        of most of them.
+        """
+        losses = self.losses
+        missing = max(0, self.info.num_frames_from_header - losses.packets) if self.info.format == QUICKTIME else 0
+        if missing:
+            num_held = losses.packets
+            with suppress(av.error.FFmpegError, OSError), closing(open_unedited(self.container)) as unedited:
+                num_held = sum(1 for _ in packets_of(unedited, [unedited.streams[self.info.stream_index]]))
+            edited = min(missing, max(0, num_held - losses.packets))
+            losses.hidden, losses.packets, missing = losses.hidden + edited, losses.packets + edited, missing - edited
+        return missing
+
+    def num_lost(self, stamps: Sequence[int | None], *, ended: bool) -> int:
+        """Return the number of packets without a frame: damaged, or before a keyframe. Arguments: see ``num_silent``.
+
+        Decoders skip packets before the first keyframe without an error.
+        """
+        return self.losses.lost + max(0, min(self.losses.headless, self.num_silent(stamps, ended=ended)))
+
+    def num_silent(self, stamps: Sequence[int | None], *, ended: bool) -> int:
+        """Return the number of packets that gave neither a frame nor an error; 0 for VP8, which has hidden frames.
+
+        ``stamps``: of the clip's frames from the first on. Unless the clip has ``ended`` with them, the decoder still
+        holds packets, and only those shown before the last frame count.
+        """
+        losses = self.losses
+        packets, num_frames = losses.packets - losses.hidden, len(stamps)
+        if not ended and stamps and (last := stamps[-1]) is not None:
+            packets, num_frames = sum(time < last for time in losses.times), num_frames - 1
+        return 0 if self.info.codec == "vp8" else packets - losses.lost - num_frames
+
+    def zero(self, first: int) -> int:
+        """Return the timestamp that becomes 0 in a result; ``first``: that of the first frame."""
+        base = self.info.time_base
+        return floor(zero_s(self.container, self.stream, first * base) / base)
+
+    def track_end(self) -> int:
+        """Return the timestamp at which the track of a QuickTime file or MP4 ends; 0 for other containers.
+
+        There a packet's duration is the step to the next packet in the order of decoding, so that of reordered frames
+        it says nothing about the last one, which may be held for seconds, as in recordings of a screen.
+        """
+        stream = self.stream
+        if self.info.format != QUICKTIME or stream.duration is None or stream.start_time is None:
+            return 0
+        return stream.start_time + stream.duration
+
+    def short_s(self, last_pts: int) -> float:
+        """Return the seconds at the end that Matroska's header lists and no track reaches; 0 for other containers.
+
+        Other headers only guess. A video may be shorter than its sound: other tracks are read only if it seems cut off.
+        """
+        promised = self.container.duration
+        if "matroska" not in self.info.format or not promised:
+            return 0.0
+        whole = promised / av.time_base
+        reached = float(last_pts * self.info.time_base)
+        allowed = max(SHORT_S, SHORT_SHARE * whole)
+        if reached < whole - allowed:
+            reached = max(reached, _last_time(self.path))
+        return round(whole - reached, 3) if reached < whole - allowed else 0.0
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        """Decode packet by packet (decoding the container as a whole drops good frames around a bad packet)."""
+        count = 0
+        for packet in self._packets():
+            try:
+                if self.is_accelerated:
+                    frames = decode_accelerated(self._context, packet, (self.info.width, self.info.height))
+                else:
+                    frames = self._context.decode(packet)
+            except HardwareDecodeError as error:
+                self.leave_hardware(str(error))
+                yield from islice(self._decoded(), count, None)
+                return
+            except (av.error.FFmpegError, OSError) as error:
+                self._lose(packet, error, count)
+                continue
+            for frame in frames:
+                count += 1
+                if frame.is_corrupt:
+                    self.losses.flawed += 1
+                    self.losses.set_start(frame)
+                self.losses.interlaced += frame.interlaced_frame
+                for name, value in self._tags.items():
+                    if getattr(frame, name) == UNSPECIFIED:
+                        setattr(frame, name, value)
+                yield frame
+
+    def _packets(self) -> Iterator[Packet[VideoStream]]:
+        """Yield the packets of the stream, and at the end the empty packet that flushes the decoder."""
+        errors = 0
+        clock = OneClock(self.path) if self._joined else None
+        while errors <= MAX_DEMUX_ERRORS:
+            try:
+                for packet in self.container.demux(self.stream):
+                    if clock is not None:
+                        clock(packet)
+                        self.losses.restarts, self.losses.shifted = clock.repair.restarts, clock.num_shifted
+                    losses = self.losses
+                    losses.packets += packet.size > 0
+                    losses.hidden += packet.is_discard
+                    losses.gaps += packet.is_corrupt
+                    if packet.size and packet.pts is not None and not packet.is_discard:
+                        losses.times.append(packet.pts)
+                    if losses.headless == losses.packets - 1 and packet.size and not packet.is_keyframe:
+                        losses.headless += 1
+                    errors = 0
+                    yield packet
+                return
+            except IndexError:  # as in packets_of: after the last packet, and ours is flushed by then
+                return
+            except (av.error.FFmpegError, OSError) as error:
+                self._lose(None, error, self.losses.packets)
+                errors += 1
+
+    def _lose(self, packet: Packet[VideoStream] | None, error: Exception, count: int) -> None:
+        if not self.tolerant:
+            what = "no frame could be decoded" if not count else f"damaged after frame {count - 1}"
+            why = f"{what} ({getattr(error, 'strerror', None) or error})"
+            raise MediaError(str(self.path), why, "repair or convert it, or take what is left with --allow-damaged")
+        self.losses.lost += 1
+        if packet is not None:
+            self.losses.set_start(packet)
+
+
+def _last_time(path: Path) -> float:
+    """Return the end of the last readable packet of any track, in seconds."""
+    last = 0.0
+    with open_media(path) as container, suppress(av.error.FFmpegError, OSError):
+        for packet in packets_of(container):
+            if packet.pts is not None:
+                last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    return last
+
+
+def _alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
+    """Return the decoder that also reads the alpha of VP8 and VP9, which FFmpeg's own ignore; else None."""
+    name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        return None
+    context = av.CodecContext.create(name, "r")
+    assert isinstance(context, VideoCodecContext)
+    context.options = {"max_pixels": str(MAX_PIXELS)}
+    return context
+
+
+def deinterlace(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """Yield one progressive frame per frame: by FFmpeg's bwdif if it is flagged interlaced, else the frame itself."""
+    for _, alike in groupby(frames, lambda frame: (frame.format.name, frame.width, frame.height)):
+        yield from _filtered(alike)
+
+
+def _filtered(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """Deinterlace frames of one size; each keeps its own timestamp, since the filter changes the time base."""
+    graph: Graph | None = None
+    times: deque[tuple[int | None, Fraction | None]] = deque()
+    for number, frame in enumerate(frames):
+        graph = graph or _bwdif(frame)
+        times.append((frame.pts, frame.time_base))
+        frame.pts = number  # the filter orders by time, and a frame may have none
+        graph.push(frame)
+        yield from _pull(graph, times)
+    if graph is not None:
+        graph.push(None)
+        yield from _pull(graph, times)
+
+
+def _pull(graph: Graph, times: deque[tuple[int | None, Fraction | None]]) -> Iterator[av.VideoFrame]:
+    with suppress(BlockingIOError, EOFError):  # it needs more frames, or has ended
+        while True:
+            frame = graph.vpull()
+            frame.pts, frame.time_base = times.popleft()
+            yield frame
+
+
+def _bwdif(frame: av.VideoFrame) -> Graph:
+    graph = Graph()
+    graph.threads = 1
+    graph.link_nodes(
+        graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base),
+        graph.add("bwdif", "mode=send_frame:deint=interlaced"),
+        graph.add("buffersink"),
+    ).configure()
+    return graph
+
+
+class HardwareDecodeError(Exception):
+    """The error of a GPU that could not decode a packet, which the CPU may decode."""
+
+
+class HardwareDecoder:
+    """Decodes one clip on a GPU's video engine until that fails; then the CPU decodes, and ``report`` gets the reason.
+
+    ``name``: a key of ``HARDWARE_DECODERS``; ``device``: the number of the GPU, '' for the first. All readers of the
+    clip share this object, in any thread.
+    """
+
+    def __init__(self, name: str, device: str, report: Callable[[str], None]) -> None:
+        self.name, self.device, self._report = name, device, report
+        self._works, self._lock = True, Lock()
+
+    def open(self, path: Path, codec: str, pix_fmt: str, stack: ExitStack) -> _Opened | None:
+        """Open a video for decoding on the GPU, until ``stack`` ends; None where the CPU has to decode it.
+
+        ``codec`` and ``pix_fmt``: of the file, by FFmpeg's names.
+        """
+        if not self._works:
+            return None
+        if codec not in EXACT_CODECS or pix_fmt not in PIX_FMTS:
+            self.give_up(f"it is {codec}, {pix_fmt}")
+            return None
+        try:
+            return stack.enter_context(open_accelerated(path, HARDWARE_DECODERS[self.name], self.device))
+        except MediaError:  # its text is about the file, which the CPU has opened
+            self.give_up("the GPU cannot open it")
+        except _MISSING as error:
+            self.give_up(hardware_reason(self.name, error))
+        return None
+
+    def give_up(self, why: str) -> None:
+        """Switch the clip to the CPU for good, and report why."""
+        with self._lock:
+            if not self._works:
+                return
+            self._works = False
+        self._report(why)
+
+
+@contextmanager
+def open_accelerated(path: Path, device_type: str, device: str) -> Iterator[_Opened]:
+    """Open a video for decoding on a device. Raises MediaError, or PyAV's errors without such a device.
+
+    The fallback to software is disabled: frames that the device cannot decode raise an error.
+    """
+    hwaccel = HWAccel(device_type, device=device or None, allow_software_fallback=False)
+    with open_media(path, hwaccel) as container:
+        stream = picture_stream(container, path)
+        if not stream.codec_context.is_hwaccel:
+            raise RuntimeError(f"{stream.codec_context.name} is not decoded by it")
+        stream.codec_context.thread_count = 1  # the device has its own, and the standard's order of frames
+        yield container, stream
+
+
+def decode_accelerated(context: VideoCodecContext, packet: Packet[Any], size: tuple[int, int]) -> list[av.VideoFrame]:
+    """Decode a packet on the device; frames are in main memory, in one of ``LAYOUTS``.
+
+    Raises HardwareDecodeError where it fails, and where frames are not of this ``size`` (width, height): FFmpeg crops
+    pictures on a device at two sides only.
+    """
+    try:
+        frames = context.decode(packet)
+    except (av.error.FFmpegError, OSError) as error:
+        raise HardwareDecodeError(str(error)) from None
+    for frame in frames:
+        if frame.format.name not in LAYOUTS or (frame.width, frame.height) != size:
+            raise HardwareDecodeError(f"its frames come as {frame.format.name}, {frame.width}x{frame.height}")
+    return frames

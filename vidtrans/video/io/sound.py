@@ -14,9 +14,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.io.container import open_media, packets_of, pictures_of
-from vidtrans.video.io.one_clock import OneClock, zero_s
-from vidtrans.video.io.side_tracks import side_tracks
+from vidtrans.video.io.container import open_media, packets_of, pictures_of, side_tracks
+from vidtrans.video.io.timestamps import OneClock, zero_s
 
 RATE_HZ = 22_050
 

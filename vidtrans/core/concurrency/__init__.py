@@ -1,1 +1,0 @@
-"""Background threads, and copies to and from a GPU."""

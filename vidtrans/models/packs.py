@@ -1,0 +1,287 @@
+"""The pack of a model, to share it: a zip file with the model file, its card, its licence, a thumbnail, and a manifest.
+
+Any program for zip files opens it. Its bytes follow from its contents: no times, and no names of folders. A pack may be
+a stranger's: ``open_pack`` checks names, sizes and hashes, and ``extract_model`` writes a file whose hash it checks.
+The page of a folder of packs is one self-contained HTML file from the Jinja template ``packs.html``.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import hashlib
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from markupsafe import Markup
+
+from vidtrans import __version__
+from vidtrans.core.costs import count
+from vidtrans.core.errors import ModelError, UsageError, first_line, strip_controls
+from vidtrans.core.files import canonical_json, check_regular_file, digest_file, naming_disk_errors
+from vidtrans.core.settings import Table
+from vidtrans.core.system import command_line
+from vidtrans.core.text_files import parse_table
+from vidtrans.models.formats import PACK_SUFFIX
+from vidtrans.models.model_record import Card
+from vidtrans.video.images.picture import resize
+from vidtrans.video.report_page import Filter, load_page
+
+FORMAT = 1
+MANIFEST, ABOUT, LICENCE, THUMBNAIL = "manifest.json", "README.md", "LICENSE.txt", "thumbnail.jpg"
+MOST_BYTES = {MANIFEST: 1 << 16, ABOUT: 1 << 18, LICENCE: 1 << 18, THUMBNAIL: 1 << 20}
+MOST_MODEL_BYTES = 16 << 30
+MOST_TEXT = 4096  # characters of a line on the card
+BLOCK = 1 << 20
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for gigabytes of memory, and raise other errors
+NAME = re.compile(r"[^\W_][\w .+-]{0,79}")  # of a model, as a file's name on every system
+RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # on Windows
+DAMAGED = "get it again, or make one with 'vidtrans model pack'"
+RATIO = re.compile(r"[\d.]+/[\d.]+")
+# Folders before a file's name: of an absolute path up to its last separator, of a relative one without spaces.
+FOLDERS = re.compile(r"(?:(?:[A-Za-z]:|~)?[/\\][^=,:]*[/\\]|(?:[A-Za-z]:|~)?[^\s=,:]*[/\\]+)(?=[^\s/\\])")
+THUMBNAIL_PX = 640  # the longer side
+QUALITY = 88
+
+
+@dataclass(frozen=True)
+class PackFacts:
+    """The manifest of a pack: facts of the model, its file, and its card."""
+
+    name: str
+    sha256: str  # (hex) of the model file
+    size: int  # bytes of the model file
+    author: str = ""
+    licence: str = ""
+    notes: str = ""
+    command: str = ""  # the command line that made the model, without names of folders; '' if unknown
+    network: str = ""  # the generator's name
+    pairing: str = ""
+    short_side: int = 0  # pixels, of the training pictures
+    version: str = __version__  # the vidtrans that packed it
+
+    def __post_init__(self) -> None:
+        if not is_model_name(self.name):
+            raise ValueError("its model has no usable name")
+        if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            raise ValueError("it has no hash")
+
+
+@dataclass(frozen=True)
+class OpenedPack:
+    """An opened pack: its manifest, texts, and thumbnail (JPEG, b'' without one)."""
+
+    path: Path
+    facts: PackFacts
+    about: str
+    licence_text: str
+    thumbnail: bytes
+
+
+def is_model_name(name: str) -> bool:
+    """Return whether a text can name a model: one that is a file's name on every system, without a folder."""
+    return bool(NAME.fullmatch(name)) and not RESERVED.fullmatch(name) and name == name.rstrip(" .")
+
+
+def without_folders(words: Sequence[str]) -> list[str]:
+    """Return the words of a command line with the names of files alone: folders may be nobody's business."""
+    return [*map(_without_folders, words)]
+
+
+def _without_folders(word: str) -> str:
+    if RATIO.fullmatch(word):
+        return word
+    if not re.search(r"[=,]|: ", word):  # one path, or none
+        return re.split(r"[/\\](?=[^/\\])", word)[-1].rstrip("/\\") or word
+    return FOLDERS.sub("", word)
+
+
+def write_pack(path: Path, model: Path, facts: PackFacts, texts: Mapping[str, bytes]) -> None:
+    """Write a pack, the zip file ``path``, with the ``model`` file.
+
+    ``texts``: contents of ``ABOUT``, and of ``LICENCE`` and ``THUMBNAIL`` if there are any. Raises UsageError if a text
+    is larger than packs may hold, ModelError if the model file is too large, or changes meanwhile.
+    """
+    contents = {MANIFEST: canonical_json({"format": FORMAT, **asdict(facts)}).encode(), **texts}
+    for name, content in contents.items():
+        if len(content) > MOST_BYTES[name]:
+            raise UsageError(name, f"it has {len(content):,} bytes, of {MOST_BYTES[name]:,} allowed", "shorten it")
+    if facts.size > MOST_MODEL_BYTES:
+        raise ModelError(str(model), "it is too large for a pack", "share the file")
+    digest = hashlib.sha256()
+    with naming_disk_errors(path), zipfile.ZipFile(path, "w", allowZip64=True) as packed:
+        for name, content in contents.items():
+            packed.writestr(_entry(name), content)
+        entry = _entry(f"{facts.name}.safetensors")
+        entry.file_size = facts.size  # decides between 32 and 64 bits
+        with model.open("rb") as source, packed.open(entry, "w") as target:
+            while block := source.read(BLOCK):
+                digest.update(block)
+                target.write(block)
+    if digest.hexdigest() != facts.sha256:
+        raise ModelError(str(model), "it changes while it is read", "wait until it is complete")
+
+
+def open_pack(path: Path) -> OpenedPack:
+    """Return a pack, whose model is not yet checked. Raises ModelError."""
+    with _opened(path) as packed:
+        names = packed.namelist()
+        if any(entry.compress_type not in METHODS for entry in packed.infolist()):
+            raise ValueError("it is compressed in a way that packs are not")
+        if len(set(names)) != len(names) or MANIFEST not in names or ABOUT not in names:
+            raise ValueError("its contents are not those of a pack")
+        facts = _facts(parse_table(_read(packed, MANIFEST)))
+        if extra := set(names) - {*MOST_BYTES, f"{facts.name}.safetensors"}:
+            raise ValueError(f"it contains {sorted(extra)[0]!r:.80}, which no pack has")
+        if packed.getinfo(f"{facts.name}.safetensors").file_size != facts.size or facts.size > MOST_MODEL_BYTES:
+            raise ValueError("its model has another size than it says")
+        texts = {name: _read(packed, name) for name in (ABOUT, LICENCE, THUMBNAIL) if name in names}
+        about, licence = (texts.get(name, b"").decode("utf-8", "replace") for name in (ABOUT, LICENCE))
+        return OpenedPack(path, facts, about, licence, texts.get(THUMBNAIL, b""))
+
+
+def extract_model(pack: OpenedPack, target: Path) -> None:
+    """Write the model of a pack to a path. Raises ModelError unless its hash is that of the manifest."""
+    digest = hashlib.sha256()
+    with (
+        _opened(pack.path) as packed,
+        naming_disk_errors(target),
+        packed.open(f"{pack.facts.name}.safetensors") as source,
+        target.open("wb") as file,
+    ):
+        while block := source.read(BLOCK):
+            digest.update(block)
+            file.write(block)
+    if digest.hexdigest() != pack.facts.sha256:
+        raise ModelError(str(pack.path), "its model is not the one that it names: its hash differs", "get it again")
+
+
+def has_model(path: Path, pack: OpenedPack) -> bool:
+    """Return whether a file is the model of a pack."""
+    return path.is_file() and path.stat().st_size == pack.facts.size and digest_file(path) == pack.facts.sha256
+
+
+def card_of(table: Mapping[str, object], given: Mapping[str, str]) -> Card:
+    """Return the card of a model's record with the values that are ``given`` in their places."""
+    known = {field.name: str(table.get(field.name, ""))[:MOST_TEXT] for field in fields(Card)}
+    return Card(**known | {name: value for name, value in given.items() if value})
+
+
+def _facts(table: Table) -> PackFacts:
+    """Return a manifest. Raises ValueError."""
+    if table.pop("format", None) != FORMAT:
+        raise ValueError("its format is unknown to this version: update vidtrans")
+    values: dict[str, Any] = {}
+    for field in fields(PackFacts):
+        value = table.get(field.name)
+        is_number = field.name in ("size", "short_side")
+        if type(value) is not (int if is_number else str) or (isinstance(value, int) and value < 0):
+            raise ValueError(f"its manifest has no usable '{field.name}'")
+        values[field.name] = value if is_number else strip_controls(str(value)[:MOST_TEXT])  # a terminal may show it
+    return PackFacts(**values)
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """Return the header of a file in a pack, which depends on its name alone."""
+    entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+    entry.create_system, entry.external_attr = 3, 0o644 << 16
+    return entry
+
+
+def _read(packed: zipfile.ZipFile, name: str) -> bytes:
+    if packed.getinfo(name).file_size > MOST_BYTES[name]:
+        raise ValueError(f"its {name} is absurdly large")
+    with packed.open(name) as file:
+        return file.read(MOST_BYTES[name])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a pack; raise ModelError for whatever is wrong with it."""
+    check_regular_file(path, ModelError)
+    if not path.exists():
+        raise ModelError(str(path), "no such file", f"give a {PACK_SUFFIX} file")
+    try:
+        with zipfile.ZipFile(path) as packed:
+            yield packed
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, KeyError, ValueError, EOFError, zlib.error) as error:
+        why = first_line(error) if isinstance(error, ValueError) else "it is no pack of a model, or it is damaged"
+        raise ModelError(str(path), why, DAMAGED) from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise ModelError(str(path), "it is damaged", DAMAGED) from None
+
+
+def about_text(facts: PackFacts, more: str) -> str:
+    """Return the README of a pack as Markdown; ``more`` is the author's own text."""
+    size = f"{facts.size / 1e6:.1f} MB, SHA-256 {facts.sha256}"
+    rows = [
+        *([f"- Author: {facts.author}"] if facts.author else []),
+        f"- Licence: {facts.licence or 'none is named: ask its author before you use it'}",
+        f"- Network: {facts.network}, from pictures of {count(facts.short_side, 'pixel')} on the short side",
+        f"- Input: pairing '{facts.pairing}'",
+        f"- Model file: {size}",
+    ]
+    made = f"\n## How it was made\n\n```sh\n{facts.command}\n```\n" if facts.command else ""
+    notes = f"{facts.notes.strip()}\n\n" if facts.notes.strip() else ""
+    own = f"{more.strip()}\n\n" if more.strip() else ""
+    usage = f"## Use\n\n```sh\n{use(facts, facts.name + PACK_SUFFIX)}\n```"
+    return f"# {facts.name}\n\n{notes}{own}" + "\n".join(rows) + f"\n\n{usage}\n{made}"
+
+
+def use(facts: PackFacts, file: str) -> str:
+    """Return the commands that take the pack in a ``file`` and render with its model."""
+    add = command_line(["vidtrans", "model", "add", file])
+    return f"{add}\n{command_line(['vidtrans', 'stylize', 'VIDEO', '--model', facts.name])}"
+
+
+def thumbnail_of(rgb: np.ndarray) -> bytes:
+    """Return a picture, (H, W, 3) uint8 RGB, as a JPEG of at most ``THUMBNAIL_PX`` pixels on its longer side."""
+    from PIL import Image
+
+    height, width = rgb.shape[:2]
+    scale = min(1.0, THUMBNAIL_PX / max(height, width))
+    small = resize(rgb, max(1, round(width * scale)), max(1, round(height * scale))) if scale < 1 else rgb
+    file = io.BytesIO()
+    Image.fromarray(small).save(file, "JPEG", quality=QUALITY)
+    return file.getvalue()
+
+
+def checked_thumbnail(data: bytes) -> bytes:
+    """Return a stranger's thumbnail as a JPEG of our own; b'' if it is no picture of a usual size."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
+            if max(picture.size) > 4 * THUMBNAIL_PX:
+                return b""
+            return thumbnail_of(np.asarray(picture.convert("RGB")))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return b""
+
+
+def render_page(packs: Sequence[OpenedPack], title: str) -> str:
+    """Return the page of ``packs``, which links to their files in its own folder. All text is escaped."""
+
+    def picture(pack: OpenedPack) -> Markup:
+        """Return the thumbnail of a pack as a data URI; '' without one."""
+        data = checked_thumbnail(pack.thumbnail)
+        return Markup(f"data:image/jpeg;base64,{base64.b64encode(data).decode()}" if data else "")
+
+    filters: dict[str, Filter] = {
+        "picture": picture,
+        "link": lambda pack: quote(pack.path.name),
+        "megabytes": lambda size: f"{size / 1e6:.1f} MB",
+        "use": use,
+    }
+    return load_page(Path(__file__).with_suffix(".html"), filters).render(packs=packs, title=title)

@@ -1,1 +1,0 @@
-"""Modules around a generator: many looks by a code, a background plate, classes."""

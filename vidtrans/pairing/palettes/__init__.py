@@ -1,1 +1,0 @@
-"""The colours of classes in label maps: palettes that ship, palette files, and colours found in pictures."""

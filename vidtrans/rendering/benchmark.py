@@ -1,0 +1,314 @@
+"""Measure the speed of each step of a render separately, then of whole renders, on a generated clip.
+
+The steps are those of ``stylize``. All files are temporary, except what an engine compiles and caches.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, wait
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+import torch
+
+from vidtrans.clips.indexing import open_clip
+from vidtrans.config.recipe import Recipe
+from vidtrans.core.errors import VidtransError
+from vidtrans.core.events import Progress
+from vidtrans.core.machine import cores, processor
+from vidtrans.core.settings import Table
+from vidtrans.flow import FLOWS
+from vidtrans.flow.estimator import FlowEstimator
+from vidtrans.inference import ENGINES
+from vidtrans.inference.compiled import choose_engine
+from vidtrans.inference.device import Device, resolve_precision
+from vidtrans.inference.engine import Engine
+from vidtrans.models.loaded_model import LoadedModel, load_engine
+from vidtrans.models.model_file import IDENTITY, load_generator
+from vidtrans.models.render_settings import ResolvedRenderSettings
+from vidtrans.pairing.base import input_frames
+from vidtrans.rendering.chain import RenderChain
+from vidtrans.rendering.enlarger import Enlarger, ShotFaults
+from vidtrans.rendering.plan import plan_render
+from vidtrans.session import Context
+from vidtrans.store.chunks import RawOutputs
+from vidtrans.temporal.batch_motion import load_batch_flow
+from vidtrans.temporal.batch_window import BATCH
+from vidtrans.temporal.stream import BatchFilter, Sample, filter_samples
+from vidtrans.video.io.clip import Frame
+from vidtrans.video.io.encoder import SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
+from vidtrans.video.io.join import Timing, join
+
+ROUNDS = 3
+WARM_UP = 4  # frames of the first round, which is not counted
+STEPS = ("decode", "input", "engine", "flow", "filter", "encode")  # of a render, each run once per frame
+SHORT_SIDE = 720  # of the clip, unless it is rendered larger
+Step = Callable[[int], float]  # processes a number of frames and returns frames per second
+# Renders the first frames of a clip: video, model, output, recipe, number of frames, context.
+Stylize = Callable[[Path, str, Path, Recipe, int, Context], object]
+# The generated clip: detail, camera motion and grain like hand-held footage.
+RATE = Fraction(25)
+OCTAVES = (4, 12, 36, 108)  # noise cells along the short side, one number per octave
+FADE = 0.5  # amplitude ratio of successive octaves; with more fine noise a network finds lines everywhere
+GRAIN = 2.0  # σ in 8-bit levels
+STEP = 1 / 240  # camera motion per frame, as a share of the short side: 3 pixels of 720
+ORBIT = 1 / 12  # radius of the camera's circle, as a share of the height; a circle allows clips of any length
+
+
+def measure(steps: Mapping[str, Step], frames: int, context: Context) -> dict[str, Table]:
+    """Measure all steps in turn, in several rounds, so that a slowdown of the machine affects all steps alike.
+
+    Returns:
+        For each step: ``fps``, the median over all rounds in frames per second, ``slowest`` and ``fastest``.
+    """
+    rates: dict[str, list[float]] = {name: [] for name in steps}
+    done, total = 0, len(steps) * (ROUNDS + 1)
+    for number in range(ROUNDS + 1):
+        for name, step in steps.items():
+            context.stop.check()
+            context.report(Progress("measuring", done, total, "measurements", name.replace("_", " ")))
+            rate = step(frames if number else min(frames, WARM_UP))
+            if number:
+                rates[name].append(rate)
+            done += 1
+    return {name: {"fps": median(r), "slowest": min(r), "fastest": max(r)} for name, r in rates.items()}
+
+
+class RenderBenchmark:
+    """A render of the first ``frames`` frames of a video by the model ``look``, with the inputs of each step.
+
+    ``size``: the short side in pixels.
+    """
+
+    def __init__(
+        self,
+        look: LoadedModel,
+        context: Context,
+        device: Device,
+        folder: Path,
+        video: Path,
+        size: int,
+        frames: int,
+    ) -> None:
+        self.look, self.context, self.device, self.folder = look, context, device, folder
+        clip = open_clip(context, video)
+        self._recipe = Recipe("", {"rendering": {"size": str(size)}, "temporal": {"name": "window"}})
+        settings = ResolvedRenderSettings.of(self._recipe, look, context.device).resolved(False, None)
+        self.plan = plan_render(clip, look, settings, context)
+        self._frames = list(self._decoded(frames))
+        self._inputs = self._make_inputs(frames)
+        wanted, precision = settings.rendering.engine, settings.rendering.precision
+        self.auto = choose_engine(look.engine_for(wanted), device, precision) if look.path else IDENTITY
+        engine = load_engine(look, settings.rendering, context)  # kept in the context, for stylize
+        outputs = [output for batch in _batches(self._inputs, engine.batch) for output in engine(batch)]
+        pairs = zip(self._frames, outputs, strict=False)
+        self._samples = [Sample(f.index, f.pts, f.rgb, output, starts_shot=f.index == 0) for f, output in pairs]
+        self.engine, self._temporal = engine, settings.make_filter()
+        self._filtered = list(filter_samples(self._new_samples(frames), self._temporal))
+        method, side = settings.filter_settings.flow, settings.filter_settings.flow_size or None
+        self._estimator = FlowEstimator(method, side, str(device.torch) if FLOWS[method].runs_on_device else "cpu")
+        self._batch_flow = load_batch_flow(method, device.torch) if isinstance(self._temporal, BatchFilter) else None
+
+    def engines(self, slow: bool) -> tuple[dict[str, Engine], dict[str, str]]:
+        """Return the warm engines that run here, and why others do not, by name. ``slow``: also slow-starting ones."""
+        engines, skipped = {self.auto: self.engine}, {}
+        generator = load_generator(self.look.path)[0] if self.look.path else None
+        for name in ENGINES if generator else ():
+            if name != self.auto:
+                try:
+                    if (cls := ENGINES.load(name)).slow_to_start and not slow:
+                        skipped[name] = "slow to start (--all measures it)"
+                        continue
+                    engine = cls(generator, self.device, self.plan.rendering.precision)
+                    self._infer(engine, 1)  # some engines fail only at their first call
+                    engines[name] = engine
+                except VidtransError as error:
+                    skipped[name] = error.why
+                except Exception as error:  # a third-party error: measure the other engines anyway
+                    skipped[name] = str(error).partition("\n")[0] or type(error).__name__
+        return engines, skipped
+
+    def steps(self, engines: Mapping[str, Engine]) -> dict[str, Step]:
+        """Return the functions that measure one step each, in frames per second, by name, in the order of a render."""
+        return {
+            "decode": self._decode,
+            "input": self._input,
+            **{f"engine {name}": partial(self._infer, engine) for name, engine in engines.items()},
+            "flow": self._flow,
+            "filter": partial(self._filter, with_flow=False),
+            "filter_with_flow": partial(self._filter, with_flow=True),
+            "encode": self._encode,
+        }
+
+    def renders(self, stylize: Stylize) -> dict[str, Step]:
+        """Return the steps that measure whole renders, with and without the window filter, by name."""
+        render = partial(self._stylize, stylize)
+        return {"stylize": partial(render, "window"), "stylize_unfiltered": partial(render, "off")}
+
+    def _decode(self, count: int) -> float:
+        """Decode the file to RGB at the working size; return the rate in frames per second, as all steps do."""
+        began = time.perf_counter()
+        return _rate(sum(1 for _ in self._decoded(count)), began)
+
+    def _decoded(self, count: int) -> Iterator[Frame]:
+        with self.plan.clip.reader(self.plan.form(self.plan.size), self.context.decode_threads) as reader:
+            yield from reader.frames(0, count, self.plan.clip.index)
+
+    def _input(self, count: int) -> float:
+        began = time.perf_counter()
+        return _rate(len(self._make_inputs(count)), began)
+
+    def _make_inputs(self, count: int) -> list[np.ndarray]:
+        with closing(self.plan.inputs()) as inputs:
+            pairing = self.plan.pairing
+            return [inputs([self._frames[n] for n in input_frames(pairing, i, 0)]) for i in range(count)]
+
+    def _infer(self, engine: Engine, count: int) -> float:
+        return inferred(engine, self._inputs[:count])
+
+    def _flow(self, count: int) -> float:
+        """Estimate the flow of each pair of neighbours, both ways; a batched filter's method takes several at once."""
+        began = time.perf_counter()
+        prepared = map(self._estimator.prepare, (f.rgb for f in self._frames[:count]))
+        if self._batch_flow is None:
+            for first, second in pairwise(prepared):
+                self._estimator.estimate_both(first, second)
+            return _rate(count - 1, began)
+        pictures = torch.from_numpy(np.stack(list(prepared))).to(self.device.torch).float()
+        pictures = pictures[:, None] if pictures.ndim == 3 else pictures.movedim(-1, 1)
+        for before, after in zip(pictures[:-1].split(BATCH), pictures[1:].split(BATCH), strict=True):
+            flow = self._batch_flow(torch.cat((before, after)), torch.cat((after, before)))
+        flow.sum().item()  # waits for the device
+        return _rate(count - 1, began)
+
+    def _filter(self, count: int, *, with_flow: bool) -> float:
+        """Filter samples. ``with_flow=False``: the flow is computed before the clock starts.
+
+        A batched filter has no background work, so its time always includes the flow.
+        """
+        samples = self._new_samples(count)
+        if not with_flow and not isinstance(self._temporal, BatchFilter):
+            for before, after in pairwise(samples):
+                self._temporal.expect(before, after)
+            wait([future for s in samples for future in s.derived.values() if isinstance(future, Future)])
+        began = time.perf_counter()
+        return _rate(sum(1 for _ in filter_samples(samples, self._temporal)), began)
+
+    def _new_samples(self, count: int) -> list[Sample]:
+        """Return copies of the samples without derived data."""
+        return [replace(sample, derived={}, download=None) for sample in self._samples[:count]]
+
+    def _encode(self, count: int) -> float:
+        """Encode from the working size to a segment in the source's size, including the flush of the last frames."""
+        plan, began = self.plan, time.perf_counter()
+        with ExitStack() as stack:
+            segment = stack.enter_context(closing(plan.segment(self.folder / "segment.nut")))
+            raw = RawOutputs(None, plan.chunks, plan.size, deep=plan.is_deep)
+            chain = RenderChain(plan, self.engine, raw, self.context, capacity=0)
+            filtered = (replace(sample, output=picture) for sample, picture in self._filtered[:count])
+            enlarge = Enlarger(plan, ShotFaults(), self.engine)
+            for sample in chain.composed(stack, filtered, range(count), enlarge):
+                segment.write(sample.output, *plan.delivery.stamps(sample.index))
+        return _rate(count, began)
+
+    def _stylize(self, stylize: Stylize, method: str, count: int) -> float:
+        """Run the whole command on a new clip, except that the network is loaded already."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            own = replace(self.context, cache_dir=Path(folder) / "cache")
+            recipe, name = self._recipe.under({"temporal": {"name": method}}), str(self.look.path or IDENTITY)
+            began = time.perf_counter()
+            stylize(self.plan.clip.path, name, Path(folder) / "out.mp4", recipe, count, own)
+            return _rate(count, began)
+
+
+def inferred(engine: Engine, inputs: list[np.ndarray]) -> float:
+    """Return the pictures per second that an engine renders from ``inputs``, (H, W, C) uint8 each.
+
+    All batches are full, because a partial last batch would not represent a long clip.
+    """
+    batches = list(_batches(inputs, engine.batch))
+    began = time.perf_counter()
+    for batch in batches:
+        engine(batch)
+    return _rate(sum(map(len, batches)), began)
+
+
+def _rate(count: int, began: float) -> float:
+    return count / (time.perf_counter() - began)
+
+
+def _batches(inputs: list[np.ndarray], batch: int) -> Iterator[np.ndarray]:
+    """Yield all inputs in full batches; the last is padded with inputs from the beginning."""
+    for first in range(0, len(inputs), batch):
+        yield np.stack([inputs[n % len(inputs)] for n in range(first, first + batch)])
+
+
+def machine(device: Device) -> Table:
+    """Return the processor, ``cores`` of this process, ``device``, its ``precision``, and the ``gpu`` (else None)."""
+    precision = resolve_precision("auto", device)
+    return {
+        "cpu": processor(),
+        "cores": cores(),
+        "device": device.name,
+        "precision": precision,
+        "gpu": device.card or None,
+    }
+
+
+def widescreen(short_side: int) -> tuple[int, int]:
+    """Return the 16:9 (width, height) for a short side in pixels, both even, as H.264 requires."""
+    return 2 * round(short_side * 8 / 9), 2 * (short_side // 2)
+
+
+def write_clip(path: Path, size: tuple[int, int], frames: int) -> Path:
+    """Write an H.264 MP4 of ``frames`` frames at an even (width, height); the pictures are deterministic."""
+    segment = path.with_suffix(".nut")
+    form = PictureFormat(*size, Fraction(1), 1 / RATE, RATE)
+    with closing(SegmentWriter(segment, form, EncodingSettings(codec="h264"))) as writer:
+        for number, picture in enumerate(pictures(*size, frames)):
+            writer.write(picture, number)
+    join([segment], Timing(list(range(frames)), [1] * frames, 1 / RATE), path)
+    segment.unlink()
+    return path
+
+
+def pictures(width: int, height: int, frames: int) -> Iterator[np.ndarray]:
+    """Yield (height, width, 3) uint8: the camera circles over a texture, and a textured disc moves the other way."""
+    rng = np.random.default_rng(0)
+    radius = height * ORBIT
+    margin = int(radius) + 1
+    ground, object_ = (_texture(rng, width + 2 * margin, height + 2 * margin) for _ in range(2))
+    grain = rng.normal(0, GRAIN, (height + 64, width + 64, 1)).astype(np.float32)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    for number in range(frames):
+        angle = number * STEP / ORBIT
+        across, down = round(radius * np.cos(angle)), round(radius * np.sin(angle))
+        left, top = margin + across, margin + down
+        picture = ground[top : top + height, left : left + width].copy()
+        inside = np.hypot(x - width / 2 - 2 * across, y - height / 2 - 2 * down) < height / 5
+        picture[inside] = object_[margin - down :, margin - across :][:height, :width][inside]
+        at_y, at_x = rng.integers(0, 64, 2)
+        picture += grain[at_y : at_y + height, at_x : at_x + width]
+        yield np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+def _texture(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """Return smooth noise of several scales, (height, width, 3) float32 from 16 to 240."""
+    total = np.zeros((height, width, 3), np.float32)
+    for level, patches in enumerate(OCTAVES):
+        coarse = rng.random((patches, round(patches * width / height), 3), dtype=np.float32)
+        total += FADE**level * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    low, high = total.min(), total.max()
+    texture: np.ndarray = 16 + 224 * (total - low) / (high - low)
+    return texture

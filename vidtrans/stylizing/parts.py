@@ -1,0 +1,245 @@
+"""Render a clip in parts: with ``--chunk`` and ``--join`` by several hosts with one cache, or by a batch.
+
+A machine without a shared disk gets the input files in a mirror folder, in which /a/b is MIRROR/a/b, and renders in the
+mirror of the command's current folder. So all paths of a request for it are made relative. Cache keys depend on
+contents and not on paths, and are the same there.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from vidtrans.batch.batch_options import BatchOptions
+from vidtrans.batch.farm import JOB_FORMATS, ClipTasks, FarmJob
+from vidtrans.clips.cut_list import AUTO, OFF
+from vidtrans.clips.indexing import Clip, content_digest, index_entry
+from vidtrans.core.errors import Interrupted, UsageError, VidtransError
+from vidtrans.core.settings import Table
+from vidtrans.models.formats import format_of, load_format
+from vidtrans.output.result import Result
+from vidtrans.pipeline.render import look_named
+from vidtrans.rendering.chain import log_failure
+from vidtrans.rendering.parts import MIN_PART_FRAMES, ChunkManifest, DividedRender, Division, spans
+from vidtrans.rendering.requested_output import is_one_picture
+from vidtrans.session import Context
+from vidtrans.store.cache import META
+from vidtrans.store.chunking import ClipPart
+from vidtrans.strokes.media import load_medium
+from vidtrans.strokes.settings import is_medium_file
+from vidtrans.stylizing.requested_render import RequestedRender, stylize
+from vidtrans.stylizing.requests import StylizeRequest, relocated
+from vidtrans.video.io.pictures import media_files
+
+
+def stylize_part(request: StylizeRequest, part: ClipPart | None, context: Context, *, join: bool) -> Table:
+    """Render a part of a clip into the cache; ``join``: also write the result if no chunk is missing.
+
+    ``part`` None: only join; missing chunks are then an error. Failures are written to the cache's log. Raises as
+    ``stylize`` does, UsageError if this worker differs from others that render the clip, VidtransError.
+    """
+    try:
+        return _stylize_part(request, part, context, join=join)
+    except (VidtransError, OSError) as error:
+        if not context.dry_run and not isinstance(error, Interrupted):
+            log_failure(context, request.video, str(part or "join"), error)
+        raise
+
+
+def _stylize_part(request: StylizeRequest, part: ClipPart | None, context: Context, *, join: bool) -> Table:
+    render = RequestedRender(request, context, time.monotonic())
+    wanted = render.result
+    wanted.check()
+    if request.score and not join:
+        raise UsageError("--score", "flicker is measured over the whole clip", "give --score with --join")
+    given = " and ".join(["--chunk"] * (part is not None) + ["--join"] * join)
+    if is_one_picture(request.video):
+        raise UsageError(f"{given}: {request.video}", "one picture has no parts", f"leave out {given}")
+    clip = render.open()
+    if not clip.index.same_size:
+        why = "pictures of several sizes are rendered one by one"
+        raise UsageError(f"{given}: {request.video}", why, f"leave out {given}")
+    existing = wanted.existing()
+    named: Table = {} if part is None else {"part": str(part)}
+    if existing is not None:
+        if request.score and join:
+            return stylize(request, context)
+        return wanted.report(existing | named, cached=True)
+    divided = DividedRender(render.job(clip))
+    manifest = ChunkManifest(divided.job, wanted.request, str(wanted.output))
+    if context.dry_run:
+        manifest.check()
+        if part is None:
+            _check_whole(divided, wanted)
+            return wanted.forecast(divided.job) | {"cached": False}
+        return divided.job.summary(wanted.output) | named | divided.forecast(part)
+    manifest.join()
+    table: Table = {}
+    if part is not None:
+        table = named | divided.render(divided.chunks_of(part))
+        left = divided.missing(verify=False)
+        table["chunks_missing"] = len(left)
+        if left or not join:
+            return wanted.report(table, cached=table["frames_encoded"] == 0)
+    else:
+        _check_whole(divided, wanted)
+    result = stylize(request, context)
+    counts = {key: result.get(key, 0) + table[key] for key in table if key.startswith("frames_")}
+    return wanted.report(result | named | counts, cached=result["cached"])
+
+
+def _check_whole(divided: DividedRender, wanted: Result) -> None:
+    """Raise VidtransError if chunks are missing."""
+    if missing := divided.missing(verify=True):
+        why = f"{spans(missing)} of {divided.job.plan.num_frames} are not rendered"
+        raise VidtransError(str(wanted.output), why, "render these parts with --chunk, then --join again")
+
+
+def divide(request: StylizeRequest, context: Context, count: int, *, no_shared_disk: bool = False) -> Division | None:
+    """Split a render among ``count`` processes; None if that gains nothing, or the result exists.
+
+    ``no_shared_disk``: the workers have no access to our files. A render that cannot be split then runs here, with a
+    note. Raises as ``stylize`` does.
+    """
+    render = RequestedRender(request, context, time.monotonic())
+    render.result.check()
+    if context.dry_run:
+        return None
+    if (clip := _open(render)) is None:
+        if no_shared_disk:
+            context.note(f"{request.video.name}: single pictures are rendered on this machine")
+        return None
+    if render.result.existing() is not None:
+        return None
+    job = render.job(clip)
+    if job.draft:
+        if no_shared_disk:
+            context.note(f"{request.video.name}: a draft cannot be split, and is rendered on this machine")
+        return None
+    if not no_shared_disk:
+        return DividedRender(job).divide(partial(make_part, request, is_held=True), count)
+    division = DividedRender(job).divide(partial(make_part, for_mirror(render)), count, no_shared_disk=True)
+    return division and replace(division, files=files_of(render, job.plan.clip))
+
+
+def _open(render: RequestedRender) -> Clip | None:
+    """Return the source; None for one picture, and for pictures of several sizes, which are rendered one by one."""
+    clip = None if is_one_picture(render.request.video) else render.open()
+    return clip if clip is not None and clip.index.same_size else None
+
+
+def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], *, is_held: bool = False) -> Table:
+    """Render the chunks [first, stop) of a divided render; ``is_held`` as in ``DividedRender.render``."""
+    render = RequestedRender(request, context, time.monotonic())
+    job = render.job(render.open())
+    return DividedRender(job).render(job.plan.chunks[slice(*part)], is_held=is_held)
+
+
+def files_of(render: RequestedRender, clip: Clip) -> list[Path]:
+    """Return the absolute paths of the files that a part's render reads: sources, model files, and cached data.
+
+    ``clip``: the source of its plan. Raises MediaError.
+    """
+    request, rendering, context = render.request, render.settings.rendering, render.context
+    found = [path for _, path in media_files(request.video, render.look.pairing.guides)]
+    found += [path for mask in request.masks for _, path in media_files(mask.path)]
+    found += [*([] if rendering.cuts in (AUTO, OFF) else [Path(rendering.cuts)]), *rendering.curve_files()]
+    for strokes in render.strokes:
+        brushes = load_medium(strokes.medium).brushes.values() if is_medium_file(strokes.medium) else ()
+        found += [*strokes.curve_files(), *strokes.files, *brushes]
+    for one in (render, *(own for _, own in render.regions)):
+        if one.request.pictures is None:  # otherwise the model was made of these
+            found += one.look_files
+        for model in (*one.look.parts, *([one.look.extractor] if one.look.extractor else [])):
+            if model.path is not None:
+                found += load_format(format_of(model.path)).files(model.path)
+    # The source's index, which takes long to make, and the source as filtered by the user's program.
+    cached = []
+    for source in filter(None, (clip, clip.origin)):
+        digest = content_digest(context, source.path, source.guides)
+        cached.append(index_entry(context, source.path, digest, source.guides, source.until).folder / META)
+    if clip.pin is not None:
+        files = sorted(clip.pin.entry.folder.iterdir())
+        cached += [path for path in files if path.is_file() and not path.name.startswith(".")]
+    return [*dict.fromkeys(map(_absolute, found)), *cached]
+
+
+def for_mirror(render: RequestedRender) -> StylizeRequest:
+    """Return the request with paths relative to the current folder, and with its models' paths instead of names."""
+    request = _with_made_model(render)
+    recipe, extractor = request.recipe, render.look.extractor
+    if extractor and extractor.path and extractor.path not in [part.path for part in render.look.parts]:
+        recipe = replace(recipe, pairing_changes={**recipe.pairing_changes, "model": _relative(extractor.path)})
+    regions = []
+    for region, (_, own) in zip(request.regions, render.regions, strict=True):
+        made = _with_made_model(own)
+        regions.append(replace(region, models=made.models, look=look_named(made.recipe.tables)))
+    output = render.target.output / render.target.pattern
+    moved = replace(request, output=output, recipe=recipe, regions=tuple(regions))
+    return relocated(moved, _relative)
+
+
+def _with_made_model(render: RequestedRender) -> StylizeRequest:
+    """Return the request; if its model was made of pictures, with that model. A medium has no file, and stays named."""
+    return render.with_model if render.look.path else render.request
+
+
+def _absolute(path: Path) -> Path:
+    """Return the path unresolved if possible, so that the target of a link is sent under the link's name."""
+    if ".." in path.parts:  # after a link, '..' is not the preceding folder
+        return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
+    return path.absolute()
+
+
+def _relative(path: Path) -> str:
+    return os.path.relpath(_absolute(path), Path.cwd())
+
+
+def print_jobs(
+    requests: Sequence[StylizeRequest], name: str, command: Sequence[str], options: BatchOptions, context: Context
+) -> Table:
+    """Return the table of a farm job that renders clips; ``job`` is its text in format ``name``. Requests have outputs.
+
+    ``command``: the common start of all commands, up to the source. ``options``: a shard, and the maximum number of
+    parts of a clip; without that, as many as are long enough. Every clip is read to its end once. Raises UsageError if
+    the shard is empty; else as ``stylize`` does.
+    """
+    if options.shard and not (requests := options.share_of(requests)):
+        raise UsageError(f"--shard {options.shard}", "there is no clip in it", "make fewer parts")
+    clips: list[ClipTasks] = []
+    for request in requests:
+        source, output = (plain_path(path) for path in (request.video, request.output) if path is not None)
+        own = (*command, source, "-o", output)
+        parts = _num_parts(request, options.jobs, context)
+        clips.append(ClipTasks(source, output, parts, own, ("--score",) * request.score))
+    return farm_table(clips, name, context)
+
+
+def farm_table(clips: Sequence[ClipTasks], name: str, context: Context) -> Table:
+    """Return the table of a farm job of these clips; ``job`` is its text in format ``name``. Raises UsageError."""
+    variables = {}
+    if context.device_kind == "cpu":  # the number of threads affects the result, so all workers must use the same
+        import torch
+
+        variables["OMP_NUM_THREADS"] = str(torch.get_num_threads())
+    job = FarmJob(f"vidtrans-{Path(clips[0].source).stem}", Path.cwd(), variables, clips)
+    parts = sum(clip.parts for clip in clips)
+    return {"format": name, "clips": len(clips), "parts": parts, "job": JOB_FORMATS.load(name)(job)}
+
+
+def _num_parts(request: StylizeRequest, most: int | None, context: Context) -> int:
+    """Return the number of parts that a clip is split into. Raises as ``stylize`` does."""
+    render = RequestedRender(request, context, time.monotonic())
+    render.result.existing()  # raises if another file is in the output's place
+    if (clip := _open(render)) is None or (job := render.job(clip)).draft:
+        return 1
+    return max(1, min(most or job.plan.num_frames // MIN_PART_FRAMES, len(job.plan.chunks)))
+
+
+def plain_path(path: Path) -> str:
+    """Return a path that no command mistakes for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)

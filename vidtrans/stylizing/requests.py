@@ -1,0 +1,222 @@
+"""A request to render models onto one video, and how the request of a result is recorded and restored.
+
+Recorded paths are relative to the parent of the cache folder, so that records stay valid if the working folder moves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from vidtrans.clips.cut_list import AUTO, OFF
+from vidtrans.config.recipe import Recipe
+from vidtrans.core.mask_files import MaskFile, RegionLook
+from vidtrans.core.settings import Table, Time, parse_time
+from vidtrans.core.system import as_found
+from vidtrans.models.look_pictures import NamedPictures, medium_label, names_pictures, parse_pictures, with_other_paths
+from vidtrans.models.model_chain import SEPARATOR
+from vidtrans.models.model_file import IDENTITY, find_model, medium_among
+from vidtrans.pipeline.render import look_named, with_files_at
+from vidtrans.session import Context
+from vidtrans.strokes.settings import medium_named, with_files_of_strokes
+from vidtrans.video.io.picture_paths import is_picture
+
+
+@dataclass(frozen=True)
+class StylizeRequest:
+    """A request to render models onto one video, picture or folder, each model onto the previous one's output.
+
+    ``models``: none if the look of the recipe names pictures or a medium: the model is made where the clip is rendered.
+    ``mask``: white where the models' output is visible. ``regions``: parts of the picture with looks of their own, over
+    that of ``models``; frames stay as they are where ``models`` is the identity alone. ``score``: measure flicker and
+    save a plot next to the output. ``in_batch``: the batch trims the cache after all of its clips.
+    """
+
+    COMMAND: ClassVar = "stylize"
+
+    video: Path
+    models: tuple[str, ...]
+    output: Path | None
+    recipe: Recipe
+    start: Time | None = None
+    end: Time | None = None
+    mask: MaskFile | None = None
+    score: bool = False
+    in_batch: bool = False
+    regions: tuple[RegionLook, ...] = ()
+
+    @property
+    def pictures(self) -> NamedPictures | None:
+        """Return the pictures or the medium that the model is made of; None with a model. Raises UsageError."""
+        look = look_named(self.recipe.tables)
+        return parse_pictures(look) if look and not self.models else None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the models, those of regions first, and of the medium. Raises UsageError."""
+        own = self.models if (pictures := self.pictures) is None else (pictures.name,)
+        found = (*dict.fromkeys(filter(None, map(_name_of, self.regions))), *own)
+        medium = medium_label(medium_named(self.recipe.tables)) if medium_named(self.recipe.tables) else ""
+        return (*found, medium) if medium and medium not in found else found
+
+    @property
+    def keeps_rest(self) -> bool:
+        """Return whether what is in no region stays as it is."""
+        return bool(self.regions) and self.models == (IDENTITY,)
+
+    @property
+    def masks(self) -> list[MaskFile]:
+        """Return all masks."""
+        return [mask for mask in (self.mask, *(region.mask for region in self.regions)) if mask]
+
+    def with_looks(self) -> StylizeRequest:
+        """Return the request with looks in the place of models that are names of media, or pictures."""
+        look = "" if look_named(self.recipe.tables) else medium_among(self.models)
+        look = _look_in(self.models) if self.regions else look
+        own = replace(self, regions=tuple(map(_with_look, self.regions)))
+        return replace(own, models=(), recipe=self.recipe.under({"rendering": {"look": look}})) if look else own
+
+
+def _with_look(region: RegionLook) -> RegionLook:
+    """Return a region with a look in the place of its model, if that names one."""
+    look = "" if region.look else _look_in(region.models)
+    return replace(region, models=(), look=look) if look else region
+
+
+def _look_in(models: tuple[str, ...]) -> str:
+    """Return the look that the only model names: a medium, a picture or a mixture; '' if it is a model."""
+    if len(models) != 1:
+        return ""
+    [name] = models
+    is_mixture = ":" in name and not as_found(Path(name)).exists() and names_pictures(name)
+    return name if medium_among(models) or is_picture(Path(name)) or is_mixture else ""
+
+
+def _name_of(region: RegionLook) -> str:
+    """Return the name of a region's look; '' if it has none."""
+    return parse_pictures(region.look).name if region.look and not region.models else SEPARATOR.join(region.models)
+
+
+def describe(command: str, request: Mapping[str, Any], context: Context) -> Table:
+    """Return a ``command``'s request and the options that affect its result as a table, for ``restore``."""
+    root = context.cache.root.resolve().parent
+    values = _relocated(_plain_fields(request), lambda path: _relative(path, root), find_model, Path())
+    return {"command": command, "request": values, "options": {"seed": context.seed, "device": context.device}}
+
+
+def restore(made_of: Table, context: Context) -> dict[str, Any]:
+    """Return the fields of a request from its table.
+
+    Raises TypeError, ValueError, KeyError, AttributeError if the table is damaged.
+    """
+    root, here = context.cache.root.resolve().parent, Path.cwd()
+    values = _relocated(made_of["request"], lambda path: _relative(root / path, here), _recorded_model, root)
+    return {name: _restored(value) for name, value in values.items()}
+
+
+def relocated(request: StylizeRequest, move: Callable[[Path], str]) -> StylizeRequest:
+    """Return a request with ``move(path)`` in the place of each path, and with its models' paths instead of names."""
+    values = _relocated(_plain_fields(vars(request)), move, find_model, Path())
+    found = StylizeRequest(**{name: _restored(value) for name, value in values.items()})
+    return replace(found, recipe=replace(found.recipe, programs=request.recipe.programs))
+
+
+def _relative(path: Path, root: Path) -> str:
+    try:
+        return os.path.relpath(path.absolute(), root)
+    except ValueError:  # Windows: another drive
+        return str(path.absolute())
+
+
+def _recorded_model(name: str) -> Path | None:
+    return None if name == IDENTITY else Path(name)
+
+
+def _plain_fields(request: Mapping[str, Any]) -> Table:
+    """Return the fields of a request as JSON values; what JSON does not know is a table of its kind and its content."""
+    return {name: _plain(value) for name, value in request.items()}
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401  (a JSON value)
+    if isinstance(value, Path):
+        return {"path": str(value)}
+    if isinstance(value, Time):
+        return {"time": str(value)}
+    if isinstance(value, MaskFile):
+        return {"mask": [str(value.path), value.inverted, value.name, value.sequence and str(value.sequence)]}
+    if isinstance(value, RegionLook):
+        return {"region": [_plain(value.mask), list(value.models), value.look]}
+    if isinstance(value, Recipe):
+        tables, from_preset = ({n: dict(table) for n, table in t.items()} for t in (value.tables, value.from_preset))
+        recipe = {"preset": value.preset, "tables": tables, "from_preset": from_preset}
+        return {"recipe": recipe | {"pairing_changes": dict(value.pairing_changes)}}
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
+
+
+def _restored(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, list):
+        return tuple(map(_restored, value))
+    if not isinstance(value, dict):
+        return value
+    ((kind, given),) = value.items()
+    if kind == "path":
+        return Path(given)
+    if kind == "time":
+        return parse_time(given)
+    if kind == "mask":
+        file, inverted, name, sequence = given
+        return MaskFile(Path(file), inverted, name, Path(sequence) if sequence else None)
+    if kind == "region":
+        mask, models, look = given
+        return RegionLook(_restored(mask), tuple(models), look)
+    return Recipe(**given)
+
+
+def _relocated(
+    fields: Table, move: Callable[[Path], str], find: Callable[[str], Path | None], folder: Path
+) -> dict[str, Any]:
+    """Return the plain fields of a request with ``move(path)`` in the place of each path, and of each model its file's.
+
+    ``find``: returns the file of a model by its name, None for the identity. ``folder``: of the pictures of looks.
+    """
+
+    def models(names: Sequence[str]) -> list[str]:
+        return [IDENTITY if (file := find(name)) is None else move(file) for name in map(str, names)]
+
+    def moved(value: Any) -> Any:  # noqa: ANN401
+        if isinstance(value, list):
+            return list(map(moved, value))
+        if not isinstance(value, dict):
+            return value
+        ((kind, given),) = value.items()
+        if kind == "path":
+            given = move(Path(given))
+        elif kind == "mask":
+            file, inverted, name, sequence = given
+            given = [move(Path(file)), inverted, name, sequence and move(Path(sequence))]
+        elif kind == "region":
+            mask, names, look = given
+            given = [moved(mask), models(names), with_other_paths(look, folder, move) if look else ""]
+        elif kind == "recipe":
+            tables = {name: _moved_tables(given[name], move, folder) for name in ("tables", "from_preset")}
+            given = given | tables
+        return {kind: given}
+
+    return {name: models(value) if name == "models" else moved(value) for name, value in fields.items()}
+
+
+def _moved_tables(tables: Mapping[str, Table], move: Callable[[Path], str], folder: Path) -> dict[str, Table]:
+    """Return the tables of a recipe with other files: cuts, looks, those of curves and of strokes."""
+    found = dict(tables)
+    if (strokes := found.get("strokes")) is not None:
+        found["strokes"] = with_files_of_strokes(strokes, move)
+    if "rendering" in found:
+        rendering = found["rendering"] = with_files_at(found["rendering"], move)
+        if (cuts := rendering.get("cuts", AUTO)) not in (AUTO, OFF):
+            rendering["cuts"] = move(Path(str(cuts)))
+        if look := look_named(found):
+            rendering["look"] = with_other_paths(look, folder, move)
+    return found

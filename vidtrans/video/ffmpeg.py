@@ -1,0 +1,367 @@
+"""Find, query and run the user's own ffmpeg program: filter graphs, and encoders that PyAV's build lacks.
+
+Sources and results are NUT files with one video stream; NUT holds any codec and keeps every timestamp exactly. Only
+this module uses ffmpeg-python, which builds the command line. No shell is involved.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import IO
+
+import av
+
+from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.events import NEVER, Progress, Report, Stop, silent
+
+POLL_S = 0.1  # how soon a stop is seen
+QUERY_TIMEOUT_S = 60.0
+# ffmpeg 7: an option keeps a graph's time base, and -vsync is deprecated (removed in 9).
+_LIBAVCODEC_7 = 61
+THREADS = 4  # encoders' bytes depend on it, so it never follows the machine's
+MAX_ERROR_LINES = 200
+# Options of encoders that would undo what this file settles, or that ffmpeg takes for its own.
+_SETTLED = re.compile(r"(color_\w+|colorspace|sws_flags|aspect|stats|passlogfile)(:.*)?")
+# Options of ffmpeg's own that shape what an encoder makes.
+_SHAPING = frozenset({"q", "qscale", "pix_fmt", "force_key_frames"})
+_GENERAL = re.compile(r"^AVCodecContext AVOptions:\n(.*?)^\S", re.MULTILINE | re.DOTALL)
+_ENCODER_OPTION = re.compile(r"^  -([\w-]+) +<\w+> +E..V", re.MULTILINE)
+_OPTION = re.compile(r"\s*([A-Za-z][\w.-]*(?::\w+)*)=(.*\S)\s*", re.DOTALL)
+# With BITEXACT and ACCURATE_RND a conversion is the same on every processor.
+_SCALING = "bicubic+accurate_rnd+full_chroma_int+bitexact"
+# Frames carry the tags, too: ffmpeg 9 ignores part of _TAGS, and in ffmpeg 5 some encoders (ProRes) do.
+_TO_BT709 = (
+    "scale=out_color_matrix=bt709:out_range=tv,"
+    "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
+)
+_TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
+_TIME_BASE = re.compile(r"config in time_base: (\d+/\d+)")  # printed by the filter 'showinfo' before the first frame
+# Beginnings of error lines that only follow from an earlier, more precise line.
+_CONSEQUENCE = re.compile(
+    r"Error (reinitializing filters|sending frames|initializing (output stream|filter|a simple filter))"
+    r"|Error opening (in|out)put file"
+    r"|Error (applying encoder options|parsing (a )?filter|processing packet in|submitting|muxing a packet)"
+    r"|Error while (processing|opening encoder|filtering)|Failed to (inject frame|configure)|Task finished with error"
+    r"|Terminating thread|Conversion failed|Could not open encoder before|Nothing was written into|Exiting with exit"
+    r"|Error closing file|av_interleaved_write_frame|Link '|\s|$"
+)
+_OF_THE_GRAPH = re.compile(
+    r"No such filter|to filter '|[Ff]iltergraph|Impossible to convert|hardware device|[Nn]on-monoton|Negative pts"
+    r"|\[(AVFilterGraph|Parsed_|fc#|vf#)"
+)
+_OF_THE_ENCODER = re.compile(r"[Oo]ption|[Pp]ixel format|[Pp]reset|Impossible to convert")
+_PREFIX = re.compile(r"^(\[[^\]]*\] *)+")
+
+
+def find_program() -> Path:
+    """Return the path of the user's ffmpeg, else of the ffmpeg of the package imageio-ffmpeg. Raises UsageError.
+
+    A program in the current folder is never used: relative entries of the PATH (".") are ignored, and so is the current
+    folder itself, in which Windows would look first.
+    """
+    name = "ffmpeg.exe" if os.name == "nt" else "ffmpeg"
+    folders = [folder for folder in os.get_exec_path() if os.path.isabs(folder)]
+    found = next(filter(None, (shutil.which(os.path.join(folder, name)) for folder in folders)), None)
+    if found is None:
+        with suppress(ImportError, RuntimeError):
+            import imageio_ffmpeg
+
+            found = imageio_ffmpeg.get_ffmpeg_exe()
+    # imageio-ffmpeg may give the bare name: the system would look for that on the PATH, and find it under ".".
+    if found is None or not (os.path.isabs(found) and os.path.isfile(found)):
+        why = "there is no ffmpeg program on the PATH"
+        raise UsageError("a filter graph or an encoder", why, "install ffmpeg, or: pip install imageio-ffmpeg")
+    return Path(found)
+
+
+def program_version(program: Path) -> str:
+    """Return the version of an ffmpeg program, as '5.1.9-0+deb12u1'. Raises UsageError where it does not run."""
+    match = re.match(r"ffmpeg version (\S+)", query_program(program, "-version"))
+    if not match:
+        raise UsageError(str(program), "it is not ffmpeg", "install ffmpeg")
+    return match[1]
+
+
+def encoders(program: Path) -> frozenset[str]:
+    """Return the names of the program's video encoders. Raises UsageError where the program does not run."""
+    rows = query_program(program, "-hide_banner", "-encoders").partition("------")[2].splitlines()
+    return frozenset(row.split()[1] for row in rows if re.match(r" V\S* \S", row))
+
+
+def query_program(program: Path, *arguments: str) -> str:
+    """Return the standard output of the program with these arguments. Raises UsageError where it does not run."""
+    command = [str(program), *arguments]
+    try:
+        output = subprocess.check_output(
+            command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=QUERY_TIMEOUT_S
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise _cannot_run(program, error) from None
+    return output.decode("utf-8", "replace")
+
+
+def _cannot_run(program: Path, error: Exception) -> UsageError:
+    why = str(getattr(error, "strerror", None) or error).lower()
+    return UsageError(str(program), f"the program does not run ({why})", "install ffmpeg again")
+
+
+def keeps_time_base(program: Path) -> bool:
+    """Return whether the program has the option ``enc_time_base=filter`` (ffmpeg 7 and newer, or unknown)."""
+    match = re.search(r"^libavcodec .*/ *(\d+)\.", query_program(program, "-version"), re.MULTILINE)
+    return not match or int(match[1]) >= _LIBAVCODEC_7
+
+
+class RunningProgram:
+    """A running program, killed on exit. Threads read its output, because it would block on a full pipe."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        pipe = subprocess.PIPE
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+        except OSError as error:
+            raise _cannot_run(Path(command[0]), error) from None
+        self._output: SimpleQueue[tuple[bool, str] | None] = SimpleQueue()
+        streams = (False, self._process.stdout), (True, self._process.stderr)
+        self._threads = [Thread(target=self._read, args=stream, daemon=True) for stream in streams]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self, is_error: bool, stream: IO[bytes]) -> None:
+        with stream:
+            for line in stream:
+                self._output.put((is_error, line.decode("utf-8", "replace").rstrip()))
+        self._output.put(None)
+
+    def lines(self, stop: Stop) -> Iterator[tuple[bool, str]]:
+        """Yield (is it from stderr, line) until the program ends. Raises Interrupted when ``stop`` is requested."""
+        num_open = len(self._threads)
+        while num_open:
+            stop.check()
+            with suppress(Empty):
+                if item := self._output.get(timeout=POLL_S):
+                    yield item
+                else:
+                    num_open -= 1
+
+    def status(self) -> int:
+        """Wait for the program to end and return its exit status."""
+        return self._process.wait()
+
+    def __enter__(self) -> RunningProgram:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.kill()  # nothing where it has ended
+        self._process.wait()
+        for thread in self._threads:
+            thread.join(timeout=5)
+
+
+class NoFramesError(UsageError):
+    """The error of a filter graph that outputs no frame."""
+
+
+@dataclass(frozen=True)
+class FFmpegJob:
+    """One whole-file job. Without an ``encoder`` the output is FFV1 in full-range RGB, lossless.
+
+    ``graph`` is a filter graph with one input and one output. Raises UsageError where parts of the job contradict each
+    other, or an option would override the settings that keep times and colours right.
+    """
+
+    graph: str = ""
+    encoder: str = ""
+    options: tuple[tuple[str, str], ...] = ()  # of the encoder
+    deep: bool = False  # 16 bits a channel (gbrp16le) rather than 8 (bgr0); lossless output only
+    alpha: bool = False  # alpha is kept (bgra, gbrap16le); lossless output only
+
+    def __post_init__(self) -> None:
+        for text in (self.graph, self.encoder, *(part for option in self.options for part in option)):
+            if "\0" in text:
+                raise UsageError("ffmpeg", "a zero byte cannot be part of a command", "leave it out")
+        if self.options and not self.encoder:
+            raise UsageError("encoder options", "no encoder is given", "name an encoder with ffmpeg:NAME")
+        if self.encoder and (self.deep or self.alpha):
+            why = "16 bits and alpha are only for lossless output"
+            raise UsageError(f"encoder {self.encoder}", why, "choose its pixel format with the option pix_fmt=…")
+        for name, _ in self.options:
+            if _SETTLED.fullmatch(name):
+                raise UsageError(f"encoder option {name}", "vidtrans decides this itself", "leave it out")
+
+    @property
+    def pix_fmt(self) -> str:
+        """The pixel format that is requested for the output; an encoder that lacks it takes the nearest one."""
+        if not self.encoder:
+            return ("gbrap16le" if self.alpha else "gbrp16le") if self.deep else ("bgra" if self.alpha else "bgr0")
+        given = dict(self.options)
+        default = "bgr0" if self.encoder == "libx264rgb" else "yuv420p"
+        return given.get("pix_fmt", given.get("pix_fmt:v", default))
+
+    @property
+    def to_bt709(self) -> bool:
+        """Whether colours are converted to BT.709 and tagged so: true unless RGB, which has no matrix."""
+        try:
+            return bool(self.encoder) and not av.VideoFormat(self.pix_fmt).is_rgb
+        except ValueError:  # a format of the program's that PyAV does not know
+            return True
+
+
+def parse_options(text: str) -> tuple[tuple[str, str], ...]:
+    """Parse an encoder's options, as 'q:v=65,profile:v=high'; a value may contain '='. Raises UsageError."""
+    found: dict[str, str] = {}
+    for item in text.split(",") if text.strip() else []:
+        match = _OPTION.fullmatch(item)
+        if not match:
+            why = f"'{item.strip()}' is not name=value"
+            raise UsageError(f"encoder options '{text}'", why, "write them like q:v=65,profile:v=high")
+        if match[1] in found:
+            raise UsageError(f"encoder options '{text}'", f"{match[1]} is given twice", "give it once")
+        found[match[1]] = match[2].lstrip()
+    return tuple(found.items())
+
+
+def check_encoder(program: Path, job: FFmpegJob) -> None:
+    """Raise UsageError where the program lacks the job's encoder, or the encoder lacks one of the options.
+
+    ffmpeg itself only warns about an option of another encoder, and takes the value of a flag, such as 'an', as
+    the name of a further output file.
+    """
+    if job.encoder and job.encoder not in encoders(program):
+        why = "ffmpeg has no video encoder of that name"
+        raise UsageError(f"encoder {job.encoder}", why, "`ffmpeg -encoders` lists them")
+    if job.options:
+        general = _GENERAL.search(query_program(program, "-hide_banner", "-h", "full"))
+        listed = query_program(program, "-hide_banner", "-h", f"encoder={job.encoder}")
+        known = _SHAPING.union(_ENCODER_OPTION.findall(listed + (general[1] if general else "")))
+        for name, _ in job.options:
+            if name.partition(":")[0] not in known:
+                remedy = f"`ffmpeg -h encoder={job.encoder}` lists its options"
+                raise UsageError(f"encoder option {name}", f"{job.encoder} has no option of that name", remedy)
+
+
+def run_ffmpeg_job(
+    source: Path,
+    output: Path,
+    job: FFmpegJob,
+    stop: Stop = NEVER,
+    report: Report = silent,
+    num_frames: int | None = None,
+) -> None:
+    """Write ``source`` to ``output`` through a graph, an encoder or both; equal jobs give equal bytes.
+
+    ``source`` is a NUT file of FFV1 in full-range RGB. ``output`` is a NUT file whose frames have exactly the times
+    that the graph gives them; with an encoder it is BT.709, limited range, and tagged so. ``num_frames``, of the
+    source, is used for progress only. Raises UsageError for a wrong graph or encoder, MediaError for a damaged source,
+    Interrupted, and OSError where the disk is full; ``output`` is then deleted and the program has ended.
+    """
+    program = find_program()
+    check_encoder(program, job)
+    output.open("wb").close()  # raises the system's error where it cannot be written
+    try:
+        frame_times = _frame_times(program, source, job, stop)
+        command = _command(program, source, f"file:{output}", _output_options(job) | frame_times)
+        done, errors = 0, deque[str](maxlen=MAX_ERROR_LINES)
+        with RunningProgram(command) as running:
+            for is_error, line in running.lines(stop):
+                if is_error:
+                    errors.append(line)
+                elif line.startswith("frame=") and int(line[6:]) > done:
+                    done = int(line[6:])
+                    report(Progress("filtering", done, num_frames))
+            status = running.status()
+        stop.check()  # Ctrl-C reaches the program, too, which then ends with an error of its own
+        if status:
+            raise _failure(job, status, errors, source, output)
+        if not done:
+            raise NoFramesError(_named(job.graph), "no frame comes out of it", "change the graph")
+    except BaseException:
+        output.unlink(missing_ok=True)
+        raise
+
+
+def _command(program: Path, source: Path, output: str, options: dict[str, str | None]) -> list[str]:
+    """Return the command line; 'file:' and -f prevent file names and contents from being taken for something else."""
+    import ffmpeg
+
+    def utf8(text: str) -> str:
+        """Return the UTF-8 bytes as Latin-1: ffmpeg-python refuses the surrogates of names that are not UTF-8."""
+        return text.encode("utf-8", "surrogatepass").decode("latin-1")
+
+    picture = ffmpeg.input(utf8(f"file:{source}"), format="nut", protocol_whitelist="file")["v:0"]
+    job = ffmpeg.output(picture, utf8(output), **{utf8(k): v and utf8(v) for k, v in options.items()})
+    every = ("-nostdin", "-hide_banner", "-nostats", "-copyts", "-xerror", "-loglevel")
+    # What is logged about the graph is logged as information.
+    level = ("info",) if options["format"] == "null" else ("error", "-progress", "pipe:1")
+    parts = job.global_args(*every, *level).compile(overwrite_output=True)[1:]
+    return [str(program), *(part.encode("latin-1").decode("utf-8", "surrogatepass") for part in parts)]
+
+
+def _output_options(job: FFmpegJob) -> dict[str, str | None]:
+    """Return the output options, without those of timestamps, for ffmpeg-python; None is a flag without a value."""
+    graph = _append_filters(job.graph, _TO_BT709) if job.to_bt709 else job.graph.strip()
+    options: dict[str, str | None] = {"format": "nut", "bitexact": None, "sws_flags": _SCALING}
+    options |= {"avoid_negative_ts": "disabled"}  # B-frames are decoded before 0, and everything would move
+    options |= {"threads": str(THREADS)}
+    options |= {"vf": graph} if graph else {}
+    if job.encoder:
+        options |= {"c:v": job.encoder, **dict(job.options)} | (_TAGS if job.to_bt709 else {})
+        options.pop("pix_fmt:v", None)
+    else:
+        options |= {"c:v": "ffv1", "level": "3", "slices": "4"}
+    return options | {"pix_fmt": job.pix_fmt}
+
+
+def _frame_times(program: Path, source: Path, job: FFmpegJob, stop: Stop) -> dict[str, str | None]:
+    """Return options to write every frame of the graph once, in the graph's time base, by the program's version."""
+    if keeps_time_base(program):
+        return {"fps_mode": "passthrough", "enc_time_base": "filter"}
+    graph = _append_filters(_output_options(job).get("vf") or "", "showinfo")
+    with RunningProgram(_command(program, source, "-", {"format": "null", "vf": graph})) as running:
+        for _, line in running.lines(stop):
+            if match := _TIME_BASE.search(line):
+                return {"vsync": "passthrough", "enc_time_base": match[1]}
+    return {"vsync": "passthrough", "enc_time_base": "-1"}  # it failed; so will the job, and say why
+
+
+def _append_filters(graph: str, filters: str) -> str:
+    """Append filters to a graph's output, which may have a label: 'hflip[out]'."""
+    graph = graph.strip()
+    if not graph:
+        return filters
+    label = re.search(r"\[[^\[\]]*\]$", graph)
+    return f"{graph};{label[0]}{filters}" if label else f"{graph},{filters}"
+
+
+def _named(graph: str) -> str:
+    return f"filter graph '{graph.strip()}'" if graph.strip() else "ffmpeg"
+
+
+def _failure(job: FFmpegJob, status: int, errors: Sequence[str], source: Path, output: Path) -> Exception:
+    """Return the exception to raise, made from the last error line that states a cause."""
+    if status < 0:
+        why = f"the program was killed (signal {-status})"
+        return MediaError("ffmpeg", why, "there may be too little memory: use a smaller size")
+    for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if any(os.strerror(code) in line for line in errors):
+            return OSError(code, os.strerror(code), str(output))
+    causes = [line for line in errors if not _CONSEQUENCE.match(_PREFIX.sub("", line))] or errors
+    line = causes[-1] if causes else f"exit status {status}"
+    why = _PREFIX.sub("", line).strip()
+    if job.graph and _OF_THE_GRAPH.search(line):
+        remedy = "`ffmpeg -filters` lists filters; a graph has one input, and one output at its end"
+        return UsageError(_named(job.graph), why, remedy)
+    if job.encoder and (job.encoder in line or _OF_THE_ENCODER.search(why)):
+        remedy = f"`ffmpeg -h encoder={job.encoder}` lists its options; or choose another"
+        return UsageError(f"encoder {job.encoder}", why, remedy)
+    return MediaError(str(source), f"ffmpeg failed ({why})", "run the command again")

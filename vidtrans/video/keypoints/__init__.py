@@ -1,1 +1,0 @@
-"""Keypoints of people as a clip: files of OpenPose, MediaPipe and others are read, tracked and drawn."""

@@ -1,1 +1,0 @@
-"""Charts, labelled layouts of pictures, and HTML pages."""
