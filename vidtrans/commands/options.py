@@ -116,7 +116,7 @@ def mask_option(what: str, more: str = "") -> Any:  # noqa: ANN401
 
 def models_option(help: str, default: Any = ()) -> Any:  # noqa: ANN401
     """Declare the ``--model`` option of a command that takes several models."""
-    return option(default, help, Group.INPUT, ("--model",), metavar="MODEL", file="model")
+    return option(default, help, Group.INPUT, ("--model",), file="model")
 
 
 def check_beside(beside: bool, output: Path | None, other: str = "-o") -> None:

@@ -21,6 +21,7 @@ from variants import least
 import vidtrans as api
 from vidtrans.core.errors import Interrupted, UsageError
 from vidtrans.core.events import Event, Note, Progress, Stop
+from vidtrans.core.options import options_of
 from vidtrans.data.augment import Geometry, draw_geometry
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader, signed_planes, to_planes
@@ -120,9 +121,9 @@ WAYS = {"unet-64": "upsample", "unet-small": "head"}
 def variants(name: str) -> list[dict[str, Any]]:
     if name not in WAYS:
         return [{}]
-    return [
-        {WAYS[name]: way} for way in GENERATORS.load(name).Settings.__dataclass_fields__[WAYS[name]].metadata["choices"]
-    ]
+    ways = options_of(GENERATORS.load(name).Settings)[WAYS[name]].choices
+    assert ways
+    return [{WAYS[name]: way} for way in ways]
 
 
 @pytest.mark.parametrize("name", GENERATORS)
