@@ -59,6 +59,7 @@ class Keyframes(Command):
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
         from vidtrans.output.result import produce, recorded, refuse_link
         from vidtrans.painting.choosing import SUFFIX, Proposal, shots_and_count
+        from vidtrans.painting.maps import MAPS_VERSION
         from vidtrans.rendering.requested_output import is_one_picture
 
         video = self.video
