@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from vidtrans.clips.sampling import Area
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given
 from vidtrans.commands.options import (
     AS_IS,
@@ -30,6 +29,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.parameters import Argument, Group, Option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
+from vidtrans.video.frame_format import Area
 
 if TYPE_CHECKING:
     from vidtrans.stylizing.stylize_request import StylizeRequest
