@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vidtrans.clips.sampling import Area
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given
 from vidtrans.commands.options import (
     AS_IS,
@@ -31,6 +30,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
+from vidtrans.video.frame_format import Area
 
 if TYPE_CHECKING:
     from vidtrans.stylizing.requests import StylizeRequest

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.clips.indexing import Clip, open_clip
-from vidtrans.clips.sampling import Area, read_style_picture
+from vidtrans.clips.sampling import read_style_picture
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import silent
@@ -25,6 +25,7 @@ from vidtrans.session import Context
 from vidtrans.training.method_settings import LookMethodSettings
 from vidtrans.training.requested_training import TrainingRequest, import_for_training, train
 from vidtrans.training.settings import TrainingSettings
+from vidtrans.video.frame_format import Area
 
 FRAMES = PACKAGE / "assets" / "frames"  # what is learned on where no clip is given
 FOLDER = "looks"  # of the dataset, with the style pictures
