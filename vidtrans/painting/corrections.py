@@ -159,7 +159,9 @@ def changed(painted: np.ndarray, result: np.ndarray, *, exact: bool = True, leas
     apart = np.abs(painted.astype(np.float32) - result.astype(np.float32)).max(2) * scale
     tolerance: float | np.ndarray = least
     if not exact:
-        tolerance = min(MOST, max(LEAST, NOISE * float(np.median(apart)))) + CONTRAST * _contrast(to_uint8(result))
+        levels, box = to_uint8(result), np.ones((CLOSED, CLOSED), np.uint8)
+        contrast = cv2.subtract(cv2.dilate(levels, box), cv2.erode(levels, box)).max(2).astype(np.float32)
+        tolerance = min(MOST, max(LEAST, NOISE * float(np.median(apart)))) + CONTRAST * contrast
     differs = blur(apart, BLUR) > tolerance
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (CLOSED, CLOSED))
     closed = cv2.morphologyEx(differs.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
@@ -171,12 +173,6 @@ def changed(painted: np.ndarray, result: np.ndarray, *, exact: bool = True, leas
         return np.zeros(grown.shape, np.float32)
     soft: np.ndarray = np.maximum(kept[labels], np.where(grown > 0, blur(grown.astype(np.float32), EDGE), 0))
     return soft.astype(np.float32)
-
-
-def _contrast(rgb: np.ndarray) -> np.ndarray:
-    """Return the range of levels in a window around each pixel of (H, W, 3) uint8, the channels' largest: (H, W)."""
-    kernel = np.ones((CLOSED, CLOSED), np.uint8)
-    return cv2.subtract(cv2.dilate(rgb, kernel), cv2.erode(rgb, kernel)).max(2).astype(np.float32)
 
 
 def merge(corrections: Sequence[Correction]) -> list[Correction]:

@@ -1,7 +1,7 @@
 """Another network's output for a frame (lines, depth, a pose, a matte …) → the frame.
 
 The design: this pairing names its network, the extractor, in ``Pairing.extraction`` and takes the network's picture as
-the last of a frame's pictures. ``models.extractors`` finds the network and rejects unsuitable ones. A loaded model
+the last of a frame's pictures. ``models.loaded_model`` finds the network and rejects unsuitable ones. A loaded model
 carries its extractor (``LoadedModel.extractor``), found by the recorded digest or embedded in its file.
 ``rendering.extraction`` makes the pictures, always by the one frame renderer: of clips as an ``infer`` stage of the
 extractor, whose key is a part of the key of the model's own outputs; of single frames immediately. ``data`` stores them

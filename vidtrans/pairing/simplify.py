@@ -179,7 +179,9 @@ def draw_roughly(
         _press(guides, stroke, rng.uniform(0.1, 0.35), rng)
     paper = np.ones(size, np.float32)
     for layer in (guides, *layers):  # graphite over graphite takes away light again
-        paper *= 1 - layer * (_pressure(size, rng) / np.float32(255))
+        coarse = rng.uniform(0.5, 1, (max(2, size[0] // 24), max(2, size[1] // 24))).astype(np.float32)
+        pressure = cv2.resize(coarse, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)  # smooth over the page
+        paper *= 1 - layer * (pressure / np.float32(255))
     return np.rint(255 * _grained(paper, rough.grain, rng)).astype(np.uint8)
 
 
@@ -243,12 +245,6 @@ def _construction(
             line = centre + radii * np.stack([np.cos(turn), np.sin(turn)], axis=1)
         found.append(_by_hand(line.astype(np.float32), rough, rng))
     return found
-
-
-def _pressure(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Return the pencil's pressure over the page, (H, W) float32 from 0.5 to 1, smooth."""
-    coarse = rng.uniform(0.5, 1, (max(2, size[0] // 24), max(2, size[1] // 24))).astype(np.float32)
-    return cv2.resize(coarse, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
 def _grained(paper: np.ndarray, grain: float, rng: np.random.Generator) -> np.ndarray:
