@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vidtrans.clips.sampling import Area
 from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given
 from vidtrans.commands.options import (
     AS_IS,
@@ -95,6 +94,8 @@ class Look(Command):
         check_pictures(self.pictures)
         check_minutes(self.minutes)
         if self.crop is not None:
+            from vidtrans.clips.sampling import Area
+
             Area.parse(self.crop)
             if len(self.pictures) > 1:
                 raise UsageError("--crop", "it is an area of one picture", "give one picture, or cut them yourself")
@@ -165,6 +166,7 @@ class Look(Command):
 
     def _lesson(self, context: Context) -> LookLesson:
         from vidtrans.batch.inputs import counterparts
+        from vidtrans.clips.sampling import Area
         from vidtrans.models.look_pictures import look_names
         from vidtrans.training.look_lesson import LookLesson
 
