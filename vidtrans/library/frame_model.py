@@ -39,10 +39,9 @@ from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.pipeline.render import PICTURE_VALUES, RenderingSettings
 from vidtrans.pipeline.stage import FrameValues
 from vidtrans.rendering.conditions import conditions_of, has_conditions
-from vidtrans.rendering.frame_by_frame import FrameByFrame
+from vidtrans.rendering.frame_by_frame import FrameByFrame, with_factor
 from vidtrans.rendering.frame_renderer import ModelInputs, PreparedFrame
 from vidtrans.rendering.planned_strokes import StreamStrokes
-from vidtrans.rendering.single_frames import with_factor
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
 from vidtrans.temporal.stream import Sample, filter_samples

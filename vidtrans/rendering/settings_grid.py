@@ -29,10 +29,10 @@ from vidtrans.pipeline.stage import FrameValues
 from vidtrans.rendering.conditions import Conditions, conditions_of
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor, resized
+from vidtrans.rendering.frame_by_frame import finish_frame, with_factor
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.planned_strokes import StreamStrokes
 from vidtrans.rendering.scene import Scene
-from vidtrans.rendering.single_frames import finish_frame, with_factor
 from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.upscaling.array_pictures import size_of
