@@ -14,7 +14,7 @@ from vidtrans.core.registry import forget_plugins
 ENTRIES = """
 from vidtrans.batch.executors import ExecutorEntry
 from vidtrans.core.registry import Entry
-from vidtrans.core.settings import setting
+from vidtrans.core.options import option
 from vidtrans.flow import FlowEntry
 from vidtrans.temporal import FilterEntry
 from vidtrans.training import Label, Loss, Method, own_settings
