@@ -95,7 +95,7 @@ class Look(Command):
         check_pictures(self.pictures)
         check_minutes(self.minutes)
         if self.crop is not None:
-            from vidtrans.clips.sampling import Area
+            from vidtrans.video.frame_format import Area
 
             Area.parse(self.crop)
             if len(self.pictures) > 1:
@@ -167,7 +167,6 @@ class Look(Command):
 
     def _lesson(self, context: Context) -> LookLesson:
         from vidtrans.batch.inputs import counterparts
-        from vidtrans.clips.sampling import Area
         from vidtrans.models.look_pictures import look_names
         from vidtrans.training.look_lesson import LookLesson
 
