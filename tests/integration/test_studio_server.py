@@ -24,7 +24,7 @@ from forged import Forged, foreign_requests, is_accepted, send
 from processes import HANG_S, KILL, until
 from studio_server import TOKEN, RunningStudio, studio
 
-from vidtrans.data.making import make_dataset
+from vidtrans import make_dataset
 
 JSON = {"content-type": "application/json"}
 RUN = {"command": "stylize", "values": {"video": ["clip.mp4"], "model": ["identity"]}}

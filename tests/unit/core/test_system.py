@@ -12,7 +12,7 @@ import pytest
 from vidtrans.core import files, system
 from vidtrans.core.errors import UsageError, describe_error
 from vidtrans.core.files import keeping_what_is_in_use, remove, write_bytes
-from vidtrans.pairing.operators import places
+from vidtrans.output.result import check_parents
 from vidtrans.store.cache import check_cache_folder, refusing_no_locks
 
 A = Path("a")
@@ -85,12 +85,12 @@ def test_names_that_windows_refuses_are_known(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.usefixtures("windows")
 def test_names_and_paths_that_windows_refuses_are_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="takes no ':'"):
-        places.check_parents(Path("shot:2.mp4"))
+        check_parents(Path("shot:2.mp4"))
     with pytest.raises(UsageError, match="device"):
-        places.check_parents(Path("aux/a.mp4"))
+        check_parents(Path("aux/a.mp4"))
     with pytest.raises(UsageError, match="more than the 259 characters that Windows takes"):
-        places.check_parents(tmp_path.joinpath(*["folder"] * 40, "a.mp4"))
-    places.check_parents(tmp_path / "a.mp4")
+        check_parents(tmp_path.joinpath(*["folder"] * 40, "a.mp4"))
+    check_parents(tmp_path / "a.mp4")
     with pytest.raises(UsageError, match=r"--cache-dir .* more than the 259 characters"):
         check_cache_folder(Path("/" + "c" * 150))
     check_cache_folder(Path("/" + "c" * 50))
