@@ -6,7 +6,7 @@ Flow is kept on a grid that is coarser than the picture: its size, and what scal
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from math import gcd
 
@@ -152,13 +152,11 @@ def sample_sharply(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndar
     height, width = picture.shape[:2]
     across, down = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)  # beyond the border nothing is sharpened
 
-    plain, left, right, above, below = [
-        cv2.remap(picture, across + x_step, down + y_step, cv2.INTER_LINEAR, borderMode=BORDER)
-        for x_step, y_step in ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
-    ]
-    around = cv2.add(left, right, dtype=cv2.CV_32F)
-    cv2.accumulate(above, around)
-    cv2.accumulate(below, around)
+    at = partial(cv2.remap, picture, interpolation=cv2.INTER_LINEAR, borderMode=BORDER)
+    plain = at(map1=across, map2=down)
+    around = cv2.add(at(map1=across - 1, map2=down), at(map1=across + 1, map2=down), dtype=cv2.CV_32F)
+    for step in (-1, 1):
+        cv2.accumulate(at(map1=across, map2=down + step), around)
     sharpened = cv2.addWeighted(plain, 1 + CURVATURE, around, -CURVATURE / 4, 0, dtype=cv2.CV_32F)
     share = plain_share(x, y)
     share *= _WHOLE
