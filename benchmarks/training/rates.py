@@ -34,9 +34,8 @@ from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.networks.matmul_convolution import MatmulConv, MatmulConvTranspose
-from vidtrans.training.device.batch_upload import upload, uploads
-from vidtrans.training.device.captured_step import WARM_UP
-from vidtrans.training.methods.network_trainer import resolve_precisions
+from vidtrans.training.batch_upload import upload, uploads
+from vidtrans.training.methods.network_trainer import WARM_UP, resolve_precisions
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 

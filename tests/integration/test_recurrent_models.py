@@ -36,8 +36,7 @@ from vidtrans.inference.device import Device
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.recurrent import RecurrentGenerator
-from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
-from vidtrans.training.feedback.rollout_pool import RolloutPool
+from vidtrans.training.feedback import RecurrentFeedback, RolloutPool
 from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.losses.texture import texture_distance
 from vidtrans.training.methods.pix2pix import Pix2Pix

@@ -27,8 +27,8 @@ from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
 from vidtrans.training.loop import train
+from vidtrans.training.methods.network_trainer import reestimate
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.methods.weight_average import reestimate
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.training_state import Diverged, TrainingState, learning_rate, one_step, step_seed
 

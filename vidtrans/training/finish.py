@@ -26,8 +26,8 @@ from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.delivered import summarise
 from vidtrans.training.earlier_runs import BEST_FILE
-from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
-from vidtrans.training.methods.weight_average import reestimate
+from vidtrans.training.feedback import RecurrentFeedback
+from vidtrans.training.methods.network_trainer import reestimate
 from vidtrans.training.monitor import TrainingMonitor
 from vidtrans.training.picture_codes import code_table
 from vidtrans.training.rollout_scores import rollout_scorer

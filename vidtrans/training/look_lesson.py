@@ -22,7 +22,7 @@ from vidtrans.models.at_once import GENERATOR, model_at_once
 from vidtrans.models.look_pictures import Mixture, NamedPictures, look_names
 from vidtrans.output.result import refuse_link
 from vidtrans.session import Context
-from vidtrans.training.method_settings import LookMethodSettings
+from vidtrans.training import LookMethodSettings
 from vidtrans.training.requested_training import TrainingRequest, import_for_training, train
 from vidtrans.training.settings import TrainingSettings
 

@@ -22,7 +22,7 @@ from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training import earlier_runs, health
 from vidtrans.training.checkpoint import load_checkpoint
-from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.finish import ModelWriter
 from vidtrans.training.monitor import TrainingMonitor
 from vidtrans.training.report.training_page import film_steps

@@ -15,7 +15,7 @@ from vidtrans.core.settings import Table, parse_size
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.output.result import produce
 from vidtrans.session import Context
-from vidtrans.training.method_settings import LookMethodSettings
+from vidtrans.training import LookMethodSettings
 from vidtrans.training.settings import TrainingSettings
 
 if TYPE_CHECKING:

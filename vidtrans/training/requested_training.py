@@ -28,7 +28,7 @@ from vidtrans.training import plugins_in_use
 from vidtrans.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from vidtrans.training.device.distributed import DistContext
+    from vidtrans.training.distributed import DistContext
     from vidtrans.training.loop import TrainingRun
     from vidtrans.training.set_up import TrainingSetup
     from vidtrans.training.time_budget import TimeBudget
@@ -70,7 +70,7 @@ def train(request: TrainingRequest, context: Context, preview: Callable[[Path], 
         raise MediaError(str(request.dataset), why, "make it again, or add --restore to its make-dataset command")
     if not is_distributed():
         return _train(run, context, None, preview)
-    from vidtrans.training.device.distributed import distributed_context
+    from vidtrans.training.distributed import distributed_context
 
     with distributed_context() as dist:
         if dist.is_main:
@@ -239,7 +239,7 @@ def _train(
         return existing
     context.begin("loading PyTorch")
     import_torch()
-    from vidtrans.training.device.distributed import SINGLE_PROCESS
+    from vidtrans.training.distributed import SINGLE_PROCESS
     from vidtrans.training.trials import wrong_operators
 
     context.begin("preparing the training")

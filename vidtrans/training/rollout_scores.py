@@ -23,7 +23,7 @@ from vidtrans.inference.torch_engine import TorchEngine, to_pictures
 from vidtrans.metrics import dreams
 from vidtrans.metrics.picture_quality import PSNR_CAP, psnr
 from vidtrans.pairing.next_frame import NextFrame
-from vidtrans.training.feedback.rollout_pool import round_trip, successors
+from vidtrans.training.feedback import round_trip, successors
 from vidtrans.training.report.training_page import RolloutSummary
 from vidtrans.video.images.picture import picture_size, read_picture
 

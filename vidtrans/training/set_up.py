@@ -29,7 +29,7 @@ from vidtrans.pairing.next_frame import picture_channels
 from vidtrans.rendering.scene import placeholder_plate, require_background_plate
 from vidtrans.session import Context
 from vidtrans.training import METHODS
-from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.rarity import rarity
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.methods.network_trainer import resolve_precisions

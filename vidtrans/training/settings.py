@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
 from vidtrans.core.options import Group, option
 from vidtrans.core.settings import JoinedSettings, SettingFields, Table, record_table, setting_fields
-from vidtrans.training import ADVERSARIAL, LOSSES, METHODS, weight_key
-from vidtrans.training.method_settings import MethodSettings
+from vidtrans.training import ADVERSARIAL, LOSSES, METHODS, MethodSettings, weight_key
 
 S = TypeVar("S", bound=MethodSettings)
 

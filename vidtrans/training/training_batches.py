@@ -17,9 +17,8 @@ from vidtrans.networks import GENERATORS
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.next_frame import CHANNELS, NextFrame
 from vidtrans.session import Context
-from vidtrans.training.device.distributed import DistContext
-from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
-from vidtrans.training.feedback.rollout_pool import NextFrameFeedback, RolloutPool
+from vidtrans.training.distributed import DistContext
+from vidtrans.training.feedback import NextFrameFeedback, RecurrentFeedback, RolloutPool
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.settings import TrainingSettings
 

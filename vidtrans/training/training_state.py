@@ -21,10 +21,10 @@ from vidtrans.data.loading import Batches, TrainingBatch
 from vidtrans.inference.device import CPU, Device
 from vidtrans.pairing.next_frame import noise_plane
 from vidtrans.training import LOSSES
+from vidtrans.training.batch_upload import DeviceBatch, upload, uploads
 from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
-from vidtrans.training.device.batch_upload import DeviceBatch, upload, uploads
-from vidtrans.training.device.distributed import DistContext
-from vidtrans.training.feedback.rollout_pool import RolloutPool
+from vidtrans.training.distributed import DistContext
+from vidtrans.training.feedback import RolloutPool
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.settings import TrainingSettings
 

@@ -26,8 +26,8 @@ from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.session import Context
 from vidtrans.store.stages import TrainStage
-from vidtrans.training.device.batch_upload import DeviceBatch
-from vidtrans.training.feedback import recurrent_feedback
+from vidtrans.training.batch_upload import DeviceBatch
+from vidtrans.training.feedback import FLOW_BYTES, FLOW_CACHE_BYTES
 from vidtrans.training.set_up import TrainingSetup
 from vidtrans.training.time_budget import StepCost, TimeBudget, mean_cost
 from vidtrans.training.training_state import TrainingState, batches_of, take_step
@@ -88,8 +88,8 @@ def estimate_training(setup: TrainingSetup, total: int) -> Table:
     width, height = run.loader.crop
     memory = min(CACHE_BYTES, 3 * width * height * len(setup.dataset.pair_names()))
     if setup.memory:
-        flows = recurrent_feedback.FLOW_BYTES * width * height * len(setup.pairs)
-        memory += min(recurrent_feedback.CACHE_BYTES, flows)
+        flows = FLOW_BYTES * width * height * len(setup.pairs)
+        memory += min(FLOW_CACHE_BYTES, flows)
     rate = setup.settings.batch_size / step_seconds
     return estimate(seconds, weights, cache, memory) | {"pictures_per_second": round(rate, 2)}
 

@@ -32,12 +32,10 @@ from vidtrans.networks.init import build_discriminator, build_generator, initial
 from vidtrans.networks.layers import reflect_pad, spectral
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.training.device import captured_step
-from vidtrans.training.device.batch_upload import transform, upload, uploads
-from vidtrans.training.device.captured_step import WARM_UP
-from vidtrans.training.device.determinism import deterministic
-from vidtrans.training.device.weight_copies import WeightCopies
-from vidtrans.training.methods.base import training_step
+from vidtrans.training.batch_upload import transform, upload, uploads
+from vidtrans.training.methods import network_trainer
+from vidtrans.training.methods.base import deterministic, training_step
+from vidtrans.training.methods.network_trainer import WARM_UP, WeightCopies
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 
@@ -320,7 +318,7 @@ def replays(monkeypatch: pytest.MonkeyPatch, two_gpus: None) -> list[str]:
 
         return replay, outputs
 
-    monkeypatch.setattr(captured_step, "record", record)
+    monkeypatch.setattr(network_trainer, "record", record)
     return done
 
 
@@ -335,7 +333,7 @@ def test_replayed_steps_are_the_steps(replays: list[str]) -> None:
 
 @pytest.mark.parametrize("fault", ["other numbers", "operation not permitted"])
 def test_a_wrong_replay_or_none_loses_nothing(fault: str, replays: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    record = captured_step.record
+    record = network_trainer.record
 
     def wrong(body: Any, device: Any) -> Any:
         if fault != "other numbers":
@@ -350,7 +348,7 @@ def test_a_wrong_replay_or_none_loses_nothing(fault: str, replays: list[str], mo
 
         return twice, outputs
 
-    monkeypatch.setattr(captured_step, "record", wrong)
+    monkeypatch.setattr(network_trainer, "record", wrong)
     plain, replayed = model(CUDA, cuda_graph=False), model(CUDA)
     assert take(plain, range(7)) == take(replayed, range(7))
     assert equal_weights(plain, replayed)

@@ -18,8 +18,7 @@ from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Example, Loader, signed_planes
 from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
-from vidtrans.training.feedback.rollout_pool import RolloutPool
+from vidtrans.training.feedback import RecurrentFeedback, RolloutPool
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, PrecedingFrames
 from vidtrans.training.methods.network_trainer import DiscriminatorTrainer

@@ -15,7 +15,7 @@ from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Note, Progress, Stop, silent
 from vidtrans.pairing.next_frame import FULL_NOISE
 from vidtrans.training import training_state
-from vidtrans.training.device.distributed import DistContext
+from vidtrans.training.distributed import DistContext
 from vidtrans.training.loop import train
 from vidtrans.training.report.training_page import film_steps
 from vidtrans.training.time_budget import LEAST_STEPS, REVISED_AT, StepCost, TimeBudget

@@ -27,8 +27,8 @@ from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.networks.init import build_generator
 from vidtrans.session import Context
 from vidtrans.training import trials
-from vidtrans.training.device.batch_upload import upload
-from vidtrans.training.device.distributed import DistContext, distributed_context
+from vidtrans.training.batch_upload import upload
+from vidtrans.training.distributed import DistContext, distributed_context
 from vidtrans.training.loop import train
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.run_stage import run_stage
@@ -181,7 +181,7 @@ import os, sys, torch
 from torch import nn
 from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, initialise
-from vidtrans.training.device.distributed import distributed_context
+from vidtrans.training.distributed import distributed_context
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, PrecedingFrames
 from vidtrans.training.methods.network_trainer import DiscriminatorTrainer
 from vidtrans.training.settings import TrainingSettings

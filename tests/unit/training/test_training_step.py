@@ -25,9 +25,8 @@ from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.training import ADVERSARIAL, health
 from vidtrans.training.loop import train
 from vidtrans.training.losses.rarity import weigh
-from vidtrans.training.methods.network_trainer import resolve_precisions
+from vidtrans.training.methods.network_trainer import WeightAverage, resolve_precisions
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.methods.weight_average import WeightAverage
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.training_state import TrainingState
 

@@ -20,11 +20,10 @@ from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.picture_encoder import CodeDistribution, PictureEncoder, code_planes
 from vidtrans.pairing.base import Pairing
-from vidtrans.training.device.determinism import seed_random
+from vidtrans.training import BicycleGANSettings
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
-from vidtrans.training.method_settings import BicycleGANSettings
-from vidtrans.training.methods.micro_batches import MicroBatch, Picture
+from vidtrans.training.methods.base import MicroBatch, Picture, seed_random
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.picture_codes import diversity, latent_error, mode_seeking_loss
 from vidtrans.training.settings import TrainingSettings

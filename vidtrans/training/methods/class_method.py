@@ -17,14 +17,11 @@ from torch.nn import functional as F
 from vidtrans.inference.device import Device, tensor_float32
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.wrappers import ClassGenerator
-from vidtrans.training.device.determinism import seed_random
-from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training import ClassMethodSettings
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import PrecedingFrames
-from vidtrans.training.method_settings import ClassMethodSettings
-from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
-from vidtrans.training.methods.micro_batches import SEED_STRIDE, split
-from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision
-from vidtrans.training.methods.weight_average import WeightAverage
+from vidtrans.training.methods.base import SEED_STRIDE, Setup, TrainingMethod, seed_random, split, training_step
+from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision, WeightAverage
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.warm_start import freeze
 

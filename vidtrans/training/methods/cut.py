@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from vidtrans.core.errors import UsageError
 from vidtrans.networks.init import inner_generator
 from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, load_measure, resolve_measure
-from vidtrans.training.method_settings import CUTSettings
+from vidtrans.training import CUTSettings
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.unpaired_method import TARGET, Translation, UnpairedMethod
 from vidtrans.training.picture_codes import TargetLook, by_look

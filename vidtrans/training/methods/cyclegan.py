@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from vidtrans.training.method_settings import CycleGANSettings
+from vidtrans.training import CycleGANSettings
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.unpaired_method import SOURCE, TARGET, Paint, Translation, UnpairedMethod
 from vidtrans.training.picture_codes import by_look

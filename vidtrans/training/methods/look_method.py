@@ -41,12 +41,11 @@ from vidtrans.perception.measure import (
     weighted_error,
     with_short_side,
 )
+from vidtrans.training import LookMethodSettings
 from vidtrans.training.losses.base import PrecedingFrames
-from vidtrans.training.method_settings import LookMethodSettings
 from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
 from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
-from vidtrans.training.methods.network_trainer import NetworkTrainer, autocast
-from vidtrans.training.methods.weight_average import WeightAverage
+from vidtrans.training.methods.network_trainer import NetworkTrainer, WeightAverage, autocast
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import evenly, pair_input
 from vidtrans.video.images.picture import read_picture

@@ -19,20 +19,29 @@ from vidtrans.inference.device import Device, tensor_float32, to_device
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.training import ADVERSARIAL, LOSSES, health
-from vidtrans.training.device.captured_step import Body, CapturedStep
-from vidtrans.training.device.determinism import seed_random
-from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, Judgement, LossContext, PrecedingFrames
 from vidtrans.training.losses.rarity import weigh
-from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
-from vidtrans.training.methods.micro_batches import SEED_STRIDE, MicroBatch, Picture, share_triples, split
+from vidtrans.training.methods.base import (
+    SEED_STRIDE,
+    MicroBatch,
+    Picture,
+    Setup,
+    TrainingMethod,
+    seed_random,
+    share_triples,
+    split,
+    training_step,
+)
 from vidtrans.training.methods.network_trainer import (
+    Body,
+    CapturedStep,
     DiscriminatorTrainer,
     NetworkTrainer,
     TrainingPrecision,
+    WeightAverage,
     autocast,
 )
-from vidtrans.training.methods.weight_average import WeightAverage
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.warm_start import freeze
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vidtrans.networks.translator import Translator, TranslatorSettings
-from vidtrans.training.method_settings import RecycleGANSettings
+from vidtrans.training import RecycleGANSettings
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.cyclegan import CycleGAN, Way, l1_distance
 from vidtrans.training.methods.unpaired_method import TARGET

@@ -23,17 +23,14 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.pairing.base import Pairing
-from vidtrans.training import ADVERSARIAL, health
-from vidtrans.training.device.determinism import seed_random
+from vidtrans.training import ADVERSARIAL, UnpairedMethodSettings, health
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.losses.structure import structure
 from vidtrans.training.losses.temporal import temporal
-from vidtrans.training.method_settings import UnpairedMethodSettings
 from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
-from vidtrans.training.methods.base import Setup, Stateful, TrainingMethod, training_step
-from vidtrans.training.methods.network_trainer import DiscriminatorTrainer, NetworkTrainer
-from vidtrans.training.methods.weight_average import WeightAverage
+from vidtrans.training.methods.base import Setup, Stateful, TrainingMethod, seed_random, training_step
+from vidtrans.training.methods.network_trainer import DiscriminatorTrainer, NetworkTrainer, WeightAverage
 from vidtrans.training.picture_codes import TargetLook, latent_error
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.unpaired.domain_scores import DomainScores, choose, remarks
