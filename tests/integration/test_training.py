@@ -25,12 +25,19 @@ from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
 from vidtrans.inference.device import Device
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
-from vidtrans.training.loop import train
+from vidtrans.training.loop import (
+    Diverged,
+    TrainingLoop,
+    TrainingState,
+    learning_rate,
+    load_checkpoint,
+    one_step,
+    save_checkpoint,
+    step_seed,
+)
 from vidtrans.training.methods.network_trainer import reestimate
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.training_state import Diverged, TrainingState, learning_rate, one_step, step_seed
 
 CPU = Device("cpu", "cpu")
 
@@ -122,7 +129,7 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(tmp_pat
     run = run_of(tmp_path, checkpoint_seconds=0.0)
     run.loader = Poisoned()  # type: ignore[assignment]
     with pytest.raises(Diverged, match="step 6") as caught:
-        train(run, silent, Stop())
+        TrainingLoop(run, silent, Stop()).train()
     assert caught.value.exit_status == 1
     kept = run_of(tmp_path)
     assert kept.load(silent)

@@ -1,4 +1,4 @@
-"""The models that a training run writes: snapshots along the way, the best state, and the final model."""
+"""The models that a training run writes: snapshots, the best state, and the final model at its output path."""
 
 from __future__ import annotations
 
@@ -14,32 +14,35 @@ import torch
 
 from vidtrans.clips.sampling import segment_centres
 from vidtrans.core.events import Note
-from vidtrans.core.files import remove, write_atomically
+from vidtrans.core.files import digest_of, remove, write_atomically
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.flow.history import to_signed_range
 from vidtrans.inference.engine import with_history, with_plate
 from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring
-from vidtrans.models.model_file import COLOURS, SUFFIX, load_generator, save_model
+from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.models.model_file import COLOURS, SUFFIX, companion_path, embed_extractor, load_generator, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
+from vidtrans.output.result import Result
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.delivered import summarise
-from vidtrans.training.earlier_runs import BEST_FILE
 from vidtrans.training.feedback import RecurrentFeedback
+from vidtrans.training.loop import TrainingState
 from vidtrans.training.methods.network_trainer import reestimate
 from vidtrans.training.monitor import TrainingMonitor
 from vidtrans.training.picture_codes import code_table
 from vidtrans.training.rollout_scores import rollout_scorer
 from vidtrans.training.set_up import NORM_PICTURES, TrainingSetup
 from vidtrans.training.stopping import advice, best_of, is_enough
-from vidtrans.training.training_state import TrainingState
 from vidtrans.training.validation import pair_input
 from vidtrans.video.images.picture import read_picture
 
 MODEL_FILE = "model.safetensors"
-BEST = "best."  # begins the names of the best state's companions
-VAL_PAIRS = 16  # scored during training: scores are only compared with each other
+EMBEDDED_FILE = "embedded.safetensors"  # The model with the network that makes its input.
+BEST_FILE = "best.safetensors"
+BEST = "best."  # Prefix of the file names of the best state's companions.
+VAL_PAIRS = 16  # Held-out pairs that are scored during training: scores are only compared with each other.
 NOT_REPEATABLE = (
     "the same training again gives a slightly different model: CUDA has no deterministic form of some operations"
 )
@@ -233,3 +236,31 @@ class ModelWriter:
             dream=self.rollouts.for_record() if self.rollouts else {},
             memory=setup.memory,
         )
+
+
+def deliver(result: Result, entry: CacheEntry, meta: Table, extractor: LoadedModel | None) -> Table:
+    """Copy the models of a cache entry to their output paths, and return the report. Raises UsageError."""
+    companions = {name: companion_path(result.output, name) for name in meta["companions"]}
+    for name, path in companions.items():
+        source = entry.folder / companion_file(name)
+        beside = replace(result, output=path, request=digest_of([result.request, source.name]), lineage="")
+        if beside.existing() is None:
+            _copy(source, beside, {"output": str(path)})
+    table: Table = meta["result"] | {"output": str(result.output)}
+    table["companions"] = {name: str(path) for name, path in companions.items()}
+    model = entry.folder / MODEL_FILE
+    if extractor is not None:
+        embed_extractor(model, entry.folder / EMBEDDED_FILE, extractor.load_generator())
+        model = entry.folder / EMBEDDED_FILE
+    _copy(model, result, table)
+    return table
+
+
+def _copy(source: Path, result: Result, table: Table) -> None:
+    """Copy a file to the path of a result. Raises UsageError if another file is there."""
+
+    def make(path: Path) -> Table:
+        shutil.copyfile(source, path)
+        return table
+
+    result.write(make)

@@ -19,6 +19,7 @@ from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.training.delivered import REPORT_CROP, DeliveredPair, deliver, few_at_full_size
+from vidtrans.training.loop import Task, TrainingState
 from vidtrans.training.report.score_curves import loss_label, thin
 from vidtrans.training.report.training_page import (
     DeliveredSummary,
@@ -29,7 +30,6 @@ from vidtrans.training.report.training_page import (
 )
 from vidtrans.training.report.training_words import STATUS_FILE, TrainingWords
 from vidtrans.training.stopping import best_of, score_steps
-from vidtrans.training.training_state import Task, TrainingState
 from vidtrans.training.validation import apply, evenly, pair_input
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots import GAP, Chart, ChartCurve, Colour, ContactSheet, blank, cell_size, join_row

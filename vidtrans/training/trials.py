@@ -28,9 +28,8 @@ from vidtrans.session import Context
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.batch_upload import DeviceBatch
 from vidtrans.training.feedback import FLOW_BYTES, FLOW_CACHE_BYTES
+from vidtrans.training.loop import StepCost, TimeBudget, TrainingState, batches_of, mean_cost, take_step
 from vidtrans.training.set_up import TrainingSetup
-from vidtrans.training.time_budget import StepCost, TimeBudget, mean_cost
-from vidtrans.training.training_state import TrainingState, batches_of, take_step
 from vidtrans.video.images.picture import picture_size
 
 # Steps; then as many as fit into the seconds, in the range. A longer trial would not pay, as the rate changes with what
@@ -52,7 +51,7 @@ def find_budget(setup: TrainingSetup, minutes: float, request: str, at_most: int
     setup.dist.broadcast(TRIAL)
     context.note(f"measuring how many steps fit in {count(minutes, 'minute')}")
     context.begin("taking a few steps")
-    budget = TimeBudget(60 * minutes, step_costs(setup.make_run(Path(), 1)), at_most)
+    budget = TimeBudget(60 * minutes, step_costs(setup.make_state(Path(), 1)), at_most)
     if budget.steps == at_most:
         context.note(f"limited to {count(at_most, 'step')}, which fit in {count(minutes, 'minute')} here")
     else:
@@ -79,7 +78,7 @@ def _memo(context: Context, request: str) -> Path:
 
 def estimate_training(setup: TrainingSetup, total: int) -> Table:
     """Return time, disk, memory and rate of ``total`` steps, estimated by a short trial that writes nothing."""
-    run = setup.make_run(Path(), 1)
+    run = setup.make_state(Path(), 1)
     step_seconds = seconds_per_step(run)
     seconds = step_seconds * total
     weights = _num_bytes(run.model.learned.state_dict())
@@ -134,7 +133,7 @@ def wrong_operators(setup: TrainingSetup) -> list[str]:
         setup.context.begin(f"comparing operators in {setup.precision} with fp32")
         settings = replace(setup.settings, compile=False)  # whose operators cannot be seen
         noise = TrainingSetup(setup.dataset, setup.recipe, settings, setup.start, setup.context, size)
-        return find_wrong(lambda: try_steps(noise.make_run(Path(), 1)), setup.device)
+        return find_wrong(lambda: try_steps(noise.make_state(Path(), 1)), setup.device)
 
     try:
         wrong = remembered(question, setup.device, find)

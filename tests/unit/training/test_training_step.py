@@ -23,12 +23,11 @@ from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device, Precision
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.training import ADVERSARIAL, health
-from vidtrans.training.loop import train
+from vidtrans.training.loop import TrainingLoop, TrainingState
 from vidtrans.training.losses.rarity import weigh
 from vidtrans.training.methods.network_trainer import WeightAverage, resolve_precisions
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.training_state import TrainingState
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -179,12 +178,12 @@ def test_killed_at_any_step_and_resumed_it_is_the_same_bytes(name: str, precisio
     total, at = 6, random.Random(f"{name} {precision}").randrange(1, 6)
     options = ALL | {"gan_mode": name, "precision": precision}
     whole, killed, resumed = (run_of(tmp_path / folder, total, **options) for folder in ("whole", "killed", "killed"))
-    train(whole, silent, Stop())
+    TrainingLoop(whole, silent, Stop()).train()
     with pytest.raises(ZeroDivisionError):  # the checkpoint of step at − 1 is the last one that is whole
-        train(killed, silent, Stop(), milestones=lambda _: {at: [lambda: 1 / 0]})
+        TrainingLoop(killed, silent, Stop(), milestones=lambda _: {at: [lambda: 1 / 0]}).train()
     assert resumed.load(silent) == (at > 1)
     assert resumed.step == at - 1
-    train(resumed, silent, Stop())
+    TrainingLoop(resumed, silent, Stop()).train()
     for one, other in zip(states(whole.model.state()), states(resumed.model.state()), strict=True):
         assert torch.equal(one, other) if isinstance(one, Tensor) else one == other
     assert np.array_equal(np.float32(resumed.rows), np.float32(whole.rows))
@@ -270,7 +269,7 @@ def test_a_discriminator_that_has_won_is_said_once_and_kept(tmp_path: Path, monk
         monkeypatch.setattr(health, name, value)
     run = TrainingState(tmp_path, model(checkpoint_seconds=1e9, batch_size=3), Pictures(), 0, [25])
     heard: list[Any] = []
-    train(run, heard.append, Stop())
+    TrainingLoop(run, heard.append, Stop()).train()
     [warning] = [e for e in heard if isinstance(e, Note)]
     assert warning.level == "warning"
     assert warning.text.startswith("step 10: the discriminator has won")

@@ -15,6 +15,7 @@ import torch.utils.deterministic
 from torch import Tensor, nn
 
 from vidtrans.core.errors import DeviceError, UsageError, out_of_memory
+from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.device import Device, to_device
@@ -360,3 +361,21 @@ def seed_random(seed: int, device: Device) -> None:
         torch.default_generator.manual_seed(seed)
     else:
         torch.manual_seed(seed)
+
+
+def freeze(generator: nn.Module, names: Sequence[str]) -> None:
+    """Turn off the gradients of the modules ``names``, such as 'down' or 'down.0', and of all inside them.
+
+    BatchNorm's statistics still follow the new pictures. Raises UsageError on an unknown name, and if nothing is
+    left to learn.
+    """
+    parts = [name for name, _ in generator.named_modules() if name]
+    for name in names:
+        if name not in parts:
+            # Deeper names are valid too; these are enough to choose from.
+            raise unknown_name("part of the generator", name, [p for p in parts if p.count(".") < 2])
+        generator.get_submodule(name).requires_grad_(False)
+    if not any(p.requires_grad for p in generator.parameters()):
+        raise UsageError(
+            f"training.freeze = {list(names)}", "no part of the generator is left to train", "name fewer parts"
+        )

@@ -20,10 +20,9 @@ from vidtrans.networks.wrappers import ClassGenerator
 from vidtrans.training import ClassMethodSettings
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import PrecedingFrames
-from vidtrans.training.methods.base import SEED_STRIDE, Setup, TrainingMethod, seed_random, split, training_step
+from vidtrans.training.methods.base import SEED_STRIDE, Setup, TrainingMethod, freeze, seed_random, split, training_step
 from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision, WeightAverage
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.warm_start import freeze
 
 NO_CLASS = -100  # the index that PyTorch's cross-entropy ignores
 

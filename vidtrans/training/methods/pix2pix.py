@@ -28,6 +28,7 @@ from vidtrans.training.methods.base import (
     Picture,
     Setup,
     TrainingMethod,
+    freeze,
     seed_random,
     share_triples,
     split,
@@ -43,7 +44,6 @@ from vidtrans.training.methods.network_trainer import (
     autocast,
 )
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.warm_start import freeze
 
 
 class Pix2Pix(TrainingMethod):

@@ -29,13 +29,12 @@ from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.losses.structure import structure
 from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
-from vidtrans.training.methods.base import Setup, Stateful, TrainingMethod, seed_random, training_step
+from vidtrans.training.methods.base import Setup, Stateful, TrainingMethod, freeze, seed_random, training_step
 from vidtrans.training.methods.network_trainer import DiscriminatorTrainer, NetworkTrainer, WeightAverage
 from vidtrans.training.picture_codes import TargetLook, latent_error
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.unpaired.domain_scores import DomainScores, choose, remarks
 from vidtrans.training.validation import MAX_SCORED
-from vidtrans.training.warm_start import freeze
 
 
 class ImagePool:
