@@ -17,11 +17,11 @@ from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.loading import signed_planes
 from vidtrans.session import Context
 from vidtrans.training import LOSSES, weight_key
-from vidtrans.training.ablations import ABLATIONS, Variant
 from vidtrans.training.loop import TrainingState, one_step
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.set_up import TrainingSetup
 from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.variants import ABLATIONS, Variant
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

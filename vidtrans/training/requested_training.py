@@ -273,8 +273,7 @@ def _train(
 
 def _planned(setup: TrainingSetup, output: Path, total: int) -> Table:
     """Return the report of a dry run of ``total`` steps."""
-    from vidtrans.training.report.transfer_advice import transfer
-    from vidtrans.training.trials import estimate_training
+    from vidtrans.training.trials import estimate_training, transfer
 
     cost = estimate_training(setup, total)
     return setup.summary(output, total) | {"dry_run": True} | cost | transfer(setup, total)

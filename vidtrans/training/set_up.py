@@ -52,7 +52,7 @@ from vidtrans.training.validation import evenly
 from vidtrans.video.images.picture import read_picture
 
 if TYPE_CHECKING:
-    from vidtrans.training.unpaired.unpaired_colours import ColourMaps
+    from vidtrans.training.unpaired_colours import ColourMaps
 
 NORM_PICTURES = 64  # Training pictures, at most, over which BatchNorm statistics are averaged.
 # Version of what a GPU computes beside the networks: augmentation, and the learning rate's rounding.
@@ -197,7 +197,7 @@ class TrainingSetup:
         generator = self.build(reverse=reverse)
         self.initialise(generator, number)
         if self.picture_size is None and getattr(inner_generator(generator), "starts_with_colours", False):
-            from vidtrans.training.unpaired.unpaired_colours import start_with_colours
+            from vidtrans.training.unpaired_colours import start_with_colours
 
             start_with_colours(generator, self.colours, reverse=reverse)
         starts = both_ways(self.start) if self.start else []
@@ -211,7 +211,7 @@ class TrainingSetup:
         """The colour maps to the target domain and back; None for paired or only planned datasets."""
         if not self.dataset.domains or self.picture_size is not None:
             return None
-        from vidtrans.training.unpaired.unpaired_colours import maps_between  # imports SciPy: a fifth of a second
+        from vidtrans.training.unpaired_colours import maps_between  # imports SciPy: a fifth of a second
 
         return maps_between(self.dataset)
 

@@ -37,9 +37,9 @@ from vidtrans.training.loop import (
     load_checkpoint,
 )
 from vidtrans.training.monitor import TrainingMonitor
-from vidtrans.training.report.training_page import film_steps
 from vidtrans.training.set_up import TrainingSetup
-from vidtrans.training.stopping import best_of, score_steps
+from vidtrans.training.training_page import film_steps
+from vidtrans.training.training_words import best_of, score_steps
 from vidtrans.training.trials import TRIAL, seconds_per_step
 
 FIRST_PREVIEW_S = 60.0  # Seconds of training before the first model for ``preview``; the interval doubles each time.

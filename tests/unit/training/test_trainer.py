@@ -17,7 +17,7 @@ from vidtrans.pairing.next_frame import FULL_NOISE
 from vidtrans.training import loop
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.loop import LEAST_STEPS, REVISED_AT, Diverged, StepCost, TimeBudget, TrainingLoop, TrainingState
-from vidtrans.training.report.training_page import film_steps
+from vidtrans.training.training_page import film_steps
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
