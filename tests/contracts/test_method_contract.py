@@ -18,7 +18,7 @@ from vidtrans.data.dataset import Pair
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.training import LOSSES, METHODS, training_words
-from vidtrans.training.methods.base import TrainingMethod
+from vidtrans.training.methods.base import TrainingMethod, TrainingStep
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import write_picture
 
@@ -82,7 +82,7 @@ def take(method: TrainingMethod, step: int) -> dict[str, float]:
     if method.for_classes:
         drawn = torch.randint(len(CLASSES), (2, SIDE, SIDE), generator=random)
         targets = torch.from_numpy(CLASSES)[drawn].permute(0, 3, 1, 2) / 127.5 - 1
-    return method.step(x, targets, lr=1e-3, seed=step, progress=step / 10)
+    return method.optimize(TrainingStep(x, targets, lr=1e-3, seed=step, progress=step / 10))
 
 
 @every_method

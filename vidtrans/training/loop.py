@@ -35,7 +35,7 @@ from vidtrans.training import LOSSES, health
 from vidtrans.training.batch_upload import DeviceBatch, upload, uploads
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.feedback import RolloutPool
-from vidtrans.training.methods.base import TrainingMethod
+from vidtrans.training.methods.base import TrainingMethod, TrainingStep
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.training_words import describe_score
 
@@ -236,9 +236,8 @@ def take_step(
     if settings.input_noise:
         rank = run.model.dist.rank
         inputs = _noisy(inputs, settings.input_noise, run.picture_channels, seed + rank, tells=run.tells_noise)
-    weights = batch.weights
-    losses = run.model.step(
-        inputs, batch.targets, lr=lr, seed=seed, progress=progress, weights=weights, earlier=earlier
+    losses = run.model.optimize(
+        TrainingStep(inputs, batch.targets, lr=lr, seed=seed, progress=progress, weights=batch.weights, earlier=earlier)
     )
     if run.rollouts and mixed:
         run.rollouts.update(mixed, run.model.painted)

@@ -16,7 +16,7 @@ from chain import TINY
 from datasets import make_dataset, make_domains
 from extractors import TINY_UNET, network
 from processes import rank_variables, ranks
-from torch import Tensor, nn
+from torch import nn
 
 from vidtrans.config.recipe import make_recipe
 from vidtrans.core.errors import DeviceError, Interrupted, UsageError
@@ -30,6 +30,7 @@ from vidtrans.training import trials
 from vidtrans.training.batch_upload import upload
 from vidtrans.training.distributed import DistContext, distributed_context
 from vidtrans.training.loop import TrainingLoop
+from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.set_up import TrainingSetup, check_method, start_with
 from vidtrans.training.settings import TrainingSettings
@@ -44,9 +45,9 @@ class Newest(Pix2Pix):
     def num_frames(settings: TrainingSettings) -> int:
         return 2
 
-    def step(self, inputs: Tensor, targets: Tensor, **options: Any) -> dict[str, float]:
-        assert inputs.shape[1] == targets.shape[1] == 6
-        return super().step(inputs[:, :3], targets[:, :3], **options)
+    def optimize(self, step: TrainingStep) -> dict[str, float]:
+        assert step.inputs.shape[1] == step.targets.shape[1] == 6
+        return super().optimize(replace(step, inputs=step.inputs[:, :3], targets=step.targets[:, :3]))
 
 
 def job(folder: Path, picture_size: tuple[int, int] | None = None, **settings: Any) -> TrainingSetup:

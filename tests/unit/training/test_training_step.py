@@ -25,6 +25,7 @@ from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.training import ADVERSARIAL, health
 from vidtrans.training.loop import TrainingLoop, TrainingState
 from vidtrans.training.losses.rarity import weigh
+from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.network_trainer import WeightAverage, resolve_precisions
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
@@ -102,7 +103,7 @@ def batch(count: int, step: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def steps(of: Pix2Pix, count: int) -> list[list[float]]:
-    rows = (of.step(*batch(of.settings.batch_size, s), lr=2e-3, seed=s) for s in range(count))
+    rows = (of.optimize(TrainingStep(*batch(of.settings.batch_size, s), lr=2e-3, seed=s)) for s in range(count))
     return [list(row.values()) for row in rows]
 
 
@@ -143,7 +144,7 @@ def test_the_defaults_are_the_plain_loop_to_the_bit(precision: Precision) -> Non
         (gan + 100 * l1).backward()
         adam_g.step()
         row = {"gan": gan.item(), "l1": l1.item(), "discriminator": loss_d.item()}
-        assert learner.step(x, y, lr=2e-3, seed=step) == row
+        assert learner.optimize(TrainingStep(x, y, lr=2e-3, seed=step)) == row
     for mine, its in ((learner.generator, g), (learner.networks["discriminator"], d)):
         assert all(map(torch.equal, mine.state_dict().values(), its.state_dict().values()))
 
@@ -152,7 +153,7 @@ def test_the_defaults_are_the_plain_loop_to_the_bit(precision: Precision) -> Non
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(name: str, parts: int) -> None:
     more = {"lambda_feature_matching": 10.0, "lambda_l2": 1.0, "colour_rebalancing": True}
     whole, apart = (model(gan_mode=name, batch_size=5, grad_accum_steps=count, **more) for count in (1, parts))
-    rows = [m.step(*batch(5), lr=1e-3, seed=0) for m in (whole, apart)]
+    rows = [m.optimize(TrainingStep(*batch(5), lr=1e-3, seed=0)) for m in (whole, apart)]
     assert rows[1] == pytest.approx(rows[0], rel=1e-5)
     for p, q in zip(whole.generator.parameters(), apart.generator.parameters(), strict=True):
         torch.testing.assert_close(p.grad, q.grad, rtol=1e-4, atol=1e-5)
@@ -229,7 +230,9 @@ def test_weights_of_motion_and_of_rare_colours_multiply() -> None:
         rare = weigh(y, learner.rarity) if learner.rarity is not None else torch.ones(1)
         with torch.no_grad():
             wanted = (weights * rare * (learner.generator(x) - y).abs()).mean()
-        assert learner.step(x, y, lr=0.0, seed=0, weights=weights)["l1"] == pytest.approx(float(wanted), rel=1e-5)
+        assert learner.optimize(TrainingStep(x, y, lr=0.0, seed=0, weights=weights))["l1"] == pytest.approx(
+            float(wanted), rel=1e-5
+        )
 
 
 def test_frozen_parts_keep_their_weights_and_the_rest_learns() -> None:

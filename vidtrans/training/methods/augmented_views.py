@@ -24,14 +24,14 @@ MOTION, NOISE = 0.02, 0.04  # of the picture's sides; σ, where colours are from
 class AugmentedView:
     """Augmented ``frames``, (N, 3, H, W), and the ``grid``, (N, H, W, 2), that warps the current frames to them.
 
-    ``sure``: the confidence of the grid, (N, 1, H, W), 0 to 1.
+    ``confidence``: of the grid, (N, 1, H, W), 0 to 1.
     """
 
     frames: Tensor
     grid: Tensor
-    sure: Tensor
+    confidence: Tensor
 
-    def bring(self, outputs: Tensor) -> Tensor:
+    def warp(self, outputs: Tensor) -> Tensor:
         """Warp outputs of the current frames, (N, 3, H, W), to the view."""
         return F.grid_sample(outputs, self.grid, padding_mode="reflection", align_corners=False)
 

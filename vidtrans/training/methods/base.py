@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
@@ -36,6 +36,30 @@ _WARNINGS = (
     re.compile(r"^(.+? [Aa]ttention) defaults to a non-deterministic algorithm"),
     re.compile(r"not deterministic because it uses (CuBLAS)"),
 )
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """The input of one step of a method.
+
+    Attributes:
+        inputs: (N, C, H, W) float32 in [−1, 1].
+        targets: (N, 3, H, W) float32 in [−1, 1].
+        lr: The learning rate.
+        seed: Seed of all random numbers in the step.
+        progress: Share of the run done, 0 to 1.
+        weights: Of pixels, (N, 1, H, W): of the L1, or as ``keeps_content`` says.
+        earlier: The two frames right before some of the inputs.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    _: KW_ONLY
+    lr: float
+    seed: int
+    progress: float = 1.0
+    weights: Tensor | None = None
+    earlier: PrecedingFrames | None = None
 
 
 class Setup(Protocol):
@@ -152,31 +176,8 @@ class TrainingMethod(Protocol):
         """The loss of a discriminator that cannot tell fake from real; None without a discriminator."""
         return None
 
-    def step(
-        self,
-        inputs: Tensor,
-        targets: Tensor,
-        *,
-        lr: float,
-        seed: int,
-        progress: float = 1.0,
-        weights: Tensor | None = None,
-        earlier: PrecedingFrames | None = None,
-    ) -> dict[str, float]:
-        """Take one step, and return its unweighted losses by column name.
-
-        Args:
-            inputs: (N, C, H, W) float32 in [−1, 1].
-            targets: (N, 3, H, W) float32 in [−1, 1].
-            lr: The learning rate.
-            seed: Seed of all random numbers in the step.
-            progress: Share of the run done, 0 to 1.
-            weights: Of pixels, (N, 1, H, W): of the L1, or as ``keeps_content`` says.
-            earlier: The two frames right before some of the inputs.
-
-        Raises:
-            DeviceError: The device's memory is too small.
-        """
+    def optimize(self, step: TrainingStep) -> dict[str, float]:
+        """Take one step, and return its unweighted losses by column name. Raises DeviceError if memory is too small."""
         ...
 
     @property

@@ -19,8 +19,16 @@ from vidtrans.networks.init import inner_generator
 from vidtrans.networks.wrappers import ClassGenerator
 from vidtrans.training import ClassMethodSettings
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
-from vidtrans.training.losses.base import PrecedingFrames
-from vidtrans.training.methods.base import SEED_STRIDE, Setup, TrainingMethod, freeze, seed_random, split, training_step
+from vidtrans.training.methods.base import (
+    SEED_STRIDE,
+    Setup,
+    TrainingMethod,
+    TrainingStep,
+    freeze,
+    seed_random,
+    split,
+    training_step,
+)
 from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision, WeightAverage
 from vidtrans.training.settings import TrainingSettings
 
@@ -64,28 +72,18 @@ class ClassMethod(TrainingMethod):
         """Return the averaged generator, or the generator without averaging."""
         return self.average.network if self.average else self.generator
 
-    def step(
-        self,
-        inputs: Tensor,
-        targets: Tensor,
-        *,
-        lr: float,
-        seed: int,
-        progress: float = 1.0,
-        weights: Tensor | None = None,
-        earlier: PrecedingFrames | None = None,
-    ) -> dict[str, float]:
+    def optimize(self, step: TrainingStep) -> dict[str, float]:
         """Take one step. ``targets``: label maps in the colours of their classes."""
-        del progress, weights, earlier
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
-            x, y = self.upload(inputs, targets)
+            x, y = self.upload(step.inputs, step.targets)
             labels = self._labels(y)
             # Divided by the weight of the whole batch, so that parts add up to the loss without parts.
             whole = self._weight_of(labels)
             self.generator.train()
             self.g.zero_grad()
             total, painted = torch.zeros((), device=self.device.torch), []
-            for part in split(x, labels, None, self.settings.grad_accum_steps, seed + SEED_STRIDE * self.dist.rank):
+            seed = step.seed + SEED_STRIDE * self.dist.rank
+            for part in split(x, labels, None, self.settings.grad_accum_steps, seed):
                 if part.seed is not None:
                     seed_random(part.seed, self.device)
                 with self.g.autocast():
@@ -94,7 +92,7 @@ class ClassMethod(TrainingMethod):
                 self.g.backward(loss)
                 total += loss.detach()
                 painted.append(self._painted(logits.detach(), part.x))
-            self.g.optimizer_step(lr)
+            self.g.optimizer_step(step.lr)
             self.painted = torch.cat(painted)
             if self.average:
                 self.average.update()

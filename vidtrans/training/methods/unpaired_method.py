@@ -38,11 +38,18 @@ from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.pairing.base import Pairing
 from vidtrans.training import ADVERSARIAL, UnpairedMethodSettings, health
 from vidtrans.training.losses.adversarial import generator_loss
-from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.losses.structure import structure
 from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
-from vidtrans.training.methods.base import Setup, Stateful, TrainingMethod, freeze, seed_random, training_step
+from vidtrans.training.methods.base import (
+    Setup,
+    Stateful,
+    TrainingMethod,
+    TrainingStep,
+    freeze,
+    seed_random,
+    training_step,
+)
 from vidtrans.training.methods.network_trainer import DiscriminatorTrainer, NetworkTrainer, WeightAverage
 from vidtrans.training.picture_codes import TargetLook, latent_error
 from vidtrans.training.settings import TrainingSettings
@@ -183,27 +190,17 @@ class UnpairedMethod(TrainingMethod):
         """Return D's loss when it cannot tell fake from real."""
         return self.objective.balance
 
-    def step(
-        self,
-        inputs: Tensor,
-        targets: Tensor,
-        *,
-        lr: float,
-        seed: int,
-        progress: float = 1.0,
-        weights: Tensor | None = None,
-        earlier: PrecedingFrames | None = None,
-    ) -> dict[str, float]:
+    def optimize(self, step: TrainingStep) -> dict[str, float]:
         """Update the translators, then the discriminators.
 
         ``inputs`` and ``targets`` are frames of A and B, (N, 3·frames, H, W), the newest first.
         """
-        seed += self.dist.rank
+        seed, lr = step.seed + self.dist.rank, step.lr
         random = torch.Generator().manual_seed(seed)
         seed_random(seed, self.device)
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
-            x, y = self.upload(inputs, targets)
-            losses, fakes = self._update_translators(x, y, lr, random, progress)
+            x, y = self.upload(step.inputs, step.targets)
+            losses, fakes = self._optimize_translators(x, y, lr, random, step.progress)
             reals = {TARGET: y[:, :3], SOURCE: x[:, :3]}
             for name, judge in self.judges.items():
                 losses[name] = judge.update([(self.pools[name].exchange(fakes[name], random), reals[name], 1.0)], lr)
@@ -215,7 +212,7 @@ class UnpairedMethod(TrainingMethod):
             row = torch.stack([losses[name] for name in self.columns])
             return dict(zip(self.columns, row.tolist(), strict=True))
 
-    def _update_translators(
+    def _optimize_translators(
         self, x: Tensor, y: Tensor, lr: float, random: torch.Generator, progress: float
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Update the translators; return the batch's losses, and the detached outputs by discriminator."""
@@ -307,8 +304,8 @@ class UnpairedMethod(TrainingMethod):
             output: The translator's output for the frame, (N, 3, H, W).
             random: Draws the view.
         """
-        there = self._draw_view(frames[:, :3], frames[:, 3:6], random)
-        return (there.sure * (there.bring(output) - paint(there.frames)).abs()).mean()
+        view = self._draw_view(frames[:, :3], frames[:, 3:6], random)
+        return (view.confidence * (view.warp(output) - paint(view.frames)).abs()).mean()
 
     @property
     def learners(self) -> dict[str, Stateful]:
