@@ -28,14 +28,14 @@ from vidtrans.training.losses.base import NUM_PRECEDING, PrecedingFrames
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import picture_size
 
-GROWTH_START, GROWTH_END = 0.1, 0.5  # of the run: between them the longest rollout grows to its full length
+GROWTH_START, GROWTH_END = 0.1, 0.5  # Shares of the run between which the longest rollout grows to its full length.
 MIN_LENGTH = 4
-RELOCATION_RUN = 10  # pairs that follow a place to which a rollout is moved
-POOL_SIZE = 16  # rollouts at once: few, so that they grow long
-MAX_ERROR = 0.35  # mean |output − target| in [−1, 1] at which a rollout is lost, and ends
-FLOW_BYTES = 12  # of a pixel
-FLOW_CACHE_BYTES = 1 << 29  # of flows: those of 680 pictures of 256x256 pixels
-MAX_MOTION_STEPS = 6  # in which a third of the picture may leave
+RELOCATION_RUN = 10  # Pairs that must follow a place to which a rollout is moved.
+POOL_SIZE = 16  # Rollouts at once: few, so that they grow long.
+MAX_ERROR = 0.35  # Mean |output − target| in [−1, 1] above which a rollout ends.
+FLOW_BYTES = 12  # Bytes of a pixel's flow.
+FLOW_CACHE_BYTES = 1 << 29  # Bytes of flows in memory: those of 680 pictures of 256x256 pixels.
+MAX_MOTION_STEPS = 6  # Steps of a synthetic motion, in which a third of the picture may leave.
 
 
 class Feedback(Protocol):

@@ -57,8 +57,8 @@ VAL_PAIRS = 16  # Held-out pairs that are scored during training: scores are onl
 NOT_REPEATABLE = (
     "the same training again gives a slightly different model: CUDA has no deterministic form of some operations"
 )
-MAX_BLOCKS = 4  # held-out blocks that horizons are measured in
-QUICK_HORIZON = 10  # frames
+MAX_BLOCKS = 4  # Held-out blocks in which horizons are measured.
+QUICK_HORIZON = 10  # Frames.
 STILL = CameraMove()
 
 

@@ -31,10 +31,10 @@ from vidtrans.training.settings import TrainingSettings
 if TYPE_CHECKING:
     import numpy as np
 
-FRAMES = PACKAGE / "assets" / "frames"  # what is learned on where no clip is given
-FOLDER = "looks"  # of the dataset, with the style pictures
+FRAMES = PACKAGE / "assets" / "frames"  # The frames to learn on where no clip is given.
+FOLDER = "looks"  # The folder of the dataset with the style pictures.
 VERSION = 2
-LARGEST_SIDE = 512  # pixels, of a stored picture's short side: no strokes are broader
+LARGEST_SIDE = 512  # Pixels on the short side of a stored picture: no strokes are broader.
 
 
 @dataclass(frozen=True)
@@ -102,13 +102,13 @@ class LookLesson:
     def learn(self, minutes: float | None, context: Context) -> Table:
         """Make the dataset, train the model, and return its report. ``minutes``: see ``TrainingRequest``."""
         folder = self.dataset / FOLDER
-        self._check_begun()
+        self._check_dataset_exists()
         import_for_training(self.dataset)
         dataset_table = make_dataset(self.spec(folder), self.dataset, context)
         if self.clips == [FRAMES]:
             context.note("no clip was given with --on: training uses the included pictures, which suit any clip")
         self.store(folder, context)
-        _tell_measure(self.asked, context)
+        _warn_without_network(self.asked, context)
         trained = self._train(folder, minutes, context)
         own = {
             "dataset": str(self.dataset),
@@ -120,7 +120,7 @@ class LookLesson:
     def forecast(self, minutes: float | None, context: Context) -> Table | None:
         """Return a dry run's report; None if dataset or style pictures must be made first. See ``learn``."""
         folder = self.dataset / FOLDER
-        self._check_begun()
+        self._check_dataset_exists()
         if not self.dataset.exists():
             return None
         dataset = existing_dataset(self.dataset, self.spec(folder).digest(context), context)
@@ -129,7 +129,7 @@ class LookLesson:
         table = self._train(folder, minutes, context)
         return table | {"dataset": str(self.dataset), "looks": self.names, "frames": len(dataset.pairs)}
 
-    def _check_begun(self) -> None:
+    def _check_dataset_exists(self) -> None:
         """Raise UsageError for ``as_is`` if there is no dataset, so that nothing can have been learned."""
         if self.as_is and not self.dataset.exists():
             why = f"no interrupted run has taken a step towards {self.output}"
@@ -192,7 +192,7 @@ def _holds(path: Path, rgb: np.ndarray) -> bool:
     return path.is_file() and np.array_equal(read_picture(path), rgb)
 
 
-def _tell_measure(recipe: Recipe, context: Context) -> None:
+def _warn_without_network(recipe: Recipe, context: Context) -> None:
     """Warn if no feature network can be imported, so that pixel patches are compared instead."""
     from vidtrans.perception import AUTO, WEIGHTS_PACKAGE, resolve_measure
 

@@ -81,8 +81,8 @@ class TrainingState:
     ``history``: the requested step counts so far; raising ``--steps`` later adds one. ``rows``: the losses of
     every step; ``scores``: (step, held-out scores); ``warnings``: (step, text). ``enough``: whether to stop early.
     ``seconds``: how long it has trained, in all processes one after the other; ``revisions``: see ``TimeBudget``.
-    ``picture_channels``: the number of leading input channels that take noise. ``tells_noise``: the last channel tells
-    its level. ``device``: the device of batches.
+    ``picture_channels``: the number of leading input channels that take noise. ``has_noise_level``: the last
+    channel is the noise's level. ``device``: the device of batches.
     """
 
     folder: Path
@@ -99,7 +99,7 @@ class TrainingState:
     revisions: list[Revision] = field(default_factory=list)
     rollouts: RolloutPool | None = None
     picture_channels: int = 0
-    tells_noise: bool = False
+    has_noise_level: bool = False
     device: Device = CPU
 
     @property
@@ -235,7 +235,7 @@ def take_step(
     inputs, settings = batch.inputs, run.model.settings
     if settings.input_noise:
         rank = run.model.dist.rank
-        inputs = _noisy(inputs, settings.input_noise, run.picture_channels, seed + rank, tells=run.tells_noise)
+        inputs = _noisy(inputs, settings.input_noise, run.picture_channels, seed + rank, with_level=run.has_noise_level)
     losses = run.model.optimize(
         TrainingStep(inputs, batch.targets, lr=lr, seed=seed, progress=progress, weights=batch.weights, earlier=earlier)
     )
@@ -244,8 +244,8 @@ def take_step(
     return losses
 
 
-def _noisy(inputs: torch.Tensor, max_sigma: float, channels: int, seed: int, *, tells: bool) -> torch.Tensor:
-    """Add normal noise to the first ``channels`` of (N, C, H, W); the last channel ``tells`` its level.
+def _noisy(inputs: torch.Tensor, max_sigma: float, channels: int, seed: int, *, with_level: bool) -> torch.Tensor:
+    """Add normal noise to the first ``channels`` of (N, C, H, W); if ``with_level``, the last channel is its level.
 
     Each example has its own deviation, from 0 to ``max_sigma``: outputs are cleaner than noisy inputs, and a network
     trained only on noisy inputs would also smooth clean ones.
@@ -255,7 +255,7 @@ def _noisy(inputs: torch.Tensor, max_sigma: float, channels: int, seed: int, *, 
     sigmas = max_sigma * torch.rand((len(inputs), 1, 1, 1), generator=generator)
     noise *= sigmas
     parts = [inputs[:, :channels] + noise.to(inputs.device), inputs[:, channels:]]
-    if tells:
+    if with_level:
         levels = torch.tensor([noise_plane(float(sigma)) for sigma in sigmas.flatten()])
         plane = levels.to(inputs)[:, None, None, None].expand_as(inputs[:, :1])
         parts = [parts[0], parts[1][:, :-1], plane]

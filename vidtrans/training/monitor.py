@@ -33,12 +33,12 @@ from vidtrans.training.validation import apply, evenly, pair_input
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots import GAP, Chart, ChartCurve, Colour, ContactSheet, blank, cell_size, join_row
 
-FILM_PICTURES, STEPS_PER_PICTURE = 72, 5  # a picture of a film costs about half a step
+FILM_PICTURES, STEPS_PER_PICTURE = 72, 5  # A picture of a film costs about half a step.
 ROWS = 4
-CELL = 320  # pixels on a cell's long side
-MILESTONES = (0.02, 0.06, 0.15, 0.4, 1.0)  # shares of the run at which outputs are saved
-COLOURS = ((255, 190, 90), (120, 200, 255), (200, 140, 255))  # of the curves of a run's first columns
-MIN_CHART_WIDTH, CHART_HEIGHT = 280, 200  # pixels
+CELL = 320  # Pixels on the long side of a cell.
+MILESTONES = (0.02, 0.06, 0.15, 0.4, 1.0)  # Shares of the run at which outputs are saved.
+COLOURS = ((255, 190, 90), (120, 200, 255), (200, 140, 255))  # RGB of the curves of a run's first columns.
+MIN_CHART_WIDTH, CHART_HEIGHT = 280, 200  # Pixels.
 
 
 class TrainingMonitor:

@@ -83,7 +83,8 @@ class TrainingSetup:
         self.recipe, self.start = recipe, start
         self.generator_name, self.generator_table = recipe.choice("generator")
         fitting = fit_pairing(dataset, self.generator_name, self.generator_table)
-        self.tells_less, self.dataset, dataset = fitting is not dataset, fitting, fitting
+        self._drops_position = fitting is not dataset
+        self.dataset = dataset = fitting
         self.context, self.picture_size, self.dist = context, picture_size, dist
         self.pairing = dataset.pairing
         self.pairs = longest_shot(dataset, context) if self.pairing.has_clock else dataset.inputs("train")
@@ -173,7 +174,7 @@ class TrainingSetup:
             smallest=max(network.smallest for network in method.networks.values()),
         )
         rollouts = None if self.dataset.domains else rollout_pool(loader, self.pairing, settings, self.dist)
-        if self.tells_less:
+        if self._drops_position:
             self.context.note(f"generator '{self.generator_name}' keeps no frames of the clip: it is told no position")
         return TrainingState(
             folder,
@@ -183,7 +184,7 @@ class TrainingSetup:
             [total],
             rollouts=rollouts,
             picture_channels=self._num_frames * picture_channels(self.pairing.in_channels, self.pairing.is_told),
-            tells_noise=self.pairing.is_told,
+            has_noise_level=self.pairing.is_told,
             device=self.device,
         )
 
@@ -431,7 +432,7 @@ def _kept_frames(generator: str, table: Table) -> int:
 def fit_memory(
     generator: str, table: Table, pairing: Pairing, pairs: Sequence[Pair], size: tuple[int, int] | None
 ) -> MemoryPlan | None:
-    """Set what a dataset decides in a generator's ``table``: its told channels, and the frames that it keeps.
+    """Set what a dataset decides in a generator's ``table``: its condition channels, and the frames that it keeps.
 
     Returns what it keeps; None for nothing. ``size``: the (width, height) of pictures that do not exist yet. Raises
     UsageError if another number of channels is set.
@@ -537,11 +538,11 @@ def _check_start(start: Path, name: str, table: Table, channels: int, plate: boo
         raise UsageError(f"--from {start}", why, "leave it out, or give a model that 'vidtrans train' made")
     # A model from before a setting was added has that setting's default.
     settings = complete_settings(GENERATORS, its, record.generator["settings"], "generator")
-    way = SMALLER.get(name)
-    smaller = name == its and way is not None and way.is_one(table, settings)
+    rule = SMALLER.get(name)
+    smaller = name == its and rule is not None and rule.is_one(table, settings)
     if name == its and settings != table and not smaller:
         remedy = "use the same --set generator.KEY=VALUE"
-        remedy += f" (only generator.{way.setting} may be higher)" if way else ""
+        remedy += f" (only generator.{rule.setting} may be higher)" if rule else ""
         raise UsageError(f"--from {start}", f"its generator's settings are {settings}", remedy)
     if bool(record.plate) != plate:
         why = "it has a plate" if record.plate else "it has no plate"

@@ -20,10 +20,10 @@ def _added_losses(keys: Iterable[str]) -> list[str]:
     return [name for name in names if name not in LOSSES.builtin and name in LOSSES]
 
 
-ROLLOUT_VERSION = 5  # of training on a model's own outputs and on noisy inputs
+ROLLOUT_VERSION = 5  # Version of training on a model's own outputs and on noisy inputs.
 # Pairs in a step where batch_size is 0. On an H100, 64 are 1.5 times as fast as 16, which fit into more GPUs.
 SMALLEST_AUTO_BATCH, AUTO_BATCH = 4, {"cuda": 16}
-MAX_RECURRENT_LENGTH = 24  # frames: the memory of a recurrent model fades within a few
+MAX_RECURRENT_LENGTH = 24  # Frames: the memory of a recurrent model fades within a few.
 
 
 @dataclass(frozen=True)

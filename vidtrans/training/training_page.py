@@ -32,14 +32,14 @@ from vidtrans.video.report_page import load_page
 # Size limits of a report. Pictures are a third larger as text: 4 MB and the curves' few hundred kB.
 FILM_BYTES, SHEET_BYTES, STRIP_BYTES, CROP_BYTES = 1_500_000, 1_500_000, 200_000, 1_000_000
 MAX_FILM, MAX_SHEETS = 96, 12
-FILM_SIDE, SHEET_SIDE, CROP_SIDE = 384, 1400, 384  # pixels on the long side
+FILM_SIDE, SHEET_SIDE, CROP_SIDE = 384, 1400, 384  # Pixels on the long side.
 # (JPEG quality, scale): the first at which pictures are within their budget is taken.
 TRIES = ((92, 1.0), (85, 1.0), (75, 1.0), (75, 0.75), (65, 0.6), (55, 0.45), (50, 0.3))
-MAX_OPEN_ROWS = 12  # a table with more is folded
+MAX_OPEN_ROWS = 12  # Rows of a table that is shown unfolded.
 
-MAX_POINTS = 300  # a curve's, and its envelope's above and below
-WINDOW = 40  # a curve is the mean over one part in so many of the run
-LOG_RATIO = 20.0  # an axis is logarithmic where values differ more than this
+MAX_POINTS = 300  # Points of a curve, and of its envelope above and below.
+WINDOW = 40  # A curve is the mean over this fraction of the run: one part in 40.
+LOG_RATIO = 20.0  # Ratio of values above which an axis is logarithmic.
 WIDTH, HEIGHT = 320, 200
 LEFT, RIGHT, TOP, BOTTOM = 44, 308, 22, 168
 

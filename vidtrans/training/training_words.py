@@ -17,18 +17,18 @@ import numpy as np
 from vidtrans.core.settings import Table
 from vidtrans.training import LOSSES, METHODS, Label
 
-STATUS_FILE = "training.json"  # in the folder of a run's previews
+STATUS_FILE = "training.json"  # The state in words, in the folder of a run's previews.
 # The scores that say how good a picture is, and the change that can be seen in one.
 VISIBLE = {"psnr": 0.2, "mean_iou": 0.01, "feature_likeness": 0.01, "patch_distance": 0.01}
 PLOTS = (*VISIBLE, "sharpness", "stroke_likeness", "content", "temporal_error", "horizon")
-FLAT_SCORINGS = 3  # without an improvement, from which a run counts as flat
-SOFT, ROUGH = 0.8, 1.25  # sharpness, as a share of the targets'
-FORECAST_S = 3600.0  # seconds of further training that a forecast is for
-FIT_SCORINGS = 4  # fewest scorings, from a quarter of the steps on, that a forecast is fitted to
-TIMES = 20  # scorings of a run by default
-APART = 200  # steps between two of them, at least, so that scoring costs a few percent
-WORSE = 1.02  # times the best held-out L1, above which there is advice
-RISING = 0.03  # of the likeness of features over the last quarter of a look's run, from which there is advice
+FLAT_SCORINGS = 3  # Scorings without an improvement from which a run counts as flat.
+SOFT, ROUGH = 0.8, 1.25  # Sharpness, as a share of the targets'.
+FORECAST_S = 3600.0  # Seconds of further training that a forecast is for.
+FIT_SCORINGS = 4  # Fewest scorings, from a quarter of the steps on, that a forecast is fitted to.
+SCORINGS = 20  # Scorings of a run by default.
+MIN_INTERVAL = 200  # Fewest steps between two scorings, so that they cost a few percent.
+WORSE_L1_RATIO = 1.02  # Ratio of the last held-out L1 to the best, above which there is advice.
+RISING = 0.03  # Gain of a look's likeness of features in the last quarter of its run, from which there is advice.
 LOWER_IS_BETTER = ("l1", "patch_distance")
 Score = Mapping[str, float | None]
 Scores = Sequence[tuple[int, Score]]
@@ -287,8 +287,8 @@ def _is_number(value: float | None) -> bool:
 
 
 def score_steps(total: int, every: int = 0) -> list[int]:
-    """Return the steps that are scored: every ``every`` steps (0: at most ``TIMES`` a run), and the last, ``total``."""
-    every = every or max(APART, -(-total // TIMES))
+    """Return the steps that are scored: every ``every`` steps (0: ``SCORINGS`` a run at most), and the last."""
+    every = every or max(MIN_INTERVAL, -(-total // SCORINGS))
     return sorted({*range(every, total, every), total})
 
 
@@ -328,7 +328,7 @@ def advice(scores: Scores) -> str:
     if best is None or best == scores[-1][0]:
         return ""
     at_best, at_last = dict(scores)[best]["l1"], scores[-1][1]["l1"]
-    if at_best is None or at_last is None or at_last <= WORSE * at_best:
+    if at_best is None or at_last is None or at_last <= WORSE_L1_RATIO * at_best:
         return ""
     return (
         f"held-out L1 was lowest at step {best} ({at_best:.4g}) and is {at_last:.4g} now: "

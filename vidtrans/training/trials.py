@@ -46,12 +46,12 @@ if TYPE_CHECKING:
 # Steps; then as many as fit into the seconds, in the range. A longer trial would not pay, as the rate changes with what
 # else the machine does, and is measured again while the run trains.
 WARM_UP, TRIAL_SECONDS, TRIAL_STEPS = 2, 2.0, (4, 60)
-TRIAL = "trial"  # broadcast by the main process to time steps in all processes, before the plan of the run
-TRIED, COMPARED = 12, 200  # pairs that the model is tried on, and pictures that are compared, at most
-THUMBNAIL, WIDTH = 16, 0.05  # side in pixels; root mean square difference, 0 to 1, from which pictures are distinct
-FEW = 12.0  # distinct pictures
-ALIKE = 0.5  # of the error of a flat picture, the share that the model has removed before it is trained
-FIRST_PARTS = ("stem", "entrance", "begin", "down")  # of generators: what finds edges and textures
+TRIAL = "trial"  # Broadcast by the main process to time steps in all processes, before the plan of the run.
+TRIED, COMPARED = 12, 200  # Pairs on which the model is tried, and pictures that are compared, at most.
+THUMBNAIL, WIDTH = 16, 0.05  # Side in pixels; root mean square difference, 0 to 1, of distinct pictures.
+FEW = 12.0  # Distinct pictures below which there are few.
+ALIKE = 0.5  # Share of a flat picture's error that the untrained model has removed where pictures are alike.
+FIRST_PARTS = ("stem", "entrance", "begin", "down")  # Parts of generators that find edges and textures.
 
 
 def find_budget(setup: TrainingSetup, minutes: float, request: str, at_most: int | None = None) -> TimeBudget:
@@ -283,8 +283,8 @@ def effective_number(pairs: list[Pair]) -> float:
     small = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(float) / 255 for picture in pictures]
     values = np.stack(small).reshape(len(small), -1)
     squares = (values**2).sum(1)
-    apart = (squares[:, None] + squares - 2 * values @ values.T).clip(0) / values.shape[1]
-    shares = np.linalg.eigvalsh(np.exp(-apart / (2 * WIDTH**2)) / len(values)).clip(1e-12)
+    distances = (squares[:, None] + squares - 2 * values @ values.T).clip(0) / values.shape[1]
+    shares = np.linalg.eigvalsh(np.exp(-distances / (2 * WIDTH**2)) / len(values)).clip(1e-12)
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 

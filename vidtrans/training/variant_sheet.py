@@ -26,8 +26,9 @@ from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots import FAINT, INK, ContactSheet, cell_size, join_row, text_band, text_width
 
 ROWS = 4
-CELL, NARROWEST, WIDEST = 280, 200, 480  # pixels: of a picture's long side; of a column, for the words over it
-LEAST = 0.5  # share of the pixels of an input that have a class of the labeller
+# Pixels: of a picture's long side; bounds of a column's width, for its heading.
+CELL, NARROWEST, WIDEST = 280, 200, 480
+LEAST = 0.5  # Share of an input's pixels that must have a class of the labeller.
 
 
 def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, context: Context) -> None:

@@ -27,12 +27,12 @@ from vidtrans.training import weight_key
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import picture_size
 
-PATCHES = {0: 1, 1: 16, 3: 70, 5: 286}  # number of layers of a PatchGAN: side of its patches in pixels
-SKIPS = "skip_connections"  # the setting of generators that have them
+PATCHES = {0: 1, 1: 16, 3: 70, 5: 286}  # Number of layers of a PatchGAN: side of its patches in pixels.
+SKIPS = "skip_connections"  # The setting of generators that have skip connections.
 SWEPT_TABLES = ("generator", "discriminator", "training")
-SEED = "seed"  # an option of the command, and no setting of a table
+SEED = "seed"  # An option of the command, and no setting of a table.
 MAX_VARIANTS = 64
-MAX_VALUE_LENGTH = 40  # characters of a value in a file name
+MAX_VALUE_LENGTH = 40  # Characters of a value in a file name.
 _FORM = "as in --sweep training.lr=0.0001,0.0002"
 _QUOTES = "\"'"
 _PAIRS = {"[": "]", "{": "}"} | {quote: quote for quote in _QUOTES}

@@ -127,14 +127,14 @@ def test_a_weight_that_is_no_number_ends_it_and_says_what_is_kept(tmp_path: Path
 
 def test_noise_lies_on_the_first_channels_as_strong_as_is_drawn_for_each_example_and_told_in_the_last() -> None:
     inputs = torch.zeros(200, 5, 16, 16)
-    made = loop._noisy(inputs, 0.5, 3, seed=1, tells=False)
+    made = loop._noisy(inputs, 0.5, 3, seed=1, with_level=False)
     assert not made[:, 3:].any()
     deviations = made[:, :3].flatten(1).std(1)
     assert 0 < deviations.min() < 0.03
     assert 0.47 < deviations.max() < 0.53
     assert float(deviations.mean()) == pytest.approx(0.25, abs=0.03)
     inputs = torch.zeros(8, 5, 32, 32)
-    made = loop._noisy(inputs, 0.4, 3, seed=1, tells=True)
+    made = loop._noisy(inputs, 0.4, 3, seed=1, with_level=True)
     assert torch.equal(made[:, 3], inputs[:, 3])
     sigmas = made[:, :3].flatten(1).std(1)
     told = (made[:, 4, 0, 0] + 1) / 2 * FULL_NOISE

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from vidtrans.flow.history import METHOD, BackwardFlow, BackwardFlowEstimator, history, no_history, to_signed_range
 from vidtrans.inference.torch_engine import to_levels
 
-REAL_SHARE = 0.5  # of examples that take the clip's own motion, where it has any
-MOTION, NOISE = 0.02, 0.04  # of the picture's sides; σ, where colours are from −1 to 1
+REAL_SHARE = 0.5  # Share of the examples that take the clip's own motion, where it has any.
+MOTION, NOISE = 0.02, 0.04  # Share of the picture's sides; σ, where colours are from −1 to 1.
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,13 @@ from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.training.distributed import DistContext
 from vidtrans.training.losses.base import PrecedingFrames
-from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision
+from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision, WeightAverage
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import evenly, score
 
 M = TypeVar("M", bound=nn.Module)
-_COMPILERS = ("torch._dynamo", "torch._inductor")  # modules of errors of torch.compile
-SEED_STRIDE = 1009  # between the seeds of two processes: more than a batch has parts
+_COMPILERS = ("torch._dynamo", "torch._inductor")  # Modules whose errors come from torch.compile.
+SEED_STRIDE = 1009  # Distance of the seeds of two processes: more than a batch has parts.
 # Warnings of torch where it has no deterministic algorithm (or, for attention, uses none).
 _WARNINGS = (
     re.compile(r"^(\S+) does not have a deterministic implementation"),
@@ -127,6 +127,7 @@ class TrainingMethod(Protocol):
     nondeterministic: set[str]  # operations so far for which the device has no deterministic algorithm
     painted: Tensor  # the pictures of the last step, (N, 3, H, W) float32, detached
     columns: list[str]  # the names of a step's losses
+    average: WeightAverage | None = None  # of the generator's weights
     networks: dict[str, Any]  # all that are trained, ``generator`` first; with ``smallest``, and that one ``multiple``
 
     @classmethod
@@ -157,8 +158,8 @@ class TrainingMethod(Protocol):
 
     @property
     def learned(self) -> nn.Module:
-        """The network that becomes the model."""
-        generator: nn.Module = self.networks["generator"]
+        """The network that becomes the model: the averaged generator, or the generator without averaging."""
+        generator: nn.Module = self.average.network if self.average else self.networks["generator"]
         return generator
 
     @property

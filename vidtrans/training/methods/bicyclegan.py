@@ -29,7 +29,7 @@ from vidtrans.training.picture_codes import diversity, latent_error, mode_seekin
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import score
 
-MODE_SEEKING = "two random codes"  # what its loss compares; another loss is another run
+MODE_SEEKING = "two random codes"  # What the mode-seeking loss compares; another loss is another run.
 
 
 @dataclass(frozen=True)

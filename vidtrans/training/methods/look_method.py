@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vidtrans.core.costs import count as plural
 from vidtrans.core.errors import UsageError
@@ -49,7 +49,7 @@ from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import evenly, pair_input
 from vidtrans.video.images.picture import read_picture
 
-MAX_SCORED = 8  # held-out frames
+MAX_SCORED = 8  # Held-out frames that are scored.
 
 T = TypeVar("T")
 
@@ -89,11 +89,6 @@ class LookMethod(TrainingMethod):
     def make(cls, setup: Setup) -> Self:
         """Build the network and the method."""
         return cls(setup)
-
-    @property
-    def learned(self) -> nn.Module:
-        """Return the averaged generator, or the generator without averaging."""
-        return self.average.network if self.average else self.generator
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:

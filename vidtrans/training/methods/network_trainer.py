@@ -28,7 +28,7 @@ TrainingPrecision = Precision
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Layers whose weight is used as it is, and under autocast only in bf16. Subclasses may compute with it in fp32.
 LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, MatmulConv, MatmulConvTranspose)
-WARM_UP = 3  # steps before one is recorded: libraries choose algorithms and allocate in them
+WARM_UP = 3  # Steps before one is recorded: libraries choose algorithms and allocate in them.
 Body = Callable[..., tuple[Tensor, ...]]
 
 

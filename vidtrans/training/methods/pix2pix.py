@@ -100,11 +100,6 @@ class Pix2Pix(TrainingMethod):
         return cls(generator, d, settings, setup.device, setup.precision, setup.find_rarity(), setup.dist, d_v)
 
     @property
-    def learned(self) -> nn.Module:
-        """Return the averaged generator, or the generator without averaging."""
-        return self.average.network if self.average else self.generator
-
-    @property
     def balance(self) -> float | None:
         """Return D's loss when it cannot tell fake from real; None without D."""
         return self.objective.balance if self.discriminator is not None else None
@@ -167,9 +162,9 @@ class Pix2Pix(TrainingMethod):
             seed_random(part.seed, self.device)
         with self.g.autocast():
             if isinstance(self.generator, RecurrentGenerator):
-                output, anew = self.generator.forward_with_repaint(part.x)
-                painted = anew.float()
-                return Picture(painted if output is anew else output.float(), painted)
+                output, repainted = self.generator.forward_with_repaint(part.x)
+                painted = repainted.float()
+                return Picture(painted if output is repainted else output.float(), painted)
             fake = self._generate(part.x).float()
         return Picture(fake, fake)
 

@@ -56,7 +56,7 @@ from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import MAX_SCORED, apply, evenly
 from vidtrans.video.images.picture import read_picture
 
-MIN_SOURCES, MIN_TARGETS = 2, 4  # pictures that a distance of domains needs
+MIN_SOURCES, MIN_TARGETS = 2, 4  # Fewest pictures for a distance of domains.
 DIGITS = 4
 Pictures = Sequence[np.ndarray]
 
@@ -95,7 +95,7 @@ class ImagePool:
         self._pictures = [picture.to(self.device) for picture in state["pictures"]]
 
 
-TARGET, SOURCE = "discriminator", "source_discriminator"  # which judge B, and A
+TARGET, SOURCE = "discriminator", "source_discriminator"  # Names of the discriminators that judge B and A.
 
 
 Paint = Callable[[Tensor], Tensor]  # frames and their outputs, (N, 3, H, W)
@@ -262,8 +262,8 @@ class UnpairedMethod(TrainingMethod):
         with self.g.autocast():
             return painter(x).float()
 
-    def _memory(self, judge: str, frames: Tensor, anew: Tensor) -> dict[str, Tensor]:
-        """Return a recurrent output's losses: ``memory``, L1 to painted ``anew`` + adversarial; and ``temporal``."""
+    def _memory(self, judge: str, frames: Tensor, repainted: Tensor) -> dict[str, Tensor]:
+        """Return a recurrent output's losses: ``memory``, L1 to ``repainted`` + adversarial; and ``temporal``."""
         network = self.networks["generator" if judge == TARGET else "reverse"]
         if not isinstance(network, RecurrentGenerator):
             return {}
@@ -271,8 +271,8 @@ class UnpairedMethod(TrainingMethod):
         with torch.no_grad():
             past = self._draw_view.history(now, earlier, self.run(network, earlier))
         with self.g.autocast():
-            composed = network.compose(anew, torch.cat([now, past], 1)).float()
-        memory = (composed - anew).abs().mean() + self.judged(judge, composed)
+            composed = network.compose(repainted, torch.cat([now, past], 1)).float()
+        memory = (composed - repainted).abs().mean() + self.judged(judge, composed)
         return {"memory": memory, "temporal": temporal(composed, past)}
 
     def look_of(self, y: Tensor, random: torch.Generator) -> TargetLook | None:
