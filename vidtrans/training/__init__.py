@@ -49,10 +49,10 @@ class Loss(Entry):
     """
 
     label: Label
-    weight: float = 0.0  # the setting's default
-    needs: tuple[str, ...] = ()  # settings that have to be on
-    alone: bool = True  # it can be the only loss
-    reported: bool = False  # it has a column in losses.csv even with weight 0
+    weight: float = 0.0
+    needs: tuple[str, ...] = ()
+    alone: bool = True
+    reported: bool = False
 
     def setting(self) -> Field[float]:
         """Return the dataclass field of the setting ``lambda_NAME``."""

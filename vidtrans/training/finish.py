@@ -68,7 +68,7 @@ def companion_file(name: str) -> str:
 
 
 class ModelWriter:
-    """Writes the models of a run into its cache entry and into ``folder``, which also holds the previews.
+    """Writes the models of a run into its cache entry and into ``folder``, with the previews and the report.
 
     Companions are additional models: the reverse translator, and the colour map of two domains.
     """
@@ -79,8 +79,37 @@ class ModelWriter:
         self.setup, self.entry, self.stage, self.state, self.folder = setup, entry, stage, state, folder
         self.pairing, self.settings = setup.pairing, setup.settings
         self.held_out = setup.dataset.role("val")
-        self.rollouts = rollout_scorer(setup.dataset, setup.pairs, setup.clip_memory, self._window)
+        self.rollouts = (
+            RolloutScorer(setup.dataset, setup.pairs, setup.pairing, setup.clip_memory, self._window)
+            if isinstance(setup.pairing, NextFrame)
+            else None
+        )
         self.best_file, self.best_copy = entry.folder / BEST_FILE, folder / BEST_FILE
+        self.monitor = TrainingMonitor(
+            folder,
+            setup.pairing,
+            setup.dataset.inputs("val") or setup.pairs,
+            state,
+            lambda: self.engine(state.model.learned),
+            self._facts(),
+            setup.context.note,
+            has_held_out=bool(self.held_out),
+        )
+
+    def _facts(self) -> Table:
+        """Return the report's table of facts: dataset, networks, device, seed and settings."""
+        setup, networks = self.setup, self.state.model.networks
+        names = {"generator": setup.generator_name, "discriminator": setup.discriminator_name}
+        return {
+            "dataset": setup.dataset.folder.name,
+            "pairs": f"{len(setup.pairs):,}, and {len(self.held_out):,} held out",
+            "preset": setup.recipe.preset or None,
+            "pairing": setup.pairing.name,
+            **{kind: f"{n}, {_millions(networks[kind])}" if kind in networks else None for kind, n in names.items()},
+            "device": f"{setup.device.kind} {setup.precision}" + (f" × {setup.dist.size}" * (setup.dist.size > 1)),
+            "seed": self.stage.seed,
+            **self.stage.settings,
+        }
 
     @property
     def _window(self) -> tuple[int, int] | None:
@@ -113,13 +142,13 @@ class ModelWriter:
                 shutil.copyfile(self.best_file, temporary)
         state.enough = state.step < state.total and is_enough(state.scores, settings.best_metric, settings.patience)
 
-    def finish(self, output: Path, monitor: TrainingMonitor) -> Table:
+    def finish(self, output: Path) -> Table:
         """Write the final model into the cache entry, mark it complete, and return the entry's metadata."""
-        meta = self.deliver(output, monitor)
+        meta = self.deliver(output)
         self.entry.finish(meta, (MODEL_FILE, *map(companion_file, meta["companions"])))
         return meta
 
-    def deliver(self, output: Path, monitor: TrainingMonitor) -> Table:
+    def deliver(self, output: Path) -> Table:
         """Write the model of this state into the cache entry, and return the entry's metadata."""
         state, note = self.state, self.setup.context.note
         best = best_of(state.scores, self.settings.best_metric)
@@ -136,9 +165,9 @@ class ModelWriter:
         more |= {"delivered": delivered.scores} if delivered else {}
         self._write(self.entry.folder / MODEL_FILE, generator, self._record(scores, step, more))
         companions = self._finish_companions(self._record({}, step), of_best=step != state.step)
-        monitor.draw(scores, rollout, delivered)
+        self.monitor.draw(scores, rollout, delivered)
         result = self.setup.summary(output, state.step) | {"history": state.history, "held_out": scores, "best": best}
-        result |= more | {"report": str(monitor.report)}
+        result |= more | {"report": str(self.monitor.report)}
         return {"run_key": self.stage.run_key, "steps": state.total, "result": result, "companions": companions}
 
     def _wanted(self, step: int, best: int | None) -> torch.nn.Module:
@@ -250,6 +279,10 @@ class ModelWriter:
             dream=self.rollouts.for_record() if self.rollouts else {},
             memory=setup.memory,
         )
+
+
+def _millions(network: torch.nn.Module) -> str:
+    return f"{sum(p.numel() for p in network.parameters()) / 1e6:.3g} M parameters"
 
 
 def deliver(result: Result, entry: CacheEntry, meta: Table, extractor: LoadedModel | None) -> Table:
@@ -387,17 +420,6 @@ class RolloutScorer:
             ours.append(dreams.horizons(film if number == 0 else self._film(engine, block, len(truth)), truth))
             copies.append(dreams.copy_last(self._read(block.pair.inputs[-1]), truth))
         return {"horizons": _means(ours), "copy_last": _means(copies)} if ours else {}
-
-
-def rollout_scorer(
-    dataset: Dataset, pairs: Sequence[Pair], memory: ClipMemory | None, window: tuple[int, int] | None = None
-) -> RolloutScorer | None:
-    """Return a scorer; None if the pairing does not predict frames.
-
-    ``memory``: the frames that the model keeps. ``window``: see ``RolloutScorer``.
-    """
-    pairing = dataset.pairing
-    return RolloutScorer(dataset, pairs, pairing, memory, window) if isinstance(pairing, NextFrame) else None
 
 
 def _starts(pairs: Sequence[Pair], stride: int) -> list[_Start]:

@@ -46,7 +46,7 @@ class LookLesson:
         styles: The style pictures; of a video the middle frame is used.
         clips: The training content.
         output: The model file.
-        asked: The requested recipe, to which names and paths of the style pictures are added.
+        recipe: The requested recipe, to which names and paths of the style pictures are added.
         area: The part of the style picture that is used; None for all of it.
         keep: The masks of the clips, white where their content is kept; none by default.
         fresh, as_is: See ``TrainingRequest``.
@@ -56,7 +56,7 @@ class LookLesson:
     styles: list[Clip]
     clips: Sequence[Path]
     output: Path
-    asked: Recipe
+    recipe: Recipe
     area: Area | None = None
     keep: Sequence[Path] = ()
     fresh: bool = False
@@ -97,7 +97,7 @@ class LookLesson:
 
     def spec(self, folder: Path) -> DatasetSpec:
         """Return the specification of the dataset, with the style pictures in ``folder``."""
-        return DatasetSpec(self.clips, self._recipe(folder), keep=self.keep)
+        return DatasetSpec(self.clips, self._recipe_with(folder), keep=self.keep)
 
     def learn(self, minutes: float | None, context: Context) -> Table:
         """Make the dataset, train the model, and return its report. ``minutes``: see ``TrainingRequest``."""
@@ -108,7 +108,7 @@ class LookLesson:
         if self.clips == [FRAMES]:
             context.note("no clip was given with --on: training uses the included pictures, which suit any clip")
         self.store(folder, context)
-        _warn_without_network(self.asked, context)
+        _warn_without_network(self.recipe, context)
         trained = self._train(folder, minutes, context)
         own = {
             "dataset": str(self.dataset),
@@ -137,7 +137,7 @@ class LookLesson:
 
     def _train(self, folder: Path, minutes: float | None, context: Context) -> Table:
         """Train, or plan to; a network whose norms can be predicted begins with the pictures' looks at once."""
-        recipe, start = self._recipe(folder), None
+        recipe, start = self._recipe_with(folder), None
         if recipe.choice("generator")[0] == GENERATOR:
             looks: dict[str, Mixture] = {
                 name: ((path, 1.0),) for name, path in zip(self.names, self._paths(folder), strict=True)
@@ -157,9 +157,9 @@ class LookLesson:
         )
         return train(request, context)
 
-    def _recipe(self, folder: Path) -> Recipe:
+    def _recipe_with(self, folder: Path) -> Recipe:
         paths = [str(path) for path in self._paths(folder)]
-        return self.asked.under(
+        return self.recipe.under(
             {
                 "pairing": {"name": "look", "looks": self.names},
                 "generator": {"looks": len(self.names)},

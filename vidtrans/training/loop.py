@@ -155,6 +155,38 @@ class TrainingState:
         since = (revisions[-1].step, revisions[-1].progress) if revisions else (0, 0.0)
         self.loader.growth = growth.of_run(self.history[0], since)
 
+    def batches(self, first: int, stop: int) -> Iterator[TrainingBatch | DeviceBatch]:
+        """Yield the batches of the steps [first, stop); on the device, unless rollouts are mixed in later."""
+        batches = self.loader.stream(first, stop)
+        return batches if self.rollouts else uploads(batches, self.device)
+
+    def one_step(self, batch: TrainingBatch | DeviceBatch) -> dict[str, float]:
+        """Take step ``step`` and return its losses."""
+        progress = self.progress if self.revisions else None
+        lr = learning_rate(self.step, self.total, self.model.settings, progress)
+        return self.take_step(batch, lr=lr, seed=step_seed(self.seed, self.step), progress=self.progress)
+
+    def take_step(
+        self, batch: TrainingBatch | DeviceBatch, *, lr: float, seed: int, progress: float
+    ) -> dict[str, float]:
+        """Take a step with a batch; return its losses. ``progress``: share of the run done, 0 to 1."""
+        mixed, earlier = None, None
+        if isinstance(batch, TrainingBatch):
+            if self.rollouts:
+                batch = mixed = self.rollouts.mix(batch, seed, progress)
+                earlier = self.rollouts.preceding()
+            batch = upload(batch, self.device)
+        inputs, weights, model = batch.inputs, batch.weights, self.model
+        if sigma := model.settings.input_noise:
+            own_seed = seed + model.dist.rank
+            inputs = _noisy(inputs, sigma, self.picture_channels, own_seed, with_level=self.has_noise_level)
+        losses = model.optimize(
+            TrainingStep(inputs, batch.targets, lr=lr, seed=seed, progress=progress, weights=weights, earlier=earlier)
+        )
+        if self.rollouts and mixed:
+            self.rollouts.update(mixed, model.painted)
+        return losses
+
     def losses_csv(self) -> bytes:
         """Return the losses as CSV."""
         text = io.StringIO()
@@ -208,40 +240,6 @@ def learning_rate(step: int, total: int, settings: TrainingSettings, progress: f
 def step_seed(seed: int, step: int) -> int:
     """Return the seed of all random numbers of a step (such as dropout), the same in a resumed run."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{step}".encode()).digest()[:8], "little") >> 1
-
-
-def batches_of(run: TrainingState, first: int, stop: int) -> Iterator[TrainingBatch | DeviceBatch]:
-    """Yield the batches of the steps [first, stop); on the device, unless rollouts are mixed in later."""
-    batches = run.loader.stream(first, stop)
-    return batches if run.rollouts else uploads(batches, run.device)
-
-
-def one_step(run: TrainingState, batch: TrainingBatch | DeviceBatch) -> dict[str, float]:
-    """Take step ``run.step`` and return its losses."""
-    rate = learning_rate(run.step, run.total, run.model.settings, run.progress if run.revisions else None)
-    return take_step(run, batch, lr=rate, seed=step_seed(run.seed, run.step), progress=run.progress)
-
-
-def take_step(
-    run: TrainingState, batch: TrainingBatch | DeviceBatch, *, lr: float, seed: int, progress: float
-) -> dict[str, float]:
-    """Take a step with a batch; return its losses. ``progress``: share of the run done, 0 to 1."""
-    mixed, earlier = None, None
-    if isinstance(batch, TrainingBatch):
-        if run.rollouts:
-            batch = mixed = run.rollouts.mix(batch, seed, progress)
-            earlier = run.rollouts.preceding()
-        batch = upload(batch, run.device)
-    inputs, settings = batch.inputs, run.model.settings
-    if settings.input_noise:
-        rank = run.model.dist.rank
-        inputs = _noisy(inputs, settings.input_noise, run.picture_channels, seed + rank, with_level=run.has_noise_level)
-    losses = run.model.optimize(
-        TrainingStep(inputs, batch.targets, lr=lr, seed=seed, progress=progress, weights=batch.weights, earlier=earlier)
-    )
-    if run.rollouts and mixed:
-        run.rollouts.update(mixed, run.model.painted)
-    return losses
 
 
 def _noisy(inputs: torch.Tensor, max_sigma: float, channels: int, seed: int, *, with_level: bool) -> torch.Tensor:
@@ -307,9 +305,9 @@ class TrainingLoop:
         """Train to the last step, or until early stopping; return True, early, after the budget changed the steps."""
         state, dist, budget = self.state, self.dist, self.budget
         due = self.milestones(state.total)
-        for batch in batches_of(state, state.step, state.step if state.enough else state.total):
+        for batch in state.batches(state.step, state.step if state.enough else state.total):
             self._stop_if_asked()
-            losses = one_step(state, batch)
+            losses = state.one_step(batch)
             row = dist.mean(list(losses.values()))
             if not math.isfinite(sum(row)):
                 raise Diverged(self.saved_step, state.step + 1)

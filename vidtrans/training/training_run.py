@@ -11,8 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vidtrans.core.costs import count, estimate
 from vidtrans.core.errors import Interrupted, ModelError, UsageError
 from vidtrans.core.events import Note, Preview, silent
@@ -36,7 +34,6 @@ from vidtrans.training.loop import (
     learning_rate,
     load_checkpoint,
 )
-from vidtrans.training.monitor import TrainingMonitor
 from vidtrans.training.set_up import TrainingSetup
 from vidtrans.training.training_page import film_steps
 from vidtrans.training.training_words import best_of, score_steps
@@ -76,20 +73,10 @@ class TrainingRun:
         self.state = setup.make_state(entry.folder, stage.steps)
         self.writer = ModelWriter(setup, entry, stage, self.state, folder)
         self._preview, self._preview_due, self._began = preview, FIRST_PREVIEW_S, time.monotonic()
-        self.monitor = TrainingMonitor(
-            folder,
-            setup.pairing,
-            setup.dataset.inputs("val") or setup.pairs,
-            self.state,
-            lambda: self.writer.engine(self.state.model.learned),
-            self._facts(),
-            self.context.note,
-            has_held_out=bool(self.writer.held_out),
-        )
 
     def train(self) -> Table:
         """Train from scratch, a checkpoint or a shorter run; write the model; return its cache entry's metadata."""
-        state, monitor, setup, context = self.state, self.monitor, self.setup, self.context
+        state, monitor, setup, context = self.state, self.writer.monitor, self.setup, self.context
         continued = self._begin()
         plan = {"folder": str(self.entry.folder), "steps": state.total, "continued": str(continued or "")}
         setup.dist.broadcast(plan | {"budget": self._budget})
@@ -124,7 +111,7 @@ class TrainingRun:
                 self.writer.save("last.safetensors")
                 monitor.draw({})
             raise
-        return self.writer.finish(self.output, monitor)
+        return self.writer.finish(self.output)
 
     def _ignores_colours(self) -> bool:
         """Return whether the generator learns pairs of pictures from crops by which it cannot tell their colours."""
@@ -151,7 +138,7 @@ class TrainingRun:
         self.context.note(f"the model of step {state.step:,} of {state.total:,}; without --as-is the training goes on")
         self.context.begin("finishing the model")
         with computed_in_fp32(self.exact):
-            meta = self.writer.deliver(self.output, self.monitor)
+            meta = self.writer.deliver(self.output)
         meta["result"] |= {"of_steps": state.total, "minutes": minutes}
         return meta
 
@@ -162,21 +149,6 @@ class TrainingRun:
         if not step:
             raise no_steps
         return self.setup.summary(self.output, step) | {"of_steps": total, "dry_run": True} | estimate(0, 0)
-
-    def _facts(self) -> Table:
-        """Return the report's table of facts: dataset, networks, device, seed and settings."""
-        setup, networks = self.setup, self.state.model.networks
-        names = {"generator": setup.generator_name, "discriminator": setup.discriminator_name}
-        return {
-            "dataset": setup.dataset.folder.name,
-            "pairs": f"{len(setup.pairs):,}, and {len(self.writer.held_out):,} held out",
-            "preset": setup.recipe.preset or None,
-            "pairing": setup.pairing.name,
-            **{kind: f"{n}, {_millions(networks[kind])}" if kind in networks else None for kind, n in names.items()},
-            "device": f"{setup.device.kind} {setup.precision}" + (f" × {setup.dist.size}" * (setup.dist.size > 1)),
-            "seed": self.stage.seed,
-            **self.stage.settings,
-        }
 
     def _begin(self) -> Path | None:
         """Load the checkpoint to continue, and return its folder; None if the run starts from scratch."""
@@ -191,7 +163,7 @@ class TrainingRun:
     def _milestones(self, total: int) -> dict[int, list[Task]]:
         """Return the functions to call after each milestone of a run of ``total`` steps, by its step."""
         settings = self.setup.settings
-        due = self.monitor.milestones(total)
+        due = self.writer.monitor.milestones(total)
         for step in film_steps(total, settings.snapshots) if settings.snapshots else ():
             due.setdefault(step, []).append(self._save_snapshot)
         for step in score_steps(total, settings.val_interval) if self.writer.held_out else ():
@@ -208,11 +180,11 @@ class TrainingRun:
     def _score(self) -> None:
         self.writer.score()
         if self.state.step < self.state.total and not self.state.enough:  # otherwise the end of the run draws it
-            self.context.report(Preview(self.monitor.draw({})))
+            self.context.report(Preview(self.writer.monitor.draw({})))
 
     def _refresh(self) -> None:
         """Update the previews; called at intervals of wall time."""
-        self.context.report(Preview(self.monitor.refresh()))
+        self.context.report(Preview(self.writer.monitor.refresh()))
         if self._preview is None or self.context.stop.requested or self.state.step == self.state.total:
             return
         if time.monotonic() - self._began >= self._preview_due:
@@ -373,7 +345,3 @@ def _is_whole(model: Path) -> bool:
     except ModelError:
         return False
     return True
-
-
-def _millions(network: torch.nn.Module) -> str:
-    return f"{sum(p.numel() for p in network.parameters()) / 1e6:.3g} M parameters"

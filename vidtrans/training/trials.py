@@ -35,7 +35,7 @@ from vidtrans.session import Context
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.batch_upload import DeviceBatch
 from vidtrans.training.feedback import FLOW_BYTES, FLOW_CACHE_BYTES
-from vidtrans.training.loop import StepCost, TimeBudget, TrainingState, batches_of, mean_cost, take_step
+from vidtrans.training.loop import StepCost, TimeBudget, TrainingState, mean_cost
 from vidtrans.training.set_up import TrainingSetup
 from vidtrans.training.validation import apply, evenly
 from vidtrans.video.images.picture import picture_size, read_picture
@@ -194,14 +194,14 @@ def try_steps(run: TrainingState) -> None:
     """Take a step at each picture size of the run, with the losses of its start (if they change) and of its end."""
     for _, _, alone in run.loader.growth.parts():
         run.loader.growth = alone
-        batches = enumerate(batches_of(run, 0, 2))
+        batches = enumerate(run.batches(0, 2))
         for progress in (0.0, 1.0) if run.model.turning_point else (1.0,):
             _trial(run, batches, progress)
 
 
 def _seconds_at_one_size(run: TrainingState, progresses: Sequence[float]) -> list[float]:
     """Return the seconds of a step at each progress: 0 before the method's turning point, 1 after it."""
-    batches = enumerate(batches_of(run, 0, WARM_UP + len(progresses) * TRIAL_STEPS[1]))
+    batches = enumerate(run.batches(0, WARM_UP + len(progresses) * TRIAL_STEPS[1]))
     for _ in range(WARM_UP):
         seconds = _trial(run, batches, 1.0)
     fits = TRIAL_SECONDS / max(seconds, 1e-4)
@@ -213,7 +213,7 @@ def _trial(run: TrainingState, batches: Iterator[tuple[int, TrainingBatch | Devi
     """Take a step, and return its seconds, including the wait for its batch."""
     began = time.perf_counter()
     step, batch = next(batches)
-    take_step(run, batch, lr=run.model.settings.lr, seed=step, progress=progress)
+    run.take_step(batch, lr=run.model.settings.lr, seed=step, progress=progress)
     return time.perf_counter() - began
 
 
