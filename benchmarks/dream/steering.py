@@ -46,7 +46,7 @@ from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.metrics.picture_quality import psnr, sharpness
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
-from vidtrans.training.rollout_scores import RolloutScorer
+from vidtrans.training.finish import RolloutScorer
 from vidtrans.video.images.picture import picture_size, read_picture, write_picture
 from vidtrans.video.plots import ContactSheet
 

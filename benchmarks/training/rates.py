@@ -34,9 +34,9 @@ from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.networks.matmul_convolution import MatmulConv, MatmulConvTranspose
-from vidtrans.training.device.batch_upload import upload, uploads
-from vidtrans.training.device.captured_step import WARM_UP
-from vidtrans.training.methods.network_trainer import resolve_precisions
+from vidtrans.training.batch_upload import upload, uploads
+from vidtrans.training.methods.base import TrainingStep
+from vidtrans.training.methods.network_trainer import WARM_UP, resolve_precisions
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 
@@ -144,7 +144,7 @@ class Networks:
 
             def step() -> None:
                 batch = next(batches)
-                model.step(batch.inputs, batch.targets, lr=LR, seed=next(seeds))
+                model.optimize(TrainingStep(batch.inputs, batch.targets, lr=LR, seed=next(seeds)))
 
             yield step, model
 
@@ -157,7 +157,7 @@ class Networks:
             y = F.interpolate(colours, size=(self.size, self.size), mode="bicubic").clamp(-1, 1).to(self.device.torch)
             x = y.mean(1, keepdim=True)
             gan, l1 = eager(x, y, seed)
-            ours = model.step(x, y, lr=LR, seed=seed)
+            ours = model.optimize(TrainingStep(x, y, lr=LR, seed=seed))
             found += (gan + 100 * l1, float(ours["gan"] + 100 * ours["l1"]))
         return (
             f"loss over {steps} equal steps: plain {found[0]:.3f}, ours {found[1]:.3f} ({found[1] / found[0] - 1:+.2%})"

@@ -14,8 +14,8 @@ from vidtrans.config.recipe import make_recipe
 from vidtrans.data.dataset import open_dataset
 from vidtrans.models.model_file import read_record
 from vidtrans.session import Context
-from vidtrans.training.ablations import ABLATIONS
 from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.variants import ABLATIONS
 
 Capsys = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.usefixtures("dataset", "one_thread", "quick_trial")

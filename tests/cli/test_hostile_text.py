@@ -31,7 +31,7 @@ from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.session import Context
 from vidtrans.stylizing.clips import read_clip_list
 from vidtrans.stylizing.requests import StylizeRequest
-from vidtrans.training.sweeps import parse_sweep, sweep_variants
+from vidtrans.training.variants import parse_sweep, sweep_variants
 from vidtrans.video.io.encoding import EncodingSettings
 
 Capsys = pytest.CaptureFixture[str]

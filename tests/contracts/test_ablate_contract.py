@@ -17,11 +17,11 @@ from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.loading import signed_planes
 from vidtrans.session import Context
 from vidtrans.training import LOSSES, weight_key
-from vidtrans.training.ablations import ABLATIONS, Variant
+from vidtrans.training.loop import TrainingState
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.set_up import TrainingSetup
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.training_state import TrainingState, one_step
+from vidtrans.training.variants import ABLATIONS, Variant
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -48,9 +48,9 @@ def dataset(place: Path) -> Dataset:
 def first_step(dataset: Dataset, recipe: Any, context: Context) -> tuple[TrainingState, Table, float]:
     """The run after its first step, that step's losses, and the L1 of what was painted in it."""
     job = TrainingSetup(dataset, recipe, recipe.settings("training", TrainingSettings), None, context)
-    run = job.make_run(Path(), 10)
+    run = job.make_state(Path(), 10)
     batch = run.loader.make(0)
-    losses = one_step(run, batch)
+    losses = run.one_step(batch)
     plain = (run.model.painted.cpu() - torch.from_numpy(signed_planes(batch.targets))).abs().mean().item()
     return run, losses, plain
 

@@ -42,7 +42,7 @@ from vidtrans.config.recipe import make_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Time
 from vidtrans.temporal import FILTERS
-from vidtrans.training.ablations import Variant
+from vidtrans.training.variants import Variant
 
 A, B = Path("a.mp4"), Path("b.mp4")
 END = Time(seconds=2)  # type: ignore[arg-type]

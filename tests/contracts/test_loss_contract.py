@@ -12,9 +12,8 @@ from torch import Tensor
 
 from vidtrans.core.settings import from_table, setting_fields
 from vidtrans.networks.init import build_discriminator, initialise
-from vidtrans.training import LOSSES, weight_key
+from vidtrans.training import LOSSES, training_words, weight_key
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, LossContext, PrecedingFrames, Term
-from vidtrans.training.report import score_curves
 from vidtrans.training.settings import TrainingSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -117,7 +116,7 @@ def test_the_weight_of_a_loss_is_a_setting_of_its_name_and_its_curve_has_a_label
     settings = from_table(TrainingSettings, {key: 7} | needed, "training")
     assert settings.loss_weights[name] == 7
     assert settings.for_key()[key] == 7
-    assert score_curves.loss_label(name).name == loss.label.name != ""
+    assert training_words.loss_label(name).name == loss.label.name != ""
     assert [other.label.name for other in LOSSES.values()].count(loss.label.name) == 1
 
 

@@ -17,9 +17,8 @@ from method_setup import CLASSES, TRANSLATOR, ToySetup
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.training import LOSSES, METHODS
-from vidtrans.training.methods.base import TrainingMethod
-from vidtrans.training.report import score_curves
+from vidtrans.training import LOSSES, METHODS, training_words
+from vidtrans.training.methods.base import TrainingMethod, TrainingStep
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import write_picture
 
@@ -83,7 +82,7 @@ def take(method: TrainingMethod, step: int) -> dict[str, float]:
     if method.for_classes:
         drawn = torch.randint(len(CLASSES), (2, SIDE, SIDE), generator=random)
         targets = torch.from_numpy(CLASSES)[drawn].permute(0, 3, 1, 2) / 127.5 - 1
-    return method.step(x, targets, lr=1e-3, seed=step, progress=step / 10)
+    return method.optimize(TrainingStep(x, targets, lr=1e-3, seed=step, progress=step / 10))
 
 
 @every_method
@@ -93,7 +92,7 @@ def test_a_step_gives_finite_losses_by_columns_with_labels_and_changes_the_gener
     assert not set(own) & set(LOSSES)
     for column in method.columns:
         label = LOSSES[column].label if column in LOSSES else own[column]
-        assert score_curves.loss_label(column).name == label.name != ""
+        assert training_words.loss_label(column).name == label.name != ""
     assert all(network.smallest >= 1 for network in method.networks.values())
     assert method.networks["generator"].multiple >= 1
     before = [p.clone() for p in method.networks["generator"].parameters()]

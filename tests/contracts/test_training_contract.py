@@ -20,6 +20,7 @@ from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.training import ADVERSARIAL, LOSSES, weight_key
 from vidtrans.training.losses.rarity import rarity
+from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 
@@ -90,7 +91,9 @@ class Case:
 
     def step(self, seed: int = 0) -> dict[str, float]:
         """One update of both on the batch; the seed decides the dropout."""
-        return self.model.step(self.x, self.y, lr=self.model.settings.lr, seed=seed, weights=self.moving)
+        return self.model.optimize(
+            TrainingStep(self.x, self.y, lr=self.model.settings.lr, seed=seed, weights=self.moving)
+        )
 
     def minimised(self, losses: dict[str, float]) -> float:
         """What G's step went down."""

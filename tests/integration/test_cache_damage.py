@@ -20,7 +20,7 @@ from vidtrans.core.files import digest_of, remove
 from vidtrans.data.making import PictureMarks
 from vidtrans.store.cache import Cache
 from vidtrans.store.chunks import StateStore
-from vidtrans.training.time_budget import StepCost
+from vidtrans.training.loop import StepCost
 
 TRAINING = {k: TINY[k] for k in ("generator", "discriminator", "training")}
 
@@ -100,7 +100,7 @@ def test_a_training_begins_again_where_what_it_saved_cannot_be_read(
     dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vidtrans.training.trials.step_costs", lambda run: [StepCost(0.0, 1.0, 20.0)])
-    monkeypatch.setattr("vidtrans.training.time_budget.TimeBudget.is_due", lambda *_: False)  # real steps are quicker
+    monkeypatch.setattr("vidtrans.training.loop.TimeBudget.is_due", lambda *_: False)  # real steps are quicker
     options: dict[str, Any] = {"settings": TRAINING, "overwrite": True}
     patterns = ("resolved/*", "train/*/meta.json", "train/*/checkpoint.json", "train/*/run.json")
     api.train(dataset, "a.safetensors", minutes=1, **options)

@@ -29,6 +29,7 @@ from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.pairing.next_frame import CHANNELS, Told, with_told
+from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.network_trainer import TrainingPrecision
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
@@ -217,7 +218,7 @@ def steps_of(
         hands = with_told(np.zeros((side, side, 3), np.uint8), Told(clock))[..., 3:]
         x[:, 3:] = torch.from_numpy(hands).permute(2, 0, 1) / 127.5 - 1
     for step in range(first, first + count):
-        assert np.isfinite(list(model.step(x, y, lr=2e-4, seed=step).values())).all()
+        assert np.isfinite(list(model.optimize(TrainingStep(x, y, lr=2e-4, seed=step)).values())).all()
     assert model.is_finite()
     return model
 

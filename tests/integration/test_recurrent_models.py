@@ -36,10 +36,10 @@ from vidtrans.inference.device import Device
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.recurrent import RecurrentGenerator
-from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
-from vidtrans.training.feedback.rollout_pool import RolloutPool
+from vidtrans.training.feedback import RecurrentFeedback, RolloutPool
 from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.losses.texture import texture_distance
+from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import write_picture
@@ -164,7 +164,10 @@ def test_a_step_without_a_past_teaches_what_it_would_without_a_memory() -> None:
     x, y = seen(2, -1.0), torch.rand(2, 3, 32, 32)
     learner = Pix2Pix(with_memory, None, settings, CPU, "fp32")
     alone = Pix2Pix(without.painter, None, replace(settings, recurrent=False), CPU, "fp32")
-    kept, plain = learner.step(x, y, lr=1e-3, seed=0), alone.step(x[:, :3], y, lr=1e-3, seed=0)
+    kept, plain = (
+        learner.optimize(TrainingStep(x, y, lr=1e-3, seed=0)),
+        alone.optimize(TrainingStep(x[:, :3], y, lr=1e-3, seed=0)),
+    )
     names = ("l1", "texture")
     assert [kept[n] for n in names] == pytest.approx([plain[n] for n in names], rel=1e-5)
     for (name, a), b in zip(with_memory.painter.named_parameters(), without.painter.parameters(), strict=True):
@@ -189,7 +192,7 @@ def test_the_keeper_keeps_a_past_that_is_right(settings: dict[str, Any], sign: i
     model = Pix2Pix(g, None, TrainingSettings.of(lambda_gan=0.0, **settings), CPU, "fp32")
     targets = x[:, 3:6].clone() if sign > 0 else -x[:, 3:6].sign()
     before = share_kept(g, x)
-    found = [model.step(x, targets, lr=0.01, seed=0) for _ in range(6)]
+    found = [model.optimize(TrainingStep(x, targets, lr=0.01, seed=0)) for _ in range(6)]
     assert (share_kept(g, x) > before) is keeps_more
     assert all(one["l1"] > 0 for one in found)
 
@@ -206,7 +209,7 @@ def test_the_losses_of_a_generator_that_remembers_are_the_painters_and_the_outpu
         "texture": texture_distance(anew, targets) + texture_distance(output, targets),
         "temporal": temporal(output, x[:, -CHANNELS:]),
     }
-    found = Pix2Pix(g, None, settings, CPU, "fp32").step(x, targets, lr=0.0, seed=0)
+    found = Pix2Pix(g, None, settings, CPU, "fp32").optimize(TrainingStep(x, targets, lr=0.0, seed=0))
     assert {name: found[name] for name in wanted} == {
         name: pytest.approx(float(value), rel=1e-4) for name, value in wanted.items()
     }

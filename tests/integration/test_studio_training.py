@@ -16,7 +16,7 @@ from studio_server import RunningStudio, studio
 import vidtrans as api
 from vidtrans.core.files import write_json
 from vidtrans.models.model_file import read_record
-from vidtrans.training.report.training_words import STATUS_FILE, TrainingWords
+from vidtrans.training.training_words import STATUS_FILE, TrainingWords
 from vidtrans.video.images.picture import write_picture
 
 PANEL = "document.querySelector('studio-training')"

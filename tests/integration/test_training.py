@@ -25,12 +25,18 @@ from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
 from vidtrans.inference.device import Device
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.training.checkpoint import load_checkpoint, save_checkpoint
-from vidtrans.training.loop import train
+from vidtrans.training.loop import (
+    Diverged,
+    TrainingLoop,
+    TrainingState,
+    learning_rate,
+    load_checkpoint,
+    save_checkpoint,
+    step_seed,
+)
+from vidtrans.training.methods.network_trainer import reestimate
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.methods.weight_average import reestimate
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.training_state import Diverged, TrainingState, learning_rate, one_step, step_seed
 
 CPU = Device("cpu", "cpu")
 
@@ -82,7 +88,7 @@ def test_the_first_losses_are_those_of_the_papers_loop(clip: Path) -> None:
     wanted = paper_losses(copy.deepcopy(g.double()), copy.deepcopy(d.double()), batches, 10, seed=3)
     run = TrainingState(Path(), Pix2Pix(g, d, settings, CPU, "fp32"), loader, 3, [10])
     for row, batch in zip(wanted, batches, strict=True):
-        losses = one_step(run, batch)
+        losses = run.one_step(batch)
         run.step += 1
         assert [losses[n] for n in ("gan", "l1", "discriminator")] == pytest.approx(row, abs=1e-6)
 
@@ -122,7 +128,7 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(tmp_pat
     run = run_of(tmp_path, checkpoint_seconds=0.0)
     run.loader = Poisoned()  # type: ignore[assignment]
     with pytest.raises(Diverged, match="step 6") as caught:
-        train(run, silent, Stop())
+        TrainingLoop(run, silent, Stop()).train()
     assert caught.value.exit_status == 1
     kept = run_of(tmp_path)
     assert kept.load(silent)

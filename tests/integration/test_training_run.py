@@ -21,7 +21,7 @@ from processes import ranks, until
 import vidtrans as api
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.store.stages import TrainStage
-from vidtrans.training.checkpoint import load_checkpoint
+from vidtrans.training.loop import load_checkpoint
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.video.images.picture import read_picture, write_picture
 

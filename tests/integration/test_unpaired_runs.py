@@ -17,7 +17,7 @@ import vidtrans as api
 from vidtrans.core.errors import UsageError
 from vidtrans.models.model_file import read_record
 from vidtrans.perception import WEIGHTS_PACKAGE
-from vidtrans.training.unpaired import unpaired_colours
+from vidtrans.training import unpaired_colours
 
 Capsys = pytest.CaptureFixture[str]
 

@@ -12,9 +12,9 @@ from torch import nn
 from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device
+from vidtrans.training.loop import TrainingState
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.training_state import TrainingState
 
 CPU = Device("cpu", "cpu")
 

@@ -10,7 +10,7 @@ import torch
 from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.training import METHODS
-from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.settings import TrainingSettings
 
 CLASSES = np.array([[10, 20, 30], [200, 0, 0], [0, 90, 255]], np.uint8)

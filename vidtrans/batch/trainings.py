@@ -24,10 +24,9 @@ from vidtrans.data.making import dataset_digest
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.result import check_foreign, check_place, produce, refuse_link, replaces_own
 from vidtrans.session import Context
-from vidtrans.training.ablations import ABLATIONS, Variant
 from vidtrans.training.requested_training import TrainingRequest, finished_model, train
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.sweeps import check_networks, check_variants, sweep_name
+from vidtrans.training.variants import ABLATIONS, Variant, check_networks, check_variants, sweep_name
 
 PICTURE = "table.png"
 SHEET_VERSION = 1
@@ -126,7 +125,7 @@ def _reader(request: VariedTraining, dataset: Dataset, context: Context) -> Call
     if not request.labeller:
         return lambda model: {}
     from vidtrans.rendering.extraction import Labeller  # torch, only where there is something to read
-    from vidtrans.training.report.read_back import check_labels, read_back
+    from vidtrans.training.variant_sheet import check_labels, read_back
 
     labeller = Labeller.found(request.labeller, context)
     check_labels(labeller, dataset)
@@ -234,7 +233,7 @@ def _draw(output: Path, table: Table, dataset: Dataset, lineage: str, context: C
     }
 
     def make(path: Path) -> Table:
-        from vidtrans.training.report.ablation_sheet import draw_sheet  # torch, only when there is something to draw
+        from vidtrans.training.variant_sheet import draw_sheet  # torch, only when there is something to draw
 
         title = output.name if table["steps"] is None else f"{output.name}: {count(table['steps'], 'step')} each"
         draw_sheet(path, title, rows, dataset, context)

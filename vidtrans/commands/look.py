@@ -129,7 +129,7 @@ class Look(Command):
         self._check_videos()
         if self.optimise:
             from vidtrans.models.look_pictures import look_names
-            from vidtrans.training.optimised_look import optimised_look
+            from vidtrans.training.look_lesson import optimised_look
 
             names = look_names(self.pictures)
             return optimised_look(self.pictures, names, self.recipe, self._output(names), context)

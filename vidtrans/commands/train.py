@@ -41,7 +41,7 @@ class Train(Command):
         None,
         "Train variants, each with another loss, discriminator or without skips, and put them in a table.",
         Group.TRAINING,
-        choices=Names("vidtrans.training.ablations:ABLATIONS", "ablation"),
+        choices=Names("vidtrans.training.variants:ABLATIONS", "ablation"),
     )
     labeller: str = option(
         "",
@@ -128,7 +128,7 @@ class Train(Command):
     def _train_varied(self, context: Context) -> Table:
         from vidtrans.batch.trainings import VariedTraining, train_varied
         from vidtrans.data.making import train_recipe
-        from vidtrans.training.sweeps import parse_sweep, sweep_variants
+        from vidtrans.training.variants import parse_sweep, sweep_variants
 
         make_recipe = partial(train_recipe, self.dataset, self.given.preset)
         variants = sweep_variants(parse_sweep(self.sweep), self.given.tables, make_recipe)
@@ -145,7 +145,7 @@ class Train(Command):
             return 0
         if not (self.ablate or self.sweep):
             return super().show(table, terminal)
-        from vidtrans.training.report.score_curves import SCORE_LABELS, figure
+        from vidtrans.training.training_words import SCORE_LABELS, figure
 
         rows, failed = table["rows"], table["failed"]
         if table.get("dry_run"):

@@ -21,10 +21,9 @@ from vidtrans.doctor.subject import Subject, frames, make_generator
 from vidtrans.networks.init import build_discriminator, initialise
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.training import METHODS
-from vidtrans.training.loop import train
+from vidtrans.training.loop import TrainingLoop, TrainingState
 from vidtrans.training.methods.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.training_state import TrainingState
 from vidtrans.video.images.picture import write_picture
 
 PAIRING = "denoise"  # a pairing whose input has three channels, like that of the synthetic generator
@@ -70,7 +69,7 @@ def _pairs(folder: Path, side: int) -> list[Pair]:
 def _check(subject: Subject) -> Verdict:
     steps = subject.scale.training_steps
     whole = make_training(subject, subject.folder / "whole", steps, subject.scale.training_side)
-    train(whole, silent, Stop())
+    TrainingLoop(whole, silent, Stop()).train()
     resumed, stopped_at = _stopped_and_resumed(subject, steps)
     unequal, model = differing(whole, resumed), method_of(whole)
     graph = graph_use(model)
@@ -93,7 +92,7 @@ def _stopped_and_resumed(subject: Subject, steps: int) -> tuple[TrainingState, i
 
     first = make_training(subject, folder, steps, subject.scale.training_side)
     try:
-        train(first, stop_half_way, stop)
+        TrainingLoop(first, stop_half_way, stop).train()
     except Interrupted:
         pass
     else:
@@ -102,7 +101,7 @@ def _stopped_and_resumed(subject: Subject, steps: int) -> tuple[TrainingState, i
     if not second.load(silent):
         raise RuntimeError("the training left no checkpoint")
     stopped_at = second.step
-    train(second, silent, Stop())
+    TrainingLoop(second, silent, Stop()).train()
     return second, stopped_at
 
 

@@ -27,7 +27,7 @@ from vidtrans.core.system import WINDOWS, as_found, name_fault, name_length, nam
 from vidtrans.data.dataset import INDEX as DATASET_FILE
 from vidtrans.models.formats import suffixes
 from vidtrans.studio import STATE
-from vidtrans.training.report.training_words import STATUS_FILE
+from vidtrans.training.training_words import STATUS_FILE
 from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_frame, is_picture
 
 MOST_ITEMS = 20_000  # of a listing

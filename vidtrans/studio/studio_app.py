@@ -42,7 +42,7 @@ from vidtrans.studio.project_folder import RESERVED, ProjectFolder, file_kind, i
 from vidtrans.studio.studio_jobs import FOLDER_SUFFIX, train_longer, train_on
 from vidtrans.studio.studio_session import Overtaken, StudioSession
 from vidtrans.studio.wishes import WISHES, find_wish
-from vidtrans.training.report.training_words import STATUS_FILE
+from vidtrans.training.training_words import STATUS_FILE
 from vidtrans.web import MAX_MESSAGE
 from vidtrans.web.server import WebServer, qr_svg, shared_files
 

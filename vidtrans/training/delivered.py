@@ -16,16 +16,16 @@ from vidtrans.metrics.picture_quality import PSNR_CAP, SSIM_WINDOW, detail_ratio
 from vidtrans.pairing.base import Pairing
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.rendering.enlarger import enlarge_frames
-from vidtrans.training.report.training_page import DeliveredSummary
+from vidtrans.training.training_page import DeliveredSummary
 from vidtrans.training.validation import apply, evenly
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 from vidtrans.video.plots import middle
 
-TOGETHER = 4  # frames of a shot in which the network's faults are sought, as few as in a render
-REPORT_ROWS, REPORT_CROP = 4, (368, 276)  # width and height in pixels: three beside each other fit into the page
+TOGETHER = 4  # Frames of a shot in which the network's faults are sought, as few as in a render.
+REPORT_ROWS, REPORT_CROP = 4, (368, 276)  # Width and height in pixels: three crops beside each other fit into the page.
 
-FEATURES, LIMIT = 20, 48  # pixels on the long side of a part, in which fine texture averages out; levels of an edge
-MAX_PIXELS = 4_000_000  # of the pictures that a preview during training enlarges, about a second's work
+FEATURES, LIMIT = 20, 48  # Pixels on the long side of a part, in which fine texture averages out; levels of an edge.
+MAX_PIXELS = 4_000_000  # Pixels that a preview during training enlarges at most, about a second's work.
 
 
 @dataclass(frozen=True)

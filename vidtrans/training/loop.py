@@ -1,319 +1,504 @@
-"""The training loop, from the first step (or a checkpoint) to the last."""
+"""The training loop: the state of a run, its steps, checkpoints and previews by the clock, and a budget of time.
+
+With a budget, the number of steps is resolved from a trial, and again at ``REVISED_AT`` of the time, by the rate since
+then: the rate of a trial of seconds is that of the machine at that moment. A checkpoint has each revision before it
+counts: a run that was killed continues with the same steps. Previews and checkpoints are no part of the rate: most of
+them come early, so that the first steps would seem too slow. The time that they will yet take is forecast from their
+number and their cost so far.
+"""
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import io
 import math
+import pickle
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 
 from vidtrans.core.costs import count
-from vidtrans.core.errors import Interrupted
-from vidtrans.core.events import Note, Preview, Progress, Report, Stop, silent
-from vidtrans.core.files import remove
+from vidtrans.core.errors import Interrupted, VidtransError
+from vidtrans.core.events import Note, Progress, Report, Stop
+from vidtrans.core.files import digest_file, naming_disk_errors, read_small_json, remove, write_atomically, write_json
 from vidtrans.core.settings import Table
-from vidtrans.data.loading import PictureBatches
-from vidtrans.inference.operator_checks import computed_in_fp32
-from vidtrans.networks.init import inner_generator
-from vidtrans.rendering.scene import plate_hint
-from vidtrans.store.cache import CacheEntry
-from vidtrans.store.stages import TrainStage
-from vidtrans.training import earlier_runs, health
-from vidtrans.training.checkpoint import load_checkpoint
-from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
-from vidtrans.training.finish import ModelWriter
-from vidtrans.training.monitor import TrainingMonitor
-from vidtrans.training.report.training_page import film_steps
-from vidtrans.training.set_up import TrainingSetup
-from vidtrans.training.stopping import describe_score, score_steps
-from vidtrans.training.time_budget import Milestones, TimeBudget
-from vidtrans.training.training_state import Diverged, RunKeeper, Task, TrainingState, batches_of, one_step
-from vidtrans.training.trials import TRIAL, seconds_per_step
+from vidtrans.data.loading import Batches, TrainingBatch
+from vidtrans.inference.device import CPU, Device
+from vidtrans.pairing.next_frame import noise_plane
+from vidtrans.training import LOSSES, health
+from vidtrans.training.batch_upload import DeviceBatch, upload, uploads
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.feedback import RolloutPool
+from vidtrans.training.methods.base import TrainingMethod, TrainingStep
+from vidtrans.training.settings import TrainingSettings
+from vidtrans.training.training_words import describe_score
 
-FIRST_PREVIEW_S = 60.0
-FEWER_PIXELS = 0.75  # of the largest picture: below it, a crop is a part of the scene
-IGNORES_COLOURS = (
-    "this generator sees no colours in crops, only differences within a crop, so areas of whole frames may come out in "
-    "wrong colours — use --set generator.norm=batch where the generator has it, or --set training.crop_size=none"
-)
+POINTER = "checkpoint.json"  # The file that names the complete checkpoint of a folder.
+COSINE_FLOOR = 0.02  # Share of the learning rate at the end of a cosine schedule.
+REVISED_AT = (0.05, 0.25, 0.6, 0.85)  # Shares of the time at which the steps are resolved again.
+LEAST_STEPS = 8  # Since the last revision, or since the start of the process: fewer give no useful rate.
+LEAST_SECONDS = 1e-6  # Seconds of a step: no rate is infinite.
+
+Task = Callable[[], object]
+# Returns what to call after which steps of a run of so many steps.
+Milestones = Callable[[int], Mapping[int, Sequence[Task]]]
 
 
-class TrainingRun:
-    """One run in a cache entry, with the operators ``exact`` computed in fp32.
+class Diverged(VidtransError):
+    """A loss or a weight became infinite or NaN at step ``at``. ``step``: the last saved step, 0 for none."""
 
-    ``folder`` holds its previews and its report. ``preview`` is called with a model file of the current state,
-    after ``FIRST_PREVIEW_S`` seconds and then at doubling intervals. ``budget``: of time, which may change the steps.
+    def __init__(self, step: int, at: int) -> None:
+        super().__init__(
+            "training",
+            f"a loss or a weight became infinite or NaN at step {at}; "
+            + (f"the state of step {step} is kept" if step else "no earlier state was saved"),
+            "lower training.lr with --set, or use --set training.precision=fp32",
+        )
+
+
+class Revision(NamedTuple):
+    """The number of steps of a run with a budget of time, resolved again at a ``step``, after a ``share`` of it.
+
+    ``progress``: the share of the run's schedules that is done then; the remaining steps take the rest.
+    """
+
+    step: int
+    total: int
+    share: float
+    progress: float
+
+
+@dataclass
+class TrainingState:
+    """The state of a training run whose checkpoints are in ``folder``.
+
+    ``history``: the requested step counts so far; raising ``--steps`` later adds one. ``rows``: the losses of
+    every step; ``scores``: (step, held-out scores); ``warnings``: (step, text). ``enough``: whether to stop early.
+    ``seconds``: how long it has trained, in all processes one after the other; ``revisions``: see ``TimeBudget``.
+    ``picture_channels``: the number of leading input channels that take noise. ``has_noise_level``: the last
+    channel is the noise's level. ``device``: the device of batches.
+    """
+
+    folder: Path
+    model: TrainingMethod
+    loader: Batches
+    seed: int
+    history: list[int]
+    step: int = 0
+    rows: list[list[float]] = field(default_factory=list)
+    scores: list[tuple[int, Table]] = field(default_factory=list)
+    warnings: list[tuple[int, str]] = field(default_factory=list)
+    enough: bool = False
+    seconds: float = 0.0
+    revisions: list[Revision] = field(default_factory=list)
+    rollouts: RolloutPool | None = None
+    picture_channels: int = 0
+    has_noise_level: bool = False
+    device: Device = CPU
+
+    @property
+    def total(self) -> int:
+        """Return the number of steps."""
+        return self.history[-1]
+
+    @property
+    def progress(self) -> float:
+        """Return the share of the schedules that is done, 0 to 1; a revision changes their pace, never their value."""
+        step, done = (self.revisions[-1].step, self.revisions[-1].progress) if self.revisions else (0, 0.0)
+        return done + (1 - done) * (self.step - step) / (self.total - step)
+
+    def save(self) -> bool:
+        """Write a checkpoint and return True; if a weight is not finite, keep the last checkpoint and return False."""
+        if not self.model.is_finite():
+            return False
+        state = {name: getattr(self, name) for name in ("step", "history", "scores", "warnings", "enough", "seconds")}
+        state["revisions"] = [tuple(revision) for revision in self.revisions]
+        state["rows"] = torch.tensor(self.rows, dtype=torch.float32).reshape(-1, len(self.model.columns))
+        state["method"] = self.model.state()
+        if self.rollouts:
+            state["rollouts"] = self.rollouts.state()
+        save_checkpoint(self.folder, self.step, state)
+        return True
+
+    def load(self, report: Report) -> bool:
+        """Restore the folder's checkpoint; return whether it has a complete one."""
+        state = load_checkpoint(self.folder, report)
+        if state is not None:
+            self.restore(state)
+        return state is not None
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restore a checkpoint's state."""
+        self.model.restore(state["method"])
+        if self.rollouts:
+            self.rollouts.restore(state["rollouts"])
+        self.step, self.rows, self.history = int(state["step"]), state["rows"].tolist(), list(state["history"])
+        self.scores, self.warnings, self.enough = state["scores"], state["warnings"], state["enough"]
+        self.seconds, self.revisions = state["seconds"], [Revision(*values) for values in state["revisions"]]
+        self._plan_growth()
+
+    def revise(self, revision: Revision) -> None:
+        """Change the number of steps, and with it the pace of the schedules that depend on it."""
+        self.history[-1] = revision.total
+        self.revisions.append(revision)
+        self._plan_growth()
+
+    def _plan_growth(self) -> None:
+        """Plan the sizes of the pictures; a run that is asked for more steps goes on at full size."""
+        growth, revisions = self.loader.growth, self.revisions if len(self.history) == 1 else []
+        since = (revisions[-1].step, revisions[-1].progress) if revisions else (0, 0.0)
+        self.loader.growth = growth.of_run(self.history[0], since)
+
+    def batches(self, first: int, stop: int) -> Iterator[TrainingBatch | DeviceBatch]:
+        """Yield the batches of the steps [first, stop); on the device, unless rollouts are mixed in later."""
+        batches = self.loader.stream(first, stop)
+        return batches if self.rollouts else uploads(batches, self.device)
+
+    def one_step(self, batch: TrainingBatch | DeviceBatch) -> dict[str, float]:
+        """Take step ``step`` and return its losses."""
+        progress = self.progress if self.revisions else None
+        lr = learning_rate(self.step, self.total, self.model.settings, progress)
+        return self.take_step(batch, lr=lr, seed=step_seed(self.seed, self.step), progress=self.progress)
+
+    def take_step(
+        self, batch: TrainingBatch | DeviceBatch, *, lr: float, seed: int, progress: float
+    ) -> dict[str, float]:
+        """Take a step with a batch; return its losses. ``progress``: share of the run done, 0 to 1."""
+        mixed, earlier = None, None
+        if isinstance(batch, TrainingBatch):
+            if self.rollouts:
+                batch = mixed = self.rollouts.mix(batch, seed, progress)
+                earlier = self.rollouts.preceding()
+            batch = upload(batch, self.device)
+        inputs, weights, model = batch.inputs, batch.weights, self.model
+        if sigma := model.settings.input_noise:
+            own_seed = seed + model.dist.rank
+            inputs = _noisy(inputs, sigma, self.picture_channels, own_seed, with_level=self.has_noise_level)
+        losses = model.optimize(
+            TrainingStep(inputs, batch.targets, lr=lr, seed=seed, progress=progress, weights=weights, earlier=earlier)
+        )
+        if self.rollouts and mixed:
+            self.rollouts.update(mixed, model.painted)
+        return losses
+
+    def losses_csv(self) -> bytes:
+        """Return the losses as CSV."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        columns = self.model.columns
+        writer.writerow(["step", *(f"generator_{c}" if c in LOSSES else c for c in columns)])
+        writer.writerows([i, *(f"{v:.6g}" for v in row)] for i, row in enumerate(self.rows, start=1))
+        return text.getvalue().encode()
+
+
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
+    """Write ``step-N.pt``, name it in ``checkpoint.json``, then delete older files: a kill leaves a complete one."""
+    name = f"step-{step:08d}.pt"
+    with write_atomically(folder / name) as temporary, naming_disk_errors(temporary):
+        torch.save(state, temporary)
+    write_json(folder / POINTER, {"file": name, "step": step, "sha256": digest_file(folder / name)})
+    for other in folder.glob("step-*.pt"):
+        if other.name != name:
+            remove(other)
+
+
+def load_checkpoint(folder: Path, report: Report) -> dict[str, Any] | None:
+    """Return the latest checkpoint's state, on the CPU; None if there is none, or (with a warning) if it is damaged."""
+    pointer = folder / POINTER
+    if not pointer.exists():
+        return None
+    try:
+        value = read_small_json(pointer)
+        file = folder / str(value["file"])
+        if digest_file(file) != value["sha256"]:
+            raise ValueError("its content changed")
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        return state
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
+        report(Note(f"the training checkpoint is damaged ({error}); training starts again", "warning"))
+        return None
+
+
+def learning_rate(step: int, total: int, settings: TrainingSettings, progress: float | None = None) -> float:
+    """Return the learning rate at ``step`` (from 0) of ``total``; ``progress``: of a run whose steps were revised."""
+    rate = settings.lr
+    if step < settings.lr_warmup_steps:
+        rate *= (step + 1) / settings.lr_warmup_steps
+    at = step if progress is None else progress * total
+    if settings.lr_schedule == "cosine":
+        return rate * (COSINE_FLOOR + (1 - COSINE_FLOOR) * 0.5 * (1 + math.cos(math.pi * at / total)))
+    half = total // 2
+    return rate if at < half else rate * (total - at) / max(1, total - half)
+
+
+def step_seed(seed: int, step: int) -> int:
+    """Return the seed of all random numbers of a step (such as dropout), the same in a resumed run."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{step}".encode()).digest()[:8], "little") >> 1
+
+
+def _noisy(inputs: torch.Tensor, max_sigma: float, channels: int, seed: int, *, with_level: bool) -> torch.Tensor:
+    """Add normal noise to the first ``channels`` of (N, C, H, W); if ``with_level``, the last channel is its level.
+
+    Each example has its own deviation, from 0 to ``max_sigma``: outputs are cleaner than noisy inputs, and a network
+    trained only on noisy inputs would also smooth clean ones.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn((len(inputs), channels, *inputs.shape[2:]), generator=generator)
+    sigmas = max_sigma * torch.rand((len(inputs), 1, 1, 1), generator=generator)
+    noise *= sigmas
+    parts = [inputs[:, :channels] + noise.to(inputs.device), inputs[:, channels:]]
+    if with_level:
+        levels = torch.tensor([noise_plane(float(sigma)) for sigma in sigmas.flatten()])
+        plane = levels.to(inputs)[:, None, None, None].expand_as(inputs[:, :1])
+        parts = [parts[0], parts[1][:, :-1], plane]
+    return torch.cat(parts, dim=1)
+
+
+class TrainingLoop:
+    """Trains a run to its last step, or until early stopping. Checkpoints and previews follow the clock.
+
+    ``refresh``: updates the previews of a run. ``milestones``: returns the functions to call, by step; called again
+    when a ``budget`` of time changes the steps. ``dist``: of several processes, only the first saves, refreshes and
+    resolves the steps again. ``costs``: the seconds of each call of the work beside the steps in this process, by
+    function: checkpoints, previews and what follows a milestone.
     """
 
     def __init__(
         self,
-        setup: TrainingSetup,
-        entry: CacheEntry,
-        stage: TrainStage,
-        output: Path,
-        folder: Path,
-        exact: list[str],
-        preview: Callable[[Path], None] | None = None,
+        state: TrainingState,
+        report: Report,
+        stop: Stop,
+        refresh: Callable[[TrainingState], None] | None = None,
+        milestones: Milestones = lambda _: {},
+        dist: DistContext = SINGLE_PROCESS,
+        clock: Callable[[], float] = time.monotonic,
         budget: TimeBudget | None = None,
     ) -> None:
-        self.setup, self.entry, self.stage, self.output, self.exact = setup, entry, stage, output, exact
-        self.context, self._budget = setup.context, budget
-        self.run = setup.make_run(entry.folder, stage.steps)
-        self.writer = ModelWriter(setup, entry, stage, self.run, folder)
-        self._preview, self._preview_due, self._began = preview, FIRST_PREVIEW_S, time.monotonic()
-        self.monitor = TrainingMonitor(
-            folder,
-            setup.pairing,
-            setup.dataset.inputs("val") or setup.pairs,
-            self.run,
-            lambda: self.writer.engine(self.run.model.learned),
-            self._facts(),
-            self.context.note,
-            has_held_out=bool(self.writer.held_out),
+        self.state, self.report, self.stop, self.milestones = state, report, stop, milestones
+        self.refresh = refresh if refresh and dist.is_main else lambda _: None
+        self.dist, self.clock, self.budget = dist, clock, budget
+        self.costs: dict[Task, list[float]] = {}
+        self.now = self._saved_at = clock()
+        self._shown_at = -math.inf  # the first preview comes with the first step
+        self.saved_step = state.step
+
+    def train(self) -> None:
+        """Take the steps. Raises Interrupted (after saving), and Diverged on a loss or weight that is not finite."""
+        state = self.state
+        if state.step:
+            self.report(Note(f"continuing from step {state.step} of {state.total}"))
+        if self.budget:
+            self.budget.begin(self)
+        while self._steps_are_revised():
+            pass
+        if self.dist.is_main:
+            self.save()
+        self.refresh(state)
+
+    def _steps_are_revised(self) -> bool:
+        """Train to the last step, or until early stopping; return True, early, after the budget changed the steps."""
+        state, dist, budget = self.state, self.dist, self.budget
+        due = self.milestones(state.total)
+        for batch in state.batches(state.step, state.step if state.enough else state.total):
+            self._stop_if_asked()
+            losses = state.one_step(batch)
+            row = dist.mean(list(losses.values()))
+            if not math.isfinite(sum(row)):
+                raise Diverged(self.saved_step, state.step + 1)
+            state.rows.append(row)
+            state.step += 1
+            self._report_progress()
+            if state.step % health.EVERY == 0:
+                self._check_health()
+            for task in due.get(state.step, ()):
+                self.do(task)
+            if dist.any(state.enough):
+                break
+            self.count_time()
+            if budget is not None and dist.any(dist.is_main and budget.is_due(self)):
+                self._revise(budget)
+                if dist.is_main:
+                    self.do(self.save)
+                return True
+            self._save_and_show_if_due()
+        return False
+
+    def _stop_if_asked(self) -> None:
+        """Save and raise Interrupted if any process received a stop request."""
+        if self.dist.any(self.stop.requested):
+            if self.dist.is_main:
+                self.state.save()
+            self.refresh(self.state)
+            raise Interrupted(self.stop.exit_status or Interrupted().exit_status)
+
+    def _report_progress(self) -> None:
+        state, model = self.state, self.state.model
+        at_most_s = max(0.0, self.budget.seconds - state.seconds) if self.budget else None
+        detail = describe_score(state.scores)
+        figures = model.describe(dict(zip(model.columns, state.rows[-1], strict=True)))
+        self.report(
+            Progress("training", state.step, state.total, "steps", detail, figures, counted=True, at_most_s=at_most_s)
         )
 
-    def __call__(self) -> Table:
-        """Train from scratch, a checkpoint or a shorter run; write the model; return its cache entry's metadata."""
-        run, monitor, setup, context = self.run, self.monitor, self.setup, self.context
-        continued = self._begin()
-        plan = {"folder": str(self.entry.folder), "steps": self.run.total, "continued": str(continued or "")}
-        setup.dist.broadcast(plan | {"budget": self._budget})
-        setup.dist.barrier()
-        if not setup.plate and (hint := plate_hint(setup.pairs, setup.dataset, setup.generator_table)):
-            context.report(Note(hint, advises=True))
-        if self._ignores_colours():
-            context.report(Note(IGNORES_COLOURS, "warning", advises=True))
-        context.note(f"watch it learn: {monitor.folder / 'preview.png'}")
-        monitor.begin()
-        try:
-            with computed_in_fp32(self.exact):
-                train(
-                    run,
-                    context.report,
-                    context.stop,
-                    lambda _: self._refresh(),
-                    self._milestones,
-                    setup.dist,
-                    budget=self._budget,
-                )
-        except Diverged:
-            last_good = setup.make_run(self.entry.folder, self.stage.steps)
-            if last_good.load(context.report):
-                path = self.writer.save("last-good.safetensors", last_good)
-                context.note(f"the last state that was finite is saved in {path}", "warning")
-            monitor.draw({})
-            raise
-        except Interrupted:
-            if run.step:
-                self.writer.save("last.safetensors")
-                monitor.draw({})
-            raise
-        return self.writer.finish(self.output, monitor)
+    def _check_health(self) -> None:
+        """Report each problem of the networks once, and record the ages of rollouts."""
+        state = self.state
+        if state.rollouts:
+            state.rollouts.log(state.step)
+        known = {text.partition(":")[0] for _, text in state.warnings}
+        for concern in state.model.concerns(state.rows, state.total):
+            if concern.partition(":")[0] not in known:
+                state.warnings.append((state.step, concern))
+                self.report(Note(f"step {state.step}: {concern}", "warning", advises=True))
 
-    def _ignores_colours(self) -> bool:
-        """Return whether the generator learns pairs of pictures from crops by which it cannot tell their colours."""
-        loader, pairing, generator = self.run.loader, self.setup.pairing, self.run.model.networks["generator"]
-        learns_pairs = pairing.has_target and pairing.pointwise and not self.setup.dataset.domains
-        if not learns_pairs or not isinstance(loader, PictureBatches):
-            return False
-        takes_crops = math.prod(loader.crop) < FEWER_PIXELS * loader.max_pixels
-        is_plain = inner_generator(generator) is generator
-        return takes_crops and is_plain and health.ignores_colours(generator, pairing.in_channels)
+    def _revise(self, budget: TimeBudget) -> None:
+        """Resolve the steps again, in all processes alike, and say so if they differ by more than a tenth."""
+        state, dist = self.state, self.dist
+        sent = dist.broadcast({"revision": budget.resolve(self, self.milestones)} if dist.is_main else None)
+        assert isinstance(sent, dict), "the main process has just sent it"
+        before, total = state.total, sent["revision"].total
+        state.revise(sent["revision"])
+        budget.begin(self)
+        if not 0.9 <= total / before <= 1.1:
+            in_time = f"in {count(budget.seconds / 60, 'minute')}"
+            self.report(Note(f"at the rate so far {count(total, 'step')} fit {in_time}, not {before:,}"))
 
-    def taken(self) -> int:
-        """Restore the checkpoint that this run would continue, and return its step; 0 if there is none."""
-        return self.run.step if earlier_runs.restore(self.run, self.entry, self.stage, self.context) else 0
+    @property
+    def step_seconds(self) -> float:
+        """Return the time of the run without the work beside the steps; only differences have a meaning."""
+        return self.state.seconds - sum(map(sum, self.costs.values()))
 
-    def deliver(self) -> Table:
-        """Write the model of the steps ``taken``, and return its metadata. The cache entry stays unfinished."""
-        self.context.begin("finishing the model")
-        with computed_in_fp32(self.exact):
-            return self.writer.deliver(self.output, self.monitor)
+    def do(self, task: Task) -> None:
+        """Call ``task``, and record its time as its cost."""
+        self.count_time()
+        began = self.state.seconds
+        task()
+        self.count_time()
+        self.costs.setdefault(task, []).append(self.state.seconds - began)
 
-    def _facts(self) -> Table:
-        """Return the report's table of facts: dataset, networks, device, seed and settings."""
-        setup, networks = self.setup, self.run.model.networks
-        names = {"generator": setup.generator_name, "discriminator": setup.discriminator_name}
-        return {
-            "dataset": setup.dataset.folder.name,
-            "pairs": f"{len(setup.pairs):,}, and {len(self.writer.held_out):,} held out",
-            "preset": setup.recipe.preset or None,
-            "pairing": setup.pairing.name,
-            **{kind: f"{n}, {_millions(networks[kind])}" if kind in networks else None for kind, n in names.items()},
-            "device": f"{setup.device.kind} {setup.precision}" + (f" × {setup.dist.size}" * (setup.dist.size > 1)),
-            "seed": self.stage.seed,
-            **self.stage.settings,
-        }
+    def cost(self, task: Task) -> float:
+        """Return the usual seconds of ``task``; 0 if it was not called yet."""
+        known = self.costs.get(task, [0.0])
+        return statistics.median(known[1:] or known)  # the first call also imports and warms up
 
-    def _begin(self) -> Path | None:
-        """Load the checkpoint to continue, and return its folder; None if the run starts from scratch."""
-        earlier_runs.describe(self.entry, self.stage, self.output)
-        folder = earlier_runs.restore(self.run, self.entry, self.stage, self.context)
-        if folder is None and not self.stage.fresh:
-            earlier_runs.note_other_run(self.entry, self.stage, self.output, self.context)
-        return folder
+    def share_by_the_clock(self, seconds_per_step: float) -> float:
+        """Return the share of the time that checkpoints and previews take; at most one of each follows a step."""
+        settings = self.state.model.settings
+        pauses = {self.save: settings.checkpoint_seconds, self._show: settings.preview_seconds}
+        beside = sum(self.cost(task) / max(pause, seconds_per_step) for task, pause in pauses.items())
+        return beside / (1 + beside)
 
-    def _milestones(self, total: int) -> dict[int, list[Task]]:
-        """Return the functions to call after each milestone of a run of ``total`` steps, by its step."""
-        settings = self.setup.settings
-        due = self.monitor.milestones(total)
-        for step in film_steps(total, settings.snapshots) if settings.snapshots else ():
-            due.setdefault(step, []).append(self._save_snapshot)
-        for step in score_steps(total, settings.val_interval) if self.writer.held_out else ():
-            due.setdefault(step, []).append(self._score)
-        due.setdefault(total, []).insert(0, self._begin_to_finish)
-        return due
+    def count_time(self) -> None:
+        """Add the time since the last call to the run's."""
+        before, self.now = self.now, self.clock()
+        self.state.seconds += self.now - before
 
-    def _begin_to_finish(self) -> None:
-        self.context.begin("finishing the model")
+    def save(self) -> None:
+        """Save a checkpoint. Raises Diverged if the state is not finite; the last checkpoint remains then."""
+        if not self.state.save():
+            raise Diverged(self.saved_step, self.state.step)
+        self._saved_at, self.saved_step = self.clock(), self.state.step
 
-    def _save_snapshot(self) -> None:
-        self.writer.save(f"snapshots/{self.run.step:08d}.safetensors")
+    def _save_and_show_if_due(self) -> None:
+        """Save a checkpoint and update the previews if their time has come."""
+        state, settings = self.state, self.state.model.settings
+        if self.dist.is_main and self.now - self._saved_at >= settings.checkpoint_seconds and state.step < state.total:
+            self.do(self.save)
+        if self.clock() - self._shown_at >= settings.preview_seconds:
+            self.do(self._show)
 
-    def _score(self) -> None:
-        self.writer.score()
-        if self.run.step < self.run.total and not self.run.enough:  # otherwise the end of the run draws it
-            self.context.report(Preview(self.monitor.draw({})))
-
-    def _refresh(self) -> None:
-        """Update the previews; called at intervals of wall time."""
-        self.context.report(Preview(self.monitor.refresh()))
-        if self._preview is None or self.context.stop.requested or self.run.step == self.run.total:
-            return
-        if time.monotonic() - self._began >= self._preview_due:
-            began = time.monotonic()
-            path = self.writer.save("preview.safetensors")
-            try:
-                self._preview(path)
-            except Interrupted:  # the loop is about to stop, and saves what was learned
-                return
-            finally:
-                remove(path)
-            took = time.monotonic() - began  # that was no training
-            self._began += took
-            self.run.seconds -= took
-            self._preview_due *= 2
+    def _show(self) -> None:
+        self.refresh(self.state)
+        self._shown_at = self.clock()
 
 
-def follow_leader(setup: TrainingSetup) -> None:
-    """Take the same steps as the main process, without output, in another process of a distributed run."""
-    while (plan := setup.dist.broadcast()) == TRIAL:
-        seconds_per_step(setup.make_run(Path(), 1))
-    if not isinstance(plan, dict):
-        return
-    run = setup.make_run(Path(plan["folder"]), plan["steps"])
-    if plan["continued"]:
-        state = load_checkpoint(Path(plan["continued"]), silent)
-        assert state is not None, "the main process has just read it"
-        run.restore(state)
-        if run.total != plan["steps"]:  # it is a longer run that continues a finished one
-            run.history.append(plan["steps"])
-            run.revisions = []
-    setup.dist.barrier()  # the main process may now replace that checkpoint
-    train(run, silent, setup.context.stop, dist=setup.dist, budget=plan["budget"])
+@dataclass(frozen=True)
+class StepCost:
+    """The seconds of a step between two shares, ``start`` and ``end``, of a run's steps."""
+
+    start: float
+    end: float
+    seconds: float
 
 
-def train(
-    run: TrainingState,
-    report: Report,
-    stop: Stop,
-    refresh: Callable[[TrainingState], None] | None = None,
-    milestones: Milestones = lambda _: {},
-    dist: DistContext = SINGLE_PROCESS,
-    clock: Callable[[], float] = time.monotonic,
-    budget: TimeBudget | None = None,
-) -> None:
-    """Train ``run`` to its last step, or until early stopping. Checkpoints and ``refresh`` follow the clock.
+def mean_cost(costs: Sequence[StepCost], start: float = 0.0, end: float = 1.0) -> float:
+    """Return the seconds of a step, a mean over the run, or over its part between two shares."""
+    parts = [(max(0.0, min(end, cost.end) - max(start, cost.start)), cost.seconds) for cost in costs]
+    return sum(share * seconds for share, seconds in parts) / (end - start)
 
-    ``milestones``: returns the functions to call, by step; called again when a ``budget`` of time changes the steps.
-    ``dist``: of several processes, only the first saves, refreshes and resolves the steps again. Raises Interrupted
-    (after saving) on a stop request, and Diverged on a loss or weight that is not finite.
+
+class Mark(NamedTuple):
+    """A moment of a run, from which on its rate is measured; ``seconds``: of steps alone."""
+
+    step: int = 0
+    progress: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass
+class TimeBudget:
+    """A budget of seconds. ``costs``: of steps in the trial; ``at_most``: the most steps that are asked for.
+
+    ``began``: the last revision, or the start of the process.
     """
-    if run.step:
-        report(Note(f"continuing from step {run.step} of {run.total}"))
-    keeper = RunKeeper(run, refresh if refresh and dist.is_main else lambda _: None, dist, clock)
-    if budget:
-        budget.begin(keeper)
-    while _steps_are_revised(keeper, report, stop, milestones, budget):
-        pass
-    keeper.end()
 
+    seconds: float
+    costs: Sequence[StepCost]
+    at_most: int | None = None
+    began: Mark = field(default_factory=Mark)
 
-def _steps_are_revised(
-    keeper: RunKeeper,
-    report: Report,
-    stop: Stop,
-    milestones: Milestones,
-    budget: TimeBudget | None,
-) -> bool:
-    """Train to the last step, or until early stopping; return True, early, after the ``budget`` changed the steps."""
-    run, dist = keeper.run, keeper.dist
-    due = milestones(run.total)
-    for batch in batches_of(run, run.step, run.step if run.enough else run.total):
-        _stop_if_asked(run, stop, dist, keeper.refresh)
-        losses = one_step(run, batch)
-        row = dist.mean(list(losses.values()))
-        if not math.isfinite(sum(row)):
-            raise Diverged(keeper.saved_step, run.step + 1)
-        run.rows.append(row)
-        run.step += 1
-        at_most_s = max(0.0, budget.seconds - run.seconds) if budget else None
-        detail, figures = describe_score(run.scores), _losses(run)
-        report(Progress("training", run.step, run.total, "steps", detail, figures, counted=True, at_most_s=at_most_s))
-        if run.step % health.EVERY == 0:
-            _check_health(run, report)
-        for task in due.get(run.step, ()):
-            keeper.do(task)
-        if dist.any(run.enough):
-            break
-        keeper.count_time()
-        if budget is not None and dist.any(dist.is_main and budget.is_due(keeper)):
-            _revise(keeper, budget, milestones, report)
-            if dist.is_main:
-                keeper.do(keeper.save)
+    @property
+    def steps(self) -> int:
+        """Return the steps that fit by the trial alone."""
+        return self._limited(self.seconds / mean_cost(self.costs))
+
+    def begin(self, loop: TrainingLoop) -> None:
+        """Measure the rate from this step on."""
+        self.began = Mark(loop.state.step, loop.state.progress, loop.step_seconds)
+
+    def is_due(self, loop: TrainingLoop) -> bool:
+        """Return whether the steps are to be resolved again now.
+
+        Where few steps are planned, half of them do: the machine may have stood still in the trial, and the run would
+        end before its time.
+        """
+        run, began = loop.state, self.began.step
+        planned = run.total - began
+        if run.step == run.total or run.step - began < min(LEAST_STEPS, max(1, planned // 2)):
+            return False
+        if planned < 2 * LEAST_STEPS and not run.revisions:
             return True
-        keeper.save_and_show_if_due()
-    return False
+        last = run.revisions[-1].share if run.revisions else 0.0
+        return any(share > last and run.seconds >= share * self.seconds for share in REVISED_AT)
 
+    def resolve(self, loop: TrainingLoop, milestones: Milestones) -> Revision:
+        """Return the number of steps that fit by the rate since ``began``, at least one more than were taken."""
+        run, began = loop.state, self.began
+        tried = (run.step - began.step) * mean_cost(self.costs, began.progress, run.progress)
+        slower = (loop.step_seconds - began.seconds) / tried
+        each = max(LEAST_SECONDS, slower * mean_cost(self.costs, run.progress))
+        left = (self.seconds - run.seconds) * (1 - loop.share_by_the_clock(each))
 
-def _stop_if_asked(run: TrainingState, stop: Stop, dist: DistContext, refresh: Callable[[TrainingState], None]) -> None:
-    """Save and raise Interrupted if any process received a stop request."""
-    if dist.any(stop.requested):
-        if dist.is_main:
-            run.save()
-        refresh(run)
-        raise Interrupted(stop.exit_status or Interrupted().exit_status)
+        def fits(total: int) -> bool:
+            """Return whether the steps up to ``total`` and the work between them take no longer than is left."""
+            between = [tasks for step, tasks in milestones(total).items() if run.step < step < total]
+            beside = sum(loop.cost(task) for tasks in between for task in tasks)
+            return (total - run.step) * each + beside <= left
 
+        fewest, more = run.step + 1, 1 + round(max(0.0, left) / each)
+        while more > 1:  # the most steps, to about one, where more steps have more milestones
+            more = (more + 1) // 2
+            if fits(fewest + more):
+                fewest += more
+        total = max(run.step + 1, self._limited(fewest))
+        share = max(run.seconds / self.seconds, REVISED_AT[0])
+        return Revision(run.step, total, share, run.progress)
 
-def _revise(keeper: RunKeeper, budget: TimeBudget, milestones: Milestones, report: Report) -> None:
-    """Resolve the steps again, in all processes alike, and say so if they differ by more than a tenth."""
-    run, dist = keeper.run, keeper.dist
-    sent = dist.broadcast({"revision": budget.resolve(keeper, milestones)} if dist.is_main else None)
-    assert isinstance(sent, dict), "the main process has just sent it"
-    before, total = run.total, sent["revision"].total
-    run.revise(sent["revision"])
-    budget.begin(keeper)
-    if not 0.9 <= total / before <= 1.1:
-        in_time = f"in {count(budget.seconds / 60, 'minute')}"
-        report(Note(f"at the rate so far {count(total, 'step')} fit {in_time}, not {before:,}"))
-
-
-def _losses(run: TrainingState) -> str:
-    return run.model.describe(dict(zip(run.model.columns, run.rows[-1], strict=True)))
-
-
-def _check_health(run: TrainingState, report: Report) -> None:
-    """Report each problem of the networks once, and record the ages of rollouts."""
-    if run.rollouts:
-        run.rollouts.log(run.step)
-    known = {text.partition(":")[0] for _, text in run.warnings}
-    for concern in run.model.concerns(run.rows, run.total):
-        if concern.partition(":")[0] not in known:
-            run.warnings.append((run.step, concern))
-            report(Note(f"step {run.step}: {concern}", "warning", advises=True))
-
-
-def _millions(network: torch.nn.Module) -> str:
-    return f"{sum(p.numel() for p in network.parameters()) / 1e6:.3g} M parameters"
+    def _limited(self, steps: float) -> int:
+        return max(1, min(round(steps), self.at_most or round(steps)))

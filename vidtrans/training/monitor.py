@@ -19,27 +19,26 @@ from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.training.delivered import REPORT_CROP, DeliveredPair, deliver, few_at_full_size
-from vidtrans.training.report.score_curves import loss_label, thin
-from vidtrans.training.report.training_page import (
+from vidtrans.training.loop import Task, TrainingState
+from vidtrans.training.training_page import (
     DeliveredSummary,
     RolloutSummary,
     TrainingReport,
     film_steps,
+    thin,
     write_report,
 )
-from vidtrans.training.report.training_words import STATUS_FILE, TrainingWords
-from vidtrans.training.stopping import best_of, score_steps
-from vidtrans.training.training_state import Task, TrainingState
+from vidtrans.training.training_words import STATUS_FILE, TrainingWords, best_of, loss_label, score_steps
 from vidtrans.training.validation import apply, evenly, pair_input
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots import GAP, Chart, ChartCurve, Colour, ContactSheet, blank, cell_size, join_row
 
-FILM_PICTURES, STEPS_PER_PICTURE = 72, 5  # a picture of a film costs about half a step
+FILM_PICTURES, STEPS_PER_PICTURE = 72, 5  # A picture of a film costs about half a step.
 ROWS = 4
-CELL = 320  # pixels on a cell's long side
-MILESTONES = (0.02, 0.06, 0.15, 0.4, 1.0)  # shares of the run at which outputs are saved
-COLOURS = ((255, 190, 90), (120, 200, 255), (200, 140, 255))  # of the curves of a run's first columns
-MIN_CHART_WIDTH, CHART_HEIGHT = 280, 200  # pixels
+CELL = 320  # Pixels on the long side of a cell.
+MILESTONES = (0.02, 0.06, 0.15, 0.4, 1.0)  # Shares of the run at which outputs are saved.
+COLOURS = ((255, 190, 90), (120, 200, 255), (200, 140, 255))  # RGB of the curves of a run's first columns.
+MIN_CHART_WIDTH, CHART_HEIGHT = 280, 200  # Pixels.
 
 
 class TrainingMonitor:
@@ -55,7 +54,7 @@ class TrainingMonitor:
         folder: Path,
         pairing: Pairing,
         pairs: Sequence[Pair],
-        run: TrainingState,
+        state: TrainingState,
         engine: Callable[[], Engine],
         facts: Table,
         note: Callable[[str], None],
@@ -63,7 +62,7 @@ class TrainingMonitor:
         has_held_out: bool = True,
     ) -> None:
         self.note = note
-        self.folder, self.pairing, self.pairs, self.run, self.facts = folder, pairing, pairs, run, facts
+        self.folder, self.pairing, self.pairs, self.state, self.facts = folder, pairing, pairs, state, facts
         self.engine, self.has_held_out = engine, has_held_out
         self.timeline = ProgressSheet(folder, pairing, pairs)
         [self.subject] = evenly(pairs, 1)
@@ -74,7 +73,7 @@ class TrainingMonitor:
         """Delete files of steps later than the run's, which an earlier run left; write the film's input and target."""
         for name in ("steps", "film", "snapshots"):
             for file in numbered_files(self.folder / name):
-                if int(file.stem) > self.run.step:
+                if int(file.stem) > self.state.step:
                     remove(file)
         write_picture(self.folder / "input.png", self.pairing.preview(pair_input(self.pairing, self.subject)))
         if self.pairing.has_target:
@@ -83,10 +82,10 @@ class TrainingMonitor:
 
     def words(self) -> TrainingWords:
         """Return the state of the run, to be put into words."""
-        run = self.run
-        first = score_steps(run.total, run.model.settings.val_interval)[0] if self.has_held_out else None
-        is_over = run.enough or run.step == run.total
-        return TrainingWords(run.scores, run.step, run.total, is_over, first, run.warnings, run.seconds)
+        state = self.state
+        first = score_steps(state.total, state.model.settings.val_interval)[0] if self.has_held_out else None
+        is_over = state.enough or state.step == state.total
+        return TrainingWords(state.scores, state.step, state.total, is_over, first, state.warnings, state.seconds)
 
     def _write_status(self) -> None:
         with keeping_what_is_in_use(self.note):
@@ -102,13 +101,13 @@ class TrainingMonitor:
 
     def refresh(self) -> Path:
         """Write ``preview.png``, and return its path; and ``losses.csv``."""
-        run = self.run
+        state = self.state
         with keeping_what_is_in_use(self.note):
-            write_bytes(self.folder / "losses.csv", run.losses_csv())
-        title = f"step {run.step} of {run.total}"
+            write_bytes(self.folder / "losses.csv", state.losses_csv())
+        title = f"step {state.step} of {state.total}"
         engine, chosen = self.engine(), few_at_full_size(self.pairs, ROWS)
         full = list(deliver(engine, self.pairing, chosen)) if chosen else []
-        self.delivered = DeliveredSummary(run.step, {}, [made.crops(*REPORT_CROP) for made in full]) if full else None
+        self.delivered = DeliveredSummary(state.step, {}, [made.crops(*REPORT_CROP) for made in full]) if full else None
         preview = self.folder / "preview.png"
         with keeping_what_is_in_use(self.note):
             preview_sheet(engine, self.pairing, self.pairs, title, preview, full)
@@ -116,13 +115,13 @@ class TrainingMonitor:
         return preview
 
     def _add_to_timeline(self) -> None:
-        self.timeline.add(self.run.step, self.engine())
+        self.timeline.add(self.state.step, self.engine())
         with keeping_what_is_in_use(self.note):
-            self.timeline.draw(self.run.model.columns, self.run.rows, {})
+            self.timeline.draw(self.state.model.columns, self.state.rows, {})
 
     def _add_to_film(self) -> None:
         output = apply(self.engine(), self.pairing, self.subject)[1]
-        write_picture(self.film / f"{self.run.step:08d}.png", output)
+        write_picture(self.film / f"{self.state.step:08d}.png", output)
         self._write_status()
 
     def draw(
@@ -132,10 +131,10 @@ class TrainingMonitor:
 
         ``scores``: the last ones. ``delivered``: full-size pairs; by default those of the latest preview.
         """
-        run = self.run
+        state = self.state
         self._write_status()
         with keeping_what_is_in_use(self.note):
-            self.timeline.draw(run.model.columns, run.rows, scores)
+            self.timeline.draw(state.model.columns, state.rows, scores)
         if rollout is not None:
             with keeping_what_is_in_use(self.note):
                 write_picture(self.folder / "dream.png", np.hstack([picture for _, picture in rollout.strip]))
@@ -146,15 +145,15 @@ class TrainingMonitor:
                 self.report,
                 TrainingReport(
                     title=f"{self.folder.stem}: how training went",
-                    facts=self.facts | {"steps": f"{run.step:,} of {run.total:,}"},
-                    columns=run.model.columns,
-                    rows=run.rows,
-                    balance=run.model.balance,
-                    scores=run.scores,
-                    best=best_of(run.scores, run.model.settings.best_metric),
-                    warnings=run.warnings,
+                    facts=self.facts | {"steps": f"{state.step:,} of {state.total:,}"},
+                    columns=state.model.columns,
+                    rows=state.rows,
+                    balance=state.model.balance,
+                    scores=state.scores,
+                    best=best_of(state.scores, state.model.settings.best_metric),
+                    warnings=state.warnings,
                     words=self.words(),
-                    ages=run.rollouts.ages if run.rollouts else (),
+                    ages=state.rollouts.ages if state.rollouts else (),
                     rollout=rollout,
                     sheets=[(step, np.hstack(cells)) for step, cells in self.timeline.strips()],
                     film=[(step, picture) for step, picture in pictures if picture.shape == target.shape],

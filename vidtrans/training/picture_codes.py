@@ -22,10 +22,10 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.training.validation import evenly, pair_input
 from vidtrans.video.images.picture import read_picture
 
-MAX_PICTURES = 256  # whose codes are looked at
+MAX_PICTURES = 256  # Pictures whose codes are encoded.
 DIGITS = 6
-LOOKS, INPUTS = 10, 4  # of a score of diversity
-LEAST_DIFFERENCE = 1e-5  # of outputs, per difference of their codes
+LOOKS, INPUTS = 10, 4  # Number of looks and of inputs in a score of diversity.
+LEAST_DIFFERENCE = 1e-5  # Difference of outputs per difference of their codes, against a division by 0.
 
 
 def code_table(generator: nn.Module, pairs: Sequence[Pair]) -> Table:

@@ -28,10 +28,10 @@ from vidtrans.training import plugins_in_use
 from vidtrans.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from vidtrans.training.device.distributed import DistContext
-    from vidtrans.training.loop import TrainingRun
+    from vidtrans.training.distributed import DistContext
+    from vidtrans.training.loop import TimeBudget
     from vidtrans.training.set_up import TrainingSetup
-    from vidtrans.training.time_budget import TimeBudget
+    from vidtrans.training.training_run import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ def train(request: TrainingRequest, context: Context, preview: Callable[[Path], 
         raise MediaError(str(request.dataset), why, "make it again, or add --restore to its make-dataset command")
     if not is_distributed():
         return _train(run, context, None, preview)
-    from vidtrans.training.device.distributed import distributed_context
+    from vidtrans.training.distributed import distributed_context
 
     with distributed_context() as dist:
         if dist.is_main:
             return _train(run, context, dist, preview)
         if not context.dry_run:
-            from vidtrans.training.loop import follow_leader
+            from vidtrans.training.training_run import follow_leader
 
             follow_leader(run.set_up(context, dist))
         return {}
@@ -204,10 +204,10 @@ class _RequestedRun:
             return find_budget(setup, request.minutes, digest, request.at_most)
         found = known_budget(setup.context, request.minutes, digest, request.at_most)
         if found is None:
-            raise self.nothing_taken()
+            raise self.no_steps()
         return found
 
-    def nothing_taken(self) -> UsageError:
+    def no_steps(self) -> UsageError:
         """Return the error of ``as_is`` without an interrupted run."""
         why = f"no interrupted run of these options has taken a step towards {self.output}"
         return UsageError("--as-is", why, "leave it out to train, or give the options of that run")
@@ -239,7 +239,7 @@ def _train(
         return existing
     context.begin("loading PyTorch")
     import_torch()
-    from vidtrans.training.device.distributed import SINGLE_PROCESS
+    from vidtrans.training.distributed import SINGLE_PROCESS
     from vidtrans.training.trials import wrong_operators
 
     context.begin("preparing the training")
@@ -249,33 +249,31 @@ def _train(
     total = budget.steps if budget else run.settings.steps
     if context.dry_run and not request.as_is:
         return _planned(setup, output, total)
-    from vidtrans.training.loop import TrainingRun
-    from vidtrans.training.model_delivery import deliver, plan_as_is
-    from vidtrans.training.run_stage import run_stage
+    from vidtrans.training.finish import deliver
+    from vidtrans.training.training_run import TrainingRun
 
     exact = wrong_operators(setup)
     context.begin("preparing the training")
-    stage = run_stage(setup, total, pictures, request.fresh, exact)
+    stage = setup.stage(total, pictures, exact, fresh=request.fresh)
     entry = context.cache.entry(stage.name, stage.key)
-    begin = partial(TrainingRun, setup, entry, stage, output, run.previews(), exact, preview, budget)
+    make_run = partial(TrainingRun, setup, entry, stage, output, run.previews(), exact, preview, budget)
     if context.dry_run:
-        return plan_as_is(begin(), run.nothing_taken())
+        return make_run().plan_as_is(run.no_steps())
     with entry.locked():
         meta = entry.read()
         if meta is None and request.as_is:
-            report = _as_is(run, begin(), result, extractor)
+            report = _as_is(run, make_run(), result, extractor)
         else:
             if meta is not None:
                 setup.dist.broadcast(None)
-            report = result.report(deliver(result, entry, meta or begin()(), extractor), cached=False)
+            report = result.report(deliver(result, entry, meta or make_run().train(), extractor), cached=False)
     context.trim_cache()
     return report
 
 
 def _planned(setup: TrainingSetup, output: Path, total: int) -> Table:
     """Return the report of a dry run of ``total`` steps."""
-    from vidtrans.training.report.transfer_advice import transfer
-    from vidtrans.training.trials import estimate_training
+    from vidtrans.training.trials import estimate_training, transfer
 
     cost = estimate_training(setup, total)
     return setup.summary(output, total) | {"dry_run": True} | cost | transfer(setup, total)
@@ -283,10 +281,10 @@ def _planned(setup: TrainingSetup, output: Path, total: int) -> Table:
 
 def _as_is(run: _RequestedRun, training: TrainingRun, result: Result, extractor: LoadedModel | None) -> Table:
     """Deliver the model of the steps that an interrupted run has taken; return its report. Raises UsageError."""
-    from vidtrans.training.model_delivery import deliver, state_as_is
+    from vidtrans.training.finish import deliver
 
-    result = replace(result, request=digest_of([result.request, "as is", training.taken()]))
+    result = replace(result, request=digest_of([result.request, "as is", training.restored_step()]))
     if (existing := run.finished(result)) is not None:
         return existing
-    meta = state_as_is(training, run.request.minutes, run.nothing_taken())
+    meta = training.deliver_as_is(run.request.minutes, run.no_steps())
     return result.report(deliver(result, training.entry, meta, extractor), cached=False)

@@ -1,57 +1,65 @@
-"""The set-up of a training run from dataset and recipe: networks, batches, cache stage and initial state."""
+"""The set-up of a training run from dataset and recipe: checks, networks, batches, cache stage and initial state."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.machine import use_huge_pages
-from vidtrans.core.settings import Table
+from vidtrans.core.registry import Entry, Registry
+from vidtrans.core.settings import Table, to_table
 from vidtrans.data.augment import crop_size
 from vidtrans.data.background_plate import BackgroundPlate, find_motion_weights
-from vidtrans.data.clip_memory import ClipMemory
+from vidtrans.data.clip_memory import ClipMemory, MemoryPlan
 from vidtrans.data.dataset import Dataset, Pair, check_sizes
 from vidtrans.data.growing import plan_growth
 from vidtrans.data.loading import Batches, Loader, NoiseLoader, PixelWeights, keep_weights
+from vidtrans.data.unpaired_loading import UnpairedLoader, UnpairedNoise
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
-from vidtrans.models.model_file import both_ways
-from vidtrans.networks.init import build_discriminator, build_generator, initialise, inner_generator
-from vidtrans.pairing.next_frame import picture_channels
+from vidtrans.models.model_file import both_ways, load_generator, read_record
+from vidtrans.models.model_record import Card
+from vidtrans.networks import DISCRIMINATORS, GENERATORS, UNTRAINED
+from vidtrans.networks.hd import is_coarser, load_coarser
+from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise, inner_generator
+from vidtrans.networks.predicted_style import is_narrower, load_narrower
+from vidtrans.networks.recurrent import RecurrentGenerator
+from vidtrans.networks.wrappers import ClassGenerator, CodedGenerator
+from vidtrans.pairing.base import Pairing
+from vidtrans.pairing.next_frame import CHANNELS, NextFrame, picture_channels
+from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 from vidtrans.rendering.scene import placeholder_plate, require_background_plate
 from vidtrans.session import Context
-from vidtrans.training import METHODS
-from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.store.stages import TrainStage, libraries
+from vidtrans.training import LOSSES, METHODS, plugins_in_use
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.feedback import NextFrameFeedback, RecurrentFeedback, RolloutPool
+from vidtrans.training.loop import TrainingState
 from vidtrans.training.losses.rarity import rarity
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.methods.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.training_batches import (
-    check_method,
-    fit_memory,
-    fit_pairing,
-    longest_shot,
-    rollout_pool,
-    unpaired_batches,
-)
-from vidtrans.training.training_state import TrainingState
 from vidtrans.training.validation import evenly
-from vidtrans.training.warm_start import start_with
 from vidtrans.video.images.picture import read_picture
 
 if TYPE_CHECKING:
-    from vidtrans.training.unpaired.unpaired_colours import ColourMaps
+    from vidtrans.training.unpaired_colours import ColourMaps
 
-# BatchNorm statistics are averages over at most this many training pictures.
-NORM_PICTURES = 64
+NORM_PICTURES = 64  # Training pictures, at most, over which BatchNorm statistics are averaged.
+# Version of what a GPU computes beside the networks: augmentation, and the learning rate's rounding.
+CUDA_STEP_VERSION = 2
+OF_PICTURES = ("background_plate", "motion_weight", "colour_rebalancing", "recurrent", "rollout_fraction")
+NEEDS_TARGETS = ("background_plate", "motion_weight", "colour_rebalancing", "rollout_fraction")
+FRAME_MEMORY = "frame_memory."
 
 
 class TrainingSetup:
@@ -75,7 +83,8 @@ class TrainingSetup:
         self.recipe, self.start = recipe, start
         self.generator_name, self.generator_table = recipe.choice("generator")
         fitting = fit_pairing(dataset, self.generator_name, self.generator_table)
-        self.tells_less, self.dataset, dataset = fitting is not dataset, fitting, fitting
+        self._drops_position = fitting is not dataset
+        self.dataset = dataset = fitting
         self.context, self.picture_size, self.dist = context, picture_size, dist
         self.pairing = dataset.pairing
         self.pairs = longest_shot(dataset, context) if self.pairing.has_clock else dataset.inputs("train")
@@ -144,7 +153,7 @@ class TrainingSetup:
         found: type[TrainingMethod] = METHODS.load(self.settings.method)
         return found
 
-    def make_run(self, folder: Path, total: int) -> TrainingState:
+    def make_state(self, folder: Path, total: int) -> TrainingState:
         """Return the state at step 0 of ``total``, its networks initialised; ``folder``: for checkpoints."""
         method = self.method.make(self)
         loader = self._loader(method.networks["generator"].multiple)
@@ -165,7 +174,7 @@ class TrainingSetup:
             smallest=max(network.smallest for network in method.networks.values()),
         )
         rollouts = None if self.dataset.domains else rollout_pool(loader, self.pairing, settings, self.dist)
-        if self.tells_less:
+        if self._drops_position:
             self.context.note(f"generator '{self.generator_name}' keeps no frames of the clip: it is told no position")
         return TrainingState(
             folder,
@@ -175,7 +184,7 @@ class TrainingSetup:
             [total],
             rollouts=rollouts,
             picture_channels=self._num_frames * picture_channels(self.pairing.in_channels, self.pairing.is_told),
-            tells_noise=self.pairing.is_told,
+            has_noise_level=self.pairing.is_told,
             device=self.device,
         )
 
@@ -189,7 +198,7 @@ class TrainingSetup:
         generator = self.build(reverse=reverse)
         self.initialise(generator, number)
         if self.picture_size is None and getattr(inner_generator(generator), "starts_with_colours", False):
-            from vidtrans.training.unpaired.unpaired_colours import start_with_colours
+            from vidtrans.training.unpaired_colours import start_with_colours
 
             start_with_colours(generator, self.colours, reverse=reverse)
         starts = both_ways(self.start) if self.start else []
@@ -203,7 +212,7 @@ class TrainingSetup:
         """The colour maps to the target domain and back; None for paired or only planned datasets."""
         if not self.dataset.domains or self.picture_size is not None:
             return None
-        from vidtrans.training.unpaired.unpaired_colours import maps_between  # imports SciPy: a fifth of a second
+        from vidtrans.training.unpaired_colours import maps_between  # imports SciPy: a fifth of a second
 
         return maps_between(self.dataset)
 
@@ -242,8 +251,7 @@ class TrainingSetup:
     def _loader(self, multiple: int) -> Batches:
         settings = self.settings
         if self.dataset.domains:
-            share, seed = self.dist.share(settings.batch_size), self.context.seed
-            return unpaired_batches(self.dataset, settings, self._num_frames, seed, multiple, share, self.picture_size)
+            return self._unpaired_batches(multiple)
         if self.picture_size is not None:
             size = crop_size([self.picture_size], settings.crop_size, multiple)
             plate, recurrent = settings.background_plate, settings.recurrent
@@ -267,6 +275,26 @@ class TrainingSetup:
             camera=settings.camera,
         )
 
+    def _unpaired_batches(self, multiple: int) -> Batches:
+        """Return the batches of a dataset of domains; noise if it is only planned. Raises UsageError, MediaError."""
+        settings = self.settings
+        if self.picture_size is not None:
+            size = crop_size([self.picture_size], settings.crop_size, multiple)
+            return UnpairedNoise(size, batch=settings.batch_size, num_frames=self._num_frames)
+        return UnpairedLoader(
+            self.dataset.role("train"),
+            self.dataset.domains,
+            batch=settings.batch_size,
+            seed=self.context.seed,
+            multiple=multiple,
+            num_frames=self._num_frames,
+            crop=settings.crop_size,
+            jitter=settings.jitter,
+            flip=settings.flip,
+            zoom_range=settings.zoom_range,
+            share=self.dist.share(settings.batch_size),
+        )
+
     def _pixel_weights(self) -> PixelWeights | None:
         """Return where a look keeps the content, for its method, or the weights of the L1; None if neither is used."""
         if self.method.keeps_content:
@@ -285,3 +313,252 @@ class TrainingSetup:
             "device": self.device.kind,
             "precision": self.precision,
         }
+
+    def stage(self, total: int, dataset: str, exact: list[str], *, fresh: bool) -> TrainStage:
+        """Return the cache stage of a run: all that decides which bytes it makes.
+
+        ``dataset``: the dataset's digest; ``exact``: operators to compute in fp32. Raises UsageError if a file is
+        missing.
+        """
+        settings, digest = self.settings, self.context.cache.digest
+        # The steps have a field of their own; the precision is in the engine, resolved.
+        table = {k: v for k, v in settings.for_key().items() if k not in ("steps", "precision")}
+        engine: Table = {"device": self.device.kind, "precision": self.precision}
+        engine |= {"threads": self.threads, "world_size": self.dist.size}
+        if exact:
+            engine["exact"] = exact
+        if self.device.kind == "cuda":
+            engine["step"] = CUDA_STEP_VERSION
+        # Identifiers of external inputs, by loss and method.
+        parts = {name: LOSSES.load(name) for name in settings.loss_weights} | {"method": self.method}
+        engine |= {name: found for name, part in parts.items() if (found := part.identity(settings))}
+        return TrainStage(
+            dataset=dataset,
+            pairing=pairing_record(self.pairing),
+            generator=_network(GENERATORS, self.generator_name, self.generator_table, "generator"),
+            discriminator=_network(DISCRIMINATORS, self.discriminator_name, self.discriminator_table, "discriminator"),
+            settings=table,
+            seed=self.context.seed,
+            start=" ".join(map(digest, both_ways(self.start))) if self.start else "",
+            engine=engine | plugins_in_use(settings.loss_weights, settings.method),
+            libraries={"torch": torch.__version__.partition("+")[0]}
+            | libraries("opencv-python-headless")
+            | settings.rollout_version,
+            steps=total,
+            fresh=fresh,
+            card=to_table(self.recipe.settings("card", Card)),
+        )
+
+
+def _network(registry: Registry[Entry], name: str, table: Table, kind: str) -> Table:
+    return {"name": name, "settings": complete_settings(registry, name, table, kind)} | registry.origin(name)
+
+
+def check_method(method: type[TrainingMethod], settings: TrainingSettings, dataset: Dataset) -> None:
+    """Raise UsageError if the method or a setting does not suit the dataset: its pairs, domains or classes."""
+    what = f"training.method={settings.method}"
+    for other in ("background_plate", "recurrent") if method.code_size(settings) else ():
+        if getattr(settings, other):
+            why = f"training.method = '{settings.method}' makes a model of many looks, which cannot use it"
+            raise UsageError(f"training.{other}", why, f"leave it out: --set training.{other}=false")
+    _check_camera(settings, dataset.pairing)
+    if not dataset.domains:
+        _check_classes(method, settings, dataset.pairing, what)
+        if method.unpaired:
+            why = f"it learns from domains without pairs, and this dataset has pairs ('{dataset.pairing.name}')"
+            raise UsageError(what, why, "make the dataset with --unpaired, or choose another --preset")
+        return
+    if not method.unpaired:
+        why = f"it learns from pairs, and this dataset has domains without any ({', '.join(dataset.domains)})"
+        raise UsageError(what, why, "use --preset unpaired")
+    for name in NEEDS_TARGETS:
+        if getattr(settings, name):
+            why = "it needs a target for each frame, and an unpaired dataset has none"
+            raise UsageError(f"training.{name}", why, "leave it out")
+
+
+def _check_camera(settings: TrainingSettings, pairing: Pairing) -> None:
+    """Raise UsageError if a camera is to move where no frames follow each other, or without a window."""
+    if not settings.camera:
+        return
+    if not isinstance(pairing, NextFrame):
+        why = f"it moves over frames that follow each other, and the pairing is '{pairing.name}'"
+        raise UsageError("training.camera", why, "leave it out, or make the dataset with --pairing next-frame")
+    if settings.crop_size is None or settings.jitter != 1 or settings.zoom_range != 1 or settings.flip:
+        why = "it needs a window, of training.crop_size, on frames that are neither enlarged nor mirrored"
+        raise UsageError(
+            "training.camera", why, "set crop_size, jitter=1, zoom_range=1 and flip=false, as preset roam does"
+        )
+
+
+def _check_classes(method: type[TrainingMethod], settings: TrainingSettings, pairing: Pairing, what: str) -> None:
+    """Raise UsageError if the target has classes and the method or a setting is for pictures, or the reverse."""
+    if method.for_classes == (pairing.class_colours is None):
+        kind = "pictures" if method.for_classes else "label maps"
+        why = f"the targets of pairing '{pairing.name}' are {kind}"
+        raise UsageError(what, why, f"use --set training.method={'pix2pix' if method.for_classes else 'classes'}")
+    for name in OF_PICTURES if method.for_classes else ():
+        if getattr(settings, name):
+            raise UsageError(
+                f"training.{name}", "it is for targets that are pictures, and these are label maps", "leave it out"
+            )
+
+
+def longest_shot(dataset: Dataset, context: Context) -> list[Pair]:
+    """Return the training pairs of the longest shot: the time encoding does not distinguish shots."""
+    shots: dict[tuple[int, int], list[Pair]] = {}
+    for pair in dataset.role("train"):
+        shots.setdefault(pair.shot, []).append(pair)
+    if len(shots) > 1:
+        context.note(f"the clock covers one shot: only the longest of {len(shots)} shots is used")
+    return max(shots.values(), key=len, default=[])
+
+
+def fit_pairing(dataset: Dataset, generator: str, table: Table) -> Dataset:
+    """Return the dataset, without positions of the most alike frames if the generator keeps no frames to point to."""
+    if not dataset.pairing.is_told or dataset.pairing.has_clock or _kept_frames(generator, table):
+        return dataset
+    settings = dataset.pairing_table["settings"] | {"position": "none"}
+    return replace(dataset, pairing_table=dataset.pairing_table | {"settings": settings})
+
+
+def _kept_frames(generator: str, table: Table) -> int:
+    """Return how many frames of its clip a generator keeps at most."""
+    known = {f.name for f in fields(GENERATORS.load(generator).Settings)}
+    wanted = table.get("memory_frames", 0) if "memory_frames" in known else 0
+    return wanted if isinstance(wanted, int) else 0  # another value is refused with the other settings
+
+
+def fit_memory(
+    generator: str, table: Table, pairing: Pairing, pairs: Sequence[Pair], size: tuple[int, int] | None
+) -> MemoryPlan | None:
+    """Set what a dataset decides in a generator's ``table``: its condition channels, and the frames that it keeps.
+
+    Returns what it keeps; None for nothing. ``size``: the (width, height) of pictures that do not exist yet. Raises
+    UsageError if another number of channels is set.
+    """
+    known = {f.name for f in fields(GENERATORS.load(generator).Settings)}
+    if "told_channels" in known:
+        channels = CHANNELS if pairing.is_told else 0
+        if (given := table.setdefault("told_channels", channels)) != channels:
+            why = f"the pairing of this dataset tells {channels} channels"
+            raise UsageError(f"generator.told_channels={given}", why, "leave it out")
+    wanted = _kept_frames(generator, table)
+    if not wanted or not pairing.is_told or not pairs:
+        return None
+    plan = MemoryPlan.of(pairs, wanted, pairing, size)
+    table["memory_frames"], table["memory_size"] = len(plan.files), list(plan.size)
+    return plan
+
+
+def rollout_pool(
+    loader: Batches, pairing: Pairing, settings: TrainingSettings, dist: DistContext
+) -> RolloutPool | None:
+    """Return the rollout pool if the settings use one; None in a trial with noise. Raises UsageError.
+
+    Methods without pairs feed back outputs themselves, and have none.
+    """
+    if not settings.own_output_fraction:
+        return None
+    if settings.recurrent and isinstance(pairing, NextFrame):
+        why = "pairing 'next-frame' trains on its own outputs by training.rollout_fraction instead"
+        raise UsageError("training.recurrent", why, "use --set training.rollout_fraction=0.5")
+    if settings.rollout_fraction and not isinstance(pairing, NextFrame):
+        why = f"pairing '{pairing.name}' does not feed outputs back as inputs"
+        remedy = "leave it out, or train on a dataset made with --pairing next-frame"
+        raise UsageError("training.rollout_fraction", why, remedy)
+    if dist.size > 1:
+        name, off = ("recurrent", "false") if settings.recurrent else ("rollout_fraction", "0")
+        why = "rollouts are not supported with several processes"
+        raise UsageError(f"training.{name}", why, f"train in one process, or with --set training.{name}={off}")
+    if not isinstance(loader, Loader):
+        return None
+    if isinstance(pairing, NextFrame):
+        return RolloutPool(loader, NextFrameFeedback(pairing.settings.context_frames), settings)
+    return RolloutPool(loader, RecurrentFeedback(loader, METHOD, settings.synthetic_motion_fraction), settings)
+
+
+class Smaller(NamedTuple):
+    """How a generator starts from a smaller one, in which the ``setting`` is lower."""
+
+    is_one: Callable[[Table, Table], bool]
+    load: Callable[[Any, Mapping[str, Tensor]], None]
+    setting: str
+
+
+SMALLER = {
+    "hd": Smaller(is_coarser, load_coarser, "enhancers"),
+    "predicted-style": Smaller(is_narrower, load_narrower, "channels"),
+}
+
+
+def start_with(
+    generator: nn.Module, start: Path, name: str, table: Table, channels: int, *, plate: bool = False
+) -> None:
+    """Load the weights of the model ``start`` into ``generator``, a ``name`` with the settings ``table``.
+
+    Both have a background ``plate`` or neither, and both have style codes of one size. An hd generator may start from a
+    coarser one, a predicted-style generator from a narrower one, and a recurrent one from one without recurrence.
+    Raises UsageError if the architecture or the number of input ``channels`` differs, ModelError.
+    """
+    smaller = _check_start(start, name, complete_settings(GENERATORS, name, table, "generator"), channels, plate)
+    _check_start_codes(start, generator.code_size if isinstance(generator, CodedGenerator) else 0)
+    _check_start_classes(start, generator)
+    model = load_generator(start)[0]
+    inner: Any = inner_generator(generator)
+    weights = inner_generator(model).state_dict()
+    if smaller:
+        SMALLER[name].load(inner, weights)
+    else:
+        kept = {name: value for name, value in inner.state_dict().items() if FRAME_MEMORY in name}
+        inner.load_state_dict(weights | kept)  # the frames that it keeps are those of its own clip
+    if isinstance(generator, RecurrentGenerator) and isinstance(model, RecurrentGenerator):
+        generator.keeper.load_state_dict(model.keeper.state_dict())
+    if isinstance(generator, CodedGenerator) and isinstance(model, CodedGenerator):
+        generator.encoder.load_state_dict(model.encoder.state_dict())
+
+
+def _check_start_classes(start: Path, generator: nn.Module) -> None:
+    """Raise UsageError if the model finds other classes, or if one of both paints pictures."""
+    pairing = read_record(start).pairing
+    its = make_pairing(pairing["name"], pairing["settings"]).class_colours
+    own = generator.class_colours.tolist() if isinstance(generator, ClassGenerator) else []
+    if own != (its.table.tolist() if its else []):
+        why = "it finds other classes, or the same in another order" if its and own else "one of both finds no classes"
+        raise UsageError(f"--from {start}", why, "give a model that was trained on the same classes, or leave it out")
+
+
+def _check_start(start: Path, name: str, table: Table, channels: int, plate: bool) -> bool:
+    """Return whether the model is a smaller one, as in ``SMALLER``. Raises UsageError if it does not fit at all."""
+    record = read_record(start)
+    its = record.generator["name"]
+    if its in UNTRAINED or record.ports:
+        why = "it is another tool's network, whose value range or order of colours may differ from vidtrans'"
+        why = f"a {its} is rendered, not trained" if its in UNTRAINED else why
+        raise UsageError(f"--from {start}", why, "leave it out, or give a model that 'vidtrans train' made")
+    # A model from before a setting was added has that setting's default.
+    settings = complete_settings(GENERATORS, its, record.generator["settings"], "generator")
+    rule = SMALLER.get(name)
+    smaller = name == its and rule is not None and rule.is_one(table, settings)
+    if name == its and settings != table and not smaller:
+        remedy = "use the same --set generator.KEY=VALUE"
+        remedy += f" (only generator.{rule.setting} may be higher)" if rule else ""
+        raise UsageError(f"--from {start}", f"its generator's settings are {settings}", remedy)
+    if bool(record.plate) != plate:
+        why = "it has a plate" if record.plate else "it has no plate"
+        raise UsageError(f"--from {start}", why, f"use --set background_plate={str(bool(record.plate)).lower()}")
+    if name != its or record.in_channels != channels:
+        why = f"it is a {its} with {record.in_channels} input channels, this run trains a {name} with {channels}"
+        remedy = f"use a dataset of pairing {record.pairing['name']}"
+        remedy += f" and --set generator.name={its}" if name != its else ""
+        raise UsageError(f"--from {start}", why, remedy)
+    return smaller
+
+
+def _check_start_codes(start: Path, size: int) -> None:
+    """Raise UsageError if the two models have style codes of different sizes, or only one has codes."""
+    its = read_record(start).code_size
+    if its != size:
+        has = [f"{n} numbers" if n else "none" for n in (its, size)]
+        why = f"its style code has {has[0]}, and the style code of this run has {has[1]}"
+        raise UsageError(f"--from {start}", why, "use a model of the same training.method and size of codes")

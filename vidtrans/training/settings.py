@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Self, TypeVar, get_type_hints
 
 from vidtrans.core.options import Group, option
 from vidtrans.core.settings import JoinedSettings, SettingFields, Table, record_table, setting_fields
-from vidtrans.training import ADVERSARIAL, LOSSES, METHODS, weight_key
-from vidtrans.training.method_settings import MethodSettings
+from vidtrans.training import ADVERSARIAL, LOSSES, METHODS, MethodSettings, weight_key
 
 S = TypeVar("S", bound=MethodSettings)
 
@@ -21,10 +20,10 @@ def _added_losses(keys: Iterable[str]) -> list[str]:
     return [name for name in names if name not in LOSSES.builtin and name in LOSSES]
 
 
-ROLLOUT_VERSION = 5  # of training on a model's own outputs and on noisy inputs
+ROLLOUT_VERSION = 5  # Version of training on a model's own outputs and on noisy inputs.
 # Pairs in a step where batch_size is 0. On an H100, 64 are 1.5 times as fast as 16, which fit into more GPUs.
 SMALLEST_AUTO_BATCH, AUTO_BATCH = 4, {"cuda": 16}
-MAX_RECURRENT_LENGTH = 24  # frames: the memory of a recurrent model fades within a few
+MAX_RECURRENT_LENGTH = 24  # Frames: the memory of a recurrent model fades within a few.
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,17 @@
-"""Short trials before a run: its number of steps, its cost, and operators that this machine computes wrongly."""
+"""Found before a run: steps, cost, operators that this machine computes wrongly, and advice for ``--from``."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
 import torch
 
 import vidtrans
@@ -16,27 +19,39 @@ from vidtrans.core.costs import count, estimate
 from vidtrans.core.errors import DeviceError
 from vidtrans.core.files import digest_of, read_small_json, write_json
 from vidtrans.core.settings import Table
+from vidtrans.data.dataset import Pair
 from vidtrans.data.loading import CACHE_BYTES, TrainingBatch
 from vidtrans.inference.engine import wrong_products_warning
 from vidtrans.inference.operator_checks import find_wrong
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.inference.user_cache import remembered
+from vidtrans.metrics.picture_quality import l1
 from vidtrans.models.loaded_model import LoadedModel
+from vidtrans.models.model_file import load_generator
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
+from vidtrans.networks.init import inner_generator
 from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.session import Context
 from vidtrans.store.stages import TrainStage
-from vidtrans.training.device.batch_upload import DeviceBatch
-from vidtrans.training.feedback import recurrent_feedback
+from vidtrans.training.batch_upload import DeviceBatch
+from vidtrans.training.feedback import FLOW_BYTES, FLOW_CACHE_BYTES
+from vidtrans.training.loop import StepCost, TimeBudget, TrainingState, mean_cost
 from vidtrans.training.set_up import TrainingSetup
-from vidtrans.training.time_budget import StepCost, TimeBudget, mean_cost
-from vidtrans.training.training_state import TrainingState, batches_of, take_step
-from vidtrans.video.images.picture import picture_size
+from vidtrans.training.validation import apply, evenly
+from vidtrans.video.images.picture import picture_size, read_picture
+
+if TYPE_CHECKING:
+    from vidtrans.training.set_up import TrainingSetup
 
 # Steps; then as many as fit into the seconds, in the range. A longer trial would not pay, as the rate changes with what
 # else the machine does, and is measured again while the run trains.
 WARM_UP, TRIAL_SECONDS, TRIAL_STEPS = 2, 2.0, (4, 60)
-TRIAL = "trial"  # broadcast by the main process to time steps in all processes, before the plan of the run
+TRIAL = "trial"  # Broadcast by the main process to time steps in all processes, before the plan of the run.
+TRIED, COMPARED = 12, 200  # Pairs on which the model is tried, and pictures that are compared, at most.
+THUMBNAIL, WIDTH = 16, 0.05  # Side in pixels; root mean square difference, 0 to 1, of distinct pictures.
+FEW = 12.0  # Distinct pictures below which there are few.
+ALIKE = 0.5  # Share of a flat picture's error that the untrained model has removed where pictures are alike.
+FIRST_PARTS = ("stem", "entrance", "begin", "down")  # Parts of generators that find edges and textures.
 
 
 def find_budget(setup: TrainingSetup, minutes: float, request: str, at_most: int | None = None) -> TimeBudget:
@@ -52,7 +67,7 @@ def find_budget(setup: TrainingSetup, minutes: float, request: str, at_most: int
     setup.dist.broadcast(TRIAL)
     context.note(f"measuring how many steps fit in {count(minutes, 'minute')}")
     context.begin("taking a few steps")
-    budget = TimeBudget(60 * minutes, step_costs(setup.make_run(Path(), 1)), at_most)
+    budget = TimeBudget(60 * minutes, step_costs(setup.make_state(Path(), 1)), at_most)
     if budget.steps == at_most:
         context.note(f"limited to {count(at_most, 'step')}, which fit in {count(minutes, 'minute')} here")
     else:
@@ -79,7 +94,7 @@ def _memo(context: Context, request: str) -> Path:
 
 def estimate_training(setup: TrainingSetup, total: int) -> Table:
     """Return time, disk, memory and rate of ``total`` steps, estimated by a short trial that writes nothing."""
-    run = setup.make_run(Path(), 1)
+    run = setup.make_state(Path(), 1)
     step_seconds = seconds_per_step(run)
     seconds = step_seconds * total
     weights = _num_bytes(run.model.learned.state_dict())
@@ -88,8 +103,8 @@ def estimate_training(setup: TrainingSetup, total: int) -> Table:
     width, height = run.loader.crop
     memory = min(CACHE_BYTES, 3 * width * height * len(setup.dataset.pair_names()))
     if setup.memory:
-        flows = recurrent_feedback.FLOW_BYTES * width * height * len(setup.pairs)
-        memory += min(recurrent_feedback.CACHE_BYTES, flows)
+        flows = FLOW_BYTES * width * height * len(setup.pairs)
+        memory += min(FLOW_CACHE_BYTES, flows)
     rate = setup.settings.batch_size / step_seconds
     return estimate(seconds, weights, cache, memory) | {"pictures_per_second": round(rate, 2)}
 
@@ -134,7 +149,7 @@ def wrong_operators(setup: TrainingSetup) -> list[str]:
         setup.context.begin(f"comparing operators in {setup.precision} with fp32")
         settings = replace(setup.settings, compile=False)  # whose operators cannot be seen
         noise = TrainingSetup(setup.dataset, setup.recipe, settings, setup.start, setup.context, size)
-        return find_wrong(lambda: try_steps(noise.make_run(Path(), 1)), setup.device)
+        return find_wrong(lambda: try_steps(noise.make_state(Path(), 1)), setup.device)
 
     try:
         wrong = remembered(question, setup.device, find)
@@ -179,14 +194,14 @@ def try_steps(run: TrainingState) -> None:
     """Take a step at each picture size of the run, with the losses of its start (if they change) and of its end."""
     for _, _, alone in run.loader.growth.parts():
         run.loader.growth = alone
-        batches = enumerate(batches_of(run, 0, 2))
+        batches = enumerate(run.batches(0, 2))
         for progress in (0.0, 1.0) if run.model.turning_point else (1.0,):
             _trial(run, batches, progress)
 
 
 def _seconds_at_one_size(run: TrainingState, progresses: Sequence[float]) -> list[float]:
     """Return the seconds of a step at each progress: 0 before the method's turning point, 1 after it."""
-    batches = enumerate(batches_of(run, 0, WARM_UP + len(progresses) * TRIAL_STEPS[1]))
+    batches = enumerate(run.batches(0, WARM_UP + len(progresses) * TRIAL_STEPS[1]))
     for _ in range(WARM_UP):
         seconds = _trial(run, batches, 1.0)
     fits = TRIAL_SECONDS / max(seconds, 1e-4)
@@ -198,5 +213,80 @@ def _trial(run: TrainingState, batches: Iterator[tuple[int, TrainingBatch | Devi
     """Take a step, and return its seconds, including the wait for its batch."""
     began = time.perf_counter()
     step, batch = next(batches)
-    take_step(run, batch, lr=run.model.settings.lr, seed=step, progress=progress)
+    run.take_step(batch, lr=run.model.settings.lr, seed=step, progress=progress)
     return time.perf_counter() - began
+
+
+def transfer(setup: TrainingSetup, total: int) -> Table:
+    """Return ``{"transfer": …}`` of a run of ``total`` steps from a model: the measures and the advice.
+
+    The advice is which parts to train, in the four cases of transfer learning (Yosinski et al., "How transferable are
+    features in deep neural networks?", NIPS 2014), decided by two measures: the effective number of distinct pictures,
+    and how well the model does on the new pairs before any training. Thresholds and advice were chosen on fine-tunings
+    of small models on clips, where freezing paid only for alike pictures.
+
+    {} where a model's pictures cannot be set against targets: without ``--from``, for unpaired domains, label maps,
+    plates and models with a history. Raises ModelError.
+    """
+    record = setup.settings
+    is_plain = not (setup.dataset.domains or setup.pairing.class_colours or record.background_plate or setup.memory)
+    if setup.start is None or not is_plain or not setup.pairing.has_target:
+        return {}
+    generator, _ = load_generator(setup.start)
+    engine = TorchEngine(generator, setup.device)
+    alike = likeness(apply(engine, setup.pairing, pair)[1:] for pair in evenly(setup.pairs, TRIED))
+    distinct = effective_number(setup.pairs)
+    names = [name for name, _ in inner_generator(generator).named_children()]
+    first = [name for name in names if name in FIRST_PARTS]
+    return {
+        "transfer": {"distinct": round(distinct, 1), "likeness": round(alike, 3)}
+        | transfer_advice(distinct, alike, first, setup.settings.lr, total)
+    }
+
+
+def transfer_advice(distinct: float, alike: float, first: list[str], lr: float, total: int) -> Table:
+    """Return which settings and steps suit, and why; ``first``: the parts of the generator that may be frozen."""
+    is_few, is_alike = distinct < FEW, alike > ALIKE
+    settings: Table = {"training.lr": lr / 2} if is_alike else {}
+    if is_alike:
+        steps = total // 4 if is_few else total // 2
+        if is_few and first:
+            settings = {"training.freeze": first} | settings
+            why = "few pictures like its own: keep its first layers and train the others, briefly"
+        else:
+            why = "many pictures like its own: train all of it, gently" if not is_few else "few pictures: train briefly"
+    elif is_few:
+        steps, why = total // 2, "few pictures unlike its own: train all of it; more pictures would help most"
+    else:
+        steps, why = total, "many pictures unlike its own: train all of it; its weights only save some steps"
+    return {"advice": why, "settings": settings, "steps": max(steps, 1)}
+
+
+def likeness(pictures: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Return how much of a flat picture's error a model has removed: 1 all, 0 none, less where it is worse.
+
+    ``pictures``: (output, target), (H, W, 3) uint8 each. The flat picture has the target's median colour.
+    """
+    errors = [(l1(made, target), l1(_flat(target), target)) for made, target in pictures]
+    own, flat = np.mean(errors, 0)
+    return float(1 - own / max(flat, 1e-6))
+
+
+def effective_number(pairs: list[Pair]) -> float:
+    """Return the number of distinct targets: 1 if all are alike, at most ``COMPARED``.
+
+    The exponential of the entropy of the eigenvalues of a Gaussian kernel of thumbnails (Friedman and Dieng, "The Vendi
+    Score", TMLR 2023).
+    """
+    size = (THUMBNAIL, THUMBNAIL)
+    pictures = [read_picture(pair.target) for pair in evenly(pairs, COMPARED)]
+    small = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(float) / 255 for picture in pictures]
+    values = np.stack(small).reshape(len(small), -1)
+    squares = (values**2).sum(1)
+    distances = (squares[:, None] + squares - 2 * values @ values.T).clip(0) / values.shape[1]
+    shares = np.linalg.eigvalsh(np.exp(-distances / (2 * WIDTH**2)) / len(values)).clip(1e-12)
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def _flat(target: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(np.median(target, (0, 1)).astype(np.uint8), target.shape)

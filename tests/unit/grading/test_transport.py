@@ -10,8 +10,8 @@ import pytest
 from vidtrans.data.dataset import Pair
 from vidtrans.grading import transfer
 from vidtrans.grading.transfer import linear_map, transport_colours
-from vidtrans.training.unpaired import unpaired_colours
-from vidtrans.training.unpaired.unpaired_colours import DomainColours
+from vidtrans.training import unpaired_colours
+from vidtrans.training.unpaired_colours import DomainColours
 from vidtrans.video.images.picture import write_picture
 
 MIX = np.array([[0.7, 0.1, 0.05], [0.1, 0.6, 0.0], [0.05, 0.0, 0.5]])  # symmetric and positive, as the map is

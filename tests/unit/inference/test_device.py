@@ -21,6 +21,7 @@ from vidtrans.inference.device import CPU, Device, resolve_device, resolve_preci
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.inference.user_cache import INDUCTOR_CACHE, use_inductor_cache
 from vidtrans.networks.init import build_generator, initialise
+from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 
@@ -103,9 +104,9 @@ def test_training_that_runs_out_of_memory_is_a_device_error_and_another_one_is_a
     other = RuntimeError("a bug")
     cases = (OUT_OF_MEMORY[0], DeviceError, r"training\.batch_size"), (other, RuntimeError, "a bug")
     for error, kind, why in cases:
-        model._step = Mock(side_effect=error)  # type: ignore[method-assign]
+        model._optimize = Mock(side_effect=error)  # type: ignore[method-assign]
         with pytest.raises(kind, match=why):
-            model.step(torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32), lr=1e-4, seed=0)
+            model.optimize(TrainingStep(torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32), lr=1e-4, seed=0))
 
 
 def test_auto_is_fp32_where_onednn_may_not_use_what_the_processor_has(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ from vidtrans.networks.init import build_generator, initialise, inner_generator
 from vidtrans.networks.picture_encoder import code_planes
 from vidtrans.networks.wrappers import CodedGenerator, CodedNorm
 from vidtrans.pairing.next_frame import CHANNELS, Told, with_told
+from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.class_method import NO_CLASS, ClassMethod, class_weights, labels_of
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import read_picture
@@ -326,7 +327,7 @@ def test_a_step_is_cross_entropy_whatever_the_parts() -> None:
     with torch.no_grad():
         logits = whole.generator.train().logits(pictures())
     wanted = F.cross_entropy(logits, labels_of(targets(), torch.from_numpy(COLOURS)), weights, ignore_index=NO_CLASS)
-    losses = [m.step(pictures(), targets(), lr=1e-3, seed=1) for m in (whole, method)]
+    losses = [m.optimize(TrainingStep(pictures(), targets(), lr=1e-3, seed=1)) for m in (whole, method)]
     assert losses[0]["cross_entropy"] == pytest.approx(float(wanted), rel=1e-4)
     # Batch norms see only their part, so that other parts are near, not equal.
     assert losses[1]["cross_entropy"] == pytest.approx(losses[0]["cross_entropy"], rel=0.02)
@@ -336,7 +337,7 @@ def test_a_step_is_cross_entropy_whatever_the_parts() -> None:
 def test_a_batch_without_a_class_changes_nothing_that_is_not_finite() -> None:
     method = toy()
     nothing = torch.full((2, 3, 32, 32), 7 / 127.5 - 1)
-    assert method.step(pictures(2), nothing, lr=1e-3, seed=1)["cross_entropy"] == 0
+    assert method.optimize(TrainingStep(pictures(2), nothing, lr=1e-3, seed=1))["cross_entropy"] == 0
     assert method.is_finite()
 
 

@@ -32,12 +32,10 @@ from vidtrans.networks.init import build_discriminator, build_generator, initial
 from vidtrans.networks.layers import reflect_pad, spectral
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.training.device import captured_step
-from vidtrans.training.device.batch_upload import transform, upload, uploads
-from vidtrans.training.device.captured_step import WARM_UP
-from vidtrans.training.device.determinism import deterministic
-from vidtrans.training.device.weight_copies import WeightCopies
-from vidtrans.training.methods.base import training_step
+from vidtrans.training.batch_upload import transform, upload, uploads
+from vidtrans.training.methods import network_trainer
+from vidtrans.training.methods.base import TrainingStep, deterministic, training_step
+from vidtrans.training.methods.network_trainer import WARM_UP, WeightCopies
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
 
@@ -164,7 +162,7 @@ def test_a_mirrored_rim_is_torchs_to_the_bit_and_has_its_gradients(width: int, s
 def test_a_record_says_what_was_not_deterministic_even_where_a_run_was_stopped_after_it(
     two_gpus: None, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    step, told = Pix2Pix._step, []
+    step, told = Pix2Pix._optimize, []
 
     def disordered(self: Pix2Pix, *arguments: Any) -> Any:
         put(torch.zeros(1))
@@ -183,7 +181,7 @@ def test_a_record_says_what_was_not_deterministic_even_where_a_run_was_stopped_a
 
     api.make_dataset(clip, settings=TINY)
     with monkeypatch.context() as patch:
-        patch.setattr(Pix2Pix, "_step", disordered)
+        patch.setattr(Pix2Pix, "_optimize", disordered)
         train("cpu")
         assert "nondeterministic" not in read_record(Path("cpu.safetensors")).training
         assert not any("different model" in text for text in told)
@@ -291,7 +289,7 @@ def take(learner: Pix2Pix, steps: range, progress: Callable[[int], float] = lamb
     rows = []
     for step in steps:
         x, y = (torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2 * step + i)) * 2 - 1 for i in (0, 1))
-        losses = learner.step(x, y, lr=2e-3 / (1 + step), seed=step, progress=progress(step))
+        losses = learner.optimize(TrainingStep(x, y, lr=2e-3 / (1 + step), seed=step, progress=progress(step)))
         rows.append([*losses.values(), float(learner.painted.sum())])
     return rows
 
@@ -320,7 +318,7 @@ def replays(monkeypatch: pytest.MonkeyPatch, two_gpus: None) -> list[str]:
 
         return replay, outputs
 
-    monkeypatch.setattr(captured_step, "record", record)
+    monkeypatch.setattr(network_trainer, "record", record)
     return done
 
 
@@ -335,7 +333,7 @@ def test_replayed_steps_are_the_steps(replays: list[str]) -> None:
 
 @pytest.mark.parametrize("fault", ["other numbers", "operation not permitted"])
 def test_a_wrong_replay_or_none_loses_nothing(fault: str, replays: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    record = captured_step.record
+    record = network_trainer.record
 
     def wrong(body: Any, device: Any) -> Any:
         if fault != "other numbers":
@@ -350,7 +348,7 @@ def test_a_wrong_replay_or_none_loses_nothing(fault: str, replays: list[str], mo
 
         return twice, outputs
 
-    monkeypatch.setattr(captured_step, "record", wrong)
+    monkeypatch.setattr(network_trainer, "record", wrong)
     plain, replayed = model(CUDA, cuda_graph=False), model(CUDA)
     assert take(plain, range(7)) == take(replayed, range(7))
     assert equal_weights(plain, replayed)
@@ -379,13 +377,13 @@ def test_a_run_whose_pictures_the_device_augments_goes_on_to_the_same_weights(
     tables = quick_training(WARM_UP + 3)
     tables["training"] |= {"jitter": 1.2, "flip": True, "crop_size": 32, "batch_size": 0, "precision": "fp32"}
     seen: set[tuple[int, ...]] = set()
-    step = Pix2Pix.step
+    optimize = Pix2Pix.optimize
 
-    def counted(self: Pix2Pix, inputs: Tensor, *further: Any, **more: Any) -> dict[str, float]:
-        seen.add(tuple(inputs.shape))
-        return step(self, inputs, *further, **more)
+    def counted(self: Pix2Pix, step: TrainingStep) -> dict[str, float]:
+        seen.add(tuple(step.inputs.shape))
+        return optimize(self, step)
 
-    monkeypatch.setattr(Pix2Pix, "step", counted)
+    monkeypatch.setattr(Pix2Pix, "optimize", counted)
 
     def run(name: str, cache: str, until: int = 0) -> None:
         stop = Stop()

@@ -23,6 +23,7 @@ from vidtrans.networks.painter import Painter, PainterSettings
 from vidtrans.pairing.look_pairing import LookPairing, LookSettings
 from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, critic_of, load_measure, resolve_measure
 from vidtrans.perception.efficientnet_lite import SHA256, EfficientNetTrunk
+from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.look_method import LookMethod
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import write_picture
@@ -193,7 +194,7 @@ def test_what_is_painted_is_nearer_to_the_source_where_it_is_kept(method: LookMe
         method.restore(copy.deepcopy(fresh))
         for step in range(25):
             batch = x[[step % 4]]
-            method.step(batch, batch[:, :3], lr=5e-3, seed=step, weights=keep)
+            method.optimize(TrainingStep(batch, batch[:, :3], lr=5e-3, seed=step, weights=keep))
         with torch.no_grad():
             distance = F.l1_loss(method.learned.eval()(x[4:]), x[4:, :3], reduction="none").mean((0, 1, 2))
         apart[keep is not None] = float(distance[: SIDE // 2].mean()), float(distance[SIDE // 2 :].mean())

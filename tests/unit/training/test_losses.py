@@ -30,6 +30,7 @@ from vidtrans.training.losses.l1 import L1
 from vidtrans.training.losses.perceptual import TAP_WEIGHTS, Perceptual, vgg_distance
 from vidtrans.training.losses.rarity import rarity, weigh
 from vidtrans.training.losses.structure import structure
+from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.colour_class_method import ColourClassMethod
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import read_picture, resize
@@ -223,7 +224,10 @@ def test_it_learns_a_colour_by_its_lightness_and_rare_ones_weigh_more() -> None:
     luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
     generator = small()
     training = method(generator)
-    losses = [training.step(tensor(luma), tensor(picture), lr=5e-3, seed=i)["cross_entropy"] for i in range(40)]
+    losses = [
+        training.optimize(TrainingStep(tensor(luma), tensor(picture), lr=5e-3, seed=i))["cross_entropy"]
+        for i in range(40)
+    ]
     assert losses[-1] < 0.5 * losses[0]
     made = to_ab(training.painted)[0, 0]  # a: red is above 0
     assert made[:, 8:24].mean() > made[:, 40:56].mean() + 15

@@ -20,7 +20,7 @@ from vidtrans.data.building import split_roles
 from vidtrans.data.dataset import Pair, open_dataset
 from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
 from vidtrans.pairing.next_frame import CHANNELS, NextFrame, NextFrameSettings
-from vidtrans.training.feedback.rollout_pool import (
+from vidtrans.training.feedback import (
     MIN_LENGTH,
     RELOCATION_RUN,
     NextFrameFeedback,

@@ -18,10 +18,9 @@ import vidtrans as api
 from vidtrans.commands.words import delivered_text
 from vidtrans.data.dataset import Pair
 from vidtrans.models.model_file import read_record
-from vidtrans.training.report import transfer_advice
-from vidtrans.training.report.training_words import NextStep, TrainingWords, Trend
-from vidtrans.training.stopping import advice, best_of, is_enough
-from vidtrans.training.unpaired.domain_scores import DomainScores, remarks
+from vidtrans.training.methods.unpaired_method import DomainScores, domain_remarks
+from vidtrans.training.training_words import NextStep, TrainingWords, Trend, advice, best_of, is_enough
+from vidtrans.training.trials import likeness, transfer_advice
 from vidtrans.training.validation import score
 from vidtrans.video.images.picture import read_picture, write_picture
 
@@ -117,7 +116,7 @@ def test_outputs_are_scored_against_both_sides(tmp_path: Path) -> None:
 
 def test_a_model_that_is_no_better_than_its_colours_is_said_to_be_so() -> None:
     def said(patch: float | None, colours: float | None, light: float | None) -> list[str]:
-        return remarks({"patch_distance": patch, "colours_distance": colours, "light_correlation": light})
+        return domain_remarks({"patch_distance": patch, "colours_distance": colours, "light_correlation": light})
 
     assert said(0.2, 0.5, 0.9) == said(None, None, None) == []
     assert "only colours were" in " ".join(said(0.6, 0.5, 0.9))
@@ -180,18 +179,18 @@ FIRST = ["stem", "down"]
 def test_each_of_the_four_cases_has_its_own_advice() -> None:
     cases = (3, 0.9, FIRST, 1e-4, 250), (50, 0.9, None, 1e-4, 500), (3, -0.2, None, None, 500)
     for distinct, alike, *wanted in (*cases, (50, -0.2, None, None, 1000)):
-        found = transfer_advice.advice(distinct, alike, FIRST, 2e-4, 1000)
+        found = transfer_advice(distinct, alike, FIRST, 2e-4, 1000)
         assert [*map(found["settings"].get, ("training.freeze", "training.lr")), found["steps"]] == wanted
 
 
 def test_a_perfect_model_has_all_of_the_picture_a_flat_one_none_and_another_less() -> None:
     target = scene(40, 24, seed=1)
     flat = np.broadcast_to(np.median(target, (0, 1)).astype(np.uint8), target.shape)
-    assert transfer_advice.likeness([(target, target)]) == 1
-    assert transfer_advice.likeness([(flat, target)]) == 0
-    assert transfer_advice.likeness([(255 - target, target)]) < 0
+    assert likeness([(target, target)]) == 1
+    assert likeness([(flat, target)]) == 0
+    assert likeness([(255 - target, target)]) < 0
     half = ((target.astype(int) + flat) // 2).astype(np.uint8)
-    assert transfer_advice.likeness([(half, target), (target, target)]) == pytest.approx(0.75, abs=0.02)
+    assert likeness([(half, target), (target, target)]) == pytest.approx(0.75, abs=0.02)
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -9,9 +9,8 @@ import pytest
 from vidtrans.config.recipe import Recipe, make_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
-from vidtrans.training.ablations import Variant
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.sweeps import MAX_VARIANTS, parse_sweep, sweep_variants
+from vidtrans.training.variants import MAX_VARIANTS, Variant, parse_sweep, sweep_variants
 
 
 def recipe_of(tables: dict[str, Table]) -> Recipe:

@@ -18,10 +18,10 @@ from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Example, Loader, signed_planes
 from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.training.feedback.recurrent_feedback import RecurrentFeedback
-from vidtrans.training.feedback.rollout_pool import RolloutPool
+from vidtrans.training.feedback import RecurrentFeedback, RolloutPool
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, PrecedingFrames
+from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.network_trainer import DiscriminatorTrainer
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings
@@ -139,7 +139,7 @@ def step(learner: Pix2Pix, rows: list[int], **options: Any) -> dict[str, float]:
     x, y = noise(5, 7, 32, 32), noise(5, 3, 32, 32, seed=2)
     count = len(rows)
     earlier = PrecedingFrames(torch.tensor(rows), noise(count, 6, 32, 32, seed=3), noise(count, 6, 32, 32, seed=4))
-    return learner.step(x, y, lr=1e-3, seed=0, earlier=earlier if rows else None, **options)
+    return learner.optimize(TrainingStep(x, y, lr=1e-3, seed=0, earlier=earlier if rows else None, **options))
 
 
 def weights(network: torch.nn.Module) -> torch.Tensor:

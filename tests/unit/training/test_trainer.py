@@ -14,12 +14,10 @@ from made_runs import run_of
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Note, Progress, Stop, silent
 from vidtrans.pairing.next_frame import FULL_NOISE
-from vidtrans.training import training_state
-from vidtrans.training.device.distributed import DistContext
-from vidtrans.training.loop import train
-from vidtrans.training.report.training_page import film_steps
-from vidtrans.training.time_budget import LEAST_STEPS, REVISED_AT, StepCost, TimeBudget
-from vidtrans.training.training_state import Diverged, TrainingState
+from vidtrans.training import loop
+from vidtrans.training.distributed import DistContext
+from vidtrans.training.loop import LEAST_STEPS, REVISED_AT, Diverged, StepCost, TimeBudget, TrainingLoop, TrainingState
+from vidtrans.training.training_page import film_steps
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -27,20 +25,20 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture
 def saved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     steps: list[int] = []
-    save = training_state.save_checkpoint
+    save = loop.save_checkpoint
 
     def recorded(folder: Path, step: int, state: dict[str, Any]) -> None:
         steps.append(step)
         save(folder, step, state)
 
-    monkeypatch.setattr(training_state, "save_checkpoint", recorded)
+    monkeypatch.setattr(loop, "save_checkpoint", recorded)
     return steps
 
 
 def test_it_saves_and_shows_when_their_time_has_come_and_at_the_end(tmp_path: Path, saved: list[int]) -> None:
     """A step takes 5 s; checkpoints are due every 10 s, previews every 15 s and with the first step."""
     run, shown = run_of(tmp_path, checkpoint_seconds=10.0, preview_seconds=15.0), []
-    train(run, silent, Stop(), refresh=lambda r: shown.append(r.step), clock=lambda: 5.0 * run.step)
+    TrainingLoop(run, silent, Stop(), refresh=lambda r: shown.append(r.step), clock=lambda: 5.0 * run.step).train()
     assert saved == [2, 4, 6, 8]
     assert shown == [1, 4, 7, 8]
     assert len(run.rows) == run.step == 8
@@ -54,7 +52,7 @@ def test_a_run_that_is_stopped_saves_and_shows_what_it_has(tmp_path: Path, saved
             stop.request(130)
 
     with pytest.raises(Interrupted):
-        train(run, report, stop, refresh=lambda r: shown.append(r.step))
+        TrainingLoop(run, report, stop, refresh=lambda r: shown.append(r.step)).train()
     assert (saved, shown) == ([3], [1, 3])
 
 
@@ -64,12 +62,12 @@ def test_only_the_first_of_several_processes_saves_and_shows(tmp_path: Path, sav
             return list(values)
 
     run, shown = run_of(tmp_path, checkpoint_seconds=0.0, preview_seconds=0.0), []
-    train(run, silent, Stop(), refresh=lambda r: shown.append(r.step), dist=Second(1, 2))
+    TrainingLoop(run, silent, Stop(), refresh=lambda r: shown.append(r.step), dist=Second(1, 2)).train()
     assert (run.step, saved, shown) == (8, [], [])
     stop = Stop()
     stop.request(143)
     with pytest.raises(Interrupted) as raised:
-        train(run_of(tmp_path), silent, stop, dist=Second(1, 2))
+        TrainingLoop(run_of(tmp_path), silent, stop, dist=Second(1, 2)).train()
     assert raised.value.exit_status == 143
     assert saved == []
 
@@ -81,10 +79,10 @@ def test_milestones_are_called_when_their_step_is_done_and_may_end_the_run(tmp_p
         called.append(run.step)
         run.enough = run.step == 5
 
-    train(run, silent, Stop(), milestones=lambda total: {2: [enough], 5: [enough], total - 1: [enough]})
+    TrainingLoop(run, silent, Stop(), milestones=lambda total: {2: [enough], 5: [enough], total - 1: [enough]}).train()
     assert called == [2, 5]
     assert (run.step, saved) == (5, [5])
-    train(run, silent, Stop())  # it stays enough
+    TrainingLoop(run, silent, Stop()).train()  # it stays enough
     assert run.step == 5
 
 
@@ -92,18 +90,18 @@ def test_it_tells_of_every_step_and_from_where_it_goes_on(tmp_path: Path) -> Non
     heard: list[Any] = []
     run = run_of(tmp_path, 3)
     run.scores = [(0, {"psnr": 21.26})]
-    train(run, heard.append, Stop())
+    TrainingLoop(run, heard.append, Stop()).train()
     told = [e for e in heard if isinstance(e, Progress)]
     assert [(e.task, e.done, e.total, e.unit) for e in told] == [("training", n, 3, "steps") for n in (1, 2, 3)]
     assert (told[0].detail, told[0].figures) == ("held out 21.3 dB", f"G 0.00  L1 {run.rows[0][1]:.3f}  D 0.00")
     assert not [e for e in heard if isinstance(e, Note)]
-    train(replace(run, history=[3, 4]), heard.append, Stop())
+    TrainingLoop(replace(run, history=[3, 4]), heard.append, Stop()).train()
     assert [e.text for e in heard if isinstance(e, Note)] == ["continuing from step 3 of 4"]
 
 
 def test_a_checkpoint_holds_all_that_was_found_and_said(tmp_path: Path) -> None:
     run = run_of(tmp_path, 2)
-    train(run, silent, Stop())
+    TrainingLoop(run, silent, Stop()).train()
     run.scores, run.warnings, run.enough = [(1, {"l1": 0.5}), (2, {"l1": None})], [(1, "a: b")], True
     run.rows, run.history = [[0.0, 0.123456789, 1e-9], [1.0, 2.0, 3.0]], [1, 2]
     assert run.losses_csv() == b"step,generator_gan,generator_l1,discriminator\n1,0,0.123457,1e-09\n2,1,2,3\n"
@@ -124,19 +122,19 @@ def test_a_weight_that_is_no_number_ends_it_and_says_what_is_kept(tmp_path: Path
         next(run.model.learned.parameters()).data.fill_(torch.inf)
 
     with pytest.raises(Diverged, match=f"at step {4 if saves else 5}; {kept}"):
-        train(run, silent, Stop(), milestones=lambda _: {4: [poison]})
+        TrainingLoop(run, silent, Stop(), milestones=lambda _: {4: [poison]}).train()
 
 
 def test_noise_lies_on_the_first_channels_as_strong_as_is_drawn_for_each_example_and_told_in_the_last() -> None:
     inputs = torch.zeros(200, 5, 16, 16)
-    made = training_state._noisy(inputs, 0.5, 3, seed=1, tells=False)
+    made = loop._noisy(inputs, 0.5, 3, seed=1, with_level=False)
     assert not made[:, 3:].any()
     deviations = made[:, :3].flatten(1).std(1)
     assert 0 < deviations.min() < 0.03
     assert 0.47 < deviations.max() < 0.53
     assert float(deviations.mean()) == pytest.approx(0.25, abs=0.03)
     inputs = torch.zeros(8, 5, 32, 32)
-    made = training_state._noisy(inputs, 0.4, 3, seed=1, tells=True)
+    made = loop._noisy(inputs, 0.4, 3, seed=1, with_level=True)
     assert torch.equal(made[:, 3], inputs[:, 3])
     sigmas = made[:, :3].flatten(1).std(1)
     told = (made[:, 4, 0, 0] + 1) / 2 * FULL_NOISE
@@ -166,7 +164,9 @@ def steps_told(events: list[object]) -> list[str]:
 def test_a_rate_of_half_the_trials_halves_the_steps_and_with_them_all_schedules(tmp_path: Path) -> None:
     run, planned, heard = run_of(tmp_path, 240), [], []
     milestones = lambda total: planned.append(total) or {}  # noqa: E731
-    train(run, heard.append, Stop(), milestones=milestones, clock=Clock(run, 2.0), budget=TimeBudget(240.0, EVENLY))
+    TrainingLoop(
+        run, heard.append, Stop(), milestones=milestones, clock=Clock(run, 2.0), budget=TimeBudget(240.0, EVENLY)
+    ).train()
     assert set(planned) >= {240, 120}
     steps = [LEAST_STEPS, 30, 72, 102]
     assert [(revision.step, revision.total) for revision in run.revisions] == [(step, 120) for step in steps]
@@ -198,7 +198,7 @@ def test_the_time_is_met_where_previews_take_much_of_it_and_most_of_them_come_ea
         if isinstance(event, Progress):
             taken.append(clock())
 
-    train(run, report, Stop(), refresh, milestones, clock=clock, budget=TimeBudget(300.0, EVENLY))
+    TrainingLoop(run, report, Stop(), refresh, milestones, clock=clock, budget=TimeBudget(300.0, EVENLY)).train()
     assert abs(taken[-1] - 300.0) < 10.0  # half of what the preview and a picture of the film take
     totals = [revision.total for revision in run.revisions]
     assert len(totals) == len(REVISED_AT)
@@ -210,7 +210,7 @@ def test_a_killed_run_goes_on_with_the_steps_that_its_checkpoint_has(tmp_path: P
         return TimeBudget(200.0, EVENLY)
 
     whole = run_of(tmp_path / "whole", 200)
-    train(whole, silent, Stop(), clock=Clock(whole, 2.0), budget=budget())
+    TrainingLoop(whole, silent, Stop(), clock=Clock(whole, 2.0), budget=budget()).train()
     for at in (3, LEAST_STEPS):
         folder, stop = tmp_path / str(at), Stop()
         first = run_of(folder, 200)
@@ -220,12 +220,12 @@ def test_a_killed_run_goes_on_with_the_steps_that_its_checkpoint_has(tmp_path: P
                 stop.request(130)
 
         with pytest.raises(Interrupted):
-            train(first, report, stop, clock=Clock(first, 2.0), budget=budget())
+            TrainingLoop(first, report, stop, clock=Clock(first, 2.0), budget=budget()).train()
         second = run_of(folder, 200)
         assert second.load(silent)
         assert second.revisions == first.revisions
         assert second.total == (100 if at >= LEAST_STEPS else 200)
-        train(second, silent, Stop(), clock=Clock(second, 2.0), budget=budget())
+        TrainingLoop(second, silent, Stop(), clock=Clock(second, 2.0), budget=budget()).train()
         assert second.step == whole.step == 100
         if at >= LEAST_STEPS:  # the rate of a process is the same: so are the steps, and what is learned
             for one, other in zip(whole.model.networks.values(), second.model.networks.values(), strict=True):

@@ -16,7 +16,7 @@ from chain import TINY
 from datasets import make_dataset, make_domains
 from extractors import TINY_UNET, network
 from processes import rank_variables, ranks
-from torch import Tensor, nn
+from torch import nn
 
 from vidtrans.config.recipe import make_recipe
 from vidtrans.core.errors import DeviceError, Interrupted, UsageError
@@ -27,15 +27,13 @@ from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.networks.init import build_generator
 from vidtrans.session import Context
 from vidtrans.training import trials
-from vidtrans.training.device.batch_upload import upload
-from vidtrans.training.device.distributed import DistContext, distributed_context
-from vidtrans.training.loop import train
+from vidtrans.training.batch_upload import upload
+from vidtrans.training.distributed import DistContext, distributed_context
+from vidtrans.training.loop import TrainingLoop
+from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.run_stage import run_stage
-from vidtrans.training.set_up import TrainingSetup
+from vidtrans.training.set_up import TrainingSetup, check_method, start_with
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.training_batches import check_method
-from vidtrans.training.warm_start import start_with
 
 
 class Newest(Pix2Pix):
@@ -47,9 +45,9 @@ class Newest(Pix2Pix):
     def num_frames(settings: TrainingSettings) -> int:
         return 2
 
-    def step(self, inputs: Tensor, targets: Tensor, **options: Any) -> dict[str, float]:
-        assert inputs.shape[1] == targets.shape[1] == 6
-        return super().step(inputs[:, :3], targets[:, :3], **options)
+    def optimize(self, step: TrainingStep) -> dict[str, float]:
+        assert step.inputs.shape[1] == step.targets.shape[1] == 6
+        return super().optimize(replace(step, inputs=step.inputs[:, :3], targets=step.targets[:, :3]))
 
 
 def job(folder: Path, picture_size: tuple[int, int] | None = None, **settings: Any) -> TrainingSetup:
@@ -70,7 +68,7 @@ def test_a_method_learns_from_batches_of_domains_and_resumes_to_the_same_bytes(d
     made = job(domains)
     assert [p.domain for p in made.pairs] == [0] * 9  # the frames that its generator sees
     assert made.summary(Path("m.safetensors"), 1)["pairs"] == 9
-    whole, stopped, resumed = (job(domains).make_run(tmp_path / name, 6) for name in ("whole", "stopped", "stopped"))
+    whole, stopped, resumed = (job(domains).make_state(tmp_path / name, 6) for name in ("whole", "stopped", "stopped"))
     assert isinstance(whole.loader, UnpairedLoader)
     assert whole.loader.crop == (32, 32)
     assert whole.picture_channels == 6  # that take noise
@@ -79,13 +77,13 @@ def test_a_method_learns_from_batches_of_domains_and_resumes_to_the_same_bytes(d
     uploaded = upload(batch, made.device)
     for planes, tensor in ((batch.inputs, uploaded.inputs), (batch.targets, uploaded.targets)):
         assert torch.equal(tensor, torch.from_numpy(planes).float() / 127.5 - 1)
-    train(whole, silent, Stop())
+    TrainingLoop(whole, silent, Stop()).train()
     stop = Stop()
     with pytest.raises(Interrupted):
-        train(stopped, silent, stop, milestones=lambda _: {3: [lambda: stop.request(130)]})
+        TrainingLoop(stopped, silent, stop, milestones=lambda _: {3: [lambda: stop.request(130)]}).train()
     assert resumed.load(silent)
     assert resumed.step == 3
-    train(resumed, silent, Stop())
+    TrainingLoop(resumed, silent, Stop()).train()
     first, second = (run.model.networks["generator"].state_dict() for run in (whole, resumed))
     assert whole.step == resumed.step == 6
     assert all(torch.equal(value, second[name]) for name, value in first.items())
@@ -111,7 +109,7 @@ def test_wrong_operators_are_warned_of_once_where_memory_allows(
     for _ in range(2):
         assert trials.wrong_operators(made) == ["mm on 4×4"]
     assert [note.level for note in notes] == ["warning"]
-    stages = [run_stage(made, 2, "dataset", False, exact) for exact in ([], ["mm on 4×4"])]
+    stages = [made.stage(2, "dataset", exact, fresh=False) for exact in ([], ["mm on 4×4"])]
     assert ["exact" in stage.engine for stage in stages] == [False, True]
     made.precision = "fp32"
     assert trials.wrong_operators(made) == []  # nothing is asked
@@ -129,13 +127,13 @@ def test_methods_and_datasets_that_do_not_suit_each_other_are_refused(tmp_path: 
     check_method(Newest, plain, open_dataset(unpaired))
     check_method(Pix2Pix, plain, open_dataset(paired))
     with pytest.raises(UsageError, match="pairing 'edges' does not feed outputs back as inputs"):
-        job(paired, rollout_fraction=0.5).make_run(tmp_path, 1)
+        job(paired, rollout_fraction=0.5).make_state(tmp_path, 1)
     for name, pairing, value in (("recurrent", "edges", True), ("rollout_fraction", "next-frame", 0.5)):
         alone = job(make_dataset(tmp_path / name, pairing), **{name: value})
         alone.dist = DistContext(0, 2)
         why = rf"training\.{name}: .* — train in one process, or with --set training\.{name}="
         with pytest.raises(UsageError, match=why):
-            alone.make_run(tmp_path, 1)
+            alone.make_state(tmp_path, 1)
 
 
 def test_settings_that_go_by_targets_are_refused_without_pairs(domains: Path) -> None:
@@ -144,7 +142,7 @@ def test_settings_that_go_by_targets_are_refused_without_pairs(domains: Path) ->
         with pytest.raises(UsageError, match=rf"training\.{name}: it needs a target for each frame"):
             job(domains, **{name: value})
     recurrent = job(domains, recurrent=True)
-    assert recurrent.make_run(Path(), 1).rollouts is None  # it feeds back its outputs itself
+    assert recurrent.make_state(Path(), 1).rollouts is None  # it feeds back its outputs itself
 
 
 def test_another_version_of_rollouts_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +150,7 @@ def test_another_version_of_rollouts_is_another_run(tmp_path: Path, monkeypatch:
 
     def keys() -> list[str]:
         own = {"rollout_fraction": 0.5}, {"input_noise": 0.05}, {}
-        return [run_stage(job(folder, precision="fp32", **settings), 2, "dataset", False, []).key for settings in own]
+        return [job(folder, precision="fp32", **settings).stage(2, "dataset", [], fresh=False).key for settings in own]
 
     before = keys()
     assert len(set(before)) == 3
@@ -181,7 +179,7 @@ import os, sys, torch
 from torch import nn
 from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, initialise
-from vidtrans.training.device.distributed import distributed_context
+from vidtrans.training.distributed import distributed_context
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, PrecedingFrames
 from vidtrans.training.methods.network_trainer import DiscriminatorTrainer
 from vidtrans.training.settings import TrainingSettings

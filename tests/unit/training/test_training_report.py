@@ -15,24 +15,22 @@ import numpy as np
 import pytest
 
 from vidtrans.training import Label
-from vidtrans.training.report import training_page as report_module
-from vidtrans.training.report.score_curves import (
+from vidtrans.training import training_page as report_module
+from vidtrans.training.training_page import (
     BOTTOM,
+    MAX_FILM,
     MAX_POINTS,
-    ROLLOUT_LABELS,
     LossCurve,
     LossPanel,
-    StepMarks,
-    thin,
-)
-from vidtrans.training.report.training_page import (
-    MAX_FILM,
     RolloutSummary,
+    StepMarks,
     TrainingReport,
     film_steps,
     render,
+    thin,
     write_report,
 )
+from vidtrans.training.training_words import ROLLOUT_LABELS
 
 VOID = {"meta", "img", "input", "br", "link", "path", "circle"}
 NASTY = "</script><script>alert(1)</script> & \"quotes\" 'too' {{ title }} {% raw %}"

@@ -23,13 +23,12 @@ from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device, Precision
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.training import ADVERSARIAL, health
-from vidtrans.training.loop import train
+from vidtrans.training.loop import TrainingLoop, TrainingState
 from vidtrans.training.losses.rarity import weigh
-from vidtrans.training.methods.network_trainer import resolve_precisions
+from vidtrans.training.methods.base import TrainingStep
+from vidtrans.training.methods.network_trainer import WeightAverage, resolve_precisions
 from vidtrans.training.methods.pix2pix import Pix2Pix
-from vidtrans.training.methods.weight_average import WeightAverage
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.training_state import TrainingState
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -104,7 +103,7 @@ def batch(count: int, step: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def steps(of: Pix2Pix, count: int) -> list[list[float]]:
-    rows = (of.step(*batch(of.settings.batch_size, s), lr=2e-3, seed=s) for s in range(count))
+    rows = (of.optimize(TrainingStep(*batch(of.settings.batch_size, s), lr=2e-3, seed=s)) for s in range(count))
     return [list(row.values()) for row in rows]
 
 
@@ -145,7 +144,7 @@ def test_the_defaults_are_the_plain_loop_to_the_bit(precision: Precision) -> Non
         (gan + 100 * l1).backward()
         adam_g.step()
         row = {"gan": gan.item(), "l1": l1.item(), "discriminator": loss_d.item()}
-        assert learner.step(x, y, lr=2e-3, seed=step) == row
+        assert learner.optimize(TrainingStep(x, y, lr=2e-3, seed=step)) == row
     for mine, its in ((learner.generator, g), (learner.networks["discriminator"], d)):
         assert all(map(torch.equal, mine.state_dict().values(), its.state_dict().values()))
 
@@ -154,7 +153,7 @@ def test_the_defaults_are_the_plain_loop_to_the_bit(precision: Precision) -> Non
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(name: str, parts: int) -> None:
     more = {"lambda_feature_matching": 10.0, "lambda_l2": 1.0, "colour_rebalancing": True}
     whole, apart = (model(gan_mode=name, batch_size=5, grad_accum_steps=count, **more) for count in (1, parts))
-    rows = [m.step(*batch(5), lr=1e-3, seed=0) for m in (whole, apart)]
+    rows = [m.optimize(TrainingStep(*batch(5), lr=1e-3, seed=0)) for m in (whole, apart)]
     assert rows[1] == pytest.approx(rows[0], rel=1e-5)
     for p, q in zip(whole.generator.parameters(), apart.generator.parameters(), strict=True):
         torch.testing.assert_close(p.grad, q.grad, rtol=1e-4, atol=1e-5)
@@ -180,12 +179,12 @@ def test_killed_at_any_step_and_resumed_it_is_the_same_bytes(name: str, precisio
     total, at = 6, random.Random(f"{name} {precision}").randrange(1, 6)
     options = ALL | {"gan_mode": name, "precision": precision}
     whole, killed, resumed = (run_of(tmp_path / folder, total, **options) for folder in ("whole", "killed", "killed"))
-    train(whole, silent, Stop())
+    TrainingLoop(whole, silent, Stop()).train()
     with pytest.raises(ZeroDivisionError):  # the checkpoint of step at − 1 is the last one that is whole
-        train(killed, silent, Stop(), milestones=lambda _: {at: [lambda: 1 / 0]})
+        TrainingLoop(killed, silent, Stop(), milestones=lambda _: {at: [lambda: 1 / 0]}).train()
     assert resumed.load(silent) == (at > 1)
     assert resumed.step == at - 1
-    train(resumed, silent, Stop())
+    TrainingLoop(resumed, silent, Stop()).train()
     for one, other in zip(states(whole.model.state()), states(resumed.model.state()), strict=True):
         assert torch.equal(one, other) if isinstance(one, Tensor) else one == other
     assert np.array_equal(np.float32(resumed.rows), np.float32(whole.rows))
@@ -231,7 +230,9 @@ def test_weights_of_motion_and_of_rare_colours_multiply() -> None:
         rare = weigh(y, learner.rarity) if learner.rarity is not None else torch.ones(1)
         with torch.no_grad():
             wanted = (weights * rare * (learner.generator(x) - y).abs()).mean()
-        assert learner.step(x, y, lr=0.0, seed=0, weights=weights)["l1"] == pytest.approx(float(wanted), rel=1e-5)
+        assert learner.optimize(TrainingStep(x, y, lr=0.0, seed=0, weights=weights))["l1"] == pytest.approx(
+            float(wanted), rel=1e-5
+        )
 
 
 def test_frozen_parts_keep_their_weights_and_the_rest_learns() -> None:
@@ -271,7 +272,7 @@ def test_a_discriminator_that_has_won_is_said_once_and_kept(tmp_path: Path, monk
         monkeypatch.setattr(health, name, value)
     run = TrainingState(tmp_path, model(checkpoint_seconds=1e9, batch_size=3), Pictures(), 0, [25])
     heard: list[Any] = []
-    train(run, heard.append, Stop())
+    TrainingLoop(run, heard.append, Stop()).train()
     [warning] = [e for e in heard if isinstance(e, Note)]
     assert warning.level == "warning"
     assert warning.text.startswith("step 10: the discriminator has won")

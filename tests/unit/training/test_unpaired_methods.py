@@ -22,6 +22,7 @@ from vidtrans.networks.picture_encoder import code_planes
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.training import METHODS
+from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.bicyclegan import BicycleGAN
 from vidtrans.training.methods.unpaired_method import ImagePool, UnpairedMethod
 from vidtrans.training.picture_codes import code_table, diversity
@@ -57,7 +58,7 @@ def frames(seed: int, count: int = 9, batch: int = 1) -> Tensor:
 
 
 def take(method: UnpairedMethod, step: int = 0, **options: Any) -> dict[str, float]:
-    return method.step(frames(step), -frames(step + 1000), lr=1e-3, seed=step, **options)
+    return method.optimize(TrainingStep(frames(step), -frames(step + 1000), lr=1e-3, seed=step, **options))
 
 
 def test_a_memory_keeps_only_what_was_there_before() -> None:
@@ -68,7 +69,9 @@ def test_a_memory_keeps_only_what_was_there_before() -> None:
     assert losses["memory"] > 0
     assert any(not torch.equal(a, b) for a, b in zip(before, method.generator.keeper.parameters(), strict=True))
     alone = frames(3, 3).repeat(1, 2, 1, 1)  # a picture that stands alone has no past
-    assert method.step(alone, alone, lr=1e-3, seed=0)["temporal"] < 0.01  # of a history without confidence
+    assert (
+        method.optimize(TrainingStep(alone, alone, lr=1e-3, seed=0))["temporal"] < 0.01
+    )  # of a history without confidence
 
 
 def test_steadiness_costs_a_frame_before_and_is_0_where_it_is_off() -> None:
@@ -82,8 +85,8 @@ def test_steadiness_costs_a_frame_before_and_is_0_where_it_is_off() -> None:
 
 def test_gradients_of_parts_add_up_to_those_of_the_batch() -> None:
     rows = [
-        made("cyclegan", batch_size=2, grad_accum_steps=parts, pool_size=0, lambda_identity=1.0).step(
-            frames(1, 3, 2), -frames(2, 3, 2), lr=1e-3, seed=0
+        made("cyclegan", batch_size=2, grad_accum_steps=parts, pool_size=0, lambda_identity=1.0).optimize(
+            TrainingStep(frames(1, 3, 2), -frames(2, 3, 2), lr=1e-3, seed=0)
         )
         for parts in (1, 2)
     ]
@@ -146,7 +149,7 @@ def batch(step: int, count: int = 4) -> tuple[Tensor, Tensor]:
 def test_a_code_of_a_target_leads_to_its_look() -> None:
     method = bicycle(code_size=3)
     for step in range(80):
-        method.step(*batch(step % 10), lr=3e-3, seed=step, progress=0.5)
+        method.optimize(TrainingStep(*batch(step % 10), lr=3e-3, seed=step, progress=0.5))
     x, y = batch(11, 2)
     network = method.generator
     with torch.no_grad():  # by the statistics of the batch, as in training
@@ -159,11 +162,14 @@ def test_a_code_of_a_target_leads_to_its_look() -> None:
 
 def test_parts_of_a_batch_add_up_to_a_step_and_before_d_takes_part_it_is_not_asked() -> None:
     whole, parts = bicycle(gan_start=0.5), bicycle(gan_start=0.5, grad_accum_steps=2)
-    losses = [method.step(*batch(0), lr=1e-3, seed=1, progress=0.0) for method in (whole, parts)]
+    losses = [method.optimize(TrainingStep(*batch(0), lr=1e-3, seed=1, progress=0.0)) for method in (whole, parts)]
     assert list(losses[0]) == list(losses[1]) == whole.columns
     assert parts.painted.shape == whole.painted.shape == (4, 3, SMALL, SMALL)
     assert abs(losses[0]["l1"] - losses[1]["l1"]) < 0.2 * losses[0]["l1"]  # norms see half of the batch
-    late, judged = whole.step(*batch(0), lr=1e-3, seed=1, progress=0.6), ("gan", "drawn_gan", "discriminator")
+    late, judged = (
+        whole.optimize(TrainingStep(*batch(0), lr=1e-3, seed=1, progress=0.6)),
+        ("gan", "drawn_gan", "discriminator"),
+    )
     assert [losses[0][name] for name in judged] == [0, 0, 0]
     assert all(late[name] > 0 for name in judged)
 
@@ -173,7 +179,7 @@ def test_mode_seeking_makes_pictures_of_random_codes_differ() -> None:
     for weight in (0.0, 0.5):
         method = bicycle(lambda_mode_seeking=weight, code_size=3, lambda_gan=0.0)
         for step in range(16):
-            method.step(*batch(step % 10), lr=3e-3, seed=step)
+            method.optimize(TrainingStep(*batch(step % 10), lr=3e-3, seed=step))
         x = batch(3)[0].repeat(4, 1, 1, 1)
         codes = torch.randn((16, 3), generator=torch.Generator().manual_seed(1))
         with torch.no_grad():

@@ -16,7 +16,7 @@ from vidtrans.training.settings import TrainingSettings
 # A discriminator's output for a picture: for each scale its layers' features (N, C, h, w), last the logits.
 Judgement = list[list[Tensor]]
 Judge = Callable[[Tensor], Judgement]
-NUM_PRECEDING = 2  # frames of a triple before the last
+NUM_PRECEDING = 2  # Frames of a triple before the last.
 TRIPLE_CHANNELS = 3 * (NUM_PRECEDING + 1)
 
 

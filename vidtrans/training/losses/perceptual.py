@@ -13,7 +13,7 @@ from vidtrans.perception.vgg import DISTILLED, DistilledVGG
 from vidtrans.training.losses.base import Judgement, LossContext, Term, mean_of
 from vidtrans.training.settings import TrainingSettings
 
-TAP_WEIGHTS = (0.25, 0.5, 1.0, 1.0)  # of relu1_1 to relu4_1: deep ones see features of a face, shallow ones colours
+TAP_WEIGHTS = (0.25, 0.5, 1.0, 1.0)  # Of relu1_1 to relu4_1: deep layers see features of a face, shallow ones colours.
 
 
 class Perceptual(Term):

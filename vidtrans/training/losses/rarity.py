@@ -16,8 +16,8 @@ from torch import Tensor
 
 from vidtrans.networks.colour_classes import BIN, SIDE, bins_of, gamut, to_ab
 
-UNIFORM = 0.5  # the paper's λ: the share of the uniform distribution that is mixed in
-SIGMA = 5.0  # the paper's smoothing of the histogram, in units of a and b
+UNIFORM = 0.5  # The paper's λ: the share of the uniform distribution that is mixed in.
+SIGMA = 5.0  # The paper's smoothing of the histogram, in units of a and b.
 
 
 def rarity(pictures: Iterable[np.ndarray]) -> Tensor:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-SIGMA, RADIUS = 1.5, 3  # pixels; of the blur of edges: a line has two, the end of a surface one
-FLAT = 1e-3  # squared difference of neighbours, of colours from −1 to 1, below which there is no edge
-NONE = 1e-8  # variance of pictures without edges
+SIGMA, RADIUS = 1.5, 3  # Pixels, of the blur of edges: a line has two edges, the end of a surface one.
+FLAT = 1e-3  # Squared difference of neighbours, of colours from −1 to 1, below which there is no edge.
+NONE = 1e-8  # Variance of pictures without edges.
 # Photographs and their lines have a correlation of .81, and of .79 with drawings in ink: where all was asked for,
 # drawings grew noisy.
 ENOUGH = 0.9

@@ -16,22 +16,22 @@ from torch.nn import functional as F
 from vidtrans.flow.history import METHOD, BackwardFlow, BackwardFlowEstimator, history, no_history, to_signed_range
 from vidtrans.inference.torch_engine import to_levels
 
-REAL_SHARE = 0.5  # of examples that take the clip's own motion, where it has any
-MOTION, NOISE = 0.02, 0.04  # of the picture's sides; σ, where colours are from −1 to 1
+REAL_SHARE = 0.5  # Share of the examples that take the clip's own motion, where it has any.
+MOTION, NOISE = 0.02, 0.04  # Share of the picture's sides; σ, where colours are from −1 to 1.
 
 
 @dataclass(frozen=True)
 class AugmentedView:
     """Augmented ``frames``, (N, 3, H, W), and the ``grid``, (N, H, W, 2), that warps the current frames to them.
 
-    ``sure``: the confidence of the grid, (N, 1, H, W), 0 to 1.
+    ``confidence``: of the grid, (N, 1, H, W), 0 to 1.
     """
 
     frames: Tensor
     grid: Tensor
-    sure: Tensor
+    confidence: Tensor
 
-    def bring(self, outputs: Tensor) -> Tensor:
+    def warp(self, outputs: Tensor) -> Tensor:
         """Warp outputs of the current frames, (N, 3, H, W), to the view."""
         return F.grid_sample(outputs, self.grid, padding_mode="reflection", align_corners=False)
 

@@ -1,30 +1,65 @@
-"""The interface of training methods."""
+"""The interface of training methods, and what their steps share: micro-batches and deterministic algorithms."""
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
+import torch.utils.deterministic
 from torch import Tensor, nn
 
 from vidtrans.core.errors import DeviceError, UsageError, out_of_memory
+from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.device import Device, to_device
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.base import Pairing
-from vidtrans.training.device.determinism import deterministic
-from vidtrans.training.device.distributed import DistContext
+from vidtrans.training.distributed import DistContext
 from vidtrans.training.losses.base import PrecedingFrames
-from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision
+from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision, WeightAverage
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import evenly, score
 
 M = TypeVar("M", bound=nn.Module)
-_COMPILERS = ("torch._dynamo", "torch._inductor")  # modules of errors of torch.compile
+_COMPILERS = ("torch._dynamo", "torch._inductor")  # Modules whose errors come from torch.compile.
+SEED_STRIDE = 1009  # Distance of the seeds of two processes: more than a batch has parts.
+# Warnings of torch where it has no deterministic algorithm (or, for attention, uses none).
+_WARNINGS = (
+    re.compile(r"^(\S+) does not have a deterministic implementation"),
+    re.compile(r"^(.+? [Aa]ttention) defaults to a non-deterministic algorithm"),
+    re.compile(r"not deterministic because it uses (CuBLAS)"),
+)
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """The input of one step of a method.
+
+    Attributes:
+        inputs: (N, C, H, W) float32 in [−1, 1].
+        targets: (N, 3, H, W) float32 in [−1, 1].
+        lr: The learning rate.
+        seed: Seed of all random numbers in the step.
+        progress: Share of the run done, 0 to 1.
+        weights: Of pixels, (N, 1, H, W): of the L1, or as ``keeps_content`` says.
+        earlier: The two frames right before some of the inputs.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    _: KW_ONLY
+    lr: float
+    seed: int
+    progress: float = 1.0
+    weights: Tensor | None = None
+    earlier: PrecedingFrames | None = None
 
 
 class Setup(Protocol):
@@ -92,6 +127,7 @@ class TrainingMethod(Protocol):
     nondeterministic: set[str]  # operations so far for which the device has no deterministic algorithm
     painted: Tensor  # the pictures of the last step, (N, 3, H, W) float32, detached
     columns: list[str]  # the names of a step's losses
+    average: WeightAverage | None = None  # of the generator's weights
     networks: dict[str, Any]  # all that are trained, ``generator`` first; with ``smallest``, and that one ``multiple``
 
     @classmethod
@@ -122,8 +158,8 @@ class TrainingMethod(Protocol):
 
     @property
     def learned(self) -> nn.Module:
-        """The network that becomes the model."""
-        generator: nn.Module = self.networks["generator"]
+        """The network that becomes the model: the averaged generator, or the generator without averaging."""
+        generator: nn.Module = self.average.network if self.average else self.networks["generator"]
         return generator
 
     @property
@@ -141,31 +177,8 @@ class TrainingMethod(Protocol):
         """The loss of a discriminator that cannot tell fake from real; None without a discriminator."""
         return None
 
-    def step(
-        self,
-        inputs: Tensor,
-        targets: Tensor,
-        *,
-        lr: float,
-        seed: int,
-        progress: float = 1.0,
-        weights: Tensor | None = None,
-        earlier: PrecedingFrames | None = None,
-    ) -> dict[str, float]:
-        """Take one step, and return its unweighted losses by column name.
-
-        Args:
-            inputs: (N, C, H, W) float32 in [−1, 1].
-            targets: (N, 3, H, W) float32 in [−1, 1].
-            lr: The learning rate.
-            seed: Seed of all random numbers in the step.
-            progress: Share of the run done, 0 to 1.
-            weights: Of pixels, (N, 1, H, W): of the L1, or as ``keeps_content`` says.
-            earlier: The two frames right before some of the inputs.
-
-        Raises:
-            DeviceError: The device's memory is too small.
-        """
+    def optimize(self, step: TrainingStep) -> dict[str, float]:
+        """Take one step, and return its unweighted losses by column name. Raises DeviceError if memory is too small."""
         ...
 
     @property
@@ -242,3 +255,129 @@ def training_step(device: Device, nondeterministic: set[str]) -> Iterator[None]:
             raise
         remedy = "lower training.batch_size or training.crop_size, raise training.grad_accum_steps, or use --device cpu"
         raise DeviceError(device.name, "out of memory while training", remedy) from None
+
+
+class Picture(NamedTuple):
+    """G(x) as ``output``, and the newly ``painted`` picture; they differ only with a recurrent generator's history."""
+
+    output: Tensor
+    painted: Tensor
+
+    def detach(self) -> Picture:
+        """Return a detached copy."""
+        return Picture(*(t.detach() for t in self))
+
+
+@dataclass
+class MicroBatch:
+    """A part of a step's batch, processed alone to save memory: inputs ``x``, targets ``y``.
+
+    ``share``: of the batch's examples, 0 to 1.
+    ``seed``: seed of the dropout; None if torch has been seeded for this single part. ``weights``: pixel weights of the
+    L1, (N, 1, H, W). ``earlier``: the frames before. ``picture``, ``detached``: G(x) with and without its graph.
+    """
+
+    x: Tensor
+    y: Tensor
+    share: float
+    seed: int | None
+    weights: Tensor | None = None
+    earlier: PrecedingFrames | None = None
+    picture: Picture | None = None  # with its graph
+    detached: Picture | None = None
+
+
+def split(x: Tensor, y: Tensor, weights: Tensor | None, count: int, seed: int) -> list[MicroBatch]:
+    """Split a batch into at most ``count`` parts whose losses, each times its share, add up to the batch's."""
+    w_parts = [None] * count if weights is None else weights.tensor_split(count)
+    cut = zip(x.tensor_split(count), y.tensor_split(count), w_parts, strict=True)
+    return [MicroBatch(a, b, len(a) / len(x), seed + i, w) for i, (a, b, w) in enumerate(cut) if len(a)]
+
+
+def share_triples(parts: list[MicroBatch], earlier: PrecedingFrames, count: float, layout: torch.memory_format) -> None:
+    """Assign its preceding frames to each part; ``count``: the number of triples of the step."""
+    first = 0
+    for part in parts:
+        inside = earlier.within(first, first + len(part.x), of=count)
+        part.earlier = inside and inside.to(part.x.device, layout)
+        first += len(part.x)
+
+
+def nondeterministic_operation(message: str) -> str | None:
+    """Return the operation that a torch warning reports as not deterministic; None for any other warning."""
+    return next((found[1] for pattern in _WARNINGS if (found := pattern.search(message))), None)
+
+
+@contextmanager
+def deterministic(device: Device, operations: set[str]) -> Iterator[None]:
+    """Use deterministic algorithms on CUDA, and add the operations that have none to ``operations``.
+
+    On a CPU every operation used here is deterministic. On CUDA some sums of gradients are not: torch has slower,
+    deterministic algorithms for most of them, and warns where it has none (``torch.use_deterministic_algorithms``).
+    For MPS torch promises nothing. Not used for rendering, which does not need it.
+    """
+    if device.kind != "cuda":
+        yield
+        return
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = torch.utils.deterministic
+    fills, always = memory.fill_uninitialized_memory, torch.is_warn_always_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    memory.fill_uninitialized_memory = False  # nothing is read before it is written
+    torch.set_warn_always(True)  # some warnings come once in a process, and a process may train several models
+    try:
+        with _collecting(operations):
+            yield
+    finally:
+        torch.set_warn_always(always)
+        memory.fill_uninitialized_memory = fills
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+
+
+@contextmanager
+def _collecting(operations: set[str]) -> Iterator[None]:
+    """Add nondeterministic operations to ``operations`` from warnings; show all other warnings as usual."""
+    with warnings.catch_warnings():
+        show: Callable[..., Any] = warnings.showwarning
+        for pattern in _WARNINGS:
+            warnings.filterwarnings("always", message=f".*{pattern.pattern.lstrip('^')}")
+
+        def collect(message: Warning | str, *further: object, **more: object) -> None:
+            if operation := nondeterministic_operation(str(message)):
+                operations.add(operation)
+            else:
+                show(message, *further, **more)
+
+        warnings.showwarning = collect
+        yield
+
+
+def seed_random(seed: int, device: Device) -> None:
+    """Seed torch's random numbers (dropout) on ``device``.
+
+    ``torch.manual_seed`` also keeps the seed, with a stack trace, for each kind of accelerator that is not in use: on
+    a CPU that takes 1.5 ms in every step.
+    """
+    if device.kind == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
+
+
+def freeze(generator: nn.Module, names: Sequence[str]) -> None:
+    """Turn off the gradients of the modules ``names``, such as 'down' or 'down.0', and of all inside them.
+
+    BatchNorm's statistics still follow the new pictures. Raises UsageError on an unknown name, and if nothing is
+    left to learn.
+    """
+    parts = [name for name, _ in generator.named_modules() if name]
+    for name in names:
+        if name not in parts:
+            # Deeper names are valid too; these are enough to choose from.
+            raise unknown_name("part of the generator", name, [p for p in parts if p.count(".") < 2])
+        generator.get_submodule(name).requires_grad_(False)
+    if not any(p.requires_grad for p in generator.parameters()):
+        raise UsageError(
+            f"training.freeze = {list(names)}", "no part of the generator is left to train", "name fewer parts"
+        )

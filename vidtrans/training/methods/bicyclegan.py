@@ -20,17 +20,16 @@ from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
 from vidtrans.networks.picture_encoder import CodeDistribution, PictureEncoder, code_planes
 from vidtrans.pairing.base import Pairing
-from vidtrans.training.device.determinism import seed_random
+from vidtrans.training import BicycleGANSettings
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.base import PrecedingFrames
-from vidtrans.training.method_settings import BicycleGANSettings
-from vidtrans.training.methods.micro_batches import MicroBatch, Picture
+from vidtrans.training.methods.base import MicroBatch, Picture, seed_random
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.picture_codes import diversity, latent_error, mode_seeking_loss
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import score
 
-MODE_SEEKING = "two random codes"  # what its loss compares; another loss is another run
+MODE_SEEKING = "two random codes"  # What the mode-seeking loss compares; another loss is another run.
 
 
 @dataclass(frozen=True)
@@ -83,33 +82,33 @@ class BicycleGAN(Pix2Pix):
     def _can_capture(self) -> bool:
         return False  # its codes are drawn by a generator of their own
 
-    def _step(
-        self, parts: list[MicroBatch], earlier: PrecedingFrames | None, rate: float | Tensor, judged: bool
+    def _optimize(
+        self, parts: list[MicroBatch], earlier: PrecedingFrames | None, lr: float | Tensor, judged: bool
     ) -> tuple[Tensor, Tensor]:
         """Update the networks; return the losses in column order, and the outputs by the targets' codes."""
         del earlier
         self.generator.train()
         # One pass serves both updates. Several parts are painted twice, to hold one in memory at a time.
-        once = self._looks(parts[0]) if len(parts) == 1 else None
+        once = self._forward_by_codes(parts[0]) if len(parts) == 1 else None
         totals = dict.fromkeys(self.columns, torch.zeros((), device=self.device.torch))
         if judged and self.d is not None:
             totals["discriminator"] = self.d.update(
-                (self._judged(p, (once or self._looks(p)).detach()) for p in parts), rate
+                (self._judged(p, (once or self._forward_by_codes(p)).detach()) for p in parts), lr
             )
         self.g.zero_grad()
         painted = []
         for part in parts:
-            looks = once or self._looks(part)
+            looks = once or self._forward_by_codes(part)
             losses = self._losses(part, looks, judged)
             weights = self.loss.weights | self.own_weights
             self.g.backward(torch.stack([weights[name] * loss for name, loss in losses.items()]).sum() * part.share)
             painted.append(looks.like.detach())
             for name, loss in losses.items():
                 totals[name] = totals[name] + loss.detach() * part.share
-        self.g.optimizer_step(rate)
+        self.g.optimizer_step(lr)
         return torch.stack([totals[name] for name in self.columns]), torch.cat(painted)
 
-    def _looks(self, part: MicroBatch) -> Looks:
+    def _forward_by_codes(self, part: MicroBatch) -> Looks:
         """Generate outputs for the target's code and for random codes, in one pass."""
         random = torch.Generator().manual_seed(part.seed or 0)
         seed_random(part.seed or 0, self.device)  # dropout

@@ -17,18 +17,22 @@ from torch.nn import functional as F
 from vidtrans.inference.device import Device, tensor_float32
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.wrappers import ClassGenerator
-from vidtrans.training.device.determinism import seed_random
-from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
-from vidtrans.training.losses.base import PrecedingFrames
-from vidtrans.training.method_settings import ClassMethodSettings
-from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
-from vidtrans.training.methods.micro_batches import SEED_STRIDE, split
-from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision
-from vidtrans.training.methods.weight_average import WeightAverage
+from vidtrans.training import ClassMethodSettings
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.methods.base import (
+    SEED_STRIDE,
+    Setup,
+    TrainingMethod,
+    TrainingStep,
+    freeze,
+    seed_random,
+    split,
+    training_step,
+)
+from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision, WeightAverage
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.warm_start import freeze
 
-NO_CLASS = -100  # the index that PyTorch's cross-entropy ignores
+NO_CLASS = -100  # The index that PyTorch's cross-entropy ignores.
 
 
 class ClassMethod(TrainingMethod):
@@ -63,33 +67,18 @@ class ClassMethod(TrainingMethod):
         weights = class_weights(setup.find_class_shares(), setup.settings.own(ClassMethodSettings).class_balance)
         return cls(generator, setup.settings, setup.device, setup.precision, weights, setup.dist)
 
-    @property
-    def learned(self) -> torch.nn.Module:
-        """Return the averaged generator, or the generator without averaging."""
-        return self.average.network if self.average else self.generator
-
-    def step(
-        self,
-        inputs: Tensor,
-        targets: Tensor,
-        *,
-        lr: float,
-        seed: int,
-        progress: float = 1.0,
-        weights: Tensor | None = None,
-        earlier: PrecedingFrames | None = None,
-    ) -> dict[str, float]:
+    def optimize(self, step: TrainingStep) -> dict[str, float]:
         """Take one step. ``targets``: label maps in the colours of their classes."""
-        del progress, weights, earlier
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
-            x, y = self.upload(inputs, targets)
+            x, y = self.upload(step.inputs, step.targets)
             labels = self._labels(y)
             # Divided by the weight of the whole batch, so that parts add up to the loss without parts.
             whole = self._weight_of(labels)
             self.generator.train()
             self.g.zero_grad()
             total, painted = torch.zeros((), device=self.device.torch), []
-            for part in split(x, labels, None, self.settings.grad_accum_steps, seed + SEED_STRIDE * self.dist.rank):
+            seed = step.seed + SEED_STRIDE * self.dist.rank
+            for part in split(x, labels, None, self.settings.grad_accum_steps, seed):
                 if part.seed is not None:
                     seed_random(part.seed, self.device)
                 with self.g.autocast():
@@ -98,7 +87,7 @@ class ClassMethod(TrainingMethod):
                 self.g.backward(loss)
                 total += loss.detach()
                 painted.append(self._painted(logits.detach(), part.x))
-            self.g.optimizer_step(lr)
+            self.g.optimizer_step(step.lr)
             self.painted = torch.cat(painted)
             if self.average:
                 self.average.update()

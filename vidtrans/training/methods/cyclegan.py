@@ -12,20 +12,20 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from vidtrans.training.method_settings import CycleGANSettings
+from vidtrans.training import CycleGANSettings
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.unpaired_method import SOURCE, TARGET, Paint, Translation, UnpairedMethod
 from vidtrans.training.picture_codes import by_look
 from vidtrans.training.settings import TrainingSettings
 
 
-class Way(NamedTuple):
-    """A direction: translator ``there``, inverse ``back``, frames of input and output domain, (N, 3·frames, H, W)."""
+class Direction(NamedTuple):
+    """One direction of the cycle: translator, its inverse, frames of both domains, (N, 3·frames, H, W)."""
 
-    there: Paint
-    back: Paint
-    given: Tensor
-    wanted: Tensor
+    translator: Paint
+    inverse: Paint
+    source: Tensor
+    target: Tensor
 
 
 class CycleGAN(UnpairedMethod):
@@ -54,27 +54,29 @@ class CycleGAN(UnpairedMethod):
         """Return losses and outputs of one direction: A to B, or B to A if ``judge`` is the source discriminator."""
         g, f = self.networks["generator"], self.networks["reverse"]
         look = self.look_of(y[:, :3], random)
-        way = Way(lambda frames: self.run(g, by_look(frames, look)), lambda frames: self.run(f, frames), x, y)
+        direction = Direction(
+            lambda frames: self.run(g, by_look(frames, look)), lambda frames: self.run(f, frames), x, y
+        )
         if judge == SOURCE:
-            way, look = Way(way.back, way.there, y, x), None
-        fake = way.there(way.given[:, :3])
-        return Translation(self.losses(judge, way, fake, random, weights), fake, look)
+            direction, look = Direction(direction.inverse, direction.translator, y, x), None
+        fake = direction.translator(direction.source[:, :3])
+        return Translation(self.losses(judge, direction, fake, random, weights), fake, look)
 
     def losses(
-        self, judge: str, way: Way, fake: Tensor, random: torch.Generator, weights: Collection[str]
+        self, judge: str, direction: Direction, fake: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> dict[str, Tensor]:
         """Return the unweighted losses of G by name, or, if ``judge`` is D_X, those of F with domains exchanged.
 
         ``gan``: L_GAN(G, D_Y). Only if in ``weights``: ``cycle`` |F(G(x)) − x|, ``identity`` |G(y) − y|, ``steady``.
         """
-        now, wanted = way.given[:, :3], way.wanted[:, :3]
+        x, y = direction.source[:, :3], direction.target[:, :3]
         found = {"gan": self.judged(judge, fake)}
         if "cycle" in weights:
-            found["cycle"] = l1_distance(way.back(fake), now)
+            found["cycle"] = l1_distance(direction.inverse(fake), x)
         if "identity" in weights:
-            found["identity"] = l1_distance(way.there(wanted), wanted)
+            found["identity"] = l1_distance(direction.translator(y), y)
         if "steady" in weights:
-            found["steady"] = self.steadiness(way.there, way.given, fake, random)
+            found["steady"] = self.steadiness(direction.translator, direction.source, fake, random)
         return found
 
 

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vidtrans.core.costs import count as plural
 from vidtrans.core.errors import UsageError
@@ -41,17 +41,15 @@ from vidtrans.perception.measure import (
     weighted_error,
     with_short_side,
 )
-from vidtrans.training.losses.base import PrecedingFrames
-from vidtrans.training.method_settings import LookMethodSettings
+from vidtrans.training import LookMethodSettings
 from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
-from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
-from vidtrans.training.methods.network_trainer import NetworkTrainer, autocast
-from vidtrans.training.methods.weight_average import WeightAverage
+from vidtrans.training.methods.base import Setup, TrainingMethod, TrainingStep, training_step
+from vidtrans.training.methods.network_trainer import NetworkTrainer, WeightAverage, autocast
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import evenly, pair_input
 from vidtrans.video.images.picture import read_picture
 
-MAX_SCORED = 8  # held-out frames
+MAX_SCORED = 8  # Held-out frames that are scored.
 
 T = TypeVar("T")
 
@@ -92,11 +90,6 @@ class LookMethod(TrainingMethod):
         """Build the network and the method."""
         return cls(setup)
 
-    @property
-    def learned(self) -> nn.Module:
-        """Return the averaged generator, or the generator without averaging."""
-        return self.average.network if self.average else self.generator
-
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
         """Return the identifiers of the measure and the critic, and the digests of the style pictures."""
@@ -105,32 +98,22 @@ class LookMethod(TrainingMethod):
         pictures = [digest_file(Path(path)) for path in own.look_pictures]
         return ", ".join([*(m.identity() for m in measures), *pictures])
 
-    def step(
-        self,
-        inputs: Tensor,
-        targets: Tensor,
-        *,
-        lr: float,
-        seed: int,
-        progress: float = 1.0,
-        weights: Tensor | None = None,
-        earlier: PrecedingFrames | None = None,
-    ) -> dict[str, float]:
+    def optimize(self, step: TrainingStep) -> dict[str, float]:
         """Update the generator. Planes of ``inputs`` select look and stroke size; ``targets``: preceding frames.
 
         ``weights``: 1 where the content is kept.
         """
-        random = torch.Generator().manual_seed(seed + self.dist.rank)
+        random = torch.Generator().manual_seed(step.seed + self.dist.rank)
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
-            x, before = self.upload(inputs, targets)
-            keep = self.upload(weights)[0] if weights is not None else None
+            x, before = self.upload(step.inputs, step.targets)
+            keep = self.upload(step.weights)[0] if step.weights is not None else None
             losses = self._losses(x, before, random, keep)
             own = self.settings.own(LookMethodSettings)
             weights_of = (own.look_style, 1.0, own.look_colour, own.look_steady)
             total = torch.stack([weight * loss for weight, loss in zip(weights_of, losses, strict=True)]).sum()
             self.g.zero_grad()
             self.g.backward(total)
-            self.g.optimizer_step(lr)
+            self.g.optimizer_step(step.lr)
             if self.average:
                 self.average.update()
             return dict(zip(self.columns, torch.stack(losses).tolist(), strict=True))
@@ -176,7 +159,7 @@ class LookMethod(TrainingMethod):
             torch.stack(style).mean(),
             content,
             torch.stack(colour).mean(),
-            (view.sure * (view.bring(output) - of_moved).square()).mean(),
+            (view.confidence * (view.warp(output) - of_moved).square()).mean(),
         ]
 
     @property

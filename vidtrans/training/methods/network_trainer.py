@@ -1,22 +1,24 @@
-"""A network with its optimizer: gradient steps, their precision, and the update of a discriminator."""
+"""A network with its optimizer: gradient steps, their precision, their replay as CUDA graphs, and averaged weights."""
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from vidtrans.inference.cuda_graphs import is_recording
+from vidtrans.inference.cuda_graphs import is_recording, record
 from vidtrans.inference.device import Device, Precision, resolve_precision
 from vidtrans.networks.for_rendering import use_quick_norms
+from vidtrans.networks.matmul_convolution import MatmulConv, MatmulConvTranspose
 from vidtrans.training import ADVERSARIAL
-from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
-from vidtrans.training.device.weight_copies import WeightCopies
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.adversarial import Adversarial, discriminator_loss
 from vidtrans.training.losses.base import Judgement
 from vidtrans.training.settings import TrainingSettings
@@ -24,6 +26,10 @@ from vidtrans.training.settings import TrainingSettings
 T = TypeVar("T")
 TrainingPrecision = Precision
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# Layers whose weight is used as it is, and under autocast only in bf16. Subclasses may compute with it in fp32.
+LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, MatmulConv, MatmulConvTranspose)
+WARM_UP = 3  # Steps before one is recorded: libraries choose algorithms and allocate in them.
+Body = Callable[..., tuple[Tensor, ...]]
 
 
 def resolve_precisions(wanted: str, device: Device) -> tuple[TrainingPrecision, Precision]:
@@ -190,3 +196,232 @@ class DiscriminatorTrainer(NetworkTrainer):
         self.optimizer_step(lr)
         self.network.requires_grad_(False)  # the generator's step must not change it
         return total
+
+
+@dataclass
+class _Copy:
+    """The copy of the weight of ``layers`` in bf16, and the memory of its gradient in fp32."""
+
+    layers: list[nn.Module]
+    weight: nn.Parameter
+    copy: nn.Parameter
+    grad: Tensor
+    version: int = -1
+
+    @torch.no_grad()
+    def collect(self, copy: Tensor) -> None:
+        """Add the gradient of the copy to that of the weight, and free it for the next layer."""
+        assert copy.grad is not None
+        if self.weight.grad is None:
+            self.weight.grad = self.grad.copy_(copy.grad)
+        else:
+            self.weight.grad.add_(copy.grad)
+        copy.grad = None
+
+
+class WeightCopies:
+    """The weights of a network's convolutions and linear layers in bf16, kept from step to step, for autocast on a CPU.
+
+    Autocast casts every weight in each forward pass into fresh memory, and every gradient back. Here both have memory
+    of their own, and a weight is cast again only after it changed: on a processor whose matrix units compute bf16 ten
+    times as fast as fp32, the casts were two fifths of a step of U-Net 256 (54 million weights). Results are the same
+    to the bit: autocast's own copy is also made once a pass, and its gradients are also summed in bf16. (Only the
+    weight of a matrix product that several passes of one graph use, whose view autocast casts each time, is rounded
+    once more.)
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        found: dict[int, _Copy] = {}
+        for layer in network.modules():
+            weight = layer._parameters.get("weight") if type(layer) in LAYERS else None
+            if weight is None:  # other layers, and weights that are computed (spectral norm)
+                continue
+            if id(weight) not in found:
+                copy = nn.Parameter(torch.empty_like(weight, dtype=torch.bfloat16), requires_grad=True)
+                found[id(weight)] = _Copy([], weight, copy, torch.empty_like(weight))
+                copy.register_post_accumulate_grad_hook(found[id(weight)].collect)
+            found[id(weight)].layers.append(layer)
+        self._copies, self._is_used = list(found.values()), False
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Let the layers compute with the copies. Contexts may be nested."""
+        if self._is_used:
+            yield
+            return
+        self._refresh()
+        self._is_used = True
+        try:
+            for one in self._copies:
+                one.copy.requires_grad_(one.weight.requires_grad)
+                for layer in one.layers:
+                    layer._parameters["weight"] = one.copy
+            yield
+        finally:
+            for one in self._copies:
+                for layer in one.layers:
+                    layer._parameters["weight"] = one.weight
+            self._is_used = False
+
+    def forget(self) -> None:
+        """Cast all weights again before their next use; to call after a step of a fused optimizer.
+
+        Other changes of a weight in place are seen by its version, which fused optimizers do not count up.
+        """
+        for one in self._copies:
+            one.version = -1
+
+    @torch.no_grad()
+    def _refresh(self) -> None:
+        changed = [one for one in self._copies if one.version != one.weight._version]
+        if changed:
+            torch._foreach_copy_([one.copy for one in changed], [one.weight for one in changed])
+            for one in changed:
+                one.version = one.weight._version
+
+
+class CapturedStep:
+    """Runs training steps, as replays of a CUDA graph if possible. ``refusal``: why they are not replayed, or ''.
+
+    Launching kernels one by one takes longer than a small network needs. The first steps run as usual. Then one step is
+    run, recorded, undone and replayed. If the replay gives the same losses, weights and optimizer state to the last
+    bit, all further steps are replays; otherwise the graph is dropped. So a run has the same result with and without
+    graphs. See "CUDA Graphs" in torch's notes on CUDA semantics.
+
+    ``state``: returns the tensors that a step changes in place, always the same tensors in the same order.
+    """
+
+    def __init__(self, state: Callable[[], Sequence[Tensor]], device: torch.device) -> None:
+        self._state, self._device = state, device
+        self.refusal = ""
+        self.forget()
+
+    @property
+    def is_replaying(self) -> bool:
+        """Return whether a graph is recorded, which the next steps of the same kind replay."""
+        return self._replay is not None
+
+    def forget(self) -> None:
+        """Drop the graph. Call it whenever the state's tensors were replaced by others."""
+        self._kind: Hashable = None
+        self._num_taken = 0
+        self._replay: Callable[[], None] | None = None
+        self._inputs: tuple[Tensor, ...] = ()
+        self._outputs: tuple[Tensor, ...] = ()
+
+    def __call__(self, kind: Hashable, body: Body, inputs: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
+        """Run a step and return the output of ``body`` for ``inputs``; a later call may overwrite these tensors.
+
+        Args:
+            kind: A label of the step: steps with equal labels and input shapes launch the same kernels.
+            body: Reads its arguments and the state; does not wait for the device, and seeds nothing.
+            inputs: Tensors on the device.
+            seed: Seed of the random numbers that ``body`` draws.
+        """
+        kind = (kind, tuple((t.shape, t.stride()) for t in inputs))
+        if kind != self._kind:
+            self.forget()
+            self._kind = kind
+        if self._replay is not None:
+            for own, given in zip(self._inputs, inputs, strict=True):
+                own.copy_(given)
+            torch.manual_seed(seed)
+            self._replay()
+            return self._outputs
+        self._num_taken += 1
+        if self.refusal or self._num_taken <= WARM_UP:
+            torch.manual_seed(seed)
+            return body(*inputs)
+        return self._take_and_record(body, inputs, seed)
+
+    def _take_and_record(self, body: Body, inputs: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
+        before = _copied(self._state())
+        torch.manual_seed(seed)
+        wanted = body(*inputs)
+        after = _copied(self._state())
+        try:
+            own = tuple(_copied(inputs))
+            replay, outputs = record(partial(body, *own), self._device)
+            _restore(self._state(), before)
+            torch.manual_seed(seed)
+            replay()
+            if not _equal((*outputs, *self._state()), (*wanted, *after)):
+                raise RuntimeError("a replay gives other numbers")
+        except RuntimeError as error:
+            self.refusal = str(error).partition("\n")[0]
+            _restore(self._state(), after)
+        else:
+            self._replay, self._inputs, self._outputs = replay, own, outputs
+        return wanted
+
+
+@torch.no_grad()
+def _copied(tensors: Sequence[Tensor]) -> list[Tensor]:
+    return [t.detach().clone() for t in tensors]
+
+
+@torch.no_grad()
+def _restore(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.copy_(value)
+
+
+def _equal(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(some, others, strict=True))
+
+
+class WeightAverage:
+    """An exponential moving average of a generator's weights, in the copy ``network``.
+
+    Early on the decay is (1 + n) / (10 + n) after n updates, so that the first weights are soon forgotten. Buffers are
+    copied: BatchNorm statistics are re-estimated before the model is written, see ``reestimate``.
+    """
+
+    def __init__(self, generator: nn.Module, decay: float) -> None:
+        self.decay, self.updates = decay, 0
+        self.network = copy.deepcopy(generator).requires_grad_(False)
+        # Listed once: to walk through the layers of a small network in each step takes a twentieth of it.
+        self._own: list[Tensor] = list(self.network.parameters())
+        self._latest: list[Tensor] = list(generator.parameters())
+        self._buffers = list(zip(self.network.buffers(), generator.buffers(), strict=True))
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Update the average after a step of the generator."""
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        self.updates += 1
+        torch._foreach_lerp_(self._own, self._latest, 1 - decay)
+        for own, new in self._buffers:
+            own.copy_(new)
+
+    def state(self) -> dict[str, Any]:
+        """Return the averaged weights and the number of updates."""
+        return {"weights": self.network.state_dict(), "updates": self.updates}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restore a state returned by ``state``."""
+        self.network.load_state_dict(state["weights"])
+        self.updates = int(state["updates"])
+
+
+@torch.no_grad()
+def reestimate(generator: nn.Module, inputs: Iterable[Tensor]) -> None:
+    """Replace BatchNorm's running statistics by plain averages over ``inputs``, batches (N, C, H, W) in [−1, 1].
+
+    The running averages of training lag behind the weights and stem from crops. Per-frame statistics, as in the
+    paper's own test mode, would make the brightness of a video pump.
+    """
+    norms = [m for m in generator.modules() if isinstance(m, nn.BatchNorm2d)]
+    if not norms:
+        return
+    momenta = [n.momentum for n in norms]
+    generator.eval()  # no dropout; only the norms are in train mode
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    for batch in inputs:
+        generator(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    generator.eval()

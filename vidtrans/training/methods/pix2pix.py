@@ -19,22 +19,32 @@ from vidtrans.inference.device import Device, tensor_float32, to_device
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.training import ADVERSARIAL, LOSSES, health
-from vidtrans.training.device.captured_step import Body, CapturedStep
-from vidtrans.training.device.determinism import seed_random
-from vidtrans.training.device.distributed import SINGLE_PROCESS, DistContext
+from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, Judgement, LossContext, PrecedingFrames
 from vidtrans.training.losses.rarity import weigh
-from vidtrans.training.methods.base import Setup, TrainingMethod, training_step
-from vidtrans.training.methods.micro_batches import SEED_STRIDE, MicroBatch, Picture, share_triples, split
+from vidtrans.training.methods.base import (
+    SEED_STRIDE,
+    MicroBatch,
+    Picture,
+    Setup,
+    TrainingMethod,
+    TrainingStep,
+    freeze,
+    seed_random,
+    share_triples,
+    split,
+    training_step,
+)
 from vidtrans.training.methods.network_trainer import (
+    Body,
+    CapturedStep,
     DiscriminatorTrainer,
     NetworkTrainer,
     TrainingPrecision,
+    WeightAverage,
     autocast,
 )
-from vidtrans.training.methods.weight_average import WeightAverage
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.warm_start import freeze
 
 
 class Pix2Pix(TrainingMethod):
@@ -90,11 +100,6 @@ class Pix2Pix(TrainingMethod):
         return cls(generator, d, settings, setup.device, setup.precision, setup.find_rarity(), setup.dist, d_v)
 
     @property
-    def learned(self) -> nn.Module:
-        """Return the averaged generator, or the generator without averaging."""
-        return self.average.network if self.average else self.generator
-
-    @property
     def balance(self) -> float | None:
         """Return D's loss when it cannot tell fake from real; None without D."""
         return self.objective.balance if self.discriminator is not None else None
@@ -105,50 +110,40 @@ class Pix2Pix(TrainingMethod):
         is_plain = settings.grad_accum_steps == 1 and not self.is_recurrent and self.dist.size == 1
         return settings.cuda_graph and self.device.kind == "cuda" and is_plain and self.precision != "fp16"
 
-    def step(
-        self,
-        inputs: Tensor,
-        targets: Tensor,
-        *,
-        lr: float,
-        seed: int,
-        progress: float = 1.0,
-        weights: Tensor | None = None,
-        earlier: PrecedingFrames | None = None,
-    ) -> dict[str, float]:
+    def optimize(self, step: TrainingStep) -> dict[str, float]:
         """Update D, then G. Discriminators are used from the share ``settings.gan_start`` of the run on."""
-        judged = self.d is not None and progress >= self.settings.gan_start
-        seed += SEED_STRIDE * self.dist.rank
+        judged = self.d is not None and step.progress >= self.settings.gan_start
+        seed = step.seed + SEED_STRIDE * self.dist.rank
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
-            x, y = self.upload(inputs, targets)
-            weighed = None if weights is None else to_device(weights, self.device)
-            rate: float | Tensor = lr if self._rate is None else self._rate.fill_(lr)
+            x, y = self.upload(step.inputs, step.targets)
+            weights = None if step.weights is None else to_device(step.weights, self.device)
+            lr: float | Tensor = step.lr if self._rate is None else self._rate.fill_(step.lr)
             if self.captured:
-                given = (x, y) if weighed is None else (x, y, weighed)
-                body: Body = lambda x, y, w=None: self._step([MicroBatch(x, y, 1.0, None, w)], None, rate, judged)  # noqa: E731
+                given = (x, y) if weights is None else (x, y, weights)
+                body: Body = lambda x, y, w=None: self._optimize([MicroBatch(x, y, 1.0, None, w)], None, lr, judged)  # noqa: E731
                 row, self.painted = self.captured(judged, body, given, seed)
             else:
-                parts = split(x, y, weighed, self.settings.grad_accum_steps, seed)
-                row, self.painted = self._step(parts, earlier, rate, judged)
+                parts = split(x, y, weights, self.settings.grad_accum_steps, seed)
+                row, self.painted = self._optimize(parts, step.earlier, lr, judged)
             self.variation_tracker.add(self.painted, y)
             if self.average:
                 self.average.update()
             # One transfer a step: each one waits for the device to finish.
             return dict(zip(self.columns, row.tolist(), strict=True))
 
-    def _step(
-        self, parts: list[MicroBatch], earlier: PrecedingFrames | None, rate: float | Tensor, judged: bool
+    def _optimize(
+        self, parts: list[MicroBatch], earlier: PrecedingFrames | None, lr: float | Tensor, judged: bool
     ) -> tuple[Tensor, Tensor]:
         """Update D and D_V, if ``judged``, and G; return the losses in column order, and G's outputs."""
         self.generator.train()
         has_triples = judged and self._share_triples(parts, earlier)
         if len(parts) == 1:
             # One pass serves both updates. Several parts are painted twice, to hold one in memory at a time.
-            parts[0].picture = self._paint(parts[0])
+            parts[0].picture = self._forward(parts[0])
         none = torch.zeros((), device=self.device.torch)
-        loss_d = self._update_d(parts, rate) if judged else none
-        loss_d_v = self._update_d_v(parts, rate) if has_triples else none
-        losses, painted = self._update_g(parts, rate, judged)
+        loss_d = self._optimize_d(parts, lr) if judged else none
+        loss_d_v = self._optimize_d_v(parts, lr) if has_triples else none
+        losses, painted = self._optimize_g(parts, lr, judged)
         losses |= {"discriminator": loss_d, "temporal_discriminator": loss_d_v}
         return torch.stack([losses[name] for name in self.columns]), painted
 
@@ -161,15 +156,15 @@ class Pix2Pix(TrainingMethod):
             share_triples(parts, earlier, count, self.layout)
         return count > 0
 
-    def _paint(self, part: MicroBatch) -> Picture:
+    def _forward(self, part: MicroBatch) -> Picture:
         """Compute G(x), with the same dropout every time."""
         if part.seed is not None:
             seed_random(part.seed, self.device)
         with self.g.autocast():
             if isinstance(self.generator, RecurrentGenerator):
-                output, anew = self.generator.forward_with_repaint(part.x)
-                painted = anew.float()
-                return Picture(painted if output is anew else output.float(), painted)
+                output, repainted = self.generator.forward_with_repaint(part.x)
+                painted = repainted.float()
+                return Picture(painted if output is repainted else output.float(), painted)
             fake = self._generate(part.x).float()
         return Picture(fake, fake)
 
@@ -177,19 +172,21 @@ class Pix2Pix(TrainingMethod):
     def _generate(self) -> Callable[[Tensor], Tensor]:
         return self.g.compiled(self.generator)
 
-    def _update_d(self, parts: list[MicroBatch], lr: float | Tensor) -> Tensor:
+    def _optimize_d(self, parts: list[MicroBatch], lr: float | Tensor) -> Tensor:
         """Maximise ½ (log D(x, y) + log(1 − D(x, G(x)))), halved to slow D, or another objective; return D's loss."""
         assert self.d is not None
         pair = self._with_input
         return self.d.update(((pair(p.x, self._detached(p).painted), pair(p.x, p.y), p.share) for p in parts), lr)
 
-    def _update_d_v(self, parts: list[MicroBatch], lr: float | Tensor) -> Tensor:
+    def _optimize_d_v(self, parts: list[MicroBatch], lr: float | Tensor) -> Tensor:
         """Update the temporal discriminator with the batch's triples, and return its loss."""
         assert self.d_v is not None
         triples = ((p, p.earlier) for p in parts if p.earlier)
         return self.d_v.update(((e.fake(self._detached(p).output), e.real(p.y), e.share) for p, e in triples), lr)
 
-    def _update_g(self, parts: list[MicroBatch], lr: float | Tensor, judged: bool) -> tuple[dict[str, Tensor], Tensor]:
+    def _optimize_g(
+        self, parts: list[MicroBatch], lr: float | Tensor, judged: bool
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """Maximise log D(x, G(x)) and minimise λ·|y − G(x)|, with the other losses of the settings.
 
         Return the losses, and G's outputs.
@@ -198,7 +195,7 @@ class Pix2Pix(TrainingMethod):
         totals = {name: torch.zeros((), device=self.device.torch) for name in self.loss.weights}
         painted = []
         for part in parts:
-            picture = self._paint(part) if part.picture is None else part.picture
+            picture = self._forward(part) if part.picture is None else part.picture
             painted.append(picture.output.detach())
             losses = self.loss(self._context(part, picture, judged))
             self.g.backward(self.loss.total(losses) * part.share)
@@ -245,7 +242,7 @@ class Pix2Pix(TrainingMethod):
     def _detached(self, part: MicroBatch) -> Picture:
         """Return G(x) without its graph."""
         if part.detached is None:
-            part.detached = self._paint(part) if part.picture is None else part.picture.detach()
+            part.detached = self._forward(part) if part.picture is None else part.picture.detach()
         return part.detached
 
     def restore(self, state: dict[str, Any]) -> None:

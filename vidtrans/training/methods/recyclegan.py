@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from vidtrans.networks.translator import Translator, TranslatorSettings
-from vidtrans.training.method_settings import RecycleGANSettings
+from vidtrans.training import RecycleGANSettings
 from vidtrans.training.methods.base import Setup
-from vidtrans.training.methods.cyclegan import CycleGAN, Way, l1_distance
+from vidtrans.training.methods.cyclegan import CycleGAN, Direction, l1_distance
 from vidtrans.training.methods.unpaired_method import TARGET
 from vidtrans.training.settings import TrainingSettings
 
@@ -47,14 +47,14 @@ class RecycleGAN(CycleGAN):
         return 3
 
     def losses(
-        self, judge: str, way: Way, fake: Tensor, random: torch.Generator, weights: Collection[str]
+        self, judge: str, direction: Direction, fake: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> dict[str, Tensor]:
         """Return CycleGAN's losses with |P_X(x(t−2), x(t−1)) − x(t)| and |F(P_Y(G(x(t−2)), G(x(t−1)))) − x(t)|."""
-        found = super().losses(judge, way, fake, random, weights)
+        found = super().losses(judge, direction, fake, random, weights)
         names = ("source_predictor", "predictor") if judge == TARGET else ("predictor", "source_predictor")
-        here, there = (self.networks[name] for name in names)
-        now, earlier = way.given[:, :3], way.given[:, 3:9]
-        translated = torch.cat([way.there(frame) for frame in earlier.split(3, 1)], 1)
-        found["prediction"] = l1_distance(self.run(here, earlier), now)
-        found["recycle"] = l1_distance(way.back(self.run(there, translated)), now)
+        own_predictor, other_predictor = (self.networks[name] for name in names)
+        now, earlier = direction.source[:, :3], direction.source[:, 3:9]
+        translated = torch.cat([direction.translator(frame) for frame in earlier.split(3, 1)], 1)
+        found["prediction"] = l1_distance(self.run(own_predictor, earlier), now)
+        found["recycle"] = l1_distance(direction.inverse(self.run(other_predictor, translated)), now)
         return found

@@ -7,38 +7,58 @@ too. Every method can add a steadiness loss: the output must be consistent with 
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vidtrans.clips.sampling import segment_centres
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.device import resolve_precision, tensor_float32
 from vidtrans.inference.engine import Engine
 from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.metrics.unpaired_scores import (
+    REVERSED,
+    DomainDistance,
+    cycle_error,
+    diversity,
+    light_correlation,
+    network_patches,
+    random_patches,
+    temporal_error,
+)
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.recurrent import RecurrentGenerator
 from vidtrans.pairing.base import Pairing
-from vidtrans.training import ADVERSARIAL, health
-from vidtrans.training.device.determinism import seed_random
+from vidtrans.training import ADVERSARIAL, UnpairedMethodSettings, health
 from vidtrans.training.losses.adversarial import generator_loss
-from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.losses.structure import structure
 from vidtrans.training.losses.temporal import temporal
-from vidtrans.training.method_settings import UnpairedMethodSettings
 from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
-from vidtrans.training.methods.base import Setup, Stateful, TrainingMethod, training_step
-from vidtrans.training.methods.network_trainer import DiscriminatorTrainer, NetworkTrainer
-from vidtrans.training.methods.weight_average import WeightAverage
+from vidtrans.training.methods.base import (
+    Setup,
+    Stateful,
+    TrainingMethod,
+    TrainingStep,
+    freeze,
+    seed_random,
+    training_step,
+)
+from vidtrans.training.methods.network_trainer import DiscriminatorTrainer, NetworkTrainer, WeightAverage
 from vidtrans.training.picture_codes import TargetLook, latent_error
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.unpaired.domain_scores import DomainScores, choose, remarks
-from vidtrans.training.validation import MAX_SCORED
-from vidtrans.training.warm_start import freeze
+from vidtrans.training.validation import MAX_SCORED, apply, evenly
+from vidtrans.video.images.picture import read_picture
+
+MIN_SOURCES, MIN_TARGETS = 2, 4  # Fewest pictures for a distance of domains.
+DIGITS = 4
+Pictures = Sequence[np.ndarray]
 
 
 class ImagePool:
@@ -75,7 +95,9 @@ class ImagePool:
         self._pictures = [picture.to(self.device) for picture in state["pictures"]]
 
 
-TARGET, SOURCE = "discriminator", "source_discriminator"  # which judge B, and A
+TARGET, SOURCE = "discriminator", "source_discriminator"  # Names of the discriminators that judge B and A.
+
+
 Paint = Callable[[Tensor], Tensor]  # frames and their outputs, (N, 3, H, W)
 
 
@@ -168,27 +190,17 @@ class UnpairedMethod(TrainingMethod):
         """Return D's loss when it cannot tell fake from real."""
         return self.objective.balance
 
-    def step(
-        self,
-        inputs: Tensor,
-        targets: Tensor,
-        *,
-        lr: float,
-        seed: int,
-        progress: float = 1.0,
-        weights: Tensor | None = None,
-        earlier: PrecedingFrames | None = None,
-    ) -> dict[str, float]:
+    def optimize(self, step: TrainingStep) -> dict[str, float]:
         """Update the translators, then the discriminators.
 
         ``inputs`` and ``targets`` are frames of A and B, (N, 3·frames, H, W), the newest first.
         """
-        seed += self.dist.rank
+        seed, lr = step.seed + self.dist.rank, step.lr
         random = torch.Generator().manual_seed(seed)
         seed_random(seed, self.device)
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
-            x, y = self.upload(inputs, targets)
-            losses, fakes = self._update_translators(x, y, lr, random, progress)
+            x, y = self.upload(step.inputs, step.targets)
+            losses, fakes = self._optimize_translators(x, y, lr, random, step.progress)
             reals = {TARGET: y[:, :3], SOURCE: x[:, :3]}
             for name, judge in self.judges.items():
                 losses[name] = judge.update([(self.pools[name].exchange(fakes[name], random), reals[name], 1.0)], lr)
@@ -200,7 +212,7 @@ class UnpairedMethod(TrainingMethod):
             row = torch.stack([losses[name] for name in self.columns])
             return dict(zip(self.columns, row.tolist(), strict=True))
 
-    def _update_translators(
+    def _optimize_translators(
         self, x: Tensor, y: Tensor, lr: float, random: torch.Generator, progress: float
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Update the translators; return the batch's losses, and the detached outputs by discriminator."""
@@ -250,8 +262,8 @@ class UnpairedMethod(TrainingMethod):
         with self.g.autocast():
             return painter(x).float()
 
-    def _memory(self, judge: str, frames: Tensor, anew: Tensor) -> dict[str, Tensor]:
-        """Return a recurrent output's losses: ``memory``, L1 to painted ``anew`` + adversarial; and ``temporal``."""
+    def _memory(self, judge: str, frames: Tensor, repainted: Tensor) -> dict[str, Tensor]:
+        """Return a recurrent output's losses: ``memory``, L1 to ``repainted`` + adversarial; and ``temporal``."""
         network = self.networks["generator" if judge == TARGET else "reverse"]
         if not isinstance(network, RecurrentGenerator):
             return {}
@@ -259,8 +271,8 @@ class UnpairedMethod(TrainingMethod):
         with torch.no_grad():
             past = self._draw_view.history(now, earlier, self.run(network, earlier))
         with self.g.autocast():
-            composed = network.compose(anew, torch.cat([now, past], 1)).float()
-        memory = (composed - anew).abs().mean() + self.judged(judge, composed)
+            composed = network.compose(repainted, torch.cat([now, past], 1)).float()
+        memory = (composed - repainted).abs().mean() + self.judged(judge, composed)
         return {"memory": memory, "temporal": temporal(composed, past)}
 
     def look_of(self, y: Tensor, random: torch.Generator) -> TargetLook | None:
@@ -292,8 +304,8 @@ class UnpairedMethod(TrainingMethod):
             output: The translator's output for the frame, (N, 3, H, W).
             random: Draws the view.
         """
-        there = self._draw_view(frames[:, :3], frames[:, 3:6], random)
-        return (there.sure * (there.bring(output) - paint(there.frames)).abs()).mean()
+        view = self._draw_view(frames[:, :3], frames[:, 3:6], random)
+        return (view.confidence * (view.warp(output) - paint(view.frames)).abs()).mean()
 
     @property
     def learners(self) -> dict[str, Stateful]:
@@ -303,18 +315,18 @@ class UnpairedMethod(TrainingMethod):
 
     def choose(self, pairs: Sequence[Pair], most: int) -> list[Pair]:
         """Return frames of both domains to score, source frames together with their neighbours."""
-        return choose(pairs, most)
+        return choose_frames(pairs, most)
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
         """Return the scores of outputs for held-out source frames, see ``DomainScores``."""
-        chosen = choose(pairs, MAX_SCORED)
+        chosen = choose_frames(pairs, MAX_SCORED)
         if self._scores is None or not self._scores.are_of(chosen):
             self._scores = DomainScores(chosen, self._recolour)
         return self._scores.of_engine(engine, pairing, self._back)
 
     def remarks(self, scores: Table) -> list[str]:
         """Return remarks if a colour map scores as well as the model, or if light and dark are reversed."""
-        return remarks(scores)
+        return domain_remarks(scores)
 
     @property
     def _back(self) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -332,3 +344,80 @@ class UnpairedMethod(TrainingMethod):
         """Return warnings if D has won, or if G has collapsed."""
         judged = [row[self.columns.index(TARGET)] for row in rows[-health.WINDOW :]]
         return health.concerns(judged, self.objective.balance, self.variation_tracker.variation())
+
+
+def choose_frames(pairs: Sequence[Pair], most: int) -> list[Pair]:
+    """Return at most ``most`` frames of each domain; source frames as neighbouring pairs if there are any."""
+    sources = [pair for pair in pairs if pair.domain == 0]
+    pairs_in_time = [i for i, (one, next_) in enumerate(pairwise(sources)) if _follows(one, next_)]
+    if pairs_in_time:
+        first = [pairs_in_time[i] for i in segment_centres(len(pairs_in_time), min(most // 2, len(pairs_in_time)))]
+        sources = [sources[i] for i in sorted({*first, *(i + 1 for i in first)})]
+    return [*evenly(sources, most), *evenly([pair for pair in pairs if pair.domain], most)]
+
+
+def _follows(one: Pair, other: Pair) -> bool:
+    return one.shot == other.shot and one.place + 1 == other.place
+
+
+class DomainScores:
+    """The held-out frames of both domains, read and analysed once.
+
+    ``pairs``: frames of all domains. ``recolour`` maps a frame (H, W, 3) uint8 to the target's colours.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], recolour: Callable[[np.ndarray], np.ndarray] | None) -> None:
+        self._names = [pair.target for pair in pairs]
+        self.sources = [pair for pair in pairs if pair.domain == 0]
+        self._inputs = [read_picture(pair.target) for pair in self.sources]
+        self.targets = [read_picture(pair.target) for pair in pairs if pair.domain]
+        self._distances: dict[str, DomainDistance] = {}
+        if len(self._inputs) >= MIN_SOURCES and len(self.targets) >= MIN_TARGETS:
+            for name, describe in (("patch_distance", network_patches()), ("random_distance", random_patches())):
+                if describe is not None:
+                    self._distances[name] = DomainDistance.between(describe, self._inputs, self.targets)
+        self._of_colours = self._distance([recolour(given) for given in self._inputs]) if recolour else None
+
+    def are_of(self, pairs: Sequence[Pair]) -> bool:
+        """Return whether ``pairs`` are the frames scored here."""
+        return [pair.target for pair in pairs] == self._names
+
+    def of_engine(self, engine: Engine, pairing: Pairing, back: Callable[[np.ndarray], np.ndarray] | None) -> Table:
+        """Return the scores of an engine's outputs, see ``__call__``; many looks are taken from the targets in turn."""
+        likes: list[np.ndarray | None] = [*self.targets] or [None]
+        painted = zip(self.sources, itertools.cycle(likes), strict=False)
+        return self([apply(engine, pairing, pair, like)[1] for pair, like in painted], back)
+
+    def _distance(self, pictures: Pictures) -> float | None:
+        """Return pictures' distance from the target domain by network features, else random ones; None if unknown."""
+        distance = self._distances.get("patch_distance", self._distances.get("random_distance"))
+        return distance(pictures) if distance else None
+
+    def __call__(self, outputs: Pictures, back: Callable[[np.ndarray], np.ndarray] | None) -> Table:
+        """Return the scores of ``outputs`` for the sources; ``back``: the reverse translator, or None."""
+        inputs = self._inputs
+        found = {name: distance(outputs) for name, distance in self._distances.items()}
+        found["patch_distance"] = self._distance(outputs)
+        found["colours_distance"] = self._of_colours
+        found["light_correlation"] = light_correlation(inputs, outputs)
+        found["diversity"] = diversity(outputs, self.targets)
+        found["cycle_error"] = cycle_error(inputs, [back(output) for output in outputs]) if back else None
+        steps = [(i, i + 1) for i, (a, b) in enumerate(pairwise(self.sources)) if _follows(a, b)]
+        sides = ([(pictures[i], pictures[k]) for i, k in steps] for pictures in (inputs, outputs))
+        found["temporal_error"] = temporal_error(*sides)
+        rounded = {name: None if value is None else round(value, DIGITS) for name, value in found.items()}
+        return {"pairs": len(outputs)} | rounded
+
+
+def domain_remarks(scores: Table) -> list[str]:
+    """Return remarks for the user on the scores of a finished model, one line each."""
+    found = []
+    own, colours, light = (scores.get(n) for n in ("patch_distance", "colours_distance", "light_correlation"))
+    if own is not None and colours is not None and own >= colours:
+        found.append(
+            f"only colours were transferred: the colour map alone is as near to the target ({colours:.2f}) as "
+            f"the model ({own:.2f}), and cannot flicker"
+        )
+    if light is not None and light < REVERSED:
+        found.append("light and dark are reversed: try a higher training.lambda_identity, or generator.colour_start")
+    return found

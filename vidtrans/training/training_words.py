@@ -1,4 +1,6 @@
-"""A training in words: how good its held-out pictures are, whether they still improve, and what to try next.
+"""Held-out scores of a training: when to score, the best state, when to stop, and all of it in words.
+
+The words say how good the pictures are, whether they still improve, and what to try next.
 
 The studio's page and the report show the same words; a page reads them from ``STATUS_FILE``.
 """
@@ -13,17 +15,95 @@ from enum import StrEnum
 import numpy as np
 
 from vidtrans.core.settings import Table
-from vidtrans.training.report.score_curves import SCORE_LABELS
-from vidtrans.training.stopping import LOWER_IS_BETTER, Scores, advice, best_of
+from vidtrans.training import LOSSES, METHODS, Label
 
-STATUS_FILE = "training.json"  # in the folder of a run's previews
+STATUS_FILE = "training.json"  # The state in words, in the folder of a run's previews.
 # The scores that say how good a picture is, and the change that can be seen in one.
 VISIBLE = {"psnr": 0.2, "mean_iou": 0.01, "feature_likeness": 0.01, "patch_distance": 0.01}
 PLOTS = (*VISIBLE, "sharpness", "stroke_likeness", "content", "temporal_error", "horizon")
-FLAT_SCORINGS = 3  # without an improvement, from which a run counts as flat
-SOFT, ROUGH = 0.8, 1.25  # sharpness, as a share of the targets'
-FORECAST_S = 3600.0  # seconds of further training that a forecast is for
-FIT_SCORINGS = 4  # fewest scorings, from a quarter of the steps on, that a forecast is fitted to
+FLAT_SCORINGS = 3  # Scorings without an improvement from which a run counts as flat.
+SOFT, ROUGH = 0.8, 1.25  # Sharpness, as a share of the targets'.
+FORECAST_S = 3600.0  # Seconds of further training that a forecast is for.
+FIT_SCORINGS = 4  # Fewest scorings, from a quarter of the steps on, that a forecast is fitted to.
+SCORINGS = 20  # Scorings of a run by default.
+MIN_INTERVAL = 200  # Fewest steps between two scorings, so that they cost a few percent.
+WORSE_L1_RATIO = 1.02  # Ratio of the last held-out L1 to the best, above which there is advice.
+RISING = 0.03  # Gain of a look's likeness of features in the last quarter of its run, from which there is advice.
+LOWER_IS_BETTER = ("l1", "patch_distance")
+Score = Mapping[str, float | None]
+Scores = Sequence[tuple[int, Score]]
+
+_LOSS_LABELS = {name: loss.label for name, loss in LOSSES.builtin.items()}
+for _method in METHODS.builtin.values():
+    _LOSS_LABELS |= _method.curves
+ROLLOUT_AGE_LABEL = Label("Rollouts", "Number of own outputs in a row that led to an input.", "frames")
+SCORE_LABELS = {
+    "l1": Label("L1", "Mean distance to the target; colours are from 0 to 1. Lower is better.", aim=-math.inf),
+    "psnr": Label("PSNR", "Closeness of pixels; higher is better. It favours blurred pictures.", "dB", math.inf),
+    "ssim": Label("SSIM", "Likeness of local structure, at most 1; higher is better.", aim=math.inf),
+    "sharpness": Label(
+        "Sharpness",
+        "Detail where the targets have it; below 1 is softer. Noise does not count.",
+        "× target",
+        1.0,
+    ),
+    "feature_likeness": Label(
+        "Likeness of features", "By a network, to the style picture: 0 as the frames, at most 1.", aim=math.inf
+    ),
+    "stroke_likeness": Label(
+        "Likeness of strokes", "Sizes, directions and colours; 0.5 as two halves of a painting.", aim=math.inf
+    ),
+    "content": Label("Content", "Distance to the content of the frames. Lower is better.", aim=-math.inf),
+    "content_kept": Label("Content kept", "The same where the mask of --keep is white.", aim=-math.inf),
+    "horizon": Label("Ten frames on", "PSNR of the tenth frame predicted from own outputs.", "dB", math.inf),
+    "patch_distance": Label(
+        "Patch distance",
+        "From the target, by a network's features, or random ones: 1 for the source, 0 for the target.",
+        aim=-math.inf,
+    ),
+    "colours_distance": Label("Colours alone", "The patch distance of the colour map, which needs no training."),
+    "light_correlation": Label(
+        "Light", "Correlation of light and dark with the source; below 0 reversed.", aim=math.inf
+    ),
+    "random_distance": Label(
+        "Random distance", "The same by random features: colours and fine texture.", aim=-math.inf
+    ),
+    "diversity": Label("Diversity", "Difference among outputs; near 0 all are the same.", "× target", 1.0),
+    "cycle_error": Label("Cycle", "Error of the round trip; colours are from 0 to 1.", aim=-math.inf),
+    "temporal_error": Label(
+        "Temporal error", "Change along the source's motion; blur lowers it.", "× source", -math.inf
+    ),
+    "mean_iou": Label("Mean IoU", "Intersection over union of classes, at most 1; higher is better.", aim=math.inf),
+    "pixel_accuracy": Label("Pixel accuracy", "Share of pixels with the right class; higher is better.", aim=math.inf),
+    "class_accuracy": Label("Class accuracy", "The same, all classes counting alike.", aim=math.inf),
+    "fcn_pixel_accuracy": Label("FCN: pixels", "Share of labels that a labeller finds again in outputs.", aim=math.inf),
+    "fcn_class_accuracy": Label("FCN: classes", "The same, all classes counting alike.", aim=math.inf),
+    "fcn_iou": Label("FCN: IoU", "Mean intersection over union of these labels.", aim=math.inf),
+    "fcn_of_targets": Label("FCN of targets", "Share of labels that it finds in the true pictures."),
+    "segmentation": Label("Re-segmentation", "Share of the map that can be recovered; higher is better.", aim=math.inf),
+}
+ROLLOUT_LABELS = {
+    "nn": Label("Nearest frame", "closeness of the last frames to the nearest training frame", "dB"),
+    "drift": Label("Drift", "how far the colours of the last frames lie outside of the clip's", "levels of 255"),
+    "sharpness": Label("Sharpness", "of the last frames", "× clip"),
+    "m1": Label("Motion, 1 frame", "flicker counts as motion here", "× clip"),
+    "m4": Label("Motion, 4 frames", "0 is a film that has frozen", "× clip"),
+    "uniq": Label("Different frames", "number of training frames that the second half resembles"),
+}
+
+
+def loss_label(name: str) -> Label:
+    """Return the label of a column of losses; of a plug-in that is gone, its name."""
+    labels = dict(_LOSS_LABELS)
+    if name not in labels:
+        labels |= {key: loss.label for key, loss in LOSSES.working()}
+        labels |= {key: label for _, method in METHODS.working() for key, label in method.curves.items()}
+    return labels.get(name) or Label(name.replace("_", " "), "")
+
+
+def figure(value: float) -> str:
+    """Format a score with two decimals from 2 up, else with four."""
+    return f"{value:.2f}" if abs(value) >= 2 else f"{value:.4f}"
 
 
 class Trend(StrEnum):
@@ -204,3 +284,66 @@ def _gain(name: str, gain: float) -> str:
 
 def _is_number(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
+
+
+def score_steps(total: int, every: int = 0) -> list[int]:
+    """Return the steps that are scored: every ``every`` steps (0: ``SCORINGS`` a run at most), and the last."""
+    every = every or max(MIN_INTERVAL, -(-total // SCORINGS))
+    return sorted({*range(every, total, every), total})
+
+
+def best_of(scores: Scores, name: str) -> int | None:
+    """Return the first step with the best score ``name``: lowest for ``LOWER_IS_BETTER``, highest for other names."""
+    known = [(value, step) for step, table in scores if (value := table.get(name)) is not None]
+    if not known:
+        return None
+    sign = 1 if name in LOWER_IS_BETTER else -1
+    return min(known, key=lambda found: sign * found[0])[1]
+
+
+def is_enough(scores: Scores, name: str, patience: int) -> bool:
+    """Return whether the last ``patience`` scorings brought no improvement; never if ``patience`` is 0."""
+    best = best_of(scores, name)
+    return patience > 0 and best is not None and sum(step > best for step, _ in scores) >= patience
+
+
+def describe_score(scores: Scores) -> str:
+    """Return the newest held-out score as words for a progress line; '' without one."""
+    newest = scores[-1][1] if scores else {}
+    if (psnr := newest.get("psnr")) is not None:
+        return f"held out {psnr:.1f} dB"
+    if (found := newest.get("mean_iou")) is not None:
+        return f"held-out mean IoU {found:.3f}"
+    if (likeness := newest.get("feature_likeness")) is not None:
+        return f"{likeness:.0%} of the way to the picture"
+    distance = newest.get("patch_distance")
+    return "" if distance is None else f"{1 - distance:.0%} of the way to the target"
+
+
+def advice(scores: Scores) -> str:
+    """Return advice at the end of a run; '' if its last state is about as good as the best."""
+    if rising := _rising(scores):
+        return rising
+    best = best_of(scores, "l1")
+    if best is None or best == scores[-1][0]:
+        return ""
+    at_best, at_last = dict(scores)[best]["l1"], scores[-1][1]["l1"]
+    if at_best is None or at_last is None or at_last <= WORSE_L1_RATIO * at_best:
+        return ""
+    return (
+        f"held-out L1 was lowest at step {best} ({at_best:.4g}) and is {at_last:.4g} now: "
+        "more steps learn the training pictures by heart"
+    )
+
+
+def _rising(scores: Scores) -> str:
+    """Return advice if a style model's likeness of features was still rising, else ''."""
+    known = [(step, value) for step, table in scores if (value := table.get("feature_likeness")) is not None]
+    earlier = [found for found in known if found[0] <= known[-1][0] * 3 / 4]
+    if not earlier or known[-1][1] - earlier[-1][1] < RISING:
+        return ""
+    (before, was), (last, now) = earlier[-1], known[-1]
+    return (
+        f"the held-out likeness of features was still rising ({was:.0%} at step {before}, {now:.0%} at {last}): "
+        "give more --steps"
+    )

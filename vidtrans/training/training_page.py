@@ -6,9 +6,9 @@ import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TypeGuard, TypeVar
+from typing import NamedTuple, TypeGuard, TypeVar
 
 import cv2
 import numpy as np
@@ -17,22 +17,165 @@ from jinja2 import Template
 from vidtrans.core.files import write_bytes
 from vidtrans.core.settings import Table
 from vidtrans.training import Label
-from vidtrans.training.report import score_curves
-from vidtrans.training.report.score_curves import SCORE_LABELS, LossCurve, LossPanel, StepMarks
-from vidtrans.training.report.training_words import TrainingWords
+from vidtrans.training.training_words import (
+    ROLLOUT_AGE_LABEL,
+    ROLLOUT_LABELS,
+    SCORE_LABELS,
+    TrainingWords,
+    figure,
+    loss_label,
+)
 from vidtrans.video.images.picture import resize
-from vidtrans.video.plots import cell_size
+from vidtrans.video.plots import cell_size, round_values
 from vidtrans.video.report_page import load_page
 
 # Size limits of a report. Pictures are a third larger as text: 4 MB and the curves' few hundred kB.
 FILM_BYTES, SHEET_BYTES, STRIP_BYTES, CROP_BYTES = 1_500_000, 1_500_000, 200_000, 1_000_000
 MAX_FILM, MAX_SHEETS = 96, 12
-FILM_SIDE, SHEET_SIDE, CROP_SIDE = 384, 1400, 384  # pixels on the long side
+FILM_SIDE, SHEET_SIDE, CROP_SIDE = 384, 1400, 384  # Pixels on the long side.
 # (JPEG quality, scale): the first at which pictures are within their budget is taken.
 TRIES = ((92, 1.0), (85, 1.0), (75, 1.0), (75, 0.75), (65, 0.6), (55, 0.45), (50, 0.3))
-MAX_OPEN_ROWS = 12  # a table with more is folded
+MAX_OPEN_ROWS = 12  # Rows of a table that is shown unfolded.
+
+MAX_POINTS = 300  # Points of a curve, and of its envelope above and below.
+WINDOW = 40  # A curve is the mean over this fraction of the run: one part in 40.
+LOG_RATIO = 20.0  # Ratio of values above which an axis is logarithmic.
+WIDTH, HEIGHT = 320, 200
+LEFT, RIGHT, TOP, BOTTOM = 44, 308, 22, 168
 
 Key = TypeVar("Key")
+
+
+class StepMarks(NamedTuple):
+    """Marks in all panels of a run: its last step, its best step, and warnings with their steps."""
+
+    last: int
+    best: int | None = None
+    warnings: Sequence[tuple[int, str]] = ()
+
+
+class LossCurve(NamedTuple):
+    """A resampled history, arrays (N,). ``low``, ``high``: the extremes over the steps that a point represents."""
+
+    steps: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    mean: np.ndarray
+
+
+def window_of(count: int) -> int:
+    """Return the window of a curve's running mean, in steps, for ``count`` steps."""
+    return max(1, count // WINDOW)
+
+
+def thin(values: np.ndarray, most: int = MAX_POINTS) -> LossCurve:
+    """Resample (N,) values of steps 1 to N to ``most`` points; keep every extreme, drop values that are not finite."""
+    steps = np.flatnonzero(np.isfinite(values)) + 1.0
+    values = values[np.isfinite(values)]
+    count = min(most, len(values))
+    if not count:
+        return LossCurve(*[np.zeros(0)] * 4)
+    edges = np.linspace(0, len(values), count + 1).astype(int)
+    starts, ends = edges[:-1], edges[1:]
+    middle, half = (starts + ends - 1) // 2, window_of(len(values)) // 2
+    sums = np.concatenate(([0.0], np.cumsum(values)))
+    first, stop = np.maximum(0, middle - half), np.minimum(len(values), middle + half + 1)
+    low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
+    return LossCurve((steps[starts] + steps[ends - 1]) / 2, low, high, (sums[stop] - sums[first]) / (stop - first))
+
+
+class Axis(NamedTuple):
+    """The range of a vertical axis."""
+
+    low: float
+    high: float
+    log: bool
+
+    def place(self, values: np.ndarray | float) -> np.ndarray:
+        """Return the positions of values in pixels from the top."""
+        scale = np.log10 if self.log else np.asarray
+        low, high = scale(self.low), scale(self.high)
+        return BOTTOM - (BOTTOM - TOP) * (scale(values) - low) / (high - low)
+
+    def ticks(self) -> list[float]:
+        """Return the values of the grid lines."""
+        if not self.log:
+            return round_values(self.low, self.high, 4)
+        decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        if len(decades) > 4:
+            found = [10.0**d for d in decades[:: -(-len(decades) // 5)]]
+        else:
+            found = [m * 10.0**d for d in decades for m in (1, 2, 5)]
+        return [v for v in found if self.low <= v <= self.high]
+
+
+def axis_for(curve: LossCurve, level: float | None = None, from_zero: bool = False) -> Axis:
+    """Return an axis that covers curve and ``level``; ``from_zero``: from 0, or logarithmic for a wide range."""
+    low, high = float(curve.low.min()), float(curve.high.max())
+    if level is not None:
+        low, high = min(low, level), max(high, level)
+    usual = float(np.median(curve.mean))
+    if from_zero and low > 0 and (high / usual > LOG_RATIO or curve.mean.max() / curve.mean.min() > LOG_RATIO):
+        return Axis(low / 1.1, high * 1.1, log=True)
+    if from_zero and low >= 0:
+        low = 0.0
+    margin = 0.06 * (high - low) or max(abs(high), 1.0) * 0.05
+    return Axis(low if from_zero and low == 0 else low - margin, high + margin, log=False)
+
+
+@dataclass(frozen=True)
+class LossPanel:
+    """A plot as drawn by ``training_page.html``, in pixels of a ``WIDTH`` x ``HEIGHT`` picture.
+
+    ``kind``: its CSS class; ``dots``: a line through single values instead of a mean in a band; ``level``: a reference
+    value, and its name.
+    """
+
+    label: Label
+    curve: LossCurve
+    marks: StepMarks
+    kind: str
+    dots: bool = False
+    level: tuple[float, str] | None = None
+
+    @property
+    def last(self) -> int:
+        """Return the step at the right end."""
+        return max(1, self.marks.last)
+
+    @cached_property
+    def axis(self) -> Axis:
+        """Return the vertical axis."""
+        return axis_for(self.curve, self.level[0] if self.level else None, from_zero=not self.dots)
+
+    def x(self, steps: np.ndarray | float) -> np.ndarray:
+        """Return the positions of steps in pixels from the left."""
+        return LEFT + (RIGHT - LEFT) * np.asarray(steps) / self.last
+
+    def y(self, values: np.ndarray | float) -> np.ndarray:
+        """Return the positions of values in pixels from the top."""
+        return self.axis.place(values)
+
+    def steps(self) -> list[float]:
+        """Return the steps at the ticks of the x axis."""
+        return round_values(0, self.last, 4, whole=True)
+
+    def points(self) -> list[tuple[float, float]]:
+        """Return (step, value) of each point of the curve."""
+        return list(zip(self.curve.steps.tolist(), self.curve.mean.tolist(), strict=True))
+
+    def path(self, values: np.ndarray, back: np.ndarray | None = None) -> str:
+        """Return an SVG path along ``values``; with ``back``, close it along those values in reverse."""
+        steps = self.curve.steps
+        if back is not None:
+            steps, values = np.concatenate([steps, steps[::-1]]), np.concatenate([values, back[::-1]])
+        places = zip(self.x(steps), self.y(values), strict=True)
+        return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places) + ("Z" if back is not None else "")
+
+
+def short(step: float) -> str:
+    """Format a step briefly: ``50k`` for 50000."""
+    return f"{step / 1000:g}k" if step >= 10_000 else f"{step:,g}"
 
 
 @dataclass(frozen=True)
@@ -108,7 +251,7 @@ def write_report(path: Path, report: TrainingReport) -> None:
 
 @cache
 def _template() -> Template:
-    filters = {"figure": _figure, "short": score_curves.short, "count": "{:,}".format, "px": "{:.1f}".format}
+    filters = {"figure": _figure, "short": short, "count": "{:,}".format, "px": "{:.1f}".format}
     return load_page(Path(__file__).with_suffix(".html"), filters)
 
 
@@ -119,18 +262,18 @@ def render(report: TrainingReport) -> str:
         report=report,
         film=_film(report),
         rollout_strip=_data_uris(strip, FILM_SIDE, STRIP_BYTES),
-        rollout_labels=score_curves.ROLLOUT_LABELS,
+        rollout_labels=ROLLOUT_LABELS,
         names=_score_names(report),
         label=_label,
         best_values=_best_values(report),
         score_panels=_score_panels(report),
         loss_panels=_loss_panels(report),
-        window=score_curves.window_of(len(report.rows)),
+        window=window_of(len(report.rows)),
         skipped=sum(1 for row in report.rows if not all(map(math.isfinite, row))),
         crops=_crops(report.delivered),
         sheets=_data_uris(sheets, SHEET_SIDE, SHEET_BYTES),
         modest_rows=MAX_OPEN_ROWS,
-        chart=score_curves,
+        chart={"WIDTH": WIDTH, "HEIGHT": HEIGHT, "LEFT": LEFT, "RIGHT": RIGHT, "TOP": TOP, "BOTTOM": BOTTOM},
     )
 
 
@@ -184,13 +327,11 @@ def _loss_panels(report: TrainingReport) -> list[LossPanel]:
         if np.isfinite(values).any() and values.any():  # without a discriminator its column is all zeros
             level = (report.balance, "a draw") if name == "discriminator" and report.balance is not None else None
             kind = name if name in ("gan", "l1", "discriminator") else "other"
-            label = score_curves.loss_label(name)
-            panels.append(LossPanel(label, score_curves.thin(values), report.marks, kind, level=level))
+            label = loss_label(name)
+            panels.append(LossPanel(label, thin(values), report.marks, kind, level=level))
     if panels and report.ages:
         steps, low, mean, high = np.array(report.ages, float).T
-        panels.append(
-            LossPanel(score_curves.ROLLOUT_AGE_LABEL, LossCurve(steps, low, high, mean), report.marks, "other")
-        )
+        panels.append(LossPanel(ROLLOUT_AGE_LABEL, LossCurve(steps, low, high, mean), report.marks, "other"))
     return panels
 
 
@@ -237,4 +378,4 @@ def _label(name: str) -> Label:
 
 
 def _figure(value: float | None) -> str:
-    return score_curves.figure(value) if _is_number(value) else "–"
+    return figure(value) if _is_number(value) else "–"

@@ -23,8 +23,8 @@ from vidtrans.networks.init import inner_generator
 from vidtrans.training.validation import evenly
 from vidtrans.video.images.picture import read_picture
 
-METHOD = "transport"  # one of ``grading.UNPAIRED_METHODS``
-PICTURES = 24  # of each domain that are looked at
+METHOD = "transport"  # An entry of ``grading.UNPAIRED_METHODS``.
+PICTURES = 24  # Pictures of each domain from which the colours are learned.
 
 
 class DomainColours:

@@ -1,4 +1,8 @@
-"""The sheet of an ablation or a sweep: each variant's outputs for held-out frames, and its scores below."""
+"""The comparison of an ablation's or a sweep's variants: a sheet of held-out outputs with scores, and the FCN-score.
+
+The FCN-score: does a labeller find in the held-out outputs the labels that they were painted from? Isola et al., CVPR
+2017, section 3.2.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,24 @@ from pathlib import Path
 
 import numpy as np
 
+from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Dataset
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
+from vidtrans.metrics.label_scores import LabelCounts
 from vidtrans.models.model_file import load_generator
+from vidtrans.rendering.extraction import Labeller
 from vidtrans.session import Context
-from vidtrans.training.report.score_curves import SCORE_LABELS, figure
-from vidtrans.training.validation import apply, evenly, pair_input
+from vidtrans.training.training_words import SCORE_LABELS, figure
+from vidtrans.training.validation import MAX_SCORED, apply, evenly, pair_input
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots import FAINT, INK, ContactSheet, cell_size, join_row, text_band, text_width
 
 ROWS = 4
-CELL, NARROWEST, WIDEST = 280, 200, 480  # pixels: of a picture's long side; of a column, for the words over it
+# Pixels: of a picture's long side; bounds of a column's width, for its heading.
+CELL, NARROWEST, WIDEST = 280, 200, 480
+LEAST = 0.5  # Share of an input's pixels that must have a class of the labeller.
 
 
 def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, context: Context) -> None:
@@ -70,3 +79,40 @@ def _scores(name: str, values: Sequence[float], width: int) -> np.ndarray:
     bands = [text_band(f"{label.name} {label.unit.replace('×', 'x')}".strip(), width, colour=INK)]
     bands += [text_band(figure(v), width, colour=INK if v == best else FAINT) for v in values]
     return join_row([*bands, text_band("", width)])
+
+
+def check_labels(labeller: Labeller, dataset: Dataset) -> None:
+    """Raise UsageError if the inputs of a dataset are not label maps in the labeller's colours."""
+    held_out = dataset.role("val")
+    if not held_out:
+        remedy = "make the dataset with --set dataset.val_fraction=0.1"
+        raise UsageError("--labeller", "the dataset has no held-out pairs to read", remedy)
+    given = read_picture(held_out[0].inputs[0])  # as it was given, whatever the pairing makes of it
+    if (labeller.classes.labels(given, clean=True) >= 0).mean() < LEAST:
+        why = f"the inputs of {dataset.folder.name} are not label maps in the colours of {labeller.model.name}"
+        raise UsageError("--labeller", why, "train it on the same label maps: make-dataset --pairing segment")
+
+
+def read_back(labeller: Labeller, dataset: Dataset, model: Path, context: Context) -> Table:
+    """Return the scores of the labels that a labeller finds in a model's held-out outputs.
+
+    ``fcn_of_targets``: the pixel accuracy on the targets themselves, which is what outputs could reach.
+    """
+    engine = TorchEngine(load_generator(model)[0], resolve_device(context.device), batch=1)
+    read, classes, pairing = labeller.reader(), labeller.classes, dataset.pairing
+    painted: list[LabelCounts] = []
+    real: list[LabelCounts] = []
+    for pair in evenly(dataset.role("val"), MAX_SCORED):
+        _, output, _ = apply(engine, pairing, pair)
+        labels = classes.labels(read_picture(pair.inputs[0]), clean=True)
+        for found, picture in ((painted, output), (real, read_picture(pair.target))):
+            found.append(LabelCounts.of(classes.labels(read(picture)), labels, len(classes)))
+        context.stop.check()
+    whole, truth = LabelCounts.total(painted), LabelCounts.total(real)
+    table = {
+        "fcn_pixel_accuracy": whole.pixel_accuracy,
+        "fcn_class_accuracy": whole.class_accuracy,
+        "fcn_iou": whole.mean_iou,
+        "fcn_of_targets": truth.pixel_accuracy,
+    }
+    return {name: None if value is None else round(value, 4) for name, value in table.items()}

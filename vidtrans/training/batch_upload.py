@@ -20,7 +20,7 @@ from vidtrans.data.augment import Geometry
 from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device, to_device
 
-UPLOADS_AHEAD = 2  # batches on the device that no step has taken yet
+UPLOADS_AHEAD = 2  # Batches on the device before the step that takes them.
 
 
 @dataclass(frozen=True)

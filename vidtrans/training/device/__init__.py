@@ -1,1 +1,0 @@
-"""Training steps on a GPU: upload of batches, CUDA graphs, deterministic algorithms."""

@@ -1,1 +1,0 @@
-"""A generator's own outputs as inputs in training."""

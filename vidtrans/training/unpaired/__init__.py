@@ -1,1 +1,0 @@
-"""Training without pairs: the colour map between two domains, and its scores."""
