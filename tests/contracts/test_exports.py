@@ -30,9 +30,9 @@ from vidtrans.interop.torchscript import TorchScriptFormat
 from vidtrans.models.formats import ForeignFormat, Hints, format_of, load_format
 from vidtrans.models.model_record import NORMALISATION, ModelRecord, parse_record
 from vidtrans.networks import GENERATORS
-from vidtrans.networks.adapted import AdaptedGenerator
 from vidtrans.networks.init import build_generator, initialise, inner_generator
 from vidtrans.networks.ports import PortSettings, named_range
+from vidtrans.networks.wrappers import AdaptedGenerator
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing, look_conditions

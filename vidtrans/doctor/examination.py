@@ -1,6 +1,6 @@
 """Quick checks of an installation: whether all that renders and trainings need is here, and how to get it.
 
-The other files of this folder check the results that a device computes.
+``self_test`` checks the results that a device computes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vidtrans.core.errors import UsageError, describe_error
 from vidtrans.doctor import Finding, State
 
 if TYPE_CHECKING:
-    from vidtrans.doctor.all_checks import SelfTest
+    from vidtrans.doctor.self_test import SelfTest
 
 Result = tuple[State, str] | tuple[State, str, str]  # of a check: state, detail, remedy
 LIBRARIES = ("torch", "av", "opencv-python-headless", "numpy", "scikit-image", "pillow", "safetensors", "click", "rich")
@@ -31,7 +31,7 @@ REINSTALL_AV = "pip install --force-reinstall av (its wheel includes FFmpeg)"
 
 def start_self_test(device: str) -> SelfTest:
     """Return the self-test of a device, which runs while it is iterated. Raises UsageError or DeviceError."""
-    from vidtrans.doctor.all_checks import SelfTest
+    from vidtrans.doctor.self_test import SelfTest
     from vidtrans.inference.device import resolve_device
 
     return SelfTest(resolve_device(device))

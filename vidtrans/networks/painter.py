@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.core.options import option
-from vidtrans.networks.composed_convolutions import DoublingConv, TiledConv
+from vidtrans.networks.convolutions import DoublingConv, TiledConv
 from vidtrans.networks.layers import ReflectPad, norm_each_picture
 
 KERNEL = 9  # of the first and the last layer: a stroke is wider than 3 pixels

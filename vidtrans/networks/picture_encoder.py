@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.networks.code_planes import CODE_RANGE
+from vidtrans.networks.ports import CODE_RANGE
 
 SLOPE = 0.2  # of LeakyReLU
 LEVELS = (-0.6, -0.2, 0.2, 0.6)  # thresholds of colours in [−1, 1], for statistics of the excess above each

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from vidtrans.core.options import option
 from vidtrans.core.settings import Table
-from vidtrans.networks.composed_convolutions import BlurredConv, TiledConv
+from vidtrans.networks.convolutions import BlurredConv, TiledConv
 from vidtrans.networks.layers import ReflectPad
 from vidtrans.networks.painter import KERNEL, Block, Layer, condition_channels, fading, read_conditions
 

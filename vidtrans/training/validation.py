@@ -15,7 +15,7 @@ from vidtrans.inference.codes import code_of
 from vidtrans.inference.engine import Engine
 from vidtrans.metrics.label_scores import LabelCounts
 from vidtrans.metrics.picture_quality import SSIM_WINDOW, detail_ratio, l1, psnr, ssim
-from vidtrans.networks.code_planes import plane_values, with_planes
+from vidtrans.networks.ports import plane_values, with_planes
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.pairing.next_frame import Told, with_told

@@ -16,8 +16,7 @@ from vidtrans.networks import GENERATORS, UNTRAINED
 from vidtrans.networks.hd import is_coarser, load_coarser
 from vidtrans.networks.init import complete_settings, inner_generator
 from vidtrans.networks.predicted_style import is_narrower, load_narrower
-from vidtrans.networks.recurrent import RecurrentGenerator
-from vidtrans.networks.wrappers import ClassGenerator, CodedGenerator
+from vidtrans.networks.wrappers import ClassGenerator, CodedGenerator, RecurrentGenerator
 from vidtrans.pairing.pairing_records import make_pairing
 
 FRAME_MEMORY = "frame_memory."

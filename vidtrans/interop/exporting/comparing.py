@@ -15,7 +15,7 @@ from vidtrans.core.settings import Table
 from vidtrans.inference.torch_engine import pad_by_mirroring, to_pictures
 from vidtrans.interop.exporting.base import ExportSubject
 from vidtrans.interop.exporting.graphs import NetworkGraph, WholeGraph
-from vidtrans.networks.code_planes import with_planes
+from vidtrans.networks.ports import with_planes
 from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.pairing.operators import PairingOperators
 from vidtrans.video.images.picture import resize

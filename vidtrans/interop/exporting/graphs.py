@@ -13,12 +13,12 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from vidtrans.interop.exporting.base import ExportSubject
-from vidtrans.networks.adapted import LUMINANCE, AdaptedGenerator
 from vidtrans.networks.colour_map import ColourMap, shaped
-from vidtrans.networks.composed_convolutions import BlurredConv, DoublingConv, TiledConv, plain
+from vidtrans.networks.convolutions import BlurredConv, DoublingConv, TiledConv, plain
 from vidtrans.networks.layers import Attention, ReflectPad
 from vidtrans.networks.painter import ConditionalNorm, affine
 from vidtrans.networks.warp_mix import SingleNorm
+from vidtrans.networks.wrappers import LUMINANCE, AdaptedGenerator
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.operators import PairingOperators, scripted
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vidtrans.networks.matmul_convolution import MatmulConv, MatmulConvTranspose
+from vidtrans.networks.convolutions import MatmulConv, MatmulConvTranspose
 
 # Layers whose weight is used as it is, and under autocast only in bf16. Subclasses may compute with it in fp32.
 LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, MatmulConv, MatmulConvTranspose)

@@ -21,7 +21,7 @@ from vidtrans.inference.device import resolve_precision, tensor_float32
 from vidtrans.inference.engine import Engine
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks.init import inner_generator
-from vidtrans.networks.recurrent import RecurrentGenerator
+from vidtrans.networks.wrappers import RecurrentGenerator
 from vidtrans.pairing.base import Pairing
 from vidtrans.training import ADVERSARIAL, health
 from vidtrans.training.device.determinism import seed_random
