@@ -15,8 +15,7 @@ from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name
 from vidtrans.core.settings import Size
 from vidtrans.data.dataset import Dataset
-from vidtrans.data.pair_folders import SHAPE_TOLERANCE
-from vidtrans.data.sources import ClipSource
+from vidtrans.data.sources import SHAPE_TOLERANCE, ClipSource
 from vidtrans.flow.bars import NO_BARS, Bars, black_bars
 from vidtrans.flow.matching import ENOUGH, Matcher, Outlines, outlines
 from vidtrans.pairing.aligned import Unpaired

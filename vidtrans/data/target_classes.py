@@ -15,7 +15,7 @@ from vidtrans.clips.label_maps import LEAST, LOSSLESS, SAMPLE, found_palette
 from vidtrans.clips.sampling import spread_numbers
 from vidtrans.core.errors import MediaError
 from vidtrans.core.settings import Table
-from vidtrans.data.pair_folders import FolderSource
+from vidtrans.data.sources import FolderSource
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.class_colours import colours, parts_of
 from vidtrans.pairing.labels import LabelsSettings

@@ -19,8 +19,7 @@ from vidtrans.data.augment import crop_size
 from vidtrans.data.background_plate import BackgroundPlate, find_motion_weights
 from vidtrans.data.clip_memory import ClipMemory
 from vidtrans.data.dataset import Dataset, Pair, check_sizes
-from vidtrans.data.growing import plan_growth
-from vidtrans.data.loading import Batches, Loader, NoiseLoader, PixelWeights, keep_weights
+from vidtrans.data.loading import Batches, Loader, NoiseLoader, PixelWeights, keep_weights, plan_growth
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
 from vidtrans.models.model_file import both_ways

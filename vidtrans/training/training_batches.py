@@ -10,8 +10,7 @@ from vidtrans.core.settings import Table
 from vidtrans.data.augment import crop_size
 from vidtrans.data.clip_memory import MemoryPlan
 from vidtrans.data.dataset import Dataset, Pair
-from vidtrans.data.loading import Batches, Loader
-from vidtrans.data.unpaired_loading import UnpairedLoader, UnpairedNoise
+from vidtrans.data.loading import Batches, Loader, UnpairedLoader, UnpairedNoise
 from vidtrans.flow.history import METHOD
 from vidtrans.networks import GENERATORS
 from vidtrans.pairing.base import Pairing

@@ -10,7 +10,7 @@ import numpy as np
 from vidtrans.clips.sampling import segment_centres
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
-from vidtrans.data.told_examples import told_position
+from vidtrans.data.loading import told_position
 from vidtrans.inference.codes import code_of
 from vidtrans.inference.engine import Engine
 from vidtrans.metrics.label_scores import LabelCounts

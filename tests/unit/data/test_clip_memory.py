@@ -12,7 +12,7 @@ from clips import scene
 from vidtrans.core.errors import UsageError
 from vidtrans.data.clip_memory import LEFT_OUT, ClipMemory, MemoryPlan, low
 from vidtrans.data.dataset import Pair
-from vidtrans.data.told_examples import told_position
+from vidtrans.data.loading import told_position
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
 
 
