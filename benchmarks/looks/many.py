@@ -29,7 +29,7 @@ from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.metrics.picture_quality import psnr, ssim
 from vidtrans.models.model_file import load_generator
-from vidtrans.networks.ports import plane_values, with_planes
+from vidtrans.networks.code_planes import plane_values, with_planes
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.training.picture_codes import mean_distance

@@ -150,7 +150,9 @@ def test_doctor_names_a_library_that_is_older_than_the_oldest_that_works(
     needed = ["torch<2.14,>=2.6", "numpy>=1.26", 'onnx>=99; extra == "onnx"']
     monkeypatch.setattr(examination, "requires", lambda name: needed)
     monkeypatch.setattr(examination, "version", lambda name: installed if name == "torch" else "99")
-    monkeypatch.setattr(examination, "_installed", lambda name: name not in ("opencv-python", "opencv-contrib-python"))
+    monkeypatch.setattr(
+        examination, "library_version", lambda name: name not in ("opencv-python", "opencv-contrib-python")
+    )
     state, detail, *remedy = examination._libraries()
     assert (state == "wrong", "torch 2.5.9 is too old, 2.6 is needed" in detail) == (too_old, too_old)
     assert remedy == (['pip install "torch<2.14,>=2.6"'] if too_old else [])

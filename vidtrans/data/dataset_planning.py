@@ -34,7 +34,7 @@ from vidtrans.data.domains import (
     check_frames,
     sample_clip,
 )
-from vidtrans.data.match_search import MatchedSource, MatchSearch, keep_apart
+from vidtrans.data.match_search import MatchedSource, MatchSearch, separate_held_out
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import (
     ClipSource,
@@ -46,7 +46,7 @@ from vidtrans.data.sources import (
     find_targets,
     shape_of,
 )
-from vidtrans.data.target_classes import TargetMaps, maps_of, tell_classes, with_compared, with_found_classes
+from vidtrans.data.target_classes import TargetMaps, report_classes, with_compared, with_found_classes
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
 from vidtrans.pairing.aligned import Matched, Unpaired
@@ -54,6 +54,7 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.labels import Labels
 from vidtrans.pairing.pairing_records import MATTE, MatteChannel, make_pairing, pairing_record
 from vidtrans.pairing.pose import Pose
+from vidtrans.pairing.segment import Segment
 from vidtrans.pairing.stack import Stack, StackSettings
 from vidtrans.session import Context
 from vidtrans.store.stages import DatasetStage, media_libraries
@@ -155,7 +156,7 @@ def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpai
         roles = split_roles(len(stored), settings.val_fraction, settings.val_block_size, settings.val_gap)
         by_number = dict(zip(stored, roles, strict=True))
         if isinstance(source, MatchedSource):
-            by_number = keep_apart(by_number, source.matches, settings.val_gap)
+            by_number = separate_held_out(by_number, source.matches, settings.val_gap)
         for n in inside:
             yield FrameRecord("", 0, n, source.index.pts[n], shot, by_number.get(n, "dropped"))
 
@@ -352,7 +353,9 @@ class DatasetSpec:
     @cached_property
     def _target_maps(self) -> TargetMaps | None:
         """Return the label maps of the targets, if the pairing's are label maps."""
-        return maps_of(self._named_pairing, self.target, map(self._pair_folder, self.videos))
+        if not isinstance(self._named_pairing, Segment):
+            return None
+        return TargetMaps.of(self.target, [] if self.target else [self._pair_folder(video) for video in self.videos])
 
     @property
     def _label_maps(self) -> list[Path]:
@@ -423,7 +426,7 @@ class DatasetSpec:
         maps = (picture for source in sources for picture in source.samples(SAMPLE))
         tell_labels(pairing, self._named_pairing, self.videos[0].name, maps, self._label_maps, context)
         if self._target_maps is not None:
-            tell_classes(pairing, self._named_pairing, self._target_maps, context)
+            report_classes(pairing, self._named_pairing, self._target_maps, context)
             sources = [replace(source, classes=pairing.class_colours) for source in sources]
         if self.domains:
             self._divide(sources, described, context)
@@ -472,8 +475,8 @@ class DatasetSpec:
         if self._is_pair_folder(video):
             folder = self._pair_folder(video)
             digest = self._source_digest(context, video)
-            if folder.alone:
-                context.note(folder.describe_alone(), "warning")
+            if folder.unpaired:
+                context.note(folder.describe_unpaired(), "warning")
             return folder, {"name": folder.name, "digest": digest, "pairs": len(folder.pairs)}
         if isinstance(self.pairing, Matched):
             return self._open_matched(self.pairing, video, context)

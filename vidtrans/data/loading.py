@@ -31,7 +31,7 @@ from vidtrans.video.images.picture import picture_size, read_picture
 CACHE_BYTES = 1 << 30
 MIN_WORKERS = 2  # threads that make batches
 # The largest recall of frames that are only like the ones that follow: at 1, what is recalled is right.
-MOST_OF_OTHERS = 0.5
+MOST_RECALL_OF_OTHERS = 0.5
 MOST_STAND_INS = 2  # The most frames of an example in which a frame stands in for a neighbour that it lacks.
 EPOCHS = 1 << 40  # More than a run has: the orders of domain k are those from k · EPOCHS on.
 SOURCE, OTHERS = 1 << 63, 3 << 62  # The first keys of what is drawn for the examples of either side.
@@ -251,7 +251,7 @@ class Loader(PictureBatches):
     of pixels; ``recurrent``: append an empty history to each input; ``whole``: leave jitter, crop and flip to the
     device where its result is the same: for pictures at full scale and of one size, a pointwise pairing, no zoom, no
     ``weigh``;
-    ``forget``: the share of examples that are told to recall nothing of their clip, half of them in other colours;
+    ``forget``: the share of examples whose condition is to recall nothing of their clip, half of them in other colours;
     ``camera``: the share of examples whose window moves over the frames, with ``crop`` as its short side; 0: crops.
     """
 
@@ -334,9 +334,9 @@ class Loader(PictureBatches):
         whole = self.whole and geometry.crop == self.crop
         place = _as_it_is if whole else geometry.apply
         frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
-        told = draw_told(pair, geometry, (target.shape[1], target.shape[0]), self.forget, rng)
+        conditions = draw_conditions(pair, geometry, (target.shape[1], target.shape[0]), self.forget, rng)
         placed = [place(frame, len(frames) - k) for k, frame in enumerate(frames)]
-        given = with_told(self.pairing.training_input(placed, rng), told)
+        given = with_told(self.pairing.training_input(placed, rng), conditions)
         given = _extended(given, None if self.plate is None else place(self.plate), self.recurrent)
         target = place(target) if self.pairing.class_colours is None or whole else geometry.apply_to_labels(target)
         weights = self.weigh(pair, geometry, target) if self.weigh else None
@@ -348,24 +348,24 @@ def _as_it_is(picture: np.ndarray, back: int = 0) -> np.ndarray:
     return picture
 
 
-def told_position(pair: Pair) -> float | None:
-    """Return the position that a network is told for a pair, as a phase; None for none."""
+def condition_position(pair: Pair) -> float | None:
+    """Return the position condition of a pair, as a phase; None for a pairing without one."""
     return pair.nearest[0] if pair.nearest else pair.phase
 
 
-def draw_told(
+def draw_conditions(
     pair: Pair, geometry: Geometry, frame: tuple[int, int], forget: float, rng: np.random.Generator
 ) -> Told | None:
-    """Return what an example's network is told; None for nothing. The noise is added, and told, later.
+    """Draw the conditions of an example of a next-frame network; None without any. Noise is added later.
 
     ``frame``: (width, height) of the pair's stored pictures. ``forget``: see ``Loader``.
     """
-    if (position := told_position(pair)) is None:
+    if (position := condition_position(pair)) is None:
         return None
     recall, view = _recall(geometry, forget, rng), geometry.view(frame)
     if len(pair.nearest) > 1 and rng.random() < 0.5:
         other = pair.nearest[rng.integers(1, len(pair.nearest))]
-        return Told(other, recall * MOST_OF_OTHERS * float(rng.random()), view=view)
+        return Told(other, recall * MOST_RECALL_OF_OTHERS * float(rng.random()), view=view)
     return Told(position, recall, view=view)
 
 

@@ -97,11 +97,9 @@ class ClipSource:
     @property
     def left_out(self) -> frozenset[int]:
         """Return the numbers of the frames that have no target, and are therefore not stored."""
-        return (
-            frozenset()
-            if self.target_steps is None
-            else frozenset(range(self.first, self.stop)) - set(self.target_steps)
-        )
+        if self.target_steps is None:
+            return frozenset()
+        return frozenset(range(self.first, self.stop)) - set(self.target_steps)
 
     def shots(self) -> list[list[int]]:
         """Return the frame numbers of each shot."""
@@ -185,28 +183,24 @@ class ClipSource:
 
     def _mattes(self, mask: Mask, numbers: list[int], size: Size) -> Generator[np.ndarray, None, None]:
         """Yield the mattes of the frames, (H, W) uint8, stretched to the frames' size."""
-        if self.index.same_size:
-            yield from _mattes_at(mask, numbers, size.of(self.index.width, self.index.height))
-            return
-        files = picture_files(self.path)
-        for number in numbers:
-            yield from _mattes_at(mask, [number], size.of(*picture_size(files[number])))
+        for group, full in self._by_size(numbers):
+            with closing(mask.mattes(size.of(*full), threads=0)) as matte_of:
+                yield from map(matte_of, group)
 
     def _extracted(self, extractor: PictureExtractor, numbers: list[int]) -> Generator[np.ndarray, None, None]:
         """Yield the extractor's pictures of the frames, at its own size, as in a render."""
+        for group, full in self._by_size(numbers):
+            form = FrameFormat(Size(exact=extractor.size(*full)))
+            with closing(_pick(open_reader(self.path, form), self.index, group)) as frames:
+                yield from extractor.pictures(frames)
+
+    def _by_size(self, numbers: list[int]) -> Iterator[tuple[list[int], tuple[int, int]]]:
+        """Yield frame numbers with their (width, height): all together, or each picture of several sizes alone."""
         if self.index.same_size:
-            yield from self._extracted_at(extractor, numbers, (self.index.width, self.index.height))
+            yield numbers, (self.index.width, self.index.height)
             return
         files = picture_files(self.path)
-        for number in numbers:
-            yield from self._extracted_at(extractor, [number], picture_size(files[number]))
-
-    def _extracted_at(
-        self, extractor: PictureExtractor, numbers: list[int], size: tuple[int, int]
-    ) -> Generator[np.ndarray, None, None]:
-        form = FrameFormat(Size(exact=extractor.size(*size)))
-        with closing(_pick(open_reader(self.path, form), self.index, numbers)) as frames:
-            yield from extractor.pictures(frames)
+        yield from (([number], picture_size(files[number])) for number in numbers)
 
 
 def _pick(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[Frame, None, None]:
@@ -218,11 +212,6 @@ def _pictures_at(opened: Reader, index: ClipIndex, numbers: list[int]) -> Genera
     """Yield the pictures of frames in any order."""
     with opened as reader, closing(FrameCursor(lambda first: reader.frames(first, None, index))) as frame_of:
         yield from (frame_of(number).rgb for number in numbers)
-
-
-def _mattes_at(mask: Mask, numbers: list[int], size: tuple[int, int]) -> Generator[np.ndarray, None, None]:
-    with closing(mask.mattes(size, threads=0)) as matte_of:
-        yield from map(matte_of, numbers)
 
 
 def shape_of(index: ClipIndex) -> tuple[int, int]:
@@ -269,7 +258,7 @@ def find_targets(
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A folder of unordered pairs: each pair is a shot. ``alone``: the pictures of A and B without a counterpart.
+    """A folder of unordered pairs: each pair is a shot. ``unpaired``: the pictures of A and B without a counterpart.
 
     ``classes``: those of the targets, if they are label maps.
     """
@@ -278,7 +267,7 @@ class FolderSource:
     pairs: tuple[tuple[Path, Path | None], ...]  # (A, B), or one side-by-side picture
     roles: tuple[Role | None, ...]  # None: not said by the folder
     a_is_input: bool
-    alone: tuple[str, ...] = ()
+    unpaired: tuple[str, ...] = ()
     guides: tuple[str, ...] = ()
     classes: ClassColours | None = None
 
@@ -297,9 +286,9 @@ class FolderSource:
         """Return the files of the targets; none for side-by-side pictures."""
         return [b if self.a_is_input else a for a, b in self.pairs if b is not None]
 
-    def describe_alone(self) -> str:
+    def describe_unpaired(self) -> str:
         """Return a warning that names pictures without a counterpart."""
-        count, few = len(self.alone), ", ".join(self.alone[:LISTED])
+        count, few = len(self.unpaired), ", ".join(self.unpaired[:LISTED])
         whose = "1 of its pictures has" if count == 1 else f"{count} of its pictures have"
         return f"{self.path.name}: {whose} no counterpart and {'is' if count == 1 else 'are'} left out ({few}" + (
             " …)" if count > LISTED else ")"
@@ -352,18 +341,14 @@ def find_pairs(folder: Path, direction: str) -> FolderSource:
     for part in parts or [""]:
         found = _pairs_of(a / part, b / part) if two else _pairs_in(folder / part)
         pairs += found
-        roles += [_role(part)] * len(found)
+        roles += ["val" if part in HELD_OUT_FOLDERS else "train" if part else None] * len(found)
     if not pairs:
         raise MediaError(str(folder), "no pairs in it", "it needs A/ and B/ with equal names, or A|B pictures")
     paired = {path for pair in pairs for path in pair}
     sides = [path for part in parts or [""] for path in ((a / part, b / part) if two else _sides(folder / part))]
     every = [path for side in sides if side.is_dir() for path in pictures_in(side)]
-    alone = tuple(path.relative_to(folder).as_posix() for path in every if path not in paired)
-    return FolderSource(folder, tuple(pairs), tuple(roles), direction == "AtoB", alone)
-
-
-def _role(part: str) -> Role | None:
-    return "val" if part in HELD_OUT_FOLDERS else "train" if part else None
+    unpaired = tuple(path.relative_to(folder).as_posix() for path in every if path not in paired)
+    return FolderSource(folder, tuple(pairs), tuple(roles), direction == "AtoB", unpaired)
 
 
 def _sides(folder: Path) -> tuple[Path, Path]:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.data.loading import Loader
 from vidtrans.doctor import Finding, State
+from vidtrans.doctor.examination import library_version
 from vidtrans.doctor.subject import Scale, Subject, alike, flickering, frames, make_generator, psnr, signed, texture
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowEstimator
@@ -80,7 +80,7 @@ FILTER_PSNR = 70.0
 # pixels allows for that, but for no faulty operation.
 MOTION = (3, -2)  # pixels, x and y
 RIM = 16  # The width in pixels of the border that does not count: its match may lie outside the other picture.
-MOST_ERROR, MOST_APART = 0.15, 0.05  # pixels
+MOST_ERROR, MOST_DISTANCE = 0.15, 0.05  # pixels
 
 SHARES = (0.75, 0.5, 0.35, 0.25)  # Shares of the unlimited run's memory, tried in turn until memory runs out.
 # The least PSNR in dB of a tiled to a whole picture, which are never equal: on a CPU 45 to 54 dB by the tile's side.
@@ -306,9 +306,9 @@ def _check_flow(subject: Subject, name: str) -> Verdict:
     ok = repeats and error_px <= MOST_ERROR
     if on_device and subject.device.kind != "cpu":
         distance = figures["apart_px"] = _mean_distance(made, _flow(name, "cpu", first, second))
-        figures["most_apart_px"] = MOST_APART
-        detail += f", {distance:.4f} from the CPU's flow (at most {MOST_APART})"
-        ok = ok and distance <= MOST_APART
+        figures["most_apart_px"] = MOST_DISTANCE
+        detail += f", {distance:.4f} from the CPU's flow (at most {MOST_DISTANCE})"
+        ok = ok and distance <= MOST_DISTANCE
     where = "on the device" if on_device else "on the CPU"
     return Verdict.of(ok, f"{where}: {detail}; {_repeatable(repeats)}", figures)
 
@@ -678,12 +678,5 @@ def system() -> Table:
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
         "vidtrans": vidtrans.__version__,
-        "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
+        "libraries": {name: found for name in LIBRARIES if (found := library_version(name))},
     }
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""

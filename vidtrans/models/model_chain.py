@@ -15,7 +15,7 @@ from vidtrans.core.settings import Table, parse_size
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel, load_engine, load_model
 from vidtrans.models.model_file import IDENTITY
-from vidtrans.networks.ports import with_planes
+from vidtrans.networks.code_planes import with_planes
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.pairing.pairing_records import pairing_record

@@ -15,7 +15,8 @@ from vidtrans.core.options import option
 from vidtrans.core.settings import Table, from_table
 from vidtrans.flow import FLOWS
 from vidtrans.networks import GENERATORS
-from vidtrans.networks.ports import CODE_RANGE, MAX_CODE_SIZE, PortSettings
+from vidtrans.networks.code_planes import CODE_RANGE, MAX_CODE_SIZE
+from vidtrans.networks.ports import PortSettings
 from vidtrans.pairing import LARGEST_ZOOM, PAIRINGS
 from vidtrans.pairing.pairing_records import make_pairing
 

@@ -1,15 +1,8 @@
-"""What passes into and out of a network, without torch: ports of other tools' networks, and planes of style codes.
-
-Ports are the channels and value ranges of input and output. A style code is a few numbers, which constant planes of the
-input pass to a generator.
-"""
+"""Ports of other tools' networks, without torch and NumPy: channels and value ranges of input and output."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from vidtrans.core.options import option
 
@@ -19,8 +12,6 @@ STYLE_KINDS = ("float32", "float16")  # The data types of a style vector.
 MOST_PICTURE_CHANNELS = 4  # An input with more is a label map, as a rule.
 RANGES = ("-1..1", "0..1", "0..255", "imagenet")  # Common names of a network's value range.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # Of pictures in 0…1.
-CODE_RANGE = 4.0  # Codes lie between −4 and 4, which a standard normal distribution exceeds once in 16,000 draws.
-MAX_CODE_SIZE = 64  # The most numbers of a code.
 
 
 @dataclass(frozen=True)
@@ -69,16 +60,3 @@ def range_ports(low: float, high: float) -> dict[str, tuple[float, ...]]:
     """Return the scales and shifts of a network whose input and output both range from ``low`` to ``high``."""
     half, middle = (high - low) / 2, (high + low) / 2
     return {"in_scale": (half,), "in_shift": (middle,), "out_scale": (1 / half,), "out_shift": (-middle / half,)}
-
-
-def plane_values(code: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Return the values of a style code's planes, (size,) uint8, for a code (size,) in [−4, 4]."""
-    shares = (np.clip(np.asarray(code, np.float64) / CODE_RANGE, -1, 1) + 1) / 2
-    return np.rint(255 * shares).astype(np.uint8)
-
-
-def with_planes(picture: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return ``picture`` (H, W, C), uint8 or uint16, with a plane for each of ``values`` (P,) uint8: (H, W, C + P)."""
-    planes = np.empty((*picture.shape[:2], len(values)), picture.dtype)
-    planes[...] = values if picture.dtype == np.uint8 else values.astype(np.uint16) * 257
-    return np.dstack([picture, planes])

@@ -18,7 +18,7 @@ from vidtrans.core.options import option
 from vidtrans.networks.convolutions import TiledConv
 from vidtrans.networks.layers import ReflectPad
 
-KERNEL = 9  # of the first and the last layer
+KERNEL = 9  # The kernel side of the first and the last layer.
 
 
 @dataclass(frozen=True)

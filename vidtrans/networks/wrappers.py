@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from vidtrans.core.errors import UsageError
+from vidtrans.networks.code_planes import CODE_RANGE
 from vidtrans.networks.layers import PictureNorm
 from vidtrans.networks.painter import shares_in
 from vidtrans.networks.picture_encoder import PictureEncoder
-from vidtrans.networks.ports import CODE_RANGE, PortSettings
+from vidtrans.networks.ports import PortSettings
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, of R'G'B'
 # The factor on a painter's output, which is from −1 to 1: the largest difference of two logits is 20, a ratio of 5e8.
@@ -45,15 +46,15 @@ class AdaptedGenerator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) in [−1, 1] → (N, 3, H, W), in [−1, 1] if the network stays in its stated range."""
         if not self.ports.conditions:
-            return self._given(self.network(self._taken(x)))
+            return self._from_network(self.network(self._to_network(x)))
         frame, planes = x.tensor_split([x.shape[1] - self.ports.conditions], dim=1)
-        return self._given(self.network(self._taken(frame), shares_in(planes[:, :, 0, 0])))
+        return self._from_network(self.network(self._to_network(frame), shares_in(planes[:, :, 0, 0])))
 
     def _is_serial(self, x: Tensor) -> bool:
         """Return whether to avoid torch's thread pool, so that the library that runs the network has all cores."""
         return self.runs_itself and x.device.type == "cpu" and x.dtype == torch.float32 and not x.requires_grad
 
-    def _taken(self, x: Tensor) -> Tensor:
+    def _to_network(self, x: Tensor) -> Tensor:
         ports = self.ports
         if x.shape[1] == 3 and ports.in_channels == 1:
             x = _by_channel(x, LUMINANCE, Tensor.mul).sum(1, keepdim=True)
@@ -65,7 +66,7 @@ class AdaptedGenerator(nn.Module):
             x = -x
         return _affine(x, ports.in_scale, ports.in_shift, serial=self._is_serial(x))
 
-    def _given(self, y: Tensor) -> Tensor:
+    def _from_network(self, y: Tensor) -> Tensor:
         ports = self.ports
         y = _affine(y[:, :3], ports.out_scale, ports.out_shift, serial=self._is_serial(y))
         if y.shape[1] == 1:
@@ -277,7 +278,8 @@ class RecurrentGenerator(nn.Module):
         repainted = self.painter(x[:, :-4])
         if not torch.is_grad_enabled():
             return self.compose(repainted, x), repainted
-        rows = _has_history(x).nonzero()[:, 0]  # in training, only some examples of a batch have a history
+        # In training, only some examples of a batch have a history: one with any trust above 0.
+        rows = (x[:, -1] > -1).flatten(1).any(1).nonzero()[:, 0]
         if not len(rows):
             return repainted, repainted
         painted = repainted.detach()
@@ -292,8 +294,3 @@ class RecurrentGenerator(nn.Module):
         trust, weighted_past = (x[:, -1:] + 1) / 2, x[:, -4:-1]
         composed: Tensor = (1 - trust * keep) * repainted + keep * weighted_past
         return composed.to(repainted.dtype)
-
-
-def _has_history(x: Tensor) -> Tensor:
-    """Return (N,) bool: whether each input of (N, in + 4, H, W) has a history with any trust above 0."""
-    return (x[:, -1] > -1).flatten(1).any(1)

@@ -30,7 +30,7 @@ from vidtrans.models.look_pictures import (
     plain_name,
     unknown_look,
 )
-from vidtrans.networks.ports import plane_values
+from vidtrans.networks.code_planes import plane_values
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.pipeline.stage import FrameCurve, FrameValues

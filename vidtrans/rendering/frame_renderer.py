@@ -25,7 +25,7 @@ from vidtrans.flow.history import (
 )
 from vidtrans.inference.engine import Engine
 from vidtrans.models.model_record import ModelRecord
-from vidtrans.networks.ports import with_planes
+from vidtrans.networks.code_planes import with_planes
 from vidtrans.painting.composing import FramePainter
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.conditions import Conditions, LookConditions

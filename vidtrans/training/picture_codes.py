@@ -15,8 +15,8 @@ from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.codes import code_of
 from vidtrans.inference.engine import Engine
+from vidtrans.networks.code_planes import CODE_RANGE, plane_values, with_planes
 from vidtrans.networks.picture_encoder import CodeDistribution, PictureEncoder, code_planes
-from vidtrans.networks.ports import CODE_RANGE, plane_values, with_planes
 from vidtrans.networks.wrappers import CodedGenerator
 from vidtrans.pairing.base import Pairing
 from vidtrans.training.validation import evenly, pair_input

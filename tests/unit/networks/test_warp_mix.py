@@ -24,10 +24,10 @@ from vidtrans.inference.device import Device
 from vidtrans.inference.tiles import run_tiled
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
+from vidtrans.networks.code_planes import CODE_RANGE, plane_values, with_planes
 from vidtrans.networks.frame_memory import FrameMemory, packed, unpacked
 from vidtrans.networks.init import build_generator, initialise, inner_generator
 from vidtrans.networks.picture_encoder import code_planes
-from vidtrans.networks.ports import CODE_RANGE, plane_values, with_planes
 from vidtrans.networks.wrappers import CodedGenerator, CodedNorm
 from vidtrans.pairing.next_frame import CHANNELS, Told, with_told
 from vidtrans.training.methods.class_method import NO_CLASS, ClassMethod, class_weights, labels_of
