@@ -25,10 +25,10 @@ from benchmarks.tables import head, row
 from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.inference.device import CPU
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.interop.checkpoints.checkpoint_format import CheckpointFormat
+from vidtrans.interop.checkpoint_format import CheckpointFormat
 from vidtrans.interop.exporting.checkpoint_file import their_state
 from vidtrans.interop.onnx.onnx_format import OnnxFormat
-from vidtrans.interop.onnx.trial_pictures import trial_picture
+from vidtrans.interop.onnx.trial import trial_picture
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.pairing.pairing_records import make_pairing

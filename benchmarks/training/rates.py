@@ -32,8 +32,8 @@ from vidtrans.core.errors import VidtransError
 from vidtrans.core.machine import use_huge_pages
 from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device, resolve_device
+from vidtrans.networks.convolutions import MatmulConv, MatmulConvTranspose
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.networks.matmul_convolution import MatmulConv, MatmulConvTranspose
 from vidtrans.training.batch_upload import upload, uploads
 from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.network_trainer import WARM_UP, resolve_precisions

@@ -91,7 +91,7 @@ def test_a_full_disk_is_one_line_and_freeing_it_is_enough(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr("vidtrans.data.building.sync_file", full)
+        patched.setattr("vidtrans.data.making.sync_file", full)
         patched.setattr("vidtrans.core.files.sync_file", full)
         assert run(arguments[step]) == 1
     captured = capsys.readouterr()

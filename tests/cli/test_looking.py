@@ -19,7 +19,8 @@ import vidtrans as api
 from vidtrans.cli.main import run
 from vidtrans.commands import demo
 from vidtrans.config.recipe import make_recipe
-from vidtrans.doctor import CHECKS, examination
+from vidtrans.doctor import examination
+from vidtrans.doctor.self_test import CHECKS
 from vidtrans.doctor.subject import Scale
 from vidtrans.inference import ENGINES
 from vidtrans.models.model_file import COLOURS, companion_path, load_generator, save_grade
@@ -149,7 +150,9 @@ def test_doctor_names_a_library_that_is_older_than_the_oldest_that_works(
     needed = ["torch<2.14,>=2.6", "numpy>=1.26", 'onnx>=99; extra == "onnx"']
     monkeypatch.setattr(examination, "requires", lambda name: needed)
     monkeypatch.setattr(examination, "version", lambda name: installed if name == "torch" else "99")
-    monkeypatch.setattr(examination, "_installed", lambda name: name not in ("opencv-python", "opencv-contrib-python"))
+    monkeypatch.setattr(
+        examination, "library_version", lambda name: name not in ("opencv-python", "opencv-contrib-python")
+    )
     state, detail, *remedy = examination._libraries()
     assert (state == "wrong", "torch 2.5.9 is too old, 2.6 is needed" in detail) == (too_old, too_old)
     assert remedy == (['pip install "torch<2.14,>=2.6"'] if too_old else [])
@@ -191,7 +194,7 @@ def test_without_a_place_for_temporary_files_it_is_said_what_to_do(
 @pytest.fixture
 def quick_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small pictures, one engine, and none of the checks that ``doctor`` makes without --self-test."""
-    monkeypatch.setattr("vidtrans.doctor.all_checks.Scale", lambda: Scale(side=64))
+    monkeypatch.setattr("vidtrans.doctor.self_test.Scale", lambda: Scale(side=64))
     monkeypatch.setattr("vidtrans.doctor.examination.examine", lambda device: iter(()))
     for name in set(ENGINES) - {"torch"}:
         monkeypatch.setattr(ENGINES, "_entries", {n: e for n, e in ENGINES._entries.items() if n != name})
@@ -201,7 +204,7 @@ def quick_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_self_test_tells_a_line_a_check_and_gives_all_figures(
     monkeypatch: pytest.MonkeyPatch, capsys: Capsys
 ) -> None:
-    monkeypatch.setattr("vidtrans.doctor.all_checks.CHECKS", {kind: CHECKS[kind] for kind in ("engine", "flow")})
+    monkeypatch.setattr("vidtrans.doctor.self_test.CHECKS", {kind: CHECKS[kind] for kind in ("engine", "flow")})
     told = said(capsys, 0, "doctor", "--self-test", "--device", "cpu")
     for line in ("ok    engine torch ", "ok    flow dis-torch ", "note  flow raft +not available: "):
         assert re.search(f"^{line}", told, re.MULTILINE), line
@@ -215,8 +218,8 @@ def test_the_self_test_tells_a_line_a_check_and_gives_all_figures(
 
 @pytest.mark.usefixtures("quick_self_test", "one_thread")
 def test_the_self_test_fails_where_a_check_does(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
-    monkeypatch.setattr("vidtrans.doctor.engine_check.LEAST_PSNR", {"fp32": 150.0, "bf16": 150.0})
-    monkeypatch.setattr("vidtrans.doctor.all_checks.CHECKS", {"engine": CHECKS["engine"]})
+    monkeypatch.setattr("vidtrans.doctor.self_test.ENGINE_PSNR", {"fp32": 150.0, "bf16": 150.0})
+    monkeypatch.setattr("vidtrans.doctor.self_test.CHECKS", {"engine": CHECKS["engine"]})
     assert run(["doctor", "--self-test", "--device", "cpu", "-q"]) == 1
     told = capsys.readouterr()
     assert "WRONG engine torch" in told.out

@@ -15,7 +15,7 @@ from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Progress, Stop
 from vidtrans.data import match_search
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.match_search import keep_apart
+from vidtrans.data.match_search import separate_held_out
 from vidtrans.flow.matching import Match, Matcher, Outlines
 from vidtrans.video.images.picture import read_picture
 
@@ -139,4 +139,5 @@ def test_no_frame_is_learned_from_whose_input_lies_near_one_that_is_held_out() -
     records = open_dataset(Path("d")).records
     roles = [record.role for record in records if record.role != "dropped"]
     assert {"train", "val", "gap"} <= set(roles)
-    assert keep_apart({0: "val", 1: "train", 2: "train"}, {0: 5, 1: 8, 2: 5}, 2) == {0: "val", 1: "train", 2: "gap"}
+    separated = separate_held_out({0: "val", 1: "train", 2: "train"}, {0: 5, 1: 8, 2: 5}, 2)
+    assert separated == {0: "val", 1: "train", 2: "gap"}

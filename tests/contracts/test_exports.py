@@ -22,17 +22,16 @@ from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.settings import Table, from_table
 from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.interop import torchscript, torchscript_process
-from vidtrans.interop.exporting import EXPORTS, graphs, load_export
+from vidtrans.interop.exporting import EXPORTS, graphs
 from vidtrans.interop.exporting.base import ExportSubject
-from vidtrans.interop.exporting.comparing import render_input, run_model
-from vidtrans.interop.exporting.graphs import pairing_operators
+from vidtrans.interop.exporting.graphs import pairing_operators, render_input, run_model
 from vidtrans.interop.torchscript import TorchScriptFormat
 from vidtrans.models.formats import ForeignFormat, Hints, format_of, load_format
 from vidtrans.models.model_record import NORMALISATION, ModelRecord, parse_record
 from vidtrans.networks import GENERATORS
-from vidtrans.networks.adapted import AdaptedGenerator
 from vidtrans.networks.init import build_generator, initialise, inner_generator
 from vidtrans.networks.ports import PortSettings, named_range
+from vidtrans.networks.wrappers import AdaptedGenerator
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing, look_conditions
@@ -120,7 +119,7 @@ def written(model: ExportSubject, name: str) -> Table:
     if name == "onnx":
         pytest.importorskip("onnx")
         pytest.importorskip("onnxruntime")
-    return load_export(name).write(Path("file"), model)
+    return EXPORTS.load(name)().write(Path("file"), model)
 
 
 @pytest.fixture(autouse=True)
@@ -207,7 +206,7 @@ def test_a_whole_file_does_what_a_render_does(pairing: str, settings: Table, for
 def test_weights_are_read_back_as_the_same_network_or_refused(generator: str, table: Table, format: str) -> None:
     model = subject(generator, table)
     with suppress(UsageError):  # where no tool has such a generator; its pictures are had by a graph
-        load_export(format).write(Path("file"), model)
+        EXPORTS.load(format)().write(Path("file"), model)
     if Path("file").exists():
         assert numbers(inner_generator(imported(Path("file"))[0])) == numbers(model.generator)
         check_read_back(model)
@@ -264,4 +263,4 @@ def as_picture(levels: torch.Tensor) -> np.ndarray:
 def test_a_file_that_computes_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphs, "exportable", lambda generator: lively(build_generator("few-shot", {}, 3)))
     with pytest.raises(ModelError, match="output differs from the model's"):
-        load_export("torchscript").write(Path("file"), subject("unet-64", {}))
+        EXPORTS.load("torchscript")().write(Path("file"), subject("unet-64", {}))

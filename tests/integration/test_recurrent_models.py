@@ -35,7 +35,7 @@ from vidtrans.flow.warping import warp
 from vidtrans.inference.device import Device
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.networks.recurrent import RecurrentGenerator
+from vidtrans.networks.wrappers import RecurrentGenerator
 from vidtrans.training.feedback import RecurrentFeedback, RolloutPool
 from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.losses.texture import texture_distance

@@ -18,7 +18,7 @@ from vidtrans.core.mask_files import MaskFile, parse_mask, parse_regions
 from vidtrans.core.registry import nearest_name
 from vidtrans.core.system import as_found, name_key
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.pair_folders import find_pairs
+from vidtrans.data.sources import find_pairs
 from vidtrans.models.model_file import find_model
 from vidtrans.painting.key_frames import named_frames
 from vidtrans.rendering.conditions import _number

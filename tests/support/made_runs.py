@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vidtrans.data.growing import PictureGrowth, PictureScale
-from vidtrans.data.loading import TrainingBatch
+from vidtrans.data.loading import PictureGrowth, PictureScale, TrainingBatch
 from vidtrans.inference.device import Device
 from vidtrans.training.loop import TrainingState
 from vidtrans.training.methods.pix2pix import Pix2Pix

@@ -27,9 +27,14 @@ class Doctor(Command):
 
     def make(self, context: Context) -> Table:
         """Run all checks; ``wrong`` lists the failed ones. Raises UsageError, DeviceError, Interrupted."""
-        from vidtrans.doctor.examination import examine, start_self_test
+        from vidtrans.doctor.examination import examine
 
-        test = start_self_test(context.device) if self.self_test else None
+        test = None
+        if self.self_test:
+            from vidtrans.doctor.self_test import SelfTest
+            from vidtrans.inference.device import resolve_device
+
+            test = SelfTest(resolve_device(context.device))
         findings = []
         for checks in (examine(context.device), test or ()):
             for finding in checks:

@@ -69,8 +69,7 @@ class ModelExport(Command):
 
         Raises UsageError for a model or options that the format does not support, ModelError.
         """
-        from vidtrans.interop.exporting import load_export
-        from vidtrans.interop.exporting.base import ExportSubject, check_exports
+        from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, check_exports
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.model_file import load_generator, read_record
         from vidtrans.output.result import produce, refuse_link
@@ -95,7 +94,7 @@ class ModelExport(Command):
         def prepare() -> Callable[[Path], Table]:
             generator, record = load_generator(path)
             subject = ExportSubject(model.name, generator, record, model.pairing, self.whole, conditions)
-            form = load_export(self.format)
+            form: ExportFormat = EXPORTS.load(self.format)()
             form.check(subject)
 
             def make(temporary: Path) -> Table:

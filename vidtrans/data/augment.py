@@ -16,8 +16,9 @@ from vidtrans.video.images.picture import resize
 
 # Limits of a synthetic motion for each step: share of the short side, radians, change of size.
 MAX_SHIFT, MAX_TURN, MAX_ZOOM = 0.02, 0.02, 0.02
-COLOUR_EXCHANGES = 96  # six orders of the channels, each of which is inverted or not; and the same, nearly grey
-GREY = 0.75  # share of the mean of the channels in pictures that are nearly grey
+# Six orders of the channels, each of which is inverted or not; and the same, nearly grey.
+COLOUR_EXCHANGES = 96
+GREY = 0.75  # The share of the mean of the channels in pictures that are nearly grey.
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,14 @@ from vidtrans.data.augment import Geometry
 from vidtrans.data.dataset import Dataset, Pair
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 
-MAX_PICTURES = 61  # of a median, an odd number, so that it is one of the values
-MIN_PICTURES = 5  # the median of fewer is no background
-SIDE = 128  # pixels, of the short side that pictures are compared at
-BLOCKS = 12  # over the short side
-CONTRAST = 3.0  # grey levels (RMS) from which on a block can be recognised
-CORRELATION = 0.7
-FLAT, ALIKE = 0.02, 24.0  # share of blocks with contrast below which colours decide; levels between these
+MAX_PICTURES = 61  # The most pictures of a median, an odd number, so that it is one of the values.
+MIN_PICTURES = 5  # The median of fewer pictures is no background.
+SIDE = 128  # The short side in pixels at which pictures are compared.
+BLOCKS = 12  # The number of blocks along the short side.
+CONTRAST = 3.0  # The RMS contrast in grey levels from which on a block can be recognised.
+CORRELATION = 0.7  # The least correlation of two blocks that match.
+# The share of blocks with contrast below which colours decide, and the most grey levels between matching ones.
+FLAT, ALIKE = 0.02, 24.0
 
 # Chosen on 25 shots of 18 clips: the share of a frame's blocks that are found again in the median of its own shot,
 # where that is lowest (a tenth of the frames have less). Of 13 shots with a camera at rest (a walk, a juggler, a flower
@@ -37,9 +38,9 @@ STILL = 0.5
 # frames have at least 0.68, and on four of them from 0.28 to 0.53 once the camera is shifted by four of 128 pixels.
 SAME_SCENE = 0.4
 
-FULL_MOTION = 40.0  # levels of 255 from the plate at which a pixel counts as moving
-BLUR = 1 / 64  # σ, of the short side: the surroundings of motion count too
-MAX_PICTURES_OF_SHOTS = 1200  # pictures, of all shots together
+FULL_MOTION = 40.0  # The difference from the plate, in levels of 255, at which a pixel counts as moving.
+BLUR = 1 / 64  # The σ of a blur as a share of the short side: the surroundings of motion count too.
+MAX_PICTURES_OF_SHOTS = 1200  # The most pictures of the medians of all shots together.
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from vidtrans.networks.frame_memory import packed, unpacked
 from vidtrans.pairing.base import Pairing
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 
-KEPT_PIXELS = 14_000_000  # of all kept frames together: 300 of 288x160
-PIECE = 30  # frames in a row that are kept of a clip of which not all are
-LOW_AREA = 20 * 36  # pixels at which frames are compared, and pulled towards those that are kept
-LEFT_OUT = 15  # frames on either side of its own place in which a training pair finds no other
-ALTERNATIVES = 4  # most alike places, without those that are left out, of which one is drawn
+KEPT_PIXELS = 14_000_000  # The pixels of all kept frames together: 300 of 288x160.
+PIECE = 30  # The frames in a row that are kept of a clip of which not all are.
+LOW_AREA = 20 * 36  # The pixels of a frame when frames are compared, and pulled towards those that are kept.
+LEFT_OUT = 15  # The frames on either side of its own place in which a training pair finds no other.
+ALTERNATIVES = 4  # The number of the most alike places, without those left out, of which one is drawn.
 
 
 def kept_size(width: int, height: int, area: float) -> tuple[int, int]:
@@ -178,7 +178,8 @@ class MemoryPlan:
     @cached_property
     def packed(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the frames in the form of ``FrameMemory``. Raises MediaError."""
-        return packed(kept_pictures(self.files, self.size))
+        height, width = self.size
+        return packed(np.stack([resize(read_picture(file), width, height) for file in self.files]))
 
     def pointed(self, pairs: Sequence[Pair]) -> list[Pair]:
         """Return the pairs with the positions that a pointer may tell."""
@@ -220,7 +221,6 @@ def runs_of_frames(pairs: Sequence[Pair], count: int, step: int) -> tuple[list[P
 
 
 def _evenly_kept(pieces: Sequence[tuple[int, list[Path]]], count: int) -> list[int]:
-    """Return the numbers of the pieces to keep."""
     total = sum(len(files) for _, files in pieces)
     if total <= count:
         return list(range(len(pieces)))
@@ -238,9 +238,3 @@ def _joined(kept: Sequence[int], pieces: Sequence[tuple[int, list[Path]]]) -> It
         group.append(k)
     if group:
         yield group
-
-
-def kept_pictures(files: Sequence[Path], size: tuple[int, int]) -> np.ndarray:
-    """Return the pictures of ``files`` at (height, width), (N, h, w, 3) uint8."""
-    height, width = size
-    return np.stack([resize(read_picture(file), width, height) for file in files])

@@ -268,25 +268,26 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
     for shot, frames in groupby(dataset.records, key=lambda r: (r.source, r.shot)):
         records = list(frames)
         for place, step in enumerate(pairing.pair_positions(len(records))):
-            if not pairing.has_target and not _belong_together(records[step.target], records[step.inputs[-1]], present):
+            target, newest = records[step.target], records[step.inputs[-1]]
+            if not pairing.has_target and (target.role != newest.role or target.file not in present):
                 step = replace(step, target=step.inputs[-1])
             used = [records[i] for i in (*step.inputs, step.target)]
-            target = records[step.target].target if pairing.needs_target else records[step.target].file
+            target_name = records[step.target].target if pairing.needs_target else records[step.target].file
             names = [n for i in step.inputs for n in records[i].inputs]
-            mattes = records[step.inputs[-1]].mattes
+            mattes = newest.mattes
             roles = {r.role for r in used}
             if (
-                target is None
+                target_name is None
                 or len(roles) != 1
                 or not roles <= {"train", "val"}
-                or not present.issuperset({*names, *mattes, target})
+                or not present.issuperset({*names, *mattes, target_name})
             ):
                 continue
             inputs = tuple(map(dataset.path, names))
             domain = dataset.sources[shot[0]].get("domain", 0)
             full = _full(dataset, records[step.target], present)
             keep = dataset.path(mattes[0]) if mattes else None
-            file, role = dataset.path(target), used[0].role
+            file, role = dataset.path(target_name), used[0].role
             found.append(Pair(inputs, file, role, shot, place, step.phase, domain, full, keep))
     return found
 
@@ -297,7 +298,3 @@ def _full(dataset: Dataset, record: FrameRecord, present: set[str]) -> tuple[Pat
         return None
     source, target = map(dataset.path, record.full)
     return source, target
-
-
-def _belong_together(record: FrameRecord, other: FrameRecord, present: set[str]) -> bool:
-    return record.role == other.role and record.file in present

@@ -1,11 +1,15 @@
-"""The plan of a dataset: open and check its sources, and lay out its frames, without writing anything."""
+"""The plan of a dataset: open and check its sources, and lay out its frames, without writing anything.
+
+Held-out pairs are also kept at their source's size, to score what a render delivers: it enlarges outputs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +18,13 @@ from vidtrans.clips.cut_list import AUTO, OFF, cuts_for_key, with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.clips.label_maps import SAMPLE, tell_labels, with_found_palette
 from vidtrans.clips.masks import Mask
+from vidtrans.clips.sampling import segment_centres, spread_numbers
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name, digest_of
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Size, Table, Time, parse_size
-from vidtrans.data.building import PlannedDataset, plan_dataset
-from vidtrans.data.dataset import Dataset, check_pairs
+from vidtrans.data.dataset import Dataset, FrameRecord, Role, check_pairs
 from vidtrans.data.domains import (
     Domain,
     DomainClip,
@@ -30,18 +34,27 @@ from vidtrans.data.domains import (
     check_frames,
     sample_clip,
 )
-from vidtrans.data.full_size import Source
-from vidtrans.data.match_search import MatchedSource, MatchSearch
-from vidtrans.data.pair_folders import FolderSource, check_shapes, find_pairs
+from vidtrans.data.match_search import MatchedSource, MatchSearch, separate_held_out
 from vidtrans.data.settings import DatasetSettings
-from vidtrans.data.sources import ClipSource, PictureExtractor, find_targets, shape_of
-from vidtrans.data.target_classes import TargetMaps, maps_of, tell_classes, with_compared, with_found_classes
+from vidtrans.data.sources import (
+    ClipSource,
+    FolderSource,
+    PictureExtractor,
+    Source,
+    check_shapes,
+    find_pairs,
+    find_targets,
+    shape_of,
+)
+from vidtrans.data.target_classes import TargetMaps, report_classes, with_compared, with_found_classes
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
+from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
 from vidtrans.pairing.aligned import Matched, Unpaired
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.labels import Labels
-from vidtrans.pairing.pairing_records import MATTE, make_pairing, pairing_record
+from vidtrans.pairing.pairing_records import MATTE, MatteChannel, make_pairing, pairing_record
 from vidtrans.pairing.pose import Pose
+from vidtrans.pairing.segment import Segment
 from vidtrans.pairing.stack import Stack, StackSettings
 from vidtrans.session import Context
 from vidtrans.store.stages import DatasetStage, media_libraries
@@ -49,9 +62,175 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.picture_paths import find_guides, is_picture_source, layers_in, picture_files
 from vidtrans.video.io.pictures import fixed_guide, open_reader, performer_body
 
-LAYERS_SHOWN = 6
-GREY_SIDE = 64  # pixels, of the short side
-GREY_SPREAD = 2  # levels between channels that a codec may add to a grey picture
+SUFFIX = ".dataset"
+CHUNK_PICTURES = 50  # frames whose pictures are written, or written again, at once
+# Endings of the names of folders: of pictures that another network made of the frames, of mattes, of what a look keeps,
+# and of full-size pictures (NAME.full/, NAME.full.target/).
+EXTRACTED, MATTES, KEEP, FULL = "extracted", "matte", "keep", "full"
+LAYERS_SHOWN = 6  # names of layers in a message
+GREY_SIDE = 64  # The short side in pixels at which guides are searched for colour.
+GREY_SPREAD = 2  # The levels between channels that a codec may add to a grey picture.
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """The frame records of a dataset, and the chunks in which pictures are written; a chunk is of one source.
+
+    The ``pairing`` makes the pictures that are stored of frames.
+    """
+
+    records: tuple[FrameRecord, ...]
+    chunks: tuple[tuple[FrameRecord, ...], ...]
+    pairing: Pairing
+
+    @property
+    def num_stored(self) -> int:
+        """Return the number of frames with stored pictures."""
+        return sum(map(len, self.chunks))
+
+    @property
+    def full_size(self) -> list[FrameRecord]:
+        """Return the records of the frames that are also stored at their source's size."""
+        return [record for record in self.records if record.full]
+
+
+@dataclass(frozen=True)
+class PlannedDataset:
+    """A dataset before its pictures are written."""
+
+    dataset: Dataset
+    plan: DatasetPlan
+    sources: list[Source]
+    settings: DatasetSettings
+    stage: DatasetStage
+
+    def first_pictures(self) -> Iterator[Sequence[np.ndarray]]:
+        """Yield the pictures of the first chunk, frame by frame; see ``ClipSource.pictures``."""
+        first = self.plan.chunks[0]
+        rows = self.sources[first[0].source].pictures([r.index for r in first], parse_size(self.settings.size))
+        return ((self.plan.pairing.stored(frame), *others) for frame, *others in rows)
+
+
+def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetSettings) -> DatasetPlan:
+    """Return the plan of a dataset: file names and roles of frames, and chunks.
+
+    Nothing is read but the headers of the held-out pictures of a folder of pairs. Raises MediaError if one is damaged.
+    """
+    records: list[FrameRecord] = []
+    chunks: list[tuple[FrameRecord, ...]] = []
+    for number, (source, folder) in enumerate(zip(sources, _folder_names(sources), strict=True)):
+        unpaired = isinstance(pairing, Unpaired)
+        for record in _records(source, settings, may_drop=not pairing.needs_target, unpaired=unpaired):
+            name = f"{record.index:06d}.png"
+            target = f"{folder}.target/{name}" if pairing.needs_target else None
+            guides = () if isinstance(pairing, Pose) else source.guides  # its one picture is the frame
+            first, *others = [f"{folder}.{g}/{name}" for g in guides] or [f"{folder}/{name}"]
+            others += [f"{folder}.{EXTRACTED}/{name}"] if pairing.extraction else []
+            others += [f"{folder}.{MATTES}/{name}"] if isinstance(pairing, MatteChannel) else []
+            keep = f"{folder}.{KEEP}/{name}" if isinstance(source, ClipSource) and source.mask else None
+            records.append(replace(record, source=number, file=first, target=target, guides=tuple(others), keep=keep))
+    if pairing.needs_target and not pairing.at_source_size and pairing.class_colours is None:
+        records = with_full_size(records, sources, settings)
+    for _, own in groupby(records, key=lambda record: record.source):
+        stored = [r for r in own if r.names]
+        chunks += [tuple(stored[at : at + CHUNK_PICTURES]) for at in range(0, len(stored), CHUNK_PICTURES)]
+    return DatasetPlan(tuple(records), tuple(chunks), pairing)
+
+
+def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpaired: bool) -> Iterator[FrameRecord]:
+    """Yield a source's frame records, without file names; ``may_drop``: drop near-duplicate and blurred frames."""
+    if isinstance(source, ClipSource) and unpaired and source.shows_single_pictures:
+        yield from _single_pictures(source, settings)
+        return
+    if isinstance(source, FolderSource):
+        # Pairs without an order in time: single ones are held out, and no gap is needed.
+        roles = split_roles(len(source.pairs), settings.val_fraction, 1, 0)
+        has_val = "val" in source.roles
+        for i, (given, drawn) in enumerate(zip(source.roles, roles, strict=True)):
+            yield FrameRecord("", 0, i, i, i, given if has_val and given else drawn)
+        return
+    for shot, inside in enumerate(source.shots()):
+        # A separate target may move while the source rests, so nothing is dropped then.
+        dropped = _dropped(source.survey, inside, settings) if may_drop else source.left_out
+        stored = [n for n in inside if n not in dropped]
+        roles = split_roles(len(stored), settings.val_fraction, settings.val_block_size, settings.val_gap)
+        by_number = dict(zip(stored, roles, strict=True))
+        if isinstance(source, MatchedSource):
+            by_number = separate_held_out(by_number, source.matches, settings.val_gap)
+        for n in inside:
+            yield FrameRecord("", 0, n, source.index.pts[n], shot, by_number.get(n, "dropped"))
+
+
+def _single_pictures(source: ClipSource, settings: DatasetSettings) -> Iterator[FrameRecord]:
+    """Yield the records of a folder of unrelated pictures: those held out are single, not in blocks of a shot."""
+    numbers = [(n, shot) for shot, inside in enumerate(source.shots()) for n in inside]
+    dropped = _dropped(source.survey, [n for n, _ in numbers], replace(settings, min_sharpness=0.0))
+    roles = iter(split_roles(len(numbers) - len(dropped), settings.val_fraction, 1, 0))
+    for n, shot in numbers:
+        yield FrameRecord("", 0, n, source.index.pts[n], shot, "dropped" if n in dropped else next(roles))
+
+
+def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[Role]:
+    """Return the role of each frame of a shot: about ``fraction`` is held out, in evenly spaced blocks of ``block``.
+
+    Neighbouring frames are nearly identical, so ``gap`` frames on either side of a block are unused. A shot too
+    short for a block and its gaps is all for training.
+    """
+    roles: list[Role] = ["train"] * num_frames
+    span = block + 2 * gap
+    # At least half of every stretch stays for training.
+    count = min(round(num_frames * fraction / block) or 1, num_frames // (2 * span)) if fraction > 0 else 0
+    for middle in segment_centres(num_frames, count):
+        first = middle - span // 2
+        for i in range(first, first + span):
+            roles[i] = "val" if gap <= i - first < gap + block else "gap"
+    return roles
+
+
+def _dropped(survey: Survey, numbers: list[int], settings: DatasetSettings) -> set[int]:
+    """Return the near-duplicates and blurred frames among ``numbers``, frames of one shot."""
+    dropped = find_near_duplicates(survey.looks, numbers) if settings.drop_duplicates else set()
+    if settings.min_sharpness:
+        dropped |= find_blurred(survey.sharpness, [n for n in numbers if n not in dropped], settings.min_sharpness)
+    return dropped
+
+
+def _folder_names(sources: Sequence[Source]) -> list[str]:
+    """Return a folder name for each source; equal names are numbered."""
+    names: list[str] = []
+    for source in sources:
+        plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in source.name).strip("_") or "clip"
+        name, k = plain, 2
+        while name in names:
+            name, k = f"{plain}-{k}", k + 1
+        names.append(name)
+    return names
+
+
+def with_full_size(
+    records: Sequence[FrameRecord], sources: Sequence[Source], settings: DatasetSettings
+) -> list[FrameRecord]:
+    """Return the records of a dataset; evenly spaced held-out ones get the names of their full-size pictures.
+
+    At most ``settings.full_size_pairs`` of those whose source is larger than the stored size. Raises MediaError if a
+    picture of a folder of pairs cannot be read.
+    """
+    found = list(records)
+    if not settings.full_size_pairs:
+        return found
+    size = parse_size(settings.size)
+    able = [i for i, r in enumerate(records) if r.role == "val" and _is_larger(sources[r.source], r.index, size)]
+    for place in spread_numbers(len(able), settings.full_size_pairs):
+        record = records[able[place]]
+        folder, _, name = record.file.partition("/")
+        found[able[place]] = replace(record, full=(f"{folder}.{FULL}/{name}", f"{folder}.{FULL}.target/{name}"))
+    return found
+
+
+def _is_larger(source: Source, number: int, size: Size) -> bool:
+    """Return whether a pair can be kept at full size, and both sides are longer there than at the stored ``size``."""
+    full = source.full_size(number)
+    return full is not None and all(whole > stored for whole, stored in zip(full, size.of(*full), strict=True))
 
 
 def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
@@ -119,9 +298,6 @@ def check_inputs(pairing: Pairing, videos: Sequence[Path], target: Path | None, 
         raise UsageError("--matte", why, "give the clip, and its target as --target")
 
 
-SUFFIX = ".dataset"
-
-
 def default_output(videos: Sequence[Path], domains: Sequence[Domain] = ()) -> Path:
     """Return the default output folder of a dataset."""
     return Path(("-".join(domain.name for domain in domains) or base_name(videos[0])) + SUFFIX)
@@ -177,7 +353,9 @@ class DatasetSpec:
     @cached_property
     def _target_maps(self) -> TargetMaps | None:
         """Return the label maps of the targets, if the pairing's are label maps."""
-        return maps_of(self._named_pairing, self.target, map(self._pair_folder, self.videos))
+        if not isinstance(self._named_pairing, Segment):
+            return None
+        return TargetMaps.of(self.target, [] if self.target else [self._pair_folder(video) for video in self.videos])
 
     @property
     def _label_maps(self) -> list[Path]:
@@ -248,7 +426,7 @@ class DatasetSpec:
         maps = (picture for source in sources for picture in source.samples(SAMPLE))
         tell_labels(pairing, self._named_pairing, self.videos[0].name, maps, self._label_maps, context)
         if self._target_maps is not None:
-            tell_classes(pairing, self._named_pairing, self._target_maps, context)
+            report_classes(pairing, self._named_pairing, self._target_maps, context)
             sources = [replace(source, classes=pairing.class_colours) for source in sources]
         if self.domains:
             self._divide(sources, described, context)
@@ -297,8 +475,8 @@ class DatasetSpec:
         if self._is_pair_folder(video):
             folder = self._pair_folder(video)
             digest = self._source_digest(context, video)
-            if folder.alone:
-                context.note(folder.describe_alone(), "warning")
+            if folder.unpaired:
+                context.note(folder.describe_unpaired(), "warning")
             return folder, {"name": folder.name, "digest": digest, "pairs": len(folder.pairs)}
         if isinstance(self.pairing, Matched):
             return self._open_matched(self.pairing, video, context)

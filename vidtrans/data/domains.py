@@ -15,21 +15,20 @@ from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import base_name
 from vidtrans.core.settings import Size
 from vidtrans.data.dataset import Dataset
-from vidtrans.data.pair_folders import SHAPE_TOLERANCE
-from vidtrans.data.sources import ClipSource
+from vidtrans.data.sources import SHAPE_TOLERANCE, ClipSource
 from vidtrans.flow.bars import NO_BARS, Bars, black_bars
 from vidtrans.flow.matching import ENOUGH, Matcher, Outlines, outlines
 from vidtrans.pairing.aligned import Unpaired
 from vidtrans.pairing.base import Pairing
 from vidtrans.session import Context
 
-SAMPLES = 16  # frames of a clip in which bars and equal pictures are looked for
-THUMBNAIL = 32  # pixels a side
-ALIKE = 3.0  # grey levels, mean difference of two thumbnails: what codecs and another size leave of a picture
-SMALLER = 1.5  # times: sides of two domains of which one is looked at more closely than the other
-NARROWER = 0.6  # of a picture's area, that a training crop shows at once
-FEWER = 10  # times
-SEEN_AT = (128, 128)  # width and height at which edges are compared
+SAMPLES = 16  # The frames of a clip in which bars and equal pictures are looked for.
+THUMBNAIL = 32  # The side in pixels.
+ALIKE = 3.0  # The mean difference of two thumbnails, in grey levels, that codecs and another size leave.
+SMALLER = 1.5  # The ratio of the sides of two domains from which on things have other sizes in them.
+NARROWER = 0.6  # The share of a picture's area, shown by a training crop, below which it is noted.
+FEWER = 10  # The ratio of the frames of two domains from which on it is noted.
+SEEN_AT = (128, 128)  # The width and height in pixels at which edges are compared.
 
 
 @dataclass(frozen=True)

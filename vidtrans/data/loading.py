@@ -1,4 +1,9 @@
-"""Batches for training: streamed from disk, in an order that depends only on the seed and the step."""
+"""Batches for training: pictures from disk, in an order and at a size that depend only on the seed and the step.
+
+So a resumed run sees the same pictures. With progressive resizing a run begins with downscaled pictures, which are
+cheap, and ends at full size. Unlike Karras et al. (ICLR 2018), the networks stay as they are: fully convolutional ones
+take any size.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +16,12 @@ from typing import Protocol
 
 import numpy as np
 
-from vidtrans.core.errors import UsageError
+from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.machine import cores
 from vidtrans.core.settings import Size
 from vidtrans.data.augment import COLOUR_EXCHANGES, Geometry, crop_size, draw_geometry
 from vidtrans.data.dataset import Pair
-from vidtrans.data.growing import PictureGrowth, PictureScale
 from vidtrans.data.moving_windows import draw_windows
-from vidtrans.data.told_examples import draw_told
 from vidtrans.flow.history import no_history
 from vidtrans.pairing import LARGEST_ZOOM
 from vidtrans.pairing.base import Pairing
@@ -27,8 +30,98 @@ from vidtrans.video.images.picture import picture_size, read_picture
 
 CACHE_BYTES = 1 << 30
 MIN_WORKERS = 2  # threads that make batches
+# The largest recall of frames that are only like the ones that follow: at 1, what is recalled is right.
+MOST_RECALL_OF_OTHERS = 0.5
+MOST_STAND_INS = 2  # The most frames of an example in which a frame stands in for a neighbour that it lacks.
+EPOCHS = 1 << 40  # More than a run has: the orders of domain k are those from k · EPOCHS on.
+SOURCE, OTHERS = 1 << 63, 3 << 62  # The first keys of what is drawn for the examples of either side.
 # Returns the weights of pixels, (1, H, W) float32, of a pair with a geometry, and its transformed target (H, W, 3).
 PixelWeights = Callable[[Pair, Geometry, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class PictureScale:
+    """The size of a step's pictures: scaled by ``scale``, then cropped to ``crop``, (width, height) in pixels."""
+
+    crop: tuple[int, int]
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class PictureGrowth:
+    """The scales of a run of ``total`` steps, the smallest first; the last is full size.
+
+    ``share``: the share of the run before full size, divided evenly among the smaller scales; ``since``: the step at
+    which ``total`` was last changed, and the share of the run that was done then.
+    """
+
+    scales: tuple[PictureScale, ...]
+    share: float = 0.0
+    total: int = 1
+    since: tuple[int, float] = (0, 0.0)
+
+    @property
+    def _starts(self) -> list[int]:
+        """Return the step at which each scale begins."""
+        smaller, (first, done) = len(self.scales) - 1, self.since
+        whole = (self.total - first) / (1 - done)  # steps of a run at the pace since then
+        starts = [whole * self.share * k / smaller - whole * done for k in range(smaller + 1)] if smaller else [0.0]
+        return [first + round(start) if k else 0 for k, start in enumerate(starts)]
+
+    def at(self, step: int) -> PictureScale:
+        """Return the scale of ``step``, counted from 0."""
+        return self.scales[sum(start <= step for start in self._starts) - 1]
+
+    def of_run(self, total: int, since: tuple[int, float] = (0, 0.0)) -> PictureGrowth:
+        """Return the growth of a run of ``total`` steps; for ``since`` see the class."""
+        return replace(self, total=total, since=since)
+
+    def parts(self) -> list[tuple[float, float, PictureGrowth]]:
+        """Return (start, end, growth) for each scale: its part of the run, as shares, and a growth of it alone."""
+        smaller = len(self.scales) - 1
+        ends = [self.share * k / smaller for k in range(smaller + 1)] if smaller else [0.0]
+        spans = zip(ends, [*ends[1:], 1.0], self.scales, strict=True)
+        return [(start, end, PictureGrowth((scale,))) for start, end, scale in spans]
+
+
+def plan_growth(
+    crop: tuple[int, int], first: int, share: float, total: int, *, multiple: int, smallest: int
+) -> PictureGrowth:
+    """Return a run's growth from crops of about ``first`` pixels, doubled until they reach ``crop``.
+
+    Args:
+        crop: (width, height) at full size.
+        first: The short side at first; 0 for full size from the start.
+        share: The share of the steps before full size.
+        total: Steps of the run.
+        multiple: A divisor of all sides.
+        smallest: The least side that all networks take.
+
+    Raises:
+        UsageError: No such crop is smaller than the full one.
+    """
+    full = PictureScale(crop)
+    if not first or not share:
+        return PictureGrowth((full,))
+    scales: list[PictureScale] = []
+    side, short = first, min(crop)
+    while side < short:
+        width, height = (_fitting(n * side / short, n, multiple, smallest) for n in crop)
+        scale = max(width / crop[0], height / crop[1])  # the crop fits into the scaled picture
+        if scale < 1 and PictureScale((width, height), scale) not in scales:
+            scales.append(PictureScale((width, height), scale))
+        side *= 2
+    if not scales:
+        why = f"the crops of this run are {crop[0]}x{crop[1]}, and no smaller ones suit its networks"
+        remedy = "leave it out, choose a smaller one, or raise make-dataset --size or training.crop_size"
+        raise UsageError(f"training.grow_from={first}", why, remedy)
+    return PictureGrowth((*scales, full), share, total)
+
+
+def _fitting(side: float, full: int, multiple: int, smallest: int) -> int:
+    """Return a side near ``side``, in pixels, that all networks accept, at most ``full``."""
+    least = -(-smallest // multiple) * multiple
+    return min(full, max(least, round(side / multiple) * multiple, multiple))
 
 
 @dataclass(frozen=True)
@@ -158,7 +251,7 @@ class Loader(PictureBatches):
     of pixels; ``recurrent``: append an empty history to each input; ``whole``: leave jitter, crop and flip to the
     device where its result is the same: for pictures at full scale and of one size, a pointwise pairing, no zoom, no
     ``weigh``;
-    ``forget``: the share of examples that are told to recall nothing of their clip, half of them in other colours;
+    ``forget``: the share of examples whose condition is to recall nothing of their clip, half of them in other colours;
     ``camera``: the share of examples whose window moves over the frames, with ``crop`` as its short side; 0: crops.
     """
 
@@ -241,9 +334,9 @@ class Loader(PictureBatches):
         whole = self.whole and geometry.crop == self.crop
         place = _as_it_is if whole else geometry.apply
         frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
-        told = draw_told(pair, geometry, (target.shape[1], target.shape[0]), self.forget, rng)
+        conditions = draw_conditions(pair, geometry, (target.shape[1], target.shape[0]), self.forget, rng)
         placed = [place(frame, len(frames) - k) for k, frame in enumerate(frames)]
-        given = with_told(self.pairing.training_input(placed, rng), told)
+        given = with_told(self.pairing.training_input(placed, rng), conditions)
         given = _extended(given, None if self.plate is None else place(self.plate), self.recurrent)
         target = place(target) if self.pairing.class_colours is None or whole else geometry.apply_to_labels(target)
         weights = self.weigh(pair, geometry, target) if self.weigh else None
@@ -253,6 +346,153 @@ class Loader(PictureBatches):
 def _as_it_is(picture: np.ndarray, back: int = 0) -> np.ndarray:
     del back
     return picture
+
+
+def condition_position(pair: Pair) -> float | None:
+    """Return the position condition of a pair, as a phase; None for a pairing without one."""
+    return pair.nearest[0] if pair.nearest else pair.phase
+
+
+def draw_conditions(
+    pair: Pair, geometry: Geometry, frame: tuple[int, int], forget: float, rng: np.random.Generator
+) -> Told | None:
+    """Draw the conditions of an example of a next-frame network; None without any. Noise is added later.
+
+    ``frame``: (width, height) of the pair's stored pictures. ``forget``: see ``Loader``.
+    """
+    if (position := condition_position(pair)) is None:
+        return None
+    recall, view = _recall(geometry, forget, rng), geometry.view(frame)
+    if len(pair.nearest) > 1 and rng.random() < 0.5:
+        other = pair.nearest[rng.integers(1, len(pair.nearest))]
+        return Told(other, recall * MOST_RECALL_OF_OTHERS * float(rng.random()), view=view)
+    return Told(position, recall, view=view)
+
+
+def _recall(geometry: Geometry, forget: float, rng: np.random.Generator) -> float:
+    """Return 0 for pictures of exchanged colours, and for as many others; less than 1 for as many again."""
+    if geometry.colours:
+        return 0.0
+    drawn = rng.random() if forget else 1.0
+    if drawn < forget / 2:
+        return 0.0
+    return float(rng.random()) if drawn < forget else 1.0
+
+
+@dataclass(frozen=True)
+class _Domain:
+    """A domain's pairs, and a row of consecutive pair numbers, newest first, for each frame that can be drawn."""
+
+    number: int
+    pairs: tuple[Pair, ...]
+    rows: tuple[tuple[int, ...], ...]
+
+
+class UnpairedLoader(PictureBatches):
+    """Batches of frames of several domains; ``crop`` fits in every picture of every domain.
+
+    ``inputs`` (N, 3·F, H, W) uint8: F consecutive frames of domain 0, the newest first; ``targets``: the same of
+    another domain, drawn independently; several target domains alternate over the run. The frames of an example
+    share jitter, crop and flip. For F = 2 a frame replaces its missing neighbour; for larger F only frames with
+    all their neighbours are drawn. ``examples`` are those of the inputs.
+
+    Args:
+        pairs: Training pairs of all domains.
+        names: The names of the domains, for messages.
+        num_frames: F.
+        batch, seed, multiple, crop, jitter, flip, zoom_range, share: As in ``PictureBatches``.
+
+    Raises:
+        MediaError: A domain has no pictures.
+        UsageError: A domain has no F consecutive frames.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        names: Sequence[str],
+        *,
+        batch: int,
+        seed: int,
+        multiple: int,
+        num_frames: int = 1,
+        crop: int | None = None,
+        jitter: float = 1.0,
+        flip: bool = False,
+        zoom_range: float = 1.0,
+        share: range | None = None,
+    ) -> None:
+        self.domains = [_domain(number, name, pairs, num_frames) for number, name in enumerate(names)]
+        super().__init__(
+            pairs,
+            batch=batch,
+            seed=seed,
+            multiple=multiple,
+            crop=crop,
+            jitter=jitter,
+            flip=flip,
+            zoom_range=zoom_range,
+            share=share,
+        )
+
+    def make(self, step: int) -> TrainingBatch:
+        """Return the batch of ``step``, counted from 0."""
+        positions = [step * self.batch + k for k in self.share]
+        scale = self.growth.at(step)
+        sources, inputs = zip(*(self._draw(self.domains[0], p, SOURCE + p, scale) for p in positions), strict=True)
+        others = len(self.domains) - 1
+        drawn = [self._draw(self.domains[1 + p % others], p // others, OTHERS + p, scale) for p in positions]
+        return TrainingBatch(np.stack(inputs), np.stack([planes for _, planes in drawn]), examples=sources)
+
+    def _draw(self, domain: _Domain, position: int, key: int, scale: PictureScale) -> tuple[Example, np.ndarray]:
+        """Return the example at ``position`` in the domain's order, and its frames, (3·F, H, W) uint8."""
+        count = len(domain.rows)
+        epoch = domain.number * EPOCHS + position // count
+        row = domain.rows[order(self.seed, epoch, count)[position % count]]
+        frames = [self.read(domain.pairs[number].target) for number in row]
+        _, geometry = self.draw(key, frames[0], scale)
+        return Example(row[0], geometry), np.concatenate([to_planes(geometry.apply(frame)) for frame in frames])
+
+
+class UnpairedNoise(Batches):
+    """Batches of noise in the format of ``UnpairedLoader``, to time training before pictures exist."""
+
+    def __init__(self, size: tuple[int, int], *, batch: int, num_frames: int = 1) -> None:
+        self.crop, self.batch, self.channels = size, batch, 3 * num_frames
+        self.growth = PictureGrowth((PictureScale(size),))
+
+    def make(self, step: int) -> TrainingBatch:
+        """Return the batch of a step."""
+        rng, (width, height) = np.random.default_rng(step), self.growth.at(step).crop
+        shape = (self.batch, self.channels, height, width)
+        inputs, targets = (rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(2))
+        return TrainingBatch(inputs, targets)
+
+
+def _domain(number: int, name: str, pairs: Sequence[Pair], num_frames: int) -> _Domain:
+    own = tuple(pair for pair in pairs if pair.domain == number)
+    if not own:
+        raise MediaError(
+            name, "no picture of this domain is left to learn from", "make the dataset again, or --restore"
+        )
+    rows = _rows(own, num_frames)
+    if not rows:
+        why = f"the method learns from {num_frames} frames in a row, and '{name}' has nowhere as many"
+        remedy = "give a clip rather than single pictures, and keep all its frames with --set "
+        raise UsageError("this dataset", why, f"{remedy}dataset.drop_duplicates=false --set dataset.min_sharpness=0")
+    return _Domain(number, own, rows)
+
+
+def _rows(pairs: Sequence[Pair], num_frames: int) -> tuple[tuple[int, ...], ...]:
+    """Return rows of ``num_frames`` consecutive pair numbers, the newest first, for each possible newest pair."""
+    numbers = {(pair.shot, pair.place): i for i, pair in enumerate(pairs)}
+    rows = []
+    for i, pair in enumerate(pairs):
+        found = [numbers.get((pair.shot, pair.place - back)) for back in range(num_frames)]
+        row = tuple(i if n is None and num_frames <= MOST_STAND_INS else n for n in found)
+        if None not in row:
+            rows.append(row)
+    return tuple(rows)  # type: ignore[arg-type]
 
 
 def keep_weights(pair: Pair, geometry: Geometry, target: np.ndarray) -> np.ndarray:

@@ -1,11 +1,14 @@
-"""Make a dataset atomically, or reuse the existing one and restore deleted pictures on request."""
+"""Make a dataset atomically, or reuse the existing one and restore deleted pictures on request.
+
+Pictures are written chunk by chunk, so that an interrupted build can continue.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
@@ -14,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from vidtrans.clips.sampling import passes
 from vidtrans.config.recipe import Recipe, make_recipe
 from vidtrans.core.costs import TRIAL_FRAMES, add_up, after, estimate
 from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.events import Progress, Report, Stop
 from vidtrans.core.files import (
     copy,
     digest_file,
@@ -24,15 +29,18 @@ from vidtrans.core.files import (
     finish_replacing,
     link_target,
     move_into_place,
+    naming_disk_errors,
     read_small_json,
+    sync_file,
+    sync_folder,
     write_atomically,
     write_json,
 )
-from vidtrans.core.settings import Table
-from vidtrans.data.building import PlannedDataset, write_pictures
-from vidtrans.data.dataset import INDEX, Dataset, open_dataset, write_index
-from vidtrans.data.dataset_planning import DatasetSpec
-from vidtrans.data.full_size import full_size_pictures
+from vidtrans.core.settings import Size, Table, parse_size
+from vidtrans.data.dataset import INDEX, Dataset, FrameRecord, open_dataset, write_index
+from vidtrans.data.dataset_planning import DatasetPlan, DatasetSpec, PlannedDataset
+from vidtrans.data.settings import DatasetSettings
+from vidtrans.data.sources import FolderSource, Source
 from vidtrans.output.result import check_parents
 from vidtrans.session import Context
 from vidtrans.store.cache import CacheEntry
@@ -159,6 +167,67 @@ def write_dataset(planned: PlannedDataset, output: Path, existing: Dataset | Non
             _move(folder, link_target(output))
         entry.clear()
     context.cache.save_digests()
+
+
+def write_pictures(
+    sources: Sequence[Source],
+    plan: DatasetPlan,
+    settings: DatasetSettings,
+    folder: Path,
+    is_done: Callable[[int], bool],
+    mark_done: Callable[[int], None],
+    report: Report,
+    stop: Stop,
+) -> None:
+    """Write the pictures of all unfinished chunks; a chunk is marked once it is safe on disk.
+
+    Raises Interrupted between pictures on a stop request, MediaError on unreadable sources.
+    """
+    size = parse_size(settings.size)
+    done = 0
+    for number, records in enumerate(plan.chunks):
+        if not is_done(number):
+            rows = sources[records[0].source].pictures([r.index for r in records], size)
+            for count, (record, (frame, *others)) in enumerate(zip(records, rows, strict=True)):
+                stop.check()
+                report(Progress("reading frames", done + count, plan.num_stored))
+                pictures = (plan.pairing.stored(frame), *others)
+                for name, picture in zip((*record.pair_names, *record.mattes), pictures, strict=True):
+                    _store(folder / name, picture)
+            for record, pictures in full_size_pictures(sources[records[0].source], records):
+                stop.check()
+                for name, picture in zip(record.full, pictures, strict=True):
+                    _store(folder / name, picture)
+            for place in {(folder / name).parent for record in records for name in record.names}:
+                sync_folder(place)
+            mark_done(number)
+        done += len(records)
+        report(Progress("reading frames", done, plan.num_stored))
+
+
+def _store(path: Path, picture: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with naming_disk_errors(path):
+        path.write_bytes(encode_png(picture))
+        sync_file(path)
+
+
+def full_size_pictures(
+    source: Source, records: Sequence[FrameRecord]
+) -> Iterator[tuple[FrameRecord, tuple[np.ndarray, ...]]]:
+    """Yield the ``records`` of a source that have full-size pictures, in order, with (source, target).
+
+    Both are (H, W, 3) uint8, of the source's size. Raises MediaError on unreadable sources.
+    """
+    by_number = {record.index: record for record in records if record.full}
+    if not by_number:
+        return
+    # The pairs of a folder are of several sizes, and the frames of a clip are read in one pass if they are close.
+    groups = [[number] for number in by_number] if isinstance(source, FolderSource) else passes(list(by_number))
+    for numbers in groups:
+        full = source.full_size(numbers[0])
+        for number, pictures in zip(numbers, source.pictures(list(numbers), Size(exact=full)), strict=True):
+            yield by_number[number], pictures
 
 
 class PictureMarks:

@@ -22,9 +22,9 @@ from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.stages import MatchStage, media_libraries
 from vidtrans.video.images.picture import resize
 
-FEW = 0.25  # of the target's frames: pairs that show too little of it
-MOST = 4000  # frames in which others are looked for; of a longer clip as many, spread evenly
-BLOCK = 50  # frames of a target whose matches are stored at once: some seconds' work
+FEW = 0.25  # The share of the target's frames with a match below which a warning is given.
+MOST = 4000  # The most frames in which others are looked for; those of a longer clip are spread evenly.
+BLOCK = 50  # The frames of a target whose matches are stored at once: some seconds' work.
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class MatchSearch:
             match = self._matcher(outlines(picture, self._size))
             yield Match(self._places[match.number], match.share)
             done = (number - self.target.first) // self.target.every + 1
-            self._go_on("finding pairs", done, len(self._numbers))
+            self._report_progress("finding pairs", done, len(self._numbers))
 
     @cached_property
     def _size(self) -> tuple[int, int]:
@@ -105,10 +105,10 @@ class MatchSearch:
         seen: list[Outlines] = []
         for number, picture in enumerate(_small(self.given, self._places, self._size)):
             seen.append(outlines(picture, self._size))
-            self._go_on(f"looking at {self.given.path.name}", number + 1, len(self._places))
+            self._report_progress(f"looking at {self.given.path.name}", number + 1, len(self._places))
         return Matcher(seen)
 
-    def _go_on(self, task: str, done: int, total: int) -> None:
+    def _report_progress(self, task: str, done: int, total: int) -> None:
         self.context.stop.check()
         self.context.report(Progress(task, done, total))
 
@@ -149,7 +149,7 @@ class MatchedSource(ClipSource):
             yield bring(given, target), target
 
 
-def keep_apart(roles: Mapping[int, Role], matches: Mapping[int, int], gap: int) -> dict[int, Role]:
+def separate_held_out(roles: Mapping[int, Role], matches: Mapping[int, int], gap: int) -> dict[int, Role]:
     """Return roles in which no training frame has an input within ``gap`` frames of a held-out frame's input."""
     held_out = {matches[n] for n, role in roles.items() if role == "val"}
     near = {n + k for n in held_out for k in range(-gap, gap + 1)}

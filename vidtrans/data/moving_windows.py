@@ -14,11 +14,11 @@ import numpy as np
 
 # Limits of a move per frame: share of the window's side, change of size, degrees.
 MAX_PAN, MAX_ZOOM, MAX_TURN = 0.03, 0.03, 2.0
-STANDING = 0.25  # share of the windows that do not move
-TILT = 8.0  # standard deviation of their rotation, in degrees
-ANY_TILT = 0.1  # share of those that are rotated by any angle
-TURNING_BACK = 0.05  # how often a window that goes on takes another way
-OUTSIDE = 0.15  # share of a frame's side by which a window's centre may leave the frame
+STANDING = 0.25  # The share of the windows that do not move.
+TILT = 8.0  # The standard deviation of the windows' rotation, in degrees.
+ANY_TILT = 0.1  # The share of the windows that are rotated by any angle.
+TURNING_BACK = 0.05  # The probability per frame that a moving window changes its motion.
+OUTSIDE = 0.15  # The share of a frame's side by which a window's centre may leave the frame.
 
 Matrix = tuple[float, ...]  # the two upper rows of a window
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from vidtrans.clips.label_maps import LEAST, LOSSLESS, SAMPLE, found_palette
 from vidtrans.clips.sampling import spread_numbers
 from vidtrans.core.errors import MediaError
 from vidtrans.core.settings import Table
-from vidtrans.data.pair_folders import FolderSource
+from vidtrans.data.sources import FolderSource
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.class_colours import colours, parts_of
 from vidtrans.pairing.labels import LabelsSettings
@@ -27,10 +27,10 @@ from vidtrans.video.images.picture import pack_colours, read_indices, read_palet
 from vidtrans.video.io.picture_paths import find_guides, is_picture_source, picture_files
 from vidtrans.video.io.pictures import open_reader
 
-VOID = 255  # the index of pixels without a class in many data sets
-APART = 40  # levels between two classes in compressed label maps
-FLAT = 8  # levels between neighbours, below which a pixel is inside of an area and not on a compressed border
-FLAT_SHARE = 0.5  # of the pixels that are even in compressed label maps, at least
+VOID = 255  # The index of pixels without a class in many data sets.
+APART = 40  # The distance in levels between two classes in compressed label maps.
+FLAT = 8  # The most levels between neighbours inside an area; there are more on a compressed border.
+FLAT_SHARE = 0.5  # The least share of the pixels that are inside areas in compressed label maps.
 NOT_MAPS = "no classes are found in it: its colours are not those of label maps"
 REMEDY = (
     "name the colours: --set pairing.palette='#rrggbb …', a FILE that lists them, or cityscapes, voc, camvid, facades"
@@ -152,7 +152,7 @@ def _clusters(counts: Counter[int], maps: TargetMaps) -> list[int]:
     """Return the colours around which those of compressed label maps gather, in order. Raises MediaError if many."""
     codes = np.array(sorted(counts), np.int64)
     times = np.array([counts[code] for code in codes.tolist()], np.int64)
-    rgb = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
+    rgb = _rgb(codes)
     left, found = np.ones(len(codes), bool), []
     least = LEAST * times.sum()
     while left.any():
@@ -168,17 +168,20 @@ def _clusters(counts: Counter[int], maps: TargetMaps) -> list[int]:
     return sorted(found)
 
 
+def _rgb(codes: np.ndarray) -> np.ndarray:
+    """Return the colours (N, 3) of codes 0xrrggbb, (N,) int64."""
+    return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
+
+
 def _is_photograph(counts: Counter[int], found: Sequence[int]) -> bool:
     """Return whether the colours of flat areas do not gather: fewer than half are within some levels of a class's."""
     codes = np.array(list(counts), np.int64)
     times = np.array(list(counts.values()), np.float64)
-    rgb = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
-    centres = np.array([[code >> 16, code >> 8 & 255, code & 255] for code in found])
-    distance = np.square(rgb[:, None] - centres[None]).sum(axis=2).min(axis=1)
+    distance = np.square(_rgb(codes)[:, None] - _rgb(np.array(found))[None]).sum(axis=2).min(axis=1)
     return float(times[distance <= 3 * FLAT**2].sum()) < 0.5 * times.sum()
 
 
-def tell_classes(pairing: Pairing, given: Pairing, maps: TargetMaps, context: Context) -> None:
+def report_classes(pairing: Pairing, given: Pairing, maps: TargetMaps, context: Context) -> None:
     """Note which classes were found, and warn of pixels without one, and of compressed label maps."""
     if not isinstance(pairing, Segment) or not isinstance(given, Segment):
         return
@@ -213,10 +216,3 @@ def with_compared(pairing: Pairing, folder: Path, target: Path | None) -> Pairin
         return pairing
     names.sort(key=lambda name: (name.lower() in ("after", "t2", "post"), name))
     return make_pairing(pairing.name, vars(pairing.settings) | {"guides": names})
-
-
-def maps_of(pairing: Pairing, target: Path | None, pairs: Iterable[FolderSource]) -> TargetMaps | None:
-    """Return the label maps of a dataset's targets; None if they are pictures. ``pairs``: used without a target."""
-    if not isinstance(pairing, Segment):
-        return None
-    return TargetMaps.of(target, list(pairs) if target is None else [])

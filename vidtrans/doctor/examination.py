@@ -1,6 +1,6 @@
 """Quick checks of an installation: whether all that renders and trainings need is here, and how to get it.
 
-The other files of this folder check the results that a device computes.
+``self_test`` checks the results that a device computes.
 """
 
 from __future__ import annotations
@@ -13,28 +13,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import vidtrans
 from vidtrans.core.errors import UsageError, describe_error
 from vidtrans.doctor import Finding, State
-
-if TYPE_CHECKING:
-    from vidtrans.doctor.all_checks import SelfTest
 
 Result = tuple[State, str] | tuple[State, str, str]  # of a check: state, detail, remedy
 LIBRARIES = ("torch", "av", "opencv-python-headless", "numpy", "scikit-image", "pillow", "safetensors", "click", "rich")
 MIN_FREE_GB = 5.0
 REINSTALL = "reinstall vidtrans: pip install --force-reinstall ."
 REINSTALL_AV = "pip install --force-reinstall av (its wheel includes FFmpeg)"
-
-
-def start_self_test(device: str) -> SelfTest:
-    """Return the self-test of a device, which runs while it is iterated. Raises UsageError or DeviceError."""
-    from vidtrans.doctor.all_checks import SelfTest
-    from vidtrans.inference.device import resolve_device
-
-    return SelfTest(resolve_device(device))
 
 
 def examine(device: str = "auto") -> Iterator[Finding]:
@@ -74,14 +62,14 @@ def _python() -> Result:
 
 def _libraries() -> Result:
     needed = _needed()
-    if missing := [name for name in dict.fromkeys((*LIBRARIES, *needed)) if not _installed(name)]:
+    if missing := [name for name in dict.fromkeys((*LIBRARIES, *needed)) if not library_version(name)]:
         return "wrong", f"missing: {', '.join(missing)}", "pip install vidtrans"
     old = {name: bounds for name, bounds in needed.items() if _release(version(name)) < _release(_lowest(bounds))}
     if old:
         found = ", ".join(f"{name} {version(name)} is too old, {_lowest(b)} is needed" for name, b in old.items())
         return "wrong", found, " ".join(["pip install", *(f'"{name}{bounds}"' for name, bounds in old.items())])
     for name in ("opencv-python", "opencv-contrib-python"):
-        if _installed(name):
+        if library_version(name):
             remedy = f"pip uninstall {name}, then pip install --force-reinstall opencv-python-headless"
             return "note", f"{name} is installed too, and hides opencv-python-headless", remedy
     return "ok", ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
@@ -111,12 +99,12 @@ def _release(version: str) -> list[int]:
     return numbers
 
 
-def _installed(name: str) -> bool:
+def library_version(name: str) -> str:
+    """Return the version of an installed library; "" if it is not installed."""
     try:
-        version(name)
+        return version(name)
     except PackageNotFoundError:
-        return False
-    return True
+        return ""
 
 
 def _device(name: str) -> Result:

@@ -19,8 +19,9 @@ from vidtrans.networks.init import build_generator, initialise
 from vidtrans.rendering.benchmark import pictures
 from vidtrans.temporal.stream import Sample
 
-GENERATOR = ("unet-small", {"channels": 16})  # the generator of most presets
-FLICKER, GRAIN = 12, 6.0  # grey levels: largest change of a frame's brightness, standard deviation of the grain
+GENERATOR = ("unet-small", {"channels": 16})  # The generator of most presets.
+# In grey levels: the largest change of a frame's brightness, and the standard deviation of the grain.
+FLICKER, GRAIN = 12, 6.0
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from vidtrans.inference.device_pixels import from_levels_serially, plate_as, to_
 from vidtrans.inference.engine import with_history
 from vidtrans.inference.operator_checks import NetworkChecks
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run_tiled
-from vidtrans.networks.composed_convolutions import fix_kernels
+from vidtrans.networks.convolutions import fix_kernels
 from vidtrans.networks.for_rendering import can_pack, copy_sharing_weights, fold_norm, pack, use_quick_norms
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.unet_small import use_little_memory

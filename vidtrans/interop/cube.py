@@ -23,14 +23,14 @@ from vidtrans.models.formats import ModelFormat
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 
 SUFFIX = ".cube"
-MAX_SIZE = 129  # nodes per side: twice as many as any program writes
-MAX_CURVE = 65_536  # nodes of a 1D LUT, as many as DaVinci Resolve writes
-RANGED = 16_385  # nodes of a 1D LUT for colours from 0 to 1, if the file's own do not lie at 0 and 1
+MAX_SIZE = 129  # The most nodes per side: twice as many as any program writes.
+MAX_CURVE = 65_536  # The most nodes of a 1D LUT, as many as DaVinci Resolve writes.
+RANGED = 16_385  # The nodes of a 1D LUT for colours from 0 to 1, if the file's own do not lie at 0 and 1.
 MAX_BYTES = 256 << 20
-HEAD_BYTES = 64 << 10  # first bytes of a file, which must contain its size
+HEAD_BYTES = 64 << 10  # The first bytes of a file, which must contain its size.
 SIZE_LINE = re.compile(r"(?mi)^\s*LUT_(?:3D|1D)_SIZE\s+[0-9]{1,6}\s*(?:#.*)?$")
 NUMBER = re.compile(r"[+-]?[0-9.]")
-EXACT_DIGITS = 7  # after the point: float32
+EXACT_DIGITS = 7  # The digits after the point that float32 has.
 # Keywords by their number of values, besides TITLE; DaVinci Resolve writes the ranges.
 KEYWORDS = dict.fromkeys(("LUT_3D_SIZE", "LUT_1D_SIZE"), 1) | dict.fromkeys(("DOMAIN_MIN", "DOMAIN_MAX"), 3)
 KEYWORDS |= dict.fromkeys(("LUT_3D_INPUT_RANGE", "LUT_1D_INPUT_RANGE"), 2)

@@ -16,11 +16,11 @@ from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 
-FORMAT = 1  # of descriptions
-METADATA_KEY = "vidtrans"  # of the description in ONNX files
-DESCRIPTION = "vidtrans.json"  # the name of the description in archives
-MAX_DESCRIPTION = 16 << 20  # bytes
-PORTS = ("ports", "origin")  # of an imported network: part of what a graph computes, but not of its weights
+FORMAT = 1  # The version of descriptions.
+METADATA_KEY = "vidtrans"  # The key of the description in ONNX files.
+DESCRIPTION = "vidtrans.json"  # The name of the description in archives.
+MAX_DESCRIPTION = 16 << 20  # The most bytes of a description.
+PORTS = ("ports", "origin")  # Tables of an imported network: part of what a graph computes, but not of its weights.
 KEPT = ("dream", "codes", *PORTS)
 
 

@@ -20,9 +20,9 @@ from vidtrans.interop.onnx.trial import check_installed
 from vidtrans.models.formats import NO_HINTS, ForeignFormat, ForeignModel, Hints
 
 FAMILY = "TorchScript program"
-SECONDS = 300
-MEMORY = 24 << 30  # bytes of address space, of which torch reserves many times more than it uses
-MAX_ENTRIES = 100_000
+SECONDS = 300  # The time limit of a conversion.
+MEMORY = 24 << 30  # The bytes of address space, of which torch reserves many times more than it uses.
+MAX_ENTRIES = 100_000  # The most files in an archive.
 COMMAND = module_command("vidtrans.interop.torchscript_process")
 
 
@@ -94,7 +94,7 @@ def _converted(path: Path, mtime_ns: int) -> bytes:
         except ValueError:
             why = f"its program crashed the conversion process (status {done.returncode})"
             raise ModelError(str(path), why, "do not use this file") from None
-        if answer["error"]:
+        if answer.get("error"):
             remedy = "export it as ONNX in the program that made it"
             raise ModelError(str(path), f"it cannot be converted: {answer['error']}", remedy)
         return target.read_bytes()

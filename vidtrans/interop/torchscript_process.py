@@ -1,10 +1,7 @@
-"""The process that converts a trusted TorchScript program to ONNX by running it; it prints one JSON object."""
+"""The process that converts a trusted TorchScript program to ONNX by running it, with limits on memory and time."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,43 +11,27 @@ import numpy as np
 
 from vidtrans.core.errors import first_line
 from vidtrans.core.machine import import_onnx_runtime
-from vidtrans.interop.onnx.trial_pictures import trial_picture
+from vidtrans.interop.onnx.trial import TrialError, answering, limit_process, trial_picture
 
 SIZES = ((256, 512), (256, 256), (512, 512), (224, 224), (128, 128))  # (height, width); fixed sizes are often square
 CHANNELS = (3, 1, 4)
 OPSET = 17
-EXPORTED_SIZES, EXPORTED_LARGER = ((64, 96),), 33  # an exported program takes any size
-LARGER = 256  # pixels added to each side to test whether the graph takes other sizes
-APART = 1e-3  # largest difference of graph and program, as a share of the output's standard deviation
-MOST_OFF = (
-    0.01  # share of values that may differ by more, where a pairing rounds its lines, see ``exporting.comparing``
-)
+EXPORTED_SIZES, EXPORTED_LARGER = ((64, 96),), 33  # An exported program takes any size.
+LARGER = 256  # The pixels added to each side to test whether the graph takes other sizes.
+APART = 1e-3  # The largest difference of graph and program, as a share of the output's standard deviation.
+# The share of values that may differ by more, where a pairing rounds its lines; see ``exporting.graphs``.
+MOST_OFF = 0.01
 
 
-class ConversionError(Exception):
+class ConversionError(TrialError):
     """The program cannot be converted; the message gives the reason."""
 
 
 def main() -> None:
-    """Read a request (JSON) from standard input, convert the program, and print the error as JSON, '' if none."""
-    request = json.load(sys.stdin)
-    stdout = os.dup(1)
-    os.dup2(2, 1)  # output of libraries goes to stderr
-    with suppress(ImportError, ValueError, OSError):  # Windows has no such limits; the parent has a timeout
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (request["memory"], request["memory"]))
-        resource.setrlimit(resource.RLIMIT_CPU, (8 * request["seconds"], 8 * request["seconds"]))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    error = ""
-    try:
+    """Convert the program of a request; the answer has an error, or is empty."""
+    with answering() as (request, _):
+        limit_process(request["memory"], 8 * request["seconds"], writes=True)
         convert(request["path"], request["target"], request["channels"], exported=request["exported"])
-    except ConversionError as reason:
-        error = str(reason)
-    except MemoryError:
-        error = "it takes too much memory"
-    with os.fdopen(stdout, "w", encoding="utf-8") as out:
-        json.dump({"error": error}, out)
 
 
 def convert(path: str, target: str, channels: int = 0, *, exported: bool = False) -> None:

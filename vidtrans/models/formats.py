@@ -37,7 +37,7 @@ FORMATS = Registry(
         NATIVE: Entry("vidtrans.models.native_format:NativeFormat", ".safetensors made by 'vidtrans train'"),
         "cube": Entry("vidtrans.interop.cube:CubeFormat", ".cube, a table of colours for grading"),
         "checkpoint": Entry(
-            "vidtrans.interop.checkpoints.checkpoint_format:CheckpointFormat",
+            "vidtrans.interop.checkpoint_format:CheckpointFormat",
             ".pth, PyTorch checkpoints of pix2pix, CycleGAN, CUT, pix2pixHD …",
         ),
         "torchscript": Entry(

@@ -1,4 +1,4 @@
-"""Style codes without torch: their value range, and the constant input planes that pass a code to a generator."""
+"""Style codes, without torch: their value range, and the constant input planes that pass a code to a generator."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-CODE_RANGE = 4.0  # codes lie between −4 and 4, which a standard normal distribution exceeds once in 16,000 draws
-MAX_CODE_SIZE = 64  # numbers of a code
+CODE_RANGE = 4.0  # Codes lie between −4 and 4, which a standard normal distribution exceeds once in 16,000 draws.
+MAX_CODE_SIZE = 64  # The most numbers of a code.
 
 
 def plane_values(code: Sequence[float] | np.ndarray) -> np.ndarray:

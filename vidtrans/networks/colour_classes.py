@@ -17,10 +17,12 @@ from torch.nn import functional as F
 from vidtrans.core.options import option
 from vidtrans.networks.unet_small import UNetSmall, UNetSmallSettings
 
-BIN = 10.0  # of a and b
-SIDE = 23  # bins around −110, −100, … 110, of which 260 hold colours; the paper's 313 are those of their convex hull
-SHARE = 4  # pixels of a picture to a pixel of classes, along each side, as in the paper
-FEATURES, SCALE = 64, 4.0  # channels of the U-Net, from −1 to 1, and their factor: classes soon differ by several nats
+BIN = 10.0  # The width of a bin, in units of a and b.
+# The bins along a and b, around −110, −100, … 110. 260 hold colours; the paper's 313 are those of their convex hull.
+SIDE = 23
+SHARE = 4  # The pixels of a picture to a pixel of classes, along each side, as in the paper.
+# The channels of the U-Net, from −1 to 1, and the factor on them: classes soon differ by several nats.
+FEATURES, SCALE = 64, 4.0
 
 _TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
 _WHITE = (0.950456, 1.0, 1.088754)

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from vidtrans.core.options import option
 
-SLOPE = 0.1  # of LeakyReLU
-FAINT = 0.1  # factor on the initial weights of layers whose output is added to a sum
+SLOPE = 0.1  # The negative slope of LeakyReLU.
+FAINT = 0.1  # The factor on the initial weights of layers whose output is added to a sum.
 
 
 @dataclass(frozen=True)

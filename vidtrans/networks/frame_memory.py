@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-MOST_PIXELS = 16_000_000  # of all kept frames together
-KEPT_BYTES = 5_400_000  # of all kept frames together: a model of the default width has 12 MB
-QUALITIES = (98, 95, 92, 88, 84, 78, 70, 60, 50)  # of JPEG
+MOST_PIXELS = 16_000_000  # The most pixels of all kept frames together.
+KEPT_BYTES = 5_400_000  # The most bytes of all kept frames together: a model of the default width has 12 MB.
+QUALITIES = (98, 95, 92, 88, 84, 78, 70, 60, 50)  # JPEG qualities, the best first.
 FULL_CHROMA = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
-TOLERANCE = 0.25  # frames by which a told position, of 8 bits, may lie behind a frame that is meant
+TOLERANCE = 0.25  # The frames by which a position given in 8 bits may lie behind the frame that is meant.
 
 
 class FrameMemory(nn.Module):
@@ -66,7 +66,7 @@ class FrameMemory(nn.Module):
             errors.append(str(error))
 
     def forward(self, hands: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the frames around the told position, (N, 6, h, w), and the frame at it, (N, 3, h, w), in [-1, 1].
+        """Return the frames around the position, (N, 6, h, w), and the frame at it, (N, 3, h, w), in [-1, 1].
 
         ``hands`` (N, HANDS): see ``pairing.next_frame``. The first three channels are the frame before in the
         direction of the timeline, the others the frame at or after the position. Between two frames both are mixed.
@@ -82,7 +82,7 @@ class FrameMemory(nn.Module):
 
 
 def views(planes: Tensor) -> Tensor:
-    """Return the told views, (N, 2, 3) float32, of their planes' values, (N, VIEW): see ``pairing.next_frame``."""
+    """Return the view conditions, (N, 2, 3) float32, of their planes' values, (N, VIEW): see ``pairing.next_frame``."""
     high, low = (((planes[:, k::2].float() + 1) * 127.5).round() for k in (0, 1))
     return ((256 * high + low) * (4 / 65535) - 2).reshape(-1, 2, 3)
 

@@ -12,10 +12,14 @@ from torch.nn.utils import parametrize
 from vidtrans.core.registry import Entry, Registry
 from vidtrans.core.settings import Table, from_table, record_table
 from vidtrans.networks import DISCRIMINATORS, GENERATORS, ONNX_GRAPH, UNTRAINED
-from vidtrans.networks.adapted import AdaptedGenerator
 from vidtrans.networks.ports import PortSettings
-from vidtrans.networks.recurrent import RecurrentGenerator
-from vidtrans.networks.wrappers import ClassGenerator, CodedGenerator, PlateGenerator
+from vidtrans.networks.wrappers import (
+    AdaptedGenerator,
+    ClassGenerator,
+    CodedGenerator,
+    PlateGenerator,
+    RecurrentGenerator,
+)
 
 _WITH_PAINTER = PlateGenerator | RecurrentGenerator | CodedGenerator | ClassGenerator
 

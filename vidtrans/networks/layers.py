@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
 from vidtrans.core.options import option
-from vidtrans.networks.matmul_convolution import MatmulConvTranspose
+from vidtrans.networks.convolutions import MatmulConvTranspose
 
 
 def norm_setting(default: str) -> Any:  # noqa: ANN401  (a dataclass field)

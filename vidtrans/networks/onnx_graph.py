@@ -115,7 +115,7 @@ class OnnxGraph(nn.Module):
             x = F.avg_pool2d(x, settings.enlarges)
         if settings.opaque is not None:
             x = torch.cat([x, torch.full_like(x[:, :1], settings.opaque)], dim=1)
-        given = self._given(self._fed(x), style)
+        given = self._run_session(self._to_input(x), style)
         wanted = tuple(side * settings.enlarges // settings.shrinks for side in x.shape[2:])
         if given.shape[2:] != wanted:
             found, sides = ("x".join(map(str, size[::-1])) for size in (given.shape[2:], wanted))
@@ -127,7 +127,7 @@ class OnnxGraph(nn.Module):
             y = F.interpolate(y, scale_factor=settings.shrinks, mode="bilinear", align_corners=False)
         return y
 
-    def _fed(self, x: Tensor) -> np.ndarray:
+    def _to_input(self, x: Tensor) -> np.ndarray:
         """Return (1, C, H, W) as an array with the layout, batch size and type of the graph's input."""
         settings = self.settings
         x = x.permute(0, 2, 3, 1) if settings.layout.endswith("c") else x
@@ -140,7 +140,7 @@ class OnnxGraph(nn.Module):
             x = x.to(torch.float16)
         return np.ascontiguousarray(x.detach().cpu().numpy())
 
-    def _given(self, fed: np.ndarray, style: np.ndarray | None) -> np.ndarray:
+    def _run_session(self, fed: np.ndarray, style: np.ndarray | None) -> np.ndarray:
         """Run the graph on a picture and a style, and return the first picture of the chosen output, (1, c, h, w)."""
         session = self._session or self._start()
         try:

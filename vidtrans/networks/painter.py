@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.core.options import option
-from vidtrans.networks.composed_convolutions import DoublingConv, TiledConv
+from vidtrans.networks.convolutions import DoublingConv, TiledConv
 from vidtrans.networks.layers import ReflectPad, norm_each_picture
 
-KERNEL = 9  # of the first and the last layer: a stroke is wider than 3 pixels
-FLAT = 0.08  # standard deviation of a frame, in [−1, 1], at which output and frame are mixed half and half
+KERNEL = 9  # The kernel side of the first and the last layer: a stroke is wider than 3 pixels.
+FLAT = 0.08  # The standard deviation of a frame, in [−1, 1], at which output and frame are mixed half and half.
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from torch.nn import functional as F
 
 from vidtrans.networks.code_planes import CODE_RANGE
 
-SLOPE = 0.2  # of LeakyReLU
-LEVELS = (-0.6, -0.2, 0.2, 0.6)  # thresholds of colours in [−1, 1], for statistics of the excess above each
+SLOPE = 0.2  # The negative slope of LeakyReLU.
+LEVELS = (-0.6, -0.2, 0.2, 0.6)  # Thresholds of colours in [−1, 1], for statistics of the excess above each.
 # Initially codes differ clearly and have little noise: a generator that learns to ignore codes never recovers.
 FIRST_GAIN, FIRST_LOG_VARIANCE = 4.0, -2.0
-LOG_VARIANCES = (-8.0, 2.0)  # lower and upper limit of a code's log variance
+LOG_VARIANCES = (-8.0, 2.0)  # The lower and upper limit of a code's log variance.
 
 
 @dataclass(frozen=True)

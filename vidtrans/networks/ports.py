@@ -1,4 +1,4 @@
-"""Ports of other tools' networks: channels and value ranges of input and output, as settings without torch."""
+"""Ports of other tools' networks, without torch and NumPy: channels and value ranges of input and output."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 from vidtrans.core.options import option
 
-MAX_LOOKS = 64  # of a network whose looks are mixed by weights
-MAX_NUMBERS = 4096  # of a style vector
-STYLE_KINDS = ("float32", "float16")  # data types of a style vector
+MAX_LOOKS = 64  # The most looks of a network that mixes them by weights.
+MAX_NUMBERS = 4096  # The most numbers of a style vector.
+STYLE_KINDS = ("float32", "float16")  # The data types of a style vector.
+MOST_PICTURE_CHANNELS = 4  # An input with more is a label map, as a rule.
+RANGES = ("-1..1", "0..1", "0..255", "imagenet")  # Common names of a network's value range.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # Of pictures in 0…1.
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,6 @@ class PortSettings:
         """Return whether an input with this number of channels can be converted for the network."""
         channels -= self.conditions
         return channels in (1, self.in_channels) or (channels == 3 and self.in_channels == 1)
-
-
-MOST_PICTURE_CHANNELS = 4  # an input with more is a label map, as a rule
-RANGES = ("-1..1", "0..1", "0..255", "imagenet")  # common names of a network's value range
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of pictures in 0…1
 
 
 def named_range(name: str) -> dict[str, tuple[float, ...]]:

@@ -18,19 +18,21 @@ from torch.nn import functional as F
 
 from vidtrans.core.options import option
 from vidtrans.core.settings import Table
-from vidtrans.networks.composed_convolutions import BlurredConv, TiledConv
+from vidtrans.networks.convolutions import BlurredConv, TiledConv
 from vidtrans.networks.layers import ReflectPad
 from vidtrans.networks.painter import KERNEL, Block, Layer, condition_channels, fading, read_conditions
 
-CHANNELS = 8  # at full size, of the network whose norms are predicted
-NORMS = ("scale", "shift", "stroke_scale", "stroke_shift")  # of a layer
+CHANNELS = 8  # The channels at full size of the network whose norms are predicted.
+NORMS = ("scale", "shift", "stroke_scale", "stroke_shift")  # The parameters of a layer's norm.
 BLOCKS = 5
-STRIDE = 4  # pixels of a cell in which bright rims are found
-RADIUS, REACH, WIDE = 3, 8, 30  # cells: of the guided filter, from a rim to its edge, and of a rim's surroundings
-PASSES = 2  # each removes half of a rim
-LEVELS = 4  # of each channel in the lattice of colours
-SMOOTH, EDGE = 0.04**2, 0.12**2  # variances of the source's luma, from -1 to 1: of a plain area, of an edge
-DARK = 0.02  # luma above which a rim counts in full
+STRIDE = 4  # The side in pixels of a cell in which bright rims are found.
+# Radii in cells: of the guided filter, from a rim to its edge, and of a rim's surroundings.
+RADIUS, REACH, WIDE = 3, 8, 30
+PASSES = 2  # Each removes half of a rim.
+LEVELS = 4  # The levels of each channel in the lattice of colours.
+# Variances of the source's luma, from -1 to 1: of a plain area, of an edge.
+SMOOTH, EDGE = 0.04**2, 0.12**2
+DARK = 0.02  # The luma above which a rim counts in full.
 LUMA = (0.2126, 0.7152, 0.0722)  # BT.709
 NO_TONE = torch.cat([torch.eye(3).flatten(), torch.zeros(3)])
 NORMED = (

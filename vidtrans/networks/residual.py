@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.core.options import option
-from vidtrans.networks.composed_convolutions import TiledConv
+from vidtrans.networks.convolutions import TiledConv
 from vidtrans.networks.layers import (
     Attention,
     ReflectPad,

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.core.options import option
-from vidtrans.networks.composed_convolutions import TiledConv
+from vidtrans.networks.convolutions import TiledConv
 from vidtrans.networks.layers import ReflectPad
 
-KERNEL = 9  # of the first and the last layer
+KERNEL = 9  # The kernel side of the first and the last layer.
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from vidtrans.core.options import option
 from vidtrans.networks.layers import ResidualBlock, convolution, norm_setting, upsampling
 
-HEAD_CHANNELS = 16  # at full size
-LIMIT = 0.98  # largest magnitude of a colour before atanh, which is infinite at black and white (±1)
+HEAD_CHANNELS = 16  # The channels at full size.
+LIMIT = 0.98  # The largest magnitude of a colour before atanh, which is infinite at black and white (±1).
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vidtrans.core.options import option
+from vidtrans.networks.convolutions import MatmulConv
 from vidtrans.networks.layers import (
     checkpointing_setting,
     has_bias,
@@ -18,7 +19,6 @@ from vidtrans.networks.layers import (
     upsample_setting,
     upsampling,
 )
-from vidtrans.networks.matmul_convolution import MatmulConv
 
 
 def _downsamplings(default: int) -> Any:  # noqa: ANN401  (a dataclass field)

@@ -21,9 +21,11 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.options import option
 from vidtrans.networks.layers import convolution
 
-WHOLE_BYTES = 32 << 20  # of the doubled tensor of a picture that is run whole; see ``machine.set_up_heap``
-STRIP_BYTES = 24 << 20  # of a strip's, at most
-MARGIN = 4  # rows at half size beside a strip that its outputs depend on: two 3×3 convolutions, and a resizing head
+# The most bytes of the doubled tensor of a picture that is run whole; see ``machine.set_up_heap``.
+WHOLE_BYTES = 32 << 20
+STRIP_BYTES = 24 << 20  # The most bytes of a strip's doubled tensor.
+# The rows at half size beside a strip that its outputs depend on: two 3×3 convolutions, and a resizing head.
+MARGIN = 4
 
 
 @dataclass(frozen=True)

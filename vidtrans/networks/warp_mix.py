@@ -2,8 +2,8 @@
 
 Output: (1 − α)·warp(latest, flow) + α·direct. Warping keeps detail (as in Finn et al., "Unsupervised Learning for
 Physical Interaction through Video Prediction", NIPS 2016); painting restores what warping cannot, and because α is
-never 0, errors decay instead of accumulating. What it is told modulates the features (FiLM, Perez et al., AAAI 2018),
-and selects among its clip's own frames.
+never 0, errors decay instead of accumulating. Conditions modulate the features (FiLM, Perez et al., AAAI 2018),
+and select among its clip's own frames.
 """
 
 from __future__ import annotations
@@ -22,17 +22,15 @@ from vidtrans.flow.tensors import warp
 from vidtrans.networks.frame_memory import MOST_PIXELS, FrameMemory, seen, views
 from vidtrans.networks.unet_small import HalfSizeSettings, SmallResidual
 
-HIDDEN = 128  # channels of the hidden layers between what is told and the modulation
-NUM_LEVELS, NUM_VIEW = (
-    2,
-    12,
-)  # channels told after the position: the view, then recall and noise: ``next_frame``
-BRIGHTEST = 0.98  # of a remembered picture, whose range is opened by atanh
+HIDDEN = 128  # The channels of the hidden layers between the conditions and the modulation.
+# The condition channels after the position: 12 of the view, then recall and noise; see ``next_frame``.
+NUM_VIEW, NUM_LEVELS = 12, 2
+BRIGHTEST = 0.98  # The largest magnitude of a remembered picture before atanh, which is infinite at ±1.
 
 
 @dataclass(frozen=True)
 class WarpMixSettings(HalfSizeSettings):
-    """Settings of ``WarpMix``: width, depth, mixing of the two pictures, what it is told, and its clip's frames."""
+    """Settings of ``WarpMix``: width, depth, mixing of the two pictures, conditions, and its clip's frames."""
 
     max_flow_px: float = option(8.0, "largest motion of a pixel of the latest frame, in pixels", bounds=(0.0, 256.0))
     min_synthesis: float = option(
@@ -90,7 +88,7 @@ class SingleNorm(nn.InstanceNorm2d):
 
 
 class _ModulatedConv(nn.Module):
-    """Convolution, norm, modulation by what is told, if anything is, and ReLU if ``activate``."""
+    """Convolution, norm, modulation by conditions, if there are any, and ReLU if ``activate``."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, activate: bool = True) -> None:
         super().__init__()
@@ -121,7 +119,7 @@ class _WarpMixUp(nn.Module):
 
 
 class _Film(nn.Module):
-    """FiLM modulation: told values (N, told) → scale and shift, (N, 2·width, 1, 1), for each of ``widths``."""
+    """FiLM modulation: conditions (N, values) → scale and shift, (N, 2·width, 1, 1), for each of ``widths``."""
 
     def __init__(self, values: int, widths: list[int]) -> None:
         super().__init__()
@@ -143,10 +141,10 @@ def _without_view(values: Tensor) -> Tensor:
 
 
 class WarpMix(nn.Module):
-    """A U-Net that works at half size inside. Its input holds the frames, oldest first, then what it is told.
+    """A U-Net that works at half size inside. Its input holds the frames, oldest first, then planes of conditions.
 
     Frames of its clip are part of its input, and reach its output past the network: with m the frame at the position,
-    and r the recall that it is told, it paints (1 − r)·p + r·tanh(q + atanh(m)). With one output for both p and q it
+    and r the recall condition, it paints (1 − r)·p + r·tanh(q + atanh(m)). With one output for both p and q it
     learns to do without the memory, as it must where r is 0. p is tanh(o) of an output o; or, with w the warped frame,
     tanh(o + atanh(w)): then pictures of other scenes last, where else they turn into patches of wild colours.
     If the input has too few channels for a frame, the whole output is painted.
@@ -162,12 +160,12 @@ class WarpMix(nn.Module):
                 "it has no mask output, which a background plate needs",
                 "train with --set training.background_plate=false",
             )
-        self.told = settings.told_channels
-        frame_channels = in_channels - self.told
+        self.num_conditions = settings.told_channels
+        frame_channels = in_channels - self.num_conditions
         if frame_channels < 1:
             why = f"the input has {count(in_channels, 'channel')}, so none is left for frames"
-            raise UsageError(f"generator.told_channels={self.told}", why, "leave it out: the dataset sets it")
-        if settings.memory_frames and not self.told:
+            raise UsageError(f"generator.told_channels={self.num_conditions}", why, "leave it out: the dataset sets it")
+        if settings.memory_frames and not self.num_conditions:
             remedy = "make the dataset with --set pairing.position=clock, or leave it out"
             why = "frames are kept for a model with a position in its clip"
             raise UsageError(f"generator.memory_frames={settings.memory_frames}", why, remedy)
@@ -193,8 +191,8 @@ class WarpMix(nn.Module):
         self.up = nn.ModuleList(_WarpMixUp(b, a) for a, b in reversed(list(itertools.pairwise(widths))))
         self.bottom = _ModulatedConv(widths[-1], widths[-1], kernel=1)
         self.film = (
-            _Film(self.told - NUM_VIEW, [widths[-1], *(w for w in widths[-2::-1] for _ in range(2))])
-            if self.told
+            _Film(self.num_conditions - NUM_VIEW, [widths[-1], *(w for w in widths[-2::-1] for _ in range(2))])
+            if self.num_conditions
             else None
         )
         # The picture, the share and the flow (x, y) of the mixture, and what a remembered picture lacks.
@@ -204,8 +202,9 @@ class WarpMix(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W) → (N, 3, H, W)."""
         height, width = x.shape[2:]
-        frames = self._padded(x[:, : x.shape[1] - self.told])
-        values = x[:, -self.told :, 0, 0] if self.told else None  # planes are constant, so one pixel suffices
+        frames = self._padded(x[:, : x.shape[1] - self.num_conditions])
+        # The planes of conditions are constant, so one pixel suffices.
+        values = x[:, -self.num_conditions :, 0, 0] if self.num_conditions else None
         film = self._film(None if values is None else _without_view(values))
         recalled, recall, given = None, None, F.pixel_unshuffle(frames, 2)
         if self.frame_memory is not None and values is not None:

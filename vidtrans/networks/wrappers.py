@@ -1,8 +1,10 @@
-"""Modules around a generator: classes, many looks by a code, a background plate."""
+"""Modules around a generator: value ranges of other tools, classes, looks by a code, a background plate, recurrence."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from math import lcm
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,10 +13,88 @@ from torch import Tensor, nn
 from vidtrans.core.errors import UsageError
 from vidtrans.networks.code_planes import CODE_RANGE
 from vidtrans.networks.layers import PictureNorm
+from vidtrans.networks.painter import shares_in
 from vidtrans.networks.picture_encoder import PictureEncoder
+from vidtrans.networks.ports import PortSettings
 
-# Times a painter's output, which is from −1 to 1: the largest difference of two logits is 20, a ratio of 5e8.
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, of R'G'B'
+# The factor on a painter's output, which is from −1 to 1: the largest difference of two logits is 20, a ratio of 5e8.
 LOGITS = 10.0
+KEEPER_WIDTH = 8  # The inner channels of the keeper of a recurrent generator.
+
+
+class AdaptedGenerator(nn.Module):
+    """A generator that adapts ``network``, which takes (N, ``ports.in_channels``, H, W), as its ``ports`` describe.
+
+    Tools differ in value range (0…1, 0…255, or a mean and a deviation for each channel), in the order of colours, and
+    in the number of channels. The adapter applies one affine map per side, and reorders or expands channels.
+    With ``ports.conditions`` the network also takes the weights of its looks, (N, ``ports.conditions``) in [0, 1].
+    """
+
+    def __init__(self, network: Any, in_channels: int, ports: PortSettings) -> None:  # noqa: ANN401  (a generator)
+        super().__init__()
+        if ports.conditions != getattr(network, "weighted_looks", 0):
+            raise ValueError("ports.conditions is not the number of the network's looks")
+        self.network, self.ports, self.in_channels = network, ports, in_channels
+        self.multiple: int = network.multiple
+        self.smallest: int = network.smallest
+        self.needs_fp32: bool = getattr(network, "needs_fp32", False)
+        self.runs_itself: bool = getattr(network, "runs_itself", False)
+        self.fixed_size: tuple[int, int] | None = getattr(network, "fixed_size", None)
+        self.sees_whole: bool = getattr(network, "sees_whole", False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) in [−1, 1] → (N, 3, H, W), in [−1, 1] if the network stays in its stated range."""
+        if not self.ports.conditions:
+            return self._from_network(self.network(self._to_network(x)))
+        frame, planes = x.tensor_split([x.shape[1] - self.ports.conditions], dim=1)
+        return self._from_network(self.network(self._to_network(frame), shares_in(planes[:, :, 0, 0])))
+
+    def _is_serial(self, x: Tensor) -> bool:
+        """Return whether to avoid torch's thread pool, so that the library that runs the network has all cores."""
+        return self.runs_itself and x.device.type == "cpu" and x.dtype == torch.float32 and not x.requires_grad
+
+    def _to_network(self, x: Tensor) -> Tensor:
+        ports = self.ports
+        if x.shape[1] == 3 and ports.in_channels == 1:
+            x = _by_channel(x, LUMINANCE, Tensor.mul).sum(1, keepdim=True)
+        elif x.shape[1] == 1 and ports.in_channels > 1:
+            x = x.expand(-1, ports.in_channels, -1, -1)
+        if ports.bgr and ports.in_channels == 3:
+            x = x.flip(1)
+        if ports.invert:
+            x = -x
+        return _affine(x, ports.in_scale, ports.in_shift, serial=self._is_serial(x))
+
+    def _from_network(self, y: Tensor) -> Tensor:
+        ports = self.ports
+        y = _affine(y[:, :3], ports.out_scale, ports.out_shift, serial=self._is_serial(y))
+        if y.shape[1] == 1:
+            return y.expand(-1, 3, -1, -1)
+        return y.flip(1) if ports.bgr else y
+
+
+def _affine(x: Tensor, scale: tuple[float, ...], shift: tuple[float, ...], *, serial: bool) -> Tensor:
+    """Return ``x · scale + shift``; ``serial``: compute it with NumPy in the current thread."""
+    if serial:
+        values = x.numpy() * np.array(scale, np.float32)[:, None, None]
+        values += np.array(shift, np.float32)[:, None, None]
+        return torch.from_numpy(values)
+    if any(s != 1 for s in scale):
+        x = _by_channel(x, scale, Tensor.mul)
+    if any(s != 0 for s in shift):
+        x = _by_channel(x, shift, Tensor.add)
+    return x
+
+
+def _by_channel(x: Tensor, values: tuple[float, ...], operation: Callable[[Tensor, float], Tensor]) -> Tensor:
+    """Apply ``operation`` to each channel and its value, or to all channels if there is a single value.
+
+    The values are Python floats because copying a tensor to a GPU blocks, and a CUDA graph cannot record the copy.
+    """
+    if len(values) == 1:
+        return operation(x, values[0])
+    return torch.cat([operation(x[:, i : i + 1], value) for i, value in enumerate(values)], dim=1)
 
 
 class ClassGenerator(nn.Module):
@@ -154,3 +234,63 @@ class PlateGenerator(nn.Module):
         """Set both backgrounds, (H, W, 3) uint8 each, in the size given at construction."""
         self.plate.copy_(torch.from_numpy(plate))
         self.scene.copy_(torch.from_numpy(scene))
+
+
+class RecurrentGenerator(nn.Module):
+    """A generator that composes its last output, warped along the motion, with the picture of a ``painter``.
+
+    The painter is any generator that takes (N, ``in_channels``, H, W). It follows vid2vid (Wang et al., "Video-to-Video
+    Synthesis", NeurIPS 2018, section 3.1) with the flow given: where a mask allows, the output is the last output,
+    warped along the source's motion; the rest is repainted. Unlike vid2vid, the painter does not get the past as input:
+    every example trains it to paint, and trains a small network, the keeper, to predict the mask. After equal numbers
+    of steps the painter was worse in two variants: with the past as input (half as fast, because the past gives most of
+    the answer), and with gradients through the composition (soft pictures are easier to keep; held-out L1 8 % higher).
+    """
+
+    remembers: ClassVar[bool] = True
+
+    def __init__(self, painter: Any, in_channels: int) -> None:  # noqa: ANN401  (a generator)
+        super().__init__()
+        self.painter = painter
+        self.in_channels = in_channels
+        self.multiple = lcm(painter.multiple, 2)
+        self.smallest: int = painter.smallest
+        # At half the size: the mask has soft edges, and costs a tenth of the painter's time.
+        self.keeper = nn.Sequential(
+            nn.Conv2d(3 + in_channels + 4, KEEPER_WIDTH, 4, 2, 1),
+            nn.ReLU(),
+            nn.Conv2d(KEEPER_WIDTH, KEEPER_WIDTH, 3, 1, 1),
+            nn.ReLU(),
+            nn.Conv2d(KEEPER_WIDTH, 1, 3, 1, 1),
+            nn.Upsample(scale_factor=2.0, mode="bilinear"),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in + 4, H, W), of which the last 4 channels are a ``flow.history`` → (N, 3, H, W)."""
+        return self.forward_with_repaint(x)[0]
+
+    def forward_with_repaint(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the output and the repainted picture, (N, 3, H, W); in training one tensor if no input has a history.
+
+        The painter gets no gradients from the output: it would learn to paint soft pictures, which are easy to keep.
+        """
+        repainted = self.painter(x[:, :-4])
+        if not torch.is_grad_enabled():
+            return self.compose(repainted, x), repainted
+        # In training, only some examples of a batch have a history: one with any trust above 0.
+        rows = (x[:, -1] > -1).flatten(1).any(1).nonzero()[:, 0]
+        if not len(rows):
+            return repainted, repainted
+        painted = repainted.detach()
+        return painted.index_copy(0, rows, self.compose(painted[rows], x[rows])), repainted
+
+    def compose(self, repainted: Tensor, x: Tensor) -> Tensor:
+        """Return the ``repainted`` picture (N, 3, H, W) composed with the history in x, the whole input.
+
+        With s the trust in the past, h = s · warped last output and k the keeper's mask: (1 − s·k) · repainted + k·h.
+        """
+        keep = self.keeper(torch.cat([repainted, x], 1))
+        trust, weighted_past = (x[:, -1:] + 1) / 2, x[:, -4:-1]
+        composed: Tensor = (1 - trust * keep) * repainted + keep * weighted_past
+        return composed.to(repainted.dtype)

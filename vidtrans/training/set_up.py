@@ -21,9 +21,16 @@ from vidtrans.data.augment import crop_size
 from vidtrans.data.background_plate import BackgroundPlate, find_motion_weights
 from vidtrans.data.clip_memory import ClipMemory, MemoryPlan
 from vidtrans.data.dataset import Dataset, Pair, check_sizes
-from vidtrans.data.growing import plan_growth
-from vidtrans.data.loading import Batches, Loader, NoiseLoader, PixelWeights, keep_weights
-from vidtrans.data.unpaired_loading import UnpairedLoader, UnpairedNoise
+from vidtrans.data.loading import (
+    Batches,
+    Loader,
+    NoiseLoader,
+    PixelWeights,
+    UnpairedLoader,
+    UnpairedNoise,
+    keep_weights,
+    plan_growth,
+)
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
 from vidtrans.models.model_file import both_ways, load_generator, read_record
@@ -32,8 +39,7 @@ from vidtrans.networks import DISCRIMINATORS, GENERATORS, UNTRAINED
 from vidtrans.networks.hd import is_coarser, load_coarser
 from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise, inner_generator
 from vidtrans.networks.predicted_style import is_narrower, load_narrower
-from vidtrans.networks.recurrent import RecurrentGenerator
-from vidtrans.networks.wrappers import ClassGenerator, CodedGenerator
+from vidtrans.networks.wrappers import ClassGenerator, CodedGenerator, RecurrentGenerator
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.next_frame import CHANNELS, NextFrame, picture_channels
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record

@@ -10,7 +10,7 @@ import numpy as np
 from vidtrans.clips.sampling import segment_centres
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
-from vidtrans.data.told_examples import told_position
+from vidtrans.data.loading import condition_position
 from vidtrans.inference.codes import code_of
 from vidtrans.inference.engine import Engine
 from vidtrans.metrics.label_scores import LabelCounts
@@ -35,7 +35,7 @@ def evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
 def pair_input(pairing: Pairing, pair: Pair) -> np.ndarray:
     """Return the network's input for a pair, (H, W, C) uint8; its random parts are the same every time."""
     rng = np.random.Generator(np.random.Philox(key=crc32(pair.target.name.encode())))
-    told = None if (position := told_position(pair)) is None else Told(position)
+    told = None if (position := condition_position(pair)) is None else Told(position)
     return with_told(pairing.training_input([read_picture(p) for p in pair.inputs], rng), told)
 
 

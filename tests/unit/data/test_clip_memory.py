@@ -12,7 +12,7 @@ from clips import scene
 from vidtrans.core.errors import UsageError
 from vidtrans.data.clip_memory import LEFT_OUT, ClipMemory, MemoryPlan, low
 from vidtrans.data.dataset import Pair
-from vidtrans.data.told_examples import told_position
+from vidtrans.data.loading import condition_position
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
 
 
@@ -80,4 +80,4 @@ def test_pairs_are_pointed_to_their_own_place_and_to_others_away_from_it() -> No
         assert first == number  # the target's own place
         assert others
         assert all(abs(other - number) > LEFT_OUT for other in others)
-        assert told_position(pair) == pair.nearest[0]
+        assert condition_position(pair) == pair.nearest[0]

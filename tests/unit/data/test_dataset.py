@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from vidtrans.core.errors import Interrupted, MediaError
 from vidtrans.core.events import Stop, silent
 from vidtrans.core.settings import Size
-from vidtrans.data.building import plan_dataset, split_roles, write_pictures
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset
-from vidtrans.data.pair_folders import find_pairs
+from vidtrans.data.dataset_planning import plan_dataset, split_roles
+from vidtrans.data.making import write_pictures
 from vidtrans.data.settings import DatasetSettings
+from vidtrans.data.sources import find_pairs
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.video.images.picture import write_picture
 

@@ -16,8 +16,8 @@ from datasets import put
 
 import vidtrans as api
 from vidtrans.core.errors import MediaError
-from vidtrans.data.building import DatasetPlan, plan_dataset
 from vidtrans.data.dataset import INDEX, check_sizes, open_dataset
+from vidtrans.data.dataset_planning import DatasetPlan, plan_dataset
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import ClipSource
 from vidtrans.flow.survey import Survey

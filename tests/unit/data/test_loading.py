@@ -18,9 +18,16 @@ from vidtrans.core.errors import MediaError
 from vidtrans.data import loading as loader_module
 from vidtrans.data.augment import crop_size, draw_geometry
 from vidtrans.data.dataset import Pair, open_dataset
-from vidtrans.data.growing import PictureGrowth, PictureScale, plan_growth
-from vidtrans.data.loading import Loader, NoiseLoader, TrainingBatch
-from vidtrans.data.unpaired_loading import UnpairedLoader, UnpairedNoise
+from vidtrans.data.loading import (
+    Loader,
+    NoiseLoader,
+    PictureGrowth,
+    PictureScale,
+    TrainingBatch,
+    UnpairedLoader,
+    UnpairedNoise,
+    plan_growth,
+)
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.video.images.picture import read_picture, resize
 

@@ -10,7 +10,7 @@ from clips import write_folder
 from PIL import Image
 
 from vidtrans.core.errors import MediaError
-from vidtrans.data.pair_folders import FolderSource, find_pairs
+from vidtrans.data.sources import FolderSource, find_pairs
 from vidtrans.data.target_classes import TargetMaps, with_found_classes
 from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.pairing.pairing_records import make_pairing

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loading import TrainingBatch
-from vidtrans.data.unpaired_loading import UnpairedLoader
+from vidtrans.data.loading import TrainingBatch, UnpairedLoader
 
 repeatable = hypothesis_settings(max_examples=6)
 THREE = {"counts": (8, 5, 4), "sizes": ((40, 32), (32, 40), (40, 40))}

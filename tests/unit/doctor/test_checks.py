@@ -21,9 +21,8 @@ from torch import nn
 from vidtrans.core.errors import DeviceError, UsageError
 from vidtrans.core.registry import Entry
 from vidtrans.core.settings import Table
-from vidtrans.doctor import CHECKS, Finding, Verdict, memory_check, product_check, rate_check
-from vidtrans.doctor.all_checks import SelfTest
-from vidtrans.doctor.device_check import cuda_figures
+from vidtrans.doctor import Finding, self_test
+from vidtrans.doctor.self_test import CHECKS, SelfTest, Verdict, cuda_figures
 from vidtrans.doctor.subject import Scale, Subject, psnr
 from vidtrans.flow import FLOWS, FlowEntry
 from vidtrans.flow.estimator import DISFast
@@ -51,15 +50,15 @@ def _quick(one_thread: None) -> Iterator[None]:
         patch.setattr(benchmark, "ROUNDS", 1)
         patch.setattr(trials, "TRIAL_SECONDS", 0.01)
         patch.setattr(trials, "TRIAL_STEPS", (2, 2))
-        patch.setattr(rate_check, "PAPERS", "unet-small")
+        patch.setattr(self_test, "PAPERS", "unet-small")
         for name, values in {"KERNELS": (3,), "WIDTHS": (1, 8), "HEIGHTS": (8,)}.items():
-            patch.setattr(product_check, name, values)
+            patch.setattr(self_test, name, values)
         patch.setattr(ENGINES, "_entries", {n: e for n, e in ENGINES._entries.items() if n != "compile"})
         yield
 
 
 def verdict(kind: str, name: str, folder: Path, device: Device = CPU) -> Verdict:
-    return CHECKS[kind].load()(Subject(device, folder, SMALL))[name]()
+    return CHECKS[kind](Subject(device, folder, SMALL))[name]()
 
 
 def add(patch: pytest.MonkeyPatch, registry: Any, cls: str, **more: Any) -> None:
@@ -136,7 +135,7 @@ def test_what_is_right_passes_with_its_figures(on_cpu: Checked) -> None:
 @pytest.mark.usefixtures("two_gpus")
 def test_a_gpu_is_compared_with_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = ("device", "engine", "filter", "flow", "memory", "training")  # rates and products are those of the CPU here
-    monkeypatch.setattr("vidtrans.doctor.all_checks.CHECKS", {kind: CHECKS[kind] for kind in kinds})
+    monkeypatch.setattr("vidtrans.doctor.self_test.CHECKS", {kind: CHECKS[kind] for kind in kinds})
     for name in ("onnx", "openvino"):
         monkeypatch.setattr(ENGINES, "_entries", {n: e for n, e in ENGINES._entries.items() if n != name})
     checked = all_checks(GPU, tmp_path, monkeypatch)
@@ -146,14 +145,14 @@ def test_a_gpu_is_compared_with_the_cpu(tmp_path: Path, monkeypatch: pytest.Monk
     # A pretended GPU has no graphs, which is told; it is no failure.
     assert checked.found["resume"].state == "note"
     assert checked.figures("resume")["graph"]
-    names = [list(rate_check.rate_checks(Subject(device, tmp_path))) for device in (CPU, GPU)]
+    names = [list(self_test.rate_checks(Subject(device, tmp_path))) for device in (CPU, GPU)]
     assert names[0] == ["rates 256x256", "rate unet-256", "rate training"]
     assert names[1] == ["rates 256x256", "rates 1280x720", "rate unet-256", "rate training"]
 
 
 def test_wrong_convolutions_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operator_checks, "_known", {})
-    monkeypatch.setattr(product_check, "resolve_precision", lambda wanted, device: "bf16")
+    monkeypatch.setattr(self_test, "resolve_precision", lambda wanted, device: "bf16")
     with FaultyProcessor():
         found = verdict("products", "convolutions bf16", tmp_path)
     assert found.state == "note"  # what renders and trainings do about it is tested with them
@@ -234,7 +233,7 @@ def test_a_filter_whose_batches_change_its_result_fails(tmp_path: Path, monkeypa
         def flush(self) -> Any:
             return [(s, p + np.uint16(self.batch_size)) for s, p in super().flush()]
 
-    monkeypatch.setattr(memory_check, "BatchWindowFilter", ByBatch)
+    monkeypatch.setattr(self_test, "BatchWindowFilter", ByBatch)
     found = verdict("memory", "memory filter", tmp_path)
     assert (found.state, found.figures["equal"]) == ("wrong", False)
 
@@ -254,7 +253,7 @@ def fractions(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, int]]:
 def test_on_cuda_the_limit_is_a_share_of_what_was_needed_and_is_lifted(fractions: list[tuple[float, int]]) -> None:
 
     def run_out() -> None:
-        with memory_check._engine_limit(cast(Any, None), Subject(GPU, Path()), 0.5, 400):
+        with self_test._engine_limit(cast(Any, None), Subject(GPU, Path()), 0.5, 400):
             assert fractions == [(0.3, 0)]
             raise DeviceError("cuda", "out of memory for one frame")
 
@@ -286,7 +285,7 @@ def test_a_full_disk_is_no_fault_of_the_machine(monkeypatch: pytest.MonkeyPatch)
 
         return {"resume": check}
 
-    monkeypatch.setattr("vidtrans.doctor.all_checks.CHECKS", {"training": SimpleNamespace(load=lambda: full)})
+    monkeypatch.setattr("vidtrans.doctor.self_test.CHECKS", {"training": full})
     (finding,) = SelfTest(CPU, SMALL)
     assert finding.state == "wrong"
     assert finding.detail.startswith("the check could not run: step.pt: no space left on device")
@@ -319,7 +318,7 @@ def test_a_flow_that_is_another_on_the_cpu_fails(tmp_path: Path, monkeypatch: py
 def test_what_torch_says_of_a_cuda_device_can_be_written_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     card = SimpleNamespace(total_memory=2**37, major=9, minor=0)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
-    monkeypatch.setattr("vidtrans.doctor.device_check.driver_version", lambda: 12080)
+    monkeypatch.setattr("vidtrans.doctor.self_test.driver_version", lambda: 12080)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     found = json.loads(json.dumps(cuda_figures(torch.device("cuda"))))
     assert (found["compute_capability"], found["cuda_driver"], found["bf16_in_hardware"]) == ("9.0", "12.8", True)
@@ -327,8 +326,8 @@ def test_what_torch_says_of_a_cuda_device_can_be_written_as_json(monkeypatch: py
 
 @pytest.mark.parametrize("part", ["engine", "filter"])
 def test_where_memory_did_not_run_out_that_is_said(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_check, "SHARES", (1.0,))
-    monkeypatch.setattr(memory_check, "PAIRS_AT_ONCE", 100)
+    monkeypatch.setattr(self_test, "SHARES", (1.0,))
+    monkeypatch.setattr(self_test, "PAIRS_AT_ONCE", 100)
     found = verdict("memory", f"memory {part}", tmp_path)
     assert found.state == "note"
     assert "did not run out" in found.detail

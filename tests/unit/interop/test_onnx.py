@@ -25,9 +25,9 @@ from vidtrans.core.errors import MediaError, ModelError, UsageError  # noqa: E40
 from vidtrans.inference.compiled import OnnxEngine  # noqa: E402
 from vidtrans.inference.device import Device  # noqa: E402
 from vidtrans.inference.torch_engine import TorchEngine  # noqa: E402
-from vidtrans.interop.onnx import trial, trial_process  # noqa: E402
+from vidtrans.interop.onnx import trial  # noqa: E402
 from vidtrans.interop.onnx.onnx_format import OnnxFormat  # noqa: E402
-from vidtrans.interop.onnx.trial_pictures import trial_picture  # noqa: E402
+from vidtrans.interop.onnx.trial import trial_picture  # noqa: E402
 from vidtrans.models.formats import (  # noqa: E402
     Hints,
     format_of,
@@ -51,9 +51,9 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def answer(path: Path, request: dict[str, Any]) -> dict[str, Any]:
         try:
-            run = trial_process.TrialRun(json.loads(json.dumps(request)), onnxruntime)
+            run = trial.TrialRun(json.loads(json.dumps(request)), onnxruntime)
             found = run.predict() if "pictures" in request else run.find()
-        except trial_process.TrialError as error:
+        except trial.TrialError as error:
             return {"error": str(error)}
         return json.loads(json.dumps(found))  # type: ignore[no-any-return]
 

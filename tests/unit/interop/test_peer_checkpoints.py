@@ -19,10 +19,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vidtrans.core.errors import ModelError, UsageError
-from vidtrans.interop.checkpoints.checkpoint_format import is_safetensors, read_safetensors, recognise
-from vidtrans.interop.checkpoints.pickle_reader import PickleStream
+from vidtrans.interop.checkpoint_format import is_safetensors, read_safetensors, recognise
 from vidtrans.interop.exporting.checkpoint_file import their_state
 from vidtrans.interop.families.spade_family import start_size
+from vidtrans.interop.torch_file import PickleStream
 from vidtrans.models.formats import ForeignModel, format_of
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.models.model_record import NORMALISATION, ModelRecord

@@ -14,13 +14,13 @@ from variants import least
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import from_table
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
-from vidtrans.networks.adapted import AdaptedGenerator
 from vidtrans.networks.few_shot import FewShot, FewShotSettings
 from vidtrans.networks.hd import load_coarser
 from vidtrans.networks.init import build_discriminator, build_generator, complete_settings, initialise
 from vidtrans.networks.ports import PortSettings, named_range, range_ports
 from vidtrans.networks.translator import Translator, TranslatorSettings
 from vidtrans.networks.unet_small import SmallResidual
+from vidtrans.networks.wrappers import AdaptedGenerator
 
 
 def num_parameters(network: nn.Module) -> int:

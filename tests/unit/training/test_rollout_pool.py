@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.data.building import split_roles
 from vidtrans.data.dataset import Pair, open_dataset
+from vidtrans.data.dataset_planning import split_roles
 from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
 from vidtrans.pairing.next_frame import CHANNELS, NextFrame, NextFrameSettings
 from vidtrans.training.feedback import (

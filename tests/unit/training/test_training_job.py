@@ -22,7 +22,7 @@ from vidtrans.config.recipe import make_recipe
 from vidtrans.core.errors import DeviceError, Interrupted, UsageError
 from vidtrans.core.events import Stop, silent
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.unpaired_loading import UnpairedLoader
+from vidtrans.data.loading import UnpairedLoader
 from vidtrans.models.model_file import load_generator, save_model
 from vidtrans.networks.init import build_generator
 from vidtrans.session import Context

@@ -18,8 +18,7 @@ from torch.nn import functional as F
 import vidtrans as api
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Note, Stop, silent
-from vidtrans.data.growing import PictureGrowth, PictureScale
-from vidtrans.data.loading import TrainingBatch
+from vidtrans.data.loading import PictureGrowth, PictureScale, TrainingBatch
 from vidtrans.inference.device import Device, Precision
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.training import ADVERSARIAL, health

@@ -19,7 +19,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.networks.picture_encoder import code_planes
-from vidtrans.networks.recurrent import RecurrentGenerator
+from vidtrans.networks.wrappers import RecurrentGenerator
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.training import METHODS
 from vidtrans.training.methods.base import TrainingStep

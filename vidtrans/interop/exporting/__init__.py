@@ -7,12 +7,8 @@ A format is a subclass of ``base.ExportFormat``. To add a format, add a file wit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from vidtrans.core.registry import Entry, Registry
-
-if TYPE_CHECKING:
-    from vidtrans.interop.exporting.base import ExportFormat
 
 
 @dataclass(frozen=True)
@@ -42,9 +38,3 @@ EXPORTS = Registry(
         ),
     },
 )
-
-
-def load_export(name: str) -> ExportFormat:
-    """Return the export format with this name. Raises UsageError."""
-    made: ExportFormat = EXPORTS.load(name)()
-    return made

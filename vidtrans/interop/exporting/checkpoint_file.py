@@ -11,7 +11,7 @@ import torch
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.settings import Table
-from vidtrans.interop.checkpoints.checkpoint_format import recognise
+from vidtrans.interop.checkpoint_format import recognise
 from vidtrans.interop.exported import DESCRIPTION
 from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, description
 from vidtrans.interop.families import FAMILIES

@@ -15,11 +15,11 @@ from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.core.settings import Table
 from vidtrans.interop.exported import METADATA_KEY
 from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, description
-from vidtrans.interop.exporting.comparing import check_file
-from vidtrans.interop.exporting.graphs import NetworkGraph, WholeGraph, graph_of
+from vidtrans.interop.exporting.graphs import NetworkGraph, WholeGraph, check_file, graph_of
 
 OPSET = 17
-MAX_ROUNDS = 4096  # of a loop that follows lines, 8 pixels a round: its file says how long it can take
+# The most rounds of a loop that follows lines, 8 pixels a round: its file says how long it can take.
+MAX_ROUNDS = 4096
 INPUT, OUTPUT = "input", "output"
 # Descriptions of input and output, written into the files.
 NETWORK_WORDS = "float32 (N, {channels}, H, W) from -1 to 1, the network's own input; output (N, 3, H, W) from -1 to 1"

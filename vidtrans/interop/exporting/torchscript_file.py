@@ -14,8 +14,7 @@ from torch import nn
 from vidtrans.core.settings import Table
 from vidtrans.interop.exported import DESCRIPTION
 from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, description
-from vidtrans.interop.exporting.comparing import check_file
-from vidtrans.interop.exporting.graphs import UnitGraph, WholeGraph, graph_of
+from vidtrans.interop.exporting.graphs import UnitGraph, WholeGraph, check_file, graph_of
 
 
 class TorchScriptExport(ExportFormat):
@@ -37,24 +36,18 @@ class TorchScriptExport(ExportFormat):
             path.write_bytes(buffer.getvalue())
             loaded: Any = torch.jit.load(str(path), map_location="cpu")
 
+        @torch.no_grad()
         def run(x: np.ndarray) -> np.ndarray:
-            return _run_whole(loaded, x) if subject.whole else _run_network(loaded, x)
+            made: np.ndarray
+            if subject.whole:
+                frame = torch.from_numpy(np.ascontiguousarray(x.transpose(2, 0, 1)))[None].float() / 255
+                levels = torch.round(loaded(frame)[0] * 255).clamp(0, 255).to(torch.uint8)
+                made = levels.permute(1, 2, 0).numpy()
+            else:
+                made = (loaded((torch.from_numpy(x)[None] + 1) / 2)[0] * 2 - 1).numpy()
+            return made
 
         return {"operators": _operators(loaded), **check_file(subject, graph, run)}
-
-
-@torch.no_grad()
-def _run_whole(loaded: Any, frame: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a ScriptModule)
-    x = torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))[None].float() / 255
-    levels = torch.round(loaded(x)[0] * 255).clamp(0, 255).to(torch.uint8)
-    made: np.ndarray = levels.permute(1, 2, 0).numpy()
-    return made
-
-
-@torch.no_grad()
-def _run_network(loaded: Any, x: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a ScriptModule)
-    made: np.ndarray = (loaded((torch.from_numpy(x)[None] + 1) / 2)[0] * 2 - 1).numpy()
-    return made
 
 
 def _operators(loaded: Any) -> list[str]:  # noqa: ANN401  (a ScriptModule)

@@ -21,7 +21,7 @@ FAMILIES = Registry(
         ),
         "pix2pixhd": Entry("vidtrans.interop.families.resnet:GlobalGenerator", "global generator of pix2pixHD"),
         "pix2pixhd-local": Entry(
-            "vidtrans.interop.families.local_enhancer:LocalEnhancer",
+            "vidtrans.interop.families.resnet:LocalEnhancer",
             "local enhancers of pix2pixHD, with the global generator",
         ),
         "spade": Entry("vidtrans.interop.families.spade_family:PeerSpade", "SPADE: label maps, 256 pixels and up"),

@@ -11,7 +11,7 @@ from vidtrans.networks.ports import MOST_PICTURE_CHANNELS
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]  # of a checkpoint's tensors, by its own names
-COUNTER = "num_batches_tracked"  # of batch norms since torch 0.4.1
+COUNTER = "num_batches_tracked"  # A tensor of batch norms since torch 0.4.1.
 STATISTICS = ("running_mean", "running_var")
 
 
@@ -194,7 +194,7 @@ def refuse_others(settings: Table, wanted: Table) -> None:
     found = [name for name, value in wanted.items() if settings.get(name, value) != value]
     if found:
         raise ValueError(f"generator.{found[0]} is {settings[found[0]]}, but this tool's is always {wanted[found[0]]}")
-    if settings["norm"] == "instance":
+    if settings.get("norm") == "instance":
         raise ValueError("this tool's instance norms have no scale and shift: train with generator.norm=plain-instance")
 
 
@@ -226,7 +226,7 @@ def value_of(constant: tuple[Shape, float]) -> Any:  # noqa: ANN401  (no torch h
     return torch.full(shape, value) if shape else torch.tensor(int(value))
 
 
-LABEL_PORTS: Table = {"in_scale": (0.5,), "in_shift": (0.5,)}  # for networks that take label planes of 0 and 1
+LABEL_PORTS: Table = {"in_scale": (0.5,), "in_shift": (0.5,)}  # For networks that take label planes of 0 and 1.
 
 
 def label_ports(channels: int) -> Table:

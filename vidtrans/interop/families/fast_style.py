@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from vidtrans.core.settings import Table
-from vidtrans.interop.families.base import Candidate, Family, Layout, Shapes, side
+from vidtrans.interop.families.base import Candidate, Family, Layout, Shapes, refuse_others, side
 from vidtrans.interop.families.resnet import FRAME
 from vidtrans.networks.ports import range_ports
 
 FIRST = "conv1.conv2d.weight"
 BLOCK = re.compile(r"res(\d{1,3})\.conv1\.conv2d\.weight")
-KERNEL = 9  # of the first and the last layer
+KERNEL = 9  # The kernel side of the first and the last layer.
 
 
 class FastStyle(Family):
@@ -36,10 +36,7 @@ class FastStyle(Family):
         if name != "style-net":
             return None
         theirs = {"padding": "mirror", "upsampling": "nearest", "head": "linear", "conv_bias": True}
-        if other := [key for key, value in theirs.items() if settings[key] != value]:
-            raise ValueError(
-                f"generator.{other[0]} is {settings[other[0]]}, but this tool's is always {theirs[other[0]]}"
-            )
+        refuse_others(settings, theirs)
         return lay_out(Layout(), settings, *channels)
 
 

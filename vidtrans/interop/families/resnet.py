@@ -1,4 +1,7 @@
-"""The families of residual generators in CycleGAN, CUT and pix2pixHD: one flat list of layers."""
+"""The families of residual generators in CycleGAN, CUT and pix2pixHD: one flat list of layers.
+
+pix2pixHD's full generator (Wang et al., CVPR 2018) has local enhancers around the global one, a list for each.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,13 @@ from vidtrans.interop.families.base import (
 BLOCK = re.compile(r"model\.(\d{1,4})\.conv_block\.")
 BLUR = re.compile(r"model\.(\d{1,4})\.filt")
 FIRST = "model.1.weight"
-HEAD_LENGTH = 3  # list entries of the last layer: padding, convolution, tanh
+DOWN = re.compile(r"model(\d)_1\.1\.weight")
+ENHANCER_BLOCK = re.compile(r"model1_2\.(\d{1,3})\.conv_block\.")
+MAX_ENHANCERS = 2
+HEAD_LENGTH = 3  # The list entries of the last layer: padding, convolution, tanh.
 # Settings of our residual layers that these tools lack, with the value that matches their layers.
 OURS_ALONE: Table = {"upsample": "transposed", "self_attention": False, "squeeze_excitation": False, "dilation": 1}
-FRAME = {"name": "aligned", "settings": {}}  # the pairing whose input is the frame itself
+FRAME = {"name": "aligned", "settings": {}}  # The pairing whose input is the frame itself.
 
 
 class LayerWalk:
@@ -244,3 +250,55 @@ def _lay_out_global(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
     walk_body(walk, "whole", sizes, sizes.width)
     walk.head("head", sizes.width, sizes.outputs)
     return walk.layout
+
+
+class LocalEnhancer(LabelFamily):
+    """pix2pixHD's full generator: ``model`` is the global network, ``model1_1`` and ``model1_2`` the first enhancer."""
+
+    title = "pix2pixHD with local enhancers"
+    tool = "pix2pixHD"
+
+    def candidate(self, shapes: Shapes) -> Candidate | None:
+        """Return the network with the checkpoint's number of enhancers; None if it has no enhancers."""
+        numbers = {int(found[1]) for name in shapes if (found := DOWN.fullmatch(name))}
+        sizes = read_sizes(shapes)
+        if not numbers or sizes is None:
+            return None
+        enhancers = min(max(numbers), MAX_ENHANCERS)
+        blocks = len({found[1] for name in shapes if (found := ENHANCER_BLOCK.match(name))})
+        outputs = side(shapes, f"model{enhancers}_2.{blocks + 4}.weight", 0, 3)
+        settings: Table = first_norm(shapes) | {
+            "channels": sizes.width,
+            "blocks": sizes.blocks,
+            "downsamplings": sizes.halvings,
+            "enhancers": enhancers,
+            "enhancer_blocks": max(1, blocks),
+        }
+        layout = _lay_out_enhanced(Layout(shapes), settings, replace(sizes, outputs=outputs))
+        generator = {"name": "hd", "settings": settings}
+        return Candidate(
+            generator, (sizes.inputs, outputs), layout, 1024, label_ports(sizes.inputs), origin=sizes.origin
+        )
+
+    def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
+        """Return the layout of a generator 'hd' with enhancers."""
+        if name != "hd" or not settings["enhancers"]:
+            return None
+        check_biases(settings)
+        return _lay_out_enhanced(Layout.for_export(origin), settings, sizes_of(settings, channels, origin))
+
+
+def _lay_out_enhanced(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
+    walk_body(LayerWalk(layout, "model", settings, dropout=sizes.dropout), "whole", sizes, sizes.width)
+    for number in range(1, settings["enhancers"] + 1):
+        width = sizes.width // 2**number
+        ours, down = f"enhancers.{number - 1}", LayerWalk(layout, f"model{number}_1", settings, dropout=False)
+        down.entrance(f"{ours}.entrance", sizes.inputs, width)
+        down.down(f"{ours}.down", width, 2 * width)
+        up = LayerWalk(layout, f"model{number}_2", settings, dropout=sizes.dropout)
+        for i in range(settings["enhancer_blocks"]):
+            up.block(f"{ours}.blocks.{i}", 2 * width)
+        up.up(f"{ours}.up", 2 * width, width)
+        if number == settings["enhancers"]:
+            up.head("head", width, sizes.outputs)
+    return layout

@@ -9,9 +9,10 @@ from dataclasses import replace
 from vidtrans.core.settings import Table
 from vidtrans.interop.families.base import LABEL_PORTS, STATISTICS, Candidate, LabelFamily, Layout, Shapes, side
 
-HEAD, NORMAL, MOST = "head_0.norm_0.mlp_shared.0.weight", 4, 5  # blocks that halve the channels: 4, or 5 for 'most'
-WIDEST = 16  # the innermost channels, in units of the authors' ngf
-MAX_STEP = 256  # the largest side of learned first features
+HEAD = "head_0.norm_0.mlp_shared.0.weight"
+NORMAL, MOST = 4, 5  # The number of blocks that halve the channels; 5 for 'most'.
+WIDEST = 16  # The innermost channels, in units of the authors' ngf.
+MAX_STEP = 256  # The largest side of learned first features.
 SAME = (
     "networks of 'num_upsampling_layers normal' and 'more' have the same tensors: it is treated as 'normal' "
     "(256 pixels); for 'more' put its opt.txt beside it"

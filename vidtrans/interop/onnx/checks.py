@@ -29,14 +29,14 @@ RUNTIME_OPS = frozenset((
 # fmt: on
 BRANCHES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 LOOPS = "it has branches, or loops without a small number of rounds"
-MAX_ROUNDS = 1 << 16  # of a loop, with those of the loops around it
+MAX_ROUNDS = 1 << 16  # The most rounds of a loop, times those of the loops around it.
 RANDOM = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
 TEXT = frozenset({"ImageDecoder", "TfIdfVectorizer", "LabelEncoder", "RegexFullMatch"})
-NOT_TENSORS = ("Sequence", "SplitToSequence", "ConcatFromSequence", "Optional", "String")  # prefixes of operator names
+NOT_TENSORS = ("Sequence", "SplitToSequence", "ConcatFromSequence", "Optional", "String")  # Prefixes of operator names.
 INPUT_KINDS = ("float32", "float16", "uint8")
-MAX_SIDE = 8192  # pixels of a fixed input size
+MAX_SIDE = 8192  # The longest side in pixels of a fixed input size.
 MAX_FIXED_BATCH = 16
 CHANNELS = (1, 3, 4)
 

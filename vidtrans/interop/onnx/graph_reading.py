@@ -1,42 +1,126 @@
 """A reader for ONNX graphs: inputs, outputs, operators and small constants, without running the graph.
 
-Field numbers are from ``onnx.proto`` (github.com/onnx/onnx, IR versions 3 to 13). The package onnx is not used, because
-it needs gigabytes of memory for a hostile file of 40 MB, and twice the size of any file.
+Field numbers are from ``onnx.proto`` (github.com/onnx/onnx, IR versions 3 to 13); messages are encoded as protobuf.dev,
+"Encoding", says. The package onnx is not used, because it needs gigabytes of memory for a hostile file of 40 MB, and
+twice the size of any file. This reader needs memory for one field at a time only, whatever sizes the file claims.
 """
 
 from __future__ import annotations
 
+import mmap
+import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from vidtrans.core.errors import ModelError
-from vidtrans.interop.onnx.protobuf import (
-    BYTES,
-    VARINT,
-    Buffer,
-    DamagedError,
-    Field,
-    fields,
-    float_of,
-    integers_of,
-    map_file,
-    name_of,
-    signed,
-    text_of,
-)
 
-MAX_BYTES = 2 << 30  # the limit of protobuf's own parsers
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # Wire types; groups (3 and 4) do not occur in ONNX files.
+MAX_VARINT_BYTES = 10
+MAX_NAME = 1 << 12  # The most bytes of a name.
+MAX_BYTES = 2 << 30  # The limit of protobuf's own parsers.
 MAX_NODES = 100_000
-MAX_FIELDS = 5_000_000  # in all messages that are read
-MAX_DEPTH = 8  # of graphs inside operators
-SMALL = 64  # most elements of a constant that is read; larger constants are weights
+MAX_FIELDS = 5_000_000  # The most fields of all messages that are read.
+MAX_DEPTH = 8  # The deepest nesting of graphs inside operators.
+SMALL = 64  # The most elements of a constant that is read; larger constants are weights.
 DTYPES = {1: "float32", 2: "uint8", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
 OTHER_KINDS = {4: "a sequence", 5: "a map", 7: "an opaque type", 8: "a sparse tensor", 9: "an optional"}
 REMEDY = "export the model again, as one image→image network"
-Axis = int | str | None  # fixed, named, or unknown
+Axis = int | str | None  # Fixed, named, or unknown.
+Buffer = mmap.mmap | bytes
+
+
+class DamagedError(ValueError):
+    """The bytes are not a valid protobuf message."""
+
+
+class Field(NamedTuple):
+    """One field: ``value`` of a varint or fixed-width field; ``start`` and ``end`` of its content in the buffer."""
+
+    number: int
+    wire: int
+    value: int
+    start: int
+    end: int
+
+
+@contextmanager
+def map_file(path: Path) -> Iterator[Buffer]:
+    """Yield the bytes of a file, memory-mapped so that only accessed parts are read. Raises OSError."""
+    with path.open("rb") as file:
+        if not file.seek(0, 2):
+            yield b""
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            yield mapped
+
+
+def read_varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
+    """Read a varint at offset ``at``; return its unsigned 64-bit value and the offset after it. Raises DamagedError."""
+    value = 0
+    for count in range(MAX_VARINT_BYTES):
+        if at >= end:
+            break
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << (7 * count)
+        if byte < 0x80:
+            return value & 0xFFFF_FFFF_FFFF_FFFF, at
+    raise DamagedError("a number has no end")
+
+
+def fields(data: Buffer, start: int, end: int) -> Iterator[Field]:
+    """Yield the fields of the message in the bytes from ``start`` to ``end``. Raises DamagedError."""
+    at = start
+    while at < end:
+        tag, at = read_varint(data, at, end)
+        number, wire, value, begin = tag >> 3, tag & 7, 0, at
+        if wire == VARINT:
+            value, at = read_varint(data, at, end)
+        elif wire == BYTES:
+            length, begin = read_varint(data, at, end)
+            at = begin + length
+        elif wire in (FIXED32, FIXED64):
+            at += 4 if wire == FIXED32 else 8
+        else:
+            raise DamagedError(f"unknown wire type {wire}")
+        if at > end or not 0 < number < 1 << 29:
+            raise DamagedError("a field goes beyond its message")
+        if wire in (FIXED32, FIXED64):
+            value = int.from_bytes(data[begin:at], "little")
+        yield Field(number, wire, value, begin, at)
+
+
+def name_of(data: Buffer, field: Field) -> str:
+    """Return a name, by which two values are the same or not. Raises DamagedError unless it is short, and text."""
+    if field.wire != BYTES:
+        raise DamagedError("a name is a number")
+    if field.end - field.start > MAX_NAME:
+        raise DamagedError("a name is too long")
+    try:
+        return data[field.start : field.end].decode("utf-8")
+    except UnicodeDecodeError:
+        raise DamagedError("a name is not text") from None
+
+
+def signed(value: int) -> int:
+    """Return an unsigned 64-bit value as a signed one (two's complement)."""
+    return value - (1 << 64) if value >> 63 else value
+
+
+def integers_of(data: Buffer, field: Field) -> list[int]:
+    """Return the signed integers of a repeated field, packed or not. Raises DamagedError."""
+    if field.wire != BYTES:
+        return [signed(field.value)]
+    found, at = [], field.start
+    while at < field.end:
+        value, at = read_varint(data, at, field.end)
+        found.append(signed(value))
+    return found
 
 
 @dataclass(frozen=True)
@@ -142,7 +226,7 @@ class _Reader:
         return self.graph
 
     def _text(self, part: Field) -> str:
-        return text_of(self.data, part)
+        return self.data[part.start : min(part.end, part.start + MAX_NAME)].decode("utf-8", "replace")
 
     def _read_graph(self, whole: Field, graph: Graph) -> None:
         for part in self._inside(whole):
@@ -221,7 +305,7 @@ class _Reader:
 
     def _floats(self, part: Field) -> list[float]:
         if part.wire != BYTES:
-            return [float_of(part.value)]
+            return list(struct.unpack("<f", part.value.to_bytes(4, "little")))
         count = min((part.end - part.start) // 4, SMALL)
         return [float(v) for v in np.frombuffer(self.data[part.start : part.start + 4 * count], "<f4")]
 

@@ -15,8 +15,18 @@ from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.settings import Table
 from vidtrans.interop.exported import METADATA_KEY, ExportedModel
 from vidtrans.interop.onnx.checks import CHANNELS, GraphInputs, check_graph, style_shape
-from vidtrans.interop.onnx.graph_reading import SMALL, Graph, Port, read_graph, read_graph_in
-from vidtrans.interop.onnx.protobuf import BYTES, VARINT, Buffer, DamagedError, fields, map_file
+from vidtrans.interop.onnx.graph_reading import (
+    BYTES,
+    SMALL,
+    VARINT,
+    DamagedError,
+    Graph,
+    Port,
+    fields,
+    map_file,
+    read_graph,
+    read_graph_in,
+)
 from vidtrans.interop.onnx.ranges import (
     ENDS,
     RangeFinding,
@@ -30,8 +40,8 @@ from vidtrans.models.formats import NO_HINTS, ForeignFormat, ForeignModel, Hints
 from vidtrans.networks import ONNX_GRAPH
 from vidtrans.networks.ports import MAX_LOOKS, RANGES, range_ports
 
-LISTED = 6  # names of looks in a note
-USUAL_RANGE = "0..1"  # of a predictor's pictures, unless its graph or the user says another
+LISTED = 6  # The most names of looks in a note.
+USUAL_RANGE = "0..1"  # The range of a predictor's pictures, unless its graph or the user gives another.
 
 
 @dataclass(frozen=True)
@@ -237,8 +247,8 @@ def _findings(
 
 
 FAMILY = "ONNX graph"
-FREE_SIZE = 512  # default short side in pixels, which is usual for such networks
-MAX_FACTOR = 4  # largest factor of the pairing ``enlarge``
+FREE_SIZE = 512  # The default short side in pixels, which is usual for such networks.
+MAX_FACTOR = 4  # The largest factor of the pairing ``enlarge``.
 WHAT = {
     "looks": "looks",
     "layout": "axes",
@@ -261,7 +271,7 @@ class OnnxFormat(ForeignFormat):
     def detect(self, path: Path) -> bool:
         """Return whether its first fields are those of an ONNX model, even if it is damaged. Raises OSError."""
         known = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), BYTES)
-        versions, graphs = 0, 0
+        versions, graphs, end = 0, 0, 0
         with map_file(path) as data:
             try:
                 for count, part in enumerate(fields(data, 0, len(data))):
@@ -269,8 +279,9 @@ class OnnxFormat(ForeignFormat):
                         break
                     versions += part.number == 1 and 1 <= part.value <= 1000
                     graphs += part.number == 7
-            except DamagedError:  # cut off, but the fields before may suffice
-                graphs += _names_graph(data)
+                    end = part.end
+            except DamagedError:  # cut off, but the fields before may suffice, or the first incomplete one is a graph
+                graphs += len(data) > end + 2 and data[end] == 7 << 3 | BYTES
         return versions > 0 and graphs > 0
 
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
@@ -360,14 +371,3 @@ def _pairing(found: OnnxDescription) -> Table:
 @lru_cache(maxsize=16)
 def _described(path: Path, mtime_ns: int, size: int, hints: Hints) -> OnnxDescription:
     return describe_onnx(path, hints)
-
-
-def _names_graph(data: Buffer) -> bool:
-    """Return whether the first incomplete field of a cut-off file is a graph."""
-    try:
-        at = 0
-        for part in fields(data, 0, len(data)):
-            at = part.end
-    except DamagedError:
-        return len(data) > at + 2 and data[at] == 7 << 3 | BYTES
-    return False

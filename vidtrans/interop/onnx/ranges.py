@@ -12,10 +12,10 @@ from vidtrans.core.settings import Table
 from vidtrans.interop.onnx.graph_reading import Graph, Node, Port
 from vidtrans.networks.ports import IMAGENET_MEAN, IMAGENET_STD
 
-MAX_STEPS = 24  # operators that are followed from the input or the output
+MAX_STEPS = 24  # The most operators that are followed from the input or the output.
 PASSING = frozenset({"Identity", "Cast", "Transpose", "Unsqueeze", "Squeeze", "Reshape", "DequantizeLinear", "Pad"})
 ACTIVATIONS = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0)}
-INTEGER_CASTS = (2.0,)  # attribute ``to`` of a Cast to uint8
+INTEGER_CASTS = (2.0,)  # The attribute ``to`` of a Cast to uint8.
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,11 @@ def _mapped(ends: tuple[float, float], steps: list[Affine]) -> tuple[float, floa
 MEAN, DEVIATION = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
 ENDS = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
 IMAGENET = "imagenet"
-USUAL = ("0..1", "-1..1", "0..255", IMAGENET)  # the most common range first
-SURE_MARGIN = 0.2  # cost difference between two ranges below which the choice is not sure
-ALIKE = 0.98  # correlation above which the outputs for two ranges count as equal
-OFF = 0.15  # tolerance for the ends of a range, as a share of its width
-MISMATCH, HALF_MISMATCH = 0.5, 0.25
+USUAL = ("0..1", "-1..1", "0..255", IMAGENET)  # The most common range first.
+SURE_MARGIN = 0.2  # The cost difference between two ranges below which the choice is not sure.
+ALIKE = 0.98  # The correlation above which the outputs for two ranges count as equal.
+OFF = 0.15  # The tolerance for the ends of a range, as a share of its width.
+MISMATCH, HALF_MISMATCH = 0.5, 0.25  # The costs of ranges of input and output that differ.
 NOMINAL = {
     "NominalRange_0_255": "0..255",
     "Normalized_0_1": "0..1",
@@ -193,13 +193,9 @@ def known_range(graph: Graph, port: Port, wanted: str) -> tuple[RangeFinding | N
         return RangeFinding(wanted, True, "as given"), bgr
     if port.kind == "uint8":
         return RangeFinding("0..255", True, "it takes 8-bit integers"), bgr
-    return _range_of_metadata(graph.metadata) or (read[0] if read else None), bgr
-
-
-def _range_of_metadata(metadata: dict[str, str]) -> RangeFinding | None:
-    """Return the range in the file's metadata (ONNX's ``Image.NominalPixelRange``); None without it."""
-    found = NOMINAL.get(metadata.get("Image.NominalPixelRange", ""))
-    return RangeFinding(found, True, "the file's metadata say so") if found else None
+    if nominal := NOMINAL.get(graph.metadata.get("Image.NominalPixelRange", "")):
+        return RangeFinding(nominal, True, "the file's metadata say so"), bgr
+    return read[0] if read else None, bgr
 
 
 def bounds_range(bounds: tuple[float, float] | None) -> str | None:
@@ -262,9 +258,9 @@ def _candidate(name: str, stats: Table, channels: int, bounds: tuple[float, floa
     if bounds:  # an input that is too wide makes many values end at the bounds
         against += stats["clipped"]
     choices = [(known or "", bounds)] if bounds else list(ENDS.items())
+    quantiles = stats["quantiles"]  # of which the 1 % and the 99 % quantile are compared with the ends of a range
     best = min(
-        (_misfit(stats["quantiles"], ends or (0.0, 1.0)) + _mismatch(name, given_name), ends or (0.0, 1.0))
-        for given_name, ends in choices
+        (_missed(quantiles[1], quantiles[-2], ends) + _mismatch(name, given_name), ends) for given_name, ends in choices
     )
     return RangeCandidate(name, ENDS[known] if known else best[1], against + best[0])
 
@@ -276,12 +272,8 @@ def _mismatch(taken: str, given: str) -> float:
     return HALF_MISMATCH if (taken, given) == (IMAGENET, "0..1") else MISMATCH
 
 
-def _misfit(quantiles: Sequence[float], ends: tuple[float, float]) -> float:
-    """Return the distance of the 1 % and 99 % quantiles from the range's ends, as a share of its width."""
-    return _missed(quantiles[1], quantiles[-2], ends)
-
-
 def _missed(least: float, most: float, ends: tuple[float, float]) -> float:
+    """Return the distance of two values from the ends of a range, as a share of its width."""
     width = ends[1] - ends[0]
     return abs(least - ends[0]) / width + abs(most - ends[1]) / width
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from vidtrans.inference.cuda_graphs import is_recording, record
 from vidtrans.inference.device import Device, Precision, resolve_precision
+from vidtrans.networks.convolutions import MatmulConv, MatmulConvTranspose
 from vidtrans.networks.for_rendering import use_quick_norms
-from vidtrans.networks.matmul_convolution import MatmulConv, MatmulConvTranspose
 from vidtrans.training import ADVERSARIAL
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.adversarial import Adversarial, discriminator_loss

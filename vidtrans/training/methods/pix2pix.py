@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vidtrans.flow.history import CHANNELS
 from vidtrans.inference.device import Device, tensor_float32, to_device
 from vidtrans.networks.init import inner_generator
-from vidtrans.networks.recurrent import RecurrentGenerator
+from vidtrans.networks.wrappers import RecurrentGenerator
 from vidtrans.training import ADVERSARIAL, LOSSES, health
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.base import TRIPLE_CHANNELS, GeneratorLoss, Judgement, LossContext, PrecedingFrames

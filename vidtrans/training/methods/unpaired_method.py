@@ -34,7 +34,7 @@ from vidtrans.metrics.unpaired_scores import (
     temporal_error,
 )
 from vidtrans.networks.init import inner_generator
-from vidtrans.networks.recurrent import RecurrentGenerator
+from vidtrans.networks.wrappers import RecurrentGenerator
 from vidtrans.pairing.base import Pairing
 from vidtrans.training import ADVERSARIAL, UnpairedMethodSettings, health
 from vidtrans.training.losses.adversarial import generator_loss

@@ -17,9 +17,16 @@ from torch.nn import functional as F
 
 from vidtrans.inference.device import resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.networks import matmul_convolution, unet_small
-from vidtrans.networks.composed_convolutions import BlurredConv, DoublingConv, TiledConv, fix_kernels, plain
-from vidtrans.networks.matmul_convolution import MatmulConv, MatmulConvTranspose
+from vidtrans.networks import convolutions, unet_small
+from vidtrans.networks.convolutions import (
+    BlurredConv,
+    DoublingConv,
+    MatmulConv,
+    MatmulConvTranspose,
+    TiledConv,
+    fix_kernels,
+    plain,
+)
 from vidtrans.networks.unet_small import SmallResidual, UNetSmall, UNetSmallSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -101,7 +108,7 @@ def learn(layer: nn.Module, x: Tensor, *, bf16: bool) -> list[Tensor]:
 def _always() -> Iterator[None]:
     """Whatever the device can do: whether it pays is another question."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(matmul_convolution, "is_faster", lambda x, positions: True)
+    patch.setattr(convolutions, "is_faster", lambda x, positions: True)
     yield
     patch.undo()
 

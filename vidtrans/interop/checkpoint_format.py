@@ -17,22 +17,24 @@ from typing import Any
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.settings import Table
-from vidtrans.interop.checkpoints.pickle_reader import Opaque, PickleError, more_than_tensors
-from vidtrans.interop.checkpoints.torch_file import (
+from vidtrans.interop.exported import ExportedModel, description_in
+from vidtrans.interop.families import FAMILIES
+from vidtrans.interop.families.base import Candidate, Family, Fit, compare, swap_halves, value_of
+from vidtrans.interop.torch_file import (
     ITEM_BYTES,
+    Opaque,
+    PickleError,
     StoredTensor,
     TorchFile,
     is_bare_pickle,
     is_torch_file,
+    more_than_tensors,
     read_torch_file,
 )
-from vidtrans.interop.exported import ExportedModel, description_in
-from vidtrans.interop.families import FAMILIES
-from vidtrans.interop.families.base import Candidate, Family, Fit, compare, swap_halves, value_of
 from vidtrans.models.formats import NO_HINTS, ForeignFormat, ForeignModel, Hints
 from vidtrans.models.native_format import NativeFormat
 
-MAX_HEADER = 4 << 20  # bytes: tens of thousands of tensors
+MAX_HEADER = 4 << 20  # The most bytes of a header: tens of thousands of tensors.
 MAX_TENSORS = 20_000
 MAX_AXES = 8
 KINDS = {
@@ -47,6 +49,19 @@ KINDS = {
     "U8": "uint8",
     "BOOL": "bool",
 }
+Tensors = Mapping[str, StoredTensor]
+WRAPPERS = ("state_dict", "params_ema", "params", "netG", "net_G", "G", "g_ema", "generator", "model", "weights")
+PREFIXES = ("module.", "netG.", "net_G.", "generator.", "_orig_mod.")
+MAX_PREFIXES = 4  # The most prefixes that may be nested in a tensor's name.
+# The largest ratio of the tensors' bytes to the file's: many tensors may be views of one storage.
+MAX_SHARING = 2
+OPTIMISER = {"param_groups", "state"}
+STATE = "save the generator's state_dict() alone"
+OPTION_FILES = ("train_opt.txt", "opt.txt", "test_opt.txt")
+MAX_OPTION_BYTES = 1 << 20
+SIDES = ("crop_size", "fineSize", "load_size", "loadSize")  # Options for the training size, in order of precedence.
+UNPAIRED = ("cycle_gan", "cut", "fastcut", "sincut")  # Models whose input is the frame itself.
+NEAR = 0.2  # The smallest share of fitting tensors for which an error names the nearest family.
 
 
 class SafetensorsError(ValueError):
@@ -116,20 +131,6 @@ def _tensor(path: Path, name: str, entry: Any, begin: int, size: int) -> StoredT
     return StoredTensor(tuple(shape), ours, path, begin + first, length, strides)
 
 
-Tensors = Mapping[str, StoredTensor]
-WRAPPERS = ("state_dict", "params_ema", "params", "netG", "net_G", "G", "g_ema", "generator", "model", "weights")
-PREFIXES = ("module.", "netG.", "net_G.", "generator.", "_orig_mod.")
-MAX_PREFIXES = 4  # prefixes that may be nested in a tensor's name
-MAX_SHARING = 2  # largest ratio of the tensors' bytes to the file's: many tensors may be views of one storage
-OPTIMISER = {"param_groups", "state"}
-STATE = "save the generator's state_dict() alone"
-OPTION_FILES = ("train_opt.txt", "opt.txt", "test_opt.txt")
-MAX_OPTION_BYTES = 1 << 20
-SIDES = ("crop_size", "fineSize", "load_size", "loadSize")  # options for the training size, in order of precedence
-UNPAIRED = ("cycle_gan", "cut", "fastcut", "sincut")  # models whose input is the frame itself
-NEAR = 0.2  # smallest share of fitting tensors for which an error names the nearest family
-
-
 @dataclass(frozen=True)
 class Recognised:
     """A recognised checkpoint: tensors by name without prefixes, the family's name in ``FAMILIES``, and the network."""
@@ -161,7 +162,7 @@ class CheckpointFormat(ForeignFormat):
             return exported.model(path, found.family, candidate.generator, candidate.ports, candidate.origin)
         family: Family = FAMILIES.load(found.family)()
         theirs = read_options(path)
-        candidate, options = family.with_options(found.candidate, theirs), in_our_terms(theirs)
+        candidate, options = family.with_options(found.candidate, theirs), translate_options(theirs)
         inputs, outputs = candidate.channels
         return ForeignModel(
             family=found.family,
@@ -264,7 +265,7 @@ def _read(path: Path) -> TorchFile | None:
 
 def _refusal(path: Path, value: object, needs: list[str], best: tuple[Fit, str, Family] | None) -> ModelError:
     """Return the error for a refused checkpoint. ``needs``: see ``TorchFile``; ``best``: nearest family, or None."""
-    reason_and_remedy = what_it_is(value, needs)
+    reason_and_remedy = explain_refusal(value, needs)
     if reason_and_remedy:
         return ModelError(str(path), *reason_and_remedy)
     known = "'vidtrans model formats' lists the known families"
@@ -290,7 +291,7 @@ def _tables(value: object) -> list[Tensors]:
     return found
 
 
-def what_it_is(value: object, needs: list[str]) -> tuple[str, str] | None:
+def explain_refusal(value: object, needs: list[str]) -> tuple[str, str] | None:
     """Return why a checkpoint is refused, and the remedy; None if that is not known. ``needs``: see ``TorchFile``."""
     if isinstance(value, dict):
         if set(value) >= OPTIMISER:
@@ -336,7 +337,7 @@ def _is_discriminator(shapes: dict[str, tuple[int, ...]]) -> bool:
     return ends_in_one and all(shape[2:] in ((4, 4), (1, 1), (3, 3), (2, 2)) for shape in convolutions)
 
 
-def in_our_terms(options: Mapping[str, str]) -> Table:
+def translate_options(options: Mapping[str, str]) -> Table:
     """Return the ``size`` (short side in pixels), ``pairing`` and ``notes`` that another tool's options imply."""
     found: Table = {}
     side = next((options[name] for name in SIDES if options.get(name, "").isdecimal()), "")

@@ -1,1 +1,0 @@
-"""Checkpoints of other tools: read tensors from pickles and safetensors without running code in a file."""

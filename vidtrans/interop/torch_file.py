@@ -1,0 +1,483 @@
+"""Files of ``torch.save`` in all versions: read their contents safely, and each tensor on demand.
+
+Since torch 1.6 a file is a zip archive with a pickle and an entry for each storage; before, it was five pickles and
+then the bytes of the storages. No code in a file is run, and no more memory is used than its size justifies.
+
+``torch.load(weights_only=True)`` is not used. It refuses files of pickle protocol 4 and 5; files of a few hundred bytes
+keep it busy for ever (a key of nested tuples, whose hash takes 2^100 steps); it loads all tensors to tell what a file
+is; and its refusals do not say what a file would run. Here memory and time are bounded by the length of the pickle. A
+function or class in a pickle is represented by its name (``Name``); the result of a call that does not rebuild a tensor
+by an ``Opaque``.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, ClassVar
+
+ZIP, LEGACY_MAGIC = b"PK\x03\x04", 0x1950A86A20F9469CFC6C
+LEGACY_HEAD = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # The pickle of the magic number, after its protocol byte.
+LOCAL_HEADER = 30  # The bytes before the name in a zip's local header.
+MAX_ENTRIES = 20_000  # The most storages of one file.
+MAX_DEPTH = 3  # The deepest nesting of tables and lists.
+MAX_BYTES = 32 << 20  # The most bytes of a pickle, which has no tensor data; a real model's has less than a megabyte.
+MAX_READS = 4_000_000  # The most reads of an instruction or of its argument.
+MAX_COPIED = 3_000_000  # The most values in the arguments of all calls: a million calls may share one long list.
+MAX_NAME = 200  # The characters of a function's or a class's name that are stored.
+ITEM_BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int16": 2}  # others: 1
+STORAGE_KINDS = {
+    "FloatStorage": "float32",
+    "DoubleStorage": "float64",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64",
+    "IntStorage": "int32",
+    "ShortStorage": "int16",
+    "CharStorage": "int8",
+    "ByteStorage": "uint8",
+    "BoolStorage": "bool",
+}
+_DAMAGES = (ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError, pickle.UnpicklingError)
+
+
+class PickleError(ValueError):
+    """A pickle is damaged, or is not one that ``torch.save`` writes."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """The name of a function or class in a pickle."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+@dataclass(eq=False)
+class Opaque:
+    """The placeholder for the result of a call of ``made_by`` that was not made; it ignores items added to it."""
+
+    made_by: str
+
+    def append(self, value: object) -> None:
+        """Ignore a value; lists have this method."""
+
+    extend = append
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A torch storage: ``length`` numbers of ``kind`` (such as 'float32') in a file, identified by ``key``."""
+
+    kind: str
+    key: str
+    length: int
+
+
+@dataclass(frozen=True)
+class StoredShape:
+    """A tensor as a view of a storage; ``offset`` and ``strides`` are counted in elements."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+class PickleStream(BytesIO):
+    """The bytes of one or several pickles in memory; it limits the number of reads, and so the time."""
+
+    left = MAX_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read up to ``size`` bytes. Raises PickleError after ``MAX_READS`` calls."""
+        self.left -= 1
+        if self.left < 0:
+            raise PickleError("it has more instructions than any model")
+        return super().read(size)
+
+
+def more_than_tensors(needs: list[str]) -> str:
+    """Return the reason for refusing a pickle that calls the functions in ``needs``, the outermost last."""
+    return f"it holds more than tensors (it would run {needs[-1][:100]}, which vidtrans never does)"
+
+
+class PickleReader(pickle._Unpickler):
+    """Reads the next pickle of a stream with Python's instructions, except that it calls nothing.
+
+    ``needs``: the names of the functions and classes that it did not call, the outermost last. ``storages``: the
+    storages that the pickle refers to, by key.
+    """
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {}  # filled in below
+    stack: list[Any]
+    append: Callable[[Any], None]
+    pop_mark: Callable[[], list[Any]]
+    read: Callable[[int], bytes]
+
+    def __init__(self, stream: PickleStream) -> None:
+        super().__init__(stream, encoding="latin-1")
+        self.needs: dict[str, None] = {}
+        self.storages: dict[str, Storage] = {}
+        self._copied = 0
+
+    def read_value(self) -> Any:  # noqa: ANN401  (of a stranger's file)
+        """Return the pickle's value. Raises PickleError."""
+        try:
+            return self.load()
+        except PickleError:
+            if self.needs:
+                raise PickleError(more_than_tensors(list(self.needs))) from None
+            raise
+        except (EOFError, struct.error):
+            raise PickleError("its pickle is cut off") from None
+        except _DAMAGES as error:
+            raise PickleError(f"its pickle is damaged ({type(error).__name__})") from None
+
+    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  (Python has a class here)
+        """Return the name of a function or class without importing it."""
+        return Name(module[:MAX_NAME], name[:MAX_NAME])
+
+    def persistent_load(self, given: Any) -> Storage:  # noqa: ANN401  (of a stranger's file)
+        """Return the storage of a persistent id, a tuple ('storage', class, key, location, length, …)."""
+        is_storage = (
+            isinstance(given, tuple) and len(given) >= 5 and given[0] == "storage" and isinstance(given[1], Name)
+        )
+        if not is_storage or given[1].module != "torch":
+            raise PickleError("it refers to external data in an unknown way")
+        kind = STORAGE_KINDS.get(given[1].name)
+        if kind is None or not isinstance(given[2], str) or type(given[4]) is not int or not 0 <= given[4] < 2**48:
+            raise PickleError(f"it holds numbers of an unsupported type ({given[1].name[:40]})")
+        if len(given) > 5 and given[5] is not None:
+            why = "it has views of storages, as files of torch before 0.4 do: save it again with a newer torch"
+            raise PickleError(why)
+        return self.storages.setdefault(given[2], Storage(kind, given[2], given[4]))
+
+    def _call(self, function: object, arguments: object) -> Any:  # noqa: ANN401  (of a stranger's file)
+        """Return the tensor or table that a call describes, or an ``Opaque`` for any other call."""
+        rebuild = _REBUILDS.get(str(function)) if isinstance(function, Name) else None
+        if rebuild is None or not isinstance(arguments, tuple):
+            made_by = str(function) if isinstance(function, Name) else "an object"
+            self.needs.setdefault(made_by)
+            return Opaque(made_by)
+        self._copied += sum(len(one) for one in (arguments, *arguments) if isinstance(one, tuple | list))
+        if self._copied > MAX_COPIED:
+            raise PickleError("its pickle is far larger than any model's when it is unpacked")
+        return rebuild(*arguments)
+
+    def _instantiate(self, function: object, arguments: object) -> None:
+        self.append(self._call(function, None))
+
+    def _reduce(self) -> None:
+        arguments = self.stack.pop()
+        self.stack[-1] = self._call(self.stack[-1], arguments)
+
+    def _new_object(self) -> None:
+        self.stack.pop()
+        self.stack[-1] = self._call(self.stack[-1], None)
+
+    def _new_object_named(self) -> None:
+        self.stack.pop()
+        self._new_object()
+
+    def _build(self) -> None:
+        self.stack.pop()  # the state, which is only used for module versions and for objects that are not made
+
+    def _ignore_frame(self) -> None:
+        self.read(8)  # the length of the frame
+
+    def _set_items(self) -> None:
+        items = self.pop_mark()
+        if isinstance(self.stack[-1], dict):  # else it is an ``Opaque``
+            self.stack[-1].update(_table(items))
+
+    def _set_item(self) -> None:
+        items = [self.stack.pop() for _ in range(2)][::-1]
+        if isinstance(self.stack[-1], dict):
+            self.stack[-1].update(_table(items))
+
+    def _make_table(self) -> None:
+        self.append(_table(self.pop_mark()))
+
+    def _refuse(self) -> None:
+        raise PickleError("its pickle has an instruction that no model needs")
+
+
+def _table(items: list[Any]) -> dict[Hashable, Any]:
+    """Return the table of alternating keys and values.
+
+    Raises PickleError for a key that may be slow to look up, such as a tuple or a large number.
+    """
+    for key in items[::2]:
+        if key is not None and not isinstance(key, str) and not (type(key) is int and abs(key) < 2**31):
+            raise PickleError("its pickle has a table with keys that are not names")
+    return dict(zip(items[::2], items[1::2], strict=True))
+
+
+def _ordered(*arguments: object) -> dict[Hashable, Any]:
+    """Return the table for a call of ``OrderedDict``, whose argument in old files is a list of items."""
+    pairs = arguments[0] if arguments and isinstance(arguments[0], list) else []
+    return _table([part for key, value in pairs for part in (key, value)])
+
+
+def _rebuild_tensor(
+    storage: object, offset: object, size: object, stride: object, grad: object = 0, hooks: object = None, *rest: object
+) -> StoredShape:
+    if hooks:
+        raise PickleError("one of its tensors has hooks, which are programs")
+    if not isinstance(storage, Storage):
+        raise PickleError("one of its tensors has no storage")
+    (start,), shape, strides = (_whole_numbers(values) for values in ((offset,), size, stride))
+    if len(shape) != len(strides):
+        raise PickleError("the shape of a tensor is damaged")
+    return StoredShape(storage, start, shape, strides)
+
+
+def _whole_numbers(values: object) -> tuple[int, ...]:
+    made = tuple(values) if isinstance(values, tuple | list) else (None,)
+    if len(made) > 16 or not all(type(value) is int and 0 <= value < 2**62 for value in made):
+        raise PickleError("the shape of a tensor is damaged")
+    return made
+
+
+_REBUILDS: dict[str, Callable[..., Any]] = {
+    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
+    "torch._utils._rebuild_tensor": _rebuild_tensor,
+    "torch._utils._rebuild_parameter": lambda data, *rest: data,
+    "collections.OrderedDict": _ordered,
+    "torch.Size": lambda values=(): tuple(values) if isinstance(values, list | tuple) else (),
+}
+_PYTHON: dict[int, Callable[[Any], None]] = pickle._Unpickler.dispatch
+_CHANGED: dict[bytes, Callable[[Any], None]] = {
+    pickle.FRAME: PickleReader._ignore_frame,
+    pickle.REDUCE: PickleReader._reduce,
+    pickle.NEWOBJ: PickleReader._new_object,
+    pickle.NEWOBJ_EX: PickleReader._new_object_named,
+    pickle.BUILD: PickleReader._build,
+    pickle.SETITEM: PickleReader._set_item,
+    pickle.SETITEMS: PickleReader._set_items,
+    pickle.DICT: PickleReader._make_table,
+    pickle.EMPTY_SET: _PYTHON[pickle.EMPTY_LIST[0]],  # sets look each value up
+    pickle.ADDITEMS: _PYTHON[pickle.APPENDS[0]],
+    pickle.FROZENSET: _PYTHON[pickle.LIST[0]],
+    **dict.fromkeys((pickle.EXT1, pickle.EXT2, pickle.EXT4), PickleReader._refuse),
+    **dict.fromkeys((pickle.BYTEARRAY8, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER), PickleReader._refuse),
+}
+PickleReader.dispatch = _PYTHON | {opcode[0]: do for opcode, do in _CHANGED.items()}
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor in a file: its shape, its dtype ``kind`` (such as 'float32'), and the location of its numbers."""
+
+    shape: tuple[int, ...]
+    kind: str
+    path: Path
+    at: int  # byte offset of its first number in the file
+    length: int  # elements from its first to its last, both included
+    strides: tuple[int, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """Return the tensor's size in memory, in bytes."""
+        return math.prod(self.shape) * ITEM_BYTES.get(self.kind, 1)
+
+    def read(self) -> Any:  # noqa: ANN401  (no torch here)
+        """Read the tensor, contiguous and on the CPU. Raises OSError, ValueError."""
+        import torch
+
+        with self.path.open("rb") as file:
+            file.seek(self.at)
+            data = bytearray(file.read(self.length * ITEM_BYTES.get(self.kind, 1)))
+        kind = getattr(torch, self.kind)
+        flat = torch.frombuffer(data, dtype=kind) if data else torch.empty(0, dtype=kind)
+        return flat.as_strided(self.shape, self.strides).contiguous()
+
+
+@dataclass(frozen=True)
+class TorchFile:
+    """The contents of a file: ``value`` consists of tables, lists, texts, numbers and ``StoredTensor``.
+
+    ``needs``: the names of functions and classes that the file calls for objects other than tensors.
+    """
+
+    value: Any
+    needs: list[str]
+
+
+def is_torch_file(path: Path) -> bool:
+    """Return whether a file starts like a file of ``torch.save``; reads little. Raises OSError."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    if head.startswith(ZIP):
+        return _is_archive(path)
+    return head[:1] == b"\x80" and LEGACY_HEAD in head[2:32]
+
+
+def is_bare_pickle(path: Path) -> bool:
+    """Return whether a file starts like a pickle of any kind. Raises OSError."""
+    with path.open("rb") as file:
+        head = file.read(2)
+    return len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5
+
+
+def _is_archive(path: Path) -> bool:
+    """Return whether a zip archive was written by torch.save."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _pickle_in(archive) is not None
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeError, EOFError):
+        return False
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # raised for a seek before the start of the file
+            raise
+        return False
+
+
+def _pickle_in(archive: zipfile.ZipFile) -> str | None:
+    """Return the name of the pickle in an archive of torch.save; None for other archives, such as TorchScript."""
+    names = archive.namelist() if len(archive.filelist) <= MAX_ENTRIES else []
+    found = [name for name in names if name.count("/") <= 1 and name.rpartition("/")[2] == "data.pkl"]
+    is_script = any(name.rpartition("/")[2] == "constants.pkl" for name in names)
+    return found[0] if len(found) == 1 and not is_script else None
+
+
+def read_torch_file(path: Path) -> TorchFile:
+    """Read the contents of a file of ``torch.save``, without tensor data. Raises PickleError, OSError."""
+    with path.open("rb") as file:
+        is_zip = file.read(4) == ZIP
+    return _read_zip(path) if is_zip else _read_legacy(path)
+
+
+def _read_zip(path: Path) -> TorchFile:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            name = _pickle_in(archive)
+            if name is None:
+                raise PickleError("its archive has no pickle")
+            data, entries = archive.getinfo(name), {info.filename: info for info in archive.filelist}
+            if data.compress_type != zipfile.ZIP_STORED or data.file_size > MAX_BYTES:
+                raise PickleError("its archive is compressed, or its pickle is far too large")
+            reader = PickleReader(PickleStream(archive.read(data)))
+            value = reader.read_value()
+            order = name.removesuffix("data.pkl") + "byteorder"
+            if _is_big_endian(archive, entries.get(order)):
+                raise PickleError("its numbers are big-endian")
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise PickleError("its archive is damaged (an offset lies before the start of the file)") from None
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, UnicodeError) as error:
+        raise PickleError(f"its archive is damaged ({type(error).__name__})") from None
+    folder, size = name.removesuffix("data.pkl") + "data/", path.stat().st_size
+
+    def place_of(storage: Storage) -> int:
+        info = entries.get(folder + storage.key)
+        wanted = storage.length * ITEM_BYTES.get(storage.kind, 1)
+        is_whole = info is not None and info.compress_type == zipfile.ZIP_STORED
+        if info is None or not is_whole or not wanted <= info.file_size == info.compress_size:
+            raise PickleError(f"the numbers of storage '{storage.key[:40]}' are missing")
+        with path.open("rb") as file:
+            file.seek(info.header_offset)
+            header = file.read(LOCAL_HEADER)
+        at = info.header_offset + LOCAL_HEADER + _short(header, 26) + _short(header, 28)
+        if at + info.file_size > size:
+            raise PickleError("it is cut off")
+        return at
+
+    return TorchFile(_with_tensors(value, path, place_of), list(reader.needs))
+
+
+def _is_big_endian(archive: zipfile.ZipFile, order: zipfile.ZipInfo | None) -> bool:
+    if order is None or order.compress_type != zipfile.ZIP_STORED or order.file_size >= 16:
+        return False
+    return archive.read(order).strip() == b"big"
+
+
+def _short(header: bytes, at: int) -> int:
+    return int.from_bytes(header[at : at + 2], "little")
+
+
+def _read_legacy(path: Path) -> TorchFile:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        stream = PickleStream(file.read(MAX_BYTES))
+    readers = [PickleReader(stream) for _ in range(5)]
+    magic, _, system, value, keys = (reader.read_value() for reader in readers)
+    if magic != LEGACY_MAGIC or not isinstance(keys, list):
+        raise PickleError("it is not a file of torch.save")
+    if isinstance(system, dict) and system.get("little_endian") is False:
+        raise PickleError("its numbers are big-endian")
+    lengths, at = readers[3].storages, stream.tell()
+    places: dict[str, int] = {}
+    with path.open("rb") as file:
+        for key in keys:
+            if not isinstance(key, str) or key not in lengths:
+                raise PickleError("its list of storages does not fit its tensors")
+            storage = lengths[key]
+            file.seek(at)
+            if int.from_bytes(file.read(8), "little") != storage.length:
+                raise PickleError(f"the length of storage '{key[:40]}' does not match its tensors")
+            places[key] = at + 8
+            at += 8 + storage.length * ITEM_BYTES.get(storage.kind, 1)
+            if at > size:
+                raise PickleError("it is cut off")
+
+    def place_of(storage: Storage) -> int:
+        if storage.key not in places:
+            raise PickleError(f"the numbers of storage '{storage.key[:40]}' are missing")
+        return places[storage.key]
+
+    needs = [name for reader in readers for name in reader.needs]
+    return TorchFile(_with_tensors(value, path, place_of), needs)
+
+
+def _with_tensors(value: object, path: Path, place_of: Callable[[Storage], int]) -> Any:  # noqa: ANN401
+    """Return ``value`` with a checked ``StoredTensor`` for each tensor. Raises PickleError.
+
+    Contents deeper than ``MAX_DEPTH`` tables and lists are left out. A shared object is converted only once, because a
+    small file may contain a million references to a list of a million values.
+    """
+    done: dict[tuple[int, int], Any] = {}
+
+    def located(view: StoredShape) -> StoredTensor:
+        length, kind = _checked_length(view), view.storage.kind
+        at = place_of(view.storage) + view.offset * ITEM_BYTES.get(kind, 1)
+        return StoredTensor(view.shape, kind, path, at, length, view.strides)
+
+    def walk(value: object, depth: int) -> Any:  # noqa: ANN401
+        if not isinstance(value, StoredShape | dict | list | tuple):
+            return value
+        key = id(value), depth
+        if key not in done:
+            if isinstance(value, StoredShape):
+                done[key] = located(value)
+            elif isinstance(value, dict):
+                done[key] = {k: walk(v, depth - 1) for k, v in value.items()} if depth else {}
+            else:
+                done[key] = [walk(v, depth - 1) for v in value] if depth else []
+        return done[key]
+
+    return walk(value, MAX_DEPTH)
+
+
+def _checked_length(view: StoredShape) -> int:
+    """Return the number of elements from a tensor's first to its last, both included.
+
+    Raises PickleError if the tensor exceeds its storage, or has more elements than the storage.
+    """
+    count = math.prod(view.shape)
+    length = 1 + sum((n - 1) * step for n, step in zip(view.shape, view.strides, strict=True)) if count else 0
+    if view.offset + length > view.storage.length or count > view.storage.length:
+        raise PickleError("one of its tensors exceeds its storage")
+    return length
