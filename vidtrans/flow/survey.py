@@ -91,7 +91,7 @@ def edge_motion(before: np.ndarray, after: np.ndarray) -> float:
     The change of each pixel over the slope there is its motion across the edge (Horn and Schunck, "Determining optical
     flow", 1981); the mean is weighted by the squared slope. Contrast and brightness cancel.
     """
-    across, down = (cv2.Sobel(after, cv2.CV_32F, *along, scale=0.125) for along in ((1, 0), (0, 1)))
+    across, down = [cv2.Sobel(after, cv2.CV_32F, *along, scale=0.125) for along in ((1, 0), (0, 1))]
     slope = np.square(across) + np.square(down)
     change = np.abs(after - before)
     return float((change * np.sqrt(slope)).sum() / (slope.sum() + 1.0))

@@ -37,7 +37,7 @@ class KnownPalette(NamedTuple):
 
 def _voc_colour(number: int) -> str:
     """Return a colour of PASCAL VOC: three bits of the number at a time go to R, G and B, from the highest down."""
-    rgb = [sum((number >> 3 * k + channel & 1) << 7 - k for k in range(8)) for channel in range(3)]
+    rgb = [sum([(number >> 3 * k + channel & 1) << 7 - k for k in range(8)]) for channel in range(3)]
     return "#" + bytes(rgb).hex()
 
 

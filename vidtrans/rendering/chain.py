@@ -204,9 +204,12 @@ class RenderChain:
                     queue.put(partial(self._write_raw, sample.index, renderer.fetch(sample, sample.output)))
                 if not lo <= sample.index < hi:
                     continue
+                if guides is None:
+                    yield sample
+                    continue
                 with self.clock.step(READ):
-                    guide = None if guides is None else next(guides)
-                yield sample if guide is None else replace(sample, guide=guide)
+                    guide = next(guides)
+                yield replace(sample, guide=guide)
             queue.finish()
 
     def _write_raw(self, frame: int, arrive: Picture) -> None:

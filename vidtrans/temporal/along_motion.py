@@ -170,7 +170,8 @@ class FlowTracker:
     def _path(self, window: Window, at: int, step: int) -> FlowPath:
         if abs(step) == 1:
             before, after = window.samples[min(at, at + step)], window.samples[max(at, at + step)]
-            self.expect(before, after)
+            if "pair" not in before.derived:
+                self.expect(before, after)
             pair: Future[tuple[FlowPath, FlowPath]] = before.derived["pair"]
             return pair.result()[0 if step > 0 else 1]
         derived, half = window.samples[at].derived, step // 2
