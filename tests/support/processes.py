@@ -168,7 +168,7 @@ def workers() -> list[int]:
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             words = process.cmdline()
-            if any("executors.worker import main" in word for word in words) and Path(process.cwd()) == Path.cwd():
+            if any("executors.local import main" in word for word in words) and Path(process.cwd()) == Path.cwd():
                 found.append(process.pid)
     return found
 

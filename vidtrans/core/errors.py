@@ -118,8 +118,6 @@ DISK = {
     errno.EISDIR: _IN_THE_WAY,
     errno.ENAMETOOLONG: "use a shorter name",
 }
-
-
 TEMPORARY = "free some space, or set TMPDIR to a folder that can be written"
 
 # Messages of libraries that ran out of memory. NVIDIA's have their own statuses, which torch only passes on.

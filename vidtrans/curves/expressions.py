@@ -142,8 +142,6 @@ FUNCTIONS: dict[str, tuple[Callable[..., float], int, int]] = {
     "smoothstep": (lambda low, high, x: _smoothstep(low, high, x), 3, 3),
     "noise": (lambda x: _noise(x), 1, 1),
 }
-
-
 _GLOBALS = {"__builtins__": {}, PI: math.pi, "pow": math.pow} | {n: f for n, (f, *_) in FUNCTIONS.items()}
 
 

@@ -105,9 +105,6 @@ def in_torch(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     return enlarged(tensor_pictures, frame[None] * 0.5 + 0.5, source, mode)[0] * 2 - 1
 
 
-Around = Callable[[int, np.ndarray], np.ndarray]
-
-
 class Surroundings:
     """The clip of a seed as it goes on after the seed, and the mask within which the dream is seen.
 
@@ -140,8 +137,8 @@ class Surroundings:
         return {"version": VERSION, "clip": self.clip.digest, "first": self._steps[0], "mask": self._mask.for_key()}
 
     @contextmanager
-    def opened(self, *, deep: bool) -> Iterator[Around]:
-        """Return a function that puts a dream's picture, (h, w, 3), by its number into its frame, (H, W, 3)."""
+    def opened(self, *, deep: bool) -> Iterator[Callable[[int, np.ndarray], np.ndarray]]:
+        """Yield a function that puts a dream's picture, (h, w, 3), by its number into its frame, (H, W, 3)."""
         form = FrameFormat(Size(exact=self._size), deep=deep)
         with (
             closing(self.clip.cursor(form, self._threads)) as cursor,

@@ -97,7 +97,7 @@ class DreamControls:
     def for_rollout(
         self, loop: Loop | None = None, drive: Callable[[int], np.ndarray] | None = None
     ) -> RolloutControls:
-        """Return the controls of a rollout, in a loop those of the frame of a round. ``drive``: see there."""
+        """Return the controls of a rollout; in a loop, those of the frame in the round. ``drive``: as in the result."""
 
         def value(name: str) -> Callable[[int], float]:
             return lambda frame: self._value(name, wrapped(frame))

@@ -151,7 +151,7 @@ class Driver:
 
     @contextmanager
     def pictures(self, threads: int) -> Iterator[Callable[[int], np.ndarray]]:
-        """Open the video, and return a function from frame number to (3, H, W) float32 in [-1, 1]."""
+        """Open the video, and yield a function from frame number to (3, H, W) float32 in [-1, 1]."""
         whole, rows, columns = cover_crop(self.clip.index.width, self.clip.index.height, self.size)
         with closing(self.clip.cursor(FrameFormat(Size(exact=whole)), threads)) as cursor:
             yield lambda frame: to_signed(resize(cursor(self._steps[frame]).rgb, *whole)[rows, columns])

@@ -26,7 +26,7 @@ from vidtrans.video.plots import ContactSheet, cell_size
 VERSION = 1
 MIN_FRAMES = {"m1": 2, "m4": 5, "uniq": dreams.LATE_FRAMES.start + 1}  # of a film, for these scores
 SHAPE_TOLERANCE_FACTOR = 1.05  # ratio of the sides above which a crop is reported
-CELL = 320  # pixels, the long side of one of them
+CELL = 320  # pixels, the long side of a picture in the strip
 
 
 def check_dream(film: Clip, source: Clip, start: Time | None) -> None:

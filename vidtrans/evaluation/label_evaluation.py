@@ -34,13 +34,11 @@ from vidtrans.session import Context
 from vidtrans.video.images.picture import resize
 from vidtrans.video.plots import FAINT, GAP, TEXT_PX, Chart, ChartCurve, blank, text_band
 
-WIDTH = 980  # pixels
-ORANGE, BLUE = (255, 190, 70), (92, 160, 255)
-
-
 VERSION = 1
-LEAST = 0.001  # share of the pixels that are told if they have no class
+LEAST = 0.001  # share of pixels without a class above which a warning is given
 MEASURES = ("pixel_accuracy", "class_accuracy", "mean_iou")
+WIDTH = 980  # pixels, of the plot
+ORANGE, BLUE = (255, 190, 70), (92, 160, 255)
 
 
 def named_classes(text: str) -> ClassColours:

@@ -48,6 +48,7 @@ _COMPOSED = (
 )
 _BACKWARD = "aten.convolution_backward.default"
 _known: dict[tuple[str, str], bool] = {}  # by environment and signature: whether the operator is right
+_thread = threading.local()
 
 
 class Convolution(NamedTuple):
@@ -247,9 +248,6 @@ class _InFp32(_Mode):
         if signature in self._signatures and not getattr(_thread, "uncorrected", False):
             return _right(Convolution.of(name, args), func, args, kwargs, None)
         return func(*args, **kwargs)
-
-
-_thread = threading.local()
 
 
 @contextmanager

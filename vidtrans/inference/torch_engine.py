@@ -1,6 +1,7 @@
 """The torch engine: eval mode, norm folded into the convolutions, channels last, bf16 if the device supports it.
 
-On a CPU the convolutions are ``packed``. The other engines are subclasses that run a generator with other libraries.
+On a CPU the convolutions are packed, see ``networks.for_rendering``. The other engines are subclasses that run a
+generator with other libraries.
 """
 
 from __future__ import annotations

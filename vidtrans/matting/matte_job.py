@@ -36,6 +36,7 @@ from vidtrans.matting.matte_edges import at_working_size, cut_out, finished, ref
 from vidtrans.matting.matte_request import MATTE, Brushes, MatteRequest, Strokes
 from vidtrans.matting.settings import MattingSettings
 from vidtrans.matting.stroke_masks import VERSION as GROWING
+from vidtrans.matting.stroke_masks import grown
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
@@ -377,8 +378,6 @@ def read_painted(places: Mapping[int, Path], brushes: Brushes, clip: Clip, conte
         for name, what in brushes.read(path, frame.rgb).items():
             matte = what
             if isinstance(what, Strokes):
-                from vidtrans.matting.stroke_masks import grown
-
                 matte = grown(frame.rgb, what.labels)
                 grown_names.append(name)
                 if not (matte >= 0.5).any():

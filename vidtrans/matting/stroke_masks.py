@@ -47,7 +47,8 @@ class _Places(NamedTuple):
 def grown(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the mask, (H, W) float32 from 0 to 1, of a thing in a frame (H, W, 3) uint8.
 
-    ``labels``: (H, W) uint8, see ``marks.Strokes``; some are on the thing. A stroke that encloses an area is a box.
+    ``labels``: (H, W) uint8, see ``matte_request.Strokes``; some are on the thing. A stroke that encloses an area is a
+    box.
     """
     if (box := _box(labels)) is not None:
         return _cut(frame, labels, np.where(box, 0.5 + 1e-3, 0).astype(np.float32), BOX_CUTS)

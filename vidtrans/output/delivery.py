@@ -27,7 +27,7 @@ from vidtrans.session import Context
 from vidtrans.store.stages import FilterStage, media_libraries
 from vidtrans.video.colour.conversion import with_alpha
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.io.encoder import SegmentWriter, picture_names, read_lossless, unpack
+from vidtrans.video.io.encoder import SegmentWriter, picture_names, read_lossless, unpack, write_gif
 from vidtrans.video.io.encoding import (
     CODECS,
     CONTAINERS,
@@ -160,8 +160,6 @@ def _duration_s(timing: Timing) -> Fraction:
 
 
 def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, plays: int, context: Context) -> int:
-    from vidtrans.video.io.encoder import write_gif
-
     total = 2 * len(timing.pts)  # the clip is read twice
     done = 0
 

@@ -86,47 +86,19 @@ class Kind:
 
 
 _APPLIED, _CARRIED, _MOOT = (Kind(d) for d in (Decision.APPLIED, Decision.CARRIED, Decision.MOOT))
-
-
 _OF_SOUND = Kind(Decision.MOOT, "of sound, whose packets are copied")
-
-
 _OF_SUBTITLES = Kind(Decision.MOOT, "of subtitles, whose packets are copied")
-
-
 _CAPTIONS = Kind(Decision.LOST, "closed captions within the pictures: not kept (ccextractor makes a subtitle file)")
-
-
 _ASPECT = Kind(Decision.NAMED, "active format description")
-
-
 _MASTERING = Kind(Decision.NAMED, "HDR mastering display")
-
-
 _LIGHT = Kind(Decision.NAMED, "HDR light levels")
-
-
 _HDR_PLUS = Kind(Decision.NAMED, "HDR10+")
-
-
 _AMBIENT = Kind(Decision.NAMED, "ambient viewing environment")
-
-
 _TIMECODE = Kind(Decision.NAMED, "timecodes of frames")
-
-
 _DOLBY = Kind(Decision.NAMED, "Dolby Vision")
-
-
 _LAYER = Kind(Decision.LOST, "a second, finer layer (LCEVC): only the base picture is read")
-
-
 _VIEW = Kind(Decision.LOST, "a second view (spatial video, MV-HEVC): only the first is read, so results are flat")
-
-
 _EXIF = Kind(Decision.NAMED, "EXIF")
-
-
 FRAME_KINDS = {
     "AVPanScan": Kind(Decision.MOOT, "players show the whole picture"),
     "ATSC A53 Part 4 Closed Captions": _CAPTIONS,
@@ -161,8 +133,6 @@ FRAME_KINDS = {
     "3D Reference Displays Information": Kind(Decision.MOOT, "comes with a second view"),
     "EXIF metadata": _EXIF,
 }
-
-
 # Decoders pass most of these on to frames. The others are read by ``read_track_side_data`` or used by decoders.
 TRACK_KINDS = {
     "Palette": _APPLIED,
@@ -207,8 +177,6 @@ TRACK_KINDS = {
     "RTCP Sender Report": _MOOT,
     "EXIF metadata": _EXIF,
 }
-
-
 _FRAME_NAMES = tuple(FRAME_KINDS)
 
 

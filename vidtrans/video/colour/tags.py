@@ -140,17 +140,9 @@ def _xyz(white: tuple[float, float]) -> np.ndarray:
 
 
 BT709_PRIMARIES = Primaries("BT.709", (0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
-
-
 ADOBE_RGB = Primaries("Adobe RGB", (0.640, 0.330), (0.210, 0.710), (0.150, 0.060))
-
-
 ACES_AP1 = Primaries("ACEScg (AP1)", (0.713, 0.293), (0.165, 0.830), (0.128, 0.044), D60)
-
-
 ACES_AP0 = Primaries("ACES (AP0)", (0.7347, 0.2653), (0.0, 1.0), (0.0001, -0.077), D60)
-
-
 # By the number of a tag; 2 is unspecified, 0 and 3 are reserved.
 TAGGED = {
     1: BT709_PRIMARIES,

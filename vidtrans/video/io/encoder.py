@@ -31,7 +31,7 @@ from vidtrans.core.files import naming_disk_errors
 from vidtrans.core.system import name_key
 from vidtrans.video.colour.conversion import FromRGB, is_yuv
 from vidtrans.video.colour.tags import tag_bt709
-from vidtrans.video.images.picture import encode_png
+from vidtrans.video.images.picture import IndexedPng, encode_png
 from vidtrans.video.io.container import open_generated
 from vidtrans.video.io.encoding import CODECS, EncodingSettings, PictureFormat
 from vidtrans.video.io.picture_paths import format_number
@@ -264,8 +264,6 @@ def picture_encoder(codec: str, palette: str = "") -> Callable[[np.ndarray], byt
 
         return encode_exr
     if palette:
-        from vidtrans.video.images.picture import IndexedPng
-
         return IndexedPng(palette)
     return encode_png
 

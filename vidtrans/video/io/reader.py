@@ -591,7 +591,7 @@ class Decoder:
             return False
 
     def pictures(self, *, interlaced: bool | None = None, joined: bool = True) -> Iterator[av.VideoFrame]:
-        """Return the frames from the current position, deinterlaced. Reading them raises MediaError.
+        """Return the frames from the current position, deinterlaced. Raises MediaError, as reading them does.
 
         ``interlaced``: whether the clip has interlaced frames; None checks the first frame from here. ``joined``:
         whether it may be of several recordings, whose times are put on one clock, unless it was sought in.
