@@ -1,6 +1,6 @@
 """The stage of a live session: models that paint single frames at once, cross-fades, blending with past pictures.
 
-A network's faults are not measured in a live session (``upscaling.mending``): that takes several frames of a shot.
+A network's faults are not measured in a live session (``upscaling.enlarging``): that takes several frames of a shot.
 """
 
 from __future__ import annotations

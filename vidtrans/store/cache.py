@@ -20,6 +20,7 @@ import errno
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -164,6 +165,8 @@ def refusing_no_locks(root: Path) -> Iterator[None]:
 
 def warning_about_locks(folder: Path) -> str:
     """Return a warning where locks in a folder work on this host only; '' where they are shared, or it is unknown."""
+    if sys.platform != "linux":  # of others the kinds and options are not known, and a lost drive may answer late
+        return ""
     import psutil  # takes milliseconds
 
     place, mounts = os.path.realpath(folder), []
