@@ -6,7 +6,7 @@ const FIXATION_MS = 400; // before the first of a timed pair
 const GAP_MS = 200; // between the two
 const HALF_REFRESH_MS = 8;
 
-// Return the frames of one side of a trial, { frames: [ImageBitmap], rate }. The format: vidtrans/voting/vote_app.py.
+// Return the frames of one side of a trial, { frames: [ImageBitmap], rate }. The format: vidtrans/voting/poll.py.
 export async function load(key, trial, side) {
   const answer = await request(`/stimulus?key=${encodeURIComponent(key)}&trial=${trial}&side=${side}`);
   const data = await answer.arrayBuffer();
