@@ -114,7 +114,10 @@ def restore(made_of: Table, context: Context) -> dict[str, Any]:
     """
     root, here = context.cache.root.resolve().parent, Path.cwd()
     values = _relocated(made_of["request"], lambda path: _relative(root / path, here), _recorded_model, root)
-    return {name: _restored(value) for name, value in values.items()}
+    found = {name: _restored(value) for name, value in values.items()}
+    if isinstance(found.get("mask"), Path):
+        raise ValueError("its mask is of an earlier version")
+    return found
 
 
 def relocated(request: StylizeRequest, move: Callable[[Path], str]) -> StylizeRequest:

@@ -560,7 +560,7 @@ class _Sender(threading.Thread):
         with path.open("rb") as file:
             while not is_last:
                 data = file.read(PIECE_BYTES)
-                is_last = file.tell() >= size
+                is_last = not data or file.tell() >= size  # without data: a file that became shorter
                 send(self._board, self._number, Piece(path.name, data, is_last=is_last))
 
 
