@@ -145,7 +145,8 @@ def build_with_weights(
 
     from vidtrans.networks.init import build_generator
 
-    generator, plate, memory = record.generator, record.plate.get("size"), bool(record.memory)
+    generator, memory = record.generator, bool(record.memory)
+    plate = (record.plate["size"][0], record.plate["size"][1]) if record.plate else None
     classes = make_pairing(record.pairing["name"], record.pairing["settings"]).class_colours
     try:
         with torch.device("meta"):
