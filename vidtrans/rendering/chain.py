@@ -209,7 +209,7 @@ class RenderChain:
                     continue
                 with self.clock.step(READ):
                     guide = next(guides)
-                yield replace(sample, guide=guide)
+                yield sample if guide is None else replace(sample, guide=guide)
             queue.finish()
 
     def _write_raw(self, frame: int, arrive: Picture) -> None:
