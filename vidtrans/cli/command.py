@@ -1,4 +1,4 @@
-"""What command lines share: the words that people write, and the line and the watcher of the running command."""
+"""Other words for commands and options, which errors suggest; the running command's line and its watcher."""
 
 from __future__ import annotations
 

@@ -362,7 +362,7 @@ def _hidden_name(target: Path, stem: str, ending: str) -> str:
         return f".{stem}"
     mark = f"~{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}"
     while name_length(stem + mark) > room:
-        stem = stem[:-1]  # never in the middle of a character, which FFmpeg could not be told
+        stem = stem[:-1]  # A whole character: FFmpeg refuses half of one
     return f".{stem}{mark}"
 
 

@@ -28,8 +28,9 @@ FREE, PASSAGE = 30, 30  # frames that a dream goes on without its clip, and in w
 MOVED = 3  # frames that one counts for in which the camera moves
 PULL = 0.3  # share by which the low frequencies of a dream go to those of the frame that is pointed to
 AWAY = 30  # frames from which a jump lands at least
-LOST = 3.0  # times as far from where it points as from the most alike frame: the dream is elsewhere
-CHECKED = 4  # frames after which it is looked again whether the dream is elsewhere
+# A dream is elsewhere if its distance to the frame that it points to is this multiple of that to the most alike frame.
+LOST = 3.0
+CHECKED = 4  # frames between two checks whether the dream is elsewhere
 STILL = 1e-4  # mean squared difference below which two frames are the same
 WHOLE_VIEW = np.eye(3)
 CHOICE = 4  # most alike frames of which a jump without need takes one

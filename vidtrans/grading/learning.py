@@ -54,7 +54,7 @@ SEEN = 0.5  # a node is seen where samples decide at least this share of its val
 TOLERANCE, MAX_ITERATIONS, TINY = 1e-4, 600, 1e-30
 # Of what is learned, and of its description.
 SMALL_SIDE = 192  # in pixels, of pictures whose colours alone are compared
-LOOK_NOT_GRADE = 4.0  # ΔE2000 left over in the median: colours do not say what became of them
+LOOK_NOT_GRADE = 4.0  # Median ΔE2000 after the best grade above which colours alone do not explain a look
 OPAQUE = 0.5  # alpha above which a pixel is part of a picture
 FEW_COLOURS = 0.05  # of all colours; the rest of the table is a guess
 TONES = {"shadows": 0.2, "mid-tones": 0.45, "highlights": 0.8}

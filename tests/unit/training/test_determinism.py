@@ -162,7 +162,7 @@ def test_a_mirrored_rim_is_torchs_to_the_bit_and_has_its_gradients(width: int, s
 def test_a_record_says_what_was_not_deterministic_even_where_a_run_was_stopped_after_it(
     two_gpus: None, clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    step, told = Pix2Pix._optimize, []
+    step, notes = Pix2Pix._optimize, []
 
     def disordered(self: Pix2Pix, *arguments: Any) -> Any:
         put(torch.zeros(1))
@@ -172,7 +172,7 @@ def test_a_record_says_what_was_not_deterministic_even_where_a_run_was_stopped_a
         stop = Stop()
 
         def hear(event: Event) -> None:
-            told.extend([event.text] if isinstance(event, Note) else [])
+            notes.extend([event.text] if isinstance(event, Note) else [])
             if isinstance(event, Progress) and event.task == "training" and event.done == until:
                 stop.request(130)
 
@@ -184,12 +184,12 @@ def test_a_record_says_what_was_not_deterministic_even_where_a_run_was_stopped_a
         patch.setattr(Pix2Pix, "_optimize", disordered)
         train("cpu")
         assert "nondeterministic" not in read_record(Path("cpu.safetensors")).training
-        assert not any("different model" in text for text in told)
+        assert not any("different model" in text for text in notes)
         with pytest.raises(Interrupted):
             train("cuda:1", until=2)
     train("cuda:1")
     assert read_record(Path("cud.safetensors")).training["nondeterministic"] == ["put_"]
-    assert any("slightly different model" in text and "put_" in text for text in told)
+    assert any("slightly different model" in text and "put_" in text for text in notes)
     assert "not to the byte: put_" in said(capsys, 0, "model", "show", "cud.safetensors")
 
 
