@@ -217,7 +217,7 @@ def test_mistakes_end_in_one_line(capsys: Capsys) -> None:
 def test_a_preview_is_filmed_at_once_and_as_it_learns(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     clip_and_keys()
     films: list[bytes] = []
-    monkeypatch.setattr("vidtrans.training.training_run.FIRST_PREVIEW_S", 0.0)
+    monkeypatch.setattr("vidtrans.training.finish.FIRST_PREVIEW_S", 0.0)
     ask = ("propagate", "c.mkv", "--keyframes", "keys", *QUICK, "--set=training.preview_seconds=0", *EXACT)
     film = Path("o.train/preview.mkv")
 

@@ -17,7 +17,7 @@ from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.loading import signed_planes
 from vidtrans.session import Context
 from vidtrans.training import LOSSES, weight_key
-from vidtrans.training.loop import TrainingState
+from vidtrans.training.loop import TrainingState, take_step
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.set_up import TrainingSetup
 from vidtrans.training.settings import TrainingSettings
@@ -50,7 +50,7 @@ def first_step(dataset: Dataset, recipe: Any, context: Context) -> tuple[Trainin
     job = TrainingSetup(dataset, recipe, recipe.settings("training", TrainingSettings), None, context)
     run = job.make_state(Path(), 10)
     batch = run.loader.make(0)
-    losses = run.one_step(batch)
+    losses = take_step(run, batch)
     plain = (run.model.painted.cpu() - torch.from_numpy(signed_planes(batch.targets))).abs().mean().item()
     return run, losses, plain
 

@@ -13,7 +13,6 @@ from clips import moving_frames, write_clip
 import vidtrans as api
 from vidtrans.data.loading import Loader, TrainingBatch
 from vidtrans.training import trials, unpaired_colours
-from vidtrans.training.loop import TrainingState
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Stopped = Callable[..., list[str]]
@@ -95,18 +94,18 @@ def test_a_run_begins_small_and_one_that_is_asked_for_more_steps_does_not_begin_
 
 def test_minutes_count_the_cheaper_steps(paired: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step of 32 rows takes 1 s here and one of 48 rows 4 s: 100 s are 40 steps, half of them small."""
-    take, trial = TrainingState.take_step, trials._trial
+    take, trial = trials.take_step, trials._trial
     heights: list[int] = []
 
-    def watched(run: Any, batch: Any, **options: Any) -> dict[str, float]:
+    def watched(run: Any, batch: Any, trial: Any) -> dict[str, float]:
         heights.append(batch.targets.shape[2])
-        return take(run, batch, **options)
+        return take(run, batch, trial)
 
     def timed(*arguments: Any) -> float:
         trial(*arguments)
         return {32: 1.0, 48: 4.0}[heights[-1]]
 
-    monkeypatch.setattr(TrainingState, "take_step", watched)
+    monkeypatch.setattr(trials, "take_step", watched)
     monkeypatch.setattr(trials, "_trial", timed)
     settings = tables(grow_from=24, jitter=1.0)
     del settings["training"]["steps"]

@@ -1,10 +1,11 @@
-"""The models that a training run writes: snapshots, the best state, and the final model at its output path."""
+"""What a training run writes: previews, snapshots, the best state, and the final model at its output path."""
 
 from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
@@ -15,7 +16,8 @@ import numpy as np
 import torch
 
 from vidtrans.clips.sampling import segment_centres
-from vidtrans.core.events import Note
+from vidtrans.core.errors import Interrupted
+from vidtrans.core.events import Note, Preview
 from vidtrans.core.files import digest_of, remove, write_atomically
 from vidtrans.core.settings import Table
 from vidtrans.data.clip_memory import ClipMemory
@@ -39,13 +41,13 @@ from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.delivered import summarise
 from vidtrans.training.feedback import RecurrentFeedback, round_trip, successors
-from vidtrans.training.loop import TrainingState
+from vidtrans.training.loop import Task, TrainingState
 from vidtrans.training.methods.network_trainer import reestimate
 from vidtrans.training.monitor import TrainingMonitor
 from vidtrans.training.picture_codes import code_table
 from vidtrans.training.set_up import NORM_PICTURES, TrainingSetup
-from vidtrans.training.training_page import RolloutSummary
-from vidtrans.training.training_words import advice, best_of, is_enough
+from vidtrans.training.training_page import RolloutSummary, film_steps
+from vidtrans.training.training_words import advice, best_of, is_enough, score_steps
 from vidtrans.training.validation import pair_input
 from vidtrans.video.images.picture import picture_size, read_picture
 
@@ -53,6 +55,7 @@ MODEL_FILE = "model.safetensors"
 EMBEDDED_FILE = "embedded.safetensors"  # The model with the network that makes its input.
 BEST_FILE = "best.safetensors"
 BEST = "best."  # Prefix of the file names of the best state's companions.
+FIRST_PREVIEW_S = 60.0  # Seconds of training before the first model for ``preview``; the interval doubles each time.
 VAL_PAIRS = 16  # Held-out pairs that are scored during training: scores are only compared with each other.
 NOT_REPEATABLE = (
     "the same training again gives a slightly different model: CUDA has no deterministic form of some operations"
@@ -70,13 +73,22 @@ def companion_file(name: str) -> str:
 class ModelWriter:
     """Writes the models of a run into its cache entry and into ``folder``, with the previews and the report.
 
-    Companions are additional models: the reverse translator, and the colour map of two domains.
+    Companions are additional models: the reverse translator, and the colour map of two domains. ``preview`` is called
+    with a model file of the current state, after ``FIRST_PREVIEW_S`` seconds and then at doubling intervals.
     """
 
     def __init__(
-        self, setup: TrainingSetup, entry: CacheEntry, stage: TrainStage, state: TrainingState, folder: Path
+        self,
+        setup: TrainingSetup,
+        entry: CacheEntry,
+        stage: TrainStage,
+        folder: Path,
+        preview: Callable[[Path], None] | None = None,
     ) -> None:
-        self.setup, self.entry, self.stage, self.state, self.folder = setup, entry, stage, state, folder
+        self.setup, self.entry, self.stage, self.folder = setup, entry, stage, folder
+        self.context = setup.context
+        self.state = state = setup.make_state(entry.folder, stage.steps)
+        self._preview, self._preview_due, self._began = preview, FIRST_PREVIEW_S, time.monotonic()
         self.pairing, self.settings = setup.pairing, setup.settings
         self.held_out = setup.dataset.role("val")
         self.rollouts = (
@@ -92,7 +104,7 @@ class ModelWriter:
             state,
             lambda: self.engine(state.model.learned),
             self._facts(),
-            setup.context.note,
+            self.context.note,
             has_held_out=bool(self.held_out),
         )
 
@@ -120,6 +132,42 @@ class ModelWriter:
         """Return an inference engine for previews and scores."""
         return TorchEngine(generator, self.setup.device, self.setup.render_precision, batch=1)
 
+    def milestones(self, total: int) -> dict[int, list[Task]]:
+        """Return the functions to call after each milestone of a run of ``total`` steps, by its step."""
+        settings = self.settings
+        due = self.monitor.milestones(total)
+        for step in film_steps(total, settings.snapshots) if settings.snapshots else ():
+            due.setdefault(step, []).append(self._save_snapshot)
+        for step in score_steps(total, settings.val_interval) if self.held_out else ():
+            due.setdefault(step, []).append(self.score)
+        due.setdefault(total, []).insert(0, self._begin_to_finish)
+        return due
+
+    def _begin_to_finish(self) -> None:
+        self.context.begin("finishing the model")
+
+    def _save_snapshot(self) -> None:
+        self.save(f"snapshots/{self.state.step:08d}.safetensors")
+
+    def refresh(self) -> None:
+        """Update the previews; called at intervals of wall time."""
+        self.context.report(Preview(self.monitor.refresh()))
+        if self._preview is None or self.context.stop.requested or self.state.step == self.state.total:
+            return
+        if time.monotonic() - self._began >= self._preview_due:
+            began = time.monotonic()
+            path = self.save("preview.safetensors")
+            try:
+                self._preview(path)
+            except Interrupted:  # the loop is about to stop, and saves what was learned
+                return
+            finally:
+                remove(path)
+            took = time.monotonic() - began  # that was no training
+            self._began += took
+            self.state.seconds -= took
+            self._preview_due *= 2
+
     def save(self, name: str, state: TrainingState | None = None) -> Path:
         """Save ``state`` (default: the run's) in ``folder`` as a model without scores; return its path."""
         path = self.folder / name
@@ -141,6 +189,8 @@ class ModelWriter:
             with write_atomically(self.best_copy) as temporary:
                 shutil.copyfile(self.best_file, temporary)
         state.enough = state.step < state.total and is_enough(state.scores, settings.best_metric, settings.patience)
+        if state.step < state.total and not state.enough:  # otherwise the end of the run draws it
+            self.context.report(Preview(self.monitor.draw({})))
 
     def finish(self, output: Path) -> Table:
         """Write the final model into the cache entry, mark it complete, and return the entry's metadata."""
@@ -150,7 +200,7 @@ class ModelWriter:
 
     def deliver(self, output: Path) -> Table:
         """Write the model of this state into the cache entry, and return the entry's metadata."""
-        state, note = self.state, self.setup.context.note
+        state, note = self.state, self.context.note
         best = best_of(state.scores, self.settings.best_metric)
         step = best if self.settings.exports_best and best is not None else state.step
         generator = self._finalised(self._wanted(step, best))
@@ -172,7 +222,7 @@ class ModelWriter:
 
     def _wanted(self, step: int, best: int | None) -> torch.nn.Module:
         """Return the generator of the state of ``step``, the last or the ``best``; tell the user which one it is."""
-        state, note, last = self.state, self.setup.context.note, self.folder / "last.safetensors"
+        state, note, last = self.state, self.context.note, self.folder / "last.safetensors"
         if state.enough:
             patience = self.settings.patience
             note(f"stopped at step {state.step} of {state.total}: {patience} scorings brought no improvement")
@@ -187,7 +237,7 @@ class ModelWriter:
             remove(last)  # of this run, when it was stopped
             if text := advice(state.scores):
                 text += f"; the best state is {self.best_copy}" if best else ""
-                self.setup.context.report(Note(text, advises=True))
+                self.context.report(Note(text, advises=True))
         if state.model.nondeterministic:
             note(f"{NOT_REPEATABLE} ({', '.join(sorted(state.model.nondeterministic))})")
         return generator

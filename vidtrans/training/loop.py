@@ -160,33 +160,6 @@ class TrainingState:
         batches = self.loader.stream(first, stop)
         return batches if self.rollouts else uploads(batches, self.device)
 
-    def one_step(self, batch: TrainingBatch | DeviceBatch) -> dict[str, float]:
-        """Take step ``step`` and return its losses."""
-        progress = self.progress if self.revisions else None
-        lr = learning_rate(self.step, self.total, self.model.settings, progress)
-        return self.take_step(batch, lr=lr, seed=step_seed(self.seed, self.step), progress=self.progress)
-
-    def take_step(
-        self, batch: TrainingBatch | DeviceBatch, *, lr: float, seed: int, progress: float
-    ) -> dict[str, float]:
-        """Take a step with a batch; return its losses. ``progress``: share of the run done, 0 to 1."""
-        mixed, earlier = None, None
-        if isinstance(batch, TrainingBatch):
-            if self.rollouts:
-                batch = mixed = self.rollouts.mix(batch, seed, progress)
-                earlier = self.rollouts.preceding()
-            batch = upload(batch, self.device)
-        inputs, weights, model = batch.inputs, batch.weights, self.model
-        if sigma := model.settings.input_noise:
-            own_seed = seed + model.dist.rank
-            inputs = _noisy(inputs, sigma, self.picture_channels, own_seed, with_level=self.has_noise_level)
-        losses = model.optimize(
-            TrainingStep(inputs, batch.targets, lr=lr, seed=seed, progress=progress, weights=weights, earlier=earlier)
-        )
-        if self.rollouts and mixed:
-            self.rollouts.update(mixed, model.painted)
-        return losses
-
     def losses_csv(self) -> bytes:
         """Return the losses as CSV."""
         text = io.StringIO()
@@ -195,6 +168,39 @@ class TrainingState:
         writer.writerow(["step", *(f"generator_{c}" if c in LOSSES else c for c in columns)])
         writer.writerows([i, *(f"{v:.6g}" for v in row)] for i, row in enumerate(self.rows, start=1))
         return text.getvalue().encode()
+
+
+class Trial(NamedTuple):
+    """The conditions of a step that is taken only to be timed; ``progress``: share of the run, 0 to 1."""
+
+    seed: int
+    progress: float
+
+
+def take_step(state: TrainingState, batch: TrainingBatch | DeviceBatch, trial: Trial | None = None) -> dict[str, float]:
+    """Take step ``state.step`` with a batch, and return its losses; a ``trial`` gives the conditions of the step."""
+    model, rollouts = state.model, state.rollouts
+    if trial:
+        lr, seed, progress = model.settings.lr, trial.seed, trial.progress
+    else:
+        lr = learning_rate(state.step, state.total, model.settings, state.progress if state.revisions else None)
+        seed, progress = step_seed(state.seed, state.step), state.progress
+    mixed, earlier = None, None
+    if isinstance(batch, TrainingBatch):
+        if rollouts:
+            batch = mixed = rollouts.mix(batch, seed, progress)
+            earlier = rollouts.preceding()
+        batch = upload(batch, state.device)
+    inputs = batch.inputs
+    if sigma := model.settings.input_noise:
+        own_seed = seed + model.dist.rank
+        inputs = _noisy(inputs, sigma, state.picture_channels, own_seed, with_level=state.has_noise_level)
+    losses = model.optimize(
+        TrainingStep(inputs, batch.targets, lr=lr, seed=seed, progress=progress, weights=batch.weights, earlier=earlier)
+    )
+    if rollouts and mixed:
+        rollouts.update(mixed, model.painted)
+    return losses
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
@@ -274,14 +280,14 @@ class TrainingLoop:
         state: TrainingState,
         report: Report,
         stop: Stop,
-        refresh: Callable[[TrainingState], None] | None = None,
+        refresh: Callable[[], None] | None = None,
         milestones: Milestones = lambda _: {},
         dist: DistContext = SINGLE_PROCESS,
         clock: Callable[[], float] = time.monotonic,
         budget: TimeBudget | None = None,
     ) -> None:
         self.state, self.report, self.stop, self.milestones = state, report, stop, milestones
-        self.refresh = refresh if refresh and dist.is_main else lambda _: None
+        self.refresh = refresh if refresh and dist.is_main else lambda: None
         self.dist, self.clock, self.budget = dist, clock, budget
         self.costs: dict[Task, list[float]] = {}
         self.now = self._saved_at = clock()
@@ -299,7 +305,7 @@ class TrainingLoop:
             pass
         if self.dist.is_main:
             self.save()
-        self.refresh(state)
+        self.refresh()
 
     def _steps_are_revised(self) -> bool:
         """Train to the last step, or until early stopping; return True, early, after the budget changed the steps."""
@@ -307,7 +313,7 @@ class TrainingLoop:
         due = self.milestones(state.total)
         for batch in state.batches(state.step, state.step if state.enough else state.total):
             self._stop_if_asked()
-            losses = state.one_step(batch)
+            losses = take_step(state, batch)
             row = dist.mean(list(losses.values()))
             if not math.isfinite(sum(row)):
                 raise Diverged(self.saved_step, state.step + 1)
@@ -334,7 +340,7 @@ class TrainingLoop:
         if self.dist.any(self.stop.requested):
             if self.dist.is_main:
                 self.state.save()
-            self.refresh(self.state)
+            self.refresh()
             raise Interrupted(self.stop.exit_status or Interrupted().exit_status)
 
     def _report_progress(self) -> None:
@@ -414,7 +420,7 @@ class TrainingLoop:
             self.do(self._show)
 
     def _show(self) -> None:
-        self.refresh(self.state)
+        self.refresh()
         self._shown_at = self.clock()
 
 

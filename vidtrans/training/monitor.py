@@ -3,13 +3,16 @@
 ``preview.png`` and ``losses.csv`` are refreshed at intervals of wall time. ``steps/`` holds the outputs for a few pairs
 at each milestone, which ``training.png`` and ``report.html`` show. ``film/`` holds the outputs for one pair at up to
 ``FILM_PICTURES`` steps, densest at the start; ``report.html`` and the studio show them, beside ``input.png`` and
-``target.png``. ``training.json`` has the state in words and the held-out scores, for the studio.
+``target.png``. ``training.json`` has the state in words and the held-out scores, for the studio. With the setting
+``training.tensorboard``, ``tensorboard/`` holds the losses and scores as event files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,6 +70,7 @@ class TrainingMonitor:
         self.timeline = ProgressSheet(folder, pairing, pairs)
         [self.subject] = evenly(pairs, 1)
         self.film, self.report = folder / "film", folder / "report.html"
+        self.events: EventFiles | None = None
         self.delivered: DeliveredSummary | None = None  # of the latest preview
 
     def begin(self) -> None:
@@ -78,7 +82,14 @@ class TrainingMonitor:
         write_picture(self.folder / "input.png", self.pairing.preview(pair_input(self.pairing, self.subject)))
         if self.pairing.has_target:
             write_picture(self.folder / "target.png", read_picture(self.subject.target))
+        if self.state.model.settings.tensorboard:
+            self.events = EventFiles(self.folder / "tensorboard", self.state)
         self._write_status()
+
+    def end(self) -> None:
+        """Close the event files."""
+        if self.events:
+            self.events.close()
 
     def words(self) -> TrainingWords:
         """Return the state of the run, to be put into words."""
@@ -104,6 +115,8 @@ class TrainingMonitor:
         state = self.state
         with keeping_what_is_in_use(self.note):
             write_bytes(self.folder / "losses.csv", state.losses_csv())
+        if self.events:
+            self.events.update()
         title = f"step {state.step} of {state.total}"
         engine, chosen = self.engine(), few_at_full_size(self.pairs, ROWS)
         full = list(deliver(engine, self.pairing, chosen)) if chosen else []
@@ -163,6 +176,44 @@ class TrainingMonitor:
                 ),
             )
         return self.report
+
+
+class EventFiles:
+    """TensorBoard event files of a run: the losses of every step as ``loss/NAME``, the scores as ``held_out/NAME``.
+
+    A continued run writes those of its earlier steps again, so that none is missing or there twice after a kill; their
+    wall times are spread evenly over the time that it trained.
+    """
+
+    def __init__(self, folder: Path, state: TrainingState) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # a second's import
+
+        self.state, self._num_rows, self._num_scores = state, 0, 0
+        for file in folder.glob("events.out.tfevents.*"):
+            remove(file)
+        # A viewer that has read the former files drops what they said from step 0 on.
+        self._writer: Any = SummaryWriter(str(folder), purge_step=0)
+
+    def update(self) -> None:
+        """Write what is new since the last update."""
+        state, now = self.state, time.time()
+        seconds_per_step = state.seconds / max(1, state.step)
+
+        def add(kind: str, values: Mapping[str, float | None], step: int) -> None:
+            wall_time = now - (state.step - step) * seconds_per_step
+            for name, value in values.items():
+                if value is not None:
+                    self._writer.add_scalar(f"{kind}/{name}", value, step, walltime=wall_time)
+
+        for step, row in enumerate(state.rows[self._num_rows :], self._num_rows + 1):
+            add("loss", dict(zip(state.model.columns, row, strict=True)), step)
+        for step, scores in state.scores[self._num_scores :]:
+            add("held_out", scores, step)
+        self._num_rows, self._num_scores = len(state.rows), len(state.scores)
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 def preview_sheet(

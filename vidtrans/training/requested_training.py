@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.config.recipe import Recipe
+from vidtrans.core.costs import estimate
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.machine import is_distributed, use_huge_pages
@@ -29,9 +30,9 @@ from vidtrans.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from vidtrans.training.distributed import DistContext
+    from vidtrans.training.finish import ModelWriter
     from vidtrans.training.loop import TimeBudget
     from vidtrans.training.set_up import TrainingSetup
-    from vidtrans.training.training_run import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -249,24 +250,25 @@ def _train(
     total = budget.steps if budget else run.settings.steps
     if context.dry_run and not request.as_is:
         return _planned(setup, output, total)
-    from vidtrans.training.finish import deliver
-    from vidtrans.training.training_run import TrainingRun
+    from vidtrans.training.finish import ModelWriter, deliver
+    from vidtrans.training.training_run import train_run
 
     exact = wrong_operators(setup)
     context.begin("preparing the training")
     stage = setup.stage(total, pictures, exact, fresh=request.fresh)
     entry = context.cache.entry(stage.name, stage.key)
-    make_run = partial(TrainingRun, setup, entry, stage, output, run.previews(), exact, preview, budget)
+    make_writer = partial(ModelWriter, setup, entry, stage, run.previews(), preview)
     if context.dry_run:
-        return make_run().plan_as_is(run.no_steps())
+        return _planned_as_is(run, make_writer())
     with entry.locked():
         meta = entry.read()
         if meta is None and request.as_is:
-            report = _as_is(run, make_run(), result, extractor)
+            report = _as_is(run, make_writer(), exact, result, extractor)
         else:
             if meta is not None:
                 setup.dist.broadcast(None)
-            report = result.report(deliver(result, entry, meta or make_run().train(), extractor), cached=False)
+            meta = meta or train_run(make_writer(), output, exact, budget)
+            report = result.report(deliver(result, entry, meta, extractor), cached=False)
     context.trim_cache()
     return report
 
@@ -279,12 +281,34 @@ def _planned(setup: TrainingSetup, output: Path, total: int) -> Table:
     return setup.summary(output, total) | {"dry_run": True} | cost | transfer(setup, total)
 
 
-def _as_is(run: _RequestedRun, training: TrainingRun, result: Result, extractor: LoadedModel | None) -> Table:
+def _planned_as_is(run: _RequestedRun, writer: ModelWriter) -> Table:
+    """Return the report of a dry run with ``--as-is``. Raises UsageError if no step was taken."""
+    finished = writer.entry.read()
+    step, total = finished["result"]["steps"] if finished else _restored_step(writer), writer.state.total
+    if not step:
+        raise run.no_steps()
+    return writer.setup.summary(run.output, step) | {"of_steps": total, "dry_run": True} | estimate(0, 0)
+
+
+def _as_is(
+    run: _RequestedRun, writer: ModelWriter, exact: Sequence[str], result: Result, extractor: LoadedModel | None
+) -> Table:
     """Deliver the model of the steps that an interrupted run has taken; return its report. Raises UsageError."""
     from vidtrans.training.finish import deliver
+    from vidtrans.training.training_run import deliver_as_is
 
-    result = replace(result, request=digest_of([result.request, "as is", training.restored_step()]))
+    step = _restored_step(writer)
+    result = replace(result, request=digest_of([result.request, "as is", step]))
     if (existing := run.finished(result)) is not None:
         return existing
-    meta = training.deliver_as_is(run.request.minutes, run.no_steps())
-    return result.report(deliver(result, training.entry, meta, extractor), cached=False)
+    if not step:
+        raise run.no_steps()
+    meta = deliver_as_is(writer, run.output, exact, run.request.minutes)
+    return result.report(deliver(result, writer.entry, meta, extractor), cached=False)
+
+
+def _restored_step(writer: ModelWriter) -> int:
+    """Restore the checkpoint that the run would continue, and return its step; 0 if there is none."""
+    from vidtrans.training.training_run import restore
+
+    return writer.state.step if restore(writer) else 0

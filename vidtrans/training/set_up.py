@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -103,6 +104,9 @@ class TrainingSetup:
         if settings.freeze and start is None:
             remedy = "give --from MODEL, or leave this setting out"
             raise UsageError("training.freeze", "there are no weights to keep without --from", remedy)
+        if settings.tensorboard and find_spec("tensorboard") is None:
+            remedy = "install it (pip install 'vidtrans[tensorboard]'), or leave this setting out"
+            raise UsageError("training.tensorboard", "the package tensorboard is not installed", remedy)
         if settings.exports_best and not dataset.role("val"):
             remedy = "make the dataset with --set dataset.val_fraction=0.1, or leave this setting out"
             wanted = "patience" if settings.patience else "final_weights"

@@ -168,13 +168,20 @@ class TrainingSettings(JoinedSettings):
         30.0, "seconds between checkpoints: the work that a crash may cost", bounds=(0.0, None)
     )
     preview_seconds: float = option(15.0, "seconds between updates of the preview sheet", bounds=(0.0, None))
+    tensorboard: bool = option(False, "also write losses and scores as TensorBoard event files, beside the previews")
 
     weights: Mapping[str, float] = field(default_factory=lambda: {n: loss.weight for n, loss in LOSSES.builtin.items()})
     method_settings: MethodSettings = field(default_factory=MethodSettings)
 
     # Values other than the defaults change which losses apply, or when.
     changing_losses: ClassVar[tuple[str, ...]] = ("motion_weight", "gan_start", "recurrent", "colour_rebalancing")
-    unrecorded: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "preview_seconds", "cuda_graph", "look_pictures")
+    unrecorded: ClassVar[tuple[str, ...]] = (
+        "checkpoint_seconds",
+        "preview_seconds",
+        "tensorboard",
+        "cuda_graph",
+        "look_pictures",
+    )
 
     @classmethod
     def table_fields(cls, wanted: Collection[str] = ()) -> SettingFields:

@@ -35,7 +35,7 @@ from vidtrans.session import Context
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.batch_upload import DeviceBatch
 from vidtrans.training.feedback import FLOW_BYTES, FLOW_CACHE_BYTES
-from vidtrans.training.loop import StepCost, TimeBudget, TrainingState, mean_cost
+from vidtrans.training.loop import StepCost, TimeBudget, TrainingState, Trial, mean_cost, take_step
 from vidtrans.training.set_up import TrainingSetup
 from vidtrans.training.validation import apply, evenly
 from vidtrans.video.images.picture import picture_size, read_picture
@@ -213,7 +213,7 @@ def _trial(run: TrainingState, batches: Iterator[tuple[int, TrainingBatch | Devi
     """Take a step, and return its seconds, including the wait for its batch."""
     began = time.perf_counter()
     step, batch = next(batches)
-    run.take_step(batch, lr=run.model.settings.lr, seed=step, progress=progress)
+    take_step(run, batch, Trial(step, progress))
     return time.perf_counter() - began
 
 

@@ -150,7 +150,10 @@ def test_settings_that_cannot_be_are_one_line(table: dict[str, Any], said: str) 
 
 def test_keys_hold_all_settings_that_change_the_result() -> None:
     found = TrainingSettings.of(freeze=("down",)).for_key()
-    unrecorded, off = {"checkpoint_seconds", "preview_seconds", "cuda_graph"}, {"compile", "grow_from", "grow_share"}
+    unrecorded, off = (
+        {"checkpoint_seconds", "preview_seconds", "tensorboard", "cuda_graph"},
+        {"compile", "grow_from", "grow_share"},
+    )
     of_other_methods = {key for method in METHODS.values() for key in setting_fields(method.settings)}
     assert set(setting_fields(TrainingSettings)) - found.keys() == unrecorded | off | of_other_methods
     assert TrainingSettings.of(compile=True).for_key() == TrainingSettings.of().for_key() | {"compile": True}

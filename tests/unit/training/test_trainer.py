@@ -38,7 +38,7 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_it_saves_and_shows_when_their_time_has_come_and_at_the_end(tmp_path: Path, saved: list[int]) -> None:
     """A step takes 5 s; checkpoints are due every 10 s, previews every 15 s and with the first step."""
     run, shown = run_of(tmp_path, checkpoint_seconds=10.0, preview_seconds=15.0), []
-    TrainingLoop(run, silent, Stop(), refresh=lambda r: shown.append(r.step), clock=lambda: 5.0 * run.step).train()
+    TrainingLoop(run, silent, Stop(), refresh=lambda: shown.append(run.step), clock=lambda: 5.0 * run.step).train()
     assert saved == [2, 4, 6, 8]
     assert shown == [1, 4, 7, 8]
     assert len(run.rows) == run.step == 8
@@ -52,7 +52,7 @@ def test_a_run_that_is_stopped_saves_and_shows_what_it_has(tmp_path: Path, saved
             stop.request(130)
 
     with pytest.raises(Interrupted):
-        TrainingLoop(run, report, stop, refresh=lambda r: shown.append(r.step)).train()
+        TrainingLoop(run, report, stop, refresh=lambda: shown.append(run.step)).train()
     assert (saved, shown) == ([3], [1, 3])
 
 
@@ -62,7 +62,7 @@ def test_only_the_first_of_several_processes_saves_and_shows(tmp_path: Path, sav
             return list(values)
 
     run, shown = run_of(tmp_path, checkpoint_seconds=0.0, preview_seconds=0.0), []
-    TrainingLoop(run, silent, Stop(), refresh=lambda r: shown.append(r.step), dist=Second(1, 2)).train()
+    TrainingLoop(run, silent, Stop(), refresh=lambda: shown.append(run.step), dist=Second(1, 2)).train()
     assert (run.step, saved, shown) == (8, [], [])
     stop = Stop()
     stop.request(143)
@@ -183,7 +183,7 @@ def test_the_time_is_met_where_previews_take_much_of_it_and_most_of_them_come_ea
     run = run_of(tmp_path, 300, preview_seconds=20.0)
     clock, taken = Clock(run, 0.25), []
 
-    def refresh(_: TrainingState) -> None:
+    def refresh() -> None:
         clock.pass_time(4.0 if run.seconds > 20 else 15.0)
 
     shoot, score = (lambda: clock.pass_time(1.0)), (lambda: clock.pass_time(5.0))
