@@ -9,11 +9,8 @@ local: 40 clips, 3 of them broken, by worker processes; the command is killed ha
 compared with a run in one process.
 ray: the same on two nodes of Ray, which stand in for two machines; a worker is killed, then a node, then the command.
 apart: the same with ``--no-shared-disk`` and nodes from which the command's folder is hidden (takes root).
-nfs: two mounts of Debian's NFS server on this machine stand in for two hosts, which render parts into one cache and
-join them: one too early and again, then both at once (takes root, nfs-kernel-server and a kernel with both).
 cost: seconds of clips in one process, in two, and on one and two workers of a cluster that runs already, all of them
 single-threaded.
-driver: ten thousand clips that take no time, on a cluster of this machine: seconds and memory of the command.
 
 What is not installed is skipped, and said. All of it takes half an hour on two cores.
 """
@@ -25,9 +22,7 @@ from pathlib import Path
 
 from benchmarks import harness
 from benchmarks.farm.cluster import kill_batch, kill_cluster, kill_cluster_apart, measure_cost
-from benchmarks.farm.network import render_over_nfs
 from benchmarks.farm.queues import run_queues
-from benchmarks.farm.scaling import measure_driver
 from benchmarks.farm.work import Row, Work
 from benchmarks.tables import head, row
 
@@ -36,9 +31,7 @@ PARTS: dict[str, Callable[[Work], Iterator[Row]]] = {
     "local": kill_batch,
     "ray": kill_cluster,
     "apart": kill_cluster_apart,
-    "nfs": render_over_nfs,
     "cost": measure_cost,
-    "driver": measure_driver,
 }
 
 

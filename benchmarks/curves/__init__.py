@@ -1,1 +1,0 @@
-"""The accuracy of the onsets, tempo and beats of curves."""

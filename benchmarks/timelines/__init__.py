@@ -1,1 +1,0 @@
-"""A timeline before and after its clips were rendered, as a picture."""
