@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import socket
 import ssl
@@ -77,7 +76,7 @@ def test_a_certificate_is_kept_while_it_serves(tmp_path: Path) -> None:
     assert find_certificate(tmp_path, names)[0].read_bytes().startswith(b"-----BEGIN CERTIFICATE")
 
 
-def test_mistakes_are_one_line(tmp_path: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistakes_are_one_line(tmp_path: Path, capsys: Capsys) -> None:
     stripes, chequers = write_style_pictures(tmp_path)
     identity, flower, oil = ("--model", "identity"), ("--model", "flower"), ("--strokes", "oil")
     taken = socket.create_server(("127.0.0.1", 0))
@@ -112,6 +111,3 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: Capsys, monkeypatch: pyte
     Path("text.png").write_text("no picture")
     assert "--look text.png" in refuse(capsys, 3, "live", "--look", "text.png")
     assert "no model" in refuse(capsys, 3, "live", "--model", "none such")
-    found = importlib.util.find_spec
-    monkeypatch.setattr("vidtrans.web.find_spec", lambda name: None if name == "uvicorn" else found(name))
-    assert "vidtrans[live]" in refuse(capsys, 2, "live", *identity)

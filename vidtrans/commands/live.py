@@ -96,7 +96,6 @@ class Live(ServedPage):
 
     def make(self, context: Context) -> Table:
         """Serve the page until a stop is requested. Raises UsageError, ModelError, DeviceError."""
-        self.check_installed()
         loading = f"loading {', '.join((*self.model, *self._looks)) or medium_named(self.recipe.tables)}"
         context.begin(loading)
         from vidtrans.live.app import serve

@@ -12,7 +12,7 @@ from vidtrans.commands.base import Command
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, option
 from vidtrans.session import Context
-from vidtrans.web import LOOPBACK, missing_packages
+from vidtrans.web import LOOPBACK
 
 if TYPE_CHECKING:
     from vidtrans.web.server import Address, WebServer
@@ -45,12 +45,6 @@ class ServedPage(Command):
         if self.token and (len(self.token) < LEAST_TOKEN or not re.fullmatch(r"[A-Za-z0-9_-]+", self.token)):
             why = f"a token has at least {LEAST_TOKEN} letters, digits, - and _"
             raise UsageError("--token", why, "leave it out: one is made")
-
-    def check_installed(self) -> None:
-        """Raise UsageError if a package of the server is not installed."""
-        if missing := missing_packages():
-            remedy = "pip install 'vidtrans[live]'"
-            raise UsageError(f"vidtrans {self.title()}", f"{missing[0]} is not installed", remedy)
 
     def address(self) -> Address:
         """Return the address to serve at."""

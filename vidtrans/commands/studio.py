@@ -32,7 +32,6 @@ class Studio(ServedPage):
 
     def make(self, context: Context) -> Table:
         """Serve the page until a stop is requested. Raises UsageError, OSError."""
-        self.check_installed()
         from vidtrans.commands.page_commands import PageCommands, PageLive
         from vidtrans.studio.project_folder import ProjectFolder
         from vidtrans.studio.studio_app import serve

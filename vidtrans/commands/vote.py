@@ -104,7 +104,6 @@ class Vote(ServedPage):
 
         if self.results and not self.clips:
             return report(VoteLog.merged(self.results), self.output, self.left_out, Material(), (), context)
-        self.check_installed()
         stimuli, study = self._study(context)
         if self.results:
             log, page = VoteLog.merged(self.results), self.output

@@ -40,7 +40,6 @@ def examine(device: str = "auto") -> Iterator[Finding]:
         "model": partial(_model, device),
         "looks": _looks,
         "strokes": _strokes,
-        "live": _live,
         "folder": _folder,
         "ffmpeg program": _ffmpeg_program,
         "presets": _presets,
@@ -172,14 +171,6 @@ def _strokes() -> Result:
         return "ok", f"Numba {version('numba')} compiles what paints once, and keeps it in {folder}"
     remedy = "set NUMBA_CACHE_DIR to a folder that can be written"
     return "note", "each command that paints compiles for about 10 s: there is no folder for compiled code", remedy
-
-
-def _live() -> Result:
-    from vidtrans.web import missing_packages
-
-    if missing_packages():
-        return "ok", "not installed; pip install 'vidtrans[live]': 'vidtrans live' and 'vidtrans vote' need it"
-    return "ok", "'vidtrans live' and 'vidtrans vote' can serve their pages"
 
 
 def _folder() -> Result:
