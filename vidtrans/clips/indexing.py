@@ -29,7 +29,7 @@ from vidtrans.store.cache import CacheEntry, CachePin
 from vidtrans.store.stages import ExposureStage, IndexStage, media_libraries
 from vidtrans.video.frame_format import BLACK, PAPER, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, FrameCursor, Reader
-from vidtrans.video.io.container import RAW
+from vidtrans.video.io.container import RAW_FORMATS
 from vidtrans.video.io.encoding import CPU, decoder_problem
 from vidtrans.video.io.picture_paths import (
     is_pattern,
@@ -95,14 +95,14 @@ def _read_through(
         total = reader.num_frames_expected
         with closing(reader.frames(index=index)) as read:
             frames: Iterable[Frame] = read
-            if until is not None and isinstance(reader, ClipReader) and reader.info.format not in RAW:
+            if until is not None and isinstance(reader, ClipReader) and reader.info.format not in RAW_FORMATS:
                 frames, total = _frames_until(until, read, reader.info.time_base), None
             for frame in frames:
                 surveyor.add(frame.rgb)
                 context.stop.check()
                 context.report(Progress(f"reading {path.name}", frame.index + 1, total))
         index = reader.index()
-        return index, surveyor.survey(), bool(index.findings.damage) or reader.is_doubtful()
+        return index, surveyor.survey(), bool(index.findings.damage) or reader.needs_second_pass()
 
 
 def _frames_until(until: Time, frames: Iterable[Frame], time_base: Fraction) -> Iterator[Frame]:

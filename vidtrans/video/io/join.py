@@ -32,11 +32,11 @@ from vidtrans.core.errors import DISK, MediaError, UsageError
 from vidtrans.core.events import NEVER, Note, Report, Stop, silent
 from vidtrans.video.io.container import (
     QUICKTIME,
+    find_picture_stream,
     open_generated,
     open_media,
     packets_of,
     picture_stream,
-    pictures_of,
     side_tracks,
     timecode_of,
     tracks_not_used,
@@ -123,7 +123,7 @@ def add_tracks(
     tracks: dict[int, CopiedTrack] = {}
     name = carried.source.name
     heads = {} if out.format.name in QUICKTIME_KINDS or not carried.sound else hidden_heads(carried.source)
-    pictures = pictures_of(source, carried.source)
+    pictures = find_picture_stream(source, carried.source)
     if carried.sound and (apart := tracks_not_used(source, pictures)):
         report(Note(f"{name}: left out: {', '.join(apart)}", "warning"))
     for stream in side_tracks(source, pictures):
@@ -207,7 +207,7 @@ def _read(
     source: InputContainer, tracks: dict[int, CopiedTrack], carried: StreamCopy, report: Report
 ) -> Iterator[Packet[Any]]:
     """Yield the packets of the copied tracks on one clock, which the pictures decide, too. Raises MediaError."""
-    pictures, at_s = pictures_of(source, carried.source) if tracks else None, 0.0
+    pictures, at_s = find_picture_stream(source, carried.source) if tracks else None, 0.0
     clock = OneClock(carried.source)
     streams = [source.streams[index] for index in tracks] + ([pictures] if pictures else [])
     try:
@@ -219,8 +219,8 @@ def _read(
         why = f"its sound cannot be read beyond {at_s:.3f} s ({getattr(error, 'strerror', None) or error})"
         remedy = "leave it out with --set encoding.sound=none" if carried.may_omit else "convert it first"
         raise MediaError(str(carried.source), why, remedy) from None
-    if num := clock.repair.rebuilt:
-        packets = count(num, "sound packet")
+    if clock.repair.num_rebuilt:
+        packets = count(clock.repair.num_rebuilt, "sound packet")
         report(Note(f"{carried.source.name}: {packets} had no time, or a wrong one: continued from the others"))
 
 
@@ -253,7 +253,7 @@ def write_tags(
     if out.format.name in QUICKTIME_KINDS and has_named_tags(source):
         tags = quicktime_tags(tags)
     out.metadata.update(tags)
-    if (pictures := pictures_of(source, carried.source)) is not None:
+    if (pictures := find_picture_stream(source, carried.source)) is not None:
         video.metadata.update(track_tags(pictures))
     video.disposition = Disposition.default  # whichever of the source's tracks it was
     if first := timecode_of(source):

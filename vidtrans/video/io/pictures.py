@@ -150,7 +150,7 @@ class PictureReader:
         if span is not None and not isinstance(self._pictures, PoseFrames):
             self._pictures.view = PictureView(self._pictures.view.layer, span)
 
-    def is_doubtful(self) -> bool:
+    def needs_second_pass(self) -> bool:
         """Return False: pictures are read, or raise."""
         return False
 
@@ -286,8 +286,8 @@ class _GuideReader:
                 self._count += 1
                 yield Frame(first.index, first.pts, first.rgb, guides)
 
-    def is_doubtful(self) -> bool:
-        return any(reader.is_doubtful() for reader in self._ended)
+    def needs_second_pass(self) -> bool:
+        return any(reader.needs_second_pass() for reader in self._ended)
 
     def index(self) -> ClipIndex:
         """Return the index, with as many frames as the shortest guide."""
