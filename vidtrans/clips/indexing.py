@@ -40,7 +40,7 @@ from vidtrans.video.io.picture_paths import (
     split_view,
 )
 from vidtrans.video.io.pictures import media_files, open_reader, pose_view, unequal_guides
-from vidtrans.video.io.policy import COLOURS, DOLBY_VISION, describe_conversions
+from vidtrans.video.io.policy import COLOUR_MAPPING_TEXTS, DOLBY_VISION_WARNING, describe_conversions
 from vidtrans.video.io.reader import ClipReader, HardwareDecoder
 from vidtrans.video.side_data import DOLBY_VISION_ONLY
 
@@ -251,7 +251,7 @@ def open_clip(context: Context, path: Path, guides: Sequence[str] = (), until: T
         raise MediaError(str(path), f"damaged: {damage}", "repair it, or take what is left with --allow-damaged")
     if not context.allow_damaged and (profile := clip.index.findings.dolby_vision) in DOLBY_VISION_ONLY:
         remedy = f"convert it first (ffmpeg -i IN {TO_SDR} OUT), or read it as it is with --allow-damaged"
-        raise MediaError(str(path), DOLBY_VISION.format(profile), remedy)
+        raise MediaError(str(path), DOLBY_VISION_WARNING.format(profile), remedy)
     for conversion in describe_conversions(clip.index):
         context.warn_once(f"{path.name}: {conversion}", path)
     return clip if context.decoder == CPU else replace(clip, hardware=_hardware_for(clip, context))
@@ -323,7 +323,7 @@ def _reading_digest(content: str, index: ClipIndex) -> str:
     For the default it is the content's digest, so that earlier cache keys stay valid.
     """
     found = index.findings
-    colour = "" if found.colour in COLOURS else found.colour
+    colour = "" if found.colour in COLOUR_MAPPING_TEXTS else found.colour
     own = [colour, found.white, list(found.span or ()), list(found.notes), *([found.reading] if found.reading else [])]
     return digest_of([content, *own]) if any(own) else content
 
