@@ -32,11 +32,11 @@ from vidtrans.video.io.clip import ClipIndex, Findings, Frame, FrameCursor, Read
 from vidtrans.video.io.container import RAW_FORMATS
 from vidtrans.video.io.encoding import CPU, decoder_problem
 from vidtrans.video.io.picture_paths import (
+    check_supported_format,
     is_pattern,
     is_picture,
     is_picture_sequence,
     is_picture_source,
-    refuse_unread,
     split_view,
 )
 from vidtrans.video.io.pictures import media_files, open_reader, pose_view, unequal_guides
@@ -224,7 +224,7 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
     Raises MediaError if it cannot be read.
     """
     source, view = split_view(path)
-    refuse_unread(source)
+    check_supported_format(source)
     if not source.exists() and not is_pattern(path):
         raise MediaError(str(path), "no such file", name_check(path))
     try:

@@ -30,7 +30,7 @@ _NO_FRAMES = (
 NO_FRAME = re.compile("|".join(_NO_FRAMES), re.IGNORECASE | re.ASCII)
 DASH = re.compile(r"(?<![0-9])-(?=[0-9])")  # before a number, not between two
 MINUS = "−"  # U+2212, in the place of a dash that is a sign
-RUN = re.compile(f"{MINUS}?[0-9]+")
+NUMBER_IN_NAME = re.compile(f"{MINUS}?[0-9]+")
 WORD = re.compile(r"([^\W\d_]+)([ _.#-]*)$")
 VERSION_WORDS = "v|vers?|version|rev|take|tk|final|copy|edit|draft|try|alt|opt|of|seed|cfg|steps|crf|id|iter|lora|gamma"
 SHOT_WORDS = "shot|sh|scene|sc|seq|sq|sequence|cam|camera|ep|episode|part|pt|layer|reel|roll|pass"
@@ -67,8 +67,8 @@ def signed_names(names: Iterable[str]) -> list[str]:
         if at == 0 or name[at - 1] in "._":
             return MINUS
         if not forms:
-            forms.update(RUN.sub("0", one) for one in plain)
-        return MINUS if RUN.sub("0", name[:at] + name[at + 1 :]) in forms else "-"
+            forms.update(NUMBER_IN_NAME.sub("0", one) for one in plain)
+        return MINUS if NUMBER_IN_NAME.sub("0", name[:at] + name[at + 1 :]) in forms else "-"
 
     return [DASH.sub(sign, name) for name in plain]
 
@@ -86,7 +86,7 @@ def numbers_in(name: str) -> list[NameNumber]:
 
 def _numbers_in(plain: str) -> list[NameNumber]:
     stem = _masked(plain)
-    return [NameNumber(value_of(run[0]), _rank(stem, run)) for run in RUN.finditer(stem)]
+    return [NameNumber(value_of(run[0]), _rank(stem, run)) for run in NUMBER_IN_NAME.finditer(stem)]
 
 
 def likely_numbers(name: str) -> list[int]:
@@ -110,7 +110,7 @@ def frame_numbers(names: Sequence[str]) -> list[int | None]:
     stems = _plain_stems(names)
     alike: dict[str, list[int]] = defaultdict(list)
     for place, stem in enumerate(stems):
-        alike[RUN.sub("0", stem)].append(place)
+        alike[NUMBER_IN_NAME.sub("0", stem)].append(place)
     found: list[int | None] = [None] * len(names)
     for places in alike.values():
         column = _varying(_rows([stems[place] for place in places]))
@@ -125,7 +125,7 @@ def _rows(stems: Sequence[str]) -> list[list[NameNumber]]:
 
     Digits that look like a date or a codec in some of the names only, as in p1 to p4, are numbers in all of them.
     """
-    runs = [list(RUN.finditer(stem)) for stem in stems]
+    runs = [list(NUMBER_IN_NAME.finditer(stem)) for stem in stems]
     hidden = [[stem[run.end() - 1] == "-" for run in own] for stem, own in zip(map(_masked, stems), runs, strict=True)]
     columns = [place for place, column in enumerate(zip(*hidden, strict=True)) if not all(column)]
     if not columns and len(set(stems)) > 1:

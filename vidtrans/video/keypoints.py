@@ -27,7 +27,7 @@ from vidtrans.core.errors import MediaError, first_line
 from vidtrans.core.files import parse_json, read_small_file
 from vidtrans.core.text_files import decode_text, parse_number, read_rows
 from vidtrans.video.frame_format import MAX_PIXELS
-from vidtrans.video.frame_numbers import RUN, signed_names, value_of
+from vidtrans.video.frame_numbers import NUMBER_IN_NAME, signed_names, value_of
 from vidtrans.video.images.still import Still
 
 BODY, HAND, FACE = 24, 21, 68
@@ -173,7 +173,7 @@ def read_keypoints(path: Path) -> Keypoints:
 def _numbered(folder: Path) -> list[tuple[int, Path]]:
     """Return the files of a folder in the order of the last numbers in their names, with these; without, in order."""
     files = sorted(p for p in folder.iterdir() if p.name.endswith(FRAME_FILE) and not p.name.startswith("."))
-    found = [RUN.findall(name) for name in signed_names(p.name.removesuffix(FRAME_FILE) for p in files)]
+    found = [NUMBER_IN_NAME.findall(name) for name in signed_names(p.name.removesuffix(FRAME_FILE) for p in files)]
     numbers = [value_of(runs[-1]) if runs else position for position, runs in enumerate(found)]
     return sorted(zip(numbers, files, strict=True))
 
