@@ -19,9 +19,9 @@ from vidtrans.core.registry import name_check
 from vidtrans.video.colour.conversion import apply_format, resize_alpha, to_uint8, to_uint16, with_alpha
 from vidtrans.video.frame_format import DEFAULT_FORMAT, PAPER, FrameFormat
 from vidtrans.video.images.exr import choose_layer, read_header
-from vidtrans.video.images.picture import EXR, PictureStack, layers_of, read_still, resize
+from vidtrans.video.images.picture import EXR, PictureStack, read_still, resize, split_alpha
 from vidtrans.video.images.picture_header import num_plays
-from vidtrans.video.images.still import PICTURE, PictureView, SampleRange, Span, Still, whole_span
+from vidtrans.video.images.still import PICTURE, PictureView, SampleRange, Span, Still, default_span
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, Reader
 from vidtrans.video.io.picture_paths import (
     check_supported_format,
@@ -112,7 +112,7 @@ class PictureReader:
         self._values += still.values or ()
         self._reading = max(self._reading, still.reading)
         self._samples = still.samples if self._samples is None else self._samples | still.samples
-        rgb, alpha = layers_of(still.picture)
+        rgb, alpha = split_alpha(still.picture)
         self._is_deep = self._is_deep or rgb.dtype == np.uint16
         self._is_transparent = self._is_transparent or alpha is not None
         self._sizes.append((rgb.shape[1], rgb.shape[0]))
@@ -136,7 +136,7 @@ class PictureReader:
         if isinstance(self._pictures, PictureFiles) and self._pictures.needs_span():
             for number in range(len(self._pictures.names)):
                 self._values += self._pictures.read(number)[0].values or ()
-            self._set_span(whole_span(min(self._values), max(self._values)))
+            self._set_span(default_span(min(self._values), max(self._values)))
             return self._pictures.view
         return None
 
@@ -184,7 +184,7 @@ class PictureReader:
         )
 
     def _data_span(self) -> Span | None:
-        whole = whole_span(min(self._values), max(self._values)) if self._values else None
+        whole = default_span(min(self._values), max(self._values)) if self._values else None
         return whole and (self._span or whole)
 
     def _span_note(self) -> list[str]:
