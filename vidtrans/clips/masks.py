@@ -89,8 +89,8 @@ class MaskLevels:
         if (coloured or self.number_zero or self.peak < LOW) and highest and self.num_counted < COUNTED:
             self.num_counted += 1
             signed = (picture if coloured else picture[..., :1]).astype(np.int32)
-            for rotate_upright in (signed, signed.transpose(1, 0, 2)):
-                edges, clean = _edges(rotate_upright)
+            for turned in (signed, signed.transpose(1, 0, 2)):
+                edges, clean = _edges(turned)
                 self.num_edges, self.num_clean = self.num_edges + edges, self.num_clean + clean
 
     @property

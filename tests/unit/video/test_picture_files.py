@@ -28,7 +28,7 @@ from vidtrans.clips.indexing import survey_clip
 from vidtrans.core.errors import MediaError
 from vidtrans.session import Context
 from vidtrans.video.colour.icc import read_profile
-from vidtrans.video.colour.tags import ADOBE_RGB, TAGGED
+from vidtrans.video.colour.tags import ADOBE_RGB, PRIMARIES
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import PictureStack, encode_png, picture_size, read_layers, read_picture, read_still
 from vidtrans.video.io.encoder import _keep_priority
@@ -52,7 +52,7 @@ def by_littlecms(picture: Image.Image, profile: bytes) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "profile",
-    [rgb_profile(P3, 2.2), rgb_profile(ADOBE_RGB, 563 / 256), rgb_profile(TAGGED[9], 2.4), table_profile()],
+    [rgb_profile(P3, 2.2), rgb_profile(ADOBE_RGB, 563 / 256), rgb_profile(PRIMARIES[9], 2.4), table_profile()],
     ids=["Display P3", "Adobe RGB", "BT.2020", "tables"],
 )
 def test_a_profile_is_converted_as_littlecms_does_at_8_and_16_bits(profile: bytes) -> None:

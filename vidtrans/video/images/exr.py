@@ -30,7 +30,7 @@ from vidtrans.video.colour.tags import (
     ACES_AP1,
     ADOBE_RGB,
     BT709_PRIMARIES,
-    TAGGED,
+    PRIMARIES,
     Primaries,
     code_of_light,
     light_of_codes,
@@ -60,7 +60,7 @@ _MAX_ATTRIBUTES, _MAX_PARTS = 4096, 1024  # Attributes per part, parts per file
 _MAX_CHANNEL_LIST_BYTES = 1 << 19  # Length of the channel lists of all parts
 _MAX_LISTED_LAYERS = 12  # Layers named in a message
 # Linear colour spaces that other programs name in files without chromaticities.
-_LINEAR = {"ap0": ACES_AP0, "ap1": ACES_AP1, "rec2020": TAGGED[9], "p3d65": TAGGED[12], "adobergb": ADOBE_RGB}
+_LINEAR = {"ap0": ACES_AP0, "ap1": ACES_AP1, "rec2020": PRIMARIES[9], "p3d65": PRIMARIES[12], "adobergb": ADOBE_RGB}
 _NAMED = {"acescg": ACES_AP1, "aces2065-1": ACES_AP0} | {f"lin_{name}": own for name, own in _LINEAR.items()}
 _MAX_CHUNKS = 1 << 20
 _ZIP_LINES = {2: 1, 3: 16}  # Lines per chunk of the compressions that have a checksum
@@ -228,7 +228,7 @@ def _primaries(attributes: dict[str, bytes]) -> Primaries:
         numbers = struct.unpack("<8f", value)
         red, green, blue, white = zip(numbers[::2], numbers[1::2], strict=True)
         stated = Primaries("other primaries", red, green, blue, white)
-        named = (*TAGGED.values(), ADOBE_RGB, ACES_AP0, ACES_AP1)
+        named = (*PRIMARIES.values(), ADOBE_RGB, ACES_AP0, ACES_AP1)
         return next((primaries for primaries in named if primaries.is_like(stated)), stated)
     names = (attributes.get(key, b"").decode("latin-1").lower().removesuffix("_scene") for key in _SPACES)
     return next((_NAMED[name] for name in names if name in _NAMED), BT709_PRIMARIES)

@@ -20,7 +20,14 @@ import numpy as np
 
 from vidtrans.video.colour.conversion import ToneMap, to_uint8, to_uint16
 from vidtrans.video.colour.icc import Curve, CurvesAndMatrix, TableProfile, power, read_profile
-from vidtrans.video.colour.tags import ADOBE_RGB, BT709_PRIMARIES, HDR_TRANSFERS, TAGGED, Primaries, light_of_codes
+from vidtrans.video.colour.tags import (
+    ADOBE_RGB,
+    BT709_PRIMARIES,
+    HDR_TRANSFERS,
+    PRIMARIES,
+    Primaries,
+    light_of_codes,
+)
 from vidtrans.video.images import tiff
 
 if TYPE_CHECKING:
@@ -131,10 +138,10 @@ def _colours_by_profile(profile: bytes, mode: str) -> PictureColours | None:
 def _colours_by_cicp(chunk: bytes) -> PictureColours | None:
     """Return the colours of a ``cICP`` chunk: primaries, transfer, matrix and range of H.273."""
     primaries, transfer, matrix, is_full = (*chunk, 0, 0, 0, 0)[:4]
-    tagged = TAGGED.get(primaries, BT709_PRIMARIES)
+    tagged = PRIMARIES.get(primaries, BT709_PRIMARIES)
     if matrix:
         return PictureColours(f"its cICP matrix ({matrix}) is none for RGB: taken for sRGB")
-    if primaries not in TAGGED and primaries != 2:
+    if primaries not in PRIMARIES and primaries != 2:
         return PictureColours(f"colour primaries {primaries} are not known: taken for sRGB")
     if name := HDR_TRANSFERS.get(transfer):
         tone_map = ToneMap(transfer, primaries)
@@ -388,7 +395,7 @@ def _read_radiance(stream: BinaryIO) -> PictureHeader:
     text = stream.read(8192)
     size = re.search(rb"\n-Y (\d{1,6}) \+X (\d{1,6})\n", text)
     if not size:
-        raise UnreadablePicture("a Radiance picture that is stored rotate_upright, or damaged")
+        raise UnreadablePicture("a Radiance picture that is stored turned, or damaged")
     primaries = re.search(rb"\nPRIMARIES=([-+.eE0-9 \t]+)\n", text)
     numbers = primaries[1].split() if primaries else []
     return PictureHeader("HDR", "F", int(size[2]), int(size[1]), bits=32, colours=colours_of_light(numbers))

@@ -54,7 +54,7 @@ class Findings:
     alpha: bool = False  # True if any pixel is transparent
     colour: str = ""  # Colours that are mapped to BT.709: "PQ", "HLG", "wide" or a description
     unread: str = ""  # Colour tags or ICC profile that are not used, as text
-    rotate_upright: bool = False  # True if frames are stored rotated or mirrored
+    turned: bool = False  # True if frames are stored rotated or mirrored
     dolby_vision: str = ""  # Dolby Vision profile: "5", "8.4"
     stereo: str = ""  # Layout of the two views in a frame, by Matroska's name
     projection: str = ""  # Projection of spherical video

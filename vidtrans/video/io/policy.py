@@ -94,8 +94,8 @@ def _frame_properties(index: ClipIndex) -> list[str]:
         slowest, fastest = (1 / float(gap * index.time_base) for gap in (max(gaps), min(gaps)))
         rates = f"{slowest:.2f} to {fastest:.2f} frames/s"
         lines.append(f"variable frame rate ({rates}): every frame keeps its time; --fps N makes it constant")
-    if findings.rotate_upright:
-        lines.append("stored rotate_upright or mirrored: read upright, and written so")
+    if findings.turned:
+        lines.append("stored turned or mirrored: read upright, and written so")
     if index.sample_aspect_ratio != 1:
         aspect = index.sample_aspect_ratio
         display_width = round(index.width * aspect)

@@ -405,7 +405,7 @@ class ClipReader:
                 alpha=converter.is_transparent,
                 colour=converter.colour,
                 unread=converter.unread,
-                rotate_upright=converter.first_orientation != UPRIGHT,
+                turned=converter.first_orientation != UPRIGHT,
                 dolby_vision=info.dolby_vision or ("5" if converter.dolby_vision_only else ""),
                 stereo=converter.stereo,
                 projection=converter.projection,
