@@ -23,7 +23,7 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import is_drawing
 from vidtrans.session import Context
 from vidtrans.video.frame_format import PAPER, FrameFormat
-from vidtrans.video.frame_numbers import Counting, Sequencing, align, has_gaps, list_frames, sequence_numbers
+from vidtrans.video.frame_numbers import Counting, SequenceMatch, align, has_gaps, list_frames, sequence_numbers
 from vidtrans.video.io.clip import ClipIndex, read_frames
 
 HOLD_RULE = "the one before is held"  # For frames without a counterpart
@@ -136,7 +136,7 @@ def match_frames(
 
 def sequence(
     clip: ClipIndex, other: ClipIndex, first: int, stop: int, counting: Counting = "found"
-) -> Sequencing | None:
+) -> SequenceMatch | None:
     """Match frames of ``other`` with the frames [first, stop) of a clip, by names and numbers (``align``).
 
     A video is matched one to one with a clip of as many frames, unless that consists of pictures with gaps in their
@@ -149,7 +149,7 @@ def sequence(
     if includes_video and (not names or sequence_numbers(names) is not None) and total in (clip.num_frames, count):
         begin = 0 if total == clip.num_frames else first
         steps = tuple(range(first - begin, stop - begin))
-        return Sequencing(steps, steps, "order")
+        return SequenceMatch(steps, steps, "order")
     if not other.names and not has_gaps(clip.names):
         return None
     sides = clip.names or range(clip.num_frames), other.names or range(total)
@@ -157,7 +157,7 @@ def sequence(
 
 
 def describe_sequence(
-    match: Sequencing, clip: ClipIndex, other: ClipIndex, first: int, name: str, rule: str = HOLD_RULE
+    match: SequenceMatch, clip: ClipIndex, other: ClipIndex, first: int, name: str, rule: str = HOLD_RULE
 ) -> str:
     """Return a text on the match of ``other`` with a clip's frames from ``first`` on; "" without differences.
 

@@ -164,7 +164,6 @@ class Clip:
 
     @property
     def is_pictures(self) -> bool:
-        """Whether the clip consists of pictures."""
         return bool(self.index.names)
 
     @property

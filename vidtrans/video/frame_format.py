@@ -47,9 +47,6 @@ class FrameFormat:
         """The handling of transparency as text, for cache keys."""
         return f"{self.alpha} {self.background or 'usual'}"
 
-    def background_or(self, default: tuple[int, int, int]) -> tuple[int, int, int]:
-        return default if self.background is None else self.background
-
 
 DEFAULT_FORMAT = FrameFormat()
 

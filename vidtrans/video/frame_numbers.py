@@ -186,7 +186,7 @@ Names = Sequence[str] | range  # The file names of a sequence of pictures, or th
 
 
 @dataclass(frozen=True)
-class Sequencing:
+class SequenceMatch:
     """The match of the frames [first, stop) of a sequence with the frames of a second sequence.
 
     Attributes:
@@ -202,7 +202,7 @@ class Sequencing:
     words: str = ""
 
     @classmethod
-    def of(cls, all_steps: Sequence[int | None], span: slice, way: str, words: str = "") -> Sequencing:
+    def of(cls, all_steps: Sequence[int | None], span: slice, way: str, words: str = "") -> SequenceMatch:
         """Return the match of the frames that ``span`` selects; ``all_steps``: the steps of all frames."""
         latest = next((step for step in all_steps if step is not None), 0)
         held = [latest := latest if step is None else step for step in all_steps]
@@ -221,7 +221,7 @@ def has_gaps(names: Sequence[str]) -> bool:
     return bool(numbers) and max(numbers) - min(numbers) >= len(names)
 
 
-def align(reference: Names, other: Names, first: int, stop: int, *, counting: Counting = "found") -> Sequencing:
+def align(reference: Names, other: Names, first: int, stop: int, *, counting: Counting = "found") -> SequenceMatch:
     """Match the frames of a sequence, ``other``, with the frames [first, stop) of a sequence ``reference``.
 
     Frames are matched by name if one sequence has all names of the other, else by number if both are numbered, else by
@@ -237,7 +237,7 @@ def align(reference: Names, other: Names, first: int, stop: int, *, counting: Co
     numbers, other_numbers = sequence_numbers(reference), sequence_numbers(other)
     by_half = counting != "together" and 2 * num_common >= num_shorter and (numbers is None or other_numbers is None)
     if is_named and (num_common == num_shorter or by_half):
-        return Sequencing.of(_match_keys(names, other_names), span, "name")
+        return SequenceMatch.of(_match_keys(names, other_names), span, "name")
     if numbers is not None and other_numbers is not None:
         words, offset = "", _number_offset(numbers, other_numbers, span) if counting == "found" else 0
         if counting == "together":
@@ -245,14 +245,14 @@ def align(reference: Names, other: Names, first: int, stop: int, *, counting: Co
         moved = [None if number is None else number + offset for number in other_numbers]
         if offset and counting == "found" and _present(moved) not in (_present(numbers), _present(numbers[span])):
             words = f"numbered from {min(_present(other_numbers))}, the other from {min(_present(numbers))}"
-        return Sequencing.of(_match_keys(numbers, moved), span, "number", words)
+        return SequenceMatch.of(_match_keys(numbers, moved), span, "number", words)
     count = len(other)
     begin = first if count == stop - first != len(reference) else 0
     steps = [i - begin if 0 <= i - begin < count else None for i in range(len(reference))]
     duplicate = repeated(names) or repeated(other_names)
     no_numbers = "its names have no numbers that go with the other's"
     words = f"two pictures are named '{duplicate}'" if duplicate else no_numbers
-    return Sequencing.of(steps, span, "order", words)
+    return SequenceMatch.of(steps, span, "order", words)
 
 
 def common_frames(sequences: Sequence[Sequence[str]]) -> list[list[int]]:

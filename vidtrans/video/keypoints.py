@@ -67,7 +67,7 @@ FILE_SUFFIXES = (".json", ".jsonl", ".csv")
 FRAME_FILE_ENDING = "_keypoints.json"  # Ending of OpenPose's files, one per frame
 MAX_NORMALISED = 2.0  # Coordinates up to this are relative to the picture's size; some points lie outside the picture
 MAX_FRAMES, MAX_POINTS = 1_000_000, 500  # Limits of a table
-Row = tuple[float, float, float]  # x, y, score
+Row = tuple[float, float, float]  # A point's x, y and score
 REMEDY = "give JSON of OpenPose or MediaPipe, or a CSV with the columns frame, person, point, x, y, score"
 _PART_BY_KEY = {  # JSON keys in lower case, without underscores
     **dict.fromkeys(("posekeypoints2d", "poselandmarks", "landmarks", "landmark", "pose", "keypoints", "body"), "pose"),

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vidtrans.video.images.picture import resize
 
+# RGB colours of the background, of text, and of secondary text.
 PAPER, INK, FAINT = (22, 22, 24), (236, 236, 236), (160, 160, 166)
 GAP = 6  # Pixels between pictures
 TEXT_PX = 14

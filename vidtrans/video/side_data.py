@@ -47,13 +47,13 @@ _UNKNOWN_STEREO = ("other", "in a layout without a name")
 STEREO_TEXTS = dict([*STEREO.values(), _UNKNOWN_STEREO])
 # Projections of spherical video, by FFmpeg's number.
 PROJECTIONS = ("equirectangular", "cube map", "part of an equirectangular", "half equirectangular", "flat", "fisheye")
-# Identifiers of Matroska elements (RFC 9559), and the path to those of a track.
+# Identifiers of Matroska elements (RFC 9559), and the paths to the elements of a track.
 _SEGMENT, _TRACKS, _ENTRY, _CLUSTER = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\x1f\x43\xb6\x75"
 TRACK = (_SEGMENT, _TRACKS, _ENTRY)
 VIDEO = (*TRACK, b"\xe0")
 CODEC_DELAY = (*TRACK, b"\x56\xaa")
-_CROPS = (b"\x54\xcc", b"\x54\xbb", b"\x54\xdd", b"\x54\xaa")  # left, top, right, bottom
-_SIZES = ((b"\x54\xb0", b"\xb0"), (b"\x54\xba", b"\xba"))  # display and stored width, display and stored height
+_CROPS = (b"\x54\xcc", b"\x54\xbb", b"\x54\xdd", b"\x54\xaa")  # Crops at the left, top, right and bottom
+_SIZES = ((b"\x54\xb0", b"\xb0"), (b"\x54\xba", b"\xba"))  # Display and stored width, display and stored height
 _DISPLAY_UNIT, _NUMBER, _VOID, _CHECKSUM = b"\x54\xb2", b"\x73\xc5", b"\xec", b"\xbf"
 HEADER_BYTES = 1 << 24  # Start of a file that is searched for the description of the video track
 PROJECTION = (*VIDEO, b"\x76\x70")

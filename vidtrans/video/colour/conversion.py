@@ -188,7 +188,7 @@ def apply_format(
         return (np.full_like(rgb, full) if alpha is None else np.repeat(alpha[..., None], 3, axis=2)), None
     if alpha is None or (frame_format.alpha != "kept" and alpha.min() == full):
         return rgb, None
-    background = frame_format.background_or(default_background)
+    background = default_background if frame_format.background is None else frame_format.background
     if frame_format.alpha != "kept":
         return composite_over(rgb, alpha, background), None
     background_rgb = np.array(background, rgb.dtype) * rgb.dtype.type(full // 255)
@@ -520,7 +520,7 @@ def _display_light_table(transfer: int, *, use_srgb_curve: bool) -> np.ndarray:
     code = np.linspace(0, 1, _NUM_CODES)
     if transfer == PQ:
         light = nits_of_pq(code) / WHITE_NITS
-    elif transfer == HLG:  # the inverse OETF of ITU-R BT.2100
+    elif transfer == HLG:  # The inverse OETF of ITU-R BT.2100
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         scene = np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12)
         light = scene * (HLG_DISPLAY_NITS / WHITE_NITS) ** (1 / HLG_GAMMA)

@@ -179,7 +179,7 @@ def _open_profile(profile: bytes) -> ImageCms.ImageCmsProfile:
 
 
 def _description(profile: bytes) -> str:
-    """Return the description in a profile, at max_code 60 characters."""
+    """Return the description in a profile, at most 60 characters."""
     words = " ".join((_open_profile(profile).profile.profile_description or "").split())
     return words[:60] or "an ICC profile"
 

@@ -106,7 +106,6 @@ class SampleRange:
     is_whole: bool = True
 
     def __or__(self, other: SampleRange) -> SampleRange:
-        """Combine the ranges of two groups of pictures."""
         highest = self.highest if self.highest == other.highest else 0
         return SampleRange(highest, max(self.peak, other.peak), self.is_whole and other.is_whole)
 

@@ -573,8 +573,11 @@ def _fix_header(output: Path, kind: str, stream_copy: StreamCopy | None, aspect:
     """Correct what FFmpeg's muxers write wrongly: stereo layout in MP4, pixel aspect in Matroska."""
     if kind == "mp4" and stream_copy and stream_copy.stereo:
         _hide_apple_stereo(output)
-    if kind in MATROSKA_CONTAINERS and aspect != SQUARE_PIXELS and not _has_aspect(output, aspect):
-        set_pixel_aspect(output, aspect)
+    if kind in MATROSKA_CONTAINERS and aspect != SQUARE_PIXELS:
+        with closing(open_generated(output)) as container:
+            is_stated = _aspect_of(container.streams.video[0]) == aspect
+        if not is_stated:
+            set_pixel_aspect(output, aspect)
 
 
 def _add_video(
@@ -661,12 +664,6 @@ def read_encoded_video(path: Path) -> EncodedVideo:
 def _aspect_of(stream: VideoStream) -> Fraction:
     """Return the pixel aspect, width over height; 1 if it is not stated."""
     return Fraction(stream.sample_aspect_ratio or 1) or SQUARE_PIXELS
-
-
-def _has_aspect(path: Path, aspect: Fraction) -> bool:
-    """Return whether the header of a video, or of its codec, states this pixel aspect."""
-    with closing(open_generated(path)) as container:
-        return _aspect_of(container.streams.video[0]) == aspect
 
 
 def _presentation_orders(segments: Sequence[Path], timing: Timing) -> list[array[int]]:

@@ -188,7 +188,7 @@ class PictureReader:
         return whole and (self._span or whole)
 
     def _span_note(self) -> list[str]:
-        """Return a note on the span of values that is shown; none for pictures that are not data."""
+        """Return a note on the data values that are black and white; none for pictures that are not data."""
         if (span := self._data_span()) is None:
             return []
         low, high = min(self._values), max(self._values)

@@ -89,7 +89,7 @@ def _frame_properties(index: ClipIndex) -> list[str]:
     findings, lines = index.findings, []
     gaps = index.durations()[:-1] or [0]
     spread = max(gaps) - min(gaps)
-    # More than the rounding of the time base.
+    # Larger differences than by the rounding of the time base.
     if not findings.damage and not findings.holes and spread > 1 and spread > 0.01 * max(gaps):
         slowest, fastest = (1 / float(gap * index.time_base) for gap in (max(gaps), min(gaps)))
         rates = f"{slowest:.2f} to {fastest:.2f} frames/s"
