@@ -112,9 +112,9 @@ def match_frames(
 ) -> tuple[list[int], str]:
     """Return the mask's frame for each of the frames [first, stop) of a clip, and a text about differences.
 
-    A single picture is used for all frames. Pictures are matched as in ``sequence``, and a frame without a picture uses
-    that of the previous frame. Videos with equal numbers of frames, of the whole clip or of the rendered range, are
-    matched one to one, other videos by time; after the mask's end its last frame is used. The text calls the clip
+    A single picture is used for all frames. Pictures are matched as in ``sequence``, and a frame without a picture
+    uses that of the previous frame. Videos with equal numbers of frames, of the whole clip or of the rendered range,
+    are matched one to one, other videos by time; after the mask's end its last frame is used. The text calls the clip
     ``name``; it is empty if there are no differences.
     """
     total, count = mask.num_frames, stop - first
