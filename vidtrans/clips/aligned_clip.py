@@ -78,7 +78,6 @@ class AlignedClip:
         return tuple(held)
 
     def for_key(self) -> Table:
-        """Return the values that identify the guide and its alignment, for cache keys."""
         return {"source": self.clip.digest, "steps": list(self.steps)}
 
     def pictures(
@@ -112,7 +111,7 @@ def match_frames(
 ) -> tuple[list[int], str]:
     """Return the mask's frame for each of the frames [first, stop) of a clip, and a text about differences.
 
-    A single picture is used for all frames. Pictures are matched as in ``sequence``, and a frame without a picture
+    A single picture is used for all frames. Pictures are matched as in ``sequence``; a frame without a picture
     uses that of the previous frame. Videos with equal numbers of frames, of the whole clip or of the rendered range,
     are matched one to one, other videos by time; after the mask's end its last frame is used. The text calls the clip
     ``name``; it is empty if there are no differences.

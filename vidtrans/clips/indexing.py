@@ -186,7 +186,6 @@ class Clip:
             yield from reader.frames(start, stop, self.index)
 
     def cursor(self, frame_format: FrameFormat, threads: int) -> FrameCursor:
-        """Return a cursor that reads any frame of the clip by number."""
         return FrameCursor(partial(self.frames, frame_format, threads))
 
     def trim(self, start: Time | None, end: Time | None) -> tuple[int, int]:
@@ -384,11 +383,9 @@ class SteadyExposure:
     corrections: np.ndarray
 
     def __call__(self, frame: Frame) -> np.ndarray:
-        """Return a frame's picture without exposure flicker."""
         return corrected(frame.rgb, self.corrections[frame.index])
 
     def for_key(self) -> str:
-        """Return a digest of the corrections, for cache keys."""
         return digest_of(self.corrections.tolist())
 
 

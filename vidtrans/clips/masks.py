@@ -233,7 +233,6 @@ class Mask:
         return cls(mask_clip, steps, first, mask.inverted, ground)
 
     def for_key(self) -> Table:
-        """Return the values that identify the mask and its alignment, for cache keys."""
         key: Table = {"digest": self.clip.digest, "steps": digest_of(self.steps)}
         return key | ({"inverted": True} if self.inverted else {}) | ({"ground": self.ground} if self.ground else {})
 

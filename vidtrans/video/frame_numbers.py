@@ -191,7 +191,7 @@ class SequenceMatch:
 
     Attributes:
         steps: For each frame of the first sequence, the index of its frame in the second; None without one.
-        held: ``steps`` with each None replaced by the last index before it, or else by the first index after it.
+        held: ``steps`` with each None replaced by the last index before it, or else the first index after it.
         way: The criterion of the match: "name", "number" or "order".
         words: A note for the user: that the numbers differ by an offset, or why frames are matched by order; else "".
     """

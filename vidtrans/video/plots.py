@@ -46,7 +46,6 @@ class ContactSheet:
     foot: str = ""
 
     def draw(self) -> np.ndarray:
-        """Return the sheet as a picture, (H, W, 3) uint8."""
         width, height = self.cell
         num_columns = max(len(row) for row in self.rows)
         sheet_width = num_columns * width + (num_columns + 1) * GAP
@@ -111,13 +110,12 @@ def text_band(
 
 
 def text_width(text: str, *, size: int = TEXT_PX, margin: int = 4) -> int:
-    """Return the width in pixels of the strip for a line of text."""
+    """Return the width, in pixels, of a ``text_band`` that fits a text."""
     return math.ceil(font(size).getlength(text)) + 2 * margin
 
 
 @lru_cache(maxsize=8)
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return Pillow's default font at a size in pixels."""
     return ImageFont.load_default(size)
 
 
@@ -152,7 +150,6 @@ class Chart:
     marks: Sequence[int] = ()
 
     def draw(self, width: int, height: int) -> np.ndarray:
-        """Return the chart as a picture, (height, width, 3) uint8."""
         return _Drawing(self, width, height).picture()
 
 

@@ -302,7 +302,6 @@ def list_channels(value: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def unreadable_error(path: Path) -> MediaError:
-    """Return the error for a file that is not a readable picture."""
     return MediaError(str(path), "not a picture that can be read", "delete or replace it")
 
 

@@ -402,7 +402,6 @@ class EncodingSettings:
 
     @property
     def makes_pictures(self) -> bool:
-        """Whether the result consists of picture files."""
         return self.codec in PICTURES
 
     def default_suffix(self, *, single: bool) -> str:

@@ -498,7 +498,6 @@ class Timing:
 
     @property
     def is_constant(self) -> bool:
-        """Whether all frames have the same duration."""
         return len(set(self.durations)) == 1
 
     @property

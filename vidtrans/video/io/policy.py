@@ -133,7 +133,6 @@ def _file_properties(info: MediaInfo, index: ClipIndex) -> list[str]:
 
 
 def _unused_tracks(info: MediaInfo) -> list[str]:
-    """Return texts on the tracks that are not used."""
     lines = []
     if info.num_video_streams > 1:
         lines.append(f"{info.num_video_streams} video tracks: number {info.stream_index} is used")
