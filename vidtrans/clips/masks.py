@@ -160,8 +160,7 @@ def _count_edges(picture: np.ndarray) -> tuple[int, int]:
 class MatteReader:
     """A reader of the matte of each frame, in order: (H, W) uint8, white where the style is applied.
 
-    ``read`` yields the mask's frames from a number on; ``steps[i]`` is the mask's frame for the clip's frame ``first +
-    i``.
+    ``read``: yields the mask's frames from a number on. ``steps[i]``: the mask's frame for frame ``first + i``.
     """
 
     def __init__(

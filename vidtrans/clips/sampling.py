@@ -13,7 +13,7 @@ from vidtrans.video.colour.conversion import composite_over
 from vidtrans.video.frame_format import Area, FrameFormat
 from vidtrans.video.io.clip import Frame, read_frames
 
-DEFAULT_COUNT = 24
+DEFAULT_COUNT = 24  # Frames
 MIN_OPAQUE_SIDE_PX = 64  # Smallest opaque part of a style picture to which the picture is cropped
 # A style picture with a smaller side in pixels, or a lower standard deviation in 8-bit levels, has hardly any style.
 MIN_STYLE_SIDE_PX, MIN_STYLE_DEVIATION = 32, 3.0

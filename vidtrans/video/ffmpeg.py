@@ -56,6 +56,7 @@ _SECONDARY_ERROR = re.compile(
     r"|Terminating thread|Conversion failed|Could not open encoder before|Nothing was written into|Exiting with exit"
     r"|Error closing file|av_interleaved_write_frame|Link '|\s|$"
 )
+# Texts in error lines that a wrong graph, or a wrong encoder option, causes.
 _GRAPH_ERROR = re.compile(
     r"No such filter|to filter '|[Ff]iltergraph|Impossible to convert|hardware device|[Nn]on-monoton|Negative pts"
     r"|\[(AVFilterGraph|Parsed_|fc#|vf#)"

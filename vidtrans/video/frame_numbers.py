@@ -32,6 +32,7 @@ POSSIBLE_SIGN = re.compile(r"(?<![0-9])-(?=[0-9])")  # A dash before a number, b
 MINUS = "−"  # U+2212, which replaces a dash that is a sign
 NUMBER_IN_NAME = re.compile(f"{MINUS}?[0-9]+")
 LABEL = re.compile(r"([^\W\d_]+)([ _.#-]*)$")
+# Words before a number, by the kind of number, as regular expressions.
 VERSION_WORDS = "v|vers?|version|rev|take|tk|final|copy|edit|draft|try|alt|opt|of|seed|cfg|steps|crf|id|iter|lora|gamma"
 SHOT_WORDS = "shot|sh|scene|sc|seq|sq|sequence|cam|camera|ep|episode|part|pt|layer|reel|roll|pass"
 FRAME_WORDS = "f|fr|frm|frames?|kf|key|keyframe|no|nr|num"
@@ -181,7 +182,7 @@ def _frame_column(rows: Sequence[Sequence[NameNumber]]) -> list[int]:
     return max(distinct, key=lambda column: (column[0], min(column[1]) - max(column[1])))[1]
 
 
-Counting = Literal["found", "equal", "together"]
+Counting = Literal["found", "equal", "together"]  # The rule by which numbers are the same frame, see ``align``
 Names = Sequence[str] | range  # The file names of a sequence of pictures, or the frame numbers of a video
 
 

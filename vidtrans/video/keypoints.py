@@ -35,6 +35,7 @@ NUM_BODY, NUM_HAND, NUM_FACE = 24, 21, 68  # Numbers of points
 LEFT_HAND, RIGHT_HAND, FACE = NUM_BODY, NUM_BODY + NUM_HAND, NUM_BODY + 2 * NUM_HAND  # Index of the first point of each
 NUM_POINTS = FACE + NUM_FACE
 NOSE, NECK, SHOULDERS, ANKLES = 0, 1, (2, 5), (10, 13)
+# Parts of the layouts below.
 _COCO_17_INDICES = (0, -1, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
 _NO_FEET = (-1,) * 6
 # By the number of points in a detector's list of a body: the index of each of the points used here, −1 if missing.
@@ -77,6 +78,7 @@ _PART_BY_KEY = {  # JSON keys in lower case, without underscores
 }
 _FRAME_KEYS = ("frame", "frame_index", "frame_number", "frame_id")
 _SIZE_KEYS = (("width", "height"), ("canvas_width", "canvas_height"), ("image_width", "image_height"))
+# Columns of a table, by name: accepted headings.
 _COLUMNS = {
     "frame": ("frame", "frame_index", "frame_number", "frame_id"),
     "person": ("person", "person_id", "pose_id", "id", "track"),
@@ -96,6 +98,7 @@ LIMBS = (
     *((1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13)),
     *((1, 0), (0, 14), (14, 16), (0, 15), (15, 17), (10, 21), (21, 22), (10, 23), (13, 18), (18, 19), (13, 20)),
 )
+# Fingers as pairs of points of a hand.
 FINGERS = tuple(
     (0 if joint == 0 else 4 * finger + joint, 4 * finger + joint + 1) for finger in range(5) for joint in range(4)
 )

@@ -64,11 +64,12 @@ _SHRINK = Interpolation.AREA | _EXACT  # Averages, as OpenCV's INTER_AREA
 _ENLARGE = Interpolation.BICUBIC | _EXACT
 # Weights of red, green and blue in luma, in units of 2^−15, as in OpenCV's integer conversion.
 INTEGER_LUMA, INTEGER_LUMA_BITS = (9798, 19235, 3735), 15
-_ARRAYS = {(8, 3): "rgb24", (8, 4): "rgba", (16, 3): "rgb48le", (16, 4): "rgba64le"}
-WHITE_NITS = 203.0
+# Array formats by (bits per channel, channels).
+_ARRAY_FORMATS = {(8, 3): "rgb24", (8, 4): "rgba", (16, 3): "rgb48le", (16, 4): "rgba64le"}
+WHITE_NITS = 203.0  # SDR white in HDR, cd/m² (ITU-R BT.2408)
 PQ_PEAK_NITS = 1000.0  # An assumption; the mastering metadata are not read
-HLG_DISPLAY_NITS, HLG_GAMMA = 1000.0, 1.2
-SDR_GAMMA = 2.4
+HLG_DISPLAY_NITS, HLG_GAMMA = 1000.0, 1.2  # Peak of the nominal HLG display, cd/m², and its system gamma
+SDR_GAMMA = 2.4  # Of ITU-R BT.1886
 # Position of the knee. BT.2390's 0.5 leaves a tenth of the codes above 203 cd/m²: too few for clouds and metal.
 KNEE_OFFSET = 0.75
 _NUM_CODES = 65536
@@ -338,7 +339,7 @@ class FromRGB:
         if bits == 16 and is_yuv(self.pix_fmt):  # The inverse of ``_stretch_to_16_bits``
             colours = cv2.addWeighted(picture[..., :3], 256 / 257, picture[..., :3], 0, 0)
             picture = colours if picture.shape[2] == 3 else with_alpha(colours, picture[..., 3])
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=_ARRAYS[bits, picture.shape[2]])
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=_ARRAY_FORMATS[bits, picture.shape[2]])
         return self._reformatter.reformat(
             frame,
             self.width,

@@ -23,6 +23,7 @@ _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0
 _SMPTE_C = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070))
 _P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
 LINEAR, SRGB, PQ, HLG = 8, 13, 16, 18  # Transfer characteristics
+# Names of the transfer characteristics, by the number of their tag.
 TRANSFERS = {
     1: "BT.709",
     2: "untagged",
@@ -53,7 +54,7 @@ CURVES: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     17: lambda code: code**2.6 * (52.37 / 48),  # White of 48 cd/m² has the code 0.967
 }
 BT709, UNSPECIFIED, BT2020, P3_D65 = 1, 2, 9, 12  # Colour primaries
-SD_PRIMARIES = (5, 6, 7, 22)
+SD_PRIMARIES = (5, 6, 7, 22)  # Primaries of standard definition
 HD_LINES = 720  # Height from which on an untagged video is BT.709
 HDR_TRANSFERS = {PQ: "PQ", HLG: "HLG"}
 _MATRIX_NAMES = {
@@ -76,6 +77,7 @@ _MATRIX_NAMES = {
     17: "YCgCo-Ro",
 }
 _RANGE_NAMES = {0: "untagged", 1: "limited", 2: "full"}
+# Names of YUV matrices in swscale, by the number of their tag.
 MATRICES = {
     1: Colorspace.ITU709,
     4: Colorspace.FCC,

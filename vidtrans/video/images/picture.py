@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 EXR = ".exr"
-STACK_SUFFIXES = (".tif", ".tiff", ".png", ".webp")
+STACK_SUFFIXES = (".tif", ".tiff", ".png", ".webp")  # Suffixes of formats that may hold several pictures
 DEFAULT_DURATION_MS = 100  # Duration of a frame without one, as in browsers
 
 

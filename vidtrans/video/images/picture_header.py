@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _EXIF, _INTEROP, _COLOUR_SPACE, _INTEROP_INDEX = 0x8769, 0xA005, 0xA001, 1  # Directories and tags of EXIF
 _EXIF_ADOBE_RGB, _INTEROP_ADOBE_RGB = 2, "R03"
 _TABLE_MODES = {"CMYK", "LAB"}  # Modes whose profiles convert all channels as stored
-_GREY = {"L", "LA", "1", "I;16", "I;16B", "I", "F"}
+_GREY = {"L", "LA", "1", "I;16", "I;16B", "I", "F"}  # Pillow's grey modes
 _ADOBE_GAMMA = 563 / 256
 _SRGB_GAMMA = (0.44, 0.47)  # Range of PNG's gAMA in pictures that are sRGB
 _TRANSFERS = {4: power(2.2), 5: power(2.8), 8: power(1.0)}  # Transfers of H.273; others are displayed like sRGB

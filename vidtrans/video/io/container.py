@@ -39,7 +39,7 @@ FORMATS = (
 # Options that keep FFmpeg from opening any other file: no other protocol, no format that refers to other files, and no
 # track of a QuickTime movie in another file (FFmpeg's default, made explicit).
 SINGLE_FILE_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "enable_drefs": "0"}
-QUICKTIME = "mov,mp4,m4a,3gp,3g2,mj2"
+QUICKTIME = "mov,mp4,m4a,3gp,3g2,mj2"  # FFmpeg's demuxer of QuickTime and MP4
 CLOCK_FORMATS = ("mpegts", "mpeg")  # Formats whose times are a clock's: they start anywhere, and may wrap around
 RAW_FORMATS = (
     "h264",

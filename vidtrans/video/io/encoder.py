@@ -43,6 +43,7 @@ _AVX_512F = 13  # OpenCV's number of the processor feature, which its Python mod
 _LOOKAHEADS = {"veryfast": 10, "faster": 20, "fast": 30, "medium": 40, "slow": 50, "slower": 60, "veryslow": 60}
 _LOOKAHEAD_BYTES = 1 << 28
 _MIN_LOOKAHEAD = 10
+# Array formats by the pixel format of a lossless file.
 _ARRAY_FORMATS = {"bgr0": "rgb24", "bgra": "rgba", "gbrp": "rgb24", "gbrp16le": "rgb48le", "gbrap16le": "rgba64le"}
 GIF_TIME_BASE = Fraction(1, 100)  # Seconds; GIF counts in centiseconds
 MIN_FRAME_CS = 2  # Centiseconds; browsers show shorter frames for 10
@@ -50,7 +51,7 @@ MAX_FRAME_CS = 65535
 OPAQUE_ALPHA = 128  # Alpha from which a pixel is opaque, as GIF has no partial transparency
 TRANSPARENT_INDEX = 255  # Palette index of the transparent colour in palettegen's palettes
 DITHER = "bayer:bayer_scale=3"  # From 0, a coarse pattern, to 5, almost none
-Frames = Callable[[], Iterator[np.ndarray]]
+Frames = Callable[[], Iterator[np.ndarray]]  # Returns all pictures, from the first on
 
 
 def _reproducible_x264() -> dict[str, str]:

@@ -32,6 +32,7 @@ TRIAL_SIDE_PX, NUM_TRIAL_FRAMES = 256, 4  # Square frames for the test of a GPU 
 CPU = "cpu"
 HARDWARE_DECODERS = {"nvdec": "cuda"}
 _FFV1 = (("level", "3"), ("slices", "4"), ("threads", "1"))
+# Pixel formats by (bits per channel, has alpha).
 _RGB_8 = {(8, False): "bgr0", (8, True): "bgra"}
 _RGB_16 = {(16, False): "gbrp16le", (16, True): "gbrap16le"}
 _RGB = _RGB_8 | _RGB_16

@@ -63,13 +63,13 @@ if TYPE_CHECKING:
 QUICKTIME_CONTAINERS = ("mp4", "mov")  # Containers with edit lists, by FFmpeg's names
 # Tags that describe the source file and not its content, so they are not copied.
 FILE_TAGS = {"timecode", "encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
-TRACK_TAGS = ("language", "title", "handler_name")
+TRACK_TAGS = ("language", "title", "handler_name")  # Tags of a track that are copied
 VENDOR_TAG_PREFIX = "com."  # Tags of cameras and editing programs, which QuickTime files have beside the usual ones
 QUICKTIME_TAGS = ("title", "artist", "album", "comment", "description", "copyright", "keywords", "genre")
 MUXING_ERRORS = (av.error.FFmpegError, ValueError)
 # Sound, in seconds, that a decoder needs before the first audible sample; other lossy codecs need one packet.
 WARM_UP_S = {"opus": Fraction(80, 1000), "mp3": Fraction(120, 1000)}
-LOSSLESS = ("pcm", "flac", "alac", "wavpack", "tta")
+LOSSLESS = ("pcm", "flac", "alac", "wavpack", "tta")  # Beginnings of the names of lossless sound codecs
 # Cover art by codec: the file ending, and the MIME type, which Matroska requires.
 COVER_TYPES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 MATROSKA_ONLY = ("attachment", "cover art", "second titles")  # Beginnings of texts on what only Matroska can hold
