@@ -39,7 +39,7 @@ from vidtrans.video.io.picture_paths import (
     is_picture_source,
     split_view,
 )
-from vidtrans.video.io.pictures import media_files, open_reader, pose_view, unequal_guides
+from vidtrans.video.io.pictures import media_files, open_reader, pose_view_text, unequal_guides
 from vidtrans.video.io.policy import COLOUR_MAPPING_TEXTS, DOLBY_VISION_WARNING, describe_conversions
 from vidtrans.video.io.reader import ClipReader, HardwareDecoder
 from vidtrans.video.side_data import DOLBY_VISION_ONLY
@@ -239,7 +239,7 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
             digest = context.cache.digest(source)
         else:
             digest = digest_of([[name, context.cache.digest(file)] for name, file in media_files(path, guides)])
-        poses = pose_view(guides)
+        poses = pose_view_text(guides)
         return digest_of([digest, view, *([] if poses is None else [poses])]) if view or poses is not None else digest
     except PermissionError:
         raise MediaError(str(path), "permission denied", "make the file readable") from None

@@ -17,7 +17,7 @@ from vidtrans.pairing.labels import Labels, LabelsSettings
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.session import Context
 from vidtrans.video.frame_format import DEFAULT_FORMAT
-from vidtrans.video.images.picture import has_deep_levels, pack_colours, read_indices, read_palette, read_picture
+from vidtrans.video.images.picture import is_deep_grey, pack_colours, read_indices, read_palette, read_picture
 from vidtrans.video.io.picture_paths import picture_files
 
 SAMPLE = 24  # Frames in which labels are counted
@@ -44,7 +44,7 @@ def found_palette(settings: LabelsSettings, files: Sequence[Path]) -> Table:
 
     Raises MediaError.
     """
-    if deep := next((path for path in files if has_deep_levels(path)), None):
+    if deep := next((path for path in files if is_deep_grey(path)), None):
         why = "its levels have 16 bits, of which the labels would be the lowest"
         raise MediaError(str(deep), why, "save label maps with 8 bits: 0 to 255")
     palettes = [read_palette(path) for path in files]

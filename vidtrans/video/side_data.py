@@ -78,29 +78,33 @@ class Decision(Enum):
 
 
 @dataclass(frozen=True)
-class Kind:
+class SideDataKind:
     """A kind of side data: the decision on it, and its name for messages, or the reason."""
 
     decision: Decision
     text: str = ""
 
 
-_APPLIED, _CARRIED, _IRRELEVANT = (Kind(d) for d in (Decision.APPLIED, Decision.CARRIED, Decision.IRRELEVANT))
-_OF_SOUND = Kind(Decision.IRRELEVANT, "of sound, whose packets are copied")
-_OF_SUBTITLES = Kind(Decision.IRRELEVANT, "of subtitles, whose packets are copied")
-_CAPTIONS = Kind(Decision.LOST, "closed captions within the pictures: not kept (ccextractor makes a subtitle file)")
-_ASPECT = Kind(Decision.NAMED, "active format description")
-_MASTERING = Kind(Decision.NAMED, "HDR mastering display")
-_LIGHT = Kind(Decision.NAMED, "HDR light levels")
-_HDR_PLUS = Kind(Decision.NAMED, "HDR10+")
-_AMBIENT = Kind(Decision.NAMED, "ambient viewing environment")
-_TIMECODE = Kind(Decision.NAMED, "timecodes of frames")
-_DOLBY = Kind(Decision.NAMED, "Dolby Vision")
-_LAYER = Kind(Decision.LOST, "a second, finer layer (LCEVC): only the base picture is read")
-_VIEW = Kind(Decision.LOST, "a second view (spatial video, MV-HEVC): only the first is read, so results are flat")
-_EXIF = Kind(Decision.NAMED, "EXIF")
+_APPLIED, _CARRIED, _IRRELEVANT = (SideDataKind(d) for d in (Decision.APPLIED, Decision.CARRIED, Decision.IRRELEVANT))
+_OF_SOUND = SideDataKind(Decision.IRRELEVANT, "of sound, whose packets are copied")
+_OF_SUBTITLES = SideDataKind(Decision.IRRELEVANT, "of subtitles, whose packets are copied")
+_CAPTIONS = SideDataKind(
+    Decision.LOST, "closed captions within the pictures: not kept (ccextractor makes a subtitle file)"
+)
+_ASPECT = SideDataKind(Decision.NAMED, "active format description")
+_MASTERING = SideDataKind(Decision.NAMED, "HDR mastering display")
+_LIGHT = SideDataKind(Decision.NAMED, "HDR light levels")
+_HDR_PLUS = SideDataKind(Decision.NAMED, "HDR10+")
+_AMBIENT = SideDataKind(Decision.NAMED, "ambient viewing environment")
+_TIMECODE = SideDataKind(Decision.NAMED, "timecodes of frames")
+_DOLBY = SideDataKind(Decision.NAMED, "Dolby Vision")
+_LAYER = SideDataKind(Decision.LOST, "a second, finer layer (LCEVC): only the base picture is read")
+_VIEW = SideDataKind(
+    Decision.LOST, "a second view (spatial video, MV-HEVC): only the first is read, so results are flat"
+)
+_EXIF = SideDataKind(Decision.NAMED, "EXIF")
 FRAME_KINDS = {
-    "AVPanScan": Kind(Decision.IRRELEVANT, "players show the whole picture"),
+    "AVPanScan": SideDataKind(Decision.IRRELEVANT, "players show the whole picture"),
     "ATSC A53 Part 4 Closed Captions": _CAPTIONS,
     "Stereo 3D": _CARRIED,
     "AVMatrixEncoding": _OF_SOUND,
@@ -112,7 +116,7 @@ FRAME_KINDS = {
     "Skip samples": _OF_SOUND,
     "Audio service type": _OF_SOUND,
     "Mastering display metadata": _MASTERING,
-    "GOP timecode": Kind(Decision.IRRELEVANT, "counts from 0 in most files"),
+    "GOP timecode": SideDataKind(Decision.IRRELEVANT, "counts from 0 in most files"),
     "Spherical Mapping": _CARRIED,
     "Content light level metadata": _LIGHT,
     "ICC profile": _APPLIED,
@@ -120,17 +124,17 @@ FRAME_KINDS = {
     "HDR Dynamic Metadata SMPTE2094-40 (HDR10+)": _HDR_PLUS,
     "Regions Of Interest": _IRRELEVANT,
     "Video encoding parameters": _IRRELEVANT,
-    "H.26[45] User Data Unregistered SEI message": Kind(Decision.IRRELEVANT, "notes of encoders"),
-    "Film grain parameters": Kind(Decision.APPLIED, "by the decoders"),
+    "H.26[45] User Data Unregistered SEI message": SideDataKind(Decision.IRRELEVANT, "notes of encoders"),
+    "Film grain parameters": SideDataKind(Decision.APPLIED, "by the decoders"),
     "Bounding boxes for object detection and classification": _IRRELEVANT,
     "Dolby Vision RPU Data": _DOLBY,
     "Dolby Vision Metadata": _DOLBY,
-    "HDR Dynamic Metadata CUVA 005.1 2021 (Vivid)": Kind(Decision.NAMED, "HDR Vivid"),
+    "HDR Dynamic Metadata CUVA 005.1 2021 (Vivid)": SideDataKind(Decision.NAMED, "HDR Vivid"),
     "Ambient viewing environment": _AMBIENT,
     "Encoding video hint": _IRRELEVANT,
     "LCEVC NAL data": _LAYER,
     "View ID": _VIEW,
-    "3D Reference Displays Information": Kind(Decision.IRRELEVANT, "comes with a second view"),
+    "3D Reference Displays Information": SideDataKind(Decision.IRRELEVANT, "comes with a second view"),
     "EXIF metadata": _EXIF,
 }
 # Decoders pass most of these on to frames. The others are read by ``read_track_side_data`` or used by decoders.
@@ -150,7 +154,7 @@ TRACK_KINDS = {
     "JP Dual Mono": _OF_SOUND,
     "Strings Metadata": _IRRELEVANT,
     "Subtitle Position": _OF_SUBTITLES,
-    "Matroska BlockAdditional": Kind(Decision.APPLIED, "alpha of VP8 and VP9"),
+    "Matroska BlockAdditional": SideDataKind(Decision.APPLIED, "alpha of VP8 and VP9"),
     "WebVTT ID": _OF_SUBTITLES,
     "WebVTT Settings": _OF_SUBTITLES,
     "Metadata Update": _IRRELEVANT,
@@ -159,12 +163,14 @@ TRACK_KINDS = {
     "Spherical Mapping": _CARRIED,
     "Content light level metadata": _LIGHT,
     "A53 Closed Captions": _CAPTIONS,
-    "Encryption initialization data": Kind(Decision.IRRELEVANT, "encrypted pictures cannot be decoded"),
-    "Encryption info": Kind(Decision.IRRELEVANT, "encrypted pictures cannot be decoded"),
+    "Encryption initialization data": SideDataKind(Decision.IRRELEVANT, "encrypted pictures cannot be decoded"),
+    "Encryption info": SideDataKind(Decision.IRRELEVANT, "encrypted pictures cannot be decoded"),
     "Active Format Description data": _ASPECT,
     "Producer Reference Time": _IRRELEVANT,
     "ICC Profile": _APPLIED,
-    "DOVI configuration record": Kind(Decision.NAMED, "Dolby Vision; without a compatible base layer it is refused"),
+    "DOVI configuration record": SideDataKind(
+        Decision.NAMED, "Dolby Vision; without a compatible base layer it is refused"
+    ),
     "SMPTE ST 12-1:2014 timecode": _TIMECODE,
     "HDR10+ Dynamic Metadata (SMPTE 2094-40)": _HDR_PLUS,
     "IAMF Mix Gain Parameter Data": _OF_SOUND,

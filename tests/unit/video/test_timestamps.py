@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from vidtrans.video.io.timestamps import (
     MAX_REORDER,
-    Repair,
+    ClockRepair,
     TrackTimes,
     compute_track_repair,
     repair_timestamps,
@@ -117,7 +117,7 @@ def packet(time: int, duration: int, place: int) -> Any:
     return SimpleNamespace(pts=time, dts=time, duration=duration, pos=place, is_keyframe=True)
 
 
-def repaired(pictures: list[Part], *sounds: list[Part], container: str = "mpegts") -> Repair:
+def repaired(pictures: list[Part], *sounds: list[Part], container: str = "mpegts") -> ClockRepair:
     tracks = [track(0, "video", PICTURE, pictures, container)]
     tracks += [track(n, "audio", SOUND, parts, container) for n, parts in enumerate(sounds, 1)]
     return compute_track_repair(tracks, 0)
@@ -150,7 +150,7 @@ def test_a_jump_of_all_tracks_is_closed_in_a_transport_stream_alone() -> None:
 @pytest.mark.parametrize("wrong", [0, 500_000, 9_000_000])
 def test_a_single_wrong_time_is_no_other_clock(wrong: int) -> None:
     found = repaired([(10, 0, 0), (1, wrong, 36_000), (10, 39_600, 39_600)], [(39, 0, 0)])
-    assert found == Repair({}, 0, 0)
+    assert found == ClockRepair({}, 0, 0)
     heard = repaired([(20, 0, 0)], [(18, 0, 0), (1, wrong, 36_000), (18, 38_000, 38_000)])
     assert (heard.num_restarts, heard.num_rebuilt) == (0, 1)
     assert list(heard.ticks[1]) == [0] * 18 + [36_000 - wrong] + [0] * 18

@@ -177,7 +177,7 @@ def read_palette(path: Path) -> np.ndarray | None:
     return None if colours is None else np.array(colours, np.uint8).reshape(-1, 3)
 
 
-def has_deep_levels(path: Path) -> bool:
+def is_deep_grey(path: Path) -> bool:
     """Return whether a picture is grey with more than 8 bits. Raises MediaError."""
     header = _checked_header(path)
     return header is not None and (header.mode[0] in "IF" or (header.mode in ("L", "LA") and header.bits > 8))

@@ -219,7 +219,7 @@ def colour_tags(stream: VideoStream) -> dict[str, int]:
     return {name: value for name, value in tags.items() if value != UNSPECIFIED}
 
 
-def describe(container: InputContainer, stream: VideoStream, path: Path) -> MediaInfo:
+def read_media_info(container: InputContainer, stream: VideoStream, path: Path) -> MediaInfo:
     """Return the properties of an open file, from its headers."""
     context, side_data = stream.codec_context, read_track_side_data(stream)
     tracks = side_tracks(container, stream)
@@ -259,7 +259,7 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
             for a in tracks
             if isinstance(a, AudioStream)
         ),
-        not_used=tuple(tracks_not_used(container, stream)),
+        not_used=tuple(describe_unused_tracks(container, stream)),
     )
 
 
@@ -300,7 +300,7 @@ def timecode_of(container: InputContainer) -> str:
 def probe(path: Path) -> MediaInfo:
     """Return the properties of a video from its headers. Raises MediaError if it cannot be read or has no video."""
     with open_media(path) as container:
-        return describe(container, picture_stream(container, path), path)
+        return read_media_info(container, picture_stream(container, path), path)
 
 
 def side_tracks(container: InputContainer, pictures: VideoStream | None) -> list[AudioStream | SubtitleStream]:
@@ -311,7 +311,7 @@ def side_tracks(container: InputContainer, pictures: VideoStream | None) -> list
     return [stream for stream in streams if stream.index not in foreign]
 
 
-def tracks_not_used(container: InputContainer, pictures: VideoStream | None) -> list[str]:
+def describe_unused_tracks(container: InputContainer, pictures: VideoStream | None) -> list[str]:
     """Return a text on each sound and subtitle track that does not belong to the pictures."""
     foreign = _foreign_tracks(container, pictures)
     streams = (*container.streams.audio, *container.streams.subtitles)

@@ -32,6 +32,7 @@ from vidtrans.core.errors import DISK, MediaError, UsageError
 from vidtrans.core.events import NEVER, Note, Report, Stop, silent
 from vidtrans.video.io.container import (
     QUICKTIME,
+    describe_unused_tracks,
     find_picture_stream,
     open_generated,
     open_media,
@@ -39,7 +40,6 @@ from vidtrans.video.io.container import (
     picture_stream,
     side_tracks,
     timecode_of,
-    tracks_not_used,
 )
 from vidtrans.video.io.encoding import CONTAINERS
 from vidtrans.video.io.timestamps import OneClock, advance_timecode, convert_timecode, counted_rate, readable_packets
@@ -124,7 +124,7 @@ def add_tracks(
     needs_starts = stream_copy.sound and out.format.name not in QUICKTIME_CONTAINERS
     starts = hidden_starts(stream_copy.source) if needs_starts else {}
     pictures = find_picture_stream(source, stream_copy.source)
-    if stream_copy.sound and (unused := tracks_not_used(source, pictures)):
+    if stream_copy.sound and (unused := describe_unused_tracks(source, pictures)):
         report(Note(f"{name}: left out: {', '.join(unused)}", "warning"))
     for stream in side_tracks(source, pictures):
         if not (stream_copy.sound if stream.type == "audio" else not stream_copy.only_sound):

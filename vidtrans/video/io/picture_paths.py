@@ -179,7 +179,7 @@ def find_guides(folder: Path) -> dict[str, Path]:
     return guides
 
 
-def choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+def find_guide_paths(folder: Path, names: Sequence[str]) -> dict[str, Path]:
     """Return the paths of the guides ``names``, in this order, with their # and view if any. Raises MediaError."""
     available = find_guides(folder) if folder.is_dir() else {}
     paths: dict[str, Path] = {}
@@ -200,7 +200,7 @@ def guide_files(folder: Path, names: Sequence[str]) -> dict[str, list[Path]]:
 
     Raises MediaError where no frame is in all guides, or where pictures have gaps and another guide is a video.
     """
-    guides = choose_guides(folder, names)
+    guides = find_guide_paths(folder, names)
     files = {name: picture_files(path) if is_picture_sequence(path) else [] for name, path in guides.items()}
     if not all(files.values()):
         incomplete = next((name for name, paths in files.items() if has_gaps([p.name for p in paths])), None)

@@ -25,8 +25,8 @@ from vidtrans.video.images.still import PICTURE, PictureView, SampleRange, Span,
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, Reader
 from vidtrans.video.io.picture_paths import (
     check_supported_format,
-    choose_guides,
     files_to_read,
+    find_guide_paths,
     guide_files,
     is_picture_sequence,
     is_picture_source,
@@ -131,8 +131,11 @@ class PictureReader:
         self._white = white
         self._set_span((0, white) if white else None)
 
-    def fix_span(self) -> PictureView | None:
-        """Set the span of a view of data from all pictures, and return the view; None for other pictures."""
+    def measure_span(self) -> PictureView | None:
+        """Measure the span of data values in all pictures, and set the view's span to it.
+
+        Return the view; None for pictures that are not data, or have a span.
+        """
         if isinstance(self._pictures, PictureFiles) and self._pictures.needs_span():
             for number in range(len(self._pictures.names)):
                 self._values += self._pictures.read(number)[0].values or ()
@@ -206,20 +209,20 @@ def _animation_times(durations_ms: Sequence[float]) -> tuple[Sequence[int], Frac
 
 def fixed_guide(folder: Path, name: str) -> str:
     """Return the guide's name; for OpenEXR data without a span of values, add the span. Raises MediaError."""
-    path = choose_guides(folder, [name])[name]
+    path = find_guide_paths(folder, [name])[name]
     if not is_picture_source(path):
         return name
     with open_reader(path) as reader:
-        view = reader.fix_span() if isinstance(reader, PictureReader) else None
+        view = reader.measure_span() if isinstance(reader, PictureReader) else None
     return f"{name.partition('#')[0]}#{view}" if view else name
 
 
 def unequal_guides(folder: Path, names: Sequence[str]) -> str:
     """Return a warning with each guide's number of frames, from headers, where these differ; else ''."""
-    if pose_view(names) is not None:
+    if pose_view_text(names) is not None:
         return ""
     with ExitStack() as stack:
-        readers = {n: stack.enter_context(open_reader(p)) for n, p in choose_guides(folder, names).items()}
+        readers = {n: stack.enter_context(open_reader(p)) for n, p in find_guide_paths(folder, names).items()}
         counts = {n: count for n, reader in readers.items() if (count := reader.num_frames_expected)}
     files = guide_files(folder, names)
     common = len(files[names[0]]) or min(counts.values(), default=0)
@@ -248,11 +251,11 @@ class _GuidesReader:
             raise MediaError(str(self.path), "not a folder of guides", f"give one that holds {', '.join(self.names)}")
         with ExitStack() as stack:
             files = guide_files(self.path, self.names)
-            for name, guide in choose_guides(self.path, self.names).items():
+            for name, guide in find_guide_paths(self.path, self.names).items():
                 reader = _picture_reader(guide, self.frame_format, files[name]) if files[name] else self._open(guide)
                 self._readers.append(stack.enter_context(reader))
                 if isinstance(reader, PictureReader):
-                    reader.fix_span()
+                    reader.measure_span()
             self._stack = stack.pop_all()
         return self
 
@@ -318,9 +321,9 @@ def media_files(path: Path, guides: Sequence[str] = ()) -> list[tuple[str, Path]
     """
     if not is_picture_sequence(path):
         return [("", split_view(path)[0])]
-    if not guides or pose_view(guides) is not None:
+    if not guides or pose_view_text(guides) is not None:
         return [(p.name, p) for p in picture_files(path)]
-    files, guide_paths = guide_files(path, guides), choose_guides(path, guides)
+    files, guide_paths = guide_files(path, guides), find_guide_paths(path, guides)
     by_guide = {name: [(p.name, p) for p in files[name]] or media_files(guide) for name, guide in guide_paths.items()}
     return [(f"{name}/{relative}", file) for name, listed in by_guide.items() for relative, file in listed]
 
@@ -340,7 +343,7 @@ def open_reader(
     fails.
     """
     source, view = split_view(path)
-    pose_text = pose_view(guides)
+    pose_text = pose_view_text(guides)
     if pose_text is not None or (not guides and is_keypoints(source)):
         return PictureReader(path, _pose_frames(source, view, pose_text), frame_format)
     if guides:
@@ -353,7 +356,7 @@ def open_reader(
     return ClipReader(path, frame_format, threads=threads, tolerant=tolerant, hardware=hardware)
 
 
-def pose_view(guides: Sequence[str]) -> str | None:
+def pose_view_text(guides: Sequence[str]) -> str | None:
     """Return the text of a ``PoseView`` in the guides of the pairing ``pose``; None for other guides."""
     name, sign, text = guides[0].partition("#") if len(guides) == 1 else ("", "", "")
     return text if name == POSE_GUIDE and sign else None

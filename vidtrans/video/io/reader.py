@@ -43,12 +43,12 @@ from vidtrans.video.io.container import (
     RAW_FORMATS,
     MediaInfo,
     colour_tags,
-    describe,
     open_media,
     open_unedited,
     packets_of,
     picture_stream,
     read_first_packet,
+    read_media_info,
 )
 from vidtrans.video.io.encoding import HARDWARE_DECODERS, hardware_reason
 from vidtrans.video.io.timestamps import (
@@ -554,7 +554,7 @@ class Decoder:
         with ExitStack() as stack:
             self.container = stack.enter_context(open_media(self.path))
             self.stream = picture_stream(self.container, self.path)
-            self.info = describe(self.container, self.stream, self.path)
+            self.info = read_media_info(self.container, self.stream, self.path)
             alpha_decoder = _alpha_decoder(self.stream)
             self._context = alpha_decoder or self.stream.codec_context
             self._tags = colour_tags(self.stream)

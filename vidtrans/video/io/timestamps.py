@@ -1,4 +1,4 @@
-"""Repair the timestamps of a video, find its frame rate and gaps, and count in timecode.
+"""ClockRepair the timestamps of a video, find its frame rate and gaps, and count in timecode.
 
 Where a file consists of joined recordings, each of which starts its clock again, all its tracks are moved to one clock.
 
@@ -210,7 +210,7 @@ def average_rate(pts: Sequence[int], info: MediaInfo) -> Fraction:
 
 
 @dataclass(frozen=True)
-class Repair:
+class ClockRepair:
     """The corrections of a file's packet times.
 
     Attributes:
@@ -236,7 +236,7 @@ class OneClock:
         self._detectors: dict[int, _JumpDetector] = {}
         self._numbers: Counter[int] = Counter()
         self._has_repair = False
-        self.repair, self.num_shifted = Repair({}), 0
+        self.repair, self.num_shifted = ClockRepair({}), 0
 
     def __call__(self, packet: Packet[Any]) -> Packet[Any]:
         track = packet.stream_index
@@ -352,7 +352,7 @@ class TrackTimes:
 
 
 @lru_cache(maxsize=8)
-def _compute_repair(path: Path, size: int, modified_ns: int) -> Repair:
+def _compute_repair(path: Path, size: int, modified_ns: int) -> ClockRepair:
     """Read all packets of a file and return the repair; size and modification time identify its version."""
     with open_media(path) as container:
         pictures = find_picture_stream(container, path)
@@ -367,7 +367,7 @@ def _compute_repair(path: Path, size: int, modified_ns: int) -> Repair:
     return compute_track_repair([t for t in tracks.values() if t.pts], lead_index)
 
 
-def compute_track_repair(tracks: Sequence[TrackTimes], lead_index: int) -> Repair:
+def compute_track_repair(tracks: Sequence[TrackTimes], lead_index: int) -> ClockRepair:
     """Return the repair of tracks; restarts of the clock are found in the track numbered ``lead_index``."""
     lead = next((track for track in tracks if track.index == lead_index), None)
     joins = _joins(lead, [track for track in tracks if track is not lead]) if lead else []
@@ -386,7 +386,7 @@ def compute_track_repair(tracks: Sequence[TrackTimes], lead_index: int) -> Repai
             shifts = array("q", (0 if p == NO_PTS else r - p for p, r in zip(track.pts, repaired, strict=True)))
         if any(shifts):
             ticks[track.index] = shifts
-    return Repair(ticks, len(joins), num_rebuilt)
+    return ClockRepair(ticks, len(joins), num_rebuilt)
 
 
 def _joins(lead: TrackTimes, others: Sequence[TrackTimes]) -> list[dict[int, int]]:
