@@ -14,7 +14,7 @@ from clips import decode, moving_frames, write_clip
 from directed_clip import lossless
 
 import vidtrans as api
-from vidtrans.clips.indexing import MARGIN, Clip, open_clip
+from vidtrans.clips.indexing import MARGIN_FRAMES, Clip, open_clip
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import Event, Note, Progress
 from vidtrans.core.settings import Time, parse_time
@@ -73,7 +73,7 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_known_of_the_beginning_is_the_same(long_clip: Path, end: str) -> None:
     part = check_same_beginning(long_clip, end)
     _, stop = part.trim(None, parse_time(end))
-    assert part.index.num_frames == min(COUNT, stop + MARGIN + 1)
+    assert part.index.num_frames == min(COUNT, stop + MARGIN_FRAMES + 1)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_render_reads_no_further_and_is_the_same(
     events: list[Event] = []
     table, count = read_by(api.stylize, long_clip, tiny_model, "part.mp4", events=events, end="0.33s", size="32")
     assert [event.text for event in events if isinstance(event, Note)] == []
-    assert (table["frames"], count) == (10, 10 + MARGIN + 1)
+    assert (table["frames"], count) == (10, 10 + MARGIN_FRAMES + 1)
     with monkeypatch.context() as patch:
         patch.setattr(RequestedRender, "_looks_beyond_end", True)
         whole, count = read_by(api.stylize, long_clip, tiny_model, "whole.mp4", end="0.33s", size="32")
@@ -144,7 +144,7 @@ def test_damage_matters_only_where_it_is_read(tmp_path: Path) -> None:
     path = damaged(lossless(tmp_path / "a.mkv", moving_frames(COUNT)), 0.75)
     with pytest.raises(MediaError, match="damaged"):
         open_clip(Context(), path)
-    assert open_clip(Context(), path, until=Time(frame=9)).index.num_frames == 9 + MARGIN + 1
+    assert open_clip(Context(), path, until=Time(frame=9)).index.num_frames == 9 + MARGIN_FRAMES + 1
     damaged(path, 0.1)
     told = []
     for until in (None, Time(frame=30)):

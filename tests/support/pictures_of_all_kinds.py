@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.video.colour.tags import TAGGED, Primaries
+from vidtrans.video.colour.tags import PRIMARIES, Primaries
 
-P3 = TAGGED[12]
+P3 = PRIMARIES[12]
 _D50 = np.array([0.9642, 1.0, 0.8249])
 _SRGB_D50 = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])
 

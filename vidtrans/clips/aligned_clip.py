@@ -1,6 +1,6 @@
-"""Clips aligned with another clip, frame by frame, such as a guide whose motion the temporal filter follows.
+"""Align a clip with another clip, frame by frame, such as a guide whose motion the temporal filter follows.
 
-A guide is the source of a clip that another tool has processed; the guides of a ``Clip`` are something else: additional
+A guide is the source of a clip that another tool has processed. The guides of a ``Clip`` are something else: additional
 input pictures of a network.
 """
 
@@ -23,12 +23,11 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import is_drawing
 from vidtrans.session import Context
 from vidtrans.video.frame_format import PAPER, FrameFormat
-from vidtrans.video.frame_numbers import Counting, Sequencing, align, has_gaps, list_frames, sequence_numbers
+from vidtrans.video.frame_numbers import Counting, SequenceMatch, align, has_gaps, list_frames, sequence_numbers
 from vidtrans.video.io.clip import ClipIndex, read_frames
 
-HOLD = "the one before is held"
-
-LONGEST_DRAWING = 12  # frames
+HOLD_RULE = "the one before is held"  # For frames without a counterpart
+MAX_HELD_FRAMES = 12  # Frames of a held drawing; longer ones are stills
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class AlignedClip:
         return tuple(i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1])
 
     def end(self, time: Time) -> int:
-        """Return the guided clip's first frame whose guide is at ``time`` or later; the number of frames if none is.
+        """Return the guided clip's first frame whose guide is at ``time`` or later, or else its number of frames.
 
         Raises UsageError if that is frame 0.
         """
@@ -55,28 +54,30 @@ class AlignedClip:
             raise UsageError(f"--end {time}", why, "give a later time of the source")
         return end
 
-    def held(self) -> tuple[int, ...]:
-        """Return the frames whose guide is a later frame of the same held drawing as the guide of the frame before.
+    def held_frames(self) -> tuple[int, ...]:
+        """Return the frames whose guide repeats the drawing of the previous frame's guide.
 
-        Left out: runs of ``LONGEST_DRAWING`` frames or more, since over a still the clip may change for good, and
-        frames that share one guide frame because the guide has fewer frames.
+        Their guide is a later frame of the same held drawing. Left out are drawings held for ``MAX_HELD_FRAMES`` frames
+        or more, since over a still the processed clip may change permanently, and frames that share one guide frame
+        because the guide has fewer frames.
         """
-        held = frozenset(self.clip.survey.held)
+        guide_held = frozenset(self.clip.survey.held)
 
-        def holds(before: int | None, here: int | None) -> bool:
-            return before is not None and here is not None and before < here and held >= {*range(before + 1, here + 1)}
+        def is_held(previous: int | None, step: int | None) -> bool:
+            if previous is None or step is None or previous >= step:
+                return False
+            return guide_held >= {*range(previous + 1, step + 1)}
 
-        found, run = list[int](), list[int]()
-        for i, (before, here) in enumerate(pairwise((*self.steps, None)), 1):
-            if holds(before, here):
-                run.append(i)
+        held, drawing = list[int](), list[int]()
+        for i, (previous, step) in enumerate(pairwise((*self.steps, None)), 1):
+            if is_held(previous, step):
+                drawing.append(i)
                 continue
-            found += run if len(run) < LONGEST_DRAWING else []
-            run = []
-        return tuple(found)
+            held += drawing if len(drawing) < MAX_HELD_FRAMES else []
+            drawing = []
+        return tuple(held)
 
     def for_key(self) -> Table:
-        """Return the values that identify the guide and its alignment, for cache keys."""
         return {"source": self.clip.digest, "steps": list(self.steps)}
 
     def pictures(
@@ -89,20 +90,20 @@ class AlignedClip:
 
     def warn_mismatch(self, guided: Clip, context: Context) -> None:
         """Warn if the guide is shorter than the guided clip, or has another aspect ratio."""
-        own, guide, path = guided.index, self.clip.index, self.clip.path
+        index, guide, path = guided.index, self.clip.index, self.clip.path
         if self.steps[-1] is None:
             first = max((i + 1 for i, step in enumerate(self.steps) if step is not None), default=0)
             context.warn_once(
                 f"{path.name}: it ends before {guided.path.name}, which guides itself from frame {first} on", path
             )
-        if not same_shape(own, guide):
-            sizes = f"it is {guide.width}x{guide.height} and {guided.path.name} {own.width}x{own.height}"
+        if not same_shape(index, guide):
+            sizes = f"it is {guide.width}x{guide.height} and {guided.path.name} {index.width}x{index.height}"
             context.warn_once(f"{path.name}: {sizes}: stretched", path)
 
 
 def with_shots_of(guided: Clip, guide: AlignedClip) -> Clip:
     """Return a clip with the shots and held frames of its guide, since its own flicker disturbs their detection."""
-    return replace(guided, survey=replace(guided.survey, shots=guide.shots(), held=guide.held()))
+    return replace(guided, survey=replace(guided.survey, shots=guide.shots(), held=guide.held_frames()))
 
 
 def match_frames(
@@ -110,73 +111,73 @@ def match_frames(
 ) -> tuple[list[int], str]:
     """Return the mask's frame for each of the frames [first, stop) of a clip, and a text about differences.
 
-    A single picture is used for all frames. Pictures are matched as ``sequence`` says, and a frame without one has that
-    of the frame before. Equal numbers of frames, of the whole clip or of the rendered part, are matched one to one,
-    and other videos by time; after the mask's end its last frame is used. The text calls the clip ``name``; it is empty
-    if both match.
+    A single picture is used for all frames. Pictures are matched as in ``sequence``; a frame without a picture
+    uses that of the previous frame. Videos with equal numbers of frames, of the whole clip or of the rendered range,
+    are matched one to one, other videos by time; after the mask's end its last frame is used. The text calls the clip
+    ``name``; it is empty if there are no differences.
     """
     total, count = mask.num_frames, stop - first
     if total == 1:
         return [0] * count, ""
-    found = sequence(clip, mask, first, stop)
-    if found is not None:
-        return list(found.held), describe_sequence(found, clip, mask, first, name)
+    match = sequence(clip, mask, first, stop)
+    if match is not None:
+        return list(match.held), describe_sequence(match, clip, mask, first, name)
     times = [(pts - mask.pts[0]) * mask.time_base for pts in mask.pts]
-    # Containers round times, to a millisecond at worst.
-    tolerance = min((b - a for a, b in pairwise(times)), default=Fraction(0)) / 4
-    wanted = [(clip.pts[i] - clip.pts[0]) * clip.time_base + tolerance for i in range(first, stop)]
-    steps = [bisect_right(times, time) - 1 for time in wanted]
+    # Containers round times, at worst to a millisecond.
+    tolerance_s = min((b - a for a, b in pairwise(times)), default=Fraction(0)) / 4
+    clip_times = [(clip.pts[i] - clip.pts[0]) * clip.time_base + tolerance_s for i in range(first, stop)]
+    steps = [bisect_right(times, time) - 1 for time in clip_times]
     end_s = times[-1] + mask.last_duration * mask.time_base
-    end = next((i for i, time in enumerate(wanted, first) if time >= end_s), None)
-    how = f"it has {plural(total, 'frame')}, {name} {clip.num_frames}: matched by time"
-    return steps, how + (f", its last frame is held from frame {end} on" if end is not None else "")
+    end = next((i for i, time in enumerate(clip_times, first) if time >= end_s), None)
+    text = f"it has {plural(total, 'frame')}, {name} {clip.num_frames}: matched by time"
+    return steps, text + (f", its last frame is held from frame {end} on" if end is not None else "")
 
 
 def sequence(
     clip: ClipIndex, other: ClipIndex, first: int, stop: int, counting: Counting = "found"
-) -> Sequencing | None:
+) -> SequenceMatch | None:
     """Match frames of ``other`` with the frames [first, stop) of a clip, by names and numbers (``align``).
 
-    A video is matched one to one with as many frames or pictures: its numbers, from 0, cannot be those of pictures with
-    gaps then. A video of another length is matched by number only with pictures that have gaps; otherwise None is
+    A video is matched one to one with a clip of as many frames, unless that consists of pictures with gaps in their
+    numbers. A video of another length is matched by number only with pictures that have gaps. Otherwise None is
     returned, and the caller matches by time. ``counting``: see ``align``.
     """
     total, count = other.num_frames, stop - first
-    named = clip.names or other.names
-    is_alone = not (clip.names and other.names) and (not named or sequence_numbers(named) is not None)
-    if is_alone and total in (clip.num_frames, count):
+    names = clip.names or other.names
+    includes_video = not (clip.names and other.names)
+    if includes_video and (not names or sequence_numbers(names) is not None) and total in (clip.num_frames, count):
         begin = 0 if total == clip.num_frames else first
         steps = tuple(range(first - begin, stop - begin))
-        return Sequencing(steps, steps, "order")
+        return SequenceMatch(steps, steps, "order")
     if not other.names and not has_gaps(clip.names):
         return None
-    names = clip.names or range(clip.num_frames), other.names or range(total)
-    return align(*names, first, stop, counting=counting)
+    sides = clip.names or range(clip.num_frames), other.names or range(total)
+    return align(*sides, first, stop, counting=counting)
 
 
 def describe_sequence(
-    found: Sequencing, clip: ClipIndex, other: ClipIndex, first: int, name: str, rule: str = HOLD
+    match: SequenceMatch, clip: ClipIndex, other: ClipIndex, first: int, name: str, rule: str = HOLD_RULE
 ) -> str:
-    """Return a text about differences in a match of ``other`` with a clip's frames from ``first`` on; "" if none.
+    """Return a text on the match of ``other`` with a clip's frames from ``first`` on; "" without differences.
 
-    ``rule``: what happens to frames that have no counterpart.
+    ``rule``: a text on the handling of frames without a counterpart.
     """
-    total, stop = other.num_frames, first + len(found.steps)
-    bare = [i for i, step in enumerate(found.steps, first) if step is None]
+    total, stop = other.num_frames, first + len(match.steps)
+    unmatched = [i for i, step in enumerate(match.steps, first) if step is None]
     end = stop
-    while rule == HOLD and bare and bare[-1] == end - 1 and found.held[-1] == total - 1:
-        end = bare.pop()
-    text = f"matched by {found.way}"
+    while rule == HOLD_RULE and unmatched and unmatched[-1] == end - 1 and match.held[-1] == total - 1:
+        end = unmatched.pop()
+    text = f"matched by {match.way}"
     if total not in (clip.num_frames, stop - first):
         text = f"it has {plural(total, 'frame')}, {name} {clip.num_frames}: {text}"
-    elif not (found.words or bare or end < stop):
+    elif not (match.words or unmatched or end < stop):
         return ""
-    text += f" ({found.words})" if found.words else ""
+    text += f" ({match.words})" if match.words else ""
     text += f", its last frame is held from frame {end} on" if end < stop else ""
-    if not bare:
+    if not unmatched:
         return text
-    listed = list_frames(bare, (lambda i: clip.names[i]) if clip.names else str)
-    return f"{text}; none in it for {'frames' if len(bare) > 1 else 'frame'} {listed}: {rule}"
+    listed = list_frames(unmatched, (lambda i: clip.names[i]) if clip.names else str)
+    return f"{text}; none in it for {'frames' if len(unmatched) > 1 else 'frame'} {listed}: {rule}"
 
 
 def same_shape(clip: ClipIndex, mask: ClipIndex, tolerance: float = 0.02) -> bool:
@@ -186,7 +187,7 @@ def same_shape(clip: ClipIndex, mask: ClipIndex, tolerance: float = 0.02) -> boo
 
 
 def treat_as_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -> bool:
-    """Return whether the clip's pictures are drawings, to be used as the network's input.
+    """Return whether the clip's pictures are drawings that the network takes as its input.
 
     ``wanted``: the value of ``--drawn``; with 'auto' three pictures are examined. Raises UsageError if it is 'yes' and
     the pairing takes no drawings.
@@ -199,10 +200,10 @@ def treat_as_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context
         return False
     last = clip.index.num_frames - 1
     with clip.reader(FrameFormat(background=PAPER), 0) as reader:
-        # One photograph among them, and all are taken for photographs.
+        # If one of them is a photograph, all count as photographs.
         frames = (frame for n in sorted({0, last // 2, last}) for frame in read_frames(reader, clip.index, [n]))
         drawing = all(is_drawing(frame.rgb, pairing.drawing_kind) for frame in frames)
     if drawing:
-        how = "looks like a drawing, and is taken as the input itself (--drawn no finds lines in it)"
-        context.note(f"{clip.name} {how}")
+        note = "looks like a drawing, and is taken as the input itself (--drawn no finds lines in it)"
+        context.note(f"{clip.name} {note}")
     return drawing

@@ -1,4 +1,4 @@
-"""The first frames of shots: detected, none, or listed in a file by the user."""
+"""Determine the first frames of shots: detected, none, or listed in a file by the user."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from vidtrans.timelines.opening import read_timeline_bytes, timeline_cuts
 from vidtrans.timelines.timeline import is_timeline
 
 EDL = ".edl"
-START = "start frame"  # the column of PySceneDetect, whose frames are numbered from 1
-HEAD_ROWS = 2  # among which the names of the columns are: PySceneDetect may put a list of all cuts before them
+START_COLUMN = "start frame"  # PySceneDetect's column of first frames, numbered from 1
+NUM_HEADER_ROWS = 2  # Rows that may hold the column names, since PySceneDetect may write a list of all cuts first
 
 
 def scene_starts(text: str, where: str) -> list[int] | None:
-    """Return the first frames, from 0, of the scenes in a table of PySceneDetect; None for another text.
+    """Return the first frames, from 0, of the scenes in a table of PySceneDetect; None if the text is no such table.
 
     ``where``: the file, for messages. Raises UsageError for a scene without a frame number.
     """
     try:
         rows = read_rows(text)
-        for row in islice(rows, HEAD_ROWS):
+        for row in islice(rows, NUM_HEADER_ROWS):
             columns = [name.lower() for name in row.cells]
-            if START in columns:
-                return [_start(row, columns.index(START), where) for row in rows]
+            if START_COLUMN in columns:
+                return [_scene_start(row, columns.index(START_COLUMN), where) for row in rows]
     except ValueError as error:
         raise UsageError(where, str(error), "export the scenes of PySceneDetect again") from None
     return None
 
 
-def _start(row: TableRow, column: int, where: str) -> int:
+def _scene_start(row: TableRow, column: int, where: str) -> int:
     text = row.cells[column] if column < len(row.cells) else ""
     try:
         number = parse_number(text)
@@ -53,22 +53,22 @@ def _start(row: TableRow, column: int, where: str) -> int:
 
 
 def edit_starts(path: Path, lines: Sequence[str], rate: Fraction) -> list[int]:
-    """Return the first frames, from 0, of the events of an EDL that made the clip, whose frame rate is ``rate``.
+    """Return the first frames, from 0, of the events of an EDL from which the clip was edited, at ``rate`` frames/s.
 
-    Raises UsageError if it is not a valid EDL.
+    Raises UsageError if the EDL is not valid.
     """
     events = [event for event in read_events(path, lines, rate) if event.is_video]
     if not events:
         raise UsageError(f"--cuts {path}", "it has no events with pictures", "export a CMX 3600 EDL")
     day = events[0].day
-    begin = _first_count([event.record for event in events], day)
+    begin = _timeline_start([event.record for event in events], day)
     return sorted({(event.record[0] - begin) % day for event in events})
 
 
-def _first_count(records: Sequence[tuple[int, int]], day: int) -> int:
-    """Return the count at which a timeline begins: after the longest time of the day in which no event is shown.
+def _timeline_start(records: Sequence[tuple[int, int]], day: int) -> int:
+    """Return the frame count at which a timeline starts: after the longest pause of the day between events.
 
-    Its events are in any order, and their counts start again from 0 at midnight.
+    Events are in any order, and their counts start again from 0 at midnight.
     """
     ordered = sorted(records)
     ends = list(accumulate((end for _, end in ordered), max))
@@ -80,22 +80,22 @@ AUTO, OFF = "auto", "off"
 
 
 def with_cuts(clip: Clip, cuts: str) -> Clip:
-    """Return the clip with shots by ``cuts``: ``auto`` (detected), ``off``, or a file. Raises UsageError."""
+    """Return the clip with shots from ``cuts``: ``auto`` (detected), ``off``, or a file. Raises UsageError."""
     if cuts == AUTO:
         return clip
-    starts = {0} if cuts == OFF else {0, *_listed(clip, Path(cuts))}
+    starts = {0} if cuts == OFF else {0, *_listed_starts(clip, Path(cuts))}
     return replace(clip, survey=replace(clip.survey, shots=tuple(sorted(starts))))
 
 
 def cuts_for_key(cuts: str) -> str:
-    """Return ``cuts`` for cache keys: a file's digest instead of its path, else unchanged. Raises UsageError."""
-    return cuts if cuts in (AUTO, OFF) else digest_file(_file(Path(cuts)))
+    """Return ``cuts`` for cache keys: the digest of a file instead of its path. Raises UsageError."""
+    return cuts if cuts in (AUTO, OFF) else digest_file(_checked_file(Path(cuts)))
 
 
-def _file(path: Path) -> Path:
+def _checked_file(path: Path) -> Path:
     path = as_found(path)
     check_regular_file(path, UsageError)
-    if not os.path.isfile(path):  # also of a name that no system has: no error
+    if not os.path.isfile(path):  # False, without an error, even for names that are invalid on this system
         is_folder = os.path.isdir(path)
         why = "it is a folder" if is_folder else "there is no such file, and it is not auto or off"
         raise UsageError(f"--cuts {path}", why, "list the first frame (or time) of each shot in a file, one a line")
@@ -103,32 +103,32 @@ def _file(path: Path) -> Path:
 
 
 def _timeline_starts(clip: Clip, path: Path) -> list[int]:
-    """Return the first frames of the edits of a timeline that made the clip. Raises UsageError."""
+    """Return the first frames of the edits in a timeline from which the clip was edited. Raises UsageError."""
     if path.suffix.lower() == EDL:
         text = read_edl(read_timeline_bytes(path))[0]
         return edit_starts(path, text.splitlines(), clip.index.rate)
     cuts, rate = timeline_cuts(path)
-    if round(rate) == round(clip.index.rate):  # 23.976 and 24 count alike
+    if round(rate) == round(clip.index.rate):  # 23.976 and 24 have equal frame counts
         return [round(cut * rate) for cut in cuts]
-    early = 1 / (4 * clip.index.rate)  # as times are rounded
-    return [clip.frame_at(Time(seconds=max(Fraction(0), cut - early))) for cut in cuts]
+    tolerance_s = 1 / (4 * clip.index.rate)  # Times in timelines are rounded
+    return [clip.frame_at(Time(seconds=max(Fraction(0), cut - tolerance_s))) for cut in cuts]
 
 
-def _listed(clip: Clip, path: Path) -> list[int]:
+def _listed_starts(clip: Clip, path: Path) -> list[int]:
     """Return the frame numbers in a file, with a number or a time on each line; a # starts a comment.
 
     The file may also be a CSV of PySceneDetect, an EDL or another timeline.
     """
     where, lines = f"--cuts {path}", list[str]()
-    starts = _timeline_starts(clip, _file(path)) if is_timeline(path) else None
+    starts = _timeline_starts(clip, _checked_file(path)) if is_timeline(path) else None
     if starts is None:
-        text = read_text(_file(path), what=where, remedy="list one frame or time a line")
+        text = read_text(_checked_file(path), what=where, remedy="list one frame or time a line")
         lines, starts = text.split("\n"), scene_starts(text, where)
     if starts is not None:
         if late := [start for start in starts if start >= clip.index.num_frames]:
             raise UsageError(where, f"frame {late[0]} is after the end of {clip.name}", "give the cuts of this clip")
         return starts
-    found = []
+    starts = []
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()
         if not text:
@@ -136,7 +136,7 @@ def _listed(clip: Clip, path: Path) -> list[int]:
         where = f"--cuts {path}, line {number}"
         try:
             time = parse_time(text.replace(",", "."))
-            if time.seconds is not None:  # where a frame's time is listed (by ``probe``), it may have been rounded up
+            if time.seconds is not None:  # A frame's time, as printed by ``probe``, may have been rounded up
                 time = Time(seconds=max(Fraction(0), time.seconds - Fraction(1, 2000)))
             frame = clip.frame_at(time)
         except UsageError:
@@ -144,5 +144,5 @@ def _listed(clip: Clip, path: Path) -> list[int]:
             raise UsageError(where, why, "use a frame number from 0, 12.5s or HH:MM:SS.mmm") from None
         if frame >= clip.index.num_frames:
             raise UsageError(where, f"'{text}' is after the end of {clip.name}", "list frames or times within the clip")
-        found.append(frame)
-    return found
+        starts.append(frame)
+    return starts

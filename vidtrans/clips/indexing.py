@@ -1,4 +1,4 @@
-"""Open a clip: its index, shots and exposure flicker, each computed by reading it once, then cached."""
+"""Open a clip: its index, shots and exposure corrections, each computed in one reading pass and then cached."""
 
 from __future__ import annotations
 
@@ -29,58 +29,60 @@ from vidtrans.store.cache import CacheEntry, CachePin
 from vidtrans.store.stages import ExposureStage, IndexStage, media_libraries
 from vidtrans.video.frame_format import BLACK, PAPER, FrameFormat
 from vidtrans.video.io.clip import ClipIndex, Findings, Frame, FrameCursor, Reader
-from vidtrans.video.io.container import RAW
+from vidtrans.video.io.container import RAW_FORMATS
 from vidtrans.video.io.encoding import CPU, decoder_problem
 from vidtrans.video.io.picture_paths import (
+    check_supported_format,
     is_pattern,
     is_picture,
     is_picture_sequence,
     is_picture_source,
-    refuse_unread,
     split_view,
 )
-from vidtrans.video.io.pictures import media_files, open_reader, pose_view, unequal_guides
-from vidtrans.video.io.policy import COLOURS, DOLBY_VISION, describe_conversions
+from vidtrans.video.io.pictures import media_files, open_reader, pose_view_text, unequal_guides
+from vidtrans.video.io.policy import COLOUR_MAPPING_TEXTS, DOLBY_VISION_WARNING, describe_conversions
 from vidtrans.video.io.reader import ClipReader, HardwareDecoder
 from vidtrans.video.side_data import DOLBY_VISION_ONLY
 
-MARGIN = 32  # frames beyond a time up to which a clip is read; the detection of cuts looks less far ahead
-# Options of the user's ffmpeg that make ordinary colours of Dolby Vision.
-TO_SDR = "-vf libplacebo=colorspace=bt709:color_primaries=bt709:color_trc=bt709 -c:a copy"
-PICTURES_VERSION = 3  # of how the samples and colours of picture files are read
+MARGIN_FRAMES = 32  # Frames read after the requested end; cut detection looks ahead by less
+# Options of the user's ffmpeg that convert Dolby Vision to SDR.
+DOLBY_VISION_TO_SDR = "-vf libplacebo=colorspace=bt709:color_primaries=bt709:color_trc=bt709 -c:a copy"
+PICTURES_VERSION = 3  # Version of the decoding rules of picture files
 
 
-def scan(context: Context, path: Path, guides: Sequence[str], until: Time | None = None) -> tuple[ClipIndex, Survey]:
+def scan_clip(
+    context: Context, path: Path, guides: Sequence[str], until: Time | None = None
+) -> tuple[ClipIndex, Survey]:
     """Read a clip, and return its index and its survey.
 
-    It is read to its end, or ``until`` a little after a time; where something is wrong with it, always to its end. If
-    frames seem to be lost, it is read again, slowly, and damage is counted: fast decoders skip damage, sometimes
-    without an error, and not always in the same way. Raises MediaError.
+    The clip is read to its end, or until a little after the time ``until``; to its end in any case if something is
+    wrong with it. If frames seem to be lost, it is read again, with a slower decoder that counts damage: fast decoders
+    skip damage, sometimes without an error, and not always in the same way. Raises MediaError.
     """
     if until is not None:
         with suppress(MediaError):
-            index, survey, doubtful = _read_through(context, path, guides, until=until)
-            if not doubtful and not index.num_rebuilt_pts:
+            index, survey, is_incomplete = _read_once(context, path, guides, until=until)
+            if not is_incomplete and not index.num_rebuilt_pts:
                 return index, survey
     problem: MediaError | None = None
     try:
-        index, survey, doubtful = _read_through(context, path, guides)
-        found = index.findings
-        if found.white or found.whites or found.span:  # known only now that all pictures were read
-            index, survey, doubtful = _read_through(context, path, guides, index=index)
-        if not doubtful:
+        index, survey, is_incomplete = _read_once(context, path, guides)
+        findings = index.findings
+        if findings.white or findings.whites or findings.span:  # They change the pictures, and are known only now
+            index, survey, is_incomplete = _read_once(context, path, guides, index=index)
+        if not is_incomplete:
             return index, survey
     except MediaError as error:
         if is_picture_source(path) and not guides:
             raise
         problem = error
-    index, survey, _ = _read_through(context, path, guides, tolerant=True)
-    if problem is not None and not index.findings.damage:  # not damage, but another error
+    index, survey, _ = _read_once(context, path, guides, tolerant=True)
+    if problem is not None and not index.findings.damage:  # The error has another cause than damage
         raise problem
     return index, survey
 
 
-def _read_through(
+def _read_once(
     context: Context,
     path: Path,
     guides: Sequence[str],
@@ -89,32 +91,33 @@ def _read_through(
     index: ClipIndex | None = None,
     until: Time | None = None,
 ) -> tuple[ClipIndex, Survey, bool]:
+    """Read a clip once; return its index, its survey, and whether it must be read again, counting damage."""
     frame_format = FrameFormat(Size(short=ANALYSIS_SHORT_SIDE))
     with open_reader(path, frame_format, threads=context.decode_threads, guides=guides, tolerant=tolerant) as reader:
         surveyor = Surveyor()
         total = reader.num_frames_expected
-        with closing(reader.frames(index=index)) as read:
-            frames: Iterable[Frame] = read
-            if until is not None and isinstance(reader, ClipReader) and reader.info.format not in RAW:
-                frames, total = _frames_until(until, read, reader.info.time_base), None
+        with closing(reader.frames(index=index)) as all_frames:
+            frames: Iterable[Frame] = all_frames
+            if until is not None and isinstance(reader, ClipReader) and reader.info.format not in RAW_FORMATS:
+                frames, total = _frames_until(until, all_frames, reader.info.time_base), None
             for frame in frames:
                 surveyor.add(frame.rgb)
                 context.stop.check()
                 context.report(Progress(f"reading {path.name}", frame.index + 1, total))
         index = reader.index()
-        return index, surveyor.survey(), bool(index.findings.damage) or reader.is_doubtful()
+        return index, surveyor.survey(), bool(index.findings.damage) or reader.needs_second_pass()
 
 
 def _frames_until(until: Time, frames: Iterable[Frame], time_base: Fraction) -> Iterator[Frame]:
-    """Yield the frames up to the first one at or after a time, and ``MARGIN`` more."""
-    begin: int | None = None
+    """Yield the frames up to the first one at or after a time, and ``MARGIN_FRAMES`` more."""
+    first_pts: int | None = None
     last = until.frame
     for frame in frames:
         yield frame
-        begin = frame.pts if begin is None else begin
-        if last is None and (frame.pts - begin) * time_base >= (until.seconds or 0):
+        first_pts = frame.pts if first_pts is None else first_pts
+        if last is None and (frame.pts - first_pts) * time_base >= (until.seconds or 0):
             last = frame.index
-        if last is not None and frame.index >= last + MARGIN:
+        if last is not None and frame.index >= last + MARGIN_FRAMES:
             return
 
 
@@ -124,11 +127,11 @@ class Clip:
 
     Attributes:
         path: The file, or the folder or pattern of pictures.
-        digest: SHA-256 (hex) of its content, and of how its colours are read where that is unusual.
+        digest: SHA-256 (hex) of its content and, if unusual, of the rules by which its colours are read.
         index: Its frames' timestamps, size and format.
         survey: Its shots, near-duplicates and sharpness.
         guides: Names of the guides in a folder of guides.
-        origin: The clip that this one was made from, whose sound is copied; None if there is none.
+        origin: The clip from which this one was made, and whose sound is copied; None without one.
         offset_s: How much later its times are than the origin's, in seconds.
         is_part: Whether it is only a part of the origin.
         pin: Protects its file from deletion, if that is in the cache.
@@ -161,16 +164,18 @@ class Clip:
 
     @property
     def is_pictures(self) -> bool:
-        """Whether the clip is made of pictures."""
         return bool(self.index.names)
 
     @property
     def default_background(self) -> tuple[int, int, int]:
-        """The RGB colour behind transparent pixels if a ``FrameFormat`` has none: white for pictures, else black."""
+        """The RGB colour behind transparent pixels, unless a ``FrameFormat`` has one.
+
+        It is white for pictures, else black.
+        """
         return PAPER if self.is_pictures else BLACK
 
     def reader(self, frame_format: FrameFormat, threads: int) -> Reader:
-        """Return an open reader of the clip, which decodes with ``threads`` threads."""
+        """Return a reader of the clip, to be used as a context manager."""
         return open_reader(self.path, frame_format, threads=threads, guides=self.guides, hardware=self.hardware)
 
     def frames(
@@ -181,17 +186,19 @@ class Clip:
             yield from reader.frames(start, stop, self.index)
 
     def cursor(self, frame_format: FrameFormat, threads: int) -> FrameCursor:
-        """Return a cursor, which reads any frame of the clip by number."""
         return FrameCursor(partial(self.frames, frame_format, threads))
 
     def trim(self, start: Time | None, end: Time | None) -> tuple[int, int]:
-        """Return the frames [first, stop) at ``start`` ≤ time < ``end``; None: no limit. Raises UsageError if empty."""
+        """Return the frames [first, stop) with ``start`` ≤ time < ``end``; None: no limit.
+
+        Raises UsageError if there are none.
+        """
         first = 0 if start is None else self.frame_at(start)
         stop = self.index.num_frames if end is None else self.frame_at(end)
         if first >= stop:
-            given = {"--start": start, "--end": end}
+            options = {"--start": start, "--end": end}
             raise UsageError(
-                " ".join(f"{option} {time}" for option, time in given.items() if time is not None) or self.name,
+                " ".join(f"{option} {time}" for option, time in options.items() if time is not None) or self.name,
                 f"no frames of {self.name} lie between "
                 f"({count(self.index.num_frames, 'frame')}, {self.index.duration_s:.3f} s)",
                 "choose times within the clip",
@@ -199,32 +206,32 @@ class Clip:
         return first, stop
 
     def shots_in(self, first: int, stop: int) -> list[range]:
-        """Return the frames of each shot among the frames [first, stop)."""
+        """Return the frames of each shot within the frames [first, stop)."""
         starts = [first, *(shot for shot in self.shots if first < shot < stop), stop]
-        return [range(*both) for both in pairwise(starts)]
+        return [range(shot, following) for shot, following in pairwise(starts)]
 
     def frame_at(self, time: Time) -> int:
-        """Return the number of the first frame at or after ``time``; the number of frames if it is after the last."""
+        """Return the number of the first frame at or after ``time``, or the number of frames if there is none."""
         if time.frame is not None:
             return min(time.frame, self.index.num_frames)
         return bisect_left(self.index.pts, self.pts_of(time))
 
     def pts_of(self, time: Time) -> Fraction:
-        """Return a time in ticks of the time base; frames beyond the end are as long as the last frame."""
+        """Return a time in ticks of the time base; frames after the end have the duration of the last frame."""
         index = self.index
         if time.frame is None:
             return index.pts[0] + (time.seconds or Fraction(0)) / index.time_base
-        beyond = max(0, time.frame - (index.num_frames - 1))
-        return Fraction(index.pts[min(time.frame, index.num_frames - 1)] + beyond * index.last_duration)
+        num_after_end = max(0, time.frame - (index.num_frames - 1))
+        return Fraction(index.pts[min(time.frame, index.num_frames - 1)] + num_after_end * index.last_duration)
 
 
 def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> str:
-    """Return the SHA-256 of everything read from the source: a file, or pictures and guides with their names.
+    """Return the SHA-256 of all content read from the source: a file, or pictures and guides with their names.
 
     Raises MediaError if it cannot be read.
     """
     source, view = split_view(path)
-    refuse_unread(source)
+    check_supported_format(source)
     if not source.exists() and not is_pattern(path):
         raise MediaError(str(path), "no such file", name_check(path))
     try:
@@ -232,8 +239,8 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
             digest = context.cache.digest(source)
         else:
             digest = digest_of([[name, context.cache.digest(file)] for name, file in media_files(path, guides)])
-        drawn = pose_view(guides)
-        return digest_of([digest, view, *([] if drawn is None else [drawn])]) if view or drawn is not None else digest
+        poses = pose_view_text(guides)
+        return digest_of([digest, view, *([] if poses is None else [poses])]) if view or poses is not None else digest
     except PermissionError:
         raise MediaError(str(path), "permission denied", "make the file readable") from None
 
@@ -241,17 +248,17 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
 def open_clip(context: Context, path: Path, guides: Sequence[str] = (), until: Time | None = None) -> Clip:
     """Return the clip with its index, from the cache or by reading it once.
 
-    ``path`` is a video, a picture, a folder or pattern of pictures, or (with ``guides``) a folder of guides. A video is
-    read, and indexed, only until a little after the time ``until``, if that is given. Raises MediaError if it cannot be
-    read, or, with ``allow_damaged`` off, is damaged or has colours that only Dolby Vision can convert.
+    ``path`` is a video, a picture, a folder or pattern of pictures, or (with ``guides``) a folder of guides. With
+    ``until``, a video is read, and indexed, only until a little after that time. Raises MediaError if the clip cannot
+    be read, or, with ``allow_damaged`` off, is damaged or has colours that only Dolby Vision can convert.
     """
     clip = survey_clip(context, path, guides, None if guides or is_picture_source(path) else until)
     damage = clip.index.findings.damage
     if not context.allow_damaged and damage:
         raise MediaError(str(path), f"damaged: {damage}", "repair it, or take what is left with --allow-damaged")
     if not context.allow_damaged and (profile := clip.index.findings.dolby_vision) in DOLBY_VISION_ONLY:
-        remedy = f"convert it first (ffmpeg -i IN {TO_SDR} OUT), or read it as it is with --allow-damaged"
-        raise MediaError(str(path), DOLBY_VISION.format(profile), remedy)
+        remedy = f"convert it first (ffmpeg -i IN {DOLBY_VISION_TO_SDR} OUT), or read it as it is with --allow-damaged"
+        raise MediaError(str(path), DOLBY_VISION_WARNING.format(profile), remedy)
     for conversion in describe_conversions(clip.index):
         context.warn_once(f"{path.name}: {conversion}", path)
     return clip if context.decoder == CPU else replace(clip, hardware=_hardware_for(clip, context))
@@ -264,7 +271,7 @@ def _hardware_for(clip: Clip, context: Context) -> HardwareDecoder | None:
     decoder. Standards do not cover damage or wrong timestamps, and fields of interlaced frames are separated in the
     CPU's layout. To detect these, a clip is always surveyed on the CPU.
     """
-    path, name, found = clip.path, context.decoder, clip.index.findings
+    path, name, findings = clip.path, context.decoder, clip.index.findings
     if clip.is_pictures or clip.guides:
         return None
     device = context.device.partition(":")[2]
@@ -275,7 +282,7 @@ def _hardware_for(clip: Clip, context: Context) -> HardwareDecoder | None:
     def report(why: str) -> None:
         context.warn_once(f"{path.name}: not decoded by {name}, but by the CPU: {why}", path)
 
-    if found.damage or found.interlaced or found.resized or clip.index.num_rebuilt_pts:
+    if findings.damage or findings.interlaced or findings.resized or clip.index.num_rebuilt_pts:
         report("it is damaged, interlaced, or without regular times")
         return None
     return HardwareDecoder(name, device, report)
@@ -284,7 +291,7 @@ def _hardware_for(clip: Clip, context: Context) -> HardwareDecoder | None:
 def index_entry(
     context: Context, path: Path, digest: str, guides: Sequence[str], until: Time | None = None
 ) -> CacheEntry:
-    """Return the cache entry for the index of a source with this digest, whole or ``until`` a time."""
+    """Return the cache entry of the index of a source with this digest, for the whole clip or ``until`` a time."""
     version = PICTURES_VERSION if is_picture_source(path) else 0
     end = str(until) if until is not None else ""
     stage = IndexStage(digest, list(guides), VERSION, media_libraries(), version, end)
@@ -292,60 +299,61 @@ def index_entry(
 
 
 def survey_clip(context: Context, path: Path, guides: Sequence[str] = (), until: Time | None = None) -> Clip:
-    """Return the clip with its index, even if damaged. Raises MediaError if nothing can be read."""
+    """Return the clip with its index, even if damaged. Raises MediaError if no frame can be read."""
     digest = content_digest(context, path, guides)
     entry = index_entry(context, path, digest, guides, until)
     cached = entry.read()
     if cached is None:
-        with open_reader(path, guides=guides):  # an unreadable clip gets no cache entry
+        with open_reader(path, guides=guides):  # Raises MediaError before a cache entry exists
             pass
         if context.dry_run:
-            index, survey = scan(context, path, guides, until)
+            index, survey = scan_clip(context, path, guides, until)
             return Clip(path, _reading_digest(digest, index), index, survey, tuple(guides), until=until)
         with entry.locked(wait_for=f"another run that reads {path.name}"):
-            if (cached := entry.read()) is None:  # else another run was reading the same clip
-                index, survey = scan(context, path, guides, until)
+            if (cached := entry.read()) is None:  # Otherwise another run has just read the same clip
+                index, survey = scan_clip(context, path, guides, until)
                 cached = {"index": _index_table(index), "survey": to_table(survey)}
                 entry.finish(cached)
         context.cache.save_digests()
-    index = _index_from(cached["index"])
+    index = _index_from_table(cached["index"])
     if guides and (unequal := unequal_guides(path, guides)):
         context.note(f"{path.name}: {unequal}", "warning")
-    if is_picture(path) and not is_picture_sequence(path):  # its name is not in the digest of its content
+    if is_picture(path) and not is_picture_sequence(path):  # The digest of the content does not contain the name
         index = replace(index, names=(split_view(path)[0].name,))
-    found = Survey.of(cached["survey"])
-    return Clip(path, _reading_digest(digest, index), index, found, tuple(guides), until=until)
+    survey = Survey.of(cached["survey"])
+    return Clip(path, _reading_digest(digest, index), index, survey, tuple(guides), until=until)
 
 
 def _reading_digest(content: str, index: ClipIndex) -> str:
-    """Return the digest of a clip's frames: of its content, and of how its colours are read if that is not the default.
+    """Return the digest of a clip's frames: of its content and, if unusual, of the rules by which it is read.
 
-    For the default it is the content's digest, so that earlier cache keys stay valid.
+    With the default rules it equals the content's digest, so that earlier cache keys remain valid.
     """
-    found = index.findings
-    colour = "" if found.colour in COLOURS else found.colour
-    own = [colour, found.white, list(found.span or ()), list(found.notes), *([found.reading] if found.reading else [])]
-    return digest_of([content, *own]) if any(own) else content
+    findings = index.findings
+    colour = "" if findings.colour in COLOUR_MAPPING_TEXTS else findings.colour
+    rules = [colour, findings.white, list(findings.span or ()), list(findings.notes)]
+    rules += [findings.reading] if findings.reading else []
+    return digest_of([content, *rules]) if any(rules) else content
 
 
 def _index_table(index: ClipIndex) -> Table:
-    plain = to_table(index)
-    exact = {name: str(plain[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
-    return plain | exact | {"findings": to_table(index.findings)}
+    table = to_table(index)
+    fractions = {name: str(table[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
+    return table | fractions | {"findings": to_table(index.findings)}
 
 
-def _index_from(table: Table) -> ClipIndex:
+def _index_from_table(table: Table) -> ClipIndex:
     fractions = {name: Fraction(table[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
     tuples = {name: tuple(table[name]) for name in ("pts", "names")}
-    found = table["findings"]
-    found |= {"notes": tuple(found["notes"]), "whites": tuple(found.get("whites", ()))}
-    found["side_data"] = tuple(found["side_data"])
-    found["span"] = tuple(found["span"]) if found["span"] else None
-    return ClipIndex(**table | fractions | tuples | {"findings": Findings(**found)})
+    findings = table["findings"]
+    findings |= {"notes": tuple(findings["notes"]), "whites": tuple(findings.get("whites", ()))}
+    findings["side_data"] = tuple(findings["side_data"])
+    findings["span"] = tuple(findings["span"]) if findings["span"] else None
+    return ClipIndex(**table | fractions | tuples | {"findings": Findings(**findings)})
 
 
 def with_picture_fps(clip: Clip, rate: float) -> Clip:
-    """Return a clip of pictures without timestamps at ``rate`` frames per second; a video or animation unchanged."""
+    """Return a clip of untimed pictures at ``rate`` frames per second; a video or animation unchanged."""
     has_times = clip.index.time_base * clip.index.rate != 1
     if not clip.is_pictures or has_times:
         return clip
@@ -354,51 +362,47 @@ def with_picture_fps(clip: Clip, rate: float) -> Clip:
 
 
 def mask_digest(context: Context, mask: MaskFile) -> str:
-    """Return the digest of a mask's content, and of whether it is inverted. Raises MediaError."""
+    """Return the digest of a mask's content and inversion. Raises MediaError."""
     digest = content_digest(context, mask.path)
-    if mask.sequence is not None:  # which decides what is inside
+    if mask.sequence is not None:  # The whole sequence decides which levels are inside
         digest += " " + content_digest(context, mask.sequence)
     return f"{NOT}{digest}" if mask.inverted else digest
 
 
 def tell_frame_number(clip: Clip, stop: int, start: Time | None, end: Time | None, context: Context) -> None:
-    """Report that ``--end`` names a frame, where seconds may have been meant."""
+    """Report that ``--end`` is a frame number, as the user may have meant seconds."""
     if start is None and end is not None and end.frame is not None and stop < clip.index.rate:
         rendered = f"{count(stop, 'frame')} of {clip.name} {'is' if stop == 1 else 'are'} rendered"
-        one = f"{end.frame} is the number of a frame: {rendered}"
-        context.note(f"{one}; for seconds write {end.frame}s")
+        context.note(f"{end.frame} is the number of a frame: {rendered}; for seconds write {end.frame}s")
 
 
 @dataclass(frozen=True)
 class SteadyExposure:
-    """Corrections of a clip's frames, (N, 3, 2): a and b of a·x + b for each channel x, in [0, 1]."""
+    """The exposure corrections of a clip, (N, 3, 2): a and b of a·x + b per frame and channel x, in [0, 1]."""
 
     corrections: np.ndarray
 
     def __call__(self, frame: Frame) -> np.ndarray:
-        """Return a frame's picture without exposure flicker."""
         return corrected(frame.rgb, self.corrections[frame.index])
 
     def for_key(self) -> str:
-        """Return a digest of the corrections, for cache keys."""
         return digest_of(self.corrections.tolist())
 
 
 def measure_exposure(clip: Clip, context: Context) -> SteadyExposure:
-    """Return the corrections of a clip's exposure, from the cache or by reading it once. Raises MediaError."""
+    """Return the exposure corrections of a clip, from the cache or by reading it once. Raises MediaError."""
     stage = ExposureStage(clip.digest, list(clip.shots), EXPOSURE_VERSION, media_libraries())
     entry = context.cache.entry(stage.name, stage.key)
     cached = entry.read()
     if cached is None:
-        made = _measured_exposure(clip, context)
-        cached = {"corrections": made.tolist()}
+        cached = {"corrections": _read_exposure(clip, context).tolist()}
         if not context.dry_run:
             with entry.locked(wait_for=f"another run that measures {clip.path.name}"):
                 entry.finish(cached)
     return SteadyExposure(np.array(cached["corrections"]))
 
 
-def _measured_exposure(clip: Clip, context: Context) -> np.ndarray:
+def _read_exposure(clip: Clip, context: Context) -> np.ndarray:
     meter = ExposureMeter()
     frames = clip.frames(FrameFormat(Size(short=ANALYSIS_SHORT_SIDE)), context.decode_threads)
     with closing(frames):
@@ -406,7 +410,7 @@ def _measured_exposure(clip: Clip, context: Context) -> np.ndarray:
             meter.add(frame.rgb)
             context.stop.check()
             context.report(Progress(f"measuring {clip.path.name}", frame.index + 1, clip.index.num_frames))
-    found = meter.corrections(clip.shots)
-    for number in clip.survey.held:  # equal pictures stay equal
-        found[number] = found[number - 1]
-    return found
+    corrections = meter.corrections(clip.shots)
+    for number in clip.survey.held:  # Equal pictures must remain equal
+        corrections[number] = corrections[number - 1]
+    return corrections

@@ -1,4 +1,4 @@
-"""Masks of clips: which of their frames belong together, what is inside a mask, and the matte of each frame."""
+"""Align masks with clips, decide which of their levels and colours are inside, and read the matte of each frame."""
 
 from __future__ import annotations
 
@@ -24,55 +24,55 @@ from vidtrans.video.images.picture import read_palette, resize
 from vidtrans.video.io.clip import Frame, FrameCursor
 from vidtrans.video.io.picture_paths import picture_files
 
-Feather = Callable[[int], float]  # returns the σ, in pixels, of a frame
-Colour = tuple[int, int, int]
+Feather = Callable[[int], float]  # Returns the blur σ, in pixels, of a frame
+Colour = tuple[int, int, int]  # RGB, 8 bits
 BLACK = (0, 0, 0)
-LEVEL = 257  # of 16 bits: one level of 8
-LOW = 96 * LEVEL  # no level of object numbers is above; a brighter mask is one of grey levels
-COLOURED = 24 * LEVEL  # between a pixel's channels, from which on it is coloured, and between colours
-OBJECTS = 0.3  # share of what is not black that is coloured in masks of coloured objects
-CLEAN = 1 / 3  # share of edges between two flat areas, from which on a mask is one of objects
-COUNTED = 32  # frames whose edges are counted
-NEAR = 2 * LEVEL  # what lossy codecs make of black and white
-WHOLE_MASK = FrameFormat(AS_STORED, deep=True, alpha="matte")
+LEVEL_8_BIT = 257  # A step of 8-bit levels, in 16-bit levels; the thresholds below are also in 16-bit levels
+MAX_OBJECT_LEVEL = 96 * LEVEL_8_BIT  # Masks of object numbers have no higher level; brighter masks are grey levels
+MIN_COLOUR_STEP = 24 * LEVEL_8_BIT  # Difference between the channels of a coloured pixel, and between two colours
+MIN_COLOURED_SHARE = 0.3  # Share of the non-black pixels that is coloured, at least, in a mask of coloured objects
+MIN_FLAT_EDGE_SHARE = 1 / 3  # Share of the edges that lies between two flat areas, at least, in a mask of objects
+MAX_EDGE_FRAMES = 32  # Frames whose edges are counted
+CODEC_TOLERANCE = 2 * LEVEL_8_BIT  # Deviation of black and white after a lossy codec
+MASK_FORMAT = FrameFormat(AS_STORED, deep=True, alpha="matte")
 
 
-def hard(frame: int) -> float:
-    """Return 0: an edge that is not softened."""
+def no_feather(frame: int) -> float:
+    """Return 0: the edge is not softened."""
     return 0.0
 
 
 @dataclass
 class MaskLevels:
-    """The levels of a mask's frames, which decide for all of them what is inside.
+    """The levels in all frames of a mask, which decide what is inside.
 
-    Grey levels are shares: white is inside. Segmenters also write 0 and 1, numbers of objects (0, 1, 2, …), and objects
-    as flat colours on black, with or without a palette: there, all but 0, or black, is inside. Numbers are dark in all
-    frames. They have edges between flat areas, where a soft edge, or footage that is used for its brightness, has other
-    levels in between.
+    Grey levels are coverage: white is inside. Segmenters also write 0 and 1, object numbers (0, 1, 2, …), and objects
+    as flat colours on black, with or without a palette: in these masks all but 0, or black, is inside. Masks of object
+    numbers are dark in all frames, and their edges lie between flat areas. A soft edge, or footage that is used for its
+    brightness, has other levels in between.
 
-    ``number_zero``: the colour of 0 in a palette of colours, which is the ground of pictures without black; None
+    ``number_zero``: the colour of 0 in a palette of colours, which is the background of pictures without black; None
     without such a palette.
     """
 
     number_zero: Colour | None = None
     peak: int = 0
-    darkest: int = 65535  # of the frames that are used, as is ``lightest``
+    darkest: int = 65535  # Of the frames that the clip uses, as is ``lightest``
     lightest: int = 0
     num_frames: int = 0
-    num_coloured: int = 0  # pixels
-    num_other: int = 0  # pixels that are not black
+    num_coloured: int = 0  # Pixels
+    num_other: int = 0  # Pixels that are not black
     num_edges: int = 0
     num_clean: int = 0
     num_counted: int = 0
     has_black: bool = False
 
     def __post_init__(self) -> None:
-        if self.number_zero is not None:  # a list, if it was stored as JSON
+        if self.number_zero is not None:  # A list if it was read from JSON
             self.number_zero = (self.number_zero[0], self.number_zero[1], self.number_zero[2])
 
     def add(self, picture: np.ndarray, *, used: bool = True) -> None:
-        """Add a frame, (H, W, 3) uint16; ``used``: by the clip."""
+        """Add a frame, (H, W, 3) uint16; ``used``: the clip uses the frame."""
         self.num_frames += 1
         red, green, blue = cv2.split(picture)
         level = cv2.max(cv2.max(red, green), blue)
@@ -80,55 +80,57 @@ class MaskLevels:
         self.peak = max(self.peak, highest)
         if used:
             self.darkest, self.lightest = min(self.darkest, lowest), max(self.lightest, highest)
-        is_coloured, is_other = level - cv2.min(cv2.min(red, green), blue) > COLOURED, level > 0
+        is_coloured, is_other = level - cv2.min(cv2.min(red, green), blue) > MIN_COLOUR_STEP, level > 0
         if self.number_zero is not None:
             is_other &= inside(picture, self.number_zero) > 0
         coloured = int((is_coloured & is_other).sum())
         self.num_coloured, self.num_other = self.num_coloured + coloured, self.num_other + int(is_other.sum())
         self.has_black = self.has_black or lowest == 0
-        if (coloured or self.number_zero or self.peak < LOW) and highest and self.num_counted < COUNTED:
+        may_show_objects = coloured or self.number_zero or self.peak < MAX_OBJECT_LEVEL
+        if may_show_objects and highest and self.num_counted < MAX_EDGE_FRAMES:
             self.num_counted += 1
             signed = (picture if coloured else picture[..., :1]).astype(np.int32)
-            for turned in (signed, signed.transpose(1, 0, 2)):
-                edges, clean = _edges(turned)
+            for oriented in (signed, signed.transpose(1, 0, 2)):
+                edges, clean = _count_edges(oriented)
                 self.num_edges, self.num_clean = self.num_edges + edges, self.num_clean + clean
 
     @property
     def is_coloured(self) -> bool:
-        """Whether the mask has colours."""
-        return self.num_coloured > OBJECTS * self.num_other
+        return self.num_coloured > MIN_COLOURED_SHARE * self.num_other
 
     @property
     def ground(self) -> Colour | None:
-        """The colour of what is outside, where all else is inside; None: levels are shares."""
-        has_objects = self.num_clean > CLEAN * self.num_edges if self.num_edges else self.peak == LEVEL
-        if not has_objects or not (self.is_coloured or self.number_zero or 0 < self.peak < LOW):
+        """The background colour, if everything else is inside; None: levels are coverage."""
+        has_objects = self.peak == LEVEL_8_BIT
+        if self.num_edges:
+            has_objects = self.num_clean > MIN_FLAT_EDGE_SHARE * self.num_edges
+        if not has_objects or not (self.is_coloured or self.number_zero or 0 < self.peak < MAX_OBJECT_LEVEL):
             return None
         return BLACK if self.has_black else self.number_zero or BLACK
 
     @property
     def is_decided(self) -> bool:
         """Whether further frames cannot change ``ground``."""
-        return self.is_coloured or (self.num_edges > 0 if self.number_zero else self.peak >= LOW)
+        return self.is_coloured or (self.num_edges > 0 if self.number_zero else self.peak >= MAX_OBJECT_LEVEL)
 
     @property
     def covers(self) -> str:
-        """What is inside in the frames that are used: "nothing", "everything", or "" for a part."""
-        black, white = (NEAR, 65535 - NEAR) if self.ground is None else (0, 1)
+        """The area that is inside in the used frames: "nothing", "everything", or "" for a part."""
+        black, white = (CODEC_TOLERANCE, 65535 - CODEC_TOLERANCE) if self.ground is None else (0, 1)
         if self.lightest <= black:
             return "nothing"
         return "everything" if self.darkest >= white and self.ground in (None, BLACK) else ""
 
     def notes(self, *, inverted: bool) -> Iterator[tuple[str, str]]:
-        """Yield what a user should know, each with its level, 'info' or 'warning'; ``inverted``: the other side."""
+        """Yield notes for the user, each with its level, 'info' or 'warning'; ``inverted``: inside is outside."""
         if self.ground is not None and (self.is_coloured or self.number_zero):
             yield f"its colours are objects: all but #{bytes(self.ground).hex()} is inside", "info"
         elif self.ground is not None:
             yield "its levels are numbers of objects: all but 0 is inside", "info"
         elif self.is_coloured:
             yield "it has colours, which count by their brightness: write a mask of greys", "warning"
-        elif NEAR < self.peak < LOW:
-            brightest = f"its brightest level is {self.peak / LEVEL:.0f} of 255"
+        elif CODEC_TOLERANCE < self.peak < MAX_OBJECT_LEVEL:
+            brightest = f"its brightest level is {self.peak / LEVEL_8_BIT:.0f} of 255"
             yield f"{brightest}, so at most {self.peak / 65535:.0%} of the effect is seen", "warning"
         if covers := self.covers:
             side = {"nothing": "everything", "everything": "nothing"}[covers] if inverted else covers
@@ -136,29 +138,29 @@ class MaskLevels:
 
 
 def inside(picture: np.ndarray, ground: Colour) -> np.ndarray:
-    """Return the matte, (H, W) uint8, of all in a picture (H, W, 3) that is not of the colour ``ground``."""
-    if ground == BLACK:  # exactly: a number of 16 bits may be less than a level of 8
+    """Return the matte, (H, W) uint8, of all pixels of a picture (H, W, 3) that do not have the colour ``ground``."""
+    if ground == BLACK:  # Compared at 16 bits: an object number may be less than a level of 8 bits
         return np.where(picture.any(axis=2), np.uint8(255), np.uint8(0))
     return np.where((to_uint8(picture) != np.array(ground, np.uint8)).any(axis=2), np.uint8(255), np.uint8(0))
 
 
-def _edges(picture: np.ndarray) -> tuple[int, int]:
-    """Return how many neighbours in the rows of (H, W, C) int32 differ, and at how many an object may end.
+def _count_edges(picture: np.ndarray) -> tuple[int, int]:
+    """Count the neighbours in the rows of (H, W, C) int32 that differ, and those that may be an object's edge.
 
-    There, both sides are flat, and the step is no small one: at least half the higher level, or as between colours.
+    At an object's edge both sides are flat, and the step is at least half the higher level, or one between colours.
     """
     same = (picture[:, 1:] == picture[:, :-1]).all(axis=2)
     edges = ~same[:, 1:-1]
     left, right = picture[:, 1:-2], picture[:, 2:-1]
-    least = np.minimum(np.maximum(left, right).max(axis=2, initial=0), 2 * COLOURED)
-    steep = 2 * np.abs(left - right).max(axis=2, initial=0) >= least
-    return int(edges.sum()), int((edges & same[:, :-2] & same[:, 2:] & steep).sum())
+    min_step = np.minimum(np.maximum(left, right).max(axis=2, initial=0), 2 * MIN_COLOUR_STEP)
+    is_steep = 2 * np.abs(left - right).max(axis=2, initial=0) >= min_step
+    return int(edges.sum()), int((edges & same[:, :-2] & same[:, 2:] & is_steep).sum())
 
 
 class MatteReader:
     """A reader of the matte of each frame, in order: (H, W) uint8, white where the style is applied.
 
-    ``read`` yields the mask's frames from a number on; ``steps[i]`` is the mask's frame for frame ``first + i``.
+    ``read``: yields the mask's frames from a number on. ``steps[i]``: the mask's frame for frame ``first + i``.
     """
 
     def __init__(
@@ -166,7 +168,7 @@ class MatteReader:
         steps: list[int],
         first: int,
         read: Callable[[int], Generator[Frame, None, None]],
-        feather: Feather = hard,
+        feather: Feather = no_feather,
         *,
         inverted: bool = False,
     ) -> None:
@@ -177,18 +179,16 @@ class MatteReader:
         self._matte = np.empty((0, 0), np.uint8)
 
     def __call__(self, frame: int) -> np.ndarray:
-        """Return the matte of a frame of the clip."""
         mask = self._cursor(self.steps[frame - self.first])
         sigma = self.feather(frame)
-        if mask is not self._frame or sigma != self._sigma:  # one that goes with several frames is feathered once
-            self._frame, self._sigma, self._matte = mask, sigma, self._feathered(mask.rgb, sigma)
+        if mask is not self._frame or sigma != self._sigma:  # A mask frame used several times is feathered once
+            self._frame, self._sigma, self._matte = mask, sigma, self._to_matte(mask.rgb, sigma)
         return self._matte
 
     def close(self) -> None:
-        """Close the mask's file."""
         self._cursor.close()
 
-    def _feathered(self, rgb: np.ndarray, sigma: float) -> np.ndarray:
+    def _to_matte(self, rgb: np.ndarray, sigma: float) -> np.ndarray:
         grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
         grey = cv2.bitwise_not(grey) if self.inverted else grey
         if sigma > 0:
@@ -200,8 +200,8 @@ class MatteReader:
 class Mask:
     """A mask aligned with a clip: ``steps[i]`` is the number of its frame for frame ``first + i`` of the clip.
 
-    ``inverted``: it is white where the file is black. ``ground``: the colour of what is outside, where all else is
-    inside; None: grey levels are shares.
+    ``inverted``: the mask is white where the file is black. ``ground``: the background colour, if everything else is
+    inside; None: grey levels are coverage.
     """
 
     clip: Clip
@@ -212,51 +212,50 @@ class Mask:
 
     @classmethod
     def open(cls, mask: MaskFile, clip: Clip, first: int, stop: int, context: Context) -> Mask:
-        """Open a mask for frames [first, stop) of a clip; note differences in length and shape. Raises MediaError."""
+        """Open a mask for frames [first, stop) of a clip; report differences in length and shape. Raises MediaError."""
         path = mask.path
-        own = open_clip(context, path)
-        steps, how = match_frames(clip.index, own.index, first, stop)
-        if how:
-            context.note(f"mask {path.name}: {how}", "warning")
-        if not same_shape(clip.index, own.index):
+        mask_clip = open_clip(context, path)
+        steps, differences = match_frames(clip.index, mask_clip.index, first, stop)
+        if differences:
+            context.note(f"mask {path.name}: {differences}", "warning")
+        if not same_shape(clip.index, mask_clip.index):
             context.note(
-                f"mask {path.name}: it is {own.index.width}x{own.index.height}, "
+                f"mask {path.name}: it is {mask_clip.index.width}x{mask_clip.index.height}, "
                 f"the clip {clip.index.width}x{clip.index.height}: stretched to fit",
                 "warning",
             )
         if mask.sequence:
-            whole = open_clip(context, mask.sequence)
-            ground = find_ground(whole, range(whole.index.num_frames), context, inverted=mask.inverted)
+            sequence = open_clip(context, mask.sequence)
+            ground = find_ground(sequence, range(sequence.index.num_frames), context, inverted=mask.inverted)
         else:
-            ground = find_ground(own, steps, context, inverted=mask.inverted)
-        return cls(own, steps, first, mask.inverted, ground)
+            ground = find_ground(mask_clip, steps, context, inverted=mask.inverted)
+        return cls(mask_clip, steps, first, mask.inverted, ground)
 
     def for_key(self) -> Table:
-        """Return the values that identify the mask and its alignment, for cache keys."""
         key: Table = {"digest": self.clip.digest, "steps": digest_of(self.steps)}
         return key | ({"inverted": True} if self.inverted else {}) | ({"ground": self.ground} if self.ground else {})
 
-    def mattes(self, size: tuple[int, int], threads: int, feather: Feather = hard) -> MatteReader:
-        """Return a reader of the mask at a (width, height), blurred by σ = ``feather(frame)`` pixels."""
+    def mattes(self, size: tuple[int, int], threads: int, feather: Feather = no_feather) -> MatteReader:
+        """Return a reader of the mattes at a (width, height), blurred by σ = ``feather(frame)`` pixels."""
         if self.ground is None:
             read = partial(self.clip.frames, FrameFormat(Size(exact=size), alpha="matte"), threads)
         else:
-            read = partial(_objects, self.clip, self.ground, size, threads)
+            read = partial(_object_mattes, self.clip, self.ground, size, threads)
         return MatteReader(self.steps, self.first, read, feather, inverted=self.inverted)
 
 
 def find_ground(mask: Clip, steps: Sequence[int], context: Context, *, inverted: bool = False) -> Colour | None:
-    """Return the colour of what is outside in all frames of a mask, or None if its grey levels are shares.
+    """Return the background colour of all frames of a mask, or None if its grey levels are coverage.
 
-    A note says if it is not those, and a warning if nothing or everything is inside, or hardly anything, in the frames
-    ``steps``. Raises MediaError, Interrupted.
+    Masks of objects are reported, and a warning is given if nothing, everything or hardly anything is inside in the
+    frames ``steps``. Raises MediaError, Interrupted.
     """
     span = min(steps), max(steps) + 1
     stage = MaskLevelsStage(mask.digest, list(span), media_libraries())
     entry = context.cache.entry(stage.name, stage.key)
     cached = entry.read()
     levels = _read_levels(mask, span, context) if cached is None else MaskLevels(**cached)
-    if cached is None and levels.num_frames > COUNTED and not context.dry_run:
+    if cached is None and levels.num_frames > MAX_EDGE_FRAMES and not context.dry_run:
         with entry.locked(wait_for=f"another run that reads {mask.name}"):
             entry.finish(asdict(levels))
     name = f"{NOT if inverted else ''}{mask.name}"
@@ -266,9 +265,9 @@ def find_ground(mask: Clip, steps: Sequence[int], context: Context, *, inverted:
 
 
 def _read_levels(mask: Clip, used: tuple[int, int], context: Context) -> MaskLevels:
-    """Return the levels of a mask's frames, up to the first one that decides, which mostly is the first of all.
+    """Return the levels of a mask's frames up to the first decisive one, usually the first frame.
 
-    ``used``: the frames [first, stop) that are used, which are read first.
+    ``used``: the frames [first, stop) that the clip uses, which are read first.
     """
     palette = read_palette(picture_files(mask.path)[0]) if mask.is_pictures else None
     is_coloured = palette is not None and np.ptp(palette.astype(np.int16), axis=1).any()
@@ -277,7 +276,7 @@ def _read_levels(mask: Clip, used: tuple[int, int], context: Context) -> MaskLev
         is_used = (begin, end) == used
         if begin == end or (not is_used and levels.is_decided):
             continue
-        with closing(mask.frames(WHOLE_MASK, context.decode_threads, begin, end)) as frames:
+        with closing(mask.frames(MASK_FORMAT, context.decode_threads, begin, end)) as frames:
             for frame in frames:
                 levels.add(frame.rgb, used=is_used)
                 context.report(Progress(f"reading {mask.name}", levels.num_frames, mask.index.num_frames))
@@ -287,11 +286,11 @@ def _read_levels(mask: Clip, used: tuple[int, int], context: Context) -> MaskLev
     return levels
 
 
-def _objects(
+def _object_mattes(
     mask: Clip, ground: Colour, size: tuple[int, int], threads: int, start: int
 ) -> Generator[Frame, None, None]:
     """Yield the frames of a mask of objects from ``start`` on, as mattes (H, W, 3) uint8 of a (width, height)."""
-    with closing(mask.frames(WHOLE_MASK, threads, start)) as frames:
-        for frame in frames:  # at the mask's own size, since the mean of two numbers is a third one
+    with closing(mask.frames(MASK_FORMAT, threads, start)) as frames:
+        for frame in frames:  # Compared before resizing, since the mean of two object numbers is another one
             matte = resize(inside(frame.rgb, ground), *size)
             yield Frame(frame.index, frame.pts, cv2.cvtColor(matte, cv2.COLOR_GRAY2RGB))

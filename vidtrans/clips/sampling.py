@@ -1,4 +1,4 @@
-"""Choose evenly spread frame numbers, and read the frames of a clip, or an area of them, with given numbers."""
+"""Choose evenly spread frame numbers, and read frames of a clip, or an area of them, by number."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from vidtrans.video.colour.conversion import composite_over
 from vidtrans.video.frame_format import Area, FrameFormat
 from vidtrans.video.io.clip import Frame, read_frames
 
-DEFAULT_COUNT = 24
-SMALLEST_PART = 64  # pixels: the side of a style picture of which the rest is transparent
-SMALLEST_SIDE, PLAIN = 32, 3.0  # pixels, and levels of 255, below which a style picture has hardly any style
-MAX_SKIPPED = 12  # frames on average, which are decoded sooner than a seek
+DEFAULT_COUNT = 24  # Frames
+MIN_OPAQUE_SIDE_PX = 64  # Smallest opaque part of a style picture to which the picture is cropped
+# A style picture with a smaller side in pixels, or a lower standard deviation in 8-bit levels, has hardly any style.
+MIN_STYLE_SIDE_PX, MIN_STYLE_DEVIATION = 32, 3.0
+MAX_SKIPPED = 12  # Frames between two requested ones, on average, that decode faster than a seek
 
 
 def segment_centres(total: int, count: int) -> list[int]:
-    """Return the numbers of the middle frames of ``count`` equal segments of ``total`` frames."""
+    """Return the middle frames of ``count`` equal segments of ``total`` frames."""
     return [(2 * k + 1) * total // (2 * count) for k in range(count)]
 
 
 def spread_numbers(total: int, count: int | None, default: int = DEFAULT_COUNT) -> list[int]:
-    """Return the middle frames of ``count`` segments of ``total`` frames; all if ``count`` is 0; None: ``default``."""
-    wanted = default if count is None else count
-    if wanted == 0 or total <= wanted:
+    """Return the middle frames of ``count`` segments of ``total`` frames; None: ``default`` segments; 0: all frames."""
+    num_segments = default if count is None else count
+    if num_segments == 0 or total <= num_segments:
         return list(range(total))
-    return segment_centres(total, wanted)
+    return segment_centres(total, num_segments)
 
 
 def passes(numbers: Sequence[int]) -> list[Sequence[int]]:
-    """Group increasing frame numbers: one group, to read in one pass, if they are close together, else one each."""
+    """Group increasing frame numbers by reading pass: all in one group if they are close together, else one each."""
     in_one_pass = len(numbers) * MAX_SKIPPED >= numbers[-1] - numbers[0]
     return [numbers] if in_one_pass else [[n] for n in numbers]
 
@@ -41,7 +42,7 @@ def passes(numbers: Sequence[int]) -> list[Sequence[int]]:
 def read_clip_frames(
     clip: Clip, numbers: Sequence[int], frame_format: FrameFormat, context: Context
 ) -> Iterator[Frame]:
-    """Yield the frames of a clip with these numbers, in order: in one pass if they are close, else by seeking."""
+    """Yield the frames of a clip with these increasing numbers: in one pass if they are close, else by seeking."""
     with clip.reader(frame_format, context.decode_threads) as reader:
         for group in passes(numbers):
             yield from read_frames(reader, clip.index, group)
@@ -49,30 +50,30 @@ def read_clip_frames(
 
 
 def read_style_picture(clip: Clip, context: Context, area: Area | None = None) -> np.ndarray:
-    """Return the middle frame of a clip, (H, W, 3) uint8, without bars and, where enough remains, transparent parts.
+    """Return the middle frame of a clip, (H, W, 3) uint8, without bars and transparent parts.
 
-    A note says what was left out, a warning that it has hardly any style. ``area``: the only part that is used. Raises
-    UsageError if it is not inside.
+    Transparent parts are kept if little else remains. What is left out is reported; a picture with hardly any style
+    gives a warning. ``area``: the only area that is used. Raises UsageError if it is not inside.
     """
-    rgb = _within_bars(clip, context, area)
+    rgb = _crop_to_content(clip, context, area)
     height, width = rgb.shape[:2]
-    if min(height, width) < SMALLEST_SIDE:
+    if min(height, width) < MIN_STYLE_SIDE_PX:
         context.warn_once(f"{clip.name}: {width}x{height} pixels have hardly any texture, only colours", clip.path)
-    elif float(rgb.std((0, 1)).max()) < PLAIN:
+    elif float(rgb.std((0, 1)).max()) < MIN_STYLE_DEVIATION:
         context.warn_once(f"{clip.name}: it is of one colour, so it gives only that colour", clip.path)
     return rgb
 
 
-def _within_bars(clip: Clip, context: Context, area: Area | None) -> np.ndarray:
+def _crop_to_content(clip: Clip, context: Context, area: Area | None) -> np.ndarray:
     frame = read_middle_frame(clip, FrameFormat(alpha="kept"), context)
     rgb, alpha = frame.rgb, frame.alpha
     if area is not None:
-        part = area.within(clip.name, rgb.shape[1], rgb.shape[0])
-        rgb, alpha = np.ascontiguousarray(rgb[part]), None if alpha is None else alpha[part]
+        slices = area.within(clip.name, rgb.shape[1], rgb.shape[0])
+        rgb, alpha = np.ascontiguousarray(rgb[slices]), None if alpha is None else alpha[slices]
     if alpha is not None:
         rows, columns = opaque_part(alpha)
         height, width = rgb[rows, columns].shape[:2]
-        if min(height, width) >= SMALLEST_PART:
+        if min(height, width) >= MIN_OPAQUE_SIDE_PX:
             context.note(f"{clip.name}: the style is that of its opaque part, {width}x{height}")
             return np.ascontiguousarray(rgb[rows, columns])
         rgb = composite_over(rgb, alpha, clip.default_background)
@@ -83,6 +84,5 @@ def _within_bars(clip: Clip, context: Context, area: Area | None) -> np.ndarray:
 
 
 def read_middle_frame(clip: Clip, frame_format: FrameFormat, context: Context) -> Frame:
-    """Return the middle frame of a clip."""
     (frame,) = read_clip_frames(clip, [clip.index.num_frames // 2], frame_format, context)
     return frame

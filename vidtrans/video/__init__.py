@@ -1,1 +1,1 @@
-"""Read and write frames, sound and colour with PyAV, as streams: a clip is never held in memory as a whole."""
+"""Read and write frames, sound and colour with PyAV, as streams: no clip is loaded into memory completely."""

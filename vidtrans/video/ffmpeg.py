@@ -25,30 +25,30 @@ import av
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import NEVER, Progress, Report, Stop, silent
 
-POLL_S = 0.1  # how soon a stop is seen
+POLL_S = 0.1  # Interval at which a stop is checked
 QUERY_TIMEOUT_S = 60.0
-# ffmpeg 7: an option keeps a graph's time base, and -vsync is deprecated (removed in 9).
+# libavcodec's version in ffmpeg 7, which has an option for a graph's time base and deprecates -vsync (removed in 9).
 _LIBAVCODEC_7 = 61
-THREADS = 4  # encoders' bytes depend on it, so it never follows the machine's
+NUM_THREADS = 4  # Encoders' bytes depend on it, so it must not depend on the machine
 MAX_ERROR_LINES = 200
-# Options of encoders that would undo what this file settles, or that ffmpeg takes for its own.
-_SETTLED = re.compile(r"(color_\w+|colorspace|sws_flags|aspect|stats|passlogfile)(:.*)?")
-# Options of ffmpeg's own that shape what an encoder makes.
-_SHAPING = frozenset({"q", "qscale", "pix_fmt", "force_key_frames"})
-_GENERAL = re.compile(r"^AVCodecContext AVOptions:\n(.*?)^\S", re.MULTILINE | re.DOTALL)
+# Encoder options that would override those set by this module, or that ffmpeg would take for its own.
+_RESERVED_OPTION = re.compile(r"(color_\w+|colorspace|sws_flags|aspect|stats|passlogfile)(:.*)?")
+# Options of ffmpeg itself that affect an encoder's result.
+_GENERAL_OPTIONS = frozenset({"q", "qscale", "pix_fmt", "force_key_frames"})
+_CODEC_OPTION_SECTION = re.compile(r"^AVCodecContext AVOptions:\n(.*?)^\S", re.MULTILINE | re.DOTALL)
 _ENCODER_OPTION = re.compile(r"^  -([\w-]+) +<\w+> +E..V", re.MULTILINE)
 _OPTION = re.compile(r"\s*([A-Za-z][\w.-]*(?::\w+)*)=(.*\S)\s*", re.DOTALL)
-# With BITEXACT and ACCURATE_RND a conversion is the same on every processor.
+# swscale flags; bitexact and accurate_rnd make a conversion equal on every processor.
 _SCALING = "bicubic+accurate_rnd+full_chroma_int+bitexact"
-# Frames carry the tags, too: ffmpeg 9 ignores part of _TAGS, and in ffmpeg 5 some encoders (ProRes) do.
+# Frames are tagged too: ffmpeg 9 ignores some of _TAGS, and in ffmpeg 5 some encoders (ProRes) do.
 _TO_BT709 = (
     "scale=out_color_matrix=bt709:out_range=tv,"
     "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
 )
 _TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
-_TIME_BASE = re.compile(r"config in time_base: (\d+/\d+)")  # printed by the filter 'showinfo' before the first frame
-# Beginnings of error lines that only follow from an earlier, more precise line.
-_CONSEQUENCE = re.compile(
+_TIME_BASE = re.compile(r"config in time_base: (\d+/\d+)")  # Printed by the filter 'showinfo' before the first frame
+# Beginnings of error lines that follow from an earlier, more precise line.
+_SECONDARY_ERROR = re.compile(
     r"Error (reinitializing filters|sending frames|initializing (output stream|filter|a simple filter))"
     r"|Error opening (in|out)put file"
     r"|Error (applying encoder options|parsing (a )?filter|processing packet in|submitting|muxing a packet)"
@@ -56,33 +56,34 @@ _CONSEQUENCE = re.compile(
     r"|Terminating thread|Conversion failed|Could not open encoder before|Nothing was written into|Exiting with exit"
     r"|Error closing file|av_interleaved_write_frame|Link '|\s|$"
 )
-_OF_THE_GRAPH = re.compile(
+# Texts in error lines that a wrong graph, or a wrong encoder option, causes.
+_GRAPH_ERROR = re.compile(
     r"No such filter|to filter '|[Ff]iltergraph|Impossible to convert|hardware device|[Nn]on-monoton|Negative pts"
     r"|\[(AVFilterGraph|Parsed_|fc#|vf#)"
 )
-_OF_THE_ENCODER = re.compile(r"[Oo]ption|[Pp]ixel format|[Pp]reset|Impossible to convert")
-_PREFIX = re.compile(r"^(\[[^\]]*\] *)+")
+_ENCODER_ERROR = re.compile(r"[Oo]ption|[Pp]ixel format|[Pp]reset|Impossible to convert")
+_LOG_PREFIX = re.compile(r"^(\[[^\]]*\] *)+")
 
 
 def find_program() -> Path:
-    """Return the path of the user's ffmpeg, else of the ffmpeg of the package imageio-ffmpeg. Raises UsageError.
+    """Return the path of the user's ffmpeg, else of the package imageio-ffmpeg. Raises UsageError.
 
     A program in the current folder is never used: relative entries of the PATH (".") are ignored, and so is the current
-    folder itself, in which Windows would look first.
+    folder itself, which Windows would search first.
     """
     name = "ffmpeg.exe" if os.name == "nt" else "ffmpeg"
     folders = [folder for folder in os.get_exec_path() if os.path.isabs(folder)]
-    found = next(filter(None, (shutil.which(os.path.join(folder, name)) for folder in folders)), None)
-    if found is None:
+    program = next(filter(None, (shutil.which(os.path.join(folder, name)) for folder in folders)), None)
+    if program is None:
         with suppress(ImportError, RuntimeError):
             import imageio_ffmpeg
 
-            found = imageio_ffmpeg.get_ffmpeg_exe()
-    # imageio-ffmpeg may give the bare name: the system would look for that on the PATH, and find it under ".".
-    if found is None or not (os.path.isabs(found) and os.path.isfile(found)):
+            program = imageio_ffmpeg.get_ffmpeg_exe()
+    # imageio-ffmpeg may return the bare name, which the system would search on the PATH, including ".".
+    if program is None or not (os.path.isabs(program) and os.path.isfile(program)):
         why = "there is no ffmpeg program on the PATH"
         raise UsageError("a filter graph or an encoder", why, "install ffmpeg, or: pip install imageio-ffmpeg")
-    return Path(found)
+    return Path(program)
 
 
 def program_version(program: Path) -> str:
@@ -107,11 +108,11 @@ def query_program(program: Path, *arguments: str) -> str:
             command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=QUERY_TIMEOUT_S
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise _cannot_run(program, error) from None
+        raise _run_error(program, error) from None
     return output.decode("utf-8", "replace")
 
 
-def _cannot_run(program: Path, error: Exception) -> UsageError:
+def _run_error(program: Path, error: Exception) -> UsageError:
     why = str(getattr(error, "strerror", None) or error).lower()
     return UsageError(str(program), f"the program does not run ({why})", "install ffmpeg again")
 
@@ -130,7 +131,7 @@ class RunningProgram:
         try:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
         except OSError as error:
-            raise _cannot_run(Path(command[0]), error) from None
+            raise _run_error(Path(command[0]), error) from None
         self._output: SimpleQueue[tuple[bool, str] | None] = SimpleQueue()
         streams = (False, self._process.stdout), (True, self._process.stderr)
         self._threads = [Thread(target=self._read, args=stream, daemon=True) for stream in streams]
@@ -144,7 +145,7 @@ class RunningProgram:
         self._output.put(None)
 
     def lines(self, stop: Stop) -> Iterator[tuple[bool, str]]:
-        """Yield (is it from stderr, line) until the program ends. Raises Interrupted when ``stop`` is requested."""
+        """Yield (whether it is from stderr, line) until the program ends. Raises Interrupted at a stop request."""
         num_open = len(self._threads)
         while num_open:
             stop.check()
@@ -162,29 +163,29 @@ class RunningProgram:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._process.kill()  # nothing where it has ended
+        self._process.kill()  # Has no effect if the program has ended
         self._process.wait()
         for thread in self._threads:
             thread.join(timeout=5)
 
 
 class NoFramesError(UsageError):
-    """The error of a filter graph that outputs no frame."""
+    """A filter graph outputs no frame."""
 
 
 @dataclass(frozen=True)
 class FFmpegJob:
-    """One whole-file job. Without an ``encoder`` the output is FFV1 in full-range RGB, lossless.
+    """A job on a whole file. Without an ``encoder`` the output is FFV1 in full-range RGB, lossless.
 
-    ``graph`` is a filter graph with one input and one output. Raises UsageError where parts of the job contradict each
-    other, or an option would override the settings that keep times and colours right.
+    ``graph`` is a filter graph with one input and one output. Raises UsageError where settings of the job contradict
+    each other, or an option would override the settings that keep times and colours right.
     """
 
     graph: str = ""
     encoder: str = ""
-    options: tuple[tuple[str, str], ...] = ()  # of the encoder
-    deep: bool = False  # 16 bits a channel (gbrp16le) rather than 8 (bgr0); lossless output only
-    alpha: bool = False  # alpha is kept (bgra, gbrap16le); lossless output only
+    options: tuple[tuple[str, str], ...] = ()  # Of the encoder
+    deep: bool = False  # 16 bits per channel (gbrp16le) rather than 8 (bgr0); lossless output only
+    alpha: bool = False  # Keep alpha (bgra, gbrap16le); lossless output only
 
     def __post_init__(self) -> None:
         for text in (self.graph, self.encoder, *(part for option in self.options for part in option)):
@@ -196,56 +197,56 @@ class FFmpegJob:
             why = "16 bits and alpha are only for lossless output"
             raise UsageError(f"encoder {self.encoder}", why, "choose its pixel format with the option pix_fmt=…")
         for name, _ in self.options:
-            if _SETTLED.fullmatch(name):
+            if _RESERVED_OPTION.fullmatch(name):
                 raise UsageError(f"encoder option {name}", "vidtrans decides this itself", "leave it out")
 
     @property
     def pix_fmt(self) -> str:
-        """The pixel format that is requested for the output; an encoder that lacks it takes the nearest one."""
+        """The pixel format requested for the output; ffmpeg uses the nearest one that the encoder has."""
         if not self.encoder:
             return ("gbrap16le" if self.alpha else "gbrp16le") if self.deep else ("bgra" if self.alpha else "bgr0")
-        given = dict(self.options)
+        options = dict(self.options)
         default = "bgr0" if self.encoder == "libx264rgb" else "yuv420p"
-        return given.get("pix_fmt", given.get("pix_fmt:v", default))
+        return options.get("pix_fmt", options.get("pix_fmt:v", default))
 
     @property
     def to_bt709(self) -> bool:
-        """Whether colours are converted to BT.709 and tagged so: true unless RGB, which has no matrix."""
+        """Whether colours are converted to BT.709 and tagged as such: not for RGB output, which has no matrix."""
         try:
             return bool(self.encoder) and not av.VideoFormat(self.pix_fmt).is_rgb
-        except ValueError:  # a format of the program's that PyAV does not know
+        except ValueError:  # A format of the program that PyAV does not know
             return True
 
 
 def parse_options(text: str) -> tuple[tuple[str, str], ...]:
     """Parse an encoder's options, as 'q:v=65,profile:v=high'; a value may contain '='. Raises UsageError."""
-    found: dict[str, str] = {}
+    options: dict[str, str] = {}
     for item in text.split(",") if text.strip() else []:
         match = _OPTION.fullmatch(item)
         if not match:
             why = f"'{item.strip()}' is not name=value"
             raise UsageError(f"encoder options '{text}'", why, "write them like q:v=65,profile:v=high")
-        if match[1] in found:
+        if match[1] in options:
             raise UsageError(f"encoder options '{text}'", f"{match[1]} is given twice", "give it once")
-        found[match[1]] = match[2].lstrip()
-    return tuple(found.items())
+        options[match[1]] = match[2].lstrip()
+    return tuple(options.items())
 
 
 def check_encoder(program: Path, job: FFmpegJob) -> None:
-    """Raise UsageError where the program lacks the job's encoder, or the encoder lacks one of the options.
+    """Raise UsageError if the program lacks the job's encoder, or the encoder lacks one of the options.
 
-    ffmpeg itself only warns about an option of another encoder, and takes the value of a flag, such as 'an', as
-    the name of a further output file.
+    ffmpeg itself only warns about another encoder's option, and takes the value of a flag, such as 'an', as the name of
+    a further output file.
     """
     if job.encoder and job.encoder not in encoders(program):
         why = "ffmpeg has no video encoder of that name"
         raise UsageError(f"encoder {job.encoder}", why, "`ffmpeg -encoders` lists them")
     if job.options:
-        general = _GENERAL.search(query_program(program, "-hide_banner", "-h", "full"))
+        general = _CODEC_OPTION_SECTION.search(query_program(program, "-hide_banner", "-h", "full"))
         listed = query_program(program, "-hide_banner", "-h", f"encoder={job.encoder}")
-        known = _SHAPING.union(_ENCODER_OPTION.findall(listed + (general[1] if general else "")))
+        valid = _GENERAL_OPTIONS.union(_ENCODER_OPTION.findall(listed + (general[1] if general else "")))
         for name, _ in job.options:
-            if name.partition(":")[0] not in known:
+            if name.partition(":")[0] not in valid:
                 remedy = f"`ffmpeg -h encoder={job.encoder}` lists its options"
                 raise UsageError(f"encoder option {name}", f"{job.encoder} has no option of that name", remedy)
 
@@ -258,61 +259,61 @@ def run_ffmpeg_job(
     report: Report = silent,
     num_frames: int | None = None,
 ) -> None:
-    """Write ``source`` to ``output`` through a graph, an encoder or both; equal jobs give equal bytes.
+    """Convert ``source`` to ``output`` by a graph, an encoder or both; equal jobs give equal bytes.
 
     ``source`` is a NUT file of FFV1 in full-range RGB. ``output`` is a NUT file whose frames have exactly the times
-    that the graph gives them; with an encoder it is BT.709, limited range, and tagged so. ``num_frames``, of the
-    source, is used for progress only. Raises UsageError for a wrong graph or encoder, MediaError for a damaged source,
-    Interrupted, and OSError where the disk is full; ``output`` is then deleted and the program has ended.
+    that the graph gives them; with an encoder it is BT.709, limited range, and tagged as such. ``num_frames``: of the
+    source, for progress only. Raises UsageError for a wrong graph or encoder, MediaError for a damaged source,
+    Interrupted, and OSError where the disk is full. After an error, ``output`` is deleted and the program has ended.
     """
     program = find_program()
     check_encoder(program, job)
-    output.open("wb").close()  # raises the system's error where it cannot be written
+    output.open("wb").close()  # Raises the system's error if it cannot be written
     try:
         frame_times = _frame_times(program, source, job, stop)
         command = _command(program, source, f"file:{output}", _output_options(job) | frame_times)
-        done, errors = 0, deque[str](maxlen=MAX_ERROR_LINES)
+        num_done, errors = 0, deque[str](maxlen=MAX_ERROR_LINES)
         with RunningProgram(command) as running:
             for is_error, line in running.lines(stop):
                 if is_error:
                     errors.append(line)
-                elif line.startswith("frame=") and int(line[6:]) > done:
-                    done = int(line[6:])
-                    report(Progress("filtering", done, num_frames))
+                elif line.startswith("frame=") and int(line[6:]) > num_done:
+                    num_done = int(line[6:])
+                    report(Progress("filtering", num_done, num_frames))
             status = running.status()
-        stop.check()  # Ctrl-C reaches the program, too, which then ends with an error of its own
+        stop.check()  # Ctrl-C also reaches the program, which then ends with an error
         if status:
             raise _failure(job, status, errors, source, output)
-        if not done:
-            raise NoFramesError(_named(job.graph), "no frame comes out of it", "change the graph")
+        if not num_done:
+            raise NoFramesError(_graph_name(job.graph), "no frame comes out of it", "change the graph")
     except BaseException:
         output.unlink(missing_ok=True)
         raise
 
 
 def _command(program: Path, source: Path, output: str, options: dict[str, str | None]) -> list[str]:
-    """Return the command line; 'file:' and -f prevent file names and contents from being taken for something else."""
+    """Return the command line; 'file:' and -f keep ffmpeg from interpreting file names and contents."""
     import ffmpeg
 
     def utf8(text: str) -> str:
-        """Return the UTF-8 bytes as Latin-1: ffmpeg-python refuses the surrogates of names that are not UTF-8."""
+        """Return the text's UTF-8 bytes as Latin-1: ffmpeg-python refuses the surrogates of non-UTF-8 names."""
         return text.encode("utf-8", "surrogatepass").decode("latin-1")
 
     picture = ffmpeg.input(utf8(f"file:{source}"), format="nut", protocol_whitelist="file")["v:0"]
     job = ffmpeg.output(picture, utf8(output), **{utf8(k): v and utf8(v) for k, v in options.items()})
-    every = ("-nostdin", "-hide_banner", "-nostats", "-copyts", "-xerror", "-loglevel")
-    # What is logged about the graph is logged as information.
+    common = ("-nostdin", "-hide_banner", "-nostats", "-copyts", "-xerror", "-loglevel")
+    # Log messages on the graph have the level "info".
     level = ("info",) if options["format"] == "null" else ("error", "-progress", "pipe:1")
-    parts = job.global_args(*every, *level).compile(overwrite_output=True)[1:]
-    return [str(program), *(part.encode("latin-1").decode("utf-8", "surrogatepass") for part in parts)]
+    arguments = job.global_args(*common, *level).compile(overwrite_output=True)[1:]
+    return [str(program), *(text.encode("latin-1").decode("utf-8", "surrogatepass") for text in arguments)]
 
 
 def _output_options(job: FFmpegJob) -> dict[str, str | None]:
-    """Return the output options, without those of timestamps, for ffmpeg-python; None is a flag without a value."""
+    """Return the output options for ffmpeg-python, except those of timestamps; None is a flag without a value."""
     graph = _append_filters(job.graph, _TO_BT709) if job.to_bt709 else job.graph.strip()
     options: dict[str, str | None] = {"format": "nut", "bitexact": None, "sws_flags": _SCALING}
-    options |= {"avoid_negative_ts": "disabled"}  # B-frames are decoded before 0, and everything would move
-    options |= {"threads": str(THREADS)}
+    options |= {"avoid_negative_ts": "disabled"}  # B-frames are decoded before 0; ffmpeg would shift all times
+    options |= {"threads": str(NUM_THREADS)}
     options |= {"vf": graph} if graph else {}
     if job.encoder:
         options |= {"c:v": job.encoder, **dict(job.options)} | (_TAGS if job.to_bt709 else {})
@@ -323,7 +324,7 @@ def _output_options(job: FFmpegJob) -> dict[str, str | None]:
 
 
 def _frame_times(program: Path, source: Path, job: FFmpegJob, stop: Stop) -> dict[str, str | None]:
-    """Return options to write every frame of the graph once, in the graph's time base, by the program's version."""
+    """Return options to write each frame of the graph once, in the graph's time base, by the program's version."""
     if keeps_time_base(program):
         return {"fps_mode": "passthrough", "enc_time_base": "filter"}
     graph = _append_filters(_output_options(job).get("vf") or "", "showinfo")
@@ -331,11 +332,11 @@ def _frame_times(program: Path, source: Path, job: FFmpegJob, stop: Stop) -> dic
         for _, line in running.lines(stop):
             if match := _TIME_BASE.search(line):
                 return {"vsync": "passthrough", "enc_time_base": match[1]}
-    return {"vsync": "passthrough", "enc_time_base": "-1"}  # it failed; so will the job, and say why
+    return {"vsync": "passthrough", "enc_time_base": "-1"}  # The job will fail too, and state why
 
 
 def _append_filters(graph: str, filters: str) -> str:
-    """Append filters to a graph's output, which may have a label: 'hflip[out]'."""
+    """Append filters to a graph's output, which may have a label, as in 'hflip[out]'."""
     graph = graph.strip()
     if not graph:
         return filters
@@ -343,25 +344,25 @@ def _append_filters(graph: str, filters: str) -> str:
     return f"{graph};{label[0]}{filters}" if label else f"{graph},{filters}"
 
 
-def _named(graph: str) -> str:
+def _graph_name(graph: str) -> str:
     return f"filter graph '{graph.strip()}'" if graph.strip() else "ffmpeg"
 
 
 def _failure(job: FFmpegJob, status: int, errors: Sequence[str], source: Path, output: Path) -> Exception:
-    """Return the exception to raise, made from the last error line that states a cause."""
+    """Return the exception to raise, from the last error line that states a cause."""
     if status < 0:
         why = f"the program was killed (signal {-status})"
         return MediaError("ffmpeg", why, "there may be too little memory: use a smaller size")
     for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         if any(os.strerror(code) in line for line in errors):
             return OSError(code, os.strerror(code), str(output))
-    causes = [line for line in errors if not _CONSEQUENCE.match(_PREFIX.sub("", line))] or errors
+    causes = [line for line in errors if not _SECONDARY_ERROR.match(_LOG_PREFIX.sub("", line))] or errors
     line = causes[-1] if causes else f"exit status {status}"
-    why = _PREFIX.sub("", line).strip()
-    if job.graph and _OF_THE_GRAPH.search(line):
+    why = _LOG_PREFIX.sub("", line).strip()
+    if job.graph and _GRAPH_ERROR.search(line):
         remedy = "`ffmpeg -filters` lists filters; a graph has one input, and one output at its end"
-        return UsageError(_named(job.graph), why, remedy)
-    if job.encoder and (job.encoder in line or _OF_THE_ENCODER.search(why)):
+        return UsageError(_graph_name(job.graph), why, remedy)
+    if job.encoder and (job.encoder in line or _ENCODER_ERROR.search(why)):
         remedy = f"`ffmpeg -h encoder={job.encoder}` lists its options; or choose another"
         return UsageError(f"encoder {job.encoder}", why, remedy)
     return MediaError(str(source), f"ffmpeg failed ({why})", "run the command again")

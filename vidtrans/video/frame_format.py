@@ -1,4 +1,4 @@
-"""The format in which a reader returns frames: size, bit depth, transparency; formats of pictures; areas of a frame."""
+"""Define the format in which readers return frames, the suffixes and size limits of pictures, and areas of a frame."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from typing import Literal
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import AS_STORED, Size
 
-# The default background of transparent pixels: white for pictures, black for videos.
+# Default background colours of transparent pixels, RGB: white for pictures, black for videos.
 PAPER, BLACK = (255, 255, 255), (0, 0, 0)
 PICTURE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".exr", ".tga", ".jp2", ".j2k", ".hdr"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm", ".qoi", ".pcx", ".sgi"),
 )
-FRAME_SUFFIXES = (*PICTURE_SUFFIXES, ".avif")  # of the pictures of a folder; an AVIF by itself is read as a video
-# Pictures that are not read. As frames of a folder, HEIC and GIF belong to them; as files, they are videos.
-UNREAD_SUFFIXES = (
+FRAME_SUFFIXES = (*PICTURE_SUFFIXES, ".avif")  # Pictures in a folder; a single AVIF file is read as a video
+# Picture formats that vidtrans does not read. In a folder of frames, HEIC and GIF are also refused; as files they are
+# read as videos.
+UNSUPPORTED_SUFFIXES = (
     *(".dpx", ".cin", ".ari", ".psd", ".psb", ".kra", ".xcf", ".ora", ".clip", ".procreate", ".jxl", ".mpo", ".svg"),
     *(".pdf", ".ai", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".r3d", ".braw"),
 )
-UNREAD_FRAMES = (*UNREAD_SUFFIXES, ".heic", ".heif", ".gif")
-# What is larger is refused before memory is taken for it.
-MAX_PIXELS = 8192 * 8192
+UNSUPPORTED_FRAMES = (*UNSUPPORTED_SUFFIXES, ".heic", ".heif", ".gif")
+MAX_PIXELS = 8192 * 8192  # Larger pictures are refused before memory is allocated
 MAX_PICTURE_BYTES = 512 * 1024 * 1024
-SMALLEST_AREA = 16  # pixels a side
+MIN_AREA_SIDE_PX = 16
 
 
 @dataclass(frozen=True)
 class FrameFormat:
     """The format in which frames are returned.
 
-    ``size`` of the upright picture; ``deep``: 16 bits per channel instead of 8; ``alpha``: how transparency is handled.
-    "laid": the picture is composited over ``background`` (None: white for pictures, black for videos). "kept": straight
-    colours, ``background`` where alpha is 0, and alpha as a separate array. "matte": alpha as a grey picture,
-    if anything in the clip is transparent; else as "laid".
+    ``size``: of the upright picture. ``deep``: 16 bits per channel instead of 8. ``alpha``: how transparency is
+    handled. "laid": the picture is composited over ``background`` (None: white for pictures, black for videos). "kept":
+    straight colours, ``background`` where alpha is 0, and alpha as a separate array. "matte": alpha as a grey picture
+    if anything in the clip is transparent, else as "laid".
     """
 
     size: Size = AS_STORED
@@ -47,17 +47,13 @@ class FrameFormat:
         """The handling of transparency as text, for cache keys."""
         return f"{self.alpha} {self.background or 'usual'}"
 
-    def background_or(self, usual: tuple[int, int, int]) -> tuple[int, int, int]:
-        """Return the background, or ``usual`` where the format has none."""
-        return usual if self.background is None else self.background
-
 
 DEFAULT_FORMAT = FrameFormat()
 
 
 @dataclass(frozen=True)
 class Area:
-    """A rectangle in pixels, from the top left corner of a picture."""
+    """A rectangle of a picture, in pixels; ``x`` and ``y`` of its top left corner."""
 
     x: int
     y: int
@@ -66,20 +62,23 @@ class Area:
 
     @classmethod
     def parse(cls, text: str) -> Area:
-        """Return the area of a text 'X,Y,WIDTH,HEIGHT'. Raises UsageError."""
+        """Parse a text 'X,Y,WIDTH,HEIGHT'. Raises UsageError."""
         parts = [part.strip() for part in text.split(",")]
         if len(parts) != 4 or not all(part.isascii() and part.isdigit() for part in parts):
             remedy = "give four whole numbers of pixels, such as 100,50,400,300"
             raise UsageError(f"--crop {text}", "it is not X,Y,WIDTH,HEIGHT", remedy)
-        found = cls(*map(int, parts))
-        if min(found.width, found.height) < SMALLEST_AREA:
+        area = cls(*map(int, parts))
+        if min(area.width, area.height) < MIN_AREA_SIDE_PX:
             raise UsageError(
-                f"--crop {text}", "it is too small for strokes", f"give at least {SMALLEST_AREA}x{SMALLEST_AREA}"
+                f"--crop {text}", "it is too small for strokes", f"give at least {MIN_AREA_SIDE_PX}x{MIN_AREA_SIDE_PX}"
             )
-        return found
+        return area
 
     def within(self, name: str, width: int, height: int) -> tuple[slice, slice]:
-        """Return the rows and columns of the area in a picture, or a clip. Raises UsageError if it is not inside."""
+        """Return the rows and columns of the area in a picture or clip called ``name``.
+
+        Raises UsageError if the area is not inside.
+        """
         if self.x + self.width > width or self.y + self.height > height:
             what = f"--crop {self.x},{self.y},{self.width},{self.height}"
             raise UsageError(what, f"{name} has {width}x{height} pixels", "give an area inside")

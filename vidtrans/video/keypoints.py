@@ -1,12 +1,13 @@
-"""Keypoints of people: read, followed over time, and drawn as the pictures of a clip.
+"""Read keypoints of people, track them over time, and draw them as the pictures of a clip.
 
-They are read from JSON of OpenPose or MediaPipe, a file for each frame or for all, and tables (CSV). All detectors are
-brought to one list, so that a model trained on the poses of one takes those of another: 24 points of the body
-(OpenPose's COCO-18 and six of the feet), 21 of the left and of the right hand, 68 of the face. People are followed from
-frame to frame, gaps filled, jitter smoothed, bodies fitted to another performer's.
+They are read from JSON of OpenPose or MediaPipe, one file per frame or one for all frames, and from tables (CSV). The
+points of all detectors are mapped to one list, so that a model trained on the poses of one accepts those of another: 24
+points of the body (OpenPose's COCO-18 and six of the feet), 21 of the left and of the right hand, 68 of the face.
+People are tracked from frame to frame, gaps are filled, jitter is smoothed, and bodies are fitted to another
+performer's.
 
-They are drawn with a colour for each limb and finger, the face in white lines, on black. Where these pictures change,
-raise ``pairing.pose.Pose.version``. ``pictures.PictureFiles`` has the interface of a clip's pictures.
+They are drawn with a colour for each limb and finger, and the face in white lines, on black. When these pictures
+change, raise ``pairing.pose.Pose.version``. ``PoseFrames`` has the interface of ``pictures.PictureFiles``.
 """
 
 from __future__ import annotations
@@ -27,41 +28,49 @@ from vidtrans.core.errors import MediaError, first_line
 from vidtrans.core.files import parse_json, read_small_file
 from vidtrans.core.text_files import decode_text, parse_number, read_rows
 from vidtrans.video.frame_format import MAX_PIXELS
-from vidtrans.video.frame_numbers import RUN, signed_names, value_of
+from vidtrans.video.frame_numbers import NUMBER_IN_NAME, signed_names, value_of
 from vidtrans.video.images.still import Still
 
-BODY, HAND, FACE = 24, 21, 68
-LEFT, RIGHT, HEAD = BODY, BODY + HAND, BODY + 2 * HAND  # the first point of each hand and of the face
-POINTS = HEAD + FACE
+NUM_BODY, NUM_HAND, NUM_FACE = 24, 21, 68  # Numbers of points
+LEFT_HAND, RIGHT_HAND, FACE = NUM_BODY, NUM_BODY + NUM_HAND, NUM_BODY + 2 * NUM_HAND  # Index of the first point of each
+NUM_POINTS = FACE + NUM_FACE
 NOSE, NECK, SHOULDERS, ANKLES = 0, 1, (2, 5), (10, 13)
-_COCO_17 = (0, -1, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
+# Parts of the layouts below.
+_COCO_17_INDICES = (0, -1, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
 _NO_FEET = (-1,) * 6
-# Of the list of a body with so many points, the place of each of our points; −1 where it has none.
-_BODIES: dict[int, tuple[int, ...]] = {
-    17: _COCO_17 + _NO_FEET,  # COCO: YOLO, MMPose, Detectron2
+# By the number of points in a detector's list of a body: the index of each of the points used here, −1 if missing.
+_BODY_LAYOUTS: dict[int, tuple[int, ...]] = {
+    17: _COCO_17_INDICES + _NO_FEET,  # COCO: YOLO, MMPose, Detectron2
     18: (*range(18), *_NO_FEET),  # OpenPose COCO
-    23: (*_COCO_17, *range(17, 23)),
-    25: (*range(8), *range(9, 25)),  # OpenPose BODY_25, whose point 8 is between the hips
+    23: (*_COCO_17_INDICES, *range(17, 23)),
+    25: (*range(8), *range(9, 25)),  # OpenPose BODY_25; point 8, between the hips, is not used
     33: (0, -1, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7, 31, -1, 29, 32, -1, 30),  # MediaPipe
 }
-# The 68 points of the iBUG layout among MediaPipe's: jaw, brows, nose, eyes, lips; from the person's right to the left.
-_MESH = (
+# Indices of the 68 points of the iBUG layout in MediaPipe's face mesh: jaw, brows, nose, eyes, lips, each from right to
+# left of the person.
+_FACE_MESH_INDICES = (
     *(162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389),
     *(71, 63, 105, 66, 107, 336, 296, 334, 293, 301),
     *(168, 197, 5, 4, 75, 97, 2, 326, 305),
     *(33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380),
     *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87),
 )
-_WHOLE = 133  # COCO-WholeBody: 23 of body and feet, 68 of the face, both hands
-_FACES = {68: tuple(range(68)), 70: tuple(range(68)), 468: _MESH, 478: _MESH}
-PARTS = {"pose": (0, BODY), "left_hand": (LEFT, HAND), "right_hand": (RIGHT, HAND), "face": (HEAD, FACE)}
+_NUM_WHOLE_BODY = 133  # Points of COCO-WholeBody: 23 of body and feet, 68 of the face, both hands
+_FACE_LAYOUTS = {68: tuple(range(68)), 70: tuple(range(68)), 468: _FACE_MESH_INDICES, 478: _FACE_MESH_INDICES}
+# Parts of a body: index of the first point, and number of points.
+PARTS = {
+    "pose": (0, NUM_BODY),
+    "left_hand": (LEFT_HAND, NUM_HAND),
+    "right_hand": (RIGHT_HAND, NUM_HAND),
+    "face": (FACE, NUM_FACE),
+}
 FILE_SUFFIXES = (".json", ".jsonl", ".csv")
-FRAME_FILE = "_keypoints.json"  # ending of OpenPose's files, one a frame
-NORMALISED = 2.0  # coordinates up to this are shares of the picture: a little may lie outside of it
-MAX_FRAMES, MAX_POINTS = 1_000_000, 500  # of a table
-Row = tuple[float, float, float]  # x, y, score
+FRAME_FILE_ENDING = "_keypoints.json"  # Ending of OpenPose's files, one per frame
+MAX_NORMALISED = 2.0  # Coordinates up to this are relative to the picture's size; some points lie outside the picture
+MAX_FRAMES, MAX_POINTS = 1_000_000, 500  # Limits of a table
+Row = tuple[float, float, float]  # A point's x, y and score
 REMEDY = "give JSON of OpenPose or MediaPipe, or a CSV with the columns frame, person, point, x, y, score"
-_PARTS = {  # keys in lower case, without underscores
+_PART_BY_KEY = {  # JSON keys in lower case, without underscores
     **dict.fromkeys(("posekeypoints2d", "poselandmarks", "landmarks", "landmark", "pose", "keypoints", "body"), "pose"),
     **dict.fromkeys(("handleftkeypoints2d", "lefthandlandmarks", "lefthand"), "left_hand"),
     **dict.fromkeys(("handrightkeypoints2d", "righthandlandmarks", "righthand"), "right_hand"),
@@ -69,6 +78,7 @@ _PARTS = {  # keys in lower case, without underscores
 }
 _FRAME_KEYS = ("frame", "frame_index", "frame_number", "frame_id")
 _SIZE_KEYS = (("width", "height"), ("canvas_width", "canvas_height"), ("image_width", "image_height"))
+# Columns of a table, by name: accepted headings.
 _COLUMNS = {
     "frame": ("frame", "frame_index", "frame_number", "frame_id"),
     "person": ("person", "person_id", "pose_id", "id", "track"),
@@ -78,62 +88,70 @@ _COLUMNS = {
     "y": ("y",),
     "score": ("score", "visibility", "confidence", "c"),
 }
-FARTHEST = 0.6  # of a body's height: what has moved further since the frame before is another person
-STAGE = 0.08  # of a body's height: ankles that move less up and down the picture are of one who stays, or lifts a foot
-BEYOND = 0.25  # share of the way by which one may stand further away, or nearer
-EDGE = 0.1  # share of the way from the farthest to the nearest place within which a height is measured
+MAX_TRACK_STEP = 0.6  # In body heights; a person further away in the next frame is another one
+MIN_STAGE_DEPTH = 0.08  # In body heights; smaller vertical movements of the ankles are steps on the spot
+MAX_EXTRAPOLATION = 0.25  # Distance beyond the stage's ends, as a share of its depth, at which scales still change
+STAGE_END_SHARE = 0.1  # Share of the stage's depth at each end within which the performer's height is measured
 MAX_PEOPLE = 32
-# Limbs by their ends, as in OpenPose's COCO body, then the feet.
+# Limbs as pairs of points: OpenPose's COCO body, then the feet.
 LIMBS = (
     *((1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13)),
     *((1, 0), (0, 14), (14, 16), (0, 15), (15, 17), (10, 21), (21, 22), (10, 23), (13, 18), (18, 19), (13, 20)),
 )
+# Fingers as pairs of points of a hand.
 FINGERS = tuple(
     (0 if joint == 0 else 4 * finger + joint, 4 * finger + joint + 1) for finger in range(5) for joint in range(4)
 )
-# Lines of the face: first and last point, and whether they close.
-FEATURES = (
+# Lines of the face: first and last point, and whether the line is closed.
+FACE_LINES = (
     *((0, 16, False), (17, 21, False), (22, 26, False), (27, 30, False), (31, 35, False)),
     *((36, 41, True), (42, 47, True), (48, 59, True), (60, 67, True)),
 )
-LIMB_WIDTH, HAND_WIDTH, FACE_WIDTH = 1 / 70, 1 / 240, 1 / 300  # of the picture's short side
-SUBPIXEL = 4
-FARTHEST_DRAWN = 4.0  # sides of the picture: points further out are not drawn
-POSE_GUIDE = "keypoints"  # the guide of the pairing ``pose``: this, #, and the text of a ``PoseView``
+LIMB_WIDTH, HAND_WIDTH, FACE_WIDTH = 1 / 70, 1 / 240, 1 / 300  # Line widths as shares of the picture's short side
+SUBPIXEL_BITS = 4  # Fractional bits of OpenCV's drawing coordinates
+MAX_DRAWN_DISTANCE = 4.0  # From the centre, in units of the picture's long side; further points are not drawn
+POSE_GUIDE = "keypoints"  # Guide of the pairing ``pose``: this name, #, and the text of a ``PoseView``
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
-_UNKNOWN_SIDE = 512  # pixels, of a picture of normalised keypoints whose size nothing says
+_DEFAULT_SIDE_PX = 512  # Side of the drawn picture for normalised keypoints without a size
 
 
-def layout(part: str, count: int) -> np.ndarray:
-    """Return for each of the ``POINTS`` its place in a detector's list of ``count`` points of a part, (POINTS,) int.
+def detector_indices(part: str, count: int) -> np.ndarray:
+    """Return the index of each of the ``NUM_POINTS`` points in a detector's list of a part, (NUM_POINTS,) int.
 
-    −1 where the list has no such point. ``part``: a key of ``PARTS``. Raises ValueError for unknown numbers of points.
+    −1 where the list lacks the point. ``part``: a key of ``PARTS``; ``count``: the number of points in the list. Raises
+    ValueError for an unknown number.
     """
-    places = np.full(POINTS, -1)
-    if part == "pose" and count == _WHOLE:
-        places[:BODY] = _BODIES[23]
-        places[HEAD:], places[LEFT:RIGHT], places[RIGHT:HEAD] = range(23, 91), range(91, 112), range(112, 133)
-        return places
-    known = {"pose": _BODIES, "face": _FACES}.get(part, {HAND: tuple(range(HAND))})
+    indices = np.full(NUM_POINTS, -1)
+    if part == "pose" and count == _NUM_WHOLE_BODY:
+        indices[:NUM_BODY] = _BODY_LAYOUTS[23]
+        indices[FACE:] = range(23, 91)
+        indices[LEFT_HAND:RIGHT_HAND] = range(91, 112)
+        indices[RIGHT_HAND:FACE] = range(112, 133)
+        return indices
+    known = {"pose": _BODY_LAYOUTS, "face": _FACE_LAYOUTS}.get(part, {NUM_HAND: tuple(range(NUM_HAND))})
     if count not in known:
-        listed = ", ".join(map(str, known)) + (f" or {_WHOLE}" if part == "pose" else "")
+        listed = ", ".join(map(str, known)) + (f" or {_NUM_WHOLE_BODY}" if part == "pose" else "")
         raise ValueError(f"{count} points of '{part}', where {listed} are known")
     first, length = PARTS[part]
-    places[first : first + length] = known[count]
-    return places
+    indices[first : first + length] = known[count]
+    return indices
 
 
-def smallest_layout(part: str, at_least: int) -> int:
-    """Return the number of points of the smallest known list of a part with room for ``at_least`` points; or that."""
-    known = {"pose": (17, 18, 25, 33, _WHOLE), "face": tuple(_FACES)}.get(part, (HAND,))
+def smallest_num_points(part: str, at_least: int) -> int:
+    """Return the number of points of the smallest known list of a part with room for ``at_least`` points.
+
+    If no list is large enough, return ``at_least``.
+    """
+    known = {"pose": (17, 18, 25, 33, _NUM_WHOLE_BODY), "face": tuple(_FACE_LAYOUTS)}.get(part, (NUM_HAND,))
     return next((count for count in known if count >= at_least), at_least)
 
 
 @dataclass
 class Keypoints:
-    """The people of each frame, by the frame's number; a person is (POINTS, 3) float64: x, y, score, NaN if missing.
+    """The people of each frame, by frame number; a person is (NUM_POINTS, 3) float64: x, y, score, NaN if missing.
 
-    ``size``: the (width, height) of the picture, where the file says it. ``is_normalised``: coordinates are its shares.
+    ``size``: the (width, height) of the picture, if the file states it. ``is_normalised``: coordinates are shares of
+    that size.
     """
 
     frames: dict[int, list[np.ndarray]] = field(default_factory=dict)
@@ -142,23 +160,23 @@ class Keypoints:
 
 
 def is_keypoints(path: Path) -> bool:
-    """Return whether a path is a file of keypoints by its ending, or a folder of OpenPose's files."""
+    """Return whether a path is a file of keypoints, by its suffix, or a folder of OpenPose's files."""
     if path.is_dir():
-        return any(name.name.endswith(FRAME_FILE) for name in path.iterdir())
+        return any(name.name.endswith(FRAME_FILE_ENDING) for name in path.iterdir())
     return path.suffix.lower() in FILE_SUFFIXES
 
 
 def keypoint_files(path: Path) -> list[Path]:
-    """Return the files of a source: itself, or those of a folder, by the numbers in their names."""
+    """Return the files of a source: itself, or those of a folder, in the order of their numbers."""
     if not path.is_dir():
         return [path]
-    return [file for _, file in _numbered(path)]
+    return [file for _, file in _numbered_files(path)]
 
 
 def read_keypoints(path: Path) -> Keypoints:
-    """Read the keypoints of a file or folder. Raises MediaError where it is damaged or holds none."""
+    """Read the keypoints of a file or folder. Raises MediaError if it is damaged or has none."""
     found = Keypoints()
-    for number, file in _numbered(path) if path.is_dir() else [(None, path)]:
+    for number, file in _numbered_files(path) if path.is_dir() else [(None, path)]:
         try:
             _read_file(file, found, number)
         except (OSError, ValueError, OverflowError) as error:
@@ -166,20 +184,21 @@ def read_keypoints(path: Path) -> Keypoints:
     people = [person for frame in found.frames.values() for person in frame]
     if not people:
         raise MediaError(str(path), "nobody is in it", REMEDY)
-    found.is_normalised = bool(np.nanmax(np.abs(np.stack(people)[..., :2])) <= NORMALISED)
+    found.is_normalised = bool(np.nanmax(np.abs(np.stack(people)[..., :2])) <= MAX_NORMALISED)
     return found
 
 
-def _numbered(folder: Path) -> list[tuple[int, Path]]:
-    """Return the files of a folder in the order of the last numbers in their names, with these; without, in order."""
-    files = sorted(p for p in folder.iterdir() if p.name.endswith(FRAME_FILE) and not p.name.startswith("."))
-    found = [RUN.findall(name) for name in signed_names(p.name.removesuffix(FRAME_FILE) for p in files)]
-    numbers = [value_of(runs[-1]) if runs else position for position, runs in enumerate(found)]
+def _numbered_files(folder: Path) -> list[tuple[int, Path]]:
+    """Return the numbers and files of a folder, ordered by the last number in the names, or else by name."""
+    files = sorted(p for p in folder.iterdir() if p.name.endswith(FRAME_FILE_ENDING) and not p.name.startswith("."))
+    names = signed_names(p.name.removesuffix(FRAME_FILE_ENDING) for p in files)
+    matches = [NUMBER_IN_NAME.findall(name) for name in names]
+    numbers = [value_of(texts[-1]) if texts else position for position, texts in enumerate(matches)]
     return sorted(zip(numbers, files, strict=True))
 
 
 def _read_file(file: Path, found: Keypoints, number: int | None) -> None:
-    """Add the frames of a file; ``number``: that of its one frame. Raises OSError, ValueError."""
+    """Add the frames of a file; ``number``: of its only frame, if known. Raises OSError, ValueError."""
     text = decode_text(read_small_file(file))
     if file.suffix.lower() == ".csv":
         _read_table(text, found)
@@ -202,7 +221,7 @@ def _read_file(file: Path, found: Keypoints, number: int | None) -> None:
         named = named if number is None else number
         if abs(named) >= 1 << 53:
             raise ValueError(f"frame {position} has the number {named}")
-        found.frames[named] = _people(row)
+        found.frames[named] = _read_people(row)
 
 
 def _find_size(table: dict[str, Any], found: Keypoints) -> None:
@@ -213,38 +232,38 @@ def _find_size(table: dict[str, Any], found: Keypoints) -> None:
 
 
 def check_size(width: int, height: int) -> tuple[int, int]:
-    """Return the size of a picture. Raises ValueError where it has no pixels, or too many."""
+    """Return the size of a picture. Raises ValueError if it has no pixels, or too many."""
     if not (width > 0 < height and width * height <= MAX_PIXELS):
         raise ValueError(f"{width}x{height} is no size of a picture")
     return width, height
 
 
-def _people(row: dict[str, Any]) -> list[np.ndarray]:
+def _read_people(row: dict[str, Any]) -> list[np.ndarray]:
     """Return the people of a frame. Raises ValueError."""
     people = row.get("people", row.get("persons", row.get("instances")))
     if people is None:
-        lists = {part: _lists(value) for key, value in row.items() if (part := _part(key)) and value}
+        lists = {part: _points_by_person(value) for key, value in row.items() if (part := _part_of_key(key)) and value}
         count = max(map(len, lists.values()), default=0)
         people = [{part: own[n] for part, own in lists.items() if n < len(own)} for n in range(count)]
     if not isinstance(people, list) or not all(isinstance(person, dict) for person in people):
         raise ValueError("its people are no list of objects")
     found = []
     for person in people:
-        points = np.full((POINTS, 3), np.nan)
+        points = np.full((NUM_POINTS, 3), np.nan)
         for key, value in person.items():
-            if (part := _part(key)) and value:
-                rows = _rows(value, person.get("keypoint_scores"))
-                _place(points, part, rows)
-        found.append(_completed(points))
+            if (part := _part_of_key(key)) and value:
+                rows = _read_points(value, person.get("keypoint_scores"))
+                _assign_points(points, part, rows)
+        found.append(_complete_person(points))
     return [person for person in found if not np.isnan(person[:, 0]).all()]
 
 
-def _part(key: str) -> str:
-    return _PARTS.get(key.replace("_", "").lower(), "")
+def _part_of_key(key: str) -> str:
+    return _PART_BY_KEY.get(key.replace("_", "").lower(), "")
 
 
-def _lists(value: Any) -> list[Any]:  # noqa: ANN401  (JSON)
-    """Return a list of points for each person: MediaPipe gives that, or one person's points."""
+def _points_by_person(value: Any) -> list[Any]:  # noqa: ANN401  (JSON)
+    """Return a list of points for each person; MediaPipe writes such lists, or the points of one person."""
     value = value.get("landmark", value.get("landmarks")) if isinstance(value, dict) else value
     if not isinstance(value, list):
         raise ValueError("its landmarks are no list")
@@ -253,31 +272,31 @@ def _lists(value: Any) -> list[Any]:  # noqa: ANN401  (JSON)
     return value if is_nested or (isinstance(first, dict) and "landmark" in first) else [value]
 
 
-def _rows(value: Any, scores: Any) -> np.ndarray:  # noqa: ANN401  (JSON)
+def _read_points(value: Any, scores: Any) -> np.ndarray:  # noqa: ANN401  (JSON)
     """Return points as (N, 3) float64: x, y, score. Raises ValueError."""
     value = value.get("landmark", value.get("landmarks")) if isinstance(value, dict) else value
     if not isinstance(value, list):
         raise ValueError("its points are no list")
-    if value and not isinstance(value[0], dict | list):  # OpenPose: x, y and score of one after the other
+    if value and not isinstance(value[0], dict | list):  # OpenPose writes x, y and score of all points in one list
         if len(value) % 3:
             raise ValueError(f"{len(value)} numbers, which are no triples of x, y and score")
         value = [value[at : at + 3] for at in range(0, len(value), 3)]
     scores = scores if isinstance(scores, list) and len(scores) == len(value) else [None] * len(value)
-    return np.array([_row(point, score) for point, score in zip(value, scores, strict=True)]).reshape(-1, 3)
+    return np.array([_read_point(point, score) for point, score in zip(value, scores, strict=True)]).reshape(-1, 3)
 
 
-def _row(point: Any, score: Any) -> Row:  # noqa: ANN401  (JSON)
+def _read_point(point: Any, score: Any) -> Row:  # noqa: ANN401  (JSON)
     if isinstance(point, dict):
         own = next((point[key] for key in ("visibility", "score", "confidence") if key in point), score)
-        return _number(point.get("x")), _number(point.get("y")), 1.0 if own is None else _number(own)
+        return _parse_number(point.get("x")), _parse_number(point.get("y")), 1.0 if own is None else _parse_number(own)
     if not isinstance(point, list) or len(point) < 2:
         raise ValueError("a point has no x and y")
     third = point[2] if len(point) > 2 and score is None else score
-    return _number(point[0]), _number(point[1]), 1.0 if third is None else _number(third)
+    return _parse_number(point[0]), _parse_number(point[1]), 1.0 if third is None else _parse_number(third)
 
 
-def _number(value: Any) -> float:  # noqa: ANN401  (JSON, or the text of a table)
-    """Return a number; NaN for none and for what is infinite. Raises ValueError."""
+def _parse_number(value: Any) -> float:  # noqa: ANN401  (JSON, or the text of a table)
+    """Return a number; NaN if it is missing or infinite. Raises ValueError."""
     if value is None or value == "":
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -286,64 +305,69 @@ def _number(value: Any) -> float:  # noqa: ANN401  (JSON, or the text of a table
     return number if abs(number) < 1e6 else math.nan
 
 
-def _place(points: np.ndarray, part: str, rows: np.ndarray) -> None:
-    """Write the points of a part, (N, 3) float64, to their places. Raises ValueError for unknown numbers of points."""
-    places = layout(part, len(rows))
-    known = places >= 0
-    points[known] = rows[places[known]]
+def _assign_points(points: np.ndarray, part: str, rows: np.ndarray) -> None:
+    """Write a detector's points of a part, (N, 3) float64, to a person's. Raises ValueError for unknown numbers."""
+    indices = detector_indices(part, len(rows))
+    is_listed = indices >= 0
+    points[is_listed] = rows[indices[is_listed]]
 
 
-def _completed(points: np.ndarray) -> np.ndarray:
-    """Return a person without points that were not found, and with a neck between the shoulders, if it has none."""
-    lost = np.isnan(points).any(axis=1) | (points[:, 2] <= 0)
-    points[lost] = np.nan
-    if lost[NECK] and not lost[list(SHOULDERS)].any():
+def _complete_person(points: np.ndarray) -> np.ndarray:
+    """Set the points that were not detected to NaN, and a missing neck to the middle of the shoulders."""
+    is_missing = np.isnan(points).any(axis=1) | (points[:, 2] <= 0)
+    points[is_missing] = np.nan
+    if is_missing[NECK] and not is_missing[list(SHOULDERS)].any():
         points[NECK] = points[list(SHOULDERS)].mean(axis=0)
         points[NECK, 2] = points[list(SHOULDERS), 2].min()
     return points
 
 
 def _read_table(text: str, found: Keypoints) -> None:
-    """Add the frames of a table; those without rows, between the first and the last, have nobody. Raises ValueError."""
+    """Add the frames of a table; frames without rows, between the first and the last, have no people.
+
+    Raises ValueError.
+    """
     people: dict[tuple[int, str], dict[str, dict[int, Row]]] = {}
-    most = dict.fromkeys(PARTS, 0)
-    for cell in _cells(text):
-        part = _part(cell.get("part") or "pose")
+    num_points = dict.fromkeys(PARTS, 0)
+    for cell in _table_rows(text):
+        part = _part_of_key(cell.get("part") or "pose")
         frame, point = (int(parse_number(cell[name])) for name in ("frame", "point"))
         if not part or not 0 <= point < MAX_POINTS or abs(frame) >= MAX_FRAMES:
             raise ValueError(f"frame {frame}, point {point}: its part, point or frame is out of range")
-        row = _number(cell["x"]), _number(cell["y"]), 1.0 if "score" not in cell else _number(cell["score"])
+        score = _parse_number(cell["score"]) if "score" in cell else 1.0
+        row = _parse_number(cell["x"]), _parse_number(cell["y"]), score
         people.setdefault((frame, cell.get("person", "")), {}).setdefault(part, {})[point] = row
-        most[part] = max(most[part], point + 1)
+        num_points[part] = max(num_points[part], point + 1)
     numbers = [frame for frame, _ in people]
     found.frames = {n: [] for n in range(min(numbers), max(numbers) + 1)} if numbers else {}
     for (frame, _), parts in people.items():
-        person = np.full((POINTS, 3), np.nan)
-        for part, own in parts.items():
-            listed = np.full((smallest_layout(part, most[part]), 3), np.nan)
-            listed[list(own)] = list(own.values())
-            _place(person, part, listed)
-        person = _completed(person)
+        person = np.full((NUM_POINTS, 3), np.nan)
+        for part, rows in parts.items():
+            points = np.full((smallest_num_points(part, num_points[part]), 3), np.nan)
+            points[list(rows)] = list(rows.values())
+            _assign_points(person, part, points)
+        person = _complete_person(person)
         if not np.isnan(person[:, 0]).all():
             found.frames[frame].append(person)
 
 
-def _cells(text: str) -> Iterator[dict[str, str]]:
-    """Yield the cells of each row by the names of ``_COLUMNS``; columns that are absent are left out.
+def _table_rows(text: str) -> Iterator[dict[str, str]]:
+    """Yield the cells of each row, by the names in ``_COLUMNS``; absent columns are left out.
 
-    A table of five or six numbers a row needs no head. Raises ValueError.
+    A table of five or six numbers per row needs no header. Raises ValueError.
     """
     rows = (row.cells for row in read_rows(text))
     first = [cell.lower() for cell in next(rows, [])]
-    places = {name: next((first.index(a) for a in own if a in first), None) for name, own in _COLUMNS.items()}
+    columns = {name: next((first.index(a) for a in aliases if a in first), None) for name, aliases in _COLUMNS.items()}
     lines: Iterable[Sequence[str]] = rows
     if len(first) in (5, 6) and all(_is_number(cell) for cell in first):
-        places = dict(zip(("frame", "person", "point", "x", "y", "score"), range(len(first)), strict=False))
+        columns = dict(zip(("frame", "person", "point", "x", "y", "score"), range(len(first)), strict=False))
         lines = [first, *rows]
-    if missing := [name for name in ("frame", "point", "x", "y") if places.get(name) is None]:
+    if missing := [name for name in ("frame", "point", "x", "y") if columns.get(name) is None]:
         raise ValueError(f"it has no column {', '.join(missing)}")
-    known = {name: at for name, at in places.items() if at is not None}
-    yield from ({name: line[at] if at < len(line) else "" for name, at in known.items()} for line in lines)
+    present = {name: column for name, column in columns.items() if column is not None}
+    for line in lines:
+        yield {name: line[column] if column < len(line) else "" for name, column in present.items()}
 
 
 def _is_number(text: str) -> bool:
@@ -356,10 +380,10 @@ def _is_number(text: str) -> bool:
 
 @dataclass(frozen=True)
 class BodyPlace:
-    """The place and size of a performer in the picture, in pixels, for the pose normalisation of ``fit``.
+    """The position and size of a performer in the picture, in pixels, for the pose normalisation of ``fit_bodies``.
 
-    ``x``: the middle of all places; ``far``, ``near``: the height in the picture of the ankles at the back and at the
-    front of the stage; ``far_tall``, ``near_tall``: how tall the performer is there.
+    ``x``: the middle of all positions; ``far``, ``near``: the y of the ankles at the back and at the front of the
+    stage; ``far_tall``, ``near_tall``: the performer's height there.
     """
 
     x: float
@@ -370,27 +394,28 @@ class BodyPlace:
 
     @classmethod
     def of(cls, person: np.ndarray) -> BodyPlace | None:
-        """Measure a person's track, (T, POINTS, 3); None where no frame shows two heights of a body.
+        """Measure a person's track, (T, NUM_POINTS, 3); None if no frame shows the height of the body.
 
-        Without ankles in any frame, the lowest points of the body stand for them, and the highest ones for the nose.
+        If no frame has ankles, the lowest point of the body replaces them, and the highest one the nose.
         """
-        body = person[:, :BODY]
-        seen = ~np.isnan(body[..., 0]).all(axis=1)
-        body = body[seen]
-        feet = _lowest(body[:, ANKLES, 1])
+        body = person[:, :NUM_BODY]
+        is_visible = ~np.isnan(body[..., 0]).all(axis=1)
+        body = body[is_visible]
+        feet = _lowest_y(body[:, ANKLES, 1])
         heads = body[:, NOSE, 1]
         if np.isnan(feet - heads).all():
-            feet, heads = _lowest(body[..., 1]), -_lowest(-body[..., 1])
+            feet, heads = _lowest_y(body[..., 1]), -_lowest_y(-body[..., 1])
         tall = feet - heads
         usable = tall > 1
         if not usable.any():
             return None
         feet, tall, body = feet[usable], tall[usable], body[usable]
         far, near = (float(n) for n in np.percentile(feet, (5, 95)))
-        if near - far < STAGE * float(np.median(tall)):
+        if near - far < MIN_STAGE_DEPTH * float(np.median(tall)):
             far = near
-        reach = EDGE * (near - far) + 0.01 * float(np.median(tall))
-        far_tall, near_tall = (float(np.percentile(tall[at], 90)) for at in (feet <= far + reach, feet >= near - reach))
+        margin = STAGE_END_SHARE * (near - far) + 0.01 * float(np.median(tall))
+        ends = (feet <= far + margin, feet >= near - margin)
+        far_tall, near_tall = (float(np.percentile(tall[is_at_end], 90)) for is_at_end in ends)
         x = float(np.median(np.nanmean(body[..., 0], axis=1)))
         return cls(x, far, near, far_tall, near_tall)
 
@@ -398,21 +423,21 @@ class BodyPlace:
         return "_".join(f"{value:g}" for value in astuple(self))
 
     def rounded(self) -> BodyPlace:
-        """Return the place in tenths of a pixel, as a model file keeps it."""
+        """Return the place in tenths of a pixel, as stored in a model file."""
         return BodyPlace(*(round(value, 1) for value in astuple(self)))
 
 
-def _lowest(values: np.ndarray) -> np.ndarray:
-    """Return the highest values over the last axis, the lowest places in a picture; NaN where all are NaN."""
-    found = np.where(np.isnan(values), -np.inf, values).max(axis=-1)
-    return np.where(np.isinf(found), np.nan, found)
+def _lowest_y(values: np.ndarray) -> np.ndarray:
+    """Return the largest values of the last axis: the lowest positions in a picture; NaN where all are NaN."""
+    lowest = np.where(np.isnan(values), -np.inf, values).max(axis=-1)
+    return np.where(np.isinf(lowest), np.nan, lowest)
 
 
-def follow(frames: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-    """Return the tracks of people, (people, T, POINTS, 3), NaN where one is not seen, those seen longest first.
+def track_people(frames: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """Return the tracks of people, (people, T, NUM_POINTS, 3), longest first; NaN in frames without the person.
 
-    Each person of a frame, (POINTS, 3), belongs to the track whose last points are nearest; lists of detectors have no
-    order. After ``MAX_PEOPLE`` tracks, further people are left out.
+    Each person of a frame, (NUM_POINTS, 3), belongs to the track whose last points are nearest, because detectors list
+    people in any order. After ``MAX_PEOPLE`` tracks, further people are left out.
     """
     tracks: list[dict[int, np.ndarray]] = []
     for number, people in enumerate(frames):
@@ -421,40 +446,40 @@ def follow(frames: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
             for t, track in enumerate(tracks)
             for p, person in enumerate(people)
         )
-        open_tracks, waiting = set(range(len(tracks))), set(range(len(people)))
+        free_tracks, unassigned = set(range(len(tracks))), set(range(len(people)))
         for distance, t, p in pairs:
-            if distance <= FARTHEST and t in open_tracks and p in waiting:
+            if distance <= MAX_TRACK_STEP and t in free_tracks and p in unassigned:
                 tracks[t][number] = people[p]
-                open_tracks.discard(t)
-                waiting.discard(p)
-        tracks += [{number: people[p]} for p in sorted(waiting)][: MAX_PEOPLE - len(tracks)]
+                free_tracks.discard(t)
+                unassigned.discard(p)
+        tracks += [{number: people[p]} for p in sorted(unassigned)][: MAX_PEOPLE - len(tracks)]
     tracks.sort(key=len, reverse=True)
     shape = next(person.shape for people in frames for person in people)
-    found = np.full((len(tracks), len(frames), *shape), np.nan)
+    result = np.full((len(tracks), len(frames), *shape), np.nan)
     for t, track in enumerate(tracks):
         for number, person in track.items():
-            found[t, number] = person
-    return found
+            result[t, number] = person
+    return result
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the mean distance of the points that both people have, in heights of a body; infinite for none."""
-    both = ~np.isnan(a[:, 0]) & ~np.isnan(b[:, 0])
-    if not both.any():
+    """Return the mean distance of the points that both people have, in body heights; infinity without any."""
+    is_common = ~np.isnan(a[:, 0]) & ~np.isnan(b[:, 0])
+    if not is_common.any():
         return float("inf")
-    tall = float(np.ptp(a[both, :2], axis=0).max()) + float(np.ptp(b[both, :2], axis=0).max())
-    return float(np.hypot(*(a - b)[both, :2].T).mean()) / max(tall / 2, 1e-6)
+    total_height = float(np.ptp(a[is_common, :2], axis=0).max()) + float(np.ptp(b[is_common, :2], axis=0).max())
+    return float(np.hypot(*(a - b)[is_common, :2].T).mean()) / max(total_height / 2, 1e-6)
 
 
 def fill_gaps(person: np.ndarray, numbers: np.ndarray, longest: int) -> np.ndarray:
-    """Return a track, (T, POINTS, 3), in which points are interpolated where they are missing for a few frames.
+    """Return a track, (T, NUM_POINTS, 3), with interpolated points where they are missing for a few frames.
 
-    ``numbers``: the frames' numbers, (T,); ``longest``: how many frames a point may be missing.
+    ``numbers``: the frames' numbers, (T,); ``longest``: the longest gap in frames that is filled.
     """
     filled = person.copy()
     for point in range(person.shape[1]):
-        known = np.flatnonzero(~np.isnan(person[:, point, 0]))
-        for before, after in pairwise(known):
+        present = np.flatnonzero(~np.isnan(person[:, point, 0]))
+        for before, after in pairwise(present):
             if after - before > 1 and numbers[after] - numbers[before] <= longest + 1:
                 inside = slice(before + 1, after)
                 for c in range(3):
@@ -464,58 +489,59 @@ def fill_gaps(person: np.ndarray, numbers: np.ndarray, longest: int) -> np.ndarr
 
 
 def smooth_motion(person: np.ndarray, sigma: float) -> np.ndarray:
-    """Return a track, (T, POINTS, 3), with x and y smoothed over time by a Gaussian of ``sigma`` frames."""
+    """Return a track, (T, NUM_POINTS, 3), with x and y smoothed over time by a Gaussian of ``sigma`` frames."""
     if sigma <= 0:
         return person
-    reach = int(np.ceil(3 * sigma))
-    known = ~np.isnan(person[..., :1])
-    values = np.where(known, person[..., :2], 0)
-    total, weights = np.zeros_like(values), np.zeros_like(known, float)
-    for step in range(-reach, reach + 1):
+    radius = int(np.ceil(3 * sigma))
+    is_present = ~np.isnan(person[..., :1])
+    values = np.where(is_present, person[..., :2], 0)
+    total, weights = np.zeros_like(values), np.zeros_like(is_present, float)
+    for step in range(-radius, radius + 1):
         weight = float(np.exp(-0.5 * (step / sigma) ** 2))
         here = slice(max(0, -step), len(person) - max(0, step))
         there = slice(max(0, step), len(person) - max(0, -step))
         if here.start < len(person) and there.start < len(person):
             total[here] += weight * values[there]
-            weights[here] += weight * known[there]
+            weights[here] += weight * is_present[there]
     smoothed = person.copy()
-    smoothed[..., :2] = np.where(known, total / np.maximum(weights, 1e-9), np.nan)
+    smoothed[..., :2] = np.where(is_present, total / np.maximum(weights, 1e-9), np.nan)
     return smoothed
 
 
-def fit(people: np.ndarray, own: BodyPlace, other: BodyPlace) -> np.ndarray:
-    """Return tracks, (people, T, POINTS, 3), with a performer's place and size brought to another's.
+def fit_bodies(people: np.ndarray, source: BodyPlace, target: BodyPlace) -> np.ndarray:
+    """Return tracks, (people, T, NUM_POINTS, 3), with a performer's place and size changed to another's.
 
-    The global pose normalisation of Chan et al., "Everybody Dance Now" (ICCV 2019), with one scale and one shift for
-    each frame: both are interpolated between the back and the front of the stage by the ankles of the first person.
+    This is the global pose normalisation of Chan et al., "Everybody Dance Now" (ICCV 2019), with one scale and one
+    shift per frame. Both are interpolated between the back and the front of the stage by the ankles of the first
+    person.
     """
-    feet = _lowest(people[0][:, ANKLES, 1])
-    known = ~np.isnan(feet)
-    if own.near > own.far and known.any():
-        feet = np.interp(np.arange(len(feet)), np.flatnonzero(known), feet[known])
-        depth = np.clip((feet - own.far) / (own.near - own.far), -BEYOND, 1 + BEYOND)
+    feet = _lowest_y(people[0][:, ANKLES, 1])
+    is_present = ~np.isnan(feet)
+    if source.near > source.far and is_present.any():
+        feet = np.interp(np.arange(len(feet)), np.flatnonzero(is_present), feet[is_present])
+        depth = np.clip((feet - source.far) / (source.near - source.far), -MAX_EXTRAPOLATION, 1 + MAX_EXTRAPOLATION)
     else:
         depth = np.full(len(feet), 0.5)
-    scale = (1 - depth) * other.far_tall / own.far_tall + depth * other.near_tall / own.near_tall
-    ground = other.far + depth * (other.near - other.far)
-    standing = own.far + depth * (own.near - own.far)
-    moved = people.copy()
-    moved[..., 0] = other.x + (people[..., 0] - own.x) * scale[:, None]
-    moved[..., 1] = ground[:, None] + (people[..., 1] - standing[:, None]) * scale[:, None]
-    return moved
+    scale = (1 - depth) * target.far_tall / source.far_tall + depth * target.near_tall / source.near_tall
+    target_ground = target.far + depth * (target.near - target.far)
+    source_ground = source.far + depth * (source.near - source.far)
+    fitted = people.copy()
+    fitted[..., 0] = target.x + (people[..., 0] - source.x) * scale[:, None]
+    fitted[..., 1] = target_ground[:, None] + (people[..., 1] - source_ground[:, None]) * scale[:, None]
+    return fitted
 
 
-def _hues(count: int, value: int) -> list[tuple[int, int, int]]:
-    """Return ``count`` colours around the wheel, RGB."""
+def _hue_wheel(count: int, value: int) -> list[tuple[int, int, int]]:
+    """Return ``count`` RGB colours of evenly spaced hues."""
     hsv = np.array([[[180 * n // count, 255, value] for n in range(count)]], np.uint8)
     return [(int(r), int(g), int(b)) for r, g, b in cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0]]
 
 
-_LIMB_COLOURS, _FINGER_COLOURS = _hues(len(LIMBS), 220), _hues(5, 255)
+_LIMB_COLOURS, _FINGER_COLOURS = _hue_wheel(len(LIMBS), 220), _hue_wheel(5, 255)
 
 
 def draw_people(people: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return a picture, (H, W, 3) uint8, of people (N, POINTS, 3) in pixels, NaN where points are missing.
+    """Draw people, (N, NUM_POINTS, 3) in pixels, NaN where points are missing, as a picture (H, W, 3) uint8.
 
     ``size``: its (width, height). The first of ``people`` is drawn last, on top.
     """
@@ -524,47 +550,49 @@ def draw_people(people: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     side = min(size)
     for person in people[::-1]:
         points = person[:, :2].copy()
-        points[(np.abs(points - np.array(size) / 2) > FARTHEST_DRAWN * max(size)).any(axis=1)] = np.nan
+        points[(np.abs(points - np.array(size) / 2) > MAX_DRAWN_DISTANCE * max(size)).any(axis=1)] = np.nan
         pen = _Pen(picture, points)
         thick = max(2, round(side * LIMB_WIDTH))
         for (a, b), colour in zip(LIMBS, _LIMB_COLOURS, strict=True):
             pen.line(a, b, colour, thick)
-        for joint in range(BODY):
+        for joint in range(NUM_BODY):
             pen.dot(joint, (255, 255, 255), max(1, round(thick * 0.4)))
-        for first in (LEFT, RIGHT):
+        for first in (LEFT_HAND, RIGHT_HAND):
             for number, (a, b) in enumerate(FINGERS):
                 pen.line(first + a, first + b, _FINGER_COLOURS[number // 4], max(1, round(side * HAND_WIDTH)))
-        for start, end, closed in FEATURES:
+        for start, end, closed in FACE_LINES:
             for n in range(start, end):
-                pen.line(HEAD + n, HEAD + n + 1, (255, 255, 255), max(1, round(side * FACE_WIDTH)))
+                pen.line(FACE + n, FACE + n + 1, (255, 255, 255), max(1, round(side * FACE_WIDTH)))
             if closed:
-                pen.line(HEAD + end, HEAD + start, (255, 255, 255), max(1, round(side * FACE_WIDTH)))
+                pen.line(FACE + end, FACE + start, (255, 255, 255), max(1, round(side * FACE_WIDTH)))
     return picture
 
 
 class _Pen:
-    """Draws lines and dots between points, (N, 2); those with a missing end are left out."""
+    """A pen that draws lines and dots between points, (N, 2), and skips missing points."""
 
     def __init__(self, picture: np.ndarray, points: np.ndarray) -> None:
-        self._picture, self._known = picture, ~np.isnan(points[:, 0])
-        self._at = np.rint(np.nan_to_num(points) * (1 << SUBPIXEL)).astype(int).tolist()
+        self._picture, self._is_present = picture, ~np.isnan(points[:, 0])
+        self._coordinates = np.rint(np.nan_to_num(points) * (1 << SUBPIXEL_BITS)).astype(int).tolist()
 
     def line(self, a: int, b: int, colour: tuple[int, int, int], width: int) -> None:
-        if self._known[a] and self._known[b]:
-            cv2.line(self._picture, self._at[a], self._at[b], colour, width, cv2.LINE_AA, SUBPIXEL)
+        if self._is_present[a] and self._is_present[b]:
+            start, end = self._coordinates[a], self._coordinates[b]
+            cv2.line(self._picture, start, end, colour, width, cv2.LINE_AA, SUBPIXEL_BITS)
 
     def dot(self, a: int, colour: tuple[int, int, int], radius: int) -> None:
-        if self._known[a]:
-            cv2.circle(self._picture, self._at[a], radius << SUBPIXEL, colour, -1, cv2.LINE_AA, SUBPIXEL)
+        if self._is_present[a]:
+            centre, subpixel_radius = self._coordinates[a], radius << SUBPIXEL_BITS
+            cv2.circle(self._picture, centre, subpixel_radius, colour, -1, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 @dataclass(frozen=True)
 class PoseView:
-    """How keypoints are drawn; as text, ``1280x720,score=0.3,gap=8,smooth=1.0,body=640_500_700_300_420``.
+    """The settings of drawn keypoints; as text, ``1280x720,score=0.3,gap=8,smooth=1.0,body=640_500_700_300_420``.
 
-    ``size``: (width, height); None: of the file, or else of its points. ``score``: points below it are left out.
-    ``gap``: how many frames a point may be missing and is interpolated. ``smooth``: σ in frames. ``body``: whose place
-    and size people are brought to.
+    ``size``: (width, height); None: of the file, or else from its points. ``score``: points with a lower score are left
+    out. ``gap``: the longest gap in frames in which a point is interpolated. ``smooth``: σ of the smoothing in frames.
+    ``body``: the place and size to which people are fitted.
     """
 
     size: tuple[int, int] | None = None
@@ -575,7 +603,7 @@ class PoseView:
 
     @classmethod
     def parse(cls, text: str, path: Path) -> PoseView:
-        """Parse a text. Raises MediaError, which names ``path``."""
+        """Parse the text of a view. Raises MediaError, which names ``path``."""
         values: dict[str, object] = {}
         for part in filter(None, text.split(",")):
             name, _, value = part.partition("=")
@@ -593,31 +621,30 @@ class PoseView:
 
     def __str__(self) -> str:
         size = "x".join(map(str, self.size or ()))
-        own = (f"{f.name}={getattr(self, f.name):g}" for f in fields(self) if f.name in ("score", "gap", "smooth"))
-        return ",".join(filter(None, (size, *own, f"body={self.body}" if self.body else "")))
+        numbers = (f"{f.name}={getattr(self, f.name):g}" for f in fields(self) if f.name in ("score", "gap", "smooth"))
+        return ",".join(filter(None, (size, *numbers, f"body={self.body}" if self.body else "")))
 
 
 class PoseFrames:
-    """The drawn poses of a source of keypoints. Raises MediaError where it cannot be read.
+    """The drawn poses of a source of keypoints. Raises MediaError if it cannot be read.
 
-    ``source_size``: the (width, height) of the picture that the keypoints were found in, where it is known.
+    ``source_size``: the (width, height) of the picture in which the keypoints were detected, if known.
     """
 
     is_timed = False
 
     def __init__(self, path: Path, view: PoseView, source_size: tuple[int, int] | None = None) -> None:
         self.path, self._view = path, view
-        self._found = read_keypoints(path)
-        self._source_size = source_size or self._found.size
-        self._numbers = sorted(self._found.frames)
+        self._keypoints = read_keypoints(path)
+        self._source_size = source_size or self._keypoints.size
+        self._numbers = sorted(self._keypoints.frames)
         files = keypoint_files(path)
-        one_each = path.is_dir() and len(files) == len(self._numbers)
-        self.names = (
-            tuple(f.name for f in files) if one_each else tuple(f"{path.stem}_{n:06d}.png" for n in self._numbers)
-        )
+        self.names = tuple(f"{path.stem}_{n:06d}.png" for n in self._numbers)
+        if path.is_dir() and len(files) == len(self._numbers):
+            self.names = tuple(f.name for f in files)
 
     def read(self, number: int) -> tuple[Still, float]:
-        """Return a picture; it has no duration."""
+        """Return a picture, and 0 for its duration."""
         return Still(draw_people(self.people[:, number], self.size)), 0.0
 
     def close(self) -> None:
@@ -625,46 +652,46 @@ class PoseFrames:
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """The (width, height) of the pictures."""
+        """The (width, height) of the drawn pictures."""
         if size := self._view.size or self._source_size:
             return size
-        if self._found.is_normalised:
-            return (_UNKNOWN_SIDE, _UNKNOWN_SIDE)
-        points = np.concatenate([person[:, :2] for people in self._found.frames.values() for person in people])
+        if self._keypoints.is_normalised:
+            return (_DEFAULT_SIDE_PX, _DEFAULT_SIDE_PX)
+        points = np.concatenate([person[:, :2] for people in self._keypoints.frames.values() for person in people])
         width, height = (min(1 << 13, max(16, int(n) // 2 * 2 + 2)) for n in np.nanmax(points, axis=0))
         return (width, height)
 
     @cached_property
     def people(self) -> np.ndarray:
-        """The people, (N, frames, POINTS, 3), in pixels of the drawn pictures."""
-        own = self._tracks
-        place = BodyPlace.of(own[0]) if self._view.body else None
+        """The people, (N, frames, NUM_POINTS, 3), in pixels of the drawn pictures."""
+        tracks = self._clean_tracks
+        place = BodyPlace.of(tracks[0]) if self._view.body else None
         if place is not None and self._view.body is not None:
-            return fit(own, place.rounded(), self._view.body)
-        own[..., :2] *= self.size[1] / (self._source_size or self.size)[1]
-        return own
+            return fit_bodies(tracks, place.rounded(), self._view.body)
+        tracks[..., :2] *= self.size[1] / (self._source_size or self.size)[1]
+        return tracks
 
     @cached_property
     def body(self) -> BodyPlace | None:
-        """The place of the person that is seen longest, in pixels of the drawn pictures; None if unknown."""
+        """The place of the person who is visible longest, in pixels of the drawn pictures; None if unknown."""
         place = BodyPlace.of(self.people[0])
         return None if place is None else place.rounded()
 
     @property
-    def _tracks(self) -> np.ndarray:
-        """Return the people's tracks in pixels of the source, without what is uncertain, filled and smoothed."""
-        view, found = self._view, self._found
+    def _clean_tracks(self) -> np.ndarray:
+        """The people's tracks in pixels of the source, without uncertain points, filled and smoothed."""
+        view, keypoints = self._view, self._keypoints
         frames = []
         for number in self._numbers:
-            people = [person.copy() for person in found.frames[number]]
+            people = [person.copy() for person in keypoints.frames[number]]
             for person in people:
                 person[person[:, 2] < view.score] = np.nan
-                if found.is_normalised:
+                if keypoints.is_normalised:
                     person[:, :2] *= self._source_size or self.size
             frames.append([person for person in people if not np.isnan(person[:, 0]).all()])
         if not any(frames):
             why = f"no point has a score of {view.score:g} or more"
             raise MediaError(str(self.path), why, "lower --set pairing.score")
         numbers = np.array(self._numbers)
-        tracks = [smooth_motion(fill_gaps(track, numbers, view.gap), view.smooth) for track in follow(frames)]
+        tracks = [smooth_motion(fill_gaps(track, numbers, view.gap), view.smooth) for track in track_people(frames)]
         return np.stack(tracks)

@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: Jinja templates with one shared style, ``report_page.css``, which each page extends."""
+"""Load Jinja templates of self-contained HTML pages, which extend one shared style, ``report_page.css``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Filter = Callable[..., object]
 
 
 def load_page(path: Path, filters: Mapping[str, Filter]) -> Template:
-    """Return the template in a file, with ``filters``. All text is escaped; ``style`` holds the shared style sheet."""
+    """Return the template in a file, with ``filters``. All text is escaped; ``style`` is the shared style sheet."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= filters
     environment.globals["style"] = _style()

@@ -1,11 +1,11 @@
-"""The side data of tracks and frames: FFmpeg's whole list with a decision on each kind, and access to it.
+"""Classify and access the side data of tracks and frames: FFmpeg's whole list, with a decision on each kind.
 
 ``FRAME_KINDS`` and ``TRACK_KINDS`` have one entry for each kind, in the order of FFmpeg's numbers and under its names;
 a contract test compares them with FFmpeg's own lists.
 
-FFmpeg's demuxers attach cropping, Dolby Vision, stereo layout and projection to a track as side data, which PyAV hides,
-and its Matroska muxer writes them as elements, whatever the container was. Reading these elements of a header in
-memory, and opening a header in which some are replaced, is the only access to them.
+FFmpeg's demuxers attach cropping, Dolby Vision, stereo layout and projection to a track as side data, which PyAV hides.
+FFmpeg's Matroska muxer writes them as elements, whatever the container was. The only access to them is therefore a
+Matroska header in memory: its elements are read, or replaced before the header is opened again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from av.container import OutputContainer
 from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.stream import VideoStream
 
-# Layouts of stereo 3D, by FFmpeg's number and whether the views are exchanged: Matroska's name and a plain one.
+# Layouts of stereo 3D, by FFmpeg's number and whether the views are swapped: Matroska's name, and a text for messages.
 STEREO = {
     (1, False): ("left_right", "side by side"),
     (1, True): ("right_left", "side by side, right eye first"),
@@ -43,64 +43,68 @@ STEREO = {
     (7, False): ("col_interleaved_lr", "in columns"),
     (7, True): ("col_interleaved_rl", "in columns, right eye first"),
 }
-_OTHER_STEREO = ("other", "in a layout without a name")
-STEREO_WORDS = dict([*STEREO.values(), _OTHER_STEREO])
+_UNKNOWN_STEREO = ("other", "in a layout without a name")
+STEREO_TEXTS = dict([*STEREO.values(), _UNKNOWN_STEREO])
 # Projections of spherical video, by FFmpeg's number.
 PROJECTIONS = ("equirectangular", "cube map", "part of an equirectangular", "half equirectangular", "flat", "fisheye")
-# Identifiers of Matroska elements (RFC 9559), and the path to those of a track.
+# Identifiers of Matroska elements (RFC 9559), and the paths to the elements of a track.
 _SEGMENT, _TRACKS, _ENTRY, _CLUSTER = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\x1f\x43\xb6\x75"
 TRACK = (_SEGMENT, _TRACKS, _ENTRY)
 VIDEO = (*TRACK, b"\xe0")
 CODEC_DELAY = (*TRACK, b"\x56\xaa")
-_CROPS = (b"\x54\xcc", b"\x54\xbb", b"\x54\xdd", b"\x54\xaa")  # left, top, right, bottom
-_SIZES = ((b"\x54\xb0", b"\xb0"), (b"\x54\xba", b"\xba"))  # display and stored width, display and stored height
+_CROPS = (b"\x54\xcc", b"\x54\xbb", b"\x54\xdd", b"\x54\xaa")  # Crops at the left, top, right and bottom
+_SIZES = ((b"\x54\xb0", b"\xb0"), (b"\x54\xba", b"\xba"))  # Display and stored width, display and stored height
 _DISPLAY_UNIT, _NUMBER, _VOID, _CHECKSUM = b"\x54\xb2", b"\x73\xc5", b"\xec", b"\xbf"
-HEADER_BYTES = 1 << 24  # more than the description of a video track is from the start of a file
+HEADER_BYTES = 1 << 24  # Start of a file that is searched for the description of the video track
 PROJECTION = (*VIDEO, b"\x76\x70")
 _PROJECTION_KIND = b"\x76\x71"
 _ADDITION, _ADDITION_KIND, _ADDITION_DATA = b"\x41\xe4", b"\x41\xe7", b"\x41\xed"
-_DOLBY_VISION = (b"dvcC", b"dvvC", b"dvwC")
-_WITH_COMPATIBILITY = (8, 10, 20)  # profiles whose base layer differs, by a number after the point
-# Profiles without a base layer that other decoders can show: its colours are IPT-PQ.
+_DOLBY_ELEMENTS = (b"dvcC", b"dvvC", b"dvwC")
+_DOLBY_PROFILES_WITH_COMPATIBILITY = (8, 10, 20)  # Profiles whose base layer depends on a number after the point
+# Dolby Vision profiles without a base layer that other decoders can show: its colours are IPT-PQ.
 DOLBY_VISION_ONLY = ("5", "10.0", "20.0")
-Crop = tuple[int, int, int, int]
+Crop = tuple[int, int, int, int]  # Pixels to remove at the left, top, right and bottom
 NO_CROP: Crop = (0, 0, 0, 0)
 
 
 class Decision(Enum):
-    """What is done about a kind of side data."""
+    """How a kind of side data is handled."""
 
     APPLIED = "the pictures are read as players show them"
     CARRIED = "written to results whose container has room for it, else reported as left out"
     LOST = "reported whenever the clip is used: a viewer would miss it"
     NAMED = "reported by probe: a result has no use for it"
-    MOOT = "nothing: it describes how pictures are coded, or is no property of a video"
+    IRRELEVANT = "nothing: it describes how pictures are coded, or is no property of a video"
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of side data: the decision on it, and its name in messages, or the reason."""
+class SideDataKind:
+    """A kind of side data: the decision on it, and its name for messages, or the reason."""
 
     decision: Decision
     text: str = ""
 
 
-_APPLIED, _CARRIED, _MOOT = (Kind(d) for d in (Decision.APPLIED, Decision.CARRIED, Decision.MOOT))
-_OF_SOUND = Kind(Decision.MOOT, "of sound, whose packets are copied")
-_OF_SUBTITLES = Kind(Decision.MOOT, "of subtitles, whose packets are copied")
-_CAPTIONS = Kind(Decision.LOST, "closed captions within the pictures: not kept (ccextractor makes a subtitle file)")
-_ASPECT = Kind(Decision.NAMED, "active format description")
-_MASTERING = Kind(Decision.NAMED, "HDR mastering display")
-_LIGHT = Kind(Decision.NAMED, "HDR light levels")
-_HDR_PLUS = Kind(Decision.NAMED, "HDR10+")
-_AMBIENT = Kind(Decision.NAMED, "ambient viewing environment")
-_TIMECODE = Kind(Decision.NAMED, "timecodes of frames")
-_DOLBY = Kind(Decision.NAMED, "Dolby Vision")
-_LAYER = Kind(Decision.LOST, "a second, finer layer (LCEVC): only the base picture is read")
-_VIEW = Kind(Decision.LOST, "a second view (spatial video, MV-HEVC): only the first is read, so results are flat")
-_EXIF = Kind(Decision.NAMED, "EXIF")
+_APPLIED, _CARRIED, _IRRELEVANT = (SideDataKind(d) for d in (Decision.APPLIED, Decision.CARRIED, Decision.IRRELEVANT))
+_OF_SOUND = SideDataKind(Decision.IRRELEVANT, "of sound, whose packets are copied")
+_OF_SUBTITLES = SideDataKind(Decision.IRRELEVANT, "of subtitles, whose packets are copied")
+_CAPTIONS = SideDataKind(
+    Decision.LOST, "closed captions within the pictures: not kept (ccextractor makes a subtitle file)"
+)
+_ASPECT = SideDataKind(Decision.NAMED, "active format description")
+_MASTERING = SideDataKind(Decision.NAMED, "HDR mastering display")
+_LIGHT = SideDataKind(Decision.NAMED, "HDR light levels")
+_HDR_PLUS = SideDataKind(Decision.NAMED, "HDR10+")
+_AMBIENT = SideDataKind(Decision.NAMED, "ambient viewing environment")
+_TIMECODE = SideDataKind(Decision.NAMED, "timecodes of frames")
+_DOLBY = SideDataKind(Decision.NAMED, "Dolby Vision")
+_LAYER = SideDataKind(Decision.LOST, "a second, finer layer (LCEVC): only the base picture is read")
+_VIEW = SideDataKind(
+    Decision.LOST, "a second view (spatial video, MV-HEVC): only the first is read, so results are flat"
+)
+_EXIF = SideDataKind(Decision.NAMED, "EXIF")
 FRAME_KINDS = {
-    "AVPanScan": Kind(Decision.MOOT, "players show the whole picture"),
+    "AVPanScan": SideDataKind(Decision.IRRELEVANT, "players show the whole picture"),
     "ATSC A53 Part 4 Closed Captions": _CAPTIONS,
     "Stereo 3D": _CARRIED,
     "AVMatrixEncoding": _OF_SOUND,
@@ -108,29 +112,29 @@ FRAME_KINDS = {
     "AVReplayGain": _OF_SOUND,
     "3x3 displaymatrix": _APPLIED,
     "Active format description": _ASPECT,
-    "Motion vectors": _MOOT,
+    "Motion vectors": _IRRELEVANT,
     "Skip samples": _OF_SOUND,
     "Audio service type": _OF_SOUND,
     "Mastering display metadata": _MASTERING,
-    "GOP timecode": Kind(Decision.MOOT, "counts from 0 in most files"),
+    "GOP timecode": SideDataKind(Decision.IRRELEVANT, "counts from 0 in most files"),
     "Spherical Mapping": _CARRIED,
     "Content light level metadata": _LIGHT,
     "ICC profile": _APPLIED,
     "SMPTE 12-1 timecode": _TIMECODE,
     "HDR Dynamic Metadata SMPTE2094-40 (HDR10+)": _HDR_PLUS,
-    "Regions Of Interest": _MOOT,
-    "Video encoding parameters": _MOOT,
-    "H.26[45] User Data Unregistered SEI message": Kind(Decision.MOOT, "notes of encoders"),
-    "Film grain parameters": Kind(Decision.APPLIED, "by the decoders"),
-    "Bounding boxes for object detection and classification": _MOOT,
+    "Regions Of Interest": _IRRELEVANT,
+    "Video encoding parameters": _IRRELEVANT,
+    "H.26[45] User Data Unregistered SEI message": SideDataKind(Decision.IRRELEVANT, "notes of encoders"),
+    "Film grain parameters": SideDataKind(Decision.APPLIED, "by the decoders"),
+    "Bounding boxes for object detection and classification": _IRRELEVANT,
     "Dolby Vision RPU Data": _DOLBY,
     "Dolby Vision Metadata": _DOLBY,
-    "HDR Dynamic Metadata CUVA 005.1 2021 (Vivid)": Kind(Decision.NAMED, "HDR Vivid"),
+    "HDR Dynamic Metadata CUVA 005.1 2021 (Vivid)": SideDataKind(Decision.NAMED, "HDR Vivid"),
     "Ambient viewing environment": _AMBIENT,
-    "Encoding video hint": _MOOT,
+    "Encoding video hint": _IRRELEVANT,
     "LCEVC NAL data": _LAYER,
     "View ID": _VIEW,
-    "3D Reference Displays Information": Kind(Decision.MOOT, "comes with a second view"),
+    "3D Reference Displays Information": SideDataKind(Decision.IRRELEVANT, "comes with a second view"),
     "EXIF metadata": _EXIF,
 }
 # Decoders pass most of these on to frames. The others are read by ``read_track_side_data`` or used by decoders.
@@ -138,33 +142,35 @@ TRACK_KINDS = {
     "Palette": _APPLIED,
     "New Extradata": _APPLIED,
     "Param Change": _APPLIED,
-    "H263 MB Info": _MOOT,
+    "H263 MB Info": _IRRELEVANT,
     "Replay Gain": _OF_SOUND,
     "Display Matrix": _APPLIED,
     "Stereo 3D": _CARRIED,
     "Audio Service Type": _OF_SOUND,
-    "Quality stats": _MOOT,
-    "Fallback track": _MOOT,
-    "CPB properties": _MOOT,
+    "Quality stats": _IRRELEVANT,
+    "Fallback track": _IRRELEVANT,
+    "CPB properties": _IRRELEVANT,
     "Skip Samples": _OF_SOUND,
     "JP Dual Mono": _OF_SOUND,
-    "Strings Metadata": _MOOT,
+    "Strings Metadata": _IRRELEVANT,
     "Subtitle Position": _OF_SUBTITLES,
-    "Matroska BlockAdditional": Kind(Decision.APPLIED, "alpha of VP8 and VP9"),
+    "Matroska BlockAdditional": SideDataKind(Decision.APPLIED, "alpha of VP8 and VP9"),
     "WebVTT ID": _OF_SUBTITLES,
     "WebVTT Settings": _OF_SUBTITLES,
-    "Metadata Update": _MOOT,
-    "MPEGTS Stream ID": _MOOT,
+    "Metadata Update": _IRRELEVANT,
+    "MPEGTS Stream ID": _IRRELEVANT,
     "Mastering display metadata": _MASTERING,
     "Spherical Mapping": _CARRIED,
     "Content light level metadata": _LIGHT,
     "A53 Closed Captions": _CAPTIONS,
-    "Encryption initialization data": Kind(Decision.MOOT, "encrypted pictures cannot be decoded"),
-    "Encryption info": Kind(Decision.MOOT, "encrypted pictures cannot be decoded"),
+    "Encryption initialization data": SideDataKind(Decision.IRRELEVANT, "encrypted pictures cannot be decoded"),
+    "Encryption info": SideDataKind(Decision.IRRELEVANT, "encrypted pictures cannot be decoded"),
     "Active Format Description data": _ASPECT,
-    "Producer Reference Time": _MOOT,
+    "Producer Reference Time": _IRRELEVANT,
     "ICC Profile": _APPLIED,
-    "DOVI configuration record": Kind(Decision.NAMED, "Dolby Vision; without a compatible base layer it is refused"),
+    "DOVI configuration record": SideDataKind(
+        Decision.NAMED, "Dolby Vision; without a compatible base layer it is refused"
+    ),
     "SMPTE ST 12-1:2014 timecode": _TIMECODE,
     "HDR10+ Dynamic Metadata (SMPTE 2094-40)": _HDR_PLUS,
     "IAMF Mix Gain Parameter Data": _OF_SOUND,
@@ -173,41 +179,41 @@ TRACK_KINDS = {
     "Ambient viewing environment": _AMBIENT,
     "Frame Cropping": _APPLIED,
     "LCEVC NAL data": _LAYER,
-    "3D Reference Displays Info": _MOOT,
-    "RTCP Sender Report": _MOOT,
+    "3D Reference Displays Info": _IRRELEVANT,
+    "RTCP Sender Report": _IRRELEVANT,
     "EXIF metadata": _EXIF,
 }
 _FRAME_NAMES = tuple(FRAME_KINDS)
 
 
+_side_data_container: Any = SideDataContainer  # Untyped: the class's stubs lack the argument
+
+
 def side_data(frame: av.VideoFrame, kind: Type) -> bytes:
-    """Return a frame's side data of a kind, b'' without any.
+    """Return a frame's side data of a kind; b'' without any.
 
     Raises ValueError if the frame has a kind that PyAV has no name for, which hides all the others.
 
-    ``frame.side_data`` would do the same, but PyAV keeps it in the frame, and it refers to the frame: only the garbage
-    collector frees such a circle, and until it runs, dozens to hundreds of decoded pictures stay in memory.
+    ``frame.side_data`` would return the same, but PyAV keeps that object in the frame, and it refers to the frame: only
+    the garbage collector frees such a cycle, and until then dozens to hundreds of decoded pictures stay in memory.
     """
-    make: Any = SideDataContainer  # whose stubs have no arguments
-    container = make(frame)
-    found = container.get(kind.name) if len(container) else None
-    return b"" if found is None else bytes(found)
+    container = _side_data_container(frame)
+    data = container.get(kind.name) if len(container) else None
+    return b"" if data is None else bytes(data)
 
 
 def has_side_data(frame: av.VideoFrame) -> bool:
-    """Return whether a frame has side data, also of a kind that PyAV has no name for."""
-    make: Any = SideDataContainer
+    """Return whether a frame has side data, including kinds that PyAV has no name for."""
     try:
-        return len(make(frame)) > 0
+        return len(_side_data_container(frame)) > 0
     except ValueError:
         return True
 
 
 def kinds_of(frame: av.VideoFrame) -> set[str]:
-    """Return FFmpeg's names of the kinds of side data of a frame; where PyAV does not know one, that kind only."""
-    make: Any = SideDataContainer
+    """Return FFmpeg's names of a frame's kinds of side data; if PyAV has no name for one, only that kind."""
     try:
-        numbers = [data.type.value for data in make(frame)]
+        numbers = [data.type.value for data in _side_data_container(frame)]
     except ValueError as error:  # "29 is not a valid Type"
         numbers = [int(number) for number in re.findall(r"^\d+", str(error))]
     return {_FRAME_NAMES[number] for number in numbers if number < len(_FRAME_NAMES)}
@@ -217,40 +223,41 @@ def stereo_of(frame: av.VideoFrame) -> str:
     """Return Matroska's name for the layout of the two views in a frame, or "other"; '' for one view."""
     data = side_data(frame, Type.STEREO3D)
     kind, flags = struct.unpack_from("<ii", data) if len(data) >= 8 else (0, 0)
-    return STEREO.get((kind, bool(flags & 1)), _OTHER_STEREO)[0] if kind else ""
+    return STEREO.get((kind, bool(flags & 1)), _UNKNOWN_STEREO)[0] if kind else ""
 
 
 def projection_of(frame: av.VideoFrame) -> str:
-    """Return the projection of a spherical frame; '' for a flat one."""
+    """Return the name of a spherical frame's projection; '' for a flat frame."""
     data = side_data(frame, Type.SPHERICAL)
     kind = struct.unpack_from("<i", data)[0] if len(data) >= 4 else -1
     return PROJECTIONS[kind] if 0 <= kind < len(PROJECTIONS) else "unknown" if data else ""
 
 
 def has_dolby_vision_only(frame: av.VideoFrame) -> bool:
-    """Return whether a frame's Dolby Vision metadata are those of profile 5, as FFmpeg guesses it without a header.
+    """Return whether a frame's Dolby Vision metadata are those of profile 5.
 
-    The metadata begin with the offset of their header; its fifth byte is 0 and its eleventh is not.
+    The test is FFmpeg's own for files without a Dolby Vision header. The metadata begin with the offset of their
+    header; its fifth byte is 0 and its eleventh is not.
     """
     data = side_data(frame, Type.DOVI_METADATA)
     at = struct.unpack_from("<Q", data)[0] if len(data) >= 8 else 0
     return 0 < at <= len(data) - 11 and data[at + 4] == 0 and data[at + 10] > 0
 
 
-def holds_stereo(kind: str, layout: str) -> bool:
-    """Return whether FFmpeg writes a layout of stereo 3D, by Matroska's name, into a container, by FFmpeg's name."""
-    if kind == "mov":  # there FFmpeg writes Apple's box without the layout
+def can_hold_stereo(container: str, layout: str) -> bool:
+    """Return whether FFmpeg can write a stereo layout (Matroska's name) into a container (FFmpeg's name)."""
+    if container == "mov":  # FFmpeg writes Apple's box without the layout
         return False
-    return layout in ("left_right", "top_bottom") or (kind != "mp4" and layout != _OTHER_STEREO[0])
+    return layout in ("left_right", "top_bottom") or (container != "mp4" and layout != _UNKNOWN_STEREO[0])
 
 
-def holds_projection(kind: str, projection: str) -> bool:
-    """Return whether FFmpeg writes a projection into a container, by FFmpeg's name."""
-    return projection in PROJECTIONS[: 1 if kind == "mov" else 3]
+def can_hold_projection(container: str, projection: str) -> bool:
+    """Return whether FFmpeg can write a projection into a container, by FFmpeg's name."""
+    return projection in PROJECTIONS[: 1 if container == "mov" else 3]
 
 
-def texts_of(kinds: Iterable[str], decision: Decision) -> list[str]:
-    """Return the texts of those kinds of a frame's side data on which this is the decision."""
+def texts_by_decision(kinds: Iterable[str], decision: Decision) -> list[str]:
+    """Return the texts on those of a frame's ``kinds`` of side data that are handled by ``decision``."""
     return sorted({FRAME_KINDS[name].text for name in kinds if FRAME_KINDS[name].decision is decision})
 
 
@@ -258,8 +265,8 @@ def texts_of(kinds: Iterable[str], decision: Decision) -> list[str]:
 class TrackSideData:
     """The side data of a video track.
 
-    ``crop``: pixels that players cut off at the left, top, right and bottom of the stored picture. ``dolby_vision``:
-    the profile, with its compatibility where that differs ("8.4"); '' without. ``projection``: the content of
+    ``crop``: pixels that players remove at the left, top, right and bottom of the stored picture. ``dolby_vision``: the
+    profile, with its compatibility number where that matters ("8.4"); '' without. ``projection``: the content of
     Matroska's element for spherical video; b'' without.
     """
 
@@ -269,14 +276,14 @@ class TrackSideData:
 
 
 def read_track_side_data(stream: VideoStream) -> TrackSideData:
-    """Return the side data of a video track; none where Matroska cannot hold its codec."""
+    """Return the side data of a video track; the defaults where Matroska cannot hold its codec."""
     if not (header := video_header(stream)):
         return TrackSideData()
     video = dict(_elements(_find(header, VIDEO)))
     left, top, right, bottom = (int.from_bytes(video.get(name, b"")) for name in _CROPS)
     inside = left + right < stream.width and top + bottom < stream.height
     projection = video.get(PROJECTION[-1], b"")
-    is_spherical = int.from_bytes(_find(projection, (_PROJECTION_KIND,))) > 0  # else it is only a rotation
+    is_spherical = int.from_bytes(_find(projection, (_PROJECTION_KIND,))) > 0  # 0 means that it is only a rotation
     return TrackSideData(
         (left, top, right, bottom) if inside else NO_CROP,
         _dolby_vision(_find(header, TRACK)),
@@ -285,18 +292,18 @@ def read_track_side_data(stream: VideoStream) -> TrackSideData:
 
 
 def _dolby_vision(entry: bytes) -> str:
-    """Return the Dolby Vision profile that a track's elements state: 7 bits after two bytes of version."""
+    """Return the Dolby Vision profile in a track's elements: 7 bits after two version bytes; '' without."""
     for name, value in _elements(entry):
         addition = dict(_elements(value)) if name == _ADDITION else {}
         data = addition.get(_ADDITION_DATA, b"")
-        if addition.get(_ADDITION_KIND) in _DOLBY_VISION and len(data) >= 5:
+        if addition.get(_ADDITION_KIND) in _DOLBY_ELEMENTS and len(data) >= 5:
             profile = data[2] >> 1
-            return f"{profile}.{data[4] >> 4}" if profile in _WITH_COMPATIBILITY else str(profile)
+            return f"{profile}.{data[4] >> 4}" if profile in _DOLBY_PROFILES_WITH_COMPATIBILITY else str(profile)
     return ""
 
 
 def video_header(stream: VideoStream, tags: Mapping[str, str] | None = None) -> bytes:
-    """Return the Matroska header for a video track like ``stream``; b'' where Matroska cannot hold its codec.
+    """Return a Matroska header with a video track like ``stream``; b'' where Matroska cannot hold its codec.
 
     PyAV refuses codecs that Matroska has no name for, though FFmpeg writes them in QuickTime's or Microsoft's wrapping.
     """
@@ -309,14 +316,14 @@ def video_header(stream: VideoStream, tags: Mapping[str, str] | None = None) -> 
         BitStreamFilterContext("null", stream, track)
         track.metadata.update(tags or {})
 
-    for way in (add, add_wrapped):
+    for add_track in (add, add_wrapped):
         with suppress(av.error.FFmpegError, ValueError):
-            return write_header(way)
+            return write_header(add_track)
     return b""
 
 
 def write_header(add: Callable[[OutputContainer], object]) -> bytes:
-    """Return the Matroska header for the tracks that ``add`` adds. Raises av.error.FFmpegError, ValueError."""
+    """Return a Matroska header with the tracks that ``add`` adds. Raises av.error.FFmpegError, ValueError."""
     header = BytesIO()
     out = av.open(header, "w", format="matroska", options={"fflags": "+bitexact"})
     try:
@@ -324,84 +331,86 @@ def write_header(add: Callable[[OutputContainer], object]) -> bytes:
         out.start_encoding()
         return header.getvalue()
     finally:
-        with suppress(av.error.FFmpegError, ValueError):  # a file without packets
+        with suppress(av.error.FFmpegError, ValueError):  # Closing fails, because the file has no packets
             out.close()
 
 
-def changed_header(header: bytes, changes: Mapping[Sequence[bytes], bytes]) -> BytesIO:
-    """Return a Matroska file of a header and no packet, with new content of the elements at these paths."""
-    for path, content in {**changes, (_SEGMENT, _CLUSTER): b"\xe7\x81\x00"}.items():  # a cluster ends the header
-        header = _with_element(header, path, content)
+def replace_elements(header: bytes, elements: Mapping[Sequence[bytes], bytes]) -> BytesIO:
+    """Return a Matroska file without packets from a header, with new content of the elements at these paths."""
+    for path, content in {**elements, (_SEGMENT, _CLUSTER): b"\xe7\x81\x00"}.items():  # A cluster ends the header
+        header = _replace_element(header, path, content)
     return BytesIO(header)
 
 
-def _with_element(data: bytes, path: Sequence[bytes], content: bytes) -> bytes:
-    """Return elements with new content of the first one at ``path``, which is added if it is missing."""
-    wanted, rest = path[0], path[1:]
-    written, found = b"", False
+def _replace_element(data: bytes, path: Sequence[bytes], content: bytes) -> bytes:
+    """Return elements with new content of the first element at ``path``, which is added if missing."""
+    first, rest = path[0], path[1:]
+    result, is_replaced = b"", False
     for name, value in _elements(data):
-        if name == wanted and not found:
-            value, found = _with_element(value, rest, content) if rest else content, True
-        written += _element(name, value)
-    return written if found else written + _element(wanted, _with_element(b"", rest, content) if rest else content)
+        if name == first and not is_replaced:
+            value, is_replaced = _replace_element(value, rest, content) if rest else content, True
+        result += _element(name, value)
+    if is_replaced:
+        return result
+    return result + _element(first, _replace_element(b"", rest, content) if rest else content)
 
 
 def set_pixel_aspect(path: Path, aspect: Fraction) -> None:
-    """Write the width of a pixel over its height into a Matroska file, as its display size; PyAV cannot.
+    """Write the pixel aspect (width over height) into a Matroska file as its display size, which PyAV cannot.
 
-    The space comes from shorter numbers, a checksum and reserved space. Without enough, nothing is written.
+    The space comes from shorter numbers, a checksum and reserved space. If there is not enough, nothing is written.
     """
     with path.open("r+b") as file:
         data = file.read(HEADER_BYTES)
-        begin, end = _span(data, TRACK[:-1])
-        written = b""
+        begin, end = _content_span(data, TRACK[:-1])
+        tracks = b""
         for name, content in _elements(data[begin:end]):
             if name == _ENTRY and (video := dict(_elements(_find(content, VIDEO[-1:])))):
-                width, height = (int.from_bytes(video.get(shown, video[stored])) for shown, stored in _SIZES)
-                for (shown, _), value in zip(_SIZES, (max(1, round(width * aspect)), height), strict=True):
-                    video[shown] = value.to_bytes((value.bit_length() + 7) // 8)
-                video.pop(_DISPLAY_UNIT, None)  # pixels
+                width, height = (int.from_bytes(video.get(display, video[stored])) for display, stored in _SIZES)
+                for (display, _), value in zip(_SIZES, (max(1, round(width * aspect)), height), strict=True):
+                    video[display] = value.to_bytes((value.bit_length() + 7) // 8)
+                video.pop(_DISPLAY_UNIT, None)  # The default unit is pixels
                 entry = [(key, value.lstrip(b"\0") if key == _NUMBER else value) for key, value in _elements(content)]
                 content = b"".join(_element(*item) for item in entry if item[0] != _VOID)
-                content = _with_element(content, VIDEO[-1:], b"".join(map(_element, video, video.values())))
+                content = _replace_element(content, VIDEO[-1:], b"".join(map(_element, video, video.values())))
             if name not in (_CHECKSUM, _VOID):
-                written += _element(name, content)
-        spare = end - begin - len(written)
+                tracks += _element(name, content)
+        spare = end - begin - len(tracks)
         if spare == 0 or spare >= 2:
             num_size = 8 if spare >= 9 else 1
             filler = (1 << 7 * num_size | max(0, spare - 1 - num_size)).to_bytes(num_size)
             file.seek(begin)
-            file.write((written + _VOID + filler).ljust(end - begin, b"\0")[: end - begin])
+            file.write((tracks + _VOID + filler).ljust(end - begin, b"\0")[: end - begin])
 
 
 def _element(name: bytes, content: bytes) -> bytes:
-    """Return an element, with its size in as few bytes as hold it; all ones would mean an unknown size."""
+    """Return an element, with its size in as few bytes as possible; all ones would mean an unknown size."""
     num_size = next(n for n in range(1, 9) if len(content) < (1 << 7 * n) - 1)
     return name + (1 << 7 * num_size | len(content)).to_bytes(num_size) + content
 
 
 def _find(data: bytes, path: Sequence[bytes]) -> bytes:
     """Return the content of the first element at ``path``; b'' without one."""
-    begin, end = _span(data, path)
+    begin, end = _content_span(data, path)
     return data[begin:end]
 
 
-def _span(data: bytes, path: Sequence[bytes]) -> tuple[int, int]:
-    """Return where the content of the first element at ``path`` begins and ends; (0, 0) without one."""
+def _content_span(data: bytes, path: Sequence[bytes]) -> tuple[int, int]:
+    """Return begin and end of the content of the first element at ``path``; (0, 0) without one."""
     begin, end = 0, len(data)
     for name in path:
-        inside = ((first, last) for other, first, last in _places(data, begin, end) if other == name)
+        inside = ((first, last) for other, first, last in _element_spans(data, begin, end) if other == name)
         begin, end = next(inside, (0, 0))
     return begin, end
 
 
 def _elements(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (identifier, content) of the elements that FFmpeg wrote."""
-    return ((name, data[begin:end]) for name, begin, end in _places(data, 0, len(data)))
+    """Yield (identifier, content) of consecutive elements that FFmpeg wrote."""
+    return ((name, data[begin:end]) for name, begin, end in _element_spans(data, 0, len(data)))
 
 
-def _places(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (identifier, begin, end of the content) of elements; one of unknown size reaches to the end."""
+def _element_spans(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (identifier, begin, end of the content) of elements; one of unknown size ends at the end of ``data``."""
     while at < end:
         num_name = 9 - data[at].bit_length()
         name, at = data[at : at + num_name], at + num_name

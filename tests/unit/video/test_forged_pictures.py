@@ -14,7 +14,7 @@ from pictures_of_all_kinds import with_chunks
 from PIL import Image, ImageCms
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.images.picture import header_of, read_picture, read_still
+from vidtrans.video.images.picture import read_picture, read_picture_header, read_still
 from vidtrans.video.images.tiff import read_directories
 from vidtrans.video.io.pictures import open_reader
 
@@ -102,5 +102,5 @@ def test_a_png_of_too_many_chunks_is_refused_and_behind_its_pixels_only_exif_cou
     late = chunks(b"gAMA", 1, struct.pack(">I", 100_000)) + chunks(b"eXIf", 1, exif.tobytes()[6:])
     for count, orientation in ((20_000, 6), (100_001, 1)):
         (tmp_path / "a.png").write_bytes(data[:end] + chunks(b"teSt", count) + late + data[end:])
-        header = header_of(tmp_path / "a.png")
+        header = read_picture_header(tmp_path / "a.png")
         assert (header.orientation, header.colours) == (orientation, None)

@@ -20,7 +20,7 @@ from oddities import write_frames
 from PIL import Image
 
 from vidtrans.video.images.picture_header import num_plays
-from vidtrans.video.io.encoder import LONGEST_CS, SHORTEST_CS, _keeping_priority, schedule, write_gif
+from vidtrans.video.io.encoder import MAX_FRAME_CS, MIN_FRAME_CS, _keep_priority, gif_schedule, write_gif
 
 repeatable = hypothesis_settings(max_examples=20)
 
@@ -63,7 +63,7 @@ def test_every_frame_is_there_for_its_time_and_near_its_colours() -> None:
 
 def avif(path: Path, plays: int) -> None:
     frames = [np.full((64, 64, 3), 80 * i, np.uint8) for i in range(3)]
-    with _keeping_priority():
+    with _keep_priority():
         pictures = write_frames(Path("p.mkv"), frames, "libsvtav1", "yuv420p")
     with closing(av.open(str(pictures))) as read:
         options = {"loop": str(plays)}
@@ -126,13 +126,13 @@ def test_what_is_transparent_is_so_and_leaves_nothing_behind() -> None:
 )
 def test_every_start_is_within_a_centisecond(durations: list[Fraction], first: Fraction) -> None:
     times = [first + sum(durations[:i]) for i in range(len(durations))]
-    shown, last_cs = schedule(times, durations)
+    shown, last_cs = gif_schedule(times, durations)
     starts = [start for parts in shown for start in parts]
     assert starts[0] == 0
-    assert all(b - a >= SHORTEST_CS for a, b in pairwise(starts))
+    assert all(b - a >= MIN_FRAME_CS for a, b in pairwise(starts))
     for parts, time in zip(shown, times, strict=True):
         assert not parts or 0 <= round((time - first) * 100) - parts[0] <= 1
-    assert last_cs >= SHORTEST_CS
+    assert last_cs >= MIN_FRAME_CS
     assert 0 <= starts[-1] + last_cs - round(sum(durations) * 100) <= 2
 
 
@@ -144,8 +144,8 @@ def test_a_full_disk_is_told() -> None:
 
 
 def test_a_very_long_hold_is_counted_in_parts() -> None:
-    starts, last_cs = schedule([Fraction(0), Fraction(1000)], [Fraction(1000), Fraction(1)])
-    assert (starts, last_cs) == ([[0, LONGEST_CS], [100_000]], 100)
+    starts, last_cs = gif_schedule([Fraction(0), Fraction(1000)], [Fraction(1000), Fraction(1)])
+    assert (starts, last_cs) == ([[0, MAX_FRAME_CS], [100_000]], 100)
 
 
 @pytest.mark.parametrize("count", [3, 5])

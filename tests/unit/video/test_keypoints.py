@@ -17,28 +17,28 @@ from vidtrans.core.errors import MediaError
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.pairing.pose import PoseSettings
 from vidtrans.video.keypoints import (
-    BODY,
-    HEAD,
-    LEFT,
+    FACE,
+    LEFT_HAND,
     NECK,
-    POINTS,
+    NUM_BODY,
+    NUM_POINTS,
     BodyPlace,
     PoseFrames,
     PoseView,
+    detector_indices,
     fill_gaps,
-    fit,
-    follow,
-    layout,
+    fit_bodies,
     read_keypoints,
+    track_people,
 )
 
 SIZE = (160, 120)
 
 
 def person(points: np.ndarray) -> np.ndarray:
-    """(POINTS, 3) with the body of (25, 2) points of BODY_25."""
-    whole = np.full((POINTS, 3), np.nan)
-    whole[:BODY, :2], whole[:BODY, 2] = points[layout("pose", 25)[:BODY]], 0.9
+    """(NUM_POINTS, 3) with the body of (25, 2) points of BODY_25."""
+    whole = np.full((NUM_POINTS, 3), np.nan)
+    whole[:NUM_BODY, :2], whole[:NUM_BODY, 2] = points[detector_indices("pose", 25)[:NUM_BODY]], 0.9
     return whole
 
 
@@ -51,7 +51,7 @@ def test_openpose_mediapipe_and_tables_of_one_dance_give_the_same_people(tmp_pat
     assert shares.is_normalised
     assert not folder.is_normalised
     assert list(folder.frames) == list(table.frames) == list(shares.frames) == list(range(6))
-    common = [joint for joint in range(BODY) if joint not in (19, 22)]  # MediaPipe has one toe a foot
+    common = [joint for joint in range(NUM_BODY) if joint not in (19, 22)]  # MediaPipe has one toe a foot
     for number, points in enumerate(bodies):
         (own,), (other,), (share,) = (found.frames[number] for found in (folder, table, shares))
         assert np.allclose(own, person(points), atol=1e-3, equal_nan=True)
@@ -65,11 +65,11 @@ def test_openpose_mediapipe_and_tables_of_one_dance_give_the_same_people(tmp_pat
     ("part", "count", "joints"),
     [
         *(("pose", 17, 18), ("pose", 18, 18), ("pose", 25, 24), ("pose", 33, 21), ("face", 70, 68), ("face", 468, 68)),
-        *(("face", 478, 68), ("left_hand", 21, 21), ("pose", 133, POINTS - 1)),
+        *(("face", 478, 68), ("left_hand", 21, 21), ("pose", 133, NUM_POINTS - 1)),
     ],
 )
 def test_every_layout_has_each_of_our_points_once(part: str, count: int, joints: int) -> None:
-    places = layout(part, count)
+    places = detector_indices(part, count)
     known = places[places >= 0]
     assert known.max() < count
     assert len(set(known.tolist())) == len(known) == joints - (count == 17)
@@ -85,11 +85,11 @@ def test_hands_and_faces_come_from_openpose_and_from_mediapipe(tmp_path: Path) -
     (tmp_path / "b.json").write_text(json.dumps({"frames": [row | {"faceLandmarks": mesh}, None]}))
     (first,) = read_keypoints(tmp_path / "a.json").frames[0]
     other = read_keypoints(tmp_path / "b.json")
-    assert np.array_equal(first[LEFT : LEFT + 21, 0], 10.0 + np.arange(21))
-    assert np.array_equal(first[HEAD:, 0], 30.0 + np.arange(68))
+    assert np.array_equal(first[LEFT_HAND : LEFT_HAND + 21, 0], 10.0 + np.arange(21))
+    assert np.array_equal(first[FACE:, 0], 30.0 + np.arange(68))
     assert other.size == (320, 200)
-    assert np.array_equal(other.frames[0][0][LEFT : LEFT + 21], [[x, 20.0, 1.0] for x, _, _ in hand])
-    assert not np.isnan(other.frames[0][0][HEAD:]).any()
+    assert np.array_equal(other.frames[0][0][LEFT_HAND : LEFT_HAND + 21], [[x, 20.0, 1.0] for x, _, _ in hand])
+    assert not np.isnan(other.frames[0][0][FACE:]).any()
     assert other.frames[1] == []
 
 
@@ -144,7 +144,7 @@ def test_any_json_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, v
         return
     people = [one for people in frames.values() for one in people]
     assert people
-    assert all(one.shape == (POINTS, 3) and not np.isinf(one).any() for one in people)
+    assert all(one.shape == (NUM_POINTS, 3) and not np.isinf(one).any() for one in people)
 
 
 def test_people_keep_their_tracks_when_a_detector_lists_them_in_another_order_and_when_one_leaves() -> None:
@@ -152,7 +152,7 @@ def test_people_keep_their_tracks_when_a_detector_lists_them_in_another_order_an
     frames = [[a, b] if n % 2 else [b, a] for n, (a, b) in enumerate(zip(left, right, strict=True))]
     frames[3] = [left[3]]
     frames[6] = []
-    tracks = follow(frames)
+    tracks = track_people(frames)
     assert len(tracks) == 2
     assert np.nanmax(np.abs(np.diff(tracks[..., 1, 0], axis=1))) < 5  # the neck
     assert np.nanmean(tracks[0, :, :, 0]) < 80  # the one seen longer comes first
@@ -184,9 +184,9 @@ def test_a_performer_is_brought_to_the_place_and_size_of_another(scale: float, x
     places = [BodyPlace.of(track) for track in (me, other)]
     assert places[0] is not None
     assert places[1] is not None
-    moved = fit(other[None], places[1], places[0])[0]
+    moved = fit_bodies(other[None], places[1], places[0])[0]
     assert np.nanmax(np.abs(moved - me)[..., :2]) < 1.5
-    assert np.allclose(fit(me[None], places[0], places[0])[0], me, equal_nan=True, atol=1e-6)
+    assert np.allclose(fit_bodies(me[None], places[0], places[0])[0], me, equal_nan=True, atol=1e-6)
 
 
 def test_uncertain_points_are_left_out_and_other_sizes_show_the_same(tmp_path: Path) -> None:

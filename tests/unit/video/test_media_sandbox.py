@@ -57,7 +57,7 @@ def test_a_file_that_refers_to_others_is_refused_before_they_are_opened(
     path = referring(kind, parts, server)
     assert "not a video that can be read" in refuse(capsys, 3, "probe", path)
     assert server.asked == []
-    monkeypatch.setattr(container, "SAFE", ALL)
+    monkeypatch.setattr(container, "SAFE_OPTIONS", ALL)
     assert num_frames(path) == KINDS[kind][0]
     assert server.asked == KINDS[kind][1]
 
@@ -67,8 +67,8 @@ def test_other_protocols_are_closed_even_to_a_format_that_refers_to_files(
     kind: str, parts: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if a format that refers to other files were let in by mistake."""
-    without_formats = {k: v for k, v in container.SAFE.items() if k != "format_whitelist"}
-    monkeypatch.setattr(container, "SAFE", {**without_formats, "allowed_extensions": "ALL"})
+    without_formats = {k: v for k, v in container.SAFE_OPTIONS.items() if k != "format_whitelist"}
+    monkeypatch.setattr(container, "SAFE_OPTIONS", {**without_formats, "allowed_extensions": "ALL"})
     assert num_frames(referring(kind, parts, server)) == FRAMES  # of the part that lies beside it
     assert server.asked == []
 
@@ -107,7 +107,7 @@ def test_a_movie_whose_pictures_lie_in_another_file_has_none(
     movie = copied(parts / "clip.mp4", Path("whole.mov"))
     Path("refers.mov").write_bytes(in_another_file(movie, "whole.mov"))
     assert "refers.mov: no frame" in refuse(capsys, 3, "probe", "refers.mov")
-    monkeypatch.setattr(container, "SAFE", {**container.SAFE, "enable_drefs": "1"})
+    monkeypatch.setattr(container, "SAFE_OPTIONS", {**container.SAFE_OPTIONS, "enable_drefs": "1"})
     assert num_frames(Path("refers.mov").resolve()) == FRAMES
 
 

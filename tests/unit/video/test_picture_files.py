@@ -28,10 +28,10 @@ from vidtrans.clips.indexing import survey_clip
 from vidtrans.core.errors import MediaError
 from vidtrans.session import Context
 from vidtrans.video.colour.icc import read_profile
-from vidtrans.video.colour.tags import ADOBE_RGB, TAGGED
+from vidtrans.video.colour.tags import ADOBE_RGB, PRIMARIES
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import PictureStack, encode_png, picture_size, read_layers, read_picture, read_still
-from vidtrans.video.io.encoder import _keeping_priority
+from vidtrans.video.io.encoder import _keep_priority
 from vidtrans.video.io.pictures import open_reader
 from vidtrans.video.io.policy import describe_conversions
 
@@ -52,7 +52,7 @@ def by_littlecms(picture: Image.Image, profile: bytes) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "profile",
-    [rgb_profile(P3, 2.2), rgb_profile(ADOBE_RGB, 563 / 256), rgb_profile(TAGGED[9], 2.4), table_profile()],
+    [rgb_profile(P3, 2.2), rgb_profile(ADOBE_RGB, 563 / 256), rgb_profile(PRIMARIES[9], 2.4), table_profile()],
     ids=["Display P3", "Adobe RGB", "BT.2020", "tables"],
 )
 def test_a_profile_is_converted_as_littlecms_does_at_8_and_16_bits(profile: bytes) -> None:
@@ -332,7 +332,7 @@ def test_film_scans_are_named_with_the_way_out(tmp_path: Path) -> None:
 def test_an_avif_has_its_depth_and_colours(tmp_path: Path, depth: int) -> None:
     grey = np.repeat(np.linspace(0, 65535, 64).astype(np.uint16)[None, :, None], 64, 0).repeat(3, 2)
     path = tmp_path / "0.avif"
-    with _keeping_priority(), av.open(str(path), "w") as container:
+    with _keep_priority(), av.open(str(path), "w") as container:
         stream = container.add_stream("libsvtav1", rate=25, options={"crf": "5"})
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p" if depth == 8 else "yuv420p10le"
         stream.codec_context.color_primaries, stream.codec_context.color_trc = 9, 16  # BT.2020, PQ

@@ -24,7 +24,14 @@ from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import CODECS, EncodingSettings, PictureFormat
 from vidtrans.video.io.join import StreamCopy, Timing, join
 from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.side_data import FRAME_KINDS, TRACK_KINDS, Kind, has_dolby_vision_only, projection_of, stereo_of
+from vidtrans.video.side_data import (
+    FRAME_KINDS,
+    TRACK_KINDS,
+    SideDataKind,
+    has_dolby_vision_only,
+    projection_of,
+    stereo_of,
+)
 
 NUM_FRAMES = 24
 DECODER_HOLDS = 4  # decoded pictures: the one that is converted, and those that threads are ahead
@@ -53,7 +60,7 @@ def test_decoded_pictures_do_not_wait_for_the_garbage_collector() -> None:
     [(FRAME_KINDS, "avutil", "av_frame_side_data_name"), (TRACK_KINDS, "avcodec", "av_packet_side_data_name")],
     ids=["frames", "tracks"],
 )
-def test_every_kind_of_ffmpegs_has_a_decision(kinds: dict[str, Kind], library: str, function: str) -> None:
+def test_every_kind_of_ffmpegs_has_a_decision(kinds: dict[str, SideDataKind], library: str, function: str) -> None:
     """A new FFmpeg may know more: decide on each in the table."""
     package = Path(av.__file__).parent
     folders = (package.with_name("av.libs"), package / ".dylibs")

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.video.io.timestamps import MAX_REORDER, Repair, TrackTimes, repair_timestamps, repair_tracks, rounded_rate
+from vidtrans.video.io.timestamps import (
+    MAX_REORDER,
+    ClockRepair,
+    TrackTimes,
+    compute_track_repair,
+    repair_timestamps,
+    rounded_rate,
+)
 
 repeatable = hypothesis_settings(max_examples=25)
 
@@ -110,17 +117,17 @@ def packet(time: int, duration: int, place: int) -> Any:
     return SimpleNamespace(pts=time, dts=time, duration=duration, pos=place, is_keyframe=True)
 
 
-def repaired(pictures: list[Part], *sounds: list[Part], container: str = "mpegts") -> Repair:
+def repaired(pictures: list[Part], *sounds: list[Part], container: str = "mpegts") -> ClockRepair:
     tracks = [track(0, "video", PICTURE, pictures, container)]
     tracks += [track(n, "audio", SOUND, parts, container) for n, parts in enumerate(sounds, 1)]
-    return repair_tracks(tracks, 0)
+    return compute_track_repair(tracks, 0)
 
 
 @pytest.mark.parametrize(("extra", "held"), [(0, 0), (1, 1), (2, 2), (4, 3)])
 def test_sound_that_is_longer_is_kept_and_pictures_stay_on_their_grid(extra: int, held: int) -> None:
     count = 18 + extra
     found = repaired([(10, 0, 0), (10, 0, 50_000)], [(count, 0, 0), (18, 0, 50_000)])
-    assert (found.restarts, found.rebuilt) == (1, 0)
+    assert (found.num_restarts, found.num_rebuilt) == (1, 0)
     assert set(found.ticks[0]) == {0, 36_000 + held * PICTURE}
     assert list(found.ticks[1]) == [0] * count + [36_000 + held * PICTURE] * 18
 
@@ -128,7 +135,7 @@ def test_sound_that_is_longer_is_kept_and_pictures_stay_on_their_grid(extra: int
 def test_a_part_without_sound_is_silent_and_later_ones_keep_their_place() -> None:
     pictures = [(10, 0, 0), (10, 0, 50_000), (10, 0, 100_000)]
     found = repaired(pictures, [(18, 0, 0), (18, 0, 100_000)])
-    assert found.restarts == 2
+    assert found.num_restarts == 2
     assert list(found.ticks[1]) == [0] * 18 + [72_000] * 18
 
 
@@ -143,20 +150,20 @@ def test_a_jump_of_all_tracks_is_closed_in_a_transport_stream_alone() -> None:
 @pytest.mark.parametrize("wrong", [0, 500_000, 9_000_000])
 def test_a_single_wrong_time_is_no_other_clock(wrong: int) -> None:
     found = repaired([(10, 0, 0), (1, wrong, 36_000), (10, 39_600, 39_600)], [(39, 0, 0)])
-    assert found == Repair({}, 0, 0)
+    assert found == ClockRepair({}, 0, 0)
     heard = repaired([(20, 0, 0)], [(18, 0, 0), (1, wrong, 36_000), (18, 38_000, 38_000)])
-    assert (heard.restarts, heard.rebuilt) == (0, 1)
+    assert (heard.num_restarts, heard.num_rebuilt) == (0, 1)
     assert list(heard.ticks[1]) == [0] * 18 + [36_000 - wrong] + [0] * 18
 
 
 def test_pictures_that_go_back_under_continuous_sound_have_wrong_times_and_no_other_clock() -> None:
-    assert repaired([(10, 0, 0), (10, 10_000, 36_000)], [(36, 0, 0)]).restarts == 0
+    assert repaired([(10, 0, 0), (10, 10_000, 36_000)], [(36, 0, 0)]).num_restarts == 0
 
 
 def test_sound_that_goes_back_alone_gets_increasing_times() -> None:
     given = [*range(0, 36_000, SOUND), *range(10_000, 46_000, SOUND)]
     found = repaired([(20, 0, 0)], [(18, 0, 0), (18, 10_000, 36_000)])
-    assert (found.restarts, set(found.ticks)) == (0, {1})
+    assert (found.num_restarts, set(found.ticks)) == (0, {1})
     times = [time + ticks for time, ticks in zip(given, found.ticks[1], strict=True)]
     assert all(a < b for a, b in pairwise(times))
-    assert found.rebuilt == sum(ticks != 0 for ticks in found.ticks[1])
+    assert found.num_rebuilt == sum(ticks != 0 for ticks in found.ticks[1])

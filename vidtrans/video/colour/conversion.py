@@ -1,25 +1,25 @@
 """Convert decoded frames to RGB arrays, and RGB arrays to frames for encoders.
 
-Policy. In: colour tags are honoured (``tags``); an untagged YUV video counts as BT.709 from 720 lines up, else as
-BT.601, limited range unless its pixel format is full range; HDR and other primaries and transfers are mapped.
-Out: pixels are converted to BT.709, limited range, and tagged so (tags without conversion would shift every colour).
+Policy. Input: colour tags are used (``tags``). An untagged YUV video counts as BT.709 from 720 lines up, else as
+BT.601, limited range unless its pixel format is full range. HDR and other primaries and transfers are mapped. Output:
+pixels are converted to BT.709, limited range, and tagged as such (tags without conversion would shift every colour).
 
 HDR, other primaries and other transfers are mapped to SDR codes with BT.709 primaries in these steps (``ToneMap``):
 
 1. Codes to display light. 1.0 is SDR white, at 203 cd/m² (the reference white of ITU-R BT.2408).
    PQ by the EOTF of SMPTE ST 2084. HLG by the inverse OETF of ITU-R BT.2100 and its OOTF for a display of
-   1000 cd/m² (gamma 1.2). Linear, logarithmic and power curves as tagged. The rest is common video, which
-   cameras' curves tag: BT.2020 by the gamma 2.4 of ITU-R BT.1886, others as pictures, by the sRGB curve.
+   1000 cd/m² (gamma 1.2). Linear, logarithmic and power curves as tagged. Any other transfer is a camera's curve for
+   common video: BT.2020 is displayed by the gamma 2.4 of ITU-R BT.1886, others, like pictures, by the sRGB curve.
 2. Primaries to BT.709 by a matrix in linear light (ITU-R BT.2407). Colours inside BT.709 do not change. Outside it,
    negative components become 0 and the others are scaled to the original luminance, so red stays red. (Mixing
-   with grey until it fits is nearer by the numbers, but turns vivid red to pink and green to teal.)
+   with grey until the colour fits is numerically nearer, but turns vivid red to pink and green to teal.)
 3. Brightness by the EETF of ITU-R BT.2390, from the source's peak to SDR white, with a longer shoulder: light
    below the knee (60 cd/m² for a peak of 1000) does not change, 203 cd/m² become 86 % of the code range.
    Vivid colours: the curve is applied to the largest of R, G and B and the ratios are kept, so nothing clips and no
-   hue turns. Pale colours: it is applied to each of R, G and B, so that bright clouds and flames turn white.
+   hue changes. Pale colours: it is applied to each of R, G and B, so that bright clouds and flames turn white.
    SDR needs no tone curve: there the step only keeps R, G and B below 1.
 4. Light to codes by the inverse of BT.1886, gamma 2.4, for HDR and BT.2020, else by that of the sRGB curve: the codes
-   that show this light on an SDR display. The OETF of BT.709 is for cameras: applied to display light it would lift
+   that produce this light on an SDR display. The OETF of BT.709 is for cameras: applied to display light it would lift
    the shadows and wash the picture out.
 """
 
@@ -44,11 +44,11 @@ from vidtrans.video.colour.tags import (
     HDR_TRANSFERS,
     HLG,
     MATRICES,
-    OWN,
+    OWN_MATRICES,
     P3_D65,
     PQ,
+    PRIMARIES,
     SRGB,
-    TAGGED,
     UNSPECIFIED,
     code_of_light,
     light_of_codes,
@@ -58,37 +58,39 @@ from vidtrans.video.colour.tags import (
 )
 from vidtrans.video.frame_format import FrameFormat
 
-# BITEXACT and ACCURATE_RND make the conversion the same on every processor.
+# swscale flags; BITEXACT and ACCURATE_RND make the conversion equal on every processor.
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
-_SHRINK = Interpolation.AREA | _EXACT  # averages, as OpenCV's INTER_AREA
-_GROW = Interpolation.BICUBIC | _EXACT
-# Shares of red, green and blue in the luma of whole numbers, in 2^−15: as OpenCV has them.
+_SHRINK = Interpolation.AREA | _EXACT  # Averages, as OpenCV's INTER_AREA
+_ENLARGE = Interpolation.BICUBIC | _EXACT
+# Weights of red, green and blue in luma, in units of 2^−15, as in OpenCV's integer conversion.
 INTEGER_LUMA, INTEGER_LUMA_BITS = (9798, 19235, 3735), 15
-_ARRAYS = {(8, 3): "rgb24", (8, 4): "rgba", (16, 3): "rgb48le", (16, 4): "rgba64le"}
-WHITE_NITS = 203.0
-PQ_PEAK_NITS = 1000.0  # assumed
-HLG_DISPLAY_NITS, HLG_GAMMA = 1000.0, 1.2
-SDR_GAMMA = 2.4
-# BT.2390 has 0.5 here, which leaves a tenth of the code above 203 cd/m²: too little for clouds and metal in real films.
+# Array formats by (bits per channel, channels).
+_ARRAY_FORMATS = {(8, 3): "rgb24", (8, 4): "rgba", (16, 3): "rgb48le", (16, 4): "rgba64le"}
+WHITE_NITS = 203.0  # SDR white in HDR, cd/m² (ITU-R BT.2408)
+PQ_PEAK_NITS = 1000.0  # An assumption; the mastering metadata are not read
+HLG_DISPLAY_NITS, HLG_GAMMA = 1000.0, 1.2  # Peak of the nominal HLG display, cd/m², and its system gamma
+SDR_GAMMA = 2.4  # Of ITU-R BT.1886
+# Position of the knee. BT.2390's 0.5 leaves a tenth of the codes above 203 cd/m²: too few for clouds and metal.
 KNEE_OFFSET = 0.75
-_CODES = 65536
-_TINY = np.float32(1e-12)  # keeps black from 0 / 0
-_BLACK, _WHITE = 8192, 57343  # light in whole numbers, with room for some of what is outside BT.709
-_STRIP = 32  # lines at a time, which stay in the processor's cache: whole pictures take half as long again
-_BYTES_STRIP = 256  # the same for pictures of 8 bits, which are mapped in whole numbers
+_NUM_CODES = 65536
+_EPSILON = np.float32(1e-12)  # Avoids 0 / 0 for black
+_INTEGER_BLACK, _INTEGER_WHITE = 8192, 57343  # Integer light 0 and 1, with room for light outside BT.709
+_STRIP = 32  # Lines converted at a time, which fit the processor's cache; whole pictures take half as long again
+_UINT8_STRIP = 256  # The same for 8-bit pictures, which are mapped in integers
+# Constants of SMPTE ST 2084.
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
 _C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 
 
 @dataclass(frozen=True)
 class FrameColours:
-    """The colours of decoded frames with one pixel format and the same tags, and how they are converted.
+    """The colours of decoded frames with one pixel format and the same tags, and their conversion.
 
-    ``colour``: the kind of non-BT.709 colours, as ``mapped_colours``. ``unread``: tags that are not acted upon, as
-    ``unread_tags``. ``reading``: the version of how the tags are acted upon, if earlier releases ignored them; else 0.
-    ``depth``: bits per channel. ``has_alpha``: the pixel format has alpha, even if all pixels are opaque. ``matrix``:
-    of YUV. ``has_own_matrix``: whether it is one of ``OWN``, which swscale lacks. ``code_range``: limited unless the
-    tag or the pixel format is full range. ``tone_map``: None where no mapping is needed.
+    ``colour``: the kind of non-BT.709 colours, as ``mapped_colours``. ``unread``: unsupported tags, as ``unread_tags``.
+    ``reading``: the version of the conversion rules, if earlier versions ignored the tags; else 0. ``depth``: bits per
+    channel. ``has_alpha``: the pixel format has alpha, even if all pixels are opaque. ``matrix``: of YUV.
+    ``has_own_matrix``: whether the matrix is one of ``OWN_MATRICES``, which swscale lacks. ``code_range``: limited
+    unless the tag or the pixel format is full range. ``tone_map``: None where no mapping is needed.
     """
 
     colour: str
@@ -104,7 +106,7 @@ class FrameColours:
 
 
 def frame_colours(frame: av.VideoFrame) -> FrameColours:
-    """Return the colours of a decoded frame; the matrix of an untagged one is guessed from its number of lines."""
+    """Return the colours of a decoded frame; an untagged matrix is guessed from the number of lines."""
     tags = int(frame.colorspace), int(frame.color_primaries), int(frame.color_trc), int(frame.color_range)
     return _colours_of_tags(frame.format.name, frame.height >= HD_LINES, *tags)
 
@@ -113,23 +115,25 @@ def frame_colours(frame: av.VideoFrame) -> FrameColours:
 def _colours_of_tags(
     pix_fmt: str, is_hd: bool, matrix: int, primaries: int, transfer: int, code_range: int
 ) -> FrameColours:
-    kind = av.VideoFormat(pix_fmt)
-    is_xyz, has_luma_alone = pix_fmt.startswith("xyz"), len(kind.components) < 3
-    is_own = matrix in OWN and not (kind.is_rgb or is_xyz or has_luma_alone)
-    # GBR counts without subsampling only.
-    is_own = is_own and (matrix != GBR or (kind.chroma_width(8), kind.chroma_height(8)) == (8, 8))
-    colour = "" if is_xyz else mapped_colours(primaries, transfer)  # of XYZ swscale makes sRGB
-    other_hdr = transfer in HDR_TRANSFERS and primaries in TAGGED and primaries not in (BT709, BT2020, P3_D65)
+    video_format = av.VideoFormat(pix_fmt)
+    is_xyz, is_grey = pix_fmt.startswith("xyz"), len(video_format.components) < 3
+    has_own_matrix = matrix in OWN_MATRICES and not (video_format.is_rgb or is_xyz or is_grey)
+    # GBR is only possible without chroma subsampling.
+    is_full_chroma = (video_format.chroma_width(8), video_format.chroma_height(8)) == (8, 8)
+    has_own_matrix = has_own_matrix and (matrix != GBR or is_full_chroma)
+    colour = "" if is_xyz else mapped_colours(primaries, transfer)  # swscale itself converts XYZ to sRGB
+    is_other_hdr = transfer in HDR_TRANSFERS and primaries in PRIMARIES and primaries not in (BT709, BT2020, P3_D65)
+    is_matrix_unused = video_format.is_rgb or is_grey or has_own_matrix
     is_full = code_range == ColorRange.JPEG or pix_fmt.startswith("yuvj")
     return FrameColours(
         colour=colour,
-        unread=unread_tags(primaries, transfer, UNSPECIFIED if kind.is_rgb or has_luma_alone or is_own else matrix),
-        reading=int(is_own or other_hdr),
-        depth=max((c.bits for c in kind.components), default=8),
-        has_alpha=any(c.is_alpha for c in kind.components),
-        is_rgb=kind.is_rgb,
+        unread=unread_tags(primaries, transfer, UNSPECIFIED if is_matrix_unused else matrix),
+        reading=int(has_own_matrix or is_other_hdr),
+        depth=max((c.bits for c in video_format.components), default=8),
+        has_alpha=any(c.is_alpha for c in video_format.components),
+        is_rgb=video_format.is_rgb,
         matrix=MATRICES.get(matrix, Colorspace.ITU709 if is_hd else Colorspace.ITU601),
-        has_own_matrix=is_own,
+        has_own_matrix=has_own_matrix,
         code_range=ColorRange.JPEG if is_full else ColorRange.MPEG,
         tone_map=_tone_map(transfer, primaries) if colour else None,
     )
@@ -168,31 +172,36 @@ def with_alpha(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
 
 
 def apply_format(
-    rgb: np.ndarray, alpha: np.ndarray | None, frame_format: FrameFormat, usual: tuple[int, int, int], *, cut_out: bool
+    rgb: np.ndarray,
+    alpha: np.ndarray | None,
+    frame_format: FrameFormat,
+    default_background: tuple[int, int, int],
+    *,
+    cut_out: bool,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the picture in ``frame_format``, and its alpha (None unless the format keeps it), of equal size and dtype.
+    """Return the picture in ``frame_format``, and its alpha, of equal size and dtype.
 
-    ``usual``: the background if the format has none. ``cut_out``: something in the clip is transparent, so that the
-    matte of an opaque picture is white.
+    Alpha is None unless the format keeps it. ``cut_out``: something in the clip is transparent, so that the matte of an
+    opaque picture is white.
     """
     full = np.iinfo(rgb.dtype).max
     if frame_format.alpha == "matte" and cut_out:
         return (np.full_like(rgb, full) if alpha is None else np.repeat(alpha[..., None], 3, axis=2)), None
     if alpha is None or (frame_format.alpha != "kept" and alpha.min() == full):
         return rgb, None
-    background = frame_format.background_or(usual)
+    background = default_background if frame_format.background is None else frame_format.background
     if frame_format.alpha != "kept":
         return composite_over(rgb, alpha, background), None
-    ground = np.array(background, rgb.dtype) * rgb.dtype.type(full // 255)
-    return np.where(alpha[..., None] == 0, ground, rgb), alpha
+    background_rgb = np.array(background, rgb.dtype) * rgb.dtype.type(full // 255)
+    return np.where(alpha[..., None] == 0, background_rgb, rgb), alpha
 
 
 def composite_over(colours: np.ndarray, alpha: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
     """Composite straight colours (H, W, 3) over ``background``; alpha (H, W) of the same dtype, uint8 or uint16."""
     full = np.iinfo(colours.dtype).max
-    share = (alpha.astype(np.float32) / full)[..., None]
-    ground = np.array(background, np.float32) * (full / 255)
-    return np.rint(ground + share * (colours - ground)).astype(colours.dtype)
+    coverage = (alpha.astype(np.float32) / full)[..., None]
+    background_rgb = np.array(background, np.float32) * (full / 255)
+    return np.rint(background_rgb + coverage * (colours - background_rgb)).astype(colours.dtype)
 
 
 def resize_alpha(rgba: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -209,7 +218,7 @@ def resize_alpha(rgba: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 class ToRGB:
-    """Convert decoded frames to arrays of one size, in the stored orientation, with one shared swscale context.
+    """A converter of decoded frames to arrays of one size, in the stored orientation, with one swscale context.
 
     ``profile``: the conversion by an ICC profile, which is used instead of the colour tags.
     """
@@ -223,8 +232,8 @@ class ToRGB:
         """Return a frame as (height, width, 3) full range, uint8, or uint16 with ``deep``."""
         colours = frame_colours(frame)
         mapping = self._profile or colours.tone_map
-        exact = isinstance(mapping, ToneMap) and not (mapping.takes_bytes and colours.depth == 8)
-        rgb = self._converted(frame, colours, ("gbrp", "gbrp16le"), exact, self.width, self.height)
+        needs_16_bits = isinstance(mapping, ToneMap) and not (mapping.accepts_uint8 and colours.depth == 8)
+        rgb = self._convert(frame, colours, ("gbrp", "gbrp16le"), needs_16_bits, self.width, self.height)
         rgb = mapping(rgb) if mapping else rgb
         return rgb if self.deep else to_uint8(rgb)
 
@@ -232,54 +241,54 @@ class ToRGB:
         """Return a frame whose format has alpha as (height, width, 4), straight alpha, uint8 or uint16."""
         colours = frame_colours(frame)
         mapping = self._profile or colours.tone_map
-        stored = self._converted(frame, colours, ("rgba", "gbrap16le"), mapping is not None, frame.width, frame.height)
+        stored = self._convert(frame, colours, ("rgba", "gbrap16le"), mapping is not None, frame.width, frame.height)
         if mapping is not None:
             stored = with_alpha(mapping(np.ascontiguousarray(stored[..., :3])), stored[..., 3])
         stored = stored if self.deep else to_uint8(stored)
         return resize_alpha(stored, self.width, self.height)
 
-    def _converted(
+    def _convert(
         self,
         frame: av.VideoFrame,
         colours: FrameColours,
         formats: tuple[str, str],
-        exact: bool,
+        needs_16_bits: bool,
         width: int,
         height: int,
     ) -> np.ndarray:
-        """Convert a frame to an array, through ``formats[0]`` (8 bits) or ``formats[1]`` (16); 16 bits if ``exact``.
+        """Convert a frame to an array, through ``formats[0]`` (8 bits) or ``formats[1]`` (16 bits).
 
         Formats without alpha are planar: for packed RGB swscale takes twice the time, and its 16 bits are wrong for
         subsampled chroma.
         """
         if colours.has_own_matrix:
-            return self._by_own_matrix(frame, colours, width, height)
+            return self._apply_own_matrix(frame, colours, width, height)
         bits = colours.depth if colours.is_rgb else 0
-        # swscale cuts bits of RGB off where it should round, and fills new ones with zeros.
-        deep = bits > 8 or (bits == 0 and (self.deep or exact))
+        # swscale truncates bits of RGB where it should round, and fills new ones with zeros.
+        deep = bits > 8 or (bits == 0 and (self.deep or needs_16_bits))
         converted = self._reformat(
             frame, width, height, formats[deep], colours.code_range, colours.matrix, None, ColorRange.JPEG
         )
         if deep:
-            return _to_full(converted.to_ndarray(), bits or 8, colours.depth)
-        if converted.format.name == "gbrp":  # as planes, since ``to_ndarray`` takes three times as long
+            return _stretch_to_16_bits(converted.to_ndarray(), bits or 8, colours.depth)
+        if converted.format.name == "gbrp":  # Copy planes, since ``to_ndarray`` takes three times as long
             planes: Any = converted.planes
             green, blue, red = [np.ndarray((p.height, p.width), np.uint8, p, 0, (p.line_size, 1)) for p in planes]
             interleaved = cv2.merge([red, green, blue])
         else:
             interleaved = converted.to_ndarray()
-        return to_uint16(interleaved) if self.deep or exact else interleaved
+        return to_uint16(interleaved) if self.deep or needs_16_bits else interleaved
 
-    def _by_own_matrix(self, frame: av.VideoFrame, colours: FrameColours, width: int, height: int) -> np.ndarray:
-        """Convert by a matrix that swscale does not have, to (H, W, 3) uint16, or with alpha (H, W, 4)."""
+    def _apply_own_matrix(self, frame: av.VideoFrame, colours: FrameColours, width: int, height: int) -> np.ndarray:
+        """Convert by a matrix that swscale lacks, to (H, W, 3) uint16, or with alpha (H, W, 4)."""
         code_range, bits = colours.code_range, colours.depth
         pix_fmt = "yuva444p16le" if colours.has_alpha else "yuv444p16le"
-        same = Colorspace.ITU709  # in and out: swscale applies no matrix
+        same = Colorspace.ITU709  # Equal input and output matrices, so that swscale applies none
         stored = self._reformat(frame, width, height, pix_fmt, code_range, same, same, code_range).to_ndarray()
         white, full = (2**bits - 1) << (16 - bits), code_range == ColorRange.JPEG
         yuv = np.ascontiguousarray(stored[..., :3])
         rgb = rgb_of_yuv(yuv, int(frame.colorspace), int(frame.color_primaries), white, full=full)
-        return with_alpha(rgb, _stretched(stored[..., 3], bits)) if colours.has_alpha else rgb
+        return with_alpha(rgb, _stretch(stored[..., 3], bits)) if colours.has_alpha else rgb
 
     def _reformat(
         self,
@@ -301,24 +310,24 @@ class ToRGB:
             dst_colorspace=matrix_out,
             src_color_range=range_in,
             dst_color_range=range_out,
-            interpolation=_GROW if width > frame.width else _SHRINK,
+            interpolation=_ENLARGE if width > frame.width else _SHRINK,
             threads=1,
         )
 
 
-def _to_full(picture: np.ndarray, bits: int, alpha_bits: int) -> np.ndarray:
-    """Stretch samples to full 16 bits: swscale pads n-bit RGB with zeros, and leaves YUV's white at an 8-bit level."""
-    colours = _stretched(picture[..., :3], bits)
-    return colours if picture.shape[2] == 3 else with_alpha(colours, _stretched(picture[..., 3], alpha_bits))
+def _stretch_to_16_bits(picture: np.ndarray, bits: int, alpha_bits: int) -> np.ndarray:
+    """Stretch samples to full 16 bits: swscale pads n-bit RGB with zeros, and keeps YUV's white at an 8-bit level."""
+    colours = _stretch(picture[..., :3], bits)
+    return colours if picture.shape[2] == 3 else with_alpha(colours, _stretch(picture[..., 3], alpha_bits))
 
 
-def _stretched(channels: np.ndarray, bits: int) -> np.ndarray:
+def _stretch(channels: np.ndarray, bits: int) -> np.ndarray:
     white = (2**bits - 1) << (16 - bits)
     return channels if white == 65535 else cv2.addWeighted(channels, 65535 / white, channels, 0, 0)
 
 
 class FromRGB:
-    """Convert arrays to frames for an encoder, scaled to the output's size in the same step."""
+    """A converter of arrays to frames for an encoder, which also scales to the output's size."""
 
     def __init__(self, width: int, height: int, pix_fmt: str) -> None:
         self.width, self.height, self.pix_fmt = width, height, pix_fmt
@@ -327,10 +336,10 @@ class FromRGB:
     def __call__(self, picture: np.ndarray) -> av.VideoFrame:
         """Convert a picture (h, w, 3), or (h, w, 4) with alpha, uint8 or uint16, of any size, to a video frame."""
         bits = 8 * picture.dtype.itemsize
-        if bits == 16 and is_yuv(self.pix_fmt):  # the reverse of _to_full
+        if bits == 16 and is_yuv(self.pix_fmt):  # The inverse of ``_stretch_to_16_bits``
             colours = cv2.addWeighted(picture[..., :3], 256 / 257, picture[..., :3], 0, 0)
             picture = colours if picture.shape[2] == 3 else with_alpha(colours, picture[..., 3])
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=_ARRAYS[bits, picture.shape[2]])
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=_ARRAY_FORMATS[bits, picture.shape[2]])
         return self._reformatter.reformat(
             frame,
             self.width,
@@ -339,136 +348,141 @@ class FromRGB:
             src_color_range=ColorRange.JPEG,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
-            # ProRes takes its tags from the frames.
+            # The ProRes encoder takes its tags from the frames.
             dst_color_trc=1,
             dst_color_primaries=1,
-            interpolation=_GROW if self.width > picture.shape[1] else _SHRINK,
+            interpolation=_ENLARGE if self.width > picture.shape[1] else _SHRINK,
             threads=1,
         )
 
 
 class ToneMap:
-    """Map pictures with one transfer and one set of primaries to BT.709 SDR, as described at the top of this file.
+    """A mapping of pictures with one transfer and one set of primaries to BT.709 SDR; see the module's docstring.
 
-    ``transfer`` and ``primaries``: numbers of ISO/IEC 23091-2. HDR without primaries is taken for BT.2020, unknown
-    primaries for BT.709, an unknown transfer for common video. PQ is taken to be mastered for 1000 cd/m².
+    ``transfer`` and ``primaries``: numbers of ISO/IEC 23091-2. HDR without primaries counts as BT.2020, unknown
+    primaries as BT.709, an unknown transfer as common video. PQ is assumed to be mastered for 1000 cd/m².
+    ``accepts_uint8``: whether 8-bit pictures can be mapped directly.
     """
 
     def __init__(self, transfer: int, primaries: int) -> None:
         if transfer in (PQ, HLG) and primaries == UNSPECIFIED:
             primaries = BT2020
         self._is_hlg = transfer == HLG
-        self._as_pictures = transfer not in (PQ, HLG) and (primaries != BT2020 or transfer in (SRGB, *CURVES))
-        self.takes_bytes = self._as_pictures and transfer not in CURVES
-        self._light = _light_of_codes(transfer, as_pictures=self._as_pictures)
-        source = TAGGED.get(primaries, TAGGED[BT709])
+        self._uses_srgb_curve = transfer not in (PQ, HLG) and (primaries != BT2020 or transfer in (SRGB, *CURVES))
+        self.accepts_uint8 = self._uses_srgb_curve and transfer not in CURVES
+        self._light = _display_light_table(transfer, use_srgb_curve=self._uses_srgb_curve)
+        source = PRIMARIES.get(primaries, PRIMARIES[BT709])
         self._source_luminance = source.to_xyz()[1:2].astype(np.float32)
-        self._to_709 = source.to_bt709().astype(np.float32)
-        steps = np.rint(self._light[::257] * (_WHITE - _BLACK)) if self.takes_bytes else self._light[:256]
-        self._steps = steps.astype(np.uint16)
-        self._steps_to_709 = np.column_stack([self._to_709, np.full(3, _BLACK, np.float32)])
-        self._luminance = TAGGED[BT709].to_xyz()[1:2].astype(np.float32)
+        self._light_to_709 = source.to_bt709().astype(np.float32)
+        # Without 8-bit input this table is not used.
+        scale = _INTEGER_WHITE - _INTEGER_BLACK
+        integer_light = np.rint(self._light[::257] * scale) if self.accepts_uint8 else self._light[:256]
+        self._integer_light = integer_light.astype(np.uint16)
+        self._integers_to_709 = np.column_stack([self._light_to_709, np.full(3, _INTEGER_BLACK, np.float32)])
+        self._luminance = PRIMARIES[BT709].to_xyz()[1:2].astype(np.float32)
         peak_nits = {PQ: PQ_PEAK_NITS, HLG: HLG_DISPLAY_NITS}.get(transfer, WHITE_NITS)
-        self._curve = _ToneCurve(peak_nits / WHITE_NITS)
+        self._tone_curve = _ToneCurve(peak_nits / WHITE_NITS)
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
-        """Return (H, W, 3) BT.709 SDR codes for (H, W, 3) non-linear, full-range RGB of the source, both uint16.
+        """Convert (H, W, 3) full-range RGB codes of the source to BT.709 SDR codes, both uint16.
 
-        Where ``takes_bytes``, both may be uint8. Grey stays grey, and a brighter pixel stays brighter.
+        If ``accepts_uint8``, both may be uint8. Grey stays grey, and a brighter pixel stays brighter.
         """
         mapped = np.empty_like(rgb)
-        strip = _STRIP if rgb.dtype == np.uint16 else _BYTES_STRIP
+        strip = _STRIP if rgb.dtype == np.uint16 else _UINT8_STRIP
         for top in range(0, len(rgb), strip):
             mapped[top : top + strip] = self._map(rgb[top : top + strip])
         return mapped
 
     def _map(self, rgb: np.ndarray) -> np.ndarray:
         if rgb.dtype == np.uint8:
-            return self._map_bytes(rgb)
+            return self._map_uint8(rgb)
         light = cv2.LUT(rgb, self._light)
         if self._is_hlg:
-            # BT.2100's OOTF, F_D = α · Y_S^(γ − 1) · E; α is in the table.
+            # BT.2100's OOTF, F_D = α · Y_S^(γ − 1) · E; the table contains α.
             light *= cv2.pow(cv2.transform(light, self._source_luminance), HLG_GAMMA - 1)[..., None]
-        light = cv2.transform(light, self._to_709)
-        if self._as_pictures:
-            return self._codes_of_pictures(light, "uint16")
+        light = cv2.transform(light, self._light_to_709)
+        if self._uses_srgb_curve:
+            return self._srgb_codes(light, "uint16")
         if light.min() < 0:
             light = self._fit_gamut(light)
-        if light.max() > self._curve.knee:
+        if light.max() > self._tone_curve.knee:
             light = self._roll_off(light)
         cv2.pow(light, 1 / SDR_GAMMA, light)
-        return np.rint(light * np.float32(_CODES - 1)).astype(np.uint16)
+        return np.rint(light * np.float32(_NUM_CODES - 1)).astype(np.uint16)
 
-    def _map_bytes(self, rgb: np.ndarray) -> np.ndarray:
-        """Map 8 bits in whole numbers, which takes a quarter of the time; colours outside BT.709 exactly."""
-        steps = cv2.transform(cv2.LUT(rgb, self._steps), self._steps_to_709)
-        codes = cv2.LUT(steps, _codes_of_steps())
-        if steps.min() < _BLACK or steps.max() > _WHITE:
-            # Places, because masks of colours take ten times as long.
-            outside = np.flatnonzero(cv2.inRange(steps, (_BLACK,) * 3, (_WHITE,) * 3) == 0)
+    def _map_uint8(self, rgb: np.ndarray) -> np.ndarray:
+        """Map 8-bit codes in integers, which takes a quarter of the time; colours outside BT.709 are mapped exactly."""
+        light_709 = cv2.transform(cv2.LUT(rgb, self._integer_light), self._integers_to_709)
+        codes = cv2.LUT(light_709, _srgb_codes_of_integers())
+        if light_709.min() < _INTEGER_BLACK or light_709.max() > _INTEGER_WHITE:
+            # Indices, because masks of colours take ten times as long.
+            outside = np.flatnonzero(cv2.inRange(light_709, (_INTEGER_BLACK,) * 3, (_INTEGER_WHITE,) * 3) == 0)
             colours = rgb.reshape(-1, 3).take(outside, axis=0)[None]
-            light = cv2.transform(cv2.LUT(colours, self._light[::257]), self._to_709)
-            codes.reshape(-1, 3)[outside] = self._codes_of_pictures(light, "uint8")[0]
+            light = cv2.transform(cv2.LUT(colours, self._light[::257]), self._light_to_709)
+            codes.reshape(-1, 3)[outside] = self._srgb_codes(light, "uint8")[0]
         return codes
 
-    def _codes_of_pictures(self, light: np.ndarray, dtype: str) -> np.ndarray:
-        """Fit the few pixels of linear ``light`` outside BT.709, and convert it to codes by the sRGB curve."""
+    def _srgb_codes(self, light: np.ndarray, dtype: str) -> np.ndarray:
+        """Fit linear ``light`` outside BT.709 into the gamut, and convert it to codes by the sRGB curve."""
         red, green, blue = cv2.split(light)
         outside = (cv2.min(cv2.min(red, green), blue) < 0) | (cv2.max(cv2.max(red, green), blue) > 1)
         if outside.any():
             light[outside] = self._roll_off(self._fit_gamut(light[outside][None]))[0]
-        steps = cv2.sqrt(light) * np.float32(_CODES - 1) + np.float32(0.5)
-        return cv2.LUT(steps.astype(np.uint16), _picture_codes(dtype))
+        roots = cv2.sqrt(light) * np.float32(_NUM_CODES - 1) + np.float32(0.5)
+        return cv2.LUT(roots.astype(np.uint16), _srgb_code_table(dtype))
 
     def _fit_gamut(self, light: np.ndarray) -> np.ndarray:
         """Clip negative R, G and B to 0 and scale the rest to the original luminance."""
         inside = np.maximum(light, 0)
-        luminance, clipped = (cv2.transform(part, self._luminance) for part in (light, inside))
-        inside *= (luminance / np.maximum(clipped, _TINY))[..., None]
+        luminance, clipped_luminance = (cv2.transform(rgb, self._luminance) for rgb in (light, inside))
+        inside *= (luminance / np.maximum(clipped_luminance, _EPSILON))[..., None]
         return inside
 
     def _roll_off(self, light: np.ndarray) -> np.ndarray:
         red, green, blue = cv2.split(light)
-        most = np.maximum(cv2.max(cv2.max(red, green), blue), _TINY)
-        least = cv2.min(cv2.min(red, green), blue)
-        together = light * (self._curve(most) / most)[..., None]
-        each = self._curve(light)
-        each -= together
-        each *= np.sqrt(least / most)[..., None]
-        together += each
-        return together
+        maximum = np.maximum(cv2.max(cv2.max(red, green), blue), _EPSILON)
+        minimum = cv2.min(cv2.min(red, green), blue)
+        # Vivid colours keep their ratios; for pale colours the curve is applied to each channel.
+        mapped = light * (self._tone_curve(maximum) / maximum)[..., None]
+        difference = self._tone_curve(light)
+        difference -= mapped
+        difference *= np.sqrt(minimum / maximum)[..., None]
+        mapped += difference
+        return mapped
 
 
 @cache
-def _picture_codes(dtype: str) -> np.ndarray:
-    """Return a table (65,536,) of sRGB codes of a dtype, for light whose square root has even steps from 0 to 1."""
-    light = np.linspace(0, 1, _CODES).astype(np.float32) ** 2
+def _srgb_code_table(dtype: str) -> np.ndarray:
+    """Return a table (65,536,) of sRGB codes of a dtype, for square roots of light in even steps from 0 to 1."""
+    light = np.linspace(0, 1, _NUM_CODES).astype(np.float32) ** 2
     return np.rint(code_of_light(light[None])[0] * np.float32(np.iinfo(dtype).max)).astype(dtype)
 
 
 @cache
-def _codes_of_steps() -> np.ndarray:
-    """Return a table (65,536,) of sRGB codes, uint8, of light in whole numbers, of which ``_BLACK`` is 0."""
-    light = np.clip((np.arange(_CODES) - _BLACK) / (_WHITE - _BLACK), 0, 1).astype(np.float32)
+def _srgb_codes_of_integers() -> np.ndarray:
+    """Return a table (65,536,) of sRGB codes, uint8, for integer light, of which ``_INTEGER_BLACK`` is 0."""
+    integers = np.arange(_NUM_CODES)
+    light = np.clip((integers - _INTEGER_BLACK) / (_INTEGER_WHITE - _INTEGER_BLACK), 0, 1).astype(np.float32)
     return np.rint(code_of_light(light[None])[0] * np.float32(255)).astype(np.uint8)
 
 
 class _ToneCurve:
-    """A tone curve from light to light in units of SDR white, at most 1: identity below the knee, a table above it."""
+    """A tone curve from light to light in units of SDR white, at most 1: identity below the knee, then a table."""
 
     def __init__(self, peak: float) -> None:
-        self.knee = _knee_of(peak)
-        # Even steps of the square root: the curve bends most at the knee.
-        table = _bt2390(self.knee + (peak - self.knee) * np.linspace(0, 1, _CODES) ** 2, peak)
+        self.knee = _knee(peak)
+        # Even steps of the square root, because the curve bends most at the knee.
+        table = _bt2390(self.knee + (peak - self.knee) * np.linspace(0, 1, _NUM_CODES) ** 2, peak)
         self._table = table.astype(np.float32)
         self._scale = np.float32(1 / (peak - self.knee)) if peak > self.knee else np.float32(0)
 
     def __call__(self, light: np.ndarray) -> np.ndarray:
-        steps = np.sqrt(np.clip((light - self.knee) * self._scale, 0, 1)) * np.float32(_CODES - 1)
+        steps = np.sqrt(np.clip((light - self.knee) * self._scale, 0, 1)) * np.float32(_NUM_CODES - 1)
         return np.where(light < self.knee, light, self._table[np.rint(steps).astype(np.int32)])
 
 
-def _knee_of(peak: float) -> float:
+def _knee(peak: float) -> float:
     """Return the knee of the EETF, below which light does not change; 1 for a peak of 1. Units of SDR white."""
     top, white = pq_of_nits(np.array([peak, 1.0]) * WHITE_NITS)
     return float(nits_of_pq((1 + KNEE_OFFSET) * white - KNEE_OFFSET * top)) / WHITE_NITS
@@ -477,9 +491,9 @@ def _knee_of(peak: float) -> float:
 def _bt2390(light: np.ndarray, peak: float) -> np.ndarray:
     """Apply the EETF of ITU-R BT.2390 (annex 5), from ``peak`` down to 1, to light from the knee to the peak.
 
-    Everything is in units of SDR white, in float64.
+    All values are float64, in units of SDR white.
     """
-    top, white, start = pq_of_nits(np.array([peak, 1.0, _knee_of(peak)]) * WHITE_NITS)
+    top, white, start = pq_of_nits(np.array([peak, 1.0, _knee(peak)]) * WHITE_NITS)
     start, target = start / top, white / top
     t = np.clip((pq_of_nits(light * WHITE_NITS) / top - start) / max(1 - start, 1e-9), 0, 1)
     spline = (2 * t**3 - 3 * t**2 + 1) * start + (t**3 - 2 * t**2 + t) * (1 - start) + (-2 * t**3 + 3 * t**2) * target
@@ -498,21 +512,22 @@ def pq_of_nits(nits: np.ndarray) -> np.ndarray:
     return np.power((_C1 + _C2 * power) / (1 + _C3 * power), _M2)
 
 
-def _light_of_codes(transfer: int, *, as_pictures: bool) -> np.ndarray:
-    """Return the display light of each of 65,536 codes, float32, SDR white 1; for HLG, α^(1/γ) times the scene light.
+def _display_light_table(transfer: int, *, use_srgb_curve: bool) -> np.ndarray:
+    """Return the display light of each of 65,536 codes, float32, SDR white 1.
 
-    ``as_pictures``: common video is shown by the sRGB curve, not by BT.1886.
+    For HLG it is α^(1/γ) times the scene light. ``use_srgb_curve``: common video is displayed by the sRGB curve, not by
+    BT.1886.
     """
-    code = np.linspace(0, 1, _CODES)
+    code = np.linspace(0, 1, _NUM_CODES)
     if transfer == PQ:
         light = nits_of_pq(code) / WHITE_NITS
-    elif transfer == HLG:  # the inverse OETF of ITU-R BT.2100
+    elif transfer == HLG:  # The inverse OETF of ITU-R BT.2100
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         scene = np.where(code <= 0.5, code**2 / 3, (np.exp((code - c) / a) + b) / 12)
         light = scene * (HLG_DISPLAY_NITS / WHITE_NITS) ** (1 / HLG_GAMMA)
     elif transfer in CURVES:
         light = CURVES[transfer](code)
-    elif as_pictures:
+    elif use_srgb_curve:
         return light_of_codes("uint16")
     else:
         light = code**SDR_GAMMA

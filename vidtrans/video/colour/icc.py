@@ -1,7 +1,8 @@
-"""ICC profiles of pictures: conversion of their colours to sRGB.
+"""Convert the colours of pictures to sRGB by their ICC profiles.
 
 Profiles of curves and a matrix (Display P3, Adobe RGB, ProPhoto, grey gammas) are computed here, at 8 and 16 bits.
-Those of tables (printers, scanners, CMYK) go through LittleCMS, relative colorimetric with black point compensation.
+Profiles of tables (printers, scanners, CMYK) are applied by LittleCMS, relative colorimetric with black point
+compensation.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ from vidtrans.video.colour.tags import code_of_light
 if TYPE_CHECKING:
     from PIL import Image, ImageCms
 
-Curve = Callable[[np.ndarray], np.ndarray]  # code in [0, 1] to light in [0, 1], float64
+Curve = Callable[[np.ndarray], np.ndarray]  # From code in [0, 1] to light in [0, 1], float64
 
-# Columns: red, green and blue of sRGB as ICC profiles have them, in XYZ under D50.
+# The columns are red, green and blue of sRGB in XYZ under D50, as in ICC profiles.
 _SRGB_D50 = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])
-_STRIP = 64  # lines at a time
-_STEP = 5  # between the nodes of a table for 16 bits, in codes of 8
-_PARAMETERS = (1, 3, 4, 5, 7)  # numbers of a parametric curve, by its kind
-_ROUNDING = 1.0  # codes of 255, by which a profile that is named sRGB may differ from it
+_STRIP = 64  # Lines converted at a time, which limits the memory of intermediate arrays
+_NODE_STEP = 5  # 8-bit codes between the nodes of a table for 16 bits
+_NUM_PARAMETERS = (1, 3, 4, 5, 7)  # Parameters of a parametric curve, by its type
+_SRGB_TOLERANCE = 1.0  # 8-bit codes by which an sRGB profile may differ from sRGB, by rounding
 
 
 @dataclass(frozen=True)
 class CurvesAndMatrix:
-    """A conversion to sRGB: a curve for each channel to light, and a matrix (3, 3) to linear BT.709 RGB.
+    """A conversion to sRGB: a curve per channel to linear light, and a matrix (3, 3) to linear BT.709 RGB.
 
     Colours outside sRGB are clipped.
     """
@@ -41,25 +42,25 @@ class CurvesAndMatrix:
     name: str
     curves: tuple[Curve, Curve, Curve]
     matrix: np.ndarray
-    mode: str = "RGB"  # or "L", of Pillow
+    mode: str = "RGB"  # Pillow's mode of the profile's pictures: "RGB" or "L"
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
-        """Return (H, W, 3) uint8 or uint16 as sRGB, of the same dtype."""
-        most = np.iinfo(rgb.dtype).max
-        tables = [np.clip(curve(np.linspace(0, 1, most + 1)), 0, 1).astype(np.float32) for curve in self.curves]
+        """Convert (H, W, 3) uint8 or uint16 to sRGB of the same dtype."""
+        max_code = np.iinfo(rgb.dtype).max
+        tables = [np.clip(curve(np.linspace(0, 1, max_code + 1)), 0, 1).astype(np.float32) for curve in self.curves]
         converted = np.empty_like(rgb)
         for top in range(0, len(rgb), _STRIP):
             strip = rgb[top : top + _STRIP]
             light = np.stack([table[strip[..., c]] for c, table in enumerate(tables)], axis=2)
             light = np.clip(cv2.transform(light, self.matrix.astype(np.float32)), 0, 1)
-            converted[top : top + _STRIP] = np.rint(code_of_light(light) * np.float32(most))
+            converted[top : top + _STRIP] = np.rint(code_of_light(light) * np.float32(max_code))
         return converted
 
     def is_identity(self) -> bool:
         """Return whether no 8-bit colour changes by more than the rounding of profiles."""
         axis = np.arange(0, 256, 15).astype(np.uint8)
         nodes = np.stack(np.meshgrid(axis, axis, axis), axis=-1).reshape(1, -1, 3)
-        return float(np.abs(self(nodes).astype(np.int16) - nodes).max()) <= _ROUNDING
+        return float(np.abs(self(nodes).astype(np.int16) - nodes).max()) <= _SRGB_TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -68,27 +69,28 @@ class TableProfile:
 
     name: str
     profile: bytes
-    mode: str  # of Pillow: "RGB", "L", "CMYK", "LAB"
+    mode: str  # Pillow's mode of the profile's pictures: "RGB", "L", "CMYK", "LAB"
 
     def convert(self, picture: Image.Image) -> np.ndarray:
-        """Return a picture of ``mode`` as sRGB, (H, W, 3) uint8."""
+        """Convert a picture of ``mode`` to sRGB, (H, W, 3) uint8."""
         from PIL import ImageCms
 
         return np.array(ImageCms.applyTransform(picture, _transform(self.profile, self.mode)))
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
-        """Return (H, W, 3) uint8 or uint16 as sRGB, of the same dtype; 16 bits are interpolated from an 8-bit table."""
+        """Convert (H, W, 3) uint8 or uint16 to sRGB of the same dtype; 16 bits by interpolation of an 8-bit table."""
         from PIL import Image
 
         if rgb.dtype == np.uint8:
             return self.convert(Image.fromarray(rgb).convert(self.mode))
         from scipy.ndimage import map_coordinates
 
-        axis = np.arange(0, 256, _STEP).astype(np.uint8)
+        axis = np.arange(0, 256, _NODE_STEP).astype(np.uint8)
         nodes = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1)
         table = self.convert(Image.fromarray(nodes.reshape(len(axis), -1, 3)).convert(self.mode)).reshape(nodes.shape)
-        at = np.moveaxis(rgb, 2, 0).astype(np.float32) / np.float32(257 * _STEP)
-        channels = [map_coordinates(table[..., c].astype(np.float32), at, order=1, mode="nearest") for c in range(3)]
+        coordinates = np.moveaxis(rgb, 2, 0).astype(np.float32) / np.float32(257 * _NODE_STEP)
+        planes = np.moveaxis(table, -1, 0).astype(np.float32)
+        channels = [map_coordinates(plane, coordinates, order=1, mode="nearest") for plane in planes]
         return np.rint(np.stack(channels, axis=2) * 257).astype(np.uint16)
 
 
@@ -97,16 +99,17 @@ Conversion = CurvesAndMatrix | TableProfile
 
 @lru_cache(maxsize=16)
 def read_profile(profile: bytes) -> Conversion | None:
-    """Return the conversion by a profile to sRGB; None where it is sRGB. Raises ValueError where it is unusable."""
+    """Return the conversion by a profile to sRGB; None if it is sRGB. Raises ValueError if it is unusable."""
     try:
         space, tags = profile[16:20].decode("latin-1"), dict(_tags(profile))
         mode = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}.get(space)
         if mode is None:
             raise ValueError(f"colours of the kind {space.strip()}")
-        name = _name(profile)
-        found = None if tags.keys() & {b"A2B0", b"A2B1"} else _shaper(name, mode, profile[20:24], tags)
-        if found is not None:
-            return None if found.is_identity() else found
+        name = _description(profile)
+        has_tables = bool(tags.keys() & {b"A2B0", b"A2B1"})
+        conversion = None if has_tables else _curves_and_matrix(name, mode, profile[20:24], tags)
+        if conversion is not None:
+            return None if conversion.is_identity() else conversion
         _transform(profile, mode)
         return TableProfile(name, profile, mode)
     except (struct.error, LookupError, OSError, ZeroDivisionError, np.linalg.LinAlgError) as error:
@@ -120,9 +123,11 @@ def _tags(profile: bytes) -> list[tuple[bytes, bytes]]:
     return [(signature, profile[offset : offset + size]) for signature, offset, size in entries]
 
 
-def _shaper(name: str, mode: str, connection: bytes, tags: dict[bytes, bytes]) -> CurvesAndMatrix | None:
-    """Return the conversion by a profile's curves and matrix; None where it lacks them, or connects through Lab."""
-    if connection != b"XYZ ":
+def _curves_and_matrix(
+    name: str, mode: str, connection_space: bytes, tags: dict[bytes, bytes]
+) -> CurvesAndMatrix | None:
+    """Return the conversion by a profile's curves and matrix; None without them, or if it connects through Lab."""
+    if connection_space != b"XYZ ":
         return None
     if mode == "L" and b"kTRC" in tags:
         grey = _curve(tags[b"kTRC"])
@@ -141,10 +146,10 @@ def power(gamma: float) -> Curve:
 
 
 def _curve(tag: bytes) -> Curve:
-    """Return the curve of a tag of the kind ``curv`` or ``para`` (ICC.1:2022, 10.6 and 10.18)."""
+    """Return the curve of a tag of the type ``curv`` or ``para`` (ICC.1:2022, 10.6 and 10.18)."""
     if tag[:4] == b"para":
         (kind,) = struct.unpack_from(">H", tag, 8)
-        return _parametric(kind, np.array(struct.unpack_from(f">{_PARAMETERS[kind]}i", tag, 12)) / 65536)
+        return _parametric_curve(kind, np.array(struct.unpack_from(f">{_NUM_PARAMETERS[kind]}i", tag, 12)) / 65536)
     if tag[:4] != b"curv":
         raise ValueError("a curve of an unknown kind")
     (count,) = struct.unpack_from(">I", tag, 8)
@@ -154,7 +159,7 @@ def _curve(tag: bytes) -> Curve:
     return lambda code: np.interp(code, np.linspace(0, 1, len(table)), table)
 
 
-def _parametric(kind: int, numbers: np.ndarray) -> Curve:
+def _parametric_curve(kind: int, numbers: np.ndarray) -> Curve:
     g, a, b, c, d, e, f = (float(n) for n in np.pad(numbers, (0, 7 - len(numbers))))
     if kind == 0:
         return power(g)
@@ -164,7 +169,7 @@ def _parametric(kind: int, numbers: np.ndarray) -> Curve:
     return lambda x: np.where(x >= edge, np.power(np.maximum(a * x + b, 0), g) + bright, slope * x + dark)
 
 
-def _open(profile: bytes) -> ImageCms.ImageCmsProfile:
+def _open_profile(profile: bytes) -> ImageCms.ImageCmsProfile:
     from PIL import ImageCms
 
     try:
@@ -173,9 +178,9 @@ def _open(profile: bytes) -> ImageCms.ImageCmsProfile:
         raise ValueError(str(error)) from None
 
 
-def _name(profile: bytes) -> str:
+def _description(profile: bytes) -> str:
     """Return the description in a profile, at most 60 characters."""
-    words = " ".join((_open(profile).profile.profile_description or "").split())
+    words = " ".join((_open_profile(profile).profile.profile_description or "").split())
     return words[:60] or "an ICC profile"
 
 
@@ -186,6 +191,6 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
     target = ImageCms.createProfile("sRGB")
     intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
     try:
-        return ImageCms.buildTransform(_open(profile), target, mode, "RGB", intent, flags)
+        return ImageCms.buildTransform(_open_profile(profile), target, mode, "RGB", intent, flags)
     except ImageCms.PyCMSError as error:
         raise ValueError(str(error)) from None

@@ -1,12 +1,12 @@
-"""Read and write OpenEXR pictures, their layers and headers: scene light in half floats, as in compositing.
+"""Read and write OpenEXR pictures, their layers and headers: linear scene light in half floats.
 
-Policy. Light is linear, with BT.709 primaries unless the file names others, and is converted to and from our codes by
+Policy. Light is linear, with BT.709 primaries unless the file names others, and is converted to and from code values by
 the sRGB curve (IEC 61966-2-1): code 1.0 is light 1.0, brighter light is clipped. As OpenEXR prescribes, colours in a
-file are premultiplied by alpha; ours are straight. Fully transparent pixels therefore lose their colour in a file.
-Alpha is coverage, linear in the file and in our arrays. Light without coverage, such as a flame or a glow with alpha 0,
-has no straight colour: it gets as much coverage as it is bright, so that its light in a file is the same. Layers that
-are no picture (depth, normals, vectors) are data: a range of values, one for the whole clip, becomes the codes from
-black to white, without a curve.
+file are premultiplied by alpha; in arrays they are straight. Fully transparent pixels therefore lose their colour in a
+file. Alpha is coverage, linear in the file and in arrays. Light without coverage, such as a flame or a glow with alpha
+0, has no straight colour: its alpha becomes its brightness, so that its light in a file is the same. Layers that are no
+picture (depth, normals, vectors) are data: a range of values, one for the whole clip, is mapped to the codes from black
+to white, without a curve.
 """
 
 from __future__ import annotations
@@ -30,44 +30,44 @@ from vidtrans.video.colour.tags import (
     ACES_AP1,
     ADOBE_RGB,
     BT709_PRIMARIES,
-    TAGGED,
+    PRIMARIES,
     Primaries,
     code_of_light,
     light_of_codes,
 )
 from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS
 from vidtrans.video.images.still import (
-    BEYOND,
-    HOW_TO_FIX,
-    NOT_FINITE,
+    INVALID_VALUES_NOTE,
+    MAX_VALID_VALUE,
     PICTURE,
+    SPAN_REMEDY,
     PictureView,
     Still,
+    default_span,
     fill_specks,
-    whole_span,
 )
 
 MAGIC = b"\x76\x2f\x31\x01"
-_START = 8  # of the first header, in bytes
-TILED, _DEEP, MULTIPART = 0x200, 0x800, 0x1000  # flags beside the version
-DWA = (8, 9)  # compressions that treat channels by their names
-_HALF, _OTHER = 2, 4  # bytes
-_SPACES = ("colorInteropID", "oiio:ColorSpace")
-_WANTED = ("channels", "compression", "dataWindow", "displayWindow", "name", "chromaticities", *_SPACES)
-_LONGEST_NAME = 255
-_LONGEST_VALUE = 1 << 20
-_MOST_ATTRIBUTES, _MOST_PARTS = 4096, 1024  # attributes of a part
-_MOST_LISTED = 1 << 19  # bytes of the lists of channels of all parts
-_SHOWN = 12  # layers in a message
-# Colour spaces of light that other programs name where the file has no chromaticities.
-_LINEAR = {"ap0": ACES_AP0, "ap1": ACES_AP1, "rec2020": TAGGED[9], "p3d65": TAGGED[12], "adobergb": ADOBE_RGB}
+_HEADER_OFFSET = 8  # Bytes before the first header
+TILED, _DEEP, MULTIPART = 0x200, 0x800, 0x1000  # Flags in the version field
+DWA = (8, 9)  # Compressions that depend on the names of channels
+_HALF_BYTES, _OTHER_BYTES = 2, 4  # Bytes per sample: half floats; floats and integers
+_SPACES = ("colorInteropID", "oiio:ColorSpace")  # Attributes that name a colour space
+_ATTRIBUTE_NAMES = ("channels", "compression", "dataWindow", "displayWindow", "name", "chromaticities", *_SPACES)
+_MAX_NAME_BYTES = 255
+_MAX_VALUE_BYTES = 1 << 20
+_MAX_ATTRIBUTES, _MAX_PARTS = 4096, 1024  # Attributes per part, parts per file
+_MAX_CHANNEL_LIST_BYTES = 1 << 19  # Length of the channel lists of all parts
+_MAX_LISTED_LAYERS = 12  # Layers named in a message
+# Linear colour spaces that other programs name in files without chromaticities.
+_LINEAR = {"ap0": ACES_AP0, "ap1": ACES_AP1, "rec2020": PRIMARIES[9], "p3d65": PRIMARIES[12], "adobergb": ADOBE_RGB}
 _NAMED = {"acescg": ACES_AP1, "aces2065-1": ACES_AP0} | {f"lin_{name}": own for name, own in _LINEAR.items()}
-_MOST_CHUNKS = 1 << 20
-_ZIP_LINES = {2: 1, 3: 16}  # compressions that carry a checksum: lines a chunk
-_MOST = 65504.0  # of a half; stands for infinity until it is clipped
-_GLOW = 8.0  # times its alpha, from which on light is a glow and not a bright surface
-_STRIP = 64  # lines at a time: what is between the file and the picture stays small
-# FFmpeg's planes, as R, G, B, A. Its layout of grey with alpha has both in one plane.
+_MAX_CHUNKS = 1 << 20
+_ZIP_LINES = {2: 1, 3: 16}  # Lines per chunk of the compressions that have a checksum
+_HALF_MAX = 65504.0  # Highest half float; replaces infinity until values are clipped
+_GLOW_RATIO = 8.0  # Ratio of light to alpha from which on light is a glow, not a bright surface
+_STRIP = 64  # Lines converted at a time, which limits the memory of intermediate arrays
+# Order of FFmpeg's planes as R, G, B, A. Its format of grey with alpha has both in one plane.
 _PLANES = {"gbrp": (2, 0, 1), "gbrap": (2, 0, 1, 3), "gray": (0, 0, 0)}
 
 
@@ -76,7 +76,7 @@ class ExrLayer:
     """A layer of an EXR file: ``channels`` by their names in the file, in the order R, G, B, A, or X, Y, Z.
 
     ``is_light``: whether it is a picture rather than data. ``name``: '' for a picture without a name. ``part``: the
-    number of the part that holds it.
+    number of the part that contains it.
     """
 
     name: str
@@ -86,22 +86,22 @@ class ExrLayer:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is the picture of the first part whose channels have no layer name: R, G, B."""
+        """Whether it is the first part's picture and its channels have no layer name: R, G, B."""
         return self.is_light and self.part == 0 and "." not in self.channels[0]
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of a file; most files have one. ``channels``: bytes per sample, by name; ``listed``: their list as stored.
+class ExrPart:
+    """A part of a file; most files have one.
 
-    ``at``, ``begin`` and ``end``: offsets in the file, in bytes, of that list, and of the part's header. ``window``: as
-    in Header.
+    ``channels``: bytes per sample, by name. ``channel_list``: the list of channels as stored. ``list_offset``,
+    ``begin`` and ``end``: file offsets of that list, and of the part's header. ``window``: as in ExrHeader.
     """
 
     name: str
     channels: dict[str, int]
-    at: int
-    listed: bytes = field(repr=False)
+    list_offset: int
+    channel_list: bytes = field(repr=False)
     begin: int
     end: int
     is_tiled: bool
@@ -110,7 +110,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Header:
+class ExrHeader:
     """The attributes of an EXR file that vidtrans uses.
 
     ``window``: left, top, right, bottom of the stored pixels, the last two inclusive; ``width``, ``height`` and
@@ -121,19 +121,19 @@ class Header:
     height: int
     origin: tuple[int, int]
     window: tuple[int, int, int, int]
-    parts: tuple[Part, ...]
+    parts: tuple[ExrPart, ...]
     compression: int
     flags: int
     end: int
 
     @property
     def is_multipart(self) -> bool:
-        """Whether the file has the multi-part format, which allows a single part too."""
+        """Whether the file has the multi-part format, which also allows a single part."""
         return bool(self.flags & MULTIPART)
 
     @property
     def channels(self) -> dict[str, int]:
-        """The channels of the first part."""
+        """The channels of the first part: bytes per sample, by name."""
         return self.parts[0].channels
 
     def layers(self) -> list[ExrLayer]:
@@ -142,19 +142,19 @@ class Header:
         return sorted(found, key=lambda layer: not layer.is_light)
 
 
-def read_header(path: Path) -> Header:
-    """Read the header of a file. Raises MediaError, also for pictures above MAX_PIXELS."""
+def read_header(path: Path) -> ExrHeader:
+    """Read the header of a file. Raises MediaError, also for pictures of more than MAX_PIXELS."""
     try:
         with path.open("rb") as stream:
             magic, flags = struct.unpack("<4sI", stream.read(8))
-            headers, ends = [_attributes(stream)], [_START, stream.tell()]
-            while flags & MULTIPART and (more := _attributes(stream)):
+            headers, ends = [_read_attributes(stream)], [_HEADER_OFFSET, stream.tell()]
+            while flags & MULTIPART and (more := _read_attributes(stream)):
                 headers.append(more)
                 ends.append(stream.tell())
-                if len(headers) > _MOST_PARTS:
+                if len(headers) > _MAX_PARTS:
                     raise ValueError("too many parts")
             end = stream.tell()
-        if sum(len(found["channels"][1]) for found in headers) > _MOST_LISTED:
+        if sum(len(found["channels"][1]) for found in headers) > _MAX_CHANNEL_LIST_BYTES:
             raise ValueError("too many channels")
         first = {name: value for name, (_, value) in headers[0].items()}
         windows = [struct.unpack("<4i", first[name]) for name in ("dataWindow", "displayWindow")]
@@ -166,108 +166,113 @@ def read_header(path: Path) -> Header:
     except OSError as error:
         raise MediaError(str(path), (error.strerror or "cannot be read").lower(), "check the name") from None
     except (ValueError, LookupError, struct.error):
-        raise unreadable(path) from None
+        raise unreadable_error(path) from None
     if magic != MAGIC or min(map(min, sizes)) < 1:
-        raise unreadable(path)
+        raise unreadable_error(path)
     for width, height in sizes:
         if width * height > MAX_PIXELS:
             raise MediaError(str(path), f"the picture is too large ({width}x{height})", "make it smaller")
     if flags & _DEEP:
         raise MediaError(str(path), "it has deep samples, several for a pixel", "flatten it")
-    return Header(*sizes[1], windows[1][:2], windows[0], parts, compression, flags, end)
+    return ExrHeader(*sizes[1], windows[1][:2], windows[0], parts, compression, flags, end)
 
 
-def choose_layer(header: Header, wanted: str, path: Path) -> ExrLayer:
-    """Return the layer ``wanted``; if that is '', the picture. Raises MediaError where there is none.
+def choose_layer(header: ExrHeader, name: str, path: Path) -> ExrLayer:
+    """Return the layer with this name; for '' the picture. Raises MediaError where there is none.
 
-    ``wanted`` may be the end of a name ("Depth" for "ViewLayer.Depth"), or a layer's only channel ("Depth.Z").
+    ``name`` may be the end of a layer's name ("Depth" for "ViewLayer.Depth"), or a layer's only channel ("Depth.Z").
     """
     layers = header.layers()
-    names = name_list([layer.name or "R, G, B" for layer in layers])
-    if not wanted:
+    names = join_names([layer.name or "R, G, B" for layer in layers])
+    if not name:
         pictures = [layer for layer in layers if layer.is_light]
         combined = [p for p in pictures if p.is_plain or p.name.lower().endswith(("combined", "rgba", "beauty"))]
-        data = [one for one in layers if one.channels[0].rpartition(".")[2] not in "Aa"]
-        chosen = combined or (pictures if len(pictures) == 1 else [] if pictures else data)
-        if combined or len(chosen) == 1:
-            return chosen[0]
+        data = [layer for layer in layers if layer.channels[0].rpartition(".")[2] not in "Aa"]
+        candidates = combined or (pictures if len(pictures) == 1 else [] if pictures else data)
+        if combined or len(candidates) == 1:
+            return candidates[0]
         remedy = f"name one behind a #: {path.parent.name or path.name}#{layers[0].name}" if layers else "save R, G, B"
         raise MediaError(str(path), f"it has the layers {names}: none of them is the picture", remedy)
-    exact = [one for one in layers if wanted in (one.name, *one.channels[: len(one.channels) == 1])]
-    ending = [one for one in layers if _ends_in(one, wanted)]
-    if chosen := exact or ending:
-        return chosen[0]
-    raise MediaError(str(path), f"no layer '{wanted}' in it", f"it has {names}")
+    exact = [layer for layer in layers if name in (layer.name, *layer.channels[: len(layer.channels) == 1])]
+    if matches := exact or [layer for layer in layers if _name_ends_with(layer, name)]:
+        return matches[0]
+    raise MediaError(str(path), f"no layer '{name}' in it", f"it has {names}")
 
 
-def name_list(names: Sequence[str]) -> str:
-    """Return the first of ``names`` as a text, with an ellipsis for the rest."""
-    return ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
+def join_names(names: Sequence[str]) -> str:
+    """Return a text with the first ``names``, and an ellipsis if there are more."""
+    return ", ".join(names[:_MAX_LISTED_LAYERS]) + (" …" if len(names) > _MAX_LISTED_LAYERS else "")
 
 
-def _ends_in(layer: ExrLayer, wanted: str) -> bool:
+def _name_ends_with(layer: ExrLayer, end: str) -> bool:
     names = [layer.name, *(layer.channels if len(layer.channels) == 1 else ())]
-    return any(f".{name.lower()}".endswith(f".{wanted.lower()}") for name in names if name)
+    return any(f".{name.lower()}".endswith(f".{end.lower()}") for name in names if name)
 
 
-def _part(found: dict[str, tuple[int, bytes]], begin: int, end: int, *, tiled: bool) -> Part:
-    at, listed = found["channels"]
+def _part(attributes: dict[str, tuple[int, bytes]], begin: int, end: int, *, tiled: bool) -> ExrPart:
+    list_offset, channel_list = attributes["channels"]
     channels = {
-        name: _HALF if struct.unpack_from("<i", rest, 1)[0] == 1 else _OTHER for name, rest in list_channels(listed)
+        name: _HALF_BYTES if struct.unpack_from("<i", rest, 1)[0] == 1 else _OTHER_BYTES
+        for name, rest in list_channels(channel_list)
     }
-    name = found["name"][1].decode("latin-1") if "name" in found else ""
-    primaries = _primaries({key: value for key, (_, value) in found.items()})
-    window = struct.unpack("<4i", found["dataWindow"][1])
-    return Part(name, channels, at, listed, begin, end, tiled or "tiles" in found, window, primaries)
+    name = attributes["name"][1].decode("latin-1") if "name" in attributes else ""
+    primaries = _primaries({key: value for key, (_, value) in attributes.items()})
+    window = struct.unpack("<4i", attributes["dataWindow"][1])
+    is_tiled = tiled or "tiles" in attributes
+    return ExrPart(name, channels, list_offset, channel_list, begin, end, is_tiled, window, primaries)
 
 
-def _primaries(found: dict[str, bytes]) -> Primaries:
+def _primaries(attributes: dict[str, bytes]) -> Primaries:
     """Return the primaries of a part, from its attributes. Raises ValueError where the chromaticities are invalid."""
-    if value := found.get("chromaticities"):
+    if value := attributes.get("chromaticities"):
         numbers = struct.unpack("<8f", value)
         red, green, blue, white = zip(numbers[::2], numbers[1::2], strict=True)
-        own = Primaries("other primaries", red, green, blue, white)
-        known = (*TAGGED.values(), ADOBE_RGB, ACES_AP0, ACES_AP1)
-        return next((one for one in known if one.is_like(own)), own)
-    names = (found.get(key, b"").decode("latin-1").lower().removesuffix("_scene") for key in _SPACES)
+        stated = Primaries("other primaries", red, green, blue, white)
+        named = (*PRIMARIES.values(), ADOBE_RGB, ACES_AP0, ACES_AP1)
+        return next((primaries for primaries in named if primaries.is_like(stated)), stated)
+    names = (attributes.get(key, b"").decode("latin-1").lower().removesuffix("_scene") for key in _SPACES)
     return next((_NAMED[name] for name in names if name in _NAMED), BT709_PRIMARIES)
 
 
-def _layers(part: Part, number: int, count: int) -> Iterator[ExrLayer]:
-    """Yield the layers of a part: its channels grouped by the name before the last dot, as RGB, XYZ, UV, Y or alone."""
+def _layers(part: ExrPart, number: int, count: int) -> Iterator[ExrLayer]:
+    """Yield the layers of a part: its channels grouped by the name before the last dot.
+
+    Within a group, RGB, XYZ, UV or Y form a layer; any other channel is a layer of one channel. ``count``: number of
+    parts.
+    """
     groups: dict[str, dict[str, str]] = {}
     for channel in part.channels:
         prefix, _, last = channel.rpartition(".")
         groups.setdefault(prefix, {})[last.upper()] = channel
-    for prefix, own in groups.items():
+    for prefix, group in groups.items():
         name = prefix or (part.name if count > 1 else "")
-        left = dict(own)
+        remaining = dict(group)
         for roles, is_light in (("RGB", True), ("XYZ", False), ("UV", False), ("Y", True)):
-            if left.keys() >= set(roles):
-                used = roles + "A" if is_light and "A" in left else roles
-                yield ExrLayer(name, number, tuple(left.pop(role) for role in used), is_light)
+            if remaining.keys() >= set(roles):
+                used = roles + "A" if is_light and "A" in remaining else roles
+                yield ExrLayer(name, number, tuple(remaining.pop(role) for role in used), is_light)
                 break
-        for last, channel in left.items():
-            alone = len(own) == 1 and name
-            if last != "W":  # of vectors
-                yield ExrLayer(name if alone else channel, number, (channel,), is_light=False)
+        for last, channel in remaining.items():
+            is_only_channel = len(group) == 1 and name
+            if last != "W":  # The homogeneous component of vectors is not used
+                yield ExrLayer(name if is_only_channel else channel, number, (channel,), is_light=False)
 
 
-def _attributes(stream: BinaryIO) -> dict[str, tuple[int, bytes]]:
-    """Return (offset, value) of a header's attributes by name; the value is b'' for those not in _WANTED.
+def _read_attributes(stream: BinaryIO) -> dict[str, tuple[int, bytes]]:
+    """Return (offset, value) of a header's attributes by name; the value is b'' unless in _ATTRIBUTE_NAMES.
 
     Raises ValueError where there are too many.
     """
     found: dict[str, tuple[int, bytes]] = {}
     count = 0
-    while name := _text(stream):
+    while name := _read_text(stream):
         count += 1
-        if count > _MOST_ATTRIBUTES:
+        if count > _MAX_ATTRIBUTES:
             raise ValueError("too many attributes")
-        _text(stream)  # its type
+        _read_text(stream)  # Skip the type
         (size,) = struct.unpack("<I", stream.read(4))
         at = stream.tell()
-        if name in _WANTED and size <= _LONGEST_VALUE:
+        if name in _ATTRIBUTE_NAMES and size <= _MAX_VALUE_BYTES:
             found[name] = (at, stream.read(size))
         else:
             stream.seek(size, 1)
@@ -275,49 +280,52 @@ def _attributes(stream: BinaryIO) -> dict[str, tuple[int, bytes]]:
     return found
 
 
-def _text(stream: BinaryIO) -> str:
+def _read_text(stream: BinaryIO) -> str:
     """Read text up to its terminating zero byte."""
     text = bytearray()
     while (byte := stream.read(1)) != b"\0":
-        if not byte or len(text) > _LONGEST_NAME:
+        if not byte or len(text) > _MAX_NAME_BYTES:
             raise ValueError("the header is cut or damaged")
         text += byte
     return text.decode("latin-1")
 
 
 def list_channels(value: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, zero byte and the rest of the entry) from the channel list: name, zero, type, flags, sampling."""
+    """Yield (name, rest of the entry) from a channel list, whose entries are name, zero, type, flags, sampling.
+
+    The rest begins with the zero byte.
+    """
     at = 0
     while (end := value.index(b"\0", at)) > at:
         yield value[at:end].decode("latin-1"), value[end : end + 17]
         at = end + 17
 
 
-def unreadable(path: Path) -> MediaError:
-    """Return the error for a file that is not a readable picture."""
+def unreadable_error(path: Path) -> MediaError:
     return MediaError(str(path), "not a picture that can be read", "delete or replace it")
 
 
-def with_channels(data: bytes, header: Header, layer: ExrLayer, names: dict[str, str]) -> bytes:
-    """Return a layer's part as an OpenEXR file that FFmpeg reads whole.
+def extract_layer(data: bytes, header: ExrHeader, layer: ExrLayer, names: dict[str, str]) -> bytes:
+    """Return a layer's part as an OpenEXR file that FFmpeg can read completely.
 
-    Its channels are renamed by ``names``, as FFmpeg ignores others, and its display window begins at 0, 0, because
-    FFmpeg takes places in the picture for places in that window. Raises struct.error if that cannot be.
+    Channels are renamed by ``names``, as FFmpeg ignores unknown names. The display window is moved to begin at 0, 0,
+    because FFmpeg takes coordinates of the picture for coordinates in that window. Raises struct.error if that is
+    impossible.
     """
     part = header.parts[layer.part]
-    across, down = header.origin
-    channels = enumerate(list_channels(part.listed))
-    listed = b"".join(names.get(name, f"n{number}").encode() + rest for number, (name, rest) in channels) + b"\0"
-    own = data[part.begin : part.at - 4] + struct.pack("<I", len(listed)) + listed
-    own += data[part.at + len(part.listed) : part.end]
+    origin_x, origin_y = header.origin
+    channels = enumerate(list_channels(part.channel_list))
+    channel_list = b"".join(names.get(name, f"n{number}").encode() + rest for number, (name, rest) in channels) + b"\0"
+    attributes = data[part.begin : part.list_offset - 4] + struct.pack("<I", len(channel_list)) + channel_list
+    attributes += data[part.list_offset + len(part.channel_list) : part.end]
     for name in ("dataWindow", "displayWindow") if any(header.origin) else ():
-        own = _moved(own, name, across, down)
+        attributes = _move_window(attributes, name, -origin_x, -origin_y)
     flags = header.flags & ~MULTIPART | TILED * part.is_tiled
-    head = MAGIC + struct.pack("<I", flags) + own
-    skipped = 4 if header.is_multipart else 0  # the number of the part
+    head = MAGIC + struct.pack("<I", flags) + attributes
+    skipped = 4 if header.is_multipart else 0  # The part number at the start of a chunk
     chunks = [data[offset + skipped : end] for offset, _, end, number in _chunks(header, data) if number == layer.part]
-    if down and not part.is_tiled:  # a chunk begins with the number of its first line
-        chunks = [struct.pack("<i", struct.unpack_from("<i", chunk)[0] - down) + chunk[4:] for chunk in chunks]
+    if origin_y and not part.is_tiled:  # A chunk begins with the number of its first line
+        chunks = [struct.pack("<i", struct.unpack_from("<i", chunk)[0] - origin_y) + chunk[4:] for chunk in chunks]
     offsets, begin = [], len(head) + 8 * len(chunks)
     for chunk in chunks:
         offsets.append(struct.pack("<Q", begin))
@@ -325,34 +333,37 @@ def with_channels(data: bytes, header: Header, layer: ExrLayer, names: dict[str,
     return b"".join([head, *offsets, *chunks])
 
 
-def _moved(attributes: bytes, name: str, across: int, down: int) -> bytes:
-    """Return a part's attributes with the window ``name`` moved to the left and up."""
+def _move_window(attributes: bytes, name: str, dx: int, dy: int) -> bytes:
+    """Return a part's attributes with the window ``name`` moved to the right and down."""
     key = name.encode() + b"\0box2i\0" + struct.pack("<i", 16)
     before, key, after = attributes.partition(key)
     left, top, right, bottom = struct.unpack_from("<4i", after)
-    return before + key + struct.pack("<4i", left - across, top - down, right - across, bottom - down) + after[16:]
+    return before + key + struct.pack("<4i", left + dx, top + dy, right + dx, bottom + dy) + after[16:]
 
 
-def check_chunks(header: Header, data: bytes, path: Path) -> None:
-    """Raise MediaError where a chunk lies beyond the end of ``data``, the whole file, or its checksum fails.
+def check_chunks(header: ExrHeader, data: bytes, path: Path) -> None:
+    """Raise MediaError if a chunk ends beyond the end of ``data``, the whole file, or its checksum is wrong.
 
-    Files that are still being written, or were never finished, have chunks with offset 0. Only the compressions ZIP
-    and ZIPS have checksums; damage inside other chunks is not detected.
+    In incomplete files, chunks have the offset 0. Only the compressions ZIP and ZIPS have checksums; damage inside
+    other chunks is not detected.
     """
     has_checksums = header.compression in _ZIP_LINES and not header.is_multipart and not header.parts[0].is_tiled
     try:
         for offset, begin, end, _ in _chunks(header, data):
             if has_checksums:
-                _check_zip(header, struct.unpack_from("<i", data, offset)[0], data[begin:end])
+                _check_zip_chunk(header, struct.unpack_from("<i", data, offset)[0], data[begin:end])
     except (ValueError, LookupError, struct.error, zlib.error):
         raise MediaError(str(path), "the file is cut short or damaged", "write it again, or delete it") from None
 
 
-def _chunks(header: Header, data: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Yield for each chunk its offset, begin and end of its pixels, and its part. Raises ValueError, LookupError."""
+def _chunks(header: ExrHeader, data: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Yield for each chunk its offset, the begin and end of its pixels, and its part's number.
+
+    Raises ValueError, LookupError.
+    """
     for offset in _chunk_offsets(header, data):
         number = struct.unpack_from("<I", data, offset)[0] if header.is_multipart else 0
-        # Before a chunk's size: the number of its part, and its tile or its line.
+        # A chunk begins with its part's number, if there are several, its tile or line, and its size.
         at = offset + (4 if header.is_multipart else 0) + (16 if header.parts[number].is_tiled else 4)
         begin, end = at + 4, at + 4 + struct.unpack_from("<I", data, at)[0]
         if offset < header.end or end > len(data):
@@ -360,30 +371,30 @@ def _chunks(header: Header, data: bytes) -> Iterator[tuple[int, int, int, int]]:
         yield offset, begin, end, number
 
 
-def _chunk_offsets(header: Header, data: bytes) -> list[int]:
-    """Return the offsets in the table of chunks; it ends where the first chunk begins. Raises ValueError."""
+def _chunk_offsets(header: ExrHeader, data: bytes) -> list[int]:
+    """Return the offsets in the table of chunks, which ends where the first chunk begins. Raises ValueError."""
     offsets: list[int] = []
-    first = len(data)
+    first_chunk = len(data)
     lines = ((part.is_tiled, part.window[3] - part.window[1] + 1) for part in header.parts)
-    most = sum(_MOST_CHUNKS if is_tiled else min(count, _MOST_CHUNKS) for is_tiled, count in lines)
-    while (at := header.end + 8 * len(offsets)) < first:
-        if len(offsets) >= min(most, _MOST_CHUNKS):
+    max_chunks = sum(_MAX_CHUNKS if is_tiled else min(count, _MAX_CHUNKS) for is_tiled, count in lines)
+    while (at := header.end + 8 * len(offsets)) < first_chunk:
+        if len(offsets) >= min(max_chunks, _MAX_CHUNKS):
             raise ValueError("more chunks than lines")
         (offset,) = struct.unpack_from("<Q", data, at)
         if offset > len(data):
             raise ValueError("the file is cut short")
         offsets.append(offset)
-        first = min(first, offset)
+        first_chunk = min(first_chunk, offset)
     if not offsets:
         raise ValueError("no chunks")
     return offsets
 
 
-def _check_zip(header: Header, line: int, chunk: bytes) -> None:
+def _check_zip_chunk(header: ExrHeader, line: int, chunk: bytes) -> None:
     left, _, right, bottom = header.window
     lines = min(_ZIP_LINES[header.compression], bottom - line + 1)
     expected = max(0, lines) * (right - left + 1) * sum(header.channels.values())
-    if len(chunk) == expected:  # it would not have become smaller, and is stored as it is
+    if len(chunk) == expected:  # Stored uncompressed, as compression did not make it smaller
         return
     inflate = zlib.decompressobj()
     if len(inflate.decompress(chunk, expected + 1)) != expected or not inflate.eof:
@@ -391,15 +402,15 @@ def _check_zip(header: Header, line: int, chunk: bytes) -> None:
 
 
 def encode_exr(picture: np.ndarray) -> bytes:
-    """Return a picture as an OpenEXR file in half floats, ZIP-compressed; equal pictures give equal bytes.
+    """Encode a picture as OpenEXR in half floats, ZIP-compressed; equal pictures give equal bytes.
 
-    ``picture``: (H, W, 3) or (H, W, 4) uint8 or uint16 display codes, straight alpha.
+    ``picture``: (H, W, 3) or (H, W, 4) uint8 or uint16 code values, straight alpha.
     """
     light = light_of_codes(picture.dtype.name)[picture[..., :3]]
     if picture.shape[2] == 4:
         alpha = picture[..., 3:] / np.float32(np.iinfo(picture.dtype).max)
         light = np.concatenate([light * alpha, alpha], axis=2)
-    light = light.astype(np.float16).astype(np.float32)  # rounded, where the encoder would truncate
+    light = light.astype(np.float16).astype(np.float32)  # Rounds; the encoder would truncate
     pix_fmt = "gbrapf32le" if picture.shape[2] == 4 else "gbrpf32le"
     context = av.CodecContext.create("exr", "w")
     context.height, context.width, context.pix_fmt = *picture.shape[:2], pix_fmt
@@ -413,10 +424,10 @@ def encode_exr(picture: np.ndarray) -> bytes:
 def read_exr(path: Path, view: PictureView = PICTURE) -> Still:
     """Read a layer of an OpenEXR file; grey becomes RGB. Raises MediaError.
 
-    Light above 1 becomes the highest code, light below 0 becomes 0. Of values that are no numbers, specks are filled
-    from the pixels around them; elsewhere infinity becomes the highest code, and NaN 0. Data are mapped from the view's
-    span to black and white; without one, from ``whole_span`` of their values. Pictures with too many pixels are refused
-    before decoding, and so are truncated or damaged files, which FFmpeg would read in part.
+    Light above 1 becomes the highest code, light below 0 becomes 0. Specks of invalid values are filled from the pixels
+    around them; elsewhere infinity becomes the highest code, and NaN 0. Data are mapped from the view's span to black
+    and white; without a span, from ``default_span`` of their values. Pictures with too many pixels are refused before
+    decoding, and so are truncated or damaged files, which FFmpeg would read in part.
     """
     header = read_header(path)
     layer = choose_layer(header, view.layer, path)
@@ -428,49 +439,49 @@ def read_exr(path: Path, view: PictureView = PICTURE) -> Still:
         raise MediaError(str(path), (error.strerror or "cannot be read").lower(), "check the name") from None
     check_chunks(header, data, path)
     if view.span is None and layer.is_light:
-        return _light(header, layer, data, path)
-    return _data(header, layer, data, view, path)
+        return _read_light(header, layer, data, path)
+    return _read_data(header, layer, data, view, path)
 
 
-def _light(header: Header, layer: ExrLayer, data: bytes, path: Path) -> Still:
+def _read_light(header: ExrHeader, layer: ExrLayer, data: bytes, path: Path) -> Still:
     roles = ("Y", "A") if layer.channels[0].upper().endswith("Y") else ("R", "G", "B", "A")
     planes = _planes(_decoded(data, path, header, layer, dict(zip(layer.channels, roles, strict=False))), path)
-    filled, odd = zip(*map(fill_specks, planes), strict=True)
+    filled, has_invalid = zip(*map(fill_specks, planes), strict=True)
     primaries = header.parts[layer.part].primaries
     matrix = None if primaries.is_like(BT709_PRIMARIES) or len(roles) == 2 else primaries.to_bt709().astype(np.float32)
     height, width = filled[0].shape
     picture = np.empty((height, width, len(filled)), np.uint16)
-    bright = glowing = 0
+    num_bright = num_glowing = 0
     for top in range(0, height, _STRIP):
         light = np.stack([plane[top : top + _STRIP] for plane in filled], axis=2).astype(np.float32)
         if matrix is not None:
-            light[..., :3] = cv2.transform(np.nan_to_num(light[..., :3], posinf=_MOST, neginf=0.0), matrix)
-        darkest = np.minimum(np.minimum(light[..., 0], light[..., 1]), light[..., 2])
-        bright += int((darkest > 1).sum())
-        glowing += _cover_glow(light) if light.shape[2] == 4 else 0
-        picture[top : top + _STRIP] = _codes(light)
-    notes = [] if layer.is_plain else [f"its layer {layer.name} is read{_others(header, layer)}"]
+            light[..., :3] = cv2.transform(np.nan_to_num(light[..., :3], posinf=_HALF_MAX, neginf=0.0), matrix)
+        minimum = np.minimum(np.minimum(light[..., 0], light[..., 1]), light[..., 2])
+        num_bright += int((minimum > 1).sum())
+        num_glowing += _add_glow_alpha(light) if light.shape[2] == 4 else 0
+        picture[top : top + _STRIP] = _light_to_codes(light)
+    notes = [] if layer.is_plain else [f"its layer {layer.name} is read{_other_layers_text(header, layer)}"]
     notes += [] if matrix is None else [f"colours of {primaries.name}: converted to sRGB"]
-    if bright > height * width / 2:
-        notes.append(f"most of its light is above 1, and becomes white: if it is data, {HOW_TO_FIX}")
-    notes += [NOT_FINITE] if any(odd) else []
-    notes += ["light without cover (alpha 0) covers as much as it is bright"] if glowing else []
-    return Still(picture, notes=tuple(notes), reading=int(glowing > 0))
+    if num_bright > height * width / 2:
+        notes.append(f"most of its light is above 1, and becomes white: if it is data, {SPAN_REMEDY}")
+    notes += [INVALID_VALUES_NOTE] if any(has_invalid) else []
+    notes += ["light without cover (alpha 0) covers as much as it is bright"] if num_glowing else []
+    return Still(picture, notes=tuple(notes), reading=int(num_glowing > 0))
 
 
-def _data(header: Header, layer: ExrLayer, data: bytes, view: PictureView, path: Path) -> Still:
+def _read_data(header: ExrHeader, layer: ExrLayer, data: bytes, view: PictureView, path: Path) -> Still:
     """Read a layer as data: a grey picture of one channel, else the first three channels as R, G and B."""
     channels = [
         c for c in layer.channels if not (layer.is_light and c.upper().endswith("A") and len(layer.channels) > 1)
     ]
     planes = [_planes(_decoded(data, path, header, layer, {c: "Y"}), path)[0].astype(np.float32) for c in channels]
     values = np.stack(planes, axis=2)
-    known = np.abs(values) < BEYOND
-    if header.parts[layer.part].channels[channels[0]] == 2:
-        known &= np.abs(values) < _MOST
-    known &= _stored(header, layer, known.shape[:2])[..., None]
-    low, high = (float(values[known].min()), float(values[known].max())) if known.any() else (0.0, 0.0)
-    black, white = view.span or whole_span(low, high)
+    is_valid = np.abs(values) < MAX_VALID_VALUE
+    if header.parts[layer.part].channels[channels[0]] == _HALF_BYTES:
+        is_valid &= np.abs(values) < _HALF_MAX
+    is_valid &= _stored_mask(header, layer, is_valid.shape[:2])[..., None]
+    low, high = (float(values[is_valid].min()), float(values[is_valid].max())) if is_valid.any() else (0.0, 0.0)
+    black, white = view.span or default_span(low, high)
     unit = np.clip(np.nan_to_num((values - black) / np.float32(white - black), nan=0.0), 0, 1)
     codes = np.rint(unit * np.float32(65535)).astype(np.uint16)
     if len(channels) == 1:
@@ -481,39 +492,39 @@ def _data(header: Header, layer: ExrLayer, data: bytes, view: PictureView, path:
     return Still(np.ascontiguousarray(codes), notes=(f"{what} read, as data",), values=(low, high))
 
 
-def _stored(header: Header, layer: ExrLayer, shape: tuple[int, ...]) -> np.ndarray:
-    """Return which pixels of a picture, (H, W) bool, lie in the window of the stored ones; FFmpeg makes others 0."""
-    window, (across, down) = header.parts[layer.part].window, header.origin
-    left, right = (max(0, edge - across) for edge in (window[0], window[2] + 1))
-    top, bottom = (max(0, edge - down) for edge in (window[1], window[3] + 1))
+def _stored_mask(header: ExrHeader, layer: ExrLayer, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a mask, (H, W) bool, of the pixels inside the window of stored ones; FFmpeg sets others to 0."""
+    window, (origin_x, origin_y) = header.parts[layer.part].window, header.origin
+    left, right = (max(0, edge - origin_x) for edge in (window[0], window[2] + 1))
+    top, bottom = (max(0, edge - origin_y) for edge in (window[1], window[3] + 1))
     stored = np.zeros(shape, bool)
     stored[top:bottom, left:right] = True
     return stored
 
 
-def _others(header: Header, layer: ExrLayer) -> str:
+def _other_layers_text(header: ExrHeader, layer: ExrLayer) -> str:
     """Return a text for the user on the named layers that are not read; '' if there are none."""
-    others = [one.name for one in header.layers() if one.name and one != layer]
-    return f"; a # names another, as in '#{others[0]}': it has {name_list(others)}" if others else ""
+    others = [other.name for other in header.layers() if other.name and other != layer]
+    return f"; a # names another, as in '#{others[0]}': it has {join_names(others)}" if others else ""
 
 
-def _decoded(data: bytes, path: Path, header: Header, layer: ExrLayer, names: dict[str, str]) -> av.VideoFrame:
-    """Decode a layer; ``names``: for each channel to decode, by its name in the file, the name that FFmpeg knows."""
-    if any(name != own for own, name in names.items()) or not layer.is_plain or any(header.origin):
+def _decoded(data: bytes, path: Path, header: ExrHeader, layer: ExrLayer, names: dict[str, str]) -> av.VideoFrame:
+    """Decode a layer; ``names``: FFmpeg's name for each channel to decode, by its name in the file."""
+    if any(name != stored_name for stored_name, name in names.items()) or not layer.is_plain or any(header.origin):
         if header.compression in DWA:
             raise MediaError(str(path), f"the layer {layer.name or 'R, G, B'} is compressed by DWA", "save it with ZIP")
         try:
-            data = with_channels(data, header, layer, names)
+            data = extract_layer(data, header, layer, names)
         except struct.error:
-            raise unreadable(path) from None
+            raise unreadable_error(path) from None
     context = av.CodecContext.create("exr", "r")
     context.options = {"max_pixels": str(MAX_PIXELS)}
     try:
         frames = [*context.decode(av.Packet(data)), *context.decode(None)]
     except (av.error.FFmpegError, ValueError, MemoryError):
-        raise unreadable(path) from None
+        raise unreadable_error(path) from None
     if not frames:
-        raise unreadable(path)
+        raise unreadable_error(path)
     return frames[0]
 
 
@@ -522,32 +533,32 @@ def _planes(frame: av.VideoFrame, path: Path) -> list[np.ndarray]:
     name = frame.format.name
     if not name.endswith(("f16le", "f32le")):
         raise MediaError(str(path), f"it holds whole numbers ({name}), not light", "save it with half floats")
-    kind: np.dtype[Any] = np.dtype(np.float16 if name.endswith("f16le") else np.float32)
-    lines = [np.frombuffer(memoryview(p), kind).reshape(p.height, -1) for p in frame.planes]
+    dtype: np.dtype[Any] = np.dtype(np.float16 if name.endswith("f16le") else np.float32)
+    lines = [np.frombuffer(memoryview(p), dtype).reshape(p.height, -1) for p in frame.planes]
     if name.startswith("yaf"):
         grey, alpha = lines[0][:, : 2 * frame.width : 2], lines[0][:, 1 : 2 * frame.width : 2]
         return [grey, grey, grey, alpha]
     return [lines[i][:, : frame.width] for i in _PLANES[name[: name.rindex("f")]]]
 
 
-def _cover_glow(light: np.ndarray) -> int:
-    """Raise the alpha of light (H, W, 4) float32, premultiplied, where it is a glow; return the number of its pixels.
+def _add_glow_alpha(light: np.ndarray) -> int:
+    """Set the alpha of glowing pixels to their brightness, in place; return the number of these pixels.
 
-    Pixels whose light is too dim for a code of alpha are not counted.
+    ``light``: (H, W, 4) float32, premultiplied. Pixels whose light is below the lowest code of alpha are not counted.
     """
     brightest = np.clip(np.nan_to_num(light[..., :3], nan=0.0).max(axis=2), 0, 1)
     alpha = np.clip(np.nan_to_num(light[..., 3], nan=0.0), 0, 1)
-    glows = brightest > np.maximum(_GLOW * alpha, 0.5 / 65535)
+    glows = brightest > np.maximum(_GLOW_RATIO * alpha, 0.5 / 65535)
     light[..., 3][glows] = brightest[glows]
     return int(glows.sum())
 
 
-def _codes(light: np.ndarray) -> np.ndarray:
+def _light_to_codes(light: np.ndarray) -> np.ndarray:
     """Convert light (H, W, 3 or 4) float32, premultiplied as in the file, to uint16 codes with straight alpha."""
-    light = np.nan_to_num(light, nan=0.0, posinf=_MOST, neginf=0.0)
+    light = np.nan_to_num(light, nan=0.0, posinf=_HALF_MAX, neginf=0.0)
     if light.shape[2] == 4:
         alpha = np.clip(light[..., 3:], 0, 1)
-        with np.errstate(over="ignore"):  # infinity is clipped below
+        with np.errstate(over="ignore"):  # Infinity is clipped below
             light = np.concatenate([light[..., :3] / np.where(alpha > 0, alpha, 1), alpha], axis=2)
     light = np.clip(light, 0, 1)
     light[..., :3] = code_of_light(light[..., :3])

@@ -1,6 +1,6 @@
-"""Read, write and resize pictures, also those with a palette, such as label maps, and files of many pictures.
+"""Read, write and resize pictures, including pictures with a palette, such as label maps, and multi-picture files.
 
-Files of many pictures are TIFF stacks, and animated PNG and WebP.
+Multi-picture files are TIFF stacks, and animated PNG and WebP.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS, PAPER
 from vidtrans.video.images import tiff
 from vidtrans.video.images.picture_header import PictureHeader, UnreadablePicture, read_header
-from vidtrans.video.images.still import PICTURE, PictureView, Still, decode_still, still_of, turned
+from vidtrans.video.images.still import PICTURE, PictureView, Still, convert_samples, decode_still, rotate_upright
 
 if TYPE_CHECKING:
     from PIL import Image
 
 EXR = ".exr"
-STACK_SUFFIXES = (".tif", ".tiff", ".png", ".webp")
-NO_DURATION_MS = 100  # of a frame that has none, as in browsers
+STACK_SUFFIXES = (".tif", ".tiff", ".png", ".webp")  # Suffixes of formats that may hold several pictures
+DEFAULT_DURATION_MS = 100  # Duration of a frame without one, as in browsers
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -40,18 +40,18 @@ def read_picture(path: Path) -> np.ndarray:
 def read_layers(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Read straight colours (H, W, 3) and alpha (H, W), or None if all is opaque; uint8 or uint16, as in the file.
 
-    Samples of fewer bits than are stored are found as in a clip of this picture. Raises MediaError.
+    Samples that use fewer bits than are stored are detected, as in a clip of this picture. Raises MediaError.
     """
     still = read_still(path)
     if still.samples.white:
         still = read_still(path, PictureView(span=(0, still.samples.white)))
-    return layers_of(still.picture)
+    return split_alpha(still.picture)
 
 
-def layers_of(whole: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+def split_alpha(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Split (H, W, 3 or 4) into colours (H, W, 3) and alpha (H, W), or None if all is opaque."""
-    rgb = np.ascontiguousarray(whole[..., :3])
-    alpha = whole[..., 3] if whole.shape[2] == 4 else None
+    rgb = np.ascontiguousarray(picture[..., :3])
+    alpha = picture[..., 3] if picture.shape[2] == 4 else None
     if alpha is None or alpha.min() == np.iinfo(alpha.dtype).max:
         return rgb, None
     return rgb, np.ascontiguousarray(alpha)
@@ -65,11 +65,11 @@ def picture_size(path: Path) -> tuple[int, int]:
         check_regular_file(path)
         exr = read_exr_header(path)
         return exr.width, exr.height
-    header = header_of(path)
+    header = read_picture_header(path)
     return header.width, header.height
 
 
-def header_of(path: Path) -> PictureHeader:
+def read_picture_header(path: Path) -> PictureHeader:
     """Return the header of a picture other than EXR. Raises MediaError."""
     check_regular_file(path)
     try:
@@ -85,9 +85,9 @@ def header_of(path: Path) -> PictureHeader:
 
 
 def read_still(path: Path, view: PictureView = PICTURE) -> Still:
-    """Read a picture, with notes on its conversion; see ``still``. One that is too large is not decoded.
+    """Read a picture, with notes on its conversion; see ``still``. A picture that is too large is not decoded.
 
-    ``view``: the layer of an OpenEXR file to read, and the span of values; None: by the rule of ``still``. Raises
+    ``view``: the layer of an OpenEXR file, and the span of values; span None: by the rules of ``still``. Raises
     MediaError.
     """
     if path.suffix.lower() == EXR:
@@ -95,7 +95,7 @@ def read_still(path: Path, view: PictureView = PICTURE) -> Still:
 
         return read_exr(path, view)
     check_layer(path, view)
-    header = header_of(path)
+    header = read_picture_header(path)
     if header.width * header.height > MAX_PIXELS or path.stat().st_size > MAX_PICTURE_BYTES:
         why = f"the picture is too large ({header.width}x{header.height})"
         raise MediaError(str(path), why, "make it smaller")
@@ -114,36 +114,36 @@ def read_still(path: Path, view: PictureView = PICTURE) -> Still:
 
 
 def check_layer(path: Path, view: PictureView) -> None:
-    """Raise MediaError if a view names a layer, for files other than OpenEXR."""
+    """Raise MediaError if a view names a layer; call it for files other than OpenEXR."""
     if view.layer:
         raise MediaError(str(path), f"it has no layers, so none is '{view.layer}'", "leave out what is behind the #")
 
 
 def encode_png(picture: np.ndarray) -> bytes:
-    """Return (H, W), (H, W, 3) or (H, W, 4) with alpha, uint8 or uint16, as PNG; equal pictures give equal bytes."""
-    kinds = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
-    bgr = cv2.cvtColor(picture, kinds[picture.shape[2]]) if picture.ndim == 3 else picture
+    """Encode (H, W), (H, W, 3) or (H, W, 4) with alpha, uint8 or uint16, as PNG; equal pictures give equal bytes."""
+    conversions = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+    bgr = cv2.cvtColor(picture, conversions[picture.shape[2]]) if picture.ndim == 3 else picture
     return cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
 
 
 def encode_jpeg(picture: np.ndarray, quality: int, *, subsampled: bool = False) -> bytes:
-    """Return (H, W, 3) uint8 as JPEG of a ``quality`` from 0 to 100. ``subsampled``: chroma is 4:2:0."""
+    """Encode (H, W, 3) uint8 as JPEG of a ``quality`` from 0 to 100. ``subsampled``: chroma is 4:2:0."""
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     options += [] if subsampled else [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 
 def write_picture(path: Path, rgb: np.ndarray) -> None:
-    """Write a PNG atomically: the file appears under its name when it is complete."""
+    """Write a PNG atomically: the file gets its name when it is complete."""
     write_bytes(path, encode_png(rgb))
 
 
 def cover_crop(width: int, height: int, size: tuple[int, int]) -> tuple[tuple[int, int], slice, slice]:
-    """Return the scaled (width, height) that covers ``size``, and the rows and columns of the centre crop in it."""
+    """Return the scaled (width, height) that covers ``size``, and the rows and columns of a centre crop to ``size``."""
     scale = max(size[0] / width, size[1] / height)
-    whole = max(size[0], round(width * scale)), max(size[1], round(height * scale))
-    left, top = (whole[0] - size[0]) // 2, (whole[1] - size[1]) // 2
-    return whole, slice(top, top + size[1]), slice(left, left + size[0])
+    scaled = max(size[0], round(width * scale)), max(size[1], round(height * scale))
+    left, top = (scaled[0] - size[0]) // 2, (scaled[1] - size[1]) // 2
+    return scaled, slice(top, top + size[1]), slice(left, left + size[0])
 
 
 def resize(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -156,7 +156,7 @@ def resize(rgb: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def pack_colours(rgb: np.ndarray) -> np.ndarray:
-    """Return the colours of (…, 3) uint8 as integers 0xrrggbb, (…) int32."""
+    """Return colours, (…, 3) uint8, as integers 0xrrggbb, (…) int32."""
     wide = rgb.astype(np.int32)
     packed: np.ndarray = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
     return packed
@@ -166,25 +166,25 @@ def read_palette(path: Path) -> np.ndarray | None:
     """Return the palette of a picture, (N, 3) uint8 RGB; None for a picture without one. Raises MediaError."""
     from PIL import Image
 
-    header = _header(path)
+    header = _checked_header(path)
     if header is None or header.mode != "P":
         return None
     try:
         with Image.open(path) as picture:
             colours = picture.getpalette("RGB") if picture.mode == "P" else None
-    except (OSError, ValueError, SyntaxError):  # a TIFF that Pillow does not read
+    except (OSError, ValueError, SyntaxError):  # Pillow does not read all TIFFs
         return None
     return None if colours is None else np.array(colours, np.uint8).reshape(-1, 3)
 
 
-def has_deep_levels(path: Path) -> bool:
-    """Return whether a picture has one channel of more than 8 bits. Raises MediaError."""
-    header = _header(path)
+def is_deep_grey(path: Path) -> bool:
+    """Return whether a picture is grey with more than 8 bits. Raises MediaError."""
+    header = _checked_header(path)
     return header is not None and (header.mode[0] in "IF" or (header.mode in ("L", "LA") and header.bits > 8))
 
 
 def read_indices(path: Path) -> np.ndarray:
-    """Return the palette indices of a picture that has a palette, (H, W) uint8. Raises MediaError."""
+    """Return the palette indices of a picture with a palette, (H, W) uint8. Raises MediaError."""
     from PIL import Image
 
     try:
@@ -194,17 +194,17 @@ def read_indices(path: Path) -> np.ndarray:
         raise MediaError(str(path), f"not a picture that can be read ({error})", "delete or replace it") from None
 
 
-def _header(path: Path) -> PictureHeader | None:
+def _checked_header(path: Path) -> PictureHeader | None:
     """Return the header of a picture; None for OpenEXR, and for one that is too large. Raises MediaError."""
     if path.suffix.lower() == EXR:
-        picture_size(path)  # checks the file
+        picture_size(path)  # Raises MediaError for an invalid file
         return None
-    header = header_of(path)
+    header = read_picture_header(path)
     return header if header.width * header.height <= MAX_PIXELS else None
 
 
 class IndexedPng:
-    """An encoder of PNG with a palette: the index of a pixel is the number of its colour, '#rrggbb', in ``colours``."""
+    """An encoder of PNG with a palette: a pixel's index is the position of its colour, '#rrggbb', in ``colours``."""
 
     def __init__(self, colours: str) -> None:
         self._rgb = np.array([list(bytes.fromhex(colour.lstrip("#"))) for colour in colours.split()], np.uint8)
@@ -213,7 +213,7 @@ class IndexedPng:
         self._codes = codes[self._order]
 
     def __call__(self, picture: np.ndarray) -> bytes:
-        """Return (H, W, 3) uint8 as PNG; without a palette if a pixel has another colour, or there is alpha."""
+        """Encode (H, W, 3) uint8; without a palette if a pixel has another colour, or there is alpha."""
         from PIL import Image
 
         if picture.shape[2:] != (3,) or picture.dtype != np.uint8:
@@ -230,17 +230,17 @@ class IndexedPng:
 
 
 def num_pictures(path: Path) -> int:
-    """Return the number of pictures in a picture file; 1 also where it cannot be read."""
+    """Return the number of pictures in a picture file; 1 if it cannot be read."""
     if path.suffix.lower() not in STACK_SUFFIXES or not path.is_file():
         return 1
     try:
-        return header_of(path).num_pictures
+        return read_picture_header(path).num_pictures
     except MediaError:
         return 1
 
 
 class PictureStack:
-    """The pictures of one file, read by number; an animation's frames build on earlier ones, so read them in order.
+    """The pictures of one file, by number. Read an animation in order, as its frames build on earlier ones.
 
     ``names``: a file name for each picture. ``view``: see ``read_still``. Raises MediaError where the pictures are too
     large, or the view names a layer.
@@ -248,7 +248,7 @@ class PictureStack:
 
     def __init__(self, path: Path, view: PictureView = PICTURE) -> None:
         check_layer(path, view)
-        self.path, self.view, self._header = path, view, header_of(path)
+        self.path, self.view, self._header = path, view, read_picture_header(path)
         if self._header.width * self._header.height > MAX_PIXELS:
             raise MediaError(str(path), "its pictures are too large", "make them smaller")
         self.names = tuple(f"{path.stem}_{i:04d}{path.suffix}" for i in range(self._header.num_pictures))
@@ -258,7 +258,7 @@ class PictureStack:
     def read(self, number: int) -> tuple[Still, float]:
         """Return a picture and its duration in milliseconds, 0 for a TIFF. Raises MediaError."""
         try:
-            still, duration_ms = self._composed(number) if self.is_timed else (self._page(number), 0.0)
+            still, duration_ms = self._animation_frame(number) if self.is_timed else (self._tiff_page(number), 0.0)
         except (OSError, ValueError, SyntaxError, EOFError):
             still = None
         if still is None:
@@ -266,16 +266,15 @@ class PictureStack:
         return still, duration_ms
 
     def close(self) -> None:
-        """Close the file."""
         if self._animation is not None:
             self._animation.close()
         self._animation = None
 
-    def _page(self, number: int) -> Still | None:
-        data = np.memmap(self.path, np.uint8, mode="c")  # the file itself stays as it is
-        return decode_still(tiff.with_first(data, self._header.pages[number]), self._header, self.view.span)
+    def _tiff_page(self, number: int) -> Still | None:
+        data = np.memmap(self.path, np.uint8, mode="c")  # Copy on write: the file does not change
+        return decode_still(tiff.set_first_directory(data, self._header.pages[number]), self._header, self.view.span)
 
-    def _composed(self, number: int) -> tuple[Still, float]:
+    def _animation_frame(self, number: int) -> tuple[Still, float]:
         """Return a complete frame of an animation, and its duration in milliseconds."""
         from PIL import Image
 
@@ -285,5 +284,6 @@ class PictureStack:
             warnings.simplefilter("ignore")
             self._animation.seek(self._header.pages[number])
             picture = np.array(self._animation.convert("RGBA" if self._animation.has_transparency_data else "RGB"))
-        duration_ms = float(self._animation.info.get("duration") or NO_DURATION_MS)
-        return still_of(turned(picture, self._header.orientation), self._header, self.view.span), duration_ms
+        duration_ms = float(self._animation.info.get("duration") or DEFAULT_DURATION_MS)
+        upright = rotate_upright(picture, self._header.orientation)
+        return convert_samples(upright, self._header, self.view.span), duration_ms

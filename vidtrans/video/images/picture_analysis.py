@@ -1,6 +1,6 @@
-"""What scikit-image computes here: connected areas, centre lines, visible differences of colours.
+"""Wrap the functions of scikit-image that are used: connected areas, centre lines, visible colour differences.
 
-No other module imports it; each function does so on first use, which takes a third of a second.
+No other module imports scikit-image. Each function imports it on first use, which takes a third of a second.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def connected_areas(labels: np.ndarray) -> np.ndarray:
-    """Return the number of the area of each pixel, (H, W) int64 from 1, for ``labels`` (H, W) of whole numbers ≥ 0.
+    """Label the connected areas of ``labels``, (H, W) integers ≥ 0: return numbers from 1, (H, W) int64.
 
     An area is a set of pixels of one label that touch at their sides.
     """
@@ -20,7 +20,7 @@ def connected_areas(labels: np.ndarray) -> np.ndarray:
 
 
 def centre_lines(mask: np.ndarray) -> np.ndarray:
-    """Return the lines of one pixel's width in the middle of strokes; (H, W) bool, both."""
+    """Return the centre lines of strokes, one pixel wide; ``mask`` and result are (H, W) bool."""
     from skimage.morphology import skeletonize
 
     lines: np.ndarray = skeletonize(mask)
@@ -28,9 +28,9 @@ def centre_lines(mask: np.ndarray) -> np.ndarray:
 
 
 def colour_differences(colours: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the differences of colours as they are seen, CIEDE2000, (N,), of sRGB values in [0, 1], (N, 3) each.
+    """Return the perceived differences, CIEDE2000, (N,), of sRGB colours in [0, 1], (N, 3) each.
 
-    A difference of 1 is just visible; of 10, plain.
+    A difference of 1 is just visible; one of 10 is obvious.
     """
     from skimage.color import deltaE_ciede2000, rgb2lab
 

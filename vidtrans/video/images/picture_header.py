@@ -1,8 +1,8 @@
 """Read the header of a picture file: size, samples, orientation, colours, number of pictures; nothing is decoded.
 
-The colours of a file follow from its tags in the order of their rank: PNG's ``cICP``, an ICC profile, PNG's ``sRGB``,
-``gAMA`` and ``cHRM``, EXIF's colour space. A picture without any of them is sRGB. ``num_plays`` reads how often an
-animated picture is played: GIF, PNG, WebP, AVIF.
+Colour tags are used in this order: PNG's ``cICP``, an ICC profile, PNG's ``sRGB``, ``gAMA`` and ``cHRM``, EXIF's colour
+space. A picture without any of them is sRGB. ``num_plays`` reads how often an animated picture is played: GIF, PNG,
+WebP, AVIF.
 """
 
 from __future__ import annotations
@@ -20,39 +20,53 @@ import numpy as np
 
 from vidtrans.video.colour.conversion import ToneMap, to_uint8, to_uint16
 from vidtrans.video.colour.icc import Curve, CurvesAndMatrix, TableProfile, power, read_profile
-from vidtrans.video.colour.tags import ADOBE_RGB, BT709_PRIMARIES, HDR_TRANSFERS, TAGGED, Primaries, light_of_codes
+from vidtrans.video.colour.tags import (
+    ADOBE_RGB,
+    BT709_PRIMARIES,
+    HDR_TRANSFERS,
+    PRIMARIES,
+    Primaries,
+    light_of_codes,
+)
 from vidtrans.video.images import tiff
 
 if TYPE_CHECKING:
     from PIL import Image
 
-_EXIF, _INTEROP, _COLOUR_SPACE, _INDEX = 0x8769, 0xA005, 0xA001, 1
+_EXIF, _INTEROP, _COLOUR_SPACE, _INTEROP_INDEX = 0x8769, 0xA005, 0xA001, 1  # Directories and tags of EXIF
 _EXIF_ADOBE_RGB, _INTEROP_ADOBE_RGB = 2, "R03"
-_BY_PILLOW = {"CMYK", "LAB"}  # modes whose profiles need all channels as stored
-_GREY = {"L", "LA", "1", "I;16", "I;16B", "I", "F"}
+_TABLE_MODES = {"CMYK", "LAB"}  # Modes whose profiles convert all channels as stored
+_GREY = {"L", "LA", "1", "I;16", "I;16B", "I", "F"}  # Pillow's grey modes
 _ADOBE_GAMMA = 563 / 256
-_SRGB_GAMMA = (0.44, 0.47)  # PNG's gAMA of pictures that mean sRGB
-_TRANSFERS = {4: power(2.2), 5: power(2.8), 8: power(1.0)}  # of H.273; the others are shown as sRGB is
-PNG = b"\x89PNG\r\n\x1a\n"  # the signature of a file
+_SRGB_GAMMA = (0.44, 0.47)  # Range of PNG's gAMA in pictures that are sRGB
+_TRANSFERS = {4: power(2.2), 5: power(2.8), 8: power(1.0)}  # Transfers of H.273; others are displayed like sRGB
+PNG = b"\x89PNG\r\n\x1a\n"  # File signature
 _RADIANCE = (b"#?RADIANCE", b"#?RGBE")
-_UNREAD = {b"SDPX": "DPX", b"XPDS": "DPX", b"\x80\x2a\x5f\xd7": "Cineon", b"\xd7\x5f\x2a\x80": "Cineon", b"8BPS": "PSD"}
-_PNG_COLOURS, _PNG_EXIF, _LONGEST_CHUNK = (b"cICP", b"sRGB", b"gAMA", b"cHRM"), b"eXIf", 1 << 16
-_MOST_CHUNKS = 10_000, 100_000  # of a PNG: before its pixels, and in all; EXIF behind them is not found
-_FRAME_BYTES = 38  # of an animation, at least: a chunk fcTL of PNG, or ANMF with its content of WebP
+_UNSUPPORTED_SIGNATURES = {
+    b"SDPX": "DPX",
+    b"XPDS": "DPX",
+    b"\x80\x2a\x5f\xd7": "Cineon",
+    b"\xd7\x5f\x2a\x80": "Cineon",
+    b"8BPS": "PSD",
+}
+_PNG_COLOURS, _PNG_EXIF, _MAX_CHUNK_BYTES = (b"cICP", b"sRGB", b"gAMA", b"cHRM"), b"eXIf", 1 << 16
+_MAX_CHUNKS_BEFORE_PIXELS, _MAX_CHUNKS = 10_000, 100_000  # In a PNG; EXIF after the last chunk read is ignored
+_MIN_FRAME_BYTES = 38  # Least size of an animation's frame: a chunk fcTL of PNG, or ANMF with its content of WebP
 _ORIENTATION = 274
 _TIFF_SAMPLES = {1: "whole", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
 _PHOTOMETRIC_MODES = {0: "L", 1: "L", 3: "P", 5: "CMYK", 8: "LAB"}
-MAX_PLAYS = 65_535  # more is endless, as all but GIF and WebP count further
-_PICTURES = {b"GIF8": "GIF", b"\x89PNG": "PNG", b"RIFF": "WEBP"}
-_BOXES = 16 << 20  # bytes of an AVIF's description, at most
+MAX_PLAYS = 65_535  # More plays become endless: GIF and WebP cannot count further
+_ANIMATION_FORMATS = {b"GIF8": "GIF", b"\x89PNG": "PNG", b"RIFF": "WEBP"}
+_MAX_AVIF_HEADER_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
 class PictureColours:
     """The conversion of a picture's colours to sRGB.
 
-    ``note``: a text for the user. ``convert``: from (H, W, 3) uint8 or uint16 to sRGB of the same dtype; None where
-    nothing changes. ``table``: for CMYK and Lab, the profile that converts the picture as Pillow reads it, instead.
+    ``note``: a text for the user. ``convert``: from (H, W, 3) uint8 or uint16 to sRGB of the same dtype; None if
+    nothing changes. ``table``: for CMYK and Lab, the profile that converts the picture as Pillow reads it, instead of
+    ``convert``.
     """
 
     note: str
@@ -68,106 +82,108 @@ def colours_of(
     Args:
         mode: The picture's mode in Pillow.
         profile: The bytes of its ICC profile.
-        chunks: The contents of a PNG's chunks on colour, by name.
+        chunks: The contents of a PNG's colour chunks, by name.
         exif: Its EXIF data in Pillow.
     """
     chunks = chunks or {}
     if b"cICP" in chunks:
-        return _of_code_points(chunks[b"cICP"])
+        return _colours_by_cicp(chunks[b"cICP"])
     if profile:
-        return _of_profile(profile, mode)
+        return _colours_by_profile(profile, mode)
     if mode == "CMYK":
         return PictureColours("CMYK without a profile: its colours are approximate")
     if mode == "LAB":
-        return _of_profile(_lab_profile(), mode)
+        return _colours_by_profile(_lab_profile(), mode)
     if b"sRGB" in chunks:
         return None
     if chunks.keys() & {b"gAMA", b"cHRM"}:
-        return _of_gamma(chunks)
-    return _of_exif(exif)
+        return _colours_by_gamma(chunks)
+    return _colours_by_exif(exif)
 
 
-def light_of(primaries: Sequence[bytes]) -> PictureColours | None:
-    """Return the colours of light, read by the sRGB curve; ``primaries``: x, y of R, G, B and white; [] for BT.709.
+def colours_of_light(primaries: Sequence[bytes]) -> PictureColours | None:
+    """Return the colours of linear light that was converted by the sRGB curve.
 
-    What is no number is taken for BT.709, as are colours that do not span a gamut.
+    ``primaries``: x, y of R, G, B and white; [] for BT.709. If a number is invalid, or the primaries span no gamut,
+    they are taken for BT.709.
     """
     if len(primaries) != 8:
         return None
     try:
         numbers = [float(number) for number in primaries]
         pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
-        own = Primaries("the primaries in its header", *pairs)
+        stated = Primaries("the primaries in its header", *pairs)
     except ValueError:
         return None
-    return _converted(own, _srgb_curve)
+    return _colours_by_curve(stated, _srgb_curve)
 
 
-def _of_profile(profile: bytes, mode: str) -> PictureColours | None:
+def _colours_by_profile(profile: bytes, mode: str) -> PictureColours | None:
     try:
-        found = read_profile(profile)
+        conversion = read_profile(profile)
     except ValueError as error:
         return PictureColours(f"its ICC profile cannot be used ({error}): taken for sRGB")
-    if found is None:
+    if conversion is None:
         return None
-    note = f"colours of {'CIE Lab' if mode == 'LAB' else found.name}: converted to sRGB"
-    fits = found.mode == mode if {found.mode, mode} & _BY_PILLOW else found.mode == "RGB" or mode in _GREY
-    if not fits:
-        return PictureColours(f"its ICC profile ({found.name}) is of another kind of picture: taken for sRGB")
-    if isinstance(found, TableProfile) and mode in _BY_PILLOW:
-        return PictureColours(note, table=found)
-    return PictureColours(note, found)
+    note = f"colours of {'CIE Lab' if mode == 'LAB' else conversion.name}: converted to sRGB"
+    modes = {conversion.mode, mode}
+    is_compatible = len(modes) == 1 if modes & _TABLE_MODES else conversion.mode == "RGB" or mode in _GREY
+    if not is_compatible:
+        return PictureColours(f"its ICC profile ({conversion.name}) is of another kind of picture: taken for sRGB")
+    if isinstance(conversion, TableProfile) and mode in _TABLE_MODES:
+        return PictureColours(note, table=conversion)
+    return PictureColours(note, conversion)
 
 
-def _of_code_points(chunk: bytes) -> PictureColours | None:
+def _colours_by_cicp(chunk: bytes) -> PictureColours | None:
     """Return the colours of a ``cICP`` chunk: primaries, transfer, matrix and range of H.273."""
     primaries, transfer, matrix, is_full = (*chunk, 0, 0, 0, 0)[:4]
-    own = TAGGED.get(primaries, BT709_PRIMARIES)
+    tagged = PRIMARIES.get(primaries, BT709_PRIMARIES)
     if matrix:
         return PictureColours(f"its cICP matrix ({matrix}) is none for RGB: taken for sRGB")
-    if primaries not in TAGGED and primaries != 2:
+    if primaries not in PRIMARIES and primaries != 2:
         return PictureColours(f"colour primaries {primaries} are not known: taken for sRGB")
     if name := HDR_TRANSFERS.get(transfer):
         tone_map = ToneMap(transfer, primaries)
-        return PictureColours(f"HDR ({name}): mapped to SDR, sRGB", lambda rgb: _at_16_bits(tone_map, rgb))
+        return PictureColours(f"HDR ({name}): mapped to SDR, sRGB", lambda rgb: _tone_map_16_bits(tone_map, rgb))
     curve = _TRANSFERS.get(transfer, _srgb_curve)
     if not is_full:
-        full = curve
-        return _converted(own, lambda code: full(np.clip((code * 255 - 16) / 219, 0, 1)))
-    return _converted(own, curve)
+        full_curve = curve
+        return _colours_by_curve(tagged, lambda code: full_curve(np.clip((code * 255 - 16) / 219, 0, 1)))
+    return _colours_by_curve(tagged, curve)
 
 
-def _at_16_bits(tone_map: ToneMap, rgb: np.ndarray) -> np.ndarray:
+def _tone_map_16_bits(tone_map: ToneMap, rgb: np.ndarray) -> np.ndarray:
     mapped = tone_map(to_uint16(rgb))
     return mapped if rgb.dtype == np.uint16 else to_uint8(mapped)
 
 
-def _of_gamma(chunks: Mapping[bytes, bytes]) -> PictureColours | None:
+def _colours_by_gamma(chunks: Mapping[bytes, bytes]) -> PictureColours | None:
     try:
         gamma = struct.unpack(">I", chunks.get(b"gAMA", b"\0\0\0\0"))[0] / 100_000
-        own = BT709_PRIMARIES
+        primaries = BT709_PRIMARIES
         if b"cHRM" in chunks:
             wx, wy, rx, ry, gx, gy, bx, by = (n / 100_000 for n in struct.unpack(">8I", chunks[b"cHRM"]))
-            own = Primaries("its cHRM", (rx, ry), (gx, gy), (bx, by), (wx, wy))
+            primaries = Primaries("its cHRM", (rx, ry), (gx, gy), (bx, by), (wx, wy))
     except (struct.error, ValueError):
         return PictureColours("its colour tags (gAMA, cHRM) are wrong: taken for sRGB")
     is_srgb = not gamma or _SRGB_GAMMA[0] <= gamma <= _SRGB_GAMMA[1]
-    return _converted(own, _srgb_curve if is_srgb else power(1 / gamma))
+    return _colours_by_curve(primaries, _srgb_curve if is_srgb else power(1 / gamma))
 
 
-def _directory(exif: Image.Exif, tag: int) -> Mapping[int, object]:
+def _exif_directory(exif: Image.Exif, tag: int) -> Mapping[int, object]:
     try:
         return exif.get_ifd(tag)
-    except KeyError:  # Pillow before 13, where there is none
+    except KeyError:  # Pillow before 13 raises it if the directory is missing
         return {}
 
 
-def _of_exif(exif: Image.Exif | None) -> PictureColours | None:
+def _colours_by_exif(exif: Image.Exif | None) -> PictureColours | None:
     if not exif:
         return None
-    space, index = _directory(exif, _EXIF).get(_COLOUR_SPACE), _directory(exif, _INTEROP).get(_INDEX)
+    space, index = _exif_directory(exif, _EXIF).get(_COLOUR_SPACE), _exif_directory(exif, _INTEROP).get(_INTEROP_INDEX)
     if space == _EXIF_ADOBE_RGB or str(index or "").startswith(_INTEROP_ADOBE_RGB):
-        return _converted(ADOBE_RGB, power(_ADOBE_GAMMA))
+        return _colours_by_curve(ADOBE_RGB, power(_ADOBE_GAMMA))
     return None
 
 
@@ -175,7 +191,7 @@ def _srgb_curve(code: np.ndarray) -> np.ndarray:
     return np.interp(code, np.linspace(0, 1, 65536), light_of_codes("uint16"))
 
 
-def _converted(primaries: Primaries, curve: Curve) -> PictureColours | None:
+def _colours_by_curve(primaries: Primaries, curve: Curve) -> PictureColours | None:
     name = "another gamma" if primaries is BT709_PRIMARIES else primaries.name
     conversion = CurvesAndMatrix(name, (curve, curve, curve), primaries.to_bt709())
     return None if conversion.is_identity() else PictureColours(f"colours of {name}: converted to sRGB", conversion)
@@ -188,7 +204,7 @@ def _lab_profile() -> bytes:
 
 
 class UnreadablePicture(ValueError):
-    """The error of a file that is no picture, or in an unsupported format; its text is the reason."""
+    """The file is not a picture, or its format is unsupported; the text is the reason."""
 
 
 @dataclass(frozen=True)
@@ -197,10 +213,9 @@ class PictureHeader:
 
     ``width`` × ``height``: of the upright picture. ``orientation``: EXIF's number. ``mode``: a mode of Pillow.
     ``max_value``: the sample that is white, if the header states it, else 0. ``bits``: of a stored sample.
-    ``premultiplied``: colours are multiplied by alpha. ``white_is_zero``: low samples are bright.
-    ``samples``: a description of a TIFF's samples, for messages.
-    ``colours``: None for sRGB. ``pages``: the numbers of its pictures in an animation, or the offsets of their
-    directories in a TIFF, without previews.
+    ``premultiplied``: colours are multiplied by alpha. ``white_is_zero``: low samples are bright. ``samples``: a
+    description of a TIFF's samples, for messages. ``colours``: None for sRGB. ``pages``: the numbers of an animation's
+    frames, or the offsets of a TIFF's directories without previews.
     """
 
     format: str
@@ -219,41 +234,41 @@ class PictureHeader:
 
     @property
     def num_pictures(self) -> int:
-        """The number of pictures in the file."""
         return len(self.pages)
 
 
 def read_header(stream: BinaryIO, formats: tuple[str, ...] | None = None) -> PictureHeader:
-    """Return the header of a picture; ``formats``: Pillow's names of the formats that are allowed; None: all.
+    """Return the header of a picture; ``formats``: Pillow's names of the allowed formats; None: all.
 
     Raises UnreadablePicture, OSError.
     """
     start = stream.read(32)
     stream.seek(0)
     if formats is None:
-        if name := _UNREAD.get(start[:4]):
+        if name := _UNSUPPORTED_SIGNATURES.get(start[:4]):
             raise UnreadablePicture(f"{name} is not read here")
         if start.startswith(_RADIANCE):
-            return _radiance(stream)
+            return _read_radiance(stream)
         if re.match(rb"P[Ff]\s", start):
-            return _float_map(stream)
+            return _read_pfm(stream)
         if start.startswith(b"P7\n"):
-            return _arbitrary_map(stream)
+            return _read_pam(stream)
         if start.startswith(tiff.SIGNATURES):
-            return _tiff(stream)
-    chunks = _png_chunks(stream) if start.startswith(PNG) else {}  # first: it limits their number, and Pillow does not
-    return _by_pillow(stream, formats, chunks)
+            return _read_tiff(stream)
+    # Before Pillow, which does not limit the number of chunks.
+    chunks = _read_png_chunks(stream) if start.startswith(PNG) else {}
+    return _read_by_pillow(stream, formats, chunks)
 
 
-def _by_pillow(stream: BinaryIO, formats: tuple[str, ...] | None, chunks: dict[bytes, bytes]) -> PictureHeader:
+def _read_by_pillow(stream: BinaryIO, formats: tuple[str, ...] | None, chunks: dict[bytes, bytes]) -> PictureHeader:
     from PIL import Image, UnidentifiedImageError
 
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # only a header is read, and we have our own
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # Only a header is read; callers check ``MAX_PIXELS``
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             picture = Image.open(stream, formats=formats)
-            return _header_of(picture, stream, chunks)
+            return _pillow_header(picture, stream, chunks)
     except UnidentifiedImageError:
         raise UnreadablePicture("") from None
     except (ValueError, SyntaxError, struct.error, KeyError, TypeError) as error:
@@ -262,42 +277,45 @@ def _by_pillow(stream: BinaryIO, formats: tuple[str, ...] | None, chunks: dict[b
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _header_of(picture: Image.Image, stream: BinaryIO, chunks: dict[bytes, bytes]) -> PictureHeader:
-    kind = str(picture.format)
+def _pillow_header(picture: Image.Image, stream: BinaryIO, chunks: dict[bytes, bytes]) -> PictureHeader:
+    format_name = str(picture.format)
     exif = _exif_of(picture, chunks)
     orientation = exif.get(_ORIENTATION, 1)
     orientation = orientation if orientation in range(1, 9) else 1
-    profile = _jp2_profile(stream) if kind == "JPEG2000" else None
+    profile = _jp2_profile(stream) if format_name == "JPEG2000" else None
     depth = 8
-    if kind == "AVIF":
+    if format_name == "AVIF":
         depth, chunks = _avif_depth_and_colours(stream)
-    is_animation = kind in ("PNG", "WEBP")  # a JPEG may contain a second, smaller picture for previews
+    is_animation = format_name in ("PNG", "WEBP")  # In a JPEG, a second picture is a preview
     return PictureHeader(
-        kind,
+        format_name,
         picture.mode,
-        *_upright(*picture.size, orientation),
+        *_upright_size(*picture.size, orientation),
         has_alpha=picture.has_transparency_data,
         orientation=orientation,
-        max_value=_pnm_white(stream) if kind == "PPM" else 2**depth - 1 if depth > 8 else 0,
+        max_value=_pnm_white(stream) if format_name == "PPM" else 2**depth - 1 if depth > 8 else 0,
         bits=16 if picture.mode.startswith("I") or depth > 8 else 8,
         colours=colours_of(picture.mode, picture.info.get("icc_profile") or profile, chunks, exif),
-        pages=_frames_of(picture, stream) if is_animation else (0,),
+        pages=_frame_range(picture, stream) if is_animation else (0,),
     )
 
 
 def _jp2_profile(stream: BinaryIO) -> bytes | None:
-    """Return the ICC profile of a JPEG 2000 file, which Pillow does not read: in a box ``colr`` of method 2."""
+    """Return the ICC profile of a JPEG 2000 file, from a box ``colr`` of method 2, which Pillow does not read."""
     stream.seek(0)
-    before, name, box = stream.read(_LONGEST_CHUNK).partition(b"colr")
+    before, name, box = stream.read(_MAX_CHUNK_BYTES).partition(b"colr")
     if not name or box[:1] != b"\2":
         return None
     return box[3 : int.from_bytes(before[-4:]) - 8]
 
 
 def _avif_depth_and_colours(stream: BinaryIO) -> tuple[int, dict[bytes, bytes]]:
-    """Return the bits of an AVIF's samples, and its colour tags of H.273 as PNG's ``cICP``; Pillow reads neither."""
+    """Return the bits of an AVIF's samples, and its H.273 colour tags as PNG's ``cICP``.
+
+    Pillow reads neither.
+    """
     stream.seek(0)
-    start = stream.read(_LONGEST_CHUNK)
+    start = stream.read(_MAX_CHUNK_BYTES)
     _, _, codec = start.partition(b"av1C")
     flags = codec[2] if len(codec) > 2 else 0
     depth = 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
@@ -306,21 +324,21 @@ def _avif_depth_and_colours(stream: BinaryIO) -> tuple[int, dict[bytes, bytes]]:
     return depth, {} if (primaries, transfer) == (2, 2) else {b"cICP": bytes([primaries & 255, transfer & 255, 0, 1])}
 
 
-def _frames_of(picture: Image.Image, stream: BinaryIO) -> range:
-    """Return the numbers of an animation's frames; a PNG may begin with a picture that is none of them.
+def _frame_range(picture: Image.Image, stream: BinaryIO) -> range:
+    """Return the numbers of an animation's frames; a PNG's default picture need not be one of them.
 
     Raises UnreadablePicture where the file is too short for the number in its header.
     """
     count = int(getattr(picture, "n_frames", 1))
-    if count > 1 and count * _FRAME_BYTES > stream.seek(0, SEEK_END):
+    if count > 1 and count * _MIN_FRAME_BYTES > stream.seek(0, SEEK_END):
         raise UnreadablePicture(f"its header says {count:,} pictures, for which the file is too short")
     return range(1 if count > 1 and getattr(picture, "default_image", False) else 0, count)
 
 
 def _exif_of(picture: Image.Image, chunks: dict[bytes, bytes]) -> Image.Exif:
-    """Return the EXIF of a picture, empty where it is damaged; of a PNG, it is that in its chunks.
+    """Return the EXIF data of a picture, empty if damaged; for PNG from its ``chunks``.
 
-    For a PNG, Pillow would decode the picture, as the chunk may come last.
+    In a PNG the chunk may come last, and Pillow would decode the picture to reach it.
     """
     from PIL import Image
 
@@ -330,70 +348,70 @@ def _exif_of(picture: Image.Image, chunks: dict[bytes, bytes]) -> Image.Exif:
             exif = picture.getexif()
         else:
             exif.load(chunks.get(b"eXIf", b""))
-        exif.get(_ORIENTATION)  # which reads it
+        exif.get(_ORIENTATION)  # Raises an error if the data are damaged
     except (OSError, ValueError, SyntaxError, LookupError, TypeError, struct.error):
         return Image.Exif()
     return exif
 
 
-def _upright(width: int, height: int, orientation: int) -> tuple[int, int]:
+def _upright_size(width: int, height: int, orientation: int) -> tuple[int, int]:
     return (height, width) if orientation in (5, 6, 7, 8) else (width, height)
 
 
-def _png_chunks(stream: BinaryIO) -> dict[bytes, bytes]:
+def _read_png_chunks(stream: BinaryIO) -> dict[bytes, bytes]:
     """Return the contents of the chunks of a PNG that define its colours and its orientation, by name.
 
-    Colours stand before the pixels, EXIF maybe behind them. Raises UnreadablePicture for too many chunks.
+    Colour chunks come before the pixels; EXIF may follow them. Raises UnreadablePicture for too many chunks.
     """
     stream.seek(len(PNG))
-    found: dict[bytes, bytes] = {}
-    wanted, count = {*_PNG_COLOURS, _PNG_EXIF}, 0
-    while len(head := stream.read(8)) == 8 and count < _MOST_CHUNKS[1]:
+    chunks: dict[bytes, bytes] = {}
+    relevant, count = {*_PNG_COLOURS, _PNG_EXIF}, 0
+    while len(head := stream.read(8)) == 8 and count < _MAX_CHUNKS:
         length, name = struct.unpack(">I4s", head)
         if name == b"IDAT":
-            wanted = {_PNG_EXIF}
-        if count >= _MOST_CHUNKS[0] and len(wanted) > 1:
+            relevant = {_PNG_EXIF}
+        if count >= _MAX_CHUNKS_BEFORE_PIXELS and len(relevant) > 1:
             raise UnreadablePicture("a PNG of too many chunks")
-        if name in wanted and length <= _LONGEST_CHUNK:
-            found[name] = stream.read(length)
-            stream.seek(4, 1)  # its checksum
+        if name in relevant and length <= _MAX_CHUNK_BYTES:
+            chunks[name] = stream.read(length)
+            stream.seek(4, 1)  # Skip the checksum
         else:
             stream.seek(length + 4, 1)
         count += 1
     stream.seek(0)
-    return found
+    return chunks
 
 
 def _pnm_white(stream: BinaryIO) -> int:
-    """Return the sample that is white by a PNM's header; 0 for 255, 65535, bitmaps, and samples that OpenCV scales."""
+    """Return the white sample in a PNM's header; 0 for 255, 65535, bitmaps, and formats that OpenCV scales."""
     stream.seek(0)
     words = re.sub(rb"#[^\n]*", b"", stream.read(4096)).split(None, 4)
     white = int(words[3]) if words[0] not in (b"P1", b"P4") and len(words) > 3 and words[3].isdigit() else 255
-    is_scaled = white < 256 and words[0] in (b"P2", b"P3")  # by OpenCV
-    return 0 if is_scaled or white in (255, 65535) else white
+    is_scaled_by_opencv = white < 256 and words[0] in (b"P2", b"P3")
+    return 0 if is_scaled_by_opencv or white in (255, 65535) else white
 
 
-def _radiance(stream: BinaryIO) -> PictureHeader:
+def _read_radiance(stream: BinaryIO) -> PictureHeader:
     text = stream.read(8192)
     size = re.search(rb"\n-Y (\d{1,6}) \+X (\d{1,6})\n", text)
     if not size:
         raise UnreadablePicture("a Radiance picture that is stored turned, or damaged")
     primaries = re.search(rb"\nPRIMARIES=([-+.eE0-9 \t]+)\n", text)
     numbers = primaries[1].split() if primaries else []
-    return PictureHeader("HDR", "F", int(size[2]), int(size[1]), bits=32, colours=light_of(numbers))
+    return PictureHeader("HDR", "F", int(size[2]), int(size[1]), bits=32, colours=colours_of_light(numbers))
 
 
-def _float_map(stream: BinaryIO) -> PictureHeader:
+def _read_pfm(stream: BinaryIO) -> PictureHeader:
     words = stream.read(128).split(None, 3)
     if len(words) < 3 or not (words[1].isdigit() and words[2].isdigit()):
         raise UnreadablePicture("a damaged PFM")
-    return PictureHeader("PFM", "F", int(words[1]), int(words[2]), bits=32, colours=light_of([]))
+    return PictureHeader("PFM", "F", int(words[1]), int(words[2]), bits=32, colours=colours_of_light([]))
 
 
-def _arbitrary_map(stream: BinaryIO) -> PictureHeader:
-    found = dict(re.findall(rb"^(WIDTH|HEIGHT|DEPTH|MAXVAL) (\d{1,9})$", stream.read(4096), re.MULTILINE))
+def _read_pam(stream: BinaryIO) -> PictureHeader:
+    fields = dict(re.findall(rb"^(WIDTH|HEIGHT|DEPTH|MAXVAL) (\d{1,9})$", stream.read(4096), re.MULTILINE))
     try:
-        width, height, depth, white = (int(found[k]) for k in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
+        width, height, depth, white = (int(fields[k]) for k in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
     except KeyError:
         raise UnreadablePicture("a damaged PAM") from None
     if min(width, height) < 1:
@@ -404,8 +422,8 @@ def _arbitrary_map(stream: BinaryIO) -> PictureHeader:
     return PictureHeader("PAM", mode, width, height, depth in (2, 4), max_value=white, bits=bits)
 
 
-def _samples(tags: tiff.Tags) -> str:
-    """Describe the samples of a TIFF for messages: channels, bits, kind of numbers."""
+def _tiff_sample_text(tags: tiff.Tags) -> str:
+    """Describe the samples of a TIFF for messages: channels, bits, number format."""
     bits, kind = tags.get(tiff.BITS, (1,)), tags.get(tiff.FORMAT, (1,))[0]
     channels = "1 channel" if len(bits) == 1 else f"{len(bits)} channels"
     return f"{channels} of {bits[0]}-bit {_TIFF_SAMPLES.get(kind, 'unknown')} numbers"
@@ -413,67 +431,71 @@ def _samples(tags: tiff.Tags) -> str:
 
 def _is_page(tags: tiff.Tags, first: tiff.Tags) -> bool:
     is_same_size = all(tags.get(side) == first[side] for side in (tiff.WIDTH, tiff.HEIGHT))
-    return is_same_size and not tags.get(tiff.SUBFILE, (0,))[0] & tiff.IS_NO_PAGE
+    return is_same_size and not tags.get(tiff.SUBFILE, (0,))[0] & tiff.NON_PAGE_FLAGS
 
 
-def _tiff(stream: BinaryIO) -> PictureHeader:
-    """Return the header of a TIFF, also of one whose samples Pillow cannot read."""
+def _read_tiff(stream: BinaryIO) -> PictureHeader:
+    """Return the header of a TIFF, including one whose samples Pillow cannot read."""
     try:
         directories, profile = tiff.read_directories(stream)
     except (ValueError, struct.error) as error:
         raise UnreadablePicture(str(error)) from None
     tags = directories[0]
-    # What is of another size, or marked so, is a preview or a mask.
-    pages = [one[tiff.DIRECTORY][0] for one in directories if one is tags or _is_page(one, tags)]
+    # Pictures of another size, or marked as such, are previews or masks.
+    pages = [other[tiff.DIRECTORY][0] for other in directories if other is tags or _is_page(other, tags)]
     mode = _PHOTOMETRIC_MODES.get(tags.get(tiff.PHOTOMETRIC, (2,))[0], "RGB")
     if max(tags.get(tiff.BITS, (1,))) > 8 and len(tags.get(tiff.BITS, ())) > 1 and tags.get(tiff.PLANES, (1,))[0] == 2:
-        raise UnreadablePicture("more than 8 bits in separate planes, which are not read")  # OpenCV makes a mess of it
+        # OpenCV decodes them wrongly.
+        raise UnreadablePicture("more than 8 bits in separate planes, which are not read")
     extra = tags.get(tiff.EXTRA, (0,))[0]
     orientation = tags.get(tiff.ORIENTATION, (1,))[0]
     return PictureHeader(
         "TIFF",
         mode,
-        *_upright(tags[tiff.WIDTH][0], tags[tiff.HEIGHT][0], orientation),
+        *_upright_size(tags[tiff.WIDTH][0], tags[tiff.HEIGHT][0], orientation),
         has_alpha=extra in (1, 2),
         orientation=orientation,
         bits=max(tags.get(tiff.BITS, (1,))),
         premultiplied=extra == 1,
         white_is_zero=tags.get(tiff.PHOTOMETRIC, (2,))[0] == 0,
-        samples=_samples(tags),
+        samples=_tiff_sample_text(tags),
         colours=colours_of(mode, profile),
         pages=pages,
     )
 
 
 def num_plays(path: Path) -> int | None:
-    """Return how often an animation is played, 0 for endlessly; None for other files, and where the file is silent."""
+    """Return how often an animation is played, 0 for endlessly; None for other files, or if it is not stated."""
     with path.open("rb") as file:
         head = file.read(16)
         if head[4:12] in (b"ftypavis", b"ftypavif"):
-            return _avif_plays(file.read(_BOXES), int.from_bytes(head[:4]) - len(head))
-    kind = _PICTURES.get(head[:4])
-    return None if kind is None else _plays_by_pillow(path, kind)
+            return _avif_plays(file.read(_MAX_AVIF_HEADER_BYTES), int.from_bytes(head[:4]) - len(head))
+    format_name = _ANIMATION_FORMATS.get(head[:4])
+    return None if format_name is None else _plays_by_pillow(path, format_name)
 
 
-def _plays_by_pillow(path: Path, kind: str) -> int | None:
+def _plays_by_pillow(path: Path, format_name: str) -> int | None:
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=[kind]) as picture:
+            with Image.open(path, formats=[format_name]) as picture:
                 if not getattr(picture, "is_animated", False):
                     return None
                 count: int | None = picture.info.get("loop")
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
         return None
-    if kind == "GIF":  # which counts the repeats; without a count it is played once
+    if format_name == "GIF":  # GIF counts the repeats; without a count it is played once
         count = 1 if count is None else count and count + 1
     return None if count is None else count if count <= MAX_PLAYS else 0
 
 
 def _avif_plays(data: bytes, at: int) -> int | None:
-    """Return the plays of an AVIF: the duration of its track by that of the repeated edit (ISO/IEC 23000-22)."""
+    """Return the plays of an AVIF: the duration of its track divided by that of the repeated edit.
+
+    See ISO/IEC 23000-22; None without an edit list.
+    """
     for track in (t for moov in _boxes(data[max(0, at) :], b"moov") for t in _boxes(moov, b"trak")):
         header = next(_boxes(track, b"tkhd"), b"")
         edits = next((e for one in _boxes(track, b"edts") for e in _boxes(one, b"elst")), b"")
@@ -481,19 +503,19 @@ def _avif_plays(data: bytes, at: int) -> int | None:
             continue
         if not edits[3] & 1:
             return 1
-        whole = struct.unpack_from(">Q" if header[0] else ">I", header, 28 if header[0] else 20)[0]
-        one = struct.unpack_from(">Q" if edits[0] else ">I", edits, 8)[0]
-        plays = -(-whole // one) if one else 0
+        track_duration = struct.unpack_from(">Q" if header[0] else ">I", header, 28 if header[0] else 20)[0]
+        edit_duration = struct.unpack_from(">Q" if edits[0] else ">I", edits, 8)[0]
+        plays = -(-track_duration // edit_duration) if edit_duration else 0
         return plays if plays <= MAX_PLAYS else 0
     return None
 
 
 def _boxes(data: bytes, kind: bytes) -> Iterator[bytes]:
-    """Yield the contents of the boxes of a kind that lie side by side in ``data``."""
+    """Yield the contents of the boxes of a kind among the consecutive boxes in ``data``."""
     at = 0
     while at + 8 <= len(data):
         size = int.from_bytes(data[at : at + 4])
-        size = size if size >= 8 else len(data) - at  # the last box may reach to the end
+        size = size if size >= 8 else len(data) - at  # The last box may extend to the end
         if data[at + 4 : at + 8] == kind:
             yield data[at + 8 : at + size]
         at += size

@@ -1,4 +1,4 @@
-"""The directories of TIFF files, also of those whose samples Pillow cannot read."""
+"""Read the directories of TIFF files, including files whose samples Pillow cannot read."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, PLANES, EXTRA, FORMAT, PROFILE = (
     *(254, 256, 257, 258, 262, 274, 284, 338, 339, 34675),
 )
-_READ = (SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, PLANES, EXTRA, FORMAT)
+_TAGS_TO_READ = (SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, PLANES, EXTRA, FORMAT)
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
-_ORIENTATION_PLACE = -1  # where its value lies in the file, and its type
-DIRECTORY = -2  # where the directory itself lies
-IS_NO_PAGE = 0b101  # in SUBFILE: a reduced version of another picture, or a mask
-_MOST_PICTURES, _MOST_VALUES, _LONGEST_PROFILE = 100_000, 16, 1 << 24
-_MOST_TAGS = 1 << 21  # in all pictures; forged directories may overlap, so the file's length does not limit them
+# Pseudo tags, added by ``read_directories``: file offset and type of the orientation value; offset of the directory.
+_ORIENTATION_OFFSET, DIRECTORY = -1, -2
+NON_PAGE_FLAGS = 0b101  # Flags of SUBFILE: a reduced version of another picture, or a mask
+_MAX_PICTURES, _MAX_VALUES, _MAX_PROFILE_BYTES = 100_000, 16, 1 << 24
+_MAX_TAGS = 1 << 21  # Tags in all pictures; forged directories may overlap, so the file's length is no limit
 
-_Entry = tuple[int, int, int, bytes]  # tag, type, number of values, and the values or where they lie
+_Entry = tuple[int, int, int, bytes]  # Tag, type, number of values, and the values or their file offset
 
-Tags = dict[int, tuple[int, ...]]
+Tags = dict[int, tuple[int, ...]]  # Values by tag
 
 
 def read_directories(stream: BinaryIO) -> tuple[list[Tags], bytes]:
@@ -32,82 +32,82 @@ def read_directories(stream: BinaryIO) -> tuple[list[Tags], bytes]:
     """
     start = stream.read(16)
     order, is_big = "<" if start[:2] == b"II" else ">", start[2:4].strip(b"\0") == b"+"
-    (at,) = struct.unpack_from(order + ("Q" if is_big else "I"), start, 8 if is_big else 4)
-    found: list[Tags] = []
+    (offset,) = struct.unpack_from(order + ("Q" if is_big else "I"), start, 8 if is_big else 4)
+    directories: list[Tags] = []
     profile = b""
-    seen: set[int] = set()
+    visited: set[int] = set()
     num_tags = 0
-    while at and at not in seen and len(seen) < _MOST_PICTURES:
-        seen.add(at)
-        entries, following = _entries(stream, at, order, is_big)
+    while offset and offset not in visited and len(visited) < _MAX_PICTURES:
+        visited.add(offset)
+        entries, next_offset = _entries(stream, offset, order, is_big)
         num_tags += len(entries)
-        if num_tags > _MOST_TAGS:
+        if num_tags > _MAX_TAGS:
             raise ValueError("a TIFF of too many tags")
-        profile = profile if found else _profile(stream, entries, order)
-        found.append(_tags(stream, entries, at, order))
-        at = following
-    if not found or not found[0].keys() >= {WIDTH, HEIGHT}:
+        profile = profile if directories else _profile(stream, entries, order)
+        directories.append(_tags(stream, entries, offset, order))
+        offset = next_offset
+    if not directories or not directories[0].keys() >= {WIDTH, HEIGHT}:
         raise ValueError("a TIFF without pictures")
-    return found, profile
+    return directories, profile
 
 
-def without_orientation(data: bytes) -> bytes:
+def clear_orientations(data: bytes) -> bytes:
     """Return the bytes of a TIFF file with the orientation tags of all its pictures set to upright."""
     patched, order = bytearray(data), "<" if data[:2] == b"II" else ">"
     for tags in read_directories(io.BytesIO(data))[0]:
-        if _ORIENTATION_PLACE in tags:
-            place, kind = tags[_ORIENTATION_PLACE]
-            struct.pack_into(order + _TYPES[kind], patched, place, 1)
+        if _ORIENTATION_OFFSET in tags:
+            offset, value_type = tags[_ORIENTATION_OFFSET]
+            struct.pack_into(order + _TYPES[value_type], patched, offset, 1)
     return bytes(patched)
 
 
-def with_first(data: np.ndarray, directory: int) -> np.ndarray:
-    """Return a TIFF file's bytes, (N,) uint8, changed in place: its first picture is that of the directory there.
+def set_first_directory(data: np.ndarray, directory: int) -> np.ndarray:
+    """Make the directory at this offset the first of a TIFF file's bytes, (N,) uint8, in place; return them.
 
-    A decoder would otherwise walk, slowly, through all pictures before it.
+    Otherwise a decoder would walk, slowly, through all earlier pictures.
     """
     start = data[:16].tobytes()
     order, is_big = "<" if start[:2] == b"II" else ">", start[2:4].strip(b"\0") == b"+"
-    place, form = (8, "Q") if is_big else (4, "I")
-    stored = struct.pack(order + form, directory)
-    data[place : place + len(stored)] = np.frombuffer(stored, np.uint8)
+    offset, pointer_format = (8, "Q") if is_big else (4, "I")
+    pointer = struct.pack(order + pointer_format, directory)
+    data[offset : offset + len(pointer)] = np.frombuffer(pointer, np.uint8)
     return data
 
 
-def _entries(stream: BinaryIO, at: int, order: str, is_big: bool) -> tuple[list[_Entry], int]:
+def _entries(stream: BinaryIO, offset: int, order: str, is_big: bool) -> tuple[list[_Entry], int]:
     """Return the entries of the directory at an offset, and the offset of the next one."""
     wide = "Q" if is_big else "I"
-    stream.seek(at)
+    stream.seek(offset)
     (count,) = struct.unpack(order + ("Q" if is_big else "H"), stream.read(8 if is_big else 2))
     layout = struct.Struct(f"{order}HH{wide}{8 if is_big else 4}s")
     entries = [layout.unpack(stream.read(layout.size)) for _ in range(min(count, 4096))]
-    (following,) = struct.unpack(order + wide, stream.read(struct.calcsize(wide)))
-    return entries, following
+    (next_offset,) = struct.unpack(order + wide, stream.read(struct.calcsize(wide)))
+    return entries, next_offset
 
 
 def _profile(stream: BinaryIO, entries: list[_Entry], order: str) -> bytes:
     """Return the ICC profile of a directory; b'' if it has none."""
-    places = (entry for entry in entries if entry[0] == PROFILE and entry[2] <= _LONGEST_PROFILE)
-    _, _, size, value = next(places, (PROFILE, 0, 0, b""))
-    return _content(stream, value, size, order)
+    profiles = (entry for entry in entries if entry[0] == PROFILE and entry[2] <= _MAX_PROFILE_BYTES)
+    _, _, size, value = next(profiles, (PROFILE, 0, 0, b""))
+    return _entry_content(stream, value, size, order)
 
 
-def _tags(stream: BinaryIO, entries: list[_Entry], at: int, order: str) -> Tags:
+def _tags(stream: BinaryIO, entries: list[_Entry], directory: int, order: str) -> Tags:
     """Return the tags of the directory at an offset, from its entries."""
-    tags: Tags = {DIRECTORY: (at,)}
-    for place, (tag, kind, number, value) in enumerate(entries):
-        if tag in _READ and kind in _TYPES and 0 < number <= _MOST_VALUES:
-            form = f"{order}{number}{_TYPES[kind]}"
-            tags[tag] = struct.unpack(form, _content(stream, value, struct.calcsize(form), order))
+    tags: Tags = {DIRECTORY: (directory,)}
+    for i, (tag, value_type, number, value) in enumerate(entries):
+        if tag in _TAGS_TO_READ and value_type in _TYPES and 0 < number <= _MAX_VALUES:
+            layout = f"{order}{number}{_TYPES[value_type]}"
+            tags[tag] = struct.unpack(layout, _entry_content(stream, value, struct.calcsize(layout), order))
             if tag == ORIENTATION:
-                # An entry has 4 bytes, the number and the value; before the entries stands their own number.
-                size, first = 4 + 2 * len(value), at + (8 if len(value) == 8 else 2)
-                tags[_ORIENTATION_PLACE] = (first + size * (place + 1) - len(value), kind)
+                # A directory is the number of entries, then the entries: 4 bytes, number of values, value.
+                size, first = 4 + 2 * len(value), directory + (8 if len(value) == 8 else 2)
+                tags[_ORIENTATION_OFFSET] = (first + size * (i + 1) - len(value), value_type)
     return tags
 
 
-def _content(stream: BinaryIO, value: bytes, size: int, order: str) -> bytes:
-    """Return a tag's content: ``value``, the last field of its entry, or what lies at the file offset in that field."""
+def _entry_content(stream: BinaryIO, value: bytes, size: int, order: str) -> bytes:
+    """Return the content of an entry: its ``value`` field, or the bytes at the file offset in that field."""
     if size <= len(value):
         return value[:size]
     stream.seek(struct.unpack(order + ("Q" if len(value) == 8 else "I"), value)[0])

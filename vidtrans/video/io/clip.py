@@ -18,9 +18,9 @@ from vidtrans.video.images.picture import resize
 class Frame:
     """A picture with its position: ``index`` in the clip, ``pts`` in units of the clip's time base.
 
-    ``rgb`` is (height, width, 3), upright, full range, uint8, or uint16 if requested. ``guides``: the other pictures of
-    the frame, of the same size, where the clip is a folder of guides. ``alpha`` (height, width): present if requested
-    and the source has it.
+    ``rgb`` is (height, width, 3), upright, full range, uint8, or uint16 if requested. ``guides``: the frame's other
+    pictures, of the same size, if the clip is a folder of guides. ``alpha`` (height, width): if requested and in the
+    source.
     """
 
     index: int
@@ -31,7 +31,7 @@ class Frame:
 
     @property
     def pictures(self) -> tuple[np.ndarray, ...]:
-        """``rgb`` followed by the guides."""
+        """``rgb``, followed by the guides."""
         return (self.rgb, *self.guides)
 
     def resized(self, width: int, height: int) -> Frame:
@@ -45,42 +45,42 @@ class Frame:
 
 @dataclass(frozen=True)
 class Findings:
-    """Properties of a clip that only decoding it from end to end shows."""
+    """Properties of a clip that are known only after decoding all of it."""
 
-    depth: int = 8  # bits a channel
-    matrix: str = "untagged"  # of YUV, as frames are tagged
+    depth: int = 8  # Bits per channel
+    matrix: str = "untagged"  # YUV matrix tag, by name
     primaries: str = "untagged"
     transfer: str = "untagged"
-    alpha: bool = False  # something is transparent
-    colour: str = ""  # colours that were mapped to BT.709: "PQ", "HLG", "wide" or a description
-    unread: str = ""  # colour tags that are not acted upon
-    turned: bool = False  # upright frames are stored turned or mirrored
-    dolby_vision: str = ""  # profile: "5", "8.4"
-    stereo: str = ""  # layout of two views in a frame, by Matroska's name
-    projection: str = ""  # of spherical video
-    side_data: tuple[str, ...] = ()  # kinds of side data in frames, by FFmpeg's names
-    interlaced: int = 0  # frames
-    resized: int = 0  # frames of another size than the first
-    lost: int = 0  # damaged packets that gave no frame
-    flawed: int = 0  # frames decoded with errors
-    missing: int = 0  # frames that the container lists and the file does not hold
-    hidden: int = 0  # frames that the edit list leaves out
-    short_s: float = 0.0  # seconds that the header lists and the file does not hold
-    gaps: int = 0  # gaps in the container, which need not be damage
-    restarts: int = 0  # of the clock, where recordings were joined
-    holes: int = 0  # frames missing from a constant rate, which need not be damage either
-    no_rate: bool = False  # neither times nor a rate are stored
-    damaged_at: float | None = None  # seconds
-    white: float = 0  # sample that is white in all pictures, where it is not the highest of their format
-    whites: tuple[float, ...] = ()  # the same of each guide in a folder of guides; () where no guide needs it
-    plays: int | None = None  # how often an animated picture is played, 0 endlessly; None for other clips
-    span: tuple[float, float] | None = None  # values of data that are black and white in all pictures
-    notes: tuple[str, ...] = ()  # conversions of pictures
-    reading: int = 0  # version of how it is read, if earlier releases read it otherwise
+    alpha: bool = False  # True if any pixel is transparent
+    colour: str = ""  # Colours that are mapped to BT.709: "PQ", "HLG", "wide" or a description
+    unread: str = ""  # Colour tags or ICC profile that are not used, as text
+    turned: bool = False  # True if frames are stored rotated or mirrored
+    dolby_vision: str = ""  # Dolby Vision profile: "5", "8.4"
+    stereo: str = ""  # Layout of the two views in a frame, by Matroska's name
+    projection: str = ""  # Projection of spherical video
+    side_data: tuple[str, ...] = ()  # Kinds of side data in frames, by FFmpeg's names
+    interlaced: int = 0  # Number of interlaced frames
+    resized: int = 0  # Number of frames with another size than the first
+    lost: int = 0  # Number of damaged packets without a frame
+    flawed: int = 0  # Number of frames decoded with errors
+    missing: int = 0  # Number of frames that the header lists and the file does not contain
+    hidden: int = 0  # Number of frames that the edit list leaves out
+    short_s: float = 0.0  # Seconds at the end that the header lists and the file does not contain
+    gaps: int = 0  # Number of gaps that the demuxer reports, which need not be damage
+    restarts: int = 0  # Number of clock restarts, where recordings were joined
+    holes: int = 0  # Number of frames missing from a constant rate, which need not be damage either
+    no_rate: bool = False  # True if neither times nor a rate are stored
+    damaged_at: float | None = None  # Time of the first damage in seconds
+    white: float = 0  # White sample value of all pictures; 0: the highest of their format
+    whites: tuple[float, ...] = ()  # White sample value of each guide in a folder of guides; () if all are 0
+    plays: int | None = None  # Number of times that an animation is played, 0: endlessly; None for other clips
+    span: tuple[float, float] | None = None  # Data values that are black and white in all pictures
+    notes: tuple[str, ...] = ()  # Texts on the conversion of pictures
+    reading: int = 0  # Version of the decoding rules, for files that earlier versions decoded differently; else 0
 
     @property
     def damage(self) -> str:
-        """A text that counts the damage; '' for an undamaged clip."""
+        """A text with the counts of the damage; '' for an undamaged clip."""
         counts = (
             (self.lost, "packet could not be decoded", "packets could not be decoded"),
             (self.flawed, "frame is flawed", "frames are flawed"),
@@ -95,12 +95,12 @@ class Findings:
 
 @dataclass(frozen=True)
 class ClipIndex:
-    """The index of a clip: times and sizes of its frames, from decoding it from end to end, as headers may be wrong.
+    """The times and sizes of a clip's frames, from decoding all of it, as headers may be wrong.
 
     ``pts`` are strictly increasing, in ``time_base`` units; ``width`` × ``height`` and ``sample_aspect_ratio`` are
-    those of the upright picture. ``num_rebuilt_pts`` counts the timestamps that were repaired: missing, repeated, out
-    of order, or of a clock that started again. ``names``: the file names, where the clip is made of pictures, which may
-    differ in size. ``zero``: the timestamp that becomes 0 in a result.
+    those of the upright picture. ``num_rebuilt_pts``: the number of repaired timestamps, which were missing, repeated,
+    out of order, or of a restarted clock. ``names``: the file names if the clip consists of pictures, which may differ
+    in size. ``zero``: the timestamp that becomes 0 in a result.
     """
 
     pts: tuple[int, ...]
@@ -119,12 +119,11 @@ class ClipIndex:
 
     @property
     def num_frames(self) -> int:
-        """The number of frames."""
         return len(self.pts)
 
     @property
     def duration_s(self) -> float:
-        """The seconds from the first frame to the end of the last."""
+        """The seconds from the start of the first frame to the end of the last."""
         return float((self.pts[-1] + self.last_duration - self.pts[0]) * self.time_base) if self.pts else 0.0
 
     def durations(self) -> list[int]:
@@ -133,7 +132,7 @@ class ClipIndex:
 
 
 class FrameCursor:
-    """Random access to frames by number. Increasing numbers are read in one pass; a smaller one starts a new pass.
+    """Random access to frames by number. Increasing numbers are read in one pass; a lower number starts a new pass.
 
     ``read``: a function that yields the frames from a number on.
     """
@@ -144,7 +143,6 @@ class FrameCursor:
         self._frame: Frame | None = None
 
     def __call__(self, number: int) -> Frame:
-        """Return the frame with this number."""
         if self._frames is None or self._frame is None or number < self._frame.index:
             self.close()
             self._frames = self._read(number)
@@ -179,10 +177,10 @@ class Reader(Protocol):
         """Yield the frames ``start`` … ``stop − 1`` in order; an ``index`` allows seeking, and is checked."""
 
     def index(self) -> ClipIndex:
-        """Return the index of the clip; call it after reading to the end. Raises MediaError where it has no frames."""
+        """Return the index of the clip; call this after reading to the end. Raises MediaError without frames."""
 
-    def is_doubtful(self) -> bool:
-        """Return whether frames seem to be lost without an error; call it after reading to the end."""
+    def needs_second_pass(self) -> bool:
+        """Return whether the clip must be read again; call this after reading to the end."""
 
 
 def read_frames(reader: Reader, index: ClipIndex, numbers: Sequence[int]) -> Iterator[Frame]:

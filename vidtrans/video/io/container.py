@@ -1,6 +1,6 @@
-"""Open untrusted media files, choose the video stream and what belongs to it, and describe them.
+"""Open untrusted media files, choose the video stream and the tracks that belong to it, and describe them.
 
-Sound and subtitles belong to the pictures unless they are of another programme, or hours away from them.
+Sound and subtitles belong to the video stream unless they are of another programme, or more than an hour away.
 """
 
 from __future__ import annotations
@@ -31,24 +31,32 @@ from vidtrans.video.colour.tags import UNSPECIFIED, range_name, space_name, tran
 from vidtrans.video.frame_format import MAX_PIXELS
 from vidtrans.video.side_data import Crop, read_track_side_data
 
-# Demuxers of single files. Playlists (hls, dash, concat …) open other files or the network and are left out.
+# FFmpeg's demuxers of single files. Playlists (hls, dash, concat …) are absent: they open other files or the network.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h263,h264,hevc,av1,obu,ivf,ogg,flv,gif,nut,"
     "mxf,asf,dv,rm,wav,mp3,flac,aac,png_pipe,jpeg_pipe,webp_pipe,tiff_pipe,bmp_pipe,apng,yuv4mpegpipe"
 )
-# Nothing but the named file is opened: no other protocol, no format that refers to other files, and no track of a
-# QuickTime movie that lies in another file (FFmpeg's default, made explicit).
-SINGLE_FILE = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "enable_drefs": "0"}
-QUICKTIME = "mov,mp4,m4a,3gp,3g2,mj2"
-CLOCKED = ("mpegts", "mpeg")  # formats in which times are a clock's, which may also have passed its end
-RAW = ("h264", "hevc", "mpegvideo", "m4v", "h263", "obu", "av1")  # streams without a container, and so without times
-MAX_RATE = 1000  # codecs count in ticks where the rate varies
-SAFE = {**SINGLE_FILE, "max_pixels": str(MAX_PIXELS)}
-TABLES_IN = 4 << 20  # bytes from the start of a transport stream, in which its tables are repeated many times
-PACKET, SYNC = 188, 0x47
-SPACINGS = (PACKET, 192, 204)  # bytes from packet to packet: plain, with a time stamp (m2ts), with a check sum
-CHECKED = 8  # packets by which a spacing is recognised
-FAR_S = 3600  # a track further from the pictures than this has another clock
+# Options that keep FFmpeg from opening any other file: no other protocol, no format that refers to other files, and no
+# track of a QuickTime movie in another file (FFmpeg's default, made explicit).
+SINGLE_FILE_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "enable_drefs": "0"}
+QUICKTIME = "mov,mp4,m4a,3gp,3g2,mj2"  # FFmpeg's demuxer of QuickTime and MP4
+CLOCK_FORMATS = ("mpegts", "mpeg")  # Formats whose times are a clock's: they start anywhere, and may wrap around
+RAW_FORMATS = (
+    "h264",
+    "hevc",
+    "mpegvideo",
+    "m4v",
+    "h263",
+    "obu",
+    "av1",
+)  # Streams without container and times
+MAX_RATE = 1000  # Frames per second; a higher rate in a raw stream counts ticks, as its real rate varies
+SAFE_OPTIONS = {**SINGLE_FILE_OPTIONS, "max_pixels": str(MAX_PIXELS)}
+TABLE_SEARCH_BYTES = 4 << 20  # Start of a transport stream that is searched for tables, which repeat many times in it
+TS_PACKET_BYTES, TS_SYNC_BYTE = 188, 0x47
+TS_SPACINGS = (TS_PACKET_BYTES, 192, 204)  # Bytes per packet: plain, with a timestamp (m2ts), with error correction
+NUM_SYNC_PACKETS = 8  # Packets whose sync bytes identify a spacing
+MAX_TRACK_DISTANCE_S = 3600  # A track further from the pictures has another clock
 
 
 @dataclass(frozen=True)
@@ -66,11 +74,11 @@ class AudioTrack:
 class MediaInfo:
     """The properties of a video, from its headers.
 
-    ``average_rate``: None where there is none, as in some raw streams. ``width`` × ``height``: the stored size, before
-    rotation. ``crop``: pixels that players cut off at its left, top, right and bottom. ``dolby_vision``: its profile
+    ``average_rate``: None without one, as in some raw streams. ``width`` × ``height``: the stored size, before
+    rotation. ``crop``: pixels that players remove at the left, top, right and bottom. ``dolby_vision``: its profile
     ("5", "8.4"), or ''. ``offset_s``: the start of the pictures minus that of the earliest sound; None without sound.
-    ``timecode``: of the first frame, or ''. ``subtitles``: their codecs. ``not_used``: sound and subtitles that do not
-    belong to the pictures, with the reason.
+    ``timecode``: of the first frame, or ''. ``chapters``: their number. ``subtitles``: their codecs. ``not_used``:
+    sound and subtitles that do not belong to the pictures, with the reason.
     """
 
     path: str
@@ -108,7 +116,7 @@ class MediaInfo:
 def packets_of(container: InputContainer, streams: Sequence[Stream] = ()) -> Iterator[Packet[Any]]:
     """Yield the packets of these streams (of all streams if empty), without the empty packets at the end.
 
-    PyAV raises IndexError after the last packet if a track appeared in mid-stream; it is ignored.
+    PyAV raises IndexError after the last packet if a track first appeared in mid-stream; the error is ignored.
     """
     with suppress(IndexError):
         for packet in container.demux(streams):
@@ -120,12 +128,12 @@ def packets_of(container: InputContainer, streams: Sequence[Stream] = ()) -> Ite
 def open_media(path: Path, hwaccel: HWAccel | None = None) -> Iterator[InputContainer]:
     """Open a local media file for reading, and close it afterwards. Raises MediaError.
 
-    With ``hwaccel``, streams are decoded on a device if PyAV finds that possible; PyAV's own errors are not converted.
+    With ``hwaccel``, streams are decoded on a device if PyAV can; PyAV's own errors are then not converted.
     """
     path = Path(path)
     try:
         str(path).encode()
-    except UnicodeEncodeError:  # FFmpeg's names are UTF-8
+    except UnicodeEncodeError:  # FFmpeg's file names are UTF-8
         name = str(path).encode(errors="backslashreplace").decode()
         raise MediaError(name, "its name is not UTF-8", "rename it") from None
     if not path.exists():
@@ -134,7 +142,7 @@ def open_media(path: Path, hwaccel: HWAccel | None = None) -> Iterator[InputCont
         raise MediaError(str(path), "it is a folder, not a video", "give a video file")
     check_regular_file(path)
     try:
-        container = av.open(f"file:{path}", options=dict(SAFE), metadata_errors="replace", hwaccel=hwaccel)
+        container = av.open(f"file:{path}", options=dict(SAFE_OPTIONS), metadata_errors="replace", hwaccel=hwaccel)
     except PermissionError:
         raise MediaError(str(path), "permission denied", "make the file readable") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -145,19 +153,19 @@ def open_media(path: Path, hwaccel: HWAccel | None = None) -> Iterator[InputCont
         yield container
 
 
-def open_generated(path: Path | BytesIO, kind: str | None = None) -> InputContainer:
-    """Open a file, or bytes, written by vidtrans or the user's ffmpeg; ``kind``: its format, if known.
+def open_generated(path: Path | BytesIO, format_name: str | None = None) -> InputContainer:
+    """Open a file, or bytes, written by vidtrans or the user's ffmpeg; ``format_name``: its format, if known.
 
-    As in ``open_media``, no other file is opened through it: a cache folder may come from a stranger. Raises
+    As in ``open_media``, no other file is opened through it, because a cache folder may come from a stranger. Raises
     av.error.FFmpegError, OSError.
     """
     if isinstance(path, BytesIO):
-        return av.open(path, "r", kind, dict(SINGLE_FILE))
-    return av.open(f"file:{path}", "r", kind, dict(SINGLE_FILE))
+        return av.open(path, "r", format_name, dict(SINGLE_FILE_OPTIONS))
+    return av.open(f"file:{path}", "r", format_name, dict(SINGLE_FILE_OPTIONS))
 
 
-def first_bytes(path: Path) -> bytes:
-    """Return the codec's extradata and, unless damaged, the first packet of a video, joined. Raises MediaError."""
+def read_first_packet(path: Path) -> bytes:
+    """Return the video codec's extradata, followed by the first packet unless it is damaged. Raises MediaError."""
     with open_media(path) as container:
         stream, packet = picture_stream(container, path), b""
         with suppress(av.error.FFmpegError, StopIteration):
@@ -166,7 +174,7 @@ def first_bytes(path: Path) -> bytes:
 
 
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:
-    """Return the video stream, never cover art: the default stream, else the largest. Raises MediaError."""
+    """Return the default video stream, else the largest; cover art is not one. Raises MediaError without one."""
     streams = _video_streams(container)
     if not streams:
         cover, sound = bool(container.streams.video), bool(container.streams.audio)
@@ -178,25 +186,25 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     if any(s.disposition & Disposition.dependent for s in streams):
         why = "its picture is stored in tiles, which are not put together here"
         raise MediaError(str(path), why, "convert it to PNG or JPEG first")
-    best = max(streams, key=_rank)
+    best = max(streams, key=_stream_rank)
     if best.width * best.height > MAX_PIXELS:
         why = f"its pictures are too large ({best.width}x{best.height})"
         raise MediaError(str(path), why, "make it smaller")
-    # The limit on the container does not reach the decoder: a small file can still claim a huge picture.
+    # The container's limit does not apply to the decoder: a small file can still state a huge picture.
     best.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     return best
 
 
-def pictures_of(container: InputContainer, path: Path) -> VideoStream | None:
-    """Return the video stream as ``picture_stream`` does; None where there is none to read."""
+def find_picture_stream(container: InputContainer, path: Path) -> VideoStream | None:
+    """Return the video stream as ``picture_stream`` does; None where there is none that can be read."""
     try:
         return picture_stream(container, path)
     except MediaError:
         return None
 
 
-def _rank(stream: VideoStream) -> tuple[bool, int, bool, int]:
-    """Return a key that is greatest for the default stream, then the largest, then AVIF's sequence, not its still."""
+def _stream_rank(stream: VideoStream) -> tuple[bool, int, bool, int]:
+    """Return a sort key, highest for the default stream, then the largest, then AVIF's sequence before its still."""
     is_default = bool(stream.disposition & Disposition.default)
     return is_default, stream.width * stream.height, stream.frames != 1, -stream.index
 
@@ -206,16 +214,16 @@ def _video_streams(container: InputContainer) -> list[VideoStream]:
 
 
 def colour_tags(stream: VideoStream) -> dict[str, int]:
-    """Return the colour tags of the container, for frames without their own: ProRes often has none in its frames."""
+    """Return the container's colour tags, for frames without their own: ProRes frames often have none."""
     tags = {name: int(getattr(stream.codec_context, name)) for name in ("color_primaries", "color_trc", "colorspace")}
     return {name: value for name, value in tags.items() if value != UNSPECIFIED}
 
 
-def describe(container: InputContainer, stream: VideoStream, path: Path) -> MediaInfo:
+def read_media_info(container: InputContainer, stream: VideoStream, path: Path) -> MediaInfo:
     """Return the properties of an open file, from its headers."""
-    context, attached = stream.codec_context, read_track_side_data(stream)
-    side = side_tracks(container, stream)
-    whole_s = container.duration / av.time_base if container.duration else None
+    context, side_data = stream.codec_context, read_track_side_data(stream)
+    tracks = side_tracks(container, stream)
+    file_duration_s = container.duration / av.time_base if container.duration else None
     return MediaInfo(
         path=str(path),
         format=container.format.name,
@@ -223,9 +231,9 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
         width=context.width,
         height=context.height,
         pix_fmt=context.pix_fmt or "unknown",
-        average_rate=_rate_of(container, stream),
+        average_rate=_rate_from_header(container, stream),
         time_base=stream.time_base or Fraction(1, 1000),
-        duration_s=whole_s if (duration_s := _duration_in_header_s(stream)) is None else duration_s,
+        duration_s=file_duration_s if (duration_s := _duration_in_header_s(stream)) is None else duration_s,
         num_frames_from_header=stream.frames,
         sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1) or Fraction(1),
         colour_space=space_name(int(context.colorspace)),
@@ -234,12 +242,12 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
         is_rgb=context.format is not None and context.format.is_rgb,
         num_video_streams=len(_video_streams(container)),
         stream_index=stream.index,
-        crop=attached.crop,
-        dolby_vision=attached.dolby_vision,
-        offset_s=_offset(container, stream),
+        crop=side_data.crop,
+        dolby_vision=side_data.dolby_vision,
+        offset_s=_sound_offset_s(container, stream),
         timecode=timecode_of(container),
         chapters=len(container.chapters()),
-        subtitles=tuple(_codec_name(s) for s in side if s.type == "subtitle"),
+        subtitles=tuple(_codec_name(s) for s in tracks if s.type == "subtitle"),
         audio=tuple(
             AudioTrack(
                 codec=_codec_name(a),
@@ -248,16 +256,16 @@ def describe(container: InputContainer, stream: VideoStream, path: Path) -> Medi
                 language=a.language,
                 duration_s=_duration_in_header_s(a),
             )
-            for a in side
+            for a in tracks
             if isinstance(a, AudioStream)
         ),
-        not_used=tuple(tracks_not_used(container, stream)),
+        not_used=tuple(describe_unused_tracks(container, stream)),
     )
 
 
-def _rate_of(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Return the frame rate in the headers; for raw streams only the codec's own, as FFmpeg assumes 25 for all."""
-    if container.format.name not in RAW:
+def _rate_from_header(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """Return the frame rate in the headers; for raw streams the codec's own, as FFmpeg assumes 25 for all."""
+    if container.format.name not in RAW_FORMATS:
         return stream.average_rate or stream.guessed_rate
     rate = stream.codec_context.framerate
     return rate if rate and rate <= MAX_RATE else None
@@ -271,7 +279,7 @@ def _duration_in_header_s(stream: Stream) -> float | None:
     return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
 
 
-def _offset(container: InputContainer, stream: VideoStream) -> float | None:
+def _sound_offset_s(container: InputContainer, stream: VideoStream) -> float | None:
     starts = sound_starts_s(container, stream)
     if not starts or stream.start_time is None or not stream.time_base:
         return None
@@ -280,7 +288,7 @@ def _offset(container: InputContainer, stream: VideoStream) -> float | None:
 
 def open_unedited(container: InputContainer) -> InputContainer:
     """Open a QuickTime file a second time, ignoring its edit lists. Raises av.error.FFmpegError."""
-    return av.open(container.name, options={**SAFE, "ignore_editlist": "1"}, metadata_errors="replace")
+    return av.open(container.name, options={**SAFE_OPTIONS, "ignore_editlist": "1"}, metadata_errors="replace")
 
 
 def timecode_of(container: InputContainer) -> str:
@@ -290,56 +298,57 @@ def timecode_of(container: InputContainer) -> str:
 
 
 def probe(path: Path) -> MediaInfo:
-    """Return the properties of a video from its headers. Raises MediaError where it is unreadable or has no video."""
+    """Return the properties of a video from its headers. Raises MediaError if it cannot be read or has no video."""
     with open_media(path) as container:
-        return describe(container, picture_stream(container, path), path)
+        return read_media_info(container, picture_stream(container, path), path)
 
 
 def side_tracks(container: InputContainer, pictures: VideoStream | None) -> list[AudioStream | SubtitleStream]:
     """Return the sound and subtitle tracks that belong to the pictures, sound first."""
-    others = tracks_of_others(container, pictures)
+    foreign = _foreign_tracks(container, pictures)
     streams: list[AudioStream | SubtitleStream] = [*container.streams.audio]
     streams += [s for s in container.streams.subtitles if s.discard != Discard.all]
-    return [stream for stream in streams if stream.index not in others]
+    return [stream for stream in streams if stream.index not in foreign]
 
 
-def tracks_not_used(container: InputContainer, pictures: VideoStream | None) -> list[str]:
-    """Return a text for each sound and subtitle track that does not belong to the pictures."""
-    others = tracks_of_others(container, pictures)
+def describe_unused_tracks(container: InputContainer, pictures: VideoStream | None) -> list[str]:
+    """Return a text on each sound and subtitle track that does not belong to the pictures."""
+    foreign = _foreign_tracks(container, pictures)
     streams = (*container.streams.audio, *container.streams.subtitles)
-    return [f"{_name_track(stream)} {others[stream.index]}" for stream in streams if stream.index in others]
+    return [f"{_name_track(stream)} {foreign[stream.index]}" for stream in streams if stream.index in foreign]
 
 
 def sound_starts_s(container: InputContainer, pictures: VideoStream | None) -> list[Fraction]:
-    """Return when the sound tracks that belong to the pictures begin, in s."""
+    """Return the start times, in s, of the sound tracks that belong to the pictures."""
     return starts_s(s for s in side_tracks(container, pictures) if s.type == "audio")
 
 
 def starts_s(streams: Iterable[Stream]) -> list[Fraction]:
-    """Return when these tracks begin, in s, by the headers; those without a time are left out."""
+    """Return the start times of these tracks, in s, from the headers; tracks without one are left out."""
     return [s.start_time * s.time_base for s in streams if s.start_time is not None and s.time_base]
 
 
-def tracks_of_others(container: InputContainer, pictures: Stream | None) -> dict[int, str]:
-    """Return where the tracks are that do not belong to the ``pictures``, as a text by track number.
+def _foreign_tracks(container: InputContainer, pictures: Stream | None) -> dict[int, str]:
+    """Return the tracks that do not belong to ``pictures``: by track number, a text on where they are.
 
-    Without pictures, the first sound track decides. Attached files and covers have no times and always belong.
+    Without pictures, the first sound track is the reference. Attached files and covers have no times and always belong.
     """
     lead = pictures or next(iter(container.streams.audio), None)
     if lead is None:
         return {}
-    own: set[int] = set()
-    foreign: set[int] = set()
+    own_pids: set[int] = set()
+    other_pids: set[int] = set()
     if container.format.name == "mpegts":
         path = Path(container.name.removeprefix("file:"))
         status = path.stat()
         for pids in _programmes(path, status.st_size, status.st_mtime_ns):
-            (own if lead.id in pids else foreign).update(pids)
-    others = {s.index: "of another programme" for s in container.streams if own and s.id in foreign - own}
+            (own_pids if lead.id in pids else other_pids).update(pids)
+    foreign_pids = other_pids - own_pids if own_pids else set()
+    foreign = {s.index: "of another programme" for s in container.streams if s.id in foreign_pids}
     for stream in container.streams:
-        if stream.index not in others and (distance_s := _distance_s(container, stream, lead)) > FAR_S:
-            others[stream.index] = f"{distance_s / 3600:.1f} h away from the pictures"
-    return others
+        if stream.index not in foreign and (distance_s := _distance_s(container, stream, lead)) > MAX_TRACK_DISTANCE_S:
+            foreign[stream.index] = f"{distance_s / 3600:.1f} h away from the pictures"
+    return foreign
 
 
 def _name_track(stream: Stream) -> str:
@@ -351,7 +360,10 @@ def _name_track(stream: Stream) -> str:
 
 
 def _distance_s(container: InputContainer, stream: Stream, lead: Stream) -> float:
-    """Return the seconds between the spans of two tracks; 0 where they overlap, or one has no times."""
+    """Return the seconds between the end of one track and the start of the other; 0 if they overlap.
+
+    It is also 0 if one has no times.
+    """
     spans = []
     for one in (stream, lead):
         if one.start_time is None or not one.time_base:
@@ -363,7 +375,7 @@ def _distance_s(container: InputContainer, stream: Stream, lead: Stream) -> floa
 
 
 def _duration_s(container: InputContainer, stream: Stream) -> float:
-    """Return the seconds that a track lasts: its own, as a tag in Matroska, or else the file's; 0 if unknown."""
+    """Return a track's duration in s: from its header, a Matroska tag, or else the file's; 0 if unknown."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     with suppress(ValueError):
@@ -374,20 +386,20 @@ def _duration_s(container: InputContainer, stream: Stream) -> float:
 
 @lru_cache(maxsize=16)
 def _programmes(path: Path, size: int, modified_ns: int) -> tuple[frozenset[int], ...]:
-    """Return the packet identifiers (PIDs) of each programme of a transport stream, from its tables.
+    """Return the packet identifiers (PIDs) of each programme of a transport stream; () for at most one programme.
 
-    The tables are the association and map tables of ISO/IEC 13818-1, 2.4.4; () where there is one programme at most.
-    Arguments beside ``path`` tell versions of the file others.
+    They are read from the association and map tables of ISO/IEC 13818-1, 2.4.4. Size and modification time identify the
+    file's version.
     """
     with path.open("rb") as file:
-        head = file.read(TABLES_IN)
-    maps: set[int] = set()  # PIDs of map tables
+        head = file.read(TABLE_SEARCH_BYTES)
+    map_pids: set[int] = set()
     for section in _sections(head, {0}):
         if section[0] == 0:
             entries = (section[at : at + 4] for at in range(8, len(section) - 7, 4))
-            maps |= {_pid(entry, 2) for entry in entries if entry[:2] != b"\0\0"}  # 0: the network's own table
+            map_pids |= {_pid(entry, 2) for entry in entries if entry[:2] != b"\0\0"}  # 0 is the network's own table
     programmes: dict[int, set[int]] = {}
-    for section in _sections(head, maps):
+    for section in _sections(head, map_pids):
         if section[0] != 2:
             continue
         pids = programmes.setdefault(section[3] << 8 | section[4], set())
@@ -398,30 +410,31 @@ def _programmes(path: Path, size: int, modified_ns: int) -> tuple[frozenset[int]
     return tuple(map(frozenset, programmes.values())) if len(programmes) > 1 else ()
 
 
-def _sections(head: bytes, wanted: set[int]) -> Iterator[bytes]:
-    """Yield the complete sections of tables in the packets with ``wanted`` identifiers."""
-    layouts = ((n, s) for n in SPACINGS for s in range(n) if set(head[s : s + n * CHECKED : n]) == {SYNC})
-    spacing, start = next(layouts, (PACKET, 0))
-    parts: dict[int, bytes] = {}
-    for at in range(start, len(head) - PACKET + 1, spacing):
-        packet = head[at : at + PACKET]
+def _sections(head: bytes, pids: set[int]) -> Iterator[bytes]:
+    """Yield the complete table sections in the packets with these PIDs."""
+    candidates = ((spacing, start) for spacing in TS_SPACINGS for start in range(spacing))
+    layouts = ((n, s) for n, s in candidates if set(head[s : s + n * NUM_SYNC_PACKETS : n]) == {TS_SYNC_BYTE})
+    spacing, start = next(layouts, (TS_PACKET_BYTES, 0))
+    buffers: dict[int, bytes] = {}
+    for at in range(start, len(head) - TS_PACKET_BYTES + 1, spacing):
+        packet = head[at : at + TS_PACKET_BYTES]
         pid, has_payload, has_field = _pid(packet, 1), packet[3] & 0x10, packet[3] & 0x20
-        if packet[0] != SYNC or pid not in wanted or not has_payload:
+        if packet[0] != TS_SYNC_BYTE or pid not in pids or not has_payload:
             continue
         payload = packet[5 + packet[4] :] if has_field else packet[4:]
-        if packet[1] & 0x40 and payload:  # a section begins in it, after the rest of the one before
+        if packet[1] & 0x40 and payload:  # A section begins in this packet, after the end of the previous one
             rest, payload = payload[1 : 1 + payload[0]], payload[1 + payload[0] :]
-            yield from _complete(parts.get(pid, b"") + rest)
-            parts[pid] = b""
-        elif pid not in parts:
+            yield from _complete_sections(buffers.get(pid, b"") + rest)
+            buffers[pid] = b""
+        elif pid not in buffers:
             continue
-        parts[pid] += payload
-    for part in parts.values():
-        yield from _complete(part)
+        buffers[pid] += payload
+    for data in buffers.values():
+        yield from _complete_sections(data)
 
 
-def _complete(data: bytes) -> Iterator[bytes]:
-    """Yield the sections that lie one behind the other in ``data``, as far as they are complete."""
+def _complete_sections(data: bytes) -> Iterator[bytes]:
+    """Yield the complete sections among the consecutive sections in ``data``."""
     while len(data) >= 12 and data[0] != 0xFF and len(data) >= (size := 3 + _length(data, 1)) >= 12:
         yield data[:size]
         data = data[size:]

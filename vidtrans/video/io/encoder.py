@@ -36,30 +36,29 @@ from vidtrans.video.io.container import open_generated
 from vidtrans.video.io.encoding import CODECS, EncodingSettings, PictureFormat
 from vidtrans.video.io.picture_paths import format_number
 
-# Ticks, and at least as many frames, between decoding and presentation; no encoder reorders further.
-DECODED_BEFORE = 64
-LARGE = 7_000_000  # pixels of FFV1 beyond which four slices may be too large for FFmpeg
-_AVX_512F = 13  # OpenCV's number for the feature; its Python module does not name it
-# Frames that x264 looks ahead by preset, where a chunk's encoder is worth that memory: some 4 bytes a pixel of each.
+DTS_DELAY = 64  # Ticks between decoding and presentation, and at least as many frames: no encoder reorders further
+MAX_PIXELS_4_SLICES = 7_000_000  # Pixels of an FFV1 picture, above which four slices may be too large for FFmpeg
+_AVX_512F = 13  # OpenCV's number of the processor feature, which its Python module does not name
+# Frames of x264's look-ahead by preset. Each takes some 4 bytes per pixel, which is limited to ``_LOOKAHEAD_BYTES``.
 _LOOKAHEADS = {"veryfast": 10, "faster": 20, "fast": 30, "medium": 40, "slow": 50, "slower": 60, "veryslow": 60}
 _LOOKAHEAD_BYTES = 1 << 28
-_LEAST_LOOKAHEAD = 10
-_ARRAYS_OF = {"bgr0": "rgb24", "bgra": "rgba", "gbrp": "rgb24", "gbrp16le": "rgb48le", "gbrap16le": "rgba64le"}
-TIME_BASE = Fraction(1, 100)  # GIF counts in centiseconds
-SHORTEST_CS = 2  # browsers show shorter frames for 10
-LONGEST_CS = 65535
-OPAQUE_FROM = 128  # a pixel of a GIF is either opaque or transparent
-TRANSPARENT = 255  # its place in palettegen's palettes
-# From 0, a coarse pattern, to 5, hardly any.
-DITHER = "bayer:bayer_scale=3"
-Frames = Callable[[], Iterator[np.ndarray]]
+_MIN_LOOKAHEAD = 10
+# Array formats by the pixel format of a lossless file.
+_ARRAY_FORMATS = {"bgr0": "rgb24", "bgra": "rgba", "gbrp": "rgb24", "gbrp16le": "rgb48le", "gbrap16le": "rgba64le"}
+GIF_TIME_BASE = Fraction(1, 100)  # Seconds; GIF counts in centiseconds
+MIN_FRAME_CS = 2  # Centiseconds; browsers show shorter frames for 10
+MAX_FRAME_CS = 65535
+OPAQUE_ALPHA = 128  # Alpha from which a pixel is opaque, as GIF has no partial transparency
+TRANSPARENT_INDEX = 255  # Palette index of the transparent colour in palettegen's palettes
+DITHER = "bayer:bayer_scale=3"  # From 0, a coarse pattern, to 5, almost none
+Frames = Callable[[], Iterator[np.ndarray]]  # Returns all pictures, from the first on
 
 
 def _reproducible_x264() -> dict[str, str]:
     """Return options that disable x264's AVX-512 code, with which equal pictures did not always give equal bytes.
 
-    Measured on a busy machine, x264 core 165, one thread: 106 of 600 encodes of the same five frames differed;
-    with AVX2 none of 600 did, in the same time.
+    Measured on a busy machine, x264 core 165, one thread: 106 of 600 encodes of the same five frames differed; with
+    AVX2 none of 600 did, in the same time.
     """
     return {"x264-params": "asm=AVX2"} if cv2.checkHardwareSupport(_AVX_512F) else {}
 
@@ -67,18 +66,18 @@ def _reproducible_x264() -> dict[str, str]:
 def lookahead_options(width: int, height: int, preset: str) -> dict[str, str]:
     """Return options that limit x264's look-ahead in large pictures: 32 frames at 1080p, 10 at 4K.
 
-    Of 70 frames at 4K, 10 instead of 40 take 0.8 GB less.
+    For 70 frames at 4K, a look-ahead of 10 instead of 40 frames saves 0.8 GB.
     """
-    frames = max(_LEAST_LOOKAHEAD, _LOOKAHEAD_BYTES // (4 * width * height))
+    frames = max(_MIN_LOOKAHEAD, _LOOKAHEAD_BYTES // (4 * width * height))
     return {"rc-lookahead": str(frames)} if frames < _LOOKAHEADS.get(preset, 0) else {}
 
 
 @contextmanager
-def _keeping_priority() -> Iterator[None]:
+def _keep_priority() -> Iterator[None]:
     """Restore the caller's scheduling class in all threads of this process.
 
-    When run by root, SVT-AV1 makes its threads, and the thread that opens it, real-time threads; with every process
-    started later they would slow down all other work on the machine.
+    When run by root, SVT-AV1 makes its threads, and the thread that opens it, real-time threads. These, and all
+    processes started later, would slow down all other work on the machine.
     """
     if not hasattr(os, "sched_setscheduler"):
         yield
@@ -88,7 +87,7 @@ def _keeping_priority() -> Iterator[None]:
         yield
     finally:
         for thread in map(int, os.listdir("/proc/self/task") if os.path.isdir("/proc/self/task") else ()):
-            with suppress(OSError):  # it has ended
+            with suppress(OSError):  # The thread has ended
                 if os.sched_getscheduler(thread) != policy:
                     os.sched_setscheduler(thread, policy, parameters)
 
@@ -99,14 +98,15 @@ def _add_stream(
     stream = container.add_stream(encoder, rate=rate, options=options)
     assert isinstance(stream, VideoStream)
     stream.width, stream.height, stream.pix_fmt = frames.width, frames.height, frames.pix_fmt
-    stream.codec_context.flags |= 1 << 23  # bitexact: no version stamps
+    stream.codec_context.flags |= 1 << 23  # AV_CODEC_FLAG_BITEXACT: no version strings
     return stream
 
 
 class SegmentWriter:
-    """Encodes one chunk as an independent stream, starting with a keyframe, in the codec's ``segments`` container.
+    """An encoder of one chunk, as an independent stream that starts with a keyframe.
 
-    Timestamps in the file count from the start of the chunk; ``join`` sets the timestamps of the clip.
+    The container is the codec's ``segments``. Timestamps in the file count from the start of the chunk; ``join`` sets
+    the timestamps of the clip.
     """
 
     def __init__(self, path: Path, picture: PictureFormat, settings: EncodingSettings) -> None:
@@ -117,45 +117,45 @@ class SegmentWriter:
             preset = options.get("preset", "")
             options |= _reproducible_x264() | lookahead_options(picture.width, picture.height, preset)
         if codec.encoder == "ffv1" and min(picture.width, picture.height) < 2:
-            options["slices"] = "1"  # four would be empty
-        elif codec.encoder == "ffv1" and picture.width * picture.height > LARGE:
+            options["slices"] = "1"  # Some of four slices would be empty
+        elif codec.encoder == "ffv1" and picture.width * picture.height > MAX_PIXELS_4_SLICES:
             options["slices"] = "30"  # FFmpeg limits the size of a slice
         muxing = {"fflags": "+bitexact"}
         if codec.segments == "mov":
             muxing["video_track_timescale"] = str(picture.time_base.denominator)
         if codec.encoder == "libsvtav1":
-            os.environ.setdefault("SVT_LOG", "1")  # errors only: else it prints its settings on standard error
+            os.environ.setdefault("SVT_LOG", "1")  # Errors only: by default it prints its settings to stderr
         self._path = path
-        self._first: int | None = None
-        self._count = 0
+        self._first_pts: int | None = None
+        self._num_packets = 0
         self._from_rgb = FromRGB(picture.width, picture.height, pix_fmt)
         self._time_base = picture.time_base
         self._container = av.open(f"file:{path}", "w", format=codec.segments, options=muxing)
         self._stream = _add_stream(self._container, codec.encoder, picture.rate, options, self._from_rgb)
-        self._opening: Callable[[], AbstractContextManager[None]]
-        self._opening = _keeping_priority if codec.encoder == "libsvtav1" else nullcontext
+        self._first_encode: Callable[[], AbstractContextManager[None]]
+        self._first_encode = _keep_priority if codec.encoder == "libsvtav1" else nullcontext
         context = self._stream.codec_context
         context.time_base, context.sample_aspect_ratio = picture.time_base, picture.sample_aspect_ratio
         if is_yuv(pix_fmt):
             tag_bt709(context)
 
     def write(self, picture: np.ndarray, *stamps: int) -> None:
-        """Encode a (h, w, 3 or 4) uint8 or uint16 picture, scaled to the output's size, once for each of ``stamps``.
+        """Encode a picture, scaled to the output's size, once for each of ``stamps``.
 
-        ``stamps``: timestamps in ticks, increasing from call to call.
+        ``picture``: (h, w, 3 or 4) uint8 or uint16. ``stamps``: pts in ticks, increasing from call to call.
         """
         for pts in stamps:
-            if self._first is None:
-                self._first = pts
+            if self._first_pts is None:
+                self._first_pts = pts
             frame = self._from_rgb(picture)
-            frame.pts, frame.time_base = pts - self._first, self._time_base
+            frame.pts, frame.time_base = pts - self._first_pts, self._time_base
             self._mux(frame)
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         try:
-            with self._opening():
+            with self._first_encode():
                 packets = self._stream.encode(frame)
-            self._opening = nullcontext
+            self._first_encode = nullcontext
         except av.error.FFmpegError as error:
             codec, size = self._stream.codec_context.name, f"{self._stream.width}x{self._stream.height}"
             what = f"encoding {size} with {codec}"
@@ -163,9 +163,9 @@ class SegmentWriter:
                 what, str(error.strerror).lower(), "choose another --codec, or give larger pictures"
             ) from None
         for packet in packets:
-            # An encoder's own are random where it gets fewer frames than it reorders; ``join`` sets them.
-            packet.dts = self._count - DECODED_BEFORE
-            self._count += 1
+            # With fewer frames than an encoder reorders, its DTS are random. ``join`` sets the final ones.
+            packet.dts = self._num_packets - DTS_DELAY
+            self._num_packets += 1
             try:
                 self._container.mux(packet)
             except Exception:
@@ -173,22 +173,21 @@ class SegmentWriter:
                     raise
 
     def close(self) -> None:
-        """Flush the encoder and close the file."""
-        if self._first is not None:
+        if self._first_pts is not None:
             self._mux(None)
         with naming_disk_errors(self._path):
             self._container.close()
 
     def abandon(self) -> None:
-        """Close the incomplete file."""
+        """Close the file without flushing the encoder, so it remains incomplete."""
         self._container.close()
 
 
 class LosslessWriter:
-    """Encodes a model's raw outputs without loss, so that another filter or codec needs no new inference.
+    """An encoder of a model's raw outputs without loss, so that another filter or codec needs no new inference.
 
-    8 bits: H.264 in RGB at quantiser 0, which is lossless, and measured at a fifth of FFV1's time and half of its size.
-    16 bits (``deep``): FFV1, since H.264 has no 16 bits.
+    8 bits: H.264 in RGB at quantiser 0, which is lossless; it takes a fifth of FFV1's time and half of its size
+    (measured). 16 bits (``deep``): FFV1, since H.264 has no 16 bits.
     """
 
     def __init__(self, path: Path, width: int, height: int, *, deep: bool = False) -> None:
@@ -210,12 +209,11 @@ class LosslessWriter:
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Flush the encoder and close the file."""
         self._container.mux(self._stream.encode(None))
         self._container.close()
 
     def abandon(self) -> None:
-        """Close the incomplete file."""
+        """Close the file without flushing the encoder, so it remains incomplete."""
         self._container.close()
 
 
@@ -224,7 +222,7 @@ def read_lossless(path: Path) -> Iterator[np.ndarray]:
     try:
         with closing(open_generated(path, "nut")) as container:
             for frame in container.decode(video=0):
-                yield frame.to_ndarray(format=_ARRAYS_OF[frame.format.name])
+                yield frame.to_ndarray(format=_ARRAY_FORMATS[frame.format.name])
     except (av.error.FFmpegError, OSError) as error:
         raise MediaError(str(path), f"a damaged cache file ({error})", "run the command again") from None
 
@@ -240,8 +238,8 @@ def unpack(
 ) -> None:
     """Write the frames of lossless ``segments`` as pictures (png or exr) into the folder ``output``, under ``names``.
 
-    With ``names`` None there is one frame, and ``output`` is its file. Raises MediaError where there are not as many
-    frames as names, Interrupted when a stop is requested.
+    If ``names`` is None there is one frame, and ``output`` is its file. Raises MediaError if the numbers of frames and
+    names differ, Interrupted when a stop is requested.
     """
     encode = picture_encoder(codec, palette)
     if names is not None:
@@ -258,7 +256,7 @@ def unpack(
 
 
 def picture_encoder(codec: str, palette: str = "") -> Callable[[np.ndarray], bytes]:
-    """Return the function that encodes a picture as "png", with an ordered ``palette`` if given, or "exr"."""
+    """Return the function that encodes a picture as "exr" or "png"; a PNG has ``palette`` if that is given."""
     if codec == "exr":
         from vidtrans.video.images.exr import encode_exr
 
@@ -269,15 +267,15 @@ def picture_encoder(codec: str, palette: str = "") -> Callable[[np.ndarray], byt
 
 
 def picture_names(sources: Sequence[str], frames: range, codec: str = "png", pattern: str = "") -> list[str]:
-    """Return names of pictures for ``frames``: from ``pattern`` (%05d.png), else from ``sources``, else by number."""
+    """Return file names for ``frames``: from ``pattern`` (%05d.png), else from ``sources``, else by number."""
     if pattern:
         return [format_number(pattern, n) for n in frames]
     if not sources:
         return [f"{n:06d}.{codec}" for n in frames]
     stems = [Path(sources[n]).stem for n in frames]
-    # a.jpg and a.png would be one picture, and where case does not count so would A.jpg.
-    alike = len({name_key(s).casefold() for s in stems}) == len(stems)
-    return [f"{s}.{codec}" if alike else f"{sources[n]}.{codec}" for s, n in zip(stems, frames, strict=True)]
+    # Without their endings a.jpg and a.png would be one file, and on some systems A.jpg too.
+    is_unique = len({name_key(s).casefold() for s in stems}) == len(stems)
+    return [f"{s}.{codec}" if is_unique else f"{sources[n]}.{codec}" for s, n in zip(stems, frames, strict=True)]
 
 
 def write_gif(
@@ -285,64 +283,64 @@ def write_gif(
 ) -> int:
     """Write a GIF that is played ``plays`` times, 0 for endlessly; return its number of frames.
 
-    ``frames()`` yields pictures of one size, (H, W, 3) or (H, W, 4) uint8, RGB or RGBA with straight alpha; it is
-    called twice and must yield the same pictures both times, as many as ``times_s`` (of presentation, increasing)
-    and ``durations_s``, of which the last is used. Times are rounded to centiseconds from the first, so they do not
-    drift. A frame that would be shown for less than 2 cs is left out. Alpha from 128 up is opaque.
+    ``frames()`` yields pictures of one size, (H, W, 3) or (H, W, 4) uint8, RGB or RGBA with straight alpha. It is
+    called twice and must yield equal pictures both times, as many as ``times_s`` (of presentation, increasing) and
+    ``durations_s``; of the durations only the last is used. Times are rounded to centiseconds from the first, so they
+    do not drift. A frame shorter than 2 cs is left out. Alpha from 128 up is opaque.
 
-    The same frames give the same bytes. ``output`` is not written atomically. Raises OSError of the disk, and
-    ValueError where the numbers of frames, times and durations differ, or are 0.
+    Equal frames give equal bytes. ``output`` is not written atomically. Raises OSError of the disk, and ValueError
+    where the numbers of frames, times and durations differ, or are 0.
     """
-    starts_cs, last_cs = schedule(times_s, durations_s)
+    starts_cs, last_cs = gif_schedule(times_s, durations_s)
     pictures = frames()
     first = next(pictures, None)
     if first is None:
         raise ValueError(f"no frames for {len(times_s)} times")
     height, width, channels = first.shape
-    see_through = channels == 4
-    palette = _palette(_timed(chain([first], pictures), starts_cs, _visible))
-    repeats = str(plays - 1 or -1) if plays else "0"  # FFmpeg's -1 writes no count, which is one play
+    has_alpha = channels == 4
+    palette = _palette(_gif_frames(chain([first], pictures), starts_cs, _opaque_pixels))
+    repeats = str(plays - 1 or -1) if plays else "0"  # FFmpeg's -1 writes no count, which means one play
     options = {"loop": repeats, "final_delay": str(last_cs), "fflags": "+bitexact"}
     with closing(av.open(f"file:{output}", "w", format="gif", options=options)) as container:
-        # Each frame in full where something may be transparent; else what differs from the one before.
-        stream: Any = container.add_stream("gif", rate=100, options={"gifflags": "0"} if see_through else {})
+        # With alpha each frame is written in full, else only its difference from the previous frame.
+        stream: Any = container.add_stream("gif", rate=100, options={"gifflags": "0"} if has_alpha else {})
         stream.width, stream.height, stream.pix_fmt = width, height, "pal8"
-        stream.codec_context.time_base = TIME_BASE
-        for frame in _drawn(_timed(frames(), starts_cs, _bgra), palette):
+        stream.codec_context.time_base = GIF_TIME_BASE
+        for frame in _apply_palette(_gif_frames(frames(), starts_cs, _bgra), palette):
             for packet in stream.encode(frame):
-                container.mux(_cleared(packet) if see_through else packet)
+                container.mux(_with_disposal(packet) if has_alpha else packet)
         container.mux(stream.encode(None))
     return sum(map(len, starts_cs))
 
 
-def schedule(times_s: Sequence[Fraction], durations_s: Sequence[Fraction]) -> tuple[list[list[int]], int]:
+def gif_schedule(times_s: Sequence[Fraction], durations_s: Sequence[Fraction]) -> tuple[list[list[int]], int]:
     """Return the start times of each frame, in centiseconds from the first, and the duration of the last.
 
-    A frame has no start (too short), one, or several (too long for GIF's counter). Raises ValueError where there are no
-    times, or the numbers of times and durations differ.
+    A frame has no start if it is too short, and several if it is too long for GIF's counter. Raises ValueError where
+    there are no times, or the numbers of times and durations differ.
     """
     if not times_s or len(times_s) != len(durations_s):
         raise ValueError(f"{len(times_s)} times and {len(durations_s)} durations")
-    ends = [round((t - times_s[0]) / TIME_BASE) for t in (*times_s[1:], times_s[-1] + durations_s[-1])]
+    ends = [round((t - times_s[0]) / GIF_TIME_BASE) for t in (*times_s[1:], times_s[-1] + durations_s[-1])]
     starts: list[list[int]] = []
-    at = 0
+    start = 0
     for end in ends[:-1]:
-        is_long_enough = end - at >= SHORTEST_CS
-        starts.append(list(range(at, end, LONGEST_CS)) if is_long_enough else [])
-        at = end if is_long_enough else at
-    end = max(ends[-1], at + SHORTEST_CS)
-    starts.append(list(range(at, end, LONGEST_CS)))
+        is_long_enough = end - start >= MIN_FRAME_CS
+        starts.append(list(range(start, end, MAX_FRAME_CS)) if is_long_enough else [])
+        start = end if is_long_enough else start
+    end = max(ends[-1], start + MIN_FRAME_CS)
+    starts.append(list(range(start, end, MAX_FRAME_CS)))
     return starts, end - starts[-1][-1]
 
 
-def _timed(
+def _gif_frames(
     pictures: Iterable[np.ndarray], starts_cs: list[list[int]], convert: Callable[[np.ndarray], np.ndarray]
 ) -> Iterator[av.VideoFrame]:
-    """Yield the frames with their timestamps. Raises ValueError where the numbers of frames and times differ."""
+    """Yield the converted pictures with their timestamps. Raises ValueError if their numbers differ."""
     for picture, starts in zip(pictures, starts_cs, strict=True):
         for start in starts:
             frame = av.VideoFrame.from_ndarray(convert(picture), format="bgra")
-            frame.pts, frame.time_base = start, TIME_BASE
+            frame.pts, frame.time_base = start, GIF_TIME_BASE
             yield frame
 
 
@@ -350,15 +348,15 @@ def _bgra(picture: np.ndarray) -> np.ndarray:
     if picture.shape[2] == 3:
         return cv2.cvtColor(picture, cv2.COLOR_RGB2BGRA)
     bgra = cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA)
-    bgra[..., 3] = np.where(bgra[..., 3] < OPAQUE_FROM, 0, 255)
+    bgra[..., 3] = np.where(bgra[..., 3] < OPAQUE_ALPHA, 0, 255)
     return bgra
 
 
-def _visible(picture: np.ndarray) -> np.ndarray:
-    """Return a picture of only the visible pixels, repeated to fill it: palettegen would count transparent ones too."""
+def _opaque_pixels(picture: np.ndarray) -> np.ndarray:
+    """Return a picture filled with copies of its opaque pixels: palettegen would count transparent ones too."""
     bgra = _bgra(picture)
-    visible = bgra[bgra[..., 3] > 0]
-    return np.resize(visible, bgra.shape) if len(visible) else np.zeros_like(bgra)
+    opaque = bgra[bgra[..., 3] > 0]
+    return np.resize(opaque, bgra.shape) if len(opaque) else np.zeros_like(bgra)
 
 
 def _palette(frames: Iterator[av.VideoFrame]) -> av.VideoFrame:
@@ -372,25 +370,25 @@ def _palette(frames: Iterator[av.VideoFrame]) -> av.VideoFrame:
     return graph.vpull()
 
 
-def _drawn(frames: Iterator[av.VideoFrame], palette: av.VideoFrame) -> Iterator[av.VideoFrame]:
-    """Yield the frames drawn in the palette's colours."""
+def _apply_palette(frames: Iterator[av.VideoFrame], palette: av.VideoFrame) -> Iterator[av.VideoFrame]:
+    """Yield the frames in the palette's colours, dithered."""
     graph = Graph()
     first = next(frames)
     source, colours = _source(graph, first), _source(graph, palette)
     draw = graph.add("paletteuse", f"dither={DITHER}")
     colours.link_to(draw, 0, 1)
     graph.link_nodes(source, draw, graph.add("buffersink")).configure()
-    palette.pts, palette.time_base = 0, TIME_BASE
+    palette.pts, palette.time_base = 0, GIF_TIME_BASE
     colours.push(palette)
     colours.push(None)
     for frame in chain([first], frames, [None]):
         source.push(frame)
-        with suppress(BlockingIOError, EOFError):  # it needs more frames, or has ended
+        with suppress(BlockingIOError, EOFError):  # The filter needs more frames, or has ended
             while True:
                 yield graph.vpull()
 
 
-def _cleared(packet: av.Packet[Any]) -> av.Packet[Any]:
+def _with_disposal(packet: av.Packet[Any]) -> av.Packet[Any]:
     """Return a packet whose picture is cleared before the next one is drawn (GIF89a, 23: disposal method 2).
 
     FFmpeg sets this only for frames with transparency, so an opaque frame would remain visible. Some viewers clear to
@@ -400,10 +398,10 @@ def _cleared(packet: av.Packet[Any]) -> av.Packet[Any]:
     control = 13 + 3 * 2 ** ((data[10] & 7) + 1) if data.startswith(b"GIF") else 0
     if data[control : control + 3] != b"\x21\xf9\x04":
         raise RuntimeError("a GIF packet of an unknown layout")
-    data[control + 3], data[control + 6] = 2 << 2 | 1, TRANSPARENT
+    data[control + 3], data[control + 6] = 2 << 2 | 1, TRANSPARENT_INDEX
     packet.update(bytes(data))
     return packet
 
 
 def _source(graph: Graph, frame: av.VideoFrame) -> FilterContext:
-    return graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=TIME_BASE)
+    return graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=GIF_TIME_BASE)

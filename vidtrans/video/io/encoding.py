@@ -1,6 +1,6 @@
-"""The table of codecs for ``--codec``, the settings of the table ``[encoding]``, and the names of outputs.
+"""Define the codecs of ``--codec``, the settings of the table ``[encoding]``, and the names of outputs.
 
-This module does not import FFmpeg but to try whether a GPU's video engine works.
+FFmpeg is imported only to test whether a GPU's video engine works.
 """
 
 from __future__ import annotations
@@ -21,42 +21,43 @@ from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, parse_rate
 from vidtrans.video.frame_format import PICTURE_SUFFIXES
 
-# Containers by the endings of their names, with FFmpeg's names for them.
+# Containers: FFmpeg's name by file ending.
 CONTAINERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
 SPEEDS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-# The names of these for other encoders than x264 and x265. SVT-AV1 counts its presets the other way round.
+# Names of ``SPEEDS`` for encoders other than x264 and x265. SVT-AV1's numbers decrease with effort.
 SVT_SPEEDS = ("12", "11", "10", "9", "8", "7", "5", "4", "3")
 NVENC_SPEEDS = ("p1", "p1", "p2", "p3", "p3", "p4", "p5", "p6", "p7")
-TRIAL_SIZE, TRIAL_FRAMES = 256, 4  # of a trial of an encoder
-# The choices of ``--decoder``: the CPU's decoders, and those of devices, with FFmpeg's names for these.
+TRIAL_SIDE_PX, NUM_TRIAL_FRAMES = 256, 4  # Square frames for the test of a GPU encoder
+# The choices of ``--decoder``: the CPU's decoders, and those of devices, with FFmpeg's names of the devices.
 CPU = "cpu"
 HARDWARE_DECODERS = {"nvdec": "cuda"}
 _FFV1 = (("level", "3"), ("slices", "4"), ("threads", "1"))
+# Pixel formats by (bits per channel, has alpha).
 _RGB_8 = {(8, False): "bgr0", (8, True): "bgra"}
 _RGB_16 = {(16, False): "gbrp16le", (16, True): "gbrap16le"}
 _RGB = _RGB_8 | _RGB_16
 _420 = {(8, False): "yuv420p", (10, False): "yuv420p10le"}
 _444 = {8: "yuv444p", 10: "yuv444p10le"}
 PICTURES = ("png", "exr")
-LOSSLESS = ("ffv1", "png")  # every pixel of RGB is kept
-# Endings of results, each of which stands for a codec or a container.
+LOSSLESS = ("ffv1", "png")  # Codecs that keep all RGB values exactly
+# File endings of results, each of which implies a codec or a container.
 ENDINGS = (*CONTAINERS, *PICTURES, "gif")
 AUTO = "auto"
-INDICES, COLOUR = 256, re.compile(r"#[0-9a-fA-F]{6}")  # of the palette of a PNG
-# A codec of the user's own ffmpeg program: ffmpeg:h264_nvenc.
-FFMPEG_PREFIX = "ffmpeg:"
+MAX_PALETTE_COLOURS, _COLOUR = 256, re.compile(r"#[0-9a-fA-F]{6}")  # For the palette of a PNG
+FFMPEG_PREFIX = "ffmpeg:"  # Prefix of an encoder of the user's own ffmpeg program, as in ffmpeg:h264_nvenc
 
 
 @dataclass(frozen=True)
 class Codec:
-    """One choice of ``--codec``. ``formats``: pixel formats by (bits per channel, with alpha).
+    """A choice of ``--codec``.
 
-    ``odd``: pixel formats for odd sizes, by bits per channel, if those in ``formats`` need even ones. ``segments``: the
-    container of a chunk's file. ``unpacked``: chunks are lossless and are converted to pictures, or a GIF, at the end.
-    ``crf``: the default quality, None without such an option, between ``best_crf`` and ``worst_crf``. ``quality``: the
-    encoder's name for that option. ``speeds``: the encoder's names for ``SPEEDS``. ``tag``: the codec's name in
-    QuickTime containers. ``smallest``: the smallest (width, height). ``even``: odd sizes are not possible.
-    ``software``: for a codec of a GPU, the codec in this table that replaces it on machines without the GPU.
+    ``formats``: pixel formats by (bits per channel, has alpha). ``odd``: pixel formats for odd sizes, by bits per
+    channel, if those in ``formats`` need even sizes. ``segments``: the container of a chunk's file. ``unpacked``:
+    chunks are lossless and are converted to pictures, or a GIF, at the end. ``crf``: the default quality, between
+    ``best_crf`` and ``worst_crf``; None without such an option. ``quality``: the encoder's name of that option.
+    ``speeds``: the encoder's names for ``SPEEDS``. ``tag``: the codec's tag in QuickTime containers. ``smallest``: the
+    smallest (width, height). ``even``: odd sizes are not possible. ``software``: for a codec of a GPU, the codec in
+    this table that replaces it on machines without the GPU.
     """
 
     encoder: str
@@ -83,23 +84,21 @@ class Codec:
         return tuple(sorted({depth for depth, _ in self.formats}))
 
     def has_alpha(self, depth: int) -> bool:
-        """Return whether the codec keeps alpha at this depth."""
         return (depth, True) in self.formats
 
     def pix_fmt(self, depth: int, alpha: bool, width: int, height: int) -> str:
-        """Return the pixel format for pictures of this depth and size, with or without alpha."""
         if (width % 2 or height % 2) and depth in self.odd:
             return self.odd[depth]
         return self.formats[depth, alpha]
 
 
 def _nvenc(software: str, encoder: str, crf: int, *, worst_crf: int = 51, tag: str = "") -> Codec:
-    """Return NVENC's codec for the format of ``software``, for 4:2:0 pictures of even sizes.
+    """Return the NVENC codec for the format of ``software``, for 4:2:0 pictures of even sizes.
 
     Constant quality: a variable rate without a limit or a mean. A segment begins with an IDR frame and refers to
     nothing before it; the GOP length is x264's. Without look-ahead NVENC starts no GOP at a cut. The number of B frames
-    is set, because its default depends on preset and driver, and before Turing H.265 has none. H.264 of 10 bits is left
-    out: few GPUs have it. On one GPU with one driver, equal pictures are expected to give equal bytes.
+    is set, because its default depends on preset and driver, and H.265 has none before Turing. 10-bit H.264 is left
+    out, as few GPUs have it. On one GPU with one driver, equal pictures are expected to give equal bytes.
     """
     b_frames = "2" if software == "h264" else "0"
     return Codec(
@@ -109,18 +108,18 @@ def _nvenc(software: str, encoder: str, crf: int, *, worst_crf: int = 51, tag: s
         {(8, False): "yuv420p"} if software == "h264" else {(8, False): "yuv420p", (10, False): "p010le"},
         options=(("tune", "hq"), ("rc", "vbr"), ("b", "0"), ("g", "250"), ("bf", b_frames), ("rc-lookahead", "0")),
         crf=crf,
-        best_crf=1,  # 0 is NVENC's own choice
+        best_crf=1,  # 0 lets NVENC choose
         worst_crf=worst_crf,
         quality="cq",
         speeds=NVENC_SPEEDS,
         tag=tag,
-        smallest=(192, 128),  # the least differs from GPU to GPU
+        smallest=(192, 128),  # The minimum differs between GPUs
         even=True,
         software=software,
     )
 
 
-# Options that affect an encoder's bytes (threads, processor instructions) are fixed, independent of the machine.
+# Options on which an encoder's bytes depend (threads, processor instructions) are fixed, whatever the machine.
 CODECS = {
     "h264": Codec(
         "libx264",
@@ -137,7 +136,7 @@ CODECS = {
         ("mp4", "mov", "mkv"),
         _420,
         odd=_444,
-        # Frame threads change its decisions, and by default there are as many as the machine has cores.
+        # Frame threads change the encoder's decisions, and their default number is that of the machine's cores.
         options=(("x265-params", "log-level=error:frame-threads=1:pools=2"),),
         crf=20,
         tag="hvc1",
@@ -163,7 +162,7 @@ CODECS = {
         options=(("profile", "hq"), ("vendor", "apl0"), ("threads", "2")),
         segments="mov",
         tag="apch",
-        even=True,  # its encoder spoils the last columns of some odd widths
+        even=True,  # The encoder corrupts the last columns of some odd widths
     ),
     "prores4444": Codec(
         "prores_ks",
@@ -200,7 +199,6 @@ CODECS = {
 
 
 def codecs_with_alpha() -> list[str]:
-    """Return the names of the codecs that keep transparency."""
     return [name for name, codec in CODECS.items() if any(alpha for _, alpha in codec.formats)]
 
 
@@ -223,7 +221,6 @@ class PictureFormat:
 
     @property
     def is_odd(self) -> bool:
-        """Whether the width or the height is odd."""
         return bool(self.width % 2 or self.height % 2)
 
 
@@ -280,23 +277,25 @@ class EncodingSettings:
         if self.options and not self.is_ffmpeg_encoder:
             raise UsageError("encoding.options", "they are for --codec ffmpeg:NAME", "leave them out")
         colours = self.palette.split()
-        if len(colours) > INDICES or not all(COLOUR.fullmatch(colour) for colour in colours):
-            raise UsageError("encoding.palette", f"it is not {INDICES} colours or fewer", "write '#804080 #f423e8'")
-        self.rate  # noqa: B018  (it raises)
+        if len(colours) > MAX_PALETTE_COLOURS or not all(_COLOUR.fullmatch(colour) for colour in colours):
+            raise UsageError(
+                "encoding.palette", f"it is not {MAX_PALETTE_COLOURS} colours or fewer", "write '#804080 #f423e8'"
+            )
+        self.rate  # noqa: B018  (validates ``fps``)
 
     @property
     def is_ffmpeg_encoder(self) -> bool:
-        """Whether the encoder is one of the user's own ffmpeg."""
+        """Whether the codec is an encoder of the user's own ffmpeg."""
         return self.codec.startswith(FFMPEG_PREFIX)
 
     @property
     def needs_program(self) -> bool:
-        """Whether the user's own ffmpeg is needed."""
+        """Whether the user's own ffmpeg program is needed."""
         return self.is_ffmpeg_encoder or bool(self.filter)
 
     @property
     def chunk_codec(self) -> Codec:
-        """The codec of chunks; lossless where ffmpeg processes the chunks further."""
+        """The codec of chunks: lossless where the user's ffmpeg processes the chunks further."""
         return CODECS["ffv1" if self.needs_program else self.codec]
 
     @property
@@ -306,9 +305,9 @@ class EncodingSettings:
             return None
         with suppress(ValueError, ZeroDivisionError):
             rate = parse_rate(self.fps.strip()).limit_denominator(1001)
-            broadcast = round(rate) * Fraction(1000, 1001)  # the exact NTSC rate, as 30000/1001 for 29.97
-            if rate.denominator > 1 and abs(rate - broadcast) < Fraction(5, 1000):
-                rate = broadcast
+            ntsc = round(rate) * Fraction(1000, 1001)  # The exact NTSC rate, as 30000/1001 for 29.97
+            if rate.denominator > 1 and abs(rate - ntsc) < Fraction(5, 1000):
+                rate = ntsc
             if Fraction(1, 100) <= rate <= 1000:
                 return rate
         remedy = "give a number from 0.01 to 1000, as 24 or 30000/1001, or source"
@@ -318,12 +317,12 @@ class EncodingSettings:
         """Return the settings that affect the bytes of the result, for its cache key."""
         key: Table = {"codec": self.codec, "depth": self.bit_depth, "fps": str(self.rate), "sound": self.sound}
         key |= {name: getattr(self, name) for name in ("options", "filter", "palette") if getattr(self, name)}
-        if not self.is_ffmpeg_encoder and (usual := CODECS[self.codec].crf) is not None:
-            key |= {"crf": usual if self.crf is None else self.crf, "preset": self.preset}
+        if not self.is_ffmpeg_encoder and (default_crf := CODECS[self.codec].crf) is not None:
+            key |= {"crf": default_crf if self.crf is None else self.crf, "preset": self.preset}
         return key
 
     def chunk_key(self, picture: PictureFormat) -> Table:
-        """Return everything besides its pictures that affects the bytes of a chunk, for its cache key."""
+        """Return all values that affect the bytes of a chunk, except its pictures, for its cache key."""
         codec = self.chunk_codec
         return {
             "encoder": codec.encoder,
@@ -342,12 +341,12 @@ class EncodingSettings:
         return options
 
     def resolved(self, *, pictures: bool, output: Path | None, report: Report = silent) -> EncodingSettings:
-        """Return the settings with ``auto`` replaced by a codec: by the output's ending, else by the kind of source.
+        """Return the settings with ``auto`` replaced by a codec: by the output's ending, else the kind of source.
 
-        An output without an ending is a folder, and so for pictures.
+        An output without an ending is a folder of pictures.
 
         A GPU codec that cannot be used here is replaced by the CPU codec of the same format, with a warning to
-        ``report``, before any cache key is made of the settings.
+        ``report``. This happens before any cache key is computed from the settings.
         """
         if self.codec != AUTO:
             codec = CODECS.get(self.codec)
@@ -357,13 +356,13 @@ class EncodingSettings:
             report(Note(text, "warning", general=True))
             return replace(self, codec=codec.software)
         ending = output.suffix.lower().lstrip(".") if output else ""
-        of_ending = {"exr": "exr", "png": "png", "gif": "gif", "webm": "av1"}
+        codec_by_ending = {"exr": "exr", "png": "png", "gif": "gif", "webm": "av1"}
         is_folder = output is not None and not ending
-        usual = "png" if is_folder or (pictures and ending not in CONTAINERS) else "h264"
-        return replace(self, codec=of_ending.get(ending, usual))
+        default = "png" if is_folder or (pictures and ending not in CONTAINERS) else "h264"
+        return replace(self, codec=codec_by_ending.get(ending, default))
 
-    def depth_for(self, source: int) -> int:
-        """Return the bits per channel of the result; ``source``: those of the source. Raises UsageError."""
+    def depth_for(self, source_depth: int) -> int:
+        """Return the bits per channel of the result, for a source's bits per channel. Raises UsageError."""
         if self.is_ffmpeg_encoder:
             return self._ffmpeg_depth()
         depths = CODECS[self.codec].depths
@@ -371,50 +370,49 @@ class EncodingSettings:
             return 8
         if self.bit_depth != AUTO:
             if int(self.bit_depth) not in depths:
-                has = " and ".join(map(str, depths))
+                listed = " and ".join(map(str, depths))
                 raise UsageError(
-                    f"encoding.bit_depth {self.bit_depth}", f"{self.codec} has {has} bits", f"use one of {has}"
+                    f"encoding.bit_depth {self.bit_depth}", f"{self.codec} has {listed} bits", f"use one of {listed}"
                 )
             return int(self.bit_depth)
         # Few players support H.264 with 10 bits, so it must be requested.
         deepest = 8 if self.codec == "h264" else max(depths)
-        return deepest if source > 8 else min(depths)
+        return deepest if source_depth > 8 else min(depths)
 
     def _ffmpeg_depth(self) -> int:
-        """Return the bit depth of an ffmpeg:NAME encoder: of the pixel format in its options, else 8."""
+        """Return the bits per channel of an ffmpeg:NAME encoder: of the pixel format in its options, else 8."""
         name = dict(item.partition("=")[::2] for item in self.options.split(",")).get("pix_fmt", "yuv420p")
         import av
 
-        with suppress(ValueError):  # the program may know it
+        with suppress(ValueError):  # The user's ffmpeg may know a format that PyAV does not
             return max(c.bits for c in av.VideoFormat(name).components)
         return 8
 
     def check_size(self, picture: PictureFormat) -> None:
-        """Raise UsageError where the codec cannot hold pictures of this size."""
+        """Raise UsageError if the codec cannot encode pictures of this size."""
         if self.is_ffmpeg_encoder:
             return
         codec, size = CODECS[self.codec], f"{picture.width}x{picture.height}"
         if picture.width < codec.smallest[0] or picture.height < codec.smallest[1]:
-            least = "x".join(map(str, codec.smallest))
+            minimum = "x".join(map(str, codec.smallest))
             other = codec.software or "prores, or ffv1"
-            raise UsageError(f"--codec {self.codec}", f"it takes {least} and more, not {size}", f"use {other}")
+            raise UsageError(f"--codec {self.codec}", f"it takes {minimum} and more, not {size}", f"use {other}")
         if codec.even and picture.is_odd:
             other = codec.software or "prores4444, or ffv1"
             raise UsageError(f"--codec {self.codec}", f"it takes even sizes, not {size}", f"use {other}")
 
     @property
     def makes_pictures(self) -> bool:
-        """Whether the result consists of picture files."""
         return self.codec in PICTURES
 
     def default_suffix(self, *, single: bool) -> str:
-        """Return the file ending of a result; '' for a folder of pictures."""
+        """Return the file suffix of a result; '' for a folder of pictures. ``single``: it is one picture."""
         if self.makes_pictures and not single:
             return ""
         return "." + ("mp4" if self.is_ffmpeg_encoder else CODECS[self.codec].containers[0])
 
     def check_container(self, output: Path, *, single: bool) -> None:
-        """Raise UsageError where ``output``'s suffix or ``crf`` does not suit the codec; ``single``: one picture."""
+        """Raise UsageError if ``output``'s suffix or ``crf`` does not suit the codec; ``single``: one picture."""
         if self.crf is not None and not self.is_ffmpeg_encoder and CODECS[self.codec].crf is None:
             raise UsageError("encoding.crf", f"{self.codec} has no such setting", "leave it out")
         ending = output.suffix.lower().lstrip(".")
@@ -428,9 +426,9 @@ class EncodingSettings:
             raise UsageError(str(output), f"{self.codec} cannot be written {where}", f"use {names}")
 
     def _check_pictures(self, output: Path, ending: str, single: bool) -> None:
-        own = f".{self.codec}"
+        suffix = f".{self.codec}"
         if ("." + ending in PICTURE_SUFFIXES or single) and ending != self.codec:
-            raise UsageError(str(output), f"pictures are written as {own}", f"use -o {output.with_suffix(own)}")
+            raise UsageError(str(output), f"pictures are written as {suffix}", f"use -o {output.with_suffix(suffix)}")
         if not single and ending in ENDINGS:
             if "%" in output.name:
                 remedy = f"write it as {output.parent / '%05d'}{output.suffix}"
@@ -440,9 +438,9 @@ class EncodingSettings:
 
 
 def split_pattern(output: Path) -> tuple[Path, str]:
-    """Split ``frames/%05d.png`` into its folder and the pattern; return (``output``, '') if it is not a pattern.
+    """Split ``frames/%05d.png`` into its folder and the pattern; return (``output``, '') if it is no pattern.
 
-    Raises UsageError where the folder is the current one, because a result needs a folder of its own.
+    Raises UsageError where the folder is the current one, because numbered pictures need a separate folder.
     """
     if not NUMBER.search(output.name) or "." + output.suffix.lower().lstrip(".") not in PICTURE_SUFFIXES:
         return output, ""
@@ -455,8 +453,8 @@ def split_pattern(output: Path) -> tuple[Path, str]:
 
 @cache
 def encoder_problem(name: str) -> str:
-    """Return why a codec cannot be used here, from a trial encode; '' where it works. Tried once per process."""
-    import av.error  # imports FFmpeg, which settings do not need
+    """Return why a codec cannot be used here, from a trial encode; '' if it works. Tried once per process."""
+    import av.error  # Here, because settings do not need FFmpeg
     from av.video.codeccontext import VideoCodecContext
 
     codec = CODECS[name]
@@ -465,14 +463,14 @@ def encoder_problem(name: str) -> str:
         for pix_fmt in codec.formats.values():
             context = av.CodecContext.create(codec.encoder, "w")
             assert isinstance(context, VideoCodecContext)
-            context.width, context.height, context.pix_fmt = TRIAL_SIZE, TRIAL_SIZE, pix_fmt
+            context.width, context.height, context.pix_fmt = TRIAL_SIDE_PX, TRIAL_SIDE_PX, pix_fmt
             context.time_base, context.options = Fraction(1, 25), options
             packets = []
-            for pts in range(TRIAL_FRAMES):
-                frame = av.VideoFrame(TRIAL_SIZE, TRIAL_SIZE, pix_fmt)
+            for pts in range(NUM_TRIAL_FRAMES):
+                frame = av.VideoFrame(TRIAL_SIDE_PX, TRIAL_SIDE_PX, pix_fmt)
                 frame.pts, frame.time_base = pts, context.time_base
                 packets += context.encode(frame)
-            if len(packets + context.encode(None)) != TRIAL_FRAMES:
+            if len(packets + context.encode(None)) != NUM_TRIAL_FRAMES:
                 return f"{codec.encoder} lost frames of a trial"
     except (av.error.FFmpegError, OSError, ValueError, RuntimeError) as error:
         return hardware_reason(codec.encoder, error)
@@ -481,7 +479,7 @@ def encoder_problem(name: str) -> str:
 
 @cache
 def decoder_problem(name: str, device: str = "") -> str:
-    """Return why the decoder ``name`` cannot be used on the GPU ``device`` ('': the first one); '' where it can."""
+    """Return why the decoder ``name`` cannot be used on the GPU ``device`` ('': the first one); '' if it works."""
     import av.error
     from av.codec.hwaccel import HWAccel
 
@@ -493,7 +491,7 @@ def decoder_problem(name: str, device: str = "") -> str:
 
 
 def hardware_reason(name: str, error: Exception) -> str:
-    """Return why a codec or decoder cannot be used on a GPU, from PyAV's error."""
-    if isinstance(error, PermissionError):  # so FFmpeg says that it cannot load the driver's library
+    """Return the reason, for a message, why a GPU's encoder or decoder cannot be used, from PyAV's error."""
+    if isinstance(error, PermissionError):  # FFmpeg's error if it cannot load the driver's library
         return "no NVIDIA driver is found"
     return f"{name}: {str(getattr(error, 'strerror', None) or error).lower()}"

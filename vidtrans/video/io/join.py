@@ -32,14 +32,14 @@ from vidtrans.core.errors import DISK, MediaError, UsageError
 from vidtrans.core.events import NEVER, Note, Report, Stop, silent
 from vidtrans.video.io.container import (
     QUICKTIME,
+    describe_unused_tracks,
+    find_picture_stream,
     open_generated,
     open_media,
     packets_of,
     picture_stream,
-    pictures_of,
     side_tracks,
     timecode_of,
-    tracks_not_used,
 )
 from vidtrans.video.io.encoding import CONTAINERS
 from vidtrans.video.io.timestamps import OneClock, advance_timecode, convert_timecode, counted_rate, readable_packets
@@ -47,11 +47,11 @@ from vidtrans.video.side_data import (
     CODEC_DELAY,
     HEADER_BYTES,
     PROJECTION,
-    STEREO_WORDS,
-    changed_header,
-    holds_projection,
-    holds_stereo,
+    STEREO_TEXTS,
+    can_hold_projection,
+    can_hold_stereo,
     read_track_side_data,
+    replace_elements,
     set_pixel_aspect,
     video_header,
     write_header,
@@ -60,29 +60,28 @@ from vidtrans.video.side_data import (
 if TYPE_CHECKING:
     from av.container.core import Chapter
 
-QUICKTIME_KINDS = ("mp4", "mov")  # FFmpeg's names of the containers that have edit lists
-# Tags about how the source file itself was written.
+QUICKTIME_CONTAINERS = ("mp4", "mov")  # Containers with edit lists, by FFmpeg's names
+# Tags that describe the source file and not its content, so they are not copied.
 FILE_TAGS = {"timecode", "encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
-TRACK_TAGS = ("language", "title", "handler_name")
-# Cameras' and editors' own tags, which QuickTime files hold beside, or instead of, FFmpeg's.
-NAMED_TAGS = "com."
+TRACK_TAGS = ("language", "title", "handler_name")  # Tags of a track that are copied
+VENDOR_TAG_PREFIX = "com."  # Tags of cameras and editing programs, which QuickTime files have beside the usual ones
 QUICKTIME_TAGS = ("title", "artist", "album", "comment", "description", "copyright", "keywords", "genre")
-NOT_HELD = (av.error.FFmpegError, ValueError)
-# Decoders need sound before the first sample that is heard: these so much (in s), other lossy ones a packet.
+MUXING_ERRORS = (av.error.FFmpegError, ValueError)
+# Sound, in seconds, that a decoder needs before the first audible sample; other lossy codecs need one packet.
 WARM_UP_S = {"opus": Fraction(80, 1000), "mp3": Fraction(120, 1000)}
-LOSSLESS = ("pcm", "flac", "alac", "wavpack", "tta")
-# Cover art by its codec: the ending of its name, and the type that Matroska asks for.
-COVERS = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
-IN_MATROSKA = ("attachment", "cover art", "second titles")
-FIRST = float("-inf")  # cover art comes before everything else
-MATROSKA = ("matroska", "webm")
-SQUARE = Fraction(1)
-LEAST_SCALE, MAX_SCALE = 90_000, 2**31 - 1
+LOSSLESS = ("pcm", "flac", "alac", "wavpack", "tta")  # Beginnings of the names of lossless sound codecs
+# Cover art by codec: the file ending, and the MIME type, which Matroska requires.
+COVER_TYPES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
+MATROSKA_ONLY = ("attachment", "cover art", "second titles")  # Beginnings of texts on what only Matroska can hold
+COVER_TIME_S = float("-inf")  # Cover art is written before all other packets
+MATROSKA_CONTAINERS = ("matroska", "webm")
+SQUARE_PIXELS = Fraction(1)
+MIN_TIMESCALE, MAX_TIMESCALE = 90_000, 2**31 - 1  # Ticks per second of a QuickTime movie
 
 
 @dataclass(frozen=True)
 class StreamCopy:
-    """The part of ``source`` to copy: packets that overlap [``start_s``, ``end_s``), shifted by ``shift_s``.
+    """The streams to copy from ``source``: packets that overlap [``start_s``, ``end_s``), shifted by ``shift_s``.
 
     ``before_s``: seconds of source pictures before the first one that is used, by which the timecode is advanced.
     ``rate``: the average frame rate of the source; ``new_rate``: that of the result, if different. ``stereo`` and
@@ -106,77 +105,77 @@ class StreamCopy:
 
 @dataclass(frozen=True)
 class CopiedTrack:
-    """A track of the result. ``first_pts``: packets of the source before this time are not copied; None: no limit."""
+    """A track of the result. Source packets before ``first_pts`` are not copied; None: no limit."""
 
     track: Any
     first_pts: int | None = None
 
 
 def add_tracks(
-    out: OutputContainer, source: InputContainer, carried: StreamCopy, report: Report
+    out: OutputContainer, source: InputContainer, stream_copy: StreamCopy, report: Report
 ) -> dict[int, CopiedTrack]:
     """Add a track to ``out`` for each source track that it can hold; return the tracks by number in the source.
 
-    Other tracks are reported, but sound that belongs to the pictures is never left out: raises UsageError where ``out``
-    cannot hold it.
+    Other tracks are reported as left out. Sound that belongs to the pictures is never left out: raises UsageError where
+    ``out`` cannot hold it.
     """
     tracks: dict[int, CopiedTrack] = {}
-    name = carried.source.name
-    heads = {} if out.format.name in QUICKTIME_KINDS or not carried.sound else hidden_heads(carried.source)
-    pictures = pictures_of(source, carried.source)
-    if carried.sound and (apart := tracks_not_used(source, pictures)):
-        report(Note(f"{name}: left out: {', '.join(apart)}", "warning"))
+    name = stream_copy.source.name
+    needs_starts = stream_copy.sound and out.format.name not in QUICKTIME_CONTAINERS
+    starts = hidden_starts(stream_copy.source) if needs_starts else {}
+    pictures = find_picture_stream(source, stream_copy.source)
+    if stream_copy.sound and (unused := describe_unused_tracks(source, pictures)):
+        report(Note(f"{name}: left out: {', '.join(unused)}", "warning"))
     for stream in side_tracks(source, pictures):
-        if not (carried.sound if stream.type == "audio" else not carried.only_sound):
+        if not (stream_copy.sound if stream.type == "audio" else not stream_copy.only_sound):
             continue
         kind = "sound track" if stream.type == "audio" else "subtitle track"
         if stream.codec_context is None:
             report(Note(f"{name}: a {kind} of unknown codec is left out", "warning"))
             continue
         codec = stream.codec_context.name
-        where = out.format.name
-        if not is_held(stream, where):
+        container = out.format.name
+        if not can_hold(container, stream):
             if isinstance(stream, AudioStream):
-                why = f"its sound ({codec}) cannot be kept in {where}"
-                raise UsageError(str(carried.source), why, _remedy(stream, carried.may_omit))
-            report(Note(f"{name}: a {kind} ({codec}) is left out, {where} cannot hold it", "warning"))
+                why = f"its sound ({codec}) cannot be kept in {container}"
+                raise UsageError(str(stream_copy.source), why, _remedy(stream, stream_copy.may_omit))
+            report(Note(f"{name}: a {kind} ({codec}) is left out, {container} cannot hold it", "warning"))
             continue
-        head = heads.get(stream.index)
-        if head is None or not head.delay_s or carried.start_s is not None or not isinstance(stream, AudioStream):
+        start = starts.get(stream.index)
+        if start is None or not start.delay_s or stream_copy.start_s is not None or not isinstance(stream, AudioStream):
             track = add_track(out, stream)
         else:
-            track = add_delayed_track(out, stream, head.delay_s)
+            track = add_delayed_track(out, stream, start.delay_s)
         track.metadata.update(track_tags(stream))
         with suppress(AttributeError, ValueError):
             track.disposition = stream.disposition
-        tracks[stream.index] = CopiedTrack(track, head.first_pts if head else None)
+        tracks[stream.index] = CopiedTrack(track, start.first_pts if start else None)
     return tracks
 
 
 def _remedy(stream: AudioStream, may_omit: bool) -> str:
-    """Return the remedy, for a message, where a container cannot hold the sound."""
-    others = [f".{ending}" for ending, kind in CONTAINERS.items() if is_held(stream, kind)]
+    """Return the text of a message on what to do if a container cannot hold the sound."""
+    others = [f".{ending}" for ending, container in CONTAINERS.items() if can_hold(container, stream)]
     remedy = f"use -o with {' or '.join(others)}" if others else "convert its sound first, for example to FLAC"
     return f"{remedy}, or --set encoding.sound=none" if may_omit else remedy
 
 
-def check_sound(source: Path, kind: str, *, may_omit: bool = True) -> None:
-    """Raise UsageError where a container (FFmpeg's name for it) cannot hold the source's sound. Nothing is written."""
-    with open_media(source) as container, closing(av.open(BytesIO(), "w", format=kind)) as out:
-        add_tracks(out, container, StreamCopy(source, may_omit=may_omit), silent)
+def check_sound(source: Path, container: str, *, may_omit: bool = True) -> None:
+    """Raise UsageError if a container, by FFmpeg's name, cannot hold the source's sound. Nothing is written."""
+    with open_media(source) as media, closing(av.open(BytesIO(), "w", format=container)) as out:
+        add_tracks(out, media, StreamCopy(source, may_omit=may_omit), silent)
 
 
 def copied_packets(
-    source: InputContainer, tracks: dict[int, CopiedTrack], carried: StreamCopy, report: Report
+    source: InputContainer, tracks: dict[int, CopiedTrack], stream_copy: StreamCopy, report: Report
 ) -> Iterator[tuple[float, Packet[Any]]]:
-    """Yield (decoding time in s, packet) for the packets of these tracks within the copied part, shifted.
+    """Yield (decoding time in s, packet) for the packets of these tracks within the copied range, shifted.
 
-    Their times are on the clock of the frames (``OneClock``). Raises MediaError where they cannot be read.
-
-    Packets before the first audible one, which the source's edit list hides, are copied: the result's will hide them.
+    Their times are on the clock of the frames (``OneClock``). Packets before the first audible one, which the source's
+    edit list hides, are copied: the result's edit list hides them too. Raises MediaError where packets cannot be read.
     """
     audible: set[int] = set()
-    for packet in _read(source, tracks, carried, report):
+    for packet in _read_packets(source, tracks, stream_copy, report):
         if packet.dts is None or packet.pts is None:
             continue
         base = packet.time_base
@@ -184,31 +183,31 @@ def copied_packets(
         if _is_hidden(packet, copied, audible):
             continue
         begins, ends = packet.pts * base, (packet.pts + (packet.duration or 0)) * base
-        if carried.start_s is not None and ends <= carried.start_s:
+        if stream_copy.start_s is not None and ends <= stream_copy.start_s:
             continue
-        if carried.end_s is not None and begins >= carried.end_s:
+        if stream_copy.end_s is not None and begins >= stream_copy.end_s:
             continue
-        shift = round(carried.shift_s / base)
+        shift = round(stream_copy.shift_s / base)
         packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
         if packet.stream.type != "audio":
-            if carried.end_s is not None and ends > carried.end_s:
-                packet.duration = max(1, int((carried.end_s - begins) / base))  # text ends with the pictures
-            if packet.pts < 0:  # text from before the first picture is there from the start
+            if stream_copy.end_s is not None and ends > stream_copy.end_s:
+                packet.duration = max(1, int((stream_copy.end_s - begins) / base))  # Subtitles end with the pictures
+            if packet.pts < 0:  # A subtitle that starts before the first picture is shown from 0 s
                 packet.duration = max(1, (packet.duration or 0) + packet.pts)
                 packet.pts = packet.dts = 0
         at_s = float(packet.dts * base)
-        if packet.has_sidedata("new_extradata"):  # joined recordings repeat it, and FFmpeg would write a second header
+        if packet.has_sidedata("new_extradata"):  # Joined recordings repeat it, and FFmpeg would write a second header
             packet = _without_side_data(packet)
         packet.stream = copied.track
         yield at_s, packet
 
 
-def _read(
-    source: InputContainer, tracks: dict[int, CopiedTrack], carried: StreamCopy, report: Report
+def _read_packets(
+    source: InputContainer, tracks: dict[int, CopiedTrack], stream_copy: StreamCopy, report: Report
 ) -> Iterator[Packet[Any]]:
-    """Yield the packets of the copied tracks on one clock, which the pictures decide, too. Raises MediaError."""
-    pictures, at_s = pictures_of(source, carried.source) if tracks else None, 0.0
-    clock = OneClock(carried.source)
+    """Yield the packets of the copied tracks on one clock, which the pictures also determine. Raises MediaError."""
+    pictures, at_s = find_picture_stream(source, stream_copy.source) if tracks else None, 0.0
+    clock = OneClock(stream_copy.source)
     streams = [source.streams[index] for index in tracks] + ([pictures] if pictures else [])
     try:
         for packet in readable_packets(source, streams) if tracks else ():
@@ -217,11 +216,11 @@ def _read(
                 yield packet
     except (av.error.FFmpegError, OSError) as error:
         why = f"its sound cannot be read beyond {at_s:.3f} s ({getattr(error, 'strerror', None) or error})"
-        remedy = "leave it out with --set encoding.sound=none" if carried.may_omit else "convert it first"
-        raise MediaError(str(carried.source), why, remedy) from None
-    if num := clock.repair.rebuilt:
-        packets = count(num, "sound packet")
-        report(Note(f"{carried.source.name}: {packets} had no time, or a wrong one: continued from the others"))
+        remedy = "leave it out with --set encoding.sound=none" if stream_copy.may_omit else "convert it first"
+        raise MediaError(str(stream_copy.source), why, remedy) from None
+    if clock.repair.num_rebuilt:
+        packets = count(clock.repair.num_rebuilt, "sound packet")
+        report(Note(f"{stream_copy.source.name}: {packets} had no time, or a wrong one: continued from the others"))
 
 
 def _without_side_data(packet: Packet[Any]) -> Packet[Any]:
@@ -233,9 +232,9 @@ def _without_side_data(packet: Packet[Any]) -> Packet[Any]:
 
 
 def _is_hidden(packet: Packet[Any], copied: CopiedTrack, audible: set[int]) -> bool:
-    """Return whether a packet is left out because the source's edit list hides it and the result does not need it.
+    """Return whether the source's edit list hides a packet that the result does not need.
 
-    ``audible``: the numbers of the tracks with an audible packet so far; that of an audible ``packet`` is added.
+    ``audible``: the numbers of the tracks that have had an audible packet; the track of an audible ``packet`` is added.
     """
     if not packet.is_discard:
         audible.add(packet.stream_index)
@@ -244,63 +243,64 @@ def _is_hidden(packet: Packet[Any], copied: CopiedTrack, audible: set[int]) -> b
 
 
 def write_tags(
-    out: OutputContainer, video: VideoStream, source: InputContainer, carried: StreamCopy, report: Report
+    out: OutputContainer, video: VideoStream, source: InputContainer, stream_copy: StreamCopy, report: Report
 ) -> None:
-    """Write the source's tags, chapters and timecode; must be called before the first packet."""
-    if carried.only_sound:
+    """Write the source's tags, chapters and timecode; call it before the first packet is written."""
+    if stream_copy.only_sound:
         return
     tags = {key: value for key, value in source.metadata.items() if key.lower() not in FILE_TAGS}
-    if out.format.name in QUICKTIME_KINDS and has_named_tags(source):
+    if out.format.name in QUICKTIME_CONTAINERS and has_vendor_tags(source):
         tags = quicktime_tags(tags)
     out.metadata.update(tags)
-    if (pictures := pictures_of(source, carried.source)) is not None:
+    if (pictures := find_picture_stream(source, stream_copy.source)) is not None:
         video.metadata.update(track_tags(pictures))
-    video.disposition = Disposition.default  # whichever of the source's tracks it was
-    if first := timecode_of(source):
+    video.disposition = Disposition.default  # Even if it was not the source's default track
+    if timecode := timecode_of(source):
         try:
-            rate = counted_rate(first, carried.source, carried.rate)
-            first = advance_timecode(first, round(carried.before_s * rate), rate)
-            if carried.new_rate:
-                first = convert_timecode(first, rate, carried.new_rate)
-            video.metadata["timecode"] = first
-            if out.format.name in QUICKTIME_KINDS:  # its timecode track has to know how it counts
-                video.codec_context.framerate = carried.new_rate or rate
+            rate = counted_rate(timecode, stream_copy.source, stream_copy.rate)
+            timecode = advance_timecode(timecode, round(stream_copy.before_s * rate), rate)
+            if stream_copy.new_rate:
+                timecode = convert_timecode(timecode, rate, stream_copy.new_rate)
+            video.metadata["timecode"] = timecode
+            if out.format.name in QUICKTIME_CONTAINERS:  # The timecode track needs the rate at which it counts
+                video.codec_context.framerate = stream_copy.new_rate or rate
         except ValueError as error:
-            report(Note(f"{carried.source.name}: its timecode is left out ({error})", "warning"))
-    out.set_chapters([moved for chapter in source.chapters() if (moved := _moved(chapter, carried))])
+            report(Note(f"{stream_copy.source.name}: its timecode is left out ({error})", "warning"))
+    chapters = (_chapter_in_result(chapter, stream_copy) for chapter in source.chapters())
+    out.set_chapters([chapter for chapter in chapters if chapter])
 
 
 def track_tags(stream: Stream) -> dict[str, str]:
-    """Return the tags of a track that are copied, without the control characters of QuickTime's counted strings."""
+    """Return the tags of a track that are copied, without control characters of QuickTime's Pascal strings."""
     tags = {key.lower(): "".join(filter(str.isprintable, value)) for key, value in stream.metadata.items()}
-    tags.setdefault("title", tags.get("name", ""))  # as FFmpeg names it in QuickTime files
+    tags.setdefault("title", tags.get("name", ""))  # FFmpeg's name for it in QuickTime files
     return {key: tags[key] for key in TRACK_TAGS if tags.get(key)}
 
 
-def has_named_tags(source: InputContainer) -> bool:
-    """Return whether a file has tags under names like com.apple.quicktime.model, which MP4's usual tags lack."""
-    return any(key.lower().startswith(NAMED_TAGS) for key in source.metadata)
+def has_vendor_tags(source: InputContainer) -> bool:
+    """Return whether a file has tags like com.apple.quicktime.model, for which MP4's usual tags have no room."""
+    return any(key.lower().startswith(VENDOR_TAG_PREFIX) for key in source.metadata)
 
 
 def quicktime_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return tags as they are named in a QuickTime file whose tags have names.
+    """Return tags under the names that they have in a QuickTime file with vendor tags.
 
-    Matroska has them in capitals. Players look for Apple's names of the common ones, FFmpeg for its own.
+    Matroska writes them in capitals. Players read Apple's names of the common tags, FFmpeg reads its own.
     """
     lower = {(k.lower().replace("iso6709", "ISO6709") if k.isupper() else k): value for k, value in tags.items()}
     common = {f"com.apple.quicktime.{key}": lower[key] for key in QUICKTIME_TAGS if key in lower}
     return {**common, **lower}
 
 
-def _moved(chapter: Chapter, carried: StreamCopy) -> Chapter | None:
+def _chapter_in_result(chapter: Chapter, stream_copy: StreamCopy) -> Chapter | None:
     """Return a chapter at its time in the result; None if it lies outside."""
     base = Fraction(chapter["time_base"] or 1)
     begins, ends = chapter["start"] * base, chapter["end"] * base
-    first = begins if carried.start_s is None else max(begins, carried.start_s)
-    last = ends if carried.end_s is None else min(ends, carried.end_s)
+    first = begins if stream_copy.start_s is None else max(begins, stream_copy.start_s)
+    last = ends if stream_copy.end_s is None else min(ends, stream_copy.end_s)
     if first >= last:
         return None
-    start, end = (max(0, round((t + carried.shift_s) / base)) for t in (first, last))
+    start, end = (max(0, round((t + stream_copy.shift_s) / base)) for t in (first, last))
     return {**chapter, "start": start, "end": max(end, start + 1)}
 
 
@@ -311,40 +311,43 @@ def add_track(out: OutputContainer, stream: Stream) -> Stream:
     """
     try:
         return out.add_stream_from_template(stream, opaque=True)
-    except NOT_HELD:
+    except MUXING_ERRORS:
         if out.format.name != "matroska" or not isinstance(stream, AudioStream):
             raise
     track = out.add_mux_stream("pcm_s16le", rate=stream.sample_rate, time_base=stream.time_base)
-    bare = av.open(BytesIO(), "w", format="null")  # takes every codec, and drops the tag of the source's container
-    BitStreamFilterContext("null", bare.add_stream_from_template(stream, opaque=True), track)
+    null = av.open(BytesIO(), "w", format="null")  # Accepts every codec, and drops its tag
+    BitStreamFilterContext("null", null.add_stream_from_template(stream, opaque=True), track)
     return track
 
 
-def is_held(stream: Stream, kind: str) -> bool:
-    """Return whether a container (FFmpeg's name for it) can hold the packets of ``stream``, by a trial header."""
-    out = av.open(BytesIO(), "w", format=kind)
+def can_hold(container: str, stream: Stream) -> bool:
+    """Return whether a container, by FFmpeg's name, can hold the packets of ``stream``: write a header to test it."""
+    out = av.open(BytesIO(), "w", format=container)
     try:
         add_track(out, stream)
         out.start_encoding()
         return True
-    except NOT_HELD:
+    except MUXING_ERRORS:
         return False
     finally:
-        with suppress(*NOT_HELD):  # a file without packets
+        with suppress(*MUXING_ERRORS):  # Closing fails, because the file has no packets
             out.close()
 
 
 @dataclass(frozen=True)
-class HiddenHead:
-    """Sound hidden by an edit list: packets before ``first_pts`` are not needed, the next ``delay_s`` is not heard."""
+class HiddenStart:
+    """The start of a sound track that an edit list hides.
+
+    Packets before ``first_pts`` are not needed; after it, players skip ``delay_s`` seconds.
+    """
 
     first_pts: int
     delay_s: Fraction
 
 
-def hidden_heads(path: Path) -> Mapping[int, HiddenHead]:
-    """Return the hidden start of QuickTime sound tracks, by track number, for containers without edit lists."""
-    heads: dict[int, HiddenHead] = {}
+def hidden_starts(path: Path) -> Mapping[int, HiddenStart]:
+    """Return the hidden starts of QuickTime sound tracks, by track number, for containers without edit lists."""
+    starts: dict[int, HiddenStart] = {}
     with open_media(path) as container:
         if container.format.name != QUICKTIME:
             return {}
@@ -357,134 +360,135 @@ def hidden_heads(path: Path) -> Mapping[int, HiddenHead]:
                 continue
             base = packet.time_base
             if index not in begins:
-                begins[index] = packet.pts + _num_skipped(packet) / (waiting[index].sample_rate * base)
+                begins[index] = packet.pts + _num_skipped_samples(packet) / (waiting[index].sample_rate * base)
             hidden[index].append(packet.pts)
             if packet.is_discard:
                 continue
             begin = begins[index]
-            first = _first_needed(waiting.pop(index).codec_context.name, hidden[index], begin, base)
+            first = _first_needed_pts(waiting.pop(index).codec_context.name, hidden[index], begin, base)
             if packet.pts < begin or len(hidden[index]) > 1:
-                heads[index] = HiddenHead(first, max(Fraction(0), (begin - first) * base))
+                starts[index] = HiddenStart(first, max(Fraction(0), (begin - first) * base))
             if not waiting:
                 break
-    return heads
+    return starts
 
 
-def _first_needed(codec: str, stamps: Sequence[int], begin: Fraction, base: Fraction) -> int:
-    """Return the timestamp of the first packet to copy, early enough for the decoder to warm up before ``begin``.
+def _first_needed_pts(codec: str, stamps: Sequence[int], begin: Fraction, base: Fraction) -> int:
+    """Return the pts of the first packet to copy, early enough for the decoder to warm up before ``begin``.
 
-    ``stamps``: of the packets up to the first audible one. ``begin``: when sound is first heard. Unit: ``base`` s.
+    ``stamps``: pts of the packets up to the first audible one. ``begin``: when sound is first audible. Unit: ``base``
+    s.
     """
     if warm_up_s := next((seconds for name, seconds in WARM_UP_S.items() if name in codec), None):
         return max((pts for pts in stamps if pts <= begin - warm_up_s / base), default=stamps[0])
     return stamps[-1] if codec.startswith(LOSSLESS) else stamps[max(0, len(stamps) - 2)]
 
 
-def _num_skipped(packet: Packet[Any]) -> Fraction:
-    """Return the number of samples that a decoder drops from the start of a packet on."""
+def _num_skipped_samples(packet: Packet[Any]) -> Fraction:
+    """Return the number of samples that a decoder drops at the start of a packet."""
     data = bytes(packet.get_sidedata("skip_samples")) if packet.has_sidedata("skip_samples") else bytes(10)
     return Fraction(struct.unpack_from("<I", data)[0])
 
 
 def add_delayed_track(out: OutputContainer, stream: AudioStream, delay_s: Fraction) -> Stream:
-    """Add to a Matroska file a track like ``stream`` whose first ``delay_s`` seconds players skip.
+    """Add a track like ``stream`` to a Matroska file; players skip its first ``delay_s`` seconds.
 
-    FFmpeg writes such a delay only where the source's header has it, and PyAV cannot set it: the track is made like
-    one of a header in memory.
+    FFmpeg writes such a delay only if the source's header has it, and PyAV cannot set it: the track is therefore a copy
+    of one in a Matroska header in memory.
     """
     header = write_header(lambda container: add_track(container, stream))
-    delayed = changed_header(header, {CODEC_DELAY: round(delay_s * 10**9).to_bytes(8)})
-    with closing(open_generated(delayed, "matroska")) as template:
+    with_delay = replace_elements(header, {CODEC_DELAY: round(delay_s * 10**9).to_bytes(8)})
+    with closing(open_generated(with_delay, "matroska")) as template:
         track = add_track(out, template.streams.audio[0])
         track.time_base = stream.time_base
         return track
 
 
 def add_video_track(out: OutputContainer, stream: VideoStream, stereo: str, projection: bytes) -> VideoStream | None:
-    """Add a track for the packets of ``stream`` with a layout of stereo 3D, a projection, or both.
+    """Add a track for the packets of ``stream`` with a stereo 3D layout, a projection, or both.
 
     ``stereo``: Matroska's name for the layout; ``projection``: the content of its element. PyAV cannot set them: the
-    track is made like one of a header in memory. None where that does not hold the codec, or, for QuickTime, the depth
-    of 32 bits of pictures with alpha.
+    track is therefore a copy of one in a Matroska header in memory. None where Matroska cannot hold the codec, or, for
+    QuickTime, where pictures with alpha have 32 bits.
     """
-    own, is_matroska = stream.codec_context, out.format.name in ("matroska", "webm")
+    codec, is_matroska = stream.codec_context, out.format.name in MATROSKA_CONTAINERS
     header = video_header(stream, {"stereo_mode": stereo or "mono"})
-    if not header or (own.bits_per_coded_sample > 24 and not is_matroska):
+    if not header or (codec.bits_per_coded_sample > 24 and not is_matroska):
         return None
-    projected = changed_header(header, {PROJECTION: projection} if projection else {})
-    with closing(open_generated(projected, "matroska")) as container:
-        track = out.add_stream_from_template(container.streams.video[0], opaque=True)
-    # The form of the packets, and the variant of DNxHR.
-    track.codec_context.extradata, track.codec_context.profile = own.extradata, own.profile
+    with_projection = replace_elements(header, {PROJECTION: projection} if projection else {})
+    with closing(open_generated(with_projection, "matroska")) as template:
+        track = out.add_stream_from_template(template.streams.video[0], opaque=True)
+    # The template lacks the packets' form (extradata) and the variant of DNxHR (profile).
+    track.codec_context.extradata, track.codec_context.profile = codec.extradata, codec.profile
     return track
 
 
 def add_other_tracks(
-    out: OutputContainer, source: InputContainer, path: Path, report: Report, left_out: Sequence[str] = ()
+    out: OutputContainer, source: InputContainer, path: Path, report: Report, lost_properties: Sequence[str] = ()
 ) -> Iterator[tuple[float, Packet[Any]]]:
-    """Add attachments and cover art to ``out``, and report what is left out; return (time in s, packet) of covers.
+    """Add attachments and cover art to ``out``, and report what is left out; return the packets of covers.
 
-    ``left_out``: properties of the pictures that ``out`` has no room for.
+    They are (time in s, packet). ``lost_properties``: texts on properties of the pictures that ``out`` cannot hold.
     """
-    kind = out.format.name
-    left = Counter(left_out)
+    container = out.format.name
+    left_out = Counter(lost_properties)
     pictures = picture_stream(source, path)
     packets = []
-    covers = _covers(source, path)
+    covers = _cover_packets(source, path)
     for stream in source.streams:
         cover = covers.get(stream.index)
         codec = stream.codec_context.name if stream.codec_context else ""
-        if isinstance(stream, AttachmentStream) and kind == "matroska":
+        if isinstance(stream, AttachmentStream) and container == "matroska":
             out.add_attachment(stream.name or "attachment", stream.mimetype or "application/octet-stream", stream.data)
-        elif cover is not None and codec in COVERS and kind == "matroska":
-            ending, mimetype = COVERS[codec]
+        elif cover is not None and codec in COVER_TYPES and container == "matroska":
+            ending, mimetype = COVER_TYPES[codec]
             out.add_attachment(stream.metadata.get("filename", f"cover.{ending}"), mimetype, bytes(cover))
-        elif cover is not None and codec in COVERS and kind == "mp4":
-            packets.append((FIRST, cover))
+        elif cover is not None and codec in COVER_TYPES and container == "mp4":
+            packets.append((COVER_TIME_S, cover))
             cover.stream = out.add_stream_from_template(stream, opaque=True)
             cover.stream.disposition = Disposition.attached_pic
-        elif what := _left_out(stream, pictures, is_cover=stream.index in covers):
-            left[what] += 1
+        elif text := _uncopied_content(stream, pictures, is_cover=stream.index in covers):
+            left_out[text] += 1
     titles = [[key for key in chapter["metadata"] if "title" in key.lower()] for chapter in source.chapters()]
-    if kind != "matroska" and any(len(keys) > 1 for keys in titles):
-        left["second titles of chapters"] = 1
-    if left:
-        parts = ", ".join(what if count == 1 else f"{count} × {what}" for what, count in left.items())
-        others = any(what.startswith(IN_MATROSKA) for what in left) and kind != "matroska"
-        report(Note(f"{path.name}: left out of {kind}: {parts}{' (.mkv has room)' if others else ''}", "warning"))
+    if container != "matroska" and any(len(keys) > 1 for keys in titles):
+        left_out["second titles of chapters"] = 1
+    if left_out:
+        items = ", ".join(text if count == 1 else f"{count} × {text}" for text, count in left_out.items())
+        hint = any(text.startswith(MATROSKA_ONLY) for text in left_out) and container != "matroska"
+        report(Note(f"{path.name}: left out of {container}: {items}{' (.mkv has room)' if hint else ''}", "warning"))
     return iter(packets)
 
 
-def _left_out(stream: Stream, pictures: Stream, *, is_cover: bool) -> str:
-    """Return the name of a track that the result lacks; '' for one that is copied, or whose content is written."""
+def _uncopied_content(stream: Stream, pictures: Stream, *, is_cover: bool) -> str:
+    """Return a text on a track that the result lacks; '' if it is copied, or its content is written otherwise."""
     if is_cover:
         return "cover art"
     if isinstance(stream, AttachmentStream):
         return f"attachment ({stream.name})"
     if stream.type == "video":
         return f"video track {stream.index}" if stream.index != pictures.index else ""
-    is_written = stream.discard == Discard.all or "timecode" in stream.metadata  # chapters and timecode
-    if stream.type in ("audio", "subtitle") or is_written:
+    is_written_otherwise = stream.discard == Discard.all or "timecode" in stream.metadata  # Chapters or timecode
+    if stream.type in ("audio", "subtitle") or is_written_otherwise:
         return ""
     name = stream.metadata.get("handler_name") or getattr(stream, "name", None) or "unknown"
     return f"data track ({name.strip()})"
 
 
-def _covers(source: InputContainer, path: Path) -> dict[int, Packet[Any]]:
-    """Return the packet of each cover picture, by the number of its track."""
-    wanted = [s.index for s in source.streams.video if s.disposition & Disposition.attached_pic]
-    if not wanted:
+def _cover_packets(source: InputContainer, path: Path) -> dict[int, Packet[Any]]:
+    """Return the packet of each cover picture, by track number."""
+    indices = [s.index for s in source.streams.video if s.disposition & Disposition.attached_pic]
+    if not indices:
         return {}
-    with open_media(path) as container:  # reading it here would take packets from those who read ``source``
-        first = islice(packets_of(container, [container.streams[index] for index in wanted]), len(wanted))
-        return {packet.stream_index: packet for packet in first}
+    with open_media(path) as container:  # Reading ``source`` itself would take packets from its other readers
+        covers = islice(packets_of(container, [container.streams[index] for index in indices]), len(indices))
+        return {packet.stream_index: packet for packet in covers}
 
 
 @dataclass(frozen=True)
 class Timing:
     """The timestamps of the joined video: one PTS and one duration per frame, in ``time_base`` units.
 
-    ``nominal``: the constant rate that the times are rounded from; None where they are not rounded, or the rate varies.
+    ``nominal``: the constant frame rate from which the times were rounded; None if they are exact, or the rate varies.
     """
 
     pts: Sequence[int]
@@ -494,7 +498,6 @@ class Timing:
 
     @property
     def is_constant(self) -> bool:
-        """Whether all frames are shown equally long."""
         return len(set(self.durations)) == 1
 
     @property
@@ -507,70 +510,73 @@ def join(
     segments: Sequence[Path],
     timing: Timing,
     output: Path,
-    carried: StreamCopy | None = None,
+    stream_copy: StreamCopy | None = None,
     report: Report = silent,
     stop: Stop = NEVER,
     *,
     tag: str = "",
     kind: str = "",
-    aspect: Fraction = SQUARE,
+    aspect: Fraction = SQUARE_PIXELS,
 ) -> int:
     """Write ``output`` from encoded ``segments`` and return the number of copied sound packets.
 
-    Packets are copied, never encoded again. The packets of a segment get the clip's timestamps in order of
-    presentation. ``carried``: the source and the part of its sound and other tracks to copy. The container is chosen by
-    ``output``'s suffix, unless ``kind`` (FFmpeg's name) is given. ``tag``: the codec's name in QuickTime containers, if
-    not FFmpeg's default. ``aspect``: the width of a pixel over its height, which few codecs store. Raises MediaError,
-    and Interrupted when a stop is requested.
+    Packets are copied, never encoded again. The packets of a segment get the clip's timestamps in display order.
+    ``stream_copy``: the source, and the range of its sound and other tracks to copy. The container is chosen by
+    ``output``'s suffix, unless ``kind`` (FFmpeg's name) is given. ``tag``: the codec's tag in QuickTime containers, if
+    not FFmpeg's default. ``aspect``: the pixel width over its height, which few codecs store. Raises MediaError, and
+    Interrupted when a stop is requested.
     """
     kind = kind or CONTAINERS[output.suffix.lower().lstrip(".")]
     orders = _presentation_orders(segments, timing)
     num_sound = 0
     with ExitStack() as stack:
-        source = stack.enter_context(open_media(carried.source)) if carried else None
+        source = stack.enter_context(open_media(stream_copy.source)) if stream_copy else None
         options = _muxing_options(kind, timing.time_base, source)
-        if kind == "mp4" and carried and (carried.stereo or carried.projection):
-            options["strict"] = "unofficial"  # else FFmpeg does not write them into MP4
+        if kind == "mp4" and stream_copy and (stream_copy.stereo or stream_copy.projection):
+            options["strict"] = "unofficial"  # Required by FFmpeg to write them into MP4
         out = stack.enter_context(closing(av.open(f"file:{output}", "w", format=kind, options=options)))
         first = stack.enter_context(closing(open_generated(segments[0])))
-        video, left_out = _add_video(out, first, timing, tag, carried, source)
-        if aspect != SQUARE:
+        video, lost_properties = _add_video(out, first, timing, tag, stream_copy, source)
+        if aspect != SQUARE_PIXELS:
             video.codec_context.sample_aspect_ratio = aspect
         packets = [_video_packets(segments, orders, timing, video)]
-        if carried and source:
-            write_tags(out, video, source, carried, report)
-            packets.append(copied_packets(source, add_tracks(out, source, carried, report), carried, report))
-            if not carried.only_sound:
-                packets.append(add_other_tracks(out, source, carried.source, report, left_out))
+        if stream_copy and source:
+            write_tags(out, video, source, stream_copy, report)
+            packets.append(copied_packets(source, add_tracks(out, source, stream_copy, report), stream_copy, report))
+            if not stream_copy.only_sound:
+                packets.append(add_other_tracks(out, source, stream_copy.source, report, lost_properties))
         what, now_s = "pictures", 0.0
         try:
-            for at_s, packet in heapq.merge(*packets, key=itemgetter(0)):  # of equal times the pictures come first
+            for at_s, packet in heapq.merge(*packets, key=itemgetter(0)):  # At equal times, pictures come first
                 now_s, what = at_s, {"audio": "sound", "subtitle": "subtitles"}.get(packet.stream.type, "pictures")
                 num_sound += what == "sound"
                 out.mux(packet)
                 stop.check()
             what = "tracks"
-            out.close()  # some muxers fail at the end only
+            out.close()  # Some muxers fail only here
         except (av.error.FFmpegError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in DISK:
                 raise OSError(error.errno, error.strerror, error.filename or str(output)) from None
             why = f"its {what} cannot be written as {kind} from {now_s:.3f} s on"
-            if isinstance(error, OSError) and error.errno != EINVAL:  # which only says that something is wrong
+            if isinstance(error, OSError) and error.errno != EINVAL:  # EINVAL tells the user nothing
                 why += f" ({error.strerror})"
-            may_omit = what == "sound" and carried is not None and carried.may_omit
+            may_omit = what == "sound" and stream_copy is not None and stream_copy.may_omit
             other = "use another --codec" if kind == "matroska" else "use -o with .mkv"
             remedy = "leave it out with --set encoding.sound=none" if may_omit else other
-            raise MediaError(str(carried.source if carried else output), why, remedy) from None
-    _correct_header(output, kind, carried, aspect)
+            raise MediaError(str(stream_copy.source if stream_copy else output), why, remedy) from None
+    _fix_header(output, kind, stream_copy, aspect)
     return num_sound
 
 
-def _correct_header(output: Path, kind: str, carried: StreamCopy | None, aspect: Fraction) -> None:
-    """Change what FFmpeg's muxers write otherwise: the layout of stereo in MP4, the shape of pixels in Matroska."""
-    if kind == "mp4" and carried and carried.stereo:
-        _hide_apples_stereo(output)
-    if kind in MATROSKA and aspect != SQUARE and not _has_aspect(output, aspect):
-        set_pixel_aspect(output, aspect)
+def _fix_header(output: Path, kind: str, stream_copy: StreamCopy | None, aspect: Fraction) -> None:
+    """Correct what FFmpeg's muxers write wrongly: stereo layout in MP4, pixel aspect in Matroska."""
+    if kind == "mp4" and stream_copy and stream_copy.stereo:
+        _hide_apple_stereo(output)
+    if kind in MATROSKA_CONTAINERS and aspect != SQUARE_PIXELS:
+        with closing(open_generated(output)) as container:
+            is_stated = _aspect_of(container.streams.video[0]) == aspect
+        if not is_stated:
+            set_pixel_aspect(output, aspect)
 
 
 def _add_video(
@@ -578,37 +584,39 @@ def _add_video(
     first: InputContainer,
     timing: Timing,
     tag: str,
-    carried: StreamCopy | None,
+    stream_copy: StreamCopy | None,
     source: InputContainer | None,
 ) -> tuple[VideoStream, list[str]]:
     """Add a video track like the first segment's, with the source's stereo layout and projection.
 
-    Packets are copied to it, so it needs no encoder or decoder. Returns the track and names what it cannot hold.
+    Packets are copied to it, so it needs no encoder or decoder. Return the track, and texts on properties that the
+    container cannot hold.
     """
-    encoded, kind, left_out = first.streams.video[0], out.format.name, []
+    encoded, container, lost_properties = first.streams.video[0], out.format.name, []
     stereo, projection, track = "", b"", None
-    if carried and source and not carried.only_sound:
-        if carried.stereo and holds_stereo(kind, carried.stereo):
-            stereo = carried.stereo
-        if carried.projection and holds_projection(kind, carried.projection):
-            projection = read_track_side_data(picture_stream(source, carried.source)).projection
+    if stream_copy and source and not stream_copy.only_sound:
+        if stream_copy.stereo and can_hold_stereo(container, stream_copy.stereo):
+            stereo = stream_copy.stereo
+        if stream_copy.projection and can_hold_projection(container, stream_copy.projection):
+            projection = read_track_side_data(picture_stream(source, stream_copy.source)).projection
         if stereo or projection:
             track = add_video_track(out, encoded, stereo, projection)
-        if carried.stereo and not (track and stereo):
-            left_out.append(f"stereo 3D (views {STEREO_WORDS[carried.stereo]})")
-        if carried.projection and not (track and projection):
-            left_out.append(f"spherical projection ({carried.projection})")
+        if stream_copy.stereo and not (track and stereo):
+            lost_properties.append(f"stereo 3D (views {STEREO_TEXTS[stream_copy.stereo]})")
+        if stream_copy.projection and not (track and projection):
+            lost_properties.append(f"spherical projection ({stream_copy.projection})")
     video = track or out.add_stream_from_template(encoded, opaque=True)
-    if tag and kind in QUICKTIME_KINDS:
+    if tag and container in QUICKTIME_CONTAINERS:
         video.codec_context.codec_tag = tag
     video.time_base = timing.time_base
-    if timing.is_constant or kind in MATROSKA:  # without it Matroska's readers take the codec's own ticks for frames
+    # Without a rate, readers of Matroska would count the codec's ticks as frames.
+    if timing.is_constant or container in MATROSKA_CONTAINERS:
         video.codec_context.framerate = timing.rate
-    return video, left_out
+    return video, lost_properties
 
 
-def _hide_apples_stereo(path: Path) -> None:
-    """Rename the box "vexu" of an MP4 to "free": FFmpeg writes it without a layout, and readers believe it first."""
+def _hide_apple_stereo(path: Path) -> None:
+    """Rename the box "vexu" of an MP4 to "free": it lacks the layout, and readers prefer it to others."""
     with path.open("r+b") as file:
         header = file.read(HEADER_BYTES)
         if (at := header.find(b"vexu", header.find(b"stsd"))) > 0:
@@ -617,25 +625,25 @@ def _hide_apples_stereo(path: Path) -> None:
 
 
 def _muxing_options(kind: str, time_base: Fraction, source: InputContainer | None) -> dict[str, str]:
-    """Return muxer options that leave all timestamps unchanged, and let all of the source's tags be written."""
+    """Return muxer options that keep all timestamps and write all of the source's tags."""
     options = {"fflags": "+bitexact"}
-    if kind not in QUICKTIME_KINDS:
-        # Sound often begins below zero (the encoder's priming); everything would be moved to make up for it.
+    if kind not in QUICKTIME_CONTAINERS:
+        # Sound often begins before 0 (encoder priming); FFmpeg would shift all tracks to compensate.
         return options | {"avoid_negative_ts": "disabled"}
-    # The movie's own scale is what start offsets are stored in, by default to the millisecond: one that holds the
-    # pictures' times and the sound's.
+    # Start offsets are stored in the movie's timescale, by default in milliseconds; this one is exact for the times of
+    # pictures and sound.
     scale = time_base.denominator
-    fine = lcm(scale, *(a.time_base.denominator for a in source.streams.audio if a.time_base) if source else ())
-    fine = fine if fine <= MAX_SCALE else scale
-    movie = fine * max(1, LEAST_SCALE // fine)
-    flags = "+faststart+use_metadata_tags" if source and has_named_tags(source) else "+faststart"
-    scales = {"video_track_timescale": str(scale), "movie_timescale": str(movie)}
+    common = lcm(scale, *(a.time_base.denominator for a in source.streams.audio if a.time_base) if source else ())
+    common = common if common <= MAX_TIMESCALE else scale
+    movie_scale = common * max(1, MIN_TIMESCALE // common)
+    flags = "+faststart+use_metadata_tags" if source and has_vendor_tags(source) else "+faststart"
+    scales = {"video_track_timescale": str(scale), "movie_timescale": str(movie_scale)}
     return options | scales | {"movflags": flags}
 
 
 @dataclass(frozen=True)
 class EncodedVideo:
-    """The ascending presentation times, in ``time_base`` units, and the size and pixel aspect of an encoded video."""
+    """The ascending pts, in ``time_base`` units, and the size (width, height) and pixel aspect of a video."""
 
     pts: Sequence[int]
     time_base: Fraction
@@ -644,7 +652,6 @@ class EncodedVideo:
 
 
 def read_encoded_video(path: Path) -> EncodedVideo:
-    """Read the times, size and pixel aspect of a file with one video stream."""
     with closing(open_generated(path)) as container:
         stream = container.streams.video[0]
         stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
@@ -654,20 +661,15 @@ def read_encoded_video(path: Path) -> EncodedVideo:
 
 
 def _aspect_of(stream: VideoStream) -> Fraction:
-    """Return the width of a pixel over its height; 1 without one."""
-    return Fraction(stream.sample_aspect_ratio or 1) or SQUARE
-
-
-def _has_aspect(path: Path, aspect: Fraction) -> bool:
-    """Return whether a video's header, or its codec's, states this pixel aspect."""
-    with closing(open_generated(path)) as container:
-        return _aspect_of(container.streams.video[0]) == aspect
+    """Return the pixel aspect, width over height; 1 if it is not stated."""
+    return Fraction(stream.sample_aspect_ratio or 1) or SQUARE_PIXELS
 
 
 def _presentation_orders(segments: Sequence[Path], timing: Timing) -> list[array[int]]:
     """Return for each segment the frame numbers of its packets, in decoding order. Raises MediaError.
 
-    All segments must have the same header, as the result has one; another driver of a GPU may write another header.
+    All segments must have the same codec header, as the result has only one. Another GPU driver may write another
+    header.
     """
     orders = []
     headers = set()
@@ -693,15 +695,15 @@ def _video_packets(
 ) -> Iterator[tuple[float, Packet[Any]]]:
     """Yield (decoding time in s, packet) with the clip's times.
 
-    Encoders guess DTS at a segment's start, and the guesses of two segments can collide where frame durations
-    vary. They are therefore replaced: packets are decoded at the presentation times in order, moved back by the
-    largest reordering of any packet, in frames. Each segment starts with this delay again, in the shortest frame step:
+    Encoders guess DTS at a segment's start, and the guesses of two segments can collide where frame durations vary.
+    They are therefore replaced: the decoding times are the presentation times in order, moved back by the largest
+    reordering of any packet, in frames. Each segment starts with this delay again, in units of the shortest frame step:
     with a long frame's duration, the next keyframe would get that duration, and players would drop frames. In QuickTime
-    containers the last packet's duration makes the decoding times span the clip, as readers take their span for the
-    track's length, and divide by it for the rate; the last packet decoded may not be the last frame presented.
+    containers the last packet's duration makes the decoding times span the clip, because readers take that span for the
+    track's length and compute the rate from it. The last packet decoded need not be the last frame presented.
     """
     pts, base = timing.pts, timing.time_base
-    spans = stream.container.format.name in QUICKTIME_KINDS
+    is_quicktime = stream.container.format.name in QUICKTIME_CONTAINERS
     delay = max((i - rank for order in orders for i, rank in enumerate(order)), default=0)
     step = 1 / (timing.nominal * base) if timing.nominal else min(timing.durations, default=1) or 1
     first = 0
@@ -713,7 +715,7 @@ def _video_packets(
                 packet.pts = pts[first + rank]
                 packet.dts = pts[first + i - delay] if i >= delay else pts[first] + round((i - delay) * step)
                 packet.duration = timing.durations[first + rank]
-                if spans and first + i == len(pts) - 1:
+                if is_quicktime and first + i == len(pts) - 1:
                     packet.duration = max(1, pts[-1] + timing.durations[-1] - round(delay * step) - packet.dts)
                 packet.stream = stream
                 yield float(packet.dts * base), packet

@@ -1,4 +1,4 @@
-"""Paths as sources: a picture, a folder, a pattern, a view of layers, guides; formats that are not read."""
+"""Interpret paths as sources: a picture, a folder, a pattern, a view of layers, guides; refuse unsupported formats."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import NUMBER
 from vidtrans.core.system import as_found, name_key
-from vidtrans.video.frame_format import FRAME_SUFFIXES, PICTURE_SUFFIXES, UNREAD_FRAMES, UNREAD_SUFFIXES
-from vidtrans.video.frame_numbers import RUN, common_frames, has_gaps, signed_names, value_of
+from vidtrans.video.frame_format import FRAME_SUFFIXES, PICTURE_SUFFIXES, UNSUPPORTED_FRAMES, UNSUPPORTED_SUFFIXES
+from vidtrans.video.frame_numbers import NUMBER_IN_NAME, common_frames, has_gaps, signed_names, value_of
 from vidtrans.video.images.exr import read_header
 from vidtrans.video.images.picture import EXR, num_pictures
 from vidtrans.video.keypoints import is_keypoints, keypoint_files
 
-_PARTS = re.compile(f"({RUN.pattern})")
-# Other files in a folder of guides are ignored.
+_SPLIT_NUMBERS = re.compile(f"({NUMBER_IN_NAME.pattern})")
+# Videos in a folder of guides; files with other suffixes are ignored.
 VIDEO_SUFFIXES = (
     *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv", ".flv"),
     *(".nut", ".gif"),
@@ -25,39 +25,41 @@ VIDEO_SUFFIXES = (
 
 
 def split_view(path: Path) -> tuple[Path, str]:
-    """Split a path at its # into the source and the text of an ``PictureView`` ('' without #): shot/depth#Z=0..80.
+    """Split a path at its # into the source and the text of a ``PictureView`` ('' without #): shot/depth#Z=0..80.
 
-    A file name that begins with #, as in shot/#Z, is a view of the folder. Of several #, the last one behind the name
-    of an existing file or folder counts, else the first. A # before the number of a pattern, as in sh#%04d.png, is part
-    of the name.
+    A file name that begins with #, as in shot/#Z, is a view of the folder. Of several #, the last one after the name of
+    an existing file or folder counts, else the first. A # before the number of a pattern, as in sh#%04d.png, belongs to
+    the name.
     """
     if "#" not in path.name or path.exists():
         return path, ""
     names = path.name.split("#")
-    parts = [("#".join(names[:n]), "#".join(names[n:])) for n in range(1, len(names))]
-    splits = [(as_found(path.with_name(n)) if n else path.parent, view) for n, view in parts if not NUMBER.search(view)]
+    pairs = [("#".join(names[:n]), "#".join(names[n:])) for n in range(1, len(names))]
+    splits = [(as_found(path.with_name(n)) if n else path.parent, view) for n, view in pairs if not NUMBER.search(view)]
     return next((split for split in reversed(splits) if split[0].exists()), splits[0] if splits else (path, ""))
 
 
 def is_picture(path: Path) -> bool:
-    """Return whether a file name has the ending of a picture."""
+    """Return whether a file name has the suffix of a picture format."""
     return split_view(path)[0].suffix.lower() in PICTURE_SUFFIXES
 
 
 def is_frame(path: Path) -> bool:
-    """Return whether a file name has the ending of a picture of a folder."""
+    """Return whether a file name has the suffix of a format that is read as a frame of a folder."""
     return path.suffix.lower() in FRAME_SUFFIXES and not path.name.startswith(".")
 
 
 def in_natural_order(paths: Iterable[Path]) -> list[Path]:
-    """Return paths in the order of their names and the numbers in these: shot.-1.png, shot.2.png, shot.10.png."""
-    found = sorted(paths)  # so that 01.png and 1.png have an order too, the same on every file system
-    names = list({part for path in found for part in path.parts})
-    keys = {
-        name: [(0, value_of(part)) if RUN.fullmatch(part) else (1, part.lower()) for part in _PARTS.split(signed)]
-        for name, signed in zip(names, signed_names(names), strict=True)
-    }
-    return sorted(found, key=lambda path: [keys[part] for part in path.parts])
+    """Sort paths by their names and the numbers in them: shot.-1.png, shot.2.png, shot.10.png."""
+    ordered = sorted(paths)  # First by name, so that 01.png and 1.png have the same order on every file system
+    names = list({part for path in ordered for part in path.parts})
+
+    def sort_key(signed: str) -> list[tuple[int, int | str]]:
+        parts = _SPLIT_NUMBERS.split(signed)
+        return [(0, value_of(part)) if NUMBER_IN_NAME.fullmatch(part) else (1, part.lower()) for part in parts]
+
+    keys = {name: sort_key(signed) for name, signed in zip(names, signed_names(names), strict=True)}
+    return sorted(ordered, key=lambda path: [keys[part] for part in path.parts])
 
 
 def is_pattern(path: Path) -> bool:
@@ -67,50 +69,49 @@ def is_pattern(path: Path) -> bool:
 
 
 def is_picture_source(path: Path) -> bool:
-    """Return whether a source consists of pictures: a picture, a folder, a pattern, or keypoints, which are drawn."""
+    """Return whether a source consists of pictures: a picture, a folder, a pattern, or keypoints to draw."""
     source = split_view(path)[0]
     return is_picture(path) or source.is_dir() or is_pattern(path) or is_keypoints(source)
 
 
 def is_picture_sequence(path: Path) -> bool:
-    """Return whether a path stands for any number of pictures: a folder, a pattern, or a file of many."""
+    """Return whether a path may hold several pictures: a folder, a pattern, or a file with several."""
     return split_view(path)[0].is_dir() or is_pattern(path) or is_stack(path)
 
 
 def is_stack(path: Path) -> bool:
-    """Return whether a file holds several pictures: a TIFF stack, an animated PNG or WebP, keypoints of a clip."""
+    """Return whether a file holds several pictures: a TIFF stack, an animated PNG or WebP, a clip's keypoints."""
     return num_pictures(split_view(path)[0]) > 1 or is_pose_file(path)
 
 
 def is_pose_file(path: Path) -> bool:
-    """Return whether a path is a file of keypoints."""
     source = split_view(path)[0]
     return not source.is_dir() and is_keypoints(source)
 
 
 def format_number(pattern: str, number: int) -> str:
-    """Return the file name for a number in a pattern."""
+    """Return the file name of a number in a pattern."""
     return NUMBER.sub(lambda found: str(number).zfill(int(found["digits"] or 1)), pattern, count=1)
 
 
 def numbered_files(pattern: Path) -> list[tuple[int, Path]]:
-    """Return the files of a pattern in order, with their numbers; -3 for %04d is -003, or with Blender -0003."""
+    """Return the numbers and files of a pattern, in order; −3 for %04d is -003, or with Blender -0003."""
     number = NUMBER.search(pattern.name)
     assert number is not None
-    least = int(number["digits"] or 1)
+    min_digits = int(number["digits"] or 1)
     before, after = (
         re.escape(name_key(part)) for part in (pattern.name[: number.start()], pattern.name[number.end() :])
     )
-    digits = f"-?(?:[0-9]{{{least}}}|[1-9][0-9]{{{least},}})|-[0-9]{{{max(1, least - 1)}}}"
+    digits = f"-?(?:[0-9]{{{min_digits}}}|[1-9][0-9]{{{min_digits},}})|-[0-9]{{{max(1, min_digits - 1)}}}"
     name = re.compile(f"{before}({digits}){after}")
     files = pattern.parent.iterdir() if pattern.parent.is_dir() else ()
     return sorted((int(match[1]), path) for path in files if (match := name.fullmatch(name_key(path.name))))
 
 
 def picture_files(path: Path) -> list[Path]:
-    """Return the picture files of a source, in order: the file itself, or those of a folder or a pattern.
+    """Return the picture files of a source, in order: the file itself, or the files of a folder or a pattern.
 
-    Those of a folder of keypoints are the files that are drawn.
+    For a folder of keypoints, they are the keypoint files.
     """
     path, _ = split_view(path)
     if path.is_dir():
@@ -125,22 +126,22 @@ def pictures_in(folder: Path) -> list[Path]:
 
 def unread_in(folder: Path) -> list[Path]:
     """Return the pictures of a folder in formats that vidtrans does not read, in natural order."""
-    found = (p for p in folder.iterdir() if p.suffix.lower() in UNREAD_FRAMES and not p.name.startswith("."))
-    return in_natural_order(found)
+    paths = (p for p in folder.iterdir() if p.suffix.lower() in UNSUPPORTED_FRAMES and not p.name.startswith("."))
+    return in_natural_order(paths)
 
 
-def refuse_unread(path: Path) -> None:
-    """Raise MediaError where a file or a pattern has the suffix of a picture format that vidtrans does not read."""
-    if path.suffix.lower() in UNREAD_SUFFIXES and not path.is_dir():
-        raise _unread(path, "", path.suffix)
+def check_supported_format(path: Path) -> None:
+    """Raise MediaError if a file or pattern has the suffix of an unsupported picture format."""
+    if path.suffix.lower() in UNSUPPORTED_SUFFIXES and not path.is_dir():
+        raise _unsupported_error(path, "", path.suffix)
 
 
-def _unread(path: Path, what: str, suffix: str) -> MediaError:
-    kind = suffix.lower().lstrip(".")
+def _unsupported_error(path: Path, prefix: str, suffix: str) -> MediaError:
+    ending = suffix.lower().lstrip(".")
     remedy = "save the picture as PNG or EXR"
-    if kind in ("dpx", "cin"):  # mostly log-encoded
-        remedy = f"make it display-ready, then convert it: ffmpeg -i %04d.{kind} -pix_fmt rgb48be %04d.png"
-    return MediaError(str(path), f"{what}{kind.upper()} is not read here", remedy)
+    if ending in ("dpx", "cin"):  # These formats are mostly log-encoded
+        remedy = f"make it display-ready, then convert it: ffmpeg -i %04d.{ending} -pix_fmt rgb48be %04d.png"
+    return MediaError(str(path), f"{prefix}{ending.upper()} is not read here", remedy)
 
 
 def files_to_read(path: Path) -> list[Path]:
@@ -148,15 +149,15 @@ def files_to_read(path: Path) -> list[Path]:
     if files := picture_files(path):
         return files
     if path.is_dir():
-        if unread := unread_in(path):
-            raise _unread(path, f"{unread[0].name} …: ", unread[0].suffix)
+        if unsupported := unread_in(path):
+            raise _unsupported_error(path, f"{unsupported[0].name} …: ", unsupported[0].suffix)
         if videos := [x for x in sorted(path.iterdir()) if x.suffix.lower() in VIDEO_SUFFIXES and x.is_file()]:
             why = f"a folder of {count(len(videos), 'video')}, where one clip is expected"
             raise MediaError(str(path), why, f"name the video, as {videos[0]}")
         remedy = "give a video, a picture, or a folder of pictures"
         raise MediaError(str(path), "no pictures in this folder", remedy)
-    there = pictures_in(path.parent)[:1] if path.parent.is_dir() else []
-    remedy = f"the folder has {there[0].name}" if there else "check the folder"
+    others = pictures_in(path.parent)[:1] if path.parent.is_dir() else []
+    remedy = f"the folder has {others[0].name}" if others else "check the folder"
     raise MediaError(str(path), "no pictures match the pattern", remedy)
 
 
@@ -165,49 +166,52 @@ def find_guides(folder: Path) -> dict[str, Path]:
 
     Raises MediaError where two guides (folder and video, or two videos) have the same name.
     """
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir(), key=lambda one: name_key(one.name)):
+    guides: dict[str, Path] = {}
+    for path in sorted(folder.iterdir(), key=lambda path: name_key(path.name)):
         is_video = path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES
         if path.name.startswith(".") or not (is_video or (path.is_dir() and pictures_in(path))):
             continue
         name = name_key(path.stem if is_video else path.name)
-        if name in found:
-            why = f"'{found[name].name}' and '{path.name}' would both be guide '{name}'"
+        if name in guides:
+            why = f"'{guides[name].name}' and '{path.name}' would both be guide '{name}'"
             raise MediaError(str(folder), why, "rename or move one of them")
-        found[name] = path
-    return found
+        guides[name] = path
+    return guides
 
 
-def choose_guides(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Return the path of each guide, in order of ``names``, with its # and view if any. Raises MediaError."""
-    found = find_guides(folder) if folder.is_dir() else {}
-    chosen: dict[str, Path] = {}
+def find_guide_paths(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    """Return the paths of the guides ``names``, in this order, with their # and view if any. Raises MediaError."""
+    available = find_guides(folder) if folder.is_dir() else {}
+    paths: dict[str, Path] = {}
     for name in names:
-        own, sign, view = name_key(name).partition("#")
-        if own not in found and (own or not pictures_in(folder)):
-            has = f"it has {', '.join(found)}" if found else "it has none"
-            raise MediaError(str(folder), f"no guide '{own}' in it ({has})", "name its folders like the guides")
-        whole = found.get(own, folder / "")
-        chosen[name] = (whole.with_name(whole.name + sign + view) if own else folder / (sign + view)) if sign else whole
-    return chosen
+        source, sign, view = name_key(name).partition("#")
+        if source not in available and (source or not pictures_in(folder)):
+            listed = f"it has {', '.join(available)}" if available else "it has none"
+            raise MediaError(str(folder), f"no guide '{source}' in it ({listed})", "name its folders like the guides")
+        path = available.get(source, folder / "")
+        if sign:
+            path = path.with_name(path.name + sign + view) if source else folder / (sign + view)
+        paths[name] = path
+    return paths
 
 
 def guide_files(folder: Path, names: Sequence[str]) -> dict[str, list[Path]]:
     """Return for each guide the pictures of the frames that all guides have; [] for each if one guide is a video.
 
-    Raises MediaError where no frame is in all guides, or pictures beside a video have gaps.
+    Raises MediaError where no frame is in all guides, or where pictures have gaps and another guide is a video.
     """
-    guides = choose_guides(folder, names)
+    guides = find_guide_paths(folder, names)
     files = {name: picture_files(path) if is_picture_sequence(path) else [] for name, path in guides.items()}
     if not all(files.values()):
-        if torn := next((name for name, own in files.items() if has_gaps([p.name for p in own])), None):
-            why = f"frames are missing in guide '{torn}', and other guides are videos"
-            raise MediaError(str(guides[torn]), why, "add the missing pictures, or give pictures of all guides")
+        incomplete = next((name for name, paths in files.items() if has_gaps([p.name for p in paths])), None)
+        if incomplete is not None:
+            why = f"frames are missing in guide '{incomplete}', and other guides are videos"
+            raise MediaError(str(guides[incomplete]), why, "add the missing pictures, or give pictures of all guides")
         return {name: [] for name in names}
-    common = common_frames([[p.name for p in own] for own in files.values()])
+    common = common_frames([[p.name for p in paths] for paths in files.values()])
     if not common:
         raise MediaError(str(folder), "no frame is in all of its guides", "give their pictures the same numbers")
-    return {name: [own[n] for n in numbers] for (name, own), numbers in zip(files.items(), common, strict=True)}
+    return {name: [paths[n] for n in numbers] for (name, paths), numbers in zip(files.items(), common, strict=True)}
 
 
 def layers_in(folder: Path) -> list[str]:

@@ -12,58 +12,60 @@ from vidtrans.video.io.encoding import CONTAINERS, codecs_with_alpha, codecs_wit
 from vidtrans.video.side_data import (
     DOLBY_VISION_ONLY,
     NO_CROP,
-    STEREO_WORDS,
+    STEREO_TEXTS,
     Decision,
-    holds_projection,
-    holds_stereo,
-    texts_of,
+    can_hold_projection,
+    can_hold_stereo,
+    texts_by_decision,
 )
 
-COLOURS = {
+COLOUR_MAPPING_TEXTS = {
     "PQ": "HDR (PQ): mapped to SDR, BT.709",
     "HLG": "HDR (HLG): mapped to SDR, BT.709",
     "wide": "BT.2020 colours: mapped to BT.709",
 }
-DOLBY_VISION = "Dolby Vision profile {}: without its own conversion its colours (IPT-PQ) come out green and purple"
-# Near BT.709, and usual for their size.
+DOLBY_VISION_WARNING = (
+    "Dolby Vision profile {}: without its own conversion its colours (IPT-PQ) come out green and purple"
+)
+# The primaries of standard definition are near BT.709 and usual for their size: they are mapped without a warning.
 _SD_COLOURS = {mapped_colours(number, BT709) for number in SD_PRIMARIES}
 
 
 def describe_conversions(index: ClipIndex) -> list[str]:
-    """Return the conversions and repairs needed to read a clip, as warnings that appear whenever it is used."""
-    found, lines = index.findings, []
-    if found.damage:
-        lines.append(f"damaged: {found.damage}; the other frames are used, and each frame keeps its time")
-    lines += _of_times(index)
-    promised = index.num_frames_from_header
-    if not found.damage and not found.hidden and not index.names and 0 < index.num_frames < promised:
-        lines.append(f"its header lists {count(promised, 'frame')}, it has {index.num_frames}")
-    if found.gaps > found.restarts and not found.damage:
-        lines.append(
-            f"frames are missing in {count(found.gaps, 'place')}, or takes were joined there: each frame keeps its time"
-        )
-    if found.holes and not found.damage and not found.gaps:
-        lines.append(f"its times have gaps for {count(found.holes, 'frame')}: dropped by the camera, or lost later")
-    if found.colour and found.colour not in _SD_COLOURS:
-        lines.append(_mapping(found))
-    if found.unread:
-        line = f"not used: {found.unread}, so its colours may be wrong"
+    """Return the conversions and repairs needed to read a clip, as warnings shown whenever it is used."""
+    findings, lines = index.findings, []
+    if findings.damage:
+        lines.append(f"damaged: {findings.damage}; the other frames are used, and each frame keeps its time")
+    lines += _timestamp_warnings(index)
+    num_listed = index.num_frames_from_header
+    if not findings.damage and not findings.hidden and not index.names and 0 < index.num_frames < num_listed:
+        lines.append(f"its header lists {count(num_listed, 'frame')}, it has {index.num_frames}")
+    if findings.gaps > findings.restarts and not findings.damage:
+        places = count(findings.gaps, "place")
+        lines.append(f"frames are missing in {places}, or takes were joined there: each frame keeps its time")
+    if findings.holes and not findings.damage and not findings.gaps:
+        lines.append(f"its times have gaps for {count(findings.holes, 'frame')}: dropped by the camera, or lost later")
+    if findings.colour and findings.colour not in _SD_COLOURS:
+        lines.append(_colour_mapping(findings))
+    if findings.unread:
+        line = f"not used: {findings.unread}, so its colours may be wrong"
         lines.append(f"{line}: convert it first if they look so")
-    if found.dolby_vision in DOLBY_VISION_ONLY:
-        lines.append(DOLBY_VISION.format(found.dolby_vision))
-    lines += texts_of(found.side_data, Decision.LOST)
-    lines += found.notes
-    if found.interlaced:
-        lines.append(f"interlaced ({count(found.interlaced, 'frame')}): one progressive frame is made of each (bwdif)")
-    if found.resized:
+    if findings.dolby_vision in DOLBY_VISION_ONLY:
+        lines.append(DOLBY_VISION_WARNING.format(findings.dolby_vision))
+    lines += texts_by_decision(findings.side_data, Decision.LOST)
+    lines += findings.notes
+    if findings.interlaced:
+        frames = count(findings.interlaced, "frame")
+        lines.append(f"interlaced ({frames}): one progressive frame is made of each (bwdif)")
+    if findings.resized:
         lines.append(
-            f"{count(found.resized, 'frame')} of another size than the first: scaled to {index.width}x{index.height}"
+            f"{count(findings.resized, 'frame')} of another size than the first: scaled to {index.width}x{index.height}"
         )
     return lines
 
 
-def _of_times(index: ClipIndex) -> list[str]:
-    """Return a warning on timestamps that were repaired or assumed; [] if there were none."""
+def _timestamp_warnings(index: ClipIndex) -> list[str]:
+    """Return a warning on timestamps that were repaired or assumed; [] without any."""
     if index.findings.no_rate and not index.names:
         return ["it has neither times nor a frame rate: 25 frames/s are assumed; if wrong, wrap it with its rate"]
     if restarts := index.findings.restarts:
@@ -78,91 +80,92 @@ def _of_times(index: ClipIndex) -> list[str]:
 
 
 def describe_properties(info: MediaInfo, index: ClipIndex) -> list[str]:
-    """Return other unusual properties of a video that an artist may want to know."""
-    return [*_of_frames(index), *_of_file(info, index), *_of_side_data(info, index)]
+    """Return the unusual properties of a video that need no warning but may interest an artist."""
+    return [*_frame_properties(index), *_file_properties(info, index), *_side_data_properties(info, index)]
 
 
-def _of_frames(index: ClipIndex) -> list[str]:
-    """Return the unusual properties of the times and shapes of frames."""
-    found, lines = index.findings, []
+def _frame_properties(index: ClipIndex) -> list[str]:
+    """Return texts on unusual times and shapes of frames."""
+    findings, lines = index.findings, []
     gaps = index.durations()[:-1] or [0]
     spread = max(gaps) - min(gaps)
-    # More than the rounding of the time base.
-    if not found.damage and not found.holes and spread > 1 and spread > 0.01 * max(gaps):
+    # Larger differences than by the rounding of the time base.
+    if not findings.damage and not findings.holes and spread > 1 and spread > 0.01 * max(gaps):
         slowest, fastest = (1 / float(gap * index.time_base) for gap in (max(gaps), min(gaps)))
         rates = f"{slowest:.2f} to {fastest:.2f} frames/s"
         lines.append(f"variable frame rate ({rates}): every frame keeps its time; --fps N makes it constant")
-    if found.turned:
+    if findings.turned:
         lines.append("stored turned or mirrored: read upright, and written so")
     if index.sample_aspect_ratio != 1:
         aspect = index.sample_aspect_ratio
-        shown = round(index.width * aspect)
-        lines.append(f"its pixels are not square ({aspect}): shown {shown}x{index.height}, the aspect is kept")
-    if found.plays is not None:
-        often = count(found.plays, "time") if found.plays else "endlessly"
-        lines.append(f"an animation that is played {often}: kept in a GIF")
-    if found.hidden:
-        lines.append(f"its edit list leaves out {count(found.hidden, 'frame')}, here as in a player")
+        display_width = round(index.width * aspect)
+        lines.append(f"its pixels are not square ({aspect}): shown {display_width}x{index.height}, the aspect is kept")
+    if findings.plays is not None:
+        plays = count(findings.plays, "time") if findings.plays else "endlessly"
+        lines.append(f"an animation that is played {plays}: kept in a GIF")
+    if findings.hidden:
+        lines.append(f"its edit list leaves out {count(findings.hidden, 'frame')}, here as in a player")
     return lines
 
 
-def _of_file(info: MediaInfo, index: ClipIndex) -> list[str]:
-    """Return the unusual properties of formats, colours and tracks."""
-    found, lines = index.findings, []
-    if found.alpha:
+def _file_properties(info: MediaInfo, index: ClipIndex) -> list[str]:
+    """Return texts on unusual formats, colours and tracks."""
+    findings, lines = index.findings, []
+    if findings.alpha:
         lines.append(f"has transparency: kept by --codec {', '.join(codecs_with_alpha())}, else laid on black")
-    if found.depth > 8:
-        lines.append(f"{found.depth} bits a channel: kept by --codec {', '.join(codecs_with_depth())}")
+    if findings.depth > 8:
+        lines.append(f"{findings.depth} bits a channel: kept by --codec {', '.join(codecs_with_depth())}")
     if index.width % 2 or index.height % 2:
         lines.append("odd size: H.264 and H.265 become 4:4:4, which not every player shows")
-    if found.matrix == "untagged" and not info.is_rgb:
-        taken = "BT.709" if info.height >= HD_LINES else "BT.601"
-        lines.append(f"its colours are not tagged: taken for {taken}, limited range unless its pixel format says full")
-    lines += _of_tracks(info)
+    if findings.matrix == "untagged" and not info.is_rgb:
+        matrix = "BT.709" if info.height >= HD_LINES else "BT.601"
+        lines.append(f"its colours are not tagged: taken for {matrix}, limited range unless its pixel format says full")
+    lines += _unused_tracks(info)
     if info.offset_s and abs(info.offset_s) >= 0.001:
         lines.append(f"pictures begin {info.offset_s:+.3f} s from the sound: kept")
     if index.zero > 0:
         lines.append(f"its clock begins at {float(index.zero * index.time_base):.3f} s: counted from 0 in results")
-    if found.colour in _SD_COLOURS:
-        lines.append(_mapping(found))
+    if findings.colour in _SD_COLOURS:
+        lines.append(_colour_mapping(findings))
     if index.num_frames == 1 and not index.names:
         lines.append("a single frame: enough to render, not to learn motion from")
     return lines
 
 
-def _of_tracks(info: MediaInfo) -> list[str]:
-    """Return the tracks that are not used."""
-    several = info.num_video_streams > 1
-    lines = [f"{info.num_video_streams} video tracks: number {info.stream_index} is used"] if several else []
+def _unused_tracks(info: MediaInfo) -> list[str]:
+    lines = []
+    if info.num_video_streams > 1:
+        lines.append(f"{info.num_video_streams} video tracks: number {info.stream_index} is used")
     return [*lines, f"not used: {', '.join(info.not_used)}"] if info.not_used else lines
 
 
-def _of_side_data(info: MediaInfo, index: ClipIndex) -> list[str]:
-    """Return the side data of the track and its frames, and how they are used."""
-    lines, found = [], index.findings
-    others = texts_of(found.side_data, Decision.NAMED)
+def _side_data_properties(info: MediaInfo, index: ClipIndex) -> list[str]:
+    """Return texts on the side data of the track and its frames, and on their use."""
+    lines, findings = [], index.findings
+    others = texts_by_decision(findings.side_data, Decision.NAMED)
     if info.crop != NO_CROP:
         lines.append(f"its container crops it to {index.width}x{index.height}: read so, as players show it")
-    if found.dolby_vision:
+    if findings.dolby_vision:
         others = [text for text in others if text != "Dolby Vision"]
-        if found.dolby_vision not in DOLBY_VISION_ONLY:
-            lines.append(f"Dolby Vision profile {found.dolby_vision}: its base layer is read, as by players without it")
-    if found.stereo:
-        kept = _kept(holds_stereo(kind, found.stereo) for kind in CONTAINERS.values())
-        lines.append(f"stereo 3D, both views in a frame, {STEREO_WORDS[found.stereo]}: {kept}")
-    if found.projection:
-        kept = _kept(holds_projection(kind, found.projection) for kind in CONTAINERS.values())
-        lines.append(f"spherical ({found.projection}): {kept}")
+        if findings.dolby_vision not in DOLBY_VISION_ONLY:
+            profile = f"Dolby Vision profile {findings.dolby_vision}"
+            lines.append(f"{profile}: its base layer is read, as by players without it")
+    if findings.stereo:
+        containers = _container_text(can_hold_stereo(name, findings.stereo) for name in CONTAINERS.values())
+        lines.append(f"stereo 3D, both views in a frame, {STEREO_TEXTS[findings.stereo]}: {containers}")
+    if findings.projection:
+        containers = _container_text(can_hold_projection(name, findings.projection) for name in CONTAINERS.values())
+        lines.append(f"spherical ({findings.projection}): {containers}")
     if others:
         lines.append(f"in its frames, not used: {', '.join(others)}")
     return lines
 
 
-def _kept(held: Iterable[bool]) -> str:
-    """Return a text that names the containers that hold something; ``held``: whether each of ``CONTAINERS`` does."""
-    endings = [f".{ending}" for ending, is_held in zip(CONTAINERS, held, strict=True) if is_held]
+def _container_text(can_hold: Iterable[bool]) -> str:
+    """Return a text with the containers that can hold a property; ``can_hold``: a flag for each of ``CONTAINERS``."""
+    endings = [f".{ending}" for ending, is_able in zip(CONTAINERS, can_hold, strict=True) if is_able]
     return f"kept in {', '.join(endings)}" if endings else "not kept"
 
 
-def _mapping(found: Findings) -> str:
-    return COLOURS.get(found.colour, f"{found.colour}: mapped to BT.709")
+def _colour_mapping(findings: Findings) -> str:
+    return COLOUR_MAPPING_TEXTS.get(findings.colour, f"{findings.colour}: mapped to BT.709")

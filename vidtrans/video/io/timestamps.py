@@ -1,6 +1,6 @@
-"""Repair the timestamps of a video, find its frame rate and gaps, and count in timecode.
+"""ClockRepair the timestamps of a video, find its frame rate and gaps, and count in timecode.
 
-Where recordings were joined, each of which starts its clock again, all tracks of a file are put on one clock.
+Where a file consists of joined recordings, each of which starts its clock again, all its tracks are moved to one clock.
 
 Timecode is that of SMPTE ST 12-1: HH:MM:SS:FF, and HH:MM:SS;FF for drop-frame. At 30000/1001 frames per second a count
 of 30 falls behind the clock by 3.6 s an hour. Drop-frame corrects that: the numbers 00 and 01 (at 60000/1001: 00 to 03)
@@ -34,163 +34,175 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from vidtrans.video.io.container import (
-    CLOCKED,
+    CLOCK_FORMATS,
     QUICKTIME,
     MediaInfo,
+    find_picture_stream,
     open_media,
     open_unedited,
     packets_of,
-    pictures_of,
     side_tracks,
     sound_starts_s,
     starts_s,
 )
 
-# A frame is never shown further from its place in the file than a decoder may reorder (H.264 and HEVC: 16).
-MAX_REORDER = 16
+MAX_REORDER = 16  # Frames between decoding and presentation order, at most (H.264 and HEVC)
 USUAL_RATES = (
     *(Fraction(rate) for rate in (12, 15, 24, 25, 30, 48, 50, 60, 90, 120, 240)),
     *(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120, 240)),
 )
-STORES_DTS = (*CLOCKED, "flv")  # decoding times never go back in these, whatever the order of presentation
-JUMP_S = 10  # a longer hole in all tracks of a transport or program stream is another clock (FFmpeg's limit, too)
-OUTLIER_S = 1  # a sound packet further ahead than this, with an earlier one behind it, has a wrong time
-MAX_DEMUX_ERRORS = 64  # reading ends after more errors in a file
-UNEDITED_S = 1  # an edit list that takes back the reordering of frames moves the start by less
-EDGE = 16  # packets on either side of a join, whose times say where the parts end and begin
-NONE = -(2**63)  # FFmpeg's "no time"
-_FORM = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})([:;])([0-9]{2,3})")
-MAX_MOVIE = 1 << 27  # bytes of a QuickTime header
-_DROPPED = {30: 2, 60: 4}  # numbers left out per minute
+FORMATS_WITH_DTS = (
+    *CLOCK_FORMATS,
+    "flv",
+)  # Formats that store decoding times, which always increase
+CLOCK_JUMP_S = 10  # A longer gap in all tracks of a transport or program stream is a new clock (FFmpeg's limit, too)
+OUTLIER_S = 1  # A sound packet that is later than this, and is followed by an earlier one, has a wrong time
+MAX_DEMUX_ERRORS = 64  # Errors in a file, after which reading ends
+REORDER_EDIT_S = 1  # An edit list that only compensates the reordering of frames moves the start by less
+NUM_JOIN_PACKETS = 16  # Packets on either side of a join that determine the recordings' end and start
+NO_PTS = -(2**63)  # FFmpeg's AV_NOPTS_VALUE
+_TIMECODE = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})([:;])([0-9]{2,3})")
+MAX_MOVIE_HEADER_BYTES = 1 << 27  # Length of a QuickTime header that is searched
+_DROPPED_PER_MINUTE = {30: 2, 60: 4}  # Numbers that drop-frame leaves out, by the frames counted per second
 
 
 def repair_timestamps(stamps: Sequence[int | None], nominal: int) -> tuple[tuple[int, ...], int]:
-    """Return strictly increasing timestamps for frames in order of presentation, and the number of changed ones.
+    """Return strictly increasing timestamps for frames in display order, and the number of changed ones.
 
-    Increasing timestamps do not change. Stamps in the wrong order (some containers number packets, and decoders
-    return frames in another order) are sorted. Missing, repeated and single far too late stamps are put between their
-    neighbours, ``nominal`` ticks apart where there is room; after a jump back they continue at the ``nominal`` rate.
+    Increasing timestamps do not change. Timestamps in the wrong order (some containers number packets, and decoders
+    return frames in another order) are sorted. Missing ones, repeated ones, and single ones that are much too late are
+    replaced by times between their neighbours, ``nominal`` ticks apart where there is room. After a jump back they
+    continue at the ``nominal`` rate.
     """
     nominal = max(1, nominal)
-    known = [s for s in stamps if s is not None]
-    if len(known) == len(stamps) and all(a < b for a, b in pairwise(known)):
-        return tuple(known), 0
-    return _increasing(_sorted(stamps, known) or _without_outliers(stamps, MAX_REORDER * nominal), stamps, nominal)
+    present = [s for s in stamps if s is not None]
+    if len(present) == len(stamps) and all(a < b for a, b in pairwise(present)):
+        return tuple(present), 0
+    ordered = _sort_if_near(stamps, present) or _remove_outliers(stamps, MAX_REORDER * nominal)
+    return _make_increasing(ordered, stamps, nominal)
 
 
-def continue_timestamps(stamps: Sequence[int | None], nominal: int, far: int) -> tuple[tuple[int, ...], int]:
-    """Return strictly increasing timestamps for packets in order, such as sound's, and the number of changed ones.
+def repair_packet_times(stamps: Sequence[int | None], nominal: int, max_ahead: int) -> tuple[tuple[int, ...], int]:
+    """Return strictly increasing timestamps for sound packets in order, and the number of changed ones.
 
-    As ``repair_timestamps``, but nothing is sorted, and single stamps more than ``far`` ticks too late are replaced.
+    As ``repair_timestamps``, but nothing is sorted, and single times more than ``max_ahead`` ticks too late are
+    replaced.
     """
-    return _increasing(_without_outliers(stamps, far), stamps, max(1, nominal))
+    return _make_increasing(_remove_outliers(stamps, max_ahead), stamps, max(1, nominal))
 
 
-def _increasing(
-    wanted: Sequence[int | None], stamps: Sequence[int | None], nominal: int
+def _make_increasing(
+    ordered: Sequence[int | None], stamps: Sequence[int | None], nominal: int
 ) -> tuple[tuple[int, ...], int]:
-    """Return ``wanted`` made strictly increasing, and the number of times that differ from ``stamps``."""
-    later = _next_known(wanted)
+    """Make the times ``ordered`` strictly increasing; also return how many differ from ``stamps``."""
+    next_present = _next_present(ordered)
     result: list[int] = []
-    for i, stamp in enumerate(wanted):
+    for i, stamp in enumerate(ordered):
         if not result:
-            result.append(stamp if stamp is not None else _before(wanted, nominal))
+            result.append(stamp if stamp is not None else _extrapolated_start(ordered, nominal))
         elif stamp is not None and stamp > result[-1]:
             result.append(stamp)
         else:
-            result.append(result[-1] + _step(result[-1], i, wanted, later, nominal))
+            result.append(result[-1] + _step(result[-1], i, ordered, next_present, nominal))
     return tuple(result), sum(a != b for a, b in zip(result, stamps, strict=True))
 
 
-def without_uneven(stamps: Sequence[int | None]) -> list[int | None]:
-    """Return the timestamps of a raw stream; all None if uneven, as FFmpeg's count of its frames is then wrong."""
-    known = [s for s in stamps if s is not None]
-    even = len(known) == len(stamps) and len({b - a for a, b in pairwise(known)}) <= 1
-    return list(stamps) if even else [None] * len(stamps)
+def drop_uneven_timestamps(stamps: Sequence[int | None]) -> list[int | None]:
+    """Return a raw stream's timestamps, all None if they are uneven: FFmpeg then miscounted the frames."""
+    present = [s for s in stamps if s is not None]
+    is_even = len(present) == len(stamps) and len({b - a for a, b in pairwise(present)}) <= 1
+    return list(stamps) if is_even else [None] * len(stamps)
 
 
-def _without_outliers(stamps: Sequence[int | None], far: int) -> list[int | None]:
-    """Replace single times more than ``far`` ticks later than their neighbours by None: they would delay the rest."""
+def _remove_outliers(stamps: Sequence[int | None], max_ahead: int) -> list[int | None]:
+    """Replace single times more than ``max_ahead`` ticks after both neighbours by None.
+
+    They would delay all later frames.
+    """
     result = list(stamps)
     for i in range(1, len(stamps) - 1):
         before, stamp, after = result[i - 1], stamps[i], stamps[i + 1]
         if before is None or stamp is None or after is None:
             continue
-        if before < after < stamp and stamp - after > far:
+        if before < after < stamp and stamp - after > max_ahead:
             result[i] = None
     return result
 
 
-def _sorted(stamps: Sequence[int | None], known: list[int]) -> list[int | None] | None:
-    """Sort the stamps; None if one would move further than decoders reorder, or many repeat (the clock restarted)."""
-    order = sorted(range(len(known)), key=lambda i: (known[i], i))
-    near = all(abs(place - i) <= MAX_REORDER for place, i in enumerate(order))
-    if not near or 10 * len(set(known)) < 9 * len(known):
+def _sort_if_near(stamps: Sequence[int | None], present: list[int]) -> list[int | None] | None:
+    """Sort the timestamps; None if one would move further than decoders reorder, or if many are equal.
+
+    Many equal times mean that the clock started again.
+    """
+    order = sorted(range(len(present)), key=lambda i: (present[i], i))
+    is_near = all(abs(place - i) <= MAX_REORDER for place, i in enumerate(order))
+    if not is_near or 10 * len(set(present)) < 9 * len(present):
         return None
-    following = iter(known[i] for i in order)
-    return [None if s is None else next(following) for s in stamps]
+    ascending = iter(present[i] for i in order)
+    return [None if s is None else next(ascending) for s in stamps]
 
 
-def _before(stamps: Sequence[int | None], nominal: int) -> int:
-    """Return the time of the first frame, counted back from the first known time."""
+def _extrapolated_start(stamps: Sequence[int | None], nominal: int) -> int:
+    """Return the time of the first frame, extrapolated from the first frame that has a time."""
     first = next((i for i, s in enumerate(stamps) if s is not None), None)
     return 0 if first is None else (stamps[first] or 0) - first * nominal
 
 
-def _next_known(stamps: Sequence[int | None]) -> list[int]:
-    """Return for each position the next position with a known time, or the length."""
-    later, found = [len(stamps)] * len(stamps), len(stamps)
+def _next_present(stamps: Sequence[int | None]) -> list[int]:
+    """Return for each position the next position that has a time, or the length."""
+    positions, following = [len(stamps)] * len(stamps), len(stamps)
     for i in reversed(range(len(stamps))):
-        later[i] = found
-        found = i if stamps[i] is not None else found
-    return later
+        positions[i] = following
+        following = i if stamps[i] is not None else following
+    return positions
 
 
-def _step(last: int, at: int, stamps: Sequence[int | None], later: Sequence[int], nominal: int) -> int:
-    """Return the ticks from ``last`` to frame ``at``: ``nominal``, or fewer to fit in before the next higher stamp."""
-    place = later[at]
-    while place < len(stamps) and (stamps[place] or 0) <= last and place - at < MAX_REORDER:
-        place = later[place]
-    room = (stamps[place] or 0) - last if place < len(stamps) else 0
-    return nominal if room <= 0 else max(1, min(nominal, room // (place - at + 1)))
+def _step(last: int, frame: int, stamps: Sequence[int | None], next_present: Sequence[int], nominal: int) -> int:
+    """Return the ticks from time ``last`` to ``frame``: ``nominal``, or fewer if the next higher time is nearer."""
+    later = next_present[frame]
+    while later < len(stamps) and (stamps[later] or 0) <= last and later - frame < MAX_REORDER:
+        later = next_present[later]
+    room = (stamps[later] or 0) - last if later < len(stamps) else 0
+    return nominal if room <= 0 else max(1, min(nominal, room // (later - frame + 1)))
 
 
 def nominal_step(stamps: Sequence[int | None], info: MediaInfo) -> int:
-    """Return the step between frames, in ticks of the time base: the headers' if the times agree, else measured."""
-    claimed = 1 / (info.rate * info.time_base)
-    known = [s for s in stamps if s is not None]
-    gaps = sorted(b - a for a, b in pairwise(known) if b > a)
-    usual = gaps[len(gaps) // 2] if gaps else claimed
-    return max(1, round(claimed if usual / 2 < claimed < usual * 2 else usual))
+    """Return the step between frames, in ticks: from the headers if the times agree, else the median step."""
+    step_from_header = 1 / (info.rate * info.time_base)
+    present = [s for s in stamps if s is not None]
+    gaps = sorted(b - a for a, b in pairwise(present) if b > a)
+    median = gaps[len(gaps) // 2] if gaps else step_from_header
+    return max(1, round(step_from_header if median / 2 < step_from_header < median * 2 else median))
 
 
-def num_holes(pts: Sequence[int]) -> int:
-    """Return the number of frames missing between frames of a constant rate; 0 where the rate varies."""
+def num_dropped_frames(pts: Sequence[int]) -> int:
+    """Return the number of frames missing in a clip of constant rate; 0 where the rate varies."""
     gaps = [b - a for a, b in pairwise(pts)]
-    usual = sorted(gaps)[len(gaps) // 2] if gaps else 0
-    constant = sum(abs(gap - usual) <= 1 + usual // 50 for gap in gaps)
-    return sum(round(gap / usual) - 1 for gap in gaps if gap > usual) if usual and constant >= 0.95 * len(gaps) else 0
+    median = sorted(gaps)[len(gaps) // 2] if gaps else 0
+    num_regular = sum(abs(gap - median) <= 1 + median // 50 for gap in gaps)
+    is_constant = median > 0 and num_regular >= 0.95 * len(gaps)
+    return sum(round(gap / median) - 1 for gap in gaps if gap > median) if is_constant else 0
 
 
 def rounded_rate(pts: Sequence[int], time_base: Fraction, nominal: Fraction) -> Fraction | None:
     """Return the constant rate whose times, rounded to ms or ``time_base``, are ``pts``; None if the rate varies.
 
-    ``pts``: of all frames and of the end. ``nominal`` is tried before the usual rates, or, if it is an average, after
-    them. Matroska, FLV and ASF round to milliseconds, and copies of their times in a finer time base remain rounded.
+    ``pts``: of all frames, and of the end. ``nominal`` is tried before the usual rates, or after them if it is an
+    average. Matroska, FLV and ASF round to milliseconds, and copies of their times in a finer time base remain rounded.
     """
-    usual = sorted(USUAL_RATES, key=lambda rate: abs(rate - nominal))[:3]
+    nearest = sorted(USUAL_RATES, key=lambda rate: abs(rate - nominal))[:3]
     millisecond = Fraction(1, 1000) / time_base
-    whole = millisecond > 1 and all(abs(p - round(p / millisecond) * millisecond) <= 1 for p in pts[:-1])
-    slack = 1 + ceil(millisecond) if whole or millisecond == 1 else 1
-    for rate in (nominal, *usual) if nominal.denominator in (1, 1001) else (*usual, nominal):
+    is_rounded = millisecond > 1 and all(abs(p - round(p / millisecond) * millisecond) <= 1 for p in pts[:-1])
+    tolerance = 1 + ceil(millisecond) if is_rounded or millisecond == 1 else 1
+    for rate in (nominal, *nearest) if nominal.denominator in (1, 1001) else (*nearest, nominal):
         step = 1 / (rate * time_base)
-        if step > 2 * slack and all(abs(stamp - pts[0] - i * step) <= slack for i, stamp in enumerate(pts)):
+        if step > 2 * tolerance and all(abs(stamp - pts[0] - i * step) <= tolerance for i, stamp in enumerate(pts)):
             return rate
     return None
 
 
 def average_rate(pts: Sequence[int], info: MediaInfo) -> Fraction:
-    """Return the frame rate from the headers, or the measured one where they differ by a factor of 2 or more."""
+    """Return the frame rate from the headers, or the average one if they differ by a factor of 2 or more."""
     if len(pts) < 2:
         return info.rate
     average = 1 / (Fraction(pts[-1] - pts[0], len(pts) - 1) * info.time_base)
@@ -198,40 +210,39 @@ def average_rate(pts: Sequence[int], info: MediaInfo) -> Fraction:
 
 
 @dataclass(frozen=True)
-class Repair:
-    """The repair of a file's times.
+class ClockRepair:
+    """The corrections of a file's packet times.
 
     Attributes:
-        ticks: To add to the times of each packet, by track and number in the track. Tracks that need none are left out.
-        restarts: How often the clock starts again.
-        rebuilt: Sound packets with missing, repeated or wrong times, beside those of a clock that starts again.
+        ticks: Ticks to add to the times of each packet, by track and packet number. Correct tracks are left out.
+        num_restarts: How often the clock starts again.
+        num_rebuilt: Sound packets with missing, repeated or wrong times, apart from those of a restarted clock.
     """
 
     ticks: Mapping[int, Sequence[int]]
-    restarts: int = 0
-    rebuilt: int = 0
+    num_restarts: int = 0
+    num_rebuilt: int = 0
 
 
 class OneClock:
-    """Puts the packets of one file on one clock. They must come from the file's start, in the file's order.
+    """A filter that moves the packets of one file to one clock. Packets must come from the file's start, in order.
 
-    The file is read through, without decoding, only if the times of a packet go back or jump ahead.
-    Attributes: ``repair``, and the number of packets ``num_shifted`` so far.
+    If the times of a packet go back or jump ahead, the whole file is read, without decoding, to compute the ``repair``.
+    ``num_shifted``: the number of packets shifted so far.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._watches: dict[int, _Watch] = {}
+        self._detectors: dict[int, _JumpDetector] = {}
         self._numbers: Counter[int] = Counter()
-        self._is_read = False
-        self.repair, self.num_shifted = Repair({}), 0
+        self._has_repair = False
+        self.repair, self.num_shifted = ClockRepair({}), 0
 
     def __call__(self, packet: Packet[Any]) -> Packet[Any]:
-        """Return the packet, with its times repaired."""
         track = packet.stream_index
         number = self._numbers[track]
         self._numbers[track] += packet.size > 0
-        if not packet.size or not (self._is_read or self._watch(packet)):
+        if not packet.size or not (self._has_repair or self._needs_repair(packet)):
             return packet
         ticks = self.repair.ticks.get(track, ())
         if number < len(ticks) and ticks[number]:
@@ -240,124 +251,124 @@ class OneClock:
             self.num_shifted += 1
         return packet
 
-    def _watch(self, packet: Packet[Any]) -> bool:
-        """Read the repair if the packet's time goes back or jumps ahead; return whether it was read."""
+    def _needs_repair(self, packet: Packet[Any]) -> bool:
+        """Compute the repair when a packet's time goes back or jumps ahead; return whether there is one."""
         track = packet.stream_index
-        if track not in self._watches:
-            self._watches[track] = _Watch(packet.stream)
-        if self._watches[track].is_odd(packet):
+        if track not in self._detectors:
+            self._detectors[track] = _JumpDetector(packet.stream)
+        if self._detectors[track].is_jump(packet):
             status = self._path.stat()
-            self.repair, self._is_read = _read_repair(self._path, status.st_size, status.st_mtime_ns), True
-        return self._is_read
+            self.repair, self._has_repair = _compute_repair(self._path, status.st_size, status.st_mtime_ns), True
+        return self._has_repair
 
 
-class _Watch:
-    """Watches the times of one track. It may find more than ``TrackTimes.starts``, and never less."""
+class _JumpDetector:
+    """Detects jumps in the times of one track: at least those of ``TrackTimes.clock_starts``, possibly more."""
 
     def __init__(self, stream: Stream) -> None:
-        self._kind, self._by_dts = stream.type, stream.container.format.name in STORES_DTS
-        self._top: int | None = None
+        self._type, self._by_dts = stream.type, stream.container.format.name in FORMATS_WITH_DTS
+        self._highest: int | None = None
 
-    def is_odd(self, packet: Packet[Any]) -> bool:
+    def is_jump(self, packet: Packet[Any]) -> bool:
         stamp = packet.dts if self._by_dts else packet.pts
-        if stamp is None or self._kind not in ("audio", "video"):
+        if stamp is None or self._type not in ("audio", "video"):
             return False
-        top = stamp - 1 if self._top is None else self._top
-        self._top = max(top, stamp)
-        if self._kind == "audio":
-            return stamp <= top or (stamp - top) * packet.time_base > OUTLIER_S
-        is_back = stamp < top and (self._by_dts or packet.is_keyframe)
-        return is_back or (stamp - top) * packet.time_base > JUMP_S
+        highest = stamp - 1 if self._highest is None else self._highest
+        self._highest = max(highest, stamp)
+        if self._type == "audio":
+            return stamp <= highest or (stamp - highest) * packet.time_base > OUTLIER_S
+        goes_back = stamp < highest and (self._by_dts or packet.is_keyframe)
+        return goes_back or (stamp - highest) * packet.time_base > CLOCK_JUMP_S
 
 
 class TrackTimes:
-    """The times of all packets of a track, in ticks of ``base``, with their places in the file."""
+    """The times of all packets of a track, in ticks of ``time_base``, with their byte positions in the file."""
 
-    def __init__(self, stream: Stream, kind: str) -> None:
-        self.index, self.base, self.type = stream.index, stream.time_base or Fraction(1, 1000), stream.type
-        self._by_dts, self._may_jump = kind in STORES_DTS, kind in CLOCKED
-        self.pts, self._dts, self._durations, self.places = array("q"), array("q"), array("q"), array("q")
-        self._keys = bytearray()
+    def __init__(self, stream: Stream, format_name: str) -> None:
+        self.index, self.time_base, self.type = stream.index, stream.time_base or Fraction(1, 1000), stream.type
+        self._by_dts, self._may_jump = format_name in FORMATS_WITH_DTS, format_name in CLOCK_FORMATS
+        self.pts, self._dts, self._durations, self.positions = array("q"), array("q"), array("q"), array("q")
+        self._is_key = bytearray()
 
     def add(self, packet: Packet[Any]) -> None:
-        """Add the next packet of the track."""
-        self.pts.append(NONE if packet.pts is None else packet.pts)
-        self._dts.append(NONE if packet.dts is None else packet.dts)
+        self.pts.append(NO_PTS if packet.pts is None else packet.pts)
+        self._dts.append(NO_PTS if packet.dts is None else packet.dts)
         self._durations.append(packet.duration or 0)
-        self.places.append(packet.pos if packet.pos is not None else self.places[-1] if self.places else 0)
-        self._keys.append(packet.is_keyframe)
+        self.positions.append(packet.pos if packet.pos is not None else self.positions[-1] if self.positions else 0)
+        self._is_key.append(packet.is_keyframe)
 
     @property
     def is_dense(self) -> bool:
-        """Whether the track has packets all the time."""
+        """Whether the track has packets throughout the clip, unlike subtitles."""
         return self.type in ("audio", "video")
 
     @cached_property
     def step(self) -> int:
-        """The usual duration of a packet."""
-        known = [d for d in self._durations if d > 0]
-        known = known or [b - a for a, b in pairwise(self.pts) if b > a > NONE]
-        return median_low(known) if known else max(1, round(Fraction(1, 25) / self.base))
+        """The median duration of a packet, in ticks."""
+        steps = [d for d in self._durations if d > 0]
+        steps = steps or [b - a for a, b in pairwise(self.pts) if b > a > NO_PTS]
+        return median_low(steps) if steps else max(1, round(Fraction(1, 25) / self.time_base))
 
     @cached_property
-    def starts(self) -> list[int]:
-        """The numbers of the packets at which the clock starts again. A single wrong time is no start.
+    def clock_starts(self) -> list[int]:
+        """The numbers of the packets at which the clock starts again; a single wrong time is not counted.
 
-        Where decoding times are not stored, only a keyframe can be one: all pictures before it are shown before it.
+        Without stored decoding times, only a keyframe can be one, since all earlier pictures are presented before it.
         """
         stamps = self._dts if self._by_dts else self.pts
-        known = [number for number, stamp in enumerate(stamps) if stamp != NONE]
-        found: list[int] = []
-        top = stamps[known[0]] if known else 0
-        for number, following in pairwise(known[1:]):
-            stamp, after = stamps[number], stamps[following]
-            is_back = stamp < top and (self._by_dts or self.type == "audio" or self._keys[number])
-            is_ahead = self._may_jump and (stamp - top) * self.base > JUMP_S
-            if not is_back and not is_ahead:
-                top = max(top, stamp)
-            elif abs(after - stamp) < abs(after - top):
-                found.append(number)
-                top = stamp
-        return found
+        numbers = [number for number, stamp in enumerate(stamps) if stamp != NO_PTS]
+        starts: list[int] = []
+        highest = stamps[numbers[0]] if numbers else 0
+        for number, next_number in pairwise(numbers[1:]):
+            stamp, next_stamp = stamps[number], stamps[next_number]
+            goes_back = stamp < highest and (self._by_dts or self.type == "audio" or self._is_key[number])
+            jumps_ahead = self._may_jump and (stamp - highest) * self.time_base > CLOCK_JUMP_S
+            if not goes_back and not jumps_ahead:
+                highest = max(highest, stamp)
+            elif abs(next_stamp - stamp) < abs(next_stamp - highest):
+                starts.append(number)
+                highest = stamp
+        return starts
 
     def is_continuous(self, number: int) -> bool:
-        """Return whether a packet follows the one before it without a gap or an overlap."""
-        if not 0 < number < len(self.pts) or NONE in self.pts[number - 1 : number + 1]:
+        """Return whether a packet follows the previous one without a gap or an overlap."""
+        if not 0 < number < len(self.pts) or NO_PTS in self.pts[number - 1 : number + 1]:
             return False
         gap = self.pts[number] - self.pts[number - 1] - (self._durations[number - 1] or self.step)
-        return abs(gap) * self.base <= max(2 * self.step * self.base, Fraction(1, 10))
+        return abs(gap) * self.time_base <= max(2 * self.step * self.time_base, Fraction(1, 10))
 
     def span(self, first: int, stop: int) -> tuple[Fraction, Fraction] | None:
-        """Return the begin and end, in s, of the packets [first, stop), ignoring single wrong times; None if empty."""
-        known = [stamp for stamp in self.pts[first:stop] if stamp != NONE]
-        if not known:
+        """Return start and end, in s, of the packets [first, stop), ignoring single wrong times; None if empty."""
+        stamps = [stamp for stamp in self.pts[first:stop] if stamp != NO_PTS]
+        if not stamps:
             return None
-        begin, end = min(self._alike(known[:EDGE])), max(self._alike(known[-EDGE:])) + self.step
-        return begin * self.base, end * self.base
+        start = min(self._near_median(stamps[:NUM_JOIN_PACKETS]))
+        end = max(self._near_median(stamps[-NUM_JOIN_PACKETS:])) + self.step
+        return start * self.time_base, end * self.time_base
 
-    def _alike(self, stamps: Sequence[int]) -> list[int]:
-        middle = median_low(stamps)
-        return [stamp for stamp in stamps if abs(stamp - middle) * self.base <= JUMP_S]
+    def _near_median(self, stamps: Sequence[int]) -> list[int]:
+        median = median_low(stamps)
+        return [stamp for stamp in stamps if abs(stamp - median) * self.time_base <= CLOCK_JUMP_S]
 
 
 @lru_cache(maxsize=8)
-def _read_repair(path: Path, size: int, modified_ns: int) -> Repair:
-    """Read all packets of a file and return the repair. Arguments beside ``path`` tell versions of the file apart."""
+def _compute_repair(path: Path, size: int, modified_ns: int) -> ClockRepair:
+    """Read all packets of a file and return the repair; size and modification time identify its version."""
     with open_media(path) as container:
-        pictures = pictures_of(container, path)
+        pictures = find_picture_stream(container, path)
         lead = pictures or next(iter(container.streams.audio), None)
-        lead_index = lead.index if lead else -1  # streams must not be used after their container is closed
-        wanted: list[Stream] = [*side_tracks(container, pictures), *([pictures] if pictures else [])]
-        tracks = {stream.index: TrackTimes(stream, container.format.name) for stream in wanted}
-        with suppress(av.error.FFmpegError, OSError):  # what lies beyond cannot be copied either
-            for packet in readable_packets(container, wanted):
+        lead_index = lead.index if lead else -1  # Streams must not be used after their container is closed
+        streams: list[Stream] = [*side_tracks(container, pictures), *([pictures] if pictures else [])]
+        tracks = {stream.index: TrackTimes(stream, container.format.name) for stream in streams}
+        with suppress(av.error.FFmpegError, OSError):  # Later packets cannot be copied either
+            for packet in readable_packets(container, streams):
                 if packet.stream_index in tracks:
                     tracks[packet.stream_index].add(packet)
-    return repair_tracks([t for t in tracks.values() if t.pts], lead_index)
+    return compute_track_repair([t for t in tracks.values() if t.pts], lead_index)
 
 
-def repair_tracks(tracks: Sequence[TrackTimes], lead_index: int) -> Repair:
-    """Return the repair of tracks; the one with number ``lead_index`` says where the clock starts again."""
+def compute_track_repair(tracks: Sequence[TrackTimes], lead_index: int) -> ClockRepair:
+    """Return the repair of tracks; restarts of the clock are found in the track numbered ``lead_index``."""
     lead = next((track for track in tracks if track.index == lead_index), None)
     joins = _joins(lead, [track for track in tracks if track is not lead]) if lead else []
     bounds = {t.index: [0, *(join[t.index] for join in joins), len(t.pts)] for t in tracks}
@@ -367,35 +378,35 @@ def repair_tracks(tracks: Sequence[TrackTimes], lead_index: int) -> Repair:
     for track in tracks:
         shifts = array("q")
         for (first, stop), offset in zip(pairwise(bounds[track.index]), offsets, strict=True):
-            shifts.extend([round(offset / track.base)] * (stop - first))
+            shifts.extend([round(offset / track.time_base)] * (stop - first))
         if track.type == "audio":
-            stamps = [None if p == NONE else p + shift for p, shift in zip(track.pts, shifts, strict=True)]
-            repaired, num = continue_timestamps(stamps, track.step, round(OUTLIER_S / track.base))
-            num_rebuilt += num
-            shifts = array("q", (0 if p == NONE else r - p for p, r in zip(track.pts, repaired, strict=True)))
+            stamps = [None if p == NO_PTS else p + shift for p, shift in zip(track.pts, shifts, strict=True)]
+            repaired, num_changed = repair_packet_times(stamps, track.step, round(OUTLIER_S / track.time_base))
+            num_rebuilt += num_changed
+            shifts = array("q", (0 if p == NO_PTS else r - p for p, r in zip(track.pts, repaired, strict=True)))
         if any(shifts):
             ticks[track.index] = shifts
-    return Repair(ticks, len(joins), num_rebuilt)
+    return ClockRepair(ticks, len(joins), num_rebuilt)
 
 
 def _joins(lead: TrackTimes, others: Sequence[TrackTimes]) -> list[dict[int, int]]:
-    """Return for each start of the clock the first packet of each track, by track number.
+    """Return, for each restart of the clock, the first packet of each track, by track number.
 
-    A track's own starts are matched by their number, or else by their place in the file: the join lies between the
-    last packet with the old clock and the first with the new one. A lead that goes back while sound goes on without
-    a gap has wrong times, but no other clock.
+    A track's own restarts are matched by their order if it has as many as the lead, else by their position in the file:
+    the join lies between the last packet with the old clock and the first with the new one. If the lead's times go back
+    while sound continues without a gap, the times are wrong, but the clock is the same.
     """
     joins: list[dict[int, int]] = []
-    for order, first in enumerate(lead.starts):
+    for order, first in enumerate(lead.clock_starts):
         numbers = {lead.index: first}
-        place, place_before = lead.places[first], lead.places[first - 1]
+        position, previous_position = lead.positions[first], lead.positions[first - 1]
         for track in others:
-            starts = track.starts if track.is_dense else []
-            if len(starts) == len(lead.starts):
+            starts = track.clock_starts if track.is_dense else []
+            if len(starts) == len(lead.clock_starts):
                 numbers[track.index] = starts[order]
                 continue
-            near = [n for n in starts if track.places[n - 1] < place and place_before < track.places[n]]
-            number = near[0] if near else bisect_left(track.places, place)
+            near = [n for n in starts if track.positions[n - 1] < position and previous_position < track.positions[n]]
+            number = near[0] if near else bisect_left(track.positions, position)
             if not near and track.is_dense and track.is_continuous(number):
                 break
             numbers[track.index] = max(number, joins[-1][track.index] if joins else 0)
@@ -405,98 +416,102 @@ def _joins(lead: TrackTimes, others: Sequence[TrackTimes]) -> list[dict[int, int
 
 
 def _offsets(lead: TrackTimes, tracks: Sequence[TrackTimes], bounds: Mapping[int, Sequence[int]]) -> list[Fraction]:
-    """Return the seconds to add to the times of each part, the same for all tracks, so that it follows the part before.
+    """Return the seconds to add to each recording of a joined file, so that it follows the previous one.
 
-    Pictures keep their rate across a join if the sound overlaps by less than a packet. If it overlaps by more, the last
-    picture is held for a whole number of frames, so that no sound is lost.
+    The offset is the same for all tracks. Pictures keep their rate across a join if the sound overlaps by less than a
+    packet. If it overlaps by more, the last picture is repeated for a whole number of frames, so that no sound is lost.
     """
     dense = [track for track in tracks if track.is_dense]
     ends: dict[int, Fraction] = {}
     offsets: list[Fraction] = []
-    for part in range(len(bounds[lead.index]) - 1):
-        spans = {t.index: span for t in dense if (span := t.span(*bounds[t.index][part : part + 2]))}
-        needed = {index: ends[index] - begin for index, (begin, _) in spans.items() if index in ends}
+    for recording in range(len(bounds[lead.index]) - 1):
+        spans = {t.index: span for t in dense if (span := t.span(*bounds[t.index][recording : recording + 2]))}
+        needed = {index: ends[index] - start for index, (start, _) in spans.items() if index in ends}
         offset = needed.get(lead.index, max(needed.values(), default=offsets[-1] if offsets else Fraction(0)))
-        frame_s = lead.step * lead.base
+        frame_s = lead.step * lead.time_base
         for track in dense:
-            late = needed.get(track.index, offset) - offset
-            if late >= track.step * track.base * 3 / 4:
-                offset += ceil(late / frame_s) * frame_s
+            overlap_s = needed.get(track.index, offset) - offset
+            if overlap_s >= track.step * track.time_base * 3 / 4:
+                offset += ceil(overlap_s / frame_s) * frame_s
         offsets.append(offset)
         ends |= {index: max(ends.get(index, end + offset), end + offset) for index, (_, end) in spans.items()}
     return offsets
 
 
 def zero_s(container: InputContainer, pictures: VideoStream | None = None, first_s: Fraction = Fraction(0)) -> Fraction:
-    """Return the time in the file, in s, that is 0 for a viewer; ``first_s``: the time of the first decoded picture.
+    """Return the time in the file, in s, that players show as 0; ``first_s``: the time of the first decoded picture.
 
-    The clock of a transport or program stream, a recording or a fragment begins anywhere: its earliest track is at 0.
-    QuickTime's edit lists state when a track begins, so its times are not shifted. Pictures are never before 0, as
-    containers would cut them off; sound may be, by the encoder's priming, except where the format has no priming.
+    The clock of a transport or program stream, a recording or a fragment begins at any time: its earliest track is at
+    0. QuickTime's edit lists state when a track begins, so its times are not shifted. Pictures are never before 0, as
+    containers would cut them off. Sound may be before 0, by the encoder's priming, except where the format has no
+    priming.
     """
-    is_clock = container.format.name in CLOCKED
+    starts_anywhere = container.format.name in CLOCK_FORMATS
     starts = sound_starts_s(container, pictures)
-    if pictures is not None:  # those before the first one that can be decoded count, if the file begins with them
-        starts += [first_s, *(() if is_clock else starts_s([pictures]))]
+    if pictures is not None:  # Leading pictures that cannot be decoded count, unless the clock starts anywhere
+        starts += [first_s, *(() if starts_anywhere else starts_s([pictures]))]
     earliest = min(starts, default=Fraction(0))
     if container.format.name == QUICKTIME and earliest > 0:
         with closing(open_unedited(container)) as unedited:
-            begin = min(starts_s(unedited.streams), default=Fraction(0))
-        is_clock = earliest > UNEDITED_S and begin > earliest - UNEDITED_S
-        return earliest if is_clock else Fraction(0)
-    return earliest if is_clock or earliest > 0 else min(Fraction(0), first_s)
+            unedited_start = min(starts_s(unedited.streams), default=Fraction(0))
+        starts_anywhere = earliest > REORDER_EDIT_S and unedited_start > earliest - REORDER_EDIT_S
+        return earliest if starts_anywhere else Fraction(0)
+    return earliest if starts_anywhere or earliest > 0 else min(Fraction(0), first_s)
 
 
 def readable_packets(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:
-    """Yield the packets of these streams, and read on after damage. Raises av.error.FFmpegError and OSError."""
-    for left in reversed(range(MAX_DEMUX_ERRORS)):
+    """Yield the packets of these streams, and continue after damage.
+
+    Raises av.error.FFmpegError and OSError after ``MAX_DEMUX_ERRORS`` errors.
+    """
+    for num_retries_left in reversed(range(MAX_DEMUX_ERRORS)):
         try:
             yield from packets_of(container, streams)
             return
         except (av.error.FFmpegError, OSError):
-            if not left:
+            if not num_retries_left:
                 raise
 
 
 def advance_timecode(timecode: str, frames: int, rate: Fraction) -> str:
     """Return the timecode ``frames`` later (negative: earlier); after 24 hours it starts again from 0.
 
-    ``rate``: frames per second, counted to the nearest whole number (30 for 30000/1001). Raises ValueError where
-    ``timecode`` is not valid, has a number that does not exist at this rate, or is drop-frame at a rate other than
+    ``rate``: frames per second; timecode counts at the nearest whole number (30 for 30000/1001). Raises ValueError
+    where ``timecode`` is invalid, has a number that does not exist at this rate, or is drop-frame at a rate other than
     29.97 or 59.94.
     """
-    _, _, _, _, base, dropped = _parsed(timecode, rate)
-    return _written(count_of(timecode, rate) + frames, base, dropped)
+    _, _, _, _, base, dropped = _parse_timecode(timecode, rate)
+    return _format_timecode(count_of(timecode, rate) + frames, base, dropped)
 
 
 def count_of(timecode: str, rate: Fraction) -> int:
-    """Return the number of frames from the last 00:00:00:00 to a timecode. ValueError as in ``advance_timecode``."""
-    hours, minutes, seconds, frame, base, dropped = _parsed(timecode, rate)
+    """Return the number of frames from 00:00:00:00 to a timecode. Raises ValueError as ``advance_timecode`` does."""
+    hours, minutes, seconds, frame, base, dropped = _parse_timecode(timecode, rate)
     minute = 60 * hours + minutes
     return (60 * minute + seconds) * base + frame - dropped * (minute - minute // 10)
 
 
 def frames_in_day(timecode: str, rate: Fraction) -> int:
-    """Return the number of frames in 24 hours, in the kind of a timecode. ValueError as in ``advance_timecode``."""
-    _, _, _, _, base, dropped = _parsed(timecode, rate)
-    return 144 * _ten_minutes(base, dropped)
+    """Return the number of frames in 24 hours of timecode. Raises ValueError as ``advance_timecode`` does."""
+    _, _, _, _, base, dropped = _parse_timecode(timecode, rate)
+    return 144 * _frames_in_ten_minutes(base, dropped)
 
 
 def counted_rate(timecode: str, path: Path, average: Fraction) -> Fraction:
-    """Return the frames per second that a file's timecode counts, which need not be the ``average`` of its pictures.
+    """Return the frames per second that a file's timecode counts, which may differ from the ``average`` rate.
 
     A QuickTime timecode track states it. In other files it is the usual rate nearest to the average (for a drop-frame
     timecode, of the rates that have drop-frame), or the average itself if that rate is more than 10 % away.
     """
-    if (rate := _track_rate(path)) is not None:
+    if (rate := _timecode_track_rate(path)) is not None:
         return rate
-    usual = [rate for rate in USUAL_RATES if ";" not in timecode or _dropped(rate)]
+    usual = [rate for rate in USUAL_RATES if ";" not in timecode or _dropped_per_minute(rate)]
     nearest = min(usual, key=lambda rate: abs(rate - average))
     return nearest if abs(nearest - average) < average / 10 else average
 
 
-def _track_rate(path: Path) -> Fraction | None:
-    """Return the rate of a QuickTime file's timecode track: its sample description has scale, duration, frames."""
+def _timecode_track_rate(path: Path) -> Fraction | None:
+    """Return the rate of a QuickTime file's timecode track, from its sample description; None without."""
     with path.open("rb") as file:
         header = file.read(8)
         while len(header) == 8 and header[4:] != b"moov":
@@ -506,73 +521,73 @@ def _track_rate(path: Path) -> Fraction | None:
                 return None
             file.seek(size - 8, SEEK_CUR)
             header = file.read(8)
-        movie = file.read(min(int.from_bytes(header[:4], "big"), MAX_MOVIE)) if len(header) == 8 else b""
+        movie = file.read(min(int.from_bytes(header[:4], "big"), MAX_MOVIE_HEADER_BYTES)) if len(header) == 8 else b""
     at = -1
     while (at := movie.find(b"tmcd", at + 1)) >= 0:
-        fields = movie[at + 16 : at + 29]  # behind it: reserved, reference, reserved
+        fields = movie[at + 16 : at + 29]  # After the name and 12 bytes: reserved, data reference, reserved
         if len(fields) < 13 or any(movie[at + 4 : at + 10]):
             continue
         _flags, scale, duration, count = unpack(">IIIB", fields)
-        # 'tmcd' also names references, handlers and headers of media, whose numbers are no rate.
+        # 'tmcd' also names references, handlers and media headers, whose numbers are not a rate.
         if scale and duration and 0 < count == floor(Fraction(scale, duration) + Fraction(1, 2)):
             return Fraction(scale, duration)
     return None
 
 
 def convert_timecode(timecode: str, rate: Fraction, new_rate: Fraction) -> str:
-    """Return the timecode of the same moment at another frame rate.
+    """Return the timecode of the same time of day at another frame rate.
 
     Drop-frame is kept where the new rate has it. Raises ValueError as ``advance_timecode`` does.
     """
-    hours, minutes, seconds, frame, base, dropped = _parsed(timecode, rate)
-    new_base = _base(new_rate)
-    left_out = _dropped(new_rate) if dropped else 0
+    hours, minutes, seconds, frame, base, dropped = _parse_timecode(timecode, rate)
+    new_base = _frames_per_second(new_rate)
+    left_out = _dropped_per_minute(new_rate) if dropped else 0
     frame = frame * new_base // base
     if left_out and minutes % 10 and seconds == 0:
         frame = max(frame, left_out)
     return f"{hours:02}:{minutes:02}:{seconds:02}{';' if left_out else ':'}{frame:02}"
 
 
-def _parsed(timecode: str, rate: Fraction) -> tuple[int, int, int, int, int, int]:
-    """Return hours below 24, minutes, seconds, frame, the frames counted a second, and the numbers dropped a minute."""
-    match = _FORM.fullmatch(timecode)
+def _parse_timecode(timecode: str, rate: Fraction) -> tuple[int, int, int, int, int, int]:
+    """Return hours below 24, minutes, seconds, frame, counted frames per second, dropped numbers per minute."""
+    match = _TIMECODE.fullmatch(timecode)
     if match is None:
         raise ValueError(f"{timecode!r} is not a timecode: write HH:MM:SS:FF, or HH:MM:SS;FF with drop-frame")
-    base = _base(rate)
-    dropped = _dropped(rate) if match[4] == ";" else 0
+    base = _frames_per_second(rate)
+    dropped = _dropped_per_minute(rate) if match[4] == ";" else 0
     if match[4] == ";" and not dropped:
         raise ValueError(f"{timecode!r} is drop-frame, which {rate} frames a second do not have")
     hours, minutes, seconds, frame = (int(match[i]) for i in (1, 2, 3, 5))
-    lacking = dropped and minutes % 10 and seconds == 0 and frame < dropped
-    if minutes > 59 or seconds > 59 or frame >= base or lacking:
+    is_dropped = dropped and minutes % 10 and seconds == 0 and frame < dropped
+    if minutes > 59 or seconds > 59 or frame >= base or is_dropped:
         raise ValueError(f"there is no timecode {timecode!r} at {rate} frames a second")
     return hours % 24, minutes, seconds, frame, base, dropped
 
 
-def _base(rate: Fraction) -> int:
+def _frames_per_second(rate: Fraction) -> int:
     base = floor(rate + Fraction(1, 2))
     if base < 1:
         raise ValueError(f"timecode needs a frame rate, not {rate}")
     return base
 
 
-def _dropped(rate: Fraction) -> int:
-    """Return how many numbers are dropped per minute at this rate; 0 where there is no drop-frame."""
-    base = _base(rate)
+def _dropped_per_minute(rate: Fraction) -> int:
+    """Return the numbers dropped per minute at this rate; 0 where there is no drop-frame."""
+    base = _frames_per_second(rate)
     # Containers round rates: 2997/100 means 30000/1001.
     is_ntsc = abs(rate - base * Fraction(1000, 1001)) <= Fraction(1, 100)
-    return _DROPPED.get(base, 0) if is_ntsc else 0
+    return _DROPPED_PER_MINUTE.get(base, 0) if is_ntsc else 0
 
 
-def _ten_minutes(base: int, dropped: int) -> int:
+def _frames_in_ten_minutes(base: int, dropped: int) -> int:
     return 600 * base - 9 * dropped
 
 
-def _written(count: int, base: int, dropped: int) -> str:
-    a_minute, ten_minutes = 60 * base - dropped, _ten_minutes(base, dropped)
+def _format_timecode(count: int, base: int, dropped: int) -> str:
+    minute, ten_minutes = 60 * base - dropped, _frames_in_ten_minutes(base, dropped)
     tens, rest = divmod(count % (144 * ten_minutes), ten_minutes)
-    # The first of ten minutes has all its numbers; each that follows begins with those left out.
-    number = tens * 600 * base + rest + dropped * max(0, (rest - dropped) // a_minute)
+    # The first of ten minutes has all its numbers; the other nine each leave out their first ones.
+    number = tens * 600 * base + rest + dropped * max(0, (rest - dropped) // minute)
     seconds, frame = divmod(number, base)
     minutes, second = divmod(seconds, 60)
     return f"{minutes // 60:02}:{minutes % 60:02}:{second:02}{';' if dropped else ':'}{frame:02}"
