@@ -36,7 +36,7 @@ from benchmarks.live.browser import server
 from vidtrans.live.osc import osc_desk
 from vidtrans.live.osc.osc_desk import OscChanges
 from vidtrans.live.osc.osc_messages import OscMessage, pack_message
-from vidtrans.live.protocol import DROPPED, PAINTED, FrameMessage, pack_frame, parse_picture
+from vidtrans.live.protocol import DROPPED_FRAME, NEW_PICTURE, FrameMessage, pack_frame, parse_picture
 
 FPS, FLOOD_PER_S, FLOOD_S = 30.0, 100_000, 8.0
 WITHIN_S = 1.0
@@ -59,7 +59,7 @@ class Page:
                 message = self.socket.recv(timeout=0.2)
             except TimeoutError:
                 continue
-            if isinstance(message, bytes) and (picture := parse_picture(message)).kind != DROPPED:
+            if isinstance(message, bytes) and (picture := parse_picture(message)).kind != DROPPED_FRAME:
                 self.pictures.append((time.perf_counter(), picture.kind, picture.timestamp, picture.file))
 
     def set(self, **values: object) -> None:
@@ -176,7 +176,7 @@ def flood(model: str) -> dict[str, Any]:
             time.sleep(0.3)
             osc("mirror", True)
             reached = _shown(page, time.perf_counter(), True)
-        painted = [(came, at) for came, kind, at, _ in pictures if kind == PAINTED]
+        painted = [(came, at) for came, kind, at, _ in pictures if kind == NEW_PICTURE]
         late = np.array([1e3 * came - at for came, at in painted])
         found[name] = {
             "frames_per_s": len(painted) / took,
@@ -237,7 +237,7 @@ def hours(number: float) -> dict[str, Any]:
         if frame % 20 == 0:
             stage.send(f"junk/{frame}", 1.0)
             stage.push(_bundle([pack_message(OscMessage("/vidtrans/hue", (float(frame % 20),)))], stage.at_s + 0.3))
-            stage.desk.tell()
+            stage.desk.send_status()
         stage.hub.worker.num_painted = frame // 2
         stage.frame()
         num_sent += len(changes.step())

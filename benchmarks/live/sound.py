@@ -13,7 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from benchmarks.live.browser import server
 from vidtrans.curves.live_hearing import LiveEar
-from vidtrans.live.protocol import PAINTED, FrameMessage, SoundMessage, pack_frame, pack_sound, parse_picture
+from vidtrans.live.protocol import NEW_PICTURE, FrameMessage, SoundMessage, pack_frame, pack_sound, parse_picture
 
 RATE_HZ, BLOCK_S, FPS = 48_000, 0.01, 30.0
 EVERY_S, BURST_S = 0.5, 0.12  # of bursts, which begin anywhere between two frames and between two blocks
@@ -97,7 +97,7 @@ def _watch(socket: ClientConnection, stop: threading.Event, pictures: list[tuple
             value = table["values"]["strength"] if table["type"] == "moving" else value
             continue
         picture = parse_picture(message)
-        if picture.kind <= PAINTED + 1:
+        if picture.kind <= NEW_PICTURE + 1:
             pictures.append((time.perf_counter(), picture.model_ms, value))
 
 

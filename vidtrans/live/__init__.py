@@ -7,4 +7,4 @@ frame that is replaced by a newer one before it is painted is acknowledged as dr
 
 from __future__ import annotations
 
-LARGEST_OUTPUT = 2160  # pixels, of the short side of delivered pictures
+LARGEST_OUTPUT = 2160  # Largest short side of delivered pictures, in pixels

@@ -1,4 +1,4 @@
-"""Record the pictures of a live session as a video, each at the time when it was shown."""
+"""Record the pictures of a live session as a video with a variable frame rate."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 
 TIME_BASE = Fraction(1, 1000)
-WAITING = 8  # pictures in the encoder's queue; further pictures are lost
-SETTINGS = EncodingSettings(codec="h264", preset="veryfast")
+QUEUE_LENGTH = 8  # Pictures that wait for the encoder; further ones are lost
+ENCODING = EncodingSettings(codec="h264", preset="veryfast")
 
 
 class Recorder:
-    """Writes a video to ``path`` until it is closed; ``on_failure(problem)`` is called in its thread.
+    """A video at ``path`` that is written until it is closed; ``on_failure(problem)`` is called in its thread.
 
     The video has the size of the first picture, rounded up to even sides; other pictures are scaled to it. Until then
-    the video is a playable ``.nut`` file beside ``path``, which is left there if the video cannot be finished.
+    the video is a playable ``.nut`` file beside ``path``, which stays there if the video cannot be finished.
     """
 
     def __init__(
         self, path: Path, on_failure: Callable[[str], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.path, self._clock, self._on_failure = path, clock, on_failure
-        self._pictures: queue.Queue[tuple[np.ndarray, float] | None] = queue.Queue(WAITING)
+        self._pictures: queue.Queue[tuple[np.ndarray, float] | None] = queue.Queue(QUEUE_LENGTH)
         self._stamps = array("q")
         self._segment = path.with_suffix(".nut")
         self.num_lost, self._has_failed = 0, False
@@ -46,17 +46,16 @@ class Recorder:
 
     @property
     def num_frames(self) -> int:
-        """Return the number of pictures written so far."""
         return len(self._stamps)
 
     @property
     def summary(self) -> str:
-        """Return what was recorded, as a line for people."""
+        """Return a line for the terminal."""
         lost = f"; the encoder was too slow, and lost {self.num_lost}" if self.num_lost else ""
         return f"recorded {self.path}, pictures: {self.num_frames}{lost}"
 
     def write(self, picture: np.ndarray) -> None:
-        """Queue a picture, (H, W, 3) uint8, that is shown now; count it as lost if the queue is full."""
+        """Queue a picture, (H, W, 3) uint8, with the current time; count it as lost if the queue is full."""
         try:
             self._pictures.put_nowait((picture, self._clock()))
         except queue.Full:
@@ -72,8 +71,8 @@ class Recorder:
                 return None
             last = max(self._stamps[-1] + 1, round(1000 * (ended - self._began)))
             durations = np.diff([*self._stamps, last]).tolist()
-            with write_atomically(self.path) as made:
-                join([self._segment], Timing(self._stamps, durations, TIME_BASE), made, kind="mp4")
+            with write_atomically(self.path) as partial:
+                join([self._segment], Timing(self._stamps, durations, TIME_BASE), partial, kind="mp4")
         except (OSError, MediaError) as error:
             self._fail(error)
             return None
@@ -84,7 +83,7 @@ class Recorder:
         writer: SegmentWriter | None = None
         while (item := self._pictures.get()) is not None:
             if self._has_failed:
-                continue  # the queue has to be emptied
+                continue  # Empty the queue, so that ``close`` does not block
             try:
                 picture, now = item
                 if writer is None:
@@ -92,7 +91,7 @@ class Recorder:
                     height, width = picture.shape[:2]
                     sides = width + width % 2, height + height % 2
                     form = PictureFormat(*sides, Fraction(1), TIME_BASE, Fraction(30))
-                    writer = SegmentWriter(self._segment, form, SETTINGS)
+                    writer = SegmentWriter(self._segment, form, ENCODING)
                 stamp = max(round(1000 * (now - self._began)), self._stamps[-1] + 1 if self._stamps else 0)
                 writer.write(picture, stamp)
                 self._stamps.append(stamp)
@@ -112,34 +111,33 @@ class Recorder:
 
 
 class Recordings:
-    """Videos of a live session, recorded one after another in a folder."""
+    """Consecutive video recordings of a live session in a folder."""
 
     def __init__(self, folder: Path, on_failure: Callable[[str], None]) -> None:
         self._folder, self._on_failure = folder, on_failure
         self._recorder: Recorder | None = None
-        self._given: set[Path] = set()  # paths in use, whose files may not exist yet
+        self._used_paths: set[Path] = set()  # Paths of recordings, whose files may not exist yet
         self.last: Path | None = None
 
     @property
     def is_on(self) -> bool:
-        """Return whether a video is being recorded."""
         return self._recorder is not None
 
     def begin(self, model: str) -> None:
-        """Start a video named after the model and the time, unless one is being recorded. Raises OSError."""
+        """Start a video named after the model and the time, unless a recording runs. Raises OSError."""
         if self._recorder is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             path = self._new_path(model)
-            self._given.add(path)
+            self._used_paths.add(path)
             self._recorder = Recorder(path, self._on_failure)
 
     def write(self, picture: np.ndarray) -> None:
-        """Add a picture, (H, W, 3) uint8, that is shown now, if a video is being recorded."""
+        """Add a picture, (H, W, 3) uint8, with the current time, if a recording runs."""
         if (recorder := self._recorder) is not None:
             recorder.write(picture)
 
     async def end(self) -> Recorder | None:
-        """Finish the video in another thread, because it may take seconds; return its recorder, or None if no file."""
+        """Finish the video in another thread, as it may take seconds; return its recorder, or None without a file."""
         recorder, self._recorder = self._recorder, None
         if recorder is None or await asyncio.to_thread(recorder.close) is None:
             return None
@@ -147,8 +145,7 @@ class Recordings:
         return recorder
 
     def _new_path(self, model: str) -> Path:
-        """Return a path for a new video that is not in use."""
         stem = f"{model}.live-{datetime.now():%Y-%m-%d-%H.%M.%S}"
         names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
         paths = (self._folder / f"{name}.mp4" for name in names)
-        return next(path for path in paths if path not in self._given and not path.exists())
+        return next(path for path in paths if path not in self._used_paths and not path.exists())

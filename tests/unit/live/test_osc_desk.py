@@ -20,9 +20,9 @@ from vidtrans.live.osc import osc_desk
 from vidtrans.live.osc.osc_addresses import ACTIONS, REPORTS, ROOT, OscAddress, address_tree
 from vidtrans.live.osc.osc_desk import BEAT, LOUDNESS, OscChanges
 from vidtrans.live.osc.osc_messages import (
-    LONGEST_WAIT_S,
-    MOST_TIMED,
-    SHOWN_UNMATCHED,
+    MAX_SCHEDULED,
+    MAX_WAIT_S,
+    NUM_LISTED_UNMATCHED,
     Argument,
     OscMessage,
     pack_message,
@@ -107,7 +107,7 @@ def test_what_fits_no_control_changes_nothing(stage: OscStage, address: str, arg
     stage.frame()
     assert stage.hub.state == before
     assert stage.inbox.counts.refused == 1
-    stage.desk.tell()
+    stage.desk.send_status()
     assert len(stage.notes) == 1
     assert stage.notes[0].startswith("OSC: 1 message")
 
@@ -156,11 +156,11 @@ def test_bundles_are_carried_out_at_their_time_or_at_once(stage: OscStage) -> No
     stage.push(bundle(0.75, stage.at_s + 2))
     stage.push(bundle(1.25, stage.at_s + 1))
     stage.push(bundle(0.1, stage.at_s - 100))  # late: at once
-    stage.push(bundle(0.2, stage.at_s + LONGEST_WAIT_S + 1))
+    stage.push(bundle(0.2, stage.at_s + MAX_WAIT_S + 1))
     stage.frame()
     assert stage.value("strength") == pytest.approx(0.1)
     assert stage.inbox.counts.dropped == 1
-    stage.desk.tell()
+    stage.desk.send_status()
     assert stage.notes == ["OSC: 1 message not used; a bundle's time is 61 s ahead, and at most 60 s are waited for"]
     assert stage.inbox.due_s(stage.at_s) == pytest.approx(1, abs=1e-3)
     for _, expected in ((1, 1.25), (2, 0.75)):
@@ -168,9 +168,9 @@ def test_bundles_are_carried_out_at_their_time_or_at_once(stage: OscStage) -> No
         stage.frame()
         assert stage.value("strength") == expected
     assert stage.inbox.due_s(stage.at_s) is None
-    for _ in range(MOST_TIMED + 5):
+    for _ in range(MAX_SCHEDULED + 5):
         stage.push(bundle(0.5, stage.at_s + 5))
-    assert len(stage.inbox._timed) == MOST_TIMED
+    assert len(stage.inbox._scheduled) == MAX_SCHEDULED
     assert stage.inbox.counts.dropped == 6
 
 
@@ -180,10 +180,10 @@ def test_unknown_addresses_are_counted_in_bounded_memory(stage: OscStage) -> Non
     stage.send("strangth", 0.5)
     stage.frame()
     assert stage.inbox.counts.unmatched == 5001
-    assert len(stage.inbox.unmatched) == SHOWN_UNMATCHED
+    assert len(stage.inbox.unmatched) == NUM_LISTED_UNMATCHED
     assert max(map(len, stage.inbox.unmatched)) <= 60
-    assert stage.inbox._last == {}
-    stage.desk.tell()
+    assert stage.inbox._newest == {}
+    stage.desk.send_status()
     assert f"{ROOT}strangth" in stage.notes[0]
     assert stage.notes[0].isprintable()
 
@@ -212,7 +212,7 @@ def test_changes_are_sent_once_and_those_of_osc_when_they_rest(stage: OscStage, 
     assert first["strength"] == 1.0
     assert len(first) == sum(one.is_control for one in stage.desk.addresses.values()) + 4  # record, dream, frame, fps
     assert sent(changes) == {}
-    stage.hub.command(stage.hub.join(is_program=False), {"type": "controls", "values": {"strength": 0.1}})
+    stage.hub.handle_command(stage.hub.join(is_program=False), {"type": "controls", "values": {"strength": 0.1}})
     assert sent(changes) == {"strength": pytest.approx(0.1)}
     for n in range(60):  # a fader moves for a second
         stage.send("strength", 0.5 + n / 200)
@@ -275,7 +275,7 @@ def test_no_bytes_raise_or_move_a_control_out_of_its_bounds(stage: OscStage, pac
     for one in stage.desk.addresses.values():
         if one.is_control and one.kind in ("number", "whole"):
             assert one.low <= float(str(values[one.path])) <= one.high
-    stage.hub.state.updated(stage.hub.state.table(), stage.hub.models)  # raises where something does not fit
+    stage.hub.state.with_values(stage.hub.state.table(), stage.hub.models)  # raises where something does not fit
 
 
 def test_values_that_do_not_fit_together_leave_the_others_alone(stage: OscStage) -> None:
