@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks import harness
 from benchmarks.tables import head, row
-from vidtrans.curves.hearing import FIXED_BANDS, Rhythm, SoundSignals, find_rhythm, hear
+from vidtrans.curves.hearing import FIXED_BANDS, Rhythm, SoundSignals, analyse_sound, find_rhythm
 
 sys.path.insert(0, str(harness.ROOT / "tests" / "support"))
 
@@ -47,7 +47,7 @@ def sounds(songs: int) -> Iterator[tuple[str, MadeSound]]:
 
 
 def ours(samples: np.ndarray) -> Rhythm:
-    return find_rhythm(hear([samples], RATE, list(FIXED_BANDS.values())))
+    return find_rhythm(analyse_sound([samples], RATE, list(FIXED_BANDS.values())))
 
 
 def librosas() -> Find | None:

@@ -18,7 +18,7 @@ import numpy as np
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.settings import Table
 from vidtrans.curves.expressions import Signal, place_of
-from vidtrans.curves.live_hearing import LiveEar
+from vidtrans.curves.live_hearing import LiveSoundAnalysis
 from vidtrans.curves.tracks import RunningCall
 from vidtrans.flow.estimator import grey
 from vidtrans.flow.survey import MOTION_SIGMA, edge_motion
@@ -110,14 +110,14 @@ class LiveSound:
         self._changed()
 
     def _run(self) -> None:
-        ear: LiveEar | None = None
+        analysis: LiveSoundAnalysis | None = None
         last_block_s = time.monotonic()
         while True:
             with self._wake:
                 self._wake.wait_for(lambda: self._blocks or self._has_new_holder, SILENT_AFTER_S)
                 blocks, signals = list(self._blocks), self._signals
                 self._blocks.clear()
-                ear = None if self._has_new_holder else ear
+                analysis = None if self._has_new_holder else analysis
                 self._has_new_holder = False
                 is_late = not blocks and time.monotonic() - last_block_s > NO_SOUND_AFTER_S
                 if is_late or (not blocks and not self.holder):
@@ -125,15 +125,15 @@ class LiveSound:
                     return
             now = time.monotonic()
             for block in blocks:
-                if ear is None or ear.rate_hz != block.rate_hz:
-                    ear = LiveEar(block.rate_hz, signals)
-                ear.watch(signals)
-                ear.listen(block.samples)
+                if analysis is None or analysis.rate_hz != block.rate_hz:
+                    analysis = LiveSoundAnalysis(block.rate_hz, signals)
+                analysis.watch(signals)
+                analysis.add_samples(block.samples)
                 last_block_s = now
-            if ear is not None and not blocks:
-                ear.listen(np.zeros(round(SILENT_AFTER_S * ear.rate_hz), np.float32))
-            if ear is not None:
-                self.values = ear.values(signals)
+            if analysis is not None and not blocks:
+                analysis.add_samples(np.zeros(round(SILENT_AFTER_S * analysis.rate_hz), np.float32))
+            if analysis is not None:
+                self.values = analysis.values(signals)
 
 
 class SourceSignals:
