@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks import harness
 from benchmarks.tables import head, row
 from vidtrans.voting.ballot import Study, draw_trials
-from vidtrans.voting.vote_summary import Preferences, Z, share
+from vidtrans.voting.vote_summary import Z_95, Preferences, share
 
 CONDITIONS, STEPS, VOTES = (2, 3, 5), (0.3, 1.5, 2.5), (40, 120, 400)
 RATES, TRIALS = (0.02, 0.1, 0.3, 0.5), (20, 40, 200)
@@ -58,7 +58,7 @@ def scores(runs: int) -> None:
                         held[i] += one.low <= truth[i] <= one.high
                         contrast = np.eye(size)[i] - 1 / size
                         spread = np.linalg.pinv(model._information(model.strengths))
-                        wald += abs(one.value - truth[i]) <= Z * math.sqrt(contrast @ spread @ contrast)
+                        wald += abs(one.value - truth[i]) <= Z_95 * math.sqrt(contrast @ spread @ contrast)
                 found = (held.mean() / runs, held.min() / runs, held.max() / runs, wald / runs / size)
                 row(size, step, votes, *(f"{value:.3f}" for value in found))
 
