@@ -120,16 +120,16 @@ class Curve:
             values = values_at(frame)
             try:
                 before, after, share = neighbours(keys, clock.place(frame))
-                found = self.expressions[before].value(values)
+                number = self.expressions[before].value(values)
                 if after != before:
-                    found += easings[after](share) * (self.expressions[after].value(values) - found)
+                    number += easings[after](share) * (self.expressions[after].value(values) - number)
             except (ArithmeticError, ValueError):
-                found = math.nan
-            if not low <= found <= high:
-                shown = f"{found:.6g}" if math.isfinite(found) else "no number"
+                number = math.nan
+            if not low <= number <= high:
+                text = f"{number:.6g}" if math.isfinite(number) else "no number"
                 remedy = f"keep it from {low:g} to {high:g}, as with clamp(…, {low:g}, {high:g})"
-                raise UsageError(f"{name} {_quoted(str(self))}", f"at frame {frame} it is {shown}", remedy)
-            return found
+                raise UsageError(f"{name} {_quoted(str(self))}", f"at frame {frame} it is {text}", remedy)
+            return number
 
         return value
 
@@ -178,7 +178,7 @@ def file_of(signal: str) -> tuple[str, str]:
 
 def files_in(text: str) -> list[str]:
     """Return the quoted files in a text, which may hold several curves, as shares of looks do."""
-    return list(dict.fromkeys(file_of(found)[0] for found in _QUOTED.findall(text)))
+    return list(dict.fromkeys(file_of(file)[0] for file in _QUOTED.findall(text)))
 
 
 def with_other_files(text: str, change: Callable[[Path], str]) -> str:
@@ -186,8 +186,8 @@ def with_other_files(text: str, change: Callable[[Path], str]) -> str:
     if _FILE.fullmatch(text.strip()):
         text = f"'{text.strip()}'"
 
-    def changed(found: re.Match[str]) -> str:
-        file, column = file_of(found[1])
+    def changed(quoted: re.Match[str]) -> str:
+        file, column = file_of(quoted[1])
         return f"'{change(Path(file))}{':' if column else ''}{column}'"
 
     return _QUOTED.sub(changed, text)
@@ -200,8 +200,8 @@ def _check_bounds(curve: Curve, name: str, low: float, high: float) -> None:
         except (ArithmeticError, ValueError):
             value = math.nan
         if not low <= value <= high:
-            shown = f"{value:g}" if math.isfinite(value) else f"'{curve}'"
-            raise UsageError(f"{name} {shown}", "out of bounds", f"choose a value from {low:g} to {high:g}")
+            text = f"{value:g}" if math.isfinite(value) else f"'{curve}'"
+            raise UsageError(f"{name} {text}", "out of bounds", f"choose a value from {low:g} to {high:g}")
 
 
 def _quoted(text: str) -> str:
@@ -231,12 +231,12 @@ def _position_text(whole: str, first: int, stop: int) -> str:
 
 def _find_colon(whole: str, first: int, stop: int) -> int:
     """Return the index of the last colon in [first, stop) outside quotes; -1 without one."""
-    quoted, found = False, -1
+    quoted, colon = False, -1
     for at in range(first, stop):
         quoted ^= whole[at] == "'"
         if whole[at] == ":" and not quoted:
-            found = at
-    return found
+            colon = at
+    return colon
 
 
 def _split_parts(whole: str) -> Sequence[tuple[int, int]]:
@@ -344,10 +344,10 @@ class CurveClock:
         needs_time = bool(names)
 
         def values(frame: int) -> Values:
-            found: dict[str, float] = self._time_values(frame) if needs_time else {}
+            values_by_key: dict[str, float] = self._time_values(frame) if needs_time else {}
             for key, table in tables_by_key.items():
-                found[key] = float(table[frame])
-            return found
+                values_by_key[key] = float(table[frame])
+            return values_by_key
 
         return values
 
@@ -431,11 +431,11 @@ class CurveSamples:
 def sample_curves(texts: Sequence[str], clock: CurveClock) -> CurveSamples:
     """Return the values of curves at all frames of a clock. Raises UsageError, MediaError."""
     frames = range(clock.num_frames)
-    found = []
+    samples = []
     for text in texts:
         value = parse_curve(text, "CURVE").over(clock, "CURVE", -MAX_VALUE, MAX_VALUE)
-        found.append((text, [round(value(frame), ROUND_DIGITS) for frame in frames]))
-    return CurveSamples([clock.seconds(frame) for frame in frames], found)
+        samples.append((text, [round(value(frame), ROUND_DIGITS) for frame in frames]))
+    return CurveSamples([clock.seconds(frame) for frame in frames], samples)
 
 
 def small_plot(values: Sequence[float], width: int = SMALL_PLOT_WIDTH) -> str:

@@ -199,8 +199,8 @@ class Parser:
 
     def __init__(self, whole: str, first: int, stop: int, name: str) -> None:
         self.whole, self.name = whole, name
-        found = islice(_TOKEN.finditer(whole, first, stop), MAX_TOKENS)
-        self.tokens = [_Token(str(m.lastgroup), m[m.lastgroup or 0], m.start(m.lastgroup or 0)) for m in found]
+        matches = islice(_TOKEN.finditer(whole, first, stop), MAX_TOKENS)
+        self.tokens = [_Token(str(m.lastgroup), m[m.lastgroup or 0], m.start(m.lastgroup or 0)) for m in matches]
         self.tokens.append(_Token("end", "", stop))
         if len(self.tokens) > MAX_TOKENS:
             raise self._error(self.tokens[0], "it is too long", f"write it with at most {MAX_TOKENS} parts")
@@ -254,30 +254,30 @@ class Parser:
 
     def _parse_numbers(self, call: _Token, at: int, *, is_first: bool) -> tuple[tuple[float, ...], int]:
         """Return the numbers of a ``call`` up to its ``)``, and the index of the token after that."""
-        wanted, found = CALLS[call.text].numbers, dict[str, float]()
+        parameters, arguments = CALLS[call.text].numbers, dict[str, float]()
         while self.tokens[at].text != ")":
             if not is_first:
                 if self.tokens[at].text != ",":
                     raise self._error(self.tokens[at], "a comma or a ) is missing", f"write {form(call.text)}")
                 at += 1
             is_first = False
-            name = next((name for name in wanted if name not in found), "")
+            name = next((name for name in parameters if name not in arguments), "")
             if self.tokens[at].kind == "name" and self.tokens[at + 1].text == "=":
                 name, at = self.tokens[at].text, at + 2
             token = self.tokens[at]
-            if token.kind != "number" or name not in wanted or name in found:
+            if token.kind != "number" or name not in parameters or name in arguments:
                 raise self._error(token, f"{token.text or 'the end'!r} is not expected", f"write {form(call.text)}")
-            low, high, _ = wanted[name]
+            low, high, _ = parameters[name]
             if not low <= float(token.text) <= high:
                 raise self._error(token, f"{name} is out of bounds", f"choose {low:g} to {high:g}")
-            found[name] = float(token.text)
+            arguments[name] = float(token.text)
             at += 1
-        for name, (_, _, default) in wanted.items():
-            if found.setdefault(name, math.nan if default is None else default) != found[name]:
+        for name, (_, _, default) in parameters.items():
+            if arguments.setdefault(name, math.nan if default is None else default) != arguments[name]:
                 raise self._error(call, f"{name} is missing", f"write {form(call.text)}")
-        if call.text == "band" and found["low"] >= found["high"]:
+        if call.text == "band" and arguments["low"] >= arguments["high"]:
             raise self._error(call, "low is not below high", f"write {form(call.text)}")
-        return tuple(found[name] for name in wanted), at + 1
+        return tuple(arguments[name] for name in parameters), at + 1
 
     def _check_syntax(self) -> None:
         """Raise UsageError unless values and operators alternate, brackets match, and all names exist."""
@@ -297,17 +297,17 @@ class Parser:
         if len(open_brackets) == MAX_NESTING:
             raise self._error(token, "it is nested too deeply", "write it more simply")
         if token.kind == "name" and token.text not in (*NAMES, *FUNCTIONS):
-            known = [*NAMES, *FUNCTIONS, *CALLS]
-            near = get_close_matches(token.text.lower(), known, n=1, cutoff=0.5)
+            names = [*NAMES, *FUNCTIONS, *CALLS]
+            near = get_close_matches(token.text.lower(), names, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'? " if near else ""
-            raise self._error(token, f"'{token.text}' is not known", f"{hint}choose from: {', '.join(known)}")
+            raise self._error(token, f"'{token.text}' is not known", f"{hint}choose from: {', '.join(names)}")
         if token.text in ("(", "+", "-"):
             open_brackets.append(_OpenBracket(token, before if before.text in FUNCTIONS else None))
         elif token.kind not in ("name", "number", "signal"):
-            shown = f"'{token.text}'" if token.text else "the end"
+            text = f"'{token.text}'" if token.text else "the end"
             is_python_power = token.text == before.text == "*"
             remedy = "use ^ for powers" if is_python_power else "a number, a name or ( belongs there"
-            raise self._error(token, f"{shown} is not expected", remedy)
+            raise self._error(token, f"{text} is not expected", remedy)
 
     def _check_operator(self, token: _Token, open_brackets: list[_OpenBracket]) -> None:
         """Raise UsageError if a token cannot follow a value."""
@@ -321,13 +321,15 @@ class Parser:
         elif inside and inside.function and token.text == ",":
             inside.commas += 1
         elif inside:
-            shown = f"'{token.text}' is not expected" if token.text else "a ) is missing"
-            raise self._error(token, shown, f"the ( at character {inside.token.at + 1} is still open")
+            why = f"'{token.text}' is not expected" if token.text else "a ) is missing"
+            raise self._error(token, why, f"the ( at character {inside.token.at + 1} is still open")
         else:
             remedy = "an operator (+ - * / ^) belongs there"
             if token.text == "%":
-                written = re.search(r"[\d.]+\s*$", self.whole[: token.at])
-                remedy = f"write {float(written[0]) / 100:g} for {written[0]}%" if written else "write 0.5 for 50%"
+                percentage = re.search(r"[\d.]+\s*$", self.whole[: token.at])
+                remedy = (
+                    f"write {float(percentage[0]) / 100:g} for {percentage[0]}%" if percentage else "write 0.5 for 50%"
+                )
             elif token.text == ")":
                 remedy = "there is no ( for it"
             elif token.kind != "sign":
@@ -337,8 +339,8 @@ class Parser:
     def _check_count(self, function: _Token, count: int) -> None:
         _, least, most = FUNCTIONS[function.text]
         if not least <= count <= most:
-            wanted = f"{least}" if least == most else f"{least} to {most}"
-            why = f"'{function.text}' takes {wanted} value{'s' * (most > 1)}, not {count}"
+            counts = f"{least}" if least == most else f"{least} to {most}"
+            why = f"'{function.text}' takes {counts} value{'s' * (most > 1)}, not {count}"
             raise self._error(function, why, "put a comma between values")
 
     def _error(self, token: _Token, why: str, remedy: str) -> UsageError:

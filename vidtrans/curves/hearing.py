@@ -118,13 +118,13 @@ def _scaled_level(power: np.ndarray, sigma: float) -> np.ndarray:
 
 def _band_weights(hertz: np.ndarray, bands: Sequence[Band]) -> np.ndarray:
     """Return the membership of spectrum bins, at ``hertz``, in the bands, (bins, len(bands)) of 0 and 1."""
-    found = np.zeros((len(hertz), len(bands)))
+    weights = np.zeros((len(hertz), len(bands)))
     for n, (low, high) in enumerate(bands):
         inside = (hertz >= low) & (hertz < high)
         if not inside.any():  # A band between two bins gets the nearest one
             inside[np.argmin(np.abs(hertz - (low + min(high, hertz[-1])) / 2))] = True
-        found[:, n] = inside
-    return found
+        weights[:, n] = inside
+    return weights
 
 
 def _mel_bank(hertz: np.ndarray) -> np.ndarray:
@@ -155,9 +155,9 @@ class Rhythm:
         if len(self.beats) < 2:
             return np.zeros(len(times))
         period = 60 / self.tempo_bpm
-        found = np.interp(times, self.beats, np.arange(len(self.beats), dtype=np.float64))
-        found += np.minimum(times - self.beats[0], 0.0) / period
-        past: np.ndarray = found + np.maximum(times - self.beats[-1], 0.0) / period
+        numbers = np.interp(times, self.beats, np.arange(len(self.beats), dtype=np.float64))
+        numbers += np.minimum(times - self.beats[0], 0.0) / period
+        past: np.ndarray = numbers + np.maximum(times - self.beats[-1], 0.0) / period
         return past
 
     def bar_at(self, times: np.ndarray) -> np.ndarray:
@@ -168,9 +168,9 @@ class Rhythm:
 def novelty(sound: SoundAnalysis) -> np.ndarray:
     """Return the novelty, the strength of onsets, at each hop, (n,) float64 from 0 to about 1."""
     logs = log_spectrum(sound.mel)
-    found = np.zeros(len(logs))
-    found[LAG_HOPS:] = spectral_rise(logs[LAG_HOPS:], logs[:-LAG_HOPS])
-    return found
+    strength = np.zeros(len(logs))
+    strength[LAG_HOPS:] = spectral_rise(logs[LAG_HOPS:], logs[:-LAG_HOPS])
+    return strength
 
 
 def log_spectrum(mel: np.ndarray) -> np.ndarray:
@@ -217,11 +217,11 @@ def _onset_times(strength: np.ndarray, hop_s: float) -> np.ndarray:
     wide = 2 * round(PEAK_WINDOW_S / hop_s) + 1
     highest = maximum_filter1d(strength, wide)
     mean = uniform_filter1d(strength, 2 * round(MEAN_WINDOW_S / hop_s) + 1)
-    found: list[int] = []
+    peaks: list[int] = []
     for at in np.flatnonzero((strength == highest) & (strength > mean + ONSET_MARGIN * top) & (strength > least)):
-        if not found or (at - found[-1]) * hop_s >= MIN_ONSET_GAP_S:
-            found.append(int(at))
-    return np.array([_refine_peak(strength, at) * hop_s for at in found])
+        if not peaks or (at - peaks[-1]) * hop_s >= MIN_ONSET_GAP_S:
+            peaks.append(int(at))
+    return np.array([_refine_peak(strength, at) * hop_s for at in peaks])
 
 
 def _refine_peak(values: np.ndarray, at: int) -> float:
@@ -272,11 +272,11 @@ def _beat_hops(strength: np.ndarray, period: float) -> list[int]:
             back[at] = at - usable[best]
     end = max(0, count - round(period))
     at = end + int(np.argmax(score[end:]))
-    found = []
+    hops = []
     while at >= 0:
-        found.append(int(at))
+        hops.append(int(at))
         at = back[at]
-    return found[::-1]
+    return hops[::-1]
 
 
 def _drop_off_beats(sound: SoundAnalysis, hops: list[int]) -> list[int]:

@@ -92,12 +92,12 @@ def call_track(signal: Signal, inner: Track) -> Track:
             )
         grid = np.arange(first, last + 1) * GRID_S
         values = np.asarray(inner(grid), np.float64)
-        found = (
+        result = (
             gaussian(values, seconds * BOX_SIGMA / GRID_S)
             if signal.name == "smooth"
             else _follow(values, grid, seconds)
         )
-        return np.interp(times, grid, found)
+        return np.interp(times, grid, result)
 
     return at
 
@@ -232,16 +232,16 @@ def _read_columns(
 
 
 def _parse_moment(path: Path, value: object, row: int, in_frames: bool) -> float:
-    found = _as_number(value)
-    if not in_frames and isinstance(value, str) and not math.isfinite(found):
+    number = _as_number(value)
+    if not in_frames and isinstance(value, str) and not math.isfinite(number):
         try:
             moment: Time = parse_time(value.replace(",", "."))
-            found = float(moment.seconds) if moment.seconds is not None else math.nan
+            number = float(moment.seconds) if moment.seconds is not None else math.nan
         except UsageError:
-            found = math.nan
-    if not math.isfinite(found) or abs(found) > 1e9:
+            number = math.nan
+    if not math.isfinite(number) or abs(number) > 1e9:
         raise UsageError(f"{path}, row {row}", f"'{str(value)[:40]}' is not a moment", "give a number")
-    return found
+    return number
 
 
 def _as_number(value: object) -> float:
@@ -249,10 +249,10 @@ def _as_number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return math.nan
     try:
-        found = parse_number(value) if isinstance(value, str) else float(value)
+        number = parse_number(value) if isinstance(value, str) else float(value)
     except (ValueError, OverflowError):
         return math.nan
-    return found if math.isfinite(found) else math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def _read_csv(path: Path) -> DataColumns:
@@ -270,13 +270,13 @@ def _read_csv(path: Path) -> DataColumns:
 
 
 def _read_json(path: Path) -> DataColumns:
-    found = json.loads(read_text(path))
-    if isinstance(found, dict):  # Parseq writes the values of all frames beside the key frames
-        found = next((found[name] for name in ("rendered_frames", "frames", "keyframes") if name in found), None)
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+    content = json.loads(read_text(path))
+    if isinstance(content, dict):  # Parseq writes the values of all frames beside the key frames
+        content = next((content[name] for name in ("rendered_frames", "frames", "keyframes") if name in content), None)
+    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
         raise UsageError(str(path), "it has no list of frames", 'write [{"frame": 0, "NAME": 0.5}, …]')
-    names = list(dict.fromkeys(name for row in found[:NUM_NAMING_ROWS] for name in row))
-    rows = ([row.get(name) for name in names] for row in found)
+    names = list(dict.fromkeys(name for row in content[:NUM_NAMING_ROWS] for name in row))
+    rows = ([row.get(name) for name in names] for row in content)
     return _read_columns(path, names, rows, clock_names="a key of each frame")
 
 
@@ -322,22 +322,24 @@ def read_midi(path: Path) -> DataColumns:
     if path.stat().st_size > MAX_MIDI_BYTES:
         raise UsageError(str(path), f"it has more than {MAX_MIDI_BYTES >> 20} MB", "export fewer tracks")
     parse_errors = (EOFError, OSError, LookupError, TypeError, ValueError, ArithmeticError, mido.KeySignatureError)
-    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    events_by_column: dict[str, list[tuple[float, float]]] = defaultdict(list)
     try:
         for at, name, value in _events(mido.MidiFile(str(path))):
-            found[name].append((at, value))
+            events_by_column[name].append((at, value))
     except parse_errors as error:
         raise UsageError(
             str(path), f"it is no MIDI file ({str(error) or 'it ends too early'})", "export it again"
         ) from None
-    if not found:
+    if not events_by_column:
         raise UsageError(str(path), "it has no notes and no controllers", "give another")
-    moments = np.unique([-1.0, *(at for events in found.values() for at, _ in events)])
+    moments = np.unique([-1.0, *(at for events in events_by_column.values() for at, _ in events)])
     check_size(path, len(moments), 1)
-    names = sorted(found, key=lambda name: "." in name)  # Columns of all channels first
+    names = sorted(events_by_column, key=lambda name: "." in name)  # Columns of all channels first
     channels = {name.partition(".")[0] for name in names if "." in name}
     listed = names if len(channels) > 1 else [name for name in names if "." not in name]
-    return DataColumns(path, moments, _MidiColumns(moments, dict(found), listed), in_frames=False, holds=True)
+    return DataColumns(
+        path, moments, _MidiColumns(moments, dict(events_by_column), listed), in_frames=False, holds=True
+    )
 
 
 def _events(song: Song) -> Iterator[Event]:

@@ -95,23 +95,23 @@ class Client:
         """Wait for queued messages and return them in sending order: tables (sent as JSON texts) and bytes."""
         await self._wake.wait()
         self._wake.clear()
-        found: list[Table | bytes] = list(self._texts)
+        queue: list[Table | bytes] = list(self._texts)
         self._texts.clear()
         if self._state is not None:
-            found.append(self._state)
+            queue.append(self._state)
             self._state = None
         if self._moving is not None:
-            found.append(self._moving)
+            queue.append(self._moving)
             self._moving = None
-        found += [pack_picture(PictureMessage(DROPPED_FRAME, n, t, self.number)) for n, t in self._drops]
+        queue += [pack_picture(PictureMessage(DROPPED_FRAME, n, t, self.number)) for n, t in self._drops]
         self._drops.clear()
         if self._picture is not None:
             picture, received = self._picture
             self._picture = None
             model_input = picture.model_input if self.shows_input else b""
             server_ms = 1e3 * (time.perf_counter() - received)
-            found.append(pack_picture(replace(picture, server_ms=server_ms, model_input=model_input)))
-        return found
+            queue.append(pack_picture(replace(picture, server_ms=server_ms, model_input=model_input)))
+        return queue
 
 
 class Clients(dict[int, Client]):

@@ -459,9 +459,9 @@ def describe_controls() -> Table:
 
 def describe_pairing(pairing: Pairing) -> Table:
     """Return a pairing's tunable settings by names like ``edges.density``: default, bounds and help, for JSON."""
-    found: Table = {}
+    settings: Table = {}
     if pairing.uses_mask:  # A live source has no mask
-        return found
+        return settings
     by_name = {f.name: f for f in fields(pairing.settings)}
     for field in (by_name[name] for name in pairing.tunable):
         value, bounds = getattr(pairing.settings, field.name), _describe_option(option_of(field))
@@ -469,35 +469,35 @@ def describe_pairing(pairing: Pairing) -> Table:
         bounds.setdefault("high", 4 * value if value else 1)
         # A setting's bound may be far above useful values, so its slider ends at eight times the model's own value.
         bounds["high"] = min(bounds["high"], max(8 * value, bounds["low"] + 1e-3)) if value else bounds["high"]
-        found[f"{pairing.name}.{field.name}"] = {
+        settings[f"{pairing.name}.{field.name}"] = {
             "default": value,
             "whole": isinstance(value, int),
             "moves": True,
             **bounds,
         }
-    return found
+    return settings
 
 
 def _movable_bounds(models: Mapping[str, LoadedModel]) -> dict[str, tuple[float, float, bool]]:
     """Return the (lowest, highest, is integer) of each control that a curve may drive, by name."""
     own = {f.name: option_of(f) for f in fields(Controls) if isinstance(f.default, float)}
     movable = {name: option for name, option in own.items() if isinstance(option, Control) and option.can_move}
-    found = {name: (*option.ends, False) for name, option in movable.items()}
+    bounds = {name: (*option.ends, False) for name, option in movable.items()}
     for model in models.values():
         for name, about in describe_pairing(model.pairing).items():
-            low, high, _ = found.get(name, (about["low"], about["high"], False))
-            found[name] = min(low, about["low"]), max(high, about["high"]), about["whole"]
-    return found
+            low, high, _ = bounds.get(name, (about["low"], about["high"], False))
+            bounds[name] = min(low, about["low"]), max(high, about["high"]), about["whole"]
+    return bounds
 
 
 def _describe_option(option: Option) -> Table:
     """Return the bounds, choices, help and page traits of a control or a setting, without its default."""
-    found: Table = dict(zip(("low", "high"), option.bounds or (), strict=False))
-    found |= {"choices": option.choices, "help": option.help}
+    table: Table = dict(zip(("low", "high"), option.bounds or (), strict=False))
+    table |= {"choices": option.choices, "help": option.help}
     if isinstance(option, Control):
-        found |= {"place": option.place, "label": option.label}
-        found |= {name: getattr(option, name) or None for name in OPTIONAL_TRAITS}
-    return {name: value for name, value in found.items() if value is not None}
+        table |= {"place": option.place, "label": option.label}
+        table |= {name: getattr(option, name) or None for name in OPTIONAL_TRAITS}
+    return {name: value for name, value in table.items() if value is not None}
 
 
 def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> float:
@@ -529,10 +529,10 @@ class SavedControls:
 
     def _read(self) -> dict[str, Table]:
         try:
-            found = read_small_json(self._path)
+            content = read_small_json(self._path)
         except (OSError, ValueError, UsageError):
             return {}
-        tables = found if isinstance(found, dict) else {}
+        tables = content if isinstance(content, dict) else {}
         return {
             name: table for name, table in tables.items() if PRESET_NAME.fullmatch(name) and isinstance(table, dict)
         }

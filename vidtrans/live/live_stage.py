@@ -202,8 +202,8 @@ class LiveModel:
         choices = _InputChoices(changes, controls.look, controls.stroke_size, is_drawing)
         if choices != self._choices:
             pairing = replace(self.model, changes={**self.model.changes, **dict(changes)}).pairing
-            drawn = is_drawing and bool(pairing.drawing_kind)
-            inputs = ModelInputs(pairing, drawn=drawn, conditions=self._conditions(pairing, controls))
+            is_input = is_drawing and bool(pairing.drawing_kind)
+            inputs = ModelInputs(pairing, drawn=is_input, conditions=self._conditions(pairing, controls))
             self._frames.renderer.inputs = inputs
             self._choices = choices
 

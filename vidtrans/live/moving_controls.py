@@ -203,9 +203,9 @@ class MovingControls:
         if source is not None and self._follows_source:
             self._source.measure(source, now_s)
         values = {"t": now_s - self._began_s, "frame": float(frame)}
-        heard = self._sound.values if self._sound is not None else {}
+        sound_values = self._sound.values if self._sound is not None else {}
         for signal in self._signals:
-            values[place_of(signal)] = self._value(signal, heard, values, passed_s)
+            values[place_of(signal)] = self._value(signal, sound_values, values, passed_s)
         before = state.numbers()
         positions = {}
         for name, curve in self._curves.items():
@@ -237,13 +237,13 @@ class MovingControls:
             self._sound.watch(frozenset(signal for signal in self._signals if signal.is_heard))
 
     def _value(
-        self, signal: Signal, heard: Mapping[Signal, float], times: Mapping[str, float], passed_s: float
+        self, signal: Signal, sound_values: Mapping[Signal, float], times: Mapping[str, float], passed_s: float
     ) -> float:
         if signal.is_heard:
-            return heard.get(signal, 0.0)
+            return sound_values.get(signal, 0.0)
         if signal.inner is not None:
             call = self._calls.setdefault(signal, RunningCall(signal))
-            return call.step(self._value(signal.inner, heard, times, passed_s), passed_s)
+            return call.step(self._value(signal.inner, sound_values, times, passed_s), passed_s)
         if signal.file:
             file = self._files.get(signal.file)
             return 0.0 if file is None else float(file.track(np.array([times["frame" if file.in_frames else "t"]]))[0])

@@ -40,11 +40,11 @@ def is_same_machine(host: str | None, *, is_open: bool) -> bool:
     if is_open or not host:
         return False
     try:
-        found = ip_address(host)
+        address = ip_address(host)
     except ValueError:
         return False
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_loopback
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
 
 
 def open_in_program(path: Path, root: Path) -> None:
@@ -77,10 +77,10 @@ def _opener(path: Path, root: Path) -> str:
     if not MACOS and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise _failed(path, "this machine shows no windows")
     name = "open" if MACOS else "xdg-open"
-    found = shutil.which(name)
-    if found is None or not os.path.isabs(found) or root in Path(found).resolve().parents:
+    program = shutil.which(name)
+    if program is None or not os.path.isabs(program) or root in Path(program).resolve().parents:
         raise _failed(path, f"the program {name} is not installed")
-    return found
+    return program
 
 
 def _start(words: Sequence[str], path: Path) -> None:

@@ -274,9 +274,9 @@ class EaselStore:
         move_into_place(copy, target)
 
     def _check_size(self, name: str, key: str, size: tuple[int, int]) -> None:
-        found = png_size(self.picture(name, key))
-        if found != size:
-            raise UsageError("picture", f"it is {found[0]}x{found[1]}, not {size[0]}x{size[1]}", "reload the page")
+        actual = png_size(self.picture(name, key))
+        if actual != size:
+            raise UsageError("picture", f"it is {actual[0]}x{actual[1]}, not {size[0]}x{size[1]}", "reload the page")
 
     def _sheet_folder(self, name: str) -> Path:
         self.target(name)

@@ -89,7 +89,7 @@ class MediaProcess:
         return facts, encode_jpeg(np.concatenate(small, 1), JPEG_QUALITY, subsampled=True)
 
     def _frame(self, request: Table) -> tuple[Table, bytes]:
-        """Return a frame of a clip as a PNG or JPEG file; ``short``: the longest short side in pixels, 0: no limit."""
+        """Return a frame of a clip as a PNG or JPEG file; ``short``: the largest short side in pixels, 0: no limit."""
         path, number, short = Path(request["path"]), int(request["frame"]), int(request["short"])
         picture = read_picture(path) if is_picture(path) else self._read(path, number)
         height, width = picture.shape[:2]
@@ -149,19 +149,19 @@ def _samples(path: Path, max_frames: int) -> list[np.ndarray]:
         with open_media(path) as container:
             stream = picture_stream(container, path)
             duration = container.duration or 0
-            found: list[np.ndarray] = []
+            pictures: list[np.ndarray] = []
             for n in range(max_frames):
                 if n and duration:
                     container.seek(int(duration * n / max_frames), backward=True)
                 if (frame := next(container.decode(stream), None)) is not None:
-                    found.append(_rotate_upright(frame))
+                    pictures.append(_rotate_upright(frame))
                 if not duration:
                     break
     except (av.error.FFmpegError, ValueError) as error:
         raise MediaError(str(path), f"it cannot be read as a video: {error}", "choose another file") from None
-    if not found:
+    if not pictures:
         raise MediaError(str(path), "it has no frame that can be decoded", "choose another file")
-    return found
+    return pictures
 
 
 def _rotate_upright(frame: av.VideoFrame) -> np.ndarray:

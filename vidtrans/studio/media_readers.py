@@ -120,7 +120,7 @@ class Media:
         return table, file
 
     def frame(self, path: Path, number: int, short: int, kind: str) -> bytes:
-        """Return a jpeg or png file of a frame. ``short``: the longest short side in pixels. Raises MediaError."""
+        """Return a jpeg or png file of a frame. ``short``: the largest short side in pixels. Raises MediaError."""
         return self._frames.request(FRAME_TIMEOUT_S, do="frame", path=str(path), frame=number, short=short, kind=kind)[
             1
         ]
@@ -132,9 +132,9 @@ class Media:
     def facts(self, path: Path) -> Table:
         """Return the facts about a clip, with ``ready``: its proxy exists; request the proxy if not. Raises OSError."""
         folder = self.cache_folder(path)
-        found: Table = read_small_json(folder / "facts.json") if (folder / "facts.json").is_file() else {}
+        facts: Table = read_small_json(folder / "facts.json") if (folder / "facts.json").is_file() else {}
         if (folder / "proxy.mp4").is_file():
-            return found | {"ready": True, "known": True, "fault": ""}
+            return facts | {"ready": True, "known": True, "fault": ""}
         with self._lock:
             if folder not in self._faults:
                 if (path, folder) in self._proxy_queue:
@@ -143,7 +143,7 @@ class Media:
                 if not self._makes_proxies:
                     self._makes_proxies = True
                     threading.Thread(target=self._make_proxies, daemon=True, name="proxies").start()
-        return found | {"ready": False, "known": bool(found), "fault": self._faults.get(folder, "")}
+        return facts | {"ready": False, "known": bool(facts), "fault": self._faults.get(folder, "")}
 
     def proxy(self, path: Path) -> Path:
         """Return the path of a clip's proxy, which may not exist. Raises OSError."""

@@ -26,9 +26,9 @@ H = TypeVar("H", bound=Callable[..., Awaitable[Response]])
 
 def text_in(request: Request, name: str) -> str:
     """Return a value of a request's query. Raises UsageError if it is missing."""
-    if not (found := request.query_params.get(name, "")):
+    if not (text := request.query_params.get(name, "")):
         raise UsageError(name, "it is missing", "give it")
-    return found
+    return text
 
 
 def number_in(request: Request, name: str) -> int:
@@ -61,10 +61,10 @@ async def message_of(request: Request) -> Table:
 
 def count_in(message: Table, name: str, default: int | None = None) -> int:
     """Return a non-negative integer of a message; ``default``: used if it is missing. Raises UsageError."""
-    found = message.get(name, default)
-    if not is_count(found):
+    count = message.get(name, default)
+    if not is_count(count):
         raise UsageError(name, "it is not a whole number from 0", "give a number")
-    return found
+    return count
 
 
 def answers_in(message: Table) -> dict[str, str]:

@@ -245,12 +245,12 @@ class ProjectFolder:
 
     def bin(self) -> list[Table]:
         """Return the number and the name of each deleted file, newest first."""
-        found = []
+        entries = []
         folders = (self.state / "bin").iterdir() if (self.state / "bin").is_dir() else ()
         for folder in sorted(folders, reverse=True):
             with suppress(OSError):
-                found.append({"number": folder.name, "name": (folder / "name").read_text("utf-8")})
-        return found
+                entries.append({"number": folder.name, "name": (folder / "name").read_text("utf-8")})
+        return entries
 
     def empty_bin(self) -> int:
         """Delete the files in the bin, and return the number of freed bytes."""

@@ -48,7 +48,7 @@ from vidtrans.web.server import WebServer, qr_svg, shared_files
 
 PAGE = Path(__file__).parent / "page"
 PHONE_PAGES = {"studio": "/", "live": f"{LIVE_PATH}/"}
-MAX_SIDE_PX = 8192  # Longest short side of a frame that a page requests
+MAX_SIDE_PX = 8192  # Largest short side of a frame that a page requests
 INLINE_KINDS = ("clip", "picture")  # Other files are downloaded: an HTML page from elsewhere may hold scripts
 MAX_CHOICES = 8  # Cells of a grid
 MAX_CUTS = 20_000  # Shots of a clip
@@ -452,8 +452,8 @@ def _files(folder: ProjectFolder) -> Iterator[Path]:
         if path.is_file():
             yield path
         else:
-            found = (p for p in path.rglob("*") if p.is_file() and not p.is_symlink() and not _is_hidden(p, path))
-            yield from (p for p in found if not has_forbidden_characters(p.name))
+            files = (p for p in path.rglob("*") if p.is_file() and not p.is_symlink() and not _is_hidden(p, path))
+            yield from (p for p in files if not has_forbidden_characters(p.name))
 
 
 def _is_hidden(path: Path, above: Path) -> bool:

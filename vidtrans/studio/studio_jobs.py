@@ -317,19 +317,21 @@ class JobQueue:
     def step(self) -> list[Table]:
         """Start the jobs that are due, and return all jobs in the form that a page receives, newest first."""
         with self._lock:
-            found = {folder.number: each for folder in self._folders() if (each := self._job_table(folder)) is not None}
-            states = {number: JobState(str(table["state"])) for number, table in found.items()}
+            tables = {
+                folder.number: each for folder in self._folders() if (each := self._job_table(folder)) is not None
+            }
+            states = {number: JobState(str(table["state"])) for number, table in tables.items()}
             free = self.at_once - sum(state is JobState.RUNNING for state in states.values())
-            for number in sorted(found):
+            for number in sorted(tables):
                 if states[number] is JobState.QUEUED:
                     try:
-                        free -= self._start_if_due(number, found[number], states, free)
+                        free -= self._start_if_due(number, tables[number], states, free)
                     except OSError as error:  # Such as a full disk; other jobs continue
-                        found[number]["waits"] = f"it cannot be started: {error.strerror}"
-            for table in found.values():
+                        tables[number]["waits"] = f"it cannot be started: {error.strerror}"
+            for table in tables.values():
                 if (blocker := table.get("waits_for")) is not None:
-                    table["waits"] = table["waits"].format(found[blocker]["title"] if blocker in found else blocker)
-            return [found[number] for number in sorted(found, reverse=True)]
+                    table["waits"] = table["waits"].format(tables[blocker]["title"] if blocker in tables else blocker)
+            return [tables[number] for number in sorted(tables, reverse=True)]
 
     def _start_if_due(self, number: int, table: Table, states: dict[int, JobState], free: int) -> int:
         """Start a queued job if it is due; update its table, and return the number of started processes, 0 or 1."""

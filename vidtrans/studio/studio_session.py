@@ -132,13 +132,13 @@ class StudioSession:
 
     def _inputs(self, values: Mapping[str, object]) -> list[str]:
         """Return the values that name existing files."""
-        found = []
+        names = []
         for value in values.values():
             for one in value if isinstance(value, list) else [value]:
                 with suppress(UsageError):
                     if isinstance(one, str) and self.folder.path_of(one).exists():
-                        found.append(one)
-        return found
+                        names.append(one)
+        return names
 
     def words(self, step: CommandStep) -> list[str]:
         """Return the words of a step's command line. Raises UsageError."""

@@ -45,8 +45,8 @@ class EdlTimeline(Timeline):
         before = previous_events(events)
         transitions = {id(before[event.line]): event.length for event in events if event.line in before}
         pairs = {(event.number, event.channels): event.length for event in events if event.length}
-        shown = [event for event in events if event.is_video and event.reel.upper() not in GENERATOR_REELS]
-        self._events = dict(enumerate(shown, 1))
+        clip_events = [event for event in events if event.is_video and event.reel.upper() not in GENERATOR_REELS]
+        self._events = dict(enumerate(clip_events, 1))
         self.clips = [
             _clip(number, event, _transition_frames(event, transitions, pairs), rate)
             for number, event in self._events.items()
@@ -130,7 +130,7 @@ def _clip(number: int, event: EdlEvent, transition_frames: int, rate: Fraction) 
     names = [PureWindowsPath(name).name for name in names if name]
     stop = max(Fraction(end), begin + length, begin + Fraction(1))
     stop = max(stop, Fraction(end + transition_frames)) if event.speed is None else stop
-    found = TimelineClip(
+    clip = TimelineClip(
         number,
         event.name or event.reel,
         event.file,
@@ -141,11 +141,11 @@ def _clip(number: int, event: EdlEvent, transition_frames: int, rate: Fraction) 
         names=tuple(names),
     )
     if not (match := _NUMBERED_PICTURES.fullmatch(event.file)):
-        return found
+        return clip
     digits = len((match["last"] if match["first"].startswith("-") else match["first"]).lstrip("-"))
     pattern = f"{match['before']}%0{digits}d{match['after']}" if digits > 1 else f"{match['before']}%d{match['after']}"
     return replace(
-        found, media=pattern, first_number=int(match["first"]), pictures_rate=rate, media_start=Fraction(begin)
+        clip, media=pattern, first_number=int(match["first"]), pictures_rate=rate, media_start=Fraction(begin)
     )
 
 
@@ -307,8 +307,8 @@ def _add_comment_value(event: EdlEvent, key: str, value: str, number: int) -> No
     elif key in FILE_KEYS:
         event.file = event.file or value
     elif key == "LOC":
-        found = _LOCATOR.fullmatch(value)
-        event.marks.append(found[1] if found else value)
+        locator = _LOCATOR.fullmatch(value)
+        event.marks.append(locator[1] if locator else value)
     elif key == "COMMENT":
         event.marks.append(value)
     if key in (*NAME_KEYS, *FILE_KEYS):
@@ -317,11 +317,11 @@ def _add_comment_value(event: EdlEvent, key: str, value: str, number: int) -> No
 
 def previous_events(events: Sequence[EdlEvent]) -> dict[int, EdlEvent]:
     """Return, by the line of each one-line transition, the event before it, which the transition extends."""
-    found = {}
+    previous = {}
     latest: dict[str, EdlEvent] = {}
     for event in events:
         before = latest.get(event.channels)
         if event.length and before and before.number != event.number:
-            found[event.line] = before
+            previous[event.line] = before
         latest[event.channels] = event
-    return found
+    return previous

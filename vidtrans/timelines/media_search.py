@@ -45,8 +45,8 @@ class MediaSearch:
                 return path
         names = [*(path.name for path in candidates), *clip.names]
         for name in dict.fromkeys(filter(None, names)):
-            if found := self._find_by_name(name, candidates, clip):
-                return found
+            if file := self._find_by_name(name, candidates, clip):
+                return file
         what = clip.media or " or ".join(dict.fromkeys(clip.names))
         remedy = "give the folder that has it as --media FOLDER, or disable the clip"
         raise MediaError(clip.where(self._timeline), f"its media is missing: {what}", remedy)
@@ -58,16 +58,16 @@ class MediaSearch:
         MediaError if that leaves several.
         """
         if NUMBER.search(name):
-            found = [folder / name for folder in self._all_folders() if _exists(folder / name)]
+            matches = [folder / name for folder in self._all_folders() if _exists(folder / name)]
         else:
             files = self._files_by_name().get(name_key(name).casefold(), [])
-            found = [path for path in files if name_key(path.name) == name_key(name)] or files
-        elsewhere = [path for path in found if path.parent != self._timeline.parent]
-        found = elsewhere or found
-        if len(found) < 2:
-            return found[0] if found else None
-        ranks = [max((_num_equal_folders(path, other) for other in candidates), default=0) for path in found]
-        best = [path for path, rank in zip(found, ranks, strict=True) if rank == max(ranks)]
+            matches = [path for path in files if name_key(path.name) == name_key(name)] or files
+        elsewhere = [path for path in matches if path.parent != self._timeline.parent]
+        matches = elsewhere or matches
+        if len(matches) < 2:
+            return matches[0] if matches else None
+        ranks = [max((_num_equal_folders(path, other) for other in candidates), default=0) for path in matches]
+        best = [path for path, rank in zip(matches, ranks, strict=True) if rank == max(ranks)]
         if len(best) > 1:
             why = f"its media '{name}' is in several folders: {best[0].parent} and {best[1].parent}"
             raise MediaError(clip.where(self._timeline), why, "name the right folder with --media")

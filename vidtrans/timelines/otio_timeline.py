@@ -46,31 +46,31 @@ class CutFinder:
 
     def _composition_segments(self, composition: Otio, depth: int) -> list[Segment]:
         """Return the segments of a stack or track, in its visible time, which begins at 0."""
-        found: list[Segment] = []
+        segments: list[Segment] = []
         if isinstance(composition, self._schema.Track):
-            found = self._track_segments(composition, depth)
+            segments = self._track_segments(composition, depth)
         else:
             for layer in reversed(list(composition)):
                 own = self._item_segments(layer, Fraction(0), depth)
-                found = sorted([*found, *(rest for segment in own for rest in _subtract(segment, found))])
+                segments = sorted([*segments, *(rest for segment in own for rest in _subtract(segment, segments))])
         if composition.source_range is None:
-            return found
+            return segments
         start, length = (_seconds(time) for time in (composition.source_range.start_time, composition.duration()))
-        trimmed = [(max(begin - start, Fraction(0)), min(end - start, length)) for begin, end in found]
+        trimmed = [(max(begin - start, Fraction(0)), min(end - start, length)) for begin, end in segments]
         return [segment for segment in trimmed if segment[0] < segment[1]]
 
     def _track_segments(self, track: Otio, depth: int) -> list[Segment]:
-        found, begin, early, is_joined = list[Segment](), Fraction(0), Fraction(0), False
+        segments, begin, early, is_joined = list[Segment](), Fraction(0), Fraction(0), False
         for child in track:
             if isinstance(child, self._schema.Transition):
                 early = _seconds(child.in_offset)  # The next child is visible from the start of the transition
                 if is_joined:
-                    found[-1] = (found[-1][0], max(found[-1][0], found[-1][1] - early))
+                    segments[-1] = (segments[-1][0], max(segments[-1][0], segments[-1][1] - early))
                 continue
             own = self._item_segments(child, begin, depth)
-            found += [(own[0][0] - early, own[0][1]), *own[1:]] if own else []
+            segments += [(own[0][0] - early, own[0][1]), *own[1:]] if own else []
             begin, early, is_joined = begin + _seconds(child.duration()), Fraction(0), bool(own)
-        return found
+        return segments
 
     def _item_segments(self, item: Otio, begin: Fraction, depth: int) -> list[Segment]:
         """Return the segments of a child that begins at ``begin``; none of a gap, a title, or a disabled child."""
@@ -202,8 +202,8 @@ class OtioTimeline(Timeline):
                 return place.read_bytes()
 
         why = f"the timeline cannot be written as {output.suffix}"
-        found: bytes = _call_library(write, str(output), why, f"use -o {output.with_suffix(OTIO)}")
-        return found
+        content: bytes = _call_library(write, str(output), why, f"use -o {output.with_suffix(OTIO)}")
+        return content
 
     def _list_losses(self, root: Otio, output: Path, content: bytes) -> list[str]:
         """Return the losses of another format, found by reading its file again."""
@@ -245,15 +245,15 @@ def _check_json(path: Path, content: bytes) -> None:
         value = parse_json(decode_text(content))
     except ValueError as error:
         raise UsageError(str(path), f"it is not valid JSON ({error})", "export the timeline again") from None
-    found = [(value, 0)]
-    while found:
-        one, depth = found.pop()
+    stack = [(value, 0)]
+    while stack:
+        one, depth = stack.pop()
         if depth > 4 * MAX_DEPTH:
             raise UsageError(str(path), "it is nested too deeply", "export the timeline again")
         if isinstance(one, dict):
             if str(one.get("OTIO_SCHEMA", "")).startswith("SerializableObjectRef"):
                 why = "an object in it stands in several places, or in itself"
                 raise UsageError(str(path), why, "export the timeline again")
-            found += [(inner, depth + 1) for inner in one.values()]
+            stack += [(inner, depth + 1) for inner in one.values()]
         elif isinstance(one, list):
-            found += [(inner, depth + 1) for inner in one]
+            stack += [(inner, depth + 1) for inner in one]

@@ -73,21 +73,21 @@ class TimelineWalk:
 
     def tally(self, root: Otio) -> Counter[str]:
         """Return the numbers of clips, transitions, nested stacks, effects and markers of a timeline."""
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for timeline in self._timelines(root):
             for item in self._all(timeline.tracks):
                 kind = type(item).__name__
                 names = {"Clip": "clips", "Transition": "transitions", "Stack": "nested stacks"}
-                found[names.get(kind, "")] += 1
-                found["effects"] += len(getattr(item, "effects", ()))
-                found["markers"] += len(getattr(item, "markers", ()))
-        del found[""]
-        return found
+                counts[names.get(kind, "")] += 1
+                counts["effects"] += len(getattr(item, "effects", ()))
+                counts["markers"] += len(getattr(item, "markers", ()))
+        del counts[""]
+        return counts
 
     def all_clips(self, root: Otio) -> list[Otio]:
         """Return all clips of a timeline, including disabled ones and those of sound."""
-        found = [item for timeline in self._timelines(root) for item in self._all(timeline.tracks)]
-        return [item for item in found if isinstance(item, self._schema.Clip)]
+        items = [item for timeline in self._timelines(root) for item in self._all(timeline.tracks)]
+        return [item for item in items if isinstance(item, self._schema.Clip)]
 
     def _all(self, composition: Otio, depth: int = 0) -> Iterator[Otio]:
         for child in composition if depth <= MAX_NESTED else ():
@@ -143,7 +143,7 @@ class TimelineWalk:
 
     def _child_spans(self, children: list[Otio], is_track: bool) -> list[tuple[Fraction, Fraction]] | None:
         """Return the starts and lengths of children in seconds; None if a length is unknown."""
-        found, begin = [], Fraction(0)
+        spans, begin = [], Fraction(0)
         for child in children:
             length = Fraction(0)
             if isinstance(child, self._otio.core.Item):
@@ -151,9 +151,9 @@ class TimelineWalk:
                     length = self._seconds(child.duration())
                 except self._otio.exceptions.OTIOError:
                     return None
-            found.append((begin, length))
+            spans.append((begin, length))
             begin += length if is_track else 0
-        return found
+        return spans
 
     def _inner_window(self, child: Otio, before: Fraction, after: Fraction) -> Window | None:
         """Return the visible range of a nested composition, in its own time; None: all.
@@ -213,10 +213,10 @@ class TimelineWalk:
         begin, end, rate, start = self._range(clip, before, after, name)
         if (before < 0 or after < 0) and begin is not None and end is not None:
             self.partial_ranges[self._number] = begin, end
-        found = TimelineClip(
+        timeline_clip = TimelineClip(
             self._number, name, media.url, begin, end, rate, start, (*own, *marks.get(id(clip), (clip, []))[1]), (name,)
         )
-        self.clips.append(media.numbered(found))
+        self.clips.append(media.numbered(timeline_clip))
         self.originals[self._number] = clip
 
     def _range(
@@ -317,8 +317,8 @@ def marker_texts(marker: Otio) -> list[str]:
     """Return the texts of a marker: its name, its comment, and the note of DaVinci Resolve."""
     resolve = marker.metadata.get("Resolve_OTIO")
     note = resolve.get("Note") if hasattr(resolve, "get") else None
-    found = [marker.name, getattr(marker, "comment", ""), note]
-    return list(dict.fromkeys(text for text in found if isinstance(text, str) and text))
+    texts = [marker.name, getattr(marker, "comment", ""), note]
+    return list(dict.fromkeys(text for text in texts if isinstance(text, str) and text))
 
 
 @dataclass(frozen=True)
@@ -462,7 +462,7 @@ def _reference(otio: Otio, old: Otio, link: Relink, available: Otio, folder: Pat
     if first is not None and (parts := numbered_name(media.names, first)):
         before, number, after = parts
         last = numbered_name(media.names, first + old.frame_step * (media.num_frames - 1))
-        found = schema.ImageSequenceReference(
+        sequence = schema.ImageSequenceReference(
             f"{place}/",
             before,
             after,
@@ -473,8 +473,8 @@ def _reference(otio: Otio, old: Otio, link: Relink, available: Otio, folder: Pat
             available_range=available,
             metadata=metadata,
         )
-        found.name = old.name
-        return found
+        sequence.name = old.name
+        return sequence
     reference = schema.ExternalReference(place, available, metadata)
     reference.name = old.name
     return reference

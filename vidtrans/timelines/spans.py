@@ -84,27 +84,27 @@ def read_times(path: Path, rate: Fraction) -> FrameTimes | None:
         if abs(ratio - 1) < SAME_RATE:
             return None
         packets = (one for one in map(OneClock(path), packets_of(container, [stream])) if not one.is_discard)
-        base, found = stream.time_base or Fraction(1, 1000), dict[int, int]()
+        base, durations = stream.time_base or Fraction(1, 1000), dict[int, int]()
         if abs(ratio - 2) < 2 * SAME_RATE:  # Usually a large interlaced file; its first frames decide
-            _collect_times(islice(packets, NUM_PROBED_PACKETS), found)
-            if _variable_times(found, base, rate) is None:
+            _collect_times(islice(packets, NUM_PROBED_PACKETS), durations)
+            if _variable_times(durations, base, rate) is None:
                 return None
-        _collect_times(packets, found)
-        return _variable_times(found, base, rate)
+        _collect_times(packets, durations)
+        return _variable_times(durations, base, rate)
 
 
-def _collect_times(packets: Iterable[Any], found: dict[int, int]) -> None:
+def _collect_times(packets: Iterable[Any], durations: dict[int, int]) -> None:
     """Add the timestamps and durations of packets, up to a damaged one."""
     with suppress(FFmpegError):
-        found.update((packet.pts, packet.duration or 0) for packet in packets if packet.pts is not None)
+        durations.update((packet.pts, packet.duration or 0) for packet in packets if packet.pts is not None)
 
 
-def _variable_times(found: dict[int, int], base: Fraction, rate: Fraction) -> FrameTimes | None:
+def _variable_times(durations: dict[int, int], base: Fraction, rate: Fraction) -> FrameTimes | None:
     """Return the times of frames from timestamps with durations; None if the rate is constant."""
-    pts = sorted(found)
+    pts = sorted(durations)
     if len(pts) < 3 or rounded_rate(pts, base, rate):
         return None
-    last = found[pts[-1]] or sorted(b - a for a, b in pairwise(pts))[len(pts) // 2 - 1]
+    last = durations[pts[-1]] or sorted(b - a for a, b in pairwise(pts))[len(pts) // 2 - 1]
     return FrameTimes((*pts, pts[-1] + max(1, last)), base)
 
 
@@ -236,25 +236,25 @@ def clip_span(clip: TimelineClip, facts: MediaFacts, where: str) -> ClipSpan:
     scale, label = Fraction(1), Fraction(1)
     if round(facts.rate) != round(clip.rate):
         scale, label = facts.rate / clip.rate, Fraction(max(1, round(clip.rate)), max(1, round(facts.rate)))
-    found = ClipSpan(0, facts.num_frames or UNKNOWN_LENGTH, Fraction(0), scale, label, clip.rate, facts.times)
+    whole_media = ClipSpan(0, facts.num_frames or UNKNOWN_LENGTH, Fraction(0), scale, label, clip.rate, facts.times)
     if facts.times is not None:
-        found = replace(found, scale=Fraction(1))
+        whole_media = replace(whole_media, scale=Fraction(1))
     starts = [*([] if clip.media_start is None else [clip.media_start])]
     starts += [] if facts.start is None else [facts.start * label]
     if clip.begin is None or clip.end is None:
-        return replace(found, start=(*starts, Fraction(0))[0])
+        return replace(whole_media, start=(*starts, Fraction(0))[0])
     day = facts.day * label if facts.num_frames is not None else Fraction(0)
     counted = [start + shift for shift in (Fraction(0), -day, day) for start in starts]
     for start in (*counted, Fraction(0)):
-        span = _existing_frames(clip, facts, *_shown_frames(found, clip.begin - start, clip.end - start))
+        span = _existing_frames(clip, facts, *_shown_frames(whole_media, clip.begin - start, clip.end - start))
         if span is not None:
             is_outside = bool(starts or facts.timecode) and start not in counted
-            return replace(found, first=span[0], stop=span[1], start=start, is_outside=is_outside)
+            return replace(whole_media, first=span[0], stop=span[1], start=start, is_outside=is_outside)
     begin, end = ((one - (*starts, Fraction(0))[0]) * scale for one in (clip.begin, clip.end))
-    shown = f"frames {floor(begin)} to {ceil(end) - 1} of {facts.path.name}"
+    frames_text = f"frames {floor(begin)} to {ceil(end) - 1} of {facts.path.name}"
     has = "an unknown number" if facts.num_frames is None else count(facts.num_frames, "frame")
     remedy = "check that it is the right file; for an EDL, its frame rate (--rate)"
-    raise MediaError(where, f"it shows {shown}, which has {has}", remedy)
+    raise MediaError(where, f"it shows {frames_text}, which has {has}", remedy)
 
 
 def _shown_frames(span: ClipSpan, begin: Fraction, end: Fraction) -> tuple[int, int]:
@@ -339,16 +339,16 @@ def whole_first(first: int, spans: ClipSpans) -> int:
 
 def _slacks(spans: ClipSpans) -> list[tuple[ClipSpan, tuple[Fraction, Fraction]]]:
     """Return a span of each way of counting in fractions, with the smallest tolerances (early, late) of its clips."""
-    found: dict[tuple[Fraction, ...], tuple[ClipSpan, tuple[Fraction, Fraction]]] = {}
+    slacks: dict[tuple[Fraction, ...], tuple[ClipSpan, tuple[Fraction, Fraction]]] = {}
     for clip, span in spans:
         if clip.begin is not None and (span.times is not None or span.scale != 1):
             # Bounds, in counts, by which the clip's frames may be shown too early and too late without a change.
             fractions = [fraction for _, fraction in _phases(clip, span)] or [Fraction(1, 2)]
             early, late = min(fractions), 1 - max(fractions)
             key = (span.start % 1, span.scale, span.rate)
-            _, least = found.get(key, (span, (early, late)))
-            found[key] = span, (min(early, least[0]), min(late, least[1]))
-    return list(found.values())
+            _, least = slacks.get(key, (span, (early, late)))
+            slacks[key] = span, (min(early, least[0]), min(late, least[1]))
+    return list(slacks.values())
 
 
 def _phases(clip: TimelineClip, span: ClipSpan) -> Iterable[tuple[int, Fraction]]:

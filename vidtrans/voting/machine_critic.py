@@ -36,7 +36,7 @@ def measure_distances(
     is_style = is_picture(reference) and not reference.is_dir() and not is_stack(reference)
     style = measure.manner(_signed(read_picture(reference))) if is_style else None
     target_of = None if is_style else stimuli.counterparts(reference, context)
-    found = dict[tuple[int, int], float]()
+    distances = dict[tuple[int, int], float]()
     with torch.no_grad():
         for item, condition in product(range(len(stimuli.items)), range(conditions)):
             [picture] = stimuli.show(condition, item, only_middle=True).frames
@@ -46,10 +46,10 @@ def measure_distances(
             else:
                 target = resize(target_of(item), picture.shape[1], picture.shape[0])
                 distance = measure.content(features, measure.see(_signed(target)))
-            found[condition, item] = float(distance)
+            distances[condition, item] = float(distance)
             context.stop.check()
-            context.report(Progress("the critic votes", len(found), conditions * len(stimuli.items)))
-    return found, f"{'style' if is_style else 'content'} by {measure.identity().split()[0]}"
+            context.report(Progress("the critic votes", len(distances), conditions * len(stimuli.items)))
+    return distances, f"{'style' if is_style else 'content'} by {measure.identity().split()[0]}"
 
 
 def _signed(picture: np.ndarray) -> torch.Tensor:

@@ -54,16 +54,16 @@ class Poll:
 
         For '' the voter's name is a number. Raises UsageError if the name is not valid.
         """
-        found = self._log_name(_clean_name(name))
+        voter = self._log_name(_clean_name(name))
         votes = self._log.log.votes
-        if found in votes and votes[found] and not is_sure:
-            return {"taken": True, "name": found, **self._progress(found)}
-        if found not in votes:
+        if voter in votes and votes[voter] and not is_sure:
+            return {"taken": True, "name": voter, **self._progress(voter)}
+        if voter not in votes:
             if len(votes) >= MAX_VOTERS:
                 raise UsageError("vote", f"{MAX_VOTERS} people have voted", "begin another vote")
-            self._log.write({"voter": found, "number": max(self._log.log.numbers.values(), default=-1) + 1})
+            self._log.write({"voter": voter, "number": max(self._log.log.numbers.values(), default=-1) + 1})
         key = secrets.token_urlsafe(12)
-        self._names[key] = found
+        self._names[key] = voter
         return {"key": key, **self.state(key)}
 
     def state(self, key: object) -> Table:
@@ -248,16 +248,16 @@ async def _message(request: Request) -> Table:
         if len(body) > MAX_MESSAGE_BYTES:
             raise UsageError("message", f"it has more than {MAX_MESSAGE_BYTES} bytes", "see vidtrans.voting.poll")
     try:
-        found = json.loads(bytes(body))
+        message = json.loads(bytes(body))
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        message = None
+    if not isinstance(message, dict):
         raise UsageError("message", "it is not a JSON object", "see vidtrans.voting.poll")
-    return found
+    return message
 
 
 def _pack(stimuli: Stimuli, condition: int, item: int) -> bytes:
     """Return an item as: u32 number of frames, f32 rate, u32 size of each file; the files. Little-endian."""
-    shown = stimuli.show(condition, item)
-    files = shown.files()
-    return struct.pack(f"<If{len(files)}I", len(files), shown.rate, *map(len, files)) + b"".join(files)
+    stimulus = stimuli.show(condition, item)
+    files = stimulus.files()
+    return struct.pack(f"<If{len(files)}I", len(files), stimulus.rate, *map(len, files)) + b"".join(files)

@@ -151,11 +151,11 @@ def _axis_range(rows: list[Table]) -> tuple[float, float]:
 
 def examples_of(stimuli: Stimuli, names: tuple[str, ...]) -> dict[str, bytes]:
     """Return the middle item of each condition as a small JPEG file, by name."""
-    item, found = len(stimuli.items) // 2, dict[str, bytes]()
+    item, examples = len(stimuli.items) // 2, dict[str, bytes]()
     for condition, name in enumerate(names):
         [picture] = stimuli.show(condition, item, only_middle=True).frames
-        found[name] = encode_jpeg(resize(picture, *cell_size(picture, EXAMPLE_PX)), JPEG_QUALITY)
-    return found
+        examples[name] = encode_jpeg(resize(picture, *cell_size(picture, EXAMPLE_PX)), JPEG_QUALITY)
+    return examples
 
 
 @cache

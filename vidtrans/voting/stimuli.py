@@ -87,8 +87,8 @@ class Stimuli(ABC):
                 listed = ", ".join(f"{name} {w}x{h}" for name, (w, h) in zip(names, sizes, strict=True))
                 shapes = [width / height for width, height in sizes]
                 bars = ", with bars where the shape differs" if max(shapes) > (1 + SAME_SHAPE) * min(shapes) else ""
-                shown = "x".join(map(str, _common_size(sizes, max(map(max, sizes)))))
-                context.warn_once(f"{self.items[item]}: {listed}: all are shown at {shown}{bars}")
+                size = "x".join(map(str, _common_size(sizes, max(map(max, sizes)))))
+                context.warn_once(f"{self.items[item]}: {listed}: all are shown at {size}{bars}")
                 return
 
 
@@ -108,19 +108,19 @@ class PictureStimuli(Stimuli):
 
     def __init__(self, paths: Sequence[Path], context: Context) -> None:
         self.digests = tuple(content_digest(context, path) for path in paths)
-        found = [files_to_read(path) for path in paths]
-        by_name = [{stem_key(file.name): file for file in files} for files in found]
+        file_lists = [files_to_read(path) for path in paths]
+        by_name = [{stem_key(file.name): file for file in files} for files in file_lists]
         common = [stem for stem in by_name[0] if all(stem in files for files in by_name)]
-        if len({len(files) for files in found}) == 1 and len(common) < len(found[0]):
+        if len({len(files) for files in file_lists}) == 1 and len(common) < len(file_lists[0]):
             common = []  # Equally many with other names are matched by order
         elif not common:
-            named = zip(paths, found, strict=True)
+            named = zip(paths, file_lists, strict=True)
             counts = ", ".join(f"{path} {count(len(files), 'picture')}" for path, files in named)
             remedy = "give folders with pictures of the same names, or equally many"
             raise UsageError("vote", f"the pictures have no name in common ({counts})", remedy)
-        elif unused := max(map(len, found)) - len(common):
+        elif unused := max(map(len, file_lists)) - len(common):
             context.warn_once(f"only the {count(len(common), 'picture')} that all conditions have: {unused} unused")
-        self._files = [[files[stem] for stem in common] for files in by_name] if common else found
+        self._files = [[files[stem] for stem in common] for files in by_name] if common else file_lists
         self.items = tuple(stem_key(file.name) if common else file.name for file in self._files[0])
 
     def sizes(self, item: int) -> list[Size]:
@@ -188,8 +188,8 @@ class ClipStimuli(Stimuli):
 
     def sizes(self, item: int) -> list[Size]:
         """Return each condition's (width, height) as displayed."""
-        found = [clip.index for clip in self._clips]
-        return [(round(index.width * index.sample_aspect_ratio), index.height) for index in found]
+        indexes = [clip.index for clip in self._clips]
+        return [(round(index.width * index.sample_aspect_ratio), index.height) for index in indexes]
 
     def frames(self, condition: int, item: int, *, only_middle: bool = False) -> tuple[list[np.ndarray], float]:
         clip, span = self._clips[condition], self._spans[item]

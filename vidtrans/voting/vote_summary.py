@@ -121,16 +121,16 @@ class Preferences:
         size, count = len(start), len(values)
         system = np.zeros((size + count, size + count))
         system[:size, size:], system[size:, :size] = constraints.T, constraints
-        found = start
+        strengths = start
         for _ in range(MAX_STEPS):
-            slope = self._design.T @ (self._won - self._total * self._chances(found))
-            system[:size, :size] = self._information(found) + 1e-12 * np.eye(size)
-            step = np.linalg.solve(system, np.concatenate([slope, values - constraints @ found]))[:size]
+            slope = self._design.T @ (self._won - self._total * self._chances(strengths))
+            system[:size, :size] = self._information(strengths) + 1e-12 * np.eye(size)
+            step = np.linalg.solve(system, np.concatenate([slope, values - constraints @ strengths]))[:size]
             largest = float(np.abs(step).max())
-            found = found + step * min(1.0, MAX_STEP / max(largest, 1e-300))
+            strengths = strengths + step * min(1.0, MAX_STEP / max(largest, 1e-300))
             if largest < 1e-9:
                 break
-        return found
+        return strengths
 
     def _profile(self, contrast: np.ndarray) -> Estimate:
         """Return ``contrast`` @ strengths with its 95 % profile likelihood interval."""
@@ -210,8 +210,8 @@ def _rate(part: int, whole: int) -> Table:
     return table | (_interval(share(part, whole)) if whole else {"value": None, "low": None, "high": None})
 
 
-def _interval(found: Estimate) -> Table:
-    return {name: round(value, DIGITS) for name, value in vars(found).items()}
+def _interval(estimate: Estimate) -> Table:
+    return {name: round(value, DIGITS) for name, value in vars(estimate).items()}
 
 
 def _voter_table(name: str, votes: Sequence[CastVote]) -> Table:

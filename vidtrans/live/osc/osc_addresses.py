@@ -102,10 +102,10 @@ def all_addresses(models: Mapping[str, LoadedModel], presets: Iterable[str]) -> 
     """Return the addresses that a session receives, its controls first."""
     looks = [look for model in models.values() for look in looks_of(model)]
     offers = {"models": tuple(models), "looks": tuple(dict.fromkeys(looks))}
-    found = [_control_address(name, about, offers) for name, about in describe_controls().items()]
-    found += _pairing_addresses(models)
+    addresses = [_control_address(name, about, offers) for name, about in describe_controls().items()]
+    addresses += _pairing_addresses(models)
     words = {"preset": tuple(presets)}
-    return found + [OscAddress(n, kind, text, words=words.get(n, ())) for n, (kind, text) in ACTIONS.items()]
+    return addresses + [OscAddress(n, kind, text, words=words.get(n, ())) for n, (kind, text) in ACTIONS.items()]
 
 
 def _control_address(name: str, about: Table, offers: Mapping[str, tuple[str, ...]]) -> OscAddress:
@@ -120,16 +120,16 @@ def _control_address(name: str, about: Table, offers: Mapping[str, tuple[str, ..
 
 
 def _pairing_addresses(models: Mapping[str, LoadedModel]) -> Iterator[OscAddress]:
-    found: dict[str, OscAddress] = {}
+    addresses: dict[str, OscAddress] = {}
     for model in models.values():
         for name, about in describe_pairing(model.pairing).items():
             kind: Kind = "whole" if about["whole"] else "number"
-            before = found.get(name)
+            before = addresses.get(name)
             low = min(about["low"], before.low if before else math.inf)
             high = max(about["high"], before.high if before else -math.inf)
             text = about.get("help", "a setting of what the model sees")
-            found[name] = OscAddress(name, kind, text, low, high, default=about["default"], is_control=True)
-    yield from found.values()
+            addresses[name] = OscAddress(name, kind, text, low, high, default=about["default"], is_control=True)
+    yield from addresses.values()
 
 
 def _number(argument: Argument) -> float:

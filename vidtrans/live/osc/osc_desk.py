@@ -117,9 +117,9 @@ class OscDesk:
         hub = self._hub
         numbers = hub.state.numbers() | dict(self._positions)
         controls = (one for one in self.addresses.values() if one.is_control)
-        found: dict[str, Argument] = {one.path: _as_argument(one, numbers.get(one.name)) for one in controls}
+        values: dict[str, Argument] = {one.path: _as_argument(one, numbers.get(one.name)) for one in controls}
         states = {"record": hub.recordings.is_on, "dream": hub.source == "dream"}
-        return found | {one.path: states[one.name] for one in self.addresses.values() if one.name in states}
+        return values | {one.path: states[one.name] for one in self.addresses.values() if one.name in states}
 
     def send_status(self) -> None:
         """Send the pages a changed OSC status, and the terminal at most one note a second."""
@@ -184,11 +184,11 @@ class OscDesk:
 
 def _as_argument(address: OscAddress, value: object) -> Argument:
     """Return a control's value as an OSC argument of its type; None stands for the model's default."""
-    found = address.default if value is None else value
-    if isinstance(found, str):
-        return found
-    assert isinstance(found, int | float)
-    return bool(found) if address.kind == "switch" else int(found) if address.kind == "whole" else float(found)
+    argument = address.default if value is None else value
+    if isinstance(argument, str):
+        return argument
+    assert isinstance(argument, int | float)
+    return bool(argument) if address.kind == "switch" else int(argument) if address.kind == "whole" else float(argument)
 
 
 class OscListener:
@@ -301,19 +301,19 @@ class OscChanges:
 
     def step(self) -> list[bytes]:
         """Return the messages of all changed values, and of the list of addresses if it was requested."""
-        found: list[bytes] = []
+        packets: list[bytes] = []
         if self._desk.is_list_due:
             self._desk.is_list_due = False
             self._sent.clear()
-            found += [pack_message(_list_message(one)) for one in (*self._desk.addresses.values(), *REPORTS)]
+            packets += [pack_message(_list_message(one)) for one in (*self._desk.addresses.values(), *REPORTS)]
         values = self._desk.values() | self._reports()
         self._sent = {path: value for path, value in self._sent.items() if path in values}
         for path, value in values.items():
             value = float(np.float32(value)) if isinstance(value, float) else value
             if value != self._sent.get(path) and not self._desk.is_moving(path):
                 self._sent[path] = value
-                found.append(pack_message(OscMessage(path, (value,))))
-        return found
+                packets.append(pack_message(OscMessage(path, (value,))))
+        return packets
 
     def _reports(self) -> dict[str, Argument]:
         hub, now_s = self._hub, self._clock()
@@ -321,13 +321,13 @@ class OscChanges:
         if passed_s >= FPS_WINDOW_S:
             self._fps = round((count - self._fps_count) / passed_s, 1)
             self._fps_count, self._fps_start_s = count, now_s
-        found: dict[str, Argument] = {f"{ROOT}frame": count, f"{ROOT}fps": self._fps}
-        heard = hub.sound.values
-        if LOUDNESS in heard:
-            found[f"{ROOT}heard/loudness"] = float(heard[LOUDNESS])
-            found[f"{ROOT}heard/onset"] = float(heard.get(ONSET, 0.0))
-            found[f"{ROOT}heard/beat"] = int(heard.get(BEAT, 0.0))
-        return found
+        reports: dict[str, Argument] = {f"{ROOT}frame": count, f"{ROOT}fps": self._fps}
+        signals = hub.sound.values
+        if LOUDNESS in signals:
+            reports[f"{ROOT}heard/loudness"] = float(signals[LOUDNESS])
+            reports[f"{ROOT}heard/onset"] = float(signals.get(ONSET, 0.0))
+            reports[f"{ROOT}heard/beat"] = int(signals.get(BEAT, 0.0))
+        return reports
 
 
 class OscOut:

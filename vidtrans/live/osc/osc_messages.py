@@ -51,8 +51,8 @@ class OscMessage:
     arguments: tuple[Argument, ...] = ()
 
     def __str__(self) -> str:
-        shown = (f"{one:.5g}" if isinstance(one, float) else f"{one!r:.60}" for one in self.arguments)
-        return " ".join([self.address, *shown])
+        texts = (f"{one:.5g}" if isinstance(one, float) else f"{one!r:.60}" for one in self.arguments)
+        return " ".join([self.address, *texts])
 
 
 def messages_in(packet: bytes, now_s: float) -> Iterator[tuple[float, bytes]]:
@@ -121,16 +121,16 @@ def _part_pattern(part: str) -> re.Pattern[str]:
 def parse_message(data: bytes) -> OscMessage:
     """Parse the bytes of a message; arrays are flattened. Raises MalformedOscError."""
     head = (data.find(0) + 4) & ~3
-    given, zero, _ = data[head:].partition(b"\0")
-    types = given.translate(ALIASES, ARRAYS)
+    type_tags, zero, _ = data[head:].partition(b"\0")
+    types = type_tags.translate(ALIASES, ARRAYS)
     if not data.startswith(b"/") or len(types) > MAX_ARGUMENTS or not ARGUMENT_TYPES.issuperset(types[1:]):
         raise MalformedOscError("it is no message, or its arguments are too many or of unknown types")
-    body = types + bytes(4 - len(types) % 4) + data[head + (len(given) + 4 & ~3) :] if zero else given
+    body = types + bytes(4 - len(types) % 4) + data[head + (len(type_tags) + 4 & ~3) :] if zero else type_tags
     try:
-        found = osc_message.OscMessage(data[:head] + body)
+        message = osc_message.OscMessage(data[:head] + body)
     except (osc_message.ParseError, UnicodeDecodeError):
         raise MalformedOscError("it is cut off, or its text is not UTF-8") from None
-    return OscMessage(found.address, tuple(found.params))
+    return OscMessage(message.address, tuple(message.params))
 
 
 def pack_message(message: OscMessage) -> bytes:
@@ -209,13 +209,13 @@ class OscInbox:
         while self._scheduled and self._scheduled[0][0] <= now_s:
             self._store(heapq.heappop(self._scheduled)[2])
         waiting, self._newest, self._num_elements = self._newest, {}, 0
-        found = []
+        messages = []
         for address, data in waiting.items():
             try:
-                found.append(replace(parse_message(data), address=address.decode()))
+                messages.append(replace(parse_message(data), address=address.decode()))
             except MalformedOscError:
                 self.counts.malformed += 1
-        return found
+        return messages
 
     def due_s(self, now_s: float) -> float | None:
         """Return the seconds until a message is due; None if none waits."""
@@ -248,19 +248,19 @@ class OscInbox:
         """Return the known addresses that an address or a pattern matches; count it as unmatched if there is none."""
         if address in self.known_addresses:
             return [address]
-        known, patterns = self._patterns
-        if known is not self.known_addresses or len(patterns) >= MAX_CACHED_PATTERNS:
-            self._patterns = known, patterns = self.known_addresses, {}
-        found = patterns.get(address, [])
-        if not found and is_pattern(address):
+        cached_for, patterns = self._patterns
+        if cached_for is not self.known_addresses or len(patterns) >= MAX_CACHED_PATTERNS:
+            self._patterns = cached_for, patterns = self.known_addresses, {}
+        matching = patterns.get(address, [])
+        if not matching and is_pattern(address):
             self._num_lookups += 1
             if self._num_lookups > MAX_NEW_PATTERNS_PER_S:  # A flood of them would delay pictures
                 self._drop("too many address patterns came at once")
                 return []
-            found = patterns[address] = matches(address, known)
-        if not found:
+            matching = patterns[address] = matches(address, cached_for)
+        if not matching:
             self._count_unmatched(address)
-        return found
+        return matching
 
     def _drop(self, problem: str) -> None:
         self.counts.dropped += 1
