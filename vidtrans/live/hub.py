@@ -1,21 +1,30 @@
 """The hub of a live session, in the event loop's thread: connections, current source, controls, recording, messages.
 
-Each connection has an outbox: the newest picture, acknowledgements of dropped frames, and text messages.
+Each connection has an outbox: the newest picture, acknowledgements of dropped frames, and text messages. Recordings are
+videos of the painted pictures with a variable frame rate.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import queue
+import threading
 import time
+from array import array
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-from vidtrans.core.errors import UsageError, VidtransError
+import numpy as np
+
+from vidtrans.core.errors import MediaError, UsageError, VidtransError, describe_error
 from vidtrans.core.events import Note, Report
+from vidtrans.core.files import write_atomically
 from vidtrans.core.settings import Table
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.dreaming.steering import MOVES
@@ -32,15 +41,145 @@ from vidtrans.live.protocol import (
     PictureMessage,
     pack_picture,
 )
-from vidtrans.live.recorder import Recordings
 from vidtrans.live.stage_worker import PaintedFrame, PaintJob, StageWorker, WorkerListener
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.video.images.picture import encode_jpeg
+from vidtrans.video.io.encoder import SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
+from vidtrans.video.io.join import Timing, join
 
 MAX_QUEUED_MESSAGES = 256  # Unsent messages of each kind for a connection that does not read; older ones are lost
 POST_GAP_S = 3.0  # Time without a posted frame, in s, after which the program's source ends
 SOURCES = ("none", "drawing", "camera", "screen", "video", "dream", "program")
 MAX_CLIENTS = 64
+RECORDING_TIME_BASE = Fraction(1, 1000)
+RECORDING_ENCODING = EncodingSettings(codec="h264", preset="veryfast")
+MAX_QUEUED_PICTURES = 8  # Pictures that wait for the encoder of a recording; further ones are lost
+
+
+class Recorder:
+    """A video at ``path`` that is written until it is closed; ``on_failure(problem)`` is called in its thread.
+
+    The video has the size of the first picture, rounded up to even sides; other pictures are scaled to it. Until then
+    the video is a playable ``.nut`` file beside ``path``, which stays there if the video cannot be finished.
+    """
+
+    def __init__(
+        self, path: Path, on_failure: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.path, self._clock, self._on_failure = path, clock, on_failure
+        self._pictures: queue.Queue[tuple[np.ndarray, float] | None] = queue.Queue(MAX_QUEUED_PICTURES)
+        self._stamps = array("q")
+        self._segment = path.with_suffix(".nut")
+        self.num_lost, self._has_failed = 0, False
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    @property
+    def num_frames(self) -> int:
+        return len(self._stamps)
+
+    @property
+    def summary(self) -> str:
+        """Return a line for the terminal."""
+        lost = f"; the encoder was too slow, and lost {self.num_lost}" if self.num_lost else ""
+        return f"recorded {self.path}, pictures: {self.num_frames}{lost}"
+
+    def write(self, picture: np.ndarray) -> None:
+        """Queue a picture, (H, W, 3) uint8, with the current time; count it as lost if the queue is full."""
+        try:
+            self._pictures.put_nowait((picture, self._clock()))
+        except queue.Full:
+            self.num_lost += 1
+
+    def close(self) -> Path | None:
+        """Finish the video and return its path; None if there were no pictures or it cannot be written."""
+        ended = self._clock()
+        self._pictures.put(None)
+        self._thread.join()
+        try:
+            if self._has_failed or not self._stamps:
+                return None
+            last = max(self._stamps[-1] + 1, round(1000 * (ended - self._began)))
+            durations = np.diff([*self._stamps, last]).tolist()
+            with write_atomically(self.path) as partial:
+                join([self._segment], Timing(self._stamps, durations, RECORDING_TIME_BASE), partial, kind="mp4")
+        except (OSError, MediaError) as error:
+            self._fail(error)
+            return None
+        self._segment.unlink(missing_ok=True)
+        return self.path
+
+    def _run(self) -> None:
+        writer: SegmentWriter | None = None
+        while (item := self._pictures.get()) is not None:
+            if self._has_failed:
+                continue  # Empty the queue, so that ``close`` does not block
+            try:
+                picture, now = item
+                if writer is None:
+                    self._began = now
+                    height, width = picture.shape[:2]
+                    sides = width + width % 2, height + height % 2
+                    form = PictureFormat(*sides, Fraction(1), RECORDING_TIME_BASE, Fraction(30))
+                    writer = SegmentWriter(self._segment, form, RECORDING_ENCODING)
+                stamp = max(round(1000 * (now - self._began)), self._stamps[-1] + 1 if self._stamps else 0)
+                writer.write(picture, stamp)
+                self._stamps.append(stamp)
+            except Exception as error:
+                self._fail(error)
+        try:
+            if writer is not None:
+                writer.abandon() if self._has_failed else writer.close()
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._has_failed = True
+        line, _ = describe_error(error) or (f"{type(error).__name__}: {error}", 1)
+        partial = f"; the part recorded so far is in {self._segment}" if self._segment.is_file() else ""
+        self._on_failure(line + partial)
+
+
+class Recordings:
+    """Consecutive video recordings of a live session in a folder."""
+
+    def __init__(self, folder: Path, on_failure: Callable[[str], None]) -> None:
+        self._folder, self._on_failure = folder, on_failure
+        self._recorder: Recorder | None = None
+        self._used_paths: set[Path] = set()  # Paths of recordings, whose files may not exist yet
+        self.last: Path | None = None
+
+    @property
+    def is_on(self) -> bool:
+        return self._recorder is not None
+
+    def begin(self, model: str) -> None:
+        """Start a video named after the model and the time, unless a recording runs. Raises OSError."""
+        if self._recorder is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path = self._new_path(model)
+            self._used_paths.add(path)
+            self._recorder = Recorder(path, self._on_failure)
+
+    def write(self, picture: np.ndarray) -> None:
+        """Add a picture, (H, W, 3) uint8, with the current time, if a recording runs."""
+        if (recorder := self._recorder) is not None:
+            recorder.write(picture)
+
+    async def end(self) -> Recorder | None:
+        """Finish the video in another thread, as it may take seconds; return its recorder, or None without a file."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is None or await asyncio.to_thread(recorder.close) is None:
+            return None
+        self.last = recorder.path
+        return recorder
+
+    def _new_path(self, model: str) -> Path:
+        stem = f"{model}.live-{datetime.now():%Y-%m-%d-%H.%M.%S}"
+        names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
+        paths = (self._folder / f"{name}.mp4" for name in names)
+        return next(path for path in paths if path not in self._used_paths and not path.exists())
 
 
 @dataclass
@@ -95,23 +234,23 @@ class Client:
         """Wait for queued messages and return them in sending order: tables (sent as JSON texts) and bytes."""
         await self._wake.wait()
         self._wake.clear()
-        queue: list[Table | bytes] = list(self._texts)
+        messages: list[Table | bytes] = list(self._texts)
         self._texts.clear()
         if self._state is not None:
-            queue.append(self._state)
+            messages.append(self._state)
             self._state = None
         if self._moving is not None:
-            queue.append(self._moving)
+            messages.append(self._moving)
             self._moving = None
-        queue += [pack_picture(PictureMessage(DROPPED_FRAME, n, t, self.number)) for n, t in self._drops]
+        messages += [pack_picture(PictureMessage(DROPPED_FRAME, n, t, self.number)) for n, t in self._drops]
         self._drops.clear()
         if self._picture is not None:
             picture, received = self._picture
             self._picture = None
             model_input = picture.model_input if self.shows_input else b""
             server_ms = 1e3 * (time.perf_counter() - received)
-            queue.append(pack_picture(replace(picture, server_ms=server_ms, model_input=model_input)))
-        return queue
+            messages.append(pack_picture(replace(picture, server_ms=server_ms, model_input=model_input)))
+        return messages
 
 
 class Clients(dict[int, Client]):
