@@ -186,11 +186,11 @@ def with_other_files(text: str, change: Callable[[Path], str]) -> str:
     if _FILE.fullmatch(text.strip()):
         text = f"'{text.strip()}'"
 
-    def changed(quoted: re.Match[str]) -> str:
+    def replace_file(quoted: re.Match[str]) -> str:
         file, column = file_of(quoted[1])
         return f"'{change(Path(file))}{':' if column else ''}{column}'"
 
-    return _QUOTED.sub(changed, text)
+    return _QUOTED.sub(replace_file, text)
 
 
 def _check_bounds(curve: Curve, name: str, low: float, high: float) -> None:

@@ -93,7 +93,7 @@ def analyse_sound(blocks: Iterable[np.ndarray], rate_hz: int, bands: Sequence[Ba
     spectra: list[np.ndarray] = []
     waiting, count = np.zeros(WINDOW // 2, np.float32), 0  # The first window is centred at 0 s
 
-    def take(samples: np.ndarray) -> int:
+    def add_windows(samples: np.ndarray) -> int:
         power, mel = analyse(samples)
         powers.append(power)
         spectra.append(mel)
@@ -103,8 +103,8 @@ def analyse_sound(blocks: Iterable[np.ndarray], rate_hz: int, bands: Sequence[Ba
         count += len(block)
         waiting = np.concatenate([waiting, block])
         while len(waiting) >= WINDOW + BLOCK_WINDOWS * HOP:
-            waiting = waiting[take(waiting[: WINDOW + (BLOCK_WINDOWS - 1) * HOP]) :]
-    take(np.concatenate([waiting, np.zeros(WINDOW, np.float32)]))
+            waiting = waiting[add_windows(waiting[: WINDOW + (BLOCK_WINDOWS - 1) * HOP]) :]
+    add_windows(np.concatenate([waiting, np.zeros(WINDOW, np.float32)]))
     sigma = SMOOTHING_S * rate_hz / HOP
     table = {band: _scaled_level(column, sigma) for band, column in zip(bands, np.concatenate(powers).T, strict=True)}
     return SoundAnalysis(table, np.concatenate(spectra), HOP / rate_hz, Fraction(count, rate_hz))

@@ -29,7 +29,7 @@ from vidtrans.curves.expressions import Signal
 # A function from times, in s from the first frame, to values; both (n,) float64.
 Track = Callable[[np.ndarray], np.ndarray]
 GRID_S = 0.005  # Interval of the samples of ``smooth`` and ``follow``
-MAX_DURATION_S = 24 * 3600  # Longest clip for them: one with a damaged clock may seem to last for years
+MAX_DURATION_S = 24 * 3600  # Longest clip for these calls: one with a damaged clock may seem to last for years
 BOX_SIGMA = 12**-0.5  # σ of a box of width 1: an average over S seconds is a Gaussian with S times this σ
 MAX_ROWS = 1_000_000
 MAX_COLUMNS = 1000

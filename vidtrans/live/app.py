@@ -28,7 +28,7 @@ from vidtrans.live.protocol import (
     JPEG_QUALITY,
     FrameKind,
     FrameMessage,
-    is_sound,
+    is_sound_message,
     parse_frame,
     parse_sound,
 )
@@ -161,7 +161,7 @@ async def _receive(hub: Hub, client: Client, socket: WebSocket) -> None:
         try:
             if (data := message.get("bytes")) is None:
                 hub.handle_command(client, _parse(message.get("text") or ""))
-            elif is_sound(data):
+            elif is_sound_message(data):
                 hub.sound.add_block(client.number, parse_sound(data))
             else:
                 hub.submit_frame(client, parse_frame(data))
@@ -209,7 +209,7 @@ class LivePages:
             "connections": len(self.hub.clients),
             "frames": self.worker.num_painted,
             "source": self.hub.source,
-            "recording": self.hub.recordings.is_on,
+            "recording": self.hub.recordings.is_recording,
             "alive": self.worker.is_alive,
         }
 

@@ -151,7 +151,7 @@ class Recordings:
         self.last: Path | None = None
 
     @property
-    def is_on(self) -> bool:
+    def is_recording(self) -> bool:
         return self._recorder is not None
 
     def begin(self, model: str) -> None:
@@ -286,9 +286,9 @@ class PostedFrames:
         finally:
             self._replies.pop(number, None)
             self._num_posted += 1
-            asyncio.get_running_loop().call_later(POST_GAP_S, self._end, self._num_posted)
+            asyncio.get_running_loop().call_later(POST_GAP_S, self._end_if_idle, self._num_posted)
 
-    def _end(self, num_posted: int) -> None:
+    def _end_if_idle(self, num_posted: int) -> None:
         if self._num_posted == num_posted:  # No frame was posted meanwhile
             self._on_end()
 
@@ -344,7 +344,7 @@ class Hub(WorkerListener):
         client.send(self.pictures.message() | greeting | {"controls": describe_controls()})
         if is_program:
             self._set_active_source(client.number, "program")
-        client.send(self._state())
+        client.send(self._state_message())
         return client
 
     def leave(self, client: Client) -> None:
@@ -386,8 +386,8 @@ class Hub(WorkerListener):
             "controls": self._set_controls,
             "source": self._set_source,
             "input": lambda client, message: setattr(client, "shows_input", message.get("show") is True),
-            "record": self._record,
-            "preset": self._preset,
+            "record": self._handle_recording,
+            "preset": self._handle_preset,
             "sound": lambda client, message: self.sound.handle_message(client.number, message),
             "remove": lambda _, message: self._remove(str(message.get("model"))),
         }
@@ -398,7 +398,7 @@ class Hub(WorkerListener):
             commands[kind](client, message)
         except VidtransError as error:
             client.send({"type": "problem", "text": str(error)})
-            client.send(self._state())
+            client.send(self._state_message())
         except OSError as error:
             client.send({"type": "problem", "text": f"{error.filename or 'disk'}: {error.strerror}"})
 
@@ -410,9 +410,9 @@ class Hub(WorkerListener):
         values = message.get("values")
         if not isinstance(values, dict):
             raise UsageError("controls", "the message has no values", 'send {"values": {name: value}}')
-        self._change(self.state.with_values(values, self.models))
+        self._apply_state(self.state.with_values(values, self.models))
 
-    def _change(self, state: ControlState) -> None:
+    def _apply_state(self, state: ControlState) -> None:
         if self.source == "dream" and not self._can_dream(state):
             self._set_active_source(0, "none")
         self.state = state
@@ -441,39 +441,39 @@ class Hub(WorkerListener):
         self.worker.set_dreaming(kind == "dream")
         self._send_state()
 
-    def _preset(self, client: Client, message: Table) -> None:
+    def _handle_preset(self, client: Client, message: Table) -> None:
         if (state := self.saved.handle_message(message, self.state, self.models)) is not None:
-            self._change(state)
+            self._apply_state(state)
         self._send_state()
 
     async def add_picture(self, file: bytes, name: str) -> str:
         """Add the look of a picture file and switch to it; return its model's name. Raises UsageError, MediaError."""
         name = await self.pictures.add(file, name)
-        undo = partial(self._in_loop, self._remove, name, self.state)
+        undo = partial(self._call_in_loop, self._remove, name, self.state)
         self.worker.change_stage(self.pictures.opening_change(name, undo))
         self.clients.send(self.pictures.message())
-        self._change(self.state.with_values({"model": name, "second": ""}, self.models))
+        self._apply_state(self.state.with_values({"model": name, "second": ""}, self.models))
         return name
 
     def _remove(self, name: str, former: ControlState | None = None) -> None:
         """Remove the look of a picture. ``former``: the state to return to where its model could not be opened."""
         if former is None or name in self.pictures.thumbnails:  # A page may have removed it meanwhile
             model = self.pictures.remove(name)
-            self._change(self.state.without_model(model, self.models, former))
+            self._apply_state(self.state.without_model(model, self.models, former))
             self.worker.change_stage(self.pictures.closing_change(model))
             self.clients.send(self.pictures.message())
 
-    def _record(self, client: Client, message: Table) -> None:
+    def _handle_recording(self, client: Client, message: Table) -> None:
         if message.get("on") is True:
             self.recordings.begin(self.state.controls.model)
             self._log_at_start = self.worker.key_log
             self._send_state()
         else:
-            self._stop_recording_soon()
+            self._schedule_stop_recording()
 
     async def stop_recording(self) -> None:
         """Finish the video that is being recorded, if there is one."""
-        if not self.recordings.is_on:
+        if not self.recordings.is_recording:
             await asyncio.gather(*self._tasks - {asyncio.current_task()})  # A recording may be finishing
             return
         log, ending = self.worker.key_log, asyncio.ensure_future(self.recordings.end())
@@ -485,15 +485,15 @@ class Hub(WorkerListener):
             if log and log.has_new_frames(self._log_at_start):
                 self.announce(await asyncio.to_thread(log.write, recorder.path))
 
-    def _stop_recording_soon(self) -> None:
+    def _schedule_stop_recording(self) -> None:
         task = asyncio.get_running_loop().create_task(self.stop_recording())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _recording_failed(self, problem: str) -> None:
         """Stop the recording after a failure and report it; called in the recorder's thread."""
-        self._in_loop(self._stop_recording_soon)
-        self._in_loop(self.clients.send, {"type": "problem", "text": f"recording stopped: {problem}"})
+        self._call_in_loop(self._schedule_stop_recording)
+        self._call_in_loop(self.clients.send, {"type": "problem", "text": f"recording stopped: {problem}"})
 
     # Calls of the worker, in its own thread
 
@@ -505,24 +505,24 @@ class Hub(WorkerListener):
         wants_input = any(client.shows_input for client in list(self.clients.values()))
         model_input = encode_jpeg(painted.model_input, JPEG_QUALITY) if wants_input else b""
         file = encode_jpeg(painted.picture, JPEG_QUALITY) if self.clients else b""
-        self._in_loop(self._show, painted, file, model_input)
+        self._call_in_loop(self._broadcast_picture, painted, file, model_input)
 
     def on_dropped(self, job: PaintJob, problem: VidtransError | None = None) -> None:
         """Acknowledge a dropped frame to its sender, with the ``problem`` if there is one."""
-        self._in_loop(self._drop, job, problem)
+        self._call_in_loop(self._acknowledge_drop, job, problem)
 
     def on_failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
         """Report a failed painting to all connections and the terminal; ``detail`` goes to the terminal only."""
-        self._in_loop(self.clients.send, {"type": "problem", "text": problem})
+        self._call_in_loop(self.clients.send, {"type": "problem", "text": problem})
         if ends_dream:
-            self._in_loop(self._end_dream)
+            self._call_in_loop(self._end_dream)
         self.announce(detail or problem, "warning")
 
-    def _in_loop(self, function: Callable[..., None], *arguments: object) -> None:
+    def _call_in_loop(self, function: Callable[..., None], *arguments: object) -> None:
         if self.loop is not None and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(function, *arguments)
 
-    def _show(self, painted: PaintedFrame, file: bytes, model_input: bytes) -> None:
+    def _broadcast_picture(self, painted: PaintedFrame, file: bytes, model_input: bytes) -> None:
         job = painted.job
         if job is not None and (reply := self._posted.reply_to(job)) is not None:
             reply.set_result(painted)
@@ -532,7 +532,7 @@ class Hub(WorkerListener):
         for client in self.clients.values():
             client.send_picture(picture, received, painted.moving)
 
-    def _drop(self, job: PaintJob, problem: VidtransError | None) -> None:
+    def _acknowledge_drop(self, job: PaintJob, problem: VidtransError | None) -> None:
         if (reply := self._posted.reply_to(job)) is not None:
             reply.set_exception(problem or UsageError("frame", "a newer frame replaced it", "send one frame at a time"))
         if (client := self.clients.get(job.sender)) is not None:
@@ -548,7 +548,7 @@ class Hub(WorkerListener):
         """Report a line of text in the server's terminal."""
         self._report(Note(text, level))
 
-    def _state(self) -> Table:
+    def _state_message(self) -> Table:
         return {
             "type": "state",
             "controls": self.state.numbers(),
@@ -556,9 +556,9 @@ class Hub(WorkerListener):
             "heard": self.sound.holder,
             "source": self.source,
             "holder": self.holder,
-            "recording": self.recordings.is_on,
+            "recording": self.recordings.is_recording,
             "presets": self.saved.names,
         }
 
     def _send_state(self) -> None:
-        self.clients.send(self._state())
+        self.clients.send(self._state_message())

@@ -307,7 +307,7 @@ class Controls(_slider_class()):  # type: ignore[misc]  # a base class made at r
 
     def values_for(self, cls: type) -> dict[str, float]:
         """Return the slider values of a settings class, by setting name."""
-        return {name: getattr(self, _prefix(cls) + name) for name in used(cls, Use.LIVE)}
+        return {name: getattr(self, _slider_prefix(cls) + name) for name in used(cls, Use.LIVE)}
 
 
 def slider_values(settings: MovingSettings, constant_value: Callable[[str, Curve], float]) -> Table:
@@ -317,10 +317,10 @@ def slider_values(settings: MovingSettings, constant_value: Callable[[str, Curve
     """
     cls = type(settings)
     labels = {name: shown_name(cls, name).lstrip("-").replace("-", "_") for name in used(cls, Use.LIVE)}
-    return {_prefix(cls) + name: constant_value(label, settings.curve(name)) for name, label in labels.items()}
+    return {_slider_prefix(cls) + name: constant_value(label, settings.curve(name)) for name, label in labels.items()}
 
 
-def _prefix(cls: type) -> str:
+def _slider_prefix(cls: type) -> str:
     return next(prefix for base, prefix, _ in SLIDERS if issubclass(cls, base))
 
 

@@ -56,7 +56,7 @@ class PictureLooks:
         self._models, self._open_model, self._context = models, open_model, context
         self._media = media
         quiet = replace(context, report=silent)  # These notes were already given when the styles were predicted
-        self.thumbnails = {name: _thumbnail(_read(mixture, quiet)) for name, mixture in pictures.items()}
+        self.thumbnails = {name: _thumbnail(_read_pictures(mixture, quiet)) for name, mixture in pictures.items()}
         self._names_by_digest: dict[str, str] = {}  # Names of the models by the SHA-256 of their files
         self._unopened: set[str] = set()  # Names of models that no stage has opened yet, which may fail
         self._lock = asyncio.Lock()
@@ -136,7 +136,7 @@ class PictureLooks:
         return free
 
 
-def _read(mixture: Mixture, context: Context) -> list[tuple[np.ndarray, float]]:
+def _read_pictures(mixture: Mixture, context: Context) -> list[tuple[np.ndarray, float]]:
     return [(read_style(path, context), share) for path, share in mixture if path is not None]
 
 

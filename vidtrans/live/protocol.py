@@ -101,7 +101,7 @@ def parse_frame(data: bytes) -> FrameMessage:
     return FrameMessage(FRAME_KINDS[kind], sequence, timestamp, data[FRAME_HEADER.size :])
 
 
-def is_sound(data: bytes) -> bool:
+def is_sound_message(data: bytes) -> bool:
     return data[:2] == bytes((PROTOCOL_VERSION, SOUND_KIND))
 
 

@@ -247,7 +247,7 @@ class StageWorker:
             else:
                 self._frame = SourceFrame(rgb, job.message.kind == "drawing", job.is_cut)
         if is_dreaming:
-            self._dream(job, state)
+            self._paint_dream(job, state)
             return
         self._dreamer = None
         if self._frame is None:
@@ -258,7 +258,7 @@ class StageWorker:
         self._frame = SourceFrame(frame.rgb, frame.is_drawing)
         self._deliver(job, painted.picture, painted.model_input, began)
 
-    def _dream(self, job: PaintJob | None, state: ControlState) -> None:
+    def _paint_dream(self, job: PaintJob | None, state: ControlState) -> None:
         if self._dreamer is None or self._dreamer.model.name != state.controls.model:
             self._dreamer = self._open_dreamer(state, self._last_picture)
             self._log = self._dreamer.log

@@ -56,9 +56,9 @@ def open_in_program(path: Path, root: Path) -> None:
         try:
             os.startfile(path)  # type: ignore[attr-defined,unused-ignore]
         except OSError as error:
-            raise _failed(path, error.strerror or "no program opens it") from None
+            raise _open_error(path, error.strerror or "no program opens it") from None
         return
-    _start([_opener(path, root), str(path)], path)
+    _start_program([_opener(path, root), str(path)], path)
 
 
 def show_in_file_manager(path: Path, root: Path) -> None:
@@ -67,23 +67,23 @@ def show_in_file_manager(path: Path, root: Path) -> None:
         manager = Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "explorer.exe"
         subprocess.Popen(f'"{manager}" /select,"{path}"', cwd=manager.parent)
     elif MACOS:
-        _start([_opener(path, root), "-R", str(path)], path)
+        _start_program([_opener(path, root), "-R", str(path)], path)
     else:
-        _start([_opener(path, root), str(path.parent)], path)
+        _start_program([_opener(path, root), str(path.parent)], path)
 
 
 def _opener(path: Path, root: Path) -> str:
     """Return the path of the system's program that opens files. Raises UsageError."""
     if not MACOS and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise _failed(path, "this machine shows no windows")
+        raise _open_error(path, "this machine shows no windows")
     name = "open" if MACOS else "xdg-open"
     program = shutil.which(name)
     if program is None or not os.path.isabs(program) or root in Path(program).resolve().parents:
-        raise _failed(path, f"the program {name} is not installed")
+        raise _open_error(path, f"the program {name} is not installed")
     return program
 
 
-def _start(words: Sequence[str], path: Path) -> None:
+def _start_program(words: Sequence[str], path: Path) -> None:
     process = subprocess.Popen(
         words,
         cwd=Path(words[0]).parent,
@@ -98,10 +98,10 @@ def _start(words: Sequence[str], path: Path) -> None:
         threading.Thread(target=process.wait, daemon=True, name="own program").start()
         return
     if status:
-        raise _failed(path, "no program is set up for this kind of file")
+        raise _open_error(path, "no program is set up for this kind of file")
 
 
-def _failed(path: Path, why: str) -> UsageError:
+def _open_error(path: Path, why: str) -> UsageError:
     return UsageError(path.name, f"it cannot be opened: {why}", "open it from the folder yourself")
 
 
@@ -136,7 +136,7 @@ class MotionFilm:
     stop: int
 
     @cached_property
-    def _frames(self) -> Path:
+    def _frames_folder(self) -> Path:
         state = self.clip.stat()
         mark = digest_of([str(self.clip), state.st_mtime_ns, state.st_size, self.first, self.stop])
         return self.folder / f"{mark[:24]}frames"
@@ -144,23 +144,23 @@ class MotionFilm:
     @cached_property
     def path(self) -> Path:
         """Return the path of the film, which may not exist. Raises OSError."""
-        states = [[number, path.stat().st_mtime_ns, path.stat().st_size] for number, path in self._inside()]
-        return self.folder / f"{digest_of([self._frames.name, states])[:24]}.mp4"
+        states = [[number, path.stat().st_mtime_ns, path.stat().st_size] for number, path in self._painted_in_range()]
+        return self.folder / f"{digest_of([self._frames_folder.name, states])[:24]}.mp4"
 
-    def _inside(self) -> list[tuple[int, Path]]:
+    def _painted_in_range(self) -> list[tuple[int, Path]]:
         return [(n, self.painted[n]) for n in sorted(self.painted) if self.first <= n < self.stop]
 
     def prepare(self, media: Media) -> list[str]:
         """Write small copies of the frames; return the words of the command line. Raises MediaError, OSError."""
-        self._frames.mkdir(parents=True, exist_ok=True)
+        self._frames_folder.mkdir(parents=True, exist_ok=True)
         for number in range(self.first, self.stop):
-            if not (file := self._frames / f"{number:06d}.png").is_file():
+            if not (file := self._frames_folder / f"{number:06d}.png").is_file():
                 write_bytes(file, media.frame(self.clip, number, FILM_SIDE_PX, "png"))
         keys = self.path.with_suffix(".keys")
         keys.mkdir(exist_ok=True)
-        for number, path in self._inside():
+        for number, path in self._painted_in_range():
             shutil.copyfile(path, keys / f"{number:06d}.png")
-        words = ["propagate", str(self._frames), "--keyframes", str(keys), "--minutes", "0"]
+        words = ["propagate", str(self._frames_folder), "--keyframes", str(keys), "--minutes", "0"]
         return [*words, "-o", str(self.path), "--overwrite"]
 
 

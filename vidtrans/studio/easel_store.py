@@ -138,7 +138,7 @@ class EaselStore:
         first.
         """
         with self._lock:
-            folder, sheet = self._sheet_folder(name), self._sheet(name)
+            folder, sheet = self._sheet_folder(name), self._read_sheet(name)
             table: Table = {"sheet": sheet, "stamp": self.stamp(name), "back": [], "forth": [], "redo": []}
             if sheet is not None:
                 table["back"], table["forth"] = _path(folder, sheet["stored"], sheet["position"])
@@ -230,7 +230,7 @@ class EaselStore:
         first call creates the sheet; with ``begin`` an existing sheet does not change. Raises UsageError, OSError.
         """
         with self._lock:
-            sheet, pictures = self._sheet(name), pictures_in_message(message.get("pictures"))
+            sheet, pictures = self._read_sheet(name), pictures_in_message(message.get("pictures"))
             if sheet is not None and message.get("begin"):  # Another page was faster
                 return str(sheet["stamp"])
             layers, size, flat = layers_in(message.get("layers")), message.get("size"), message.get("flat")
@@ -244,7 +244,7 @@ class EaselStore:
                 self._check_size(name, key, (size[0], size[1]))
             stamp = message.get("stamp", "")
             if flat is not None:
-                self._write_file(name, str(flat))
+                self._write_flat_picture(name, str(flat))
                 stamp = self.stamp(name)
             stored = {"stored": number, "pictures": pictures, "stamp": str(stamp)[:60], "saved": number}
             if sheet["position"] == number:
@@ -265,7 +265,7 @@ class EaselStore:
                     remove(self._sheet_folder(new))  # Of another file that had this name
                     self._sheet_folder(old).rename(self._sheet_folder(new))
 
-    def _write_file(self, name: str, key: str) -> None:
+    def _write_flat_picture(self, name: str, key: str) -> None:
         target, uploads = self.target(name), self._folder.state / "uploads"
         uploads.mkdir(parents=True, exist_ok=True)
         copy = uploads / f"flat-{key}.png"
@@ -282,12 +282,12 @@ class EaselStore:
         self.target(name)
         return self._folder.state / "easel" / hashlib.sha256(name.encode()).hexdigest()[:32]
 
-    def _sheet(self, name: str) -> Table | None:
+    def _read_sheet(self, name: str) -> Table | None:
         sheet = read_table(self._sheet_folder(name) / "sheet.json")
         return sheet if sheet is not None and is_sheet(sheet) else None
 
     def _existing_sheet(self, name: str) -> Table:
-        if (sheet := self._sheet(name)) is None:
+        if (sheet := self._read_sheet(name)) is None:
             raise UsageError(name, "the easel keeps nothing of this frame", "reload the page")
         return sheet
 

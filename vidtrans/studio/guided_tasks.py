@@ -83,7 +83,7 @@ def _stem(name: str) -> str:
     return PurePosixPath(name).stem
 
 
-def _like_picture(answers: Answers) -> list[CommandStep]:
+def _picture_steps(answers: Answers) -> list[CommandStep]:
     clip, look, clip_name = answers["clip"], answers["look"], _stem(answers["clip"])
     colours: Table = {"keep_colour": "1"} if answers["colours"] == "film" else {}
     if answers["how"] == "now" or look in medium_names():  # A medium needs no training
@@ -97,7 +97,7 @@ def _like_picture(answers: Answers) -> list[CommandStep]:
     ]
 
 
-def _from_film(answers: Answers) -> list[CommandStep]:
+def _film_steps(answers: Answers) -> list[CommandStep]:
     film, clip, pairing = answers["film"], answers["clip"], answers["pairing"]
     model = f"{_stem(film)}.{pairing}.{answers['minutes']}min.safetensors"
     data = f"{_stem(film)}.{pairing}.dataset"
@@ -113,19 +113,19 @@ def _from_film(answers: Answers) -> list[CommandStep]:
     ]
 
 
-def _paint(answers: Answers) -> list[CommandStep]:
+def _paint_steps(answers: Answers) -> list[CommandStep]:
     clip = answers["clip"]
     values = {"video": clip, "count": int(answers["count"]), "output": f"{_stem(clip)}.keyframes"}
     return [CommandStep("keyframes", values, f"frames of {_stem(clip)} to paint")]
 
 
-def _deflicker(answers: Answers) -> list[CommandStep]:
+def _deflicker_steps(answers: Answers) -> list[CommandStep]:
     processed, source = answers["made"], answers["source"]
     values = {"processed": [processed]} | ({"source": source} if source not in (processed, NO_SOURCE) else {})
     return [CommandStep("deflicker", values, f"{_stem(processed)} without flicker")]
 
 
-def _grade(answers: Answers) -> list[CommandStep]:
+def _grade_steps(answers: Answers) -> list[CommandStep]:
     before, after, clip = (answers[name] for name in ("before", "after", "clip"))
     model = f"{_stem(after)}.grade.safetensors"
     learn: Table = {"before": before, "after": after, "output": model}
@@ -138,7 +138,7 @@ def _grade(answers: Answers) -> list[CommandStep]:
     ]
 
 
-def _dream(answers: Answers) -> list[CommandStep]:
+def _dream_steps(answers: Answers) -> list[CommandStep]:
     clip, preset = answers["clip"], answers["how"]
     model = f"{_stem(clip)}.{preset}.{answers['minutes']}min.safetensors"
     data = f"{_stem(clip)}.{preset}.dataset"
@@ -181,7 +181,7 @@ TASKS = {
                 ),
                 Question("colours", "Colours", "choice", COLOURS, "picture"),
             ),
-            _like_picture,
+            _picture_steps,
         ),
         GuidedTask(
             "film",
@@ -193,7 +193,7 @@ TASKS = {
                 Question("pairing", "What it starts from", "choice", PAIRINGS, "edges"),
                 MINUTES,
             ),
-            _from_film,
+            _film_steps,
         ),
         GuidedTask(
             "paint",
@@ -203,7 +203,7 @@ TASKS = {
                 Question("clip", "The clip", "clip"),
                 Question("count", "Frames to paint (all of them)", "number", default="1", low=1, high=40),
             ),
-            _paint,
+            _paint_steps,
             opens_easel=True,
         ),
         GuidedTask(
@@ -214,7 +214,7 @@ TASKS = {
                 Question("made", "The clip that flickers", "clip"),
                 Question("source", "What it was made from", "source", {NO_SOURCE: "I do not have it"}, NO_SOURCE),
             ),
-            _deflicker,
+            _deflicker_steps,
         ),
         GuidedTask(
             "grade",
@@ -228,7 +228,7 @@ TASKS = {
                 ),
                 Question("clip", "The clip to grade", "clip"),
             ),
-            _grade,
+            _grade_steps,
         ),
         GuidedTask(
             "dream",
@@ -246,7 +246,7 @@ TASKS = {
                 MINUTES,
                 Question("frames", "Length of the dream, in frames", "number", default="120", low=1, high=100_000),
             ),
-            _dream,
+            _dream_steps,
         ),
     )
 }

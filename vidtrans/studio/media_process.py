@@ -91,7 +91,7 @@ class MediaProcess:
     def _frame(self, request: Table) -> tuple[Table, bytes]:
         """Return a frame of a clip as a PNG or JPEG file; ``short``: the largest short side in pixels, 0: no limit."""
         path, number, short = Path(request["path"]), int(request["frame"]), int(request["short"])
-        picture = read_picture(path) if is_picture(path) else self._read(path, number)
+        picture = read_picture(path) if is_picture(path) else self._read_frame(path, number)
         height, width = picture.shape[:2]
         if 0 < short < min(height, width):
             scale = short / min(height, width)
@@ -99,7 +99,7 @@ class MediaProcess:
         file = encode_png(picture) if request["kind"] == "png" else encode_jpeg(picture, 92, subsampled=True)
         return {"width": width, "height": height}, file
 
-    def _read(self, path: Path, number: int) -> np.ndarray:
+    def _read_frame(self, path: Path, number: int) -> np.ndarray:
         mark = f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}"
         if self._current is None or self._current[0] != mark:
             if self._current is not None:

@@ -34,7 +34,7 @@ class MediaReader:
     def request(self, timeout_s: float = TIMEOUT_S, **request: object) -> tuple[Table, bytes]:
         """Return the facts and the bytes of the answer to a request. Raises MediaError."""
         with self._lock:
-            process = self._running()
+            process = self._ensure_process()
             killer = threading.Timer(timeout_s, process.kill)
             killer.start()
             try:
@@ -45,7 +45,7 @@ class MediaReader:
                 head = json.loads(process.stdout.readline())
                 data = process.stdout.read(head["bytes"])
             except (OSError, ValueError):
-                self._discard()
+                self._end_process()
                 raise MediaError(str(request.get("path")), "it could not be decoded", "choose another file") from None
             finally:
                 killer.cancel()
@@ -53,11 +53,11 @@ class MediaReader:
             raise MediaError(Path(str(request.get("path"))).name, str(error), "choose another file")
         return head["facts"], data
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _ensure_process(self) -> subprocess.Popen[bytes]:
         if self._is_closed:
             raise UsageError("media", "the studio ends", "start it again")
         if self._process is None or self._process.poll() is not None:
-            self._discard()
+            self._end_process()
             command = [*COMMAND, str(self._cache)]
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -75,9 +75,9 @@ class MediaReader:
         if (process := self._process) is not None:
             process.kill()
         with self._lock:
-            self._discard()
+            self._end_process()
 
-    def _discard(self) -> None:
+    def _end_process(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()

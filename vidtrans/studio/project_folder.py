@@ -107,12 +107,12 @@ class ProjectFolder:
         """Return the path of a name. Raises UsageError if it is not valid, or leads out of the folder."""
         parts = name.split("/")
         if not name or has_forbidden_characters(name) or DRIVE.match(name):
-            raise _refusal(name, "a name is a path in this folder, with slashes")
+            raise _name_error(name, "a name is a path in this folder, with slashes")
         for part in parts:
             if part in ("", ".", "..") or part.startswith((".", "~")):
-                raise _refusal(name, "a part of it is empty, or begins with a dot or a tilde")
+                raise _name_error(name, "a part of it is empty, or begins with a dot or a tilde")
             if fault := name_fault(part):
-                raise _refusal(name, fault)
+                raise _name_error(name, fault)
         path = as_found(self.root.joinpath(*parts))
         self._check_inside(path, name)
         return path
@@ -121,7 +121,7 @@ class ProjectFolder:
         """Return the path of an existing file or folder. Raises UsageError."""
         path = self.path_of(name)
         if not path.exists():
-            raise _refusal(name, "there is no such file in this folder")
+            raise _name_error(name, "there is no such file in this folder")
         return path
 
     def picture_of(self, name: str) -> Path:
@@ -136,14 +136,14 @@ class ProjectFolder:
         if self._is_name(text):
             return
         if OUTSIDE_PATH.search(text) or (WINDOWS and DRIVE.match(text)):
-            raise _refusal(text[:80], "it leads out of this folder")
+            raise _name_error(text[:80], "it leads out of this folder")
         if any(sign in text for sign in "*?["):
-            raise _refusal(text[:80], "a page takes no patterns", "name the files")
+            raise _name_error(text[:80], "a page takes no patterns", "name the files")
         for word in {text, *SEPARATOR.split(text), *WORD_BREAK.split(text)}:
             if word.strip() and not NUMBER.fullmatch(word.strip()):
                 self._check_inside(self.root / word.strip(), word)
             if word.strip().lower().endswith(".toml"):  # A list of clips or a preset can name programs and paths
-                raise _refusal(text[:80], "a page takes no lists and no presets of your own", "use a terminal")
+                raise _name_error(text[:80], "a page takes no lists and no presets of your own", "use a terminal")
 
     def _is_name(self, text: str) -> bool:
         """Return whether a text is the name of an existing file that is not a list or a preset."""
@@ -156,15 +156,15 @@ class ProjectFolder:
         try:
             resolved = path.resolve()
         except (OSError, ValueError, RuntimeError):
-            raise _refusal(name, "it cannot be read") from None
+            raise _name_error(name, "it cannot be read") from None
         if resolved != self.root and self.root not in resolved.parents:
-            raise _refusal(name, "it leads out of this folder")
+            raise _name_error(name, "it leads out of this folder")
         if any(part.startswith(".") for part in resolved.relative_to(self.root).parts):
-            raise _refusal(
+            raise _name_error(
                 name, "it is a hidden file"
             )  # Of the studio or the cache, perhaps by a short name of Windows
         if any(name_length(part) > name_limit(self.root) for part in path.relative_to(self.root).parts):
-            raise _refusal(name, "it is too long")
+            raise _name_error(name, "it is too long")
 
     def name_of(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
@@ -200,7 +200,7 @@ class ProjectFolder:
         if not folder.exists():
             return []
         if not folder.is_dir():
-            raise _refusal(name, "it is no folder")
+            raise _name_error(name, "it is no folder")
         names = (path.name for path in folder.iterdir())
         return sorted(name for name in names if not (name.startswith(".") or has_forbidden_characters(name)))[
             :MAX_ITEMS
@@ -210,9 +210,11 @@ class ProjectFolder:
         """Rename a file or folder. Raises UsageError if the new name is in use, OSError."""
         path, target = self.existing(name), self.path_of(new_name)
         if path.is_file() and path.suffix.lower() != target.suffix.lower():
-            raise _refusal(new_name, f"its ending stays {path.suffix or 'none'}", f"call it {target.stem}{path.suffix}")
+            raise _name_error(
+                new_name, f"its ending stays {path.suffix or 'none'}", f"call it {target.stem}{path.suffix}"
+            )
         if target.exists():
-            raise _refusal(new_name, "it exists already")
+            raise _name_error(new_name, "it exists already")
         target.parent.mkdir(parents=True, exist_ok=True)
         when_free(lambda: path.rename(target))
 
@@ -233,11 +235,11 @@ class ProjectFolder:
         """Move a deleted file back, and return its name. Raises UsageError if the name is in use."""
         folder = self.state / "bin" / number
         if not number.isdigit() or not (folder / "name").is_file():
-            raise _refusal(number, "the bin has no such file")
+            raise _name_error(number, "the bin has no such file")
         name = (folder / "name").read_text("utf-8")
         target = self.path_of(name)
         if target.exists():
-            raise _refusal(name, "it exists already")
+            raise _name_error(name, "it exists already")
         target.parent.mkdir(parents=True, exist_ok=True)
         when_free(lambda: (folder / target.name).rename(target))
         shutil.rmtree(folder, ignore_errors=True)
@@ -308,7 +310,7 @@ def has_forbidden_characters(name: str) -> bool:
     return "\\" in name or any(unicodedata.category(sign).startswith("C") for sign in name)
 
 
-def _refusal(name: str, why: str, remedy: str = "choose a file of this folder") -> UsageError:
+def _name_error(name: str, why: str, remedy: str = "choose a file of this folder") -> UsageError:
     return UsageError(name or "the name", why, remedy)
 
 
@@ -320,7 +322,7 @@ class Uploads:
 
     def received(self, name: str, num_bytes: int, stamp: int) -> int:
         """Return the number of bytes of an unfinished upload that have arrived. Raises UsageError."""
-        partial = self._partial(name, num_bytes, stamp)
+        partial = self._partial_path(name, num_bytes, stamp)
         return partial.stat().st_size if partial.is_file() else 0
 
     def add(self, name: str, offset: int, num_bytes: int, stamp: int, data: bytes, can_replace: bool = False) -> bool:
@@ -330,7 +332,7 @@ class Uploads:
         ``can_replace``: whether the file may exist, as a painted frame does. Raises UsageError, MediaError, OSError.
         """
         with self._lock:
-            target, partial = self._folder.path_of(name), self._partial(name, num_bytes, stamp)
+            target, partial = self._folder.path_of(name), self._partial_path(name, num_bytes, stamp)
             self._check_upload(name, target, offset, num_bytes, len(data), can_replace=can_replace)
             partial.parent.mkdir(parents=True, exist_ok=True)
             if offset == 0:
@@ -374,7 +376,7 @@ class Uploads:
         elif target.suffix.lower() == SAFETENSORS and not _has_header(partial):
             raise MediaError(target.name, "it is no model file", "choose another file")
 
-    def _partial(self, name: str, num_bytes: int, stamp: int) -> Path:
+    def _partial_path(self, name: str, num_bytes: int, stamp: int) -> Path:
         target = self._folder.path_of(name)
         mark = hashlib.sha256(f"{name}\n{num_bytes}\n{stamp}".encode()).hexdigest()[:32]
         return self._folder.state / "uploads" / f"{mark}{target.suffix}"

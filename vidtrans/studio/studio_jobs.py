@@ -224,7 +224,7 @@ def extend_training(job: StudioJob, outcome: Table) -> CommandStep:
 def start_process(job: Path, root: Path) -> None:
     """Start the process of a job folder in the project's folder. It outlives this process."""
     words = StudioJobFolder(job).read().words
-    detached = {"creationflags": 0x00000208} if WINDOWS else {"start_new_session": True}  # a new group, no console
+    detached = {"creationflags": 0x00000208} if WINDOWS else {"start_new_session": True}  # A new group, no console
     with (job / "log.txt").open("ab") as log:
         process = subprocess.Popen(
             [*COMMAND, *words, "--job-folder", str(job)],

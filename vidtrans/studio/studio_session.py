@@ -74,7 +74,7 @@ class StudioSession:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the queue; at the end, jobs that run continue without this server."""
-        ticking = asyncio.create_task(self._tick())
+        ticking = asyncio.create_task(self._run_queue())
         try:
             yield
         finally:
@@ -85,7 +85,7 @@ class StudioSession:
             await asyncio.to_thread(self.media.close)
             self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _tick(self) -> None:
+    async def _run_queue(self) -> None:
         self._threads.submit(self.media.prune)
         last_error = ""
         while True:

@@ -231,7 +231,7 @@ def read_events(path: Path, lines: Sequence[str], rate: Fraction) -> list[EdlEve
         if line.strip().upper().startswith("FCM:"):
             is_drop_frame = "NON" not in line.upper()
         elif match := _EVENT.fullmatch(line[: MAX_EVENT_CHARS + 1]):
-            events.append(_event(match, number, rate, is_drop_frame, f"{path}, line {number + 1}"))
+            events.append(_parse_event(match, number, rate, is_drop_frame, f"{path}, line {number + 1}"))
         elif re.match(r"\s*\d{1,6}\s+\S+\s+\S+\s+[CDWK]", line[:MAX_EVENT_CHARS]):
             why = f"'{line.strip()[:80]}' is not an event of a CMX 3600 EDL"
             raise UsageError(f"{path}, line {number + 1}", why, "export the EDL as CMX 3600, with timecodes")
@@ -240,7 +240,7 @@ def read_events(path: Path, lines: Sequence[str], rate: Fraction) -> list[EdlEve
     return events
 
 
-def _event(match: re.Match[str], line: int, rate: Fraction, is_drop_frame: bool, where: str) -> EdlEvent:
+def _parse_event(match: re.Match[str], line: int, rate: Fraction, is_drop_frame: bool, where: str) -> EdlEvent:
     times = [smpte_timecode(match[n], is_drop_frame) for n in range(6, 10)]
     source, record = _counts(times[0], times[1], rate, where), _counts(times[2], times[3], rate, where)
     return EdlEvent(

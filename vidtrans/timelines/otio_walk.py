@@ -60,7 +60,7 @@ class TimelineWalk:
         """Collect the clips of a timeline, or of a collection of them. Raises UsageError for an invalid range."""
         for timeline in self._timelines(root):
             span = timeline.tracks.source_range
-            self._composition(timeline.tracks, None if span is None else self._window(span), {}, 0)
+            self._composition(timeline.tracks, None if span is None else self._to_window(span), {}, 0)
         if self._disabled:
             self.skipped.append(f"{self._disabled} of its clips are disabled")
         if self._hidden:
@@ -75,7 +75,7 @@ class TimelineWalk:
         """Return the numbers of clips, transitions, nested stacks, effects and markers of a timeline."""
         counts: Counter[str] = Counter()
         for timeline in self._timelines(root):
-            for item in self._all(timeline.tracks):
+            for item in self._all_children(timeline.tracks):
                 kind = type(item).__name__
                 names = {"Clip": "clips", "Transition": "transitions", "Stack": "nested stacks"}
                 counts[names.get(kind, "")] += 1
@@ -86,14 +86,14 @@ class TimelineWalk:
 
     def all_clips(self, root: Otio) -> list[Otio]:
         """Return all clips of a timeline, including disabled ones and those of sound."""
-        items = [item for timeline in self._timelines(root) for item in self._all(timeline.tracks)]
+        items = [item for timeline in self._timelines(root) for item in self._all_children(timeline.tracks)]
         return [item for item in items if isinstance(item, self._schema.Clip)]
 
-    def _all(self, composition: Otio, depth: int = 0) -> Iterator[Otio]:
+    def _all_children(self, composition: Otio, depth: int = 0) -> Iterator[Otio]:
         for child in composition if depth <= MAX_NESTED else ():
             yield child
             if isinstance(child, self._otio.core.Composition):
-                yield from self._all(child, depth + 1)
+                yield from self._all_children(child, depth + 1)
 
     def _composition(self, composition: Otio, window: Window | None, marks: Marks, depth: int) -> None:
         """Collect the clips of a stack or a track.
@@ -117,7 +117,7 @@ class TimelineWalk:
             if not isinstance(child, self._otio.core.Item) or isinstance(child, self._schema.Gap):
                 continue
             if not child.enabled and isinstance(child, self._otio.core.Composition):
-                self._disabled += sum(isinstance(one, self._schema.Clip) for one in self._all(child))
+                self._disabled += sum(isinstance(one, self._schema.Clip) for one in self._all_children(child))
                 continue
             reach = self._transition_reach(children, place) if is_track else NO_TRANSITIONS
             before, after = reach[0], reach[3]
@@ -137,7 +137,7 @@ class TimelineWalk:
 
     def _count_hidden(self, child: Otio) -> None:
         """Count the clips in a hidden child."""
-        clips = [child] if isinstance(child, self._schema.Clip) else self._all(child)
+        clips = [child] if isinstance(child, self._schema.Clip) else self._all_children(child)
         self._hidden += (number := sum(isinstance(one, self._schema.Clip) for one in clips))
         self._number += number
 
@@ -168,10 +168,10 @@ class TimelineWalk:
                 speed *= Fraction(effect.time_scalar).limit_denominator(10**6)
             elif isinstance(effect, self._schema.TimeEffect):
                 return None
-        begin, end = self._window(child.trimmed_range())
+        begin, end = self._to_window(child.trimmed_range())
         return begin - before * speed, begin + (end - begin + after) * speed
 
-    def _window(self, span: Otio) -> Window:
+    def _to_window(self, span: Otio) -> Window:
         begin = self._seconds(span.start_time)
         return begin, begin + self._seconds(span.duration)
 

@@ -165,7 +165,7 @@ class ClipSpan:
 
     def relink(self, styled: StyledMedia, first: int) -> Relink:
         """Return the link of a clip to new media, whose frame 0 is the frame ``first`` of the old media."""
-        if styled.first_number is not None:  # pictures keep their numbers, and so the counts
+        if styled.first_number is not None:  # Pictures keep their numbers, and so the counts
             return Relink(styled, Fraction(0), Fraction(styled.start), styled.num_frames / self.scale)
         start = styled.start * self.label
         length = self.place(first + styled.num_frames) - self.place(first)
@@ -211,7 +211,7 @@ def read_facts(path: Path, clip: TimelineClip) -> MediaFacts:
 
 
 def start_and_day(timecode: str, path: Path, rate: Fraction) -> tuple[int | None, int]:
-    """Return the count of a file's timecode, and the counts of 24 hours, in frames at the file's ``rate``.
+    """Return the frame count of a file's timecode, and the frames in 24 hours, at the file's ``rate``.
 
     The first is None without a valid timecode.
     """

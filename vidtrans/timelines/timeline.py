@@ -1,4 +1,7 @@
-"""The clips of a timeline, and the styled media that replace theirs."""
+"""The clips of a timeline, and the styled media that replace theirs.
+
+A *count* is a position in frames at a stated rate, as timecode counts them; it need not begin at 0.
+"""
 
 from __future__ import annotations
 

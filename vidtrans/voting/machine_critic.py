@@ -34,23 +34,23 @@ def measure_distances(
     """
     measure = load_critic(AUTO)
     is_style = is_picture(reference) and not reference.is_dir() and not is_stack(reference)
-    style = measure.manner(_signed(read_picture(reference))) if is_style else None
+    style = measure.manner(_to_network_input(read_picture(reference))) if is_style else None
     target_of = None if is_style else stimuli.counterparts(reference, context)
     distances = dict[tuple[int, int], float]()
     with torch.no_grad():
         for item, condition in product(range(len(stimuli.items)), range(conditions)):
             [picture] = stimuli.show(condition, item, only_middle=True).frames
-            features = measure.see(_signed(picture))
+            features = measure.see(_to_network_input(picture))
             if target_of is None:
                 distance = measure.style(features, style)
             else:
                 target = resize(target_of(item), picture.shape[1], picture.shape[0])
-                distance = measure.content(features, measure.see(_signed(target)))
+                distance = measure.content(features, measure.see(_to_network_input(target)))
             distances[condition, item] = float(distance)
             context.stop.check()
             context.report(Progress("the critic votes", len(distances), conditions * len(stimuli.items)))
     return distances, f"{'style' if is_style else 'content'} by {measure.identity().split()[0]}"
 
 
-def _signed(picture: np.ndarray) -> torch.Tensor:
+def _to_network_input(picture: np.ndarray) -> torch.Tensor:
     return to_signed(with_short_side(picture, SIDE_PX), torch.device("cpu"))

@@ -116,25 +116,25 @@ def render(table: Table, title: str, examples: Mapping[str, bytes]) -> str:
     low, high = (0.0, 1.0) if is_real else _axis_range(rows)
     scale = (PLOT_WIDTH_PX - LABEL_WIDTH_PX - 24) / (high - low)
 
-    def at(value: float) -> float:
+    def to_x(value: float) -> float:
         return LABEL_WIDTH_PX + (min(max(value, low), high) - low) * scale
 
     bars = []
     for n, row in enumerate(rows):
         title_text = chance_text(row) if is_real else f"{row['value']:.2f}, {row['low']:.2f} to {row['high']:.2f}"
         is_cut = not low - 1e-9 <= row["low"] <= row["high"] <= high + 1e-9
-        x, left, right = (at(row[name]) for name in ("value", "low", "high"))
+        x, left, right = (to_x(row[name]) for name in ("value", "low", "high"))
         bars.append(ScoreBar(row["name"], x, left, right, TOP_PX + ROW_HEIGHT_PX * (n + 0.5), title_text, is_cut))
-    ticks = [(at(value), f"{100 * value:.0f} %" if is_real else f"{value:g}") for value in round_values(low, high, 6)]
+    ticks = [(to_x(value), f"{100 * value:.0f} %" if is_real else f"{value:g}") for value in round_values(low, high, 6)]
     height = TOP_PX + ROW_HEIGHT_PX * len(rows) + AXIS_HEIGHT_PX
     pictures = {name: base64.b64encode(file).decode() for name, file in examples.items()}
-    return _template().render(
+    return _load_template().render(
         table=table,
         title=title,
         is_real=is_real,
         bars=bars,
         ticks=ticks,
-        reference=at(0.5 if is_real else 0.0),
+        reference=to_x(0.5 if is_real else 0.0),
         examples=pictures,
         width=PLOT_WIDTH_PX,
         height=height,
@@ -159,6 +159,6 @@ def examples_of(stimuli: Stimuli, names: tuple[str, ...]) -> dict[str, bytes]:
 
 
 @cache
-def _template() -> Template:
+def _load_template() -> Template:
     filters = {"px": lambda x: f"{x:.1f}", "percent": lambda x: f"{100 * x:.0f} %", "chance": chance_text}
     return load_page(Path(__file__).with_suffix(".html"), filters | {"more": more_text})

@@ -150,18 +150,18 @@ class ClipStimuli(Stimuli):
         self.digests = tuple(clip.digest for clip in self._clips)
         self.is_motion = seconds > 0
         total = self._num_frames()
-        length = min(total, max(1, round(seconds * float(self._first.index.rate)))) if seconds else 1
+        length = min(total, max(1, round(seconds * float(self._first_clip.index.rate)))) if seconds else 1
         if seconds and length < 2:
             raise UsageError(f"--seconds {seconds:g}", "that is less than two frames", "give more seconds, or --stills")
         self._spans = [range(n, n + length) for n in _spread_excerpts(total, length)]
-        self.items = tuple(f"{self._time(span.start):.3f} s" for span in self._spans)
+        self.items = tuple(f"{self._time_s(span.start):.3f} s" for span in self._spans)
 
     @property
-    def _first(self) -> Clip:
+    def _first_clip(self) -> Clip:
         return self._clips[0]
 
-    def _time(self, frame: int) -> float:
-        index = self._first.index
+    def _time_s(self, frame: int) -> float:
+        index = self._first_clip.index
         return float((index.pts[frame] - index.pts[0]) * index.time_base)
 
     def _num_frames(self) -> int:
@@ -170,20 +170,20 @@ class ClipStimuli(Stimuli):
         counts = {clip.index.num_frames for clip in self._clips}
         if len(counts) == 1:
             return counts.pop()
-        index, lasts = self._first.index, shortest.index.duration_s
-        total = sum(self._time(n) < lasts - 1e-6 for n in range(index.num_frames))
+        index, lasts = self._first_clip.index, shortest.index.duration_s
+        total = sum(self._time_s(n) < lasts - 1e-6 for n in range(index.num_frames))
         if total < index.num_frames:
             self._context.warn_once(f"{shortest.name}: it is the shortest: of all, the first {lasts:.2f} s are shown")
         rates = {f"{float(clip.index.rate):g}" for clip in self._clips}
         if len(rates) > 1:
-            how = f"shown at those of {self._first.name}; where a clip has fewer, its frames stay longer"
+            how = f"shown at those of {self._first_clip.name}; where a clip has fewer, its frames stay longer"
             self._context.warn_once(f"the clips have {' and '.join(sorted(rates))} frames a second: {how}")
         return total
 
     @cached_property
     def _matched_frames(self) -> list[list[int]]:
         """For each clip, its frame numbers for the frames of the first clip."""
-        first = self._first.index
+        first = self._first_clip.index
         return [match_frames(first, clip.index, 0, first.num_frames)[0] for clip in self._clips]
 
     def sizes(self, item: int) -> list[Size]:
@@ -193,30 +193,32 @@ class ClipStimuli(Stimuli):
 
     def frames(self, condition: int, item: int, *, only_middle: bool = False) -> tuple[list[np.ndarray], float]:
         clip, span = self._clips[condition], self._spans[item]
-        numbers = [self._matched_frames[condition][n] for n in ([_middle(span)] if only_middle else span)]
+        numbers = [self._matched_frames[condition][n] for n in ([_middle_frame(span)] if only_middle else span)]
         unique = sorted(set(numbers))
         size = self.sizes(item)[condition]
         read = {f.index: resize(f.rgb, *size) for f in read_clip_frames(clip, unique, DEFAULT_FORMAT, self._context)}
         if missing := [n for n in unique if n not in read]:
             raise MediaError(clip.name, f"frame {missing[0]} could not be read", "check the file")
-        return [read[n] for n in numbers], float(self._first.index.rate)
+        return [read[n] for n in numbers], float(self._first_clip.index.rate)
 
     def counterparts(self, reference: Path, context: Context) -> Callable[[int], np.ndarray]:
         """Return a function from an item to the frame at the middle of its excerpt."""
         clip = open_clip(context, reference)
-        steps, note = match_frames(self._first.index, clip.index, 0, self._first.index.num_frames, self._first.name)
+        steps, note = match_frames(
+            self._first_clip.index, clip.index, 0, self._first_clip.index.num_frames, self._first_clip.name
+        )
         if note:
             context.warn_once(f"{clip.name}: {note}", clip.path)
 
         def read(item: int) -> np.ndarray:
-            number = steps[_middle(self._spans[item])]
+            number = steps[_middle_frame(self._spans[item])]
             (frame,) = read_clip_frames(clip, [number], DEFAULT_FORMAT, context)
             return frame.rgb
 
         return read
 
 
-def _middle(span: range) -> int:
+def _middle_frame(span: range) -> int:
     return span[len(span) // 2]
 
 

@@ -104,11 +104,11 @@ class Preferences:
         more = self.num_votes * (((Z_95 + Z_80) * error / difference.value) ** 2 - 1)
         return max(1, math.ceil(more)) if more < 1e6 else None
 
-    def _chances(self, strengths: np.ndarray) -> np.ndarray:
+    def _win_probabilities(self, strengths: np.ndarray) -> np.ndarray:
         return 1 / (1 + np.exp(-np.clip(self._design @ strengths, -500, 500)))
 
     def _information(self, strengths: np.ndarray) -> np.ndarray:
-        p = self._chances(strengths)
+        p = self._win_probabilities(strengths)
         return self._design.T @ ((self._total * p * (1 - p))[:, None] * self._design)
 
     def _likelihood(self, strengths: np.ndarray) -> float:
@@ -123,7 +123,7 @@ class Preferences:
         system[:size, size:], system[size:, :size] = constraints.T, constraints
         strengths = start
         for _ in range(MAX_STEPS):
-            slope = self._design.T @ (self._won - self._total * self._chances(strengths))
+            slope = self._design.T @ (self._won - self._total * self._win_probabilities(strengths))
             system[:size, :size] = self._information(strengths) + 1e-12 * np.eye(size)
             step = np.linalg.solve(system, np.concatenate([slope, values - constraints @ strengths]))[:size]
             largest = float(np.abs(step).max())
@@ -139,7 +139,7 @@ class Preferences:
         constraints = np.vstack([np.ones_like(contrast), contrast])
         error = math.sqrt(contrast @ np.linalg.pinv(self._information(best)) @ contrast)
 
-        def end(sign: int) -> float:
+        def interval_end(sign: int) -> float:
             near, far, start = 0.0, 2 * error, best
             at_near = -Z_95
 
@@ -162,7 +162,7 @@ class Preferences:
                     near, at_near = middle, at_middle
             return value + sign * middle
 
-        return Estimate(value, end(-1), end(1))
+        return Estimate(value, interval_end(-1), interval_end(1))
 
 
 def summarise(log: VoteLog, left_out: Collection[str] = ()) -> Table:
@@ -175,7 +175,7 @@ def summarise(log: VoteLog, left_out: Collection[str] = ()) -> Table:
         "question": "real" if study.is_real else "preferred",
         "votes": len(new),
         "voters": [_voter_table(name, votes) for name, votes in voters.items() if votes],
-        "repeated": _rate(*_repeat_agreement(voters.values())),
+        "repeated": _share_table(*_repeat_agreement(voters.values())),
         "answer_s": round(median(answers), 2) if answers else None,
         "exposure_s": round(median(exposures), 3) if exposures else None,
         "conditions": _fooled_rates(study, new) if study.is_real else [],
@@ -205,12 +205,12 @@ def _repeat_agreement(ballots: Collection[Sequence[CastVote]]) -> tuple[int, int
     return same, whole
 
 
-def _rate(part: int, whole: int) -> Table:
+def _share_table(part: int, whole: int) -> Table:
     table = {"part": part, "whole": whole}
-    return table | (_interval(share(part, whole)) if whole else {"value": None, "low": None, "high": None})
+    return table | (_interval_table(share(part, whole)) if whole else {"value": None, "low": None, "high": None})
 
 
-def _interval(estimate: Estimate) -> Table:
+def _interval_table(estimate: Estimate) -> Table:
     return {name: round(value, DIGITS) for name, value in vars(estimate).items()}
 
 
@@ -224,7 +224,7 @@ def _fooled_rates(study: Study, votes: Sequence[CastVote]) -> list[Table]:
     rows = []
     for name in study.conditions[:-1]:
         own = [vote for vote in votes if name in (vote.left, vote.right)]
-        rows.append({"name": name, **_rate(sum(vote.chosen == name for vote in own), len(own))})
+        rows.append({"name": name, **_share_table(sum(vote.chosen == name for vote in own), len(own))})
     return sorted(rows, key=lambda row: -(row["value"] or 0))
 
 
@@ -239,13 +239,13 @@ def _preference_scores(study: Study, votes: Sequence[CastVote]) -> tuple[list[Ta
     conditions = []
     for i in order:
         part, whole = int(wins[i].sum()), int(wins[i].sum() + wins[:, i].sum())
-        strength = _interval(model.strength(i)) if whole else {"value": None, "low": None, "high": None}
+        strength = _interval_table(model.strength(i)) if whole else {"value": None, "low": None, "high": None}
         conditions.append({"name": names[i], "part": part, "whole": whole, **strength})
     pairs = []
     for at, i in enumerate(order):
         for j in order[at + 1 :]:
             difference = model.difference(i, j)
-            chance = _interval(difference.as_chances()) if votes else {"value": None, "low": None, "high": None}
+            chance = _interval_table(difference.as_chances()) if votes else {"value": None, "low": None, "high": None}
             own = {"wins": int(wins[i, j]), "losses": int(wins[j, i])}
             more = model.votes_to_separate(difference) if votes else None
             pairs.append({"first": names[i], "second": names[j], **own, **chance, "more_votes": more})
@@ -277,7 +277,7 @@ def set_against_critic(
                 agrees.append(own < other)
     order = sorted((name for name in mean if np.isfinite(mean[name])), key=mean.__getitem__)
     distance_rows = [{"name": name, "distance": float(f"{mean[name]:.4g}")} for name in order]
-    return table | {"critic": {"measured": measured, "order": distance_rows, **_rate(sum(agrees), len(agrees))}}
+    return table | {"critic": {"measured": measured, "order": distance_rows, **_share_table(sum(agrees), len(agrees))}}
 
 
 def _rank_agreement(rows: Sequence[Table], distance: Mapping[str, float]) -> Iterator[bool]:

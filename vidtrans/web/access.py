@@ -89,27 +89,27 @@ class Guard:
             refusal = self._access.refusal(scope)
         except ValueError:  # A malformed query
             refusal = 400, "the address is malformed"
-        if refusal is None and scope["type"] == "http" and _is_too_long(Headers(scope=scope)):
+        if refusal is None and scope["type"] == "http" and _is_body_too_long(Headers(scope=scope)):
             refusal = 413, f"a request has at most {MAX_MESSAGE} bytes"
         if refusal is None:
-            await self._app(scope, receive, _with_headers(send))
+            await self._app(scope, receive, _add_security_headers(send))
         elif scope["type"] == "http":
             response = PlainTextResponse(refusal[1] + "\n", refusal[0])
-            await response(scope, receive, _with_headers(send))
+            await response(scope, receive, _add_security_headers(send))
         else:
             await send({"type": "websocket.close", "code": 1008})  # Closed before it is accepted: status 403
 
 
-def _is_too_long(headers: Headers) -> bool:
+def _is_body_too_long(headers: Headers) -> bool:
     length = headers.get("content-length", "0")
     return not length.isascii() or not length.isdigit() or len(length) > 12 or int(length) > MAX_MESSAGE
 
 
-def _with_headers(send: Send) -> Send:
-    async def sending(message: Message) -> None:
+def _add_security_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             own = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
             message["headers"] = [*message.get("headers", []), *own]
         await send(message)
 
-    return sending
+    return send_with_headers

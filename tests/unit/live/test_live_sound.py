@@ -11,7 +11,14 @@ from live_server import until
 from vidtrans.core.errors import UsageError
 from vidtrans.curves.expressions import Signal
 from vidtrans.live.moving_controls import LiveSound
-from vidtrans.live.protocol import MAX_SOUND_SAMPLES, SOUND_HEADER, SoundMessage, is_sound, pack_sound, parse_sound
+from vidtrans.live.protocol import (
+    MAX_SOUND_SAMPLES,
+    SOUND_HEADER,
+    SoundMessage,
+    is_sound_message,
+    pack_sound,
+    parse_sound,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 RATE = 48_000
@@ -27,7 +34,7 @@ def block(level: float = 0.5, count: int = 480, rate: int = RATE) -> SoundMessag
 def test_a_block_comes_back_as_it_was(rate: int, samples: list[int]) -> None:
     sound = SoundMessage(rate, np.array(samples, np.float32) / 32768)
     data = pack_sound(sound)
-    assert is_sound(data)
+    assert is_sound_message(data)
     found = parse_sound(data)
     assert found.rate_hz == rate
     assert np.array_equal(found.samples, sound.samples)

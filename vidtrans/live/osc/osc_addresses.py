@@ -65,7 +65,7 @@ class OscAddress:
             raise OscMismatchError("send a value")
         argument = arguments[0]
         if self.kind == "word":
-            return self._word(argument)
+            return self._choose_word(argument)
         if self.kind == "switch" and isinstance(argument, bool):
             return argument
         number = _number(argument)
@@ -76,7 +76,7 @@ class OscAddress:
         number = min(max(number, self.low), self.high)
         return round(number) if self.kind == "whole" else number
 
-    def _word(self, argument: Argument) -> str:
+    def _choose_word(self, argument: Argument) -> str:
         if isinstance(argument, str):
             word = argument
         else:

@@ -118,7 +118,7 @@ class OscDesk:
         numbers = hub.state.numbers() | dict(self._positions)
         controls = (one for one in self.addresses.values() if one.is_control)
         values: dict[str, Argument] = {one.path: _as_argument(one, numbers.get(one.name)) for one in controls}
-        states = {"record": hub.recordings.is_on, "dream": hub.source == "dream"}
+        states = {"record": hub.recordings.is_recording, "dream": hub.source == "dream"}
         return values | {one.path: states[one.name] for one in self.addresses.values() if one.name in states}
 
     def send_status(self) -> None:
@@ -134,10 +134,10 @@ class OscDesk:
         num_unused = counts.malformed + counts.dropped + counts.refused + counts.unmatched
         if num_unused > self._num_reported and time.monotonic() - self._last_note_s >= NOTE_INTERVAL_S:
             self._last_note_s = time.monotonic()
-            self._hub.announce(self._note(num_unused - self._num_reported), "warning")
+            self._hub.announce(self._note_text(num_unused - self._num_reported), "warning")
             self._num_reported = num_unused
 
-    def _note(self, number: int) -> str:
+    def _note_text(self, number: int) -> str:
         unmatched = ", ".join(self.inbox.unmatched)
         detail = f"; no such address: {unmatched}" if unmatched else ""
         problem = f"; {self.inbox.problem}" if self.inbox.problem else ""
@@ -196,7 +196,7 @@ class OscListener:
 
     def __init__(self, endpoint: OscEndpoint, hub: Hub, desk: OscDesk) -> None:
         self._hub, self._desk = hub, desk
-        self._socket = _open(endpoint)
+        self._socket = _open_socket(endpoint)
         self._is_open, self._is_closed = endpoint.is_open, False
         self._is_busy = False  # The event loop still processes the last batch
         self._thread = threading.Thread(target=self._run, name="osc", daemon=True)
@@ -248,9 +248,9 @@ class OscListener:
     def _submit(self, messages: list[OscMessage]) -> None:
         if messages:
             self._is_busy = True
-            self._in_loop(self._carry_out, messages)
+            self._in_loop(self._handle_batch, messages)
 
-    def _carry_out(self, messages: list[OscMessage]) -> None:
+    def _handle_batch(self, messages: list[OscMessage]) -> None:
         try:
             self._desk.handle_messages(messages)
         finally:
@@ -270,7 +270,7 @@ class OscListener:
             loop.call_soon_threadsafe(function, *arguments)  # type: ignore[arg-type]
 
 
-def _open(endpoint: OscEndpoint) -> socket.socket:
+def _open_socket(endpoint: OscEndpoint) -> socket.socket:
     family, address = endpoint.resolve("--osc")
     opened = socket.socket(family, socket.SOCK_DGRAM)
     try:
