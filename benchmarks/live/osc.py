@@ -33,8 +33,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from benchmarks import harness
 from benchmarks.live.browser import server
-from vidtrans.live.osc import osc_desk
-from vidtrans.live.osc.osc_desk import OscChanges
+from vidtrans.live.osc import osc_bridge
+from vidtrans.live.osc.osc_bridge import OscChanges
 from vidtrans.live.osc.osc_messages import OscMessage, pack_message
 from vidtrans.live.protocol import DROPPED_FRAME, NEW_PICTURE, FrameMessage, pack_frame, parse_picture
 
@@ -218,9 +218,9 @@ def hours(number: float) -> dict[str, Any]:
     from osc_stage import OscStage
 
     clock = SimpleNamespace(now_s=1000.0)
-    osc_desk.time = SimpleNamespace(monotonic=lambda: clock.now_s)  # type: ignore[assignment]
+    osc_bridge.time = SimpleNamespace(monotonic=lambda: clock.now_s)  # type: ignore[assignment]
     stage = OscStage()
-    changes = OscChanges(stage.hub, stage.desk, lambda: clock.now_s)
+    changes = OscChanges(stage.hub, stage.bridge, lambda: clock.now_s)
     rows: list[dict[str, float]] = []
     began, num_sent = time.perf_counter(), 0
     for frame in range(round(number * 3600 * 60) + 1):
@@ -237,7 +237,7 @@ def hours(number: float) -> dict[str, Any]:
         if frame % 20 == 0:
             stage.send(f"junk/{frame}", 1.0)
             stage.push(_bundle([pack_message(OscMessage("/vidtrans/hue", (float(frame % 20),)))], stage.at_s + 0.3))
-            stage.desk.send_status()
+            stage.bridge.send_status()
         stage.hub.worker.num_painted = frame // 2
         stage.frame()
         num_sent += len(changes.step())

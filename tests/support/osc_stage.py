@@ -13,7 +13,7 @@ from live_server import load
 
 from vidtrans.live.hub import Hub
 from vidtrans.live.live_controls import Controls, ControlState, SavedControls
-from vidtrans.live.osc.osc_desk import OscDesk
+from vidtrans.live.osc.osc_bridge import OscBridge
 from vidtrans.live.osc.osc_messages import BUNDLE, TIME_TAG_ERA_S, Argument, OscInbox, OscMessage, pack_message
 from vidtrans.models.loaded_model import LoadedModel
 
@@ -57,7 +57,7 @@ class OscStage:
         self.hub.worker = StillWorker()  # type: ignore[assignment]
         self.hub.pictures = SimpleNamespace(message=lambda: {"type": "hello"})  # type: ignore[assignment]
         self.inbox = OscInbox()
-        self.desk = OscDesk(self.hub, self.inbox, "127.0.0.1:9000")
+        self.bridge = OscBridge(self.hub, self.inbox, "127.0.0.1:9000")
         self.at_s = 1_800_000_000.0
 
     def send(self, address: str, *arguments: Argument) -> None:
@@ -70,7 +70,7 @@ class OscStage:
 
     def frame(self) -> None:
         """Carry out what has come, as once a frame."""
-        self.desk.handle_messages(self.inbox.pop_messages(self.at_s))
+        self.bridge.handle_messages(self.inbox.pop_messages(self.at_s))
 
     def value(self, name: str) -> Any:
         """Return the value of a control."""

@@ -21,7 +21,7 @@ from vidtrans.curves.expressions import Signal
 from vidtrans.curves.tracks import Track, fading, gaussian, sampled
 from vidtrans.video.io.sound import RATE_HZ, read_blocks
 
-VERSION = [3, 1]  # Of loudness, and of the rhythm
+VERSION = [3, 1]  # Versions of the loudness and of the rhythm, for cache keys
 WINDOW, HOP = 1024, 256  # Samples
 SMOOTHING_S = 0.025  # σ of loudness over time: removes the ripple of tones, and leads a beat by at most a frame
 FULL_PERCENTILE = 95  # Percentile of loudness that is scaled to 1

@@ -17,7 +17,7 @@ from vidtrans.core.errors import UsageError, describe_error
 from vidtrans.core.settings import Table
 from vidtrans.live.hub import Hub
 from vidtrans.live.osc.osc_addresses import address_tree
-from vidtrans.live.osc.osc_desk import OscDesk, OscListener, OscOut
+from vidtrans.live.osc.osc_bridge import OscBridge, OscListener, OscOut
 from vidtrans.live.osc.osc_messages import OscInbox
 from vidtrans.live.senders import SENDERS, PictureSender
 from vidtrans.live.stage_settings import StageSettings
@@ -133,7 +133,7 @@ class StageConnections:
 
     def __init__(self, hub: Hub, settings: StageSettings) -> None:
         self._closing = ExitStack()
-        self._desk: OscDesk | None = None
+        self._bridge: OscBridge | None = None
         self._senders: list[PictureSender] = []
         self.send_threads: list[PictureSendThread] = []
         with ExitStack() as opened:
@@ -145,18 +145,18 @@ class StageConnections:
                 self._senders.append(sender)
                 self.send_threads.append(sending)
             if settings.osc or settings.osc_out:
-                self._desk = desk = OscDesk(hub, OscInbox(), str(settings.osc or ""))
+                self._bridge = bridge = OscBridge(hub, OscInbox(), str(settings.osc or ""))
                 if settings.osc:
-                    opened.callback(OscListener(settings.osc, hub, desk).close)
+                    opened.callback(OscListener(settings.osc, hub, bridge).close)
                 if settings.osc_out:
-                    opened.callback(OscOut(settings.osc_out, hub, desk).close)
+                    opened.callback(OscOut(settings.osc_out, hub, bridge).close)
             self._closing = opened.pop_all()
 
     @property
     def address_query(self) -> Callable[[], Table] | None:
         """Return a function that gives the OSC addresses as a tree (OSCQuery); None without OSC."""
-        desk = self._desk
-        return None if desk is None else lambda: address_tree(desk.addresses, desk.values())
+        bridge = self._bridge
+        return None if bridge is None else lambda: address_tree(bridge.addresses, bridge.values())
 
     async def pump(self) -> None:
         """Run the senders' work for the main thread until the task is cancelled."""

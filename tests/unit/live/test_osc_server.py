@@ -18,8 +18,8 @@ from live_server import TIMEOUT_S, Running, flat, serving, until
 from osc_stage import OscStage, free_port, pack_bundle
 
 from vidtrans.core.errors import UsageError
-from vidtrans.live.osc import osc_desk
-from vidtrans.live.osc.osc_desk import OscListener
+from vidtrans.live.osc import osc_bridge
+from vidtrans.live.osc.osc_bridge import OscListener
 from vidtrans.live.osc.osc_messages import (
     MAX_BUNDLE_DEPTH,
     MAX_ELEMENTS,
@@ -127,7 +127,7 @@ def test_a_flood_leaves_the_newest_value_and_the_stage_paints(running: Running, 
 def test_a_port_that_is_taken_and_a_host_that_is_none_are_one_line(controller: Controller) -> None:
     stage = OscStage()
     with pytest.raises(UsageError, match=r"--osc .*in use.*choose another port"):
-        OscListener(OscEndpoint(HOST, controller.own_port), stage.hub, stage.desk)
+        OscListener(OscEndpoint(HOST, controller.own_port), stage.hub, stage.bridge)
     with pytest.raises(UsageError, match="no such host"):
         OscEndpoint("no.such.host.invalid", 9000).resolve("--osc-out")
 
@@ -156,7 +156,7 @@ def test_on_an_open_address_only_private_networks_are_heard(monkeypatch: pytest.
     near = "127.0.0.1 10.1.2.3 192.168.0.9 172.16.0.1 169.254.1.1 ::1 fe80::1%eth0 ::ffff:10.0.0.1"
     assert all(map(is_local_address, near.split()))
     assert not any(map(is_local_address, ("8.8.8.8", "172.32.0.1", "2001:4860:4860::8888", "::ffff:8.8.8.8", "", "x")))
-    monkeypatch.setattr(osc_desk, "is_local_address", lambda host: False)
+    monkeypatch.setattr(osc_bridge, "is_local_address", lambda host: False)
     port = free_port()
     with (
         serving(stage=stage_settings(f"0.0.0.0:{port}", "", (), allow_network=True)) as running,

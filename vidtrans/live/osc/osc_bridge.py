@@ -1,6 +1,6 @@
 """OSC messages as commands to the hub of a live session, and its values as messages.
 
-A thread reads packets and passes their last values to the event loop in batches; there the desk turns them into
+A thread reads packets and passes their last values to the event loop in batches; there the bridge turns them into
 commands. Another thread sends the changes of the session: controls, sound, pictures.
 """
 
@@ -50,7 +50,7 @@ class OscClient(Client):
             self.problem = str(message["text"])
 
 
-class OscDesk:
+class OscBridge:
     """Converter from OSC messages to commands. Unknown addresses and invalid arguments change nothing.
 
     Attributes:
@@ -194,8 +194,8 @@ def _as_argument(address: OscAddress, value: object) -> Argument:
 class OscListener:
     """A listener at a UDP port, open from construction on; must be closed. Raises UsageError if it cannot be opened."""
 
-    def __init__(self, endpoint: OscEndpoint, hub: Hub, desk: OscDesk) -> None:
-        self._hub, self._desk = hub, desk
+    def __init__(self, endpoint: OscEndpoint, hub: Hub, bridge: OscBridge) -> None:
+        self._hub, self._bridge = hub, bridge
         self._socket = _open_socket(endpoint)
         self._is_open, self._is_closed = endpoint.is_open, False
         self._is_busy = False  # The event loop still processes the last batch
@@ -208,7 +208,7 @@ class OscListener:
         self._socket.close()
 
     def _run(self) -> None:
-        inbox, next_s, sent_s = self._desk.inbox, 0.0, 0.0
+        inbox, next_s, sent_s = self._bridge.inbox, 0.0, 0.0
         while not self._is_closed:
             now_s = time.monotonic()
             due_s = inbox.due_s(time.time())
@@ -229,7 +229,7 @@ class OscListener:
         if not select.select([self._socket], [], [], timeout_s)[0]:
             return
         count = size = 0
-        now_s, inbox = time.time(), self._desk.inbox
+        now_s, inbox = time.time(), self._bridge.inbox
         while count < MAX_PACKETS and size < MAX_READ_BYTES:
             try:
                 packet, sender = self._socket.recvfrom(MAX_PACKET_BYTES)
@@ -252,13 +252,13 @@ class OscListener:
 
     def _handle_batch(self, messages: list[OscMessage]) -> None:
         try:
-            self._desk.handle_messages(messages)
+            self._bridge.handle_messages(messages)
         finally:
             self._is_busy = False
 
     def _send_status(self) -> None:
-        self._desk.refresh()
-        self._desk.send_status()
+        self._bridge.refresh()
+        self._bridge.send_status()
 
     def _in_loop(self, function: object, *arguments: object) -> None:
         """Call a function in the event loop's thread; do nothing without a running loop."""
@@ -293,8 +293,8 @@ class OscChanges:
     faders, come to rest. Values that are equal in 32 bits count as unchanged.
     """
 
-    def __init__(self, hub: Hub, desk: OscDesk, clock: Callable[[], float] = time.monotonic) -> None:
-        self._hub, self._desk, self._clock = hub, desk, clock
+    def __init__(self, hub: Hub, bridge: OscBridge, clock: Callable[[], float] = time.monotonic) -> None:
+        self._hub, self._bridge, self._clock = hub, bridge, clock
         self._sent: dict[str, Argument] = {}
         self._fps_count, self._fps_start_s, self._fps = 0, clock(), 0.0
         hub.sound.watch_always({LOUDNESS, ONSET, BEAT})
@@ -302,15 +302,15 @@ class OscChanges:
     def step(self) -> list[bytes]:
         """Return the messages of all changed values, and of the list of addresses if it was requested."""
         packets: list[bytes] = []
-        if self._desk.is_list_due:
-            self._desk.is_list_due = False
+        if self._bridge.is_list_due:
+            self._bridge.is_list_due = False
             self._sent.clear()
-            packets += [pack_message(_list_message(one)) for one in (*self._desk.addresses.values(), *REPORTS)]
-        values = self._desk.values() | self._reports()
+            packets += [pack_message(_list_message(one)) for one in (*self._bridge.addresses.values(), *REPORTS)]
+        values = self._bridge.values() | self._reports()
         self._sent = {path: value for path, value in self._sent.items() if path in values}
         for path, value in values.items():
             value = float(np.float32(value)) if isinstance(value, float) else value
-            if value != self._sent.get(path) and not self._desk.is_moving(path):
+            if value != self._sent.get(path) and not self._bridge.is_moving(path):
                 self._sent[path] = value
                 packets.append(pack_message(OscMessage(path, (value,))))
         return packets
@@ -333,11 +333,11 @@ class OscChanges:
 class OscOut:
     """A sender of changes to an endpoint until it is closed. Nobody has to listen there. Raises UsageError."""
 
-    def __init__(self, endpoint: OscEndpoint, hub: Hub, desk: OscDesk) -> None:
+    def __init__(self, endpoint: OscEndpoint, hub: Hub, bridge: OscBridge) -> None:
         family, self._target = endpoint.resolve("--osc-out")
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._changes = OscChanges(hub, desk)
+        self._changes = OscChanges(hub, bridge)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="osc out", daemon=True)
         self._thread.start()
