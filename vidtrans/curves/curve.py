@@ -68,12 +68,10 @@ class Curve:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The names of time that the expressions depend on."""
         return frozenset().union(*(e.names for e in self.expressions))
 
     @cached_property
     def signals(self) -> frozenset[Signal]:
-        """The signals that the expressions depend on."""
         return frozenset().union(*(e.signals for e in self.expressions))
 
     @cached_property
@@ -366,7 +364,6 @@ class CurveClock:
         return self._tables_by_signal
 
     def _time_values(self, frame: int) -> dict[str, float]:
-        """Return the values of the names of time."""
         seconds, shots = self.seconds(frame), self.shots
         shot = max(0, bisect_right(shots, frame) - 1)
         near = [abs(seconds - self.seconds(cut)) for cut in shots[max(1, shot) : shot + 2]]

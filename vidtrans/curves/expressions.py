@@ -107,7 +107,6 @@ class Signal:
 
     @property
     def is_heard(self) -> bool:
-        """Return whether it comes from a sound."""
         return self.source.name in SOUND_SIGNALS
 
     @property
@@ -176,7 +175,6 @@ class _Token:
 
     @property
     def normal_form(self) -> str:
-        """Return the token in the normal form of an expression."""
         return str(self.signal) if self.signal is not None else self.code
 
 

@@ -149,7 +149,7 @@ LEVEL_DECAY_S = 0.05  # Time constant of a falling level: removes the ripple of 
 PEAK_RISE_S, PEAK_DECAY_S = 0.1, 20.0  # Time constants of the peak level that is scaled to 1
 MIN_PEAK_LEVEL = 1e-3  # About -50 dB of full scale: the hiss of a microphone stays near 0
 MIN_FULL_ONSET = 0.15  # Smallest novelty that is scaled to an onset of 1
-MEDIAN_S = 4.0  # Length of the novelty whose median is that of steady noise
+MEDIAN_S = 4.0  # Time over which the median of the novelty, the noise level, is computed
 BLOCK_S = 1.0  # Length of the sound that is analysed at once
 
 

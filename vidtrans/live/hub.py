@@ -81,7 +81,6 @@ class Recorder:
 
     @property
     def summary(self) -> str:
-        """Return a line for the terminal."""
         lost = f"; the encoder was too slow, and lost {self.num_lost}" if self.num_lost else ""
         return f"recorded {self.path}, pictures: {self.num_frames}{lost}"
 
@@ -257,7 +256,6 @@ class Clients(dict[int, Client]):
     """The connections of a session, by their numbers."""
 
     def send(self, message: Table) -> None:
-        """Queue a message to all connections."""
         for client in self.values():
             client.send(message)
 
@@ -472,7 +470,6 @@ class Hub(WorkerListener):
             self._schedule_stop_recording()
 
     async def stop_recording(self) -> None:
-        """Finish the video that is being recorded, if there is one."""
         if not self.recordings.is_recording:
             await asyncio.gather(*self._tasks - {asyncio.current_task()})  # A recording may be finishing
             return

@@ -514,7 +514,6 @@ def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> floa
 
 
 def default_path() -> Path:
-    """Return the path of the presets file."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("vidtrans")) / "live-presets.json"

@@ -181,7 +181,6 @@ class EaselHandlers:
 
     @route("/easel/change")
     async def change(self, request: Request) -> Response:
-        """Return a change of a painted frame."""
         name, number = text_in(request, "name"), number_in(request, "number")
         return JSONResponse({"change": await asyncio.to_thread(self.store.change, name, number)})
 
@@ -209,7 +208,6 @@ class EaselHandlers:
 
     @route("/api/easel/change", "POST")
     async def add(self, request: Request) -> Response:
-        """Store a change."""
         message = await message_of(request)
         return JSONResponse({"number": await asyncio.to_thread(self.store.add, _name_in(message), message)})
 
@@ -266,7 +264,6 @@ class EaselHandlers:
 
     @route("/easel/film")
     async def film(self, request: Request) -> Response:
-        """Return a film that ``motion`` made."""
         return FileResponse(self.session.preview_file(text_in(request, "key"), ".mp4"), media_type="video/mp4")
 
     @route("/easel/here")

@@ -111,7 +111,6 @@ class StudioApp:
 
     @route("/api/bin")
     async def bin(self, request: Request) -> Response:
-        """Return the deleted files."""
         return JSONResponse(await asyncio.to_thread(self.folder.bin))
 
     @route("/api/cache")
@@ -141,7 +140,6 @@ class StudioApp:
 
     @route("/pack")
     async def pack(self, request: Request) -> Response:
-        """Return the whole project as a zip file."""
         path = await asyncio.to_thread(pack, self.folder, self.session.jobs)
         return FileResponse(path, media_type="application/zip", filename=f"{self.folder.root.name}.zip")
 
@@ -180,7 +178,6 @@ class StudioApp:
 
     @route("/api/preview", "POST")
     async def preview(self, request: Request) -> Response:
-        """Return one frame of a render."""
         message = await message_of(request)
         frame = count_in(message, "frame")
         return FileResponse(await self.session.preview(step_in(message), frame), media_type="image/png")
@@ -287,7 +284,6 @@ class StudioApp:
 
     @route("/medium")
     async def medium(self, request: Request) -> Response:
-        """Return the picture that shows a medium."""
         name = text_in(request, "name")
         picture = medium_picture(name) if name in medium_names() else None
         if picture is None:
@@ -304,7 +300,6 @@ class StudioApp:
 
     @route("/frame")
     async def frame(self, request: Request) -> Response:
-        """Return a frame of a clip as PNG or JPEG."""
         path, number = self.folder.existing(text_in(request, "name")), number_in(request, "frame")
         short = min(number_in(request, "short"), MAX_SIDE_PX) if "short" in request.query_params else 0
         kind = "png" if request.query_params.get("kind") == "png" else "jpeg"
@@ -319,7 +314,6 @@ class StudioApp:
 
     @route("/proxy")
     async def proxy(self, request: Request) -> Response:
-        """Return the small film of a clip."""
         file = self.session.media.proxy(self.folder.existing(text_in(request, "name")))
         if not file.is_file():
             raise UsageError(text_in(request, "name"), "its proxy is not made yet", "ask for /facts first")
@@ -408,7 +402,6 @@ class StudioApp:
 
     @route("/phone.svg")
     async def phone(self, request: Request) -> Response:
-        """Return the QR code of a page's link, for a phone."""
         page = request.query_params.get("page", "studio")
         if page not in PHONE_PAGES:
             raise UsageError("page", "it is unknown", f"use one of {', '.join(PHONE_PAGES)}")

@@ -217,7 +217,6 @@ class EdlEvent:
 
     @property
     def is_video(self) -> bool:
-        """Return whether it has pictures."""
         return self.channels.upper() in ("B", "V") or bool(re.search(r"(?i)(^|/)V\d*(/|$)", self.channels))
 
 

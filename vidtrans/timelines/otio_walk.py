@@ -26,7 +26,7 @@ Marks = dict[int, tuple[Otio, list[str]]]
 SLACK_S = 1e-6  # Tolerance of a marker's time: times are floating-point numbers
 MAX_NESTED = 50  # Nested compositions
 Window = tuple[Fraction, Fraction]  # (start, end) in seconds
-# How far, in s, the transitions on both sides of a child reach: before it out and in, after it in and out.
+# Lengths in s of the transitions on both sides of a child: before it outside and inside, after it inside and outside.
 TransitionReach = tuple[Fraction, Fraction, Fraction, Fraction]
 NO_TRANSITIONS: TransitionReach = (Fraction(0), Fraction(0), Fraction(0), Fraction(0))
 _ABSOLUTE = re.compile(r"/|\\\\|[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]+:")  # Absolute paths, and URLs
@@ -85,7 +85,7 @@ class TimelineWalk:
         return counts
 
     def all_clips(self, root: Otio) -> list[Otio]:
-        """Return all clips of a timeline, including disabled ones and those of sound."""
+        """Return all clips of a timeline, including disabled clips and clips of sound."""
         items = [item for timeline in self._timelines(root) for item in self._all_children(timeline.tracks)]
         return [item for item in items if isinstance(item, self._schema.Clip)]
 
@@ -176,7 +176,7 @@ class TimelineWalk:
         return begin, begin + self._seconds(span.duration)
 
     def _transition_reach(self, children: list[Otio], place: int) -> TransitionReach:
-        """Return how far, in s, the transitions on both sides of a child reach out of it and into it."""
+        """Return the lengths, in s, of the transitions on both sides of a child, outside and inside of it."""
         sides = []
         for one, names in ((place - 1, ("in_offset", "out_offset")), (place + 1, ("in_offset", "out_offset"))):
             has = 0 <= one < len(children) and isinstance(children[one], self._schema.Transition)

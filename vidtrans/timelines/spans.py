@@ -29,7 +29,7 @@ from vidtrans.video.io.picture_paths import (
 from vidtrans.video.io.timestamps import USUAL_RATES, OneClock, count_of, counted_rate, frames_in_day, rounded_rate
 
 SAME_RATE = Fraction(1, 2000)  # Largest relative difference of equal rates, such as 23.976 and 24000/1001
-NUM_PROBED_PACKETS = 500  # First packets of a video whose header may count fields instead of frames
+NUM_PROBED_PACKETS = 500  # Packets that decide whether an interlaced video has a variable rate
 SLACK_COUNTS = Fraction(1, 100)  # Tolerance in frames: timelines store times as floating-point numbers
 DAY_S = 24 * 60 * 60
 UNKNOWN_LENGTH = 1 << 40  # Frames of a media whose header does not state its length
@@ -318,9 +318,9 @@ def merge_spans(spans: Iterable[tuple[int, int]], handles: int, num_frames: int 
 
 
 def whole_first(first: int, spans: ClipSpans) -> int:
-    """Return the start frame of new media: the last one up to ``first`` at which all clips have whole counts.
+    """Return the first frame of new media: the last frame up to ``first`` at which all clips have whole counts.
 
-    If there is none, the last frame at which rounding the counts changes no shown frame, or else ``first``.
+    If there is none, the last frame at which rounded counts show the same frames, or else ``first``.
     """
     slacks = _slacks(spans)
     if not slacks:

@@ -46,7 +46,6 @@ class Study:
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
-        """The pairs of conditions that are compared."""
         last = len(self.conditions) - 1
         if self.is_real:
             return [(fake, last) for fake in range(last)]
@@ -66,7 +65,6 @@ class Study:
 
     @property
     def num_practice(self) -> int:
-        """The number of practice trials, with feedback."""
         return min(NUM_PRACTICE, len(self.pairs) * len(self.items)) if self.is_real else 0
 
     @property

@@ -57,7 +57,6 @@ class CastVote:
 
     @property
     def rejected(self) -> str:
-        """The condition that was not chosen."""
         return self.right if self.chosen == self.left else self.left
 
 

@@ -153,7 +153,6 @@ def address_tree(addresses: Mapping[str, OscAddress], values: Mapping[str, Argum
 
 
 def _attributes(address: OscAddress, value: Argument) -> Table:
-    """Return the OSCQuery attributes of an address."""
     attributes: Table = {"TYPE": OSC_TYPES[address.kind], "DESCRIPTION": address.help}
     if address.kind in ("number", "whole"):
         attributes["RANGE"] = [{"MIN": address.low, "MAX": address.high}]

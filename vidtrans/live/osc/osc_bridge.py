@@ -78,10 +78,10 @@ class OscBridge:
         names = tuple(self._hub.models), tuple(self._hub.saved.names)
         if names != self._names:
             self._names = names
-            self.addresses = {one.path: one for one in all_addresses(self._hub.models, names[1])}
+            self.addresses = {address.path: address for address in all_addresses(self._hub.models, names[1])}
             self.inbox.known_addresses = frozenset(path.encode() for path in self.addresses)
-            triggers = [one for one in self.addresses.values() if one.kind == "trigger"]
-            self.inbox.triggers = frozenset(one.path.encode() for one in triggers)
+            triggers = [address for address in self.addresses.values() if address.kind == "trigger"]
+            self.inbox.triggers = frozenset(address.path.encode() for address in triggers)
             self._last_set_s = {path: at for path, at in self._last_set_s.items() if path in self.addresses}
 
     def handle_messages(self, messages: Sequence[OscMessage]) -> None:
@@ -116,10 +116,14 @@ class OscBridge:
         """Return the values of all addresses that have one, by path; the current values of driven controls."""
         hub = self._hub
         numbers = hub.state.numbers() | dict(self._positions)
-        controls = (one for one in self.addresses.values() if one.is_control)
-        values: dict[str, Argument] = {one.path: _as_argument(one, numbers.get(one.name)) for one in controls}
+        controls = (address for address in self.addresses.values() if address.is_control)
+        values: dict[str, Argument] = {
+            address.path: _as_argument(address, numbers.get(address.name)) for address in controls
+        }
         states = {"record": hub.recordings.is_recording, "dream": hub.source == "dream"}
-        return values | {one.path: states[one.name] for one in self.addresses.values() if one.name in states}
+        return values | {
+            address.path: states[address.name] for address in self.addresses.values() if address.name in states
+        }
 
     def send_status(self) -> None:
         """Send the pages a changed OSC status, and the terminal at most one note a second."""
@@ -305,7 +309,9 @@ class OscChanges:
         if self._bridge.is_list_due:
             self._bridge.is_list_due = False
             self._sent.clear()
-            packets += [pack_message(_list_message(one)) for one in (*self._bridge.addresses.values(), *REPORTS)]
+            packets += [
+                pack_message(_list_message(address)) for address in (*self._bridge.addresses.values(), *REPORTS)
+            ]
         values = self._bridge.values() | self._reports()
         self._sent = {path: value for path, value in self._sent.items() if path in values}
         for path, value in values.items():
@@ -354,7 +360,9 @@ class OscOut:
                     self._socket.sendto(packet, self._target)
 
 
-def _list_message(one: OscAddress) -> OscMessage:
+def _list_message(address: OscAddress) -> OscMessage:
     """Return the message of the list: address, type, lowest and highest value, and words."""
-    words = [word for word in one.words if word]
-    return OscMessage(f"{ROOT}list", (one.path, OSC_TYPES[one.kind], float(one.low), float(one.high), *words[:28]))
+    words = [word for word in address.words if word]
+    return OscMessage(
+        f"{ROOT}list", (address.path, OSC_TYPES[address.kind], float(address.low), float(address.high), *words[:28])
+    )

@@ -25,7 +25,6 @@ class VirtualCamera(PictureSender):
         self._camera = pyvirtualcam.Camera(width + width % 2, height + height % 2, NOMINAL_FPS, print_fps=False)
 
     def send(self, picture: np.ndarray) -> None:
-        """Send a picture, (height, width, 3) uint8 RGB."""
         if any(self._border):
             below, beside = self._border
             picture = cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_REPLICATE)
@@ -56,7 +55,6 @@ class NdiSender(PictureSender):
         self._sender.open()
 
     def send(self, picture: np.ndarray) -> None:
-        """Send a picture, (height, width, 3) uint8 RGB."""
         self._sender.write_video(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA).reshape(-1))
 
     def close(self) -> None:
@@ -109,7 +107,6 @@ class SyphonSender(PictureSender):
         self._texture = create_mtl_texture(self._server.device, width, height)
 
     def send(self, picture: np.ndarray) -> None:
-        """Send a picture, (height, width, 3) uint8 RGB."""
         from syphon.utils.numpy import copy_image_to_mtl_texture
 
         copy_image_to_mtl_texture(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA), self._texture)
