@@ -30,7 +30,7 @@ from benchmarks import harness
 from benchmarks.clips import SHIPPED
 from benchmarks.live.browser import film, page, renderers, server
 from benchmarks.live.sound import sound
-from vidtrans.live.protocol import PAINTED, FrameMessage, pack_frame, parse_picture
+from vidtrans.live.protocol import NEW_PICTURE, FrameMessage, pack_frame, parse_picture
 
 WARM_S = 5
 SLOW_SIDE = 960  # pixels, of a frame that takes ten times as long
@@ -91,7 +91,7 @@ def _is_answer(message: str | bytes, sequence: int) -> bool:
     if isinstance(message, str):
         return False
     picture = parse_picture(message)
-    return picture.kind == PAINTED and picture.sequence == sequence
+    return picture.kind == NEW_PICTURE and picture.sequence == sequence
 
 
 def forged() -> dict[str, Any]:

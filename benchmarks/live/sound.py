@@ -12,8 +12,8 @@ import numpy as np
 from websockets.sync.client import ClientConnection, connect
 
 from benchmarks.live.browser import server
-from vidtrans.curves.live_hearing import LiveEar
-from vidtrans.live.protocol import PAINTED, FrameMessage, SoundMessage, pack_frame, pack_sound, parse_picture
+from vidtrans.curves.live_hearing import LiveSoundAnalysis
+from vidtrans.live.protocol import NEW_PICTURE, FrameMessage, SoundMessage, pack_frame, pack_sound, parse_picture
 
 RATE_HZ, BLOCK_S, FPS = 48_000, 0.01, 30.0
 EVERY_S, BURST_S = 0.5, 0.12  # of bursts, which begin anywhere between two frames and between two blocks
@@ -97,18 +97,18 @@ def _watch(socket: ClientConnection, stop: threading.Event, pictures: list[tuple
             value = table["values"]["strength"] if table["type"] == "moving" else value
             continue
         picture = parse_picture(message)
-        if picture.kind <= PAINTED + 1:
+        if picture.kind <= NEW_PICTURE + 1:
             pictures.append((time.perf_counter(), picture.model_ms, value))
 
 
 def _block_ms() -> float:
     """Return the processor time of the ear for a block of 10 ms, with its searches for the beat."""
-    ear, count = LiveEar(RATE_HZ), round(BLOCK_S * RATE_HZ)
+    ear, count = LiveSoundAnalysis(RATE_HZ), round(BLOCK_S * RATE_HZ)
     samples = np.random.default_rng(0).standard_normal(20 * RATE_HZ).astype(np.float32) * 0.1
     samples *= np.exp(-8 * ((np.arange(len(samples)) / RATE_HZ) % 0.5)).astype(np.float32)
-    ear.listen(samples[: 8 * RATE_HZ])
+    ear.add_samples(samples[: 8 * RATE_HZ])
     rest = samples[8 * RATE_HZ :]
     began = time.process_time()
     for first in range(0, len(rest), count):
-        ear.listen(rest[first : first + count])
+        ear.add_samples(rest[first : first + count])
     return 1e3 * (time.process_time() - began) / (len(rest) / count)

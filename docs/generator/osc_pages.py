@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from generator.markdown import NOTE, cell, code, table
-from vidtrans.live.osc.osc_addresses import REPORTS, TYPES, OscAddress, all_addresses
+from vidtrans.live.osc.osc_addresses import OSC_TYPES, REPORTS, OscAddress, all_addresses
 
 
 def osc_page() -> str:
@@ -18,7 +18,7 @@ def osc_page() -> str:
         ("Actions", [one for one in found if not one.is_control]),
         ("Reports, only out", REPORTS),
     ):
-        rows = [[code(one.path), code(TYPES[one.kind]), cell(_range(one)), cell(one.help)] for one in addresses]
+        rows = [[code(one.path), code(OSC_TYPES[one.kind]), cell(_range(one)), cell(one.help)] for one in addresses]
         text += f"\n## {title}\n\n" + table(["address", "type", "values", "what it is"], rows)
     return text
 

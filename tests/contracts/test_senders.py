@@ -13,9 +13,9 @@ import pytest
 from processes import until
 
 from vidtrans.core.errors import UsageError
-from vidtrans.live.senders import NAME, SENDERS, PictureSender, check_libraries, offered_senders
-from vidtrans.live.stage_connections import PictureSending, open_sender
-from vidtrans.live.stage_worker import Painted
+from vidtrans.live.senders import SENDER_NAME, SENDERS, PictureSender, check_libraries, offered_senders
+from vidtrans.live.stage_connections import PictureSendThread, open_sender
+from vidtrans.live.stage_worker import PaintedFrame
 
 Frames = list[np.ndarray]
 
@@ -112,7 +112,7 @@ def spout(library: Library) -> dict[str, types.ModuleType]:
             return True
 
         def setFrameSync(self, name: str) -> None:  # noqa: N802
-            assert name == NAME
+            assert name == SENDER_NAME
 
         __exit__ = library.close
 
@@ -176,8 +176,8 @@ def picture(height: int, width: int, colour: tuple[int, int, int]) -> np.ndarray
     return found
 
 
-def painted(found: np.ndarray) -> Painted:
-    return Painted(None, found, found, 0.0)
+def painted(found: np.ndarray) -> PaintedFrame:
+    return PaintedFrame(None, found, found, 0.0)
 
 
 def test_colours_sizes_and_ends_are_kept(name: str, library: Library) -> None:
@@ -194,7 +194,7 @@ def test_colours_sizes_and_ends_are_kept(name: str, library: Library) -> None:
             assert frame.shape[0] - height in (0, height % 2)
     sender.close()  # a second time does nothing
     assert library.num_closed == 2
-    assert set(library.names) <= {NAME}
+    assert set(library.names) <= {SENDER_NAME}
 
 
 @pytest.mark.parametrize("name", ["ndi"])
@@ -202,15 +202,15 @@ def test_the_newest_picture_is_repeated_and_a_library_that_fails_is_one_warning_
     name: str, library: Library
 ) -> None:
     warnings: list[str] = []
-    sending = PictureSending(name, SENDERS.load(name)(), warnings.append, retry_s=0.01)
+    sending = PictureSendThread(name, SENDERS.load(name)(), warnings.append, retry_s=0.01)
     try:
-        sending.show(painted(picture(32, 48, (9, 9, 9))))
+        sending.send(painted(picture(32, 48, (9, 9, 9))))
         until(lambda: sending.num_sent >= 3)  # while no picture comes
-        sending.show(painted(picture(64, 48, (0, 0, 255))))
+        sending.send(painted(picture(64, 48, (0, 0, 255))))
         until(lambda: library.frames[-1].shape == (64, 48, 3))
         assert tuple(library.frames[-1][0, 0]) == (0, 0, 255)
         library.fails = True
-        sending.show(painted(picture(32, 48, (8, 8, 8))))
+        sending.send(painted(picture(32, 48, (8, 8, 8))))
         until(lambda: len(library.sizes) >= 4)
         assert len(warnings) == 1
         assert "the device is gone" in warnings[0]
@@ -232,9 +232,9 @@ def test_a_sender_that_waits_holds_up_nobody() -> None:
         free.wait()
 
     slow: Any = types.SimpleNamespace(send=send, open=lambda *size: None, pump=lambda: None, close=lambda: None)
-    sending = PictureSending("slow", slow, print)
+    sending = PictureSendThread("slow", slow, print)
     for level in range(100):
-        sending.show(painted(np.full((2, 2, 3), level, np.uint8)))
+        sending.send(painted(np.full((2, 2, 3), level, np.uint8)))
         begun.wait()
     free.set()
     until(lambda: len(got) > 1)

@@ -13,8 +13,8 @@ from vidtrans.commands.base import parameters_of
 from vidtrans.commands.page_commands import LEFT_OUT, PageCommands
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
+from vidtrans.studio.guided_tasks import TASKS, GuidedTask
 from vidtrans.studio.project_folder import ProjectFolder
-from vidtrans.studio.wishes import WISHES, Wish
 
 
 @pytest.fixture
@@ -78,20 +78,20 @@ def test_curves_and_files_of_the_folder_are_taken_and_only_what_was_set_is_in_th
     assert commands.words("stylize", values) == ["stylize", *line]
 
 
-def _answers(wish: Wish) -> dict[str, str]:
+def _answers(task: GuidedTask) -> dict[str, str]:
     kinds: dict[str, Any] = {"clip": "a clip.mp4", "look": "a.jpg", "file": "a.png"}
-    return {q.name: kinds.get(q.kind) or q.default for q in wish.questions}
+    return {q.name: kinds.get(q.kind) or q.default for q in task.questions}
 
 
-@pytest.mark.parametrize("wish", WISHES.values(), ids=WISHES)
-def test_each_wish_gives_command_lines_for_all_its_answers_and_refuses_wrong_ones(
-    commands: PageCommands, wish: Wish
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_each_task_gives_command_lines_for_all_its_answers_and_refuses_wrong_ones(
+    commands: PageCommands, task: GuidedTask
 ) -> None:
-    for question in wish.questions:
-        for answer in question.choices or [_answers(wish)[question.name]]:
-            for step in wish.steps(_answers(wish) | {question.name: answer}):
+    for question in task.questions:
+        for answer in question.choices or [_answers(task)[question.name]]:
+            for step in task.steps(_answers(task) | {question.name: answer}):
                 words = commands.words(step.command, step.values)
                 assert shlex.split(shlex.join(words)) == words
         for wrong in [""] if question.kind not in ("choice", "number") else ["", "x", "-1", "99999999999"]:
             with pytest.raises(UsageError):
-                wish.steps(_answers(wish) | {question.name: wrong})
+                task.steps(_answers(task) | {question.name: wrong})

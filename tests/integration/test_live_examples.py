@@ -13,7 +13,15 @@ import pytest
 from clips import decode, moving_frames, times, write_clip
 from live_server import Running, flat, pixels, png, serving
 
-from vidtrans.live.protocol import DROPPED, FRAME, FRAME_KINDS, PAINTED, PICTURE, REPEATED, VERSION
+from vidtrans.live.protocol import (
+    DROPPED_FRAME,
+    FRAME_HEADER,
+    FRAME_KINDS,
+    NEW_PICTURE,
+    PICTURE_HEADER,
+    PROTOCOL_VERSION,
+    REPEATED_PICTURE,
+)
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "live"
 COUNT, RATE = 12, 20
@@ -73,6 +81,11 @@ def constants(text: str) -> dict[str, int]:
 def test_scripts_of_engines_know_the_version_sizes_and_kinds(name: str) -> None:
     known = constants((EXAMPLES / name).read_text(encoding="utf-8"))
     wanted = {f"kind{kind}": number for number, kind in FRAME_KINDS.items() if kind in ("picture", "drawing")}
-    wanted |= {"version": VERSION, "frameheader": FRAME.size, "pictureheader": PICTURE.size, "mostunderway": 2}
-    wanted |= {"painted": PAINTED, "repeated": REPEATED, "dropped": DROPPED}
+    wanted |= {
+        "version": PROTOCOL_VERSION,
+        "frameheader": FRAME_HEADER.size,
+        "pictureheader": PICTURE_HEADER.size,
+        "mostunderway": 2,
+    }
+    wanted |= {"painted": NEW_PICTURE, "repeated": REPEATED_PICTURE, "dropped": DROPPED_FRAME}
     assert {key: known.get(key) for key in wanted} == wanted

@@ -20,18 +20,18 @@ import time
 import numpy as np
 from cyndilib import Finder, Receiver, RecvBandwidth, RecvColorFormat, VideoFrameSync
 
-from vidtrans.live.stage_worker import Painted
+from vidtrans.live.stage_worker import PaintedFrame
 from vidtrans.live.senders.built_in import NdiSender
-from vidtrans.live.stage_connections import PictureSending
+from vidtrans.live.stage_connections import PictureSendThread
 
 picture = np.zeros((180, 320, 3), np.uint8)
 picture[:, :160] = 200, 60, 20
 picture[:90, 160:] = 20, 180, 90
-sending = PictureSending("ndi", NdiSender(), print)
+sending = PictureSendThread("ndi", NdiSender(), print)
 finder, receiver, frame = Finder(), None, VideoFrameSync()
 finder.open()
 for _ in range(600):
-    sending.show(Painted(None, picture, picture, 0.0))
+    sending.send(PaintedFrame(None, picture, picture, 0.0))
     time.sleep(1 / 30)
     names = [name for name in finder.get_source_names() if "vidtrans live" in name]
     if receiver is None and names:

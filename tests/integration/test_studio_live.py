@@ -112,7 +112,7 @@ class TestSession:
     def test_a_worker_that_fails_or_dies_is_one_line(self, running: RunningStudio) -> None:
         start(running, IDENTITY)
         session: Any = running.session.live._session
-        session.hub.failed(str(DeviceError("cuda", "it is gone", "restart")), "Traceback\n  line\nCUDA error: gone")
+        session.hub.on_failed(str(DeviceError("cuda", "it is gone", "restart")), "Traceback\n  line\nCUDA error: gone")
         assert running.ask("/api/live")[1]["problem"] == "CUDA error: gone"
         session.worker.close()
         assert "painting has ended" in running.ask("/api/live")[1]["problem"]

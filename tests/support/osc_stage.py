@@ -13,8 +13,8 @@ from live_server import load
 
 from vidtrans.live.hub import Hub
 from vidtrans.live.live_controls import Controls, ControlState, SavedControls
-from vidtrans.live.osc.osc_desk import OscDesk
-from vidtrans.live.osc.osc_messages import BUNDLE, ERA_S, Argument, OscInbox, OscMessage, pack_message
+from vidtrans.live.osc.osc_bridge import OscBridge
+from vidtrans.live.osc.osc_messages import BUNDLE, TIME_TAG_ERA_S, Argument, OscInbox, OscMessage, pack_message
 from vidtrans.models.loaded_model import LoadedModel
 
 FROM_1900_S = 2_208_988_800  # to 1970
@@ -22,7 +22,8 @@ FROM_1900_S = 2_208_988_800  # to 1970
 
 def pack_bundle(elements: list[bytes], at_s: float | None = None) -> bytes:
     """Return a bundle of any bytes. ``at_s``: its time in seconds since 1970; None: at once."""
-    tag = 1 if at_s is None else int((at_s + FROM_1900_S) % ERA_S * 2**32)  # python-osc writes no time after 2036
+    # python-osc writes no time after 2036
+    tag = 1 if at_s is None else int((at_s + FROM_1900_S) % TIME_TAG_ERA_S * 2**32)
     return BUNDLE + struct.pack(">Q", tag) + b"".join(struct.pack(">I", len(one)) + one for one in elements)
 
 
@@ -32,11 +33,11 @@ class StillWorker(SimpleNamespace):
     num_changes = num_painted = 0
     key_log = None
 
-    def change(self, state: ControlState) -> None:
+    def set_controls(self, state: ControlState) -> None:
         """Count a change of controls."""
         self.num_changes += 1
 
-    def dream(self, on: bool) -> None:
+    def set_dreaming(self, is_on: bool) -> None:
         """Begin no dream."""
 
 
@@ -56,7 +57,7 @@ class OscStage:
         self.hub.worker = StillWorker()  # type: ignore[assignment]
         self.hub.pictures = SimpleNamespace(message=lambda: {"type": "hello"})  # type: ignore[assignment]
         self.inbox = OscInbox()
-        self.desk = OscDesk(self.hub, self.inbox, "127.0.0.1:9000")
+        self.bridge = OscBridge(self.hub, self.inbox, "127.0.0.1:9000")
         self.at_s = 1_800_000_000.0
 
     def send(self, address: str, *arguments: Argument) -> None:
@@ -69,7 +70,7 @@ class OscStage:
 
     def frame(self) -> None:
         """Carry out what has come, as once a frame."""
-        self.desk.carry_out(self.inbox.take(self.at_s))
+        self.bridge.handle_messages(self.inbox.pop_messages(self.at_s))
 
     def value(self, name: str) -> Any:
         """Return the value of a control."""

@@ -29,7 +29,7 @@ from vidtrans.curves.expressions import Expression, Parser, Signal, Values, plac
 if TYPE_CHECKING:
     import numpy as np
 
-# How a value comes from the key frame before: the share of the way, by the share of the time; both from 0 to 1.
+# Easing curves between two key frames: from the share of the time to the share of the change, both 0 to 1.
 EASINGS: dict[str, Callable[[float], float]] = {
     "linear": lambda x: x,
     "ease": lambda x: (1 - math.cos(math.pi * x)) / 2,
@@ -37,19 +37,19 @@ EASINGS: dict[str, Callable[[float], float]] = {
     "ease-out": lambda x: x * (2 - x),
     "hold": lambda x: math.floor(x),
 }
-DIGITS = 6  # of the values of signals and samples: processors round sums differently
-COLOURS = ((255, 180, 84), (110, 190, 255), (150, 220, 120), (255, 130, 170), (200, 160, 255))
-SOUND = (120, 122, 130)
-PLOT_WIDTH, PLOT_HEIGHT, SOUND_HEIGHT = 1280, 360, 150  # pixels
-SUFFIXES = (".csv", ".json", ".mid", ".midi")  # of files of values
-LONGEST = 20_000  # characters of a curve
-_NAME = rf"[^']*(?:{'|'.join(map(re.escape, SUFFIXES))})"  # of a file of values
-_FILE = re.compile(rf"{_NAME}(?::[^:/\\']*)?", re.IGNORECASE)
-_QUOTED = re.compile(rf"'({_NAME}(?::[^']*)?)'", re.IGNORECASE)
+ROUND_DIGITS = 6  # Decimals of signals and samples, as processors round sums differently
+CURVE_COLOURS = ((255, 180, 84), (110, 190, 255), (150, 220, 120), (255, 130, 170), (200, 160, 255))
+SOUND_COLOUR = (120, 122, 130)
+PLOT_WIDTH_PX, PLOT_HEIGHT_PX, SOUND_HEIGHT_PX = 1280, 360, 150
+SUFFIXES = (".csv", ".json", ".mid", ".midi")  # Suffixes of files of values
+MAX_CURVE_CHARS = 20_000
+_FILE_NAME = rf"[^']*(?:{'|'.join(map(re.escape, SUFFIXES))})"
+_FILE = re.compile(rf"{_FILE_NAME}(?::[^:/\\']*)?", re.IGNORECASE)
+_QUOTED = re.compile(rf"'({_FILE_NAME}(?::[^']*)?)'", re.IGNORECASE)
 _EASED = re.compile(rf"(?s:(.*\S))\s+({'|'.join(EASINGS)})\s*")
 BLOCKS = "▁▂▃▄▅▆▇█"
-WIDTH = 48  # characters of a curve in small
-LARGEST = 1e300
+SMALL_PLOT_WIDTH = 48  # Characters of a curve in text
+MAX_VALUE = 1e300  # Bound of curves that are only sampled
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Curve:
     """A value over time.
 
     Attributes:
-        expressions: The values of the key frames; one, without moments, for all frames.
+        expressions: The values of the key frames; a single one, without moments, holds for all frames.
         moments: The moments of the key frames.
-        easings: How each key frame is reached from the one before, a name of ``EASINGS`` each.
+        easings: The easing from the previous key frame to each key frame, a name of ``EASINGS``.
     """
 
     expressions: tuple[Expression, ...]
@@ -68,12 +68,10 @@ class Curve:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The names of time that the expressions depend on."""
         return frozenset().union(*(e.names for e in self.expressions))
 
     @cached_property
     def signals(self) -> frozenset[Signal]:
-        """The signals that the expressions depend on."""
         return frozenset().union(*(e.signals for e in self.expressions))
 
     @cached_property
@@ -87,26 +85,26 @@ class Curve:
 
     @property
     def is_drawn(self) -> bool:
-        """Return whether it is a number, or key frames of numbers, without names."""
+        """Return whether it has numbers only: no names of time, and no signals."""
         return not self.names and not self.signals
 
     @property
     def files(self) -> list[str]:
-        """The files that it reads, each once."""
+        """The files that it reads, without duplicates."""
         return list(dict.fromkeys(file_of(s.source.file)[0] for s in sorted(self.signals, key=str) if s.source.file))
 
     def __str__(self) -> str:
         if not self.moments:
-            return _shown(self.expressions[0])
+            return _format_expression(self.expressions[0])
         eased = [f" {easing}" if easing != "linear" else "" for easing in self.easings]
         parts = zip(self.moments, self.expressions, eased, strict=True)
-        return ", ".join(f"{moment}: {_shown(value)}{easing}" for moment, value, easing in parts)
+        return ", ".join(f"{moment}: {_format_expression(value)}{easing}" for moment, value, easing in parts)
 
     def over(self, clock: CurveClock, name: str, low: float, high: float) -> Callable[[int], float]:
         """Return a function from a frame's number to the curve's value.
 
-        ``name``: the option's name in errors. Raises UsageError where key frames are not in order; the function raises
-        it where a value is not a number, or is not from ``low`` to ``high``.
+        ``name``: the option's name in errors. Raises UsageError if key frames are not in order; the function raises it
+        for a value that is not a number or not from ``low`` to ``high``.
         """
         keys = [clock.moment(moment) for moment in self.moments]
         check_order(keys, f"{name} {_quoted(str(self))}")
@@ -114,39 +112,39 @@ class Curve:
         if constant is not None and low <= constant <= high:
             return lambda frame: constant
         values_at = clock.values_of(self.names, self.signals)
-        ways = [EASINGS[easing] for easing in self.easings]
+        easings = [EASINGS[easing] for easing in self.easings]
 
         def value(frame: int) -> float:
             values = values_at(frame)
             try:
                 before, after, share = neighbours(keys, clock.place(frame))
-                found = self.expressions[before].value(values)
+                number = self.expressions[before].value(values)
                 if after != before:
-                    found += ways[after](share) * (self.expressions[after].value(values) - found)
+                    number += easings[after](share) * (self.expressions[after].value(values) - number)
             except (ArithmeticError, ValueError):
-                found = math.nan
-            if not low <= found <= high:
-                shown = f"{found:.6g}" if math.isfinite(found) else "no number"
+                number = math.nan
+            if not low <= number <= high:
+                text = f"{number:.6g}" if math.isfinite(number) else "no number"
                 remedy = f"keep it from {low:g} to {high:g}, as with clamp(…, {low:g}, {high:g})"
-                raise UsageError(f"{name} {_quoted(str(self))}", f"at frame {frame} it is {shown}", remedy)
-            return found
+                raise UsageError(f"{name} {_quoted(str(self))}", f"at frame {frame} it is {text}", remedy)
+            return number
 
         return value
 
 
-@lru_cache(maxsize=1024, typed=True)  # a run makes settings of the same few texts dozens of times
+@lru_cache(maxsize=1024, typed=True)  # A command parses the same few texts dozens of times
 def parse_curve(text: str | float, name: str, low: float = -math.inf, high: float = math.inf) -> Curve:
     """Parse a number, an expression, ``"0: 1, 2.5s: 1 + 0.1*sin(t) ease"``, or ``FILE[:COLUMN]``.
 
-    ``name``: the option's name in errors. Values without names must be from ``low`` to ``high``, where given. Raises
-    UsageError with the position of the error and a correction.
+    ``name``: the option's name in errors. Values without names must be from ``low`` to ``high``, if these are finite.
+    Raises UsageError with the position of the error and a correction.
     """
     whole = str(text)
-    if len(whole) > LONGEST:
-        raise UsageError(name, f"it has more than {LONGEST:,} characters", "put the values in a file: FILE.csv")
+    if len(whole) > MAX_CURVE_CHARS:
+        raise UsageError(name, f"it has more than {MAX_CURVE_CHARS:,} characters", "put the values in a file: FILE.csv")
     if _FILE.fullmatch(whole.strip()):
         whole = f"'{whole.strip()}'"
-    parts = _parts(whole)
+    parts = _split_parts(whole)
     expressions: list[Expression] = []
     moments: list[Time] = []
     easings: list[str] = []
@@ -154,11 +152,11 @@ def parse_curve(text: str | float, name: str, low: float = -math.inf, high: floa
         expressions.append(Parser(whole, 0, len(whole), name).parse())
         parts = ()
     for first, stop in parts:
-        colon = _colon(whole, first, stop)
+        colon = _find_colon(whole, first, stop)
         if colon < 0:
-            why = f"{_place(whole, first, stop)} has no moment before it"
+            why = f"{_position_text(whole, first, stop)} has no moment before it"
             raise UsageError(f"{name} '{whole}'", why, 'write keyframes as "0: 1, 90: 1.01 + 0.004*sin(t)"')
-        moments.append(_moment(whole, first, colon, name))
+        moments.append(_parse_moment(whole, first, colon, name))
         eased = _EASED.fullmatch(whole, colon + 1, stop)
         easings.append(eased[2] if eased else "linear")
         expressions.append(Parser(whole, colon + 1, eased.end(1) if eased else stop, name).parse())
@@ -169,7 +167,7 @@ def parse_curve(text: str | float, name: str, low: float = -math.inf, high: floa
 
 
 def file_of(signal: str) -> tuple[str, str]:
-    """Return the file and the column of ``FILE[:COLUMN]``; the column is '' where none is given."""
+    """Split ``FILE[:COLUMN]`` into the file and the column, '' if none is given."""
     name, colon, column = signal.rpartition(":")
     if colon and name.lower().endswith(SUFFIXES):
         return name, column.strip()
@@ -177,20 +175,20 @@ def file_of(signal: str) -> tuple[str, str]:
 
 
 def files_in(text: str) -> list[str]:
-    """Return the files that are named in quotes in a text, which may hold several curves, as shares of looks do."""
-    return list(dict.fromkeys(file_of(found)[0] for found in _QUOTED.findall(text)))
+    """Return the quoted files in a text, which may hold several curves, as shares of looks do."""
+    return list(dict.fromkeys(file_of(file)[0] for file in _QUOTED.findall(text)))
 
 
 def with_other_files(text: str, change: Callable[[Path], str]) -> str:
-    """Return a text of curves with ``change(path)`` in place of each file that is named in it."""
+    """Return a text of curves with ``change(path)`` in place of each file that it names."""
     if _FILE.fullmatch(text.strip()):
         text = f"'{text.strip()}'"
 
-    def changed(found: re.Match[str]) -> str:
-        file, column = file_of(found[1])
+    def replace_file(quoted: re.Match[str]) -> str:
+        file, column = file_of(quoted[1])
         return f"'{change(Path(file))}{':' if column else ''}{column}'"
 
-    return _QUOTED.sub(changed, text)
+    return _QUOTED.sub(replace_file, text)
 
 
 def _check_bounds(curve: Curve, name: str, low: float, high: float) -> None:
@@ -200,47 +198,49 @@ def _check_bounds(curve: Curve, name: str, low: float, high: float) -> None:
         except (ArithmeticError, ValueError):
             value = math.nan
         if not low <= value <= high:
-            shown = f"{value:g}" if math.isfinite(value) else f"'{curve}'"
-            raise UsageError(f"{name} {shown}", "out of bounds", f"choose a value from {low:g} to {high:g}")
+            text = f"{value:g}" if math.isfinite(value) else f"'{curve}'"
+            raise UsageError(f"{name} {text}", "out of bounds", f"choose a value from {low:g} to {high:g}")
 
 
 def _quoted(text: str) -> str:
-    """Return a curve's text in quotes; one that is the name of a file has some already."""
+    """Return a curve's text in quotes, unless it already is a quoted file name."""
     return text if re.fullmatch("'[^']*'", text) else f"'{text}'"
 
 
-def _shown(expression: Expression) -> str:
+def _format_expression(expression: Expression) -> str:
     """Return an expression in its normal form, a number without '.0'."""
     return str(expression).removesuffix(".0") if re.fullmatch(r"-?[0-9]+\.0", str(expression)) else str(expression)
 
 
-def _moment(whole: str, first: int, stop: int, name: str) -> Time:
+def _parse_moment(whole: str, first: int, stop: int, name: str) -> Time:
     try:
         return parse_time(whole[first:stop])
     except UsageError as error:
-        raise UsageError(f"{name} '{whole}'", f"{_place(whole, first, stop)} is not a moment", error.remedy) from None
+        raise UsageError(
+            f"{name} '{whole}'", f"{_position_text(whole, first, stop)} is not a moment", error.remedy
+        ) from None
 
 
-def _place(whole: str, first: int, stop: int) -> str:
+def _position_text(whole: str, first: int, stop: int) -> str:
     """Return the text ``at character N: 'PART'`` for the characters [first, stop); N counts from 1."""
     part = whole[first:stop]
     return f"at character {first + len(part) - len(part.lstrip()) + 1}: '{part.strip()}'"
 
 
-def _colon(whole: str, first: int, stop: int) -> int:
-    """Return the place of the last colon in [first, stop) that is outside quotes; -1 without one."""
-    quoted, found = False, -1
+def _find_colon(whole: str, first: int, stop: int) -> int:
+    """Return the index of the last colon in [first, stop) outside quotes; -1 without one."""
+    quoted, colon = False, -1
     for at in range(first, stop):
         quoted ^= whole[at] == "'"
         if whole[at] == ":" and not quoted:
-            found = at
-    return found
+            colon = at
+    return colon
 
 
-def _parts(whole: str) -> Sequence[tuple[int, int]]:
-    """Return the (start, end) of the parts between commas that are outside parentheses and quotes.
+def _split_parts(whole: str) -> Sequence[tuple[int, int]]:
+    """Return the (start, end) of the parts between commas outside parentheses and quotes.
 
-    A comma may follow the last part: programs that write schedules put one behind each key frame.
+    A comma may follow the last part: programs that write schedules put one after each key frame.
     """
     cuts, depth, quoted = [-1], 0, False
     for at, character in enumerate(whole):
@@ -256,25 +256,25 @@ def _parts(whole: str) -> Sequence[tuple[int, int]]:
 
 
 def check_order(keys: Sequence[Fraction], name: str) -> None:
-    """Raise UsageError if ``keys``, the moments of key frames, decrease. ``name``: what they are of."""
+    """Raise UsageError if ``keys``, the moments of key frames, decrease. ``name``: their option."""
     if any(b < a for a, b in itertools.pairwise(keys)):
         raise UsageError(name, "its keyframes are not in order", "sort the keyframes by time")
 
 
 def neighbours(keys: Sequence[Fraction], moment: int | Fraction) -> tuple[int, int, float]:
-    """Return the indexes of the two key frames around a moment, and the share of their interval before it, 0 to 1.
+    """Return the indices of the two key frames around a moment, and its share of their interval, 0 to 1.
 
-    Both indexes are equal before the first and after the last key frame, and 0 for an empty sequence.
+    Both indices are equal before the first and after the last key frame, and 0 for an empty sequence.
     """
     at = bisect_right(keys, moment)
     if at in (0, len(keys)):
-        only = max(0, min(at, len(keys) - 1))
-        return only, only, 0.0
+        nearest = max(0, min(at, len(keys) - 1))
+        return nearest, nearest, 0.0
     return at - 1, at, float((moment - keys[at - 1]) / (keys[at] - keys[at - 1]))
 
 
 def parse_names(text: str, name: str) -> tuple[list[str], list[Time]]:
-    """Parse ``look`` or ``"0: look, 120: other"`` to names and their moments; a single name has no moment.
+    """Parse ``look`` or ``"0: look, 120: other"`` into names and their moments; a single name has no moment.
 
     ``name``: the option's name in errors. Raises UsageError.
     """
@@ -299,7 +299,7 @@ def parse_names(text: str, name: str) -> tuple[list[str], list[Time]]:
 
 
 class SignalSource(Protocol):
-    """The interface of objects that give signals their values."""
+    """The interface of objects that compute the values of signals."""
 
     def values(self, signals: Collection[Signal], times: np.ndarray) -> Mapping[Signal, np.ndarray]:
         """Return the value of each signal at ``times``, (n,) float64. Raises UsageError, MediaError."""
@@ -310,12 +310,12 @@ class CurveClock:
     """The time of frames.
 
     Attributes:
-        place: Returns a frame's place on the axis of moments.
-        moment: Returns the place of a moment.
+        place: Returns a frame's position on the axis of moments.
+        moment: Returns a moment's position on that axis.
         seconds: Returns the time of a frame, in s from the first one.
-        num_frames: The number of frames; needed for signals alone.
+        num_frames: The number of frames; needed only for signals.
         shots: The first frame of each shot.
-        source: Gives signals their values; None: nothing is heard or seen.
+        source: Computes the values of signals; None: there are none.
     """
 
     place: Callable[[int], int | Fraction]
@@ -324,7 +324,7 @@ class CurveClock:
     num_frames: int = 0
     shots: Sequence[int] = (0,)
     source: SignalSource | None = None
-    _known: dict[Signal, np.ndarray] = field(default_factory=dict)
+    _tables_by_signal: dict[Signal, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of_rate(cls, rate: Fraction, num_frames: int = 0, source: SignalSource | None = None) -> CurveClock:
@@ -338,14 +338,14 @@ class CurveClock:
     def values_of(self, names: Collection[str], signals: Collection[Signal]) -> Callable[[int], Values]:
         """Return a function from a frame's number to the values of names and signals. Raises UsageError, MediaError."""
         tables = self._tables(signals)
-        known = {place_of(signal): tables[signal] for signal in signals}
+        tables_by_key = {place_of(signal): tables[signal] for signal in signals}
         needs_time = bool(names)
 
         def values(frame: int) -> Values:
-            found: dict[str, float] = self._time(frame) if needs_time else {}
-            for place, table in known.items():
-                found[place] = float(table[frame])
-            return found
+            values_by_key: dict[str, float] = self._time_values(frame) if needs_time else {}
+            for key, table in tables_by_key.items():
+                values_by_key[key] = float(table[frame])
+            return values_by_key
 
         return values
 
@@ -353,18 +353,17 @@ class CurveClock:
         """Return the values of signals at all frames; each signal is computed once."""
         import numpy as np
 
-        if missing := [signal for signal in signals if signal not in self._known]:
+        if missing := [signal for signal in signals if signal not in self._tables_by_signal]:
             if self.source is None:
                 raise UsageError(
                     str(min(missing, key=str)), "nothing is heard or seen here", "use numbers, t and frame"
                 )
             times = np.array([self.seconds(frame) for frame in range(self.num_frames)])
             for signal, values in self.source.values(missing, times).items():
-                self._known[signal] = np.round(values, DIGITS)
-        return self._known
+                self._tables_by_signal[signal] = np.round(values, ROUND_DIGITS)
+        return self._tables_by_signal
 
-    def _time(self, frame: int) -> dict[str, float]:
-        """Return the values of the names of time."""
+    def _time_values(self, frame: int) -> dict[str, float]:
         seconds, shots = self.seconds(frame), self.shots
         shot = max(0, bisect_right(shots, frame) - 1)
         near = [abs(seconds - self.seconds(cut)) for cut in shots[max(1, shot) : shot + 2]]
@@ -379,7 +378,7 @@ class CurveClock:
 
 @dataclass(frozen=True)
 class CurveSamples:
-    """The ``values`` of curves, by text in the order that was given, and the ``seconds`` of the frames."""
+    """The ``values`` of curves, by text in the given order, and the ``seconds`` of the frames."""
 
     seconds: Sequence[float]
     values: Sequence[tuple[str, Sequence[float]]]
@@ -391,23 +390,23 @@ class CurveSamples:
                 "curve": text,
                 "low": min(values),
                 "high": max(values),
-                "mean": round(math.fsum(values) / len(values), DIGITS),
+                "mean": round(math.fsum(values) / len(values), ROUND_DIGITS),
                 "values": list(values),
             }
             for text, values in self.values
         ]
 
     def csv(self) -> str:
-        """Return a table with a row for each frame, which curves can read."""
-        made = io.StringIO()
-        rows = csv.writer(made, lineterminator="\n")
-        rows.writerow(["frame", "time", *(text for text, _ in self.values)])
+        """Return CSV text with a row for each frame, which curves can read."""
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(["frame", "time", *(curve for curve, _ in self.values)])
         for frame, (second, *values) in enumerate(zip(self.seconds, *(v for _, v in self.values), strict=True)):
             rows.writerow([frame, f"{second:.6f}", *(f"{value:.6g}" for value in values)])
-        return made.getvalue()
+        return text.getvalue()
 
     def plot(self, peaks: np.ndarray, cuts: Sequence[int], name: str) -> np.ndarray:
-        """Return a plot, (H, W, 3) uint8, above the sound, whose ``peaks`` are those of each frame.
+        """Return a plot of the curves above the sound, (H, W, 3) uint8; ``peaks``: the sound's peak at each frame.
 
         ``cuts``: first frames of shots.
         """
@@ -415,29 +414,29 @@ class CurveSamples:
 
         from vidtrans.video.plots import Chart, ChartCurve
 
-        drawn = [
-            ChartCurve(text if len(text) < 60 else f"{text[:57]}…", values, COLOURS[n % len(COLOURS)], 2)
+        curves = [
+            ChartCurve(text if len(text) < 60 else f"{text[:57]}…", values, CURVE_COLOURS[n % len(CURVE_COLOURS)], 2)
             for n, (text, values) in enumerate(self.values)
         ]
-        bands = [Chart(name, drawn, self.seconds, cuts).draw(PLOT_WIDTH, PLOT_HEIGHT)]
+        bands = [Chart(name, curves, self.seconds, cuts).draw(PLOT_WIDTH_PX, PLOT_HEIGHT_PX)]
         if peaks.any():
-            sound = [ChartCurve("sound", peaks.tolist(), SOUND, 1)]
-            bands.append(Chart("", sound, self.seconds, cuts).draw(PLOT_WIDTH, SOUND_HEIGHT))
+            sound = [ChartCurve("sound", peaks.tolist(), SOUND_COLOUR, 1)]
+            bands.append(Chart("", sound, self.seconds, cuts).draw(PLOT_WIDTH_PX, SOUND_HEIGHT_PX))
         return np.vstack(bands)
 
 
 def sample_curves(texts: Sequence[str], clock: CurveClock) -> CurveSamples:
     """Return the values of curves at all frames of a clock. Raises UsageError, MediaError."""
     frames = range(clock.num_frames)
-    found = []
+    samples = []
     for text in texts:
-        value = parse_curve(text, "CURVE").over(clock, "CURVE", -LARGEST, LARGEST)
-        found.append((text, [round(value(frame), DIGITS) for frame in frames]))
-    return CurveSamples([clock.seconds(frame) for frame in frames], found)
+        value = parse_curve(text, "CURVE").over(clock, "CURVE", -MAX_VALUE, MAX_VALUE)
+        samples.append((text, [round(value(frame), ROUND_DIGITS) for frame in frames]))
+    return CurveSamples([clock.seconds(frame) for frame in frames], samples)
 
 
-def small_plot(values: Sequence[float], width: int = WIDTH) -> str:
-    """Return values as a line of blocks; each shows the largest value of its part."""
+def small_plot(values: Sequence[float], width: int = SMALL_PLOT_WIDTH) -> str:
+    """Return values as a line of block characters; each shows the largest value of its part."""
     if not values:
         return ""
     import numpy as np
@@ -445,19 +444,19 @@ def small_plot(values: Sequence[float], width: int = WIDTH) -> str:
     parts = np.array_split(np.asarray(values, np.float64), min(width, len(values)))
     peaks = [float(part.max()) for part in parts]
     low, high = min(0.0, *peaks), max(peaks)
-    if high - low < 10**-DIGITS:
+    if high - low < 10**-ROUND_DIGITS:
         return BLOCKS[0] * len(peaks)
     return "".join(BLOCKS[round((peak - low) / (high - low) * (len(BLOCKS) - 1))] for peak in peaks)
 
 
 @dataclass(frozen=True)
 class MovingSettings:
-    """Base of settings classes with curves: those settings that ``option(moves=…)`` gives bounds.
+    """Base of settings classes whose settings with ``option(moves=…)`` may be curves.
 
     The constructor raises UsageError for a curve that cannot be parsed.
     """
 
-    table: ClassVar[str]  # of the recipe
+    table: ClassVar[str]  # Name of the table in a recipe
 
     def __post_init__(self) -> None:
         self.curves()
@@ -476,14 +475,14 @@ class MovingSettings:
 
 
 def shown_name(cls: type[MovingSettings], name: str) -> str:
-    """Return the name of a setting in errors: ``--strength``, or ``strokes.size`` where no option has its name."""
+    """Return the name of a setting in errors: ``--strength``, or ``strokes.size`` if it has no option."""
     (field,) = (f for f in dataclasses.fields(cls) if f.name == name)
     own, flag = f"--{name.replace('_', '-')}", field.metadata.get("flag")
     return own if flag is not None and own in flag.flags else f"{cls.table}.{name}"
 
 
 def with_curve_files_at(cls: type[MovingSettings], table: Table, change: Callable[[Path], str]) -> Table:
-    """Return a table with ``change(path)`` in place of each file that the curves in it read."""
+    """Return a table with ``change(path)`` in place of each file that its curves read."""
     return table | {
         name: with_other_files(table[name], change) for name in moving(cls) if isinstance(table.get(name), str)
     }

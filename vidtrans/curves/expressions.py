@@ -22,14 +22,14 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
 
 PI = "pi"
-TIME = {
+TIME_NAMES = {
     "t": "seconds from the first frame",
     "frame": "the frame's number, from 0",
     "shot": "the shot's number, from 0",
     "shot_t": "seconds since the shot began",
     "cut": "seconds to the nearest cut",
 }
-SOUND = {
+SOUND_NAMES = {
     "low": "loudness below 250 Hz",
     "mid": "loudness from 250 to 2000 Hz",
     "high": "loudness above 2000 Hz",
@@ -38,20 +38,18 @@ SOUND = {
     "beat": "beats since the first one, with the share of the next",
     "bar": "bars of four beats, likewise",
 }
-PICTURE = {
+PICTURE_NAMES = {
     "motion": "how much moves",
     "brightness": "mean brightness",
     "mask": "share of the picture that the mask covers",
 }
-NAMES = {**TIME, PI: "3.14159…", **SOUND, **PICTURE}
-COUNTED = ("beat", "bar")  # signals that count, and are not from 0 to 1
-SECONDS = (0.001, 600.0)
-HEARD = {*SOUND, "band", "on_beat", "on_onset"}
-SEEN = {*PICTURE}
+NAMES = {**TIME_NAMES, PI: "3.14159…", **SOUND_NAMES, **PICTURE_NAMES}
+RANGE_S = (0.001, 600.0)  # Lowest and highest number of seconds in a call
+SOUND_SIGNALS = {*SOUND_NAMES, "band", "on_beat", "on_onset"}
 Values = Mapping[str, float]
 Value = Callable[[Values], float]
-DEEPEST, LONGEST = 40, 300  # brackets and signs inside each other; tokens of one expression
-DEEPEST_CALL = 8  # signals inside each other
+MAX_NESTING, MAX_TOKENS = 40, 300  # Nested brackets and signs; tokens of an expression
+MAX_CALL_NESTING = 8  # Nested calls of signals
 _NUMBER = r"\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?"
 _TOKEN = re.compile(rf"(?P<number>{_NUMBER})|(?P<name>[^\W\d]\w*)|(?P<file>'[^']*')|(?P<sign>\S)", re.ASCII)
 _NODES: tuple[type[ast.AST], ...] = (
@@ -62,31 +60,31 @@ _NODES: tuple[type[ast.AST], ...] = (
 
 @dataclass(frozen=True)
 class SignalCall:
-    """A function of an expression that gives a signal. ``takes``: whether its first argument is a signal.
+    """A function of an expression that returns a signal. ``takes_signal``: whether its first argument is a signal.
 
-    ``numbers``: its other arguments by name, with lowest, highest and default value; a default of None: it is required.
+    ``numbers``: its other arguments by name, with lowest, highest and default value; a default of None: required.
     """
 
     help: str
-    takes: bool
+    takes_signal: bool
     numbers: Mapping[str, tuple[float, float, float | None]]
 
 
 CALLS = {
     "band": SignalCall("loudness from LOW to HIGH Hz", False, {"low": (0, 11025, None), "high": (1, 11025, None)}),
-    "on_beat": SignalCall("1 on each beat, then falling to a third in DECAY s", False, {"decay": (*SECONDS, 0.2)}),
-    "on_onset": SignalCall("the same, on each beginning of a sound", False, {"decay": (*SECONDS, 0.2)}),
-    "on_cut": SignalCall("the same, on each cut", False, {"decay": (*SECONDS, 0.2)}),
-    "smooth": SignalCall("a signal averaged over about S seconds, before and after", True, {"s": (*SECONDS, None)}),
-    "follow": SignalCall("a signal that rises at once, then falls to a third in S s", True, {"s": (*SECONDS, None)}),
+    "on_beat": SignalCall("1 on each beat, then falling to a third in DECAY s", False, {"decay": (*RANGE_S, 0.2)}),
+    "on_onset": SignalCall("the same, on each beginning of a sound", False, {"decay": (*RANGE_S, 0.2)}),
+    "on_cut": SignalCall("the same, on each cut", False, {"decay": (*RANGE_S, 0.2)}),
+    "smooth": SignalCall("a signal averaged over about S seconds, before and after", True, {"s": (*RANGE_S, None)}),
+    "follow": SignalCall("a signal that rises at once, then falls to a third in S s", True, {"s": (*RANGE_S, None)}),
 }
 
 
 @dataclass(frozen=True)
 class Signal:
-    """A signal of an expression: a name of SOUND or PICTURE, a call of CALLS, or ``file`` with a FILE[:COLUMN].
+    """A signal of an expression: a name of a sound or picture signal, a call of CALLS, or a FILE[:COLUMN].
 
-    ``numbers``: the numbers of a call. ``inner``: the signal that a call takes.
+    ``numbers``: the numbers of a call. ``inner``: the signal that a call takes. ``file``: the FILE[:COLUMN].
     """
 
     name: str
@@ -99,35 +97,34 @@ class Signal:
             return f"'{self.file}'"
         if self.name not in CALLS:
             return self.name
-        given = [str(self.inner)] if self.inner else []
-        return f"{self.name}({','.join([*given, *map(repr, self.numbers)])})"
+        inner = [str(self.inner)] if self.inner else []
+        return f"{self.name}({','.join([*inner, *map(repr, self.numbers)])})"
 
     @property
     def source(self) -> Signal:
-        """Return the signal at the root of calls that take signals."""
+        """Return the innermost signal of nested calls."""
         return self.inner.source if self.inner else self
 
     @property
     def is_heard(self) -> bool:
-        """Return whether it comes from a sound."""
-        return self.source.name in HEARD
+        return self.source.name in SOUND_SIGNALS
 
     @property
     def is_seen(self) -> bool:
         """Return whether it comes from the clip's pictures or from a mask."""
-        return self.source.name in SEEN
+        return self.source.name in PICTURE_NAMES
 
 
 def form(call: str) -> str:
-    """Return how a call is written."""
-    given = ["signal"] if CALLS[call].takes else []
+    """Return the syntax of a call, such as ``smooth(signal, s)``."""
+    inner = ["signal"] if CALLS[call].takes_signal else []
     numbers = [
         name if default is None else f"{name}={default:g}" for name, (*_, default) in CALLS[call].numbers.items()
     ]
-    return f"{call}({', '.join([*given, *numbers])})"
+    return f"{call}({', '.join([*inner, *numbers])})"
 
 
-# How many arguments each takes: at least, at most.
+# The functions of numbers, each with the least and the most arguments.
 FUNCTIONS: dict[str, tuple[Callable[..., float], int, int]] = {
     "sin": (math.sin, 1, 1),
     "cos": (math.cos, 1, 1),
@@ -149,8 +146,8 @@ _GLOBALS = {"__builtins__": {}, PI: math.pi, "pow": math.pow} | {n: f for n, (f,
 class Expression:
     """A parsed expression: ``text`` in a normal form, the names of time and the ``signals`` that it depends on.
 
-    ``value`` computes it from the values of the names and of the signals, those by ``place_of``; it may raise
-    ArithmeticError or ValueError, or return NaN or infinity.
+    ``value`` computes it from the values of the names and of the signals, by ``place_of``; it may raise ArithmeticError
+    or ValueError, or return NaN or infinity.
     """
 
     text: str
@@ -166,30 +163,29 @@ class Expression:
 class _Token:
     kind: str  # "number", "name", "file", "signal", "sign" or "end"
     text: str
-    at: int  # of its first character, from 0
+    at: int  # Position of its first character, from 0
     signal: Signal | None = None
 
     @property
     def code(self) -> str:
-        """Return what Python's parser reads."""
+        """Return the text for Python's parser."""
         if self.signal is not None:
             return place_of(self.signal)
         return repr(float(self.text)) if self.kind == "number" else self.text
 
     @property
-    def shown(self) -> str:
-        """Return the token in the normal form of an expression."""
+    def normal_form(self) -> str:
         return str(self.signal) if self.signal is not None else self.code
 
 
 def place_of(signal: Signal) -> str:
-    """Return the key of a signal among the values of an expression, a Python name."""
+    """Return the key of a signal among the values of an expression, which is a Python name."""
     return f"signal_{digest_of(str(signal))[:16]}"
 
 
 @dataclass
-class _Open:
-    """An open bracket, after a ``function`` or none, with the number of ``commas`` since; or a sign before a value."""
+class _OpenBracket:
+    """An open bracket, with the ``function`` of a call and the number of ``commas``, or a sign before a value."""
 
     token: _Token
     function: _Token | None = None
@@ -201,149 +197,151 @@ class Parser:
 
     def __init__(self, whole: str, first: int, stop: int, name: str) -> None:
         self.whole, self.name = whole, name
-        found = islice(_TOKEN.finditer(whole, first, stop), LONGEST)
-        self.tokens = [_Token(str(m.lastgroup), m[m.lastgroup or 0], m.start(m.lastgroup or 0)) for m in found]
+        matches = islice(_TOKEN.finditer(whole, first, stop), MAX_TOKENS)
+        self.tokens = [_Token(str(m.lastgroup), m[m.lastgroup or 0], m.start(m.lastgroup or 0)) for m in matches]
         self.tokens.append(_Token("end", "", stop))
-        if len(self.tokens) > LONGEST:
-            raise self._wrong(self.tokens[0], "it is too long", f"write it with at most {LONGEST} parts")
+        if len(self.tokens) > MAX_TOKENS:
+            raise self._error(self.tokens[0], "it is too long", f"write it with at most {MAX_TOKENS} parts")
 
     def parse(self) -> Expression:
-        """Return the expression. Raises UsageError with the position of an error and a correction."""
-        self.tokens = list(self._with_signals())
-        self._check()
-        # A number that is too large for a float is written "inf", which Python reads as a name.
+        """Parse the expression. Raises UsageError with the position of an error and a correction."""
+        self.tokens = list(self._merge_signal_tokens())
+        self._check_syntax()
+        # A number that is too large for a float is "inf", which Python would parse as a name.
         text = "".join("1e999" if t.code == "inf" else t.code.replace("^", "**") for t in self.tokens)
         tree = _Powers().visit(ast.parse(text, mode="eval"))
         if not all(isinstance(node, _NODES) for node in ast.walk(tree)):
             raise AssertionError(f"a token became something else than a number, a name or an operation: {text}")
         code = compile(ast.fix_missing_locations(tree), "expression", "eval")
-        names = frozenset(t.text for t in self.tokens if t.text in TIME)
+        names = frozenset(t.text for t in self.tokens if t.text in TIME_NAMES)
         signals = frozenset(t.signal for t in self.tokens if t.signal is not None)
-        shown = "".join(t.shown for t in self.tokens)
-        return Expression(shown, names, signals, lambda values: eval(code, _GLOBALS, values))
+        normal_form = "".join(t.normal_form for t in self.tokens)
+        return Expression(normal_form, names, signals, lambda values: eval(code, _GLOBALS, values))
 
-    def _with_signals(self) -> Iterator[_Token]:
-        """Yield the tokens, those of a signal as one. Raises UsageError for a wrong call."""
+    def _merge_signal_tokens(self) -> Iterator[_Token]:
+        """Yield the tokens, with those of a signal merged into one. Raises UsageError for a wrong call."""
         at = 0
         while at < len(self.tokens):
             token = self.tokens[at]
-            if token.kind == "file" or token.text in (*SOUND, *PICTURE, *CALLS):
-                signal, at = self._signal(at)
+            if token.kind == "file" or token.text in (*SOUND_NAMES, *PICTURE_NAMES, *CALLS):
+                signal, at = self._parse_signal(at)
                 yield replace(token, kind="signal", signal=signal)
             else:
                 yield token
                 at += 1
 
-    def _signal(self, at: int, depth: int = 0) -> tuple[Signal, int]:
-        """Return the signal that begins with the token ``at``, and the number of the token behind it."""
+    def _parse_signal(self, at: int, depth: int = 0) -> tuple[Signal, int]:
+        """Return the signal that begins with the token ``at``, and the index of the token after it."""
         token = self.tokens[at]
         if token.kind == "file":
             if not (file := token.text[1:-1].strip()):
-                raise self._wrong(token, "a file's name is missing", "write 'FILE' or 'FILE:COLUMN'")
+                raise self._error(token, "a file's name is missing", "write 'FILE' or 'FILE:COLUMN'")
             return Signal("file", file=file), at + 1
-        if token.text in (*SOUND, *PICTURE):
+        if token.text in (*SOUND_NAMES, *PICTURE_NAMES):
             return Signal(token.text), at + 1
         if token.text not in CALLS:
-            names = ", ".join([*SOUND, *PICTURE, *CALLS])
-            raise self._wrong(token, f"{token.text or 'the end'!r} is not a signal", f"choose from: {names}")
-        if depth == DEEPEST_CALL:
-            raise self._wrong(token, "it is nested too deeply", "write it more simply")
+            names = ", ".join([*SOUND_NAMES, *PICTURE_NAMES, *CALLS])
+            raise self._error(token, f"{token.text or 'the end'!r} is not a signal", f"choose from: {names}")
+        if depth == MAX_CALL_NESTING:
+            raise self._error(token, "it is nested too deeply", "write it more simply")
         if self.tokens[at + 1].text != "(":
-            raise self._wrong(token, f"'{token.text}' is a function", f"write {form(token.text)}")
-        inner, at = self._signal(at + 2, depth + 1) if CALLS[token.text].takes else (None, at + 2)
-        numbers, at = self._numbers(token, at, is_first=inner is None)
+            raise self._error(token, f"'{token.text}' is a function", f"write {form(token.text)}")
+        inner, at = self._parse_signal(at + 2, depth + 1) if CALLS[token.text].takes_signal else (None, at + 2)
+        numbers, at = self._parse_numbers(token, at, is_first=inner is None)
         return Signal(token.text, numbers, inner), at
 
-    def _numbers(self, call: _Token, at: int, *, is_first: bool) -> tuple[tuple[float, ...], int]:
-        """Return the numbers of a ``call`` up to its ``)``, and the number of the token behind that."""
-        wanted, found = CALLS[call.text].numbers, dict[str, float]()
+    def _parse_numbers(self, call: _Token, at: int, *, is_first: bool) -> tuple[tuple[float, ...], int]:
+        """Return the numbers of a ``call`` up to its ``)``, and the index of the token after that."""
+        parameters, arguments = CALLS[call.text].numbers, dict[str, float]()
         while self.tokens[at].text != ")":
             if not is_first:
                 if self.tokens[at].text != ",":
-                    raise self._wrong(self.tokens[at], "a comma or a ) is missing", f"write {form(call.text)}")
+                    raise self._error(self.tokens[at], "a comma or a ) is missing", f"write {form(call.text)}")
                 at += 1
             is_first = False
-            name = next((name for name in wanted if name not in found), "")
+            name = next((name for name in parameters if name not in arguments), "")
             if self.tokens[at].kind == "name" and self.tokens[at + 1].text == "=":
                 name, at = self.tokens[at].text, at + 2
             token = self.tokens[at]
-            if token.kind != "number" or name not in wanted or name in found:
-                raise self._wrong(token, f"{token.text or 'the end'!r} is not expected", f"write {form(call.text)}")
-            low, high, _ = wanted[name]
+            if token.kind != "number" or name not in parameters or name in arguments:
+                raise self._error(token, f"{token.text or 'the end'!r} is not expected", f"write {form(call.text)}")
+            low, high, _ = parameters[name]
             if not low <= float(token.text) <= high:
-                raise self._wrong(token, f"{name} is out of bounds", f"choose {low:g} to {high:g}")
-            found[name] = float(token.text)
+                raise self._error(token, f"{name} is out of bounds", f"choose {low:g} to {high:g}")
+            arguments[name] = float(token.text)
             at += 1
-        for name, (_, _, default) in wanted.items():
-            if found.setdefault(name, math.nan if default is None else default) != found[name]:
-                raise self._wrong(call, f"{name} is missing", f"write {form(call.text)}")
-        if call.text == "band" and found["low"] >= found["high"]:
-            raise self._wrong(call, "low is not below high", f"write {form(call.text)}")
-        return tuple(found[name] for name in wanted), at + 1
+        for name, (_, _, default) in parameters.items():
+            if arguments.setdefault(name, math.nan if default is None else default) != arguments[name]:
+                raise self._error(call, f"{name} is missing", f"write {form(call.text)}")
+        if call.text == "band" and arguments["low"] >= arguments["high"]:
+            raise self._error(call, "low is not below high", f"write {form(call.text)}")
+        return tuple(arguments[name] for name in parameters), at + 1
 
-    def _check(self) -> None:
-        """Raise UsageError unless values and operators alternate, brackets are closed, and all names are known."""
-        opened: list[_Open] = []
+    def _check_syntax(self) -> None:
+        """Raise UsageError unless values and operators alternate, brackets match, and all names exist."""
+        open_brackets: list[_OpenBracket] = []
         for before, token in pairwise([_Token("sign", "", 0), *self.tokens]):
             if before.text in FUNCTIONS and token.text != "(":
-                raise self._wrong(before, f"'{before.text}' is a function", f"write {before.text}(…)")
-            if before.kind in ("number", "signal") or before.text in (*TIME, PI, ")"):
-                while opened and opened[-1].token.text != "(":  # the signs before a value end with it
-                    opened.pop()
-                self._check_operator(token, opened)
+                raise self._error(before, f"'{before.text}' is a function", f"write {before.text}(…)")
+            if before.kind in ("number", "signal") or before.text in (*TIME_NAMES, PI, ")"):
+                while open_brackets and open_brackets[-1].token.text != "(":  # Signs before a value end with the value
+                    open_brackets.pop()
+                self._check_operator(token, open_brackets)
             else:
-                self._check_value(before, token, opened)
+                self._check_value(before, token, open_brackets)
 
-    def _check_value(self, before: _Token, token: _Token, opened: list[_Open]) -> None:
-        """Raise UsageError if a token cannot start a value; add an open bracket or a sign to ``opened``."""
-        if len(opened) == DEEPEST:
-            raise self._wrong(token, "it is nested too deeply", "write it more simply")
+    def _check_value(self, before: _Token, token: _Token, open_brackets: list[_OpenBracket]) -> None:
+        """Raise UsageError if a token cannot start a value; add a bracket or a sign to ``open_brackets``."""
+        if len(open_brackets) == MAX_NESTING:
+            raise self._error(token, "it is nested too deeply", "write it more simply")
         if token.kind == "name" and token.text not in (*NAMES, *FUNCTIONS):
-            known = [*NAMES, *FUNCTIONS, *CALLS]
-            near = get_close_matches(token.text.lower(), known, n=1, cutoff=0.5)
+            names = [*NAMES, *FUNCTIONS, *CALLS]
+            near = get_close_matches(token.text.lower(), names, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'? " if near else ""
-            raise self._wrong(token, f"'{token.text}' is not known", f"{hint}choose from: {', '.join(known)}")
+            raise self._error(token, f"'{token.text}' is not known", f"{hint}choose from: {', '.join(names)}")
         if token.text in ("(", "+", "-"):
-            opened.append(_Open(token, before if before.text in FUNCTIONS else None))
+            open_brackets.append(_OpenBracket(token, before if before.text in FUNCTIONS else None))
         elif token.kind not in ("name", "number", "signal"):
-            shown = f"'{token.text}'" if token.text else "the end"
+            text = f"'{token.text}'" if token.text else "the end"
             is_python_power = token.text == before.text == "*"
             remedy = "use ^ for powers" if is_python_power else "a number, a name or ( belongs there"
-            raise self._wrong(token, f"{shown} is not expected", remedy)
+            raise self._error(token, f"{text} is not expected", remedy)
 
-    def _check_operator(self, token: _Token, opened: list[_Open]) -> None:
-        """Raise UsageError if a token cannot follow a value, as operators, commas, closing brackets and the end can."""
-        inside = opened[-1] if opened else None
+    def _check_operator(self, token: _Token, open_brackets: list[_OpenBracket]) -> None:
+        """Raise UsageError if a token cannot follow a value."""
+        inside = open_brackets[-1] if open_brackets else None
         if token.text in ("+", "-", "*", "/", "^") or (token.kind == "end" and not inside):
             return
         if inside and token.text == ")":
-            opened.pop()
+            open_brackets.pop()
             if inside.function:
                 self._check_count(inside.function, inside.commas + 1)
         elif inside and inside.function and token.text == ",":
             inside.commas += 1
         elif inside:
-            shown = f"'{token.text}' is not expected" if token.text else "a ) is missing"
-            raise self._wrong(token, shown, f"the ( at character {inside.token.at + 1} is still open")
+            why = f"'{token.text}' is not expected" if token.text else "a ) is missing"
+            raise self._error(token, why, f"the ( at character {inside.token.at + 1} is still open")
         else:
             remedy = "an operator (+ - * / ^) belongs there"
             if token.text == "%":
-                written = re.search(r"[\d.]+\s*$", self.whole[: token.at])
-                remedy = f"write {float(written[0]) / 100:g} for {written[0]}%" if written else "write 0.5 for 50%"
+                percentage = re.search(r"[\d.]+\s*$", self.whole[: token.at])
+                remedy = (
+                    f"write {float(percentage[0]) / 100:g} for {percentage[0]}%" if percentage else "write 0.5 for 50%"
+                )
             elif token.text == ")":
                 remedy = "there is no ( for it"
             elif token.kind != "sign":
                 remedy += ", as in 2*t"
-            raise self._wrong(token, f"'{token.text}' is not expected", remedy)
+            raise self._error(token, f"'{token.text}' is not expected", remedy)
 
     def _check_count(self, function: _Token, count: int) -> None:
         _, least, most = FUNCTIONS[function.text]
         if not least <= count <= most:
-            wanted = f"{least}" if least == most else f"{least} to {most}"
-            why = f"'{function.text}' takes {wanted} value{'s' * (most > 1)}, not {count}"
-            raise self._wrong(function, why, "put a comma between values")
+            counts = f"{least}" if least == most else f"{least} to {most}"
+            why = f"'{function.text}' takes {counts} value{'s' * (most > 1)}, not {count}"
+            raise self._error(function, why, "put a comma between values")
 
-    def _wrong(self, token: _Token, why: str, remedy: str) -> UsageError:
+    def _error(self, token: _Token, why: str, remedy: str) -> UsageError:
         return UsageError(f"{self.name} '{self.whole}'", f"at character {token.at + 1}: {why}", remedy)
 
 
@@ -358,7 +356,7 @@ class _Powers(ast.NodeTransformer):
 
 
 def _smoothstep(low: float, high: float, x: float) -> float:
-    """Return 0 below ``low``, 1 above ``high``, and a smooth way between."""
+    """Return 0 below ``low``, 1 above ``high``, and a smooth transition between (3x² − 2x³)."""
     share = max(0.0, min(1.0, (x - low) / (high - low)))
     return share * share * (3 - 2 * share)
 
@@ -372,8 +370,8 @@ def _noise(x: float) -> float:
 
 
 def _hash(number: int) -> float:
-    """Return a number from -1 to 1 for a whole number (the finaliser of MurmurHash3)."""
-    mixed = (number + 0x9E3779B9) & 0xFFFFFFFF  # 0 would stay 0
+    """Return a number from -1 to 1 for an integer (the finaliser of MurmurHash3)."""
+    mixed = (number + 0x9E3779B9) & 0xFFFFFFFF  # The finaliser maps 0 to 0
     for factor, shift in ((0x85EBCA6B, 16), (0xC2B2AE35, 13)):
         mixed = ((mixed ^ (mixed >> shift)) * factor) & 0xFFFFFFFF
     return (mixed ^ (mixed >> 16)) / 0x7FFFFFFF - 1

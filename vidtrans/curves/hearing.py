@@ -1,6 +1,6 @@
-"""The signals of a sound as functions of time: loudness in all of it and in bands, onsets, tempo and beats.
+"""The signals of a sound as functions of time: overall loudness, loudness of bands, onsets, tempo and beats.
 
-Novelty is the rise of the mel spectrum's logarithm against the loudest neighbouring band a little before (Böck and
+Novelty is the rise of the mel spectrum's logarithm over the loudest neighbouring band of an earlier spectrum (Böck and
 Widmer, "Maximum filter vibrato suppression for onset detection", 2013). Tempo is the best period of its
 autocorrelation, and beats are the path of most novelty at about that period, by dynamic programming (Ellis, "Beat
 tracking by dynamic programming", 2007).
@@ -21,33 +21,37 @@ from vidtrans.curves.expressions import Signal
 from vidtrans.curves.tracks import Track, fading, gaussian, sampled
 from vidtrans.video.io.sound import RATE_HZ, read_blocks
 
-VERSION = [3, 1]  # of loudness, and of the rhythm
-WINDOW, HOP = 1024, 256  # samples
-SMOOTHING_S = 0.025  # σ of loudness over time: removes the ripple of tones, and is at most a frame before a beat
-FULL_PERCENTILE = 95  # the level that is scaled to 1
+VERSION = [3, 1]  # Versions of the loudness and of the rhythm, for cache keys
+WINDOW, HOP = 1024, 256  # Samples
+SMOOTHING_S = 0.025  # σ of loudness over time: removes the ripple of tones, and leads a beat by at most a frame
+FULL_PERCENTILE = 95  # Percentile of loudness that is scaled to 1
 FIXED_BANDS = {"low": (0.0, 250.0), "mid": (250.0, 2000.0), "high": (2000.0, np.inf), "loudness": (0.0, np.inf)}  # Hz
-MEL_BANDS, MEL_LOW, MEL_HIGH = 48, 30.0, 10_000.0
-BLOCK = 64  # windows that are transformed at once
+MEL_BANDS, MEL_LOW_HZ, MEL_HIGH_HZ = 48, 30.0, 10_000.0
+BLOCK_WINDOWS = 64  # Windows that are transformed at once
 Band = tuple[float, float]
-LAG = 2  # hops between the spectra that are compared
-COMPRESSION = 1000.0  # of magnitudes, before the logarithm
-AROUND_S, LOCAL_S, APART_S = 0.03, 0.06, 0.05  # of an onset: highest here, above the mean there, distance
-ABOVE = 0.05  # of the novelty's 98th percentile, by which an onset is above its surroundings
-NOISY, RHYTHMIC = 2.5, 5.0  # times the median novelty: an onset is above, and the loudest ones where there is a beat
-QUIETEST = 0.02  # of novelty, below which nothing begins
-PEAK_S = 0.001  # from the peak of novelty to the beginning of the sound
-SLOWEST_BPM, FASTEST_BPM, USUAL_BPM, OCTAVES = 40.0, 240.0, 120.0, 1.1  # the prior: a Gaussian over octaves
-SPLIT_BPM, WEAKER = 100.0, 0.45  # a faster beat may be half as fast; the share of the others' loudness, then
-TIGHTNESS = 400.0  # of the period between beats, against novelty
-LOUD_ONSET = 98  # percentile of novelty that is an ``onset`` of 1
+LAG_HOPS = 2  # Distance of the spectra that are compared
+COMPRESSION = 1000.0  # Factor of magnitudes in log(1 + factor * magnitude)
+# An onset is the maximum within ± PEAK_WINDOW_S, and exceeds the mean within ± MEAN_WINDOW_S.
+PEAK_WINDOW_S, MEAN_WINDOW_S, MIN_ONSET_GAP_S = 0.03, 0.06, 0.05
+ONSET_MARGIN = 0.05  # Excess of an onset over that mean, as a share of the novelty's 98th percentile
+NOISE_FACTOR = 2.5  # Smallest novelty of an onset, in medians of the novelty
+RHYTHM_FACTOR = 5.0  # Smallest 98th percentile of the novelty of a sound with beats, in medians
+MIN_NOVELTY = 0.02  # Smallest novelty of an onset
+PEAK_DELAY_S = 0.001  # Time from the peak of novelty to the start of the sound
+SLOWEST_BPM, FASTEST_BPM = 40.0, 240.0
+PRIOR_BPM, PRIOR_OCTAVES = 120.0, 1.1  # Mean and σ, in octaves, of the Gaussian prior of the tempo
+MAX_PLAIN_BPM = 100.0  # Above it every second beat may be an off-beat
+MAX_OFF_BEAT_SHARE = 0.45  # Largest loudness of off-beats, as a share of the beats'
+TIGHTNESS = 400.0  # Weight of a constant period against novelty
+FULL_ONSET_PERCENTILE = 98  # Percentile of novelty that is scaled to an ``onset`` of 1
 
 
 @dataclass(frozen=True)
-class HeardSound:
-    """A sound at hops of ``hop_s`` seconds from 0 s on.
+class SoundAnalysis:
+    """The loudness and the mel spectrum of a sound, at hops of ``hop_s`` seconds from 0 s on.
 
     Attributes:
-        levels: The loudness of each band, (n,) float64 from 0 to 1: 1 is what is loud in this sound.
+        levels: The loudness of each band, (n,) float64 from 0 to 1, where 1 is loud for this sound.
         mel: The magnitudes of ``MEL_BANDS`` bands, (n, bands) float32.
         hop_s: Seconds between two hops.
         duration_s: The sound's length.
@@ -65,21 +69,21 @@ class HeardSound:
 
 
 class SpectrumBank:
-    """Power in bands, and the mel spectrum, of windows of a sound. ``window``: samples; a hop is a quarter of it."""
+    """The power in bands, and the mel spectrum, of windows of ``window`` samples; a hop is a quarter of it."""
 
     def __init__(self, rate_hz: int, bands: Sequence[Band], window: int = WINDOW) -> None:
         self.window, self.hop = window, window // (WINDOW // HOP)
         hertz = np.fft.rfftfreq(window, 1 / rate_hz)
-        self._taper, self._shares, self._mels = np.hanning(window), _shares(hertz, bands), _mel_bank(hertz)
+        self._taper, self._band_weights, self._mels = np.hanning(window), _band_weights(hertz, bands), _mel_bank(hertz)
 
     def __call__(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the power of each band, (n, bands), and mel magnitudes, (n, MEL_BANDS) float32, of n windows."""
         windows = np.lib.stride_tricks.sliding_window_view(samples, self.window)[:: self.hop]
         power = np.square(np.abs(np.fft.rfft(windows * self._taper, axis=1))) / self.window**2
-        return power @ self._shares, np.sqrt(power @ self._mels).astype(np.float32)
+        return power @ self._band_weights, np.sqrt(power @ self._mels).astype(np.float32)
 
 
-def hear(blocks: Iterable[np.ndarray], rate_hz: int, bands: Sequence[Band]) -> HeardSound:
+def analyse_sound(blocks: Iterable[np.ndarray], rate_hz: int, bands: Sequence[Band]) -> SoundAnalysis:
     """Return the loudness of ``bands`` and the mel spectrum; ``blocks``: consecutive samples, (n,) float32 each.
 
     Loudness is the smoothed short-time root mean square relative to its 95th percentile, at most 1; silence gives 0.
@@ -87,9 +91,9 @@ def hear(blocks: Iterable[np.ndarray], rate_hz: int, bands: Sequence[Band]) -> H
     analyse = SpectrumBank(rate_hz, bands)
     powers: list[np.ndarray] = []
     spectra: list[np.ndarray] = []
-    waiting, count = np.zeros(WINDOW // 2, np.float32), 0  # the first window is centred at 0 s
+    waiting, count = np.zeros(WINDOW // 2, np.float32), 0  # The first window is centred at 0 s
 
-    def take(samples: np.ndarray) -> int:
+    def add_windows(samples: np.ndarray) -> int:
         power, mel = analyse(samples)
         powers.append(power)
         spectra.append(mel)
@@ -98,37 +102,37 @@ def hear(blocks: Iterable[np.ndarray], rate_hz: int, bands: Sequence[Band]) -> H
     for block in blocks:
         count += len(block)
         waiting = np.concatenate([waiting, block])
-        while len(waiting) >= WINDOW + BLOCK * HOP:
-            waiting = waiting[take(waiting[: WINDOW + (BLOCK - 1) * HOP]) :]
-    take(np.concatenate([waiting, np.zeros(WINDOW, np.float32)]))
+        while len(waiting) >= WINDOW + BLOCK_WINDOWS * HOP:
+            waiting = waiting[add_windows(waiting[: WINDOW + (BLOCK_WINDOWS - 1) * HOP]) :]
+    add_windows(np.concatenate([waiting, np.zeros(WINDOW, np.float32)]))
     sigma = SMOOTHING_S * rate_hz / HOP
-    table = {band: _level(column, sigma) for band, column in zip(bands, np.concatenate(powers).T, strict=True)}
-    return HeardSound(table, np.concatenate(spectra), HOP / rate_hz, Fraction(count, rate_hz))
+    table = {band: _scaled_level(column, sigma) for band, column in zip(bands, np.concatenate(powers).T, strict=True)}
+    return SoundAnalysis(table, np.concatenate(spectra), HOP / rate_hz, Fraction(count, rate_hz))
 
 
-def _level(power: np.ndarray, sigma: float) -> np.ndarray:
+def _scaled_level(power: np.ndarray, sigma: float) -> np.ndarray:
     level = np.sqrt(np.maximum(gaussian(power, sigma), 0.0))
     full = float(np.percentile(level, FULL_PERCENTILE))
     return np.minimum(level / full, 1.0) if full > 1e-6 else np.zeros_like(level)
 
 
-def _shares(hertz: np.ndarray, bands: Sequence[Band]) -> np.ndarray:
+def _band_weights(hertz: np.ndarray, bands: Sequence[Band]) -> np.ndarray:
     """Return the membership of spectrum bins, at ``hertz``, in the bands, (bins, len(bands)) of 0 and 1."""
-    found = np.zeros((len(hertz), len(bands)))
+    weights = np.zeros((len(hertz), len(bands)))
     for n, (low, high) in enumerate(bands):
         inside = (hertz >= low) & (hertz < high)
-        if not inside.any():  # a band between two bins: the nearest one
+        if not inside.any():  # A band between two bins gets the nearest one
             inside[np.argmin(np.abs(hertz - (low + min(high, hertz[-1])) / 2))] = True
-        found[:, n] = inside
-    return found
+        weights[:, n] = inside
+    return weights
 
 
 def _mel_bank(hertz: np.ndarray) -> np.ndarray:
     """Return triangular weights, (bins, MEL_BANDS), on the mel scale (O'Shaughnessy 1987)."""
-    lowest, highest = (2595 * np.log10(1 + limit / 700) for limit in (MEL_LOW, MEL_HIGH))
+    lowest, highest = (2595 * np.log10(1 + limit / 700) for limit in (MEL_LOW_HZ, MEL_HIGH_HZ))
     centres = 700 * (10 ** (np.linspace(lowest, highest, MEL_BANDS + 2) / 2595) - 1)
     low, middle, high = centres[:-2, None], centres[1:-1, None], centres[2:, None]
-    width = hertz[1]  # low bands are narrower than a bin
+    width = hertz[1]  # Low bands are narrower than a bin
     rising = (hertz - low + width) / (middle - low + width)
     falling = (high - hertz + width) / (high - middle + width)
     return np.clip(np.minimum(rising, falling), 0.0, 1.0).T
@@ -136,7 +140,7 @@ def _mel_bank(hertz: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Rhythm:
-    """The rhythm of a sound. ``onsets``, ``beats``: times in s, in order; ``first_bar``: number of the first downbeat.
+    """The rhythm of a sound. ``onsets``, ``beats``: times in s, in order; ``first_bar``: index of the first downbeat.
 
     ``tempo_bpm``: beats per minute; 0 without a beat.
     """
@@ -147,80 +151,81 @@ class Rhythm:
     first_bar: int = 0
 
     def beat_at(self, times: np.ndarray) -> np.ndarray:
-        """Return the number of the beat, with the share of the next, at times in s; beyond the ends it goes on."""
+        """Return fractional beat numbers at times in s; beyond the first and last beat they are extrapolated."""
         if len(self.beats) < 2:
             return np.zeros(len(times))
         period = 60 / self.tempo_bpm
-        found = np.interp(times, self.beats, np.arange(len(self.beats), dtype=np.float64))
-        found += np.minimum(times - self.beats[0], 0.0) / period
-        past: np.ndarray = found + np.maximum(times - self.beats[-1], 0.0) / period
+        numbers = np.interp(times, self.beats, np.arange(len(self.beats), dtype=np.float64))
+        numbers += np.minimum(times - self.beats[0], 0.0) / period
+        past: np.ndarray = numbers + np.maximum(times - self.beats[-1], 0.0) / period
         return past
 
     def bar_at(self, times: np.ndarray) -> np.ndarray:
-        """Return the number of the bar of four beats, with the share of the next, at times in s."""
+        """Return fractional numbers of bars of four beats, at times in s."""
         return (self.beat_at(times) - self.first_bar) / 4
 
 
-def novelty(sound: HeardSound) -> np.ndarray:
-    """Return how much begins to sound at each hop, (n,) float64 from 0 to about 1."""
+def novelty(sound: SoundAnalysis) -> np.ndarray:
+    """Return the novelty, the strength of onsets, at each hop, (n,) float64 from 0 to about 1."""
     logs = log_spectrum(sound.mel)
-    found = np.zeros(len(logs))
-    found[LAG:] = rise(logs[LAG:], logs[:-LAG])
-    return found
+    strength = np.zeros(len(logs))
+    strength[LAG_HOPS:] = spectral_rise(logs[LAG_HOPS:], logs[:-LAG_HOPS])
+    return strength
 
 
 def log_spectrum(mel: np.ndarray) -> np.ndarray:
-    """Return the logarithm of mel magnitudes, (n, bands) float32: 0 of silence, about 1 of what is loud."""
+    """Return the logarithm of mel magnitudes, (n, bands) float32: 0 for silence, about 1 for loud sounds."""
     return np.log1p(COMPRESSION * mel) / np.log1p(COMPRESSION)
 
 
-def rise(after: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Return how much log spectra, (n, bands), rise over the loudest neighbouring band of ``before``, (n,) float64."""
+def spectral_rise(after: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Return the rise of log spectra (n, bands) over the loudest neighbouring band of ``before``, (n,) float64."""
     wide = np.pad(before, ((0, 0), (1, 1)), mode="edge")
     loudest = np.maximum(np.maximum(wide[:, :-2], wide[:, 1:-1]), wide[:, 2:])
     rises = np.maximum(after - loudest, 0.0)
-    return np.sqrt(np.square(rises, dtype=np.float64).mean(axis=1))  # a note fills few bands: a mean would miss it
+    return np.sqrt(
+        np.square(rises, dtype=np.float64).mean(axis=1)
+    )  # Root mean square: a note fills few bands, and a mean would miss it
 
 
-def find_rhythm(sound: HeardSound) -> Rhythm:
-    """Return onsets, beats and tempo of a sound; nothing in silence."""
+def find_rhythm(sound: SoundAnalysis) -> Rhythm:
+    """Return the onsets, beats and tempo of a sound; none of them in silence."""
     strength, hop = novelty(sound), sound.hop_s
-    onsets = _peaks(strength, hop) + PEAK_S
+    onsets = _onset_times(strength, hop) + PEAK_DELAY_S
     period = _period(strength, hop)
-    is_steady = np.percentile(strength, 98) < RHYTHMIC * np.median(strength)
+    is_steady = np.percentile(strength, 98) < RHYTHM_FACTOR * np.median(strength)
     if not period or len(onsets) < 3 or is_steady:
         return Rhythm(onsets, np.zeros(0), 0.0)
     hops = _beat_hops(strength, period)
-    if 60 / (period * hop) > SPLIT_BPM:
-        hops = _without_off_beats(sound, hops)
-    beats = np.array([_refined(strength, at) * hop for at in hops]) + PEAK_S
+    if 60 / (period * hop) > MAX_PLAIN_BPM:
+        hops = _drop_off_beats(sound, hops)
+    beats = np.array([_refine_peak(strength, at) * hop for at in hops]) + PEAK_DELAY_S
     if len(beats) < 3:
         return Rhythm(onsets, np.zeros(0), 0.0)
-    beats = beats[beats >= -AROUND_S]
+    beats = beats[beats >= -PEAK_WINDOW_S]
     step = np.polyfit(np.arange(len(beats)), beats, 1)[0]
     return Rhythm(onsets, beats, float(60 / step), _first_bar(sound, hops))
 
 
-def _peaks(strength: np.ndarray, hop_s: float) -> np.ndarray:
-    """Return the times of the onsets, in s."""
+def _onset_times(strength: np.ndarray, hop_s: float) -> np.ndarray:
     from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
     top = float(np.percentile(strength, 98))
-    if top < QUIETEST:
+    if top < MIN_NOVELTY:
         return np.zeros(0)
-    least = max(QUIETEST, NOISY * float(np.median(strength)))  # novelty of steady noise is about its median
-    wide = 2 * round(AROUND_S / hop_s) + 1
+    least = max(MIN_NOVELTY, NOISE_FACTOR * float(np.median(strength)))  # Noise has a novelty of about its median
+    wide = 2 * round(PEAK_WINDOW_S / hop_s) + 1
     highest = maximum_filter1d(strength, wide)
-    mean = uniform_filter1d(strength, 2 * round(LOCAL_S / hop_s) + 1)
-    found: list[int] = []
-    for at in np.flatnonzero((strength == highest) & (strength > mean + ABOVE * top) & (strength > least)):
-        if not found or (at - found[-1]) * hop_s >= APART_S:
-            found.append(int(at))
-    return np.array([_refined(strength, at) * hop_s for at in found])
+    mean = uniform_filter1d(strength, 2 * round(MEAN_WINDOW_S / hop_s) + 1)
+    peaks: list[int] = []
+    for at in np.flatnonzero((strength == highest) & (strength > mean + ONSET_MARGIN * top) & (strength > least)):
+        if not peaks or (at - peaks[-1]) * hop_s >= MIN_ONSET_GAP_S:
+            peaks.append(int(at))
+    return np.array([_refine_peak(strength, at) * hop_s for at in peaks])
 
 
-def _refined(values: np.ndarray, at: int) -> float:
-    """Return the place of a peak between samples, by a parabola."""
+def _refine_peak(values: np.ndarray, at: int) -> float:
+    """Return the position of a peak between samples, by a parabola."""
     if not 0 < at < len(values) - 1:
         return float(at)
     left, middle, right = values[at - 1 : at + 2]
@@ -229,29 +234,29 @@ def _refined(values: np.ndarray, at: int) -> float:
 
 
 def _period(strength: np.ndarray, hop_s: float) -> float:
-    """Return the beat's period in hops; 0 where nothing repeats."""
+    """Return the beat's period in hops; 0 if nothing repeats."""
     from scipy.signal import fftconvolve
 
     centred = np.maximum(strength - gaussian(strength, 0.5 / hop_s), 0.0)
     centred = gaussian(centred, 0.015 / hop_s)
     shortest, longest = (round(60 / bpm / hop_s) for bpm in (FASTEST_BPM, SLOWEST_BPM))
-    if len(strength) < 3 * shortest or centred.max() < QUIETEST / 4:
+    if len(strength) < 3 * shortest or centred.max() < MIN_NOVELTY / 4:
         return 0.0
     full = fftconvolve(centred, centred[::-1])[len(centred) - 1 :]
     lags = np.arange(len(full))
-    full = full / np.maximum(len(full) - lags, 1) * len(full)  # no bias towards short lags
+    full = full / np.maximum(len(full) - lags, 1) * len(full)  # No bias towards short lags
     usable = min(longest, len(full) // 2)
     lag = np.arange(shortest, usable + 1)
     # A beat repeats after two, three and four periods too.
     combed = sum(np.interp(lag * n, lags, full) / n for n in (1, 2, 3, 4) if (lag[-1] * n) < len(full) or n == 1)
-    prior = np.exp(-0.5 * np.square(np.log2(60 / (lag * hop_s) / USUAL_BPM) / OCTAVES))
+    prior = np.exp(-0.5 * np.square(np.log2(60 / (lag * hop_s) / PRIOR_BPM) / PRIOR_OCTAVES))
     scores = np.asarray(combed) * prior
     best = int(np.argmax(scores))
-    return shortest + _refined(scores, best)
+    return shortest + _refine_peak(scores, best)
 
 
 def _beat_hops(strength: np.ndarray, period: float) -> list[int]:
-    """Return the hops of the beats: most novelty, at about ``period`` hops from each to the next."""
+    """Return the hops of the beats: the path of most novelty with steps of about ``period`` hops."""
     local = gaussian(strength / max(float(strength.std()), 1e-9), period / 32)
     count = len(local)
     score, back = local.copy(), np.full(count, -1)
@@ -267,32 +272,32 @@ def _beat_hops(strength: np.ndarray, period: float) -> list[int]:
             back[at] = at - usable[best]
     end = max(0, count - round(period))
     at = end + int(np.argmax(score[end:]))
-    found = []
+    hops = []
     while at >= 0:
-        found.append(int(at))
+        hops.append(int(at))
         at = back[at]
-    return found[::-1]
+    return hops[::-1]
 
 
-def _without_off_beats(sound: HeardSound, hops: list[int]) -> list[int]:
-    """Return every second of the beats where the others are much weaker, as hi-hats between drums are; else all."""
-    rise = np.maximum(np.diff(sound.mel, axis=0, prepend=0), 0).sum(axis=1)
-    loud = np.array([float(rise[max(0, hop - 3) : hop + 4].max(initial=0.0)) for hop in hops])
+def _drop_off_beats(sound: SoundAnalysis, hops: list[int]) -> list[int]:
+    """Return every second beat if the others are much weaker, such as hi-hats between drums, else all."""
+    rises = np.maximum(np.diff(sound.mel, axis=0, prepend=0), 0).sum(axis=1)
+    loud = np.array([float(rises[max(0, hop - 3) : hop + 4].max(initial=0.0)) for hop in hops])
     halves = [float(np.median(loud[n::2])) for n in range(2)]
-    return hops[int(np.argmax(halves)) :: 2] if min(halves) < WEAKER * max(halves) else hops
+    return hops[int(np.argmax(halves)) :: 2] if min(halves) < MAX_OFF_BEAT_SHARE * max(halves) else hops
 
 
-def _first_bar(sound: HeardSound, hops: list[int]) -> int:
-    """Return the number, 0 to 3, of the beat on which bars begin: the one with most bass."""
+def _first_bar(sound: SoundAnalysis, hops: list[int]) -> int:
+    """Return the index, 0 to 3, of the first beat of a bar: the one with most bass."""
     bass = sound.mel[:, :6].sum(axis=1)
     at = np.array([float(bass[hop : hop + 8].max(initial=0.0)) for hop in hops])
     return int(np.argmax([float(at[n::4].mean()) if len(at) > n else 0.0 for n in range(4)]))
 
 
 class SoundSignals:
-    """The signals of a sound file, or of a clip's own track. Raises MediaError where there is no sound.
+    """The signals of a sound file, or of a clip's own track. Raises MediaError if there is no sound.
 
-    ``signals``: those that will be asked for. The sound is read at the first use, and again only for other bands.
+    ``signals``: signals that will be requested. The sound is analysed at the first use, and again only for other bands.
     """
 
     def __init__(self, path: Path, signals: Collection[Signal] = ()) -> None:
@@ -301,24 +306,23 @@ class SoundSignals:
         self.want(signals)
 
     def want(self, signals: Collection[Signal]) -> None:
-        """Be ready for these signals, too."""
+        """Prepare for further signals, whose bands may need another analysis."""
         bands = {(s.numbers[0], s.numbers[1]) for s in signals if s.name == "band"}
         if not bands <= self._bands:
             self._bands |= bands
             self.__dict__.pop("heard", None)
 
     @cached_property
-    def heard(self) -> HeardSound:
-        """The sound, analysed."""
-        return hear(read_blocks(self.path), RATE_HZ, sorted(self._bands))
+    def heard(self) -> SoundAnalysis:
+        """The analysis of the sound."""
+        return analyse_sound(read_blocks(self.path), RATE_HZ, sorted(self._bands))
 
     @cached_property
     def rhythm(self) -> Rhythm:
-        """Its onsets and beats."""
         return find_rhythm(self.heard)
 
     def track(self, signal: Signal) -> Track:
-        """Return a signal that takes no other as a function of time."""
+        """Return a signal without an inner signal as a function of time."""
         if signal.name in FIXED_BANDS or signal.name == "band":
             band = FIXED_BANDS.get(signal.name) or (signal.numbers[0], signal.numbers[1])
             return sampled(self.heard.times, self.heard.levels[band])
@@ -334,12 +338,12 @@ class SoundSignals:
     @cached_property
     def _onset(self) -> np.ndarray:
         strength = novelty(self.heard)
-        full = float(np.percentile(strength, LOUD_ONSET))
+        full = float(np.percentile(strength, FULL_ONSET_PERCENTILE))
         return np.minimum(strength / full, 1.0) if full > 1e-6 else strength * 0
 
 
 def waveform(path: Path, seconds: Sequence[float]) -> np.ndarray:
-    """Return the highest sample, 0 to 1, from each of the times (of frames) to the next; zeros without a sound."""
+    """Return the highest sample, 0 to 1, between each of the frame times and the next; zeros without a sound."""
     edges = np.round(np.asarray([*seconds, (seconds[-1] if seconds else 0.0) + 0.04]) * RATE_HZ).astype(np.int64)
     peaks, first = np.zeros(len(edges) + 1), 0
     try:
@@ -351,4 +355,4 @@ def waveform(path: Path, seconds: Sequence[float]) -> np.ndarray:
             first += len(block)
     except MediaError:
         return np.zeros(len(seconds))
-    return peaks[1:-1]  # without what is heard before the first time and after the last one
+    return peaks[1:-1]  # Without the sound before the first time and after the last one

@@ -1,7 +1,7 @@
-"""Signals as functions of time: events that fade, averages, followers, and the columns of files of values.
+"""Signals as functions of time: decaying events, averages, followers, and the columns of files of values.
 
 Files of values are CSV with a column of times, JSON with a list of frames (as Parseq writes), and MIDI: controllers,
-the pitch wheel, and the velocity of notes while they sound.
+the pitch wheel, and the velocity of sounding notes.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from vidtrans.core.text_files import parse_number, read_rows, read_text
 from vidtrans.curves.curve import SUFFIXES, file_of
 from vidtrans.curves.expressions import Signal
 
-# Returns the values at times, in s from the first frame, both (n,) float64.
+# A function from times, in s from the first frame, to values; both (n,) float64.
 Track = Callable[[np.ndarray], np.ndarray]
-GRID_S = 0.005  # between samples of a signal that is averaged or followed
-LONGEST_S = 24 * 3600  # of it; a clip with a damaged clock may seem to last for years
-BOX = 12**-0.5  # σ of a box of width 1: an average over S seconds is a Gaussian of this many
-MOST_ROWS = 1_000_000
-MOST_COLUMNS = 1000
-MOST_VALUES = 10_000_000  # of all columns
-MOST_BYTES = 64 << 20
-NAMING_ROWS = 1000  # of a JSON file, in which the names of its columns are looked for
-TIMES, FRAMES = ("time", "seconds", "t", "time_s"), ("frame", "frames", "frame_number")
-MOST_MIDI_BYTES = 2 << 20  # mido makes an object of each event
-SMPTE_RATES = {24: 24.0, 25: 25.0, 29: 30000 / 1001, 30: 30.0}  # frames per second; 29 stands for drop-frame
-Event = tuple[float, str, float]  # a time in s, a column, a value
-Song = Any  # of mido, which has no types
+GRID_S = 0.005  # Interval of the samples of ``smooth`` and ``follow``
+MAX_DURATION_S = 24 * 3600  # Longest clip for these calls: one with a damaged clock may seem to last for years
+BOX_SIGMA = 12**-0.5  # σ of a box of width 1: an average over S seconds is a Gaussian with S times this σ
+MAX_ROWS = 1_000_000
+MAX_COLUMNS = 1000
+MAX_VALUES = 10_000_000  # Values of all columns
+MAX_FILE_BYTES = 64 << 20
+NUM_NAMING_ROWS = 1000  # First rows of a JSON file that define its columns
+TIME_COLUMNS, FRAME_COLUMNS = ("time", "seconds", "t", "time_s"), ("frame", "frames", "frame_number")
+MAX_MIDI_BYTES = 2 << 20  # The library mido creates an object for each event
+SMPTE_RATES = {24: 24.0, 25: 25.0, 29: 30000 / 1001, 30: 30.0}  # Frames per second; 29 stands for drop-frame
+Event = tuple[float, str, float]  # Time in s, column, value
+Song = Any  # A song of mido, which has no types
 
 
 def sampled(times: np.ndarray, values: np.ndarray, *, holds: bool = False) -> Track:
-    """Return a track through points, in order of time; ``holds``: each value stays until the next."""
+    """Return a track that interpolates points in order of time; ``holds``: each value lasts until the next."""
     if not holds:
         return lambda at: np.interp(at, times, values)
     return lambda at: values[np.clip(np.searchsorted(times, at + 1e-9, side="right") - 1, 0, len(values) - 1)]
 
 
 def fading(events: Sequence[float] | np.ndarray, decay_s: float) -> Track:
-    """Return a track that is 1 at each event, and falls by e in ``decay_s``; 0 before the first one."""
+    """Return a track that is 1 at each event and decays by e in ``decay_s``; 0 before the first one."""
     moments = np.asarray(events, np.float64)
 
     def at(times: np.ndarray) -> np.ndarray:
@@ -65,61 +65,65 @@ def fading(events: Sequence[float] | np.ndarray, decay_s: float) -> Track:
 
 
 def gaussian(values: np.ndarray, sigma: float) -> np.ndarray:
-    """Return values, (n,), averaged by a Gaussian of ``sigma`` samples; the ends are continued."""
+    """Return values, (n,), smoothed by a Gaussian of ``sigma`` samples; the ends are padded with the edge values."""
     reach = min(int(4 * sigma), 4 * len(values))
     kernel = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / max(sigma, 1e-9)))
     padded = np.pad(values, reach, mode="edge")
     if reach > 200:
-        from scipy.signal import fftconvolve  # a direct sum over minutes would take seconds
+        from scipy.signal import fftconvolve  # A direct sum over minutes would take seconds
 
         smooth: np.ndarray = fftconvolve(padded, kernel / kernel.sum(), mode="valid")
         return smooth
     return np.convolve(padded, kernel / kernel.sum(), mode="valid")
 
 
-def of_call(signal: Signal, inner: Track) -> Track:
+def call_track(signal: Signal, inner: Track) -> Track:
     """Return the track of ``smooth`` or ``follow``, a call that takes the signal ``inner``; it may raise UsageError."""
 
     def at(times: np.ndarray) -> np.ndarray:
         if not len(times):
             return np.zeros(0)
         [seconds] = signal.numbers
-        # Enough on both sides, and a grid that is the same for all spans of frames.
+        # The grid reaches far enough on both sides, and is the same for all ranges of frames.
         first, last = (np.floor(min(times.min(), 0.0) / GRID_S), np.ceil((times.max() + seconds) / GRID_S) + 1)
-        if last - first > LONGEST_S / GRID_S:
-            raise UsageError(str(signal), f"the clip is longer than {LONGEST_S / 3600:g} h", "use the signal as it is")
+        if last - first > MAX_DURATION_S / GRID_S:
+            raise UsageError(
+                str(signal), f"the clip is longer than {MAX_DURATION_S / 3600:g} h", "use the signal as it is"
+            )
         grid = np.arange(first, last + 1) * GRID_S
         values = np.asarray(inner(grid), np.float64)
-        found = (
-            gaussian(values, seconds * BOX / GRID_S) if signal.name == "smooth" else _followed(values, grid, seconds)
+        result = (
+            gaussian(values, seconds * BOX_SIGMA / GRID_S)
+            if signal.name == "smooth"
+            else _follow(values, grid, seconds)
         )
-        return np.interp(times, grid, found)
+        return np.interp(times, grid, result)
 
     return at
 
 
 class RunningCall:
-    """``smooth`` or ``follow`` of values that come one after another, from the past alone.
+    """``smooth`` or ``follow`` of consecutive values, from the past alone.
 
-    ``smooth`` is an exponential average, as late on average as a mean over the last S seconds.
+    ``smooth`` is an exponential average, with the mean delay of an average over the last S seconds.
     """
 
     def __init__(self, call: Signal) -> None:
-        self._averages = call.name == "smooth"
+        self._is_average = call.name == "smooth"
         [self._seconds] = call.numbers
         self.value = 0.0
 
     def step(self, value: float, passed_s: float) -> float:
-        """Return the value after a signal's next ``value``, ``passed_s`` seconds after the one before."""
-        if self._averages:
+        """Return the value after a signal's next ``value``, ``passed_s`` seconds after the previous one."""
+        if self._is_average:
             self.value += (1 - math.exp(-2 * passed_s / self._seconds)) * (value - self.value)
         else:
             self.value = max(value, max(self.value, 0.0) * math.exp(-passed_s / self._seconds))
         return self.value
 
 
-def _followed(values: np.ndarray, grid: np.ndarray, release_s: float) -> np.ndarray:
-    """Return the largest of each value and the earlier ones, which fall by e in ``release_s``."""
+def _follow(values: np.ndarray, grid: np.ndarray, release_s: float) -> np.ndarray:
+    """Return the maximum of each value and the earlier ones, which decay by e in ``release_s``."""
     floor = min(float(values.min()), 0.0)
     with np.errstate(divide="ignore"):
         highest = np.maximum.accumulate(np.log(values - floor) + grid / release_s)
@@ -128,10 +132,10 @@ def _followed(values: np.ndarray, grid: np.ndarray, release_s: float) -> np.ndar
 
 @dataclass(frozen=True)
 class DataColumns:
-    """The columns of a file. ``at``: moments in order; ``columns``: values at them, NaN where there is none.
+    """The columns of a file. ``at``: moments in order; ``columns``: their values, NaN where there is none.
 
-    ``in_frames``: whether moments are frames, else seconds. ``holds``: values stay until the next; else they change
-    linearly.
+    ``in_frames``: moments are frames, else seconds. ``holds``: values last until the next one, else they are
+    interpolated.
     """
 
     path: Path
@@ -152,21 +156,21 @@ class DataColumns:
         if column not in self.columns:
             raise unknown_name(f"column '{column}': {self.path} has no column", column, list(self.columns)[:50])
         values = self.columns[column]
-        known = np.isfinite(values)
-        if not known.any():
+        is_valid = np.isfinite(values)
+        if not is_valid.any():
             raise UsageError(f"{self.path}:{column}", "it has no numbers", "choose another column")
-        times = seconds_of(self.at[known]) if self.in_frames else self.at[known]
-        return sampled(times, values[known], holds=self.holds)
+        times = seconds_of(self.at[is_valid]) if self.in_frames else self.at[is_valid]
+        return sampled(times, values[is_valid], holds=self.holds)
 
 
 def check_size(path: Path, num_rows: int, num_columns: int) -> None:
-    """Raise UsageError for a file with more rows, columns or values than are read."""
-    if num_rows > MOST_ROWS:
-        raise UsageError(str(path), f"it has more than {MOST_ROWS:,} rows", "give fewer")
-    if num_columns > MOST_COLUMNS:
-        raise UsageError(str(path), f"it has more than {MOST_COLUMNS:,} columns", "leave out those that no curve reads")
-    if num_rows * num_columns > MOST_VALUES:
-        raise UsageError(str(path), f"it has more than {MOST_VALUES:,} values", "leave out columns")
+    """Raise UsageError for a file with too many rows, columns or values."""
+    if num_rows > MAX_ROWS:
+        raise UsageError(str(path), f"it has more than {MAX_ROWS:,} rows", "give fewer")
+    if num_columns > MAX_COLUMNS:
+        raise UsageError(str(path), f"it has more than {MAX_COLUMNS:,} columns", "leave out those that no curve reads")
+    if num_rows * num_columns > MAX_VALUES:
+        raise UsageError(str(path), f"it has more than {MAX_VALUES:,} values", "leave out columns")
 
 
 def read_data(path: Path) -> DataColumns:
@@ -178,8 +182,8 @@ def read_data(path: Path) -> DataColumns:
     path = as_found(path)
     check_regular_file(path, UsageError)
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise UsageError(str(path), f"it has more than {MOST_BYTES >> 20} MB", "give a shorter one")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise UsageError(str(path), f"it has more than {MAX_FILE_BYTES >> 20} MB", "give a shorter one")
         return reader(path)
     except FileNotFoundError:
         raise UsageError(str(path), "no such file", "check the name") from None
@@ -190,7 +194,7 @@ def read_data(path: Path) -> DataColumns:
 
 
 def digest_of_file(path: Path) -> str:
-    """Return the SHA-256 (hex) of a file that curves read. Raises UsageError."""
+    """Return the SHA-256 (hex) of a file of values. Raises UsageError."""
     path = as_found(path)
     check_regular_file(path, UsageError)
     try:
@@ -199,12 +203,14 @@ def digest_of_file(path: Path) -> str:
         raise UsageError(str(path), (error.strerror or str(error)).lower(), "check the name") from None
 
 
-def _table(path: Path, names: Sequence[str], rows: Iterable[Sequence[object]], *, clock_names: str) -> DataColumns:
-    """Return the columns ``names`` of rows, which may be shorter; one of them is the time. Raises UsageError."""
+def _read_columns(
+    path: Path, names: Sequence[str], rows: Iterable[Sequence[object]], *, clock_names: str
+) -> DataColumns:
+    """Return the columns ``names`` of rows, which may be shorter; one column is the time. Raises UsageError."""
     check_size(path, 0, len(names))
     names = [name_key(name) for name in names]
     places = {name.strip().lower(): place for place, name in enumerate(names)}
-    clock = next((name for name in (*TIMES, *FRAMES) if name in places), "")
+    clock = next((name for name in (*TIME_COLUMNS, *FRAME_COLUMNS) if name in places), "")
     moments = array("d")
     columns = {names[place].strip(): (place, array("d")) for name, place in places.items() if name != clock}
     for number, row in enumerate(rows, 1):
@@ -212,9 +218,9 @@ def _table(path: Path, names: Sequence[str], rows: Iterable[Sequence[object]], *
             raise UsageError(str(path), "no column is the time", f"name {clock_names} 'time' (seconds) or 'frame'")
         check_size(path, number, len(names))
         at = places[clock]
-        moments.append(_moment(path, row[at] if at < len(row) else None, number, clock in FRAMES))
+        moments.append(_parse_moment(path, row[at] if at < len(row) else None, number, clock in FRAME_COLUMNS))
         for place, values in columns.values():
-            values.append(_number(row[place]) if place < len(row) else math.nan)
+            values.append(_as_number(row[place]) if place < len(row) else math.nan)
     if not moments:
         raise UsageError(str(path), "it has no rows", "give values")
     order = np.argsort(moments, kind="stable")
@@ -222,31 +228,31 @@ def _table(path: Path, names: Sequence[str], rows: Iterable[Sequence[object]], *
     numbers = {name: values for name, values in ordered.items() if np.isfinite(values).any()}
     if not numbers:
         raise UsageError(str(path), "it has no column of numbers beside the time", "add one")
-    return DataColumns(path, np.array(moments)[order], numbers, clock in FRAMES)
+    return DataColumns(path, np.array(moments)[order], numbers, clock in FRAME_COLUMNS)
 
 
-def _moment(path: Path, value: object, row: int, in_frames: bool) -> float:
-    found = _number(value)
-    if not in_frames and isinstance(value, str) and not math.isfinite(found):
+def _parse_moment(path: Path, value: object, row: int, in_frames: bool) -> float:
+    number = _as_number(value)
+    if not in_frames and isinstance(value, str) and not math.isfinite(number):
         try:
             moment: Time = parse_time(value.replace(",", "."))
-            found = float(moment.seconds) if moment.seconds is not None else math.nan
+            number = float(moment.seconds) if moment.seconds is not None else math.nan
         except UsageError:
-            found = math.nan
-    if not math.isfinite(found) or abs(found) > 1e9:
+            number = math.nan
+    if not math.isfinite(number) or abs(number) > 1e9:
         raise UsageError(f"{path}, row {row}", f"'{str(value)[:40]}' is not a moment", "give a number")
-    return found
+    return number
 
 
-def _number(value: object) -> float:
-    """Return a number, or NaN where a value is none."""
+def _as_number(value: object) -> float:
+    """Return a finite number, or NaN for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return math.nan
     try:
-        found = parse_number(value) if isinstance(value, str) else float(value)
+        number = parse_number(value) if isinstance(value, str) else float(value)
     except (ValueError, OverflowError):
         return math.nan
-    return found if math.isfinite(found) else math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def _read_csv(path: Path) -> DataColumns:
@@ -260,23 +266,23 @@ def _read_csv(path: Path) -> DataColumns:
                 raise UsageError(f"{path}, line {row.line}", why, "with decimal commas, separate the cells by ;")
             yield row.cells
 
-    return _table(path, names, cells(), clock_names="the first row's column")
+    return _read_columns(path, names, cells(), clock_names="the first row's column")
 
 
 def _read_json(path: Path) -> DataColumns:
-    found = json.loads(read_text(path))
-    if isinstance(found, dict):  # Parseq writes the values of all frames beside the key frames
-        found = next((found[name] for name in ("rendered_frames", "frames", "keyframes") if name in found), None)
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+    content = json.loads(read_text(path))
+    if isinstance(content, dict):  # Parseq writes the values of all frames beside the key frames
+        content = next((content[name] for name in ("rendered_frames", "frames", "keyframes") if name in content), None)
+    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
         raise UsageError(str(path), "it has no list of frames", 'write [{"frame": 0, "NAME": 0.5}, …]')
-    names = list(dict.fromkeys(name for row in found[:NAMING_ROWS] for name in row))
-    rows = ([row.get(name) for name in names] for row in found)
-    return _table(path, names, rows, clock_names="a key of each frame")
+    names = list(dict.fromkeys(name for row in content[:NUM_NAMING_ROWS] for name in row))
+    rows = ([row.get(name) for name in names] for row in content)
+    return _read_columns(path, names, rows, clock_names="a key of each frame")
 
 
 @dataclass(frozen=True)
 class _MidiColumns(Mapping[str, np.ndarray]):
-    """Columns that are made when they are read, since a song may have thousands.
+    """Columns that are computed on access, since a song may have thousands.
 
     Attributes:
         moments: The times of all events, in s, after one before the song.
@@ -291,9 +297,9 @@ class _MidiColumns(Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> np.ndarray:
         events = self.events[name]
         column = np.full(len(self.moments), np.nan)
-        column[0] = 0.0  # before the first event
+        column[0] = 0.0  # Before the first event
         places = np.searchsorted(self.moments, [at for at, _ in events])
-        for place, (_, value) in zip(places, events, strict=True):  # of several at one moment the last one counts
+        for place, (_, value) in zip(places, events, strict=True):  # The last of several simultaneous events counts
             column[place] = value
         return column
 
@@ -307,39 +313,41 @@ class _MidiColumns(Mapping[str, np.ndarray]):
 def read_midi(path: Path) -> DataColumns:
     """Return the columns ``cc1`` … and ``note60`` … (0 to 1), ``notes`` (the loudest note), ``pitch`` (-1 to 1).
 
-    They are of all channels; ``ch4.cc1`` … are of channel 4 alone, of 1 to 16. Raises UsageError.
+    They combine all channels; ``ch4.cc1`` … are of channel 4 alone, from 1 to 16. Raises UsageError.
     """
     try:
         import mido
     except ImportError:
         raise UsageError(str(path), "mido is not installed", "pip install 'vidtrans[midi]'") from None
-    if path.stat().st_size > MOST_MIDI_BYTES:
-        raise UsageError(str(path), f"it has more than {MOST_MIDI_BYTES >> 20} MB", "export fewer tracks")
-    wrong = (EOFError, OSError, LookupError, TypeError, ValueError, ArithmeticError, mido.KeySignatureError)
-    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    if path.stat().st_size > MAX_MIDI_BYTES:
+        raise UsageError(str(path), f"it has more than {MAX_MIDI_BYTES >> 20} MB", "export fewer tracks")
+    parse_errors = (EOFError, OSError, LookupError, TypeError, ValueError, ArithmeticError, mido.KeySignatureError)
+    events_by_column: dict[str, list[tuple[float, float]]] = defaultdict(list)
     try:
         for at, name, value in _events(mido.MidiFile(str(path))):
-            found[name].append((at, value))
-    except wrong as error:
+            events_by_column[name].append((at, value))
+    except parse_errors as error:
         raise UsageError(
             str(path), f"it is no MIDI file ({str(error) or 'it ends too early'})", "export it again"
         ) from None
-    if not found:
+    if not events_by_column:
         raise UsageError(str(path), "it has no notes and no controllers", "give another")
-    moments = np.unique([-1.0, *(at for events in found.values() for at, _ in events)])
+    moments = np.unique([-1.0, *(at for events in events_by_column.values() for at, _ in events)])
     check_size(path, len(moments), 1)
-    names = sorted(found, key=lambda name: "." in name)  # those of all channels first
+    names = sorted(events_by_column, key=lambda name: "." in name)  # Columns of all channels first
     channels = {name.partition(".")[0] for name in names if "." in name}
     listed = names if len(channels) > 1 else [name for name in names if "." not in name]
-    return DataColumns(path, moments, _MidiColumns(moments, dict(found), listed), in_frames=False, holds=True)
+    return DataColumns(
+        path, moments, _MidiColumns(moments, dict(events_by_column), listed), in_frames=False, holds=True
+    )
 
 
 def _events(song: Song) -> Iterator[Event]:
-    """Yield the changes of values, of all channels and of the channel of each message."""
-    sounding: dict[int, dict[int, float]] = defaultdict(dict)  # velocities by channel and note
+    """Yield the changes of values, for all channels together and for the channel of each message."""
+    sounding: dict[int, dict[int, float]] = defaultdict(dict)  # Velocities by channel and note
     loudest: dict[int, float] = {}
-    for now, message in _timed(song):
-        changes: list[tuple[str, float, float]] = []  # a column, its value of the channel, and of all channels
+    for now, message in _with_times(song):
+        changes: list[tuple[str, float, float]] = []  # Column, value in the channel, value in all channels
         if message.type == "control_change":
             changes = [(f"cc{message.control}", message.value / 127, message.value / 127)]
         elif message.type == "pitchwheel":
@@ -352,13 +360,13 @@ def _events(song: Song) -> Iterator[Event]:
                 (f"note{note}", notes[note], max(one.get(note, 0.0) for one in sounding.values())),
                 ("notes", loudest[message.channel], max(loudest.values())),
             ]
-        for name, own, of_all in changes:
-            yield now, name, of_all
-            yield now, f"ch{message.channel + 1}.{name}", own
+        for name, value, value_of_all in changes:
+            yield now, name, value_of_all
+            yield now, f"ch{message.channel + 1}.{name}", value
 
 
-def _timed(song: Song) -> Iterator[tuple[float, Any]]:
-    """Yield the messages with their times in s, whose ticks are parts of a beat, or of a frame of SMPTE timecode."""
+def _with_times(song: Song) -> Iterator[tuple[float, Any]]:
+    """Yield the messages with their times in s; ticks divide a beat, or a frame of SMPTE timecode."""
     now, division = 0.0, song.ticks_per_beat
     if division >= 0:
         for message in song:
@@ -375,7 +383,7 @@ def _timed(song: Song) -> Iterator[tuple[float, Any]]:
 
 
 class SignalTracks:
-    """Gives signals their values. ``seconds_of``: returns the times of frames, by number; each file is read once."""
+    """Base class of sources of signals. ``seconds_of``: returns the times of frames; each file is read once."""
 
     def __init__(self, seconds_of: Callable[[np.ndarray], np.ndarray]) -> None:
         self._seconds_of = seconds_of
@@ -387,16 +395,16 @@ class SignalTracks:
         return {signal: self._track(signal)(times) for signal in signals}
 
     def prepare(self, roots: Collection[Signal]) -> None:
-        """Get ready for signals that take no other; called before their tracks. Raises UsageError, MediaError."""
+        """Prepare signals without an inner signal, before their tracks are used. Raises UsageError, MediaError."""
         raise NotImplementedError
 
     def root(self, signal: Signal) -> Track:
-        """Return a signal that takes no other, and is in no file, as a function of time. Raises UsageError."""
+        """Return a signal without an inner signal or a file as a function of time. Raises UsageError."""
         raise NotImplementedError
 
     def _track(self, signal: Signal) -> Track:
         if signal.inner is not None:
-            return of_call(signal, self._track(signal.inner))
+            return call_track(signal, self._track(signal.inner))
         if not signal.file:
             return self.root(signal)
         name, column = file_of(signal.file)

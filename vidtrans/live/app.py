@@ -1,4 +1,4 @@
-"""The web application: routes for the page, the bare output, the WebSocket, frames of other programs, a QR code."""
+"""The web application: routes for the page, the bare output, the WebSocket, posted frames, and a QR code."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from vidtrans.live.hub import Client, Hub
 from vidtrans.live.protocol import (
     CONTENT_TYPES,
     FRAME_KINDS,
-    QUALITY,
+    JPEG_QUALITY,
     FrameKind,
     FrameMessage,
-    is_sound,
+    is_sound_message,
     parse_frame,
     parse_sound,
 )
@@ -38,12 +38,12 @@ from vidtrans.video.images.picture import encode_jpeg, encode_png
 from vidtrans.web import MAX_MESSAGE
 from vidtrans.web.server import WebServer, qr_svg, shared_files
 
-PAGE = Path(__file__).parent / "page"
+PAGE_FOLDER = Path(__file__).parent / "page"
 PAINT_TIMEOUT_S = 120.0
 
 
 def serve(server: WebServer, hub: Hub, stop: Stop, connections: StageConnections | None = None) -> None:
-    """Serve the live page until ``stop`` is requested; a recording that runs is completed."""
+    """Serve the live page until ``stop`` is requested; a running recording is completed."""
 
     @asynccontextmanager
     async def session() -> AsyncIterator[None]:
@@ -56,21 +56,21 @@ def serve(server: WebServer, hub: Hub, stop: Stop, connections: StageConnections
                 pump.cancel()
             await hub.stop_recording()
 
-    query = connections.query if connections else None
+    query = connections.address_query if connections else None
     server.run(make_app(hub, lambda: server.link(outward=True), query), stop, session())
 
 
 def make_app(hub: Hub, phone_link: Callable[[], str], osc: Callable[[], Table] | None = None) -> ASGIApp:
     """Return the ASGI application, which also works below another path: the addresses in its page are relative.
 
-    ``phone_link``: function that returns the link for the QR code. ``osc``: gives the addresses of OSC as a tree.
+    ``phone_link``: returns the link for the QR code. ``osc``: returns the OSC addresses as a tree; None: OSC is off.
     """
 
     async def page(request: Request) -> Response:
-        return FileResponse(PAGE / "index.html")
+        return FileResponse(PAGE_FOLDER / "index.html")
 
     async def output(request: Request) -> Response:
-        return FileResponse(PAGE / "output.html")
+        return FileResponse(PAGE_FOLDER / "output.html")
 
     async def code(request: Request) -> Response:
         return Response(qr_svg(phone_link()), media_type="image/svg+xml")
@@ -86,14 +86,14 @@ def make_app(hub: Hub, phone_link: Callable[[], str], osc: Callable[[], Table] |
         Route("/frame", partial(_frame, hub), methods=["POST"]),
         Route("/look", partial(_look, hub), methods=["POST"]),
         WebSocketRoute("/ws", partial(_connection, hub)),
-        Mount("/page", StaticFiles(directory=PAGE)),
+        Mount("/page", StaticFiles(directory=PAGE_FOLDER)),
         shared_files(),
     ]
     return Starlette(routes=routes)
 
 
 async def _frame(hub: Hub, request: Request) -> Response:
-    """Paint the picture file in a request's body, and return a PNG file if the request accepts PNG, else JPEG."""
+    """Paint the picture file in a request's body; return a PNG file if the request accepts PNG, else JPEG."""
     kind = request.query_params.get("kind", "picture")
     if kind not in FRAME_KINDS.values():
         return PlainTextResponse(f"kind must be one of {', '.join(FRAME_KINDS.values())}\n", 400)
@@ -108,23 +108,23 @@ async def _frame(hub: Hub, request: Request) -> Response:
         return PlainTextResponse(f"{error or 'nothing can be painted now'}\n", 503)
     if request.headers.get("accept", "").startswith("image/png"):
         return Response(await asyncio.to_thread(encode_png, painted.picture), media_type="image/png")
-    return Response(await asyncio.to_thread(encode_jpeg, painted.picture, QUALITY), media_type="image/jpeg")
+    return Response(await asyncio.to_thread(encode_jpeg, painted.picture, JPEG_QUALITY), media_type="image/jpeg")
 
 
 async def _look(hub: Hub, request: Request) -> Response:
-    """Add the look of the picture file in a request's body, change to it, and return its name."""
+    """Add the look of the picture file in a request's body, switch to it, and return its name."""
     if isinstance(file := await _picture_file(request), Response):
         return file
     try:
         return JSONResponse({"model": await hub.add_picture(file, request.query_params.get("name", ""))})
     except (UsageError, MediaError) as error:
         return PlainTextResponse(f"{error}\n", 409 if isinstance(error, UsageError) else 400)
-    except (VidtransError, OSError) as error:  # such as a full disk
+    except (VidtransError, OSError) as error:  # Such as a full disk
         return PlainTextResponse(f"{error}\n", 503)
 
 
 async def _picture_file(request: Request) -> bytes | Response:
-    """Return the picture file in a request's body, or the answer to a request without one."""
+    """Return the picture file in a request's body, or the error response."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in CONTENT_TYPES:
         return PlainTextResponse(f"the Content-Type must be one of {', '.join(CONTENT_TYPES)}\n", 415)
     body = bytearray()
@@ -139,7 +139,7 @@ async def _picture_file(request: Request) -> bytes | Response:
 
 
 async def _connection(hub: Hub, socket: WebSocket) -> None:
-    """Serve one WebSocket connection until it ends: receive its messages, and send messages in a second task."""
+    """Serve one WebSocket connection until it ends; a second task sends its messages."""
     await socket.accept()
     try:
         client = hub.join(is_program=socket.query_params.get("role") == "program")
@@ -160,28 +160,28 @@ async def _receive(hub: Hub, client: Client, socket: WebSocket) -> None:
     while (message := await socket.receive())["type"] != "websocket.disconnect":
         try:
             if (data := message.get("bytes")) is None:
-                hub.command(client, _parse(message.get("text") or ""))
-            elif is_sound(data):
-                hub.sound.block(client.number, parse_sound(data))
+                hub.handle_command(client, _parse(message.get("text") or ""))
+            elif is_sound_message(data):
+                hub.sound.add_block(client.number, parse_sound(data))
             else:
-                hub.frame(client, parse_frame(data))
+                hub.submit_frame(client, parse_frame(data))
         except UsageError as error:
-            client.say({"type": "problem", "text": str(error)})
+            client.send({"type": "problem", "text": str(error)})
 
 
 def _parse(text: str) -> dict[str, object]:
     """Parse a JSON object. Raises UsageError."""
     try:
-        found = json.loads(text)
+        message = json.loads(text)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        message = None
+    if not isinstance(message, dict):
         raise UsageError("message", "it is not a JSON object", "see vidtrans.live.hub")
-    return found
+    return message
 
 
 async def _send(client: Client, socket: WebSocket) -> None:
-    with suppress(WebSocketDisconnect, RuntimeError, OSError):  # disconnected; ``_receive`` gets the same news
+    with suppress(WebSocketDisconnect, RuntimeError, OSError):  # Disconnected; ``_receive`` ends for the same reason
         while not client.is_closed:
             for message in await client.messages():
                 if isinstance(message, bytes):
@@ -192,7 +192,7 @@ async def _send(client: Client, socket: WebSocket) -> None:
 
 
 class LivePages:
-    """The pages of an open session. ``release`` frees the memory of the models when the session has ended."""
+    """The pages of an open session. ``release`` frees the memory of the models after the session."""
 
     def __init__(self, hub: Hub, worker: StageWorker, release: Callable[[], None]) -> None:
         self.hub, self.worker, self._release = hub, worker, release
@@ -203,13 +203,13 @@ class LivePages:
         return make_app(self.hub, phone_link)
 
     def facts(self) -> Table:
-        """Return what the session does: connections, painted frames, the source, and whether it records."""
+        """Return the session's status: connections, painted frames, source, and whether it records."""
         return {
             "models": list(self.hub.models),
             "connections": len(self.hub.clients),
             "frames": self.worker.num_painted,
             "source": self.hub.source,
-            "recording": self.hub.recordings.is_on,
+            "recording": self.hub.recordings.is_recording,
             "alive": self.worker.is_alive,
         }
 
@@ -218,7 +218,7 @@ class LivePages:
         await self.hub.stop_recording()
         self._end_connections()
         await asyncio.to_thread(self.worker.close)
-        self._end_connections()  # those that began meanwhile
+        self._end_connections()  # Connections that were opened meanwhile
         self._release()
 
     def _end_connections(self) -> None:

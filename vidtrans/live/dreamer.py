@@ -1,6 +1,6 @@
-"""A live dream: a next-frame model that runs on its own output, while the controls move the camera.
+"""A live dream: a next-frame model that runs on its own output, while controls move the camera.
 
-What a hand did with it is logged, and 'vidtrans dream --steer' renders it again from that log.
+The controls are logged, and 'vidtrans dream --steer' renders the dream again from that log.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.video.images.picture import cover_crop, resize, write_picture
 
-ENDLESS = 1 << 40  # frames
-# A camera that may move, and hues that may change: drift correction keeps neither places nor channels.
+ENDLESS_FRAMES = 1 << 40
+# Rotation and hue may change, so drift correction must not use statistics of places or channels.
 FREE_CAMERA = DreamingSettings(rotate=1.0, hue=1.0)
 
 
 @dataclass
 class KeyLog:
-    """The controls of each frame of a dream of a model, written down where they change.
+    """The controls of a dream: an entry for each frame at which they change.
 
-    ``model``: its path, or its name, and its digest. ``size``: (width, height) of the dream. ``seed``: the picture,
-    (H, W, 3) uint8, that it began with; None: noise. ``options``: further ones of the command that renders it again.
+    ``model``: its path, or its name, and its digest. ``size``: (width, height) of the dream. ``seed``: its first
+    picture, (H, W, 3) uint8; None: noise. ``options``: further options of the command that renders it again.
     """
 
     model: tuple[str, str]
@@ -49,13 +49,13 @@ class KeyLog:
     is_driven: bool = False
     _entries: list[tuple[int, str]] = field(default_factory=list)
 
-    def note(self, values: Mapping[str, float], goto: int, *, driven: bool) -> None:
-        """Note the controls of the next frame, by name, and the shot that it walks to, 0 for none.
+    def record(self, values: Mapping[str, float], goto: int, *, driven: bool) -> None:
+        """Record the controls of the next frame, by name, and the shot number to go to, 0 for none.
 
-        ``driven``: a source was mixed in, which is not noted.
+        ``driven``: a source was mixed in; its frames are not logged.
         """
-        kept = [name for name in values if name in NO_MOVE or values[name] != DOES_NOTHING[name]]
-        commands = "+".join([*(f"{name}={values[name]!r}" for name in kept), *([f"{GOTO} {goto}"] if goto else [])])
+        names = [name for name in values if name in NO_MOVE or values[name] != DOES_NOTHING[name]]
+        commands = "+".join([*(f"{name}={values[name]!r}" for name in names), *([f"{GOTO} {goto}"] if goto else [])])
         if not self._entries or self._entries[-1][1] != commands:
             self._entries.append((self.num_frames, commands))
         self.num_frames += 1
@@ -68,17 +68,17 @@ class KeyLog:
         words = ["vidtrans", "dream", seed, "--model", self.model[0], "--steer", path.name, "--size", size]
         return shlex.join([*words, "--frames", str(self.num_frames), *self.options])
 
-    def is_longer_than(self, other: KeyLog | None) -> bool:
-        """Return whether this log is of another dream, or goes on after an earlier copy of it."""
+    def has_new_frames(self, other: KeyLog | None) -> bool:
+        """Return whether this log has frames that an earlier copy does not have, or is of another dream."""
         return other is None or self.seed is not other.seed or self.num_frames != other.num_frames
 
     def copy(self) -> KeyLog:
-        """Return the log as it is now; another thread may go on with this one."""
+        """Return a snapshot of the log, which another thread may be extending."""
         count = self.num_frames
         return replace(self, num_frames=count, _entries=[entry for entry in list(self._entries) if entry[0] < count])
 
     def write(self, video: Path) -> str:
-        """Write the log, and the picture that the dream began with, beside a video; return what to tell about it."""
+        """Write the log and the dream's first picture beside a video; return a message for the user."""
         path = video.with_suffix(LOG_SUFFIX)
         lines = [f"# {self.command(path)}", f"{PLAYED_ON}{' '.join(self.model)}"]
         if self.is_driven:
@@ -102,7 +102,7 @@ class Dreamer:
     def __init__(
         self, model: LoadedModel, rendering: RenderingSettings, context: Context, seed: np.ndarray | None, size: int
     ) -> None:
-        assert model.record is not None  # the identity model predicts nothing
+        assert model.record is not None  # The identity model predicts nothing
         self.model = model
         self._controls = Controls()
         self._drive: np.ndarray | None = None
@@ -113,23 +113,23 @@ class Dreamer:
             first = smooth_noise(*self.size, context.seed, statistics_in(model))
         else:
             width, height = parse_size(short).of(seed.shape[1], seed.shape[0])
-            self.size = width - width % 2, height - height % 2  # as videos have it
+            self.size = width - width % 2, height - height % 2  # Videos need even sides
             outer = zoomed(self.size, start_zoom(model, FREE_CAMERA))
-            whole = _cropped(seed, outer)
+            whole = _crop(seed, outer)
             rows, columns = middle_of(outer, self.size)
             first = to_signed(whole[rows, columns])
-        self._models = ModelSequencer([model], FREE_CAMERA, rendering, context, ENDLESS)
-        self._logged, self._goes = self._controls_of(model)
+        self._models = ModelSequencer([model], FREE_CAMERA, rendering, context, ENDLESS_FRAMES)
+        self._logged_names, self._shot_goals = self._usable_controls(model)
         name = str(model.path) if model.path else model.name
-        self.log = KeyLog((name, model.digest), self.size, whole, _options(rendering, context))
+        self.log = KeyLog((name, model.digest), self.size, whole, _command_options(rendering, context))
         rollout_controls = RolloutControls(
             lambda frame: CameraMove(**{name: getattr(self._controls, name) for name in NO_MOVE}),
             lambda frame: self._controls.speed,
             lambda frame: self._controls.recall,
             lambda frame: self._controls.wander,
-            lambda frame: self._controls.goto if self._controls.goto in self._goes else None,
+            lambda frame: self._controls.goto if self._controls.goto in self._shot_goals else None,
             amount=lambda frame: 0.0 if self._drive is None else self._controls.drive,
-            drive=self._driven,
+            drive=self._drive_input,
         )
         phase = first_phase(model, FREE_CAMERA)
         self._rollout = Rollout([first] * context_of([model]), self._models, rollout_controls, phase=phase)
@@ -140,33 +140,33 @@ class Dreamer:
         Raises DeviceError.
         """
         self._controls, self._drive = controls, drive
-        values = {name: getattr(controls, name) for name in self._logged}
-        goto = controls.goto if controls.goto in self._goes else 0
-        self.log.note(values, goto, driven=drive is not None and controls.drive > 0)
+        values = {name: getattr(controls, name) for name in self._logged_names}
+        goto = controls.goto if controls.goto in self._shot_goals else 0
+        self.log.record(values, goto, driven=drive is not None and controls.drive > 0)
         picture: np.ndarray = to_pictures(self._rollout.step()[None].to(torch.float32), deep=False)[0]
         return picture
 
-    def _controls_of(self, model: LoadedModel) -> tuple[list[str], set[int]]:
-        """Return the controls that a dream of this model reads, and the shots that it can walk to."""
+    def _usable_controls(self, model: LoadedModel) -> tuple[list[str], set[int]]:
+        """Return the names of the controls that a dream of this model reads, and the numbers of its shots."""
         pointer = self._models(0).pointer
         names = [*NO_MOVE, *(["speed"] if positions_of(model) else [])]
         names += ["recall"] if model.record and model.record.dream.get("runs") else []
         names += ["wander"] if pointer else []
         return names, {goal for goal in (pointer.memory.goals if pointer else ()) if isinstance(goal, int)}
 
-    def _driven(self, frame: int) -> np.ndarray:
-        assert self._drive is not None  # else the amount is 0
-        return to_signed(_cropped(self._drive, self.size))
+    def _drive_input(self, frame: int) -> np.ndarray:
+        assert self._drive is not None  # Otherwise the amount is 0
+        return to_signed(_crop(self._drive, self.size))
 
 
-def _cropped(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _crop(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return (h, w, 3) uint8 resized and cropped to ``size``, (width, height)."""
     whole, rows, columns = cover_crop(picture.shape[1], picture.shape[0], size)
     return resize(picture, *whole)[rows, columns]
 
 
-def _options(rendering: RenderingSettings, context: Context) -> tuple[str, ...]:
-    """Return the options with which 'vidtrans dream' computes as this session does."""
+def _command_options(rendering: RenderingSettings, context: Context) -> tuple[str, ...]:
+    """Return the options of 'vidtrans dream' that reproduce this session's results."""
     options = ["--seed", str(context.seed)] if context.seed != Context.seed else []
     for name in ("precision", "engine"):
         if (value := getattr(rendering, name)) != getattr(RenderingSettings, name):

@@ -1,21 +1,30 @@
 """The hub of a live session, in the event loop's thread: connections, current source, controls, recording, messages.
 
-Each connection has an outbox: the newest picture, acknowledgements of dropped frames, and text messages.
+Each connection has an outbox: the newest picture, acknowledgements of dropped frames, and text messages. Recordings are
+videos of the painted pictures with a variable frame rate.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import queue
+import threading
 import time
+from array import array
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-from vidtrans.core.errors import UsageError, VidtransError
+import numpy as np
+
+from vidtrans.core.errors import MediaError, UsageError, VidtransError, describe_error
 from vidtrans.core.events import Note, Report
+from vidtrans.core.files import write_atomically
 from vidtrans.core.settings import Table
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.dreaming.steering import MOVES
@@ -23,21 +32,158 @@ from vidtrans.live.dreamer import KeyLog
 from vidtrans.live.live_controls import ControlState, SavedControls, describe_controls
 from vidtrans.live.moving_controls import LiveSound
 from vidtrans.live.picture_looks import PictureLooks
-from vidtrans.live.protocol import DROPPED, PAINTED, QUALITY, REPEATED, FrameMessage, PictureMessage, pack_picture
-from vidtrans.live.recorder import Recordings
-from vidtrans.live.stage_worker import Answers, Painted, PaintJob, StageWorker
+from vidtrans.live.protocol import (
+    DROPPED_FRAME,
+    JPEG_QUALITY,
+    NEW_PICTURE,
+    REPEATED_PICTURE,
+    FrameMessage,
+    PictureMessage,
+    pack_picture,
+)
+from vidtrans.live.stage_worker import PaintedFrame, PaintJob, StageWorker, WorkerListener
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.video.images.picture import encode_jpeg
+from vidtrans.video.io.encoder import SegmentWriter
+from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
+from vidtrans.video.io.join import Timing, join
 
-MOST_WAITING = 256  # waiting messages of each kind for a connection that does not read; older messages are lost
-POSTED_S = 3.0  # seconds after a posted frame for which more are expected
+MAX_QUEUED_MESSAGES = 256  # Unsent messages of each kind for a connection that does not read; older ones are lost
+POST_GAP_S = 3.0  # Time without a posted frame, in s, after which the program's source ends
 SOURCES = ("none", "drawing", "camera", "screen", "video", "dream", "program")
-MOST_CLIENTS = 64
+MAX_CLIENTS = 64
+RECORDING_TIME_BASE = Fraction(1, 1000)
+RECORDING_ENCODING = EncodingSettings(codec="h264", preset="veryfast")
+MAX_QUEUED_PICTURES = 8  # Pictures that wait for the encoder of a recording; further ones are lost
+
+
+class Recorder:
+    """A video at ``path`` that is written until it is closed; ``on_failure(problem)`` is called in its thread.
+
+    The video has the size of the first picture, rounded up to even sides; other pictures are scaled to it. Until then
+    the video is a playable ``.nut`` file beside ``path``, which stays there if the video cannot be finished.
+    """
+
+    def __init__(
+        self, path: Path, on_failure: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.path, self._clock, self._on_failure = path, clock, on_failure
+        self._pictures: queue.Queue[tuple[np.ndarray, float] | None] = queue.Queue(MAX_QUEUED_PICTURES)
+        self._stamps = array("q")
+        self._segment = path.with_suffix(".nut")
+        self.num_lost, self._has_failed = 0, False
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    @property
+    def num_frames(self) -> int:
+        return len(self._stamps)
+
+    @property
+    def summary(self) -> str:
+        lost = f"; the encoder was too slow, and lost {self.num_lost}" if self.num_lost else ""
+        return f"recorded {self.path}, pictures: {self.num_frames}{lost}"
+
+    def write(self, picture: np.ndarray) -> None:
+        """Queue a picture, (H, W, 3) uint8, with the current time; count it as lost if the queue is full."""
+        try:
+            self._pictures.put_nowait((picture, self._clock()))
+        except queue.Full:
+            self.num_lost += 1
+
+    def close(self) -> Path | None:
+        """Finish the video and return its path; None if there were no pictures or it cannot be written."""
+        ended = self._clock()
+        self._pictures.put(None)
+        self._thread.join()
+        try:
+            if self._has_failed or not self._stamps:
+                return None
+            last = max(self._stamps[-1] + 1, round(1000 * (ended - self._began)))
+            durations = np.diff([*self._stamps, last]).tolist()
+            with write_atomically(self.path) as partial:
+                join([self._segment], Timing(self._stamps, durations, RECORDING_TIME_BASE), partial, kind="mp4")
+        except (OSError, MediaError) as error:
+            self._fail(error)
+            return None
+        self._segment.unlink(missing_ok=True)
+        return self.path
+
+    def _run(self) -> None:
+        writer: SegmentWriter | None = None
+        while (item := self._pictures.get()) is not None:
+            if self._has_failed:
+                continue  # Empty the queue, so that ``close`` does not block
+            try:
+                picture, now = item
+                if writer is None:
+                    self._began = now
+                    height, width = picture.shape[:2]
+                    sides = width + width % 2, height + height % 2
+                    form = PictureFormat(*sides, Fraction(1), RECORDING_TIME_BASE, Fraction(30))
+                    writer = SegmentWriter(self._segment, form, RECORDING_ENCODING)
+                stamp = max(round(1000 * (now - self._began)), self._stamps[-1] + 1 if self._stamps else 0)
+                writer.write(picture, stamp)
+                self._stamps.append(stamp)
+            except Exception as error:
+                self._fail(error)
+        try:
+            if writer is not None:
+                writer.abandon() if self._has_failed else writer.close()
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._has_failed = True
+        line, _ = describe_error(error) or (f"{type(error).__name__}: {error}", 1)
+        partial = f"; the part recorded so far is in {self._segment}" if self._segment.is_file() else ""
+        self._on_failure(line + partial)
+
+
+class Recordings:
+    """Consecutive video recordings of a live session in a folder."""
+
+    def __init__(self, folder: Path, on_failure: Callable[[str], None]) -> None:
+        self._folder, self._on_failure = folder, on_failure
+        self._recorder: Recorder | None = None
+        self._used_paths: set[Path] = set()  # Paths of recordings, whose files may not exist yet
+        self.last: Path | None = None
+
+    @property
+    def is_recording(self) -> bool:
+        return self._recorder is not None
+
+    def begin(self, model: str) -> None:
+        """Start a video named after the model and the time, unless a recording runs. Raises OSError."""
+        if self._recorder is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path = self._new_path(model)
+            self._used_paths.add(path)
+            self._recorder = Recorder(path, self._on_failure)
+
+    def write(self, picture: np.ndarray) -> None:
+        """Add a picture, (H, W, 3) uint8, with the current time, if a recording runs."""
+        if (recorder := self._recorder) is not None:
+            recorder.write(picture)
+
+    async def end(self) -> Recorder | None:
+        """Finish the video in another thread, as it may take seconds; return its recorder, or None without a file."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is None or await asyncio.to_thread(recorder.close) is None:
+            return None
+        self.last = recorder.path
+        return recorder
+
+    def _new_path(self, model: str) -> Path:
+        stem = f"{model}.live-{datetime.now():%Y-%m-%d-%H.%M.%S}"
+        names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
+        paths = (self._folder / f"{name}.mp4" for name in names)
+        return next(path for path in paths if path not in self._used_paths and not path.exists())
 
 
 @dataclass
 class Client:
-    """One connection, of a page or a program. ``shows_input``: it also gets the network's input as a picture.
+    """A connection of a page or a program. ``shows_input``: it also gets views of the network's input.
 
     Only the newest picture waits to be sent, so a connection that does not read delays nothing and uses little memory.
     """
@@ -46,91 +192,90 @@ class Client:
     is_program: bool = False
     shows_input: bool = False
     _picture: tuple[PictureMessage, float] | None = None
-    _dropped: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
-    _texts: deque[Table] = field(default_factory=lambda: deque(maxlen=MOST_WAITING))
+    _drops: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=MAX_QUEUED_MESSAGES))
+    _texts: deque[Table] = field(default_factory=lambda: deque(maxlen=MAX_QUEUED_MESSAGES))
     _state: Table | None = None
-    _moving: Table | None = None  # where the controls are that curves move
-    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _moving: Table | None = None
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
     is_closed: bool = False
 
-    def say(self, message: Table) -> None:
+    def send(self, message: Table) -> None:
         """Queue a message. Of the messages of type ``state`` only the newest is sent."""
         if message["type"] == "state":
             self._state = message
         else:
             self._texts.append(message)
-        self._woken.set()
+        self._wake.set()
 
-    def show(self, picture: PictureMessage, received: float, moving: Mapping[str, float] | None = None) -> None:
-        """Queue a picture in place of an unsent one; its frame was ``received`` at a time of ``time.perf_counter``.
+    def send_picture(self, picture: PictureMessage, received: float, moving: Mapping[str, float] | None = None) -> None:
+        """Queue a picture in place of an unsent one. ``received``: the time of its frame by ``time.perf_counter``.
 
-        ``moving``: the values of the controls that curves move, by name, for a page.
+        ``moving``: the values of the controls that curves drive, by name, for a page.
         """
         if moving and not self.is_program:
             self._moving = {"type": "moving", "values": dict(moving)}
         if self._picture is not None and self._picture[0].sender == self.number:
-            self.drop(self._picture[0].sequence, self._picture[0].timestamp)
+            self.send_drop(self._picture[0].sequence, self._picture[0].timestamp)
         self._picture = picture, received
-        self._woken.set()
+        self._wake.set()
 
-    def drop(self, sequence: int, timestamp: float) -> None:
-        """Queue the acknowledgement of a frame of this connection that was dropped."""
-        self._dropped.append((sequence, timestamp))
-        self._woken.set()
+    def send_drop(self, sequence: int, timestamp: float) -> None:
+        """Queue the acknowledgement of a dropped frame of this connection."""
+        self._drops.append((sequence, timestamp))
+        self._wake.set()
 
     def close(self) -> None:
-        """End the connection, because its session ends; a page tries to connect again."""
+        """End the connection at the end of its session; a page tries to connect again."""
         self.is_closed = True
-        self._woken.set()
+        self._wake.set()
 
     async def messages(self) -> list[Table | bytes]:
-        """Wait for queued messages, and return them in the order to send: tables as JSON texts, bytes as they are."""
-        await self._woken.wait()
-        self._woken.clear()
-        found: list[Table | bytes] = list(self._texts)
+        """Wait for queued messages and return them in sending order: tables (sent as JSON texts) and bytes."""
+        await self._wake.wait()
+        self._wake.clear()
+        messages: list[Table | bytes] = list(self._texts)
         self._texts.clear()
         if self._state is not None:
-            found.append(self._state)
+            messages.append(self._state)
             self._state = None
         if self._moving is not None:
-            found.append(self._moving)
+            messages.append(self._moving)
             self._moving = None
-        found += [pack_picture(PictureMessage(DROPPED, n, t, self.number)) for n, t in self._dropped]
-        self._dropped.clear()
+        messages += [pack_picture(PictureMessage(DROPPED_FRAME, n, t, self.number)) for n, t in self._drops]
+        self._drops.clear()
         if self._picture is not None:
             picture, received = self._picture
             self._picture = None
             model_input = picture.model_input if self.shows_input else b""
             server_ms = 1e3 * (time.perf_counter() - received)
-            found.append(pack_picture(replace(picture, server_ms=server_ms, model_input=model_input)))
-        return found
+            messages.append(pack_picture(replace(picture, server_ms=server_ms, model_input=model_input)))
+        return messages
 
 
 class Clients(dict[int, Client]):
     """The connections of a session, by their numbers."""
 
-    def say(self, message: Table) -> None:
-        """Queue a message to all connections."""
+    def send(self, message: Table) -> None:
         for client in self.values():
-            client.say(message)
+            client.send(message)
 
-    def say_pages(self, message: Table) -> None:
-        """Queue a message to the connections that are no programs."""
+    def send_to_pages(self, message: Table) -> None:
+        """Queue a message to all pages; programs do not get it."""
         for client in self.values():
             if not client.is_program:
-                client.say(message)
+                client.send(message)
 
 
 class PostedFrames:
-    """The posted frames that are being painted. ``ended``: called when no more are expected."""
+    """Single frames that programs post over HTTP. ``on_end``: called after ``POST_GAP_S`` without one."""
 
-    def __init__(self, ended: Callable[[], None]) -> None:
-        self._ended, self._num_posted = ended, 0
-        self._replies: dict[int, asyncio.Future[Painted]] = {}  # by the frame's sequence
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        self._on_end, self._num_posted = on_end, 0
+        self._replies: dict[int, asyncio.Future[PaintedFrame]] = {}  # By the frame's sequence number
         self._sequences = itertools.count(1)
 
-    async def paint(self, message: FrameMessage, submit: Callable[[PaintJob], None]) -> Painted:
-        """Submit a frame, independent of the frames before it, and wait for its picture. Raises VidtransError."""
+    async def paint(self, message: FrameMessage, submit: Callable[[PaintJob], None]) -> PaintedFrame:
+        """Submit a frame as a cut, independent of earlier frames, and return its picture. Raises VidtransError."""
         number = next(self._sequences)
         self._replies[number] = reply = asyncio.get_running_loop().create_future()
         try:
@@ -139,20 +284,20 @@ class PostedFrames:
         finally:
             self._replies.pop(number, None)
             self._num_posted += 1
-            asyncio.get_running_loop().call_later(POSTED_S, self._end, self._num_posted)
+            asyncio.get_running_loop().call_later(POST_GAP_S, self._end_if_idle, self._num_posted)
 
-    def _end(self, num_posted: int) -> None:
-        if self._num_posted == num_posted:  # none came since
-            self._ended()
+    def _end_if_idle(self, num_posted: int) -> None:
+        if self._num_posted == num_posted:  # No frame was posted meanwhile
+            self._on_end()
 
-    def reply_to(self, job: PaintJob) -> asyncio.Future[Painted] | None:
+    def reply_to(self, job: PaintJob) -> asyncio.Future[PaintedFrame] | None:
         """Return the pending reply to a frame; None if no program waits for it."""
         reply = self._replies.get(job.message.sequence) if job.sender == 0 else None
         return None if reply is None or reply.done() else reply
 
 
-class Hub(Answers):
-    """Connections, controls and recording. The worker calls it from its own thread, all others from the loop's.
+class Hub(WorkerListener):
+    """Connections, controls and recording. The worker calls its listener methods in its own thread, others the loop's.
 
     One connection at a time, the ``holder``, sends the frames that are painted. A page becomes the holder when a person
     starts a source there; a program when it connects, or when it sends a frame while there is no source. Programs may
@@ -162,7 +307,7 @@ class Hub(Answers):
     worker: StageWorker
     pictures: PictureLooks
     loop: asyncio.AbstractEventLoop | None = None
-    output_size = 0  # pixels, where the controls give none
+    output_size = 0  # Default short side of delivered pictures, in pixels
 
     def __init__(
         self,
@@ -175,29 +320,29 @@ class Hub(Answers):
         self.models, self.state, self.saved = models, state, saved
         self.recordings = Recordings(recordings, self._recording_failed)
         self.clients = Clients()
-        self.watchers: list[Callable[[Painted], None]] = []  # of pictures, in the worker's thread
+        self.watchers: list[Callable[[PaintedFrame], None]] = []  # Called with each picture, in the worker's thread
         self.source = "none"
         self.holder = 0
         self._report = report
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._posted, self._is_cut = PostedFrames(self._end_posts), True
-        self.sound = LiveSound(self._tell)
-        self._log_before: KeyLog | None = None  # of the last dream, when the recording began
+        self.sound = LiveSound(self._send_state)
+        self._log_at_start: KeyLog | None = None  # Log of the dream when the recording started
 
     # Messages of connections
 
     def join(self, *, is_program: bool) -> Client:
         """Add a connection; a program becomes the holder. Raises UsageError if there are too many connections."""
-        if len(self.clients) >= MOST_CLIENTS:
-            raise UsageError("connection", f"there are {MOST_CLIENTS} already", "close some pages")
+        if len(self.clients) >= MAX_CLIENTS:
+            raise UsageError("connection", f"there are {MAX_CLIENTS} already", "close some pages")
         client = Client(next(self._numbers), is_program)
         self.clients[client.number] = client
-        told = {"type": "hello", "you": client.number, "output": self.output_size, "commands": MOVES}
-        client.say(self.pictures.message() | told | {"controls": describe_controls()})
+        greeting = {"type": "hello", "you": client.number, "output": self.output_size, "commands": MOVES}
+        client.send(self.pictures.message() | greeting | {"controls": describe_controls()})
         if is_program:
-            self._take_stage(client.number, "program")
-        client.say(self._state())
+            self._set_active_source(client.number, "program")
+        client.send(self._state_message())
         return client
 
     def leave(self, client: Client) -> None:
@@ -207,18 +352,18 @@ class Hub(Answers):
         if self.holder == client.number and self.source == "dream":
             self.holder = 0
         elif self.holder == client.number:
-            self._take_stage(0, "none")
+            self._set_active_source(0, "none")
 
-    def frame(self, client: Client, message: FrameMessage) -> None:
-        """Submit a frame of a connection for painting; a frame of a connection other than the holder is dropped."""
+    def submit_frame(self, client: Client, message: FrameMessage) -> None:
+        """Submit a frame of a connection for painting; it is dropped unless the connection is the holder."""
         if client.is_program and self.source == "none":
-            self._take_stage(client.number, "program")
+            self._set_active_source(client.number, "program")
         if client.number != self.holder:
-            client.drop(message.sequence, message.timestamp)
+            client.send_drop(message.sequence, message.timestamp)
             return
         self._submit(PaintJob(message, client.number, self._is_cut))
 
-    async def paint_for_program(self, message: FrameMessage) -> Painted:
+    async def paint_for_program(self, message: FrameMessage) -> PaintedFrame:
         """Paint a frame that a program posted over HTTP, independently of earlier frames, and return the picture.
 
         Raises UsageError, MediaError, DeviceError.
@@ -226,22 +371,22 @@ class Hub(Answers):
         if self.source not in ("none", "program") or self.holder:
             raise UsageError("frame", f"another source is active ({self.source})", "stop that source first")
         if self.source == "none":
-            self._take_stage(0, "program")
+            self._set_active_source(0, "program")
         return await self._posted.paint(message, self._submit)
 
     def _end_posts(self) -> None:
         if (self.holder, self.source) == (0, "program"):
-            self._take_stage(0, "none")
+            self._set_active_source(0, "none")
 
-    def command(self, client: Client, message: Table) -> None:
-        """Carry out a command message of a page; errors are sent to that page."""
+    def handle_command(self, client: Client, message: Table) -> None:
+        """Execute a page's command message; errors are sent to that page."""
         commands: Mapping[str, Callable[[Client, Table], None]] = {
             "controls": self._set_controls,
             "source": self._set_source,
             "input": lambda client, message: setattr(client, "shows_input", message.get("show") is True),
-            "record": self._record,
-            "preset": self._preset,
-            "sound": lambda client, message: self.sound.carry_out(client.number, message),
+            "record": self._handle_recording,
+            "preset": self._handle_preset,
+            "sound": lambda client, message: self.sound.handle_message(client.number, message),
             "remove": lambda _, message: self._remove(str(message.get("model"))),
         }
         try:
@@ -250,10 +395,10 @@ class Hub(Answers):
                 raise UsageError("message", "its type is unknown", f"use one of {', '.join(commands)}")
             commands[kind](client, message)
         except VidtransError as error:
-            client.say({"type": "problem", "text": str(error)})
-            client.say(self._state())
+            client.send({"type": "problem", "text": str(error)})
+            client.send(self._state_message())
         except OSError as error:
-            client.say({"type": "problem", "text": f"{error.filename or 'disk'}: {error.strerror}"})
+            client.send({"type": "problem", "text": f"{error.filename or 'disk'}: {error.strerror}"})
 
     def _submit(self, job: PaintJob) -> None:
         self._is_cut = False
@@ -263,147 +408,144 @@ class Hub(Answers):
         values = message.get("values")
         if not isinstance(values, dict):
             raise UsageError("controls", "the message has no values", 'send {"values": {name: value}}')
-        self._change(self.state.updated(values, self.models))
+        self._apply_state(self.state.with_values(values, self.models))
 
-    def _change(self, state: ControlState) -> None:
-        if self.source == "dream" and not self._dreams(state):
-            self._take_stage(0, "none")
+    def _apply_state(self, state: ControlState) -> None:
+        if self.source == "dream" and not self._can_dream(state):
+            self._set_active_source(0, "none")
         self.state = state
-        self.worker.change(state)
-        self._tell()
+        self.worker.set_controls(state)
+        self._send_state()
 
     def _set_source(self, client: Client, message: Table) -> None:
         kind = message.get("kind")
         if kind not in SOURCES:
             raise UsageError("source", "its kind is unknown", f"use one of {', '.join(SOURCES)}")
         if kind == "none" and client.number != self.holder and self.source != "dream":
-            return  # another connection has become the holder already
-        if kind == "dream" and not self._dreams(self.state):
+            return  # Another connection has become the holder already
+        if kind == "dream" and not self._can_dream(self.state):
             why = f"'{self.state.controls.model}' does not predict frames"
             raise UsageError("dream", why, "choose a model of --preset next-frame, roam or loop")
-        self._take_stage(client.number if kind != "none" else 0, str(kind))
+        self._set_active_source(client.number if kind != "none" else 0, str(kind))
 
-    def _dreams(self, state: ControlState) -> bool:
+    def _can_dream(self, state: ControlState) -> bool:
         return predicts_frames(self.models[state.controls.model])
 
-    def _take_stage(self, number: int, kind: str) -> None:
+    def _set_active_source(self, number: int, kind: str) -> None:
         former = self.clients.get(self.holder)
         if former is not None and former.number != number and self.source not in ("none", "dream"):
-            former.say({"type": "replaced", "by": kind})
+            former.send({"type": "replaced", "by": kind})
         self.holder, self.source, self._is_cut = number, kind, True
-        self.worker.dream(kind == "dream")
-        self._tell()
+        self.worker.set_dreaming(kind == "dream")
+        self._send_state()
 
-    def _preset(self, client: Client, message: Table) -> None:
-        if (state := self.saved.carry_out(message, self.state, self.models)) is not None:
-            self._change(state)
-        self._tell()
+    def _handle_preset(self, client: Client, message: Table) -> None:
+        if (state := self.saved.handle_message(message, self.state, self.models)) is not None:
+            self._apply_state(state)
+        self._send_state()
 
     async def add_picture(self, file: bytes, name: str) -> str:
-        """Add the look of a picture file and change to it; return its model's name. Raises UsageError, MediaError."""
+        """Add the look of a picture file and switch to it; return its model's name. Raises UsageError, MediaError."""
         name = await self.pictures.add(file, name)
-        undo = partial(self._in_loop, self._remove, name, self.state)
-        self.worker.adapt(self.pictures.opening(name, undo))
-        self.clients.say(self.pictures.message())
-        self._change(self.state.updated({"model": name, "second": ""}, self.models))
+        undo = partial(self._call_in_loop, self._remove, name, self.state)
+        self.worker.change_stage(self.pictures.opening_change(name, undo))
+        self.clients.send(self.pictures.message())
+        self._apply_state(self.state.with_values({"model": name, "second": ""}, self.models))
         return name
 
     def _remove(self, name: str, former: ControlState | None = None) -> None:
-        """Remove the look of a picture; if it cannot be opened, the models of the ``former`` state paint again."""
-        if former is None or name in self.pictures.thumbnails:  # a page may have removed it meanwhile
+        """Remove the look of a picture. ``former``: the state to return to where its model could not be opened."""
+        if former is None or name in self.pictures.thumbnails:  # A page may have removed it meanwhile
             model = self.pictures.remove(name)
-            self._change(self.state.without(model, self.models, former))
-            self.worker.adapt(self.pictures.closing(model))
-            self.clients.say(self.pictures.message())
+            self._apply_state(self.state.without_model(model, self.models, former))
+            self.worker.change_stage(self.pictures.closing_change(model))
+            self.clients.send(self.pictures.message())
 
-    def _record(self, client: Client, message: Table) -> None:
+    def _handle_recording(self, client: Client, message: Table) -> None:
         if message.get("on") is True:
             self.recordings.begin(self.state.controls.model)
-            self._log_before = self.worker.key_log
-            self._tell()
+            self._log_at_start = self.worker.key_log
+            self._send_state()
         else:
-            self._stop_recording_soon()
+            self._schedule_stop_recording()
 
     async def stop_recording(self) -> None:
-        """Finish the video that is being recorded, if there is one."""
-        if not self.recordings.is_on:
-            await asyncio.gather(*self._tasks - {asyncio.current_task()})  # a recording may be finishing
+        if not self.recordings.is_recording:
+            await asyncio.gather(*self._tasks - {asyncio.current_task()})  # A recording may be finishing
             return
         log, ending = self.worker.key_log, asyncio.ensure_future(self.recordings.end())
         await asyncio.sleep(0)
-        self._tell()
+        self._send_state()
         if recorder := await ending:
             self.announce(recorder.summary)
-            self.clients.say({"type": "recorded", "file": recorder.path.name, "frames": recorder.num_frames})
-            if log and log.is_longer_than(self._log_before):
+            self.clients.send({"type": "recorded", "file": recorder.path.name, "frames": recorder.num_frames})
+            if log and log.has_new_frames(self._log_at_start):
                 self.announce(await asyncio.to_thread(log.write, recorder.path))
 
-    def _stop_recording_soon(self) -> None:
+    def _schedule_stop_recording(self) -> None:
         task = asyncio.get_running_loop().create_task(self.stop_recording())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _recording_failed(self, problem: str) -> None:
         """Stop the recording after a failure and report it; called in the recorder's thread."""
-        self._in_loop(self._stop_recording_soon)
-        self._in_loop(self.clients.say, {"type": "problem", "text": f"recording stopped: {problem}"})
+        self._call_in_loop(self._schedule_stop_recording)
+        self._call_in_loop(self.clients.send, {"type": "problem", "text": f"recording stopped: {problem}"})
 
     # Calls of the worker, in its own thread
 
-    def painted(self, painted: Painted) -> None:
+    def on_painted(self, painted: PaintedFrame) -> None:
         """Record a painted picture, and send it to all connections as JPEG."""
         self.recordings.write(painted.picture)
         for watch in self.watchers:
             watch(painted)
         wants_input = any(client.shows_input for client in list(self.clients.values()))
-        model_input = encode_jpeg(painted.model_input, QUALITY) if wants_input else b""
-        file = encode_jpeg(painted.picture, QUALITY) if self.clients else b""
-        self._in_loop(self._show, painted, file, model_input)
+        model_input = encode_jpeg(painted.model_input, JPEG_QUALITY) if wants_input else b""
+        file = encode_jpeg(painted.picture, JPEG_QUALITY) if self.clients else b""
+        self._call_in_loop(self._broadcast_picture, painted, file, model_input)
 
-    def dropped(self, job: PaintJob, problem: VidtransError | None = None) -> None:
-        """Send the acknowledgement of a dropped frame, with its ``problem``, to the sender."""
-        self._in_loop(self._drop, job, problem)
+    def on_dropped(self, job: PaintJob, problem: VidtransError | None = None) -> None:
+        """Acknowledge a dropped frame to its sender, with the ``problem`` if there is one."""
+        self._call_in_loop(self._acknowledge_drop, job, problem)
 
-    def failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
-        """Report to all connections and the terminal that painting failed; ``detail`` goes to the terminal only."""
-        self._in_loop(self.clients.say, {"type": "problem", "text": problem})
+    def on_failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
+        """Report a failed painting to all connections and the terminal; ``detail`` goes to the terminal only."""
+        self._call_in_loop(self.clients.send, {"type": "problem", "text": problem})
         if ends_dream:
-            self._in_loop(self._end_dream)
+            self._call_in_loop(self._end_dream)
         self.announce(detail or problem, "warning")
 
-    def _in_loop(self, function: Callable[..., None], *arguments: object) -> None:
+    def _call_in_loop(self, function: Callable[..., None], *arguments: object) -> None:
         if self.loop is not None and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(function, *arguments)
 
-    def _show(self, painted: Painted, file: bytes, model_input: bytes) -> None:
+    def _broadcast_picture(self, painted: PaintedFrame, file: bytes, model_input: bytes) -> None:
         job = painted.job
         if job is not None and (reply := self._posted.reply_to(job)) is not None:
             reply.set_result(painted)
-        kind, received = (PAINTED, job.received) if job else (REPEATED, time.perf_counter())
+        kind, received = (NEW_PICTURE, job.received) if job else (REPEATED_PICTURE, time.perf_counter())
         sequence, timestamp, sender = (job.message.sequence, job.message.timestamp, job.sender) if job else (0, 0.0, 0)
         picture = PictureMessage(kind, sequence, timestamp, sender, painted.model_ms, 0.0, model_input, file)
         for client in self.clients.values():
-            client.show(picture, received, painted.moving)
+            client.send_picture(picture, received, painted.moving)
 
-    def _drop(self, job: PaintJob, problem: VidtransError | None) -> None:
+    def _acknowledge_drop(self, job: PaintJob, problem: VidtransError | None) -> None:
         if (reply := self._posted.reply_to(job)) is not None:
             reply.set_exception(problem or UsageError("frame", "a newer frame replaced it", "send one frame at a time"))
         if (client := self.clients.get(job.sender)) is not None:
-            client.drop(job.message.sequence, job.message.timestamp)
+            client.send_drop(job.message.sequence, job.message.timestamp)
             if problem is not None:
-                client.say({"type": "problem", "text": str(problem)})
+                client.send({"type": "problem", "text": str(problem)})
 
     def _end_dream(self) -> None:
         if self.source == "dream":
-            self._take_stage(0, "none")
-
-    # Messages to all
+            self._set_active_source(0, "none")
 
     def announce(self, text: str, level: str = "info") -> None:
-        """Report a line of text in the terminal of the server."""
+        """Report a line of text in the server's terminal."""
         self._report(Note(text, level))
 
-    def _state(self) -> Table:
+    def _state_message(self) -> Table:
         return {
             "type": "state",
             "controls": self.state.numbers(),
@@ -411,9 +553,9 @@ class Hub(Answers):
             "heard": self.sound.holder,
             "source": self.source,
             "holder": self.holder,
-            "recording": self.recordings.is_on,
+            "recording": self.recordings.is_recording,
             "presets": self.saved.names,
         }
 
-    def _tell(self) -> None:
-        self.clients.say(self._state())
+    def _send_state(self) -> None:
+        self.clients.send(self._state_message())

@@ -1,7 +1,7 @@
-"""The controls of the live page: their declarations, state and curves, saved ones, and descriptions for the page.
+"""Controls of the live page: their declarations, current values and curves, saved presets, and JSON descriptions.
 
-A curve is an expression of time, of the sound that is heard now, of the source, or of files. Presets are controls that
-are saved by name in one JSON file in the user's data folder.
+A curve is an expression of time, of the live sound, of the source's frames, or of files of values. Presets are
+control values that are saved by name in one JSON file in the user's data folder.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ from vidtrans.strokes.media import medium_names
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.upscaling import STREAM_MODES
 
-LONGEST = 500  # characters of a curve
-LARGEST_FILE = 4 << 20  # bytes of a file of values, which is read while others wait
-TIMELINE = ("shot", "shot_t", "cut", "on_cut")  # names of a clip with an end
-LARGEST_SIZE = 1024  # pixels, of the short side at which models paint
-NO_MEDIUM = "none"  # the control ``medium`` of pictures that are not painted
-MOST_SHOTS = 99  # that are offered to be walked to
-OFFERED_LOOKS = 24  # looks to choose from for a model with style codes, which has any number of looks
-MOST_PRESETS = 200
-_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")  # of a preset
-TOLD = ("empty", "step", "least", "offers", "around", "needs")  # of a control, where it has them
-# Settings classes whose ``LIVE`` settings are sliders: the class, the prefix of the sliders' names, their place.
+MAX_CURVE_CHARS = 500  # Longest expression of a control's curve, in characters
+MAX_VALUES_FILE_BYTES = 4 << 20  # Largest file of values: other connections wait while it is read
+TIMELINE_NAMES = ("shot", "shot_t", "cut", "on_cut")  # Names in expressions that need a clip with shots
+MAX_WORKING_SIZE_PX = 1024  # Largest short side at which a model paints
+NO_MEDIUM = "none"  # Value of the control ``medium`` that turns stroke painting off
+MAX_SHOTS = 99  # Highest shot number of the control ``goto``
+NUM_OFFERED_CODES = 24  # Seeds that the page lists as looks of a model with style codes, which has any number of them
+MAX_PRESETS = 200
+PRESET_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
+OPTIONAL_TRAITS = ("empty", "step", "least", "offers", "around", "needs")  # Fields of ``Control`` sent only if set
+# Settings classes whose ``LIVE`` settings are sliders: the class, the prefix of the sliders' names, their group.
 SLIDERS: tuple[tuple[type, str, str], ...] = (
     *((stage.Settings, "", "picture" if issubclass(stage, PictureStage) else "look") for stage in RENDER),
     (StrokesSettings, "strokes_", "strokes"),
 )
-# What the sliders of a place need, to be shown; see ``Control``.
-NEEDS = {"picture": "", "look": "taught", "strokes": "medium"}
+# The condition for showing the sliders of each group; see ``Control.needs``.
+PLACE_NEEDS = {"picture": "", "look": "taught", "strokes": "medium"}
 
 
 @dataclass(frozen=True)
 class ControlCurve:
-    """The curve of a control. ``text``: its expression. Values are kept from ``low`` to ``high``, ``whole``: rounded.
+    """The curve that drives a control: ``text``, clamped to [``low``, ``high``], rounded if ``is_integer``.
 
     Raises UsageError, in one line, for an expression that has no value in a live session.
     """
@@ -64,45 +64,44 @@ class ControlCurve:
     text: str
     low: float
     high: float
-    whole: bool = False
+    is_integer: bool = False
 
     def __post_init__(self) -> None:
-        """Check the expression and the files that it reads."""
-        if len(self.text) > LONGEST:
-            raise UsageError(self.name, f"its curve has more than {LONGEST} characters", "write it more simply")
-        shown, curve = f"{self.name} '{self.text}'", self.curve
+        """Check the expression, and that the files that it reads can be read."""
+        if len(self.text) > MAX_CURVE_CHARS:
+            raise UsageError(self.name, f"its curve has more than {MAX_CURVE_CHARS} characters", "write it more simply")
+        subject, curve = f"{self.name} '{self.text}'", self.curve
         if curve.moments:
-            raise UsageError(shown, "a live session has no timeline for key frames", "use t, in seconds")
+            raise UsageError(subject, "a live session has no timeline for key frames", "use t, in seconds")
         names = {*curve.names, *(signal.source.name for signal in curve.signals)}
-        if found := [name for name in TIMELINE if name in names]:
-            raise UsageError(shown, f"a live source has no '{found[0]}'", "use t, a sound, motion or brightness")
+        if timeline_names := [name for name in TIMELINE_NAMES if name in names]:
+            raise UsageError(
+                subject, f"a live source has no '{timeline_names[0]}'", "use t, a sound, motion or brightness"
+            )
         if "mask" in names:
-            raise UsageError(shown, "a live source has no mask", "use t, a sound, motion or brightness")
+            raise UsageError(subject, "a live source has no mask", "use t, a sound, motion or brightness")
         if curve.is_drawn:
-            raise UsageError(shown, "it does not move", "set the slider, or use t, low, on_beat(0.2), motion")
+            raise UsageError(subject, "it does not move", "set the slider, or use t, low, on_beat(0.2), motion")
         for file in {signal.source.file for signal in curve.signals} - {""}:
             FileTrack(file)
 
     @cached_property
     def curve(self) -> Curve:
-        """The parsed expression. Raises UsageError."""
         return parse_curve(self.text, self.name)
 
     @property
     def signals(self) -> frozenset[Signal]:
-        """The signals that it depends on."""
         return self.curve.signals
 
-    def kept(self, value: float) -> float:
-        """Return a value within the control's bounds."""
-        found = max(self.low, min(self.high, value))
-        return round(found) if self.whole else round(found, 5)
+    def clamp(self, value: float) -> float:
+        clamped = max(self.low, min(self.high, value))
+        return round(clamped) if self.is_integer else round(clamped, 5)
 
 
 class FileTrack:
-    """A column of a file of values, ``FILE[:COLUMN]``, below the folder in which the session began.
+    """A column of a file of values, ``FILE[:COLUMN]``, in the session's working folder or below it.
 
-    Pages of other machines give the name, so no other folder is read. Raises UsageError.
+    The name comes from pages on other machines, so no other folder is read. Raises UsageError.
     """
 
     def __init__(self, signal: str) -> None:
@@ -110,8 +109,8 @@ class FileTrack:
         path, folder = Path(name), Path.cwd().resolve()
         if path.is_absolute() or not path.resolve().is_relative_to(folder):
             raise UsageError(name, "it is not in the folder of this session", f"copy it to {folder.name}/")
-        if path.is_file() and path.stat().st_size > LARGEST_FILE:
-            raise UsageError(name, f"it has more than {LARGEST_FILE >> 20} MB", "give a shorter one")
+        if path.is_file() and path.stat().st_size > MAX_VALUES_FILE_BYTES:
+            raise UsageError(name, f"it has more than {MAX_VALUES_FILE_BYTES >> 20} MB", "give a shorter one")
         data = read_data(path)
         self.in_frames = data.in_frames
         self.track: Track = data.track(column, lambda frames: frames)
@@ -119,21 +118,21 @@ class FileTrack:
 
 @dataclass(frozen=True)
 class Control(Option):
-    """An option that the live page shows under a label, in one of its places; '': in none of them.
+    """An option of the live page, shown under ``label`` in the group ``place``; '' in ``place`` hides it.
 
     Attributes:
-        may_move: Curves may move it; not where that would change its own time.
-        empty: What 0, or '', is called.
-        step: Of a slider of whole numbers.
-        least: OSC's numbers that are greater than 0 become at least this.
-        offers: The names to choose from.
-        around: Curves that are begun on the page move it from its default, as it goes both ways.
-        needs: What has to be there, by its name in ``suit`` of ``page/main.js``: else the page does not show it.
+        can_move: Whether a curve may drive it; false where a moving value would change its own time.
+        empty: The page's text for the value 0 or ''.
+        step: The step of a slider with integer values; 0: any number.
+        least: The smallest value greater than 0 that OSC may set.
+        offers: The list of names that the page offers.
+        around: Whether a new curve on the page oscillates around the default value.
+        needs: The condition for showing it, by its name in ``suit`` of ``page/main.js``.
     """
 
     place: str = ""
     label: str = ""
-    may_move: bool = True
+    can_move: bool = True
     empty: str = ""
     step: int = 0
     least: int = 0
@@ -147,21 +146,21 @@ def control(default: Any, place: str, label: str, help: str, **traits: Any) -> A
     return declaring(Control)(default, help, place=place, label=label, **traits)
 
 
-def _sliders() -> type:
-    """Return a class with the options of stages, and of strokes, that may change live."""
-    made: list[tuple[str, type, Any]] = []
+def _slider_class() -> type:
+    """Return a dataclass with a slider for each setting of the render stages and of strokes that may change live."""
+    sliders: list[tuple[str, type, Any]] = []
     for cls, prefix, place in SLIDERS:
         for name in used(cls, Use.LIVE):
-            given, label = options_of(cls)[name], name.replace("_", " ").capitalize()
-            help = given.help.partition("; a curve")[0]
-            slider = control(float(getattr(cls, name)), place, label, help, bounds=given.ends, needs=NEEDS[place])
-            made.append((f"{prefix}{name}", float, slider))
-    return dataclasses.make_dataclass("_Sliders", made, frozen=True, kw_only=True)
+            setting, label = options_of(cls)[name], name.replace("_", " ").capitalize()
+            help, needs = setting.help.partition("; a curve")[0], PLACE_NEEDS[place]
+            slider = control(float(getattr(cls, name)), place, label, help, bounds=setting.ends, needs=needs)
+            sliders.append((f"{prefix}{name}", float, slider))
+    return dataclasses.make_dataclass("_Sliders", sliders, frozen=True, kw_only=True)
 
 
 @dataclass(frozen=True)
-class Controls(_sliders()):  # type: ignore[misc]  # whose numbers come from the stages
-    """The controls that are the same for every model."""
+class Controls(_slider_class()):  # type: ignore[misc]  # a base class made at run time
+    """The controls that do not depend on the model."""
 
     model: str = control("", "", "Model", "the model that paints", offers="models")
     second: str = control(
@@ -182,7 +181,7 @@ class Controls(_sliders()):  # type: ignore[misc]  # whose numbers come from the
         "Fade (s)",
         "seconds of the fade from one model to another",
         bounds=(0.0, 30.0),
-        may_move=False,
+        can_move=False,
         needs="models",
     )
     size: int = control(
@@ -190,7 +189,7 @@ class Controls(_sliders()):  # type: ignore[misc]  # whose numbers come from the
         "picture",
         "Size",
         "short side in pixels at which the model paints; 0: its training size",
-        bounds=(0, LARGEST_SIZE),
+        bounds=(0, MAX_WORKING_SIZE_PX),
         empty="trained",
         step=32,
         least=SMALLEST_SIDE,
@@ -295,7 +294,7 @@ class Controls(_sliders()):  # type: ignore[misc]  # whose numbers come from the
         "dream",
         "Go to shot",
         "dream with kept frames of several shots: the shot that it walks to; 0: none",
-        bounds=(0, MOST_SHOTS),
+        bounds=(0, MAX_SHOTS),
         empty="none",
         needs="shots",
     )
@@ -303,43 +302,46 @@ class Controls(_sliders()):  # type: ignore[misc]  # whose numbers come from the
         0.0, "dream", "Drive", "dream: share of the source's frame in the model's input", bounds=(0.0, 1.0)
     )
     dream_fps: float = control(
-        12.0, "dream", "Frames/s", "dream: highest number of frames per second", bounds=(1.0, 60.0), may_move=False
+        12.0, "dream", "Frames/s", "dream: highest number of frames per second", bounds=(1.0, 60.0), can_move=False
     )
 
-    def of(self, cls: type) -> dict[str, float]:
-        """Return the values of a settings class's options that are sliders, by the options' names."""
-        return {name: getattr(self, _prefix(cls) + name) for name in used(cls, Use.LIVE)}
+    def values_for(self, cls: type) -> dict[str, float]:
+        """Return the slider values of a settings class, by setting name."""
+        return {name: getattr(self, _slider_prefix(cls) + name) for name in used(cls, Use.LIVE)}
 
 
-def slider_values(settings: MovingSettings, still: Callable[[str, Curve], float]) -> Table:
-    """Return the sliders' values that settings give, by the sliders' names. ``still`` returns a curve's one value."""
+def slider_values(settings: MovingSettings, constant_value: Callable[[str, Curve], float]) -> Table:
+    """Return the sliders' values of the given settings, by slider name.
+
+    ``constant_value(label, curve)`` returns the value of a constant curve, and raises UsageError for a moving one.
+    """
     cls = type(settings)
-    shown = {name: shown_name(cls, name).lstrip("-").replace("-", "_") for name in used(cls, Use.LIVE)}
-    return {_prefix(cls) + name: still(words, settings.curve(name)) for name, words in shown.items()}
+    labels = {name: shown_name(cls, name).lstrip("-").replace("-", "_") for name in used(cls, Use.LIVE)}
+    return {_slider_prefix(cls) + name: constant_value(label, settings.curve(name)) for name, label in labels.items()}
 
 
-def _prefix(cls: type) -> str:
-    return next(prefix for known, prefix, _ in SLIDERS if issubclass(cls, known))
+def _slider_prefix(cls: type) -> str:
+    return next(prefix for base, prefix, _ in SLIDERS if issubclass(cls, base))
 
 
 @dataclass(frozen=True)
 class ControlState:
-    """The controls, and the pairing settings that override the models' own, by pairing name and setting name.
+    """The control values, and the pairing settings that override the models' own, by pairing name and setting name.
 
-    ``curves``: those that move controls, by the control's name; the number beside one is where it was before.
+    ``curves``: the curves that drive controls, by control name; ``controls`` then has the control's last constant.
     """
 
     controls: Controls = dataclasses.field(default_factory=Controls)
     pairing: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
     curves: Mapping[str, ControlCurve] = dataclasses.field(default_factory=dict)
 
-    def updated(self, values: Mapping[str, object], models: Mapping[str, LoadedModel]) -> ControlState:
-        """Return the state with some values changed, by control name. Raises UsageError.
+    def with_values(self, values: Mapping[str, object], models: Mapping[str, LoadedModel]) -> ControlState:
+        """Return the state with the given values changed, by control name. Raises UsageError.
 
-        ``edges.density`` names the setting ``density`` of the pairing ``edges``, which makes a model's input. A text
-        for a number is the curve that moves it, until a number comes.
+        ``edges.density`` names the setting ``density`` of the pairing ``edges``, which makes a model's input. A string
+        for a numeric control is the expression of its curve; a number ends the curve.
         """
-        bounds = _movable(models)
+        bounds = _movable_bounds(models)
         curves = {name: curve for name, curve in self.curves.items() if name in bounds and name not in values}
         curves |= {n: ControlCurve(n, v, *bounds[n]) for n, v in values.items() if isinstance(v, str) and n in bounds}
         values = {name: value for name, value in values.items() if name not in curves}
@@ -362,11 +364,11 @@ class ControlState:
         for kind, table in pairing.items():
             for model in models.values():
                 if model.pairing.name == kind:
-                    make_pairing(kind, to_table(model.pairing.settings) | table)  # raises where they do not fit
+                    make_pairing(kind, to_table(model.pairing.settings) | table)  # Validates the combined settings
         return ControlState(controls, pairing, curves)
 
-    def moved(self, positions: Mapping[str, float]) -> ControlState:
-        """Return the state with numbers in place of curves, by control name; they must be within bounds."""
+    def with_positions(self, positions: Mapping[str, float]) -> ControlState:
+        """Return the state with constants in place of curves; ``positions``: by control name, within the bounds."""
         pairing = {kind: dict(table) for kind, table in self.pairing.items()}
         for name, value in positions.items():
             kind, dot, key = name.partition(".")
@@ -375,12 +377,12 @@ class ControlState:
         own = {name: value for name, value in positions.items() if "." not in name}
         return ControlState(dataclasses.replace(self.controls, **own), pairing)  # type: ignore[arg-type]
 
-    def without(
+    def without_model(
         self, removed: LoadedModel, models: Mapping[str, LoadedModel], former: ControlState | None = None
     ) -> ControlState:
-        """Return the state with another of ``models`` where it names the ``removed`` one, and without its look.
+        """Return the state after a model was removed, with another of ``models`` in its place and without its look.
 
-        The other one is the first; or, of a ``former`` state, that state's, with the one that it cross-fades with.
+        The replacement is the first model; with a ``former`` state, the models of that state.
         """
         own, values = self.controls, {"model": self.controls.model}
         if own.model == removed.name:
@@ -389,18 +391,17 @@ class ControlState:
                 values = {n: v for n in ("model", "second") if (v := getattr(former.controls, n)) in ("", *models)}
         values |= {"second": ""} if own.second == removed.name else {}
         values |= {"look": ""} if own.look in looks_of(removed) else {}
-        return self.updated(values, models)
+        return self.with_values(values, models)
 
     def table(self) -> Table:
-        """Return all values by name, in the form that ``updated`` takes: texts for curves, else numbers."""
+        """Return all values by name, in the form that ``with_values`` takes: expressions for curves, else numbers."""
         return self.numbers() | self.curve_texts()
 
     def curve_texts(self) -> dict[str, str]:
-        """Return the curves' expressions by control name."""
         return {name: curve.text for name, curve in self.curves.items()}
 
     def numbers(self) -> Table:
-        """Return all values by name, without curves."""
+        """Return all values by name, the last constants in place of curves."""
         own = {f"{kind}.{key}": v for kind, table in self.pairing.items() for key, v in table.items()}
         return to_table(self.controls) | own
 
@@ -410,16 +411,16 @@ class ControlState:
 
 
 def looks_of(model: LoadedModel) -> list[str]:
-    """Return the looks (styles) of a model: names if its pairing has them, seeds if it has style codes, or none."""
+    """Return the names of a model's looks: those of its pairing, seeds if it has style codes, or none."""
     if model.has_codes:
-        return [str(number) for number in range(1, OFFERED_LOOKS + 1)]
+        return [str(number) for number in range(1, NUM_OFFERED_CODES + 1)]
     return list(model.pairing.settings.looks) if isinstance(model.pairing, LookPairing) else []
 
 
 def describe_models(
     models: Mapping[str, LoadedModel], thumbnails: Mapping[str, str], media: Mapping[str, str]
 ) -> list[Table]:
-    """Return the descriptions of a session's models, with the ``thumbnails`` of pictures and the ``media`` by name."""
+    """Return JSON descriptions of models; ``thumbnails`` (data URLs) and stroke ``media`` are by model name."""
     return [
         describe_model(model) | {"thumbnail": thumbnails.get(name, ""), "medium": media.get(name, "")}
         for name, model in models.items()
@@ -448,76 +449,78 @@ def describe_model(model: LoadedModel) -> Table:
 
 
 def describe_controls() -> Table:
-    """Return the default, bounds, choices and help of each control by its name, as JSON values."""
-    moves = _movable({})
-    return {f.name: {"default": f.default, "moves": f.name in moves, **_bounds(option_of(f))} for f in fields(Controls)}
+    """Return the default, bounds, choices and help of each control by name, as JSON values."""
+    moves = _movable_bounds({})
+    return {
+        f.name: {"default": f.default, "moves": f.name in moves, **_describe_option(option_of(f))}
+        for f in fields(Controls)
+    }
 
 
 def describe_pairing(pairing: Pairing) -> Table:
     """Return a pairing's tunable settings by names like ``edges.density``: default, bounds and help, for JSON."""
-    found: Table = {}
-    if pairing.uses_mask:  # a live source has no mask
-        return found
+    settings: Table = {}
+    if pairing.uses_mask:  # A live source has no mask
+        return settings
     by_name = {f.name: f for f in fields(pairing.settings)}
     for field in (by_name[name] for name in pairing.tunable):
-        value, bounds = getattr(pairing.settings, field.name), _bounds(option_of(field))
+        value, bounds = getattr(pairing.settings, field.name), _describe_option(option_of(field))
         bounds.setdefault("low", 0)
         bounds.setdefault("high", 4 * value if value else 1)
-        # A setting's bound may be far from useful values, so a slider ends at eight times the model's own value.
+        # A setting's bound may be far above useful values, so its slider ends at eight times the model's own value.
         bounds["high"] = min(bounds["high"], max(8 * value, bounds["low"] + 1e-3)) if value else bounds["high"]
-        found[f"{pairing.name}.{field.name}"] = {
+        settings[f"{pairing.name}.{field.name}"] = {
             "default": value,
             "whole": isinstance(value, int),
             "moves": True,
             **bounds,
         }
-    return found
+    return settings
 
 
-def _movable(models: Mapping[str, LoadedModel]) -> dict[str, tuple[float, float, bool]]:
-    """Return the bounds of the controls that curves may move, and whether they are whole numbers, by name."""
+def _movable_bounds(models: Mapping[str, LoadedModel]) -> dict[str, tuple[float, float, bool]]:
+    """Return the (lowest, highest, is integer) of each control that a curve may drive, by name."""
     own = {f.name: option_of(f) for f in fields(Controls) if isinstance(f.default, float)}
-    movable = {name: given for name, given in own.items() if isinstance(given, Control) and given.may_move}
-    found = {name: (*given.ends, False) for name, given in movable.items()}
+    movable = {name: option for name, option in own.items() if isinstance(option, Control) and option.can_move}
+    bounds = {name: (*option.ends, False) for name, option in movable.items()}
     for model in models.values():
         for name, about in describe_pairing(model.pairing).items():
-            low, high, _ = found.get(name, (about["low"], about["high"], False))
-            found[name] = min(low, about["low"]), max(high, about["high"]), about["whole"]
-    return found
+            low, high, _ = bounds.get(name, (about["low"], about["high"], False))
+            bounds[name] = min(low, about["low"]), max(high, about["high"]), about["whole"]
+    return bounds
 
 
-def _bounds(given: Option) -> Table:
-    """Return what the page is told of a control or a setting, beside its default."""
-    found: Table = dict(zip(("low", "high"), given.bounds or (), strict=False))
-    found |= {"choices": given.choices, "help": given.help}
-    if isinstance(given, Control):
-        found |= {"place": given.place, "label": given.label}
-        found |= {name: getattr(given, name) or None for name in TOLD}
-    return {name: value for name, value in found.items() if value is not None}
+def _describe_option(option: Option) -> Table:
+    """Return the bounds, choices, help and page traits of a control or a setting, without its default."""
+    table: Table = dict(zip(("low", "high"), option.bounds or (), strict=False))
+    table |= {"choices": option.choices, "help": option.help}
+    if isinstance(option, Control):
+        table |= {"place": option.place, "label": option.label}
+        table |= {name: getattr(option, name) or None for name in OPTIONAL_TRAITS}
+    return {name: value for name, value in table.items() if value is not None}
 
 
 def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> float:
     """Return the value of a pairing setting. Raises UsageError if no model has the setting or it is not a number."""
     kind = name.partition(".")[0]
-    known = sorted(
+    settings = sorted(
         {f"{kind}.{n}" for model in models.values() for n in model.pairing.tunable if model.pairing.name == kind}
     )
-    if name not in known:
-        raise unknown_name("control", name, [*known, *(f.name for f in fields(Controls))])
+    if name not in settings:
+        raise unknown_name("control", name, [*settings, *(f.name for f in fields(Controls))])
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UsageError(f"control {name}", f"{value!r:.40} is not a number", "send a number")
     return value
 
 
 def default_path() -> Path:
-    """Return the path of the presets file."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("vidtrans")) / "live-presets.json"
 
 
 class SavedControls:
-    """Saved controls by name. An unreadable file counts as empty, and is replaced at the next save."""
+    """The saved presets: control values by name. An unreadable file counts as empty, and the next save replaces it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -525,19 +528,22 @@ class SavedControls:
 
     def _read(self) -> dict[str, Table]:
         try:
-            found = read_small_json(self._path)
+            content = read_small_json(self._path)
         except (OSError, ValueError, UsageError):
             return {}
-        tables = found if isinstance(found, dict) else {}
-        return {name: table for name, table in tables.items() if _NAME.fullmatch(name) and isinstance(table, dict)}
+        tables = content if isinstance(content, dict) else {}
+        return {
+            name: table for name, table in tables.items() if PRESET_NAME.fullmatch(name) and isinstance(table, dict)
+        }
 
     @property
     def names(self) -> list[str]:
-        """Return the names of the presets, in alphabetical order."""
         return sorted(self._tables)
 
-    def carry_out(self, message: Table, state: ControlState, models: Mapping[str, LoadedModel]) -> ControlState | None:
-        """Save, delete or load a preset, as a message asks; return loaded controls. Raises UsageError, OSError."""
+    def handle_message(
+        self, message: Table, state: ControlState, models: Mapping[str, LoadedModel]
+    ) -> ControlState | None:
+        """Save, delete or load a preset on a page's request; return loaded controls. Raises UsageError, OSError."""
         name = message.get("name")
         if not isinstance(name, str):
             raise UsageError("preset", "it has no name", "give a name")
@@ -546,7 +552,7 @@ class SavedControls:
         elif message.get("do") == "delete":
             self.delete(name)
         else:
-            return ControlState().updated(that_fit(self.load(name), state, models), models)
+            return ControlState().with_values(usable_controls(self.load(name), state, models), models)
         return None
 
     def load(self, name: str) -> Table:
@@ -557,15 +563,14 @@ class SavedControls:
 
     def save(self, name: str, table: Table) -> None:
         """Save controls as ``name``. Raises UsageError, OSError."""
-        if not _NAME.fullmatch(name):
+        if not PRESET_NAME.fullmatch(name):
             raise UsageError("preset", "its name must have 1 to 60 printable characters", "choose another name")
-        if len(self._tables) >= MOST_PRESETS and name not in self._tables:
-            raise UsageError("preset", f"there are {MOST_PRESETS} presets already", "delete one first")
-        self._write({**self._read(), name: dict(table)})  # another server may have saved some
+        if len(self._tables) >= MAX_PRESETS and name not in self._tables:
+            raise UsageError("preset", f"there are {MAX_PRESETS} presets already", "delete one first")
+        self._write({**self._read(), name: dict(table)})  # Another server may have saved presets meanwhile
 
     def delete(self, name: str) -> None:
-        """Delete the preset ``name``, if it exists. Raises OSError."""
-        self._write({known: table for known, table in self._read().items() if known != name})
+        self._write({other: table for other, table in self._read().items() if other != name})
 
     def _write(self, tables: dict[str, Table]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -573,13 +578,13 @@ class SavedControls:
         self._tables = tables
 
 
-def that_fit(values: Table, state: ControlState, models: Mapping[str, LoadedModel]) -> Table:
-    """Return saved values without settings of models that are not loaded; the model may be that of ``state``."""
+def usable_controls(values: Table, state: ControlState, models: Mapping[str, LoadedModel]) -> Table:
+    """Return saved values without settings of models that are not loaded, and without missing models and looks."""
     controls, own = {f.name for f in fields(Controls)}, state.controls
     settings = {key for model in models.values() for key in describe_pairing(model.pairing)}
-    fit = {name: value for name, value in values.items() if name in controls | settings}
-    fit["model"] = fit.get("model") if fit.get("model") in models else own.model
-    fit["second"] = fit.get("second") if fit.get("second") in models else ""
-    if fit.get("look") not in [look for model in models.values() for look in looks_of(model)]:
-        fit["look"] = ""
-    return fit
+    usable = {name: value for name, value in values.items() if name in controls | settings}
+    usable["model"] = usable.get("model") if usable.get("model") in models else own.model
+    usable["second"] = usable.get("second") if usable.get("second") in models else ""
+    if usable.get("look") not in [look for model in models.values() for look in looks_of(model)]:
+        usable["look"] = ""
+    return usable

@@ -1,4 +1,4 @@
-"""Open a live session: load the models, and make the stage, its worker and the hub."""
+"""Set-up of a live session: load the models, and make the stage, its worker and the hub."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vidtrans.core.settings import parse_size
 from vidtrans.live.dreamer import Dreamer
 from vidtrans.live.hub import Hub
 from vidtrans.live.live_controls import Controls, ControlState, SavedControls, slider_values
-from vidtrans.live.live_stage import LiveModel, LiveStage, still
+from vidtrans.live.live_stage import LiveModel, LiveStage, constant_value
 from vidtrans.live.moving_controls import MovingControls
 from vidtrans.live.picture_looks import PictureLooks
 from vidtrans.live.stage_worker import StageWorker
@@ -42,19 +42,20 @@ def open_session(
     """Load the models; return the hub and the worker that paints. The caller must close the worker.
 
     ``controls``: the first ones; None: those of ``rendering`` with the first model. ``folder``: for recordings.
-    ``saved``: the page's presets. By the models' names, ``pictures``: those that models were made of, and ``strokes``:
-    in which their pictures are painted. Raises ModelError, DeviceError, UsageError.
+    ``saved``: the page's presets. ``pictures``: by model name, the pictures that models were made of. ``strokes``: by
+    model name, the settings of models whose pictures are painted in strokes. Raises ModelError, DeviceError,
+    UsageError.
     """
-    _leave_a_core()
-    models, strokes = dict(models), strokes or {}  # pages add the looks of pictures
+    _reserve_browser_core()
+    models, strokes = dict(models), strokes or {}  # Pages add models made of pictures
     media = {name: Path(own.medium).stem for name, own in strokes.items() if own.medium}
 
     def open_model(model: LoadedModel) -> LiveModel:
         return LiveModel(model, rendering, context, strokes.get(model.name, StrokesSettings()))
 
     def open_stage() -> LiveStage:
-        context.engines.clear()  # engines are unusable after the device was lost
-        stage = LiveStage({name: open_model(model) for name, model in hub.pictures.opened.items()}, CAUSAL)
+        context.engines.clear()  # Engines are unusable after the device was lost
+        stage = LiveStage({name: open_model(model) for name, model in hub.pictures.open_models.items()}, CAUSAL)
         hub.output_size = stage.output_size
         return stage
 
@@ -63,7 +64,7 @@ def open_session(
 
     name = next(iter(models))
     first = controls or first_controls(name, rendering, strokes.get(name, StrokesSettings()))
-    state = ControlState(replace(first, look="")).updated({"look": first.look}, models)
+    state = ControlState(replace(first, look="")).with_values({"look": first.look}, models)
     hub = Hub(models, state, saved, folder, context.report)
     hub.pictures = PictureLooks(models, pictures or {}, media, open_model, context)
     hub.worker = StageWorker(open_stage, open_dreamer, state, hub, MovingControls(hub.sound))
@@ -79,21 +80,21 @@ def first_controls(
     upscale: str = Controls.upscale,
     output_size: int = Controls.output_size,
 ) -> Controls:
-    """Return the controls with which a session begins. Raises UsageError for keyframes."""
+    """Return the controls at the start of a session. Raises UsageError for settings with key frames."""
     size = 0 if settings.size in OWN_SIZES else parse_size(settings.size).short or 0
     return Controls(
         model,
         size=size,
         upscale=upscale,
         output_size=output_size,
-        past="off" if strokes.medium else Controls.past,  # it would smear the paint
+        past="off" if strokes.medium else Controls.past,  # Blending with past pictures would smear the paint
         look=settings.look,
-        **slider_values(settings, still),
-        **slider_values(strokes, still),
+        **slider_values(settings, constant_value),
+        **slider_values(strokes, constant_value),
     )
 
 
-def _leave_a_core() -> None:
+def _reserve_browser_core() -> None:
     """Leave one core to the browser, and let Python switch threads every millisecond.
 
     Torch's threads wait for each other in each layer, so a browser that delays one of them would delay them all. The

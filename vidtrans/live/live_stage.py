@@ -1,6 +1,7 @@
-"""The stage of a live session: models that paint single frames at once, cross-fades, blending with past pictures.
+"""The stage of a live session: models that paint single frames, cross-fades, and blending with past pictures.
 
-A network's faults are not measured in a live session (``upscaling.enlarging``): that takes several frames of a shot.
+A network's fixed-pattern artifacts are not measured here (``upscaling.enlarging``): that takes several frames of a
+shot.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Time
 from vidtrans.curves.curve import Curve, CurveClock
-from vidtrans.live.live_controls import LARGEST_SIZE, NO_MEDIUM, Controls, ControlState, looks_of
+from vidtrans.live.live_controls import MAX_WORKING_SIZE_PX, NO_MEDIUM, Controls, ControlState, looks_of
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing
@@ -37,11 +38,11 @@ from vidtrans.upscaling.enlarging import upscale_stream
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
-OUTPUT_SIZE, CUDA_OUTPUT_SIZE = 480, 1080  # pixels: the short side, where the controls give none
-SEEN_LIVE = 216  # lines that a painter of strokes sees: its time goes into what is finer than strokes
-NO_CLIP = "a live source is no clip"
-SETTLED = 1.0  # levels of 255: a picture that would change by less is not painted again
-Weights = Mapping[str, float]  # of models, adding up to 1
+CPU_OUTPUT_SIDE_PX, CUDA_OUTPUT_SIDE_PX = 480, 1080  # Default short sides of delivered pictures
+STROKES_INPUT_SIDE_PX = 216  # Short side at which strokes are painted: finer detail only costs time
+NO_CLIP_REASON = "a live source is no clip"
+SETTLED_LEVELS = 1.0  # A picture that would change by less, in levels of 255, is not painted again
+Weights = Mapping[str, float]  # Weight of each model by name; the sum is 1
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class SourceFrame:
 
 
 class LivePicture(NamedTuple):
-    """A painted frame: the blended ``picture``, the source at its size (``guide``), a view of the input.
+    """A painted frame: the blended ``picture``, the source at its size (``guide``), and a view of the model's input.
 
     All (H, W, 3) uint8.
     """
@@ -68,7 +69,7 @@ class LivePicture(NamedTuple):
 
 
 class _InputChoices(NamedTuple):
-    """The controls that affect how a model's input is made."""
+    """The controls that affect a model's input."""
 
     changes: tuple[tuple[str, float], ...]
     look: str
@@ -77,9 +78,9 @@ class _InputChoices(NamedTuple):
 
 
 class LiveModel:
-    """Paints frames one by one with a model. Raises ModelError, DeviceError, UsageError.
+    """A model that paints frames one by one. Raises ModelError, DeviceError, UsageError.
 
-    ``output_size``: the short side in pixels of delivered pictures where the controls give none.
+    ``output_size``: the default short side of delivered pictures, in pixels.
     """
 
     def __init__(
@@ -95,23 +96,23 @@ class LiveModel:
         refuse_matte(model.name, model.pairing)
         self.model, self._rendering = model, rendering
         for name, curve in strokes.curves().items():
-            still(f"strokes.{name}", curve)
+            constant_value(f"strokes.{name}", curve)
         self._own_strokes, self._medium = strokes, ""
-        self._moved: dict[str, float] = {}  # the strokes' values in the last frame
-        self._fading = 0  # frames until strokes have faded in and out after a change of these
-        painter = StreamStrokes(strokes, TIMELESS, NO_CLIP)
+        self._last_stroke_values: dict[str, float] = {}
+        self._fading = 0  # Frames until the strokes have faded after a change of those values
+        painter = StreamStrokes(strokes, TIMELESS, NO_CLIP_REASON)
         engine = load_engine(model, rendering, context, batch=1)
         self._device = cuda_device_of(engine)
-        self.output_size = CUDA_OUTPUT_SIZE if engine.device_kind == "cuda" else OUTPUT_SIZE
+        self.output_size = CUDA_OUTPUT_SIDE_PX if engine.device_kind == "cuda" else CPU_OUTPUT_SIDE_PX
         self._frames = FrameByFrame(model, rendering, painter, engine, context)
         self._choices: _InputChoices | None = None
         self._index = self._first = -1
         self._size = 0, 0
-        self._has_failed = False  # whether the last frame failed, so that its state is unknown
+        self._has_failed = False  # After a failed frame the state is unknown, so the next one is a cut
 
     @property
     def pairing(self) -> Pairing:
-        """Return the model's pairing, with the changes of the controls."""
+        """Return the model's pairing, with the settings changed by controls."""
         return self._frames.pairing
 
     @property
@@ -128,45 +129,45 @@ class LiveModel:
         self._apply(state, frame.is_drawing)
         self._choose_medium(state.controls.medium)
         self._index += 1
-        guides = _tiles(frame.rgb, len(self.pairing.guides))
+        guides = _split_guides(frame.rgb, len(self.pairing.guides))
         height, width = guides[0].shape[:2]
         size = self._working_size(state.controls, (width, height))
         is_cut = frame.is_cut or self._has_failed
         if is_cut or size != self._size:
             self._first, self._size = self._index, size
         self._has_failed = True
-        seen = Frame(self._index, self._index, guides[0], tuple(guides[1:]))
-        prepared = self._frames.prepare(seen, size, (self._first, self._index + 1))
+        source_frame = Frame(self._index, self._index, guides[0], tuple(guides[1:]))
+        prepared = self._frames.prepare(source_frame, size, (self._first, self._index + 1))
         (sample,) = self._frames.renderer.stream([prepared])
         self._has_failed = False
-        # Drawings have no detail, and a source without the holes that a model fills would show through them.
+        # A drawing has no detail to add, and the source would show through the holes that a model fills.
         output, source = sample.output, sample.guide
         if not (frame.is_drawing or self.pairing.fills_holes):
-            output, source = self._delivered(output, source, guides[0], state.controls)
-        moved = state.controls.of(StrokesSettings)
+            output, source = self._enlarge_output(output, source, guides[0], state.controls)
+        moved = state.controls.values_for(StrokesSettings)
         if self._frames.strokes.medium is not None:
-            self._fading = 2 * self._own_strokes.fade if moved != self._moved else max(0, self._fading - 1)
-            self._moved = moved
-            small = Size(short=SEEN_LIVE).of(*size_of(output))
+            self._fading = 2 * self._own_strokes.fade if moved != self._last_stroke_values else max(0, self._fading - 1)
+            self._last_stroke_values = moved
+            small = Size(short=STROKES_INPUT_SIDE_PX).of(*size_of(output))
             sample = replace(sample, guide=resize(source, *small), output=resize(output, *small), starts_shot=is_cut)
         picture = self._frames.finish(
             sample,
             source,
-            {**NEUTRAL, **state.controls.of(RenderingSettings)},
+            {**NEUTRAL, **state.controls.values_for(RenderingSettings)},
             model_input=prepared.input,
             enlarge=lambda *_: output,
             moved=moved,
         )
-        seen_by_it = prepared.input[..., : self.pairing.in_channels]  # without the planes of a code
-        return LivePicture(picture, source, self.pairing.preview(seen_by_it))
+        model_input = prepared.input[..., : self.pairing.in_channels]  # Without the planes of a style code
+        return LivePicture(picture, source, self.pairing.preview(model_input))
 
-    def _delivered(
+    def _enlarge_output(
         self, output: np.ndarray, guide: np.ndarray, source: np.ndarray, controls: Controls
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return an output and its source at the size of the source, whose short side is limited.
 
-        Pictures whose sides are not both larger then stay as they are, with the ``guide``, the source at their size. On
-        an Nvidia GPU that the engine uses, they are enlarged there.
+        Pictures that would not grow on both sides stay as they are, with ``guide``, the source at their size. On an
+        Nvidia GPU that the engine uses, they are enlarged there.
         """
         painted, scale = size_of(output), min(1.0, (controls.output_size or self.output_size) / min(size_of(source)))
         width, height = (round(side * scale) for side in size_of(source))
@@ -180,34 +181,34 @@ class LiveModel:
         return upscale_stream_on(self._device, output, frame, controls.upscale), frame
 
     def _working_size(self, controls: Controls, source: tuple[int, int]) -> tuple[int, int]:
-        wanted = str(controls.size) if controls.size else self._rendering.size
-        wanted = "trained" if wanted == "auto" else wanted  # a frame has to be painted before the next one comes
-        width, height = self.model.working_size(wanted, source)
-        if min(width, height) > LARGEST_SIZE * self.pairing.upscale_factor:
-            return self.model.working_size(str(LARGEST_SIZE), source)
+        size = str(controls.size) if controls.size else self._rendering.size
+        size = "trained" if size == "auto" else size  # A larger size would take longer than a frame lasts
+        width, height = self.model.working_size(size, source)
+        if min(width, height) > MAX_WORKING_SIZE_PX * self.pairing.upscale_factor:
+            return self.model.working_size(str(MAX_WORKING_SIZE_PX), source)
         return width, height
 
     def _choose_medium(self, medium: str) -> None:
-        """Paint in a medium from now on, on an empty canvas if it is another one. Raises UsageError."""
+        """Paint in another medium from now on, on an empty canvas. Raises UsageError."""
         if medium != self._medium:
             chosen = {"": self._own_strokes.medium, NO_MEDIUM: ""}.get(medium, medium)
-            self._frames.strokes = StreamStrokes(replace(self._own_strokes, medium=chosen), TIMELESS, NO_CLIP)
-            self._medium, self._moved, self._fading = medium, {}, 0
+            self._frames.strokes = StreamStrokes(replace(self._own_strokes, medium=chosen), TIMELESS, NO_CLIP_REASON)
+            self._medium, self._last_stroke_values, self._fading = medium, {}, 0
 
     def _apply(self, state: ControlState, is_drawing: bool) -> None:
-        """Make the model's inputs with these controls from now on, if they have changed. Raises UsageError."""
+        """Rebuild the model's inputs if controls have changed. Raises UsageError."""
         controls = state.controls
         changes = tuple(sorted(state.changes(self.model.pairing).items()))
         choices = _InputChoices(changes, controls.look, controls.stroke_size, is_drawing)
         if choices != self._choices:
             pairing = replace(self.model, changes={**self.model.changes, **dict(changes)}).pairing
-            drawn = is_drawing and bool(pairing.drawing_kind)
-            inputs = ModelInputs(pairing, drawn=drawn, conditions=self._conditions(pairing, controls))
+            is_input = is_drawing and bool(pairing.drawing_kind)
+            inputs = ModelInputs(pairing, drawn=is_input, conditions=self._conditions(pairing, controls))
             self._frames.renderer.inputs = inputs
             self._choices = choices
 
     def _conditions(self, pairing: Pairing, controls: Controls) -> Conditions | None:
-        """Return the per-frame conditions of a model with looks; a look that it does not have becomes its first."""
+        """Return the per-frame conditions of a model with looks; an unknown look becomes its first one."""
         if self.model.has_codes:
             look = controls.look if controls.look in looks_of(self.model) else ""
             return CodeConditions(self.model, look, TIMELESS)
@@ -218,21 +219,21 @@ class LiveModel:
         return LookConditions(pairing, settings, TIMELESS)
 
 
-def still(name: str, curve: Curve) -> float:
-    """Return the one value of a curve. Raises UsageError if it moves."""
+def constant_value(name: str, curve: Curve) -> float:
+    """Return the value of a constant curve. Raises UsageError if it moves."""
     if curve.constant is None:
         raise UsageError(f"a curve for {name}", "a live source has no timeline", "give a single value")
     return curve.constant
 
 
-def _no_moment(moment: Time) -> Fraction:
+def _refuse_moment(moment: Time) -> Fraction:
     raise UsageError(f"keyframes at {moment}", "a live source has no timeline", "give a single value")
 
 
-TIMELESS = CurveClock(int, _no_moment, float)  # of a source without times and without an end
+TIMELESS = CurveClock(int, _refuse_moment, float)  # Clock of a source without times and without an end
 
 
-def _tiles(picture: np.ndarray, count: int) -> Sequence[np.ndarray]:
+def _split_guides(picture: np.ndarray, count: int) -> Sequence[np.ndarray]:
     """Split a picture (H, W, 3) into ``count`` guides that lie side by side, (H, W / count, 3) each."""
     if count < 2:
         return [picture]
@@ -245,28 +246,28 @@ class Fader:
 
     def __init__(self) -> None:
         self._chosen: tuple[str, str] | None = None
-        self._from: dict[str, float] = {}
-        self._last: dict[str, float] = {}
-        self._since, self.is_fading = 0.0, False
+        self._start_weights: dict[str, float] = {}
+        self._last_weights: dict[str, float] = {}
+        self._start_s, self.is_fading = 0.0, False
 
     def weights(self, controls: Controls, now: float) -> dict[str, float]:
-        """Return the weights of the models at the time ``now`` in seconds, without weights of 0."""
+        """Return the weights of the models at ``now``, in s, without weights of 0."""
         target = {controls.model: 1.0}
         if controls.second and controls.crossfade:
             target = {controls.model: 1 - controls.crossfade}
             target[controls.second] = target.get(controls.second, 0) + controls.crossfade
         chosen = controls.model, controls.second
         if self._chosen is None:
-            self._from = target
+            self._start_weights = target
         elif chosen != self._chosen:
-            self._from, self._since = self._last, now
+            self._start_weights, self._start_s = self._last_weights, now
         self._chosen = chosen
-        share = min(1.0, (now - self._since) / controls.fade) if controls.fade else 1.0
-        self.is_fading = share < 1 and self._from != target
-        names = [*target, *(name for name in self._from if name not in target)]
-        mixed = {n: (1 - share) * self._from.get(n, 0) + share * target.get(n, 0) for n in names}
-        self._last = {name: weight for name, weight in mixed.items() if weight > 0}
-        return self._last
+        share = min(1.0, (now - self._start_s) / controls.fade) if controls.fade else 1.0
+        self.is_fading = share < 1 and self._start_weights != target
+        names = [*target, *(name for name in self._start_weights if name not in target)]
+        mixed = {n: (1 - share) * self._start_weights.get(n, 0) + share * target.get(n, 0) for n in names}
+        self._last_weights = {name: weight for name, weight in mixed.items() if weight > 0}
+        return self._last_weights
 
 
 class StagePicture(NamedTuple):
@@ -277,56 +278,55 @@ class StagePicture(NamedTuple):
 
 
 class LiveStage:
-    """Paints frames one after another with the models and blending that the controls select."""
+    """The models and the blending that the controls select, for consecutive frames."""
 
     def __init__(self, models: Mapping[str, LiveModel], causal: CausalSettings) -> None:
         self.models, self._causal = dict(models), causal
         self._fader = Fader()
-        self._painting: dict[str, float] = {}  # the models that painted the last frame, with their weights
+        self._last_weights: dict[str, float] = {}  # Weights of the models that painted the last frame
         self._filter: CausalFilter | None = None
-        self._mean: np.ndarray | None = None  # float32, the picture that was shown last
+        self._mean: np.ndarray | None = None  # The last picture, float32
         self._index = 0
         self._is_settled = True
 
     @property
     def output_size(self) -> int:
-        """Return the short side in pixels of delivered pictures where the controls give none."""
+        """Return the default short side of delivered pictures, in pixels."""
         return max(model.output_size for model in self.models.values())
 
     @property
     def is_changing(self) -> bool:
         """Return whether painting the last frame again would give another picture, because of a fade or a blend."""
-        painting = (self.models[name] for name in self._painting if name in self.models)
+        painting = (self.models[name] for name in self._last_weights if name in self.models)
         return self._fader.is_fading or not self._is_settled or any(model.is_changing for model in painting)
 
     def close(self, name: str) -> None:
-        """Remove a model, if it is there."""
         self.models.pop(name, None)
 
     def paint(self, frame: SourceFrame, state: ControlState, now: float) -> StagePicture:
-        """Paint the next frame at the time ``now`` in seconds. Raises UsageError, DeviceError."""
+        """Paint the next frame at the time ``now``, in s. Raises UsageError, DeviceError."""
         controls = state.controls
         if controls.mirror:
             frame = SourceFrame(cv2.flip(frame.rgb, 1), frame.is_drawing, frame.is_cut)
         if frame.is_cut:
-            self._fader = Fader()  # no fade from the models before the cut
-        # A model that was removed while it faded out is gone at once.
+            self._fader = Fader()  # No fade from the models before the cut
+        # A model that was removed while it faded out disappears at once.
         weights = {name: share for name, share in self._fader.weights(controls, now).items() if name in self.models}
-        weights = weights or {next(n for n in (*self._painting, *self.models) if n in self.models): 1.0}
+        weights = weights or {next(n for n in (*self._last_weights, *self.models) if n in self.models): 1.0}
         paintings = {}
         for name in weights:
-            is_cut = frame.is_cut or name not in self._painting
+            is_cut = frame.is_cut or name not in self._last_weights
             paintings[name] = self.models[name].paint(SourceFrame(frame.rgb, frame.is_drawing, is_cut), state)
-        self._painting = weights
+        self._last_weights = weights
         first = paintings[next(iter(weights))]
-        picture = self._with_past(_mix(paintings, weights), first.guide, frame, controls)
+        picture = self._blend_past(_mix(paintings, weights), first.guide, frame, controls)
         return StagePicture(picture, first.model_input)
 
-    def show(self, picture: np.ndarray, controls: Controls) -> np.ndarray:
+    def blend_picture(self, picture: np.ndarray, controls: Controls) -> np.ndarray:
         """Return a picture of another source, such as a dream, (H, W, 3) uint8, blended with past pictures."""
-        return self._with_past(picture, picture, SourceFrame(picture), controls)
+        return self._blend_past(picture, picture, SourceFrame(picture), controls)
 
-    def _with_past(self, picture: np.ndarray, guide: np.ndarray, frame: SourceFrame, controls: Controls) -> np.ndarray:
+    def _blend_past(self, picture: np.ndarray, guide: np.ndarray, frame: SourceFrame, controls: Controls) -> np.ndarray:
         self._index += 1
         if controls.past != "causal" or frame.is_drawing:
             self._filter = None
@@ -335,22 +335,22 @@ class LiveStage:
         if self._filter is not None:
             sample = Sample(self._index, self._index, guide, picture, frame.is_cut)
             picture = self._filter(Window((sample,), 0))
-        return self._with_last(picture, frame, controls.lerp if controls.past == "lerp" else 0.0)
+        return self._blend_last(picture, frame, controls.lerp if controls.past == "lerp" else 0.0)
 
-    def _with_last(self, picture: np.ndarray, frame: SourceFrame, share: float) -> np.ndarray:
-        """Mix a picture with the last one, in float32, so that repeated mixing reaches the new picture exactly."""
+    def _blend_last(self, picture: np.ndarray, frame: SourceFrame, share: float) -> np.ndarray:
+        """Blend a picture with the last one, in float32, so that repeated blending reaches the new picture exactly."""
         last, self._is_settled = self._mean, True
         if not share or last is None or last.shape != picture.shape or frame.is_cut:
             self._mean = picture.astype(np.float32)
             return picture
         latest = picture.astype(np.float32)
         self._mean = cv2.addWeighted(latest, 1 - share, last, share, 0)
-        self._is_settled = float(cv2.norm(self._mean, latest, cv2.NORM_INF)) < SETTLED
-        return cv2.convertScaleAbs(self._mean)  # rounds, half to even
+        self._is_settled = float(cv2.norm(self._mean, latest, cv2.NORM_INF)) < SETTLED_LEVELS
+        return cv2.convertScaleAbs(self._mean)  # Rounds half to even
 
 
 def _mix(paintings: Mapping[str, LivePicture], weights: Weights) -> np.ndarray:
-    """Return the weighted mean of the models' pictures, at the size of the first picture, (H, W, 3) uint8."""
+    """Return the weighted mean of the models' pictures, at the size of the first one, (H, W, 3) uint8."""
     if len(weights) == 1:
         (painting,) = paintings.values()
         return painting.picture

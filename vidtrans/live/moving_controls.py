@@ -1,6 +1,6 @@
-"""The values of controls that curves move, for each painted frame, and the sound and the source that they follow.
+"""Evaluation of the controls' curves for each painted frame, from the live sound and the source's frames.
 
-The sound is that of one connection at a time, analysed in a thread of its own.
+The sound of one connection at a time is analysed, in its own thread.
 """
 
 from __future__ import annotations
@@ -18,33 +18,32 @@ import numpy as np
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.settings import Table
 from vidtrans.curves.expressions import Signal, place_of
-from vidtrans.curves.live_hearing import LiveEar
+from vidtrans.curves.live_hearing import LiveSoundAnalysis
 from vidtrans.curves.tracks import RunningCall
 from vidtrans.flow.estimator import grey
 from vidtrans.flow.survey import MOTION_SIGMA, edge_motion
 from vidtrans.live.live_controls import ControlCurve, ControlState, FileTrack
 from vidtrans.live.protocol import SoundMessage
 
-MOST_AHEAD_S = 1.0  # of sound that may come faster than it sounds; more is dropped
-MOST_BLOCKS = 256  # that wait, where the processor is busy; older ones are dropped
-SILENT_AFTER_S = 0.15  # without a block, after which silence is heard
-ENDS_AFTER_S = 20.0  # without a block, after which nothing is heard
-SIDE = 96  # pixels of the short side at which frames are compared
-FULL_FALL_S = 20.0  # in which the motion that is scaled to 1 falls by e
-LEAST_MOTION = 2.0  # pixels a second at that size; less, as the noise of a camera, is never scaled to 1
-HOLD_S = 0.5  # for which the motion of the last two frames counts
+MAX_SOUND_AHEAD_S = 1.0  # Sound, in s, that a connection may send faster than real time; more is dropped
+MAX_WAITING_BLOCKS = 256  # Blocks of sound that wait for analysis; older ones are dropped
+SILENT_AFTER_S = 0.15  # Time without a block, in s, after which silence is analysed
+NO_SOUND_AFTER_S = 20.0  # Time without a block, in s, after which the analysis ends
+COMPARISON_SIDE_PX = 96  # Short side of the frames whose motion is measured
+PEAK_DECAY_S = 20.0  # Time constant, in s, of the falling peak to which motion is scaled
+MIN_PEAK_MOTION = 2.0  # Smallest peak, in pixels per second at that size: camera noise stays near 0
+MOTION_VALID_S = 0.5  # Longest time between two frames, in s, whose motion is measured
 
 
 class LiveSound:
-    """Hears the sound of one connection, the ``holder``: the last one that began. No sound is kept or recorded.
+    """Analysis of the sound of one connection, the ``holder``: the one that started last. No sound is stored.
 
-    ``changed``: called where another connection is heard, or none. The event loop's thread calls all methods but
-    ``watch``.
+    ``changed``: called when the holder changes. The event loop's thread calls all methods but ``watch``.
 
     Attributes:
-        holder: The number of the connection that is heard; 0: none.
-        values: The values of the watched signals now; none of them: 0. It is replaced, never changed.
-        num_dropped: The number of blocks that came too fast.
+        holder: The number of the connection whose sound is analysed; 0: none.
+        values: The current values of the watched signals; empty without sound. The mapping is replaced, never changed.
+        num_dropped: The number of blocks dropped because they came faster than real time.
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:
@@ -53,34 +52,34 @@ class LiveSound:
         self.num_dropped = 0
         self._changed = changed
         self._wake = threading.Condition()
-        self._blocks: deque[SoundMessage] = deque(maxlen=MOST_BLOCKS)
+        self._blocks: deque[SoundMessage] = deque(maxlen=MAX_WAITING_BLOCKS)
         self._signals: frozenset[Signal] = frozenset()
         self._always: frozenset[Signal] = frozenset()
         self._has_new_holder = False
-        self._credit_s, self._credited = MOST_AHEAD_S, time.monotonic()
+        self._credit_s, self._credited_at_s = MAX_SOUND_AHEAD_S, time.monotonic()
         self._thread: threading.Thread | None = None
 
-    def carry_out(self, number: int, message: Table) -> None:
-        """Hear the connection ``number`` from now on, or no longer. Raises UsageError."""
+    def handle_message(self, number: int, message: Table) -> None:
+        """Start or stop the analysis of the connection ``number``. Raises UsageError."""
         if not isinstance(message.get("on"), bool):
             raise UsageError("sound", "the message does not say whether it begins", 'send {"on": true} or false')
         if message["on"]:
-            self._hold(number)
+            self._set_holder(number)
         else:
             self.leave(number)
 
     def leave(self, number: int) -> None:
-        """Hear the connection ``number`` no longer."""
+        """Stop the analysis if the connection ``number`` is the holder."""
         if self.holder == number:
-            self._hold(0)
+            self._set_holder(0)
 
-    def block(self, number: int, message: SoundMessage) -> None:
-        """Take the next block of a connection; those of connections that are not heard are dropped."""
+    def add_block(self, number: int, message: SoundMessage) -> None:
+        """Queue the next block of a connection; blocks of connections other than the holder are dropped."""
         if number != self.holder:
             return
         now = time.monotonic()
-        self._credit_s = min(MOST_AHEAD_S, self._credit_s + now - self._credited)
-        self._credited = now
+        self._credit_s = min(MAX_SOUND_AHEAD_S, self._credit_s + now - self._credited_at_s)
+        self._credited_at_s = now
         if message.duration_s > self._credit_s:
             self.num_dropped += 1
             return
@@ -93,17 +92,17 @@ class LiveSound:
             self._wake.notify()
 
     def watch(self, signals: Collection[Signal]) -> None:
-        """Give the values of these signals from now on."""
+        """Compute the values of these signals from now on, in place of those of the last call."""
         with self._wake:
             self._signals = frozenset(signals) | self._always
 
     def watch_always(self, signals: Collection[Signal]) -> None:
-        """Give the values of these signals, whatever else is watched."""
+        """Compute the values of these signals beside those of ``watch``."""
         with self._wake:
             self._always = frozenset(signals)
             self._signals |= self._always
 
-    def _hold(self, number: int) -> None:
+    def _set_holder(self, number: int) -> None:
         with self._wake:
             self.holder, self._has_new_holder = number, True
             self._blocks.clear()
@@ -111,34 +110,34 @@ class LiveSound:
         self._changed()
 
     def _run(self) -> None:
-        ear: LiveEar | None = None
-        heard = time.monotonic()  # until when sound, or silence, was heard
+        analysis: LiveSoundAnalysis | None = None
+        last_block_s = time.monotonic()
         while True:
             with self._wake:
                 self._wake.wait_for(lambda: self._blocks or self._has_new_holder, SILENT_AFTER_S)
                 blocks, signals = list(self._blocks), self._signals
                 self._blocks.clear()
-                ear = None if self._has_new_holder else ear
+                analysis = None if self._has_new_holder else analysis
                 self._has_new_holder = False
-                is_late = not blocks and time.monotonic() - heard > ENDS_AFTER_S
+                is_late = not blocks and time.monotonic() - last_block_s > NO_SOUND_AFTER_S
                 if is_late or (not blocks and not self.holder):
                     self._thread, self.values = None, {}
                     return
             now = time.monotonic()
             for block in blocks:
-                if ear is None or ear.rate_hz != block.rate_hz:
-                    ear = LiveEar(block.rate_hz, signals)
-                ear.watch(signals)
-                ear.listen(block.samples)
-                heard = now
-            if ear is not None and not blocks:
-                ear.listen(np.zeros(round(SILENT_AFTER_S * ear.rate_hz), np.float32))
-            if ear is not None:
-                self.values = ear.values(signals)
+                if analysis is None or analysis.rate_hz != block.rate_hz:
+                    analysis = LiveSoundAnalysis(block.rate_hz, signals)
+                analysis.watch(signals)
+                analysis.add_samples(block.samples)
+                last_block_s = now
+            if analysis is not None and not blocks:
+                analysis.add_samples(np.zeros(round(SILENT_AFTER_S * analysis.rate_hz), np.float32))
+            if analysis is not None:
+                self.values = analysis.values(signals)
 
 
 class SourceSignals:
-    """Measures the frames that a live session paints.
+    """The signals of the source's frames: motion and brightness.
 
     Attributes:
         brightness: The last frame's mean grey level, 0 to 1.
@@ -146,36 +145,36 @@ class SourceSignals:
 
     def __init__(self) -> None:
         self.brightness = 0.0
-        self._motion, self._full = 0.0, LEAST_MOTION
+        self._motion, self._peak = 0.0, MIN_PEAK_MOTION
         self._before: np.ndarray | None = None
-        self._seen_s = -math.inf
+        self._last_frame_s = -math.inf
 
-    def see(self, rgb: np.ndarray, now_s: float) -> None:
-        """Measure the next frame, (H, W, 3) uint8, at a time in s."""
-        scale = min(1.0, SIDE / min(rgb.shape[:2]))
+    def measure(self, rgb: np.ndarray, now_s: float) -> None:
+        """Measure the next frame, (H, W, 3) uint8, shown at ``now_s``."""
+        scale = min(1.0, COMPARISON_SIDE_PX / min(rgb.shape[:2]))
         small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else rgb
         picture = grey(small)
         self.brightness = float(picture.mean()) / 255
         after = cv2.GaussianBlur(picture, (0, 0), MOTION_SIGMA).astype(np.float32)
-        before, passed_s = self._before, max(1e-3, now_s - self._seen_s)
-        self._before, self._seen_s = after, now_s
-        if before is None or before.shape != after.shape or passed_s > HOLD_S:
+        before, passed_s = self._before, max(1e-3, now_s - self._last_frame_s)
+        self._before, self._last_frame_s = after, now_s
+        if before is None or before.shape != after.shape or passed_s > MOTION_VALID_S:
             self._motion = 0.0
             return
         speed = edge_motion(before, after) / passed_s
-        self._full = max(speed, LEAST_MOTION, self._full * math.exp(-passed_s / FULL_FALL_S))
-        self._motion = speed / self._full
+        self._peak = max(speed, MIN_PEAK_MOTION, self._peak * math.exp(-passed_s / PEAK_DECAY_S))
+        self._motion = speed / self._peak
 
     def motion(self, now_s: float) -> float:
-        """Return how much moves, from 0 to 1, where 1 is the most of the last seconds."""
-        return self._motion if now_s - self._seen_s < HOLD_S else 0.0
+        """Return the speed of edges from 0 to 1, relative to the peak of about the last 20 seconds."""
+        return self._motion if now_s - self._last_frame_s < MOTION_VALID_S else 0.0
 
 
 class MovingControls:
-    """Evaluates the curves of controls; the thread that paints calls it. ``sound``: what is heard; None: nothing.
+    """The values of the controls that curves drive; used in the thread that paints. ``sound``: None without sound.
 
     Attributes:
-        positions: The value of each control that moves, at the last frame, by name.
+        positions: The value of each driven control at the last frame, by name.
     """
 
     def __init__(self, sound: LiveSound | None = None) -> None:
@@ -186,49 +185,49 @@ class MovingControls:
         self._signals: frozenset[Signal] = frozenset()
         self._files: dict[str, FileTrack] = {}
         self._calls: dict[Signal, RunningCall] = {}
-        self._sees = False
+        self._follows_source = False
         self.positions: dict[str, float] = {}
 
-    def at(self, state: ControlState, source: np.ndarray | None, frame: int) -> ControlState:
-        """Return the controls of the next frame, the ``frame``-th of the session.
+    def evaluate(self, state: ControlState, source: np.ndarray | None, frame: int) -> ControlState:
+        """Return the controls of the next frame, which is number ``frame`` of the session.
 
-        ``source``: a new frame of the source, (H, W, 3) uint8; None: the last one is painted again. A value that is
-        out of bounds becomes the nearest one; where there is no number, the control stays where it is.
+        ``source``: a new frame of the source, (H, W, 3) uint8; None if the last one is painted again. Values are
+        clamped to the control's bounds; where an expression has no value, the control keeps its last one.
         """
         if state.curves != self._curves:
-            self._take(state.curves)
+            self._set_curves(state.curves)
         if not self._curves:
             return state
         now_s = time.monotonic()
         passed_s, self._now_s = now_s - self._now_s, now_s
-        if source is not None and self._sees:
-            self._source.see(source, now_s)
+        if source is not None and self._follows_source:
+            self._source.measure(source, now_s)
         values = {"t": now_s - self._began_s, "frame": float(frame)}
-        heard = self._sound.values if self._sound is not None else {}
+        sound_values = self._sound.values if self._sound is not None else {}
         for signal in self._signals:
-            values[place_of(signal)] = self._value(signal, heard, values, passed_s)
+            values[place_of(signal)] = self._value(signal, sound_values, values, passed_s)
         before = state.numbers()
         positions = {}
         for name, curve in self._curves.items():
-            found = math.nan
+            value = math.nan
             with suppress(ArithmeticError, ValueError, TypeError):
-                found = float(curve.curve.expressions[0].value(values))
-            if math.isnan(found):
+                value = float(curve.curve.expressions[0].value(values))
+            if math.isnan(value):
                 number = before.get(name)
-                found = self.positions.get(name, curve.low if number is None else number)
-            positions[name] = curve.kept(found)
+                value = self.positions.get(name, curve.low if number is None else number)
+            positions[name] = curve.clamp(value)
         self.positions = positions
-        return state.moved(positions)
+        return state.with_positions(positions)
 
-    def _take(self, curves: Mapping[str, ControlCurve]) -> None:
-        """Evaluate other curves from now on."""
+    def _set_curves(self, curves: Mapping[str, ControlCurve]) -> None:
+        """Use other curves from now on: open their files, and watch their signals."""
         self._curves = curves
         self._signals = frozenset().union(*(curve.signals for curve in curves.values()))
         roots = {signal.source for signal in self._signals}
-        self._sees = any(root.is_seen for root in roots)
+        self._follows_source = any(root.is_seen for root in roots)
         files = {}
         for root in roots:
-            with suppress(VidtransError):  # a file that is gone since it was checked gives 0
+            with suppress(VidtransError):  # A file that was deleted since its check gives 0
                 if root.file:
                     files[root.file] = self._files.get(root.file) or FileTrack(root.file)
         self._files = files
@@ -238,13 +237,13 @@ class MovingControls:
             self._sound.watch(frozenset(signal for signal in self._signals if signal.is_heard))
 
     def _value(
-        self, signal: Signal, heard: Mapping[Signal, float], times: Mapping[str, float], passed_s: float
+        self, signal: Signal, sound_values: Mapping[Signal, float], times: Mapping[str, float], passed_s: float
     ) -> float:
         if signal.is_heard:
-            return heard.get(signal, 0.0)
+            return sound_values.get(signal, 0.0)
         if signal.inner is not None:
             call = self._calls.setdefault(signal, RunningCall(signal))
-            return call.step(self._value(signal.inner, heard, times, passed_s), passed_s)
+            return call.step(self._value(signal.inner, sound_values, times, passed_s), passed_s)
         if signal.file:
             file = self._files.get(signal.file)
             return 0.0 if file is None else float(file.track(np.array([times["frame" if file.in_frames else "t"]]))[0])

@@ -1,4 +1,4 @@
-"""The looks of pictures in a live session: models that are predicted from picture files which pages send."""
+"""Looks of picture files that pages send: their models are predicted in a live session."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from vidtrans.core.system import name_fault
 from vidtrans.flow.bars import bars_of
 from vidtrans.live.live_controls import describe_models
 from vidtrans.live.live_stage import LiveModel, LiveStage
-from vidtrans.live.protocol import QUALITY, decode
-from vidtrans.live.stage_worker import Adaptation
+from vidtrans.live.protocol import JPEG_QUALITY, decode
+from vidtrans.live.stage_worker import StageChange
 from vidtrans.models.at_once import StyleSource, predicted_model, read_style
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.look_pictures import Mixture
 from vidtrans.session import Context
 from vidtrans.video.images.picture import encode_jpeg, resize
 
-MOST_PICTURES = 16
-THUMBNAIL = 96  # pixels a side
-LONGEST_NAME = 40  # characters
+MOST_PICTURES = 16  # Largest number of models made of pictures in a session
+THUMBNAIL_SIDE_PX = 96
+MAX_NAME_CHARS = 40  # Longest name of a model, made of its picture's file name
 
 
 class PictureLooks:
-    """The models of a session that are made of pictures. Used in the event loop's thread; predicts in another one.
+    """The models of a session that were made of pictures. Used in the event loop's thread; predicts in another one.
 
-    ``thumbnails``: of each, by name, a JPEG file as a data URL.
+    ``thumbnails``: a JPEG file as a data URL, by model name.
 
     Args:
-        models: The models of the session by name; pictures are added to them.
-        pictures: By name, the pictures of those models that were made of pictures or a medium.
-        media: By name, the media in which pictures of models are painted.
+        models: The models of the session by name; new ones are added to them.
+        pictures: The pictures of which models were made, by model name.
+        media: The media in which the models' pictures are painted, by model name.
         open_model: Opens a model for painting; called in the thread that paints.
         context: The session's context.
     """
@@ -55,61 +55,61 @@ class PictureLooks:
     ) -> None:
         self._models, self._open_model, self._context = models, open_model, context
         self._media = media
-        quiet = replace(context, report=silent)  # the notes on pictures were given when their styles were predicted
-        self.thumbnails = {name: _thumbnail(_read(mixture, quiet)) for name, mixture in pictures.items()}
-        self._names: dict[str, str] = {}  # of the models by the digests of files that were sent
-        self._unopened: set[str] = set()  # names of models that no stage has opened yet, which may fail
-        self._turn = asyncio.Lock()
+        quiet = replace(context, report=silent)  # These notes were already given when the styles were predicted
+        self.thumbnails = {name: _thumbnail(_read_pictures(mixture, quiet)) for name, mixture in pictures.items()}
+        self._names_by_digest: dict[str, str] = {}  # Names of the models by the SHA-256 of their files
+        self._unopened: set[str] = set()  # Names of models that no stage has opened yet, which may fail
+        self._lock = asyncio.Lock()
 
     def message(self) -> Table:
-        """Return the message that tells pages of the session's models."""
+        """Return the message to pages with the session's models."""
         return {"type": "models", "models": describe_models(self._models, self.thumbnails, self._media)}
 
     async def add(self, file: bytes, name: str) -> str:
-        """Add a model with the look of a picture file, unless there is one; return its name.
+        """Predict a model with the look of a picture file, unless the session has it; return its name.
 
         ``name``: the file's name. Raises UsageError if there are too many, MediaError if it is not a picture.
         """
-        async with self._turn:
+        async with self._lock:
             digest = hashlib.sha256(file).hexdigest()
-            if (known := self._names.get(digest)) is not None:
-                return known
+            if (existing := self._names_by_digest.get(digest)) is not None:
+                return existing
             if len(self.thumbnails.keys() - self._media.keys()) >= MOST_PICTURES:
                 raise UsageError(f"picture '{name}'", f"there are {MOST_PICTURES} pictures already", "remove one first")
             name = self._free_name(name)
             self._models[name], self.thumbnails[name] = await asyncio.to_thread(self._predict, file, digest, name)
-            self._names[digest] = name
+            self._names_by_digest[digest] = name
             self._unopened.add(name)
             return name
 
     def remove(self, name: str) -> LoadedModel:
-        """Remove the model of a picture, and return it. Raises UsageError."""
+        """Remove the model of a picture from the session, and return it. Raises UsageError."""
         if name not in self.thumbnails:
             raise UsageError(f"look '{name}'", "it is not the look of a picture", "choose one with a picture")
         if self._models.keys() - self._unopened <= {name}:
             raise UsageError(f"look '{name}'", "something has to be painted", "add another picture first")
         del self.thumbnails[name]
         self._unopened.discard(name)
-        self._names = {digest: known for digest, known in self._names.items() if known != name}
+        self._names_by_digest = {digest: other for digest, other in self._names_by_digest.items() if other != name}
         return self._models.pop(name)
 
     @property
-    def opened(self) -> dict[str, LoadedModel]:
-        """Return the models of the session, except those of pictures that no stage has opened yet."""
+    def open_models(self) -> dict[str, LoadedModel]:
+        """Return the models of the session, without those that no stage has opened yet."""
         return {name: model for name, model in self._models.copy().items() if name not in self._unopened}
 
-    def opening(self, name: str, undo: Callable[[], None]) -> Adaptation:
-        """Return the change that opens a model on the stage, unless it is there; ``undo``: called if that fails."""
+    def opening_change(self, name: str, undo: Callable[[], None]) -> StageChange:
+        """Return the change that opens a model on the stage; ``undo``: called if that fails."""
 
         def open_on(stage: LiveStage) -> None:
             if (model := self._models.get(name)) is not None and name not in stage.models:
                 stage.models[name] = self._open_model(model)
             self._unopened.discard(name)
 
-        return Adaptation(open_on, undo)
+        return StageChange(open_on, undo)
 
-    def closing(self, model: LoadedModel) -> Adaptation:
-        """Return the change that closes a model that was removed, and its engine."""
+    def closing_change(self, model: LoadedModel) -> StageChange:
+        """Return the change that closes a removed model, and its engine."""
 
         def close_on(stage: LiveStage) -> None:
             stage.close(model.name)
@@ -117,7 +117,7 @@ class PictureLooks:
                 for key in [key for key in self._context.engines if key[0] == model.digest]:
                     del self._context.engines[key]
 
-        return Adaptation(close_on)
+        return StageChange(close_on)
 
     def _predict(self, file: bytes, digest: str, name: str) -> tuple[LoadedModel, str]:
         picture = decode(file, "picture")
@@ -127,8 +127,8 @@ class PictureLooks:
         return replace(model, name=name), _thumbnail([(picture, 1.0)])
 
     def _free_name(self, name: str) -> str:
-        """Return a unique name for a model, which can be part of a file's name."""
-        plain = re.sub(r"[^\w ()-]+", "_", Path(name).stem)[:LONGEST_NAME].strip(" -_")
+        """Return a unique name for a model, which can be part of a file name."""
+        plain = re.sub(r"[^\w ()-]+", "_", Path(name).stem)[:MAX_NAME_CHARS].strip(" -_")
         plain = "picture" if not plain or name_fault(plain) else plain
         number, free = 2, plain
         while free in self._models:
@@ -136,19 +136,19 @@ class PictureLooks:
         return free
 
 
-def _read(mixture: Mixture, context: Context) -> list[tuple[np.ndarray, float]]:
+def _read_pictures(mixture: Mixture, context: Context) -> list[tuple[np.ndarray, float]]:
     return [(read_style(path, context), share) for path, share in mixture if path is not None]
 
 
 def _thumbnail(pictures: Sequence[tuple[np.ndarray, float]]) -> str:
-    """Return a small square as a data URL, with a band of each picture (H, W, 3), as wide as its share."""
-    ends = np.rint(np.cumsum([0.0, *(share for _, share in pictures)]) * THUMBNAIL).astype(int)
-    square = np.empty((THUMBNAIL, THUMBNAIL, 3), np.uint8)
+    """Return a square as a data URL, with a vertical band of each picture (H, W, 3), as wide as its share."""
+    ends = np.rint(np.cumsum([0.0, *(share for _, share in pictures)]) * THUMBNAIL_SIDE_PX).astype(int)
+    square = np.empty((THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX, 3), np.uint8)
     for number, (picture, _) in enumerate(pictures):
         height, width = picture.shape[:2]
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
-        small = resize(picture[top : top + side, left : left + side], THUMBNAIL, THUMBNAIL)
+        small = resize(picture[top : top + side, left : left + side], THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX)
         band = slice(ends[number], ends[number + 1])
         square[:, band] = small[:, band]
-    return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(square, QUALITY)).decode()}"
+    return f"data:image/jpeg;base64,{base64.b64encode(encode_jpeg(square, JPEG_QUALITY)).decode()}"

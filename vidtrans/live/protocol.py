@@ -1,4 +1,4 @@
-"""The binary messages between a live server and its pages or other programs.
+"""Binary messages between a live server and its pages or other programs.
 
 A frame, to the server: a header of 16 bytes, then a JPEG, PNG or WebP file. A picture, to a page: a header of 32 bytes,
 then two JPEG files: the view of the network's input, which may be empty, and the picture. Numbers are little-endian.
@@ -13,7 +13,7 @@ A block of sound, to the server: a header of 8 bytes, then 1 to 8,192 samples, i
 ``timestamp`` is in milliseconds of the sender's clock, and is returned unchanged. ``sender`` is the number of the
 connection that sent the frame; 0: the frame came without a connection.
 
-Received picture files are checked and decoded here, and pictures encoded as JPEG.
+This module also checks and decodes received picture files.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from vidtrans.video.images.picture_header import UnreadablePicture, read_header
 from vidtrans.video.images.still import decode_still
 from vidtrans.web import MAX_MESSAGE
 
-MAX_PIXELS, MAX_SIDE = 1 << 24, 8192
+MAX_PIXELS, MAX_SIDE_PX = 1 << 24, 8192
 FORMATS = ("JPEG", "PNG", "WEBP")
 CONTENT_TYPES = tuple(f"image/{name.lower()}" for name in FORMATS)
-QUALITY = 92  # of JPEG files, which have no chroma subsampling
-VERSION = 1
-FRAME = struct.Struct("<BBHId")
-SOUND = struct.Struct("<BBHI")
-PICTURE = struct.Struct("<BBHIdIffI")
-SOUND_KIND, MOST_SAMPLES = 3, 8192
+JPEG_QUALITY = 92  # Quality of sent JPEG files, without chroma subsampling
+PROTOCOL_VERSION = 1
+FRAME_HEADER = struct.Struct("<BBHId")
+SOUND_HEADER = struct.Struct("<BBHI")
+PICTURE_HEADER = struct.Struct("<BBHIdIffI")
+SOUND_KIND, MAX_SOUND_SAMPLES = 3, 8192
 FrameKind = Literal["picture", "drawing"]
 FRAME_KINDS: dict[int, FrameKind] = {1: "picture", 2: "drawing"}
-PAINTED, REPEATED, DROPPED = 1, 2, 3  # kinds of answers: a new frame painted, the last frame repainted, frame dropped
-RATES = f"send it at {RATES_HZ[0]:,} to {RATES_HZ[1]:,} Hz; see vidtrans.live.protocol"
+NEW_PICTURE, REPEATED_PICTURE, DROPPED_FRAME = 1, 2, 3  # Kinds of answers; repeated: the last frame painted again
+RATE_REMEDY = f"send it at {RATES_HZ[0]:,} to {RATES_HZ[1]:,} Hz; see vidtrans.live.protocol"
 
 
 @dataclass(frozen=True)
@@ -60,20 +60,19 @@ class FrameMessage:
 
 @dataclass(frozen=True)
 class SoundMessage:
-    """A block of sound: ``samples``, (n,) float32 in [-1, 1], of one channel at ``rate_hz``."""
+    """A block of mono sound: ``samples``, (n,) float32 in [-1, 1], at ``rate_hz``."""
 
     rate_hz: int
     samples: np.ndarray
 
     @property
     def duration_s(self) -> float:
-        """Return its length in s."""
         return len(self.samples) / self.rate_hz
 
 
 @dataclass(frozen=True)
 class PictureMessage:
-    """A painted picture, or the notice of a dropped frame (both files empty). Fields: see the module docstring."""
+    """A painted picture, or the notice of a dropped frame (no files). See the module docstring for the fields."""
 
     kind: int
     sequence: int
@@ -86,63 +85,69 @@ class PictureMessage:
 
 
 def pack_frame(frame: FrameMessage) -> bytes:
-    """Return the bytes of a frame message."""
     kind = next(number for number, name in FRAME_KINDS.items() if name == frame.kind)
-    return FRAME.pack(VERSION, kind, 0, frame.sequence, frame.timestamp) + frame.file
+    return FRAME_HEADER.pack(PROTOCOL_VERSION, kind, 0, frame.sequence, frame.timestamp) + frame.file
 
 
 def parse_frame(data: bytes) -> FrameMessage:
-    """Parse the bytes of a frame message. Raises UsageError."""
-    if not FRAME.size < len(data) <= MAX_MESSAGE:
-        raise UsageError("frame", f"the message has {len(data)} bytes", f"send {FRAME.size + 1} to {MAX_MESSAGE} bytes")
-    version, kind, reserved, sequence, timestamp = FRAME.unpack_from(data)
-    if version != VERSION or kind not in FRAME_KINDS or reserved:
-        raise UsageError("frame", f"its header is not of version {VERSION}", "see vidtrans.live.protocol")
-    return FrameMessage(FRAME_KINDS[kind], sequence, timestamp, data[FRAME.size :])
+    """Parse a frame message. Raises UsageError."""
+    if not FRAME_HEADER.size < len(data) <= MAX_MESSAGE:
+        raise UsageError(
+            "frame", f"the message has {len(data)} bytes", f"send {FRAME_HEADER.size + 1} to {MAX_MESSAGE} bytes"
+        )
+    version, kind, reserved, sequence, timestamp = FRAME_HEADER.unpack_from(data)
+    if version != PROTOCOL_VERSION or kind not in FRAME_KINDS or reserved:
+        raise UsageError("frame", f"its header is not of version {PROTOCOL_VERSION}", "see vidtrans.live.protocol")
+    return FrameMessage(FRAME_KINDS[kind], sequence, timestamp, data[FRAME_HEADER.size :])
 
 
-def is_sound(data: bytes) -> bool:
-    """Return whether the bytes of a message are those of a block of sound."""
-    return data[:2] == bytes((VERSION, SOUND_KIND))
+def is_sound_message(data: bytes) -> bool:
+    return data[:2] == bytes((PROTOCOL_VERSION, SOUND_KIND))
 
 
 def pack_sound(sound: SoundMessage) -> bytes:
-    """Return the bytes of a block of sound."""
     levels = np.clip(np.rint(sound.samples * 32768), -32768, 32767)
-    return SOUND.pack(VERSION, SOUND_KIND, 0, sound.rate_hz) + levels.astype("<i2").tobytes()
+    return SOUND_HEADER.pack(PROTOCOL_VERSION, SOUND_KIND, 0, sound.rate_hz) + levels.astype("<i2").tobytes()
 
 
 def parse_sound(data: bytes) -> SoundMessage:
-    """Parse the bytes of a block of sound. Raises UsageError."""
-    count, odd = divmod(len(data) - SOUND.size, 2)
-    if odd or not 1 <= count <= MOST_SAMPLES:
-        raise UsageError("sound", f"the message has {len(data)} bytes", f"send 1 to {MOST_SAMPLES} samples of 2 bytes")
-    version, kind, reserved, rate_hz = SOUND.unpack_from(data)
-    if (version, kind, reserved) != (VERSION, SOUND_KIND, 0) or not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
-        raise UsageError("sound", f"its header is not of version {VERSION}, or its rate is out of bounds", RATES)
-    return SoundMessage(rate_hz, np.frombuffer(data, "<i2", offset=SOUND.size).astype(np.float32) / 32768)
+    """Parse a block of sound. Raises UsageError."""
+    count, odd = divmod(len(data) - SOUND_HEADER.size, 2)
+    if odd or not 1 <= count <= MAX_SOUND_SAMPLES:
+        raise UsageError(
+            "sound", f"the message has {len(data)} bytes", f"send 1 to {MAX_SOUND_SAMPLES} samples of 2 bytes"
+        )
+    version, kind, reserved, rate_hz = SOUND_HEADER.unpack_from(data)
+    if (version, kind, reserved) != (PROTOCOL_VERSION, SOUND_KIND, 0) or not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
+        raise UsageError(
+            "sound", f"its header is not of version {PROTOCOL_VERSION}, or its rate is out of bounds", RATE_REMEDY
+        )
+    return SoundMessage(rate_hz, np.frombuffer(data, "<i2", offset=SOUND_HEADER.size).astype(np.float32) / 32768)
 
 
 def pack_picture(picture: PictureMessage) -> bytes:
-    """Return the bytes of a picture message."""
     p = picture
     times = p.timestamp, p.sender, p.model_ms, p.server_ms
-    return PICTURE.pack(VERSION, p.kind, 0, p.sequence, *times, len(p.model_input)) + p.model_input + p.file
+    return (
+        PICTURE_HEADER.pack(PROTOCOL_VERSION, p.kind, 0, p.sequence, *times, len(p.model_input))
+        + p.model_input
+        + p.file
+    )
 
 
 def parse_picture(data: bytes) -> PictureMessage:
-    """Parse the bytes of a picture message. Raises UsageError."""
-    if len(data) < PICTURE.size or data[0] != VERSION:
-        raise UsageError("picture", f"its header is not of version {VERSION}", "see vidtrans.live.protocol")
-    _, kind, _, sequence, timestamp, sender, model_ms, server_ms, length = PICTURE.unpack_from(data)
-    files = data[PICTURE.size :]
+    """Parse a picture message. Raises UsageError."""
+    if len(data) < PICTURE_HEADER.size or data[0] != PROTOCOL_VERSION:
+        raise UsageError("picture", f"its header is not of version {PROTOCOL_VERSION}", "see vidtrans.live.protocol")
+    _, kind, _, sequence, timestamp, sender, model_ms, server_ms, length = PICTURE_HEADER.unpack_from(data)
+    files = data[PICTURE_HEADER.size :]
     return PictureMessage(kind, sequence, timestamp, sender, model_ms, server_ms, files[:length], files[length:])
 
 
 def decode(file: bytes, what: str = "frame") -> np.ndarray:
     """Decode a JPEG, PNG or WebP file to (H, W, 3) uint8 RGB; transparent pixels are composited over white.
 
-    The size is checked in the header before decoding. ``what``: its name in errors. Raises MediaError.
+    The size is checked in the header before decoding. ``what``: the name of the file in errors. Raises MediaError.
     """
     try:
         header = read_header(io.BytesIO(file), FORMATS)
@@ -151,8 +156,8 @@ def decode(file: bytes, what: str = "frame") -> np.ndarray:
     if header.num_pictures > 1:
         raise MediaError(what, "it is an animation", "send single pictures")
     width, height = header.width, header.height
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
-        remedy = f"send up to {MAX_PIXELS} pixels, {MAX_SIDE} a side"
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
+        remedy = f"send up to {MAX_PIXELS} pixels, {MAX_SIDE_PX} a side"
         raise MediaError(what, f"{width}x{height} is too large", remedy)
     still = decode_still(np.frombuffer(file, np.uint8), header)
     if still is None:

@@ -1,6 +1,6 @@
-"""The connections of a live session on a stage: OSC in and out, and senders of its pictures.
+"""Connections of a live session to other programs: OSC in and out, and senders of its pictures.
 
-Each sender has a thread: the newest picture is sent, and the stage never waits for it.
+Each sender has its own thread, which sends the newest picture, so painting never waits for it.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from vidtrans.core.errors import UsageError, describe_error
 from vidtrans.core.settings import Table
 from vidtrans.live.hub import Hub
 from vidtrans.live.osc.osc_addresses import address_tree
-from vidtrans.live.osc.osc_desk import OscDesk, OscListener, OscOut
+from vidtrans.live.osc.osc_bridge import OscBridge, OscListener, OscOut
 from vidtrans.live.osc.osc_messages import OscInbox
 from vidtrans.live.senders import SENDERS, PictureSender
 from vidtrans.live.stage_settings import StageSettings
-from vidtrans.live.stage_worker import Painted
+from vidtrans.live.stage_worker import PaintedFrame
 
-PROBE_SIZE = (640, 360)
-REPEAT_S = 0.2  # without a new picture, after which the last one is sent again: programs that begin to watch get one
-RETRY_S = 5.0  # after a failure, until the sender is opened again
-CLOSE_S = 5.0  # for which the exit waits for a library that hangs
+PROBE_SIZE_PX = (640, 360)  # (width, height) with which a sender is opened once to test it
+REPEAT_S = 0.2  # Time without a new picture, in s, after which the last one is sent again, for programs that join late
+RETRY_S = 5.0  # Wait, in s, before a failed sender is opened again
+CLOSE_S = 5.0  # Longest wait, in s, for a library that hangs at exit
 PUMP_S = 0.1
 
 
-class PictureSending:
-    """Sends pictures until it is closed; a picture that a newer one overtakes is left out.
+class PictureSendThread:
+    """A thread that sends the newest picture until it is closed; older unsent pictures are skipped.
 
-    ``warn(text)``: called once when sending fails, and once when it works again. After a failure the sender is closed,
-    and opened again every ``retry_s`` seconds.
+    ``warn(text)``: called once when sending fails, and once when it works again. A failed sender is closed, and opened
+    again every ``retry_s`` seconds.
 
     Attributes:
-        num_sent: Pictures sent, repeated ones included.
+        num_sent: The number of pictures sent, repeated ones included.
     """
 
     def __init__(
@@ -47,20 +47,19 @@ class PictureSending:
         self._changed = threading.Condition()
         self._picture: np.ndarray | None = None
         self._is_new = self._is_closed = False
-        self._size: tuple[int, ...] | None = None  # the one that the sender is open with
+        self._size: tuple[int, ...] | None = None  # Shape of the pictures for which the sender is open
         self._fails_until, self._has_failed = 0.0, False
         self.num_sent = 0
         self._thread = threading.Thread(target=self._run, name=f"send {name}", daemon=True)
         self._thread.start()
 
-    def show(self, painted: Painted) -> None:
-        """Send a painted picture next, in place of one that waits."""
+    def send(self, painted: PaintedFrame) -> None:
+        """Queue a painted picture in place of an unsent one."""
         with self._changed:
             self._picture, self._is_new = painted.picture, True
             self._changed.notify()
 
     def close(self) -> None:
-        """End the thread, and close the sender."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()
@@ -86,11 +85,11 @@ class PictureSending:
                 self._size = picture.shape
             self._sender.send(picture)
             self.num_sent += 1
-        except Exception as error:  # of a library, which may raise anything: the session goes on
+        except Exception as error:  # A library may raise anything; the session continues
             self._close()
             self._fails_until = time.monotonic() + self._retry_s
             if not self._has_failed:
-                self._warn(f"--send {self._name}: {_words(error)}; trying again every {self._retry_s:.0f} s")
+                self._warn(f"--send {self._name}: {_error_text(error)}; trying again every {self._retry_s:.0f} s")
             self._has_failed = True
             return
         if self._has_failed:
@@ -98,7 +97,7 @@ class PictureSending:
             self._warn(f"--send {self._name}: it works again")
 
     def _close(self) -> None:
-        """Close the sender, even where that fails: it may be what fails."""
+        """Close the sender, and report an error only if sending has not failed before."""
         if self._size is None:
             return
         self._size = None
@@ -106,66 +105,65 @@ class PictureSending:
             self._sender.close()
         except Exception as error:
             if not self._has_failed:
-                self._warn(f"--send {self._name}: closing it failed: {_words(error)}")
+                self._warn(f"--send {self._name}: closing it failed: {_error_text(error)}")
 
 
 def open_sender(name: str) -> PictureSender:
-    """Return a sender that opens on this machine. Raises UsageError, in one line, where it does not."""
+    """Return a sender after a test on this machine. Raises UsageError, in one line, if it cannot be opened."""
     try:
         sender: PictureSender = SENDERS.load(name)()
-        sender.open(*PROBE_SIZE)
+        sender.open(*PROBE_SIZE_PX)
         sender.close()
     except Exception as error:
-        raise UsageError(f"--send {name}", _words(error), SENDERS[name].remedy) from None
+        raise UsageError(f"--send {name}", _error_text(error), SENDERS[name].remedy) from None
     return sender
 
 
-def _words(error: Exception) -> str:
-    """Return an error as one line. Libraries that open devices raise RuntimeError with words for people."""
+def _error_text(error: Exception) -> str:
+    """Return an error as one line. Libraries for devices raise RuntimeError with a readable message."""
     line, _ = describe_error(error) or (f"{type(error).__name__}: {error}", 1)
     return " ".join(line.removeprefix("RuntimeError: ").split())[:200].rstrip(". ")
 
 
 class StageConnections:
-    """The connections of a session, open from construction on; must be closed.
+    """All connections of a session, open from construction on; must be closed.
 
     Raises UsageError where a port is not free, a host is unknown, or a sender cannot be opened.
     """
 
     def __init__(self, hub: Hub, settings: StageSettings) -> None:
         self._closing = ExitStack()
-        self._desk: OscDesk | None = None
+        self._bridge: OscBridge | None = None
         self._senders: list[PictureSender] = []
-        self.sendings: list[PictureSending] = []
+        self.send_threads: list[PictureSendThread] = []
         with ExitStack() as opened:
             for name in settings.senders:
                 sender = open_sender(name)
-                sending = PictureSending(name, sender, lambda text: hub.announce(text, "warning"))
+                sending = PictureSendThread(name, sender, lambda text: hub.announce(text, "warning"))
                 opened.callback(sending.close)
-                hub.watchers.append(sending.show)
+                hub.watchers.append(sending.send)
                 self._senders.append(sender)
-                self.sendings.append(sending)
+                self.send_threads.append(sending)
             if settings.osc or settings.osc_out:
-                self._desk = desk = OscDesk(hub, OscInbox(), str(settings.osc or ""))
+                self._bridge = bridge = OscBridge(hub, OscInbox(), str(settings.osc or ""))
                 if settings.osc:
-                    opened.callback(OscListener(settings.osc, hub, desk).close)
+                    opened.callback(OscListener(settings.osc, hub, bridge).close)
                 if settings.osc_out:
-                    opened.callback(OscOut(settings.osc_out, hub, desk).close)
+                    opened.callback(OscOut(settings.osc_out, hub, bridge).close)
             self._closing = opened.pop_all()
 
     @property
-    def query(self) -> Callable[[], Table] | None:
-        """Return the function that gives the addresses of OSC as a tree; None without OSC."""
-        desk = self._desk
-        return None if desk is None else lambda: address_tree(desk.addresses, desk.values())
+    def address_query(self) -> Callable[[], Table] | None:
+        """Return a function that gives the OSC addresses as a tree (OSCQuery); None without OSC."""
+        bridge = self._bridge
+        return None if bridge is None else lambda: address_tree(bridge.addresses, bridge.values())
 
     async def pump(self) -> None:
-        """Do what senders want of the main thread, until it is cancelled."""
+        """Run the senders' work for the main thread until the task is cancelled."""
         while self._senders:
             for sender in self._senders:
                 sender.pump()
             await asyncio.sleep(PUMP_S)
 
     def close(self) -> None:
-        """End all connections."""
         self._closing.close()

@@ -1,4 +1,4 @@
-"""Settings of what a live session is connected to on a stage: OSC in and out, and senders of its pictures."""
+"""Settings of the connections of a live session: OSC in and out, and senders of its pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vidtrans.web import LOOPBACK
 
 @dataclass(frozen=True)
 class OscEndpoint:
-    """An address and a UDP port."""
+    """A host and a UDP port."""
 
     host: str
     port: int
@@ -24,23 +24,23 @@ class OscEndpoint:
 
     @property
     def is_open(self) -> bool:
-        """Return whether packets come from, or go to, other machines."""
+        """Return whether other machines can send packets to it or receive them."""
         return self.host not in LOOPBACK
 
     def resolve(self, option: str) -> tuple[socket.AddressFamily, tuple[str, int]]:
-        """Return the address as sockets take it. Raises UsageError for an unknown host."""
+        """Return the address in the form that sockets take. Raises UsageError for an unknown host."""
         try:
-            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_DGRAM)
+            addresses = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_DGRAM)
         except (OSError, UnicodeError):
             raise UsageError(
                 f"{option} {self}", "there is no such host", "give an address, such as 127.0.0.1"
             ) from None
-        family, _, _, _, address = found[0]
+        family, _, _, _, address = addresses[0]
         return family, (str(address[0]), int(address[1]))
 
 
 def parse_endpoint(text: str, option: str, *, allow_network: bool, needs_host: bool = False) -> OscEndpoint:
-    """Return the endpoint of ``[HOST:]PORT``; without a host this machine. Raises UsageError."""
+    """Parse ``[HOST:]PORT``; the default host is this machine. Raises UsageError."""
     host, colon, port = text.rpartition(":")
     form = f"give {'HOST:PORT' if needs_host else 'PORT or HOST:PORT'}, such as {'127.0.0.1:' * needs_host}9000"
     if not port.isascii() or not port.isdigit() or not 1 <= int(port[:6]) <= 65535 or (needs_host and not host):
@@ -48,15 +48,15 @@ def parse_endpoint(text: str, option: str, *, allow_network: bool, needs_host: b
     host = host.removeprefix("[").removesuffix("]")
     if colon and not host:
         raise UsageError(f"{option} {text}", "it names no host before the colon", form)
-    found = OscEndpoint(host or LOOPBACK[0], int(port))
-    if found.is_open and not allow_network:
+    endpoint = OscEndpoint(host or LOOPBACK[0], int(port))
+    if endpoint.is_open and not allow_network:
         why = "others on the network could move the controls" if option == "--osc" else "it sends to another machine"
         raise UsageError(f"{option} {text}", why, "add --allow-network if that is meant")
-    return found
+    return endpoint
 
 
-def is_near(host: str) -> bool:
-    """Return whether packets of an address are taken: of this machine, and of private and link-local networks."""
+def is_local_address(host: str) -> bool:
+    """Return whether an address is of this machine, or of a private or link-local network."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -68,7 +68,7 @@ def is_near(host: str) -> bool:
 
 @dataclass(frozen=True)
 class StageSettings:
-    """``osc``: where OSC is received, ``osc_out``: where it is sent; None: not. ``senders``: their names."""
+    """Settings. ``osc``: where OSC is received, ``osc_out``: where it is sent; None: off. ``senders``: their names."""
 
     osc: OscEndpoint | None = None
     osc_out: OscEndpoint | None = None
@@ -76,7 +76,7 @@ class StageSettings:
 
 
 def stage_settings(osc: str, osc_out: str, senders: Sequence[str], *, allow_network: bool) -> StageSettings:
-    """Return the settings of options, '' and () where they are not given. Raises UsageError."""
+    """Return the settings of the options' values; '' and () where an option is not given. Raises UsageError."""
     own = parse_endpoint(osc, "--osc", allow_network=allow_network) if osc else None
     other = parse_endpoint(osc_out, "--osc-out", allow_network=allow_network, needs_host=True) if osc_out else None
     if own is not None and other is not None and own.port == other.port and not other.is_open:

@@ -1,5 +1,5 @@
-"""The server of ``vidtrans studio``: the files of a project folder, its jobs, and what its page shows of them."""
+"""The server of ``vidtrans studio``: the files of a project folder, its jobs, and previews for its page."""
 
 from __future__ import annotations
 
-STATE = ".studio"  # the folder, in the project's, of jobs, previews and deleted files
+STATE = ".studio"  # Folder inside the project for jobs, previews and deleted files

@@ -1,9 +1,9 @@
 """Layers and history of painted frames, in the state folder of the project.
 
 The folder of a frame holds ``sheet.json``, changes (``000012.json``) and pictures that are named by their digest. A
-change is written once, and names the change before it: what is painted after an undo is another branch, and no file is
+change is written once, with the number of its parent: painting after an undo starts a new branch, and no file is
 replaced. ``sheet.json`` points to the current change, and to the one at which all layers were stored as pictures; from
-there a page applies the changes up to the current one. A crash between two writes loses the change that was under way.
+there a page applies the changes up to the current one. A crash between two writes loses only the last change.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import move_into_place, remove, write_json
 from vidtrans.core.settings import Table
 from vidtrans.core.text_files import is_count, read_table
-from vidtrans.studio.project_folder import RESERVED, ProjectFolder
+from vidtrans.studio.project_folder import RESERVED_BYTES, ProjectFolder
 
 PICTURE_KEY = re.compile(r"[0-9a-f]{40}")
-MOST_LAYERS = 64
-LONGEST_NAME = 80
+MAX_LAYERS = 64
+MAX_NAME_CHARS = 80
 
 
 def layers_in(value: object) -> list[Table]:
-    """Return layers, the lowest first. Raises UsageError."""
-    if not isinstance(value, list) or not 0 < len(value) <= MOST_LAYERS:
-        raise UsageError("layers", f"they are 1 to {MOST_LAYERS}", "send a list")
+    """Return the layers in a message, the lowest first. Raises UsageError."""
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_LAYERS:
+        raise UsageError("layers", f"they are 1 to {MAX_LAYERS}", "send a list")
     layers = [_layer_in(one) for one in value]
     if len({layer["id"] for layer in layers}) != len(layers):
         raise UsageError("layers", "two have one number", "reload the page")
@@ -42,14 +42,14 @@ def layers_in(value: object) -> list[Table]:
 def _layer_in(value: object) -> Table:
     layer = value if isinstance(value, dict) else {}
     number, name, opacity = layer.get("id"), layer.get("name"), layer.get("opacity")
-    is_known = isinstance(layer.get("visible"), bool) and isinstance(name, str) and len(name) <= LONGEST_NAME
-    if not is_known or not is_count(number) or not isinstance(opacity, int | float) or not 0 <= opacity <= 1:
+    is_valid = isinstance(layer.get("visible"), bool) and isinstance(name, str) and len(name) <= MAX_NAME_CHARS
+    if not is_valid or not is_count(number) or not isinstance(opacity, int | float) or not 0 <= opacity <= 1:
         raise UsageError("layer", "it has an id, a name, an opacity, and is visible or not", "reload the page")
     return {"id": number, "name": name, "visible": layer["visible"], "opacity": float(opacity)}
 
 
 def change_in(message: Table) -> Table:
-    """Return a change: pixels of a layer in a box, or the layers before and after, or both. Raises UsageError."""
+    """Return the change in a message: pixels of a layer in a box, a new list of layers, or both. Raises UsageError."""
     layer, box, parent = message.get("layer"), message.get("box"), message.get("parent")
     if not is_count(parent):
         raise UsageError("parent", "it is not a number", "reload the page")
@@ -68,7 +68,7 @@ def change_in(message: Table) -> Table:
 
 
 def is_sheet(table: Table) -> bool:
-    """Return whether a table, read from a file that anybody may have written, is the sheet of a frame."""
+    """Return whether a table from an untrusted file is a valid sheet of a frame."""
     counts = [table.get(name) for name in ("position", "tip", "last", "stored", "saved")]
     size, stamp = table.get("size"), table.get("stamp")
     if not (all(map(is_count, counts)) and isinstance(size, list) and len(size) == 2 and all(map(is_count, size))):
@@ -81,7 +81,7 @@ def is_sheet(table: Table) -> bool:
 
 
 def is_change(table: Table, number: int) -> bool:
-    """Return whether a table, read from a file that anybody may have written, is the change of a number."""
+    """Return whether a table from an untrusted file is the valid change of this number."""
     try:
         return table.get("number") == number and change_in(table)["parent"] < number
     except UsageError:
@@ -89,14 +89,14 @@ def is_change(table: Table, number: int) -> bool:
 
 
 def key_in(value: object) -> str:
-    """Return the key of a picture. Raises UsageError."""
+    """Return a picture's key. Raises UsageError."""
     if not isinstance(value, str) or not PICTURE_KEY.fullmatch(value):
         raise UsageError("picture", "it has no key", "send it first")
     return value
 
 
 def pictures_in_message(value: object) -> dict[str, str]:
-    """Return the keys of pictures by the number of their layer. Raises UsageError."""
+    """Return the keys of pictures, by layer number. Raises UsageError."""
     if not isinstance(value, dict) or not 0 < len(value) <= 1000:
         raise UsageError("pictures", "they are keys by layer", "send an object")
     if not all(isinstance(layer, str) and layer.isdecimal() for layer in value):
@@ -104,28 +104,28 @@ def pictures_in_message(value: object) -> dict[str, str]:
     return {layer: key_in(key) for layer, key in value.items()}
 
 
-PAINTED = re.compile(r"[^/]+\.(keyframes|corrections|strokes)/[0-9]{1,9}\.png")
-LARGEST_PICTURE = 512 << 20  # bytes of a PNG file
-LONGEST_SIDE = 16_384  # pixels
-KEPT_BYTES = 1 << 30  # of the history of one frame; the oldest changes go first
-UNUSED_S = 3600.0  # after which a picture that no change names is deleted
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PAINTED_NAME = re.compile(r"[^/]+\.(keyframes|corrections|strokes)/[0-9]{1,9}\.png")
+MAX_PICTURE_BYTES = 512 << 20
+MAX_SIDE_PX = 16_384
+MAX_HISTORY_BYTES = 1 << 30  # Size of the history of one frame; the oldest changes are deleted first
+UNUSED_PICTURE_S = 3600.0  # Age at which an unreferenced picture is deleted, in s
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 class EaselStore:
-    """The sheets of a project's painted frames. ``check``: decodes a file; raises MediaError if it is no media."""
+    """The sheets of a project's painted frames. ``check``: decodes a file; raises MediaError if it is not media."""
 
     def __init__(self, folder: ProjectFolder, check: Callable[[Path], Table]) -> None:
         self._folder, self._check, self._lock = folder, check, Lock()
 
     def target(self, name: str) -> Path:
-        """Return the path of a painted frame, which need not exist. Raises UsageError for other files."""
-        if not PAINTED.fullmatch(name):
+        """Return the path of a painted frame, which may not exist. Raises UsageError for other files."""
+        if not PAINTED_NAME.fullmatch(name):
             raise UsageError(name[:80] or "name", "it is no painted frame", "name CLIP.keyframes/NUMBER.png")
-        return self._folder.place(name)
+        return self._folder.path_of(name)
 
     def stamp(self, name: str) -> str:
-        """Return a text that changes with the file of a painted frame; '' if there is none. Raises UsageError."""
+        """Return a text that changes with the file of a painted frame; '' without a file. Raises UsageError."""
         with suppress(FileNotFoundError):
             state = self.target(name).stat()
             return f"{state.st_mtime_ns}-{state.st_size}"
@@ -134,10 +134,11 @@ class EaselStore:
     def table(self, name: str) -> Table:
         """Return the sheet of a frame (None without one), the stamp of its file, and the changes around its pointer.
 
-        ``back`` and ``forth`` lead from the stored layers to the current ones; ``redo`` follows them, nearest first.
+        ``back`` and ``forth`` lead from the stored layers to the current ones; ``redo`` are the undone changes, nearest
+        first.
         """
         with self._lock:
-            folder, sheet = self._place(name), self._sheet(name)
+            folder, sheet = self._sheet_folder(name), self._read_sheet(name)
             table: Table = {"sheet": sheet, "stamp": self.stamp(name), "back": [], "forth": [], "redo": []}
             if sheet is not None:
                 table["back"], table["forth"] = _path(folder, sheet["stored"], sheet["position"])
@@ -145,37 +146,37 @@ class EaselStore:
             return table
 
     def change(self, name: str, number: int) -> Table | None:
-        """Return a change; None if there is none of this number, or none any more."""
-        return _change(self._place(name), number)
+        """Return a change; None if there is none of this number, or it was deleted."""
+        return _change(self._sheet_folder(name), number)
 
     def picture(self, name: str, key: str) -> Path:
-        """Return the file of a picture. Raises UsageError."""
-        path = self._place(name) / f"{key}.png"
+        """Return the path of a picture. Raises UsageError."""
+        path = self._sheet_folder(name) / f"{key}.png"
         if not (PICTURE_KEY.fullmatch(key) and path.is_file()):
             raise UsageError(key[:40], "the easel has no such picture", "reload the page")
         return path
 
-    def receive(self, name: str, mark: str, offset: int, whole: int, part: bytes) -> str:
-        """Add a part of a PNG file of ``whole`` bytes; return its key once it is complete and can be decoded, else ''.
+    def receive(self, name: str, mark: str, offset: int, num_bytes: int, data: bytes) -> str:
+        """Add a part of a PNG file of ``num_bytes``; return its key if it is complete and can be decoded, else ''.
 
-        ``mark``: the name that the page gives to this upload. Raises UsageError, MediaError, OSError.
+        ``mark``: the page's name for this upload. Raises UsageError, MediaError, OSError.
         """
-        folder = self._place(name)
-        if not PICTURE_KEY.fullmatch(mark) or not 0 < whole <= LARGEST_PICTURE or offset + len(part) > whole:
-            raise UsageError("picture", f"it has 1 byte to {LARGEST_PICTURE >> 20} MiB, and a mark", "send it again")
-        if shutil.disk_usage(self._folder.root).free - whole < RESERVED:
+        folder = self._sheet_folder(name)
+        if not PICTURE_KEY.fullmatch(mark) or not 0 < num_bytes <= MAX_PICTURE_BYTES or offset + len(data) > num_bytes:
+            raise UsageError("picture", f"it has 1 byte to {MAX_PICTURE_BYTES >> 20} MiB, and a mark", "send it again")
+        if shutil.disk_usage(self._folder.root).free - num_bytes < RESERVED_BYTES:
             raise UsageError("picture", "the disk is nearly full", "free some space")
         partial = self._folder.state / "uploads" / f"easel-{mark}.png"
         partial.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("ab" if offset else "wb") as file:
             if file.tell() != offset:
                 raise UsageError("picture", f"{file.tell()} bytes of it are here, not {offset}", "send it again")
-            file.write(part)
-        if offset + len(part) < whole:
+            file.write(data)
+        if offset + len(data) < num_bytes:
             return ""
         try:
-            size, found = png_size(partial), self._check(partial)
-            if size != (found["width"], found["height"]):
+            size, decoded = png_size(partial), self._check(partial)
+            if size != (decoded["width"], decoded["height"]):
                 raise MediaError("picture", "it is damaged", "send it again")
         except MediaError:
             partial.unlink(missing_ok=True)
@@ -190,7 +191,7 @@ class EaselStore:
     def add(self, name: str, message: Table) -> int:
         """Store a change, point to it, and return its number. Raises UsageError, OSError."""
         with self._lock:
-            folder, sheet = self._place(name), self._known(name)
+            folder, sheet = self._sheet_folder(name), self._existing_sheet(name)
             change = change_in(message)
             if not 0 <= change["parent"] <= sheet["last"]:
                 raise UsageError("parent", "there is no such change", "reload the page")
@@ -201,7 +202,7 @@ class EaselStore:
                 for key in (change["before"], change["after"]):
                     self._check_size(name, key, (box[2], box[3]))
             number = sheet["last"] + 1
-            while (folder / f"{number:06d}.json").exists():  # of a crash before the pointer was written
+            while (folder / f"{number:06d}.json").exists():  # Left by a crash before the pointer was written
                 number += 1
             write_json(folder / f"{number:06d}.json", change | {"number": number})
             layers = change["layers_after"]
@@ -214,23 +215,23 @@ class EaselStore:
     def move(self, name: str, message: Table) -> None:
         """Point to another change, as after an undo. Raises UsageError, OSError."""
         with self._lock:
-            sheet = self._known(name)
+            sheet = self._existing_sheet(name)
             position, tip, layers = message.get("position"), message.get("tip"), layers_in(message.get("layers"))
             for number in (position, tip):
                 if type(number) is not int or not 0 <= number <= sheet["last"]:
                     raise UsageError("position", "there is no such change", "reload the page")
             changed = {"position": position, "tip": tip, "layers": layers}
-            write_json(self._place(name) / "sheet.json", sheet | changed)
+            write_json(self._sheet_folder(name) / "sheet.json", sheet | changed)
 
     def save(self, name: str, message: Table) -> str:
         """Store all layers as pictures, and the flattened picture as the file; return the stamp of the file.
 
-        Without ``flat`` the file stays as it is, and ``stamp`` says which one the layers belong to. The first call
-        makes the sheet; with ``begin`` a sheet that is there stays as it is. Raises UsageError, OSError.
+        Without ``flat`` the file does not change, and ``stamp`` says to which version of it the layers belong. The
+        first call creates the sheet; with ``begin`` an existing sheet does not change. Raises UsageError, OSError.
         """
         with self._lock:
-            sheet, pictures = self._sheet(name), pictures_in_message(message.get("pictures"))
-            if sheet is not None and message.get("begin"):  # another page was quicker
+            sheet, pictures = self._read_sheet(name), pictures_in_message(message.get("pictures"))
+            if sheet is not None and message.get("begin"):  # Another page was faster
                 return str(sheet["stamp"])
             layers, size, flat = layers_in(message.get("layers")), message.get("size"), message.get("flat")
             if not (isinstance(size, list) and len(size) == 2 and all(type(n) is int for n in size)):
@@ -243,28 +244,28 @@ class EaselStore:
                 self._check_size(name, key, (size[0], size[1]))
             stamp = message.get("stamp", "")
             if flat is not None:
-                self._write_file(name, str(flat))
+                self._write_flat_picture(name, str(flat))
                 stamp = self.stamp(name)
             stored = {"stored": number, "pictures": pictures, "stamp": str(stamp)[:60], "saved": number}
             if sheet["position"] == number:
                 stored["layers"] = layers
-            write_json(self._place(name) / "sheet.json", sheet | stored)
+            write_json(self._sheet_folder(name) / "sheet.json", sheet | stored)
             self._prune(name)
             return str(stamp)
 
-    def follow(self, name: str, new: str) -> None:
-        """Keep the sheets of painted frames that were renamed, or whose folder was. Raises UsageError, OSError."""
-        names = [(name, new)]
-        if (self._folder.place(new)).is_dir():
-            names = [(f"{name}/{file}", f"{new}/{file}") for file in self._folder.names(new)]
+    def move_sheets(self, name: str, new_name: str) -> None:
+        """Rename the sheets of painted frames after their files or folder. Raises UsageError, OSError."""
+        names = [(name, new_name)]
+        if self._folder.path_of(new_name).is_dir():
+            names = [(f"{name}/{file}", f"{new_name}/{file}") for file in self._folder.names(new_name)]
         with self._lock:
-            for old, now in names:
-                if not (PAINTED.fullmatch(old) and PAINTED.fullmatch(now) and self._place(old).is_dir()):
-                    continue
-                remove(self._place(now))  # of another file that had the name
-                self._place(old).rename(self._place(now))
+            for old, new in names:
+                is_painted = PAINTED_NAME.fullmatch(old) and PAINTED_NAME.fullmatch(new)
+                if is_painted and self._sheet_folder(old).is_dir():
+                    remove(self._sheet_folder(new))  # Of another file that had this name
+                    self._sheet_folder(old).rename(self._sheet_folder(new))
 
-    def _write_file(self, name: str, key: str) -> None:
+    def _write_flat_picture(self, name: str, key: str) -> None:
         target, uploads = self.target(name), self._folder.state / "uploads"
         uploads.mkdir(parents=True, exist_ok=True)
         copy = uploads / f"flat-{key}.png"
@@ -273,66 +274,66 @@ class EaselStore:
         move_into_place(copy, target)
 
     def _check_size(self, name: str, key: str, size: tuple[int, int]) -> None:
-        found = png_size(self.picture(name, key))
-        if found != size:
-            raise UsageError("picture", f"it is {found[0]}x{found[1]}, not {size[0]}x{size[1]}", "reload the page")
+        actual = png_size(self.picture(name, key))
+        if actual != size:
+            raise UsageError("picture", f"it is {actual[0]}x{actual[1]}, not {size[0]}x{size[1]}", "reload the page")
 
-    def _place(self, name: str) -> Path:
+    def _sheet_folder(self, name: str) -> Path:
         self.target(name)
         return self._folder.state / "easel" / hashlib.sha256(name.encode()).hexdigest()[:32]
 
-    def _sheet(self, name: str) -> Table | None:
-        sheet = read_table(self._place(name) / "sheet.json")
+    def _read_sheet(self, name: str) -> Table | None:
+        sheet = read_table(self._sheet_folder(name) / "sheet.json")
         return sheet if sheet is not None and is_sheet(sheet) else None
 
-    def _known(self, name: str) -> Table:
-        if (sheet := self._sheet(name)) is None:
+    def _existing_sheet(self, name: str) -> Table:
+        if (sheet := self._read_sheet(name)) is None:
             raise UsageError(name, "the easel keeps nothing of this frame", "reload the page")
         return sheet
 
     def _prune(self, name: str) -> None:
-        """Delete the oldest changes of a frame beyond ``KEPT_BYTES``, and pictures that nothing names any more."""
-        folder, sheet = self._place(name), self._known(name)
+        """Delete the oldest changes beyond ``MAX_HISTORY_BYTES``, and pictures without a reference."""
+        folder, sheet = self._sheet_folder(name), self._existing_sheet(name)
         sizes = {path.stem: path.stat().st_size for path in folder.glob("*.png")}
         total, used = sum(sizes.values()), set(sheet["pictures"].values())
         needed = {each["number"] for way in _path(folder, sheet["stored"], sheet["position"]) for each in way}
         for path in sorted(path for path in folder.glob("[0-9]*.json") if path.stem.isdecimal()):
             change = _change(folder, int(path.stem)) or {}
             own = {str(change.get(side)) for side in ("before", "after")} & sizes.keys()
-            if total > KEPT_BYTES and change.get("number") not in needed:
+            if total > MAX_HISTORY_BYTES and change.get("number") not in needed:
                 total -= sum(sizes[key] for key in own - used)
                 path.unlink(missing_ok=True)
             else:
                 used |= own
         for key in sizes.keys() - used:
             with suppress(OSError):
-                if time.time() - (path := folder / f"{key}.png").stat().st_mtime > UNUSED_S:
+                if time.time() - (path := folder / f"{key}.png").stat().st_mtime > UNUSED_PICTURE_S:
                     path.unlink()
 
 
 def png_size(path: Path) -> tuple[int, int]:
-    """Return the width and height in the header of a PNG file. Raises MediaError."""
+    """Return the (width, height) in the header of a PNG file. Raises MediaError."""
     with path.open("rb") as file:
         head = file.read(24)
     width, height = (int.from_bytes(head[at : at + 4], "big") for at in (16, 20))
-    if not (head.startswith(SIGNATURE) and head[12:16] == b"IHDR" and 0 < min(width, height) <= LONGEST_SIDE):
+    if not (head.startswith(PNG_SIGNATURE) and head[12:16] == b"IHDR" and 0 < min(width, height) <= MAX_SIDE_PX):
         raise MediaError("picture", "it is no PNG file", "send a PNG file")
-    if max(width, height) > LONGEST_SIDE:
-        raise MediaError("picture", f"it is larger than {LONGEST_SIDE} pixels", "paint on a smaller clip")
+    if max(width, height) > MAX_SIDE_PX:
+        raise MediaError("picture", f"it is larger than {MAX_SIDE_PX} pixels", "paint on a smaller clip")
     return width, height
 
 
 def _change(folder: Path, number: int) -> Table | None:
-    """Return a change; None if there is none of this number, or if its file is damaged."""
+    """Return a change; None if there is none of this number, or its file is damaged."""
     change = read_table(folder / f"{number:06d}.json")
     return change if change is not None and is_change(change, number) else None
 
 
 def _path(folder: Path, start: int, end: int) -> tuple[list[Table], list[Table]]:
-    """Return the changes to undo, and then those to apply, on the way from one change to another."""
+    """Return the changes to undo and then those to apply, to get from one change to another."""
     back, forth = list[Table](), list[Table]()
     while start != end:
-        number = max(start, end)  # a change has a greater number than the one before it
+        number = max(start, end)  # A change has a greater number than its parent
         if (change := _change(folder, number)) is None:
             break
         if number == start:

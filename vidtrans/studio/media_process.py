@@ -1,8 +1,7 @@
 """The process that decodes media for the page, with the folder of the cache as its argument.
 
-It reads requests as lines of JSON on standard input, and answers each with a line of JSON and the bytes that this
-announces. It has limited memory, because what is decoded may come from anybody; the server starts another one if it
-ends.
+It reads requests as lines of JSON from standard input, and answers each with a line of JSON and the number of bytes
+that the line announces. Its memory is limited, because media may come from anybody; the server restarts it if it ends.
 """
 
 from __future__ import annotations
@@ -35,22 +34,22 @@ from vidtrans.video.io.picture_paths import is_picture, pictures_in
 from vidtrans.video.io.sound import decode_sound, sound_track
 from vidtrans.video.io.timestamps import OneClock
 
-MEMORY = 6 << 30  # bytes of address space
-PROXY_SHORT, PROXY_GOP = 540, 4
-STRIP_FRAMES, STRIP_HEIGHT = 8, 90  # of a moving thumbnail
-SOUND_RATE, SOUND_BITRATE = 48000, 96_000
-PEAKS = 50  # a second, of the waveform
-FAR = 100  # frames, from which it is quicker to seek than to decode
+MAX_MEMORY_BYTES = 6 << 30  # Limit of the address space
+PROXY_SIDE_PX, PROXY_GOP = 540, 4  # Short side of proxies, and frames per group of pictures: browsers seek at once
+STRIP_FRAMES, STRIP_HEIGHT_PX = 8, 90  # Of a moving thumbnail
+SOUND_RATE_HZ, SOUND_BITRATE = 48000, 96_000
+PEAKS_PER_S = 50  # Resolution of the waveform
+SEEK_DISTANCE = 100  # Frames ahead from which seeking is faster than decoding
 JPEG_QUALITY = 82
 
 
 class MediaProcess:
-    """Answers requests; the clip of the last one stays open."""
+    """The request handlers. The clip of the last request stays open."""
 
     def __init__(self, cache: Path) -> None:
         self._context = Context(cache_dir=cache, allow_damaged=True)
-        self._open: tuple[str, Clip, FrameCursor] | None = None
-        self._last = 0
+        self._current: tuple[str, Clip, FrameCursor] | None = None
+        self._last_frame = 0
         self._actions: dict[str, Callable[[Table], tuple[Table, bytes]]] = {
             "check": self._check,
             "strip": self._strip,
@@ -64,7 +63,7 @@ class MediaProcess:
         return self._actions[str(request["do"])](request)
 
     def _check(self, request: Table) -> tuple[Table, bytes]:
-        """Decode the beginning of a file. Raises MediaError if it is no media file."""
+        """Decode the beginning of a file. Raises MediaError if it is not a media file."""
         path = Path(request["path"])
         if is_picture(path):
             height, width = read_picture(path).shape[:2]
@@ -77,22 +76,22 @@ class MediaProcess:
         path = Path(request["path"])
         if path.is_dir():
             files = pictures_in(path)
-            wanted = np.linspace(0, len(files) - 1, min(STRIP_FRAMES, len(files))).astype(int)
-            pictures = [read_picture(files[n]) for n in wanted]
+            indices = np.linspace(0, len(files) - 1, min(STRIP_FRAMES, len(files))).astype(int)
+            pictures = [read_picture(files[n]) for n in indices]
         else:
             pictures = [read_picture(path)] if is_picture(path) else _samples(path, STRIP_FRAMES)
         if not pictures:
             raise MediaError(str(path), "there is no picture", "choose another")
         height, width = pictures[0].shape[:2]
-        cell = max(1, min(4 * STRIP_HEIGHT, round(STRIP_HEIGHT * width / height))), STRIP_HEIGHT
+        cell = max(1, min(4 * STRIP_HEIGHT_PX, round(STRIP_HEIGHT_PX * width / height))), STRIP_HEIGHT_PX
         small = [cv2.resize(picture, cell, interpolation=cv2.INTER_AREA) for picture in pictures]
         facts = {"frames": len(small), "width": cell[0], "height": cell[1], "of": [width, height]}
         return facts, encode_jpeg(np.concatenate(small, 1), JPEG_QUALITY, subsampled=True)
 
     def _frame(self, request: Table) -> tuple[Table, bytes]:
-        """Return a frame of a clip as a PNG or JPEG file, at most ``short`` pixels on the short side."""
+        """Return a frame of a clip as a PNG or JPEG file; ``short``: the largest short side in pixels, 0: no limit."""
         path, number, short = Path(request["path"]), int(request["frame"]), int(request["short"])
-        picture = read_picture(path) if is_picture(path) else self._read(path, number)
+        picture = read_picture(path) if is_picture(path) else self._read_frame(path, number)
         height, width = picture.shape[:2]
         if 0 < short < min(height, width):
             scale = short / min(height, width)
@@ -100,30 +99,29 @@ class MediaProcess:
         file = encode_png(picture) if request["kind"] == "png" else encode_jpeg(picture, 92, subsampled=True)
         return {"width": width, "height": height}, file
 
-    def _read(self, path: Path, number: int) -> np.ndarray:
+    def _read_frame(self, path: Path, number: int) -> np.ndarray:
         mark = f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}"
-        if self._open is None or self._open[0] != mark:
-            if self._open is not None:
-                self._open[2].close()
+        if self._current is None or self._current[0] != mark:
+            if self._current is not None:
+                self._current[2].close()
             clip = open_clip(self._context, path)
-            self._open = mark, clip, clip.cursor(FrameFormat(), 0)
-        _, clip, cursor = self._open
-        if number > self._last + FAR:
-            cursor.close()  # it would decode all between
-        self._last = number
+            self._current = mark, clip, clip.cursor(FrameFormat(), 0)
+        _, clip, cursor = self._current
+        if number > self._last_frame + SEEK_DISTANCE:
+            cursor.close()  # Otherwise it would decode all frames in between
+        self._last_frame = number
         if not 0 <= number < clip.index.num_frames:
             raise MediaError(f"frame {number}", "the clip has no such frame", f"give 0 to {clip.index.num_frames - 1}")
         return cursor(number).rgb
 
     def _release(self, request: Table) -> tuple[Table, bytes]:
-        """Close the clip that is open."""
-        if self._open is not None:
-            self._open[2].close()
-        self._open = None
+        if self._current is not None:
+            self._current[2].close()
+        self._current = None
         return {}, b""
 
     def _proxy(self, request: Table) -> tuple[Table, bytes]:
-        """Write a small film that browsers show and seek in at once, and what is known of the clip."""
+        """Write a small video in which browsers seek at once, and the facts about the clip."""
         path, folder = Path(request["path"]), Path(request["folder"])
         clip = open_clip(self._context, path)
         index = clip.index
@@ -138,44 +136,44 @@ class MediaProcess:
             "shots": list(clip.shots),
         }
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "facts.json", facts | {"peaks": []})  # the page shows the clip meanwhile
+        write_json(folder / "facts.json", facts | {"peaks": []})  # The page already shows the clip
         with write_atomically(folder / "proxy.mp4") as partial:
             peaks = _write_proxy(clip, partial)
             write_json(folder / "facts.json", facts | {"peaks": peaks})
         return facts, b""
 
 
-def _samples(path: Path, most: int) -> list[np.ndarray]:
-    """Return a few frames spread over a clip, (H, W, 3) uint8: of each place the keyframe before it."""
+def _samples(path: Path, max_frames: int) -> list[np.ndarray]:
+    """Return the key frames before positions spread over a clip, (H, W, 3) uint8 each."""
     try:
         with open_media(path) as container:
             stream = picture_stream(container, path)
             duration = container.duration or 0
-            found: list[np.ndarray] = []
-            for n in range(most):
+            pictures: list[np.ndarray] = []
+            for n in range(max_frames):
                 if n and duration:
-                    container.seek(int(duration * n / most), backward=True)
+                    container.seek(int(duration * n / max_frames), backward=True)
                 if (frame := next(container.decode(stream), None)) is not None:
-                    found.append(_upright(frame))
+                    pictures.append(_rotate_upright(frame))
                 if not duration:
                     break
     except (av.error.FFmpegError, ValueError) as error:
         raise MediaError(str(path), f"it cannot be read as a video: {error}", "choose another file") from None
-    if not found:
+    if not pictures:
         raise MediaError(str(path), "it has no frame that can be decoded", "choose another file")
-    return found
+    return pictures
 
 
-def _upright(frame: av.VideoFrame) -> np.ndarray:
-    height = min(frame.height, 4 * STRIP_HEIGHT)
+def _rotate_upright(frame: av.VideoFrame) -> np.ndarray:
+    height = min(frame.height, 4 * STRIP_HEIGHT_PX)
     small = frame.reformat(max(2, round(frame.width * height / frame.height)), height, format="rgb24")
     return np.ascontiguousarray(np.rot90(small.to_ndarray(), frame.rotation // 90))
 
 
 def _write_proxy(clip: Clip, path: Path) -> list[float]:
-    """Write the proxy of a clip, with its sound; return the peaks of the sound, from 0 to 1."""
+    """Write the proxy of a clip with its sound; return the sound's peaks, from 0 to 1."""
     index = clip.index
-    width, height = Size(short=min(PROXY_SHORT, index.width, index.height)).of(index.width, index.height)
+    width, height = Size(short=min(PROXY_SIDE_PX, index.width, index.height)).of(index.width, index.height)
     width, height = max(2, width // 2 * 2), max(2, height // 2 * 2)
     base, start = Fraction(1, 90_000), float(index.pts[0] * index.time_base)
     with av.open(f"file:{path}", "w", format="mp4", options={"movflags": "+faststart"}) as out:
@@ -200,20 +198,20 @@ def _write_proxy(clip: Clip, path: Path) -> list[float]:
 
 
 class _Sound:
-    """The first track of sound of a file, encoded again for a proxy whose pictures begin at ``start_s``."""
+    """The first sound track of a file, encoded for a proxy whose pictures begin at ``start_s``."""
 
     def __init__(self, path: Path, out: av.container.OutputContainer, start_s: float) -> None:
         self._path, self._out, self._start_s = path, out, start_s
-        self._written, self._peaks = 0.0, list[float]()
+        self._written_s, self._peaks = 0.0, list[float]()
         self._stream: av.AudioStream | None = None
         with suppress(av.error.FFmpegError, MediaError), open_media(path) as container:
             if sound_track(container, path) is not None:
-                self._stream = out.add_stream("aac", rate=SOUND_RATE, layout="stereo", bit_rate=SOUND_BITRATE)
-        self._frames = self._decoded()
+                self._stream = out.add_stream("aac", rate=SOUND_RATE_HZ, layout="stereo", bit_rate=SOUND_BITRATE)
+        self._frames = self._decode()
 
-    def _decoded(self) -> Iterator[av.AudioFrame]:
+    def _decode(self) -> Iterator[av.AudioFrame]:
         """Yield the sound from the start of the pictures on, with its times in the proxy."""
-        resampler, samples = av.AudioResampler("fltp", "stereo", SOUND_RATE), -1
+        resampler, samples = av.AudioResampler("fltp", "stereo", SOUND_RATE_HZ), -1
         with suppress(av.error.FFmpegError, MediaError), open_media(self._path) as container:
             track = sound_track(container, self._path)
             for decoded in decode_sound(container, track, self._path, OneClock(self._path)) if track else ():
@@ -221,31 +219,30 @@ class _Sound:
                 if time < -0.02:
                     continue
                 if samples < 0:
-                    samples = max(0, round(time * SOUND_RATE))
+                    samples = max(0, round(time * SOUND_RATE_HZ))
                 for frame in resampler.resample(decoded):
-                    frame.pts, frame.time_base = samples, Fraction(1, SOUND_RATE)
+                    frame.pts, frame.time_base = samples, Fraction(1, SOUND_RATE_HZ)
                     samples += frame.samples
                     yield frame
 
-    def write_until(self, time: float) -> None:
-        """Write the sound until a time of the proxy, in seconds."""
+    def write_until(self, time_s: float) -> None:
+        """Write the sound up to a time of the proxy."""
         if self._stream is None:
             return
-        while self._written < time and (frame := next(self._frames, None)) is not None:
+        while self._written_s < time_s and (frame := next(self._frames, None)) is not None:
             assert frame.pts is not None
-            self._written = frame.pts / SOUND_RATE
-            self._hear(frame)
+            self._written_s = frame.pts / SOUND_RATE_HZ
+            self._add_peak(frame)
             for packet in self._stream.encode(frame):
                 self._out.mux(packet)
 
-    def _hear(self, frame: av.AudioFrame) -> None:
-        """Add a frame to the peaks."""
-        at = int(self._written * PEAKS)
+    def _add_peak(self, frame: av.AudioFrame) -> None:
+        at = int(self._written_s * PEAKS_PER_S)
         self._peaks += [0.0] * (at + 1 - len(self._peaks))
         self._peaks[at] = max(self._peaks[at], round(min(1.0, float(np.abs(frame.to_ndarray()).max(initial=0))), 3))
 
     def finish(self) -> list[float]:
-        """Write the rest, and return the peaks, from 0 to 1, ``PEAKS`` a second."""
+        """Write the rest, and return the peaks, from 0 to 1, ``PEAKS_PER_S`` a second."""
         if self._stream is not None:
             self.write_until(float("inf"))
             for packet in self._stream.encode(None):
@@ -253,19 +250,19 @@ class _Sound:
         return self._peaks
 
 
-def limit() -> None:
-    """Limit this process, where the system can: memory, no core files, and a low priority."""
+def limit_resources() -> None:
+    """Limit the memory of this process, disable core files, and lower its priority, where the system can."""
     with suppress(ImportError, OSError, ValueError, AttributeError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError, AttributeError):
         os.nice(5)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, cache: Path) -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until the input ends."""
     process = MediaProcess(cache)
     for line in requests:
         try:
@@ -277,8 +274,7 @@ def serve(requests: BinaryIO, answers: BinaryIO, cache: Path) -> None:
 
 
 def main() -> None:
-    """Limit the process, and serve."""
-    limit()
+    limit_resources()
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print does not come between
+    os.dup2(2, 1)  # Output that libraries print goes to standard error
     serve(sys.stdin.buffer, answers, Path(sys.argv[1]))

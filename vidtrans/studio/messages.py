@@ -1,6 +1,6 @@
-"""Read the untrusted requests of a page (values in the address, JSON objects, bodies), and answer with errors.
+"""Parsing of untrusted requests from a page (query values, JSON objects, bodies), and error responses.
 
-Handlers are methods, each with its path.
+Handlers are methods that are marked with their path.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from starlette.routing import Route
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.settings import Table
 from vidtrans.core.text_files import is_count, parse_table
-from vidtrans.studio.studio_session import Overtaken
-from vidtrans.studio.wishes import WishStep
+from vidtrans.studio.guided_tasks import CommandStep
+from vidtrans.studio.studio_session import SupersededRequest
 
-MOST_JSON = 1 << 18  # bytes of a message
+MAX_JSON_BYTES = 1 << 18
 Handler = Callable[[Request], Awaitable[Response]]
 H = TypeVar("H", bound=Callable[..., Awaitable[Response]])
 
 
 def text_in(request: Request, name: str) -> str:
-    """Return a value of a request's query. Raises UsageError."""
-    if not (found := request.query_params.get(name, "")):
+    """Return a value of a request's query. Raises UsageError if it is missing."""
+    if not (text := request.query_params.get(name, "")):
         raise UsageError(name, "it is missing", "give it")
-    return found
+    return text
 
 
 def number_in(request: Request, name: str) -> int:
-    """Return a number of a request's query. Raises UsageError."""
+    """Return a whole number of a request's query. Raises UsageError."""
     text = text_in(request, name)
     if not (text.isascii() and text.isdigit() and len(text) < 16):
         raise UsageError(name, "it is not a number", "give a number")
     return int(text)
 
 
-async def body_of(request: Request, most: int) -> bytes:
-    """Return the body of a request of at most so many bytes. Raises UsageError."""
+async def body_of(request: Request, max_bytes: int) -> bytes:
+    """Return the body of a request. Raises UsageError if it is larger than ``max_bytes``."""
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > most:
-            raise UsageError("request", f"it has at most {most} bytes", "send parts")
+        if len(body) > max_bytes:
+            raise UsageError("request", f"it has at most {max_bytes} bytes", "send parts")
     return bytes(body)
 
 
@@ -54,44 +54,44 @@ async def message_of(request: Request) -> Table:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise UsageError("request", "it is no JSON", "send application/json")
     try:
-        return parse_table(await body_of(request, MOST_JSON))
+        return parse_table(await body_of(request, MAX_JSON_BYTES))
     except ValueError:
         raise UsageError("request", "it is no JSON object", "send one") from None
 
 
 def count_in(message: Table, name: str, default: int | None = None) -> int:
-    """Return a whole number from 0 of a message; ``default``: without it. Raises UsageError."""
-    found = message.get(name, default)
-    if not is_count(found):
+    """Return a non-negative integer of a message; ``default``: used if it is missing. Raises UsageError."""
+    count = message.get(name, default)
+    if not is_count(count):
         raise UsageError(name, "it is not a whole number from 0", "give a number")
-    return found
+    return count
 
 
 def answers_in(message: Table) -> dict[str, str]:
-    """Return the answers to the questions of a wish. Raises UsageError."""
+    """Return the answers to the questions of a task, by name. Raises UsageError."""
     answers = message.get("answers")
     if not isinstance(answers, dict) or not all(isinstance(value, str) for value in answers.values()):
         raise UsageError("answers", "they are texts by name", "send an object")
     return answers
 
 
-def step_in(message: object) -> WishStep:
-    """Return the command that a message asks for. Raises UsageError."""
+def step_in(message: object) -> CommandStep:
+    """Return the command that a message requests. Raises UsageError."""
     message = message if isinstance(message, dict) else {}
     values, command, title = message.get("values"), message.get("command"), message.get("title", "")
     if not isinstance(values, dict) or not isinstance(command, str) or not isinstance(title, str):
         raise UsageError("request", "it names no command with its values", "send command and values")
-    return WishStep(command, values, title[:200] or command)
+    return CommandStep(command, values, title[:200] or command)
 
 
-def refusing(handler: Handler) -> Handler:
-    """Return a handler whose errors become answers: 400 for what is wrong in a request, 503 for a disk's."""
+def with_error_responses(handler: Handler) -> Handler:
+    """Return a handler that answers errors: 400 for an invalid request, 503 for an error of the disk."""
 
     @wraps(handler)
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)
-        except Overtaken:
+        except SupersededRequest:
             return Response(status_code=204)
         except VidtransError as error:
             return JSONResponse({"error": str(error)}, 400)
@@ -103,8 +103,8 @@ def refusing(handler: Handler) -> Handler:
     return answer
 
 
-def at(path: str, method: str = "GET") -> Callable[[H], H]:
-    """Return a decorator of methods that handle the requests to a path; see ``routes_of``."""
+def route(path: str, method: str = "GET") -> Callable[[H], H]:
+    """Return a decorator that marks a method as the handler of a path; see ``routes_of``."""
 
     def mark(handler: H) -> H:
         handler.route = path, method  # type: ignore[attr-defined]
@@ -114,7 +114,7 @@ def at(path: str, method: str = "GET") -> Callable[[H], H]:
 
 
 def routes_of(handlers: object) -> list[Route]:
-    """Return the routes of the methods of an object that are marked with ``at``."""
+    """Return the routes of the methods of an object that are marked with ``route``."""
     methods = (getattr(handlers, name) for name in dir(type(handlers)))
     marked = [(*found.route, found) for found in methods if hasattr(found, "route")]
-    return [Route(path, refusing(handler), methods=[method]) for path, method, handler in marked]
+    return [Route(path, with_error_responses(handler), methods=[method]) for path, method, handler in marked]

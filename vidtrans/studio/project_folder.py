@@ -1,6 +1,6 @@
-"""The folder of a project: its files by name, and what a page may do with them. Nothing outside it is reached.
+"""The folder of a project: its files by name, and the operations of a page. Paths outside it are refused.
 
-Files that a page sends come part by part: they are written to the disk, and checked before they get their name.
+A page uploads files in parts: they are written to the disk, and checked before they get their final name.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from vidtrans.studio import STATE
 from vidtrans.training.training_words import STATUS_FILE
 from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_frame, is_picture
 
-MOST_ITEMS = 20_000  # of a listing
-DEEPEST = 4  # folders inside folders that a listing enters
-LOOKED_AT = 40  # files of a folder by which its kind is found
+MAX_ITEMS = 20_000  # Files and folders on the shelf
+MAX_DEPTH = 4  # Levels of subfolders on the shelf
+NUM_SAMPLED_FILES = 40  # Files of a folder that decide its kind
 DRIVE = re.compile(r"[A-Za-z]:")
-# In a value that may name files, also several with other words between ("man=man.mkv", "a.jpg: 0.6, oil: 0.4"): what
-# begins at the root, at home or at a drive, goes up, is hidden, or is an address.
-OUTWARD = re.compile(
+# In a value that may name one or more files ("man=man.mkv", "a.jpg: 0.6, oil: 0.4"): a path that begins at the root, at
+# home or at a drive, that goes up or is hidden, or a URL.
+OUTSIDE_PATH = re.compile(
     r"(?:^|[=:,;|\s])(?:[/\\~]|[A-Za-z]:[/\\]|\.\.?(?:[/\\]|$)|\.[^0-9./\\])|[/\\]\.|://|[\x00-\x1f\x7f]"
 )
 NUMBER = re.compile(r"[0-9.]+")
-BETWEEN, WORDS = re.compile(r"[=:,;|]"), re.compile(r"[=:,;|\s]+")  # what divides words in such a value
-LARGEST = 64 << 30  # bytes of an uploaded file
-RESERVED = 1 << 30  # bytes of the disk that an upload, or a copy of the project, leaves free
+SEPARATOR, WORD_BREAK = re.compile(r"[=:,;|]"), re.compile(r"[=:,;|\s]+")  # Between the words of such a value
+MAX_UPLOAD_BYTES = 64 << 30
+RESERVED_BYTES = 1 << 30  # Disk space that an upload, or a copy of the project, leaves free
 SAFETENSORS = ".safetensors"
-TAKEN = ("clip", "picture", "model")  # kinds of files that a page may send
+UPLOAD_KINDS = ("clip", "picture", "model")  # Kinds of files that a page may upload
 
 
 @dataclass(frozen=True)
 class ShelfItem:
-    """A file or folder of the project.
+    """A file or folder of the project on the page's shelf.
 
     ``kind``: clip, picture, pictures, dataset, training, model, page, folder or file.
     """
@@ -60,7 +60,7 @@ class ShelfItem:
     modified: float
 
     def table(self) -> Table:
-        """Return the item as a page receives it."""
+        """Return the item in the form that a page receives."""
         return {"name": self.name, "kind": self.kind, "bytes": self.num_bytes, "modified": self.modified}
 
 
@@ -72,7 +72,7 @@ class ProjectFolder:
         self.state = self.root / STATE
 
     def prepare(self) -> None:
-        """Make the folder of jobs. Raises UsageError if nothing can be written here, or if its own folder has links."""
+        """Create the state folder. Raises UsageError if it cannot be written, or if it contains links."""
         if link := next(_links(self.state), None):
             why = "it is a link, and the studio writes and deletes files there"
             raise UsageError(str(link), why, f"delete it, or the folder {STATE}")
@@ -86,7 +86,7 @@ class ProjectFolder:
 
     @contextmanager
     def owned(self) -> Iterator[None]:
-        """Hold the folder: two servers would start a job twice. Raises UsageError if another one has it."""
+        """Lock the folder, as two servers would start a job twice. Raises UsageError if another server has it."""
         lock = FileLock(self.state / "server.lock")
         try:
             lock.acquire(timeout=0)
@@ -96,34 +96,36 @@ class ProjectFolder:
             yield
         finally:
             lock.release()
-            with suppress(OSError):  # a server that could not start leaves nothing; files that are there stay
+            with suppress(
+                OSError
+            ):  # Remove the folder of a server that could not start; ``rmdir`` keeps existing files
                 (self.state / "jobs").rmdir()
                 (self.state / "server.lock").unlink(missing_ok=True)
                 self.state.rmdir()
 
-    def place(self, name: str) -> Path:
+    def path_of(self, name: str) -> Path:
         """Return the path of a name. Raises UsageError if it is not valid, or leads out of the folder."""
         parts = name.split("/")
-        if not name or is_odd_name(name) or DRIVE.match(name):
-            raise _refused(name, "a name is a path in this folder, with slashes")
+        if not name or has_forbidden_characters(name) or DRIVE.match(name):
+            raise _name_error(name, "a name is a path in this folder, with slashes")
         for part in parts:
             if part in ("", ".", "..") or part.startswith((".", "~")):
-                raise _refused(name, "a part of it is empty, or begins with a dot or a tilde")
+                raise _name_error(name, "a part of it is empty, or begins with a dot or a tilde")
             if fault := name_fault(part):
-                raise _refused(name, fault)
+                raise _name_error(name, fault)
         path = as_found(self.root.joinpath(*parts))
         self._check_inside(path, name)
         return path
 
     def existing(self, name: str) -> Path:
-        """Return the path of a file or folder that exists. Raises UsageError."""
-        path = self.place(name)
+        """Return the path of an existing file or folder. Raises UsageError."""
+        path = self.path_of(name)
         if not path.exists():
-            raise _refused(name, "there is no such file in this folder")
+            raise _name_error(name, "there is no such file in this folder")
         return path
 
     def picture_of(self, name: str) -> Path:
-        """Return the file whose thumbnail stands for a name: of a training, its newest preview. Raises UsageError."""
+        """Return the file for a name's thumbnail: of a training, its newest preview. Raises UsageError."""
         path = self.existing(name)
         if path.is_dir() and _folder_kind(path) == "training":
             return self.existing(f"{name}/preview.png" if (path / "preview.png").is_file() else f"{name}/input.png")
@@ -133,86 +135,91 @@ class ProjectFolder:
         """Raise UsageError if a value that may name files could lead out of the folder."""
         if self._is_name(text):
             return
-        if OUTWARD.search(text) or (WINDOWS and DRIVE.match(text)):
-            raise _refused(text[:80], "it leads out of this folder")
+        if OUTSIDE_PATH.search(text) or (WINDOWS and DRIVE.match(text)):
+            raise _name_error(text[:80], "it leads out of this folder")
         if any(sign in text for sign in "*?["):
-            raise _refused(text[:80], "a page takes no patterns", "name the files")
-        for word in {text, *BETWEEN.split(text), *WORDS.split(text)}:
+            raise _name_error(text[:80], "a page takes no patterns", "name the files")
+        for word in {text, *SEPARATOR.split(text), *WORD_BREAK.split(text)}:
             if word.strip() and not NUMBER.fullmatch(word.strip()):
                 self._check_inside(self.root / word.strip(), word)
-            if word.strip().lower().endswith(".toml"):  # a list of clips, or a preset, says what is run, and where
-                raise _refused(text[:80], "a page takes no lists and no presets of your own", "use a terminal")
+            if word.strip().lower().endswith(".toml"):  # A list of clips or a preset can name programs and paths
+                raise _name_error(text[:80], "a page takes no lists and no presets of your own", "use a terminal")
 
     def _is_name(self, text: str) -> bool:
-        """Return whether a text is the name of a file that exists, and no list."""
+        """Return whether a text is the name of an existing file that is not a list or a preset."""
         with suppress(UsageError, OSError):
             return self.existing(text).suffix.lower() != ".toml"
         return False
 
     def _check_inside(self, path: Path, name: str) -> None:
-        """Raise UsageError if a link on the way to a path leads out of the folder, or the name is too long."""
+        """Raise UsageError if a link in a path leads out of the folder, or a name is hidden or too long."""
         try:
             resolved = path.resolve()
         except (OSError, ValueError, RuntimeError):
-            raise _refused(name, "it cannot be read") from None
+            raise _name_error(name, "it cannot be read") from None
         if resolved != self.root and self.root not in resolved.parents:
-            raise _refused(name, "it leads out of this folder")
+            raise _name_error(name, "it leads out of this folder")
         if any(part.startswith(".") for part in resolved.relative_to(self.root).parts):
-            raise _refused(name, "it is a hidden file")  # of the studio or the cache; Windows has other names for them
+            raise _name_error(
+                name, "it is a hidden file"
+            )  # Of the studio or the cache, perhaps by a short name of Windows
         if any(name_length(part) > name_limit(self.root) for part in path.relative_to(self.root).parts):
-            raise _refused(name, "it is too long")
+            raise _name_error(name, "it is too long")
 
     def name_of(self, path: Path) -> str:
-        """Return the name of a path in the folder."""
         return path.relative_to(self.root).as_posix()
 
     def items(self) -> list[ShelfItem]:
-        """Return what the folder holds, newest first. A dataset, a training, and a folder of pictures, is one item."""
+        """Return the contents of the folder, newest first. A dataset, training or picture folder is one item."""
         found = list(self._walk(self.root, 0))
-        return sorted(found, key=lambda item: (-item.modified, item.name))[:MOST_ITEMS]
+        return sorted(found, key=lambda item: (-item.modified, item.name))[:MAX_ITEMS]
 
     def _walk(self, folder: Path, depth: int) -> Iterator[ShelfItem]:
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError:  # it was just removed, or may not be read
+        except OSError:  # It was removed meanwhile, or may not be read
             return
         for entry in entries:
             with suppress(OSError, UsageError):
-                if entry.name.startswith((".", "~")) or is_odd_name(entry.name):
-                    continue  # no name that a page could ask for
+                if entry.name.startswith((".", "~")) or has_forbidden_characters(entry.name):
+                    continue  # A page cannot request such a name
                 path = Path(entry.path)
-                if entry.is_symlink():  # resolving every path would take a second for ten thousand
+                if entry.is_symlink():  # Resolving all paths would take a second for ten thousand
                     self._check_inside(path, entry.name)
                 if not entry.is_dir():
                     state = entry.stat()
                     yield ShelfItem(self.name_of(path), file_kind(path), state.st_size, state.st_mtime)
                 elif (kind := _folder_kind(path)) != "folder":
                     yield ShelfItem(self.name_of(path), kind, 0, entry.stat().st_mtime)
-                elif depth < DEEPEST:
+                elif depth < MAX_DEPTH:
                     yield from self._walk(path, depth + 1)
 
     def names(self, name: str) -> list[str]:
-        """Return the names of the files in a folder, none where it does not exist. Raises UsageError, OSError."""
-        folder = self.place(name)
+        """Return the names of the files in a folder, [] if it does not exist. Raises UsageError, OSError."""
+        folder = self.path_of(name)
         if not folder.exists():
             return []
         if not folder.is_dir():
-            raise _refused(name, "it is no folder")
+            raise _name_error(name, "it is no folder")
         names = (path.name for path in folder.iterdir())
-        return sorted(name for name in names if not (name.startswith(".") or is_odd_name(name)))[:MOST_ITEMS]
+        return sorted(name for name in names if not (name.startswith(".") or has_forbidden_characters(name)))[
+            :MAX_ITEMS
+        ]
 
-    def rename(self, name: str, new: str) -> None:
-        """Rename a file or folder. Raises UsageError if the new name is taken, OSError."""
-        path, target = self.existing(name), self.place(new)
+    def rename(self, name: str, new_name: str) -> None:
+        """Rename a file or folder. Raises UsageError if the new name is in use, OSError."""
+        path, target = self.existing(name), self.path_of(new_name)
         if path.is_file() and path.suffix.lower() != target.suffix.lower():
-            raise _refused(new, f"its ending stays {path.suffix or 'none'}", f"call it {target.stem}{path.suffix}")
+            raise _name_error(
+                new_name, f"its ending stays {path.suffix or 'none'}", f"call it {target.stem}{path.suffix}"
+            )
         if target.exists():
-            raise _refused(new, "it exists already")
+            raise _name_error(new_name, "it exists already")
         target.parent.mkdir(parents=True, exist_ok=True)
         when_free(lambda: path.rename(target))
 
     def delete(self, name: str) -> str:
-        """Move a file or folder to the project's bin, and return its name there. Raises UsageError, OSError."""
+        """Move a file or folder to the project's bin; return its number there. Raises UsageError, OSError."""
         path = self.existing(name)
         folder = self.state / "bin" / f"{time.time_ns()}"
         folder.mkdir(parents=True)
@@ -225,37 +232,37 @@ class ProjectFolder:
         return folder.name
 
     def restore(self, number: str) -> str:
-        """Move a deleted file back to its place, and return its name. Raises UsageError if the place is taken."""
+        """Move a deleted file back, and return its name. Raises UsageError if the name is in use."""
         folder = self.state / "bin" / number
         if not number.isdigit() or not (folder / "name").is_file():
-            raise _refused(number, "the bin has no such file")
+            raise _name_error(number, "the bin has no such file")
         name = (folder / "name").read_text("utf-8")
-        target = self.place(name)
+        target = self.path_of(name)
         if target.exists():
-            raise _refused(name, "it exists already")
+            raise _name_error(name, "it exists already")
         target.parent.mkdir(parents=True, exist_ok=True)
         when_free(lambda: (folder / target.name).rename(target))
         shutil.rmtree(folder, ignore_errors=True)
         return name
 
     def bin(self) -> list[Table]:
-        """Return the deleted files, newest first."""
-        found = []
+        """Return the number and the name of each deleted file, newest first."""
+        entries = []
         folders = (self.state / "bin").iterdir() if (self.state / "bin").is_dir() else ()
         for folder in sorted(folders, reverse=True):
             with suppress(OSError):
-                found.append({"number": folder.name, "name": (folder / "name").read_text("utf-8")})
-        return found
+                entries.append({"number": folder.name, "name": (folder / "name").read_text("utf-8")})
+        return entries
 
     def empty_bin(self) -> int:
-        """Delete what is in the bin for good, and return the number of bytes that were freed."""
+        """Delete the files in the bin, and return the number of freed bytes."""
         freed = folder_bytes(self.state / "bin") if (self.state / "bin").is_dir() else 0
         shutil.rmtree(self.state / "bin", ignore_errors=True)
         return freed
 
 
 def file_kind(path: Path) -> str:
-    """Return the kind of a file, by its suffix."""
+    """Return the kind of a file by its suffix: clip, picture, model, page or file."""
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES:
         return "clip"
@@ -268,7 +275,7 @@ def file_kind(path: Path) -> str:
 
 @cache
 def _model_suffixes() -> frozenset[str]:
-    return frozenset(suffixes())  # looking them up for each of ten thousand files takes half a second
+    return frozenset(suffixes())  # Cached: looking them up for ten thousand files takes half a second
 
 
 def _folder_kind(path: Path) -> str:
@@ -277,15 +284,15 @@ def _folder_kind(path: Path) -> str:
         return "dataset"
     if path.suffix == ".train" and (path / STATUS_FILE).is_file():
         return "training"
-    entries = [entry for entry, _ in zip(os.scandir(path), range(LOOKED_AT), strict=False)]
+    entries = [entry for entry, _ in zip(os.scandir(path), range(NUM_SAMPLED_FILES), strict=False)]
     pictures = [entry for entry in entries if is_frame(Path(entry.name))]
     return "pictures" if len(pictures) > len(entries) / 2 else "folder"
 
 
 def _links(state: Path) -> Iterator[Path]:
-    """Yield the links in the studio's own folder, which makes none: somebody who sent the project has put them there.
+    """Yield the links in the studio's state folder. The studio creates none, so they came with somebody else's project.
 
-    One may lead to files of this user, which the studio would overwrite as a log, or delete as an old preview.
+    A link may lead to other files of this user, which the studio would overwrite as a log, or delete as an old preview.
     """
     if _is_link(state):
         yield state
@@ -295,46 +302,46 @@ def _links(state: Path) -> Iterator[Path]:
 
 
 def _is_link(path: Path) -> bool:
-    return path.is_symlink() or (WINDOWS and path.resolve() != path.parent.resolve() / path.name)  # a junction
+    return path.is_symlink() or (WINDOWS and path.resolve() != path.parent.resolve() / path.name)  # A junction
 
 
-def is_odd_name(name: str) -> bool:
-    """Return whether a name has signs that a page cannot send, or that divide paths on some systems."""
+def has_forbidden_characters(name: str) -> bool:
+    """Return whether a name has characters that a page cannot send, or that separate paths on some systems."""
     return "\\" in name or any(unicodedata.category(sign).startswith("C") for sign in name)
 
 
-def _refused(name: str, why: str, remedy: str = "choose a file of this folder") -> UsageError:
+def _name_error(name: str, why: str, remedy: str = "choose a file of this folder") -> UsageError:
     return UsageError(name or "the name", why, remedy)
 
 
 class Uploads:
-    """The uploads of a project. ``check``: raises MediaError for a file that is no media."""
+    """The uploads of a project. ``check``: raises MediaError for a file that is not media."""
 
     def __init__(self, folder: ProjectFolder, check: Callable[[Path], Table]) -> None:
         self._folder, self._check, self._lock = folder, check, Lock()
 
-    def received(self, name: str, whole: int, stamp: int) -> int:
-        """Return the number of bytes of an unfinished upload that are there. Raises UsageError."""
-        partial = self._partial(name, whole, stamp)
+    def received(self, name: str, num_bytes: int, stamp: int) -> int:
+        """Return the number of bytes of an unfinished upload that have arrived. Raises UsageError."""
+        partial = self._partial_path(name, num_bytes, stamp)
         return partial.stat().st_size if partial.is_file() else 0
 
-    def add(self, name: str, offset: int, whole: int, stamp: int, part: bytes, replace: bool = False) -> bool:
-        """Add a part of a file of ``whole`` bytes at ``offset``; return whether it is complete and has its name.
+    def add(self, name: str, offset: int, num_bytes: int, stamp: int, data: bytes, can_replace: bool = False) -> bool:
+        """Add a part of a file of ``num_bytes`` at ``offset``; return whether the file is complete and has its name.
 
-        ``stamp``: when the file was changed last, so that no other file of its name and size is continued. ``replace``:
-        the file may exist, as what is painted on a frame. Raises UsageError, MediaError, OSError.
+        ``stamp``: the file's time of change, so that another file with this name and size is not continued.
+        ``can_replace``: whether the file may exist, as a painted frame does. Raises UsageError, MediaError, OSError.
         """
         with self._lock:
-            target, partial = self._folder.place(name), self._partial(name, whole, stamp)
-            self._check_wanted(name, target, offset, whole, len(part), replace=replace)
+            target, partial = self._folder.path_of(name), self._partial_path(name, num_bytes, stamp)
+            self._check_upload(name, target, offset, num_bytes, len(data), can_replace=can_replace)
             partial.parent.mkdir(parents=True, exist_ok=True)
             if offset == 0:
                 partial.unlink(missing_ok=True)
-            elif (there := self.received(name, whole, stamp)) != offset:
-                raise UsageError(name, f"{there} bytes of it are here, not {offset}", "send it again")
+            elif (received := self.received(name, num_bytes, stamp)) != offset:
+                raise UsageError(name, f"{received} bytes of it are here, not {offset}", "send it again")
             with partial.open("ab") as file:
-                file.write(part)
-            if offset + len(part) < whole:
+                file.write(data)
+            if offset + len(data) < num_bytes:
                 return False
             try:
                 self._check_content(target, partial)
@@ -345,36 +352,38 @@ class Uploads:
             move_into_place(partial, target)
             return True
 
-    def _check_wanted(self, name: str, target: Path, offset: int, whole: int, length: int, *, replace: bool) -> None:
-        """Raise UsageError if a file is not taken here."""
-        if file_kind(target) not in TAKEN:
+    def _check_upload(
+        self, name: str, target: Path, offset: int, num_bytes: int, length: int, *, can_replace: bool
+    ) -> None:
+        """Raise UsageError if an upload is not accepted."""
+        if file_kind(target) not in UPLOAD_KINDS:
             raise UsageError(name, "it is no clip, picture or model", "choose another file")
-        if target.exists() and not replace:
+        if target.exists() and not can_replace:
             raise UsageError(name, "it exists already", "rename one of the two")
-        if not 0 < whole <= LARGEST or offset + length > whole:
-            raise UsageError(name, f"a file has 1 byte to {LARGEST >> 30} GiB", "choose another file")
-        if shutil.disk_usage(self._folder.root).free - (whole - offset) < RESERVED:
+        if not 0 < num_bytes <= MAX_UPLOAD_BYTES or offset + length > num_bytes:
+            raise UsageError(name, f"a file has 1 byte to {MAX_UPLOAD_BYTES >> 30} GiB", "choose another file")
+        if shutil.disk_usage(self._folder.root).free - (num_bytes - offset) < RESERVED_BYTES:
             raise UsageError(name, "the disk is nearly full", "free some space")
 
     def _check_content(self, target: Path, partial: Path) -> None:
-        """Raise MediaError if a file is not what its ending says; weights are checked by those who load them."""
+        """Raise MediaError if a file's content does not match its suffix; weights are checked when they are loaded."""
         if file_kind(target) != "model":
             try:
                 self._check(partial)
-            except MediaError:  # its words are about the partial file
+            except MediaError:  # Its message names the partial file
                 why = "it cannot be read as a video or picture"
                 raise MediaError(target.name, why, "choose another file, or convert it first") from None
         elif target.suffix.lower() == SAFETENSORS and not _has_header(partial):
             raise MediaError(target.name, "it is no model file", "choose another file")
 
-    def _partial(self, name: str, whole: int, stamp: int) -> Path:
-        target = self._folder.place(name)
-        mark = hashlib.sha256(f"{name}\n{whole}\n{stamp}".encode()).hexdigest()[:32]
+    def _partial_path(self, name: str, num_bytes: int, stamp: int) -> Path:
+        target = self._folder.path_of(name)
+        mark = hashlib.sha256(f"{name}\n{num_bytes}\n{stamp}".encode()).hexdigest()[:32]
         return self._folder.state / "uploads" / f"{mark}{target.suffix}"
 
 
 def _has_header(path: Path) -> bool:
-    """Return whether a file has the header of a safetensors file, and the data that it announces."""
+    """Return whether a file has a safetensors header, and the data that it announces."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -1,4 +1,4 @@
-"""The web application of the studio: its page, and what the page asks of the folder, the queue and the media."""
+"""The web application of the studio: its page, and routes for the folder, the queue and the media."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ from vidtrans.core.text_files import is_count, read_table
 from vidtrans.models.look_pictures import medium_picture
 from vidtrans.strokes.media import medium_names
 from vidtrans.studio.easel_routes import EaselHandlers
-from vidtrans.studio.live_room import PATH
+from vidtrans.studio.guided_tasks import TASKS, find_task
+from vidtrans.studio.live_host import LIVE_PATH
 from vidtrans.studio.messages import (
     answers_in,
-    at,
     body_of,
     count_in,
     message_of,
     number_in,
+    route,
     routes_of,
     step_in,
     text_in,
 )
-from vidtrans.studio.project_folder import RESERVED, ProjectFolder, file_kind, is_odd_name
-from vidtrans.studio.studio_jobs import FOLDER_SUFFIX, train_longer, train_on
-from vidtrans.studio.studio_session import Overtaken, StudioSession
-from vidtrans.studio.wishes import WISHES, find_wish
+from vidtrans.studio.project_folder import RESERVED_BYTES, ProjectFolder, file_kind, has_forbidden_characters
+from vidtrans.studio.studio_jobs import FOLDER_SUFFIX, continue_training, extend_training
+from vidtrans.studio.studio_session import StudioSession, SupersededRequest
 from vidtrans.training.training_words import STATUS_FILE
 from vidtrans.web import MAX_MESSAGE
 from vidtrans.web.server import WebServer, qr_svg, shared_files
 
 PAGE = Path(__file__).parent / "page"
-PHONE_PAGES = {"studio": "/", "live": f"{PATH}/"}
-LONGEST_SIDE = 8192  # pixels, of a frame that a page asks for
-SHOWN = ("clip", "picture")  # other files are downloaded: a page from somewhere may hold scripts
-MOST_CHOICES = 8  # of a grid
-MOST_CUTS = 20_000  # of a clip
-MOST_PICTURES = 200  # of the film of a training
-PICTURES = ("input.png", "target.png", "preview.png", "training.png", "report.html")  # of a training
-COMMANDS = "commands.txt"  # of a pack
-KEPT_S = 3600.0  # for which a pack may still be sent
+PHONE_PAGES = {"studio": "/", "live": f"{LIVE_PATH}/"}
+MAX_SIDE_PX = 8192  # Largest short side of a frame that a page requests
+INLINE_KINDS = ("clip", "picture")  # Other files are downloaded: an HTML page from elsewhere may hold scripts
+MAX_CHOICES = 8  # Cells of a grid
+MAX_CUTS = 20_000  # Shots of a clip
+MAX_FILM_PICTURES = 200  # Pictures of the time lapse of a training
+TRAINING_FILES = ("input.png", "target.png", "preview.png", "training.png", "report.html")
+COMMANDS_FILE = "commands.txt"  # File in a zipped project with its command lines
+PACK_LIFETIME_S = 3600.0  # Time for which a zipped project stays available, in s
 
 
 def serve(server: WebServer, session: StudioSession, stop: Stop) -> None:
@@ -66,73 +66,69 @@ def serve(server: WebServer, session: StudioSession, stop: Stop) -> None:
 
 
 class StudioApp:
-    """The routes. ``is_open``: other machines can reach the server."""
+    """The route handlers. ``is_open``: other machines can reach the server."""
 
     def __init__(self, session: StudioSession, *, is_open: bool = True) -> None:
         self.session, self.folder, self.live, self.is_open = session, session.folder, session.live, is_open
 
     def app(self) -> ASGIApp:
-        """Return the ASGI application."""
-        pages = [Mount(PATH, self.live), Mount("/page", StaticFiles(directory=PAGE)), shared_files()]
+        pages = [Mount(LIVE_PATH, self.live), Mount("/page", StaticFiles(directory=PAGE)), shared_files()]
         easel = EaselHandlers(self.session, is_open=self.is_open)
         return Starlette(routes=[*routes_of(self), *routes_of(easel), *pages])
 
-    @at("/")
+    @route("/")
     async def page(self, request: Request) -> Response:
-        """Return the page."""
         return FileResponse(PAGE / "index.html")
 
-    @at("/api/start")
+    @route("/api/start")
     async def start(self, request: Request) -> Response:
-        """Return what a page needs once."""
-        wishes = [wish.table() for wish in WISHES.values()]
+        """Return what a page needs once: folder name, tasks, media and command names."""
+        tasks = [task.table() for task in TASKS.values()]
         commands = await asyncio.to_thread(self.session.commands.names)
-        media = {name: medium_picture(name) is not None for name in medium_names()}  # whether each has a picture
-        return JSONResponse({"folder": self.folder.root.name, "wishes": wishes, "media": media, "commands": commands})
+        media = {name: medium_picture(name) is not None for name in medium_names()}  # Whether each has a picture
+        return JSONResponse({"folder": self.folder.root.name, "wishes": tasks, "media": media, "commands": commands})
 
-    @at("/api/shelf")
+    @route("/api/shelf")
     async def shelf(self, request: Request) -> Response:
-        """Return the files of the folder, and a version of this list; no files if it is the ``known`` one."""
+        """Return the files of the folder and the version of this list; no files if the page has this version."""
         items = [item.table() for item in await asyncio.to_thread(self.folder.items)]
         version = digest_of(items)[:16]
         is_known = request.query_params.get("known") == version
         return JSONResponse({"version": version, "items": None if is_known else items})
 
-    @at("/api/folder")
+    @route("/api/folder")
     async def names(self, request: Request) -> Response:
-        """Return the names of the files in a folder."""
         return JSONResponse(await asyncio.to_thread(self.folder.names, text_in(request, "name")))
 
-    @at("/api/schema")
+    @route("/api/schema")
     async def schema(self, request: Request) -> Response:
-        """Return the schema of a command."""
         name = request.query_params.get("command", "")
         return JSONResponse(await asyncio.to_thread(self.session.commands.schema, name))
 
-    @at("/api/log")
+    @route("/api/log")
     async def log(self, request: Request) -> Response:
-        """Return the end of a job's log."""
         return JSONResponse({"log": self.session.queue.log(number_in(request, "job"))})
 
-    @at("/api/bin")
+    @route("/api/bin")
     async def bin(self, request: Request) -> Response:
-        """Return what was deleted."""
         return JSONResponse(await asyncio.to_thread(self.folder.bin))
 
-    @at("/api/cache")
+    @route("/api/cache")
     async def cache(self, request: Request) -> Response:
         """Return the size of the cache, and the number of its entries."""
-        sizes = [entry["bytes"] for entry in (await self.session.quickly("cache list", ["cache", "list"]))["entries"]]
+        sizes = [
+            entry["bytes"] for entry in (await self.session.run_command("cache list", ["cache", "list"]))["entries"]
+        ]
         return JSONResponse({"bytes": sum(sizes), "entries": len(sizes)})
 
-    @at("/api/cache", "POST")
+    @route("/api/cache", "POST")
     async def free(self, request: Request) -> Response:
-        """Delete the entries of the cache that no job uses."""
+        """Delete the cache entries that no job uses; return the freed bytes."""
         if await message_of(request) != {}:
             return JSONResponse({"bytes": 0})
-        return JSONResponse({"bytes": (await self.session.quickly("cache clean", ["cache", "clean"]))["bytes"]})
+        return JSONResponse({"bytes": (await self.session.run_command("cache clean", ["cache", "clean"]))["bytes"]})
 
-    @at("/events")
+    @route("/events")
     async def events(self, request: Request) -> Response:
         """Send the jobs whenever they change (server-sent events)."""
 
@@ -142,118 +138,112 @@ class StudioApp:
 
         return StreamingResponse(lines(), media_type="text/event-stream")
 
-    @at("/pack")
+    @route("/pack")
     async def pack(self, request: Request) -> Response:
-        """Return the whole project as a zip file."""
         path = await asyncio.to_thread(pack, self.folder, self.session.jobs)
         return FileResponse(path, media_type="application/zip", filename=f"{self.folder.root.name}.zip")
 
-    @at("/api/wish", "POST")
+    @route("/api/wish", "POST")
     async def wish(self, request: Request) -> Response:
-        """Add the jobs of a wish."""
         message = await message_of(request)
-        steps = find_wish(str(message.get("wish"))).steps(answers_in(message))
-        if (changed := message.get("steps")) is not None:  # options that were set besides the answers
-            if not isinstance(changed, list) or len(changed) != len(steps):
+        steps = find_task(str(message.get("wish"))).steps(answers_in(message))
+        if (edited := message.get("steps")) is not None:  # Steps with further options
+            if not isinstance(edited, list) or len(edited) != len(steps):
                 raise UsageError("steps", "they are those of the wish", "send all of them")
-            steps = [replace(step_in(one), after=step.after) for one, step in zip(changed, steps, strict=True)]
+            steps = [replace(step_in(one), after=step.after) for one, step in zip(edited, steps, strict=True)]
         return JSONResponse({"jobs": await asyncio.to_thread(self.session.enqueue, steps)})
 
-    @at("/api/run", "POST")
+    @route("/api/run", "POST")
     async def run(self, request: Request) -> Response:
-        """Add the job of a command."""
         step = step_in(await message_of(request))
         return JSONResponse({"jobs": await asyncio.to_thread(self.session.enqueue, [step])})
 
-    @at("/api/lines", "POST")
+    @route("/api/lines", "POST")
     async def lines(self, request: Request) -> Response:
-        """Return the command lines of a wish, or of a command; or the ``problem`` of one that is not complete yet."""
+        """Return the command lines of a task or a command, or the ``problem`` of an incomplete one."""
         message = await message_of(request)
-        wished = message.get("wish")
+        task = message.get("wish")
         try:
-            steps = find_wish(str(wished)).steps(answers_in(message)) if wished else [step_in(message)]
+            steps = find_task(str(task)).steps(answers_in(message)) if task else [step_in(message)]
             lines = await asyncio.to_thread(self.session.lines, steps)
         except UsageError as error:
             return JSONResponse({"lines": [], "steps": [], "problem": str(error)})
         tables = [{"command": step.command, "values": step.values, "title": step.title} for step in steps]
         return JSONResponse({"lines": lines, "steps": tables, "problem": ""})
 
-    @at("/api/estimate", "POST")
+    @route("/api/estimate", "POST")
     async def estimate(self, request: Request) -> Response:
-        """Return what a command would take: the table of its dry run."""
         words = self.session.words(step_in(await message_of(request)))
-        return JSONResponse(await self.session.quickly("estimate", [*words, "--dry-run"]))
+        return JSONResponse(await self.session.run_command("estimate", [*words, "--dry-run"]))
 
-    @at("/api/preview", "POST")
+    @route("/api/preview", "POST")
     async def preview(self, request: Request) -> Response:
-        """Return one frame of a render."""
         message = await message_of(request)
         frame = count_in(message, "frame")
         return FileResponse(await self.session.preview(step_in(message), frame), media_type="image/png")
 
-    @at("/api/curve", "POST")
+    @route("/api/curve", "POST")
     async def curve(self, request: Request) -> Response:
-        """Return the values of curves over a clip; or the ``problem`` of one that is not written to its end yet."""
+        """Return the values of curves over a clip, or the ``problem`` of an incomplete expression."""
         step = step_in({"command": "curves", "values": (await message_of(request)).get("values")})
         try:
-            return JSONResponse(await self.session.quickly("curves", self.session.words(step)) | {"problem": ""})
-        except Overtaken:
+            return JSONResponse(await self.session.run_command("curves", self.session.words(step)) | {"problem": ""})
+        except SupersededRequest:
             raise
         except UsageError as error:
             return JSONResponse({"curves": [], "problem": str(error)})
 
-    @at("/api/flicker", "POST")
+    @route("/api/flicker", "POST")
     async def flicker(self, request: Request) -> Response:
-        """Return the flicker of each frame of a result, and of its source there."""
+        """Return the flicker of each frame of a result, and of its source."""
         message = await message_of(request)
         output, source = (str(message.get(key, "")) for key in ("output", "source"))
         return JSONResponse(await self.session.flicker(output, source, count_in(message, "start", 0)))
 
-    @at("/api/cuts", "POST")
+    @route("/api/cuts", "POST")
     async def cuts(self, request: Request) -> Response:
-        """Write where the shots of a clip begin, to a file that commands read; return its name."""
+        """Write the first frames of a clip's shots to a file for commands; return its name."""
         message = await message_of(request)
         clip, cuts = str(message.get("clip", "")), message.get("cuts")
-        if not isinstance(cuts, list) or len(cuts) > MOST_CUTS or not all(is_count(cut) for cut in cuts):
-            raise UsageError("cuts", f"they are at most {MOST_CUTS:,} frames", "send a list of numbers")
+        if not isinstance(cuts, list) or len(cuts) > MAX_CUTS or not all(is_count(cut) for cut in cuts):
+            raise UsageError("cuts", f"they are at most {MAX_CUTS:,} frames", "send a list of numbers")
         name = f"{clip.rpartition('.')[0] or clip}.cuts.txt"
         self.folder.existing(clip)
         lines = "".join(f"{cut}\n" for cut in sorted({0, *cuts}))
-        await asyncio.to_thread(write_bytes, self.folder.place(name), lines.encode())
+        await asyncio.to_thread(write_bytes, self.folder.path_of(name), lines.encode())
         return JSONResponse({"name": name})
 
-    @at("/api/wall", "POST")
+    @route("/api/wall", "POST")
     async def wall(self, request: Request) -> Response:
-        """Make a grid of a frame of a clip, with several values of a setting."""
+        """Render a frame of a clip as a grid, with several values of a setting; return its key."""
         message = await message_of(request)
         values, choices = message.get("values"), message.get("choices")
         choices = choices if isinstance(choices, list) else []
-        if not 1 <= len(choices) <= MOST_CHOICES or not all(isinstance(one, str) and "," not in one for one in choices):
-            raise UsageError("choices", f"they are 1 to {MOST_CHOICES} texts without commas", "send a list")
+        if not 1 <= len(choices) <= MAX_CHOICES or not all(isinstance(one, str) and "," not in one for one in choices):
+            raise UsageError("choices", f"they are 1 to {MAX_CHOICES} texts without commas", "send a list")
         if not isinstance(values, dict):
             raise UsageError("values", "they are the options of a command", "send an object")
         return JSONResponse({"key": await self.session.wall(values, str(message.get("name", "")), choices)})
 
-    @at("/wall")
+    @route("/wall")
     async def wall_file(self, request: Request) -> Response:
-        """Return a grid that was made."""
-        return FileResponse(self.session.kept_file(text_in(request, "key"), ".png"), media_type="image/png")
+        return FileResponse(self.session.preview_file(text_in(request, "key"), ".png"), media_type="image/png")
 
-    @at("/api/job", "POST")
+    @route("/api/job", "POST")
     async def job(self, request: Request) -> Response:
-        """Pause, resume, cancel or remove a job, or take its model as it is."""
+        """Pause, resume, cancel or remove a job, or deliver its model as it is."""
         message = await message_of(request)
         number = count_in(message, "job")
         await asyncio.to_thread(self.session.queue.act, number, str(message.get("action")))
         return JSONResponse({})
 
-    @at("/api/file", "POST")
+    @route("/api/file", "POST")
     async def file(self, request: Request) -> Response:
         """Rename, delete or restore a file, or empty the bin."""
         message = await message_of(request)
         name, action = str(message.get("name", "")), message.get("action")
         if action in ("rename", "delete"):
-            await self.session.decoded(self.session.media.release)  # Windows moves no file that is open
+            await self.session.run_in_thread(self.session.media.release)  # Windows cannot move an open file
         if action == "rename":
             await asyncio.to_thread(self.session.rename, name, str(message.get("new", "")))
             return JSONResponse({})
@@ -265,68 +255,65 @@ class StudioApp:
             return JSONResponse({"bytes": await asyncio.to_thread(self.folder.empty_bin)})
         raise UsageError("action", "it is unknown", "use rename, delete, restore or empty")
 
-    @at("/api/received")
+    @route("/api/received")
     async def received(self, request: Request) -> Response:
-        """Return how much of an upload has arrived, to go on with it."""
+        """Return the number of bytes of an unfinished upload that have arrived."""
         name, whole, stamp = text_in(request, "name"), number_in(request, "whole"), number_in(request, "stamp")
         return JSONResponse({"bytes": self.session.uploads.received(name, whole, stamp)})
 
-    @at("/api/upload", "PUT")
+    @route("/api/upload", "PUT")
     async def upload(self, request: Request) -> Response:
-        """Take a part of a file."""
+        """Store a part of a file; return whether the file is complete."""
         body = await body_of(request, MAX_MESSAGE)
         name, is_painting = text_in(request, "name"), request.query_params.get("replace") == "1"
         offset, whole, stamp = (number_in(request, key) for key in ("offset", "whole", "stamp"))
-        done = await self.session.decoded(self.session.uploads.add, name, offset, whole, stamp, body, is_painting)
+        done = await self.session.run_in_thread(self.session.uploads.add, name, offset, whole, stamp, body, is_painting)
         return JSONResponse({"done": done})
 
     # Media
 
-    @at("/media")
+    @route("/media")
     async def media(self, request: Request) -> Response:
         """Return a file: clips and pictures to show, others as downloads."""
         path = self.folder.existing(text_in(request, "name"))
         if path.is_dir():
             raise UsageError(path.name, "it is a folder", "choose a file in it")
-        if file_kind(path) in SHOWN and "download" not in request.query_params:
+        if file_kind(path) in INLINE_KINDS and "download" not in request.query_params:
             return FileResponse(path)
         return FileResponse(path, media_type="application/octet-stream", filename=path.name)
 
-    @at("/medium")
+    @route("/medium")
     async def medium(self, request: Request) -> Response:
-        """Return the picture that shows a medium."""
         name = text_in(request, "name")
         picture = medium_picture(name) if name in medium_names() else None
         if picture is None:
             raise UsageError(name, "there is no picture of this medium", f"choose one of {', '.join(medium_names())}")
         return FileResponse(picture)
 
-    @at("/thumb")
+    @route("/thumb")
     async def thumb(self, request: Request) -> Response:
-        """Return a moving thumbnail, its frames side by side; their number is in a header."""
+        """Return a moving thumbnail, its frames side by side; a header has their number."""
         path = self.folder.picture_of(text_in(request, "name"))
-        facts, file = await self.session.decoded(self.session.media.strip, path)
+        facts, file = await self.session.run_in_thread(self.session.media.strip, path)
         headers = {"x-frames": str(facts["frames"]), "x-size": f"{facts['of'][0]}x{facts['of'][1]}"}
         return FileResponse(file, media_type="image/jpeg", headers=headers)
 
-    @at("/frame")
+    @route("/frame")
     async def frame(self, request: Request) -> Response:
-        """Return a frame of a clip, exactly, as PNG or JPEG."""
         path, number = self.folder.existing(text_in(request, "name")), number_in(request, "frame")
-        short = min(number_in(request, "short"), LONGEST_SIDE) if "short" in request.query_params else 0
+        short = min(number_in(request, "short"), MAX_SIDE_PX) if "short" in request.query_params else 0
         kind = "png" if request.query_params.get("kind") == "png" else "jpeg"
-        data = await self.session.decoded(self.session.media.frame, path, number, short, kind)
+        data = await self.session.run_in_thread(self.session.media.frame, path, number, short, kind)
         return Response(data, media_type=f"image/{kind}")
 
-    @at("/facts")
+    @route("/facts")
     async def facts(self, request: Request) -> Response:
-        """Return what is known of a clip; its proxy begins to be made."""
+        """Return the facts about a clip, and request its proxy."""
         path = self.folder.existing(text_in(request, "name"))
-        return JSONResponse(await self.session.decoded(self.session.media.facts, path))
+        return JSONResponse(await self.session.run_in_thread(self.session.media.facts, path))
 
-    @at("/proxy")
+    @route("/proxy")
     async def proxy(self, request: Request) -> Response:
-        """Return the small film of a clip."""
         file = self.session.media.proxy(self.folder.existing(text_in(request, "name")))
         if not file.is_file():
             raise UsageError(text_in(request, "name"), "its proxy is not made yet", "ask for /facts first")
@@ -334,13 +321,13 @@ class StudioApp:
 
     # Trainings
 
-    @at("/api/training")
+    @route("/api/training")
     async def training(self, request: Request) -> Response:
-        """Return the state of a training in words, the steps of its film, and its files."""
+        """Return a training's state, the pictures of its time lapse, and its files."""
         return JSONResponse(await asyncio.to_thread(self._training, text_in(request, "name")))
 
     def _training(self, name: str) -> Table:
-        """Return what is known of the training whose previews are in a folder. Raises UsageError, OSError."""
+        """Return the state of the training whose previews are in a folder. Raises UsageError, OSError."""
         if not name.endswith(FOLDER_SUFFIX):
             raise UsageError(name, "it is no training", f"give a folder whose name ends in {FOLDER_SUFFIX}")
         there = set(self.folder.names(name))
@@ -350,53 +337,51 @@ class StudioApp:
         return {
             "name": name,
             "status": status or {},
-            "film": [self._picture(f"{name}/film/{file.name}") for file in numbered[-MOST_PICTURES:]],
-            "files": {Path(file).stem: f"{name}/{file}" for file in PICTURES if file in there},
+            "film": [self._picture(f"{name}/film/{file.name}") for file in numbered[-MAX_FILM_PICTURES:]],
+            "files": {Path(file).stem: f"{name}/{file}" for file in TRAINING_FILES if file in there},
         }
 
     def _picture(self, name: str) -> list[object]:
-        """Return the step of a picture of a film, its name, and a version that changes with its content."""
+        """Return [step, name, version] of a picture; the version changes with its content."""
         path = self.folder.existing(name)
         return [int(path.stem), name, path.stat().st_mtime_ns // 1_000_000]
 
-    @at("/api/train", "POST")
+    @route("/api/train", "POST")
     async def train(self, request: Request) -> Response:
-        """Add the job that continues a run: of a model that was taken as it is, or for as many steps again."""
+        """Add a job that continues a training: of a model delivered as it is, or for as many steps again."""
         message = await message_of(request)
         number, action = count_in(message, "job"), message.get("action")
         job, outcome = await asyncio.to_thread(self.session.queue.stored, number)
         if action == "on":
-            step = train_on(job)
+            step = continue_training(job)
         elif action == "longer":
-            step = train_longer(job, outcome)
+            step = extend_training(job, outcome)
         else:
             raise UsageError("action", "it is unknown", "use on or longer")
         return JSONResponse({"jobs": await asyncio.to_thread(self.session.enqueue, [step])})
 
     # The live session
 
-    @at("/api/live")
+    @route("/api/live")
     async def live_state(self, request: Request) -> Response:
-        """Return whether a session runs, and what it does."""
         return JSONResponse(self.live.table())
 
-    @at("/api/live/schema")
+    @route("/api/live/schema")
     async def live_schema(self, request: Request) -> Response:
-        """Return the schema of the command."""
         return JSONResponse(await asyncio.to_thread(self.live.command.schema))
 
-    @at("/api/live/line", "POST")
+    @route("/api/live/line", "POST")
     async def live_line(self, request: Request) -> Response:
-        """Return the command line of values, or the ``problem`` of values that are not complete yet."""
+        """Return the command line of a live session, or the ``problem`` of incomplete values."""
         values = _values_in(await message_of(request))
         try:
             return JSONResponse({"line": await asyncio.to_thread(self.live.line, values), "problem": ""})
         except UsageError as error:
             return JSONResponse({"line": "", "problem": str(error)})
 
-    @at("/api/live", "POST")
+    @route("/api/live", "POST")
     async def live_act(self, request: Request) -> Response:
-        """Start a session with the values of a message, or stop the one that runs; return the state."""
+        """Start or stop the live session; return the state."""
         message = await message_of(request)
         action = message.get("action")
         if action == "start":
@@ -407,7 +392,7 @@ class StudioApp:
             raise UsageError("action", "it is unknown", "use start or stop")
         return JSONResponse(self.live.table())
 
-    @at("/api/reach")
+    @route("/api/reach")
     async def reach(self, request: Request) -> Response:
         """Return whether other devices can reach this server, and whether its pages may use their camera."""
         address = self.live.server.address if self.live.server else None
@@ -415,9 +400,8 @@ class StudioApp:
         links = {name: self.live.phone_link(path) for name, path in PHONE_PAGES.items()}
         return JSONResponse({"open": is_open, "https": is_https, "links": links})
 
-    @at("/phone.svg")
+    @route("/phone.svg")
     async def phone(self, request: Request) -> Response:
-        """Return the QR code of a page's link, for a phone."""
         page = request.query_params.get("page", "studio")
         if page not in PHONE_PAGES:
             raise UsageError("page", "it is unknown", f"use one of {', '.join(PHONE_PAGES)}")
@@ -432,37 +416,37 @@ def _values_in(message: Table) -> Table:
 
 
 def pack(folder: ProjectFolder, jobs: Sequence[Table]) -> Path:
-    """Return a zip file of what the shelf shows, with the command lines of jobs that are done, the oldest first.
+    """Return a zip file of the files on the shelf, with the command lines of finished jobs, the oldest first.
 
     Raises UsageError if the disk has no room for it, OSError.
     """
     place = folder.state / "packs"
     place.mkdir(exist_ok=True)
     for old in place.iterdir():
-        if time.time() - old.stat().st_mtime > KEPT_S:
+        if time.time() - old.stat().st_mtime > PACK_LIFETIME_S:
             old.unlink(missing_ok=True)
     files = sorted(_files(folder))
-    if sum(file.stat().st_size for file in files) > shutil.disk_usage(place).free - RESERVED:
+    if sum(file.stat().st_size for file in files) > shutil.disk_usage(place).free - RESERVED_BYTES:
         raise UsageError(folder.root.name, "the disk has no room for a copy of it", "free some space")
     done = sorted((job for job in jobs if job["state"] == "done"), key=lambda job: int(job["number"]))
     path = place / f"{time.time_ns()}.zip"
-    with zipfile.ZipFile(path, "w", strict_timestamps=False) as packed:  # not compressed: media are already
+    with zipfile.ZipFile(path, "w", strict_timestamps=False) as packed:  # Not compressed, as media already are
         for file in files:
             packed.write(file, f"{folder.root.name}/{folder.name_of(file)}")
         lines = "".join(f"{job['line']}\n" for job in done)
-        packed.writestr(f"{folder.root.name}/{COMMANDS}", lines)
+        packed.writestr(f"{folder.root.name}/{COMMANDS_FILE}", lines)
     return path
 
 
 def _files(folder: ProjectFolder) -> Iterator[Path]:
-    """Yield the files of all items; those in datasets and folders of pictures, too."""
+    """Yield the files of all items, including those in datasets and folders of pictures."""
     for item in folder.items():
-        path = folder.place(item.name)
+        path = folder.path_of(item.name)
         if path.is_file():
             yield path
         else:
-            found = (p for p in path.rglob("*") if p.is_file() and not p.is_symlink() and not _is_hidden(p, path))
-            yield from (p for p in found if not is_odd_name(p.name))
+            files = (p for p in path.rglob("*") if p.is_file() and not p.is_symlink() and not _is_hidden(p, path))
+            yield from (p for p in files if not has_forbidden_characters(p.name))
 
 
 def _is_hidden(path: Path, above: Path) -> bool:

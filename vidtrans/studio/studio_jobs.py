@@ -1,6 +1,6 @@
-"""The jobs of the studio, and their queue: which processes are started, paused, resumed and cancelled, in which order.
+"""The studio's job queue: which processes are started, paused, resumed and cancelled, in which order.
 
-A job is one command line, in a folder of its own that outlives the server and the page. The server writes ``job.json``;
+A job is one command line, with its own folder, which outlives the server and the page. The server writes ``job.json``;
 the process of the command writes the files of ``core/job_folder.py``.
 """
 
@@ -24,19 +24,19 @@ from vidtrans.core.job_folder import JobFolder
 from vidtrans.core.settings import Table
 from vidtrans.core.system import WINDOWS, command_line, module_command
 from vidtrans.core.text_files import parse_table
-from vidtrans.studio.wishes import WishStep
+from vidtrans.studio.guided_tasks import CommandStep
 
-MOST_LOG_BYTES = 1 << 16  # of the log's end that a page gets
-STOPPED = (130, 143)  # exit statuses of a command that was asked to stop
-COMMANDS = ("train", "look")  # those with --as-is
-FOLDER_SUFFIX = ".train"  # ends the name of the folder of a model's previews
-LENGTHS = ("steps", "minutes", "as_is", "fresh")  # options that say how long a run is, and where it begins
+MAX_LOG_BYTES = 1 << 16  # Size of the end of a log that a page receives
+STOP_STATUSES = (130, 143)  # Exit statuses of a command that was interrupted or terminated
+TRAINING_COMMANDS = ("train", "look")  # Commands with --as-is
+FOLDER_SUFFIX = ".train"  # Suffix of the folder of a model's previews
+LENGTH_OPTIONS = ("steps", "minutes", "as_is", "fresh")  # Options for the length and the start of a training
 COMMAND = module_command("vidtrans.cli.main")
-MOST_STARTS = 4  # of a process that ends without a word, as when the system kills it for its memory
-LONGEST_START_S = 20.0  # in which a process takes its lock
-NUMBERED = re.compile(r"[0-9]{6}|[1-9][0-9]{6,8}")  # the name of a job's folder
-Line = Callable[[str, Mapping[str, object]], list[str]]
-Start = Callable[[Path, Path], None]
+MAX_STARTS = 4  # Starts of a process that ends without a result, such as one that is killed for its memory
+MAX_START_S = 20.0  # Longest time from the start of a process to its lock, in s
+JOB_FOLDER_NAME = re.compile(r"[0-9]{6}|[1-9][0-9]{6,8}")
+LineBuilder = Callable[[str, Mapping[str, object]], list[str]]
+ProcessStarter = Callable[[Path, Path], None]
 
 
 class JobState(StrEnum):
@@ -50,28 +50,34 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Wanted(StrEnum):
-    """What the user wants of a job: that it runs, rests, or ends."""
+class DesiredState(StrEnum):
+    """The state that the user wants for a job."""
 
     RUN = "run"
     PAUSE = "pause"
     CANCEL = "cancel"
 
 
-AT_REST = {Wanted.RUN: JobState.QUEUED, Wanted.PAUSE: JobState.PAUSED, Wanted.CANCEL: JobState.CANCELLED}
-ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+IDLE_STATES = {
+    DesiredState.RUN: JobState.QUEUED,
+    DesiredState.PAUSE: JobState.PAUSED,
+    DesiredState.CANCEL: JobState.CANCELLED,
+}
+FINAL_STATES = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 
 @dataclass
 class StudioJob:
-    """A job as it is stored.
+    """A job in its stored form.
 
     Attributes:
-        command, values: The command, and its options by name, from which the line follows.
+        command, values: The command, and its options by name, from which the command line follows.
         words: The command line after ``vidtrans``.
-        title: What the page calls it.
-        after: Numbers of the jobs that have to be done before.
-        starts: How often its process was started.
+        title: Its title on the page.
+        after: Numbers of the jobs that must be done before it.
+        wanted: The state that the user wants.
+        created: The time of its creation, in seconds since 1970.
+        starts: The number of times that its process was started.
     """
 
     command: str
@@ -79,18 +85,18 @@ class StudioJob:
     words: list[str]
     title: str
     after: list[int] = field(default_factory=list)
-    wanted: Wanted = Wanted.RUN
+    wanted: DesiredState = DesiredState.RUN
     created: float = 0.0
     starts: int = 0
 
     @classmethod
     def read(cls, path: Path) -> StudioJob:
-        """Return the job of a file. Raises OSError, ValueError, TypeError, KeyError."""
+        """Read a job file. Raises OSError, ValueError, TypeError, KeyError."""
         table = parse_table(read_small_file(path))
         job = cls(**{one.name: table[one.name] for one in fields(cls)})
-        job.wanted = Wanted(job.wanted)
-        is_known = isinstance(job.values, dict) and isinstance(job.command, str) and isinstance(job.title, str)
-        if not is_known or not all(isinstance(word, str) for word in job.words):
+        job.wanted = DesiredState(job.wanted)
+        is_valid = isinstance(job.values, dict) and isinstance(job.command, str) and isinstance(job.title, str)
+        if not is_valid or not all(isinstance(word, str) for word in job.words):
             raise TypeError("values are no table, or words are no texts")
         if not isinstance(job.created, int | float) or not all(type(n) is int for n in (job.starts, *job.after)):
             raise TypeError("a number is none")
@@ -114,32 +120,30 @@ class StudioJobFolder(JobFolder):
         write_json(self._job, asdict(job))
 
     def refuse(self, error: str, finished: float) -> None:
-        """Store that the job fails before it begins. Raises OSError."""
+        """Store that the job failed before its process was started. Raises OSError."""
         write_json(self.result, {"error": error})
         self.finish(2, finished)
 
     def log_end(self) -> str:
-        """Return the last lines of the log."""
+        """Return the last ``MAX_LOG_BYTES`` of the log."""
         with suppress(OSError), self.log.open("rb") as file:
-            file.seek(max(0, self.log.stat().st_size - MOST_LOG_BYTES))
+            file.seek(max(0, self.log.stat().st_size - MAX_LOG_BYTES))
             return file.read().decode("utf-8", "replace")
         return ""
 
     def remove(self) -> None:
-        """Delete the job's files."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     def state(self, job: StudioJob) -> JobState:
-        """Return the state of the job."""
         end = self.end()
-        if end is not None and end["exit_status"] not in STOPPED:
+        if end is not None and end["exit_status"] not in STOP_STATUSES:
             return JobState.DONE if end["exit_status"] == 0 else JobState.FAILED
         if end is None and self.is_running():
             return JobState.RUNNING
-        return AT_REST[job.wanted]
+        return IDLE_STATES[job.wanted]
 
     def table(self, job: StudioJob, state: JobState) -> Table:
-        """Return the job as a page receives it."""
+        """Return the job in the form that a page receives."""
         outcome = self.outcome() if state in (JobState.DONE, JobState.FAILED) else {}
         for key in ("output", "source", "report") if WINDOWS else ():
             if isinstance(outcome.get(key), str):
@@ -161,89 +165,98 @@ class StudioJobFolder(JobFolder):
 
 
 def training_table(job: StudioJob, state: JobState, progress: Table, outcome: Table) -> Table:
-    """Return what a page receives of a job that trains.
+    """Return the further fields of a training job for a page.
 
-    ``training``: the name of the folder of its previews, '' if it is not known yet; ``as_is``: whether it takes the
-    model of an interrupted run; ``can_take``: whether it could; ``can_train_on``: whether its run can go on.
+    ``training``: the name of its preview folder, '' if it is not known yet; ``as_is``: whether it delivers the model of
+    an interrupted training; ``can_take``: whether it could do so; ``can_train_on``: whether that training can continue.
     """
-    is_training = job.command in COMMANDS
+    is_training = job.command in TRAINING_COMMANDS
     as_is = is_training and bool(job.values.get("as_is"))
     return {
-        "training": _folder_of(outcome.get("report")) or _folder_of(progress.get("preview")) or _beside(job),
+        "training": _preview_folder(outcome.get("report"))
+        or _preview_folder(progress.get("preview"))
+        or _expected_preview_folder(job),
         "as_is": as_is,
-        "can_take": is_training and not as_is and state is not JobState.DONE and has_learned(progress),
+        "can_take": is_training and not as_is and state is not JobState.DONE and has_trained(progress),
         "can_train_on": as_is and (state is JobState.FAILED or (state is JobState.DONE and "of_steps" in outcome)),
     }
 
 
-def has_learned(progress: Table) -> bool:
-    """Return whether a job has reported steps of a training."""
+def has_trained(progress: Table) -> bool:
+    """Return whether a job has reported training steps."""
     return progress.get("task") == "training" and bool(progress.get("done"))
 
 
-def _folder_of(name: object) -> str:
+def _preview_folder(name: object) -> str:
     """Return the folder of a file that a training wrote; '' for other files."""
     folder = PurePosixPath(name).parent if isinstance(name, str) else PurePosixPath()
     return str(folder) if folder.name.endswith(FOLDER_SUFFIX) else ""
 
 
-def _beside(job: StudioJob) -> str:
-    """Return the folder beside the model that a training is asked for; '' if the job names none."""
+def _expected_preview_folder(job: StudioJob) -> str:
+    """Return the preview folder beside a training job's output model; '' if the job names none."""
     output = job.values.get("output")
-    is_model = job.command in COMMANDS and isinstance(output, str) and output.endswith(".safetensors")
+    is_model = job.command in TRAINING_COMMANDS and isinstance(output, str) and output.endswith(".safetensors")
     return str(PurePosixPath(str(output)).with_suffix(FOLDER_SUFFIX)) if is_model else ""
 
 
-def train_on(job: StudioJob) -> WishStep:
-    """Return the command that continues the run of a model that was taken as it is. Raises UsageError."""
+def continue_training(job: StudioJob) -> CommandStep:
+    """Return the command that continues the training of a model delivered as it is. Raises UsageError."""
     if not job.values.get("as_is"):
         raise UsageError(job.title, "it is no model of an interrupted run", "choose another job")
-    return WishStep(job.command, {k: v for k, v in job.values.items() if k != "as_is"}, job.title)
+    return CommandStep(job.command, {k: v for k, v in job.values.items() if k != "as_is"}, job.title)
 
 
-def train_longer(job: StudioJob, outcome: Table) -> WishStep:
-    """Return the command that continues a finished run for as many steps again. Raises UsageError."""
+def extend_training(job: StudioJob, outcome: Table) -> CommandStep:
+    """Return the command that continues a finished training for as many steps again. Raises UsageError."""
     steps = outcome.get("steps")
-    if job.command not in COMMANDS or not isinstance(steps, int) or isinstance(steps, bool) or "of_steps" in outcome:
+    if (
+        job.command not in TRAINING_COMMANDS
+        or not isinstance(steps, int)
+        or isinstance(steps, bool)
+        or "of_steps" in outcome
+    ):
         raise UsageError(job.title, "it is no finished training", "choose another job")
-    values = {k: v for k, v in job.values.items() if k not in LENGTHS}
-    return WishStep(job.command, values | {"steps": 2 * steps}, f"{job.title}, longer")
+    values = {k: v for k, v in job.values.items() if k not in LENGTH_OPTIONS}
+    return CommandStep(job.command, values | {"steps": 2 * steps}, f"{job.title}, longer")
 
 
 def start_process(job: Path, root: Path) -> None:
-    """Start the process of a job folder in the project's folder. It lives on when this process ends."""
+    """Start the process of a job folder in the project's folder. It outlives this process."""
     words = StudioJobFolder(job).read().words
-    detached = {"creationflags": 0x00000208} if WINDOWS else {"start_new_session": True}  # a new group, no console
+    detached = {"creationflags": 0x00000208} if WINDOWS else {"start_new_session": True}  # A new group, no console
     with (job / "log.txt").open("ab") as log:
         process = subprocess.Popen(
             [*COMMAND, *words, "--job-folder", str(job)],
             cwd=root,
             stdin=subprocess.DEVNULL,
-            stdout=log,  # until the process has its lock
+            stdout=log,  # Until the process has its lock
             stderr=log,
             env={name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"},
             **detached,
         )
-    # The system keeps an ended process until somebody has asked for it.
+    # An ended process stays a zombie until its parent waits for it.
     threading.Thread(target=process.wait, daemon=True, name=f"job {job.name}").start()
 
 
 class JobQueue:
     """The jobs in a folder.
 
-    ``at_once``: how many run side by side. ``line``: returns the words of a command, and raises UsageError for what a
-    page may not ask for: a folder that somebody sent may hold jobs that no page has made. ``start``: starts a
-    process.
+    ``at_once``: the number of concurrent jobs. ``line``: returns the words of a command line, and raises UsageError for
+    options that a page may not set: a project from somebody else may hold jobs that no page has made. ``start``: starts
+    a process.
     """
 
-    def __init__(self, folder: Path, root: Path, at_once: int, line: Line, start: Start = start_process) -> None:
+    def __init__(
+        self, folder: Path, root: Path, at_once: int, line: LineBuilder, start: ProcessStarter = start_process
+    ) -> None:
         self.folder, self.root, self.at_once, self._line, self._start = folder, root, at_once, line, start
         self._lock = threading.Lock()
-        self._started: dict[int, float] = {}  # processes that may not hold their lock yet
-        self._final: dict[int, Table] = {}  # jobs that have ended, as they do not change
+        self._start_times_s: dict[int, float] = {}  # Of processes that may not have their lock yet
+        self._final_tables: dict[int, Table] = {}  # Tables of ended jobs, which do not change
 
     def add(self, jobs: Sequence[StudioJob]) -> list[int]:
-        """Add jobs, and return their numbers. ``after`` counts from the first of them. Raises OSError."""
+        """Add jobs, and return their numbers; ``after`` counts from the first of them. Raises OSError."""
         with self._lock:
             first = max((job.number for job in self._folders()), default=0) + 1
             for offset, job in enumerate(jobs):
@@ -252,74 +265,76 @@ class JobQueue:
             return list(range(first, first + len(jobs)))
 
     def act(self, number: int, action: str) -> None:
-        """Pause, resume, cancel, kill or remove a job, or take its model as it is. Raises UsageError, OSError."""
+        """Pause, resume, cancel, kill or remove a job, or deliver its model as it is. Raises UsageError, OSError."""
         with self._lock:
             folder, job, state = self._find(number)
-            self._final.pop(number, None)
+            self._final_tables.pop(number, None)
             if action == "pause" and state in (JobState.QUEUED, JobState.RUNNING):
-                self._want(folder, job, Wanted.PAUSE)
-            elif action == "cancel" and state not in ENDED:
-                self._want(folder, job, Wanted.CANCEL)
+                self._set_desired(folder, job, DesiredState.PAUSE)
+            elif action == "cancel" and state not in FINAL_STATES:
+                self._set_desired(folder, job, DesiredState.CANCEL)
             elif action == "resume" and state not in (JobState.DONE, JobState.RUNNING):
                 folder.clear_end()
                 job.starts = 0
-                self._want(folder, job, Wanted.RUN)
+                self._set_desired(folder, job, DesiredState.RUN)
             elif action == "enough" and state is not JobState.DONE:
-                self._take_as_is(folder, job, state)
-            elif action == "kill" and state is JobState.RUNNING and job.wanted is not Wanted.RUN:
+                self._deliver_as_is(folder, job, state)
+            elif action == "kill" and state is JobState.RUNNING and job.wanted is not DesiredState.RUN:
                 folder.kill()
-            elif action == "remove" and state in ENDED:
-                if state is not JobState.DONE and (waiting := self._waiting_for(number)):
+            elif action == "remove" and state in FINAL_STATES:
+                if state is not JobState.DONE and (waiting := self._waiting_job(number)):
                     raise UsageError(f"job {number}", f"'{waiting}' waits for it", "cancel that first")
                 folder.remove()
             else:
                 raise UsageError(f"job {number}", f"it is {state}", f"it cannot be changed by '{action}' now")
 
-    def _waiting_for(self, number: int) -> str:
-        """Return the title of a job that waits for another one; '' if there is none."""
+    def _waiting_job(self, number: int) -> str:
+        """Return the title of a job that waits for job ``number``; '' if there is none."""
         for folder in self._folders():
-            if (table := self._known(folder)) and number in table["after"] and table["state"] not in ENDED:
+            if (table := self._job_table(folder)) and number in table["after"] and table["state"] not in FINAL_STATES:
                 return str(table["title"])
         return ""
 
-    def _want(self, folder: StudioJobFolder, job: StudioJob, wanted: Wanted) -> None:
+    def _set_desired(self, folder: StudioJobFolder, job: StudioJob, wanted: DesiredState) -> None:
         job.wanted = wanted
         folder.write(job)
-        if wanted is not Wanted.RUN:
+        if wanted is not DesiredState.RUN:
             folder.request_stop()
 
-    def _take_as_is(self, folder: StudioJobFolder, job: StudioJob, state: JobState) -> None:
-        """Stop a training, if it runs, and let the job deliver the model as it is. Raises UsageError, OSError."""
-        if job.values.get("as_is") or not has_learned(folder.progress()):
+    def _deliver_as_is(self, folder: StudioJobFolder, job: StudioJob, state: JobState) -> None:
+        """Stop a training, if it runs, and let the job deliver its current model. Raises UsageError, OSError."""
+        if job.values.get("as_is") or not has_trained(folder.progress()):
             raise UsageError(job.title, "it is no training that has taken a step", "wait, or choose another job")
         values = job.values | {"as_is": True}
         job.words, job.values = self._line(job.command, values), values
-        job.starts, job.wanted = 0, Wanted.RUN
-        if state is JobState.RUNNING:  # it ends as a pause does, and is started again with the new line
+        job.starts, job.wanted = 0, DesiredState.RUN
+        if state is JobState.RUNNING:  # It stops as for a pause, and is started again with the new command line
             folder.request_stop()
-        folder.write(job)  # a server that ends before this has asked for nothing; one that ends after it, for all
+        folder.write(job)  # If the server ends before this line nothing has changed, and after it everything has
         if state is not JobState.RUNNING:
             folder.clear_end()
 
     def step(self) -> list[Table]:
-        """Start what is due, and return all jobs as a page receives them, newest first."""
+        """Start the jobs that are due, and return all jobs in the form that a page receives, newest first."""
         with self._lock:
-            found = {folder.number: each for folder in self._folders() if (each := self._known(folder)) is not None}
-            states = {number: JobState(str(table["state"])) for number, table in found.items()}
+            tables = {
+                folder.number: each for folder in self._folders() if (each := self._job_table(folder)) is not None
+            }
+            states = {number: JobState(str(table["state"])) for number, table in tables.items()}
             free = self.at_once - sum(state is JobState.RUNNING for state in states.values())
-            for number in sorted(found):
+            for number in sorted(tables):
                 if states[number] is JobState.QUEUED:
                     try:
-                        free -= self._start_if_due(number, found[number], states, free)
-                    except OSError as error:  # such as a full disk; the other jobs go on
-                        found[number]["waits"] = f"it cannot be started: {error.strerror}"
-            for table in found.values():
-                if (waits := table.get("waits_for")) is not None:
-                    table["waits"] = table["waits"].format(found[waits]["title"] if waits in found else waits)
-            return [found[number] for number in sorted(found, reverse=True)]
+                        free -= self._start_if_due(number, tables[number], states, free)
+                    except OSError as error:  # Such as a full disk; other jobs continue
+                        tables[number]["waits"] = f"it cannot be started: {error.strerror}"
+            for table in tables.values():
+                if (blocker := table.get("waits_for")) is not None:
+                    table["waits"] = table["waits"].format(tables[blocker]["title"] if blocker in tables else blocker)
+            return [tables[number] for number in sorted(tables, reverse=True)]
 
     def _start_if_due(self, number: int, table: Table, states: dict[int, JobState], free: int) -> int:
-        """Start a queued job if it is its turn; change its table, and return the number of started processes."""
+        """Start a queued job if it is due; update its table, and return the number of started processes, 0 or 1."""
         before = {one: states.get(one, JobState.DONE) for one in table["after"]}
         if failed := [one for one, state in before.items() if state in (JobState.FAILED, JobState.CANCELLED)]:
             table["waits"], table["waits_for"] = "'{}' comes first, and has not succeeded", failed[0]
@@ -328,10 +343,8 @@ class JobQueue:
         elif free > 0:
             folder = StudioJobFolder(self.folder / f"{number:06d}")
             job = folder.read()
-            if job.starts >= MOST_STARTS:
-                folder.refuse(
-                    f"its process ended {MOST_STARTS} times without a result; memory may be full", time.time()
-                )
+            if job.starts >= MAX_STARTS:
+                folder.refuse(f"its process ended {MAX_STARTS} times without a result; memory may be full", time.time())
                 return 0
             if (fault := self._fault(job)) is not None:
                 folder.refuse(fault, time.time())
@@ -340,13 +353,13 @@ class JobQueue:
             folder.write(job)
             folder.clear_end()
             self._start(folder.path, self.root)
-            self._started[number] = time.monotonic()
+            self._start_times_s[number] = time.monotonic()
             table["state"] = states[number] = JobState.RUNNING
             return 1
         return 0
 
     def _fault(self, job: StudioJob) -> str | None:
-        """Return why a job is not started, if a page may not ask for its line."""
+        """Return why a job may not run: a page may not set its options, or its command line does not match them."""
         try:
             if self._line(job.command, job.values) == job.words:
                 return None
@@ -354,10 +367,10 @@ class JobQueue:
             return str(error)
         return "its line is not that of its options, so that no page has asked for it"
 
-    def _known(self, folder: StudioJobFolder) -> Table | None:
-        """Return a job's table; None where its files cannot be read."""
-        if folder.number in self._final:
-            return self._final[folder.number]
+    def _job_table(self, folder: StudioJobFolder) -> Table | None:
+        """Return a job's table; None if its files cannot be read."""
+        if folder.number in self._final_tables:
+            return self._final_tables[folder.number]
         try:
             job = folder.read()
         except (OSError, ValueError, TypeError, KeyError):
@@ -365,18 +378,18 @@ class JobQueue:
         state = self._state(folder, job)
         table = folder.table(job, state)
         table |= training_table(job, state, table["progress"], table["outcome"])
-        if state in ENDED:
-            self._final[folder.number] = table
+        if state in FINAL_STATES:
+            self._final_tables[folder.number] = table
         return table
 
     def _state(self, folder: StudioJobFolder, job: StudioJob) -> JobState:
-        """Return the state of a job. A process that was just started counts as running before it has its lock."""
-        began = self._started.get(folder.number)
+        """Return the state of a job; a process counts as running from its start, before it has its lock."""
+        began = self._start_times_s.get(folder.number)
         if began is None:
             return folder.state(job)
-        if folder.end() is None and not folder.is_running() and time.monotonic() - began < LONGEST_START_S:
+        if folder.end() is None and not folder.is_running() and time.monotonic() - began < MAX_START_S:
             return JobState.RUNNING
-        del self._started[folder.number]
+        del self._start_times_s[folder.number]
         return folder.state(job)
 
     def _find(self, number: int) -> tuple[StudioJobFolder, StudioJob, JobState]:
@@ -387,7 +400,7 @@ class JobQueue:
         raise UsageError(f"job {number}", "there is no such job", "see the queue")
 
     def stored(self, number: int) -> tuple[StudioJob, Table]:
-        """Return a job as it is stored, and its outcome. Raises UsageError."""
+        """Return a job and its outcome. Raises UsageError."""
         folder, job, _ = self._find(number)
         return job, folder.outcome()
 
@@ -400,6 +413,6 @@ class JobQueue:
             return [
                 StudioJobFolder(path)
                 for path in self.folder.iterdir()
-                if NUMBERED.fullmatch(path.name) and path.is_dir()
+                if JOB_FOLDER_NAME.fullmatch(path.name) and path.is_dir()
             ]
         return []

@@ -1,1 +1,1 @@
-"""Timelines of editors (OpenTimelineIO, EDL): the clips that they show, their media, and links to styled media."""
+"""Timelines of editors (OpenTimelineIO, EDL): their clips, the media of these, and links to styled media."""

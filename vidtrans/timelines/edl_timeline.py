@@ -1,4 +1,4 @@
-"""An edit decision list (CMX 3600) as a timeline; only the lines of new media change."""
+"""Read an edit decision list (CMX 3600) as a timeline, and write new media into a copy of its lines."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _EVENT = re.compile(
 _SPEED = re.compile(rf"\s*M2\s+(?P<reel>\S.*?)\s+(?P<speed>[-+]?\d+(?:\.\d+)?)\s+{_TIMECODE}\s*")
 _COMMENT = re.compile(r"\s*\*\s*(?P<key>[A-Z](?:[A-Z _]*[A-Z_])?)\s*:\s*(?P<value>.*\S)\s*", re.IGNORECASE)
 _LOCATOR = re.compile(r"\S+\s+(?:(?:RED|GREEN|BLUE|CYAN|MAGENTA|YELLOW|BLACK|WHITE|PINK|ORANGE|PURPLE)\s+)?(.*)", re.I)
-GENERATORS = ("BL", "BLACK", "BARS")  # reels that are no media
-NAMES = ("FROM CLIP NAME", "TO CLIP NAME")
-FILES = ("FROM CLIP", "TO CLIP", "FROM FILE", "TO FILE", "SOURCE FILE")
+GENERATOR_REELS = ("BL", "BLACK", "BARS")  # Reels without media
+NAME_KEYS = ("FROM CLIP NAME", "TO CLIP NAME")
+FILE_KEYS = ("FROM CLIP", "TO CLIP", "FROM FILE", "TO FILE", "SOURCE FILE")
 MAX_LINES = 1_000_000
-MAX_EVENT, MAX_COMMENT = 500, 5000  # characters of a line
-# Numbered pictures: shot.[0101-0120].exr
-_NUMBERS = re.compile(r"(?P<before>.*?)\[(?P<first>-?[0-9]{1,9})-(?P<last>-?[0-9]{1,9})\](?P<after>\.\w+)")
+MAX_EVENT_CHARS, MAX_COMMENT_CHARS = 500, 5000  # Longest lines that are parsed
+# Numbered pictures, such as shot.[0101-0120].exr
+_NUMBERED_PICTURES = re.compile(r"(?P<before>.*?)\[(?P<first>-?[0-9]{1,9})-(?P<last>-?[0-9]{1,9})\](?P<after>\.\w+)")
 
 
 class EdlTimeline(Timeline):
@@ -43,24 +43,25 @@ class EdlTimeline(Timeline):
         if not events:
             raise UsageError(str(path), "it has no events", "export the timeline as a CMX 3600 EDL")
         before = previous_events(events)
-        behind = {id(before[event.line]): event.length for event in events if event.line in before}
+        transitions = {id(before[event.line]): event.length for event in events if event.line in before}
         pairs = {(event.number, event.channels): event.length for event in events if event.length}
-        shown = [event for event in events if event.is_video and event.reel.upper() not in GENERATORS]
-        self._events = dict(enumerate(shown, 1))
+        clip_events = [event for event in events if event.is_video and event.reel.upper() not in GENERATOR_REELS]
+        self._events = dict(enumerate(clip_events, 1))
         self.clips = [
-            _clip(number, event, _behind(event, behind, pairs), rate) for number, event in self._events.items()
+            _clip(number, event, _transition_frames(event, transitions, pairs), rate)
+            for number, event in self._events.items()
         ]
         sound = sum(not event.is_video for event in events)
         self.skipped = [f"{sound} of its events have only sound"] if sound else []
 
     def check_output(self, output: Path) -> list[str]:
-        """Return nothing, as all other lines stay. Raises UsageError for another format."""
+        """Return [], as an EDL loses nothing. Raises UsageError for another format."""
         if output.suffix.lower() != ".edl":
             raise UsageError(str(output), "the timeline is an EDL", f"use -o {output.with_suffix('.edl')}")
         return []
 
     def relinked(self, links: Mapping[int, Relink], output: Path) -> tuple[bytes, list[str]]:
-        """Return the EDL with the names, files and timecodes of new media, and what its encoding lacks."""
+        """Return the EDL with the names, files and timecodes of new media, and a note if its encoding has changed."""
         lines, added = list(self._lines), dict[int, list[str]]()
         for number, link in links.items():
             event = self._events[number]
@@ -71,7 +72,7 @@ class EdlTimeline(Timeline):
         whole = self._newline.join([*text, ""])
         try:
             return whole.encode(self._encoding), []
-        except UnicodeEncodeError as error:  # with signs in the place of its letters, no program would find the file
+        except UnicodeEncodeError as error:  # With replaced letters no program would find the file
             letters = whole[error.start : error.end][:20]
             return whole.encode(), [f"it is in UTF-8, as the encoding of {self.path.name} has no '{letters}'"]
 
@@ -82,11 +83,15 @@ class EdlTimeline(Timeline):
         if shift:
             for begin, end in event.spans[:2]:
                 line = lines[event.line]
-                lines[event.line] = line[:begin] + _moved(line[begin:end], shift, self._rate, event.drops) + line[end:]
+                lines[event.line] = (
+                    line[:begin] + _shift_timecode(line[begin:end], shift, self._rate, event.is_drop_frame) + line[end:]
+                )
             if event.speed_line >= 0:
                 line = lines[event.speed_line].rstrip()
-                lines[event.speed_line] = line[:-11] + _moved(line[-11:], shift, self._rate, event.drops)
-        written = _written(media)
+                lines[event.speed_line] = line[:-11] + _shift_timecode(
+                    line[-11:], shift, self._rate, event.is_drop_frame
+                )
+        written = _media_text(media)
         keys = set()
         for number in event.lines:
             head, _, _ = lines[number].partition(":")
@@ -99,32 +104,33 @@ class EdlTimeline(Timeline):
 
 
 def read_edl(content: bytes) -> tuple[str, str]:
-    """Return the text of an EDL, and its encoding."""
+    """Return the text and the encoding of an EDL."""
     encoding = text_encoding(content)
     return content.decode(encoding, "replace"), encoding
 
 
-def _behind(event: EdlEvent, behind: Mapping[int, int], pairs: Mapping[tuple[str, str], int]) -> int:
-    """Return how many frames longer the transition that follows an event shows it.
+def _transition_frames(event: EdlEvent, transitions: Mapping[int, int], pairs: Mapping[tuple[str, str], int]) -> int:
+    """Return the frames by which the transition after an event extends it.
 
-    ``behind``: by the event, where the transition has a number of its own. ``pairs``: by number and channels.
+    ``transitions``: lengths by the event's id, for transitions with their own number. ``pairs``: by number and
+    channels.
     """
     own = 0 if event.length else pairs.get((event.number, event.channels), 0)
-    return max(own, behind.get(id(event), 0))
+    return max(own, transitions.get(id(event), 0))
 
 
-def _clip(number: int, event: EdlEvent, behind: int, rate: Fraction) -> TimelineClip:
-    """Return the clip of an event; ``behind``: the frames of the transition that follows."""
+def _clip(number: int, event: EdlEvent, transition_frames: int, rate: Fraction) -> TimelineClip:
+    """Return the clip of an event; ``transition_frames``: the frames of the transition that follows."""
     begin, end = event.source
     speed = Fraction(1) if event.speed is None else event.speed
-    length = (event.record[1] - event.record[0] + behind) * abs(speed)
+    length = (event.record[1] - event.record[0] + transition_frames) * abs(speed)
     first = begin - ceil(length) if speed < 0 else begin
     names = [event.name, event.reel if event.reel.upper() != "AX" else ""]
-    # The names of Windows' files on other systems.
+    # Names may be paths of Windows on another system.
     names = [PureWindowsPath(name).name for name in names if name]
     stop = max(Fraction(end), begin + length, begin + Fraction(1))
-    stop = max(stop, Fraction(end + behind)) if event.speed is None else stop
-    found = TimelineClip(
+    stop = max(stop, Fraction(end + transition_frames)) if event.speed is None else stop
+    clip = TimelineClip(
         number,
         event.name or event.reel,
         event.file,
@@ -134,17 +140,17 @@ def _clip(number: int, event: EdlEvent, behind: int, rate: Fraction) -> Timeline
         marks=tuple(event.marks),
         names=tuple(names),
     )
-    if not (match := _NUMBERS.fullmatch(event.file)):
-        return found
+    if not (match := _NUMBERED_PICTURES.fullmatch(event.file)):
+        return clip
     digits = len((match["last"] if match["first"].startswith("-") else match["first"]).lstrip("-"))
     pattern = f"{match['before']}%0{digits}d{match['after']}" if digits > 1 else f"{match['before']}%d{match['after']}"
     return replace(
-        found, media=pattern, first_number=int(match["first"]), pictures_rate=rate, media_start=Fraction(begin)
+        clip, media=pattern, first_number=int(match["first"]), pictures_rate=rate, media_start=Fraction(begin)
     )
 
 
-def _written(media: StyledMedia) -> str:
-    """Return the path of new media as an EDL writes it, numbered pictures with their range: shot.[0101-0120].png."""
+def _media_text(media: StyledMedia) -> str:
+    """Return the path of new media in the form of an EDL, numbered pictures with their range: shot.[0101-0120].png."""
     whole = media.path.resolve().as_posix()
     if media.first_number is None:
         return whole
@@ -157,16 +163,16 @@ def _written(media: StyledMedia) -> str:
     return f"{whole}/{before}[{number}-{end}]{after}"
 
 
-def _moved(timecode: str, shift: int, rate: Fraction, drops: bool) -> str:
-    """Return a timecode moved by frames, written with the same signs."""
-    new = advance_timecode(plain_timecode(timecode, drops), shift, rate)
+def _shift_timecode(timecode: str, shift: int, rate: Fraction, is_drop_frame: bool) -> str:
+    """Return a timecode shifted by frames, with its separators."""
+    new = advance_timecode(smpte_timecode(timecode, is_drop_frame), shift, rate)
     signs = timecode[2], timecode[5], timecode[8]
     return f"{new[0:2]}{signs[0]}{new[3:5]}{signs[1]}{new[6:8]}{signs[2]}{new[9:11]}"
 
 
 @dataclass
 class EdlEvent:
-    """A line of an event: one clip, with what is said about it.
+    """An event of an EDL: one clip, with its comments.
 
     Attributes:
         line: The number of its line, from 0.
@@ -177,17 +183,17 @@ class EdlEvent:
         length: Frames of the transition; 0 for a cut.
         source: The first count of the source and the one after the last, which is beyond 24 hours for an event that
             crosses midnight.
-        record: The same in the result.
+        record: The first count in the result and the one after the last.
         day: The counts of 24 hours in the result.
-        spans: Where its four timecodes stand in the line.
-        drops: Whether its timecodes are drop-frame, even where written with a colon.
-        name: The name of the clip; '' if it is not named.
+        spans: The (start, end) of its four timecodes in the line.
+        is_drop_frame: Whether its timecodes are drop-frame, even if written with a colon.
+        name: The name of the clip; '' if it has none.
         file: The path of its media; '' if there is none.
         marks: The texts of its locators and comments.
         speed: The speed as a share of normal; None if it is not changed.
         speed_line: The number of the line with the speed; -1 without.
         lines: The numbers of the lines with its name or its file.
-        last: The number of the last line about it.
+        last: The number of its last line.
     """
 
     line: int
@@ -200,7 +206,7 @@ class EdlEvent:
     record: tuple[int, int]
     day: int
     spans: tuple[tuple[int, int], ...]
-    drops: bool = False
+    is_drop_frame: bool = False
     name: str = ""
     file: str = ""
     marks: list[str] = field(default_factory=list)
@@ -211,7 +217,6 @@ class EdlEvent:
 
     @property
     def is_video(self) -> bool:
-        """Return whether it has pictures."""
         return self.channels.upper() in ("B", "V") or bool(re.search(r"(?i)(^|/)V\d*(/|$)", self.channels))
 
 
@@ -220,13 +225,13 @@ def read_events(path: Path, lines: Sequence[str], rate: Fraction) -> list[EdlEve
     if len(lines) > MAX_LINES:
         raise UsageError(str(path), "it has too many lines", "divide it")
     events: list[EdlEvent] = []
-    drops = False
+    is_drop_frame = False
     for number, line in enumerate(lines):
         if line.strip().upper().startswith("FCM:"):
-            drops = "NON" not in line.upper()
-        elif match := _EVENT.fullmatch(line[: MAX_EVENT + 1]):
-            events.append(_event(match, number, rate, drops, f"{path}, line {number + 1}"))
-        elif re.match(r"\s*\d{1,6}\s+\S+\s+\S+\s+[CDWK]", line[:MAX_EVENT]):
+            is_drop_frame = "NON" not in line.upper()
+        elif match := _EVENT.fullmatch(line[: MAX_EVENT_CHARS + 1]):
+            events.append(_parse_event(match, number, rate, is_drop_frame, f"{path}, line {number + 1}"))
+        elif re.match(r"\s*\d{1,6}\s+\S+\s+\S+\s+[CDWK]", line[:MAX_EVENT_CHARS]):
             why = f"'{line.strip()[:80]}' is not an event of a CMX 3600 EDL"
             raise UsageError(f"{path}, line {number + 1}", why, "export the EDL as CMX 3600, with timecodes")
         elif events:
@@ -234,8 +239,8 @@ def read_events(path: Path, lines: Sequence[str], rate: Fraction) -> list[EdlEve
     return events
 
 
-def _event(match: re.Match[str], line: int, rate: Fraction, drops: bool, where: str) -> EdlEvent:
-    times = [plain_timecode(match[n], drops) for n in range(6, 10)]
+def _parse_event(match: re.Match[str], line: int, rate: Fraction, is_drop_frame: bool, where: str) -> EdlEvent:
+    times = [smpte_timecode(match[n], is_drop_frame) for n in range(6, 10)]
     source, record = _counts(times[0], times[1], rate, where), _counts(times[2], times[3], rate, where)
     return EdlEvent(
         line,
@@ -248,74 +253,74 @@ def _event(match: re.Match[str], line: int, rate: Fraction, drops: bool, where: 
         record,
         frames_in_day(times[2], rate),
         tuple(match.span(n) for n in range(6, 10)),
-        drops,
+        is_drop_frame,
         last=line,
     )
 
 
-def plain_timecode(timecode: str, drops: bool) -> str:
-    """Return a timecode of an EDL with the signs of SMPTE; ``drops``: a colon means drop-frame, too."""
+def smpte_timecode(timecode: str, is_drop_frame: bool) -> str:
+    """Return a timecode with the separators of SMPTE; ``is_drop_frame``: even if written with a colon."""
     digits = re.split(r"[:;.,]", timecode)
-    return f"{':'.join(digits[:3])}{';' if drops or timecode[-3] in ';,' else ':'}{digits[3]}"
+    return f"{':'.join(digits[:3])}{';' if is_drop_frame or timecode[-3] in ';,' else ':'}{digits[3]}"
 
 
 def _counts(begin: str, end: str, rate: Fraction, where: str) -> tuple[int, int]:
-    """Return the counts of two timecodes, between which midnight may lie. Raises UsageError."""
+    """Return the frame counts of two timecodes; the second may be after midnight. Raises UsageError."""
     try:
         first, stop, day = count_of(begin, rate), count_of(end, rate), frames_in_day(end, rate)
     except ValueError as error:
         raise UsageError(where, str(error), "give the frame rate of the EDL as --rate") from None
     if stop >= first:
         return first, stop
-    if stop + day - first > day // 2:  # no event is so long
+    if stop + day - first > day // 2:  # No event is that long
         raise UsageError(where, "an event ends before it begins", "export the EDL again")
     return first, stop + day
 
 
 def _add_comment(events: list[EdlEvent], number: int, line: str, rate: Fraction) -> None:
-    """Add a line to the event that it is about: the last one, or the one before a transition."""
+    """Add a comment line to its event: the last one, or the one before a transition."""
     event = events[-1]
     pair = events[-2:] if len(events) > 1 and events[-2].number == event.number else [event]
-    if match := _SPEED.fullmatch(line[: MAX_EVENT + 1]):
+    if match := _SPEED.fullmatch(line[: MAX_EVENT_CHARS + 1]):
         fitting = [one for one in reversed(pair) if one.reel == match["reel"] and one.speed is None]
         slowed = fitting[0] if fitting else event
         slowed.speed, slowed.speed_line = Fraction(match["speed"]) / rate, number
     elif re.match(r"\s*\*\s*\*?\s*FREEZE FRAME", line, re.IGNORECASE):
         event.speed = Fraction(0)
-    elif match := _COMMENT.fullmatch(line[:MAX_COMMENT]):
+    elif match := _COMMENT.fullmatch(line[:MAX_COMMENT_CHARS]):
         key, about = match["key"].upper(), event
         if key.startswith("FROM "):
             about = pair[0]
-            if len(pair) == 1 and event.kind != "C":  # a transition of one line names the clip before it
+            if len(pair) == 1 and event.kind != "C":  # A transition of one line names the clip before it
                 earlier = (one for one in reversed(events[:-1]) if one.channels == event.channels)
                 about = next(earlier, event)
-        _add_fact(about, key, match["value"], number)
+        _add_comment_value(about, key, match["value"], number)
     for one in pair:
         one.last = number
 
 
-def _add_fact(event: EdlEvent, key: str, value: str, number: int) -> None:
-    """Add the value of a comment to an event; ``number``: of its line."""
-    if key in NAMES:
+def _add_comment_value(event: EdlEvent, key: str, value: str, number: int) -> None:
+    """Add the value of a comment to an event; ``number``: the number of its line."""
+    if key in NAME_KEYS:
         event.name = event.name or value
-    elif key in FILES:
+    elif key in FILE_KEYS:
         event.file = event.file or value
     elif key == "LOC":
-        found = _LOCATOR.fullmatch(value)
-        event.marks.append(found[1] if found else value)
+        locator = _LOCATOR.fullmatch(value)
+        event.marks.append(locator[1] if locator else value)
     elif key == "COMMENT":
         event.marks.append(value)
-    if key in (*NAMES, *FILES):
+    if key in (*NAME_KEYS, *FILE_KEYS):
         event.lines.append(number)
 
 
 def previous_events(events: Sequence[EdlEvent]) -> dict[int, EdlEvent]:
-    """Return, for each transition of one line, by its line, the event before it, which the transition shows longer."""
-    found = {}
+    """Return, by the line of each one-line transition, the event before it, which the transition extends."""
+    previous = {}
     latest: dict[str, EdlEvent] = {}
     for event in events:
         before = latest.get(event.channels)
         if event.length and before and before.number != event.number:
-            found[event.line] = before
+            previous[event.line] = before
         latest[event.channels] = event
-    return found
+    return previous

@@ -15,19 +15,19 @@ from vidtrans.timelines.timeline import TimelineClip
 from vidtrans.video.frame_format import PICTURE_SUFFIXES
 from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_pattern, picture_files
 
-MAX_FILES = 1_000_000  # of the folders that are searched
+MAX_FILES = 1_000_000  # Entries of the searched folders
 MEDIA_SUFFIXES = (*VIDEO_SUFFIXES, *PICTURE_SUFFIXES)
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # at least two letters: one is a drive of Windows
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # At least two letters, as one is a drive of Windows
 _DRIVE = re.compile(r"/?[A-Za-z]:[\\/]")
 
 
 class MediaSearch:
-    """A search for the media of a timeline: where it says that they are, then by name.
+    """A search for the media of a timeline: at their paths, then by name.
 
     Args:
-        timeline: The file of the timeline; relative paths count from its folder.
-        folders: Folders that are searched with their subfolders by the name of a file, before the timeline's own, which
-            is searched without them. Raises UsageError if one is none.
+        timeline: The file of the timeline; relative paths start at its folder.
+        folders: Folders that are searched for file names, with their subfolders, before the timeline's own folder,
+            which is searched without subfolders. Raises UsageError if one does not exist.
     """
 
     def __init__(self, timeline: Path, folders: Sequence[Path]) -> None:
@@ -39,41 +39,42 @@ class MediaSearch:
 
     def find(self, clip: TimelineClip) -> Path:
         """Return the media of a clip: a file, or a pattern of numbered pictures. Raises MediaError if it is missing."""
-        places = _places(clip.media, self._timeline.parent) if clip.media else []
-        for place in places:
-            if _exists(place := as_found(place)):
-                return place
-        names = [*(place.name for place in places), *clip.names]
+        candidates = _candidate_paths(clip.media, self._timeline.parent) if clip.media else []
+        for path in candidates:
+            if _exists(path := as_found(path)):
+                return path
+        names = [*(path.name for path in candidates), *clip.names]
         for name in dict.fromkeys(filter(None, names)):
-            if found := self._named(name, places, clip):
-                return found
+            if file := self._find_by_name(name, candidates, clip):
+                return file
         what = clip.media or " or ".join(dict.fromkeys(clip.names))
         remedy = "give the folder that has it as --media FOLDER, or disable the clip"
         raise MediaError(clip.where(self._timeline), f"its media is missing: {what}", remedy)
 
-    def _named(self, name: str, places: Sequence[Path], clip: TimelineClip) -> Path | None:
+    def _find_by_name(self, name: str, candidates: Sequence[Path], clip: TimelineClip) -> Path | None:
         """Return the file of a name, with or without its suffix; None if there is none.
 
-        Of several, the one in the folders of the most alike names is taken. Raises MediaError if that leaves several.
+        Of several files, the one with the most folder names in common with a candidate path is returned. Raises
+        MediaError if that leaves several.
         """
         if NUMBER.search(name):
-            found = [folder / name for folder in self._all_folders() if _exists(folder / name)]
+            matches = [folder / name for folder in self._all_folders() if _exists(folder / name)]
         else:
-            files = self._listed().get(name_key(name).casefold(), [])
-            found = [path for path in files if name_key(path.name) == name_key(name)] or files
-        given = [path for path in found if path.parent != self._timeline.parent]
-        found = given or found
-        if len(found) < 2:
-            return found[0] if found else None
-        ranks = [max((_alike(path, place) for place in places), default=0) for path in found]
-        best = [path for path, rank in zip(found, ranks, strict=True) if rank == max(ranks)]
+            files = self._files_by_name().get(name_key(name).casefold(), [])
+            matches = [path for path in files if name_key(path.name) == name_key(name)] or files
+        elsewhere = [path for path in matches if path.parent != self._timeline.parent]
+        matches = elsewhere or matches
+        if len(matches) < 2:
+            return matches[0] if matches else None
+        ranks = [max((_num_equal_folders(path, other) for other in candidates), default=0) for path in matches]
+        best = [path for path, rank in zip(matches, ranks, strict=True) if rank == max(ranks)]
         if len(best) > 1:
             why = f"its media '{name}' is in several folders: {best[0].parent} and {best[1].parent}"
             raise MediaError(clip.where(self._timeline), why, "name the right folder with --media")
         return best[0]
 
-    def _listed(self) -> dict[str, list[Path]]:
-        """Return the files of the folders by their names, whole and without suffix, in small letters."""
+    def _files_by_name(self) -> dict[str, list[Path]]:
+        """Return the files of the folders by case-folded names, with and without suffix."""
         if self._names is None:
             self._names = {}
             for path in self._files():
@@ -92,18 +93,18 @@ class MediaSearch:
                     yield path
 
     def _all_folders(self) -> Iterable[Path]:
-        seen: set[str] = set()
-        for given in self._folders:
-            for root, folders, _ in os.walk(given):
+        searched: set[str] = set()
+        for folder in self._folders:
+            for root, folders, _ in os.walk(folder):
                 folders.sort()
-                seen.add(os.path.realpath(root))
+                searched.add(os.path.realpath(root))
                 yield Path(root)
         own = self._timeline.parent
-        if os.path.realpath(own) not in seen:
+        if os.path.realpath(own) not in searched:
             yield own
 
 
-def _places(media: str, folder: Path) -> list[Path]:
+def _candidate_paths(media: str, folder: Path) -> list[Path]:
     """Return the paths that a path or URL may mean, the likeliest first; [] for a URL of the network."""
     text = media.strip()
     scheme = _SCHEME.match(text)
@@ -117,11 +118,11 @@ def _places(media: str, folder: Path) -> list[Path]:
             local = host.lower() in ("", "localhost", "127.0.0.1")
             plain = slash + rest if local else (f"{host}/{rest}" if _DRIVE.match(f"{host}/") else plain)
     texts = [unquote(plain), plain] if scheme else [plain, unquote(plain)]
-    return [_local(one, folder) for one in dict.fromkeys(texts) if one and "\0" not in one]
+    return [_local_path(one, folder) for one in dict.fromkeys(texts) if one and "\0" not in one]
 
 
-def _local(text: str, folder: Path) -> Path:
-    """Return a path; one of Windows by its parts, where this system has no drives."""
+def _local_path(text: str, folder: Path) -> Path:
+    """Return a path; a Windows path is split into its parts on other systems."""
     if _DRIVE.match(text):
         text = text.lstrip("/")
     if os.sep == "/" and (_DRIVE.match(text) or "\\" in text) and not (folder / text).exists():
@@ -132,16 +133,15 @@ def _local(text: str, folder: Path) -> Path:
 def _exists(path: Path) -> bool:
     try:
         return path.is_file() or (is_pattern(path) and bool(picture_files(path)))
-    except (OSError, ValueError):  # no name of this system
+    except (OSError, ValueError):  # Not a valid name on this system
         return False
 
 
-def _alike(path: Path, place: Path) -> int:
-    """Return the number of names at the ends of two paths, from the last folder up, that are equal."""
-    pairs = zip(reversed(path.parent.parts), reversed(place.parent.parts), strict=False)
+def _num_equal_folders(path: Path, other: Path) -> int:
+    """Return the number of equal folder names of two paths, counted from the last folder up."""
     number = 0
-    for one, other in pairs:
-        if name_key(one).casefold() != name_key(other).casefold():
+    for one, two in zip(reversed(path.parent.parts), reversed(other.parent.parts), strict=False):
+        if name_key(one).casefold() != name_key(two).casefold():
             break
         number += 1
     return number

@@ -1,4 +1,4 @@
-"""Open timelines by the ending of their names."""
+"""Open timeline files by their suffixes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from vidtrans.timelines.media_search import MediaSearch
 from vidtrans.timelines.spans import read_facts
 from vidtrans.timelines.timeline import BUNDLES, EDL, Timeline
 
-# One of them has all timecodes of a list: drop-frame leaves out other numbers at each; 59.94 has the most of others.
+# Every valid timecode exists at one of these rates: drop-frame skips different numbers at each of them.
 ANY_RATES = (Fraction(30000, 1001), Fraction(60000, 1001))
 
 
 def read_timeline_bytes(path: Path) -> bytes:
-    """Return the content of a timeline. Raises UsageError if it cannot be read."""
+    """Return the content of a timeline file. Raises UsageError if it cannot be read."""
     check_encodable(path)
     if path.suffix.lower() in BUNDLES:
         why = "bundles of a timeline and its media are not read"
@@ -40,7 +40,7 @@ def read_timeline_bytes(path: Path) -> bytes:
 
 
 def check_encodable(path: Path) -> None:
-    """Raise UsageError for a name that is not UTF-8, in which no timeline and no record can have it."""
+    """Raise UsageError for a path that is not UTF-8, which timelines and records cannot store."""
     try:
         str(path.absolute()).encode()
     except UnicodeEncodeError:
@@ -51,7 +51,7 @@ def check_encodable(path: Path) -> None:
 def open_timeline(path: Path, rate: Fraction | None, search: MediaSearch) -> Timeline:
     """Return the timeline in a file.
 
-    ``rate``: of an EDL, in frames per second; None: that of its media, which ``search`` finds. Raises UsageError if it
+    ``rate``: frames per second of an EDL; None: the rate of its media, which ``search`` finds. Raises UsageError if it
     cannot be read, or has no clips; MediaError.
     """
     content = read_timeline_bytes(path)
@@ -65,7 +65,7 @@ def open_timeline(path: Path, rate: Fraction | None, search: MediaSearch) -> Tim
 
 
 def timeline_cuts(path: Path) -> tuple[list[Fraction], Fraction]:
-    """Return the seconds at which the picture of a timeline that OpenTimelineIO reads is cut, and its frame rate.
+    """Return the times of the cuts of an OpenTimelineIO timeline, in s, and its frame rate.
 
     Raises UsageError if it cannot be read.
     """
@@ -75,18 +75,18 @@ def timeline_cuts(path: Path) -> tuple[list[Fraction], Fraction]:
 
 
 def _rate_of_media(path: Path, content: bytes, search: MediaSearch) -> Fraction:
-    """Return the frame rate of all videos of an EDL whose rate is constant.
+    """Return the common frame rate of the constant-rate videos of an EDL.
 
     Raises UsageError if they have several rates, or none, MediaError.
     """
     facts = {}
-    for clip in _at_any_rate(path, content).clips:
+    for clip in _open_at_any_rate(path, content).clips:
         media = search.find(clip)
         if media not in facts:
             facts[media] = read_facts(media, clip)
     videos = [one for one in facts.values() if one.rate is not None and not one.numbers]
     rates = [one.rate for one in videos if one.rate is not None and one.times is None]
-    if len({round(rate) for rate in rates}) == 1:  # 23.976 and 24 count alike
+    if len({round(rate) for rate in rates}) == 1:  # 23.976 and 24 have the same counts
         return max(rates, key=rates.count)
     texts = sorted({f"{float(rate):.6g}" for rate in rates})
     why = f"its clips have {' and '.join(texts)} frames a second" if texts else "an EDL does not state its frame rate"
@@ -95,8 +95,8 @@ def _rate_of_media(path: Path, content: bytes, search: MediaSearch) -> Fraction:
     raise UsageError(str(path), why, "give the rate of the timeline as --rate, as in --rate 25")
 
 
-def _at_any_rate(path: Path, content: bytes) -> EdlTimeline:
-    """Return an EDL for the names of its media; its times are not those of its rate. Raises UsageError."""
+def _open_at_any_rate(path: Path, content: bytes) -> EdlTimeline:
+    """Return an EDL for the names of its media only; its times assume an arbitrary rate. Raises UsageError."""
     try:
         return EdlTimeline(path, content, ANY_RATES[0])
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""Timelines that OpenTimelineIO reads: its own format, and others where their adapters are installed."""
+"""Timelines that OpenTimelineIO reads: its own format, and others with installed adapters."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from typing import Any
 from vidtrans.core.errors import UsageError, first_line
 from vidtrans.core.files import parse_json
 from vidtrans.core.text_files import decode_text
-from vidtrans.timelines.otio_walk import MAX_NESTED, TimelineWalk, divide_clip, keep_places, link_clip
+from vidtrans.timelines.otio_walk import MAX_NESTED, TimelineWalk, divide_clip, link_clip, rebase_paths
 from vidtrans.timelines.spans import usual_rate
 from vidtrans.timelines.timeline import Relink, Timeline
 
-Otio = Any  # objects of OpenTimelineIO, which has no types
-Segment = tuple[Fraction, Fraction]  # seconds, from and to, of one picture without a cut
+Otio = Any  # An object of OpenTimelineIO, which has no types
+Segment = tuple[Fraction, Fraction]  # (start, end) in seconds of a range without a cut
 
 
 class CutFinder:
-    """Finds cuts: the edges of what the tracks show, an upper one over the lower ones."""
+    """Finds the cuts of a timeline: the edges of the visible clips, where upper tracks cover lower ones."""
 
     def __init__(self, otio: Otio) -> None:
         self._otio, self._schema = otio, otio.schema
 
     def cuts(self, timeline: Otio) -> tuple[list[Fraction], Fraction]:
-        """Return the seconds of all cuts but the timeline's end, and its frame rate.
+        """Return the times of all cuts but the end, in s, and the frame rate of a timeline.
 
-        Raises ValueError for a time that is none, or if it shows no pictures, and what the library raises where a
-        length is unknown.
+        Raises ValueError for an invalid time, or if it shows no pictures, and errors of the library for an unknown
+        length.
         """
-        segments = self._inside(timeline.tracks, 0)
+        segments = self._composition_segments(timeline.tracks, 0)
         if not segments:
             raise ValueError("it shows no pictures")
         tracks = [one for one in timeline.video_tracks() if len(one)] or [timeline]
@@ -44,36 +44,36 @@ class CutFinder:
         edges = {edge for segment in segments for edge in segment}
         return sorted(edge for edge in edges if 0 <= edge < end - 1 / (2 * rate)), rate
 
-    def _inside(self, composition: Otio, depth: int) -> list[Segment]:
-        """Return the segments of a stack or track, in its time, of which 0 is the begin of what is shown."""
-        found: list[Segment] = []
+    def _composition_segments(self, composition: Otio, depth: int) -> list[Segment]:
+        """Return the segments of a stack or track, in its visible time, which begins at 0."""
+        segments: list[Segment] = []
         if isinstance(composition, self._schema.Track):
-            found = self._of_track(composition, depth)
+            segments = self._track_segments(composition, depth)
         else:
             for layer in reversed(list(composition)):
-                own = self._of_item(layer, Fraction(0), depth)
-                found = sorted([*found, *(rest for segment in own for rest in _without(segment, found))])
+                own = self._item_segments(layer, Fraction(0), depth)
+                segments = sorted([*segments, *(rest for segment in own for rest in _subtract(segment, segments))])
         if composition.source_range is None:
-            return found
+            return segments
         start, length = (_seconds(time) for time in (composition.source_range.start_time, composition.duration()))
-        kept = [(max(begin - start, Fraction(0)), min(end - start, length)) for begin, end in found]
-        return [segment for segment in kept if segment[0] < segment[1]]
+        trimmed = [(max(begin - start, Fraction(0)), min(end - start, length)) for begin, end in segments]
+        return [segment for segment in trimmed if segment[0] < segment[1]]
 
-    def _of_track(self, track: Otio, depth: int) -> list[Segment]:
-        found, begin, early, is_joined = list[Segment](), Fraction(0), Fraction(0), False
+    def _track_segments(self, track: Otio, depth: int) -> list[Segment]:
+        segments, begin, early, is_joined = list[Segment](), Fraction(0), Fraction(0), False
         for child in track:
             if isinstance(child, self._schema.Transition):
-                early = _seconds(child.in_offset)  # the picture of the next one begins as the transition does
+                early = _seconds(child.in_offset)  # The next child is visible from the start of the transition
                 if is_joined:
-                    found[-1] = (found[-1][0], max(found[-1][0], found[-1][1] - early))
+                    segments[-1] = (segments[-1][0], max(segments[-1][0], segments[-1][1] - early))
                 continue
-            own = self._of_item(child, begin, depth)
-            found += [(own[0][0] - early, own[0][1]), *own[1:]] if own else []
+            own = self._item_segments(child, begin, depth)
+            segments += [(own[0][0] - early, own[0][1]), *own[1:]] if own else []
             begin, early, is_joined = begin + _seconds(child.duration()), Fraction(0), bool(own)
-        return found
+        return segments
 
-    def _of_item(self, item: Otio, begin: Fraction, depth: int) -> list[Segment]:
-        """Return the segments of a child that begins at ``begin``; none of a gap, a title, or what is disabled."""
+    def _item_segments(self, item: Otio, begin: Fraction, depth: int) -> list[Segment]:
+        """Return the segments of a child that begins at ``begin``; none of a gap, a title, or a disabled child."""
         if not getattr(item, "enabled", True) or isinstance(item, self._schema.Gap | self._schema.Transition):
             return []
         if isinstance(item, self._schema.Clip):
@@ -81,18 +81,18 @@ class CutFinder:
             return [(begin, begin + _seconds(item.duration()))] if has_media else []
         if isinstance(item, self._schema.Track) and item.kind != self._schema.TrackKind.Video:
             return []
-        # What is nested deeper is one segment.
+        # Deeper compositions, and those with changed speed, are one segment.
         if depth > MAX_NESTED or any(isinstance(one, self._schema.TimeEffect) for one in item.effects):
             return [(begin, begin + _seconds(item.duration()))]
-        return [(begin + one, begin + other) for one, other in self._inside(item, depth + 1)]
+        return [(begin + one, begin + other) for one, other in self._composition_segments(item, depth + 1)]
 
 
 def _seconds(time: Otio) -> Fraction:
     return Fraction(time.value).limit_denominator(10**6) / usual_rate(time.rate)
 
 
-def _without(segment: Segment, covers: list[Segment]) -> list[Segment]:
-    """Return what of a segment others do not cover, which are in order and do not overlap."""
+def _subtract(segment: Segment, covers: list[Segment]) -> list[Segment]:
+    """Return the parts of a segment outside ``covers``, which are sorted and do not overlap."""
     left, (begin, end) = list[Segment](), segment
     place = max(0, bisect_right(covers, begin, key=lambda cover: cover[0]) - 1)
     while place < len(covers) and covers[place][0] < end:
@@ -104,14 +104,14 @@ def _without(segment: Segment, covers: list[Segment]) -> list[Segment]:
 
 
 OTIO = ".otio"
-MAX_REASON = 200  # characters of the library's own message
-MAX_DEPTH = 200  # of compositions within compositions, and of objects of a file
-INSTALL = "pip install 'vidtrans[editors]'"
-UNWRITTEN = (".aaf", ".otioz", ".otiod")  # they hold the media, or need them
+MAX_REASON_CHARS = 200  # Longest quoted message of the library
+MAX_DEPTH = 200  # Nested compositions; a file's JSON may nest four times deeper
+INSTALL_COMMAND = "pip install 'vidtrans[editors]'"
+UNSUPPORTED_OUTPUTS = (".aaf", ".otioz", ".otiod")  # These contain the media or need access to them
 
 
 class OtioTimeline(Timeline):
-    """The timeline in a file, whose content is given. Raises UsageError if it cannot be read or has no clips."""
+    """The timeline in the ``content`` of a file. Raises UsageError if it cannot be read or has no clips."""
 
     def __init__(self, path: Path, content: bytes) -> None:
         self.path = path
@@ -127,8 +127,7 @@ class OtioTimeline(Timeline):
             raise UsageError(str(path), "the timeline is empty", "put clips on it, and export it again")
 
     def _check_format(self, suffix: str) -> None:
-        known = self._otio.adapters.suffixes_with_defined_adapters(read=True)
-        if suffix.lstrip(".") not in known:
+        if suffix.lstrip(".") not in self._otio.adapters.suffixes_with_defined_adapters(read=True):
             names = {".fcpxml": "otio-fcpx-xml-adapter", ".xml": "otio-fcp-adapter", ".aaf": "otio-aaf-adapter"}
             remedy = f"pip install {names.get(suffix, 'its adapter')}, or export the timeline as .otio or .edl"
             raise UsageError(str(self.path), f"no adapter of OpenTimelineIO for {suffix} is installed", remedy)
@@ -141,7 +140,7 @@ class OtioTimeline(Timeline):
                 return self._otio.adapters.read_from_string(decode_text(content), "otio_json")
             return self._otio.adapters.read_from_file(str(path))
 
-        root = _attempt(read, str(path), "it is not a timeline that can be read", "export it again")
+        root = _call_library(read, str(path), "it is not a timeline that can be read", "export it again")
         kinds = (self._otio.schema.Timeline, self._otio.schema.SerializableCollection)
         if not isinstance(root, kinds):
             raise UsageError(str(path), "it holds no timeline", "export a timeline as .otio")
@@ -151,40 +150,40 @@ class OtioTimeline(Timeline):
         return root
 
     def check_output(self, output: Path) -> list[str]:
-        """Return what the format does not hold. Raises UsageError if it cannot be written."""
+        """Return [], as losses are known only after writing. Raises UsageError if the format cannot be written."""
         suffix = output.suffix.lower()
-        if suffix in UNWRITTEN or suffix.lstrip(".") not in self._otio.adapters.suffixes_with_defined_adapters(
-            write=True
-        ):
+        if suffix in UNSUPPORTED_OUTPUTS or suffix.lstrip(
+            "."
+        ) not in self._otio.adapters.suffixes_with_defined_adapters(write=True):
             raise UsageError(str(output), f"{suffix or 'this format'} cannot be written", "use -o FILE.otio")
         if suffix != OTIO:
             self._text(self._root, output)
         return []
 
     def relinked(self, links: Mapping[int, Relink], output: Path) -> tuple[bytes, list[str]]:
-        """Return the timeline with new media, and what is lost in its format."""
+        """Return the timeline with new media, and what its format loses."""
         root = self._root.deepcopy()
         walk = TimelineWalk(self._otio, self.path)
         walk.read(root)
         if not os.path.samefile(self.path.parent, output.parent):
             for clip in walk.all_clips(root):
-                keep_places(clip, self.path.parent, output.parent)
+                rebase_paths(clip, self.path.parent, output.parent)
         for number, link in links.items():
-            if number in walk.partly_shown:
-                divide_clip(self._otio, walk.originals[number], link, walk.partly_shown[number])
+            if number in walk.partial_ranges:
+                divide_clip(self._otio, walk.originals[number], link, walk.partial_ranges[number])
             link_clip(self._otio, walk.originals[number], link, output.parent)
         content = self._text(root, output)
-        return content, [] if output.suffix.lower() == OTIO else self._lost(root, output, content)
+        return content, [] if output.suffix.lower() == OTIO else self._list_losses(root, output, content)
 
     def cuts(self) -> tuple[list[Fraction], Fraction]:
-        """Return the seconds at which the picture is cut, and the frame rate. Raises UsageError."""
+        """Return the times of the cuts, in s, and the frame rate. Raises UsageError."""
         schema, root = self._otio.schema, self._root
         members = list(root) if isinstance(root, schema.SerializableCollection) else [root]
         timelines = [one for one in members if isinstance(one, schema.Timeline)]
         if len(timelines) != 1:
             why = f"it holds {len(timelines)} timelines"
             raise UsageError(str(self.path), why, "export the one of the clip")
-        return _attempt(
+        return _call_library(
             lambda: CutFinder(self._otio).cuts(timelines[0]),
             str(self.path),
             "its cuts cannot be read",
@@ -192,7 +191,7 @@ class OtioTimeline(Timeline):
         )
 
     def _text(self, root: Otio, output: Path) -> bytes:
-        """Return the content of a file in the format of its name. Raises UsageError if it cannot be written."""
+        """Return the content of a file in the format of its suffix. Raises UsageError if it cannot be written."""
         if output.suffix.lower() == OTIO:
             return bytes(self._otio.adapters.write_to_string(root, "otio_json").encode() + b"\n")
 
@@ -203,11 +202,11 @@ class OtioTimeline(Timeline):
                 return place.read_bytes()
 
         why = f"the timeline cannot be written as {output.suffix}"
-        found: bytes = _attempt(write, str(output), why, f"use -o {output.with_suffix(OTIO)}")
-        return found
+        content: bytes = _call_library(write, str(output), why, f"use -o {output.with_suffix(OTIO)}")
+        return content
 
-    def _lost(self, root: Otio, output: Path, content: bytes) -> list[str]:
-        """Return what of a timeline is missing in a file of another format, by reading it again."""
+    def _list_losses(self, root: Otio, output: Path, content: bytes) -> list[str]:
+        """Return the losses of another format, found by reading its file again."""
         with tempfile.TemporaryDirectory() as folder, suppress(UsageError):
             place = Path(folder) / f"timeline{output.suffix}"
             place.write_bytes(content)
@@ -222,39 +221,39 @@ class OtioTimeline(Timeline):
 
 
 def load_library(path: Path) -> Otio:
-    """Return the module OpenTimelineIO. Raises UsageError if it is not installed."""
+    """Return the module opentimelineio. Raises UsageError if it is not installed."""
     try:
         import opentimelineio
     except ImportError:
-        remedy = f"{INSTALL}, or export the timeline as .edl"
+        remedy = f"{INSTALL_COMMAND}, or export the timeline as .edl"
         raise UsageError(str(path), "OpenTimelineIO is not installed", remedy) from None
     return opentimelineio
 
 
-def _attempt(call: Callable[[], Any], what: str, why: str, remedy: str) -> Otio:
-    """Return what a call of the library returns. Raises UsageError for its errors, of which there are many kinds."""
+def _call_library(call: Callable[[], Any], what: str, why: str, remedy: str) -> Otio:
+    """Return the result of a call of the library. Raises UsageError for its errors, which are of many types."""
     try:
         return call()
-    except Exception as error:  # adapters are other people's programs, and raise anything
-        text = re.sub(r" ?\(of type '\w*'\)|, found a .*", "", first_line(error))  # names of C++
-        raise UsageError(what, f"{why} ({text[:MAX_REASON]})", remedy) from None
+    except Exception as error:  # Adapters are third-party plugins and may raise anything
+        text = re.sub(r" ?\(of type '\w*'\)|, found a .*", "", first_line(error))  # Names of C++ types
+        raise UsageError(what, f"{why} ({text[:MAX_REASON_CHARS]})", remedy) from None
 
 
 def _check_json(path: Path, content: bytes) -> None:
-    """Raise UsageError for JSON that is not valid or nested too deeply, which the library would crash at."""
+    """Raise UsageError for JSON that is invalid or nested too deeply, which would crash the library."""
     try:
         value = parse_json(decode_text(content))
     except ValueError as error:
         raise UsageError(str(path), f"it is not valid JSON ({error})", "export the timeline again") from None
-    found = [(value, 0)]
-    while found:
-        one, depth = found.pop()
+    stack = [(value, 0)]
+    while stack:
+        one, depth = stack.pop()
         if depth > 4 * MAX_DEPTH:
             raise UsageError(str(path), "it is nested too deeply", "export the timeline again")
         if isinstance(one, dict):
             if str(one.get("OTIO_SCHEMA", "")).startswith("SerializableObjectRef"):
                 why = "an object in it stands in several places, or in itself"
                 raise UsageError(str(path), why, "export the timeline again")
-            found += [(inner, depth + 1) for inner in one.values()]
+            stack += [(inner, depth + 1) for inner in one.values()]
         elif isinstance(one, list):
-            found += [(inner, depth + 1) for inner in one]
+            stack += [(inner, depth + 1) for inner in one]

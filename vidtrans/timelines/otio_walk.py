@@ -1,4 +1,4 @@
-"""The clips of an OpenTimelineIO timeline, nested ones too: the media that they show, their markers, and new media."""
+"""The clips of an OpenTimelineIO timeline, also nested ones: their media, markers, and links to new media."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ from vidtrans.core.files import NUMBER
 from vidtrans.timelines.spans import DAY_S, usual_rate
 from vidtrans.timelines.timeline import Relink, TimelineClip, numbered_name
 
-Otio = Any  # objects of OpenTimelineIO, which has no types
-Marks = dict[int, tuple[Otio, list[str]]]  # by a clip's identity: the clip, which keeps it, and texts of markers
-SLACK_S = 1e-6  # by which a marker may stand before its clip: times are floating-point numbers
-MAX_NESTED = 50  # compositions within compositions
-Window = tuple[Fraction, Fraction]  # seconds, from and to
-Joins = tuple[Fraction, Fraction, Fraction, Fraction]  # of the transition before: out and in; after: in and out
-NO_JOINS: Joins = (Fraction(0), Fraction(0), Fraction(0), Fraction(0))
-_WHOLE = re.compile(r"/|\\\\|[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]+:")  # absolute paths, and URLs
-RECORD = "vidtrans"  # the key of the metadata of new references
+Otio = Any  # An object of OpenTimelineIO, which has no types
+# Texts of markers by the id of their clip; the clip is stored too, so that its id stays valid.
+Marks = dict[int, tuple[Otio, list[str]]]
+SLACK_S = 1e-6  # Tolerance of a marker's time: times are floating-point numbers
+MAX_NESTED = 50  # Nested compositions
+Window = tuple[Fraction, Fraction]  # (start, end) in seconds
+# Lengths in s of the transitions on both sides of a child: before it outside and inside, after it inside and outside.
+TransitionReach = tuple[Fraction, Fraction, Fraction, Fraction]
+NO_TRANSITIONS: TransitionReach = (Fraction(0), Fraction(0), Fraction(0), Fraction(0))
+_ABSOLUTE = re.compile(r"/|\\\\|[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]+:")  # Absolute paths, and URLs
+METADATA_KEY = "vidtrans"  # Key of the metadata of new references
 
 
 class TimelineWalk:
@@ -38,9 +40,9 @@ class TimelineWalk:
         clips: The clips whose media can be rendered.
         originals: The library's clips, by number.
         skipped: Reasons why other clips keep their media.
-        partly_shown: The counts [begin, end) of the media that are shown, by the number of the clip, of clips of which
-            a nested timeline's cut hides a part.
-        has_items: Whether there is anything in the timeline.
+        partial_ranges: The visible counts [begin, end) of the media of clips that a nested timeline's cut partly hides,
+            by number.
+        has_items: Whether the timeline is not empty.
     """
 
     def __init__(self, otio: Otio, path: Path) -> None:
@@ -49,16 +51,16 @@ class TimelineWalk:
         self.originals: dict[int, Otio] = {}
         self.skipped: list[str] = []
         self.has_items = False
-        self.partly_shown: dict[int, tuple[Fraction, Fraction]] = {}
+        self.partial_ranges: dict[int, tuple[Fraction, Fraction]] = {}
         self._number = 0
         self._disabled = 0
         self._hidden = 0
 
     def read(self, root: Otio) -> None:
-        """Collect the clips of a timeline, or of a collection of them. Raises UsageError for a range without sense."""
+        """Collect the clips of a timeline, or of a collection of them. Raises UsageError for an invalid range."""
         for timeline in self._timelines(root):
             span = timeline.tracks.source_range
-            self._composition(timeline.tracks, None if span is None else self._window(span), {}, 0)
+            self._composition(timeline.tracks, None if span is None else self._to_window(span), {}, 0)
         if self._disabled:
             self.skipped.append(f"{self._disabled} of its clips are disabled")
         if self._hidden:
@@ -70,36 +72,36 @@ class TimelineWalk:
         return [one for one in root if isinstance(one, self._schema.Timeline)]
 
     def tally(self, root: Otio) -> Counter[str]:
-        """Return how many things of each kind a timeline has: clips, transitions, effects, markers."""
-        found: Counter[str] = Counter()
+        """Return the numbers of clips, transitions, nested stacks, effects and markers of a timeline."""
+        counts: Counter[str] = Counter()
         for timeline in self._timelines(root):
-            for item in self._all(timeline.tracks):
+            for item in self._all_children(timeline.tracks):
                 kind = type(item).__name__
                 names = {"Clip": "clips", "Transition": "transitions", "Stack": "nested stacks"}
-                found[names.get(kind, "")] += 1
-                found["effects"] += len(getattr(item, "effects", ()))
-                found["markers"] += len(getattr(item, "markers", ()))
-        del found[""]
-        return found
+                counts[names.get(kind, "")] += 1
+                counts["effects"] += len(getattr(item, "effects", ()))
+                counts["markers"] += len(getattr(item, "markers", ()))
+        del counts[""]
+        return counts
 
     def all_clips(self, root: Otio) -> list[Otio]:
-        """Return all clips of a timeline, of sound and disabled ones too."""
-        found = [item for timeline in self._timelines(root) for item in self._all(timeline.tracks)]
-        return [item for item in found if isinstance(item, self._schema.Clip)]
+        """Return all clips of a timeline, including disabled clips and clips of sound."""
+        items = [item for timeline in self._timelines(root) for item in self._all_children(timeline.tracks)]
+        return [item for item in items if isinstance(item, self._schema.Clip)]
 
-    def _all(self, composition: Otio, depth: int = 0) -> Iterator[Otio]:
+    def _all_children(self, composition: Otio, depth: int = 0) -> Iterator[Otio]:
         for child in composition if depth <= MAX_NESTED else ():
             yield child
             if isinstance(child, self._otio.core.Composition):
-                yield from self._all(child, depth + 1)
+                yield from self._all_children(child, depth + 1)
 
     def _composition(self, composition: Otio, window: Window | None, marks: Marks, depth: int) -> None:
         """Collect the clips of a stack or a track.
 
         Args:
             composition: The stack or track.
-            window: What is shown of it, in its own time; None: all.
-            marks: Texts of markers that stand over clips.
+            window: Its visible range, in its own time; None: all.
+            marks: Texts of markers above the clips.
             depth: The number of compositions around it.
         """
         if depth > MAX_NESTED:
@@ -107,41 +109,41 @@ class TimelineWalk:
         is_track = isinstance(composition, self._schema.Track)
         if depth < 2:
             add_marks(self._otio, composition, marks, self._path)
-        children = [child for child in composition if not self._is_heard(child)]
-        self.has_items |= any(len(child) for child in composition if self._is_heard(child))
-        places = None if window is None else self._places(children, is_track)
+        children = [child for child in composition if not self._is_not_video(child)]
+        self.has_items |= any(len(child) for child in composition if self._is_not_video(child))
+        places = None if window is None else self._child_spans(children, is_track)
         for place, child in enumerate(children):
             self.has_items |= not isinstance(child, self._otio.core.Composition)
             if not isinstance(child, self._otio.core.Item) or isinstance(child, self._schema.Gap):
                 continue
             if not child.enabled and isinstance(child, self._otio.core.Composition):
-                self._disabled += sum(isinstance(one, self._schema.Clip) for one in self._all(child))
+                self._disabled += sum(isinstance(one, self._schema.Clip) for one in self._all_children(child))
                 continue
-            joins = self._joins(children, place) if is_track else NO_JOINS
-            before, after = joins[0], joins[3]
+            reach = self._transition_reach(children, place) if is_track else NO_TRANSITIONS
+            before, after = reach[0], reach[3]
             if window is not None and places is not None:
-                before, after = _seen(*places[place], joins, window)
+                before, after = _visible_margins(*places[place], reach, window)
                 if before + places[place][1] + after <= 0:
-                    self._hide(child)
+                    self._count_hidden(child)
                     continue
             if isinstance(child, self._schema.Clip):
                 self._clip(child, before, after, marks)
             else:
                 self._composition(child, self._inner_window(child, before, after), marks, depth + 1)
 
-    def _is_heard(self, child: Otio) -> bool:
+    def _is_not_video(self, child: Otio) -> bool:
         """Return whether a child is a track of sound, or of anything but pictures."""
         return isinstance(child, self._schema.Track) and child.kind != self._schema.TrackKind.Video
 
-    def _hide(self, child: Otio) -> None:
-        """Count the clips in a child that is not shown."""
-        clips = [child] if isinstance(child, self._schema.Clip) else self._all(child)
+    def _count_hidden(self, child: Otio) -> None:
+        """Count the clips in a hidden child."""
+        clips = [child] if isinstance(child, self._schema.Clip) else self._all_children(child)
         self._hidden += (number := sum(isinstance(one, self._schema.Clip) for one in clips))
         self._number += number
 
-    def _places(self, children: list[Otio], is_track: bool) -> list[tuple[Fraction, Fraction]] | None:
-        """Return the begins and lengths of children in seconds; None if the length of one is unknown."""
-        found, begin = [], Fraction(0)
+    def _child_spans(self, children: list[Otio], is_track: bool) -> list[tuple[Fraction, Fraction]] | None:
+        """Return the starts and lengths of children in seconds; None if a length is unknown."""
+        spans, begin = [], Fraction(0)
         for child in children:
             length = Fraction(0)
             if isinstance(child, self._otio.core.Item):
@@ -149,14 +151,14 @@ class TimelineWalk:
                     length = self._seconds(child.duration())
                 except self._otio.exceptions.OTIOError:
                     return None
-            found.append((begin, length))
+            spans.append((begin, length))
             begin += length if is_track else 0
-        return found
+        return spans
 
     def _inner_window(self, child: Otio, before: Fraction, after: Fraction) -> Window | None:
-        """Return what is shown of a nested composition, in its own time; None: all.
+        """Return the visible range of a nested composition, in its own time; None: all.
 
-        ``before``, ``after``: the seconds by which it is shown longer than its length, or negative, shorter.
+        ``before``, ``after``: the seconds by which it is visible before its start and after its end; negative: hidden.
         """
         if child.source_range is None and before >= 0 and after >= 0:
             return None
@@ -166,15 +168,15 @@ class TimelineWalk:
                 speed *= Fraction(effect.time_scalar).limit_denominator(10**6)
             elif isinstance(effect, self._schema.TimeEffect):
                 return None
-        begin, end = self._window(child.trimmed_range())
+        begin, end = self._to_window(child.trimmed_range())
         return begin - before * speed, begin + (end - begin + after) * speed
 
-    def _window(self, span: Otio) -> Window:
+    def _to_window(self, span: Otio) -> Window:
         begin = self._seconds(span.start_time)
         return begin, begin + self._seconds(span.duration)
 
-    def _joins(self, children: list[Otio], place: int) -> Joins:
-        """Return the seconds by which the transitions on both sides of a child reach out of it and into it."""
+    def _transition_reach(self, children: list[Otio], place: int) -> TransitionReach:
+        """Return the lengths, in s, of the transitions on both sides of a child, outside and inside of it."""
         sides = []
         for one, names in ((place - 1, ("in_offset", "out_offset")), (place + 1, ("in_offset", "out_offset"))):
             has = 0 <= one < len(children) and isinstance(children[one], self._schema.Transition)
@@ -186,7 +188,7 @@ class TimelineWalk:
         return value / rate
 
     def _count(self, time: Otio) -> tuple[Fraction, Fraction]:
-        """Return the value and the rate of a time. Raises UsageError if it is none."""
+        """Return the value and the rate of a time. Raises UsageError if it is not valid."""
         try:
             if not abs(time.value) < 1e12:
                 raise ValueError(f"{time.value} is not a time")
@@ -195,7 +197,7 @@ class TimelineWalk:
             raise UsageError(str(self._path), f"a time in it is not valid ({error})", "export it again") from None
 
     def _clip(self, clip: Otio, before: Fraction, after: Fraction, marks: Marks) -> None:
-        """Collect a clip that is shown ``before`` and ``after`` seconds longer than its length; negative: shorter."""
+        """Collect a clip that is visible ``before`` s before its start and ``after`` s after its end, if positive."""
         self._number += 1
         name = clip.name or f"clip {self._number}"
         if not clip.enabled:
@@ -210,17 +212,17 @@ class TimelineWalk:
             before, after = max(before, Fraction(0)), max(after, Fraction(0))
         begin, end, rate, start = self._range(clip, before, after, name)
         if (before < 0 or after < 0) and begin is not None and end is not None:
-            self.partly_shown[self._number] = begin, end
-        found = TimelineClip(
+            self.partial_ranges[self._number] = begin, end
+        timeline_clip = TimelineClip(
             self._number, name, media.url, begin, end, rate, start, (*own, *marks.get(id(clip), (clip, []))[1]), (name,)
         )
-        self.clips.append(media.numbered(found))
+        self.clips.append(media.numbered(timeline_clip))
         self.originals[self._number] = clip
 
     def _range(
         self, clip: Otio, before: Fraction, after: Fraction, name: str
     ) -> tuple[Fraction | None, Fraction | None, Fraction, Fraction | None]:
-        """Return the counts of a clip's media that are shown, their rate, and the count at which the media begins."""
+        """Return the visible counts of a clip's media, their rate, and the count at which the media begins."""
         available = clip.media_reference.available_range
         span = clip.source_range or available
         if span is None:
@@ -241,9 +243,9 @@ class TimelineWalk:
     def _retimed(
         self, clip: Otio, begin: Fraction, before: Fraction, length: Fraction, name: str
     ) -> tuple[Fraction, Fraction]:
-        """Return the counts of media shown at the clip's speed, from ``before`` its begin to ``length`` after it.
+        """Return the visible counts of media at the clip's speed, from ``before`` its begin to ``length`` after it.
 
-        Programs do not agree on where a reversed clip begins, so both sides are taken.
+        Programs do not agree on where a reversed clip begins, so both sides are included.
         """
         factor = Fraction(1)
         for effect in clip.effects:
@@ -252,19 +254,21 @@ class TimelineWalk:
                     raise UsageError(str(self._path), f"clip '{name[:80]}' has no valid speed", "export it again")
                 factor *= Fraction(effect.time_scalar).limit_denominator(10**6)
             elif isinstance(effect, self._schema.TimeEffect):
-                return Fraction(0), Fraction(10**12)  # any frame may be shown
+                return Fraction(0), Fraction(10**12)  # Any frame may be shown
         if factor < 0:
             reach = (before + length) * abs(factor)
             return begin - reach, begin + max(reach, Fraction(1))
         return begin - before * factor, max(begin + length * factor, begin + 1)
 
 
-def _seen(begin: Fraction, length: Fraction, joins: Joins, window: Window) -> tuple[Fraction, Fraction]:
-    """Return by how many seconds a child of a track is seen before its begin and after its end; negative: hidden.
+def _visible_margins(
+    begin: Fraction, length: Fraction, reach: TransitionReach, window: Window
+) -> tuple[Fraction, Fraction]:
+    """Return the seconds by which a child of a track is visible before its start and after its end; negative: hidden.
 
-    Of a transition that is seen in part, all is taken.
+    A partly visible transition counts as a whole.
     """
-    out_before, in_before, in_after, out_after = joins
+    out_before, in_before, in_after, out_after = reach
     before = out_before if window[0] <= begin + in_before else max(begin - window[0], -length)
     end = begin + length
     after = out_after if window[1] >= end - in_after else window[1] - end
@@ -295,7 +299,7 @@ def add_marks(otio: Otio, composition: Otio, marks: Marks, path: Path) -> None:
 
 
 def _clips_by_time(otio: Otio, track: Otio, path: Path) -> list[tuple[float, float, Otio]]:
-    """Return the clips of a track in order with the seconds at which they begin and end."""
+    """Return the (start, end, clip) of the clips of a track, in s, in order."""
     try:
         ranges = track.range_of_all_children()
     except otio.exceptions.OTIOError as error:
@@ -313,13 +317,13 @@ def marker_texts(marker: Otio) -> list[str]:
     """Return the texts of a marker: its name, its comment, and the note of DaVinci Resolve."""
     resolve = marker.metadata.get("Resolve_OTIO")
     note = resolve.get("Note") if hasattr(resolve, "get") else None
-    found = [marker.name, getattr(marker, "comment", ""), note]
-    return list(dict.fromkeys(text for text in found if isinstance(text, str) and text))
+    texts = [marker.name, getattr(marker, "comment", ""), note]
+    return list(dict.fromkeys(text for text in texts if isinstance(text, str) and text))
 
 
 @dataclass(frozen=True)
 class NamedMedia:
-    """The media that a reference names. ``first``, ``step``, ``rate``: of numbered pictures; else None, 1, None."""
+    """The media of a reference. ``first``, ``step``, ``rate``: of numbered pictures; else None, 1, None."""
 
     url: str
     first: int | None = None
@@ -327,12 +331,12 @@ class NamedMedia:
     rate: Fraction | None = None
 
     def numbered(self, clip: TimelineClip) -> TimelineClip:
-        """Return a clip with the numbers of its pictures."""
+        """Return a clip with the numbers of these pictures."""
         return replace(clip, first_number=self.first, number_step=self.step, pictures_rate=self.rate)
 
 
 def named_media(otio: Otio, clip: Otio) -> NamedMedia | str:
-    """Return the media of a clip; a text if it has none that can be rendered: why."""
+    """Return the media of a clip, or the reason why it cannot be rendered."""
     media, schema = clip.media_reference, otio.schema
     if isinstance(media, schema.ExternalReference):
         return NamedMedia(media.target_url) if media.target_url else "has no media"
@@ -354,29 +358,30 @@ def named_media(otio: Otio, clip: Otio) -> NamedMedia | str:
 
 
 def link_clip(otio: Otio, clip: Otio, link: Relink, folder: Path) -> None:
-    """Give a clip new media, which is shown at the same times. ``folder``: of the file of the timeline."""
+    """Replace the media of a clip without a change of its times. ``folder``: the folder of the timeline."""
     old, media = clip.media_reference, link.media
     span = clip.source_range or old.available_range
     is_still = media.rate is None
     if span is not None and not is_still:
         start = span.start_time
-        moved = _plain(Fraction(start.value).limit_denominator(10**6) + link.shift)
+        moved = float(Fraction(start.value).limit_denominator(10**6) + link.shift)
         new_start = otio.opentime.RationalTime(moved, start.rate)
         clip.source_range = otio.opentime.TimeRange(new_start, span.duration)
     rate = span.start_time.rate if span is not None else float(media.rate or 24)
     counts = (link.start, link.length) if span is not None else (Fraction(media.start), Fraction(media.num_frames))
     available = old.available_range
     if not is_still:
-        times = [otio.opentime.RationalTime(_plain(one), rate) for one in counts]
+        times = [otio.opentime.RationalTime(float(one), rate) for one in counts]
         available = otio.opentime.TimeRange(*times)
     record = {"source": _url_of(old)}
-    clip.media_reference = _reference(otio, old, link, available, folder, {RECORD: record})
+    clip.media_reference = _reference(otio, old, link, available, folder, {METADATA_KEY: record})
 
 
-def divide_clip(otio: Otio, clip: Otio, link: Relink, shown: tuple[Fraction, Fraction]) -> None:
-    """Leave of a clip what its new media cover, and put clips with the old media on both sides of it.
+def divide_clip(otio: Otio, clip: Otio, link: Relink, visible: tuple[Fraction, Fraction]) -> None:
+    """Shorten a clip to the range of its new media, and insert clips with the old media on both sides.
 
-    ``shown``: the counts that a nested timeline shows of it, all of which are covered. The clip has no effects.
+    ``visible``: the counts that a nested timeline shows of it, all of which the new media cover. The clip has no
+    effects.
     """
     span, track = clip.source_range or clip.media_reference.available_range, clip.parent()
     if link.media.rate is None or not isinstance(track, otio.schema.Track):
@@ -385,9 +390,12 @@ def divide_clip(otio: Otio, clip: Otio, link: Relink, shown: tuple[Fraction, Fra
     begin, length = (Fraction(time.value).limit_denominator(10**6) for time in (span.start_time, span.duration))
     length = length * usual_rate(rate) / usual_rate(span.duration.rate)
     covered = link.start - link.shift
-    joins = [_reach(otio, track, place - 1, "out_offset", rate), _reach(otio, track, place + 1, "in_offset", rate)]
-    first = max(begin, min(max(Fraction(ceil(covered)), begin + joins[0]), shown[0]))
-    stop = min(begin + length, max(min(Fraction(floor(covered + link.length)), begin + length - joins[1]), shown[1]))
+    reach = [
+        _transition_counts(otio, track, place - 1, "out_offset", rate),
+        _transition_counts(otio, track, place + 1, "in_offset", rate),
+    ]
+    first = max(begin, min(max(Fraction(ceil(covered)), begin + reach[0]), visible[0]))
+    stop = min(begin + length, max(min(Fraction(floor(covered + link.length)), begin + length - reach[1]), visible[1]))
     cuts = [begin, first, stop, begin + length]
     pieces = [_piece(otio, clip, one, other, rate) for one, other in pairwise(cuts)]
     clip.source_range = pieces[1].source_range
@@ -401,8 +409,8 @@ def divide_clip(otio: Otio, clip: Otio, link: Relink, shown: tuple[Fraction, Fra
         track.insert(at, piece)
 
 
-def _reach(otio: Otio, track: Otio, place: int, name: str, rate: float) -> Fraction:
-    """Return by how many counts a transition reaches into its neighbour; 0 without one."""
+def _transition_counts(otio: Otio, track: Otio, place: int, name: str, rate: float) -> Fraction:
+    """Return the counts by which a transition reaches into its neighbour; 0 without one."""
     one = track[place] if 0 <= place < len(track) else None
     if not isinstance(one, otio.schema.Transition):
         return Fraction(0)
@@ -410,51 +418,51 @@ def _reach(otio: Otio, track: Otio, place: int, name: str, rate: float) -> Fract
 
 
 def _piece(otio: Otio, clip: Otio, begin: Fraction, end: Fraction, rate: float) -> Otio:
-    """Return a copy of a clip with a part of its media."""
+    """Return a copy of a clip with the counts [begin, end) of its media."""
     piece = clip.deepcopy()
-    times = [otio.opentime.RationalTime(_plain(one), rate) for one in (begin, end - begin)]
+    times = [otio.opentime.RationalTime(float(one), rate) for one in (begin, end - begin)]
     piece.source_range = otio.opentime.TimeRange(*times)
     return piece
 
 
 def _owner(otio: Otio, marker: Otio, pieces: list[Otio], clip: Otio) -> Otio:
-    """Return the piece of a clip that has the moment of a marker, before or after midnight, or else the clip."""
+    """Return the piece of a clip with the time of a marker, up to a day apart, or else the clip."""
     moment = marker.marked_range.start_time
     day = otio.opentime.RationalTime(DAY_S * round(moment.rate), moment.rate)
     moments = (moment, moment + day, moment - day)
     return next((piece for one in moments for piece in pieces if piece.source_range.contains(one)), clip)
 
 
-def keep_places(clip: Otio, old_folder: Path, folder: Path) -> None:
-    """Write the relative paths of a clip's media from another folder; missing media and URLs stay."""
+def rebase_paths(clip: Otio, old_folder: Path, folder: Path) -> None:
+    """Rewrite the relative paths of a clip's media for another folder; missing media and URLs do not change."""
     references = clip.media_references()
     for media in references.values():
         for name in ("target_url", "target_url_base"):
             url = getattr(media, name, "")
-            if url and "\0" not in url and not _WHOLE.match(url):
+            if url and "\0" not in url and not _ABSOLUTE.match(url):
                 here = next((p for p in (old_folder / url, old_folder / unquote(url)) if _exists(p)), None)
                 if here is not None:
-                    setattr(media, name, _written(here, url, folder) + ("/" if url.endswith("/") else ""))
+                    setattr(media, name, _path_text(here, url, folder) + ("/" if url.endswith("/") else ""))
     clip.set_media_references(references, clip.active_media_reference_key)
 
 
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # no name of this system
+    except (OSError, ValueError):  # Not a valid name on this system
         return False
 
 
 def _reference(otio: Otio, old: Otio, link: Relink, available: Otio, folder: Path, record: dict[str, Any]) -> Otio:
-    """Return a reference to new media, of its kind, with the name and the metadata of the old one."""
+    """Return a reference to new media, with the name and the metadata of the old reference."""
     media, schema = link.media, otio.schema
     metadata = {**dict(old.metadata), **record}
-    place = _written(media.path, _url_of(old), folder)
+    place = _path_text(media.path, _url_of(old), folder)
     first = media.first_number
     if first is not None and (parts := numbered_name(media.names, first)):
         before, number, after = parts
         last = numbered_name(media.names, first + old.frame_step * (media.num_frames - 1))
-        found = schema.ImageSequenceReference(
+        sequence = schema.ImageSequenceReference(
             f"{place}/",
             before,
             after,
@@ -465,8 +473,8 @@ def _reference(otio: Otio, old: Otio, link: Relink, available: Otio, folder: Pat
             available_range=available,
             metadata=metadata,
         )
-        found.name = old.name
-        return found
+        sequence.name = old.name
+        return sequence
     reference = schema.ExternalReference(place, available, metadata)
     reference.name = old.name
     return reference
@@ -476,18 +484,14 @@ def _url_of(media: Otio) -> str:
     return str(getattr(media, "target_url", None) or getattr(media, "target_url_base", ""))
 
 
-def _written(path: Path, old: str, folder: Path) -> str:
-    """Return a path as the old one was written: relative to the timeline's folder, absolute, or as a file:// URL."""
+def _path_text(path: Path, old: str, folder: Path) -> str:
+    """Return a path in the form of the old one: relative to the timeline's folder, absolute, or a file:// URL."""
     whole = path.resolve()
     if old.lower().startswith("file:"):
         return whole.as_uri()
-    if not _WHOLE.match(old):
+    if not _ABSOLUTE.match(old):
         try:
             return quote(Path(os.path.relpath(whole, folder.resolve())).as_posix(), safe="/:+,@=~()'! ")
-        except ValueError:  # on another drive
+        except ValueError:  # On another drive
             return str(whole)
     return str(whole)
-
-
-def _plain(value: Fraction) -> float:
-    return float(value)

@@ -1,4 +1,4 @@
-"""Properties of the media of a timeline, and the frames of them that the timeline shows."""
+"""Properties of the media of a timeline, and the frames that its clips show."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from vidtrans.video.io.picture_paths import (
 )
 from vidtrans.video.io.timestamps import USUAL_RATES, OneClock, count_of, counted_rate, frames_in_day, rounded_rate
 
-SAME_RATE = Fraction(1, 2000)  # relative difference of rates that mean the same one: 23.976, 24000/1001
-FIELDS_READ = 500  # packets of a video whose header counts fields, or every second frame
-SLACK = Fraction(1, 100)  # of a frame: timelines store times as floating-point numbers
+SAME_RATE = Fraction(1, 2000)  # Largest relative difference of equal rates, such as 23.976 and 24000/1001
+NUM_PROBED_PACKETS = 500  # Packets that decide whether an interlaced video has a variable rate
+SLACK_COUNTS = Fraction(1, 100)  # Tolerance in frames: timelines store times as floating-point numbers
 DAY_S = 24 * 60 * 60
-UNKNOWN = 1 << 40  # frames of a media whose header does not say how many it has
-# A clip's counts change by that of the first frame of its new media. Where this is a fraction, as with a variable rate,
-# a timeline of whole counts shows the media up to half a count early or late. That matters where a frame begins within
-# that time, so media may begin some frames earlier (``whole_first``).
-LOOK_BACK = 120  # frames that more than the handles may be rendered before a clip
-MOST_LOOKED_AT = 1_000_000  # frames of a clip; one whose length is unknown ends at no frame that exists
-Shown = Sequence[tuple[TimelineClip, "ClipSpan"]]
+UNKNOWN_LENGTH = 1 << 40  # Frames of a media whose header does not state its length
+# A clip's counts change by the count of its new media's first frame. Where this is a fraction, as with a variable rate,
+# a timeline of whole counts shows the media up to half a count early or late. That matters only where a frame begins
+# within that time, so media may begin some frames earlier (``whole_first``).
+MAX_EARLIER_FRAMES = 120  # Frames that may be rendered before a clip and its handles
+MAX_CHECKED_FRAMES = 1_000_000  # Frames of a clip; a clip of unknown length has no real end
+ClipSpans = Sequence[tuple[TimelineClip, "ClipSpan"]]
 
 
 @dataclass(frozen=True)
 class FrameTimes:
-    """The times at which frames begin.
+    """The start times of frames with a variable rate.
 
-    Editors show of such a video, at each moment of its clock, the frame that begins at or before that moment.
+    At each tick of its clock an editor shows the frame that begins at or before that tick.
 
     Attributes:
         pts: The timestamps of the frames in order, and of the end of the last frame, in ``time_base`` units.
@@ -57,7 +57,6 @@ class FrameTimes:
 
     @property
     def num_frames(self) -> int:
-        """The number of frames."""
         return len(self.pts) - 1
 
     def seconds(self, number: int) -> Fraction:
@@ -69,15 +68,15 @@ class FrameTimes:
         return bisect_right(self.pts, self.pts[0] + seconds / self.time_base) - 1
 
     def frames_before(self, seconds: Fraction) -> int:
-        """Return how many frames begin earlier than ``seconds`` after the first one begins."""
+        """Return the number of frames that begin less than ``seconds`` after the first one."""
         return bisect_left(self.pts, self.pts[0] + seconds / self.time_base, 0, self.num_frames)
 
 
 def read_times(path: Path, rate: Fraction) -> FrameTimes | None:
     """Return the times of a video's frames; None if its frame rate is constant, or its timestamps cannot be read.
 
-    ``rate``: the average. The timestamps are read where the header has two rates: the average, and another one that it
-    may be counted in. Times that a container has rounded are those of a constant rate. Raises MediaError.
+    ``rate``: the average. Timestamps are read only if the header has two different rates, the average and a base rate.
+    Times that a container has rounded count as a constant rate. Raises MediaError.
     """
     with open_media(path) as container:
         stream = picture_stream(container, path)
@@ -85,42 +84,42 @@ def read_times(path: Path, rate: Fraction) -> FrameTimes | None:
         if abs(ratio - 1) < SAME_RATE:
             return None
         packets = (one for one in map(OneClock(path), packets_of(container, [stream])) if not one.is_discard)
-        base, found = stream.time_base or Fraction(1, 1000), dict[int, int]()
-        if abs(ratio - 2) < 2 * SAME_RATE:  # a file of fields, which is large, unless its first frames vary
-            _read(islice(packets, FIELDS_READ), found)
-            if _times(found, base, rate) is None:
+        base, durations = stream.time_base or Fraction(1, 1000), dict[int, int]()
+        if abs(ratio - 2) < 2 * SAME_RATE:  # Usually a large interlaced file; its first frames decide
+            _collect_times(islice(packets, NUM_PROBED_PACKETS), durations)
+            if _variable_times(durations, base, rate) is None:
                 return None
-        _read(packets, found)
-        return _times(found, base, rate)
+        _collect_times(packets, durations)
+        return _variable_times(durations, base, rate)
 
 
-def _read(packets: Iterable[Any], found: dict[int, int]) -> None:
-    """Add the timestamps and durations of packets, until one is damaged."""
+def _collect_times(packets: Iterable[Any], durations: dict[int, int]) -> None:
+    """Add the timestamps and durations of packets, up to a damaged one."""
     with suppress(FFmpegError):
-        found.update((packet.pts, packet.duration or 0) for packet in packets if packet.pts is not None)
+        durations.update((packet.pts, packet.duration or 0) for packet in packets if packet.pts is not None)
 
 
-def _times(found: dict[int, int], base: Fraction, rate: Fraction) -> FrameTimes | None:
-    """Return the times of frames by their ``found`` timestamps with durations; None if the rate is constant."""
-    pts = sorted(found)
+def _variable_times(durations: dict[int, int], base: Fraction, rate: Fraction) -> FrameTimes | None:
+    """Return the times of frames from timestamps with durations; None if the rate is constant."""
+    pts = sorted(durations)
     if len(pts) < 3 or rounded_rate(pts, base, rate):
         return None
-    last = found[pts[-1]] or sorted(b - a for a, b in pairwise(pts))[len(pts) // 2 - 1]
+    last = durations[pts[-1]] or sorted(b - a for a, b in pairwise(pts))[len(pts) // 2 - 1]
     return FrameTimes((*pts, pts[-1] + max(1, last)), base)
 
 
 @dataclass(frozen=True)
 class MediaFacts:
-    """The properties of a media that decide which of its frames a timeline shows.
+    """The properties of a media file that decide which of its frames a timeline shows.
 
     Attributes:
         path: The video, picture, or pattern of pictures.
         rate: Frames per second; None for a still.
-        num_frames: From the headers, or the number of pictures; None if the headers do not say.
-        timecode: Of the first frame; '' without one.
-        start: The count of the first frame, by the file's timecode, in frames at ``rate``; None without one.
-        day: The counts of 24 hours, after which timecode starts again from 0.
-        numbers: The numbers of numbered pictures that exist, in order.
+        num_frames: From the headers, or the number of pictures; None if the headers do not state it.
+        timecode: The timecode of the first frame; '' without one.
+        start: The count of the first frame by the file's timecode, in frames at ``rate``; None without one.
+        day: The counts of 24 hours, after which timecode restarts at 0.
+        numbers: The numbers of the existing numbered pictures, in order.
         times: The times of the frames of a video with a variable frame rate, else None. ``rate`` is then that of its
             timecode, or the average.
     """
@@ -137,7 +136,7 @@ class MediaFacts:
 
 @dataclass(frozen=True)
 class ClipSpan:
-    """The frames [first, stop) of a media that a clip shows.
+    """The frames [first, stop) of a media file that a clip shows.
 
     Attributes:
         first: The first frame.
@@ -161,12 +160,12 @@ class ClipSpan:
     is_outside: bool = False
 
     def place(self, frame: int) -> Fraction:
-        """Return the counts of the clip from the media's frame 0 to another frame."""
+        """Return the position of a frame in counts of the clip from the media's frame 0."""
         return frame / self.scale if self.times is None else self.times.seconds(frame) * self.rate
 
     def relink(self, styled: StyledMedia, first: int) -> Relink:
-        """Return how a clip shows new media, whose frame 0 is the frame ``first`` of the old one."""
-        if styled.first_number is not None:  # pictures keep their numbers, and so the counts
+        """Return the link of a clip to new media, whose frame 0 is the frame ``first`` of the old media."""
+        if styled.first_number is not None:  # Pictures keep their numbers, and so the counts
             return Relink(styled, Fraction(0), Fraction(styled.start), styled.num_frames / self.scale)
         start = styled.start * self.label
         length = self.place(first + styled.num_frames) - self.place(first)
@@ -175,24 +174,24 @@ class ClipSpan:
 
 @lru_cache(maxsize=256)
 def usual_rate(rate: float) -> Fraction:
-    """Return the exact frame rate that a rounded one means: 24000/1001 for 23.976. Raises ValueError if it is none."""
-    if not 0.01 <= rate <= 1000:  # also NaN
+    """Return the exact frame rate for a rounded one: 24000/1001 for 23.976. Raises ValueError if it is not valid."""
+    if not 0.01 <= rate <= 1000:  # Also refuses NaN
         raise ValueError(f"{rate} is not a frame rate")
     exact = Fraction(rate)
     whole = Fraction(round(exact))
     if whole and abs(exact - whole) < Fraction(1, 10**6):
         return whole
-    return _usual(exact) or exact.limit_denominator(1001)
+    return _nearest_usual_rate(exact) or exact.limit_denominator(1001)
 
 
-def _usual(rate: Fraction) -> Fraction | None:
-    """Return the usual frame rate that a rounded one means, if any."""
+def _nearest_usual_rate(rate: Fraction) -> Fraction | None:
+    """Return the usual frame rate within ``SAME_RATE``, if there is one."""
     near = min(USUAL_RATES, key=lambda usual: abs(usual - rate))
     return near if abs(near - rate) < SAME_RATE * near else None
 
 
 def read_facts(path: Path, clip: TimelineClip) -> MediaFacts:
-    """Return the properties of a clip's media, from its headers. Raises MediaError if it cannot be read or is empty."""
+    """Return the properties of a clip's media from its headers. Raises MediaError if it cannot be read or is empty."""
     if is_picture_source(path):
         if not is_picture_sequence(path):
             return MediaFacts(path, None, 1)
@@ -200,7 +199,7 @@ def read_facts(path: Path, clip: TimelineClip) -> MediaFacts:
         numbers = tuple(number for number, _ in numbered_files(path)) if is_pattern(path) else ()
         return MediaFacts(path, clip.pictures_rate or clip.rate, len(files), numbers=numbers)
     info = probe(path)
-    rate = _usual(info.rate) or info.rate  # an average over the file, rounded by its container
+    rate = _nearest_usual_rate(info.rate) or info.rate  # The header has a rounded average
     num = info.num_frames_from_header or (round(Fraction(info.duration_s) * rate) if info.duration_s else None)
     if num == 0 or (info.duration_s is not None and info.duration_s <= 0):
         raise MediaError(str(path), "it has no frames", "replace it, or take its clip off the timeline")
@@ -212,9 +211,9 @@ def read_facts(path: Path, clip: TimelineClip) -> MediaFacts:
 
 
 def start_and_day(timecode: str, path: Path, rate: Fraction) -> tuple[int | None, int]:
-    """Return the count that a file's timecode stands for, and the counts of 24 hours, in frames at the file's ``rate``.
+    """Return the frame count of a file's timecode, and the frames in 24 hours, at the file's ``rate``.
 
-    The first is None without a timecode, and for one that is not valid.
+    The first is None without a valid timecode.
     """
     try:
         counted = counted_rate(timecode, path, rate) if timecode else rate
@@ -226,52 +225,52 @@ def start_and_day(timecode: str, path: Path, rate: Fraction) -> tuple[int | None
 
 
 def clip_span(clip: TimelineClip, facts: MediaFacts, where: str) -> ClipSpan:
-    """Return the frames of a media that a clip shows. ``where``: the clip, for messages.
+    """Return the frames of a media file that a clip shows. ``where``: the clip, for messages.
 
-    Where the timeline does not state the count at which the media begins, or the clip lies outside of the media by it,
-    the file's timecode counts, and else 0. Timecode starts again from 0 at midnight, but some programs count on, so a
-    clip may lie a day before or after its media. Raises MediaError if the clip shows no frame of its media.
+    The start count is the timeline's; where that is missing, or the clip would lie outside of the media, the file's
+    timecode, and else 0. Timecode restarts at 0 at midnight, but some programs continue counting, so a clip may lie a
+    day before or after its media. Raises MediaError if the clip shows no frame of its media.
     """
     if facts.rate is None:
         return ClipSpan(0, 1)
     scale, label = Fraction(1), Fraction(1)
     if round(facts.rate) != round(clip.rate):
         scale, label = facts.rate / clip.rate, Fraction(max(1, round(clip.rate)), max(1, round(facts.rate)))
-    found = ClipSpan(0, facts.num_frames or UNKNOWN, Fraction(0), scale, label, clip.rate, facts.times)
+    whole_media = ClipSpan(0, facts.num_frames or UNKNOWN_LENGTH, Fraction(0), scale, label, clip.rate, facts.times)
     if facts.times is not None:
-        found = replace(found, scale=Fraction(1))
+        whole_media = replace(whole_media, scale=Fraction(1))
     starts = [*([] if clip.media_start is None else [clip.media_start])]
     starts += [] if facts.start is None else [facts.start * label]
     if clip.begin is None or clip.end is None:
-        return replace(found, start=(*starts, Fraction(0))[0])
+        return replace(whole_media, start=(*starts, Fraction(0))[0])
     day = facts.day * label if facts.num_frames is not None else Fraction(0)
     counted = [start + shift for shift in (Fraction(0), -day, day) for start in starts]
     for start in (*counted, Fraction(0)):
-        span = _indices(clip, facts, *_frames(found, clip.begin - start, clip.end - start))
+        span = _existing_frames(clip, facts, *_shown_frames(whole_media, clip.begin - start, clip.end - start))
         if span is not None:
             is_outside = bool(starts or facts.timecode) and start not in counted
-            return replace(found, first=span[0], stop=span[1], start=start, is_outside=is_outside)
+            return replace(whole_media, first=span[0], stop=span[1], start=start, is_outside=is_outside)
     begin, end = ((one - (*starts, Fraction(0))[0]) * scale for one in (clip.begin, clip.end))
-    shown = f"frames {floor(begin)} to {ceil(end) - 1} of {facts.path.name}"
+    frames_text = f"frames {floor(begin)} to {ceil(end) - 1} of {facts.path.name}"
     has = "an unknown number" if facts.num_frames is None else count(facts.num_frames, "frame")
     remedy = "check that it is the right file; for an EDL, its frame rate (--rate)"
-    raise MediaError(where, f"it shows {shown}, which has {has}", remedy)
+    raise MediaError(where, f"it shows {frames_text}, which has {has}", remedy)
 
 
-def _frames(span: ClipSpan, begin: Fraction, end: Fraction) -> tuple[int, int]:
-    """Return the frames [first, stop) that are shown from ``begin`` to before ``end``, in counts from frame 0."""
+def _shown_frames(span: ClipSpan, begin: Fraction, end: Fraction) -> tuple[int, int]:
+    """Return the frames [first, stop) shown from ``begin`` to before ``end``, in counts from frame 0."""
     if span.times is None:
-        first, stop = floor(begin * span.scale + SLACK), ceil(end * span.scale - SLACK)
+        first, stop = floor(begin * span.scale + SLACK_COUNTS), ceil(end * span.scale - SLACK_COUNTS)
     else:
-        first = span.times.frame_at((begin + SLACK) / span.rate)
-        stop = span.times.frames_before((end - SLACK) / span.rate)
+        first = span.times.frame_at((begin + SLACK_COUNTS) / span.rate)
+        stop = span.times.frames_before((end - SLACK_COUNTS) / span.rate)
     return first, max(stop, first + 1)
 
 
-def _indices(clip: TimelineClip, facts: MediaFacts, first: int, stop: int) -> tuple[int, int] | None:
-    """Return the frames [first, stop) limited to those that exist; None if there is none.
+def _existing_frames(clip: TimelineClip, facts: MediaFacts, first: int, stop: int) -> tuple[int, int] | None:
+    """Return the frames [first, stop) limited to existing ones; None if there are none.
 
-    Numbered pictures are counted by their numbers, of which some may be missing.
+    For numbered pictures these are indices of the existing numbers, some of which may be missing.
     """
     if facts.numbers and clip.first_number is not None:
         step = clip.number_step
@@ -300,13 +299,13 @@ def styled_pictures(
 
 
 def has_gaps(clip: TimelineClip, facts: MediaFacts, first: int, num_frames: int) -> bool:
-    """Return whether rendered pictures are not those of a clip one by one, so that a video of them has other times."""
+    """Return whether the numbers of rendered pictures have gaps, so that a video of them would have other times."""
     numbers = facts.numbers[first : first + num_frames]
     return bool(numbers) and (clip.number_step != 1 or numbers[-1] - numbers[0] != len(numbers) - 1)
 
 
 def merge_spans(spans: Iterable[tuple[int, int]], handles: int, num_frames: int | None) -> list[tuple[int, int]]:
-    """Return the ranges [first, stop) with ``handles`` frames on both sides; those that overlap or touch are joined."""
+    """Return the ranges [first, stop) with ``handles`` frames on both sides, adjacent and overlapping ones merged."""
     merged: list[tuple[int, int]] = []
     for first, stop in sorted(spans):
         first, stop = max(0, first - handles), stop + handles
@@ -318,19 +317,19 @@ def merge_spans(spans: Iterable[tuple[int, int]], handles: int, num_frames: int 
     return merged
 
 
-def whole_first(first: int, shown: Shown) -> int:
-    """Return the frame at which media begin: ``first``, or one before, from which all clips have whole counts.
+def whole_first(first: int, spans: ClipSpans) -> int:
+    """Return the first frame of new media: the last frame up to ``first`` at which all clips have whole counts.
 
-    If there is none, the first frame from which rounded counts show the same frames, or else ``first``.
+    If there is none, the last frame at which rounded counts show the same frames, or else ``first``.
     """
-    slacks = _slacks(shown)
+    slacks = _slacks(spans)
     if not slacks:
         return first
     harmless = None
-    for candidate in range(first, max(-1, first - LOOK_BACK - 1), -1):
+    for candidate in range(first, max(-1, first - MAX_EARLIER_FRAMES - 1), -1):
         counts = [span.start + span.place(candidate) for span, _ in slacks]
-        deltas = [one - round(one) for one in counts]  # by how many counts frames are shown too early
-        if all(abs(delta) <= SLACK / 10 for delta in deltas):
+        deltas = [one - round(one) for one in counts]  # Counts by which frames are shown too early
+        if all(abs(delta) <= SLACK_COUNTS / 10 for delta in deltas):
             return candidate
         pairs = zip(deltas, slacks, strict=True)
         if harmless is None and all(-late < delta < early for delta, (_, (early, late)) in pairs):
@@ -338,38 +337,38 @@ def whole_first(first: int, shown: Shown) -> int:
     return first if harmless is None else harmless
 
 
-def _slacks(shown: Shown) -> list[tuple[ClipSpan, tuple[Fraction, Fraction]]]:
-    """Return a span of each way of counting in fractions, with the least slacks of the clips that are counted so."""
-    found: dict[tuple[Fraction, ...], tuple[ClipSpan, tuple[Fraction, Fraction]]] = {}
-    for clip, span in shown:
+def _slacks(spans: ClipSpans) -> list[tuple[ClipSpan, tuple[Fraction, Fraction]]]:
+    """Return a span of each way of counting in fractions, with the smallest tolerances (early, late) of its clips."""
+    slacks: dict[tuple[Fraction, ...], tuple[ClipSpan, tuple[Fraction, Fraction]]] = {}
+    for clip, span in spans:
         if clip.begin is not None and (span.times is not None or span.scale != 1):
-            # By less than how many counts the frames of the clip may be shown too early, and too late.
+            # Bounds, in counts, by which the clip's frames may be shown too early and too late without a change.
             fractions = [fraction for _, fraction in _phases(clip, span)] or [Fraction(1, 2)]
             early, late = min(fractions), 1 - max(fractions)
             key = (span.start % 1, span.scale, span.rate)
-            _, least = found.get(key, (span, (early, late)))
-            found[key] = span, (min(early, least[0]), min(late, least[1]))
-    return list(found.values())
+            _, least = slacks.get(key, (span, (early, late)))
+            slacks[key] = span, (min(early, least[0]), min(late, least[1]))
+    return list(slacks.values())
 
 
 def _phases(clip: TimelineClip, span: ClipSpan) -> Iterable[tuple[int, Fraction]]:
-    """Return the counts from the clip's begin of the frames shown after the first: whole, and a part in (0, 1]."""
-    begin = (clip.begin or Fraction(0)) + SLACK
-    for frame in range(span.first + 1, min(span.stop, span.first + MOST_LOOKED_AT)):
+    """Return, for each frame after the first, its count from the clip's begin: whole, and a fraction in (0, 1]."""
+    begin = (clip.begin or Fraction(0)) + SLACK_COUNTS
+    for frame in range(span.first + 1, min(span.stop, span.first + MAX_CHECKED_FRAMES)):
         count = span.start + span.place(frame) - begin
         whole = ceil(count) - 1
         yield whole, count - whole
 
 
 def rounded(link: Relink, clip: TimelineClip, span: ClipSpan) -> tuple[Relink, int]:
-    """Return a link with whole counts, and at how many counts of the clip that shows another frame."""
+    """Return a link with whole counts, and the number of the clip's counts at which it then shows another frame."""
     shift = Fraction(round(link.shift))
     delta = shift - link.shift
-    moved: set[int] = set()
+    changed: set[int] = set()
     if delta:
-        moved = {
+        changed = {
             whole
             for whole, fraction in _phases(clip, span)
             if (fraction <= delta if delta > 0 else 1 - fraction < -delta)
         }
-    return replace(link, shift=shift), len(moved)
+    return replace(link, shift=shift), len(changed)

@@ -1,4 +1,7 @@
-"""The clips of a timeline, and the media that take the place of theirs."""
+"""The clips of a timeline, and the styled media that replace theirs.
+
+A *count* is a position in frames at a stated rate, as timecode counts them; it need not begin at 0.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from fractions import Fraction
 from pathlib import Path
 
 EDL = ".edl"
-BUNDLES = (".otioz", ".otiod")  # of a timeline and its media, which are refused
+BUNDLES = (".otioz", ".otiod")  # Bundles of a timeline and its media, which are not supported
 # OpenTimelineIO reads .fcpxml, .xml and .aaf with adapters.
 TIMELINES = (".otio", EDL, ".fcpxml", ".xml", ".aaf", *BUNDLES)
-MAX_NAME = 80  # characters of a name from a timeline in a message
+MAX_NAME_CHARS = 80  # Longest name in a message
 
 
 def is_timeline(path: Path) -> bool:
-    """Return whether a file name has the ending of a timeline."""
+    """Return whether a file has the suffix of a timeline."""
     return path.suffix.lower() in TIMELINES
 
 
@@ -26,13 +29,13 @@ class TimelineClip:
     """A clip of a video track whose media can be rendered.
 
     Attributes:
-        number: Its place among the clips of the timeline, from 1.
+        number: Its position among the clips of the timeline, from 1.
         name: Its name in the timeline.
         media: The path or URL of its media as the timeline writes it; '' if only names are known. Numbered pictures are
             a pattern, ``shot.%04d.exr``.
-        begin: The first moment of the media that the timeline shows, transitions included, in frames at ``rate``; None:
+        begin: The first count of the media that the timeline shows, including transitions, in frames at ``rate``; None:
             the media is shown whole.
-        end: The moment after the last one.
+        end: The count after the last one.
         rate: The frames per second in which the timeline counts this clip's media.
         media_start: The count at which the media begins, if the timeline states it.
         marks: The texts of its markers.
@@ -56,14 +59,14 @@ class TimelineClip:
     pictures_rate: Fraction | None = None
 
     def where(self, timeline: Path) -> str:
-        """Return the clip's name in messages."""
-        name = self.name if len(self.name) <= MAX_NAME else f"{self.name[:MAX_NAME]}…"
+        """Return the clip's description for messages."""
+        name = self.name if len(self.name) <= MAX_NAME_CHARS else f"{self.name[:MAX_NAME_CHARS]}…"
         return f"{timeline}, clip {self.number} ('{name}')"
 
 
 @dataclass(frozen=True)
 class StyledMedia:
-    """A rendered range of a media, which takes its place.
+    """A rendered range of a media file, which replaces it.
 
     Attributes:
         path: The file or the folder of pictures.
@@ -83,7 +86,7 @@ class StyledMedia:
 
 
 def numbered_name(names: Iterable[str], number: int) -> tuple[str, str, str] | None:
-    """Return the parts before, in and after the number of the first picture's name that ends in it; None without."""
+    """Split the first name with this number into the parts before, of and after it; None if there is no such name."""
     digits = re.compile(rf"(.*?)({'-' if number < 0 else ''}[0-9]+)(\.\w+)")
     matches = (digits.fullmatch(name) for name in names)
     return next(((match[1], match[2], match[3]) for match in matches if match and int(match[2]) == number), None)
@@ -91,7 +94,7 @@ def numbered_name(names: Iterable[str], number: int) -> tuple[str, str, str] | N
 
 @dataclass(frozen=True)
 class Relink:
-    """New media of a clip, and how the clip's counts change.
+    """New media of a clip, and the change of the clip's counts.
 
     Attributes:
         media: The new media.
@@ -121,16 +124,16 @@ class Timeline(ABC):
 
     @abstractmethod
     def check_output(self, output: Path) -> list[str]:
-        """Return what a file of this name cannot hold. Raises UsageError if the format cannot be written."""
+        """Return the losses of a file with this name. Raises UsageError if its format cannot be written."""
 
     @staticmethod
     def has_fractions(output: Path) -> bool:
-        """Return whether a file of this name can hold fractions of a frame."""
+        """Return whether the format of a file name can store fractions of a frame."""
         return output.suffix.lower() == ".otio"
 
     @abstractmethod
     def relinked(self, links: Mapping[int, Relink], output: Path) -> tuple[bytes, list[str]]:
-        """Return the content of ``output``, with new media for clips by number, and what it cannot hold.
+        """Return the content of ``output``, with new media for clips by number, and what its format loses.
 
         Raises UsageError if the format cannot be written.
         """

@@ -1,4 +1,4 @@
-"""What is voted on, and each voter's trials, a function of the seed and the voter's number."""
+"""A study, and each voter's trials, which are a function of the seed and the voter's number."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import numpy as np
 from vidtrans.core.settings import Table
 
 VERSION = 1
-PRACTICE = 4  # trials of real or fake with feedback, which do not count; ten in the paper
-FIXATION_S, GAP_S, FEEDBACK_S, SETTLE_S = 0.4, 0.2, 0.9, 0.3  # of the page: before, between, after, before an answer
-REPEAT_GAP = 5  # least number of trials between one and its repetition, if there are as many
+NUM_PRACTICE = 4  # Practice trials of real or fake, with feedback, which do not count; ten in the paper
+# Delays of the page: before the first picture, between the two, of the feedback, and before an answer is possible.
+FIXATION_S, GAP_S, FEEDBACK_S, SETTLE_S = 0.4, 0.2, 0.9, 0.3
+MIN_REPEAT_GAP = 5  # Fewest trials from a trial to its repetition, if there are that many
 
 
 @dataclass(frozen=True)
 class Study:
-    """What is voted on.
+    """The conditions, items and settings of a vote.
 
     Attributes:
         conditions: The names of the conditions; in real or fake the last one is the real one.
@@ -27,10 +28,10 @@ class Study:
         items: The names of the pictures or excerpts, which all conditions have.
         is_real: Whether the question is which of two is real, rather than which one is preferred.
         is_motion: Whether clips are shown, not pictures.
-        seconds: How long each is shown in real or fake; the length of an excerpt.
-        trials: The most trials of a voter, repetitions among them.
+        seconds: The exposure of each picture in real or fake; the length of an excerpt.
+        trials: The largest number of trials of a voter, including repetitions.
         repeats: The share of trials that repeat an earlier one with the sides exchanged.
-        seed: Decides all draws.
+        seed: The seed of all random draws.
     """
 
     conditions: tuple[str, ...]
@@ -45,7 +46,6 @@ class Study:
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
-        """The pairs of conditions that are compared."""
         last = len(self.conditions) - 1
         if self.is_real:
             return [(fake, last) for fake in range(last)]
@@ -53,33 +53,31 @@ class Study:
 
     @property
     def num_trials(self) -> int:
-        """The number of trials of a voter: fewer than ``trials`` where there is less to compare."""
+        """The number of trials of a voter: fewer than ``trials`` if there is less to compare."""
         unique = min(self._num_unique, len(self.pairs) * len(self.items))
         return unique + min(self.trials - self._num_unique, unique)
 
     @property
     def forced_s(self) -> float:
-        """The seconds that a voter has to wait in all trials, practice among them, as the page waits."""
+        """The total of the page's delays and exposures in all trials of a voter, in s."""
         waits_s = FIXATION_S + GAP_S + 2 * self.seconds if self.is_real else SETTLE_S
         return (self.num_trials + self.num_practice) * waits_s + self.num_practice * FEEDBACK_S
 
     @property
     def num_practice(self) -> int:
-        """The number of trials with feedback before those that count."""
-        return min(PRACTICE, len(self.pairs) * len(self.items)) if self.is_real else 0
+        return min(NUM_PRACTICE, len(self.pairs) * len(self.items)) if self.is_real else 0
 
     @property
     def _num_unique(self) -> int:
         return max(1, self.trials - round(self.repeats * self.trials))
 
     def table(self) -> Table:
-        """Return the study as a JSON table."""
         own = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
         return {"version": VERSION} | own
 
     @classmethod
     def of(cls, table: Table) -> Self:
-        """Return the study of a table. Raises KeyError, TypeError or ValueError where it is not one."""
+        """Return the study of a JSON table. Raises KeyError, TypeError or ValueError for an invalid one."""
         if table["version"] != VERSION:
             raise ValueError(table["version"])
         conditions, digests, items = (tuple(map(str, table[name])) for name in ("conditions", "digests", "items"))
@@ -91,9 +89,10 @@ class Study:
 
 @dataclass(frozen=True)
 class VoteTrial:
-    """A question: which of two conditions of an ``item``. ``left`` is shown first where one follows the other.
+    """A comparison of two conditions of an ``item``. In real or fake ``left`` is shown first.
 
-    ``repeats``: the trial whose sides this one exchanges; None: it is a new one. ``is_practice``: it does not count.
+    ``repeats``: the index of the trial that this one repeats with exchanged sides; None: it is a new one.
+    ``is_practice``: it does not count.
     """
 
     item: int
@@ -108,33 +107,33 @@ class VoteTrial:
 
 
 def draw_trials(study: Study, voter: int) -> list[VoteTrial]:
-    """Return the trials of the voter with this number, from 0.
+    """Return the trials of a voter; ``voter``: the voter's number, from 0.
 
-    All pairs come equally often, by one at most; each pair is shown with other items, until all were shown, and its
-    sides alternate from a random beginning. No trial comes twice, but for the repetitions.
+    The numbers of trials of two pairs differ by one at most. A pair is shown with another item each time, until all
+    were shown, and its sides alternate from a random start. Only repetitions show a trial twice.
     """
     rng = np.random.default_rng([study.seed, voter])
     new = _unique_trials(study, rng, min(study._num_unique, len(study.pairs) * len(study.items)))
     repeated = study.num_trials - len(new)
-    spaced = max(repeated, len(new) - REPEAT_GAP)  # the first ones, which leave room for the gap
+    spaced = max(repeated, len(new) - MIN_REPEAT_GAP)  # The first trials, which leave room for the gap
     originals = sorted(rng.choice(spaced, repeated, replace=False).tolist())
-    places: list[tuple[float, int, bool]] = [(float(n), n, False) for n in range(len(new))]
+    positions: list[tuple[float, int, bool]] = [(float(n), n, False) for n in range(len(new))]
     for n in originals:
-        earliest = min(n + REPEAT_GAP, len(new) - 1)
-        places.append((rng.uniform(earliest, len(new)) + 0.001, n, True))
+        earliest = min(n + MIN_REPEAT_GAP, len(new) - 1)
+        positions.append((rng.uniform(earliest, len(new)) + 0.001, n, True))
     practice = [replace(t, is_practice=True) for t in _unique_trials(study, rng, study.num_practice)]
-    trials, place_of = practice, dict[int, int]()
-    for _, n, is_repeat in sorted(places):
+    trials, position_of = practice, dict[int, int]()
+    for _, n, is_repeat in sorted(positions):
         if is_repeat:
-            trials.append(VoteTrial(new[n].item, new[n].right, new[n].left, place_of[n]))
+            trials.append(VoteTrial(new[n].item, new[n].right, new[n].left, position_of[n]))
         else:
-            place_of[n] = len(trials)
+            position_of[n] = len(trials)
             trials.append(new[n])
     return trials
 
 
 def _unique_trials(study: Study, rng: np.random.Generator, count: int) -> list[VoteTrial]:
-    def drawn() -> Iterator[VoteTrial]:
+    def draw() -> Iterator[VoteTrial]:
         orders = [rng.permutation(len(study.items)).tolist() for _ in study.pairs]
         sides = rng.integers(0, 2, len(study.pairs)).tolist()
         for turn in range(len(study.items)):
@@ -142,4 +141,4 @@ def _unique_trials(study: Study, rng: np.random.Generator, count: int) -> list[V
                 first, second = study.pairs[n][:: 1 if (sides[n] + turn) % 2 else -1]
                 yield VoteTrial(orders[n][turn], first, second)
 
-    return [trial for trial, _ in zip(drawn(), range(count), strict=False)]
+    return [trial for trial, _ in zip(draw(), range(count), strict=False)]

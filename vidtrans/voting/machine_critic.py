@@ -1,8 +1,8 @@
-"""A machine that votes too: for the condition whose features are nearer to a reference.
+"""A learned critic as a further voter: it prefers the condition whose features are nearer to a reference.
 
 The features are those of a frozen network that no model was trained with (``perception.load_critic``). A clip or a
-folder as the reference is what the pictures should be: the distance is that of content, item by item. Of one picture,
-it is that of style. Its votes are set against the people's and never counted with them.
+folder as the reference is the ground truth: the distance is that of content, item by item. A single picture is a style
+reference. The critic's votes are compared with the people's and never counted with them.
 """
 
 from __future__ import annotations
@@ -21,35 +21,36 @@ from vidtrans.video.images.picture import read_picture, resize
 from vidtrans.video.io.picture_paths import is_picture, is_stack
 from vidtrans.voting.stimuli import Stimuli
 
-SIDE = 256  # pixels, of the short side of what it sees
+SIDE_PX = 256  # Short side of the pictures whose features are compared
 
 
 def measure_distances(
     stimuli: Stimuli, conditions: int, reference: Path, context: Context
 ) -> tuple[dict[tuple[int, int], float], str]:
-    """Return the distance of each item of the first ``conditions`` from the reference, and what was measured.
+    """Return the distance of each item of the first ``conditions`` from the reference, and the name of the measure.
 
-    They are by condition and item; excerpts are seen at their middle frame. Raises UsageError, MediaError, ModelError.
+    Distances are by (condition, item); excerpts are measured at their middle frame. Raises UsageError, MediaError,
+    ModelError.
     """
     measure = load_critic(AUTO)
     is_style = is_picture(reference) and not reference.is_dir() and not is_stack(reference)
-    manner = measure.manner(_signed(read_picture(reference))) if is_style else None
-    wanted = None if is_style else stimuli.counterparts(reference, context)
-    found = dict[tuple[int, int], float]()
+    style = measure.manner(_to_network_input(read_picture(reference))) if is_style else None
+    target_of = None if is_style else stimuli.counterparts(reference, context)
+    distances = dict[tuple[int, int], float]()
     with torch.no_grad():
         for item, condition in product(range(len(stimuli.items)), range(conditions)):
             [picture] = stimuli.show(condition, item, only_middle=True).frames
-            seen = measure.see(_signed(picture))
-            if wanted is None:
-                distance = measure.style(seen, manner)
+            features = measure.see(_to_network_input(picture))
+            if target_of is None:
+                distance = measure.style(features, style)
             else:
-                target = resize(wanted(item), picture.shape[1], picture.shape[0])
-                distance = measure.content(seen, measure.see(_signed(target)))
-            found[condition, item] = float(distance)
+                target = resize(target_of(item), picture.shape[1], picture.shape[0])
+                distance = measure.content(features, measure.see(_to_network_input(target)))
+            distances[condition, item] = float(distance)
             context.stop.check()
-            context.report(Progress("the critic votes", len(found), conditions * len(stimuli.items)))
-    return found, f"{'style' if is_style else 'content'} by {measure.identity().split()[0]}"
+            context.report(Progress("the critic votes", len(distances), conditions * len(stimuli.items)))
+    return distances, f"{'style' if is_style else 'content'} by {measure.identity().split()[0]}"
 
 
-def _signed(picture: np.ndarray) -> torch.Tensor:
-    return to_signed(with_short_side(picture, SIDE), torch.device("cpu"))
+def _to_network_input(picture: np.ndarray) -> torch.Tensor:
+    return to_signed(with_short_side(picture, SIDE_PX), torch.device("cpu"))

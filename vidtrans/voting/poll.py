@@ -1,6 +1,6 @@
-"""A vote in progress, and its web application: people join by name, see the pictures of their trials, and vote.
+"""A vote in progress, and its web application: people join by name, see the stimuli of their trials, and vote.
 
-Every vote is in the log before it counts.
+Every vote is written to the log before it counts.
 """
 
 from __future__ import annotations
@@ -29,59 +29,59 @@ from vidtrans.voting.ballot import Study, VoteTrial, draw_trials
 from vidtrans.voting.stimuli import Stimuli
 from vidtrans.voting.vote_log import CastVote, OpenLog
 
-LONGEST_NAME = 40  # characters
-MOST_VOTERS = 1000
+MAX_NAME_CHARS = 40
+MAX_VOTERS = 1000
 SIDES = ("left", "right")
-PAGE = Path(__file__).parent / "page"
-MOST_BYTES = 1 << 14  # of a message
-KEPT = 64  # encoded stimuli
+PAGE_FOLDER = Path(__file__).parent / "page"
+MAX_MESSAGE_BYTES = 1 << 14
+NUM_CACHED_STIMULI = 64
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Poll:
-    """The voters of a study. ``key``: what a page holds instead of its voter's name, new whenever a page joins.
+    """The voters of a study. ``key``: identifies a voter to the server, and is new whenever a page joins.
 
-    Nothing that it returns names a condition before the voter's last vote.
+    No return value names a condition before the voter's last vote.
     """
 
     def __init__(self, study: Study, log: OpenLog) -> None:
         self.study, self._log = study, log
-        self._names: dict[str, str] = {}  # by key
-        self._trials: dict[str, list[VoteTrial]] = {}  # by name
+        self._names: dict[str, str] = {}  # By key
+        self._trials: dict[str, list[VoteTrial]] = {}  # By name
 
     def join(self, name: object, *, is_sure: bool) -> Table:
-        """Return a key and the voter's state; for a name that has votes, unless ``is_sure``, only how many.
+        """Return a key and the voter's state; for a name with votes, unless ``is_sure``, only its progress.
 
-        '' gives a voter a number for a name. Raises UsageError if the name cannot be one.
+        For '' the voter's name is a number. Raises UsageError if the name is not valid.
         """
-        found = self._known_name(_clean_name(name))
+        voter = self._log_name(_clean_name(name))
         votes = self._log.log.votes
-        if found in votes and votes[found] and not is_sure:
-            return {"taken": True, "name": found, **self._progress(found)}
-        if found not in votes:
-            if len(votes) >= MOST_VOTERS:
-                raise UsageError("vote", f"{MOST_VOTERS} people have voted", "begin another vote")
-            self._log.write({"voter": found, "number": max(self._log.log.numbers.values(), default=-1) + 1})
+        if voter in votes and votes[voter] and not is_sure:
+            return {"taken": True, "name": voter, **self._progress(voter)}
+        if voter not in votes:
+            if len(votes) >= MAX_VOTERS:
+                raise UsageError("vote", f"{MAX_VOTERS} people have voted", "begin another vote")
+            self._log.write({"voter": voter, "number": max(self._log.log.numbers.values(), default=-1) + 1})
         key = secrets.token_urlsafe(12)
-        self._names[key] = found
+        self._names[key] = voter
         return {"key": key, **self.state(key)}
 
     def state(self, key: object) -> Table:
-        """Return a voter's progress. Raises UsageError if the key is unknown, as after a restart of the server."""
+        """Return a voter's progress. Raises UsageError for an unknown key, as after a restart of the server."""
         name = self.name_of(key)
         return {"name": name, **self._progress(name)}
 
     def vote(self, key: object, message: Table) -> Table:
-        """Take a vote for the trial that the voter is at, and return the state; one for another trial changes nothing.
+        """Store a vote for the voter's current trial, and return the state; one for another trial changes nothing.
 
-        So a key that was pressed twice, or a second window of the same voter, gives no second vote. Raises UsageError
-        if the message does not fit, OSError if the vote cannot be written.
+        So a double press of a key, or a second window of the same voter, adds no second vote. Raises UsageError if the
+        message is not valid, OSError if the vote cannot be written.
         """
         name = self.name_of(key)
         side, number = message.get("side"), message.get("trial")
         if side not in SIDES:
             raise UsageError("side", f"it is one of {' and '.join(SIDES)}", "see vidtrans.voting.poll")
-        if type(number) is not int or number != self._at(name) or number >= len(self.trials_of(name)):
+        if type(number) is not int or number != self._next_trial(name) or number >= len(self.trials_of(name)):
             return self.state(key) | {"stale": True}
         trial, names = self.trials_of(name)[number], self.study.conditions
         chosen = names[trial.condition(str(side))]
@@ -100,26 +100,26 @@ class Poll:
         return self.state(key) | ({"was_right": chosen == names[-1]} if trial.is_practice else {})
 
     def undo(self, key: object, trial: object) -> Table:
-        """Take back the voter's last vote if it is that of ``trial``; return the state.
+        """Remove the voter's last vote if it is that of ``trial``; return the state.
 
-        Not in real or fake, where the pictures would be seen twice, nor after the last vote, when the scores are open.
-        Raises UsageError, OSError.
+        Not in real or fake, where the voter would see the pictures twice, nor after the last vote, when the scores are
+        shown. Raises UsageError, OSError.
         """
         name = self.name_of(key)
-        is_last = type(trial) is int and 0 <= trial == self._at(name) - 1
+        is_last = type(trial) is int and 0 <= trial == self._next_trial(name) - 1
         if is_last and not self.study.is_real and not self.is_finished(key):
             self._log.write({"voter": name, "undo": trial})
         return self.state(key)
 
     def trial(self, key: object, number: int) -> VoteTrial:
-        """Return the trial that the voter is at, or the next one, to be loaded early. Raises UsageError for others."""
+        """Return the voter's current trial, or the next one for preloading. Raises UsageError for others."""
         name = self.name_of(key)
-        if not self._at(name) <= number < min(self._at(name) + 2, len(self.trials_of(name))):
+        if not self._next_trial(name) <= number < min(self._next_trial(name) + 2, len(self.trials_of(name))):
             raise UsageError("trial", "its time is over, or has not come", "load the page again")
         return self.trials_of(name)[number]
 
     def is_finished(self, key: object) -> bool:
-        """Return whether the voter has given all votes. Raises UsageError."""
+        """Return whether the voter has cast all votes. Raises UsageError."""
         return bool(self._progress(self.name_of(key))["finished"])
 
     def name_of(self, key: object) -> str:
@@ -129,16 +129,15 @@ class Poll:
         return self._names[key]
 
     def trials_of(self, name: str) -> list[VoteTrial]:
-        """Return all trials of a voter."""
         if name not in self._trials:
             self._trials[name] = draw_trials(self.study, self._log.log.numbers[name])
         return self._trials[name]
 
-    def _at(self, name: str) -> int:
+    def _next_trial(self, name: str) -> int:
         return len(self._log.log.votes[name])
 
     def _progress(self, name: str) -> Table:
-        trials, at = self.trials_of(name), self._at(name)
+        trials, at = self.trials_of(name), self._next_trial(name)
         practice = sum(trial.is_practice for trial in trials)
         return {
             "trial": min(at, len(trials)),
@@ -149,43 +148,42 @@ class Poll:
             "finished": at >= len(trials),
         }
 
-    def _known_name(self, name: str) -> str:
-        """Return a name as it is in the log, whatever its capitals; a number for a voter who gives none."""
-        known = {one.casefold(): one for one in self._log.log.votes}
+    def _log_name(self, name: str) -> str:
+        """Return a name with the capitals of the log; '' becomes a number."""
+        names = {one.casefold(): one for one in self._log.log.votes}
         if not name:
-            number = len(known) + 1
-            while f"voter {number}" in known:
+            number = len(names) + 1
+            while f"voter {number}" in names:
                 number += 1
             name = f"Voter {number}"
-        return known.get(name.casefold(), name)
+        return names.get(name.casefold(), name)
 
 
 def _clean_name(name: object) -> str:
-    """Return a name without control characters and surplus spaces. Raises UsageError if it is too long."""
+    """Return a name without control characters and extra spaces. Raises UsageError if it is too long."""
     text = name_key(name) if isinstance(name, str) else ""
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    if len(text) > LONGEST_NAME:
-        raise UsageError("name", f"it has more than {LONGEST_NAME} characters", "shorten it")
+    if len(text) > MAX_NAME_CHARS:
+        raise UsageError("name", f"it has more than {MAX_NAME_CHARS} characters", "shorten it")
     return text
 
 
 def _seconds(value: Any) -> float | None:  # noqa: ANN401  (JSON)
-    """Return a plausible number of seconds in milliseconds' steps, else None."""
+    """Return a plausible number of seconds, rounded to milliseconds, else None."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return round(float(value), 3) if is_number and 0 <= value < 1e6 else None
 
 
 def make_app(poll: Poll, stimuli: Stimuli, scores: Callable[[], Table]) -> ASGIApp:
-    """Return the ASGI application. ``scores``: returns the scores so far, for voters who have finished."""
-    encoded = lru_cache(maxsize=KEPT)(lambda condition, item: _pack(stimuli, condition, item))
+    """Return the ASGI application. ``scores``: returns the current scores, for voters who have finished."""
+    encoded = lru_cache(maxsize=NUM_CACHED_STIMULI)(lambda condition, item: _pack(stimuli, condition, item))
 
     async def page(request: Request) -> Response:
-        return FileResponse(PAGE / "vote.html")
+        return FileResponse(PAGE_FOLDER / "vote.html")
 
     async def study(request: Request) -> Response:
-        told = ("is_real", "is_motion", "seconds", "num_trials", "forced_s")  # no names of conditions
-        shown = {name: getattr(poll.study, name) for name in told}
-        return JSONResponse(shown)
+        public_fields = ("is_real", "is_motion", "seconds", "num_trials", "forced_s")  # No names of conditions
+        return JSONResponse({name: getattr(poll.study, name) for name in public_fields})
 
     async def join(request: Request) -> Response:
         message = await _message(request)
@@ -215,26 +213,26 @@ def make_app(poll: Poll, stimuli: Stimuli, scores: Callable[[], Table]) -> ASGIA
 
     routes = [
         Route("/", page),
-        Route("/study", _answering(study)),
-        Route("/join", _answering(join), methods=["POST"]),
-        Route("/vote", _answering(vote), methods=["POST"]),
-        Route("/undo", _answering(undo), methods=["POST"]),
-        Route("/stimulus", _answering(stimulus)),
-        Route("/scores", _answering(results)),
-        Mount("/page", StaticFiles(directory=PAGE)),
+        Route("/study", _with_error_responses(study)),
+        Route("/join", _with_error_responses(join), methods=["POST"]),
+        Route("/vote", _with_error_responses(vote), methods=["POST"]),
+        Route("/undo", _with_error_responses(undo), methods=["POST"]),
+        Route("/stimulus", _with_error_responses(stimulus)),
+        Route("/scores", _with_error_responses(results)),
+        Mount("/page", StaticFiles(directory=PAGE_FOLDER)),
     ]
     return Starlette(routes=routes)
 
 
-def _answering(handler: Handler) -> Handler:
-    """Return a handler that answers errors with their message: 409 of the request, 503 of a file or the disk."""
+def _with_error_responses(handler: Handler) -> Handler:
+    """Return a handler that answers errors with their message: 409 for the request, 503 for a file or the disk."""
 
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)
         except UsageError as error:
             return JSONResponse({"problem": str(error)}, 409)
-        except (ClientDisconnect, asyncio.CancelledError):  # the page is gone, or the server ends meanwhile
+        except (ClientDisconnect, asyncio.CancelledError):  # The page was closed, or the server is ending
             return Response(status_code=400)
         except (VidtransError, OSError) as error:
             return JSONResponse({"problem": str(error)}, 503)
@@ -247,19 +245,19 @@ async def _message(request: Request) -> Table:
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > MOST_BYTES:
-            raise UsageError("message", f"it has more than {MOST_BYTES} bytes", "see vidtrans.voting.poll")
+        if len(body) > MAX_MESSAGE_BYTES:
+            raise UsageError("message", f"it has more than {MAX_MESSAGE_BYTES} bytes", "see vidtrans.voting.poll")
     try:
-        found = json.loads(bytes(body))
+        message = json.loads(bytes(body))
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        message = None
+    if not isinstance(message, dict):
         raise UsageError("message", "it is not a JSON object", "see vidtrans.voting.poll")
-    return found
+    return message
 
 
 def _pack(stimuli: Stimuli, condition: int, item: int) -> bytes:
     """Return an item as: u32 number of frames, f32 rate, u32 size of each file; the files. Little-endian."""
-    shown = stimuli.show(condition, item)
-    files = shown.files()
-    return struct.pack(f"<If{len(files)}I", len(files), shown.rate, *map(len, files)) + b"".join(files)
+    stimulus = stimuli.show(condition, item)
+    files = stimulus.files()
+    return struct.pack(f"<If{len(files)}I", len(files), stimulus.rate, *map(len, files)) + b"".join(files)

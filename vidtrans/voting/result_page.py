@@ -1,4 +1,4 @@
-"""The report of a vote: the outcome of its log as a table, and as a page.
+"""The report of a vote: the outcome of its log as a table and as a page.
 
 The page is one self-contained HTML file, from the Jinja template ``result_page.html``.
 """
@@ -22,25 +22,25 @@ from vidtrans.video.images.picture import encode_jpeg, resize
 from vidtrans.video.plots import cell_size, round_values
 from vidtrans.video.report_page import load_page
 from vidtrans.voting.ballot import Study
-from vidtrans.voting.stimuli import QUALITY, Stimuli
+from vidtrans.voting.stimuli import JPEG_QUALITY, Stimuli
 from vidtrans.voting.vote_log import VoteLog
 from vidtrans.voting.vote_summary import chance_text, more_text, set_against_critic, summarise
 
-WIDTH, LABEL, ROW, TOP = 760, 170, 34, 8  # of the plot, in pixels: all, the names, a condition, above the first
-AXIS = 34
+PLOT_WIDTH_PX, LABEL_WIDTH_PX, ROW_HEIGHT_PX, TOP_PX = 760, 170, 34, 8  # Plot, names, a condition, top margin
+AXIS_HEIGHT_PX = 34
 EXAMPLE_PX = 320
-WIDEST = 4.0  # strengths: a condition that won all its votes has an interval without a sensible end
+MAX_STRENGTH = 4.0  # Bound of plotted strengths: the interval of a condition that won all votes is very long
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class Material:
-    """What a page shows beside the votes.
+    """Further content of the page beside the votes.
 
     Attributes:
         examples: A JPEG file of each condition, by name.
-        distances: What the critic measured, by condition and item; None: there is no critic.
-        measured: In words, what that is.
+        distances: The critic's distances, by condition and item; None: there is no critic.
+        measured: The name of the critic's measure.
     """
 
     examples: Mapping[str, bytes] = field(default_factory=dict)
@@ -49,13 +49,13 @@ class Material:
 
 
 def check_page(page: Path, votes: Path, sources: Sequence[Path], study: Study, context: Context) -> None:
-    """Raise UsageError if the page or the log cannot be written, or something else than this vote's is at the page."""
+    """Raise UsageError if the page or the log cannot be written, or another result is at the path of the page."""
     Result(page, "", sources, context, lineage=_lineage(study)).existing()
     Result(votes, "", sources, context).check()
 
 
 def check_left_out(log: VoteLog, names: Sequence[str]) -> None:
-    """Raise UsageError if a person who is left out has not voted."""
+    """Raise UsageError if an excluded person has not voted."""
     if unknown := [name for name in names if name not in log.votes]:
         remedy = f"give one of {', '.join(log.votes)}" if log.votes else "leave it out"
         raise UsageError(f"--leave-out {unknown[0]}", "nobody of this name has voted", remedy)
@@ -71,7 +71,7 @@ def report(
 ) -> Table:
     """Return the outcome of a log without the votes of ``left_out``, and write its page to ``output``.
 
-    Nothing is written if nobody has voted. Raises UsageError if a name of ``left_out`` has no votes, or something else
+    Nothing is written if nobody has voted. Raises UsageError if a name of ``left_out`` has no votes, or another result
     is at ``output``.
     """
     check_left_out(log, left_out)
@@ -92,7 +92,7 @@ def report(
 
 
 def _lineage(study: Study) -> str:
-    """Return the digest that the pages of one vote share: each replaces the one before."""
+    """Return the digest shared by the pages of one vote, so that each may replace the previous one."""
     return digest_of(["vote", list(study.digests), study.is_real])
 
 
@@ -110,55 +110,55 @@ class ScoreBar:
 
 
 def render(table: Table, title: str, examples: Mapping[str, bytes]) -> str:
-    """Return the outcome as an HTML page. All text is escaped. ``examples``: a JPEG file of conditions, by name."""
+    """Return the outcome as an HTML page; all text is escaped. ``examples``: a JPEG file of conditions, by name."""
     rows = [row for row in table["conditions"] if row["value"] is not None]
     is_real = table["question"] == "real"
-    low, high = (0.0, 1.0) if is_real else _ends(rows)
-    scale = (WIDTH - LABEL - 24) / (high - low)
+    low, high = (0.0, 1.0) if is_real else _axis_range(rows)
+    scale = (PLOT_WIDTH_PX - LABEL_WIDTH_PX - 24) / (high - low)
 
-    def at(value: float) -> float:
-        return LABEL + (min(max(value, low), high) - low) * scale
+    def to_x(value: float) -> float:
+        return LABEL_WIDTH_PX + (min(max(value, low), high) - low) * scale
 
     bars = []
     for n, row in enumerate(rows):
         title_text = chance_text(row) if is_real else f"{row['value']:.2f}, {row['low']:.2f} to {row['high']:.2f}"
         is_cut = not low - 1e-9 <= row["low"] <= row["high"] <= high + 1e-9
-        x, left, right = (at(row[name]) for name in ("value", "low", "high"))
-        bars.append(ScoreBar(row["name"], x, left, right, TOP + ROW * (n + 0.5), title_text, is_cut))
-    ticks = [(at(value), f"{100 * value:.0f} %" if is_real else f"{value:g}") for value in round_values(low, high, 6)]
-    height = TOP + ROW * len(rows) + AXIS
+        x, left, right = (to_x(row[name]) for name in ("value", "low", "high"))
+        bars.append(ScoreBar(row["name"], x, left, right, TOP_PX + ROW_HEIGHT_PX * (n + 0.5), title_text, is_cut))
+    ticks = [(to_x(value), f"{100 * value:.0f} %" if is_real else f"{value:g}") for value in round_values(low, high, 6)]
+    height = TOP_PX + ROW_HEIGHT_PX * len(rows) + AXIS_HEIGHT_PX
     pictures = {name: base64.b64encode(file).decode() for name, file in examples.items()}
-    return _template().render(
+    return _load_template().render(
         table=table,
         title=title,
         is_real=is_real,
         bars=bars,
         ticks=ticks,
-        reference=at(0.5 if is_real else 0.0),
+        reference=to_x(0.5 if is_real else 0.0),
         examples=pictures,
-        width=WIDTH,
+        width=PLOT_WIDTH_PX,
         height=height,
-        label=LABEL,
-        bottom=height - AXIS,
+        label=LABEL_WIDTH_PX,
+        bottom=height - AXIS_HEIGHT_PX,
     )
 
 
-def _ends(rows: list[Table]) -> tuple[float, float]:
-    ends = [min(max(row[name], -WIDEST), WIDEST) for row in rows for name in ("low", "high")]
+def _axis_range(rows: list[Table]) -> tuple[float, float]:
+    ends = [min(max(row[name], -MAX_STRENGTH), MAX_STRENGTH) for row in rows for name in ("low", "high")]
     ticks = round_values(min(ends, default=-1.0), max(ends, default=1.0), 6, around=True)
     return ticks[0], ticks[-1]
 
 
 def examples_of(stimuli: Stimuli, names: tuple[str, ...]) -> dict[str, bytes]:
     """Return the middle item of each condition as a small JPEG file, by name."""
-    item, found = len(stimuli.items) // 2, dict[str, bytes]()
+    item, examples = len(stimuli.items) // 2, dict[str, bytes]()
     for condition, name in enumerate(names):
         [picture] = stimuli.show(condition, item, only_middle=True).frames
-        found[name] = encode_jpeg(resize(picture, *cell_size(picture, EXAMPLE_PX)), QUALITY)
-    return found
+        examples[name] = encode_jpeg(resize(picture, *cell_size(picture, EXAMPLE_PX)), JPEG_QUALITY)
+    return examples
 
 
 @cache
-def _template() -> Template:
+def _load_template() -> Template:
     filters = {"px": lambda x: f"{x:.1f}", "percent": lambda x: f"{100 * x:.0f} %", "chance": chance_text}
     return load_page(Path(__file__).with_suffix(".html"), filters | {"more": more_text})

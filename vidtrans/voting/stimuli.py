@@ -1,7 +1,7 @@
-"""What is shown: the same picture, frame or excerpt of all conditions, at one size and at the same times.
+"""The stimuli of a vote: the same picture, frame or excerpt of all conditions, at one size and at the same times.
 
-Conditions are pictures, folders of pictures (matched by name, or by order where there are as many), or clips (matched
-by number or by time, as far as the shortest lasts). What differs is reported, since a voter might see it.
+Conditions are pictures, folders of pictures (matched by name, or by order if equally many), or clips (matched by number
+or by time, up to the end of the shortest). Differences that a voter might see are reported.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from vidtrans.video.io.picture_paths import files_to_read, is_picture_source, is
 from vidtrans.video.plots import fit
 from vidtrans.voting import CLIP_PX, PICTURE_PX
 
-MOST_ITEMS = 40  # stills or excerpts of a clip
-SAME_SHAPE = 0.02  # relative difference of aspect ratios that scaling hides
-QUALITY = 92  # of the JPEG files of excerpts; pictures are PNG files
+MAX_ITEMS = 40  # Stills or excerpts of a clip
+SAME_SHAPE = 0.02  # Relative difference of aspect ratios that scaling hides
+JPEG_QUALITY = 92  # Of the frames of excerpts; pictures are PNG files
 Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Stimulus:
-    """What a voter sees of a condition: one picture, or the frames of an excerpt, (H, W, 3) uint8, and their rate."""
+    """An item of a condition: one picture, or the frames of an excerpt, (H, W, 3) uint8, and their rate."""
 
     frames: list[np.ndarray]
     rate: float
 
     def files(self) -> list[bytes]:
-        """Return the frames as files that browsers show."""
+        """Return the frames as PNG or JPEG files."""
         if len(self.frames) == 1:
             return [encode_png(self.frames[0])]
-        return [encode_jpeg(frame, QUALITY) for frame in self.frames]
+        return [encode_jpeg(frame, JPEG_QUALITY) for frame in self.frames]
 
 
 class Stimuli(ABC):
-    """The stimuli of a study. ``items``: the names of what all conditions have; ``digests``: one a condition."""
+    """The stimuli of a study. ``items``: the names of the items; ``digests``: one for each condition."""
 
     is_motion = False
     items: tuple[str, ...]
@@ -61,34 +61,34 @@ class Stimuli(ABC):
 
     @abstractmethod
     def frames(self, condition: int, item: int, *, only_middle: bool = False) -> tuple[list[np.ndarray], float]:
-        """Return the frames of an item, (H, W, 3) uint8 as they are stored, and their rate. Raises MediaError."""
+        """Return the frames of an item, (H, W, 3) uint8 at their stored size, and their rate. Raises MediaError."""
 
     @abstractmethod
     def counterparts(self, reference: Path, context: Context) -> Callable[[int], np.ndarray]:
-        """Return a function from an item to the picture of ``reference``, of which excerpts have the middle frame.
+        """Return a function from an item to its picture in ``reference``, the middle frame of an excerpt.
 
         Raises UsageError if it has none for an item, MediaError.
         """
 
     def show(self, condition: int, item: int, *, only_middle: bool = False) -> Stimulus:
-        """Return an item at the size of its smallest condition, or smaller where a screen needs that.
+        """Return an item at the size of its smallest condition, limited to the size of a screen.
 
-        ``only_middle``: of an excerpt, one frame. Raises MediaError.
+        ``only_middle``: only the middle frame of an excerpt. Raises MediaError.
         """
         size = _common_size(self.sizes(item), CLIP_PX if self.is_motion else PICTURE_PX)
         frames, rate = self.frames(condition, item, only_middle=only_middle)
-        return Stimulus([_placed(frame, size) for frame in frames], rate)
+        return Stimulus([_fit_to_size(frame, size) for frame in frames], rate)
 
     def warn_about_sizes(self, names: Sequence[str], context: Context) -> None:
-        """Report sizes and shapes that differ between conditions."""
+        """Report different sizes and shapes of the conditions."""
         for item in range(len(self.items)):
             sizes = self.sizes(item)
             if len(set(sizes)) > 1:
                 listed = ", ".join(f"{name} {w}x{h}" for name, (w, h) in zip(names, sizes, strict=True))
                 shapes = [width / height for width, height in sizes]
                 bars = ", with bars where the shape differs" if max(shapes) > (1 + SAME_SHAPE) * min(shapes) else ""
-                shown = "x".join(map(str, _common_size(sizes, max(map(max, sizes)))))
-                context.warn_once(f"{self.items[item]}: {listed}: all are shown at {shown}{bars}")
+                size = "x".join(map(str, _common_size(sizes, max(map(max, sizes)))))
+                context.warn_once(f"{self.items[item]}: {listed}: all are shown at {size}{bars}")
                 return
 
 
@@ -98,42 +98,40 @@ def _common_size(sizes: Sequence[Size], longest: int) -> Size:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _placed(frame: np.ndarray, size: Size) -> np.ndarray:
+def _fit_to_size(frame: np.ndarray, size: Size) -> np.ndarray:
     shape = frame.shape[1] / frame.shape[0] * size[1] / size[0]
     return resize(frame, *size) if abs(shape - 1) <= SAME_SHAPE else fit(frame, *size)
 
 
 class PictureStimuli(Stimuli):
-    """Pictures of the same names, or as many, of several files or folders."""
+    """Pictures of several files or folders, matched by name, or by order if equally many."""
 
     def __init__(self, paths: Sequence[Path], context: Context) -> None:
         self.digests = tuple(content_digest(context, path) for path in paths)
-        found = [files_to_read(path) for path in paths]
-        by_name = [{stem_key(file.name): file for file in files} for files in found]
+        file_lists = [files_to_read(path) for path in paths]
+        by_name = [{stem_key(file.name): file for file in files} for files in file_lists]
         common = [stem for stem in by_name[0] if all(stem in files for files in by_name)]
-        if len({len(files) for files in found}) == 1 and len(common) < len(found[0]):
-            common = []  # as many, of other names: by order
+        if len({len(files) for files in file_lists}) == 1 and len(common) < len(file_lists[0]):
+            common = []  # Equally many with other names are matched by order
         elif not common:
-            named = zip(paths, found, strict=True)
+            named = zip(paths, file_lists, strict=True)
             counts = ", ".join(f"{path} {count(len(files), 'picture')}" for path, files in named)
             remedy = "give folders with pictures of the same names, or equally many"
             raise UsageError("vote", f"the pictures have no name in common ({counts})", remedy)
-        elif unused := max(map(len, found)) - len(common):
+        elif unused := max(map(len, file_lists)) - len(common):
             context.warn_once(f"only the {count(len(common), 'picture')} that all conditions have: {unused} unused")
-        self._files = [[files[stem] for stem in common] for files in by_name] if common else found
+        self._files = [[files[stem] for stem in common] for files in by_name] if common else file_lists
         self.items = tuple(stem_key(file.name) if common else file.name for file in self._files[0])
 
     def sizes(self, item: int) -> list[Size]:
-        """Return each condition's (width, height) of an item."""
         return [picture_size(files[item]) for files in self._files]
 
     def frames(self, condition: int, item: int, *, only_middle: bool = False) -> tuple[list[np.ndarray], float]:
-        """Return the picture of an item."""
         return [read_picture(self._files[condition][item])], 0.0
 
     def counterparts(self, reference: Path, context: Context) -> Callable[[int], np.ndarray]:
-        """Return the picture of the item's name, or with as many pictures, of its number."""
-        content_digest(context, reference)  # refuses what cannot be read
+        """Return a function from an item to the picture with its name, or if equally many, its number."""
+        content_digest(context, reference)  # Raises for unreadable files
         files = files_to_read(reference)
         by_name = {stem_key(file.name): file for file in files}
         if all(item in by_name for item in self.items):
@@ -145,99 +143,100 @@ class PictureStimuli(Stimuli):
 
 
 class ClipStimuli(Stimuli):
-    """Excerpts of ``seconds``, or with 0 single frames, spread over the time that all clips last."""
+    """Excerpts of ``seconds``, or single frames for 0, spread over the duration of the shortest clip."""
 
     def __init__(self, paths: Sequence[Path], seconds: float, context: Context) -> None:
         self._clips, self._context = [open_clip(context, path) for path in paths], context
         self.digests = tuple(clip.digest for clip in self._clips)
         self.is_motion = seconds > 0
         total = self._num_frames()
-        length = min(total, max(1, round(seconds * float(self._first.index.rate)))) if seconds else 1
+        length = min(total, max(1, round(seconds * float(self._first_clip.index.rate)))) if seconds else 1
         if seconds and length < 2:
             raise UsageError(f"--seconds {seconds:g}", "that is less than two frames", "give more seconds, or --stills")
         self._spans = [range(n, n + length) for n in _spread_excerpts(total, length)]
-        self.items = tuple(f"{self._time(span.start):.3f} s" for span in self._spans)
+        self.items = tuple(f"{self._time_s(span.start):.3f} s" for span in self._spans)
 
     @property
-    def _first(self) -> Clip:
+    def _first_clip(self) -> Clip:
         return self._clips[0]
 
-    def _time(self, frame: int) -> float:
-        index = self._first.index
+    def _time_s(self, frame: int) -> float:
+        index = self._first_clip.index
         return float((index.pts[frame] - index.pts[0]) * index.time_base)
 
     def _num_frames(self) -> int:
-        """Return the number of frames of the first clip for which all others have one; report what differs."""
+        """Return the number of frames of the first clip that all clips cover; report differences."""
         shortest = min(self._clips, key=lambda clip: clip.index.duration_s)
         counts = {clip.index.num_frames for clip in self._clips}
         if len(counts) == 1:
             return counts.pop()
-        index, lasts = self._first.index, shortest.index.duration_s
-        total = sum(self._time(n) < lasts - 1e-6 for n in range(index.num_frames))
+        index, lasts = self._first_clip.index, shortest.index.duration_s
+        total = sum(self._time_s(n) < lasts - 1e-6 for n in range(index.num_frames))
         if total < index.num_frames:
             self._context.warn_once(f"{shortest.name}: it is the shortest: of all, the first {lasts:.2f} s are shown")
         rates = {f"{float(clip.index.rate):g}" for clip in self._clips}
         if len(rates) > 1:
-            how = f"shown at those of {self._first.name}; where a clip has fewer, its frames stay longer"
+            how = f"shown at those of {self._first_clip.name}; where a clip has fewer, its frames stay longer"
             self._context.warn_once(f"the clips have {' and '.join(sorted(rates))} frames a second: {how}")
         return total
 
     @cached_property
-    def _steps(self) -> list[list[int]]:
-        """For each clip its frame for each frame of the first clip."""
-        first = self._first.index
+    def _matched_frames(self) -> list[list[int]]:
+        """For each clip, its frame numbers for the frames of the first clip."""
+        first = self._first_clip.index
         return [match_frames(first, clip.index, 0, first.num_frames)[0] for clip in self._clips]
 
     def sizes(self, item: int) -> list[Size]:
         """Return each condition's (width, height) as displayed."""
-        found = [clip.index for clip in self._clips]
-        return [(round(index.width * index.sample_aspect_ratio), index.height) for index in found]
+        indexes = [clip.index for clip in self._clips]
+        return [(round(index.width * index.sample_aspect_ratio), index.height) for index in indexes]
 
     def frames(self, condition: int, item: int, *, only_middle: bool = False) -> tuple[list[np.ndarray], float]:
-        """Return the frames of an excerpt."""
         clip, span = self._clips[condition], self._spans[item]
-        steps = [self._steps[condition][n] for n in ([_middle(span)] if only_middle else span)]
-        wanted = sorted(set(steps))
+        numbers = [self._matched_frames[condition][n] for n in ([_middle_frame(span)] if only_middle else span)]
+        unique = sorted(set(numbers))
         size = self.sizes(item)[condition]
-        read = {f.index: resize(f.rgb, *size) for f in read_clip_frames(clip, wanted, DEFAULT_FORMAT, self._context)}
-        if missing := [n for n in wanted if n not in read]:
+        read = {f.index: resize(f.rgb, *size) for f in read_clip_frames(clip, unique, DEFAULT_FORMAT, self._context)}
+        if missing := [n for n in unique if n not in read]:
             raise MediaError(clip.name, f"frame {missing[0]} could not be read", "check the file")
-        return [read[n] for n in steps], float(self._first.index.rate)
+        return [read[n] for n in numbers], float(self._first_clip.index.rate)
 
     def counterparts(self, reference: Path, context: Context) -> Callable[[int], np.ndarray]:
-        """Return the frame at the middle of the item's excerpt."""
+        """Return a function from an item to the frame at the middle of its excerpt."""
         clip = open_clip(context, reference)
-        steps, note = match_frames(self._first.index, clip.index, 0, self._first.index.num_frames, self._first.name)
+        steps, note = match_frames(
+            self._first_clip.index, clip.index, 0, self._first_clip.index.num_frames, self._first_clip.name
+        )
         if note:
             context.warn_once(f"{clip.name}: {note}", clip.path)
 
         def read(item: int) -> np.ndarray:
-            wanted = [steps[_middle(self._spans[item])]]
-            (frame,) = read_clip_frames(clip, wanted, DEFAULT_FORMAT, context)
+            number = steps[_middle_frame(self._spans[item])]
+            (frame,) = read_clip_frames(clip, [number], DEFAULT_FORMAT, context)
             return frame.rgb
 
         return read
 
 
-def _middle(span: range) -> int:
+def _middle_frame(span: range) -> int:
     return span[len(span) // 2]
 
 
 def _spread_excerpts(total: int, length: int) -> list[int]:
-    """Return the first frames of excerpts of ``length``, spread over ``total``; neighbours share half at most."""
+    """Return the first frames of excerpts of ``length``, spread over ``total``; neighbours overlap by half at most."""
     if length == 1:
-        return spread_numbers(total, MOST_ITEMS)
-    number = min(MOST_ITEMS, 1 + 2 * (total - length) // length)
+        return spread_numbers(total, MAX_ITEMS)
+    number = min(MAX_ITEMS, 1 + 2 * (total - length) // length)
     return [n * (total - length) // max(1, number - 1) for n in range(number)]
 
 
 def open_stimuli(paths: Sequence[Path], seconds: float, context: Context) -> Stimuli:
     """Return the stimuli of conditions. ``seconds``: the length of a clip's excerpts; 0: single frames.
 
-    Raises UsageError if they are not of one kind or have nothing in common, MediaError.
+    Raises UsageError if they are of different kinds or have nothing in common, MediaError.
     """
     for path in paths:
-        content_digest(context, path)  # refuses what does not exist or cannot be read
+        content_digest(context, path)  # Raises for missing or unreadable files
     kinds = [is_picture_source(path) and not is_stack(path) for path in paths]
     if len(set(kinds)) > 1:
         picture, clip = paths[kinds.index(True)], paths[kinds.index(False)]
@@ -247,7 +246,7 @@ def open_stimuli(paths: Sequence[Path], seconds: float, context: Context) -> Sti
 
 
 def condition_names(paths: Sequence[Path], labels: Sequence[str]) -> list[str]:
-    """Return a name for each condition: its label, or that of its file or folder. Raises UsageError if two agree."""
+    """Return a unique name for each condition: its label, or its file name. Raises UsageError for duplicates."""
     names = [*labels, *(base_name(path) for path in paths[len(labels) :])]
     for name in names:
         if names.count(name) > 1:

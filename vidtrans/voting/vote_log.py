@@ -4,7 +4,7 @@
     {"voter": "Anna", "trial": 0, "item": "000100", "left": "gan", "right": "l1", "chosen": "gan", …}
     {"voter": "Anna", "undo": 0}
 
-A last line without its end, which a killed process left, counts as not written: that vote is asked for again.
+An incomplete last line, left by a killed process, is ignored: the voter gets that trial again.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ SUFFIX = ".jsonl"
 
 @dataclass(frozen=True)
 class CastVote:
-    """A vote; ``chosen`` is the condition that was preferred, or taken for the real one.
+    """A vote; ``chosen`` is the condition that was preferred, or judged to be real.
 
-    ``answer_s``: the seconds that the answer took. ``exposure_s``: for how many seconds each was shown; None: no limit.
+    ``answer_s``: the response time in s. ``exposure_s``: the time for which each picture was shown, in s; None: no
+    limit.
     """
 
     trial: int
@@ -45,7 +46,7 @@ class CastVote:
 
     @classmethod
     def of(cls, line: Mapping[str, Any]) -> Self:
-        """Return the vote of a line. Raises KeyError, TypeError or ValueError if it does not fit."""
+        """Return the vote in a line. Raises KeyError, TypeError or ValueError if it is not valid."""
         item, left, right, chosen = (str(line[key]) for key in ("item", "left", "right", "chosen"))
         is_practice, is_repeat = (bool(line[key]) for key in ("is_practice", "is_repeat"))
         answer_s, exposure_s = (None if line[key] is None else float(line[key]) for key in ("answer_s", "exposure_s"))
@@ -56,13 +57,12 @@ class CastVote:
 
     @property
     def rejected(self) -> str:
-        """The condition that was not chosen."""
         return self.right if self.chosen == self.left else self.left
 
 
 @dataclass
 class VoteLog:
-    """The votes of a study by voter, in order. ``skipped``: the number of lines that could not be read."""
+    """The votes of a study by voter, in order. ``skipped``: the number of unreadable lines."""
 
     study: Study
     votes: dict[str, list[CastVote]] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class VoteLog:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a log. Raises MediaError if it is none."""
+        """Read a log. Raises MediaError if it is not valid."""
         try:
             first, *lines = _complete_lines(read_small_file(path))
             log = cls(Study.of(parse_json(first)["study"]))
@@ -85,7 +85,7 @@ class VoteLog:
         return log
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """Take up a line. Raises KeyError, TypeError, ValueError or IndexError if it does not fit."""
+        """Apply a line. Raises KeyError, TypeError, ValueError or IndexError if it is not valid."""
         voter = str(line["voter"])
         if "number" in line:
             self.numbers[voter] = int(line["number"])
@@ -96,26 +96,26 @@ class VoteLog:
             self.votes[voter].pop()
         else:
             vote = CastVote.of(line)
-            is_known = {vote.left, vote.right} <= set(self.study.conditions)
-            if not is_known or vote.trial != len(self.votes[voter]):
+            has_conditions = {vote.left, vote.right} <= set(self.study.conditions)
+            if not has_conditions or vote.trial != len(self.votes[voter]):
                 raise ValueError(line)
             self.votes[voter].append(vote)
 
     @classmethod
     def merged(cls, paths: Sequence[Path]) -> Self:
-        """Read several logs of one study; a name that two logs have counts as two people. Raises MediaError."""
-        whole = cls.read(paths[0])
+        """Read several logs of one study; a name in two logs counts as two people. Raises MediaError."""
+        merged = cls.read(paths[0])
         for path in paths[1:]:
             log = cls.read(path)
-            studies = [one.study for one in (log, whole)]
+            studies = [one.study for one in (log, merged)]
             kinds = [(one.digests, one.conditions, one.items, one.is_real) for one in studies]
             if kinds[0] != kinds[1]:
                 why = f"its votes are on other conditions than those of {paths[0]}"
                 raise MediaError(str(path), why, "give the logs of one vote")
             for voter, votes in log.votes.items():
-                whole.votes[voter if voter not in whole.votes else f"{voter} ({path})"] = votes
-            whole.skipped += log.skipped
-        return whole
+                merged.votes[voter if voter not in merged.votes else f"{voter} ({path})"] = votes
+            merged.skipped += log.skipped
+        return merged
 
 
 def _complete_lines(content: bytes) -> list[str]:
@@ -123,13 +123,13 @@ def _complete_lines(content: bytes) -> list[str]:
 
 
 def read_votes_on(study: Study, path: Path) -> VoteLog:
-    """Return the log of a study, empty where there is none yet.
+    """Return the log of a study, empty if the file does not exist.
 
-    Raises UsageError if its votes are on another study, MediaError if the file is no log.
+    Raises UsageError if its votes are on another study, MediaError if the file is not a log.
     """
     check_regular_file(path)
     if not path.exists() or (b"\n" not in (content := read_small_file(path)) and b'{"study"'.startswith(content[:8])):
-        return VoteLog(study)  # without a whole line nothing has been recorded
+        return VoteLog(study)  # Without a complete line nothing has been recorded
     log = VoteLog.read(path)
     if change := _difference(log.study, study):
         remedy = "give what it was begun with, or choose another -o"
@@ -138,14 +138,14 @@ def read_votes_on(study: Study, path: Path) -> VoteLog:
 
 
 class OpenLog:
-    """A log that votes are appended to, by one process at a time; the file begins with the first line written.
+    """A log open for appending by one process at a time; the file is created with the first line.
 
-    Raises UsageError if its votes are on another study or another process has it open, MediaError if it is no log.
+    Raises UsageError if its votes are on another study or another process has it open, MediaError if it is not a log.
     """
 
     def __init__(self, path: Path, study: Study) -> None:
         self._path, self.log = path, read_votes_on(study, path)
-        # What follows the last whole line was not written to its end.
+        # Text after the last newline is an incomplete line.
         self._end = read_small_file(path).rfind(b"\n") + 1 if path.exists() else 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(f"{path}.lock")
@@ -155,12 +155,12 @@ class OpenLog:
             raise UsageError(str(path), "another vote has it open", "end that one, or choose another -o") from None
 
     def write(self, line: Table) -> None:
-        """Append a line, and take it up. Raises OSError; then nothing was taken up."""
+        """Append a line, and apply it. Raises OSError; then nothing was applied."""
         lines = [line] if self._end else [{"study": self.log.study.table()}, line]
         data = b"".join(json.dumps(one).encode("ascii") + b"\n" for one in lines)
         with open(self._path, "r+b" if self._path.exists() else "xb") as stream:
             stream.seek(self._end)
-            stream.truncate()  # a line that was not written to its end
+            stream.truncate()  # Removes an incomplete line
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
@@ -168,21 +168,21 @@ class OpenLog:
         self.log.add(line)
 
     def close(self) -> None:
-        """Let other processes open it."""
+        """Release the lock, so that other processes can open the log."""
         self._lock.release()
         Path(self._lock.lock_file).unlink(missing_ok=True)
 
 
-def _difference(found: Study, wanted: Study) -> str:
-    """Return in which way a log's study differs from the wanted one; '' if it does not."""
-    if found.conditions != wanted.conditions:
-        return f"other conditions ({', '.join(found.conditions)})"
-    if found.digests != wanted.digests:
-        changed = [n for n, a, b in zip(found.conditions, found.digests, wanted.digests, strict=True) if a != b]
+def _difference(logged: Study, requested: Study) -> str:
+    """Return the difference of a log's study from the requested one; '' if there is none."""
+    if logged.conditions != requested.conditions:
+        return f"other conditions ({', '.join(logged.conditions)})"
+    if logged.digests != requested.digests:
+        changed = [n for n, a, b in zip(logged.conditions, logged.digests, requested.digests, strict=True) if a != b]
         return f"another content of {', '.join(changed)}"
-    if found.is_real != wanted.is_real or found.is_motion != wanted.is_motion:
-        return "another question" if found.is_real != wanted.is_real else "clips" if found.is_motion else "stills"
+    if logged.is_real != requested.is_real or logged.is_motion != requested.is_motion:
+        return "another question" if logged.is_real != requested.is_real else "clips" if logged.is_motion else "stills"
     for name in ("seconds", "trials", "repeats", "seed"):
-        if getattr(found, name) != getattr(wanted, name):
-            return f"--{name} {getattr(found, name):g}"
-    return "" if found.items == wanted.items else "other items"
+        if getattr(logged, name) != getattr(requested, name):
+            return f"--{name} {getattr(logged, name):g}"
+    return "" if logged.items == requested.items else "other items"

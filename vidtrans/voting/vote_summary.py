@@ -1,16 +1,16 @@
-"""The outcome of a vote as a table: scores with intervals, which differ, how attentive people were, the critic.
+"""The outcome of a vote as a table: scores with intervals, differences, attention of the voters, and the critic.
 
-Practice never counts; a repetition counts for attention only. Each vote counts once, whoever gave it, so the intervals
-are those of the votes: they say nothing of people who did not vote.
+Practice never counts; a repetition measures attention only. Each vote counts once, whoever cast it, so the intervals
+are those of the votes: they say nothing about people who did not vote.
 
 Scores of pairwise votes are Bradley–Terry strengths (R. A. Bradley and M. E. Terry, "Rank analysis of incomplete block
-designs", Biometrika 1952): i is preferred to j with probability 1 / (1 + exp(θj − θi)). The strengths are of maximum
-likelihood, after √2 / K^1.5 of a vote is added to each side of each pair of the K conditions. For two conditions this
-is Firth's correction (Biometrika 1993), half a vote; it keeps the strength of a condition finite that has won, or lost,
-all its votes. With more conditions as much for each pair would draw the strongest and the weakest together; the
-exponent was chosen by simulation, with 40 votes on five conditions. The intervals are of profile likelihood: estimate ±
-1.96 standard errors holds the truth too rarely where preferences are strong and votes few
-(benchmarks/vote/coverage.py).
+designs", Biometrika 1952): i is preferred to j with probability 1 / (1 + exp(θj − θi)). The strengths are maximum
+likelihood estimates, after √2 / K^1.5 of a vote is added to each side of each pair of the K conditions. For two
+conditions this is Firth's correction (Biometrika 1993), half a vote; it keeps the strength of a condition finite that
+has won, or lost, all its votes. With more conditions half a vote for each pair would pull the strongest and the
+weakest together; the exponent was chosen by simulation, with 40 votes on five conditions. The intervals are profile
+likelihood intervals: estimate ± 1.96 standard errors covers the truth too rarely where preferences are strong and votes
+few (benchmarks/vote/coverage.py).
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from vidtrans.core.settings import Table
 from vidtrans.voting.ballot import Study
 from vidtrans.voting.vote_log import CastVote, VoteLog
 
-Z = 1.959964  # of a 95 % interval
-Z_POWER = 0.841621  # of a chance of 80 %
-STEPS, LARGEST_STEP = 60, 2.0  # of Newton's method
-PRECISE = 1e-3  # of the profile's root
+Z_95 = 1.959964  # Normal quantile of a two-sided 95 % interval
+Z_80 = 0.841621  # Normal quantile of a power of 80 %
+MAX_STEPS, MAX_STEP = 60, 2.0  # Limits of Newton's method
+ROOT_TOLERANCE = 1e-3  # Tolerance of an end of the profile interval, in standard normal units
+DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,14 @@ class Estimate:
     high: float
 
     def as_chances(self) -> Estimate:
-        """Return a difference of strengths as the probability that the first is preferred."""
+        """Convert a difference of strengths to the probability that the first condition is preferred."""
         return Estimate(*(1 / (1 + math.exp(-x)) for x in (self.value, self.low, self.high)))
 
 
 def share(part: int, whole: int) -> Estimate:
     """Return the share ``part`` of ``whole`` (≥ 1) votes with its Wilson interval (JASA 1927)."""
-    p, z2 = part / whole, Z * Z / whole
-    middle, half = p + z2 / 2, Z * math.sqrt(p * (1 - p) / whole + z2 / (4 * whole))
+    p, z2 = part / whole, Z_95 * Z_95 / whole
+    middle, half = p + z2 / 2, Z_95 * math.sqrt(p * (1 - p) / whole + z2 / (4 * whole))
     low, high = ((middle + sign * half) / (1 + z2) for sign in (-1, 1))
     return Estimate(p, max(0.0, low), min(1.0, high))
 
@@ -71,7 +72,6 @@ class Preferences:
 
     @property
     def num_votes(self) -> int:
-        """The number of votes."""
         return int(self.wins.sum())
 
     @cached_property
@@ -86,30 +86,29 @@ class Preferences:
         return self._profile(contrast)
 
     def difference(self, i: int, j: int) -> Estimate:
-        """Return the difference of two strengths."""
         contrast = np.zeros(len(self.wins))
         contrast[i], contrast[j] = 1, -1
         return self._profile(contrast)
 
     def votes_to_separate(self, difference: Estimate) -> int | None:
-        """Return how many more votes, spread as these, separate two conditions with a chance of 80 %.
+        """Return the number of further votes, distributed as these, that separate two conditions with a power of 80 %.
 
-        If the ``difference`` is the true one: its interval shrinks with the root of the number of votes. 0: the
-        interval excludes 0 already. None: the conditions look equal, so that no number is meaningful.
+        It assumes that ``difference`` is the true one; its interval shrinks with the root of the number of votes. 0:
+        the interval already excludes 0. None: the conditions look equal, so that no number is meaningful.
         """
         if difference.low > 0 or difference.high < 0:
             return 0
         if not difference.value or not self.num_votes:
             return None
-        error = (difference.high - difference.low) / (2 * Z)
-        more = self.num_votes * (((Z + Z_POWER) * error / difference.value) ** 2 - 1)
+        error = (difference.high - difference.low) / (2 * Z_95)
+        more = self.num_votes * (((Z_95 + Z_80) * error / difference.value) ** 2 - 1)
         return max(1, math.ceil(more)) if more < 1e6 else None
 
-    def _chances(self, strengths: np.ndarray) -> np.ndarray:
+    def _win_probabilities(self, strengths: np.ndarray) -> np.ndarray:
         return 1 / (1 + np.exp(-np.clip(self._design @ strengths, -500, 500)))
 
     def _information(self, strengths: np.ndarray) -> np.ndarray:
-        p = self._chances(strengths)
+        p = self._win_probabilities(strengths)
         return self._design.T @ ((self._total * p * (1 - p))[:, None] * self._design)
 
     def _likelihood(self, strengths: np.ndarray) -> float:
@@ -118,44 +117,44 @@ class Preferences:
         return float(-(self._won * np.logaddexp(0, -odds) + lost * np.logaddexp(0, odds)).sum())
 
     def _fit(self, constraints: np.ndarray, values: np.ndarray, start: np.ndarray) -> np.ndarray:
-        """Return the strengths of the largest likelihood with ``constraints`` @ strengths = ``values``, by Newton."""
+        """Return the maximum likelihood strengths with ``constraints`` @ strengths = ``values``, by Newton's method."""
         size, count = len(start), len(values)
         system = np.zeros((size + count, size + count))
         system[:size, size:], system[size:, :size] = constraints.T, constraints
-        found = start
-        for _ in range(STEPS):
-            slope = self._design.T @ (self._won - self._total * self._chances(found))
-            system[:size, :size] = self._information(found) + 1e-12 * np.eye(size)
-            step = np.linalg.solve(system, np.concatenate([slope, values - constraints @ found]))[:size]
+        strengths = start
+        for _ in range(MAX_STEPS):
+            slope = self._design.T @ (self._won - self._total * self._win_probabilities(strengths))
+            system[:size, :size] = self._information(strengths) + 1e-12 * np.eye(size)
+            step = np.linalg.solve(system, np.concatenate([slope, values - constraints @ strengths]))[:size]
             largest = float(np.abs(step).max())
-            found = found + step * min(1.0, LARGEST_STEP / max(largest, 1e-300))
+            strengths = strengths + step * min(1.0, MAX_STEP / max(largest, 1e-300))
             if largest < 1e-9:
                 break
-        return found
+        return strengths
 
     def _profile(self, contrast: np.ndarray) -> Estimate:
-        """Return ``contrast`` @ strengths, and where its profile likelihood falls to that of a 95 % interval."""
+        """Return ``contrast`` @ strengths with its 95 % profile likelihood interval."""
         best = self.strengths
         value, peak = float(contrast @ best), self._likelihood(best)
         constraints = np.vstack([np.ones_like(contrast), contrast])
         error = math.sqrt(contrast @ np.linalg.pinv(self._information(best)) @ contrast)
 
-        def end(sign: int) -> float:
+        def interval_end(sign: int) -> float:
             near, far, start = 0.0, 2 * error, best
-            at_near = -Z
+            at_near = -Z_95
 
             def excess(distance: float) -> float:
                 nonlocal start
                 start = self._fit(constraints, np.array([0.0, value + sign * distance]), start)
-                return math.sqrt(max(0.0, 2 * (peak - self._likelihood(start)))) - Z
+                return math.sqrt(max(0.0, 2 * (peak - self._likelihood(start)))) - Z_95
 
             while (at_far := excess(far)) < 0:
                 near, at_near, far = far, at_far, 1.6 * far
             middle = far
-            for _ in range(30):  # the root is nearly a line: regula falsi takes 3 to 6 steps
+            for _ in range(30):  # The function is nearly linear: regula falsi takes 3 to 6 steps
                 middle = far - at_far * (far - near) / (at_far - at_near)
                 at_middle = excess(middle)
-                if abs(at_middle) < PRECISE:
+                if abs(at_middle) < ROOT_TOLERANCE:
                     break
                 if at_middle > 0:
                     far, at_far = middle, at_middle
@@ -163,45 +162,42 @@ class Preferences:
                     near, at_near = middle, at_middle
             return value + sign * middle
 
-        return Estimate(value, end(-1), end(1))
-
-
-DIGITS = 4
+        return Estimate(value, interval_end(-1), interval_end(1))
 
 
 def summarise(log: VoteLog, left_out: Collection[str] = ()) -> Table:
-    """Return the outcome of a log, as far as it has come, without the votes of the people in ``left_out``."""
+    """Return the current outcome of a log, without the votes of the people in ``left_out``."""
     study, voters = log.study, {name: votes for name, votes in log.votes.items() if name not in left_out}
-    new = [vote for votes in voters.values() for vote in counted(votes)]
+    new = [vote for votes in voters.values() for vote in counted_votes(votes)]
     answers = [vote.answer_s for votes in voters.values() for vote in votes if vote.answer_s is not None]
     exposures = [vote.exposure_s for vote in new if vote.exposure_s is not None]
     table: Table = {
         "question": "real" if study.is_real else "preferred",
         "votes": len(new),
-        "voters": [_voter(name, votes) for name, votes in voters.items() if votes],
-        "repeated": _rate(*_agreements(voters.values())),
+        "voters": [_voter_table(name, votes) for name, votes in voters.items() if votes],
+        "repeated": _share_table(*_repeat_agreement(voters.values())),
         "answer_s": round(median(answers), 2) if answers else None,
         "exposure_s": round(median(exposures), 3) if exposures else None,
-        "conditions": _fooled(study, new) if study.is_real else [],
+        "conditions": _fooled_rates(study, new) if study.is_real else [],
         "pairs": [],
         "skipped": log.skipped,
         "critic": None,
     }
     if not study.is_real:
-        table["conditions"], table["pairs"] = _preferred(study, new)
+        table["conditions"], table["pairs"] = _preference_scores(study, new)
     return table | {"verdict": verdict(table)}
 
 
-def counted(votes: Sequence[CastVote]) -> list[CastVote]:
-    """Return the votes that count."""
+def counted_votes(votes: Sequence[CastVote]) -> list[CastVote]:
+    """Return the votes that are neither practice nor repetitions."""
     return [vote for vote in votes if not vote.is_practice and not vote.is_repeat]
 
 
-def _agreements(ballots: Collection[Sequence[CastVote]]) -> tuple[int, int]:
-    """Return how many repetitions were answered as before, and the number of repetitions."""
+def _repeat_agreement(ballots: Collection[Sequence[CastVote]]) -> tuple[int, int]:
+    """Return the number of repetitions with the same answer as before, and the number of repetitions."""
     same = whole = 0
     for votes in ballots:
-        first = {(vote.item, frozenset((vote.left, vote.right))): vote.chosen for vote in counted(votes)}
+        first = {(vote.item, frozenset((vote.left, vote.right))): vote.chosen for vote in counted_votes(votes)}
         for vote in votes:
             if vote.is_repeat:
                 whole += 1
@@ -209,31 +205,31 @@ def _agreements(ballots: Collection[Sequence[CastVote]]) -> tuple[int, int]:
     return same, whole
 
 
-def _rate(part: int, whole: int) -> Table:
+def _share_table(part: int, whole: int) -> Table:
     table = {"part": part, "whole": whole}
-    return table | (_interval(share(part, whole)) if whole else {"value": None, "low": None, "high": None})
+    return table | (_interval_table(share(part, whole)) if whole else {"value": None, "low": None, "high": None})
 
 
-def _interval(found: Estimate) -> Table:
-    return {name: round(value, DIGITS) for name, value in vars(found).items()}
+def _interval_table(estimate: Estimate) -> Table:
+    return {name: round(value, DIGITS) for name, value in vars(estimate).items()}
 
 
-def _voter(name: str, votes: Sequence[CastVote]) -> Table:
-    same, repeated = _agreements([votes])
-    return {"name": name, "votes": len(counted(votes)), "same": same, "repeated": repeated}
+def _voter_table(name: str, votes: Sequence[CastVote]) -> Table:
+    same, repeated = _repeat_agreement([votes])
+    return {"name": name, "votes": len(counted_votes(votes)), "same": same, "repeated": repeated}
 
 
-def _fooled(study: Study, votes: Sequence[CastVote]) -> list[Table]:
-    """Return the fooled rate of each condition: the share of its trials in which it was taken for the real one."""
+def _fooled_rates(study: Study, votes: Sequence[CastVote]) -> list[Table]:
+    """Return the fooled rate of each condition: the share of its trials in which it was judged to be real."""
     rows = []
     for name in study.conditions[:-1]:
         own = [vote for vote in votes if name in (vote.left, vote.right)]
-        rows.append({"name": name, **_rate(sum(vote.chosen == name for vote in own), len(own))})
+        rows.append({"name": name, **_share_table(sum(vote.chosen == name for vote in own), len(own))})
     return sorted(rows, key=lambda row: -(row["value"] or 0))
 
 
-def _preferred(study: Study, votes: Sequence[CastVote]) -> tuple[list[Table], list[Table]]:
-    """Return the strength and the win rate of each condition, the preferred first, and the comparisons of pairs."""
+def _preference_scores(study: Study, votes: Sequence[CastVote]) -> tuple[list[Table], list[Table]]:
+    """Return the strength and the win rate of each condition, the best first, and the comparisons of pairs."""
     names = study.conditions
     wins = np.zeros((len(names), len(names)), int)
     for vote in votes:
@@ -243,13 +239,13 @@ def _preferred(study: Study, votes: Sequence[CastVote]) -> tuple[list[Table], li
     conditions = []
     for i in order:
         part, whole = int(wins[i].sum()), int(wins[i].sum() + wins[:, i].sum())
-        strength = _interval(model.strength(i)) if whole else {"value": None, "low": None, "high": None}
+        strength = _interval_table(model.strength(i)) if whole else {"value": None, "low": None, "high": None}
         conditions.append({"name": names[i], "part": part, "whole": whole, **strength})
     pairs = []
     for at, i in enumerate(order):
         for j in order[at + 1 :]:
             difference = model.difference(i, j)
-            chance = _interval(difference.as_chances()) if votes else {"value": None, "low": None, "high": None}
+            chance = _interval_table(difference.as_chances()) if votes else {"value": None, "low": None, "high": None}
             own = {"wins": int(wins[i, j]), "losses": int(wins[j, i])}
             more = model.votes_to_separate(difference) if votes else None
             pairs.append({"first": names[i], "second": names[j], **own, **chance, "more_votes": more})
@@ -259,41 +255,40 @@ def _preferred(study: Study, votes: Sequence[CastVote]) -> tuple[list[Table], li
 def set_against_critic(
     table: Table, log: VoteLog, left_out: Collection[str], distances: Mapping[tuple[int, int], float], measured: str
 ) -> Table:
-    """Return the outcome with the votes of the critic beside those of the people.
+    """Return the outcome with the critic's votes beside those of the people.
 
-    ``agreement``: of the people's counted votes, those for the condition that is nearer to the reference; in real or
-    fake, of the pairs of conditions, those whose nearer one fooled people more often.
+    Its agreement is the share of the people's counted votes for the condition that is nearer to the reference; in real
+    or fake, the share of pairs of conditions whose nearer one fooled people more often.
     """
     study = log.study
-    votes = [vote for name, votes in log.votes.items() if name not in left_out for vote in counted(votes)]
+    votes = [vote for name, votes in log.votes.items() if name not in left_out for vote in counted_votes(votes)]
     mean = {
         name: float(np.mean([value for (condition, _), value in distances.items() if condition == number] or [np.nan]))
         for number, name in enumerate(study.conditions)
     }
     if study.is_real:
-        found = list(_concordant(table["conditions"], mean))
+        agrees = list(_rank_agreement(table["conditions"], mean))
     else:
-        found = []
+        agrees = []
         for vote in votes:
             item = study.items.index(vote.item)
             own, other = (distances[study.conditions.index(n), item] for n in (vote.chosen, vote.rejected))
             if own != other:
-                found.append(own < other)
+                agrees.append(own < other)
     order = sorted((name for name in mean if np.isfinite(mean[name])), key=mean.__getitem__)
-    shown = [{"name": name, "distance": float(f"{mean[name]:.4g}")} for name in order]
-    return table | {"critic": {"measured": measured, "order": shown, **_rate(sum(found), len(found))}}
+    distance_rows = [{"name": name, "distance": float(f"{mean[name]:.4g}")} for name in order]
+    return table | {"critic": {"measured": measured, "order": distance_rows, **_share_table(sum(agrees), len(agrees))}}
 
 
-def _concordant(rows: Sequence[Table], distance: Mapping[str, float]) -> Iterator[bool]:
+def _rank_agreement(rows: Sequence[Table], distance: Mapping[str, float]) -> Iterator[bool]:
     for at, row in enumerate(rows):
         for other in rows[at + 1 :]:
-            known = None not in (row["value"], other["value"]) and row["value"] != other["value"]
-            if known:
+            if None not in (row["value"], other["value"]) and row["value"] != other["value"]:
                 yield (distance[row["name"]] < distance[other["name"]]) == (row["value"] > other["value"])
 
 
 def verdict(table: Table) -> str:
-    """Return what the votes show, in a sentence."""
+    """Return the result of the votes in a sentence."""
     if not table["votes"]:
         return "nobody has voted yet"
     if table["question"] == "real":
@@ -309,12 +304,12 @@ def chance_text(row: Mapping[str, float]) -> str:
 
 
 def more_text(pair: Table) -> str:
-    """Return how many more votes would distinguish the conditions of a pair that are not distinguished yet."""
+    """Return the number of further votes that would distinguish the conditions of a pair, in words."""
     more = pair["more_votes"]
     return (
         "no number of votes is known that would"
         if more is None
-        else f"about {_rounded(more):,} more vote{'' if more == 1 else 's'}"
+        else f"about {int(float(f'{more:.2g}')):,} more vote{'' if more == 1 else 's'}"
     )
 
 
@@ -324,11 +319,6 @@ def _pair_text(pair: Table) -> str:
         return f"{names[0]} is preferred to {names[1]}, {chance_text(pair)}"
     would = more_text(pair) if pair["more_votes"] is None else f"{more_text(pair)} would"
     return f"{names[0]} and {names[1]} are not distinguished yet, {chance_text(pair)}: {would}"
-
-
-def _rounded(number: int) -> int:
-    """Return a number with two digits, as more would not be true."""
-    return int(float(f"{number:.2g}"))
 
 
 def _fooled_text(row: Table) -> str:

@@ -1,7 +1,7 @@
 """Access control of the web server: every request's Host, Origin and token are checked before it is served.
 
-A page of another site can make a browser send requests here. But it does not know the token, it sends its own Origin,
-and if its name resolves to this machine (DNS rebinding), the Host header contains that name.
+A page of another site can make a browser send requests here. But such a page does not have the token, it sends its own
+Origin, and if its name resolves to this machine (DNS rebinding), the Host header contains that name.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vidtrans.web import MAX_MESSAGE
 
-# Paths of scripts and styles, which are served without a token; those of the live page also below the studio's page.
-PUBLIC = ("/page/", "/shared/", "/live/page/", "/live/shared/")
-HEADERS = {
+# Paths of scripts and styles, which are served without a token; the studio serves the live page's below /live.
+PUBLIC_PATHS = ("/page/", "/shared/", "/live/page/", "/live/shared/")
+SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
@@ -46,11 +46,11 @@ class Access:
     scheme: str
 
     @classmethod
-    def of(cls, token: str, names: Iterable[str], port: int, scheme: str) -> Access:
+    def for_server(cls, token: str, names: Iterable[str], port: int, scheme: str) -> Access:
         """Return the access rules of a server with these names and addresses, at ``port``."""
-        usual = {"http": 80, "https": 443}[scheme] == port
+        is_default_port = {"http": 80, "https": 443}[scheme] == port
         bracketed = [f"[{name}]" if ":" in name else name.lower() for name in names]
-        hosts = {f"{name}:{port}" for name in bracketed} | (set(bracketed) if usual else set())
+        hosts = {f"{name}:{port}" for name in bracketed} | (set(bracketed) if is_default_port else set())
         return cls(token, frozenset(hosts), scheme)
 
     def refusal(self, scope: Scope) -> tuple[int, str] | None:
@@ -63,19 +63,19 @@ class Access:
             return 403, "requests from other sites are refused"
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return 403, "requests from other sites are refused"
-        if scope["path"].startswith(PUBLIC) and scope["type"] == "http":
+        if scope["path"].startswith(PUBLIC_PATHS) and scope["type"] == "http":
             return None
-        return None if self._knows_token(scope, headers) else (403, "no valid token; open the link that was printed")
+        return None if self._has_token(scope, headers) else (403, "no valid token; open the link that was printed")
 
-    def _knows_token(self, scope: Scope, headers: Headers) -> bool:
-        given = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=20).get("token", [])
+    def _has_token(self, scope: Scope, headers: Headers) -> bool:
+        tokens = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=20).get("token", [])
         if (authorization := headers.get("authorization", "")).startswith("Bearer "):
-            given = [authorization.removeprefix("Bearer ")]
-        return len(given) == 1 and secrets.compare_digest(given[0].encode(), self.token.encode())
+            tokens = [authorization.removeprefix("Bearer ")]
+        return len(tokens) == 1 and secrets.compare_digest(tokens[0].encode(), self.token.encode())
 
 
 class Guard:
-    """ASGI middleware that refuses requests by ``access``, limits the size of bodies and adds security headers."""
+    """ASGI middleware that applies ``access``, limits the size of bodies and adds security headers."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app, self._access = app, access
@@ -87,29 +87,29 @@ class Guard:
             return
         try:
             refusal = self._access.refusal(scope)
-        except ValueError:  # a malformed query
+        except ValueError:  # A malformed query
             refusal = 400, "the address is malformed"
-        if refusal is None and scope["type"] == "http" and _is_too_long(Headers(scope=scope)):
+        if refusal is None and scope["type"] == "http" and _is_body_too_long(Headers(scope=scope)):
             refusal = 413, f"a request has at most {MAX_MESSAGE} bytes"
         if refusal is None:
-            await self._app(scope, receive, _with_headers(send))
+            await self._app(scope, receive, _add_security_headers(send))
         elif scope["type"] == "http":
             response = PlainTextResponse(refusal[1] + "\n", refusal[0])
-            await response(scope, receive, _with_headers(send))
+            await response(scope, receive, _add_security_headers(send))
         else:
-            await send({"type": "websocket.close", "code": 1008})  # before it is accepted: an answer of 403
+            await send({"type": "websocket.close", "code": 1008})  # Closed before it is accepted: status 403
 
 
-def _is_too_long(headers: Headers) -> bool:
+def _is_body_too_long(headers: Headers) -> bool:
     length = headers.get("content-length", "0")
     return not length.isascii() or not length.isdigit() or len(length) > 12 or int(length) > MAX_MESSAGE
 
 
-def _with_headers(send: Send) -> Send:
-    async def sending(message: Message) -> None:
+def _add_security_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            own = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+            own = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
             message["headers"] = [*message.get("headers", []), *own]
         await send(message)
 
-    return sending
+    return send_with_headers

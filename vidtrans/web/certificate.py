@@ -13,8 +13,8 @@ from pathlib import Path
 
 from vidtrans.core.files import write_bytes
 
-LIFE = timedelta(days=397)  # the longest validity that browsers accept
-RENEWED = timedelta(days=30)  # time before the expiry at which it is renewed
+VALIDITY = timedelta(days=397)  # Longest validity that browsers accept
+RENEWAL_TIME = timedelta(days=30)  # Remaining validity below which a new certificate is made
 
 
 def machine_names() -> list[str]:
@@ -31,7 +31,7 @@ def machine_names() -> list[str]:
 def _outward_address() -> str:
     """Return this machine's address on its network; '' without a network. No packet is sent."""
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # of the range for documentation
+        probe.connect(("192.0.2.1", 9))  # Reserved for documentation (RFC 5737)
         return str(probe.getsockname()[0])
     return ""
 
@@ -50,14 +50,14 @@ def _is_address(name: str) -> bool:
 
 
 def certificate_folder() -> Path:
-    """Return the folder of the certificate, in the user's data."""
+    """Return the folder of the certificate, in the user's data folder."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("vidtrans"))
 
 
 def find_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
-    """Return the files of a certificate and its key for these names, from ``folder`` or newly made there.
+    """Return the certificate and key files for these names, from ``folder`` or newly written there.
 
     An existing certificate is reused until 30 days before it expires, so that phones keep trusting it. Raises OSError.
     """
@@ -65,17 +65,17 @@ def find_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
 
     certificate, key = folder / "live-certificate.pem", folder / "live-key.pem"
     with suppress(OSError, ValueError, x509.ExtensionNotFound):
-        found = x509.load_pem_x509_certificate(certificate.read_bytes())
-        known = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        known_names = {str(name.value) for name in known}
-        if set(names) <= known_names and found.not_valid_after_utc - datetime.now(UTC) > RENEWED and key.is_file():
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)  # fails if they do not match
+        old = x509.load_pem_x509_certificate(certificate.read_bytes())
+        alternatives = old.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        old_names = {str(name.value) for name in alternatives}
+        if set(names) <= old_names and old.not_valid_after_utc - datetime.now(UTC) > RENEWAL_TIME and key.is_file():
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)  # Fails if they do not match
             return certificate, key
-    _make(certificate, key, names)
+    _write_certificate(certificate, key, names)
     return certificate, key
 
 
-def _make(certificate: Path, key: Path, names: Sequence[str]) -> None:
+def _write_certificate(certificate: Path, key: Path, names: Sequence[str]) -> None:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -85,14 +85,14 @@ def _make(certificate: Path, key: Path, names: Sequence[str]) -> None:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "vidtrans live")])
     alternatives = [x509.IPAddress(ipaddress.ip_address(n)) if _is_address(n) else x509.DNSName(n) for n in names]
     now = datetime.now(UTC)
-    made = (
+    new_certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(secret.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + LIFE - timedelta(days=1))
+        .not_valid_after(now + VALIDITY - timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -102,6 +102,6 @@ def _make(certificate: Path, key: Path, names: Sequence[str]) -> None:
     form = serialization.PrivateFormat.PKCS8
     pem = serialization.Encoding.PEM
     key.unlink(missing_ok=True)
-    with open(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # never readable by others
+    with open(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # Never readable by others
         file.write(secret.private_bytes(pem, form, serialization.NoEncryption()))
-    write_bytes(certificate, made.public_bytes(pem))
+    write_bytes(certificate, new_certificate.public_bytes(pem))

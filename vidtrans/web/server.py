@@ -1,6 +1,6 @@
 """The web server: opens its port, makes links to its pages, and serves an application until it is stopped.
 
-Its links are shown as QR codes, too, for the camera of a phone; scripts that several pages share are in ``page``.
+Links are also shown as QR codes for phones. Scripts that several pages share are in ``page``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vidtrans.web import LOOPBACK, MAX_MESSAGE
 from vidtrans.web.access import Access, Guard
 from vidtrans.web.certificate import find_certificate, link_name, machine_names
 
-EVERYWHERE = ("0.0.0.0", "::")
+ALL_INTERFACES = ("0.0.0.0", "::")
 POLL_S = 0.1
 
 
@@ -45,14 +45,12 @@ class Address:
 
     @property
     def scheme(self) -> str:
-        """Return the URL scheme, 'http' or 'https'."""
         return "https" if self.certificates else "http"
 
     def names(self) -> list[str]:
-        """Return the host names and addresses of the server."""
         if not self.is_open:
             return list(LOOPBACK)
-        return list(dict.fromkeys([*machine_names(), *([] if self.host in EVERYWHERE else [self.host])]))
+        return list(dict.fromkeys([*machine_names(), *([] if self.host in ALL_INTERFACES else [self.host])]))
 
 
 class WebServer:
@@ -69,7 +67,7 @@ class WebServer:
     def link(self, path: str = "/", *, outward: bool = False, kiosk: bool = False) -> str:
         """Return a page's URL with the token. ``outward``: for other devices. ``kiosk``: the page without controls."""
         name = "127.0.0.1"
-        if self.address.host not in (*EVERYWHERE, *LOOPBACK) or self.address.host == "::1":
+        if self.address.host not in (*ALL_INTERFACES, *LOOPBACK) or self.address.host == "::1":
             name = self.address.host
         elif outward and self.address.is_open:
             name = link_name(self._names)
@@ -77,20 +75,20 @@ class WebServer:
         return f"{self.address.scheme}://{name}:{self.port}{path}?token={self.address.token}{'&kiosk' if kiosk else ''}"
 
     def run(self, app: ASGIApp, stop: Stop, session: AbstractAsyncContextManager[None] | None = None) -> None:
-        """Serve ``app``, behind the access control, until ``stop`` is requested.
+        """Serve ``app`` behind the access control until ``stop`` is requested.
 
         ``session`` is entered in the event loop before the first request, and left while connections are still open.
         """
         asyncio.run(self._serve(app, stop, session or contextlib.nullcontext()))
 
     async def _serve(self, app: ASGIApp, stop: Stop, session: AbstractAsyncContextManager[None]) -> None:
-        access = Access.of(self.address.token, self._names, self.port, self.address.scheme)
+        access = Access.for_server(self.address.token, self._names, self.port, self.address.scheme)
         certificate, key = self._certificate
         config = uvicorn.Config(
             Guard(app, access),
             ws="websockets-sansio",
             ws_max_size=MAX_MESSAGE,
-            ws_per_message_deflate=False,  # pictures are compressed already
+            ws_per_message_deflate=False,  # Pictures are already compressed
             ws_ping_interval=20.0,
             ws_ping_timeout=20.0,
             timeout_graceful_shutdown=2,
@@ -99,7 +97,7 @@ class WebServer:
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # a request could claim to come from this machine
+            proxy_headers=False,  # A request could claim to come from this machine
             lifespan="off",
         )
         server = _QuietServer(config)
@@ -108,7 +106,7 @@ class WebServer:
             async with session:
                 while not stop.requested and not serving.done():
                     await asyncio.sleep(POLL_S)
-        finally:  # KeyboardInterrupt, too, where nobody captures signals
+        finally:  # Also after KeyboardInterrupt, if no handler captures it
             server.should_exit = True
             await serving
 
@@ -118,7 +116,6 @@ class _QuietServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Install no signal handlers."""
         yield
 
 
@@ -140,7 +137,7 @@ def _open_socket(host: str, port: int) -> socket.socket:
 
 
 def qr_svg(link: str) -> bytes:
-    """Return a link as a QR code, an SVG file."""
+    """Return the QR code of a link as an SVG file."""
     import segno
 
     file = io.BytesIO()
@@ -149,7 +146,7 @@ def qr_svg(link: str) -> bytes:
 
 
 def qr_text(link: str) -> str:
-    """Return a link as a QR code in text characters."""
+    """Return the QR code of a link in text characters."""
     import segno
 
     text = io.StringIO()
@@ -158,5 +155,4 @@ def qr_text(link: str) -> str:
 
 
 def shared_files() -> Mount:
-    """Return the route of the shared scripts."""
     return Mount("/shared", StaticFiles(directory=Path(__file__).parent / "page"))

@@ -16,7 +16,7 @@ from processes import at_most
 
 from vidtrans.core.errors import UsageError
 from vidtrans.curves.curve import EASINGS, Curve, CurveClock, parse_curve
-from vidtrans.curves.expressions import FUNCTIONS, NAMES, TIME
+from vidtrans.curves.expressions import FUNCTIONS, NAMES, TIME_NAMES
 from vidtrans.curves.tracks import read_data
 
 NAME, LOW, HIGH = "--strength", 0.0, 2.0
@@ -85,7 +85,7 @@ def judged(text: str) -> Curve | None:
 
 def check_normal_form(curve: Curve, text: str) -> None:
     assert "inf" in str(curve) or str(parse_curve(str(curve), NAME)) == str(curve), text
-    assert all(one.names <= set(TIME) for one in curve.expressions)
+    assert all(one.names <= set(TIME_NAMES) for one in curve.expressions)
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(2, 12))])

@@ -12,7 +12,7 @@ import pytest
 
 from vidtrans.core.errors import UsageError
 from vidtrans.curves.curve import EASINGS, CurveClock, parse_curve
-from vidtrans.curves.expressions import LONGEST, Signal
+from vidtrans.curves.expressions import MAX_TOKENS, Signal
 
 NOISE = [0.146795, 0.176788, 0.408267]  # of noise(0), noise(1), noise(2)
 WIDE = (-1e9, 1e9)
@@ -79,7 +79,7 @@ def test_moments_are_frames_or_times_and_commas_in_parentheses_part_nothing() ->
         ("0: 1, 30: 2 +* 3", 14, "belongs there"),
         ("__import__('os')", 1, "'__import__' is not known"),
         ("(" * 60 + "1" + ")" * 60, 41, "write it more simply"),
-        ("+".join(["1"] * LONGEST), 1, "at most"),
+        ("+".join(["1"] * MAX_TOKENS), 1, "at most"),
     ],
 )
 def test_a_slip_names_its_place_and_what_would_be_right(text: str, position: int, says: str) -> None:

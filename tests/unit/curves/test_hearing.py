@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_music import RATE, MadeSound, drums, f_score, song, spoiled
 
-from vidtrans.curves.hearing import FIXED_BANDS, Rhythm, find_rhythm, hear
+from vidtrans.curves.hearing import FIXED_BANDS, Rhythm, analyse_sound, find_rhythm
 from vidtrans.curves.tracks import sampled
 
 TONES = {"low": 100, "mid": 700, "high": 5000}
@@ -18,13 +18,13 @@ def tone(hertz: float, seconds: float = 1.0) -> np.ndarray:
 
 def levels(samples: np.ndarray, seconds: float) -> dict[str, float]:
     blocks = np.array_split(samples, max(1, len(samples) // 1000))
-    heard = hear(blocks, RATE, list(FIXED_BANDS.values()))
+    heard = analyse_sound(blocks, RATE, list(FIXED_BANDS.values()))
     at = np.array([seconds])
     return {name: float(sampled(heard.times, heard.levels[band])(at)[0]) for name, band in FIXED_BANDS.items()}
 
 
 def rhythm(made: MadeSound) -> Rhythm:
-    return find_rhythm(hear([made.samples], RATE, []))
+    return find_rhythm(analyse_sound([made.samples], RATE, []))
 
 
 @pytest.mark.parametrize("band", TONES)

@@ -7,7 +7,7 @@ import pytest
 from made_music import RATE, drums, f_score, song, spoiled
 
 from vidtrans.curves.expressions import Parser, Signal
-from vidtrans.curves.live_hearing import LiveEar
+from vidtrans.curves.live_hearing import LiveSoundAnalysis
 
 TONES = {"low": 100, "mid": 700, "high": 5000}
 LISTENED_S = 6.0
@@ -26,9 +26,9 @@ def tone(hertz: float, seconds: float, rate: int = RATE, level: float = 0.5) -> 
 def heard(samples: np.ndarray, *texts: str, rate: int = RATE, block: int = BLOCK) -> tuple[np.ndarray, np.ndarray]:
     """Return the times after each block, and the values of signals then, (blocks, signals)."""
     signals = [signal(text) for text in texts]
-    ear, rows = LiveEar(rate, signals), []
+    ear, rows = LiveSoundAnalysis(rate, signals), []
     for first in range(0, len(samples), block):
-        ear.listen(samples[first : first + block])
+        ear.add_samples(samples[first : first + block])
         rows.append((ear.now_s, *(ear.value(one) for one in signals)))
     table = np.array(rows)
     return table[:, 0], table[:, 1:]
@@ -81,9 +81,9 @@ SOUNDS = {
 @pytest.mark.parametrize("name", SOUNDS)
 def test_after_six_seconds_each_beat_fires_when_it_sounds(name: str) -> None:
     made = SOUNDS[name]
-    ear, fired, last = LiveEar(RATE), [], -np.inf
+    ear, fired, last = LiveSoundAnalysis(RATE), [], -np.inf
     for first in range(0, len(made.samples), BLOCK):
-        ear.listen(made.samples[first : first + BLOCK])
+        ear.add_samples(made.samples[first : first + BLOCK])
         if ear.now_s > LISTENED_S:
             assert ear.beats.tempo_bpm == pytest.approx(made.bpm, rel=0.02)
             fired += [ear.now_s] if ear.beats.last_beat_s != last else []
@@ -109,14 +109,14 @@ def test_beats_are_counted_once_each_and_bars_begin_with_the_bass() -> None:
 
 def test_a_new_tempo_is_followed_and_a_beat_ends_with_the_sound() -> None:
     slow, fast = drums(90, 10, seed=68).samples, drums(126, 14, seed=69).samples
-    ear = LiveEar(RATE)
+    ear = LiveSoundAnalysis(RATE)
     tempos = []
     for samples in (slow, fast, np.zeros(12 * RATE, np.float32)):
         for first in range(0, len(samples), 5 * BLOCK):
-            ear.listen(samples[first : first + 5 * BLOCK])
+            ear.add_samples(samples[first : first + 5 * BLOCK])
         tempos.append(ear.beats.tempo_bpm)
     assert tempos == [pytest.approx(90, rel=0.02), pytest.approx(126, rel=0.02), 0]
     count = ear.value(Signal("beat"))
-    ear.listen(np.zeros(RATE, np.float32))
+    ear.add_samples(np.zeros(RATE, np.float32))
     assert ear.value(Signal("beat")) == count
     assert ear.value(signal("on_beat(0.2)")) < 1e-6

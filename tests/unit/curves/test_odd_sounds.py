@@ -13,7 +13,7 @@ import pytest
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.curves.expressions import Signal
 from vidtrans.curves.hearing import SoundSignals, waveform
-from vidtrans.curves.tracks import LONGEST_S, of_call
+from vidtrans.curves.tracks import MAX_DURATION_S, call_track
 from vidtrans.video.io.sound import RATE_HZ, read_blocks
 
 SIGNALS = [Signal(name) for name in ("low", "mid", "high", "loudness", "onset", "beat", "bar")]
@@ -79,6 +79,6 @@ def test_silence_between_packets_is_heard_and_years_of_it_are_refused(tmp_path: 
 
 
 def test_a_clip_that_seems_to_last_for_years_is_refused_in_a_line() -> None:
-    track = of_call(Signal("smooth", (2.0,), Signal("low")), lambda at: np.zeros(len(at)))
+    track = call_track(Signal("smooth", (2.0,), Signal("low")), lambda at: np.zeros(len(at)))
     with pytest.raises(UsageError, match=r"smooth\(low,2.0\): the clip is longer than 24 h"):
-        track(np.array([0.0, LONGEST_S * 400]))
+        track(np.array([0.0, MAX_DURATION_S * 400]))

@@ -20,16 +20,16 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LoadedModel]:
 
 
 def changed(models: dict[str, LoadedModel], values: dict[str, Any]) -> ControlState:
-    return ControlState(Controls("flower")).updated(values, models)
+    return ControlState(Controls("flower")).with_values(values, models)
 
 
 def test_values_are_taken_over_and_the_others_stay(models: dict[str, LoadedModel]) -> None:
-    state = changed(models, {"strength": 0.5, "edges.density": 0.2}).updated({"lerp": 0.25}, models)
+    state = changed(models, {"strength": 0.5, "edges.density": 0.2}).with_values({"lerp": 0.25}, models)
     assert (state.controls.strength, state.controls.lerp, state.controls.model) == (0.5, 0.25, "flower")
     assert state.changes(models["flower"].pairing) == {"density": 0.2}
     assert state.changes(models["ink"].pairing) == {}
     state = changed(models, {"strength": 2, "past": "causal", "edges.sigma": 3.5, "mirror": True})
-    assert ControlState().updated(state.table(), models) == state
+    assert ControlState().with_values(state.table(), models) == state
 
 
 MISFITS: dict[str, tuple[Any, ...]] = {

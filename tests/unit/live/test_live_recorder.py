@@ -10,7 +10,7 @@ import pytest
 from clips import decode, times
 from live_server import flat, until
 
-from vidtrans.live.recorder import Recorder, Recordings
+from vidtrans.live.hub import Recorder, Recordings
 
 
 def record(path: Path, moments: list[float], ended: float) -> list[str]:
@@ -46,7 +46,7 @@ def test_what_cannot_be_finished_stays_and_is_named(monkeypatch: pytest.MonkeyPa
     def full(*arguments: object, **options: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "r.mp4")
 
-    monkeypatch.setattr("vidtrans.live.recorder.join", full)
+    monkeypatch.setattr("vidtrans.live.hub.join", full)
     (problem,) = record(Path("r.mp4"), [0.0, 0.5, 1.0], 2.0)
     assert "r.nut" in problem
     assert [p.name for p in Path().iterdir()] == ["r.nut"]
@@ -59,7 +59,7 @@ def test_an_encoder_that_fails_in_any_way_ends_the_recording_and_nothing_else(mo
 
     problems: list[str] = []
     recorder = Recorder(Path("r.mp4"), problems.append)
-    monkeypatch.setattr("vidtrans.live.recorder.SegmentWriter.write", broken)
+    monkeypatch.setattr("vidtrans.live.hub.SegmentWriter.write", broken)
     for _ in range(40):
         recorder.write(flat(9))
     assert recorder.close() is None

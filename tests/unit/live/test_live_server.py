@@ -24,7 +24,7 @@ from websockets.sync.client import connect
 import vidtrans
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
-from vidtrans.live.protocol import DROPPED, PAINTED, REPEATED
+from vidtrans.live.protocol import DROPPED_FRAME, NEW_PICTURE, REPEATED_PICTURE
 from vidtrans.web.server import Address, WebServer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -58,7 +58,7 @@ def test_a_frame_comes_back_painted_to_the_one_who_sent_it(running: Running) -> 
         begin(page)
         sequence = page.frame(flat(120))
         picture = page.picture(sequence)
-    assert (picture.kind, picture.sender, picture.timestamp) == (PAINTED, hello["you"], float(sequence))
+    assert (picture.kind, picture.sender, picture.timestamp) == (NEW_PICTURE, hello["you"], float(sequence))
     assert np.abs(pixels(picture.file).astype(int) - 120).max() <= 2
     assert picture.model_ms <= picture.server_ms
     assert picture.model_input == b""
@@ -89,7 +89,7 @@ def test_a_message_that_does_not_fit_is_answered_and_the_server_goes_on(running:
         sequence = page.frame(b"GIF89a")
         assert "not a JPEG" in page.message("problem")["text"]
         assert page.frame(flat(3)) == sequence + 1
-        assert page.picture(sequence + 1).kind == PAINTED
+        assert page.picture(sequence + 1).kind == NEW_PICTURE
 
 
 def test_a_viewer_that_stops_reading_holds_nobody_up(running: Running) -> None:
@@ -102,10 +102,10 @@ def test_a_viewer_that_stops_reading_holds_nobody_up(running: Running) -> None:
     with running.program() as page, deaf:
         begin(page)
         for _ in range(60):
-            assert page.picture(page.frame(noise)).kind == PAINTED
+            assert page.picture(page.frame(noise)).kind == NEW_PICTURE
         assert len(running.hub.clients) == 2
         (stuck,) = [c for c in running.hub.clients.values() if c.number != running.hub.holder]
-        assert len(stuck._texts) + len(stuck._dropped) < 10
+        assert len(stuck._texts) + len(stuck._drops) < 10
     running.until(lambda: not running.hub.clients)
 
 
@@ -115,8 +115,8 @@ class TestTheStage:
             begin(one, seen_by=two)
             two.send(type="source", kind="drawing")
             assert one.message("replaced")["by"] == "drawing"
-            assert one.picture(one.frame(flat(5))).kind == DROPPED
-            assert two.picture(two.frame(flat(6))).kind == PAINTED
+            assert one.picture(one.frame(flat(5))).kind == DROPPED_FRAME
+            assert two.picture(two.frame(flat(6))).kind == NEW_PICTURE
             one.send(type="source", kind="none")
             one.send(type="preset", do="load", name="none such")
             one.message("problem")  # so both have arrived
@@ -124,17 +124,17 @@ class TestTheStage:
 
     def test_a_program_that_was_replaced_has_it_again_when_the_page_has_ended(self, running: Running) -> None:
         with running.program("&role=program") as engine, running.program() as page:
-            assert engine.picture(engine.frame(flat(8))).kind == PAINTED
+            assert engine.picture(engine.frame(flat(8))).kind == NEW_PICTURE
             assert running.hub.source == "program"
             page.send(type="source", kind="camera")
             engine.message("replaced")
-            assert engine.picture(engine.frame(flat(8))).kind == DROPPED
+            assert engine.picture(engine.frame(flat(8))).kind == DROPPED_FRAME
             page.send(type="source", kind="none")
             engine.message("state", source="none")
-            assert engine.picture(engine.frame(flat(9))).kind == PAINTED
+            assert engine.picture(engine.frame(flat(9))).kind == NEW_PICTURE
 
     def test_there_is_room_for_so_many(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("vidtrans.live.hub.MOST_CLIENTS", 1)
+        monkeypatch.setattr("vidtrans.live.hub.MAX_CLIENTS", 1)
         with running.program() as page:
             page.message("hello")
             with running.program() as another, pytest.raises(ConnectionClosed, match="1 already"):
@@ -146,9 +146,9 @@ def test_a_model_with_a_clock_paints_no_camera() -> None:
     with serving(models) as running, running.program("&role=program") as engine:
         sequence = engine.frame(flat(8))
         assert "choose the source Dream" in engine.message("problem")["text"]
-        assert engine.picture(sequence).kind == DROPPED
+        assert engine.picture(sequence).kind == DROPPED_FRAME
         engine.send(type="source", kind="dream")
-        assert engine.picture().kind == REPEATED
+        assert engine.picture().kind == REPEATED_PICTURE
 
 
 class TestPost:
@@ -178,7 +178,7 @@ class TestPost:
         assert post(running, png(flat(60)))[0] == 200
 
     def test_the_stage_is_free_again_soon_after(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("vidtrans.live.hub.POSTED_S", 0.05)
+        monkeypatch.setattr("vidtrans.live.hub.POST_GAP_S", 0.05)
         post(running, png(flat(60)))
         running.until(lambda: running.hub.source == "none")
 

@@ -14,7 +14,7 @@ from vidtrans.core.errors import DeviceError, UsageError
 from vidtrans.live.live_controls import Controls, ControlState
 from vidtrans.live.live_stage import Fader, LiveModel, LiveStage, SourceFrame, StagePicture
 from vidtrans.live.protocol import FrameMessage
-from vidtrans.live.stage_worker import FIRST_RETRY_S, Answers, PaintJob, StageWorker
+from vidtrans.live.stage_worker import MIN_RETRY_S, PaintJob, StageWorker, WorkerListener
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
@@ -125,7 +125,7 @@ def test_causal_takes_out_flicker_that_the_source_has_not() -> None:
         shown = []
         for _ in range(8):
             noisy = np.clip(still + rng.normal(0, 12, (1, 1, 1)), 0, 255).astype(np.uint8)
-            picture = stage._with_past(noisy, still, SourceFrame(still), state_of(past=past).controls)
+            picture = stage._blend_past(noisy, still, SourceFrame(still), state_of(past=past).controls)
             shown.append(picture.mean())
         spread[past] = np.std(shown[3:])
     assert spread["causal"] < 0.5 * spread["off"]
@@ -141,12 +141,12 @@ def job(number: int) -> PaintJob:
 
 
 def levels(heard: Mock) -> list[int]:
-    return [int(call.args[0].picture[0, 0, 0]) for call in heard.painted.mock_calls]
+    return [int(call.args[0].picture[0, 0, 0]) for call in heard.on_painted.mock_calls]
 
 
 @contextmanager
 def working(open_stage: Any) -> Iterator[tuple[StageWorker, Mock]]:
-    worker = StageWorker(open_stage, Mock(), ControlState(Controls("m")), heard := Mock(Answers))
+    worker = StageWorker(open_stage, Mock(), ControlState(Controls("m")), heard := Mock(WorkerListener))
     worker.start()
     try:
         yield worker, heard
@@ -160,17 +160,17 @@ def test_a_frozen_source_keeps_its_frame_and_obeys_the_controls() -> None:
     with working(lambda: easel) as (worker, heard):
         worker.submit(job(1))
         until(lambda: len(levels(heard)) == 1)
-        worker.change(ControlState(Controls("m", freeze=True)))
+        worker.set_controls(ControlState(Controls("m", freeze=True)))
         until(lambda: len(levels(heard)) == 2)
         worker.submit(job(2))
-        until(lambda: heard.dropped.called)
-        worker.change(ControlState(Controls("m", freeze=True, strength=2.0)))
+        until(lambda: heard.on_dropped.called)
+        worker.set_controls(ControlState(Controls("m", freeze=True, strength=2.0)))
         until(lambda: len(levels(heard)) == 3)
-        worker.change(ControlState(Controls("m")))
+        worker.set_controls(ControlState(Controls("m")))
         worker.submit(job(3))
         until(lambda: 13 in levels(heard))
     assert levels(heard)[:3] == [11, 11, 21]
-    assert [call.args[0].message.sequence for call in heard.dropped.mock_calls] == [2]
+    assert [call.args[0].message.sequence for call in heard.on_dropped.mock_calls] == [2]
 
 
 def test_models_are_loaded_again_by_themselves_after_longer_and_longer_waits() -> None:
@@ -181,7 +181,7 @@ def test_models_are_loaded_again_by_themselves_after_longer_and_longer_waits() -
     with working(Mock(side_effect=[lost, absent, absent, easel])) as (worker, heard):
         worker._retry_s = 0.05
         worker.submit(job(1))
-        until(lambda: heard.painted.called)
-        assert worker._retry_s == FIRST_RETRY_S
+        until(lambda: heard.on_painted.called)
+        assert worker._retry_s == MIN_RETRY_S
     assert levels(heard) == [11]
-    assert heard.failed.call_count == 3
+    assert heard.on_failed.call_count == 3

@@ -24,21 +24,21 @@ def models() -> dict[str, LoadedModel]:
 
 
 def changed(models: dict[str, LoadedModel], **values: Any) -> ControlState:
-    return ControlState(Controls("identity")).updated(values, models)
+    return ControlState(Controls("identity")).with_values(values, models)
 
 
 def test_a_text_is_a_curve_until_a_number_comes_and_presets_keep_it(models: dict[str, LoadedModel]) -> None:
     state = changed(models, strength="0.2 + 0.8*low", **{"edges.density": "0.1*on_beat()"})
     assert state.curve_texts() == {"strength": "0.2 + 0.8*low", "edges.density": "0.1*on_beat()"}
     assert state.numbers()["strength"] == 1.0
-    assert ControlState().updated(state.table(), models) == state
-    assert state.updated({"lerp": 0.3}, models).curve_texts() == state.curve_texts()
+    assert ControlState().with_values(state.table(), models) == state
+    assert state.with_values({"lerp": 0.3}, models).curve_texts() == state.curve_texts()
     saved = SavedControls(Path("presets.json"))
     saved.save("bass", state.table())
-    loaded = SavedControls(Path("presets.json")).carry_out({"name": "bass", "do": "load"}, ControlState(), models)
+    loaded = SavedControls(Path("presets.json")).handle_message({"name": "bass", "do": "load"}, ControlState(), models)
     assert loaded is not None
     assert loaded.curve_texts() == state.curve_texts()
-    still = state.updated({"strength": 0.5}, models)
+    still = state.with_values({"strength": 0.5}, models)
     assert list(still.curve_texts()) == ["edges.density"]
     assert still.controls.strength == 0.5
 
@@ -82,15 +82,15 @@ def test_values_are_of_the_frame_and_stay_within_bounds(models: dict[str, Loaded
     moving = MovingControls(SimpleNamespace(values={Signal("low"): 0.25}, watch=lambda signals: None))  # type: ignore[arg-type]
     texts = {"strength": "frame/10", "keep_colour": "low", "lerp": "5*t + 3", "zoom": "-1/frame^9", "hue": "sqrt(-t)"}
     state = changed(models, **texts, **{"edges.density": "low/4"})
-    now = moving.at(state, None, 4)
+    now = moving.evaluate(state, None, 4)
     own = now.controls
     assert (own.strength, own.keep_colour, own.lerp, own.zoom, own.hue) == (0.4, 0.25, 0.98, 0.9, 0.0)
     assert now.changes(models["flower"].pairing) == {"density": 0.0625}
     assert now.curves == {}
-    assert moving.at(state, None, 4000).controls.strength == 2.0
+    assert moving.evaluate(state, None, 4000).controls.strength == 2.0
     assert moving.positions["strength"] == 2.0
-    assert moving.at(state, None, 0).controls.zoom == 0.9  # 1/0: it stays where it was
-    assert moving.at(changed(models), None, 0) == changed(models)
+    assert moving.evaluate(state, None, 0).controls.zoom == 0.9  # 1/0: it stays where it was
+    assert moving.evaluate(changed(models), None, 0) == changed(models)
     assert moving.positions == {}
 
 
@@ -100,7 +100,7 @@ def test_files_are_read_by_time_or_by_frame(models: dict[str, LoadedModel]) -> N
     moving = MovingControls()
     state = changed(models, strength="frames.csv:a", keep_colour="smooth('times.csv', 0.001)")
     time.sleep(0.02)
-    now = moving.at(state, None, 5)
+    now = moving.evaluate(state, None, 5)
     assert now.controls.strength == 0.5
     assert now.controls.keep_colour == pytest.approx(0.75)
 
@@ -110,7 +110,7 @@ def test_a_frame_that_moves_is_seen_by_a_curve(models: dict[str, LoadedModel]) -
     state = changed(models, strength="brightness", keep_colour="follow(motion, 9)")
     rng = np.random.default_rng(1)
     for n in range(3):
-        now = moving.at(state, rng.integers(0, 200, (60, 80, 3), np.uint8), n)
+        now = moving.evaluate(state, rng.integers(0, 200, (60, 80, 3), np.uint8), n)
         time.sleep(0.01)
     assert now.controls.strength == pytest.approx(0.39, abs=0.02)
     assert now.controls.keep_colour > 0.9

@@ -18,11 +18,11 @@ from live_server import TIMEOUT_S, Running, flat, serving, until
 from osc_stage import OscStage, free_port, pack_bundle
 
 from vidtrans.core.errors import UsageError
-from vidtrans.live.osc import osc_desk
-from vidtrans.live.osc.osc_desk import OscListener
+from vidtrans.live.osc import osc_bridge
+from vidtrans.live.osc.osc_bridge import OscListener
 from vidtrans.live.osc.osc_messages import (
-    DEEPEST,
-    MOST_ELEMENTS,
+    MAX_BUNDLE_DEPTH,
+    MAX_ELEMENTS,
     Argument,
     MalformedOscError,
     OscMessage,
@@ -31,7 +31,7 @@ from vidtrans.live.osc.osc_messages import (
     pack_message,
     parse_message,
 )
-from vidtrans.live.stage_settings import OscEndpoint, is_near, stage_settings
+from vidtrans.live.stage_settings import OscEndpoint, is_local_address, stage_settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 HOST = "127.0.0.1"
@@ -127,7 +127,7 @@ def test_a_flood_leaves_the_newest_value_and_the_stage_paints(running: Running, 
 def test_a_port_that_is_taken_and_a_host_that_is_none_are_one_line(controller: Controller) -> None:
     stage = OscStage()
     with pytest.raises(UsageError, match=r"--osc .*in use.*choose another port"):
-        OscListener(OscEndpoint(HOST, controller.own_port), stage.hub, stage.desk)
+        OscListener(OscEndpoint(HOST, controller.own_port), stage.hub, stage.bridge)
     with pytest.raises(UsageError, match="no such host"):
         OscEndpoint("no.such.host.invalid", 9000).resolve("--osc-out")
 
@@ -154,9 +154,9 @@ def test_mistakes_of_options_are_one_line(osc: tuple[str, str], senders: tuple[s
 
 def test_on_an_open_address_only_private_networks_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     near = "127.0.0.1 10.1.2.3 192.168.0.9 172.16.0.1 169.254.1.1 ::1 fe80::1%eth0 ::ffff:10.0.0.1"
-    assert all(map(is_near, near.split()))
-    assert not any(map(is_near, ("8.8.8.8", "172.32.0.1", "2001:4860:4860::8888", "::ffff:8.8.8.8", "", "x")))
-    monkeypatch.setattr(osc_desk, "is_near", lambda host: False)
+    assert all(map(is_local_address, near.split()))
+    assert not any(map(is_local_address, ("8.8.8.8", "172.32.0.1", "2001:4860:4860::8888", "::ffff:8.8.8.8", "", "x")))
+    monkeypatch.setattr(osc_bridge, "is_local_address", lambda host: False)
     port = free_port()
     with (
         serving(stage=stage_settings(f"0.0.0.0:{port}", "", (), allow_network=True)) as running,
@@ -253,10 +253,10 @@ def nested(depth: int) -> bytes:
 
 
 def test_bundles_that_lie_or_are_too_large_or_deep_are_refused() -> None:
-    assert [at_s for at_s, _ in messages_in(nested(DEEPEST), 1.8e9)] == [0]
+    assert [at_s for at_s, _ in messages_in(nested(MAX_BUNDLE_DEPTH), 1.8e9)] == [0]
     whole = pack_bundle([pack_message(OscMessage("/a"))] * 3)
-    many = pack_bundle([b"/a\0\0"] * (MOST_ELEMENTS + 1))
-    for packet in (nested(DEEPEST + 1), nested(3000), whole[:-1], whole + b"\0", whole[:15], many):
+    many = pack_bundle([b"/a\0\0"] * (MAX_ELEMENTS + 1))
+    for packet in (nested(MAX_BUNDLE_DEPTH + 1), nested(3000), whole[:-1], whole + b"\0", whole[:15], many):
         with pytest.raises(MalformedOscError):
             list(messages_in(packet, 1.8e9))
 

@@ -155,8 +155,8 @@ def test_the_oldest_changes_go_where_there_is_too_much(store: EaselStore, monkey
     begun(store)
     for n in range(1, 7):
         stroke(store, n, n - 1)
-    monkeypatch.setattr(module, "KEPT_BYTES", 600)
-    monkeypatch.setattr(module, "UNUSED_S", -1.0)
+    monkeypatch.setattr(module, "MAX_HISTORY_BYTES", 600)
+    monkeypatch.setattr(module, "UNUSED_PICTURE_S", -1.0)
     begun(store)  # the way from the stored layers is needed
     assert numbers(store.table(NAME)["forth"]) == [1, 2, 3, 4, 5, 6]
     store.save(NAME, {"size": [8, 6], "number": 6, "layers": [FRAME], "pictures": {"0": sent(store, png(9))}})
@@ -200,9 +200,9 @@ def test_a_renamed_folder_keeps_its_layers_and_history(store: EaselStore, tmp_pa
     (tmp_path / NAME).write_bytes(png(1))
     for old, new in (("a.keyframes", "b.keyframes"), ("b.keyframes/000001.png", "b.keyframes/000002.png")):
         (tmp_path / old).rename(tmp_path / new)
-        store.follow(old, new)
+        store.move_sheets(old, new)
     assert numbers(store.table("b.keyframes/000002.png")["forth"]) == [1]
     assert store.table(NAME)["sheet"] is None
     (tmp_path / "b.keyframes").rename(tmp_path / "c")
-    store.follow("b.keyframes", "c")  # where nothing is painted
+    store.move_sheets("b.keyframes", "c")  # where nothing is painted
     assert store.table("b.keyframes/000002.png")["sheet"] is not None

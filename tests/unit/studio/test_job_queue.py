@@ -7,7 +7,7 @@ import pytest
 from filelock import FileLock
 
 from vidtrans.core.errors import UsageError
-from vidtrans.studio.studio_jobs import MOST_STARTS, JobQueue, StudioJob, StudioJobFolder
+from vidtrans.studio.studio_jobs import MAX_STARTS, JobQueue, StudioJob, StudioJobFolder
 
 
 class Processes:
@@ -92,13 +92,13 @@ def test_a_job_that_another_one_needs_is_not_removed(queue: JobQueue) -> None:
 
 def test_a_job_whose_process_was_killed_goes_on_but_not_for_ever(queue: JobQueue, processes: Processes) -> None:
     queue.add([job()])
-    for _ in range(MOST_STARTS):
+    for _ in range(MAX_STARTS):
         assert states(queue) == {1: "running"}
         processes.kill(1)
-        queue._started.clear()  # the time that a process has to take its lock
+        queue._start_times_s.clear()  # the time that a process has to take its lock
     states(queue)
     assert states(queue) == {1: "failed"}
-    assert len(processes.started) == MOST_STARTS
+    assert len(processes.started) == MAX_STARTS
 
 
 def test_a_finished_job_that_was_stopped_from_elsewhere_goes_on(queue: JobQueue, processes: Processes) -> None:

@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> ProjectFolder:
 
 @pytest.mark.parametrize("name", [name for name in OUTWARD if not (WINDOWS and name.startswith(("link", "state")))])
 def test_no_name_leads_out_of_the_folder(folder: ProjectFolder, name: str) -> None:
-    for action in (folder.place, folder.existing, folder.delete, folder.names, lambda n: folder.rename("a", n)):
+    for action in (folder.path_of, folder.existing, folder.delete, folder.names, lambda n: folder.rename("a", n)):
         with pytest.raises(UsageError):
             action(name)
 

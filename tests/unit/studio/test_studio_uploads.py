@@ -65,16 +65,16 @@ def test_a_file_is_replaced_only_where_that_is_meant(uploads: Uploads, tmp_path:
     (tmp_path / "a.png").write_bytes(b"old")
     with pytest.raises(UsageError, match="exists already"):
         uploads.add("a.png", 0, 3, 7, b"new")
-    assert uploads.add("a.png", 0, 3, 7, b"new", replace=True)
+    assert uploads.add("a.png", 0, 3, 7, b"new", can_replace=True)
     assert (tmp_path / "a.png").read_bytes() == b"new"
 
 
 def test_too_much_is_refused(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
-    for whole in (0, module.LARGEST + 1):
+    for whole in (0, module.MAX_UPLOAD_BYTES + 1):
         with pytest.raises(UsageError, match="a file has"):
             uploads.add("a.mp4", 0, whole, 7, b"a")
     with pytest.raises(UsageError, match="a file has"):
         uploads.add("a.mp4", 0, 1, 7, b"ab")
-    monkeypatch.setattr(module, "RESERVED", 1 << 60)
+    monkeypatch.setattr(module, "RESERVED_BYTES", 1 << 60)
     with pytest.raises(UsageError, match="disk is nearly full"):
         uploads.add("a.mp4", 0, 1, 7, b"a")

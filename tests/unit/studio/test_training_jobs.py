@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from vidtrans.core.errors import UsageError
-from vidtrans.studio.studio_jobs import JobQueue, StudioJob, StudioJobFolder, train_longer, train_on
+from vidtrans.studio.studio_jobs import JobQueue, StudioJob, StudioJobFolder, continue_training, extend_training
 
 VALUES = {"dataset": "a.dataset", "minutes": 5.0, "output": "a.safetensors"}
 
@@ -20,18 +20,18 @@ def job(**values: object) -> StudioJob:
 
 
 def test_going_on_is_the_same_line_without_the_option() -> None:
-    step = train_on(job(as_is=True))
+    step = continue_training(job(as_is=True))
     assert (step.command, step.values) == ("train", VALUES)
     with pytest.raises(UsageError):
-        train_on(job())
+        continue_training(job())
 
 
 def test_longer_is_as_many_steps_again() -> None:
-    step = train_longer(job(fresh=True), {"steps": 400})
+    step = extend_training(job(fresh=True), {"steps": 400})
     assert step.values == {"dataset": "a.dataset", "output": "a.safetensors", "steps": 800}
     for outcome in ({}, {"steps": True}, {"steps": 3, "of_steps": 9}):
         with pytest.raises(UsageError):
-            train_longer(job(), outcome)
+            extend_training(job(), outcome)
 
 
 class Stage:

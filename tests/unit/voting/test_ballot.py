@@ -6,7 +6,7 @@ from collections import Counter
 
 from vote_server import make_study
 
-from vidtrans.voting.ballot import PRACTICE, REPEAT_GAP, draw_trials
+from vidtrans.voting.ballot import MIN_REPEAT_GAP, NUM_PRACTICE, draw_trials
 
 
 def test_pairs_and_sides_are_balanced_and_no_trial_comes_twice_but_repetitions() -> None:
@@ -31,13 +31,13 @@ def test_repetitions_exchange_the_sides_of_an_earlier_trial_that_is_not_fresh_in
             assert trial.repeats is not None
             first = trials[trial.repeats]
             assert (first.item, first.left, first.right, first.repeats) == (trial.item, trial.right, trial.left, None)
-            assert n - trial.repeats >= REPEAT_GAP
+            assert n - trial.repeats >= MIN_REPEAT_GAP
 
 
 def test_real_or_fake_compares_each_fake_with_the_real_one_after_practice() -> None:
     study = make_study("a", "b", "real", is_real=True)
     trials = draw_trials(study, 0)
-    assert [trial.is_practice for trial in trials] == [True] * PRACTICE + [False] * 40
+    assert [trial.is_practice for trial in trials] == [True] * NUM_PRACTICE + [False] * 40
     assert all(2 in (trial.left, trial.right) and trial.left != trial.right for trial in trials)
-    fakes = Counter(min(t.left, t.right) for t in trials[PRACTICE:] if t.repeats is None)
+    fakes = Counter(min(t.left, t.right) for t in trials[NUM_PRACTICE:] if t.repeats is None)
     assert fakes == {0: 18, 1: 18}

@@ -1,8 +1,8 @@
-"""Open Sound Control (OSC 1.0, UDP) for a live session: every control by an address, in and out.
+"""Open Sound Control (OSC 1.0, UDP) for a live session: every control has an address, in and out.
 
 A thread reads packets into an inbox that keeps the last message of each address (``osc_messages``); the event loop's
-thread turns them into the commands of pages, and another thread sends what changed (``osc_desk``). The addresses are
-derived from the controls (``osc_addresses``).
+thread turns them into the commands of pages, and another thread sends changed values (``osc_bridge``). The addresses
+are derived from the controls (``osc_addresses``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The OSC addresses of a live session, derived from its controls, models and presets; as JSON for OSCQuery, too."""
+"""The OSC addresses of a live session, derived from its controls, models and presets; also as an OSCQuery tree."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from vidtrans.live.osc.osc_messages import Argument
 from vidtrans.models.loaded_model import LoadedModel
 
 ROOT = "/vidtrans/"
-PRESSED = 0.5  # from which a number switches on
+SWITCH_THRESHOLD = 0.5  # Smallest number that turns a switch on
 
 Kind = Literal["number", "whole", "switch", "word", "trigger"]
-TYPES: Mapping[Kind, str] = {"number": "f", "whole": "i", "switch": "T", "word": "s", "trigger": "N"}
+OSC_TYPES: Mapping[Kind, str] = {"number": "f", "whole": "i", "switch": "T", "word": "s", "trigger": "N"}
 
-# What acts, and is no control: its kind, and its help.
+# Addresses that trigger an action and hold no value: the kind of their argument, and their help.
 ACTIONS: Mapping[str, tuple[Kind, str]] = {
     "record": ("switch", "record a video"),
     "dream": ("switch", "begin or end a dream of a model that predicts frames"),
@@ -27,19 +27,19 @@ ACTIONS: Mapping[str, tuple[Kind, str]] = {
     "undo": ("trigger", "undo the last stroke on the drawing board that is painted"),
     "list": ("trigger", "send all addresses and values to --osc-out"),
 }
-READ, WRITE, BOTH = 1, 2, 3  # of ACCESS
+ACCESS_READ, ACCESS_WRITE, ACCESS_BOTH = 1, 2, 3  # Values of OSCQuery's attribute ACCESS
 
 
 class OscMismatchError(ValueError):
-    """Arguments that an address does not take."""
+    """Arguments of a wrong number, type or value for their address."""
 
 
 @dataclass(frozen=True)
 class OscAddress:
     """An address. ``name``: of its control, of ACTIONS or of REPORTS.
 
-    ``words``: the texts that it takes; they are also chosen by their numbers, from 1, and '' by 0. ``step_up``: a
-    number greater than 0 is at least this. ``is_control``: it has a value among the controls.
+    ``words``: the accepted texts; numbers from 1 choose them too, and 0 chooses ''. ``min_positive``: smaller numbers
+    above 0 are raised to it. ``is_control``: it sets a control and has a value.
     """
 
     name: str
@@ -49,46 +49,46 @@ class OscAddress:
     high: float = 1.0
     words: tuple[str, ...] = ()
     default: Argument = None
-    step_up: float = 0.0
+    min_positive: float = 0.0
     is_control: bool = False
 
     @property
     def path(self) -> str:
-        """Return the address as OSC writes it."""
+        """Return the full address, such as ``/vidtrans/edges/density``."""
         return ROOT + self.name.replace(".", "/")
 
     def value(self, arguments: Sequence[Argument]) -> float | bool | str:
-        """Return the value that arguments give, within the bounds: the first of them. Raises OscMismatchError."""
+        """Return the value of the first argument, clamped to the bounds. Raises OscMismatchError."""
         if self.kind == "trigger":
             return True
         if not arguments:
             raise OscMismatchError("send a value")
-        given = arguments[0]
+        argument = arguments[0]
         if self.kind == "word":
-            return self._word(given)
-        if self.kind == "switch" and isinstance(given, bool):
-            return given
-        number = _number(given)
+            return self._choose_word(argument)
+        if self.kind == "switch" and isinstance(argument, bool):
+            return argument
+        number = _number(argument)
         if self.kind == "switch":
-            return number >= PRESSED
-        if 0 < number < self.step_up:
-            number = self.step_up
+            return number >= SWITCH_THRESHOLD
+        if 0 < number < self.min_positive:
+            number = self.min_positive
         number = min(max(number, self.low), self.high)
         return round(number) if self.kind == "whole" else number
 
-    def _word(self, given: Argument) -> str:
-        if isinstance(given, str):
-            found = given
+    def _choose_word(self, argument: Argument) -> str:
+        if isinstance(argument, str):
+            word = argument
         else:
             numbered = self.words if self.words[:1] == ("",) else ("", *self.words)
-            place = round(_number(given))
-            found = numbered[place] if 0 <= place < len(numbered) else ""
-        if found not in self.words:
+            place = round(_number(argument))
+            word = numbered[place] if 0 <= place < len(numbered) else ""
+        if word not in self.words:
             raise OscMismatchError(f"send one of {', '.join(self.words) or 'nothing: there is none'}"[:200])
-        return found
+        return word
 
 
-# What is sent, and not received.
+# Addresses that are sent and not received.
 REPORTS = (
     OscAddress("frame", "whole", "pictures painted since the session began"),
     OscAddress("fps", "number", "pictures per second"),
@@ -99,16 +99,16 @@ REPORTS = (
 
 
 def all_addresses(models: Mapping[str, LoadedModel], presets: Iterable[str]) -> list[OscAddress]:
-    """Return the addresses that a session takes, with those of its controls first."""
+    """Return the addresses that a session receives, its controls first."""
     looks = [look for model in models.values() for look in looks_of(model)]
     offers = {"models": tuple(models), "looks": tuple(dict.fromkeys(looks))}
-    found = [_of_control(name, about, offers) for name, about in describe_controls().items()]
-    found += _of_pairings(models)
-    saved = {"preset": tuple(presets)}
-    return found + [OscAddress(n, kind, text, words=saved.get(n, ())) for n, (kind, text) in ACTIONS.items()]
+    addresses = [_control_address(name, about, offers) for name, about in describe_controls().items()]
+    addresses += _pairing_addresses(models)
+    words = {"preset": tuple(presets)}
+    return addresses + [OscAddress(n, kind, text, words=words.get(n, ())) for n, (kind, text) in ACTIONS.items()]
 
 
-def _of_control(name: str, about: Table, offers: Mapping[str, tuple[str, ...]]) -> OscAddress:
+def _control_address(name: str, about: Table, offers: Mapping[str, tuple[str, ...]]) -> OscAddress:
     default = about["default"]
     kinds: Mapping[type, Kind] = {bool: "switch", int: "whole", float: "number", str: "word"}
     choices = tuple(about.get("choices", ()))
@@ -119,53 +119,52 @@ def _of_control(name: str, about: Table, offers: Mapping[str, tuple[str, ...]]) 
     return OscAddress(name, kinds[type(default)], about["help"], low, high, choices, default, least, is_control=True)
 
 
-def _of_pairings(models: Mapping[str, LoadedModel]) -> Iterator[OscAddress]:
-    found: dict[str, OscAddress] = {}
+def _pairing_addresses(models: Mapping[str, LoadedModel]) -> Iterator[OscAddress]:
+    addresses: dict[str, OscAddress] = {}
     for model in models.values():
         for name, about in describe_pairing(model.pairing).items():
             kind: Kind = "whole" if about["whole"] else "number"
-            before = found.get(name)
+            before = addresses.get(name)
             low = min(about["low"], before.low if before else math.inf)
             high = max(about["high"], before.high if before else -math.inf)
             text = about.get("help", "a setting of what the model sees")
-            found[name] = OscAddress(name, kind, text, low, high, default=about["default"], is_control=True)
-    yield from found.values()
+            addresses[name] = OscAddress(name, kind, text, low, high, default=about["default"], is_control=True)
+    yield from addresses.values()
 
 
-def _number(given: Argument) -> float:
-    """Return a finite number. Raises OscMismatchError."""
-    if isinstance(given, bool) or not isinstance(given, int | float):
+def _number(argument: Argument) -> float:
+    """Return an argument as a finite number. Raises OscMismatchError."""
+    if isinstance(argument, bool) or not isinstance(argument, int | float):
         raise OscMismatchError("send a number")
-    if not math.isfinite(given):
+    if not math.isfinite(argument):
         raise OscMismatchError("send a finite number")
-    return float(given)
+    return float(argument)
 
 
 def address_tree(addresses: Mapping[str, OscAddress], values: Mapping[str, Argument]) -> Table:
-    """Return all addresses as a tree of OSCQuery nodes, with the ``values`` of those that have one, by path."""
+    """Return all addresses as a tree of OSCQuery nodes; ``values``: current values by path."""
     root: Table = {"FULL_PATH": "/", "DESCRIPTION": "vidtrans live"}
-    for one in addresses.values():
-        access = BOTH if one.path in values else WRITE
-        _node(root, one.path).update(_about(one, values.get(one.path)), ACCESS=access)
-    for one in REPORTS:
-        _node(root, one.path).update(_about(one, None), ACCESS=READ)
+    for address in addresses.values():
+        access = ACCESS_BOTH if address.path in values else ACCESS_WRITE
+        _node(root, address.path).update(_attributes(address, values.get(address.path)), ACCESS=access)
+    for address in REPORTS:
+        _node(root, address.path).update(_attributes(address, None), ACCESS=ACCESS_READ)
     return root
 
 
-def _about(one: OscAddress, value: Argument) -> Table:
-    """Return the attributes of an address."""
-    found: Table = {"TYPE": TYPES[one.kind], "DESCRIPTION": one.help}
-    if one.kind in ("number", "whole"):
-        found["RANGE"] = [{"MIN": one.low, "MAX": one.high}]
-    elif one.kind == "word":
-        found["RANGE"] = [{"VALS": list(one.words)}]
+def _attributes(address: OscAddress, value: Argument) -> Table:
+    attributes: Table = {"TYPE": OSC_TYPES[address.kind], "DESCRIPTION": address.help}
+    if address.kind in ("number", "whole"):
+        attributes["RANGE"] = [{"MIN": address.low, "MAX": address.high}]
+    elif address.kind == "word":
+        attributes["RANGE"] = [{"VALS": list(address.words)}]
     if value is not None:
-        found["VALUE"] = [value]
-    return found
+        attributes["VALUE"] = [value]
+    return attributes
 
 
 def _node(root: Table, path: str) -> Table:
-    """Return the node of a path, made where it is not there."""
+    """Return the node of a path; create it and its parents if missing."""
     node, names = root, path.strip("/").split("/")
     for depth, name in enumerate(names, 1):
         node = node.setdefault("CONTENTS", {}).setdefault(name, {"FULL_PATH": "/" + "/".join(names[:depth])})

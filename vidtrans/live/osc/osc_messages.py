@@ -1,8 +1,8 @@
-"""Messages of Open Sound Control 1.0, read and written by python-osc, within bounds that it has not.
+"""Messages of Open Sound Control 1.0: python-osc reads and writes them, and this module adds limits.
 
-Bundles are divided here: python-osc parses all messages of a packet at once, and nested bundles by recursion. So the
-messages of a flood are dropped by their addresses, before they are parsed: the inbox keeps the last message of each
-known address until it is taken, in bounded memory.
+Bundles are split here: python-osc parses all messages of a packet at once, and nested bundles by recursion. So the
+messages of a flood are dropped by their addresses before they are parsed: the inbox keeps the last message of each
+known address until it is read, in bounded memory.
 """
 
 from __future__ import annotations
@@ -19,26 +19,28 @@ from pythonosc import osc_message, osc_message_builder
 from pythonosc.parsing import osc_types
 
 BUNDLE = b"#bundle\0"
-MOST_ARGUMENTS = 32
-MOST_ELEMENTS, DEEPEST = 1024, 8  # elements of a packet, and bundles within bundles
-# Types that python-osc does not know, or not as a value, and as which they are read: impulse (what a bang sends),
-# symbol, character, MIDI, time tag.
+MAX_ARGUMENTS = 32
+MAX_ELEMENTS, MAX_BUNDLE_DEPTH = 1024, 8  # Elements of a packet; levels of nested bundles
+# Type tags that python-osc does not support, and the tags as which they are parsed: impulse (a bang), symbol,
+# character, MIDI, time tag.
 ALIASES, ARRAYS = bytes.maketrans(b"IScmt", b"Tsrrh"), b"[]"
-TYPES = frozenset(b"ifhdsbrTFN")
+ARGUMENT_TYPES = frozenset(b"ifhdsbrTFN")
 PATTERN_SIGNS = frozenset(b"*?[{")
-LONGEST_PATTERN, MOST_LETTERS = 200, 500  # bytes of an address pattern; letters of all choices of a part's braces
-ERA_S, NEAR_S = 1 << 32, 24 * 60 * 60  # time tags start again from 0, in February 2036 and every 136 years
+MAX_PATTERN_BYTES = 200
+MAX_CHOICE_LETTERS = 500  # Letters of all choices that the braces of a part allow
+TIME_TAG_ERA_S = 1 << 32  # Time tags overflow every 136 years, next in February 2036
+MAX_TAG_AHEAD_S = 24 * 60 * 60  # Tags further ahead, in s, are read as times in the past
 
 Argument = int | float | str | bytes | bool | None
-MOST_TIMED = 1024  # messages of bundles whose time has not come
-LONGEST_WAIT_S = 60.0  # until the time of a bundle; later ones are dropped
-MOST_PATTERNS, NEW_PATTERNS = 256, 16  # whose addresses are remembered; that are looked up in a second
-SHOWN_UNMATCHED, SHOWN_LETTERS = 6, 60
-RELEASES = frozenset([b",F", b",N", b",i", b",h", b",f", b",d", b",s"])  # and nothing but zeros
+MAX_SCHEDULED = 1024  # Waiting messages of bundles with a time in the future
+MAX_WAIT_S = 60.0  # Longest time until a bundle is due, in s; later ones are dropped
+MAX_CACHED_PATTERNS, MAX_NEW_PATTERNS_PER_S = 256, 16
+NUM_LISTED_UNMATCHED, MAX_LISTED_LETTERS = 6, 60  # Unknown addresses in the status, and the letters of each
+RELEASE_TAGS = frozenset([b",F", b",N", b",i", b",h", b",f", b",d", b",s"])  # If all bytes after these are 0
 
 
 class MalformedOscError(ValueError):
-    """Bytes that are no OSC message or bundle."""
+    """Bytes that are not an OSC message or bundle."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,15 @@ class OscMessage:
     arguments: tuple[Argument, ...] = ()
 
     def __str__(self) -> str:
-        shown = (f"{one:.5g}" if isinstance(one, float) else f"{one!r:.60}" for one in self.arguments)
-        return " ".join([self.address, *shown])
+        texts = (f"{one:.5g}" if isinstance(one, float) else f"{one!r:.60}" for one in self.arguments)
+        return " ".join([self.address, *texts])
 
 
 def messages_in(packet: bytes, now_s: float) -> Iterator[tuple[float, bytes]]:
-    """Yield the time and the bytes of each message of a packet, those of nested bundles too, in their order.
+    """Yield the (time, bytes) of each message of a packet, including nested bundles, in their order.
 
-    Times are in seconds since 1970, as ``now_s``; 0 is at once. A nested bundle is not earlier than the bundle that
-    holds it. Raises MalformedOscError, after what came before it.
+    Times are in seconds since 1970, as ``now_s``; 0 means at once. A nested bundle is never earlier than its parent.
+    Raises MalformedOscError, after the messages before the fault.
     """
     waiting, count = [(0.0, packet, 0)], 0
     while waiting:
@@ -65,17 +67,19 @@ def messages_in(packet: bytes, now_s: float) -> Iterator[tuple[float, bytes]]:
         if not data.startswith(BUNDLE):
             yield at_s, data
             continue
-        if len(data) < 16 or depth == DEEPEST:
-            raise MalformedOscError("a bundle has no time tag" if depth < DEEPEST else "bundles are nested too deep")
+        if len(data) < 16 or depth == MAX_BUNDLE_DEPTH:
+            raise MalformedOscError(
+                "a bundle has no time tag" if depth < MAX_BUNDLE_DEPTH else "bundles are nested too deep"
+            )
         time_s, at = osc_types.get_date(data, len(BUNDLE))
-        ahead_s = (time_s - now_s) % ERA_S
-        if time_s and any(data[len(BUNDLE) : at]) and ahead_s < NEAR_S:  # 0 and a tag of zeros are at once
+        ahead_s = (time_s - now_s) % TIME_TAG_ERA_S
+        if time_s and any(data[len(BUNDLE) : at]) and ahead_s < MAX_TAG_AHEAD_S:  # Tags of 0 mean at once
             time_s = now_s + ahead_s
         elements = []
         while at < len(data):
             size, count = int.from_bytes(data[at : at + 4], "big"), count + 1
-            if not 0 < size <= len(data) - at - 4 or count > MOST_ELEMENTS:
-                raise MalformedOscError(f"an element has a wrong size, or there are more than {MOST_ELEMENTS}")
+            if not 0 < size <= len(data) - at - 4 or count > MAX_ELEMENTS:
+                raise MalformedOscError(f"an element has a wrong size, or there are more than {MAX_ELEMENTS}")
             elements.append((max(at_s, time_s), data[at + 4 : at + 4 + size], depth + 1))
             at += 4 + size
         waiting += reversed(elements)
@@ -87,15 +91,15 @@ def address_in(data: bytes) -> bytes:
 
 
 def is_pattern(address: bytes) -> bool:
-    """Return whether an address of a message is a pattern, of a length that is looked up."""
-    return address.startswith(b"/") and len(address) <= LONGEST_PATTERN and not PATTERN_SIGNS.isdisjoint(address)
+    """Return whether an address is a pattern that is short enough to be looked up."""
+    return address.startswith(b"/") and len(address) <= MAX_PATTERN_BYTES and not PATTERN_SIGNS.isdisjoint(address)
 
 
 def matches(pattern: bytes, addresses: Iterable[bytes]) -> list[bytes]:
-    """Return the ``addresses`` that an address pattern of OSC 1.0 matches, in alphabetical order.
+    """Return the ``addresses`` that an OSC 1.0 address pattern matches, in alphabetical order.
 
-    ``*`` is any letters, ``?`` is one, ``[a-e]`` one of these, ``[!a-e]`` none of these, ``{in,out}`` one of these
-    words; none of them reaches over a ``/``. A pattern that is not valid matches nothing.
+    ``*`` matches any letters, ``?`` one letter, ``[a-e]`` one of these, ``[!a-e]`` any other, ``{in,out}`` one of these
+    words; none of them matches a ``/``. An invalid pattern matches nothing.
     """
     parts = [_part_pattern(part) for part in pattern.decode(errors="replace").split("/")]
     names = ((address, address.decode().split("/")) for address in sorted(addresses))
@@ -107,30 +111,30 @@ def matches(pattern: bytes, addresses: Iterable[bytes]) -> list[bytes]:
 
 
 def _part_pattern(part: str) -> re.Pattern[str]:
-    """Return an expression for a part of an address pattern, whose signs but braces are those of ``fnmatch``."""
-    pieces = re.split(r"\{([^{}]*)\}", part)  # every second one is the inside of braces
+    """Return a regular expression for a part of an address pattern; braces aside, its syntax is that of ``fnmatch``."""
+    pieces = re.split(r"\{([^{}]*)\}", part)  # Every second piece is the inside of braces
     choices = [piece.split(",") if number % 2 else [piece] for number, piece in enumerate(pieces)]
-    few = itertools.product(*choices) if math.prod(map(len, choices)) * len(part) <= MOST_LETTERS else ()
+    few = itertools.product(*choices) if math.prod(map(len, choices)) * len(part) <= MAX_CHOICE_LETTERS else ()
     return re.compile("|".join(fnmatch.translate("".join(one)) for one in few) or r"(?!)")
 
 
 def parse_message(data: bytes) -> OscMessage:
-    """Return the message of these bytes. Arrays are flattened. Raises MalformedOscError."""
+    """Parse the bytes of a message; arrays are flattened. Raises MalformedOscError."""
     head = (data.find(0) + 4) & ~3
-    given, zero, _ = data[head:].partition(b"\0")
-    types = given.translate(ALIASES, ARRAYS)
-    if not data.startswith(b"/") or len(types) > MOST_ARGUMENTS or not TYPES.issuperset(types[1:]):
+    type_tags, zero, _ = data[head:].partition(b"\0")
+    types = type_tags.translate(ALIASES, ARRAYS)
+    if not data.startswith(b"/") or len(types) > MAX_ARGUMENTS or not ARGUMENT_TYPES.issuperset(types[1:]):
         raise MalformedOscError("it is no message, or its arguments are too many or of unknown types")
-    body = types + bytes(4 - len(types) % 4) + data[head + (len(given) + 4 & ~3) :] if zero else given
+    body = types + bytes(4 - len(types) % 4) + data[head + (len(type_tags) + 4 & ~3) :] if zero else type_tags
     try:
-        found = osc_message.OscMessage(data[:head] + body)
+        message = osc_message.OscMessage(data[:head] + body)
     except (osc_message.ParseError, UnicodeDecodeError):
         raise MalformedOscError("it is cut off, or its text is not UTF-8") from None
-    return OscMessage(found.address, tuple(found.params))
+    return OscMessage(message.address, tuple(message.params))
 
 
 def pack_message(message: OscMessage) -> bytes:
-    """Return the bytes of a message, with its floats in 32 bits."""
+    """Return the bytes of a message; floats have 32 bits."""
     builder = osc_message_builder.OscMessageBuilder(message.address)
     for one in message.arguments:
         builder.add_arg(one)
@@ -139,14 +143,14 @@ def pack_message(message: OscMessage) -> bytes:
 
 @dataclass
 class OscCounts:
-    """Numbers of messages since the beginning.
+    """Numbers of packets and messages since the start.
 
     Attributes:
         received: Packets.
         used: Messages that reached the session.
-        unmatched: Messages to addresses that do not exist.
-        malformed: Packets or messages that are no OSC.
-        refused: Messages with a value of a wrong type, or that is no number, or names nothing.
+        unmatched: Messages to unknown addresses.
+        malformed: Packets or messages that are not OSC.
+        refused: Messages with an argument of a wrong type or value.
         dropped: Messages of bundles that were too large, too far ahead or too many, and too many patterns.
     """
 
@@ -159,130 +163,128 @@ class OscCounts:
 
 
 class OscInbox:
-    """Takes packets and gives the last message of each address; one thread calls it.
+    """The last message of each address, from packets; one thread calls it.
 
     Attributes:
-        known: The addresses that exist.
-        triggers: Those of ``known`` that act at a press; a release (0, false) is no message.
+        known_addresses: The addresses of the session.
+        triggers: The addresses that act on a press; a release (0, false) is ignored.
         counts: Numbers of messages.
-        unmatched: The last addresses that did not exist, with the number of messages to each.
-        problem: Why the last message that was dropped or refused was not used; '' without one.
+        unmatched: The last unknown addresses, with the number of messages to each.
+        problem: Why the last unused message was dropped or refused; '' without one.
     """
 
     def __init__(self) -> None:
-        self.known: frozenset[bytes] = frozenset()
+        self.known_addresses: frozenset[bytes] = frozenset()
         self.triggers: frozenset[bytes] = frozenset()
         self.counts = OscCounts()
         self.unmatched: dict[str, int] = {}
         self.problem = ""
-        self._last: dict[bytes, bytes] = {}  # the newest message of each address, the latest of all at the end
-        self._patterns: tuple[frozenset[bytes], dict[bytes, list[bytes]]] = self.known, {}  # what they match
-        self._looked_up, self._second = 0, 0
-        self._timed: list[tuple[float, int, bytes]] = []
+        self._newest: dict[bytes, bytes] = {}  # Newest message of each address, in the order of arrival
+        self._patterns: tuple[frozenset[bytes], dict[bytes, list[bytes]]] = self.known_addresses, {}
+        self._num_lookups, self._second = 0, 0
+        self._scheduled: list[tuple[float, int, bytes]] = []
         self._order = itertools.count()
-        self._elements = 0
+        self._num_elements = 0
 
     def push(self, packet: bytes, now_s: float) -> None:
-        """Take a packet that came at ``now_s``, in seconds since 1970. Never raises."""
+        """Store the messages of a packet that came at ``now_s``, in seconds since 1970. Never raises."""
         self.counts.received += 1
         if int(now_s) != self._second:
-            self._second, self._looked_up = int(now_s), 0
+            self._second, self._num_lookups = int(now_s), 0
         if not packet.startswith(BUNDLE):
-            self._keep(packet)
+            self._store(packet)
             return
         try:
             for at_s, data in messages_in(packet, now_s):
-                self._elements += 1
-                if self._elements > MOST_ELEMENTS:  # since the last call of ``take``
+                self._num_elements += 1
+                if self._num_elements > MAX_ELEMENTS:  # Since the last call of ``pop_messages``
                     self._drop("bundles have too many messages")
-                    return  # the rest of a flood is not read
-                self._keep_at(at_s, data, now_s)
+                    return  # The rest of a flood is not parsed
+                self._schedule(at_s, data, now_s)
         except MalformedOscError:
             self.counts.malformed += 1
 
-    def take(self, now_s: float) -> list[OscMessage]:
-        """Return the last message of each address whose time has come, in the order in which these came."""
-        while self._timed and self._timed[0][0] <= now_s:
-            self._keep(heapq.heappop(self._timed)[2])
-        waiting, self._last, self._elements = self._last, {}, 0
-        found = []
+    def pop_messages(self, now_s: float) -> list[OscMessage]:
+        """Return and remove the last message of each address that is due, in the order of arrival."""
+        while self._scheduled and self._scheduled[0][0] <= now_s:
+            self._store(heapq.heappop(self._scheduled)[2])
+        waiting, self._newest, self._num_elements = self._newest, {}, 0
+        messages = []
         for address, data in waiting.items():
             try:
-                found.append(replace(parse_message(data), address=address.decode()))
+                messages.append(replace(parse_message(data), address=address.decode()))
             except MalformedOscError:
                 self.counts.malformed += 1
-        return found
+        return messages
 
     def due_s(self, now_s: float) -> float | None:
-        """Return in how many seconds there is a message to take; None: none waits."""
-        if self._last:
+        """Return the seconds until a message is due; None if none waits."""
+        if self._newest:
             return 0.0
-        return max(0.0, self._timed[0][0] - now_s) if self._timed else None
+        return max(0.0, self._scheduled[0][0] - now_s) if self._scheduled else None
 
-    def refuse(self, problem: str) -> None:
-        """Count a message that was taken, and whose value does not fit: why."""
+    def count_refusal(self, problem: str) -> None:
+        """Count a message whose value the session refused, and store the reason."""
         self.counts.refused += 1
         self.problem = problem
 
-    def _keep_at(self, at_s: float, data: bytes, now_s: float) -> None:
+    def _schedule(self, at_s: float, data: bytes, now_s: float) -> None:
         if at_s <= now_s:
-            self._keep(data)
-        elif at_s - now_s > LONGEST_WAIT_S:
-            self._drop(
-                f"a bundle's time is {at_s - now_s:,.0f} s ahead, and at most {LONGEST_WAIT_S:g} s are waited for"
-            )
-        elif len(self._timed) >= MOST_TIMED:
-            self._drop(f"more than {MOST_TIMED:,} messages wait for the times of their bundles")
-        elif self._addresses(address_in(data)):
-            heapq.heappush(self._timed, (at_s, next(self._order), data))
+            self._store(data)
+        elif at_s - now_s > MAX_WAIT_S:
+            self._drop(f"a bundle's time is {at_s - now_s:,.0f} s ahead, and at most {MAX_WAIT_S:g} s are waited for")
+        elif len(self._scheduled) >= MAX_SCHEDULED:
+            self._drop(f"more than {MAX_SCHEDULED:,} messages wait for the times of their bundles")
+        elif self._matching_addresses(address_in(data)):
+            heapq.heappush(self._scheduled, (at_s, next(self._order), data))
 
-    def _keep(self, data: bytes) -> None:
-        for address in self._addresses(address_in(data)):
+    def _store(self, data: bytes) -> None:
+        for address in self._matching_addresses(address_in(data)):
             if address not in self.triggers or _is_press(data):
-                self._last.pop(address, None)
-                self._last[address] = data
+                self._newest.pop(address, None)
+                self._newest[address] = data
 
-    def _addresses(self, address: bytes) -> list[bytes]:
-        """Return the known addresses that an address or a pattern means; count it where there is none."""
-        if address in self.known:
+    def _matching_addresses(self, address: bytes) -> list[bytes]:
+        """Return the known addresses that an address or a pattern matches; count it as unmatched if there is none."""
+        if address in self.known_addresses:
             return [address]
-        known, patterns = self._patterns
-        if known is not self.known or len(patterns) >= MOST_PATTERNS:
-            self._patterns = known, patterns = self.known, {}
-        found = patterns.get(address, [])
-        if not found and is_pattern(address):
-            self._looked_up += 1
-            if self._looked_up > NEW_PATTERNS:  # a flood of them would take the time of pictures
+        cached_for, patterns = self._patterns
+        if cached_for is not self.known_addresses or len(patterns) >= MAX_CACHED_PATTERNS:
+            self._patterns = cached_for, patterns = self.known_addresses, {}
+        matching = patterns.get(address, [])
+        if not matching and is_pattern(address):
+            self._num_lookups += 1
+            if self._num_lookups > MAX_NEW_PATTERNS_PER_S:  # A flood of them would delay pictures
                 self._drop("too many address patterns came at once")
                 return []
-            found = patterns[address] = matches(address, known)
-        if not found:
-            self._count_unknown(address)
-        return found
+            matching = patterns[address] = matches(address, cached_for)
+        if not matching:
+            self._count_unmatched(address)
+        return matching
 
     def _drop(self, problem: str) -> None:
         self.counts.dropped += 1
         self.problem = problem
 
-    def _count_unknown(self, address: bytes) -> None:
+    def _count_unmatched(self, address: bytes) -> None:
         if not address.startswith(b"/"):
             self.counts.malformed += 1
             return
         self.counts.unmatched += 1
-        text = address[:SHOWN_LETTERS].decode("ascii", "replace")
+        text = address[:MAX_LISTED_LETTERS].decode("ascii", "replace")
         text = "".join(letter if letter.isprintable() else "�" for letter in text)
         count = self.unmatched.pop(text, 0)
-        if len(self.unmatched) >= SHOWN_UNMATCHED:
+        if len(self.unmatched) >= NUM_LISTED_UNMATCHED:
             del self.unmatched[next(iter(self.unmatched))]
         self.unmatched[text] = count + 1
 
 
 def _is_press(data: bytes) -> bool:
-    """Return whether a message to a trigger is a press: it has no argument, or not 0 or false; damage counts as one."""
-    if data[len(address_in(data)) :].strip(b"\0") in RELEASES:
-        return False  # most releases, without parsing
+    """Return whether a message to a trigger is a press: no argument, or neither 0 nor false, or malformed."""
+    if data[len(address_in(data)) :].strip(b"\0") in RELEASE_TAGS:
+        return False  # Recognises most releases without parsing
     try:
         arguments = parse_message(data).arguments
     except MalformedOscError:
-        return True  # ``take`` counts it
+        return True  # ``pop_messages`` counts it as malformed
     return not arguments or bool(arguments[0])

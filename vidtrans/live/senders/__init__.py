@@ -1,7 +1,7 @@
-"""Senders, which give the pictures of a live session to other programs: a virtual camera, NDI, Spout, Syphon.
+"""Senders, which pass the pictures of a live session to other programs: a virtual camera, NDI, Spout, Syphon.
 
 A sender is a class with the interface ``PictureSender``. Its library is an extra, and is imported when the sender is
-opened. Senders that the operating system cannot have are not offered.
+opened. Senders for other operating systems are not offered.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ if TYPE_CHECKING:
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import Entry, Registry, unknown_name
 
-NAME = "vidtrans live"  # by which other programs find the pictures
-FPS = 30  # that is said to programs that ask for a rate; pictures are sent as they are painted
+SENDER_NAME = "vidtrans live"  # The name under which other programs list the pictures
+NOMINAL_FPS = 30  # Rate for programs that ask for one; pictures are sent whenever they are painted
 
 
 class PictureSender(Protocol):
-    """Gives pictures to other programs. One thread calls all methods but ``pump``; ``close`` follows ``open``."""
+    """The interface of a sender. One thread calls all methods but ``pump``; ``close`` follows ``open``."""
 
     def open(self, width: int, height: int) -> None:
-        """Begin with pictures of this size. Raises any error that the library raises, in words for a person."""
+        """Start with pictures of this size, in pixels. Raises any error of the library, with a readable message."""
 
     def send(self, picture: np.ndarray) -> None:
         """Send a picture, (height, width, 3) uint8 RGB, of the size that ``open`` got."""
 
     def pump(self) -> None:
-        """Do what the system wants of the main thread, in a millisecond; called there ten times a second.
+        """Run the system's event loop for a millisecond; called in the main thread ten times a second.
 
-        By default it wants nothing.
+        By default nothing is run.
         """
 
     def close(self) -> None:
-        """End; the next ``open`` may have another size."""
+        """Stop; the next ``open`` may have another size."""
 
 
 @dataclass(frozen=True)
 class SenderEntry(Entry):
     """A sender's registry entry.
 
-    ``module``: what it imports. ``extra``: the extra of vidtrans that brings it. ``systems``: values of
-    ``sys.platform`` on which it works. ``remedy``: what to do where it does not open. ``is_network``: other machines
-    can get the pictures.
+    ``module``: the library to import. ``extra``: the extra of vidtrans that installs it. ``systems``: supported values
+    of ``sys.platform``. ``remedy``: advice for a sender that does not open. ``is_network``: other machines can receive
+    the pictures.
     """
 
     module: str = ""
@@ -98,16 +98,16 @@ SENDERS = Registry(
 
 
 def offered_senders(system: str = sys.platform) -> list[str]:
-    """Return the names of the senders that work on an operating system."""
+    """Return the names of the senders that an operating system supports."""
     return [name for name, entry in SENDERS.items() if system in entry.systems]
 
 
 def check_senders(names: Sequence[str], *, allow_network: bool) -> None:
-    """Raise UsageError for a sender that this system cannot have, that stands twice, or that needs the network."""
-    for place, name in enumerate(names):
+    """Raise UsageError for a sender that is unsupported, listed twice, or needs a network that is not allowed."""
+    for position, name in enumerate(names):
         if name not in offered_senders():
             raise unknown_name("sender", name, offered_senders())
-        if name in names[:place]:
+        if name in names[:position]:
             raise UsageError(f"--send {name}", "it stands twice", "leave one out")
         if SENDERS[name].is_network and not allow_network:
             why = "others on the network could watch"

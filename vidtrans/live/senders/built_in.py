@@ -1,4 +1,4 @@
-"""The senders: a virtual camera, NDI, Spout on Windows, and Syphon on macOS."""
+"""The built-in senders: a virtual camera, NDI, Spout on Windows, and Syphon on macOS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vidtrans.live.senders import FPS, NAME, PictureSender
+from vidtrans.live.senders import NOMINAL_FPS, SENDER_NAME, PictureSender
 
 
 class VirtualCamera(PictureSender):
@@ -22,24 +22,22 @@ class VirtualCamera(PictureSender):
         import pyvirtualcam
 
         self._border = height % 2, width % 2
-        self._camera = pyvirtualcam.Camera(width + width % 2, height + height % 2, FPS, print_fps=False)
+        self._camera = pyvirtualcam.Camera(width + width % 2, height + height % 2, NOMINAL_FPS, print_fps=False)
 
     def send(self, picture: np.ndarray) -> None:
-        """Send a picture, (height, width, 3) uint8 RGB."""
         if any(self._border):
             below, beside = self._border
             picture = cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_REPLICATE)
         self._camera.send(np.ascontiguousarray(picture))
 
     def close(self) -> None:
-        """Close the device."""
         camera, self._camera = self._camera, None
         if camera is not None:
             camera.close()
 
 
 class NdiSender(PictureSender):
-    """A source of NDI named ``COMPUTER (vidtrans live)``."""
+    """An NDI source named ``COMPUTER (vidtrans live)``."""
 
     _sender: Any = None
 
@@ -49,36 +47,34 @@ class NdiSender(PictureSender):
 
         frame = VideoSendFrame()
         frame.set_resolution(width, height)
-        frame.set_frame_rate(Fraction(FPS))
+        frame.set_frame_rate(Fraction(NOMINAL_FPS))
         frame.set_fourcc(FourCC.RGBX)
-        # Not paced by the library: the pictures have a rate of their own.
-        self._sender = Sender(NAME, clock_video=False, clock_audio=False)
+        # The library must not set the pace: pictures are sent whenever they are painted.
+        self._sender = Sender(SENDER_NAME, clock_video=False, clock_audio=False)
         self._sender.set_video_frame(frame)
         self._sender.open()
 
     def send(self, picture: np.ndarray) -> None:
-        """Send a picture, (height, width, 3) uint8 RGB."""
         self._sender.write_video(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA).reshape(-1))
 
     def close(self) -> None:
-        """End the source."""
         sender, self._sender = self._sender, None
         if sender is not None:
             sender.close()
 
 
 class SpoutSender(PictureSender):
-    """A texture named ``vidtrans live`` for the programs of this machine."""
+    """A Spout texture named ``vidtrans live`` for the programs of this machine."""
 
     _sender: Any = None
 
     def open(self, width: int, height: int) -> None:
-        """Begin; the texture is made with the first picture."""
+        """Create the sender; its texture is created with the first picture."""
         import SpoutGL
 
         self._sender = SpoutGL.SpoutSender()
         self._sender.__enter__()
-        self._sender.setSenderName(NAME)
+        self._sender.setSenderName(SENDER_NAME)
 
     def send(self, picture: np.ndarray) -> None:
         """Send a picture, (height, width, 3) uint8 RGB. Raises RuntimeError where the GPU refuses it."""
@@ -88,31 +84,29 @@ class SpoutSender(PictureSender):
         pixels = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA).tobytes()
         if not self._sender.sendImage(pixels, width, height, GL_RGBA, False, 0):
             raise RuntimeError("Spout sent no picture: it needs a GPU with DirectX 11")
-        self._sender.setFrameSync(NAME)
+        self._sender.setFrameSync(SENDER_NAME)
 
     def close(self) -> None:
-        """End the texture."""
         sender, self._sender = self._sender, None
         if sender is not None:
             sender.__exit__(None, None, None)
 
 
 class SyphonSender(PictureSender):
-    """A server named ``vidtrans live`` for the programs of this machine."""
+    """A Syphon server named ``vidtrans live`` for the programs of this machine."""
 
     _server: Any = None
     _texture: Any = None
 
     def open(self, width: int, height: int) -> None:
-        """Begin with a Metal texture of this size. Raises RuntimeError where there is no Metal device."""
+        """Create a server with a Metal texture of this size. Raises RuntimeError where there is no Metal device."""
         import syphon
         from syphon.utils.raw import create_mtl_texture
 
-        self._server = syphon.SyphonMetalServer(NAME)
+        self._server = syphon.SyphonMetalServer(SENDER_NAME)
         self._texture = create_mtl_texture(self._server.device, width, height)
 
     def send(self, picture: np.ndarray) -> None:
-        """Send a picture, (height, width, 3) uint8 RGB."""
         from syphon.utils.numpy import copy_image_to_mtl_texture
 
         copy_image_to_mtl_texture(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA), self._texture)
@@ -126,7 +120,6 @@ class SyphonSender(PictureSender):
         Foundation.NSRunLoop.currentRunLoop().runUntilDate_(until)
 
     def close(self) -> None:
-        """End the server."""
         server, self._server, self._texture = self._server, None, None
         if server is not None:
             server.stop()

@@ -9,7 +9,7 @@ import pytest
 from clips import moving_frames, write_clip
 from studio_server import studio
 
-from vidtrans.studio.wishes import WISHES
+from vidtrans.studio.guided_tasks import TASKS
 from vidtrans.video.images.picture import write_picture
 
 FILES = {"clip": "clip.mp4", "film": "film.mp4", "made": "film.mp4", "source": "clip.mp4", "look": "pencil"}
@@ -28,9 +28,9 @@ def fill(folder: Path) -> Path:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("wish", WISHES)
+@pytest.mark.parametrize("wish", TASKS)
 def test_a_wish_is_fulfilled_by_its_jobs(wish: str, tmp_path: Path) -> None:
-    questions = WISHES[wish].questions
+    questions = TASKS[wish].questions
     answers = {q.name: (FILES | GRADE).get(q.name) or q.default for q in questions}
     answers |= {"frames": "12"} if "frames" in answers else {}
     before = set(fill(tmp_path / "studio").iterdir())

@@ -16,13 +16,13 @@ from osc_stage import OscStage, pack_bundle
 from vidtrans.core.settings import SMALLEST_SIDE
 from vidtrans.curves.expressions import Signal
 from vidtrans.live.live_controls import Controls, describe_pairing
-from vidtrans.live.osc import osc_desk
+from vidtrans.live.osc import osc_bridge
 from vidtrans.live.osc.osc_addresses import ACTIONS, REPORTS, ROOT, OscAddress, address_tree
-from vidtrans.live.osc.osc_desk import BEAT, LOUDNESS, OscChanges
+from vidtrans.live.osc.osc_bridge import BEAT, LOUDNESS, OscChanges
 from vidtrans.live.osc.osc_messages import (
-    LONGEST_WAIT_S,
-    MOST_TIMED,
-    SHOWN_UNMATCHED,
+    MAX_SCHEDULED,
+    MAX_WAIT_S,
+    NUM_LISTED_UNMATCHED,
     Argument,
     OscMessage,
     pack_message,
@@ -55,11 +55,11 @@ def other_value(one: OscAddress, now: object) -> Argument:
 def test_every_control_of_every_model_has_an_address_and_is_moved_by_it(stage: OscStage) -> None:
     names = {f.name for f in fields(Controls)}
     names |= {name for model in stage.hub.models.values() for name in describe_pairing(model.pairing)}
-    controls = {one.name: one for one in stage.desk.addresses.values() if one.is_control}
+    controls = {one.name: one for one in stage.bridge.addresses.values() if one.is_control}
     assert set(controls) == names
-    assert {one.name for one in stage.desk.addresses.values()} == names | set(ACTIONS)
+    assert {one.name for one in stage.bridge.addresses.values()} == names | set(ACTIONS)
     for name, one in controls.items():
-        before = stage.desk.values()[one.path]
+        before = stage.bridge.values()[one.path]
         value = other_value(one, before)
         if value is None:
             assert name == "look"  # neither model has looks
@@ -67,7 +67,7 @@ def test_every_control_of_every_model_has_an_address_and_is_moved_by_it(stage: O
         stage.send(name.replace(".", "/"), value)
         stage.frame()
         assert stage.value(name) == pytest.approx(value), name
-        assert stage.desk.values()[one.path] == pytest.approx(value)
+        assert stage.bridge.values()[one.path] == pytest.approx(value)
     assert stage.inbox.counts.refused == stage.inbox.counts.unmatched == 0
 
 
@@ -107,7 +107,7 @@ def test_what_fits_no_control_changes_nothing(stage: OscStage, address: str, arg
     stage.frame()
     assert stage.hub.state == before
     assert stage.inbox.counts.refused == 1
-    stage.desk.tell()
+    stage.bridge.send_status()
     assert len(stage.notes) == 1
     assert stage.notes[0].startswith("OSC: 1 message")
 
@@ -127,7 +127,7 @@ def test_a_pattern_moves_all_controls_that_it_matches(stage: OscStage) -> None:
     assert stage.value("lerp") == 0.5
     assert stage.inbox.unmatched == {f"{ROOT}x*": 1}
     stage.hub.models.pop("flower")
-    stage.desk.refresh()
+    stage.bridge.refresh()
     stage.send("edges/den*", 0.2)
     stage.frame()
     assert f"{ROOT}edges/den*" in stage.inbox.unmatched
@@ -156,11 +156,11 @@ def test_bundles_are_carried_out_at_their_time_or_at_once(stage: OscStage) -> No
     stage.push(bundle(0.75, stage.at_s + 2))
     stage.push(bundle(1.25, stage.at_s + 1))
     stage.push(bundle(0.1, stage.at_s - 100))  # late: at once
-    stage.push(bundle(0.2, stage.at_s + LONGEST_WAIT_S + 1))
+    stage.push(bundle(0.2, stage.at_s + MAX_WAIT_S + 1))
     stage.frame()
     assert stage.value("strength") == pytest.approx(0.1)
     assert stage.inbox.counts.dropped == 1
-    stage.desk.tell()
+    stage.bridge.send_status()
     assert stage.notes == ["OSC: 1 message not used; a bundle's time is 61 s ahead, and at most 60 s are waited for"]
     assert stage.inbox.due_s(stage.at_s) == pytest.approx(1, abs=1e-3)
     for _, expected in ((1, 1.25), (2, 0.75)):
@@ -168,9 +168,9 @@ def test_bundles_are_carried_out_at_their_time_or_at_once(stage: OscStage) -> No
         stage.frame()
         assert stage.value("strength") == expected
     assert stage.inbox.due_s(stage.at_s) is None
-    for _ in range(MOST_TIMED + 5):
+    for _ in range(MAX_SCHEDULED + 5):
         stage.push(bundle(0.5, stage.at_s + 5))
-    assert len(stage.inbox._timed) == MOST_TIMED
+    assert len(stage.inbox._scheduled) == MAX_SCHEDULED
     assert stage.inbox.counts.dropped == 6
 
 
@@ -180,10 +180,10 @@ def test_unknown_addresses_are_counted_in_bounded_memory(stage: OscStage) -> Non
     stage.send("strangth", 0.5)
     stage.frame()
     assert stage.inbox.counts.unmatched == 5001
-    assert len(stage.inbox.unmatched) == SHOWN_UNMATCHED
+    assert len(stage.inbox.unmatched) == NUM_LISTED_UNMATCHED
     assert max(map(len, stage.inbox.unmatched)) <= 60
-    assert stage.inbox._last == {}
-    stage.desk.tell()
+    assert stage.inbox._newest == {}
+    stage.bridge.send_status()
     assert f"{ROOT}strangth" in stage.notes[0]
     assert stage.notes[0].isprintable()
 
@@ -193,7 +193,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_s = 1000.0
-        monkeypatch.setattr(osc_desk.time, "monotonic", lambda: self.now_s)
+        monkeypatch.setattr(osc_bridge.time, "monotonic", lambda: self.now_s)
 
 
 @pytest.fixture
@@ -207,12 +207,12 @@ def sent(changes: OscChanges) -> dict[str, object]:
 
 
 def test_changes_are_sent_once_and_those_of_osc_when_they_rest(stage: OscStage, clock: Clock) -> None:
-    changes = OscChanges(stage.hub, stage.desk, lambda: clock.now_s)
+    changes = OscChanges(stage.hub, stage.bridge, lambda: clock.now_s)
     first = sent(changes)
     assert first["strength"] == 1.0
-    assert len(first) == sum(one.is_control for one in stage.desk.addresses.values()) + 4  # record, dream, frame, fps
+    assert len(first) == sum(one.is_control for one in stage.bridge.addresses.values()) + 4  # record, dream, frame, fps
     assert sent(changes) == {}
-    stage.hub.command(stage.hub.join(is_program=False), {"type": "controls", "values": {"strength": 0.1}})
+    stage.hub.handle_command(stage.hub.join(is_program=False), {"type": "controls", "values": {"strength": 0.1}})
     assert sent(changes) == {"strength": pytest.approx(0.1)}
     for n in range(60):  # a fader moves for a second
         stage.send("strength", 0.5 + n / 200)
@@ -225,7 +225,7 @@ def test_changes_are_sent_once_and_those_of_osc_when_they_rest(stage: OscStage, 
 
 
 def test_sound_pictures_and_moving_controls_are_sent(stage: OscStage, clock: Clock) -> None:
-    changes = OscChanges(stage.hub, stage.desk, lambda: clock.now_s)
+    changes = OscChanges(stage.hub, stage.bridge, lambda: clock.now_s)
     changes.step()
     stage.hub.sound.values = {LOUDNESS: 0.5, Signal("onset"): 0.0, BEAT: 3.9}
     stage.hub.worker.num_painted = 30
@@ -234,22 +234,22 @@ def test_sound_pictures_and_moving_controls_are_sent(stage: OscStage, clock: Clo
     assert found == {"heard/loudness": 0.5, "heard/onset": 0.0, "heard/beat": 3, "frame": 30, "fps": 30.0}
     assert set(found) == {one.name for one in REPORTS}
     stage.hub.sound.values = {LOUDNESS: 0.5, Signal("onset"): 0.0, BEAT: 4.1}
-    stage.desk._positions = {"lerp": 0.75}
+    stage.bridge._positions = {"lerp": 0.75}
     assert sent(changes) == {"heard/beat": 4, "lerp": 0.75}
 
 
 def test_the_list_is_sent_with_all_values_and_the_tree_says_the_same(stage: OscStage) -> None:
-    changes = OscChanges(stage.hub, stage.desk)
+    changes = OscChanges(stage.hub, stage.bridge)
     changes.step()
     stage.send("list")
     stage.frame()
     packets = changes.step()
     listed = {m.arguments[0]: m.arguments[1:] for m in map(parse_message, packets) if m.address == f"{ROOT}list"}
-    assert set(listed) == {*stage.desk.addresses, *(one.path for one in REPORTS)}
+    assert set(listed) == {*stage.bridge.addresses, *(one.path for one in REPORTS)}
     assert listed[f"{ROOT}strength"] == ("f", 0.0, 2.0)
     assert listed[f"{ROOT}past"] == ("s", 0.0, 1.0, "off", "lerp", "causal")
     assert any(parse_message(packet).address == f"{ROOT}strength" for packet in packets)
-    tree = json.loads(json.dumps(address_tree(stage.desk.addresses, stage.desk.values())))
+    tree = json.loads(json.dumps(address_tree(stage.bridge.addresses, stage.bridge.values())))
     nodes = tree["CONTENTS"]["vidtrans"]["CONTENTS"]
     strength = {"TYPE": "f", "RANGE": [{"MIN": 0.0, "MAX": 2.0}], "VALUE": [1.0], "ACCESS": 3}
     assert strength.items() <= nodes["strength"].items()
@@ -271,16 +271,16 @@ def test_no_bytes_raise_or_move_a_control_out_of_its_bounds(stage: OscStage, pac
     for packet in [pack_bundle([p for p in packets if p])] if whole else packets:
         stage.push(packet)
     stage.frame()
-    values = stage.desk.values()
-    for one in stage.desk.addresses.values():
+    values = stage.bridge.values()
+    for one in stage.bridge.addresses.values():
         if one.is_control and one.kind in ("number", "whole"):
             assert one.low <= float(str(values[one.path])) <= one.high
-    stage.hub.state.updated(stage.hub.state.table(), stage.hub.models)  # raises where something does not fit
+    stage.hub.state.with_values(stage.hub.state.table(), stage.hub.models)  # raises where something does not fit
 
 
 def test_values_that_do_not_fit_together_leave_the_others_alone(stage: OscStage) -> None:
-    one = stage.desk.addresses[f"{ROOT}edges/density"]
-    stage.desk.addresses[one.path] = OscAddress(one.name, "number", "", 0, 1e9, is_control=True)
+    one = stage.bridge.addresses[f"{ROOT}edges/density"]
+    stage.bridge.addresses[one.path] = OscAddress(one.name, "number", "", 0, 1e9, is_control=True)
     stage.send("edges/density", 1e9)  # as where two settings exclude each other
     stage.send("strength", 0.5)
     stage.frame()

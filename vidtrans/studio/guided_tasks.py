@@ -1,4 +1,4 @@
-"""The wishes of the studio's first page: a few questions each, and the commands that fulfil them."""
+"""The tasks of the studio's first page: a few questions each, and the commands that carry them out."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Answers = Mapping[str, str]
 class Question:
     """A question. ``kind``: clip, look (a picture or a medium), file, source, number or choice.
 
-    A file is a clip or a picture; a source is the clip that another one was made from, which somebody may not have.
-    ``choices``: of a choice or a source, value → label. ``default``: the answer at first.
+    A file is a clip or a picture; a source is the original of another clip, which the user may not have. ``choices``:
+    of a choice or a source, value → label. ``default``: the initial answer.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Question:
     high: int = 0
 
     def check(self, answer: str) -> None:
-        """Raise UsageError if an answer is no answer to the question."""
+        """Raise UsageError if an answer is not valid for the question."""
         if not answer:
             raise UsageError(self.label, "it is not answered", "choose one")
         if self.kind == "choice" and answer not in self.choices:
@@ -41,8 +41,8 @@ class Question:
 
 
 @dataclass(frozen=True)
-class WishStep:
-    """A command that a wish needs. ``after``: places, among the steps, of those that have to be done before."""
+class CommandStep:
+    """A command of a task. ``after``: indices of the steps that must be done before it."""
 
     command: str
     values: Table
@@ -51,99 +51,107 @@ class WishStep:
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A wish. ``easel``: the first step makes frames to paint on; the page then opens the easel."""
+class GuidedTask:
+    """A task. ``opens_easel``: the first step writes frames to paint on, and the page then opens the easel."""
 
     name: str
     title: str
     text: str
     questions: tuple[Question, ...]
-    make: Callable[[Answers], list[WishStep]]
-    easel: bool = False
+    make_steps: Callable[[Answers], list[CommandStep]]
+    opens_easel: bool = False
 
     def table(self) -> Table:
-        """Return the wish as a page receives it."""
+        """Return the task in the form that a page receives."""
         questions = [asdict(question) for question in self.questions]
-        return {"name": self.name, "title": self.title, "text": self.text, "easel": self.easel, "questions": questions}
+        return {
+            "name": self.name,
+            "title": self.title,
+            "text": self.text,
+            "easel": self.opens_easel,
+            "questions": questions,
+        }
 
-    def steps(self, answers: Answers) -> list[WishStep]:
-        """Return the steps that the answers give. Raises UsageError."""
+    def steps(self, answers: Answers) -> list[CommandStep]:
+        """Return the commands for the given answers. Raises UsageError."""
         for question in self.questions:
             question.check(answers.get(question.name, ""))
-        return self.make(answers)
+        return self.make_steps(answers)
 
 
 def _stem(name: str) -> str:
     return PurePosixPath(name).stem
 
 
-def _like_picture(answers: Answers) -> list[WishStep]:
+def _picture_steps(answers: Answers) -> list[CommandStep]:
     clip, look, clip_name = answers["clip"], answers["look"], _stem(answers["clip"])
-    kept: Table = {"keep_colour": "1"} if answers["colours"] == "film" else {}
-    if answers["how"] == "now" or look in medium_names():  # a medium is not learned
-        return [WishStep("stylize", {"video": [clip], "look": look} | kept, f"{clip_name} like {_stem(look)}")]
+    colours: Table = {"keep_colour": "1"} if answers["colours"] == "film" else {}
+    if answers["how"] == "now" or look in medium_names():  # A medium needs no training
+        return [CommandStep("stylize", {"video": [clip], "look": look} | colours, f"{clip_name} like {_stem(look)}")]
     model = f"{_stem(look)}.{clip_name}.{answers['how']}min.safetensors"
-    teach = {"pictures": [look], "on": [clip], "minutes": float(answers["how"]), "output": model}
-    show = {"video": [clip], "model": [model]} | kept
+    train = {"pictures": [look], "on": [clip], "minutes": float(answers["how"]), "output": model}
+    render = {"video": [clip], "model": [model]} | colours
     return [
-        WishStep("look", teach, f"learn {_stem(look)}"),
-        WishStep("stylize", show, f"{clip_name} like {_stem(look)}", (0,)),
+        CommandStep("look", train, f"learn {_stem(look)}"),
+        CommandStep("stylize", render, f"{clip_name} like {_stem(look)}", (0,)),
     ]
 
 
-def _from_film(answers: Answers) -> list[WishStep]:
+def _film_steps(answers: Answers) -> list[CommandStep]:
     film, clip, pairing = answers["film"], answers["clip"], answers["pairing"]
     model = f"{_stem(film)}.{pairing}.{answers['minutes']}min.safetensors"
     data = f"{_stem(film)}.{pairing}.dataset"
-    begins = {} if pairing == "edges" else {"pairing": pairing}  # the recipe for other footage is the default
+    settings = (
+        {} if pairing == "edges" else {"pairing": pairing}
+    )  # Edges are the default, with settings for other footage
     return [
-        WishStep("make-dataset", {"videos": [film], "output": data} | begins, f"pairs of {_stem(film)}"),
-        WishStep(
+        CommandStep("make-dataset", {"videos": [film], "output": data} | settings, f"pairs of {_stem(film)}"),
+        CommandStep(
             "train", {"dataset": data, "minutes": float(answers["minutes"]), "output": model}, f"learn {film}", (0,)
         ),
-        WishStep("stylize", {"video": [clip], "model": [model]}, f"{_stem(clip)} like {_stem(film)}", (1,)),
+        CommandStep("stylize", {"video": [clip], "model": [model]}, f"{_stem(clip)} like {_stem(film)}", (1,)),
     ]
 
 
-def _paint(answers: Answers) -> list[WishStep]:
+def _paint_steps(answers: Answers) -> list[CommandStep]:
     clip = answers["clip"]
     values = {"video": clip, "count": int(answers["count"]), "output": f"{_stem(clip)}.keyframes"}
-    return [WishStep("keyframes", values, f"frames of {_stem(clip)} to paint")]
+    return [CommandStep("keyframes", values, f"frames of {_stem(clip)} to paint")]
 
 
-def _deflicker(answers: Answers) -> list[WishStep]:
-    made, source = answers["made"], answers["source"]
-    values = {"processed": [made]} | ({"source": source} if source not in (made, NO_SOURCE) else {})
-    return [WishStep("deflicker", values, f"{_stem(made)} without flicker")]
+def _deflicker_steps(answers: Answers) -> list[CommandStep]:
+    processed, source = answers["made"], answers["source"]
+    values = {"processed": [processed]} | ({"source": source} if source not in (processed, NO_SOURCE) else {})
+    return [CommandStep("deflicker", values, f"{_stem(processed)} without flicker")]
 
 
-def _grade(answers: Answers) -> list[WishStep]:
+def _grade_steps(answers: Answers) -> list[CommandStep]:
     before, after, clip = (answers[name] for name in ("before", "after", "clip"))
     model = f"{_stem(after)}.grade.safetensors"
     learn: Table = {"before": before, "after": after, "output": model}
     if answers["same"] == "no":
         learn["unpaired"] = True
-    show = {"video": [clip], "model": [model]}
+    render = {"video": [clip], "model": [model]}
     return [
-        WishStep("grade", learn, f"learn the grade of {_stem(after)}"),
-        WishStep("stylize", show, f"{_stem(clip)} graded", (0,)),
+        CommandStep("grade", learn, f"learn the grade of {_stem(after)}"),
+        CommandStep("stylize", render, f"{_stem(clip)} graded", (0,)),
     ]
 
 
-def _dream(answers: Answers) -> list[WishStep]:
+def _dream_steps(answers: Answers) -> list[CommandStep]:
     clip, preset = answers["clip"], answers["how"]
     model = f"{_stem(clip)}.{preset}.{answers['minutes']}min.safetensors"
     data = f"{_stem(clip)}.{preset}.dataset"
     train = {"dataset": data, "preset": preset, "minutes": float(answers["minutes"]), "output": model}
     dream = {"source": [clip], "model": [model], "frames": int(answers["frames"])}
     return [
-        WishStep("make-dataset", {"videos": [clip], "preset": preset, "output": data}, f"frames of {_stem(clip)}"),
-        WishStep("train", train, f"learn how {_stem(clip)} moves", (0,)),
-        WishStep("dream", dream, f"a dream of {_stem(clip)}", (1,)),
+        CommandStep("make-dataset", {"videos": [clip], "preset": preset, "output": data}, f"frames of {_stem(clip)}"),
+        CommandStep("train", train, f"learn how {_stem(clip)} moves", (0,)),
+        CommandStep("dream", dream, f"a dream of {_stem(clip)}", (1,)),
     ]
 
 
-NO_SOURCE = "none"  # an answer: the source is not there
+NO_SOURCE = "none"  # Answer of a user who does not have the source clip
 COLOURS = {"picture": "the picture's", "film": "the film's own"}
 MINUTES = Question("minutes", "Minutes to learn", "number", default="4", low=1, high=1440)
 PAIRINGS = {
@@ -154,10 +162,10 @@ PAIRINGS = {
     "colorize": "its black and white picture",
 }
 
-WISHES = {
-    wish.name: wish
-    for wish in (
-        Wish(
+TASKS = {
+    task.name: task
+    for task in (
+        GuidedTask(
             "picture",
             "Like this picture",
             "Your clip in the manner of a painting, a drawing or a photograph.",
@@ -173,9 +181,9 @@ WISHES = {
                 ),
                 Question("colours", "Colours", "choice", COLOURS, "picture"),
             ),
-            _like_picture,
+            _picture_steps,
         ),
-        Wish(
+        GuidedTask(
             "film",
             "From my film",
             "A network learns how your film looks, and renders another clip that way.",
@@ -185,9 +193,9 @@ WISHES = {
                 Question("pairing", "What it starts from", "choice", PAIRINGS, "edges"),
                 MINUTES,
             ),
-            _from_film,
+            _film_steps,
         ),
-        Wish(
+        GuidedTask(
             "paint",
             "I paint frames",
             "Paint over a few frames; all others follow.",
@@ -195,10 +203,10 @@ WISHES = {
                 Question("clip", "The clip", "clip"),
                 Question("count", "Frames to paint (all of them)", "number", default="1", low=1, high=40),
             ),
-            _paint,
-            easel=True,
+            _paint_steps,
+            opens_easel=True,
         ),
-        Wish(
+        GuidedTask(
             "flicker",
             "Take the flicker out",
             "Steadies what another tool made frame by frame.",
@@ -206,9 +214,9 @@ WISHES = {
                 Question("made", "The clip that flickers", "clip"),
                 Question("source", "What it was made from", "source", {NO_SOURCE: "I do not have it"}, NO_SOURCE),
             ),
-            _deflicker,
+            _deflicker_steps,
         ),
-        Wish(
+        GuidedTask(
             "grade",
             "This grade",
             "Learns your grade from a still before and after it, and grades a clip.",
@@ -220,9 +228,9 @@ WISHES = {
                 ),
                 Question("clip", "The clip to grade", "clip"),
             ),
-            _grade,
+            _grade_steps,
         ),
-        Wish(
+        GuidedTask(
             "dream",
             "Let it dream",
             "A network learns how your clip moves, and makes new frames without end.",
@@ -238,14 +246,14 @@ WISHES = {
                 MINUTES,
                 Question("frames", "Length of the dream, in frames", "number", default="120", low=1, high=100_000),
             ),
-            _dream,
+            _dream_steps,
         ),
     )
 }
 
 
-def find_wish(name: str) -> Wish:
-    """Return a wish by name. Raises UsageError."""
-    if name not in WISHES:
-        raise unknown_name("wish", name, list(WISHES))
-    return WISHES[name]
+def find_task(name: str) -> GuidedTask:
+    """Return the task of this name. Raises UsageError."""
+    if name not in TASKS:
+        raise unknown_name("task", name, list(TASKS))
+    return TASKS[name]
