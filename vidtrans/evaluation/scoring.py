@@ -28,7 +28,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.files import write_json
 from vidtrans.core.settings import Size, Table, Time
-from vidtrans.flow.matching import SHORT_SIDE, agreement
+from vidtrans.flow.matching import SHORT_SIDE, clip_similarity
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.consistency import Scorer, Scores, round_digits
 from vidtrans.session import Context
@@ -44,7 +44,7 @@ SHOWN = 4  # of the frames with the lowest scores
 NOT_SCORED = "not compared"  # frames without a counterpart
 LEAST_COVERED = 0.5  # of a render's frames, by a source: one that ends earlier is another clip
 COMPARED = 8  # frames of a render and of its source
-# Of ``agreement``. Chosen while looking at renders of 27 clips in 33 styles, from looks to outlines and noise. Looks
+# Of ``clip_similarity``. Chosen while looking at renders of 27 clips in 33 styles, from looks to outlines and noise. Looks
 # that ship have 0.7 and more; of 14 clips all renders 0.46 and more, of 13 all but 3 of 372 (nearly black, or under
 # heavy noise) 0.35 and more. Of 20,175 pairs with another clip 86 of 100 are below the first, and all but 27 below the
 # second. Labels and the photographs made of them have 0.39 to 0.61, networks with random weights on tiny clips 0.16.
@@ -240,7 +240,7 @@ def check_source(output: Clip, source: AlignedSource, context: Context) -> None:
     wanted = sorted({source.steps[number] for number in numbers})
     seen = {frame.index: frame.rgb for frame in read_clip_frames(source.clip, wanted, form, context)}
     made = read_clip_frames(output, numbers, form, context)
-    found = agreement((seen[source.steps[frame.index]], frame.rgb) for frame in made)
+    found = clip_similarity((seen[source.steps[frame.index]], frame.rgb) for frame in made)
     if found is None or found >= DOUBTFUL:
         return
     measure = f"(edges and tones agree by {found:.2f}, in most renders by 1 or more)"
