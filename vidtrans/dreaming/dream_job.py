@@ -43,7 +43,7 @@ from vidtrans.store.chunks import ChunkStore, ChunkWriter, StateStore
 from vidtrans.store.stages import DreamStage, media_libraries
 from vidtrans.upscaling import VERSION as UPSCALING
 from vidtrans.upscaling import array_pictures, tensor_pictures
-from vidtrans.upscaling.enlarging import enlarged
+from vidtrans.upscaling.enlarging import enlarge_to_source
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import ClipIndex
@@ -96,13 +96,13 @@ def enlarge_opencv(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     unit = np.ascontiguousarray(frame.permute(1, 2, 0).numpy()) * np.float32(0.5) + np.float32(0.5)
     # ``enlarged`` reads only the size of the source, which a dream does not have.
     source = np.broadcast_to(np.float32(0), (size[1], size[0], 3))
-    return torch.from_numpy(enlarged(array_pictures, unit, source, mode)).permute(2, 0, 1) * 2 - 1
+    return torch.from_numpy(enlarge_to_source(array_pictures, unit, source, mode)).permute(2, 0, 1) * 2 - 1
 
 
 def enlarge_torch(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     """Return a frame, (3, H, W) float32 in [-1, 1], at a larger (width, height), on its device."""
     source = frame.new_zeros(()).expand(1, 3, size[1], size[0])
-    return enlarged(tensor_pictures, frame[None] * 0.5 + 0.5, source, mode)[0] * 2 - 1
+    return enlarge_to_source(tensor_pictures, frame[None] * 0.5 + 0.5, source, mode)[0] * 2 - 1
 
 
 class MaskedBackground:
@@ -133,7 +133,6 @@ class MaskedBackground:
             )
 
     def for_key(self) -> Table:
-        """Return the values that identify the clip, its frames and the mask, for cache keys."""
         return {
             "version": VERSION,
             "clip": self.clip.digest,
@@ -333,7 +332,6 @@ class DreamJob:
         return estimate(seconds * scale, (unpacked or encoded) * scale, encoded * scale)
 
     def summary(self, output: Path) -> Table:
-        """Return the dream's entries in the result's report."""
         plan, frames, picture = self.plan, self.spec.frames, self.delivery.picture
         table: Table = {
             "output": str(output),

@@ -41,7 +41,6 @@ class DreamSignals(SignalTracks):
         self._sound = SoundSignals(sound) if sound else None
 
     def prepare(self, roots: Collection[Signal]) -> None:
-        """Choose the frequency bands to analyse."""
         if self._sound is not None:
             self._sound.want(roots)
 
@@ -96,7 +95,6 @@ class DreamControls:
 
     @property
     def speed_constant(self) -> float | None:
-        """Return the clock's speed if it is constant, else None."""
         return None if "speed" in self._steering.controls else self._curves["speed"].constant
 
     def for_rollout(
@@ -135,7 +133,6 @@ class DreamControls:
         return CameraMove(**{name: self._value(name, frame) for name in NO_MOVE})
 
     def for_key(self) -> Table:
-        """Return the texts of the curves, for cache keys."""
         return {name: str(curve) for name, curve in self._curves.items()} | {
             "steer": self._steering.text,
             "goto": self._goto,

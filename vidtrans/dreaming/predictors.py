@@ -89,7 +89,7 @@ def check_options(loaded_models: Sequence[LoadedModel], settings: DreamingSettin
         "has no clock: it was not trained with the position in its clip as an input",
         "loop",
     )
-    stored: Requirement = _kept_runs, "keeps no frames of its clip", "next-frame"
+    stored: Requirement = _stored_runs, "keeps no frames of its clip", "next-frame"
     pointer: Requirement = _pointer_runs, "has no pointer to frames of its clip that it keeps", "next-frame"
     options = {
         "--loop": (settings.loop, clock),
@@ -110,9 +110,9 @@ def check_options(loaded_models: Sequence[LoadedModel], settings: DreamingSettin
                 raise UsageError(given, f"'{model.name}' {reason}", remedy)
 
 
-def _kept_runs(model: LoadedModel) -> object:
+def _stored_runs(model: LoadedModel) -> object:
     return model.record and model.record.dream.get("runs")
 
 
 def _pointer_runs(model: LoadedModel) -> object:
-    return None if model.pairing.has_clock else _kept_runs(model)
+    return None if model.pairing.has_clock else _stored_runs(model)

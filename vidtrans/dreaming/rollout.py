@@ -191,7 +191,7 @@ class HistoryFrame:
     def moved(self, view: np.ndarray, colours: np.ndarray) -> HistoryFrame:
         return replace(self, view=self.view @ view, colours=colours @ self.colours)
 
-    def rendered(self) -> Tensor:
+    def render(self) -> Tensor:
         """Return the picture in the camera's current view."""
         return transform(self.picture, self.view, self.colours)
 
@@ -237,7 +237,7 @@ class Rollout:
         """Predict the next frame, (3, H, W) float32 in [-1, 1]. Raises DeviceError."""
         model = self._model_at(self.frame)
         moves = self._move_camera(self._controls.move(self.frame))
-        frames = [past.rendered() for past in self._history[-model.context :]]
+        frames = [past.render() for past in self._history[-model.context :]]
         position, recall = self._position(model, frames), self._controls.recall(self.frame) * self._view.share
         if model.pointer is not None and self._pointer_state is not None:
             self._pointer_state = self._pointer_state.after_camera_move() if moves else self._pointer_state
@@ -276,7 +276,6 @@ class Rollout:
         return view is not IDENTITY
 
     def _input(self, frames: list[Tensor], position: float | None, recall: float) -> Tensor:
-        """Return the network's input, (1, C, H, W)."""
         if position is None:
             return torch.cat(frames)[None]
         view = tuple(map(float, self._view.matrix[:2].ravel()))
@@ -365,7 +364,6 @@ class Loop:
         return (into + 1) / (self.fade + 1) if into >= 0 else 0.0
 
     def for_key(self) -> Table:
-        """Return the values that define the loop, for cache keys."""
         return {"frames": self.frames, "rounds": self.rounds, "run_in": self.run_in, "fade": self.fade}
 
 
@@ -417,7 +415,6 @@ class ResumableRollout:
         return picture
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return the rollout's state after the last frame, to be saved."""
         return self._rollout.state()
 
     def _run_in(self, loop: Loop) -> None:

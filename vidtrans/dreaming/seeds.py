@@ -57,7 +57,6 @@ class Seed:
             return [to_signed(cursor(number).rgb[rows, columns]) for number in self.frames]
 
     def for_key(self, context: Context) -> Table:
-        """Return the values that identify the seed, for cache keys."""
         if self.clip is None:
             return {"noise": context.seed, "zoom": self.zoom}
         return {"source": self.clip.digest, "frames": list(self.frames), "zoom": self.zoom}

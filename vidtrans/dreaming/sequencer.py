@@ -50,10 +50,10 @@ NUM_ITERATIONS = 20  # Iterations of k-means
 TRUE, FALSE = ("1", "x", "yes", "true", "on"), ("", "0", "no", "false", "off")
 
 
-def known_actions(
-    memory: ClipMemory, record: Table, table: str, wanted: Collection[int | str]
+def find_actions(
+    memory: ClipMemory, record: Table, table: str, goals: Collection[int | str]
 ) -> dict[str, frozenset[int]]:
-    """Return the actions of a table, whose name may be empty; add clusters if another action is ``wanted``.
+    """Return the actions of a table, whose name may be empty; add clusters if another action is ``goals``.
 
     ``record``: a model's record of its stored frames. Raises UsageError.
     """
@@ -61,7 +61,7 @@ def known_actions(
     if table:
         clips = [TrainingClip(clip["name"], Fraction(clip["rate"])) for clip in record.get("clips", ())]
         table_actions = read_action_table(Path(table), clips, [Origin(*frame) for frame in record.get("frames", ())])
-    named = {goal for goal in wanted if isinstance(goal, str)}
+    named = {goal for goal in goals if isinstance(goal, str)}
     return table_actions if named <= table_actions.keys() else cluster_actions(memory) | table_actions
 
 
@@ -258,7 +258,7 @@ class ModelSequencer:
             memory = None if loaded_model.pairing.has_clock else load_clip_memory(loaded_model)
             if memory and loaded_model.record and self.settings.needs_actions:
                 table = self.settings.actions if number == 0 else ""
-                actions = known_actions(memory, loaded_model.record.dream, table, self.settings.goals)
+                actions = find_actions(memory, loaded_model.record.dream, table, self.settings.goals)
                 memory = replace(memory, actions=actions)
             pointer = Pointer(memory, self.context.seed) if memory else None
             self._models[number] = RolloutModel(

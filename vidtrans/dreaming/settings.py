@@ -159,7 +159,6 @@ class DreamingSettings:
 
     @property
     def goals(self) -> set[int | str]:
-        """Return the shots and actions that are steering goals in any frame."""
         return self.steering().goals | ({self.goto} if self.goto is not None else set())
 
     @property
@@ -180,6 +179,5 @@ class DreamingSettings:
         return self.changes("wander")
 
     def for_key(self) -> Table:
-        """Return the settings for cache keys, with normalised expressions."""
         curves = {name: str(curve) for name, curve in self.curves().items()}
         return to_table(self) | curves | {"steer": self.steering().text, "actions": self.actions_digest}

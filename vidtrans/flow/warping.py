@@ -32,7 +32,7 @@ _SHARPEN[1, 1] += 1
 Range = tuple[float, float]
 # A picture in 16 bits of ``PICTURE`` or in 8 bits, the flow to it in its pixels, and a weight from 0 to 1; the last two
 # are (H, W) or on the coarse grid
-Moved = tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]
+FlowSample = tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]
 
 
 @lru_cache(maxsize=16)
@@ -227,8 +227,8 @@ class Average:
     result where the motion is uniform.
     """
 
-    def __init__(self, here: np.ndarray, others: Sequence[Moved], *, is_sharp: bool) -> None:
-        """``here``: (H, W, 4) in 16 bits of ``PICTURE``, or in 8 bits; ``others``: see ``Moved``."""
+    def __init__(self, here: np.ndarray, others: Sequence[FlowSample], *, is_sharp: bool) -> None:
+        """``here``: (H, W, 4) in 16 bits of ``PICTURE``, or in 8 bits; ``others``: see ``FlowSample``."""
         self._here, self._is_sharp = here, is_sharp
         self.shape = height, width = here.shape[:2]
         self._others = [

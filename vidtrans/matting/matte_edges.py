@@ -10,7 +10,7 @@ import numpy as np
 
 from vidtrans.flow.warping import blur, grow, shrink
 from vidtrans.upscaling import array_pictures
-from vidtrans.upscaling.enlarging import LocallyLinear
+from vidtrans.upscaling.enlarging import GuidedFilter
 from vidtrans.video.colour.conversion import to_uint8
 
 VERSION = 2
@@ -51,12 +51,12 @@ def refine_edge(matte: np.ndarray, small: np.ndarray, frame: np.ndarray) -> np.n
     if not band.any():
         return enlarged
     near, box = _boxes(band, size)
-    guided = LocallyLinear(
+    guided = GuidedFilter(
         array_pictures, array_pictures.unit(small[near]), np.repeat(matte[near][..., None], 3, axis=2)
     )
     around = np.ascontiguousarray(frame[box])
     strips, before = guided(around), enlarged[box]
-    filtered = array_pictures.stacked(strips(rows) for rows in array_pictures.strips(before.shape[::-1]))[..., 0]
+    filtered = array_pictures.join_strips(strips(rows) for rows in array_pictures.strips(before.shape[::-1]))[..., 0]
     share = grow(blur(band[near].astype(np.float32), 1.5), before.shape[::-1])
     enlarged[box] = np.clip(before + share * (np.clip(filtered, 0, 1) - before), 0, 1)
     return unmix_edge(enlarged, frame)

@@ -310,7 +310,6 @@ class MatteJob:
                 self.context.warn_once(text, self.request.video)
 
     def _confidence_entries(self, name: str) -> Table:
-        """Return the confidence entries of an object's result."""
         source = self.mattes[name].source
         shots = [shot for shot in source.shots if self.model or any(key in shot for key in source.painted)]
         inside = {frame: self.mattes[name].at(frame).confidence for shot in shots for frame in shot}
@@ -427,7 +426,6 @@ class MattePaint:
         return self
 
     def for_key(self) -> Table:
-        """Return the properties that affect the result, for its cache key."""
         edge = {name: getattr(self.settings, name) for name in ("edge", "feather", "grow")}
         keys = {
             name: [mattes.for_key(), mattes.source.painted_key(sorted(mattes.source.painted))]

@@ -108,7 +108,6 @@ class Brushes:
 
     @property
     def things(self) -> dict[str, Colour]:
-        """Return the stroke colour of each object, by name."""
         return dict(self.names) if self.names else {MATTE: self.inside}
 
     def read(self, path: Path, frame: np.ndarray) -> dict[str, np.ndarray | Strokes]:
@@ -229,7 +228,6 @@ def _is_flat(rgb: np.ndarray, frame: np.ndarray, same: np.ndarray) -> bool:
 
 
 def _frequent_colours(rgb: np.ndarray) -> str:
-    """Return the most frequent strong colours of a mask, as text."""
     strong = rgb[rgb.max(2).astype(np.int16) - rgb.min(2) > COLOUR_RADIUS]
     rounded, counts = np.unique(strong // 16 * 17, axis=0, return_counts=True)
     frequent = [colour for _, colour in sorted(zip(-counts, map(tuple, rounded), strict=True))[:3]]

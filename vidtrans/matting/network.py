@@ -165,10 +165,10 @@ class MatteNetwork(nn.Module):
         self.references = [self._reference_features(found, [m for _, m in painted], level) for level in MATCH_LEVELS]
 
     def _reference_features(
-        self, found: Sequence[Sequence[Tensor]], mattes: Sequence[np.ndarray], level: int
+        self, frame_features: Sequence[Sequence[Tensor]], mattes: Sequence[np.ndarray], level: int
     ) -> ReferenceFeatures:
         vectors, inside = [], []
-        for features, matte in zip(found, mattes, strict=True):
+        for features, matte in zip(frame_features, mattes, strict=True):
             unit = self._unit(features[level], level)
             small = F.interpolate(torch.from_numpy(matte)[None, None], size=unit.shape[-2:], mode="area")
             vectors.append(unit[0].flatten(1).T.contiguous())
@@ -309,7 +309,6 @@ class CropWindow:
 
     @classmethod
     def whole(cls, frame: tuple[int, int], scale: float) -> CropWindow:
-        """Return a crop of the whole frame at a scale."""
         size = [max(MIN_WINDOW_PX, math.ceil(side * scale / WINDOW_MULTIPLE_PX) * WINDOW_MULTIPLE_PX) for side in frame]
         corner = [(side - pixels / scale) / 2 for side, pixels in zip(frame, size, strict=True)]
         return cls((size[0], size[1]), scale, (corner[0], corner[1]))

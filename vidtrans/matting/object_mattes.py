@@ -295,11 +295,11 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 class Sweep(NamedTuple):
-    """The frames to track from the painted frame ``key``, in order, with the network of the frames ``learned``."""
+    """The frames to track from the painted frame ``key``, with the network trained on ``training_keys``."""
 
     key: int
     frames: range
-    learned: tuple[int, ...]
+    training_keys: tuple[int, ...]
 
 
 def blocks_of(frames: range) -> list[range]:
@@ -308,7 +308,6 @@ def blocks_of(frames: range) -> list[range]:
 
 
 def block_with(frame: int, frames: range) -> range:
-    """Return the block that contains a frame."""
     first = frames.index(frame) // BLOCK_FRAMES * BLOCK_FRAMES
     return frames[first : first + BLOCK_FRAMES]
 
@@ -385,7 +384,6 @@ class SweptMattes:
         return MatteWithConfidence(np.asarray(matte, np.float32), float(sure))
 
     def for_key(self) -> list[str]:
-        """Return the cache keys of the sweeps, which identify the mattes."""
         return [self._entry(sweep).key for sweep in self.sweeps]
 
     def cost(self) -> Table:
@@ -401,7 +399,7 @@ class SweptMattes:
             track = Track.of(np.rint(255 * painted.matte).astype(np.uint8))
             ObjectTracker(network, painted.picture, track, side).advance(painted.picture)
             step, frame = (moments[-1] - moments[0]) / (TRIAL_STEPS - 1), perf_counter() - began
-        networks, (width, height) = len({sweep.learned for sweep in self.sweeps}), self.source.size
+        networks, (width, height) = len({sweep.training_keys for sweep in self.sweeps}), self.source.size
         seconds = networks * step * self.settings.steps + followed * frame
         return estimate(seconds, 0, STORED_BYTES_PER_PIXEL * width * height * followed)
 
@@ -410,11 +408,11 @@ class SweptMattes:
             pin.release()
         self._pins = []
 
-    def _network_stage(self, learned: tuple[int, ...]) -> MatteNetworkStage:
+    def _network_stage(self, training_keys: tuple[int, ...]) -> MatteNetworkStage:
         return MatteNetworkStage(
             source=self.source.clip.digest,
             size=list(self.source.size),
-            painted=self.source.painted_key(learned),
+            painted=self.source.painted_key(training_keys),
             settings={"steps": self.settings.steps, "window": self.settings.window},
             seed=self.context.seed,
             engine=self._engine,
@@ -426,7 +424,10 @@ class SweptMattes:
     def _entry(self, sweep: Sweep) -> CacheEntry:
         frames = [sweep.frames.start, sweep.frames.stop, sweep.frames.step]
         stage = MatteStage(
-            network=self._network_stage(sweep.learned).key, key_frame=sweep.key, frames=frames, method=SWEEP_VERSION
+            network=self._network_stage(sweep.training_keys).key,
+            key_frame=sweep.key,
+            frames=frames,
+            method=SWEEP_VERSION,
         )
         return self.context.cache.entry(stage.name, stage.key)
 
@@ -443,7 +444,7 @@ class SweptMattes:
                 last, track = sweep.key, Track.of(self.source.painted[sweep.key])
                 if before is not None:
                     last, track = before[-1], Track.from_state(read_arrays(store.path(min(before))))
-                network, found = self._network(sweep.learned, task), list[TrackedFrame]()
+                network, found = self._network(sweep.training_keys, task), list[TrackedFrame]()
                 with closing(self._frames(sorted([last, *block]), backwards=block.step < 0)) as frames:
                     follower = ObjectTracker(network, next(frames), track, self.settings.window)
                     for frame in frames:
@@ -463,18 +464,17 @@ class SweptMattes:
             yield from reversed(list(read)) if backwards else read
 
     def painted(self, keys: Sequence[int]) -> list[PaintedObject]:
-        """Return painted frames and their mattes at the working size."""
         frames = [next(iter(self._frames([key], backwards=False))) for key in keys]
         return [
             PaintedObject(frame, self.source.painted[key].astype(np.float32) / 255)
             for key, frame in zip(keys, frames, strict=True)
         ]
 
-    def _network(self, learned: tuple[int, ...], task: str) -> MatteNetwork:
+    def _network(self, training_keys: tuple[int, ...], task: str) -> MatteNetwork:
         """Return the network trained on painted frames, from the cache or trained now."""
-        if learned in self._networks:
-            return self._networks[learned]
-        stage, painted, steps = self._network_stage(learned), self.painted(learned), self.settings.steps
+        if training_keys in self._networks:
+            return self._networks[training_keys]
+        stage, painted, steps = self._network_stage(training_keys), self.painted(training_keys), self.settings.steps
         entry, bf16 = self.context.cache.entry(stage.name, stage.key), self.bf16
         with entry.locked(wait_for="another run that learns the same"):
             store = ChunkStore(entry, ".npz")
@@ -495,7 +495,7 @@ class SweptMattes:
                     arrays = {name: value.numpy() for name, value in network.decoder.state_dict().items()}
                     np.savez(file, allow_pickle=False, **arrays)
             entry.finish({"steps": steps})
-        self._networks = {learned: network}
+        self._networks = {training_keys: network}
         return network
 
 
@@ -514,7 +514,6 @@ def check_segmenter(model: LoadedModel) -> None:
 
 
 def segmenter_key(model: LoadedModel, context: Context) -> list[object]:
-    """Return the values that identify a model's mattes, for a cache key."""
     settings = _settings(model, RenderingSettings.picture_fps, context)
     return [model.for_key(), MODEL_MATTE_VERSION, settings.for_key(stills=False, masked=False)]
 
@@ -587,7 +586,6 @@ class ModelMattes:
         return MatteWithConfidence(matte, int((matte > INSIDE).sum()) / possible if possible else 1.0)
 
     def for_key(self) -> list[str]:
-        """Return the cache key of the mattes, which identifies them."""
         return [self._entry.key]
 
     def cost(self) -> Table:

@@ -144,10 +144,10 @@ def _sample(features: np.ndarray, where: np.ndarray, count: int) -> np.ndarray:
     return features[found[:: max(1, -(-len(found) // count))]]
 
 
-def _nearest_distance(features: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _nearest_distance(features: np.ndarray, references: np.ndarray) -> np.ndarray:
     """Return the mean distance of each position to its nearest reference features, (N,)."""
-    squared = np.square(features).sum(1)[:, None] - 2 * features @ known.T + np.square(known).sum(1)[None]
-    count = min(NUM_NEIGHBOURS, len(known))
+    squared = np.square(features).sum(1)[:, None] - 2 * features @ references.T + np.square(references).sum(1)[None]
+    count = min(NUM_NEIGHBOURS, len(references))
     nearest = np.partition(squared, count - 1, axis=1)[:, :count].mean(1)
     return np.sqrt(np.maximum(nearest, 1e-6))
 

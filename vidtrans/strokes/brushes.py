@@ -177,12 +177,12 @@ def read_brush(path: Path) -> np.ndarray:
     return np.stack([both, both[::-1], both[:, ::-1], both[::-1, ::-1]]).astype(np.float32)
 
 
-def shrink_sprites(made: np.ndarray, across: float, along: float) -> np.ndarray:
+def shrink_sprites(images: np.ndarray, across: float, along: float) -> np.ndarray:
     """Shrink sprites to about the size at which they are drawn, in pixels, so that small strokes do not alias."""
     rows, columns = min(BREADTH, max(5, round(across) + 2)), min(LENGTH, max(6, round(along) + 2))
-    if (rows, columns) == made.shape[1:3]:
-        return made
-    return np.stack([cv2.resize(one, (columns, rows), interpolation=cv2.INTER_AREA) for one in made])
+    if (rows, columns) == images.shape[1:3]:
+        return images
+    return np.stack([cv2.resize(one, (columns, rows), interpolation=cv2.INTER_AREA) for one in images])
 
 
 @lru_cache(maxsize=8)
@@ -226,6 +226,6 @@ def _tileable_noise(random: np.random.Generator, side: int, sigma: float) -> np.
     return (made - made.mean()) / made.std()
 
 
-def _stretch(made: np.ndarray) -> np.ndarray:
-    low, high = np.quantile(made, [0.01, 0.99])
-    return np.ascontiguousarray(np.clip((made - low) / (high - low), 0, 1), dtype=np.float32)
+def _stretch(values: np.ndarray) -> np.ndarray:
+    low, high = np.quantile(values, [0.01, 0.99])
+    return np.ascontiguousarray(np.clip((values - low) / (high - low), 0, 1), dtype=np.float32)

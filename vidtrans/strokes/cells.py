@@ -322,7 +322,6 @@ def init_cell(
     ly: Number,
     alpha: Number,
 ) -> None:
-    """Initialise the cell ``q`` at (x, y)."""
     c2, s2, _ = sample3(lines, x * lx - f32(0.5), y * ly - f32(0.5))
     i, j = int(x), int(y)
     life[q, X], life[q, Y], life[q, ALPHA] = x, y, alpha

@@ -37,7 +37,6 @@ TABLES: dict[str, tuple[type, bool]] = {
 
 @cache
 def medium_names() -> tuple[str, ...]:
-    """Return the names of the built-in media."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 

@@ -62,7 +62,6 @@ class FrameFeatures:
         self.reset()
 
     def reset(self) -> None:
-        """Reset the state for a new shot."""
         self._before: np.ndarray | None = None  # The last frame, prepared for the flow estimator
         self._tensor = self._steady = np.empty(0, np.float32)
         self._range = self._chroma = np.empty(0, np.float32)
@@ -91,71 +90,71 @@ class FrameFeatures:
             self.flow = resize_flow(_smooth_flow(there), width, height)
             back = -self.flow
         self._before = now
-        seen = unit(picture).astype(np.float32, copy=False)
-        self.picture = self._adjust_tones(self._stabilise(seen, back))
+        rgb = unit(picture).astype(np.float32, copy=False)
+        self.picture = self._adjust_tones(self._stabilise(rgb, back))
         self.tone = cv2.transform(self.picture, LUMA)
         self.lines = self._direction_field(back)
         self._update_phases(back)
 
-    def _stabilise(self, seen: np.ndarray, back: np.ndarray | None) -> np.ndarray:
+    def _stabilise(self, rgb: np.ndarray, back: np.ndarray | None) -> np.ndarray:
         share = self._medium.picture.steady
         if not share:
-            return seen
+            return rgb
         if back is not None and len(self._steady):
             past = warp(self._steady, back)
-            change = cv2.transform(cv2.absdiff(past, seen), np.full((1, 3), 1 / 3, np.float32))
+            change = cv2.transform(cv2.absdiff(past, rgb), np.full((1, 3), 1 / 3, np.float32))
             kept = share * np.clip(2 - change / MAX_COLOUR_CHANGE, 0, 1)
-            seen = seen + (past - seen) * kept[..., None]
-        self._steady = seen
-        return seen
+            rgb = rgb + (past - rgb) * kept[..., None]
+        self._steady = rgb
+        return rgb
 
-    def _adjust_tones(self, seen: np.ndarray) -> np.ndarray:
+    def _adjust_tones(self, rgb: np.ndarray) -> np.ndarray:
         params = self._medium.picture
         if self._weights is not None:
-            seen = cv2.transform(seen, self._weights)
+            rgb = cv2.transform(rgb, self._weights)
         if self._tints is not None:
-            seen = self._tint(seen, *self._tints)
+            rgb = self._tint(rgb, *self._tints)
         if params.smooth:
-            seen = flatten(seen, params.smooth * self.scale)
+            rgb = flatten(rgb, params.smooth * self.scale)
         if params.clarity:
-            seen = seen + params.clarity * local_contrast(cv2.transform(seen, LUMA), 5 * self.scale)[..., None]
+            rgb = rgb + params.clarity * local_contrast(cv2.transform(rgb, LUMA), 5 * self.scale)[..., None]
         if params.stretch:
-            grey = cv2.resize(cv2.transform(seen, LUMA), (160, 90), interpolation=cv2.INTER_AREA)
+            grey = cv2.resize(cv2.transform(rgb, LUMA), (160, 90), interpolation=cv2.INTER_AREA)
             now = np.quantile(grey, [0.02, 0.97]).astype(np.float32)
             self._range = now if not len(self._range) else self._range * np.float32(0.95) + now * np.float32(0.05)
             low, high = self._range * np.float32(params.stretch) + np.array([0, 1 - params.stretch], np.float32)
-            seen = (seen - low) / max(high - low, np.float32(0.1))
+            rgb = (rgb - low) / max(high - low, np.float32(0.1))
         if params.local:
-            wide = cv2.transform(flatten(seen, 30 * self.scale), LUMA)
-            seen = seen + ((np.float32(0.55) - wide) * np.float32(params.local))[..., None]
+            wide = cv2.transform(flatten(rgb, 30 * self.scale), LUMA)
+            rgb = rgb + ((np.float32(0.55) - wide) * np.float32(params.local))[..., None]
         if params.saturation != 1 or params.contrast != 1 or params.brightness or params.lift:
-            grey = cv2.transform(seen, LUMA)[..., None]
+            grey = cv2.transform(rgb, LUMA)[..., None]
             level = (grey - np.float32(0.5)) * np.float32(params.contrast) + np.float32(0.5 + params.brightness)
             level = level + np.float32(params.lift) * level * (1 - level)
-            seen = level + (seen - grey) * np.float32(params.saturation * max(params.contrast, 1) ** 0.5)
-        seen = np.clip(seen, 0, 1)
+            rgb = level + (rgb - grey) * np.float32(params.saturation * max(params.contrast, 1) ** 0.5)
+        rgb = np.clip(rgb, 0, 1)
         if params.levels:
-            grey = cv2.transform(seen, LUMA)
+            grey = cv2.transform(rgb, LUMA)
             steps = np.float32(params.levels)
             place = grey * steps
             whole = np.floor(place)
             rise = np.clip(
                 (place - whole - np.float32(0.5)) * 6 + np.float32(0.5), 0, 1
             )  # A soft step, because a hard one flickers
-            seen = np.clip(seen * ((whole + rise) / steps / np.maximum(grey, np.float32(0.02)))[..., None], 0, 1)
-        return np.ascontiguousarray(seen, dtype=np.float32)
+            rgb = np.clip(rgb * ((whole + rise) / steps / np.maximum(grey, np.float32(0.02)))[..., None], 0, 1)
+        return np.ascontiguousarray(rgb, dtype=np.float32)
 
-    def _tint(self, seen: np.ndarray, shadows: np.ndarray, lights: np.ndarray) -> np.ndarray:
+    def _tint(self, rgb: np.ndarray, shadows: np.ndarray, lights: np.ndarray) -> np.ndarray:
         """Tint a black-and-white picture with the medium's colours of shadows and lights; leave others unchanged."""
-        small = cv2.resize(seen, (160, 90), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(rgb, (160, 90), interpolation=cv2.INTER_AREA)
         now = np.quantile(small.max(2) - small.min(2), [0.9]).astype(np.float32)
         self._chroma = now if not len(self._chroma) else self._chroma * np.float32(0.95) + now * np.float32(0.05)
         share = np.clip(2 - self._chroma / MAX_GREY_CHROMA, 0, 1)
         if not share:
-            return seen
-        grey = np.clip(cv2.transform(seen, LUMA), 0, 1)[..., None]
+            return rgb
+        grey = np.clip(cv2.transform(rgb, LUMA), 0, 1)[..., None]
         tint = shadows + (lights - shadows) * grey
-        return seen + (tint - tint @ LUMA.T) * (share * (1 - np.abs(2 * grey - 1) ** 3))
+        return rgb + (tint - tint @ LUMA.T) * (share * (1 - np.abs(2 * grey - 1) ** 3))
 
     def _direction_field(self, back: np.ndarray | None) -> np.ndarray:
         """Return the direction field, from the structure tensor at two scales, stabilised along the motion."""
@@ -283,7 +282,6 @@ class FrameFeatures:
         return self._detail[fine]
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return the state on which the next frame's features depend."""
         if self._before is None:
             return {}
         made = {"before": self._before, "tensor": self._tensor, "steady": self._steady, "range": self._range}
@@ -394,7 +392,6 @@ class StrokeLayer:
         self._shares = np.empty((0, 0, 0), np.float32)
 
     def update(self, now: FrameInputs) -> None:
-        """Update the strokes, cells or sheets by one frame."""
         layer, fields, settings, loose = self.layer, now.fields, now.settings, now.values["looseness"]
         height, width = fields.tone.shape
         wide = layer.width * fields.scale * now.values["size"]
@@ -434,12 +431,12 @@ class StrokeLayer:
             *(1 - now.settings.lag, TURN * 0.4, 1 / now.settings.fade),
             *(stray, layer.even, 14, math.sqrt(layer.length)),
         )
-        seen = fields.colours(layer.blur * self._half * 2)
-        if seen.shape != fields.picture.shape:
-            seen = cv2.resize(seen, fields.picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        rgb = fields.colours(layer.blur * self._half * 2)
+        if rgb.shape != fields.picture.shape:
+            rgb = cv2.resize(rgb, fields.picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
         self._life, self._ids, self._dying, self._next, self._labels = cells.advance_cells(
             *(self._life, self._ids, self._dying, self._next, self._salt, now.frame),
-            *(now.flow, seen, fields.lines, fields.placement(layer), now.fine, self._labels, rules),
+            *(now.flow, rgb, fields.lines, fields.placement(layer), now.fine, self._labels, rules),
         )
 
     def _update_sheets(self, fields: FrameFeatures, *, first: bool) -> None:
@@ -687,7 +684,6 @@ class StrokePainter:
         return paint
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return the state on which the next frame depends."""
         fields = self._features.state()
         if not fields:
             return {}

@@ -13,7 +13,7 @@ from vidtrans.core.settings import Table, to_table
 from vidtrans.curves.curve import MovingSettings, with_curve_files_at
 
 FILES = ("medium", "palette", "fine", "directions")
-SEEN = Use.VARY | Use.STREAM
+PICTURE_USES = Use.VARY | Use.STREAM
 NO_STROKES: Table = {"medium": "", "palette": ""}
 PAINTINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")  # Suffixes of paintings; a grey .png is a brush
 MEDIUM_FILES = (".toml", *PAINTINGS)  # Suffixes of media that are files
@@ -58,7 +58,7 @@ def _strokes_option(default: Any, name: str, help: str, metavar: str = "N", **tr
     return option(default, help, Group.STROKES, (f"--strokes-{name}",), metavar, rare=True, **traits)
 
 
-def _curve(name: str, low: float, high: float, help: str, uses: Use = SEEN) -> Any:  # noqa: ANN401
+def _curve(name: str, low: float, high: float, help: str, uses: Use = PICTURE_USES) -> Any:  # noqa: ANN401
     """Declare an option with the default 1 that may vary over time from ``low`` to ``high``."""
     full_help = f"{help}, times the medium's own, {low:g} to {high:g}; a curve too"
     return _strokes_option(1.0, name, full_help, "", moves=(low, high), uses=uses, form="more")
@@ -77,17 +77,17 @@ class StrokesSettings(MovingSettings):
         Group.LOOK,
         ("--strokes",),
         metavar="MEDIUM|FILE",
-        uses=SEEN,
+        uses=PICTURE_USES,
         file="medium",
         form="more",
     )
     palette: str = option(
-        "", "paint in the colours of this picture", Group.LOOK, metavar="PICTURE", uses=SEEN, access="path"
+        "", "paint in the colours of this picture", Group.LOOK, metavar="PICTURE", uses=PICTURE_USES, access="path"
     )
-    size: str | float = _curve("size", 0.25, 4.0, "width of strokes", SEEN | Use.LIVE)
+    size: str | float = _curve("size", 0.25, 4.0, "width of strokes", PICTURE_USES | Use.LIVE)
     density: str | float = _curve("density", 0.25, 2.0, "strokes on an area")
     looseness: str | float = _curve(
-        "looseness", 0.0, 3.0, "how far strokes stray over edges and from the form's direction", SEEN | Use.LIVE
+        "looseness", 0.0, 3.0, "how far strokes stray over edges and from the form's direction", PICTURE_USES | Use.LIVE
     )
     light: str | float = _curve("light", 0.0, 3.0, "relief of the paint")
     paper: str | float = _curve("paper", 0.0, 3.0, "grain of the paper")
@@ -127,7 +127,7 @@ class StrokesSettings(MovingSettings):
         "a picture of directions: each stroke lies along the lines painted in it, where it is not plain",
         "PICTURE",
         access="path",
-        uses=SEEN,
+        uses=PICTURE_USES,
     )
 
     @property
