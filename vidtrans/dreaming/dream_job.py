@@ -52,7 +52,7 @@ from vidtrans.video.io.encoder import SegmentWriter, picture_encoder
 from vidtrans.video.io.join import StreamCopy
 from vidtrans.video.io.sound import sound_zero_s
 
-VERSION = 1
+VERSION = 1  # Version of masked dreams, for cache keys
 CHUNKS_PER_STATE = 8  # Chunks between two saved states; resuming a dream repeats at most this many chunks
 # Largest frame that is encoded without a separate thread: a frame of 144x80 takes 4.1 to 4.8 ms of processor time
 # without one and 4.8 to 5.1 with one, because of Python's thread switches; at 256x256 both take the same time.

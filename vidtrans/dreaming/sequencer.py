@@ -169,7 +169,7 @@ def cluster_actions(memory: ClipMemory) -> dict[str, frozenset[int]]:
 
 
 def _motion(memory: ClipMemory) -> np.ndarray:
-    """Return the smoothed motion at each place, (n, 5): shifts, scaling, rotation, and other motion."""
+    """Return the smoothed motion at each position, (n, 5): shifts, scaling, rotation, and other motion."""
     height, width = memory.pictures.shape[1:3]
     scale = min(1.0, FLOW_SIDE_PX / min(height, width))
     size = max(16, round(width * scale)), max(16, round(height * scale))

@@ -55,7 +55,7 @@ def clip_panel(clip: Clip, first: Clip, span: range, label: str, context: Contex
 
 
 def input_panel(clip: Clip, model: LoadedModel, context: Context) -> Panel:
-    """Return a panel with the input of the model ``model`` for each frame, at its training size. Raises UsageError."""
+    """Return a panel with a model's input for each frame, at its training size. Raises UsageError."""
     pairing = model.pairing
     if len(pairing.offsets) > 1 or pairing.guides:
         why = f"pairing '{pairing.name}' makes the network's input from more than one frame"

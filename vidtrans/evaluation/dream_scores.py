@@ -23,7 +23,7 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import cover_crop, resize
 from vidtrans.video.plots import ContactSheet, cell_size
 
-VERSION = 1
+VERSION = 1  # Version of the scores, for digests
 MIN_FRAMES = {"m1": 2, "m4": 5, "uniq": dreams.LATE_FRAMES.start + 1}  # Fewest frames of a film for these scores
 MAX_ASPECT_RATIO = 1.05  # Ratio of the aspects above which a crop is reported
 CELL_SIDE_PX = 320  # Long side of a picture in the strip, in pixels

@@ -34,7 +34,7 @@ from vidtrans.session import Context
 from vidtrans.video.images.picture import resize
 from vidtrans.video.plots import FAINT, GAP, TEXT_PX, Chart, ChartCurve, blank, text_band
 
-VERSION = 1
+VERSION = 1  # Version of the scores, for digests
 MAX_UNKNOWN = 0.001  # Share of pixels without a class above which a warning is given
 MEASURES = ("pixel_accuracy", "class_accuracy", "mean_iou")
 WIDTH_PX = 980  # Width of the plot, in pixels

@@ -19,7 +19,7 @@ from vidtrans.metrics.label_scores import boundary, edge_motion, region
 from vidtrans.session import Context
 from vidtrans.video.plots import Chart, ChartCurve
 
-VERSION = 2
+VERSION = 2  # Version of the scores, for digests
 WIDTH_PX, HEIGHT_PX = 980, 260  # Size of the plot, in pixels
 ORANGE, BLUE = (255, 190, 70), (92, 160, 255)
 

@@ -29,7 +29,7 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize
 from vidtrans.video.plots import FAINT, GAP, TEXT_PX, Chart, ChartCurve, Colour, ContactSheet, blank, text_band
 
-VERSION = 3
+VERSION = 3  # Version of the report, for digests
 VISIBLE_GHOST = 2.0  # Ghosting above which it is reported, in 8-bit levels
 BLURRED = 0.85  # Sharpness, relative to the reference, below which blur is reported
 CELL_WIDTH_PX = 392  # Width of one of three pictures in a row, in pixels

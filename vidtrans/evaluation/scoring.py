@@ -100,7 +100,7 @@ class AlignedSource:
         first, stop = clip.trim(start, end)
         if end is None and first == 0 and index.num_frames == total and not (index.names or output.index.names):
             note = f"its frames have other times than those of {output.name}: matched by number (equal counts)"
-            return cls(clip, range(total)), "" if _at_equal_times(index, output.index) else note
+            return cls(clip, range(total)), "" if _has_equal_times(index, output.index) else note
         part = _part(index, output.index, first, stop if end else None)
         found = sequence(output.index, part, 0, total, "found" if start is None else "together")
         if found is None:
@@ -129,7 +129,7 @@ class AlignedSource:
                 yield cursor(step).rgb
 
 
-def _at_equal_times(index: ClipIndex, other: ClipIndex) -> bool:
+def _has_equal_times(index: ClipIndex, other: ClipIndex) -> bool:
     """Return whether frames of two clips have equal times within half a frame; always true for pictures."""
     if index.names or other.names:
         return True

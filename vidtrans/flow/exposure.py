@@ -12,7 +12,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-VERSION = 2
+VERSION = 2  # Version of the corrections, for cache keys
 REACH = 15  # Neighbouring frames on each side
 SHRINK = 4  # Factor by which a frame is shrunk, which averages noise
 UNCLIPPED = (0.02, 0.98)  # Range of the values that are not clipped

@@ -50,7 +50,7 @@ class Outlines:
 
     Attributes:
         ranks: Edge strength with an equalised histogram, (h, w) uint8.
-        coarse: The same of blurred edges.
+        coarse: Edge strength of the blurred edges, likewise.
         pattern: The descriptor for comparing frames, (n,) float32, of unit length, or shorter for a flat frame.
     """
 

@@ -40,7 +40,7 @@ CLIP_MARGIN = 0.004  # Distance from black or white, of full scale, at which a v
 # Operators
 LUMA = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
 GAMMA = 2.2  # Display gamma, because gains apply to linear light
-MAX_SAMPLES = 4000
+MAX_SAMPLES = 4000  # Samples to which the operators are fitted
 OPERATOR_OUTLIER = 0.03  # Error at which the loss becomes linear, of full scale
 # Expected size of each operator's value, for a ridge on operators that the samples do not determine
 EXPECTED = np.array([1.0, 0.3, 0.3, 0.3, 0.3, 0.3, 0.1, 0.1, 0.1, 0.5, 0.5])
@@ -52,7 +52,7 @@ OUTLIER = 0.015  # Error at which a sample's weight is ½, of full scale
 BEND_COST, SLOPE_COST, SIZE_COST = 3e-2, 3e-4, 1e-5  # Costs of the residual's second and first differences, and values
 SAMPLE_SIGMA = 0.03  # σ of the range in which a sample determines the mapping of colours, of a channel's range
 MIN_CERTAINTY = 0.5  # Least share of a node's value that samples determine
-TOLERANCE, MAX_ITERATIONS, TINY = 1e-4, 600, 1e-30
+TOLERANCE, MAX_ITERATIONS, TINY = 1e-4, 600, 1e-30  # Of the conjugate gradients; the last prevents divisions by 0
 # Description
 SMALL_SIDE_PX = 192  # Short side of unpaired pictures, in pixels
 LOOK_NOT_GRADE = 4.0  # Median ΔE2000 after the best grade above which colours alone do not explain a look
@@ -75,7 +75,7 @@ class PairPlacement:
     correlation: float
 
     @property
-    def agrees(self) -> bool:
+    def is_match(self) -> bool:
         return self.correlation >= MIN_CORRELATION
 
 
@@ -388,7 +388,7 @@ def place_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> AlignedPairs:
     parts, placed, unmatched = [], 0, 0
     for before, after in pairs:
         placement = locate(before, after)
-        if not placement.agrees:
+        if not placement.is_match:
             unmatched += 1
             continue
         placed += 1

@@ -13,7 +13,7 @@ from vidtrans.upscaling import array_pictures
 from vidtrans.upscaling.enlarging import GuidedFilter
 from vidtrans.video.colour.conversion import to_uint8
 
-VERSION = 2
+VERSION = 2  # Version of refined edges, for cache keys
 CERTAIN = 0.04  # Away from the edge, a matte within this distance of 0 or 1 is not refined
 BAND_PX = 5  # Half width of the band around the edge that is refined, in pixels of the small matte
 MARGIN_PX = 12  # Margin around the band, in pixels of the small matte

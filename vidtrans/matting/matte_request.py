@@ -111,7 +111,7 @@ class Brushes:
         return dict(self.names) if self.names else {MATTE: self.inside}
 
     def read(self, path: Path, frame: np.ndarray) -> dict[str, np.ndarray | Strokes]:
-        """Read what is painted on a frame, (H, W, 3) uint8; return a matte or strokes for each object, by name.
+        """Read the paint on a frame, (H, W, 3) uint8; return a matte or strokes for each object, by name.
 
         A matte is (H, W) float32, from 0 to 1. Raises MediaError where nothing, or all of the frame, is painted, or the
         picture's aspect differs from the frame's, or a colour has no name.

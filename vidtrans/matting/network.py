@@ -57,12 +57,12 @@ GUIDE_SHIFT_STD, GUIDE_BEND_STD, GUIDE_GROWTH, GUIDE_AFFINE_STD = 0.04, 0.03, 0.
 SPOT_LIMIT, SPOT_AXES, FALSE_SPOTS = 4, (0.25, 0.12), 0.4
 MAX_BLUR_PX = 9  # Length of the motion blur, in pixels
 # Training
-VERSION = 1
+VERSION = 1  # Version of the training, for cache keys
 BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS, MIN_LR_RATIO = 2, 2e-3, 20, 0.02
 WEIGHT_DECAY, MAX_GRAD_NORM = 1e-4, 1.0
 IOU_WEIGHT = 0.5  # Weight of the overlap (IoU) loss beside the cross-entropy
 EMA_DECAY = 0.98  # Decay of the moving average of the weights, per step
-SEED_LOCK = Lock()
+SEED_LOCK = Lock()  # Held while the default generator is seeded, because torch has one for all threads
 MATCHING_DROPOUT = 0.15  # Share of the examples whose matching channels are zero, so that the decoder can do without
 
 
@@ -474,7 +474,7 @@ def train_network(
     The same frames, seed, number of threads and precision give the same network. ``side``: of the windows, in pixels.
     """
     rng, windows = np.random.default_rng(seed), [crop_painted(one, side) for one in painted]
-    with SEED_LOCK, torch.random.fork_rng(devices=[]):  # torch has one generator for all threads
+    with SEED_LOCK, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         network = MatteNetwork(windows, bf16=bf16)
     makers = [ExampleMaker(one, side) for one in painted]

@@ -221,7 +221,7 @@ class ObjectTracker:
 
 
 def limit_to_reach(matte: np.ndarray, warped: np.ndarray) -> np.ndarray:
-    """Return a matte, (H, W) float32, without what is far from the warped one, and without small islands."""
+    """Remove areas far from the warped matte, and small islands, from a matte, (H, W) float32."""
     inside = warped >= 0.5
     area = int(inside.sum())
     if not area:

@@ -22,7 +22,7 @@ from vidtrans.matting.matte_request import OFF, ON
 from vidtrans.matting.network import to_tensor
 from vidtrans.perception.efficientnet_lite import EfficientNetTrunk, find_weights
 
-VERSION = 1
+VERSION = 1  # Version of grown masks, for digests
 SHORT_SIDE_PX, GRABCUT_SIDE_PX = 480, 240  # Short side of the frame for the features, and of the one for GrabCut
 TAPS = (2, 4, 10)  # EfficientNet blocks whose outputs are used
 COLOUR_WEIGHT = 2.0  # Weight of the colour relative to the features of one block

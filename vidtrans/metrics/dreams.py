@@ -79,9 +79,10 @@ def relative_sharpness(film: Pictures, training: Pictures) -> float:
 
 
 def motion(film: Pictures, lag: int) -> float:
-    """Return the mean |difference| of frames ``lag`` frames apart, in 8-bit levels; 0 if the film is too short.
+    """Return the mean |difference| between frames at a distance of ``lag`` frames, in 8-bit levels.
 
-    Over one frame flicker counts as motion; over four it hardly does, and 0 is a frozen film.
+    0 if the film is too short. Over one frame flicker counts as motion; over four it hardly does, and 0 is a frozen
+    film.
     """
     pairs = list(zip(film[:-lag], film[lag:], strict=True))
     return float(np.mean([cv2.absdiff(a, b).mean() for a, b in pairs])) if pairs else 0.0

@@ -126,7 +126,7 @@ def boundary(result: np.ndarray, truth: np.ndarray, pixels: float | None = None)
 
 
 def jitter(result: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
-    """Return by how many pixels more than the true edge the edge moves, on average, from one frame to the next."""
+    """Return the mean motion of the edge between frames minus the true edge's, in pixels."""
     pairs = zip(itertools.pairwise(result), itertools.pairwise(truth), strict=True)
     moved = [(edge_motion(*result_edge), edge_motion(*true_edge)) for result_edge, true_edge in pairs]
     known = [result_edge - true_edge for result_edge, true_edge in moved if not math.isnan(result_edge - true_edge)]

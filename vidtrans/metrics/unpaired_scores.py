@@ -145,7 +145,7 @@ class DomainDistance:
         return np.array([side.distance(target) for side, target in zip(sides, self.target, strict=True)])
 
     @property
-    def tells_apart(self) -> bool:
+    def distinguishes_domains(self) -> bool:
         """Return whether the distance distinguishes the domains.
 
         It does if the source is farther from the target than the target's halves from each other, in any layer.
@@ -154,7 +154,7 @@ class DomainDistance:
 
     def __call__(self, pictures: Pictures) -> float | None:
         """Return the distance of at least two pictures, about 0 to 1; None if it cannot distinguish the domains."""
-        if not self.tells_apart:
+        if not self.distinguishes_domains:
             return None
         between = self.other - self.same
         weights = 1 / np.maximum(between, MIN_SHARE * between.max())

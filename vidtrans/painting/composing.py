@@ -41,14 +41,14 @@ DETAIL_SIGMA, SEAM_SIGMA = 1.5, 2.0  # σ of the blur that separates detail, and
 SHARPNESS = 4  # Power of the weights for detail, which then comes mainly from the best key frame
 MIN_TRUST, MIN_SHARE = 0.003, 0.02  # Added to trust and share: where no key frame is trusted, the nearest are blended
 WHOLE = 0.995  # Mean cover above which a frame is completely painted, because paint programs leave seams
-VERSION = 3
+VERSION = 3  # Version of composed frames, for cache keys
 TRUST_GAIN = 1.5  # Factor from trust to opacity: from a trust of ⅔ on the paint is opaque
 LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.925, 0.9625, 1.0)  # Levels of trust
 MOTION = tuple(min(1.0, TRUST_GAIN * level) for level in LEVELS)  # Shares of paint at these levels if it follows motion
 LOOK = (0.0,) * len(LEVELS)  # Shares if only the network paints
 FEATHER_LINES = 270  # Lines of a frame per pixel of erosion and blur of the paint's edge
 FAINT = 8 / 255  # Invisible difference: a network's picture of unpainted areas may differ from the frame by it
-BYTES_PER_PIXEL = 32  # Memory of a painting
+BYTES_PER_PIXEL = 32  # Memory of a painting per pixel, in bytes
 LOADED_BYTES, MIN_LOADED = 1 << 30, 2 * NEAREST + 1  # Limit of the paintings in memory; the number that a frame needs
 # Calibration
 CALIBRATION_FRAMES = 10  # Frames that are compared
@@ -208,7 +208,7 @@ class ClipPaint(Protocol):
 
     @property
     def layer(self) -> bool:
-        pass
+        """Return whether the result is a layer with alpha."""
 
     def painter(self, size: tuple[int, int]) -> FramePainter:
         pass

@@ -18,7 +18,7 @@ from vidtrans.painting.key_frames import UNLIKE, align
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import read_layers, resize
 
-VERSION = 4
+VERSION = 4  # Version of the detection, for digests
 MIN_TOLERANCE, MAX_TOLERANCE = 5.0, 16.0  # Range of the blurred difference above which a pixel is painted, of 255
 LOSSLESS_TOLERANCE = 0.5  # The same threshold in a copy of a lossless result, whose other pixels are equal, of 255
 NOISE_FACTOR = 3.0  # Factor on the median difference, which is the noise of a lossy file if little was painted

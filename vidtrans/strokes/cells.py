@@ -71,7 +71,7 @@ def assign_labels(  # noqa: C901
     Args:
         labels: Filled in place, like ``distances``.
         before: Previous labels, warped to this frame, (h, w) int32; (0, 0) in the first frame.
-        life: See ``kernels.living``.
+        life: See ``kernels.update_strokes``.
         starts: See ``kernels.sort_into_cells``, also for ``members``.
         across: Cells of the grid in a row; ``down``: rows of the grid.
         picture: (h, w, 3) float32.
@@ -158,12 +158,12 @@ def advance_cells(  # noqa: C901  (one loop, because Numba does not inline calls
     before: np.ndarray,
     rules: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, np.ndarray]:
-    """Advance the cells of a layer by one frame, like ``kernels.living``, and return the labels (h, w) int32 as well.
+    """Advance the cells of a layer by one frame like ``kernels.update_strokes``; return the labels (h, w) int32 as well.
 
     A cell is born in a hole, and dies where its area becomes too small.
 
     Args:
-        life: See ``kernels.living``, also for the arguments up to ``fine``.
+        life: See ``kernels.update_strokes``, also for the arguments up to ``fine``.
         picture: The colours that cells take on, and the edges that they follow, (h, w, 3) float32.
         before: The previous labels, (h, w) int32; (0, 0) in the first frame.
         rules: (12,) float32: 0 cell size, 1 whether cells are square, 2 weight of the colour, 3 distance beyond which a
@@ -460,10 +460,10 @@ def render_areas(  # noqa: C901  (one loop, because Numba does not inline calls 
     """Render the areas of a band, with joints, slopes and shadows.
 
     Args:
-        paint: See ``kernels.place``, also for ``bare`` and ``top``.
+        paint: See ``kernels.rasterise``, also for ``bare`` and ``top``.
         labels: The result's labels, with ``above`` more rows on either side.
         distance: See ``border_distance``; of the same shape as ``labels``.
-        areas: A draw list, see ``kernels.to_draw``, in the order of the labels.
+        areas: A draw list, see ``kernels.draw_list``, in the order of the labels.
         ranks: (n,) float32; an area throws its shadow on areas of lower rank.
         picture: (h, w, 3) float32.
         grain: (N, N) float32, streaks inside an area.

@@ -723,7 +723,7 @@ def _row(*values: Any) -> np.ndarray:  # noqa: ANN401  (numbers or rows)
 
 
 def _ink_row(screen: Screen, ink: tuple[float, float, float] | None, pixels: float) -> list[float]:
-    """Return the row of an ink for ``kernels.screen``; ``pixels``: result pixels per line of 480."""
+    """Return the row of an ink for ``kernels.print_inks``; ``pixels``: result pixels per line of 480."""
     return [
         *(ink or (0.0, 0.0, 0.0)),
         *(screen.red, screen.green, screen.blue, screen.add),
