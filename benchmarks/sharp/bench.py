@@ -122,7 +122,7 @@ def cost(options: argparse.Namespace) -> None:
     cv2.setNumThreads(threads)
     head("512x288 to 1080p", "ms a megapixel")
     for mode, seconds in taken.items():
-        row(mode, harness.enlarge_bilinear([1e3 * s / (FULL_HD[0] * FULL_HD[1] / 1e6) for s in seconds], 0))
+        row(mode, harness.enlarge_linear([1e3 * s / (FULL_HD[0] * FULL_HD[1] / 1e6) for s in seconds], 0))
 
 
 def main() -> None:

@@ -123,7 +123,7 @@ class MaskedBackground:
         index, last = self.clip.index, seed.frames[-1]
         times = [(p - index.pts[last]) * index.time_base for p in index.pts]
         # A quarter of a frame later than the exact time, because containers round their timestamps.
-        self._clip_frames = [bisect_right(times, (n + Fraction(5, 4)) / rate) - 1 for n in range(num_frames)]
+        self._frames = [bisect_right(times, (n + Fraction(5, 4)) / rate) - 1 for n in range(num_frames)]
         self._mask = Mask.open(mask, self.clip, 0, index.num_frames, context)
         if index.num_frames > 1 and num_frames / rate > times[-1]:
             context.warn_once(
@@ -133,12 +133,7 @@ class MaskedBackground:
             )
 
     def for_key(self) -> Table:
-        return {
-            "version": VERSION,
-            "clip": self.clip.digest,
-            "first": self._clip_frames[0],
-            "mask": self._mask.for_key(),
-        }
+        return {"version": VERSION, "clip": self.clip.digest, "first": self._frames[0], "mask": self._mask.for_key()}
 
     @contextmanager
     def open(self, *, deep: bool) -> Iterator[Callable[[int, np.ndarray], np.ndarray]]:
@@ -150,7 +145,7 @@ class MaskedBackground:
         ):
 
             def composite(frame: int, picture: np.ndarray) -> np.ndarray:
-                step = self._clip_frames[frame]
+                step = self._frames[frame]
                 return compose(resize(picture, *self._size), cursor(step).rgb, matte=mattes(step))
 
             yield composite
@@ -291,10 +286,7 @@ class DreamJob:
         plan, spec, loaded_models = self.plan, self.spec, self.plan.models.loaded_models
         return DreamStage(
             seed=plan.seed.for_key(self.context),
-            models=[
-                {"digest": one.digest, "pairing": pairing_record(one.pairing)} | one.padding_key
-                for one in loaded_models
-            ],
+            models=[{"digest": m.digest, "pairing": pairing_record(m.pairing)} | m.padding_key for m in loaded_models],
             sequence=plan.models.for_key(),
             size=list(plan.seed.size),
             rate=str(plan.rate),

@@ -77,9 +77,7 @@ class DreamControls:
         self._sound = sound_digest
         self.uses_sound = any(signal.is_heard for curve in self._curves.values() for signal in curve.signals)
         clock = CurveClock.of_rate(rate, num_frames, DreamSignals(rate, sound))
-        self._curve_at = {
-            name: curve.over(clock, flag_of(name), *ANIMATED[name]) for name, curve in self._curves.items()
-        }
+        self._values = {name: curve.over(clock, flag_of(name), *ANIMATED[name]) for name, curve in self._curves.items()}
         is_animated = bool(self._steering) or any(self._curves[name].constant is None for name in NO_MOVE)
         self._constant_move = None if is_animated else self._move(0)
 
@@ -91,7 +89,7 @@ class DreamControls:
         self._steering.over(self._rate, num_frames)
         for name, curve in self._curves.items():
             for frame in range(num_frames if curve.constant is None else 1):
-                self._curve_at[name](frame)
+                self._values[name](frame)
 
     @property
     def speed_constant(self) -> float | None:
@@ -121,12 +119,12 @@ class DreamControls:
             value("recall"),
             value("wander"),
             goal,
-            lambda frame: self._curve_at["blend_amount"](wrap(frame)),
+            lambda frame: self._values["blend_amount"](wrap(frame)),
             None if drive is None else lambda frame: drive(wrap(frame)),
         )
 
     def _value(self, name: str, frame: int) -> float:
-        own = self._curve_at[name](frame)
+        own = self._values[name](frame)
         return self._steering_at(frame).value(name, own) if self._steering else own
 
     def _move(self, frame: int) -> CameraMove:

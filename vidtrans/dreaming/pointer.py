@@ -21,7 +21,7 @@ from vidtrans.data.moving_windows import covered_by, place_in
 from vidtrans.networks.frame_memory import seen
 
 STEP_COST = 0.05  # Cost of advancing by a frame: 20 frames cost as much as a jump of twice the difference
-MIN_FRAMES_BETWEEN_JUMPS = 8  # Frames after a jump before the next one
+MIN_JUMP_INTERVAL = 8  # Frames after a jump before the next one
 BAD_JUMP_COST = 8.0  # Extra cost of a jump to a frame nearby, or soon before the end of a shot
 JUMP_COST = 1.0  # Cost of a jump, plus the binary logarithm of the relative difference of its frames
 FREE_FRAMES, FADE_IN_FRAMES = 30, 30  # Frames of a dream without recall, and frames over which recall then rises
@@ -40,7 +40,7 @@ class TransitionPaths:
     """Shortest paths through the frames of a ``memory``. ``typical``: usual mean squared difference of neighbours."""
 
     def __init__(self, memory: ClipMemory, typical: float) -> None:
-        self.memory, self._typical_difference = memory, typical
+        self.memory, self._typical = memory, typical
         self._jumps_to = lru_cache(maxsize=16)(self._shortest_paths)
 
     def next_jump(self, place: int, goal: frozenset[int]) -> int | None:
@@ -53,11 +53,8 @@ class TransitionPaths:
         """Return the goal's frame most similar to ``place``, neither near it nor soon before the end of a shot."""
         places = self.memory.places
         number = int(np.abs(places - place).argmin())
-        costs = (
-            self._differences[number] / self._typical_difference
-            + (self.memory.rooms < MIN_FRAMES_BETWEEN_JUMPS) * BAD_JUMP_COST
-        )
-        costs = np.where(np.abs(places - place) < MIN_FRAMES_BETWEEN_JUMPS, costs + BAD_JUMP_COST, costs)
+        costs = self._differences[number] / self._typical + (self.memory.rooms < MIN_JUMP_INTERVAL) * BAD_JUMP_COST
+        costs = np.where(np.abs(places - place) < MIN_JUMP_INTERVAL, costs + BAD_JUMP_COST, costs)
         costs = np.where([int(one) in goal for one in places], costs, np.inf)
         return int(places[costs.argmin()])
 
@@ -78,7 +75,7 @@ class TransitionPaths:
         before = np.array([index.get(int(place) - self.memory.step, -1) for place in places])
         costs = np.where([int(place) in goal for place in places], 0.0, np.inf)
         hops = np.full(len(places), -1)
-        jumps = JUMP_COST + np.log2(1 + self._differences / self._typical_difference)
+        jumps = JUMP_COST + np.log2(1 + self._differences / self._typical)
         done = np.zeros(len(places), bool)
         for _ in range(len(places)):
             nearest = int(np.where(done, np.inf, costs).argmin())
@@ -148,7 +145,7 @@ class Pointer:
             return PointerState(self._jump_target(place, self._distances(frames, view), None), age=age)
         rng = np.random.Generator(np.random.Philox(key=(self._seed << 64) + frame))
         is_wandering = wander > 0 and rng.random() < wander**2
-        if at.since < MIN_FRAMES_BETWEEN_JUMPS or not (is_wandering or age % CHECK_INTERVAL == 0):
+        if at.since < MIN_JUMP_INTERVAL or not (is_wandering or age % CHECK_INTERVAL == 0):
             return PointerState(place, since, age)
         distances = self._distances(frames, view)
         if self._is_lost(place, distances):
@@ -171,15 +168,15 @@ class Pointer:
 
     @cached_property
     def _paths(self) -> TransitionPaths:
-        return TransitionPaths(self.memory, self._typical_difference)
+        return TransitionPaths(self.memory, self._typical)
 
     def _is_lost(self, place: int, distances: np.ndarray) -> bool:
         here = distances[np.abs(self.memory.places - place).argmin()]
-        return bool(here > LOST_RATIO * distances.min() and distances.min() <= self._typical_difference)
+        return bool(here > LOST_RATIO * distances.min() and distances.min() <= self._typical)
 
     def _is_near(self, place: int, distances: np.ndarray) -> bool:
         away = self._jump_distances(place, distances)
-        return bool(away.min() < 2 * max(self._typical_difference, float(distances.min())))
+        return bool(away.min() < 2 * max(self._typical, float(distances.min())))
 
     def _jump_target(self, place: int, distances: np.ndarray, rng: np.random.Generator | None) -> int:
         """Return a similar frame for a jump: the best one, or with ``rng`` one of the best few."""
@@ -191,11 +188,11 @@ class Pointer:
         """Return the distances of all frames, increased for those nearby, and those soon before the end of a shot."""
         reach = min(MIN_JUMP_LENGTH, len(distances) // 4)
         is_near = np.abs(self.memory.places - place) < reach
-        ending = self.memory.rooms < MIN_FRAMES_BETWEEN_JUMPS
+        ending = self.memory.rooms < MIN_JUMP_INTERVAL
         return distances + (4 * distances.max() + 1) * (is_near * 2.0 + ending)
 
     @cached_property
-    def _typical_difference(self) -> float:
+    def _typical(self) -> float:
         """Return four times the median mean squared difference of neighbours in the clip."""
         steps = np.square(np.diff(self.memory.lows, axis=0)).mean((1, 2, 3))
         return max(MIN_DIFFERENCE, 4 * float(np.median(steps)))

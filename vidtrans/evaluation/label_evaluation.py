@@ -196,9 +196,7 @@ def _plot(table: Table, series: Mapping[str, Sequence[float | None]], output: Cl
 def _confusion(table: Table, width: int) -> np.ndarray:
     """Draw the confusion matrix, (H, width, 3) uint8: rows are true classes, columns predicted ones."""
     counts, colours = np.array(table["confusion"]), [tuple(bytes.fromhex(c[1:])) for c in table["classes"]]
-    shares = np.sqrt(
-        counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    )  # Square roots make small shares visible
+    shares = np.sqrt(counts / np.maximum(1, counts.sum(axis=1, keepdims=True)))  # Roots make small shares visible
     side = max(12, min(44, (width - 8 * GAP) // (len(colours) + 2)))
     picture = np.full((side * (len(colours) + 1) + GAP, width, 3), 20, np.uint8)
 

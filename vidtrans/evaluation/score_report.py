@@ -70,11 +70,8 @@ def score(
     Raises UsageError, MediaError, Interrupted.
     """
     scores = score_clips(clip, source, context, per_frame=per_frame, reference=reference, flow=flow)
-    errors, source_error, numbers = (
-        scores.series["warping_error"],
-        scores.series["warping_error_source"],
-        range(scores.frames),
-    )
+    errors, source_error = scores.series["warping_error"], scores.series["warping_error_source"]
+    numbers = range(scores.frames)
     times = [round(seconds(clip, n), 3) for n in numbers]
     worst = [
         {
@@ -132,7 +129,7 @@ def figures(table: Table) -> str:
 
 
 def _flicker_text(table: Table) -> str:
-    own, source_error, ratio, gone = (table[k] for k in ("warping_error", "warping_error_source", "ratio", "removed"))
+    own, source, ratio, gone = (table[k] for k in ("warping_error", "warping_error_source", "ratio", "removed"))
     if own is None:
         why = "it has one frame" if table["frames"] == 1 else "no frame can be followed to the next"
         return f"its steadiness cannot be scored: {why}"
@@ -146,9 +143,7 @@ def _flicker_text(table: Table) -> str:
     if not own:
         return "it does not flicker at all"
     return (
-        f"its warping error is {own / source_error:.2f} times the source's"
-        if source_error
-        else "it flickers, the source does not"
+        f"its warping error is {own / source:.2f} times the source's" if source else "it flickers, the source does not"
     )
 
 

@@ -81,9 +81,7 @@ class Surveyor:
     def survey(self) -> Survey:
         """Return the survey of all added frames. The first frame of a shot is never a near-duplicate."""
         shots = self._cuts.shots()
-        looks = tuple(
-            max(first_duplicate, shots[bisect_right(shots, n) - 1]) for n, first_duplicate in enumerate(self._looks)
-        )
+        looks = tuple(max(first, shots[bisect_right(shots, n) - 1]) for n, first in enumerate(self._looks))
         motion = tuple(0.0 if n in shots else value for n, value in enumerate(self._motion))
         return Survey(shots, looks, tuple(self._sharpness), tuple(self._held), tuple(self._brightness), motion)
 

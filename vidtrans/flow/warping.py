@@ -24,7 +24,7 @@ CURVATURE = 0.75
 # Ranges of 16-bit storage: of pictures, including overshoot of sampling, of their frequency bands, and of differences
 PICTURE, BAND, CHANGE = (-0.5, 1.5), (-1.0, 1.0), (-2.0, 2.0)
 STRIP_PIXELS = 131072  # Pixels of a strip: smaller strips need more calls, larger ones exceed the processor's cache
-_UNIT_WEIGHT = 1024.0  # A weight of 1 in blendLinear, which adds 1e-5 to the sum of weights
+_UNIT = 1024.0  # A weight of 1 in blendLinear, which adds 1e-5 to the sum of weights
 # A picture minus CURVATURE times a quarter of its second differences along both axes
 _SHARPEN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], np.float32) * np.float32(CURVATURE / 4)
 _SHARPEN[1, 1] += 1
@@ -157,8 +157,8 @@ def sample_sharply(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndar
         cv2.accumulate(at(map1=across, map2=down + step), around)
     sharpened = cv2.addWeighted(plain, 1 + CURVATURE, around, -CURVATURE / 4, 0, dtype=cv2.CV_32F)
     share = plain_share(x, y)
-    share *= _UNIT_WEIGHT
-    return cv2.blendLinear(plain.astype(np.float32, copy=False), sharpened, share, np.float32(_UNIT_WEIGHT) - share)
+    share *= _UNIT
+    return cv2.blendLinear(plain.astype(np.float32, copy=False), sharpened, share, np.float32(_UNIT) - share)
 
 
 def plain_share(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -214,8 +214,8 @@ def levels_of(picture: np.ndarray) -> np.ndarray:
 
 def mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Return the weighted mean of two pictures (H, W, 4) in 16 bits; ``share``: the second one's weight, 0 to 1."""
-    part = share * np.float32(_UNIT_WEIGHT)
-    mixed = cv2.blendLinear(levels_of(first), levels_of(second), np.float32(_UNIT_WEIGHT) - part, part)
+    part = share * np.float32(_UNIT)
+    mixed = cv2.blendLinear(levels_of(first), levels_of(second), np.float32(_UNIT) - part, part)
     return cv2.addWeighted(mixed, 1, mixed, 0, 0, dtype=cv2.CV_16U)
 
 
@@ -232,12 +232,7 @@ class Average:
         self._here, self._is_sharp = here, is_sharp
         self.shape = height, width = here.shape[:2]
         self._others = [
-            (
-                picture,
-                enlarged(u, height, width),
-                enlarged(v, height, width),
-                enlarged(trust * _UNIT_WEIGHT, height, width),
-            )
+            (picture, enlarged(u, height, width), enlarged(v, height, width), enlarged(trust * _UNIT, height, width))
             for picture, (u, v), trust in others
         ]
 
@@ -250,7 +245,7 @@ class Average:
     def __getitem__(self, rows: slice) -> np.ndarray:
         height, width = self.shape
         total = levels_of(self._here[rows])
-        total_weight = np.full(total.shape[:2], 2 * _UNIT_WEIGHT, np.float32)
+        total_weight = np.full(total.shape[:2], 2 * _UNIT, np.float32)
         wide, inner = widened(rows, 1, height)
         columns, lines = grid_axes(height, width)
         for picture, u, v, weights in self._others:

@@ -28,7 +28,7 @@ EDGE = 0.02  # A matte within this distance of 0 or 1 is not part of the soft ed
 REACH = 0.008  # Width by which the soft edge is dilated, as a share of the short side
 COLOUR_WINDOWS = (0.06, 0.02)  # Radii of the windows of the local colours for the cut-out, as shares of the short side
 DETAIL, OPAQUE = 0.5, 0.85  # Share of a pixel's deviation from the mixture that is kept; more from this alpha upwards
-LIKELY_WEIGHT = 1e-3  # Weight of likely pixels beside sure ones
+LIKELY_SHARE = 1e-3  # Weight of likely pixels beside sure ones
 NARROW_GAIN = 8.0  # Factor on the sure share of the narrow window; at a product of 1 the wide window is not used
 
 
@@ -145,9 +145,7 @@ class _LocalColours(NamedTuple):
         found, shares, spread = [], [], np.zeros_like(matte)
         for sure in (matte, 1 - matte):
             # Without sure pixels in the window, the likelier pixels decide.
-            known = (
-                np.clip((sure - SURE) / np.float32(0.95 - SURE), 0, 1) ** 2 + LIKELY_WEIGHT * sure + np.float32(1e-7)
-            )
+            known = np.clip((sure - SURE) / np.float32(0.95 - SURE), 0, 1) ** 2 + LIKELY_SHARE * sure + np.float32(1e-7)
             share = cv2.blur(known, window)
             colour = cv2.blur(picture * known[..., None], window) / share[..., None]
             squares = cv2.blur((picture * picture).sum(2) * known, window) / share

@@ -163,9 +163,7 @@ class MatteJob:
     @cached_property
     def painted(self) -> dict[int, PaintedFrame]:
         """Read the painted frames. Raises MediaError."""
-        return (
-            {} if self.model else read_painted_frames(self.painted_paths, self.request.brushes, self.clip, self.context)
-        )
+        return {} if self.model else read_paintings(self.painted_paths, self.request.brushes, self.clip, self.context)
 
     @cached_property
     def results(self) -> dict[str, Result]:
@@ -184,11 +182,8 @@ class MatteJob:
             "suggest": request.suggest,
             **({"model": segmenter_key(self.model, self.context)} if self.model else {}),
         }
-        sources = [
-            request.video,
-            *self.painted_paths.values(),
-            *([self.model.path] if self.model and self.model.path else []),
-        ]
+        model_files = [self.model.path] if self.model and self.model.path else []
+        sources = [request.video, *self.painted_paths.values(), *model_files]
         for name in self.request.brushes.things:
             target = self._target(name)
             stills = is_picture_source(request.video)
@@ -256,9 +251,7 @@ class MatteJob:
 
     def _write_painted_sheet(self) -> None:
         """Write the contact sheet of the painted frames, before any slow step."""
-        pictures = [
-            _shade_outside(one.picture, np.maximum.reduce([*one.mattes.values()])) for one in self.painted.values()
-        ]
+        pictures = [_shade(one.picture, np.maximum.reduce([*one.mattes.values()])) for one in self.painted.values()]
         notes = [f"frame {frame}" + (", from strokes" if one.grown else "") for frame, one in self.painted.items()]
         path = self._sheet_path("painted")
         _write_sheet(path, pictures, notes, f"{self.clip.name}: painted frames")
@@ -273,7 +266,7 @@ class MatteJob:
         for frame in read_clip_frames(self.clip, numbers, form, self.context):
             found = [one.at(frame.index) for one in self.mattes.values()]
             whole = np.maximum.reduce([one.matte for one in found])
-            pictures.append(_shade_outside(frame.rgb, np.rint(255 * whole).astype(np.uint8)))
+            pictures.append(_shade(frame.rgb, np.rint(255 * whole).astype(np.uint8)))
             notes.append(f"frame {frame.index}, confidence {min(one.confidence for one in found):.2f}")
         path = self._sheet_path("sheet")
         _write_sheet(path, pictures, notes, self.clip.name)
@@ -374,7 +367,7 @@ def painted_paths_of(
     return dict(sorted(found.items()))
 
 
-def read_painted_frames(
+def read_paintings(
     painted_paths: Mapping[int, Path], brushes: Brushes, clip: Clip, context: Context
 ) -> dict[int, PaintedFrame]:
     """Read the painted frames; grow masks from strokes. Raises MediaError."""
@@ -480,7 +473,7 @@ class MattePaint:
         return np.clip(matte, 0, 1)
 
 
-def _shade_outside(picture: np.ndarray, matte: np.ndarray) -> np.ndarray:
+def _shade(picture: np.ndarray, matte: np.ndarray) -> np.ndarray:
     """Darken a picture (H, W, 3) uint8 outside of a matte (H, W) uint8."""
     inside = matte[..., None].astype(np.float32) / 255
     return np.asarray(np.rint(picture * (SHADE + (1 - SHADE) * inside)), np.uint8)

@@ -238,7 +238,7 @@ def limit_to_reach(matte: np.ndarray, warped: np.ndarray) -> np.ndarray:
     return kept
 
 
-class MatteWithConfidence(NamedTuple):
+class ScoredMatte(NamedTuple):
     """The matte of a frame, (h, w) float32 from 0 to 1, and its confidence, 0 to 1."""
 
     matte: np.ndarray
@@ -363,25 +363,23 @@ class SweptMattes:
                 self._pins.append(entry.pin())
         self._networks.clear()
 
-    def at(self, frame: int) -> MatteWithConfidence:
+    def at(self, frame: int) -> ScoredMatte:
         """Return the matte of a frame, blended from the sweeps that reach it; an empty one if none does."""
         if frame in self.source.painted:
-            return MatteWithConfidence(self.source.painted[frame].astype(np.float32) / 255, 1.0)
+            return ScoredMatte(self.source.painted[frame].astype(np.float32) / 255, 1.0)
         found, shares = [], []
         for sweep in self._of_frame.get(frame, ()):
             block = block_with(frame, sweep.frames)
             arrays = self._load(sweep, block)
             at = block.index(frame)
-            found.append(
-                MatteWithConfidence(arrays["mattes"][at].astype(np.float32) / 255, float(arrays["confidences"][at]))
-            )
+            found.append(ScoredMatte(arrays["mattes"][at].astype(np.float32) / 255, float(arrays["confidences"][at])))
             shares.append((found[-1].confidence + 1e-3) / abs(frame - sweep.key))
         if not found:
-            return MatteWithConfidence(np.zeros(self.source.size[::-1], np.float32), 0.0)
+            return ScoredMatte(np.zeros(self.source.size[::-1], np.float32), 0.0)
         weights = np.array(shares) / sum(shares)
         matte = sum(one.matte * np.float32(w) for one, w in zip(found, weights, strict=True))
         sure = sum(one.confidence * w for one, w in zip(found, weights, strict=True))
-        return MatteWithConfidence(np.asarray(matte, np.float32), float(sure))
+        return ScoredMatte(np.asarray(matte, np.float32), float(sure))
 
     def for_key(self) -> list[str]:
         return [self._entry(sweep).key for sweep in self.sweeps]
@@ -574,7 +572,7 @@ class ModelMattes:
             self._entry.finish({"frames": self.plan.num_frames})
             self._pins.append(self._entry.pin())
 
-    def at(self, frame: int) -> MatteWithConfidence:
+    def at(self, frame: int) -> ScoredMatte:
         """Return the matte of a frame, and the confidence in it.
 
         The confidence is the share of the possibly inside pixels that are surely inside.
@@ -583,7 +581,7 @@ class ModelMattes:
         arrays = self._block_cache(first, lambda: ChunkStore(self._entry, ".npz").path(first))
         matte = arrays["mattes"][frame - first].astype(np.float32) / 255
         possible = int((matte > POSSIBLE).sum())
-        return MatteWithConfidence(matte, int((matte > INSIDE).sum()) / possible if possible else 1.0)
+        return ScoredMatte(matte, int((matte > INSIDE).sum()) / possible if possible else 1.0)
 
     def for_key(self) -> list[str]:
         return [self._entry.key]

@@ -42,9 +42,7 @@ def copy_last(last: np.ndarray, truth: Pictures) -> dict[int, float]:
 def nearest(film: Pictures, training: Pictures) -> list[int]:
     """Return for each frame the index of the most similar training frame (least squared difference)."""
     small, training_frames = _thumbnails(film), _thumbnails(training)
-    distances = (
-        np.square(training_frames).sum(1)[None] - 2 * small @ training_frames.T
-    )  # Without the frame's own square, which is constant
+    distances = np.square(training_frames).sum(1)[None] - 2 * small @ training_frames.T  # Plus a constant per frame
     found = np.argsort(distances, axis=1, kind="stable")[:, :NUM_CANDIDATES].tolist()
     return [max(near, key=lambda k: psnr(frame, training[k])) for frame, near in zip(film, found, strict=True)]
 
@@ -72,10 +70,8 @@ def drift(film: Pictures, training: Pictures) -> float:
 
 def relative_sharpness(film: Pictures, training: Pictures) -> float:
     """Return the sharpness of the last END_FRAMES relative to the training frames; noise also exceeds 1."""
-    ours, training_frames = (
-        float(np.mean([sharpness(p) for p in pictures])) for pictures in (film[-END_FRAMES:], training)
-    )
-    return ours / max(1e-6, training_frames)
+    ours, theirs = (float(np.mean([sharpness(p) for p in pictures])) for pictures in (film[-END_FRAMES:], training))
+    return ours / max(1e-6, theirs)
 
 
 def motion(film: Pictures, lag: int) -> float:

@@ -117,21 +117,19 @@ class ShotChooser:
         return float(np.mean(found)) if found else BEST_DB
 
     def _frame_psnr(self, at: int, keys: tuple[int, ...]) -> float:
-        nearby = [key for key in keys if at in self._warped_candidates[key]] or [
-            min(keys, key=lambda key: abs(key - at))
-        ]
+        nearby = [key for key in keys if at in self._warped[key]] or [min(keys, key=lambda key: abs(key - at))]
         pictures, weights = [], []
         for key, share in zip(
             nearby, distance_weights(self._numbers[at], [self._numbers[key] for key in nearby]), strict=True
         ):
-            picture, trust = self._warped_candidates[key].get(at) or (self._guides[key].rgb, np.float32(0))
+            picture, trust = self._warped[key].get(at) or (self._guides[key].rgb, np.float32(0))
             weights.append(key_weight(trust, share)[..., None])
             pictures.append(picture * weights[-1])
         blended = reduce(np.add, pictures) / reduce(np.add, weights)
         return min(BEST_DB, psnr_of(float(np.square(blended - self._guides[at].rgb).mean())))
 
     @cached_property
-    def _warped_candidates(self) -> dict[int, dict[int, tuple[np.ndarray, np.ndarray]]]:
+    def _warped(self) -> dict[int, dict[int, tuple[np.ndarray, np.ndarray]]]:
         """Return, by candidate and sample, the candidate warped to the sample, (H, W, 3) uint8, and trust, (H, W)."""
         steps = [Step.between(*both) for both in itertools.pairwise(self._guides)]
         return {

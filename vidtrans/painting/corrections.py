@@ -103,9 +103,8 @@ def find_correction(
     if matched is not None:
         painted = matched
         words = f"{words}, {MATCHED}" if words else MATCHED
-    cover = change_mask(
-        painted, result, exact=exact, least=LOSSLESS_TOLERANCE if exact and lossless else MIN_TOLERANCE
-    ) * (opacity > 0)
+    least = LOSSLESS_TOLERANCE if exact and lossless else MIN_TOLERANCE
+    cover = change_mask(painted, result, exact=exact, least=least) * (opacity > 0)
     but = " except all its colours, as programs do that use another colour matrix" if matched is not None else ""
     return _correction(path, number, frame, digest, painted, cover, but), words
 
@@ -168,10 +167,8 @@ def change_mask(
     if not exact:
         levels, box = to_uint8(result), np.ones((CLOSING_PX, CLOSING_PX), np.uint8)
         contrast = cv2.subtract(cv2.dilate(levels, box), cv2.erode(levels, box)).max(2).astype(np.float32)
-        tolerance = (
-            min(MAX_TOLERANCE, max(MIN_TOLERANCE, NOISE_FACTOR * float(np.median(difference))))
-            + CONTRAST_SHARE * contrast
-        )
+        noise = NOISE_FACTOR * float(np.median(difference))
+        tolerance = min(MAX_TOLERANCE, max(MIN_TOLERANCE, noise)) + CONTRAST_SHARE * contrast
     differs = blur(difference, DIFFERENCE_SIGMA) > tolerance
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (CLOSING_PX, CLOSING_PX))
     closed = cv2.morphologyEx(differs.astype(np.uint8), cv2.MORPH_CLOSE, kernel)

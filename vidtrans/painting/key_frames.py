@@ -35,7 +35,7 @@ MIN_GAIN = 0.02  # Least gain in likeness by which a picture is moved, plus its 
 MIN_LIKENESS = 0.3  # Least likeness of a moved picture
 # Least share of detailed pixels that equal the frame's, up to the second number of levels, in an aligned painting
 MIN_UNTOUCHED, MAX_LEVEL_CHANGE = 0.6, 2
-MIN_DETAIL_LEVELS = 8  # Difference of a detailed pixel from its neighbours, in levels
+MIN_DETAIL = 8  # Difference of a detailed pixel from its neighbours, in levels
 MIN_SHIFT_PX = 0.4  # Smallest shift that counts, in pixels of the compared pictures
 MAX_SHIFT, MAX_TURN_DEGREES, MAX_SCALE = 0.2, 15.0, 1.3  # Plausible range: share of the frame's size, degrees, factor
 ECC_CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
@@ -137,9 +137,7 @@ def _guesses(picture: PixelSize, frame: PixelSize) -> Iterator[tuple[np.ndarray,
 def _is_untouched(painting: np.ndarray, frame: np.ndarray) -> bool:
     """Return whether much of a painting (H, W, 3) equals its frame, so that it is already aligned; both are uint8."""
     beside = np.ones((3, 3), np.uint8)
-    clear = (
-        cv2.subtract(cv2.dilate(frame, beside), cv2.erode(frame, beside)).max(2) >= MIN_DETAIL_LEVELS
-    )  # Not blank paper
+    clear = cv2.subtract(cv2.dilate(frame, beside), cv2.erode(frame, beside)).max(2) >= MIN_DETAIL  # Not blank paper
     difference = np.abs(painting.astype(np.int16) - frame).max(2)
     return bool(clear.any()) and float((difference[clear] <= MAX_LEVEL_CHANGE).mean()) > MIN_UNTOUCHED
 

@@ -218,9 +218,8 @@ class KeyMaps:
         index = clip.index
         self._size = Size(short=min(SHORT_SIDE, index.width, index.height)).of(index.width, index.height)
         self.shots = clip.shots_in(*span)
-        self._ranges = {
-            (one.key, one.last > one.key): one for one in tracking_ranges(self._keys, self.shots, self._always)
-        }
+        ranges = tracking_ranges(self._keys, self.shots, self._always)
+        self._ranges = {(one.key, one.last > one.key): one for one in ranges}
         self._block_cache: OrderedDict[tuple[int, int], dict[str, np.ndarray]] = OrderedDict()
         self._steps: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()
         self._pins: list[CachePin] = []

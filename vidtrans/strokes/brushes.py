@@ -151,9 +151,8 @@ BRUSHES: dict[str, Callable[[np.random.Generator], Sprite]] = {
 @lru_cache(maxsize=16)
 def sprites(brush: str) -> np.ndarray:
     """Return the sprites of a procedural brush, (NUM_SPRITES, BREADTH, LENGTH, 2) float32 in [0, 1]."""
-    return np.stack([np.dstack(BRUSHES[brush](np.random.default_rng(k))) for k in range(NUM_SPRITES)]).astype(
-        np.float32
-    )
+    planes = [np.dstack(BRUSHES[brush](np.random.default_rng(k))) for k in range(NUM_SPRITES)]
+    return np.stack(planes).astype(np.float32)
 
 
 def read_brush(path: Path) -> np.ndarray:
@@ -202,23 +201,21 @@ def paper(kind: str, scale: float) -> np.ndarray:
         warp, weft = np.abs(np.sin(np.pi * place)), np.abs(np.sin(np.pi * place))
         over = (np.floor(place)[:, None] + np.floor(place)[None]) % 2
         made = np.where(over > 0, warp[:, None] * 0.75 + 0.25 * weft[None], weft[None] * 0.75 + 0.25 * warp[:, None])
-        return _stretch(made + 0.5 * _tileable_noise(random, side, 1.2 * scale))
+        return _stretch(made + 0.5 * _noise(random, side, 1.2 * scale))
     if kind == "laid":
         lines = 0.5 + 0.5 * np.sin(2 * np.pi * np.arange(side) / side * max(8, round(side / (3.2 * scale))))
-        return _stretch(0.8 * lines[:, None] + _tileable_noise(random, side, 1.0 * scale))
+        return _stretch(0.8 * lines[:, None] + _noise(random, side, 1.0 * scale))
     if kind == "tooth":
-        return _stretch(_tileable_noise(random, side, 1.0 * scale) + 0.6 * _tileable_noise(random, side, 2.0 * scale))
+        return _stretch(_noise(random, side, 1.0 * scale) + 0.6 * _noise(random, side, 2.0 * scale))
     if kind == "rough":
-        return _stretch(_tileable_noise(random, side, 1.5 * scale) + 0.8 * _tileable_noise(random, side, 3.2 * scale))
+        return _stretch(_noise(random, side, 1.5 * scale) + 0.8 * _noise(random, side, 3.2 * scale))
     if kind == "pitted":
-        pits = np.exp(-0.7 * _tileable_noise(random, side, 1.3 * scale)) + np.exp(
-            -0.7 * _tileable_noise(random, side, 0.7 * scale)
-        )
+        pits = np.exp(-0.7 * _noise(random, side, 1.3 * scale)) + np.exp(-0.7 * _noise(random, side, 0.7 * scale))
         return _stretch(-pits)
-    return _stretch(_tileable_noise(random, side, 0.75 * scale))
+    return _stretch(_noise(random, side, 0.75 * scale))
 
 
-def _tileable_noise(random: np.random.Generator, side: int, sigma: float) -> np.ndarray:
+def _noise(random: np.random.Generator, side: int, sigma: float) -> np.ndarray:
     """Return blurred noise of unit standard deviation that repeats after ``side`` pixels."""
     margin = int(4 * sigma) + 2
     noise = np.pad(random.random((side, side)).astype(np.float32), margin, mode="wrap")

@@ -158,7 +158,7 @@ def advance_cells(  # noqa: C901  (one loop, because Numba does not inline calls
     before: np.ndarray,
     rules: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, np.ndarray]:
-    """Advance the cells of a layer by one frame like ``kernels.update_strokes``; return the labels (h, w) int32 as well.
+    """Advance the cells of a layer by one frame, like ``kernels.update_strokes``; also return the labels (h, w) int32.
 
     A cell is born in a hole, and dies where its area becomes too small.
 
@@ -189,7 +189,7 @@ def advance_cells(  # noqa: C901  (one loop, because Numba does not inline calls
             i, j = int(x), int(y)
             if i >= width or j >= height or (has_placement and placement[j, i] <= 0):
                 continue
-            init_cell(life, n, x, y, picture, lines, lx, ly, f32(1))
+            add_cell(life, n, x, y, picture, lines, lx, ly, f32(1))
             ids[n] = next_id
             next_id += 1
             n += 1
@@ -279,8 +279,8 @@ def advance_cells(  # noqa: C901  (one loop, because Numba does not inline calls
                 if not has_neighbour:
                     births[at] = 1
                     extra += 1
-        next_life = np.empty((n + extra, LIFE_COLUMNS), np.float32)
-        next_ids = np.empty(n + extra, np.int64)
+        new_life = np.empty((n + extra, LIFE_COLUMNS), np.float32)
+        new_ids = np.empty(n + extra, np.int64)
         next_dying = np.zeros(n + extra, np.uint8)
         moved = np.full(n + 1, -1, np.int32)
         m = 0
@@ -289,20 +289,18 @@ def advance_cells(  # noqa: C901  (one loop, because Numba does not inline calls
             outside = not (-cell < life[q, X] < width + cell and -cell < life[q, Y] < height + cell)
             if alpha <= f32(1e-4) or outside or (first and dying[q]):
                 continue
-            next_life[m] = life[q]
-            next_life[m, ALPHA] = min(alpha, f32(1))
-            next_ids[m], next_dying[m] = ids[q], dying[q]
+            new_life[m] = life[q]
+            new_life[m, ALPHA] = min(alpha, f32(1))
+            new_ids[m], next_dying[m] = ids[q], dying[q]
             moved[q] = m
             m += 1
         for at in range(across * down):
             if births[at]:
-                init_cell(
-                    next_life, m, place[at, 0], place[at, 1], picture, lines, lx, ly, f32(1) if first else rules[7]
-                )
-                next_ids[m] = next_id
+                add_cell(new_life, m, place[at, 0], place[at, 1], picture, lines, lx, ly, f32(1) if first else rules[7])
+                new_ids[m] = next_id
                 next_id += 1
                 m += 1
-        life, ids, dying = next_life[:m], next_ids[:m], next_dying[:m]
+        life, ids, dying = new_life[:m], new_ids[:m], next_dying[:m]
         if is_last:
             for j in range(height):
                 for i in range(width):
@@ -311,7 +309,7 @@ def advance_cells(  # noqa: C901  (one loop, because Numba does not inline calls
 
 
 @compiled
-def init_cell(
+def add_cell(
     life: np.ndarray,
     q: int,
     x: Number,
@@ -473,23 +471,9 @@ def render_areas(  # noqa: C901  (one loop, because Numba does not inline calls 
             strength of the streaks, 15 twist of threads, 0 for none.
     """
     height, width = bare.shape
-    gap, bevel, inside, opacity, reach, dark, to_guide = (
-        params[0],
-        params[1],
-        params[2],
-        params[3],
-        params[4],
-        params[5],
-        params[6],
-    )
-    has_joint, lift, rim, tilt, streaks, twist = (
-        params[7] > 0,
-        params[11],
-        params[12],
-        params[13],
-        params[14],
-        params[15],
-    )
+    gap, bevel, inside, opacity = params[0], params[1], params[2], params[3]
+    reach, dark, to_guide, has_joint = params[4], params[5], params[6], params[7] > 0
+    lift, rim, tilt, streaks, twist = params[11], params[12], params[13], params[14], params[15]
     tile = len(grain)
     for row in range(height):
         y = top + row + f32(0.5)

@@ -18,7 +18,7 @@ from vidtrans.video.images.picture import read_picture
 VERSION = 1  # Version of the measurement
 SHORT_SIDE_PX = 480  # Short side at which a painting is measured, in pixels
 MIN_SIDE_PX = 128  # Smallest side of a painting, in pixels
-PATCH_SIDE_PX = 64  # Side of the patches in which strokes are measured, in pixels
+PATCH_PX = 64  # Side of the patches in which strokes are measured, in pixels
 MAX_PATCHES = 160
 # Autocorrelation down to which its slope is measured. For strokes of one width it falls linearly to 0 at that width.
 MIN_CORRELATION = 0.25
@@ -101,12 +101,7 @@ def measure_strokes(painting: np.ndarray) -> PaintingStrokes:
     grey = cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY)
     detail = cv2.GaussianBlur(grey, (0, 0), HAIR_SIGMA) - cv2.GaussianBlur(grey, (0, 0), FORM_SIGMA)
     angles, places, turn = _line_positions(grey)
-    patches = np.stack(
-        [
-            _rotated_crop(detail, place, angle, PATCH_SIDE_PX, PATCH_SIDE_PX)
-            for place, angle in zip(places, angles, strict=True)
-        ]
-    )
+    patches = np.stack([_rotated_crop(detail, p, a, PATCH_PX, PATCH_PX) for p, a in zip(places, angles, strict=True)])
     across = float(np.clip(TYPICAL_WIDTH * (_correlation_length(patches) / TYPICAL_REACH) ** REACH_EXPONENT, 5, 40))
     ratio = float(np.clip((1 / max(_end_share(grey), 0.05) - 1) / ENDS_RATIO, 1.2, 7))
     tints = [seen[..., k] - grey for k in range(3)]
@@ -130,7 +125,7 @@ def _line_positions(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     clear = np.abs(double) / (energy + np.quantile(energy, 0.1) + 1e-9)
     # Only calm areas are measured: elsewhere the edges of the motif would count as strokes.
     calm = _form_gradient(grey)
-    margin = PATCH_SIDE_PX // 2 + 8
+    margin = PATCH_PX // 2 + 8
     rows, columns = np.mgrid[margin : grey.shape[0] - margin : 12, margin : grey.shape[1] - margin : 12]
     rows, columns = rows.ravel(), columns.ravel()
     calmest = np.argsort(calm[rows, columns], kind="stable")[: max(1, len(rows) // 3)]
@@ -155,11 +150,11 @@ def _rotated_crop(picture: np.ndarray, place: np.ndarray, angle: float, length: 
 
 def _correlation_length(patches: np.ndarray) -> float:
     """Return the vertical correlation length of patches (n, SIDE, SIDE) whose lines are horizontal, in pixels."""
-    window = np.outer(np.hanning(PATCH_SIDE_PX), np.hanning(PATCH_SIDE_PX))
+    window = np.outer(np.hanning(PATCH_PX), np.hanning(PATCH_PX))
 
     def correlation(parts: np.ndarray) -> np.ndarray:
-        power = np.abs(np.fft.fft2(parts, s=(2 * PATCH_SIDE_PX, 2 * PATCH_SIDE_PX))) ** 2
-        made: np.ndarray = np.fft.ifft2(power.mean(0)).real[: PATCH_SIDE_PX // 2, 0]
+        power = np.abs(np.fft.fft2(parts, s=(2 * PATCH_PX, 2 * PATCH_PX))) ** 2
+        made: np.ndarray = np.fft.ifft2(power.mean(0)).real[: PATCH_PX // 2, 0]
         return made / made[0]
 
     centred = patches - patches.mean((1, 2), keepdims=True)

@@ -138,9 +138,7 @@ class FrameFeatures:
             steps = np.float32(params.levels)
             place = grey * steps
             whole = np.floor(place)
-            rise = np.clip(
-                (place - whole - np.float32(0.5)) * 6 + np.float32(0.5), 0, 1
-            )  # A soft step, because a hard one flickers
+            rise = np.clip((place - whole - np.float32(0.5)) * 6 + np.float32(0.5), 0, 1)  # A hard step flickers
             rgb = np.clip(rgb * ((whole + rise) / steps / np.maximum(grey, np.float32(0.02)))[..., None], 0, 1)
         return np.ascontiguousarray(rgb, dtype=np.float32)
 
@@ -625,14 +623,8 @@ class StrokePainter:
         scale = width / fields.tone.shape[1]
         pixels = min(self.size) / 480
         drawing = [layer.drawing(scale, values, self.size) for layer in self._layers][::-1]
-        reach = max(
-            (
-                math.ceil(max(one.params[0] + one.params[1], 1.6 * one.params[4])) + 3
-                for one in drawing
-                if one.labels.size
-            ),
-            default=0,
-        )
+        widths = (max(one.params[0] + one.params[1], 1.6 * one.params[4]) for one in drawing if one.labels.size)
+        reach = max((math.ceil(width) + 3 for width in widths), default=0)
         ink = parse_ink(self.medium.ground.colour)
         ground = _row([ink]) if ink else fields.colours(self.medium.ground.blur * fields.scale)
         grain = brushes.paper(finish.paper, round(pixels, 3))

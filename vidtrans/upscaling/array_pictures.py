@@ -16,10 +16,7 @@ Size = tuple[int, int]
 STRIP_PIXELS = 2**15  # Approximate size of a strip, in pixels
 # Most multiplications of one matrix product: BLAS divides larger products among threads, which then wait for each other
 MAX_PRODUCT = 2**18
-KERNEL_ROW_PX, MAX_FACTOR = (
-    64,
-    32,
-)  # Length of the row in which the kernel is measured; largest scale factor
+KERNEL_ROW_PX, MAX_FACTOR = 64, 32  # Length of the row in which the kernel is measured; largest scale factor
 
 
 def strips(size: Size) -> list[slice]:
@@ -140,7 +137,7 @@ def enlarge(picture: np.ndarray, size: Size) -> np.ndarray:
     return cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
 
 
-def enlarge_bilinear(picture: np.ndarray, size: Size) -> np.ndarray:
+def enlarge_linear(picture: np.ndarray, size: Size) -> np.ndarray:
     """Enlarge by bilinear interpolation, which never overshoots: for maps and limits."""
     return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
 
@@ -169,7 +166,7 @@ def _pixel_coordinates(size: Size) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[:, None]
 
 
-def filter_separable(picture: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.ndarray:
+def convolve(picture: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.ndarray:
     """Apply a separable filter: weights along the rows, and along the columns, an odd number of each."""
     return cv2.sepFilter2D(picture, -1, across, down, borderType=cv2.BORDER_REPLICATE)
 

@@ -172,15 +172,13 @@ def make_guide(
 def fit_colour_map(guide: np.ndarray, picture: np.ndarray) -> np.ndarray:
     """Return the nodes, (n, n, n, 3) float32, of the map from a guide's colours to a picture's of the same size."""
     step = max(1, int(np.sqrt(guide.size / 3 / MAX_FIT_PIXELS)))
-    guide_colours, picture_colours = (
-        each[::step, ::step].reshape(-1, 3).astype(np.float64) for each in (guide, picture)
-    )
-    linear = np.linalg.lstsq(np.c_[guide_colours, np.ones(len(guide_colours))], picture_colours, rcond=None)[0]
+    inputs, outputs = (each[::step, ::step].reshape(-1, 3).astype(np.float64) for each in (guide, picture))
+    linear = np.linalg.lstsq(np.c_[inputs, np.ones(len(inputs))], outputs, rcond=None)[0]
     nodes = node_colours(NODES).reshape(-1, 3) @ linear[:3] + linear[3]
-    weights = interpolation(guide_colours, NODES)
+    weights = interpolation(inputs, NODES)
     each = (np.asarray(weights.sum(axis=0)).ravel() + PRIOR)[:, None]
     for _ in range(FIT_ROUNDS):
-        nodes += weights.T @ (picture_colours - weights @ nodes) / each
+        nodes += weights.T @ (outputs - weights @ nodes) / each
     return nodes.reshape(NODES, NODES, NODES, 3).astype(np.float32)
 
 
@@ -210,7 +208,7 @@ def _local_maps(ops: Ops, guide: Sequence[Any], picture: Sequence[Any]) -> list[
     return found
 
 
-class DetailCandidates(NamedTuple):
+class Details(NamedTuple):
     """The detail of the guided picture and of the sharpened edges, or maps of the accuracy of each."""
 
     guided: Any
@@ -227,7 +225,7 @@ def back_project(ops: Ops, picture: Picture, size: Size, times: int) -> Picture:
     weights = [round_trip_kernel(*sides) for sides in zip(ops.size_of(picture), size, strict=True)]
     corrected = picture
     for _ in range(times):
-        corrected = ops.plus(corrected, ops.minus(picture, ops.filter_separable(corrected, *weights)))
+        corrected = ops.plus(corrected, ops.minus(picture, ops.convolve(corrected, *weights)))
     return corrected
 
 
@@ -249,7 +247,7 @@ class SharpEdges(NamedTuple):
     high: Picture
 
     def enlarge(self, ops: Ops, size: Size) -> Picture:
-        limits = (ops.enlarge_bilinear(extreme, size) for extreme in (self.low, self.high))
+        limits = (ops.enlarge_linear(extreme, size) for extreme in (self.low, self.high))
         return ops.clamp(ops.enlarge(self.sharp, size), *limits)
 
 
@@ -269,7 +267,7 @@ def visible_edges(ops: Ops, edges: SharpEdges, size: Size) -> Picture:
 class DetailScale(NamedTuple):
     """The candidates for the finest detail of a picture, predicted from half its size, with the true detail."""
 
-    found: DetailCandidates
+    found: Details
     truth: Picture
     half: Picture
     half_source: Picture
@@ -284,31 +282,27 @@ def detail_scale(ops: Ops, x: Picture, source: Picture, colour_map: np.ndarray |
     guide, edges = make_guide(ops, half_source, half, colour_map), sharp_edges(ops, half, size)
     strip = guide(source)
     by_guide = ops.join_strips(strip(rows) for rows in ops.strips(size))
-    found = DetailCandidates(
+    found = Details(
         ops.minus(by_guide, enlarge_back_projected(ops, guide.average(source, half_source), size, 1)),
         ops.minus(edges.enlarge(ops, size), ops.enlarge(visible_edges(ops, edges, size), size)),
     )
     return DetailScale(found, ops.minus(x, enlarge_back_projected(ops, half, size, 1)), half, half_source)
 
 
-def measure_accuracy(ops: Ops, scale: DetailScale) -> DetailCandidates:
+def measure_accuracy(ops: Ops, scale: DetailScale) -> Details:
     """Return the accuracy of each candidate, from 0 to 1, as two maps: least squares in a window around each pixel."""
     from_guide, from_edges = scale.found
     gg, ee = _mean_product(ops, from_guide, from_guide) + RIDGE, _mean_product(ops, from_edges, from_edges) + RIDGE
     ge = _mean_product(ops, from_guide, from_edges)
     gt, et = _mean_product(ops, from_guide, scale.truth), _mean_product(ops, from_edges, scale.truth)
     determinant = gg * ee - ge * ge
-    return DetailCandidates(
-        ops.clip((ee * gt - ge * et) / determinant, 0, 1), ops.clip((gg * et - ge * gt) / determinant, 0, 1)
-    )
+    return Details(ops.clip((ee * gt - ge * et) / determinant, 0, 1), ops.clip((gg * et - ge * gt) / determinant, 0, 1))
 
 
-def predict_detail(ops: Ops, scale: DetailScale, accuracy: DetailCandidates) -> Picture:
+def predict_detail(ops: Ops, scale: DetailScale, accuracy: Details) -> Picture:
     """Return the detail predicted by the candidates together, weighted by ``accuracy``, of any size."""
     size = ops.size_of(scale.truth)
-    parts = [
-        ops.times(each, ops.enlarge_bilinear(gain, size)) for each, gain in zip(scale.found, accuracy, strict=True)
-    ]
+    parts = [ops.times(each, ops.enlarge_linear(gain, size)) for each, gain in zip(scale.found, accuracy, strict=True)]
     return ops.plus(*parts)
 
 
@@ -367,11 +361,8 @@ def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
     deviation = float(np.sqrt(max(0.0, (low[0] ** 2 - 1.2 * low[1] ** 2) * 4 / 3)))
     is_unlike = agrees.max() < MIN_LIKENESS
     is_own = not (is_unlike or is_steady) and strength[0] < OWN_STRENGTH * strength[1] and agrees[1] < OWN_AGREEMENT
-    is_lost = (
-        strength[0] < LOST_STRENGTH
-        and agrees[0] < LOST_AGREEMENT * agrees[1]
-        and bool((agrees[1:] > COARSE_AGREEMENT).all())
-    )
+    agrees_coarsely = bool((agrees[1:] > COARSE_AGREEMENT).all())
+    is_lost = strength[0] < LOST_STRENGTH and agrees[0] < LOST_AGREEMENT * agrees[1] and agrees_coarsely
     is_unlike |= not is_own and agrees[0] < MIN_LIKENESS
     is_noise = low[0] > MIN_NORMALITY * middle[0] and deviation < MAX_NOISE
     noise = round(deviation, DIGITS + 1) if is_noise else 0.0
@@ -450,10 +441,7 @@ def smooth_along_lines(ops: Ops, picture: Picture) -> Picture:
 def _directions(ops: Ops, luma: Map) -> tuple[Map, Map]:
     """Return the step along the line at each pixel, right and down: of length 1, shorter where there is no line."""
     smooth = ops.blur(luma, NOISE_SIGMA)
-    across, along = (
-        ops.filter_separable(smooth, SLOPE, SCHARR_SMOOTHING),
-        ops.filter_separable(smooth, SCHARR_SMOOTHING, SLOPE),
-    )
+    across, along = (ops.convolve(smooth, SLOPE, SCHARR_SMOOTHING), ops.convolve(smooth, SCHARR_SMOOTHING, SLOPE))
     xx, xy, yy = (ops.blur(product, TENSOR_SIGMA) for product in (across * across, across * along, along * along))
     gap = ((xx - yy) ** 2 + 4 * xy * xy) ** 0.5
     cosine = (xx - yy) / (gap + FLAT**2)  # Of twice the gradient's angle; lines are perpendicular
@@ -559,7 +547,7 @@ def _enlarge_guided(
         colour_map = fit_colour_map(*(ops.on_host(halve(ops, each)) for each in (small_source, x)))
     accuracy = measure_accuracy(ops, detail_scale(ops, x, small_source, colour_map))
     if is_unlike:
-        accuracy = DetailCandidates(accuracy.guided * 0, accuracy.edges)
+        accuracy = Details(accuracy.guided * 0, accuracy.edges)
     guide, edges = make_guide(ops, small_source, x, colour_map), sharp_edges(ops, x, size)
     visible = back_project(ops, guide.average(source, small_source), size, 1), visible_edges(ops, edges, size)
     # The visible part of both candidates is subtracted before enlarging, so that only their detail is added.
@@ -586,7 +574,7 @@ def _enlarge_guided(
 def _enlarge_boiling(ops: Ops, x: Picture, size: Size) -> Strips:
     """Smooth lines and edges along their direction and sharpen them, at twice the size, and enlarge the result."""
     small, large = ops.size_of(x), doubled_size(ops.size_of(x), size)
-    grown = ops.clamp(ops.enlarge(x, large), *(ops.enlarge_bilinear(extreme, large) for extreme in ops.extremes(x)))
+    grown = ops.clamp(ops.enlarge(x, large), *(ops.enlarge_linear(extreme, large) for extreme in ops.extremes(x)))
     smooth = smooth_along_lines(ops, grown)
     low, high = ops.extremes(smooth, 2)
     blurred = ops.blur(smooth, LINE_SHARPENING_SIGMA * large[0] / small[0])
@@ -677,27 +665,25 @@ def luma_change(ops: Ops, luma: Map, guide: Map) -> Map:
     factor = slope(ops, small_guide, luma) * gain(ops, luma, small_guide)
     deviation = max(MIN_CRISP_SIGMA, CRISP_SIGMA * min(1, size[0] / small[0] - 1))
     detail = guide - ops.enlarge(_sharpen(ops, small_guide, deviation), size)
-    made = ops.enlarge(_sharpen(ops, luma, deviation), size) + ops.enlarge_bilinear(factor, size) * detail
+    made = ops.enlarge(_sharpen(ops, luma, deviation), size) + ops.enlarge_linear(factor, size) * detail
     low, high = ops.extremes(luma)
     span = high - low
-    made = ops.clamp(made, ops.enlarge_bilinear(low - span, size), ops.enlarge_bilinear(high + span, size))
+    made = ops.clamp(made, ops.enlarge_linear(low - span, size), ops.enlarge_linear(high + span, size))
     return made - ops.clip(ops.enlarge(luma, size), 0, 1)
 
 
 def slope(ops: Ops, guide: Map, luma: Map) -> Map:
     """Return the averaged factor of the local linear map from the guide's luma to a picture's; all of one size."""
-    own, guide_mean = ops.mean_around(luma, RADIUS), ops.mean_around(guide, RADIUS)
-    shared = ops.mean_around(guide * luma, RADIUS) - own * guide_mean
-    return ops.mean_around(
-        shared / (ops.mean_around(guide * guide, RADIUS) - guide_mean * guide_mean + EPSILON), RADIUS
-    )
+    own, mean = ops.mean_around(luma, RADIUS), ops.mean_around(guide, RADIUS)
+    shared = ops.mean_around(guide * luma, RADIUS) - own * mean
+    return ops.mean_around(shared / (ops.mean_around(guide * guide, RADIUS) - mean * mean + EPSILON), RADIUS)
 
 
 def gain(ops: Ops, luma: Map, guide: Map) -> Map:
     """Return the accuracy of the guide's detail, from 0 to 1, measured on the finest detail of ``luma``."""
     half, half_guide = halve(ops, luma), halve(ops, guide)
     fewer = ops.size_of(half)
-    found = ops.enlarge_bilinear(slope(ops, half_guide, half), ops.size_of(luma)) * lost_detail(ops, guide, fewer)
+    found = ops.enlarge_linear(slope(ops, half_guide, half), ops.size_of(luma)) * lost_detail(ops, guide, fewer)
     truth = lost_detail(ops, luma, fewer)
     power = ops.mean_around(found * found, GAIN_RADIUS)
     return ops.clip(ops.mean_around(found * truth, GAIN_RADIUS) / (power + GAIN_RIDGE), 0, 1)

@@ -37,7 +37,7 @@ class EnlargedTensor:
     """A picture or a map at a larger size, with one strip."""
 
     def __init__(self, picture: Tensor, size: Size, *, is_limited: bool = False) -> None:
-        self._picture = enlarge_bilinear(picture, size) if is_limited else enlarge(picture, size)
+        self._picture = enlarge_linear(picture, size) if is_limited else enlarge(picture, size)
 
     def __getitem__(self, rows: slice) -> Tensor:
         return self._picture
@@ -79,7 +79,7 @@ def enlarge(picture: Tensor, size: Size) -> Tensor:
     return F.interpolate(picture, size[::-1], mode="bicubic", align_corners=False)
 
 
-def enlarge_bilinear(picture: Tensor, size: Size) -> Tensor:
+def enlarge_linear(picture: Tensor, size: Size) -> Tensor:
     return F.interpolate(picture, size[::-1], mode="bilinear", align_corners=False)
 
 
@@ -99,7 +99,7 @@ def extend_range(low: Tensor, high: Tensor, picture: Tensor) -> tuple[Tensor, Te
 def blur(picture: Tensor, deviation: float) -> Tensor:
     taps = round(8 * deviation + 1) | 1  # OpenCV's number of taps
     weights = cv2.getGaussianKernel(taps, deviation, cv2.CV_32F)[:, 0]
-    return filter_separable(picture, weights, weights)
+    return convolve(picture, weights, weights)
 
 
 def sample_shifted(picture: Tensor, right: Tensor, down: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ def sample_shifted(picture: Tensor, right: Tensor, down: Tensor) -> Tensor:
     return F.grid_sample(picture, places, padding_mode="border", align_corners=False)
 
 
-def filter_separable(picture: Tensor, across: np.ndarray, down: np.ndarray) -> Tensor:
+def convolve(picture: Tensor, across: np.ndarray, down: np.ndarray) -> Tensor:
     count, reach_x, reach_y = picture.shape[1], len(across) // 2, len(down) // 2
     padded = F.pad(picture, (reach_x, reach_x, reach_y, reach_y), mode="replicate")
     along, down_kernel = (torch.from_numpy(w).to(picture.device).expand(count, 1, 1, -1) for w in (across, down))

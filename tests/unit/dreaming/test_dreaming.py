@@ -26,7 +26,7 @@ from vidtrans.dreaming.drift_correction import (
     frame_statistics,
     measure_statistics,
 )
-from vidtrans.dreaming.pointer import CHECK_INTERVAL, MIN_FRAMES_BETWEEN_JUMPS, PULL, Pointer, PointerState
+from vidtrans.dreaming.pointer import CHECK_INTERVAL, MIN_JUMP_INTERVAL, PULL, Pointer, PointerState
 from vidtrans.dreaming.rollout import (
     IDENTITY,
     RETURN_FRAMES,
@@ -305,14 +305,14 @@ def test_the_more_it_wanders_the_sooner_it_leaves_the_order_and_never_at_once() 
     assert jumps[0] <= 1
     assert jumps[0] < jumps[1] < jumps[2]
     leaps = np.flatnonzero(np.diff(walk(points, 100, 1.0)) != 1)
-    assert np.diff(leaps).min() >= MIN_FRAMES_BETWEEN_JUMPS
+    assert np.diff(leaps).min() >= MIN_JUMP_INTERVAL
 
 
 def test_a_dream_that_is_elsewhere_is_followed() -> None:
     points = Pointer(ClipMemory(np.stack([scene(40, 32, seed=n // 20) for n in range(100)]), (100,)), 0)
     pictures = points.memory.pictures
     at = points.advance(
-        PointerState(5, MIN_FRAMES_BETWEEN_JUMPS, CHECK_INTERVAL - 1),
+        PointerState(5, MIN_JUMP_INTERVAL, CHECK_INTERVAL - 1),
         [frame(pictures[89]), frame(pictures[90])],
         0,
         0.0,
