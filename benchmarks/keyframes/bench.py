@@ -39,7 +39,7 @@ from vidtrans.metrics.consistency import Scorer
 from vidtrans.metrics.picture_quality import psnr, sharpness
 from vidtrans.painting.choosing import SHORT_SIDE, ShotChooser, sample_numbers
 from vidtrans.painting.composing import Painting, blend
-from vidtrans.painting.maps import Carried, Guide, Step, carry_along
+from vidtrans.painting.maps import Guide, KeyFlow, Step, track_both_ways
 from vidtrans.video.images.picture import resize, write_picture
 
 PACKAGE = Path(vidtrans.__file__).parent
@@ -52,14 +52,14 @@ SOURCES = [
 ]
 EVERY = 6  # frames between those that a pair of key frames is scored on
 STEADY = 16  # frames in a row that are scored where no painting is known
-Maps = dict[int, dict[int, Carried]]  # of each key, by frame
+Maps = dict[int, dict[int, KeyFlow]]  # of each key, by frame
 
 
 def maps_of(frames: Sequence[np.ndarray], keys: Sequence[int]) -> Maps:
     guides = [Guide.of(frame) for frame in frames]
     steps = [Step.between(*both) for both in itertools.pairwise(guides)]
-    still = Carried.nowhere(*frames[0].shape[:2])
-    return {key: {key: still, **dict(carry_along(key, guides, steps))} for key in keys}
+    still = KeyFlow.zero(*frames[0].shape[:2])
+    return {key: {key: still, **dict(track_both_ways(key, guides, steps))} for key in keys}
 
 
 def painting(frame: int, rgb: np.ndarray) -> Painting:

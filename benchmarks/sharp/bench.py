@@ -24,7 +24,7 @@ from benchmarks.tables import head, row
 from vidtrans.metrics.picture_quality import psnr_of, sharpness
 from vidtrans.upscaling import MODES, array_pictures
 from vidtrans.upscaling.array_pictures import blur, shrink, size_of
-from vidtrans.upscaling.enlarging import enlarged_by_luma, find_faults, upscale, upscale_stream
+from vidtrans.upscaling.enlarging import enlarge_by_luma, find_faults, upscale, upscale_stream
 
 PARTS = ("perfect", "imperfect", "cost")
 # Clips on which no constant was chosen, but ``enlarging.EPSILON``, which was then confirmed on others.
@@ -89,7 +89,7 @@ def compare(options: argparse.Namespace, fault: Callable[[np.ndarray], np.ndarra
             small = fault(small) if fault else small
             faults = find_faults([(small, shrink(source, size_of(small)))])
             made = {mode: upscale(small, source, mode, faults) for mode in MODES}
-            made["luma"] = enlarged_by_luma(array_pictures, small, array_pictures.luma(source))
+            made["luma"] = enlarge_by_luma(array_pictures, small, array_pictures.luma(source))
             for mode, picture in made.items():
                 found[name][mode].append(psnr(picture, truth))
             found[name]["over"].append(found[name]["guided"][-1] - found[name]["faithful"][-1])
@@ -122,7 +122,7 @@ def cost(options: argparse.Namespace) -> None:
     cv2.setNumThreads(threads)
     head("512x288 to 1080p", "ms a megapixel")
     for mode, seconds in taken.items():
-        row(mode, harness.spread([1e3 * s / (FULL_HD[0] * FULL_HD[1] / 1e6) for s in seconds], 0))
+        row(mode, harness.enlarge_linear([1e3 * s / (FULL_HD[0] * FULL_HD[1] / 1e6) for s in seconds], 0))
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from clips import moving_frames, pictures_of, write_clip, write_folder
 
 from vidtrans.clips.indexing import open_clip
 from vidtrans.evaluation.scoring import find_guide
-from vidtrans.matting.matte_job import places_of
+from vidtrans.matting.matte_job import painted_paths_of
 from vidtrans.matting.matte_request import parse_frame
 from vidtrans.painting.key_frames import named_frames
 from vidtrans.session import Context
@@ -104,7 +104,7 @@ def test_pictures_numbered_from_below_zero_keep_their_order_and_their_counterpar
     assert np.array_equal(inputs["000000.png"], moving_frames(COUNT)[-3])
     clip, files = open_clip(Context(), Path("a")), [Path("b/paint_-003.png"), Path("b/paint_0002.png")]
     assert named_frames(files, clip) == {files[0]: 0, files[1]: 5}
-    assert places_of([parse_frame("-2=b/paint_-002.png")], files, clip, None) == {
+    assert painted_paths_of([parse_frame("-2=b/paint_-002.png")], files, clip, None) == {
         0: files[0],
         1: Path("b/paint_-002.png"),
         5: files[1],

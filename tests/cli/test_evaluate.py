@@ -18,7 +18,7 @@ from directed_clip import Frames, lossless
 import vidtrans as api
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Progress, Stop
-from vidtrans.evaluation.score_report import WIDTH
+from vidtrans.evaluation.score_report import WIDTH_PX
 from vidtrans.flow import GREY_FLOWS
 from vidtrans.video.images.picture import read_picture
 from vidtrans.video.plots import PAPER, Chart, ChartCurve
@@ -176,7 +176,7 @@ def test_a_plot_is_found_again_and_never_replaces_anything_else(capsys: Capsys) 
     command = ("evaluate", "render.mkv", "--source", "source.mkv", "--per-frame", "per.mkv")
     first = said_json(capsys, *command, "-o", "plot.png")
     assert (first["output"], first["cached"], set(first)) == ("plot.png", False, KEYS)
-    assert read_picture(Path("plot.png")).shape[1] == WIDTH
+    assert read_picture(Path("plot.png")).shape[1] == WIDTH_PX
     again = said_json(capsys, *command, "-o", "plot.png")
     assert again == first | {"cached": True, "seconds": again["seconds"]}
     refuse(capsys, 2, *command, "--flow", "dis", "-o", "plot.png")

@@ -18,7 +18,7 @@ from made_models import make_model
 from things import FAST, clip_of, moving_thing, overlap, with_strokes, write_mask
 from torch import Tensor, nn
 
-from vidtrans.matting import found_mattes
+from vidtrans.matting import object_mattes
 
 Capsys = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -80,7 +80,7 @@ def test_a_correction_changes_only_the_frames_up_to_its_neighbours(capsys: Capsy
 def test_an_interrupted_run_goes_on_to_the_same_bytes(
     capsys: Capsys, mattes: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(found_mattes, "BLOCK", 3)
+    monkeypatch.setattr(object_mattes, "BLOCK_FRAMES", 3)
     keys = ("--frame", "0=masks/000.png")
     matte(capsys, *keys, "-o", "a.mkv")
     [entry] = Path(".vidtrans/matte").iterdir()
@@ -208,7 +208,7 @@ def segmenter(capsys: Capsys) -> Path:
 def test_a_segmenter_of_ones_own_gives_the_matte(
     segmenter: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(found_mattes, "BLOCK", 5)
+    monkeypatch.setattr(object_mattes, "BLOCK_FRAMES", 5)
     frames, mattes = moving_thing(LONG, hidden=range(6, 10))
     clip_of(frames)
     command = ("matte", "c.mkv", "--model", segmenter)
@@ -224,8 +224,8 @@ def test_a_segmenter_of_ones_own_gives_the_matte(
     assert Path("c.matte.mkv.sheet.png").is_file()
     assert not Path("c.matte.mkv.painted.png").exists()
     assert said_json(capsys, *command)["cached"]
-    grown = said_json(capsys, *command, "--grow", "3", "--overwrite")
-    assert grown["frames_encoded"] == LONG
+    wider = said_json(capsys, *command, "--grow", "3", "--overwrite")
+    assert wider["frames_encoded"] == LONG
     assert decode(Path("c.matte.mkv"))[2][0].astype(int).sum() > made[0].astype(int).sum()
     cut = said_json(capsys, *command, "--with-colours", "-o", "cut.mov", "--end", "3")
     assert cut["alpha"]

@@ -18,7 +18,7 @@ from vidtrans.upscaling.array_pictures import blur, shrink, size_of
 from vidtrans.upscaling.enlarging import (
     FAULTLESS,
     Faults,
-    enlarged_by_luma,
+    enlarge_by_luma,
     find_faults,
     upscale,
     upscale_on,
@@ -161,9 +161,9 @@ def test_of_a_stream_arrays_and_tensors_become_the_same(
     small: tuple[int, int], wider: int, higher: int, seed: int
 ) -> None:
     source, output = photo(small[0] + wider, small[1] + higher, seed), look(photo(*small, seed))
-    made = enlarged_by_luma(array_pictures, output, array_pictures.luma(source))
+    made = enlarge_by_luma(array_pictures, output, array_pictures.luma(source))
     x, frame = (torch.from_numpy(picture).permute(2, 0, 1)[None] for picture in (output, source))
-    tensor = enlarged_by_luma(tensor_pictures, x, tensor_pictures.luma(frame))[0].permute(1, 2, 0).numpy()
+    tensor = enlarge_by_luma(tensor_pictures, x, tensor_pictures.luma(frame))[0].permute(1, 2, 0).numpy()
     assert made.shape == source.shape
     assert np.abs(made - tensor).max() < 0.2 / 255
     for mode in STREAM_MODES:

@@ -1,1 +1,1 @@
-"""Dreams: videos from next-frame prediction fed back on itself, with a camera, a clock and drift correction."""
+"""Dreams: videos by autoregressive next-frame prediction, with a camera, a clock and drift correction."""

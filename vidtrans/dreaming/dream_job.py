@@ -43,7 +43,7 @@ from vidtrans.store.chunks import ChunkStore, ChunkWriter, StateStore
 from vidtrans.store.stages import DreamStage, media_libraries
 from vidtrans.upscaling import VERSION as UPSCALING
 from vidtrans.upscaling import array_pictures, tensor_pictures
-from vidtrans.upscaling.enlarging import enlarged
+from vidtrans.upscaling.enlarging import enlarge_to_source
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import ClipIndex
@@ -52,15 +52,15 @@ from vidtrans.video.io.encoder import SegmentWriter, picture_encoder
 from vidtrans.video.io.join import StreamCopy
 from vidtrans.video.io.sound import sound_zero_s
 
-VERSION = 1
-CHUNKS_PER_STATE = 8  # a shorter dream, or damage, repeats at most 8 chunks
-# Up to this size encoding needs no separate thread: a frame of 144x80 takes 4.1 to 4.8 ms of processor time without one
-# and 4.8 to 5.1 with one, because of Python's thread switches; at 256x256 both take the same time.
+VERSION = 1  # Version of masked dreams, for cache keys
+CHUNKS_PER_STATE = 8  # Chunks between two saved states; resuming a dream repeats at most this many chunks
+# Largest frame that is encoded without a separate thread: a frame of 144x80 takes 4.1 to 4.8 ms of processor time
+# without one and 4.8 to 5.1 with one, because of Python's thread switches; at 256x256 both take the same time.
 SYNCHRONOUS_PIXELS = 256 * 256
 
 
-class DreamPictures:
-    """A maker of the result's pictures from predicted frames of a working ``size``, (width, height).
+class PictureConverter:
+    """Converts predicted frames of a working ``size``, (width, height), to the result's pictures.
 
     ``mode``: "faithful" enlarges to ``output_size`` by back-projection; "bicubic" leaves the scaling to the encoder, as
     does a size that is not smaller on both sides. ``deep``: pictures of 16 bits a channel.
@@ -75,8 +75,8 @@ class DreamPictures:
     def __call__(self, frame: Tensor) -> np.ndarray:
         """Return a frame, (3, H, W) float32 in [-1, 1], as a picture (h, w, 3) uint8, or uint16 if ``deep``."""
         if self._is_enlarged:
-            # OpenCV is several times faster on a CPU.
-            enlarge = by_opencv if frame.device.type == "cpu" else in_torch
+            # On a CPU, OpenCV is several times faster than torch.
+            enlarge = enlarge_opencv if frame.device.type == "cpu" else enlarge_torch
             frame = enlarge(frame, self.picture_size, self._mode)
         picture: np.ndarray = to_pictures(frame[None], deep=self.deep)[0]
         return picture
@@ -91,25 +91,25 @@ class DreamPictures:
             context.note(f"--upscale {self._mode} has no effect: frames are not smaller than the result")
 
 
-def by_opencv(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+def enlarge_opencv(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     """Return a frame, (3, H, W) float32 in [-1, 1] on the CPU, at a larger (width, height)."""
     unit = np.ascontiguousarray(frame.permute(1, 2, 0).numpy()) * np.float32(0.5) + np.float32(0.5)
-    # Only the size of this source has a part: a dream has none.
+    # ``enlarged`` reads only the size of the source, which a dream does not have.
     source = np.broadcast_to(np.float32(0), (size[1], size[0], 3))
-    return torch.from_numpy(enlarged(array_pictures, unit, source, mode)).permute(2, 0, 1) * 2 - 1
+    return torch.from_numpy(enlarge_to_source(array_pictures, unit, source, mode)).permute(2, 0, 1) * 2 - 1
 
 
-def in_torch(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+def enlarge_torch(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     """Return a frame, (3, H, W) float32 in [-1, 1], at a larger (width, height), on its device."""
     source = frame.new_zeros(()).expand(1, 3, size[1], size[0])
-    return enlarged(tensor_pictures, frame[None] * 0.5 + 0.5, source, mode)[0] * 2 - 1
+    return enlarge_to_source(tensor_pictures, frame[None] * 0.5 + 0.5, source, mode)[0] * 2 - 1
 
 
-class Surroundings:
-    """The clip of a seed as it goes on after the seed, and the mask within which the dream is seen.
+class MaskedBackground:
+    """Composites a dream, within a mask, over the seed's clip, which continues after the seed.
 
-    ``size``: the (width, height) of the result; ``deep``: of 16 bits a channel. A picture stands still, and the last
-    frame of a clip that ends is repeated. Raises UsageError for noise, MediaError for an unreadable mask.
+    ``size``: the (width, height) of the result. A still picture is repeated, and so is the last frame of a clip that
+    ends. Raises UsageError for noise, MediaError for an unreadable mask.
     """
 
     def __init__(
@@ -117,13 +117,13 @@ class Surroundings:
     ) -> None:
         if seed.clip is None:
             raise UsageError("--mask", "noise has nothing around it", "give a clip or a picture as the seed")
-        # Of pictures, each dream's frame has the next one around it.
+        # A folder of pictures has one picture per frame of the dream.
         self.clip = with_picture_fps(seed.clip, float(rate))
         self._size, self._threads = size, context.decode_threads
         index, last = self.clip.index, seed.frames[-1]
         times = [(p - index.pts[last]) * index.time_base for p in index.pts]
-        # A little later than the exact time, because containers round theirs.
-        self._steps = [bisect_right(times, (n + Fraction(5, 4)) / rate) - 1 for n in range(num_frames)]
+        # A quarter of a frame later than the exact time, because containers round their timestamps.
+        self._frames = [bisect_right(times, (n + Fraction(5, 4)) / rate) - 1 for n in range(num_frames)]
         self._mask = Mask.open(mask, self.clip, 0, index.num_frames, context)
         if index.num_frames > 1 and num_frames / rate > times[-1]:
             context.warn_once(
@@ -133,42 +133,41 @@ class Surroundings:
             )
 
     def for_key(self) -> Table:
-        """Return the values that identify the clip, its frames and the mask, for cache keys."""
-        return {"version": VERSION, "clip": self.clip.digest, "first": self._steps[0], "mask": self._mask.for_key()}
+        return {"version": VERSION, "clip": self.clip.digest, "first": self._frames[0], "mask": self._mask.for_key()}
 
     @contextmanager
-    def opened(self, *, deep: bool) -> Iterator[Callable[[int, np.ndarray], np.ndarray]]:
-        """Yield a function that puts a dream's picture, (h, w, 3), by its number into its frame, (H, W, 3)."""
+    def open(self, *, deep: bool) -> Iterator[Callable[[int, np.ndarray], np.ndarray]]:
+        """Yield a function that composites a dream's picture, (h, w, 3), by its number into its frame, (H, W, 3)."""
         form = FrameFormat(Size(exact=self._size), deep=deep)
         with (
             closing(self.clip.cursor(form, self._threads)) as cursor,
             closing(self._mask.mattes(self._size, self._threads)) as mattes,
         ):
 
-            def around(frame: int, picture: np.ndarray) -> np.ndarray:
-                step = self._steps[frame]
+            def composite(frame: int, picture: np.ndarray) -> np.ndarray:
+                step = self._frames[frame]
                 return compose(resize(picture, *self._size), cursor(step).rgb, matte=mattes(step))
 
-            yield around
+            yield composite
 
 
 class DreamJob:
-    """A job that renders one dream."""
+    """Renders one dream."""
 
     def __init__(self, plan: DreamPlan, context: Context) -> None:
         self.plan, self.spec, self.context = plan, plan.spec, context
         total, length = self.spec.frames, self.spec.rendering.chunk_frames
-        # Named after their ends: a short last chunk differs from the full one of a longer dream.
+        # A chunk's number is its end: the short last chunk differs from the full one of a longer dream.
         ends = [(first, min(first + length, total)) for first in range(0, total, length)]
         self.chunks = [Chunk(stop, first, stop, 0, total) for first, stop in ends]
         self.delivery = Delivery(self._as_clip(), range(total), self.spec.encoding, pattern=plan.pattern)
         size, deep = (self.delivery.stored.width, self.delivery.stored.height), self.delivery.depth > 8
-        self.pictures = DreamPictures(plan.seed.size, size, self.spec.dreaming.upscale, deep=deep)
+        self.pictures = PictureConverter(plan.seed.size, size, self.spec.dreaming.upscale, deep=deep)
         self.delivery.report_changes(context)
         self.num_predicted = 0
-        self._phase = first_phase(plan.models.looks[0], self.spec.dreaming)
+        self._phase = first_phase(plan.models.loaded_models[0], self.spec.dreaming)
         mask, rate = self.spec.mask, plan.rate
-        self.surroundings = Surroundings(plan.seed, mask, rate, total, size, context) if mask else None
+        self.background = MaskedBackground(plan.seed, mask, rate, total, size, context) if mask else None
 
     def _as_clip(self) -> Clip:
         seed, rate = self.plan.seed, self.plan.rate
@@ -185,8 +184,8 @@ class DreamJob:
         )
         return Clip(seed.clip.path if seed.clip else Path(seed.name), "", index, Survey((0,)))
 
-    def render(self, wanted: Result) -> Table:
-        """Render the missing chunks, write the result (all chunks, joined with the sound), and return its report."""
+    def render(self, result: Result) -> Table:
+        """Render the missing chunks, join them with the sound to the result, and return its report."""
         spec, stage = self.spec, self._stage()
         entry = self.context.cache.entry(stage.name, stage.key)
         with entry.locked():
@@ -207,11 +206,11 @@ class DreamJob:
             def join(path: Path) -> Table:
                 self.context.begin("joining")
                 segments = [store.path(c.number) for c in self.chunks]
-                assembly = replace(self.delivery.assembly(wanted.folder), copied=self._sound())
+                assembly = replace(self.delivery.assembly(result.folder), copied=self._sound())
                 written = assembly.write(segments, path, entry.folder, self.context)
-                return self.summary(wanted.output) | counts | written
+                return self.summary(result.output) | counts | written
 
-            table = wanted.write(join)
+            table = result.write(join)
             entry.finish({"frames": spec.frames})
         return table
 
@@ -221,20 +220,20 @@ class DreamJob:
             return None
         with open_media(spec.sound) as container:
             zero_s = sound_zero_s(container, spec.sound)
-        # From its first packet on: packets before time 0 are needed to decode later ones.
+        # The copy begins at the first packet: packets before time 0 are needed to decode later ones.
         end_s = zero_s + spec.frames / rate
         return StreamCopy(spec.sound, end_s=end_s, shift_s=-zero_s, rate=rate, only_sound=True)
 
     def _render_chunks(self, store: ChunkStore, states: StateStore, missing: Sequence[Chunk]) -> None:
-        """Predict and encode the missing chunks, from the nearest saved states; the encoder runs in another thread."""
-        total, length, surroundings = self.spec.frames, self.spec.rendering.chunk_frames, self.surroundings
+        """Predict and encode the missing chunks, from the nearest saved states; a separate thread encodes."""
+        total, length, background = self.spec.frames, self.spec.rendering.chunk_frames, self.background
         done = total - sum(c.stop - c.first for c in missing)
         with (
-            self._starting() as begin,
+            self._open_rollout() as make_rollout,
             closing(ChunkWriter(store, self.chunks, self._segment)) as writer,
-            surroundings.opened(deep=self.pictures.deep) if surroundings else nullcontext() as around,
+            background.open(deep=self.pictures.deep) if background else nullcontext() as composite,
         ):
-            rollout = ResumableRollout(begin, states, self.plan.loop, self._on_step)
+            rollout = ResumableRollout(make_rollout, states, self.plan.loop, self._on_step)
             is_tiny = self.delivery.stored.width * self.delivery.stored.height <= SYNCHRONOUS_PIXELS
             capacity = 0 if is_tiny else buffer_capacity(*self.pictures.picture_size)
             with closing(BackgroundQueue(capacity)) as queue:
@@ -242,12 +241,12 @@ class DreamJob:
                     rollout.go_to(chunk.first)
                     for frame in range(chunk.first, chunk.stop):
                         picture = self.pictures(rollout.next())
-                        picture = around(frame, picture) if around else picture
+                        picture = composite(frame, picture) if composite else picture
                         queue.put(partial(writer.write, frame, picture, self.delivery.stamps(frame)[0]))
                         done += 1
                         self.context.report(Progress(f"dreaming {self.plan.seed.name}", done, total))
                         self.context.stop.check()
-                    if chunk.stop % length == 0:  # a short last chunk does not exist in a longer dream
+                    if chunk.stop % length == 0:  # A longer dream has no such short last chunk
                         queue.put(partial(states.save, chunk.number, rollout.state()))
                 queue.finish()
 
@@ -256,25 +255,25 @@ class DreamJob:
         self.context.stop.check()
 
     @contextmanager
-    def _starting(self) -> Iterator[Callable[[], Rollout]]:
+    def _open_rollout(self) -> Iterator[Callable[[], Rollout]]:
         """Yield a function that creates the rollout, positioned before its first frame."""
         plan, loop, threads = self.plan, self.plan.loop, self.context.decode_threads
-        seed = plan.seed.pictures(self.context, statistics_in(plan.models.looks[0]))
+        seed = plan.seed.pictures(self.context, statistics_in(plan.models.loaded_models[0]))
         with plan.driver.pictures(threads) if plan.driver else nullcontext() as drive:
             controls = plan.controls.for_rollout(loop, drive)
 
-            def begin() -> Rollout:
+            def make_rollout() -> Rollout:
                 return Rollout(
                     seed,
                     (lambda n: plan.models(n % loop.frames)) if loop else plan.models,
                     controls,
                     first=-loop.run_in if loop else 0,
                     phase=self._phase,
-                    follows=loop is None,  # the last frame's view of the clip would not be the first one's
+                    follows=loop is None,  # Else the last and the first frame would have different views
                     on_restart=self._warn_restart,
                 )
 
-            yield begin
+            yield make_rollout
 
     def _warn_restart(self, frame: int) -> None:
         text = f"frame {frame}: the dream drifted too far from the training frames and restarts from the seed"
@@ -284,17 +283,17 @@ class DreamJob:
         return SegmentWriter(path, self.delivery.stored, self.spec.encoding)
 
     def _stage(self) -> DreamStage:
-        plan, spec, looks = self.plan, self.spec, self.plan.models.looks
+        plan, spec, loaded_models = self.plan, self.spec, self.plan.models.loaded_models
         return DreamStage(
             seed=plan.seed.for_key(self.context),
-            models=[{"digest": x.digest, "pairing": pairing_record(x.pairing)} | x.padding_key for x in looks],
+            models=[{"digest": m.digest, "pairing": pairing_record(m.pairing)} | m.padding_key for m in loaded_models],
             sequence=plan.models.for_key(),
             size=list(plan.seed.size),
             rate=str(plan.rate),
             controls=plan.controls.for_key()
             | {"drift_correction": spec.dreaming.drift_correction, "phase": self._phase}
             | ({"wandering": self.context.seed} if spec.dreaming.wanders() else {})
-            | ({"around": self.surroundings.for_key()} if self.surroundings else {}),
+            | ({"around": self.background.for_key()} if self.background else {}),
             loop=plan.loop.for_key() if plan.loop else {},
             blend={"source": plan.driver.clip.digest} if plan.driver else {},
             sound=plan.controls.sound_for_key(),
@@ -311,9 +310,9 @@ class DreamJob:
         spec, loop = self.spec, self.plan.loop
         encode = picture_encoder(spec.encoding.codec) if spec.encoding.makes_pictures else None
         count, unpacked = min(spec.frames, TRIAL_FRAMES), 0
-        with self._starting() as begin, tempfile.TemporaryDirectory(prefix="vidtrans-") as place:
-            rollout, path = begin(), Path(place) / "segment"
-            rollout.step()  # warm up: the first step includes one-time costs
+        with self._open_rollout() as make_rollout, tempfile.TemporaryDirectory(prefix="vidtrans-") as place:
+            rollout, path = make_rollout(), Path(place) / "segment"
+            rollout.step()  # Warm-up, because the first step includes one-time costs
             began = time.perf_counter()
             with closing(self._segment(path)) as segment:
                 for frame in range(count):
@@ -325,7 +324,6 @@ class DreamJob:
         return estimate(seconds * scale, (unpacked or encoded) * scale, encoded * scale)
 
     def summary(self, output: Path) -> Table:
-        """Return the dream's entries in the result's report."""
         plan, frames, picture = self.plan, self.spec.frames, self.delivery.picture
         table: Table = {
             "output": str(output),
@@ -333,7 +331,7 @@ class DreamJob:
             "size": [picture.width, picture.height],
             "working_size": list(plan.seed.size),
             "chunks": len(self.chunks),
-            "model": ", ".join(look.name for look in plan.models.looks),
+            "model": ", ".join(look.name for look in plan.models.loaded_models),
             "rate": str(plan.rate),
             "duration_s": round(float(frames / plan.rate), 3),
             "codec": self.spec.encoding.codec,

@@ -34,19 +34,21 @@ from vidtrans.video.io.sound import RATE_HZ, read_blocks
 
 
 class DreamSignals(SignalTracks):
-    """Gives the signals of a dream their values: those of its sound, and of files of values."""
+    """Provides the signals that a dream's curves use: of its sound, and of value files."""
 
     def __init__(self, rate: Fraction, sound: Path | None) -> None:
         super().__init__(lambda frames: frames / float(rate))
         self._sound = SoundSignals(sound) if sound else None
 
     def prepare(self, roots: Collection[Signal]) -> None:
-        """Note which bands are heard."""
         if self._sound is not None:
             self._sound.want(roots)
 
     def root(self, signal: Signal) -> Track:
-        """Return a signal of the sound as a function of time. Raises UsageError for others, or without a sound."""
+        """Return a signal of the sound as a function of time.
+
+        Raises UsageError for other signals, or without a sound.
+        """
         if not signal.is_heard:
             raise UsageError(str(signal), "a dream has no pictures to look at before it is dreamt", "use t or a sound")
         if self._sound is None:
@@ -57,8 +59,8 @@ class DreamSignals(SignalTracks):
 class DreamControls:
     """The control values at each of ``num_frames`` frames, at ``rate`` frames per second.
 
-    ``sound``: what curves hear; ``sound_digest``: of its content. Raises UsageError if a curve hears without a sound,
-    or key frames are not in order; MediaError.
+    ``sound``: the file that curves analyse; ``sound_digest``: of its content. Raises UsageError if a curve uses a sound
+    signal without a sound, or key frames are not in order; MediaError.
     """
 
     def __init__(
@@ -70,64 +72,65 @@ class DreamControls:
         sound_digest: str = "",
     ) -> None:
         self._curves, self._steering, self._rate = settings.curves(), settings.steering(), rate
-        self._steered, self._goto = self._steering.over(rate), settings.goto
+        self._steering_at, self._goto = self._steering.over(rate), settings.goto
         self._actions, self._files = settings.actions_digest, settings.curve_files
         self._sound = sound_digest
         self.uses_sound = any(signal.is_heard for curve in self._curves.values() for signal in curve.signals)
         clock = CurveClock.of_rate(rate, num_frames, DreamSignals(rate, sound))
-        self._at = {name: curve.over(clock, flag_of(name), *ANIMATED[name]) for name, curve in self._curves.items()}
+        self._values = {name: curve.over(clock, flag_of(name), *ANIMATED[name]) for name, curve in self._curves.items()}
         is_animated = bool(self._steering) or any(self._curves[name].constant is None for name in NO_MOVE)
         self._constant_move = None if is_animated else self._move(0)
 
     def check(self, num_frames: int) -> None:
-        """Raise UsageError if a value is out of bounds, or not a number, in any of ``num_frames`` frames.
+        """Raise UsageError if a value of ``num_frames`` frames is out of bounds or not a number.
 
-        Or if it is steered after them.
+        Also raise it if a steering entry begins after them.
         """
         self._steering.over(self._rate, num_frames)
         for name, curve in self._curves.items():
             for frame in range(num_frames if curve.constant is None else 1):
-                self._at[name](frame)
+                self._values[name](frame)
 
     @property
     def speed_constant(self) -> float | None:
-        """Return the clock's speed if it is constant, else None."""
         return None if "speed" in self._steering.controls else self._curves["speed"].constant
 
     def for_rollout(
         self, loop: Loop | None = None, drive: Callable[[int], np.ndarray] | None = None
     ) -> RolloutControls:
-        """Return the controls of a rollout; in a loop, those of the frame in the round. ``drive``: as in the result."""
+        """Return the controls of a rollout; in a loop, frame numbers wrap around.
+
+        ``drive``: the driving video's frame by number.
+        """
 
         def value(name: str) -> Callable[[int], float]:
-            return lambda frame: self._value(name, wrapped(frame))
+            return lambda frame: self._value(name, wrap(frame))
 
-        def wrapped(frame: int) -> int:
+        def wrap(frame: int) -> int:
             return frame % loop.frames if loop else frame
 
         def goal(frame: int) -> int | str | None:
-            goal = self._steered(wrapped(frame)).goal
+            goal = self._steering_at(wrap(frame)).goal
             return self._goto if goal is None else goal
 
         return RolloutControls(
-            lambda frame: self._constant_move or self._move(wrapped(frame)),
+            lambda frame: self._constant_move or self._move(wrap(frame)),
             (lambda frame: loop.speed) if loop else value("speed"),
             value("recall"),
             value("wander"),
             goal,
-            lambda frame: self._at["blend_amount"](wrapped(frame)),
-            None if drive is None else lambda frame: drive(wrapped(frame)),
+            lambda frame: self._values["blend_amount"](wrap(frame)),
+            None if drive is None else lambda frame: drive(wrap(frame)),
         )
 
     def _value(self, name: str, frame: int) -> float:
-        own = self._at[name](frame)
-        return self._steered(frame).value(name, own) if self._steering else own
+        own = self._values[name](frame)
+        return self._steering_at(frame).value(name, own) if self._steering else own
 
     def _move(self, frame: int) -> CameraMove:
         return CameraMove(**{name: self._value(name, frame) for name in NO_MOVE})
 
     def for_key(self) -> Table:
-        """Return the texts of the curves, for cache keys."""
         return {name: str(curve) for name, curve in self._curves.items()} | {
             "steer": self._steering.text,
             "goto": self._goto,
@@ -144,9 +147,13 @@ class DreamControls:
 class DreamSpec:
     """The request of a dream.
 
-    ``source``: the seed, a video, a picture or a folder of pictures; None: noise. ``frames``: the number to predict.
-    ``start``: where in the source the seed begins. ``blend``: a driving video. ``sound``: the result's, which
-    expressions may use. ``mask``: where the dream is seen, over the seed's clip as it goes on; None: everywhere.
+    Attributes:
+        source: The seed, a video, a picture or a folder of pictures; None for noise.
+        frames: The number of frames to predict.
+        start: The start of the seed in the source.
+        blend: A driving video.
+        sound: The result's sound, which expressions may use.
+        mask: Where the dream is visible, over the seed's clip; None for the whole frame.
     """
 
     source: Path | None
@@ -162,7 +169,10 @@ class DreamSpec:
 
 @dataclass(frozen=True)
 class DreamPlan:
-    """The resolved inputs of a dream at ``rate`` frames a second. ``pattern``: file names of pictures in a folder."""
+    """The resolved inputs of a dream.
+
+    ``rate``: frames per second. ``pattern``: the file name pattern of a folder of pictures.
+    """
 
     spec: DreamSpec
     seed: Seed
@@ -174,48 +184,50 @@ class DreamPlan:
     pattern: str
 
 
-def plan_dream(spec: DreamSpec, looks: Sequence[LoadedModel], place: OutputTarget, context: Context) -> DreamPlan:
+def plan_dream(
+    spec: DreamSpec, loaded_models: Sequence[LoadedModel], target: OutputTarget, context: Context
+) -> DreamPlan:
     """Open all inputs and return the plan of a dream. Raises UsageError, MediaError, ModelError, DeviceError."""
-    models = ModelSequencer(looks, spec.dreaming, spec.rendering, context, spec.frames)
-    zoom, count = start_zoom(looks[0], spec.dreaming), context_of(looks)
-    seed = find_seed(spec.source, looks[0], count, spec.rendering.size, spec.start, context, zoom)
-    rate = _rate(spec, looks[0], seed.rate)
+    models = ModelSequencer(loaded_models, spec.dreaming, spec.rendering, context, spec.frames)
+    zoom, count = start_zoom(loaded_models[0], spec.dreaming), context_of(loaded_models)
+    seed = find_seed(spec.source, loaded_models[0], count, spec.rendering.size, spec.start, context, zoom)
+    rate = _rate(spec, loaded_models[0], seed.rate)
     if spec.sound:
-        _check_sound(spec.sound, spec, rate, place)
+        _check_sound(spec.sound, spec, rate, target)
     digest = context.cache.digest(spec.sound) if spec.sound else ""
     controls = DreamControls(spec.dreaming, rate, spec.frames, spec.sound, digest)
     controls.check(spec.frames)
     check_goals(models, spec.dreaming)
-    if spec.dreaming.steering().played_on not in ("", looks[0].digest):
-        script, name = spec.dreaming.steer, looks[0].name
+    if spec.dreaming.steering().played_on not in ("", loaded_models[0].digest):
+        script, name = spec.dreaming.steer, loaded_models[0].name
         context.note(f"{script} was played on another model than '{name}': the same moves, other pictures", "warning")
-    loop = _loop(spec, looks, controls.speed_constant, context) if spec.dreaming.loop else None
+    loop = _loop(spec, loaded_models, controls.speed_constant, context) if spec.dreaming.loop else None
     driver = Driver(spec.blend, seed.size, rate, spec.frames, context) if spec.blend else None
-    spec = replace(spec, encoding=replace(spec.encoding, fps="source"))  # the rate of the dream itself
-    return DreamPlan(spec, seed, rate, models, controls, loop, driver, place.pattern)
+    spec = replace(spec, encoding=replace(spec.encoding, fps="source"))  # The dream has its own rate
+    return DreamPlan(spec, seed, rate, models, controls, loop, driver, target.pattern)
 
 
 def check_goals(models: ModelSequencer, settings: DreamingSettings) -> None:
-    """Raise UsageError if a shot or an action that is steered to is not the first model's."""
+    """Raise UsageError if the first model does not know a shot or an action that is a steering goal."""
     if not settings.goals and not settings.actions:
         return
-    pointers = [models(number * models.every).pointer for number in range(len(models.looks) - settings.morph)]
+    pointers = [models(number * models.every).pointer for number in range(len(models.loaded_models) - settings.morph)]
     known = pointers[0].memory.goals if pointers[0] else {}
     for goal in sorted(settings.goals, key=str):
         if goal not in known:
             raise unknown_goal(goal, list(known))
 
 
-def _rate(spec: DreamSpec, look: LoadedModel, seed_rate: Fraction | None) -> Fraction:
-    """Return frames per second: the rate requested, else the seed's, the training clip's, or ``picture_fps``."""
-    learned = look.record.dream.get("rate") if look.record else None
+def _rate(spec: DreamSpec, loaded_model: LoadedModel, seed_rate: Fraction | None) -> Fraction:
+    """Return frames per second: as requested, else the seed's, the training clip's, or ``picture_fps``."""
+    learned = loaded_model.record.dream.get("rate") if loaded_model.record else None
     default = Fraction(learned) if learned else Fraction(spec.rendering.picture_fps).limit_denominator(1001)
     return spec.encoding.rate or seed_rate or default
 
 
-def _check_sound(sound: Path, spec: DreamSpec, rate: Fraction, place: OutputTarget) -> None:
+def _check_sound(sound: Path, spec: DreamSpec, rate: Fraction, target: OutputTarget) -> None:
     """Raise UsageError if a sound is too short or the container cannot hold it."""
-    kind = CONTAINERS.get(place.output.suffix.lower().lstrip("."))
+    kind = CONTAINERS.get(target.output.suffix.lower().lstrip("."))
     if kind and spec.encoding.sound == "copy":
         check_sound(sound, kind)
     lasts_s = Fraction(sum(map(len, read_blocks(sound))), RATE_HZ)
@@ -226,11 +238,11 @@ def _check_sound(sound: Path, spec: DreamSpec, rate: Fraction, place: OutputTarg
         raise UsageError(str(sound), lasts, remedy)
 
 
-def _loop(spec: DreamSpec, looks: Sequence[LoadedModel], speed: float | None, context: Context) -> Loop:
+def _loop(spec: DreamSpec, loaded_models: Sequence[LoadedModel], speed: float | None, context: Context) -> Loop:
     """Return the loop. Raises UsageError if ``speed`` is None (animated), or the models' clocks differ."""
     if speed is None:
         raise UsageError("--loop", "a loop needs a constant speed", "give one number with --speed")
-    clocks = {(look.pairing.settings.step, positions_of(look)) for look in looks}
+    clocks = {(loaded_model.pairing.settings.step, positions_of(loaded_model)) for loaded_model in loaded_models}
     if len(clocks) > 1:
         raise UsageError("--loop", "the models' clocks differ", "give models of one training run")
     [(step, positions)] = clocks

@@ -1,7 +1,7 @@
 """Drift correction: keep a rollout's frames within the range of the training frames.
 
 Fed-back frames drift in mean, contrast and large-scale brightness long before they lose their content. The model file
-has the range of each statistic over the training frames; values outside are moved back to the nearest limit.
+has the range of each statistic over the training frames; values outside are clamped to it.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from torch.nn import functional as F
 from vidtrans.core.errors import ModelError
 from vidtrans.core.settings import Table
 
-CELLS = 4  # cells along each side of the picture
-# Slices of ``measured``: means and deviations of the channels, means of the cells; fine detail comes last.
+CELLS = 4  # Cells along each side of the picture
+# Slices of the statistics: means and deviations of the channels, and means of the cells; fine detail comes last.
 _PARTS = {"mean": slice(0, 3), "deviation": slice(3, 6), "cells": slice(6, 6 + 3 * CELLS**2)}
 _DETAIL = 6 + 3 * CELLS**2
 _COUNT = _DETAIL + 1
 _DIGITS = 5
-# Factors on the lowest and highest value in training, beyond which a rollout cannot recover.
+# A rollout cannot recover below the first factor of the training minimum, or above the second of the training maximum
 COLLAPSED, EXPLODED = 0.4, 2.5
-ROUNDING = 0.004  # half a level of 8 bits
-PATIENCE = 12  # consecutive drifted frames before a restart
-MAX_GAIN = 2.0  # per frame: in a flat picture a larger gain would only amplify rounding errors
+ROUNDING_ERROR = 0.004  # Half a level of 8 bits, in the range [-1, 1]
+PATIENCE = 12  # Consecutive drifted frames before a restart
+MAX_GAIN = 2.0  # Largest contrast gain per frame; in a flat picture a larger gain would only amplify rounding errors
 
-# A frame of a small model takes 4 ms and each call of torch or NumPy 10 µs, so the calls here are as few as possible.
+# A frame of a small model takes 4 ms and each call of torch or NumPy 10 µs, so this module makes few calls.
 
 
 @lru_cache(maxsize=8)
-def _averaging(length: int, device: torch.device) -> Tensor:
+def _averaging_matrix(length: int, device: torch.device) -> Tensor:
     """Return the matrix that averages pixels over each cell along one side, (CELLS, length) float32."""
     shares = torch.zeros(CELLS, length)
     shares[torch.arange(length) * CELLS // length, torch.arange(length)] = 1
@@ -42,7 +42,7 @@ def _averaging(length: int, device: torch.device) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _spreading(length: int, device: torch.device) -> Tensor:
+def _interpolation_matrix(length: int, device: torch.device) -> Tensor:
     """Return the matrix that interpolates cells bicubically along one side, (length, CELLS) float32."""
     cells = torch.eye(CELLS)[None, None]
     spread = F.interpolate(cells, (CELLS, length), mode="bicubic", align_corners=False)[0, 0]
@@ -50,28 +50,29 @@ def _spreading(length: int, device: torch.device) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _areas(height: int, width: int) -> np.ndarray:
+def _cell_areas(height: int, width: int) -> np.ndarray:
     """Return each cell's share of the picture, (16,) float32."""
     rows, columns = (np.bincount(np.arange(n) * CELLS // n, minlength=CELLS) / n for n in (height, width))
     return np.outer(rows, columns).astype(np.float32).ravel()
 
 
-def measured(picture: Tensor) -> np.ndarray:
-    """Return the channel means, deviations, cell means and fine detail, (55,) float32, of (3, H, W) float32 in [-1, 1].
+def measure_statistics(picture: Tensor) -> np.ndarray:
+    """Return the channel means, deviations, cell means and fine detail of a picture, (55,) float32.
 
-    Fine detail is the root mean square of the second difference along one diagonal, in every fourth row.
+    ``picture``: (3, H, W) float32 in [-1, 1]. Fine detail is the root mean square of the second difference along one
+    diagonal, in every fourth row.
     """
     height, width = picture.shape[1:]
-    down, across = _averaging(height, picture.device), _averaging(width, picture.device)
+    down, across = _averaging_matrix(height, picture.device), _averaging_matrix(width, picture.device)
     flat = picture.reshape(3, -1)
     bend = picture[:, :-2:4, :-2] + picture[:, 2::4, 2:]
     bend.sub_(picture[:, 1:-1:4, 1:-1], alpha=2)
     sums = [(down @ (picture @ across.T)).reshape(-1), torch.linalg.vecdot(flat, flat), bend.square_().mean()[None]]
-    found = torch.cat(sums).cpu().numpy()
-    cells, squares = found[: 3 * CELLS**2], found[3 * CELLS**2 : -1]
-    mean = cells.reshape(3, -1) @ _areas(height, width)
+    statistics = torch.cat(sums).cpu().numpy()
+    cells, squares = statistics[: 3 * CELLS**2], statistics[3 * CELLS**2 : -1]
+    mean = cells.reshape(3, -1) @ _cell_areas(height, width)
     deviation = np.sqrt(np.maximum(squares / (height * width) - mean * mean, 0))
-    return np.concatenate([mean, deviation, cells, np.sqrt(found[-1:])])
+    return np.concatenate([mean, deviation, cells, np.sqrt(statistics[-1:])])
 
 
 def frame_statistics(pictures: Iterable[np.ndarray]) -> Table:
@@ -79,19 +80,19 @@ def frame_statistics(pictures: Iterable[np.ndarray]) -> Table:
 
     For each kind: the ``low``est and ``high``est value, the ``mean``, and the ``spread``, a standard deviation.
     """
-    rows = [measured(torch.from_numpy(p).permute(2, 0, 1).to(torch.float32) / 127.5 - 1) for p in pictures]
+    rows = [measure_statistics(torch.from_numpy(p).permute(2, 0, 1).to(torch.float32) / 127.5 - 1) for p in pictures]
     table = np.stack(rows).astype(np.float64)
-    found = {"low": table.min(0), "high": table.max(0), "mean": table.mean(0), "spread": table.std(0)}
+    statistics = {"low": table.min(0), "high": table.max(0), "mean": table.mean(0), "spread": table.std(0)}
     places = _PARTS | {"detail": slice(_DETAIL, _COUNT)}
     return {
-        part: {kind: [round(float(v), _DIGITS) for v in values[place]] for kind, values in found.items()}
+        part: {kind: [round(float(v), _DIGITS) for v in values[place]] for kind, values in statistics.items()}
         for part, place in places.items()
     }
 
 
 @dataclass(frozen=True)
 class FrameStatistics:
-    """The training range of each statistic from ``measured``, (55,) float32 each; ``typical`` is the mean."""
+    """The training range of each statistic from ``measure_statistics``, (55,) float32 each; ``typical`` is the mean."""
 
     low: np.ndarray
     high: np.ndarray
@@ -111,14 +112,14 @@ class FrameStatistics:
             raise ModelError("the model's frame statistics", f"damaged ({error})", "train or copy it again") from None
         if whole.shape != (4, _COUNT) or not np.isfinite(whole).all() or (low > high).any():
             raise ModelError("the model's frame statistics", "damaged", "train or copy it again")
-        # The clip shows only a part of its scene, so values slightly outside the range are not drift yet.
-        low, high = low - spread / 2 - ROUNDING, high + spread / 2 + ROUNDING
+        # The training clip shows only a part of its scene, so values slightly outside the range are not drift.
+        low, high = low - spread / 2 - ROUNDING_ERROR, high + spread / 2 + ROUNDING_ERROR
         for at in (_PARTS["deviation"], slice(_DETAIL, _COUNT)):
             low[at] = np.maximum(low[at], 0)
         return cls(low, high, typical)
 
-    def loosened(self, *, places: bool, channels: bool) -> FrameStatistics:
-        """Return wider ranges: equal for all cells of the picture (``places``), or for all channels (``channels``)."""
+    def widened(self, *, places: bool, channels: bool) -> FrameStatistics:
+        """Widen the ranges: to one range for all cells (``places``), or for all channels (``channels``)."""
         low, high = self.low.copy(), self.high.copy()
         of_cells = _PARTS["cells"]
         if places:
@@ -138,45 +139,45 @@ class FrameStatistics:
 
 
 class DriftCorrector:
-    """A correction of pictures into the range of ``statistics``, by the ``strength`` 0 (none) to 1 (full)."""
+    """Moves pictures into the range of ``statistics``, with a ``strength`` from 0 (unchanged) to 1 (full)."""
 
     def __init__(self, statistics: FrameStatistics, strength: float) -> None:
         self.statistics, self.strength = statistics, strength
 
     def __call__(self, picture: Tensor) -> tuple[Tensor, bool]:
-        """Return (3, H, W) float32 in [-1, 1] corrected, and whether it is too far out of range to recover.
+        """Correct a picture, (3, H, W) float32 in [-1, 1], and tell whether it is too far off to recover.
 
         A picture within the range is returned unchanged. Per-channel gain and offset move means and deviations to the
         limit of their range; remaining differences of the cells are added as smooth planes.
         """
-        found, low, high = measured(picture), self.statistics.low, self.statistics.high
-        is_lost = self._is_lost(found)
-        wanted = np.minimum(np.maximum(found, low), high)
-        if np.array_equal(wanted[:_DETAIL], found[:_DETAIL]):
+        statistics, low, high = measure_statistics(picture), self.statistics.low, self.statistics.high
+        is_lost = self._is_lost(statistics)
+        target = np.minimum(np.maximum(statistics, low), high)
+        if np.array_equal(target[:_DETAIL], statistics[:_DETAIL]):
             return picture, is_lost
-        gain = wanted[_PARTS["deviation"]] / np.maximum(found[_PARTS["deviation"]], 1e-6)
+        gain = target[_PARTS["deviation"]] / np.maximum(statistics[_PARTS["deviation"]], 1e-6)
         gain = np.minimum(np.maximum(gain, 1 / MAX_GAIN), MAX_GAIN)
-        offset = wanted[_PARTS["mean"]] - gain * found[_PARTS["mean"]]
-        each = _PARTS["cells"]
-        stretched = np.repeat(gain, CELLS**2) * found[each] + np.repeat(offset, CELLS**2)
-        lacking = np.minimum(np.maximum(stretched, low[each]), high[each]) - stretched
-        planes = _planes(self.strength * (lacking + np.repeat(offset, CELLS**2)), picture)
+        offset = target[_PARTS["mean"]] - gain * statistics[_PARTS["mean"]]
+        cells = _PARTS["cells"]
+        stretched = np.repeat(gain, CELLS**2) * statistics[cells] + np.repeat(offset, CELLS**2)
+        missing = np.minimum(np.maximum(stretched, low[cells]), high[cells]) - stretched
+        planes = _interpolate_cells(self.strength * (missing + np.repeat(offset, CELLS**2)), picture)
         gains = torch.from_numpy(1 + self.strength * (gain - 1)).to(picture)
         return planes.addcmul_(picture, gains[:, None, None]).clamp_(-1, 1), is_lost
 
-    def _is_lost(self, found: np.ndarray) -> bool:
+    def _is_lost(self, statistics: np.ndarray) -> bool:
         """Return whether contrast or fine detail is far too low or far too high."""
         for part in (_PARTS["deviation"], slice(_DETAIL, _COUNT)):
             value, low, high = (
-                float(numbers[part].mean()) for numbers in (found, self.statistics.low, self.statistics.high)
+                float(numbers[part].mean()) for numbers in (statistics, self.statistics.low, self.statistics.high)
             )
             if not low * COLLAPSED <= value <= high * EXPLODED:
                 return True
         return False
 
 
-def _planes(cells: np.ndarray, picture: Tensor) -> Tensor:
+def _interpolate_cells(cells: np.ndarray, picture: Tensor) -> Tensor:
     """Interpolate cell values, (3, 16), to smooth planes of the picture's size, (3, H, W) float32."""
     small = torch.from_numpy(cells.reshape(3, CELLS, CELLS)).to(picture)
-    down, across = (_spreading(side, picture.device) for side in picture.shape[1:])
+    down, across = (_interpolation_matrix(side, picture.device) for side in picture.shape[1:])
     return down @ small @ across.T

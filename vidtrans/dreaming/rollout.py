@@ -1,4 +1,4 @@
-"""Next-frame prediction fed back on itself: each frame is predicted from previous frames.
+"""Autoregressive rollout: each frame is predicted from previous predictions.
 
 The camera moves between two frames. Past frames are rendered from their original pictures, so each is resampled once. A
 view is a 3 × 3 matrix, float64, that maps view pixels to picture pixels, both relative to the centre, y down.
@@ -20,14 +20,14 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.data.moving_windows import move_view, normalised
 from vidtrans.dreaming.drift_correction import PATIENCE, DriftCorrector
-from vidtrans.dreaming.pointer import Pointer, Pointing
+from vidtrans.dreaming.pointer import Pointer, PointerState
 from vidtrans.inference.torch_engine import TorchEngine, to_pictures
 from vidtrans.pairing.next_frame import Told
 from vidtrans.store.chunks import StateStore
 
-NEAR, NEAREST = 3.0, 6.0  # times as near as at the start: from here on frames count less, and here not at all
-FAR, FARTHEST = 1.5, 2.0  # times as wide as the frame: the same for a camera that goes back
-RETURN = 30  # frames in which the clip's frames come back after the view began anew
+NEAR, NEAREST = 3.0, 6.0  # Magnifications, relative to the start, at which recall begins to fade and is 0
+FAR, FARTHEST = 1.5, 2.0  # Widths of the view, relative to the frame, at which recall begins to fade and is 0
+RETURN_FRAMES = 30  # Frames over which recall rises again after the view was reset
 IDENTITY = np.eye(3)
 # Luma and the two colour differences of BT.709; hue rotates the colour differences, so grey stays grey.
 _LUMA = (0.2126, 0.7152, 0.0722)
@@ -39,40 +39,42 @@ _TO_CHROMA = np.array(
     ]
 )
 _FROM_CHROMA = np.linalg.inv(_TO_CHROMA)
-MAX_FADE = 12  # frames: half a second
-MIN_RUN_IN = 48  # frames, after which the seed has no influence
-LEAD = "lead"  # state key: the run-in frames that the loop's end fades into
+MAX_FADE = 12  # Longest cross-fade of a loop's end, in frames: half a second
+MIN_RUN_IN = 48  # Shortest run-in of a loop, in frames; after it the seed has no influence
+LEAD = "lead"  # State key of the run-in frames into which the loop's end fades
 
 
 @dataclass(frozen=True)
 class ClipView:
-    """A view: ``matrix`` (3, 3) float64, from places of the picture to those of the frame, see ``normalised``.
+    """A camera's view of the clip's frames.
 
-    ``start``: the one that it began with, to which it goes back where it has left what the frames show. ``since``:
-    frames since it began anew.
+    Attributes:
+        start: The initial view, to which it is reset when the frames no longer cover it.
+        matrix: The map from picture to frame coordinates, (3, 3) float64, see ``normalised``.
+        since: Frames since the last reset.
     """
 
     start: np.ndarray = field(default_factory=lambda: np.eye(3))
     matrix: np.ndarray = field(default_factory=lambda: np.eye(3))
-    since: int = RETURN
+    since: int = RETURN_FRAMES
 
     def moved(self, move: np.ndarray) -> ClipView:
-        """Return the view a frame later, after a camera's ``move``, (3, 3); anew where it would be too near or far."""
+        """Return the view after a camera's ``move``, (3, 3); reset it where it would be too near or too far."""
         matrix = self.matrix @ move
-        near, far = self._reach(matrix)
+        near, far = self._distances(matrix)
         if near >= NEAREST or far >= FARTHEST or not np.isfinite(matrix).all():
             return ClipView(self.start, self.start, 0)
-        return ClipView(self.start, matrix, min(self.since + 1, RETURN))
+        return ClipView(self.start, matrix, min(self.since + 1, RETURN_FRAMES))
 
     @property
     def share(self) -> float:
-        """Return how far the clip's frames count in this view, 0 to 1."""
-        near, far = self._reach(self.matrix)
-        shares = self.since / RETURN, (NEAREST - near) / (NEAREST - NEAR), (FARTHEST - far) / (FARTHEST - FAR)
+        """Return the weight of recall in this view, 0 to 1."""
+        near, far = self._distances(self.matrix)
+        shares = self.since / RETURN_FRAMES, (NEAREST - near) / (NEAREST - NEAR), (FARTHEST - far) / (FARTHEST - FAR)
         return float(min(1.0, max(0.0, min(shares))))
 
-    def _reach(self, matrix: np.ndarray) -> tuple[float, float]:
-        """Return how many times as near as at the start, and as wide as the frame, a view is."""
+    def _distances(self, matrix: np.ndarray) -> tuple[float, float]:
+        """Return the magnification relative to the start, and the width relative to the frame."""
         scales = [float(np.sqrt(abs(np.linalg.det(view[:2, :2])))) for view in (self.start, matrix)]
         return scales[0] / max(scales[1], 1e-9), scales[1]
 
@@ -105,7 +107,7 @@ class CameraMove:
 
 
 def start_view(zoom: float) -> np.ndarray:
-    """Return what is seen of a clip's frames, see ``normalised``, if only their middle is seen, enlarged."""
+    """Return the view of the enlarged centre of a clip's frames, see ``normalised``."""
     return np.diag([1 / zoom, 1 / zoom, 1.0])
 
 
@@ -137,10 +139,13 @@ def _grid(view: np.ndarray, width: int, height: int, device: torch.device) -> Te
 class RolloutModel:
     """A model that predicts a frame.
 
-    ``context``: number of past frames. ``positions``: number of positions on its clock's timeline, 0 without a clock; a
-    frame at speed 1 advances it by ``step`` positions. ``corrector``: corrects frames towards the training range.
-    ``pointer``: finds the position of a model that is told the most alike frames' instead of a clock's. ``start``: what
-    a dream sees of its clip's frames at first, see ``normalised``.
+    Attributes:
+        context: The number of past frames in its input.
+        step: The clock positions by which a frame at speed 1 advances.
+        positions: The number of positions on its clock's timeline, 0 without a clock.
+        corrector: Corrects frames towards the training range.
+        pointer: Finds the position of a model that is conditioned on similar frames instead of a clock.
+        start: The initial view of its clip's frames, see ``normalised``.
     """
 
     engine: TorchEngine
@@ -156,9 +161,14 @@ class RolloutModel:
 class RolloutControls:
     """The artist's controls, each a function of the frame number alone.
 
-    ``drive``: a driving video's frame, (3, H, W) float32 in [-1, 1]; ``amount``: its share. ``recall``: how far the
-    model goes by the frames of its clip, and ``wander``: how soon it leaves their order, 0 to 1. ``goal``: the shot, or
-    the action, to which a pointer goes.
+    Attributes:
+        move: The camera move.
+        speed: The clock's speed, 1 as in the clip.
+        recall: The influence of the clip's stored frames, 0 to 1.
+        wander: The frequency of jumps out of their order, 0 to 1.
+        goal: The shot, or the action, which a pointer is to reach.
+        amount: The share of the driving video in the fed-back frame, 0 to 1.
+        drive: The driving video's frame, (3, H, W) float32 in [-1, 1].
     """
 
     move: Callable[[int], CameraMove]
@@ -172,18 +182,17 @@ class RolloutControls:
 
 @dataclass(frozen=True)
 class HistoryFrame:
-    """A predicted picture, (3, H, W) float32 in [-1, 1], and the view and colour matrices of all moves since then."""
+    """A predicted picture, (3, H, W) float32 in [-1, 1], with the view and colour matrices of all later moves."""
 
     picture: Tensor
     view: np.ndarray = field(default_factory=lambda: IDENTITY)
     colours: np.ndarray = field(default_factory=lambda: IDENTITY)
 
     def moved(self, view: np.ndarray, colours: np.ndarray) -> HistoryFrame:
-        """Return the frame after another camera move."""
         return replace(self, view=self.view @ view, colours=colours @ self.colours)
 
-    def rendered(self) -> Tensor:
-        """Return the picture as seen by the camera now."""
+    def render(self) -> Tensor:
+        """Return the picture in the camera's current view."""
         return transform(self.picture, self.view, self.colours)
 
 
@@ -193,7 +202,7 @@ class Rollout:
     ``model_at(frame)`` returns the frame's model. ``first`` is the number of the first frame (negative for a run-in
     that is discarded), ``phase`` the clock's at the newest seed frame, in turns. ``on_restart(frame)`` is called when
     frames are so far from the training frames that the rollout restarts from its seed. The result depends only on the
-    arguments and the ``state``. ``follows``: the camera moves what is seen of the clip's frames, too.
+    arguments and the ``state``. ``follows``: the camera also moves the view of the clip's frames.
     """
 
     def __init__(
@@ -210,9 +219,9 @@ class Rollout:
         self._seed, self._model_at, self._controls, self._on_restart = seed, model_at, controls, on_restart
         self._device = model_at(first).engine.place
         self.frame, self._phase, self._num_drifted = first, phase, 0
-        self._pointing: Pointing | None = None
-        self._pointed = first  # the last frame in which a model pointed
-        self._pointer: Pointer | None = None  # whose place it is: models in turn have clips of their own
+        self._pointer_state: PointerState | None = None
+        self._pointer_frame = first  # The last frame whose model has a pointer
+        self._pointer: Pointer | None = None  # The owner of ``_pointer_state``: models in turn have different clips
         self._history = self._seed_history()
         start, self._follows = model_at(first).start, follows
         self._view = ClipView(start, start)
@@ -228,14 +237,14 @@ class Rollout:
         """Predict the next frame, (3, H, W) float32 in [-1, 1]. Raises DeviceError."""
         model = self._model_at(self.frame)
         moves = self._move_camera(self._controls.move(self.frame))
-        frames = [past.rendered() for past in self._history[-model.context :]]
+        frames = [past.render() for past in self._history[-model.context :]]
         position, recall = self._position(model, frames), self._controls.recall(self.frame) * self._view.share
-        if model.pointer is not None and self._pointing is not None:
-            self._pointing = self._pointing.aged() if moves else self._pointing
-            recall *= self._pointing.share
+        if model.pointer is not None and self._pointer_state is not None:
+            self._pointer_state = self._pointer_state.after_camera_move() if moves else self._pointer_state
+            recall *= self._pointer_state.share
         picture = model.engine.predict(self._input(frames, position, recall))[0]
-        if model.pointer is not None and self._pointing is not None and recall:
-            picture = model.pointer.pulled(picture, self._pointing, recall, self._view.matrix)
+        if model.pointer is not None and self._pointer_state is not None and recall:
+            picture = model.pointer.pull(picture, self._pointer_state, recall, self._view.matrix)
         has_drifted = False
         if model.corrector is not None:
             picture, has_drifted = model.corrector(picture)
@@ -245,7 +254,7 @@ class Rollout:
         self._history = [*self._history[1:], HistoryFrame(fed_back)]
         self._num_drifted = self._num_drifted + 1 if has_drifted else 0
         if self._num_drifted >= PATIENCE:
-            self._history, self._num_drifted, self._pointing = self._seed_history(), 0, None
+            self._history, self._num_drifted, self._pointer_state = self._seed_history(), 0, None
             self._view = ClipView(model.start, model.start)
             self._on_restart(self.frame)
         self.frame += 1
@@ -253,11 +262,11 @@ class Rollout:
 
     @property
     def place(self) -> int | None:
-        """Return the number of the kept frame that the last frame follows from, by its pointer; None without one."""
-        return self._pointing.place if self._pointing else None
+        """Return the number of the stored frame that precedes the last frame, by its pointer; None without one."""
+        return self._pointer_state.place if self._pointer_state else None
 
     def _move_camera(self, move: CameraMove) -> bool:
-        """Apply a camera move to all past frames, which preserves the motion between them; return whether it moves."""
+        """Move the camera for all past frames, which preserves the motion between them; return whether it moves."""
         height, width = self._history[-1].picture.shape[1:]
         view, colours = move.view(width, height), move.colours()
         if view is not IDENTITY or colours is not IDENTITY:
@@ -267,7 +276,6 @@ class Rollout:
         return view is not IDENTITY
 
     def _input(self, frames: list[Tensor], position: float | None, recall: float) -> Tensor:
-        """Return the network's input, (1, C, H, W)."""
         if position is None:
             return torch.cat(frames)[None]
         view = tuple(map(float, self._view.matrix[:2].ravel()))
@@ -275,19 +283,19 @@ class Rollout:
         return torch.cat([*frames, values[:, None, None].expand(-1, *frames[0].shape[1:])])[None]
 
     def _position(self, model: RolloutModel, frames: list[Tensor]) -> float | None:
-        """Return the position that the model is told, moved on by a frame; None for a model without one."""
+        """Return the model's clock phase, advanced by a frame; None for a model without a clock or pointer."""
         if model.pointer is not None:
-            self._pointed = self.frame
-            if self._pointing is None or self._pointer is not model.pointer:
-                age = 0 if self._pointing is None else self._pointing.age + 1
+            self._pointer_frame = self.frame
+            if self._pointer_state is None or self._pointer is not model.pointer:
+                age = 0 if self._pointer_state is None else self._pointer_state.age + 1
                 found = model.pointer.find(frames, self._view.matrix)
-                self._pointing, self._pointer = replace(found, age=age), model.pointer
+                self._pointer_state, self._pointer = replace(found, age=age), model.pointer
             else:
                 wander = self._controls.wander(self.frame)
-                self._pointing = model.pointer.go_on(
-                    self._pointing, frames, self.frame, wander, self._view.matrix, self._controls.goal(self.frame)
+                self._pointer_state = model.pointer.advance(
+                    self._pointer_state, frames, self.frame, wander, self._view.matrix, self._controls.goal(self.frame)
                 )
-            return model.pointer.phase(self._pointing)
+            return model.pointer.phase(self._pointer_state)
         if not model.positions:
             return None
         turns = self._phase + self._controls.speed(self.frame) * model.step / model.positions
@@ -302,23 +310,23 @@ class Rollout:
             "num_drifted": np.array([self._num_drifted]),
             "view": np.stack([self._view.start, self._view.matrix]),
             "view_since": np.array([self._view.since]),
-            "pointed": np.array([self._pointed]),
-            "pointing": np.array([] if self._pointing is None else list(astuple(self._pointing))),
+            "pointed": np.array([self._pointer_frame]),
+            "pointing": np.array([] if self._pointer_state is None else list(astuple(self._pointer_state))),
             "pictures": np.stack([past.picture.cpu().numpy() for past in self._history]),
             "views": np.stack([past.view for past in self._history]),
             "colours": np.stack([past.colours for past in self._history]),
         }
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Set the rollout back to a ``state`` that it returned."""
+        """Set the rollout to a previous ``state``."""
         self.frame, self._phase = int(state["frame"][0]), float(state["phase"][0])
         self._num_drifted = int(state["num_drifted"][0])
         start, matrix = state["view"]
         self._view = ClipView(start, matrix, int(state["view_since"][0]))
         pointing = state["pointing"].astype(int).tolist()
-        self._pointing = Pointing(*pointing) if pointing else None
-        self._pointed = int(state["pointed"][0])
-        self._pointer = self._model_at(self._pointed).pointer if pointing else None
+        self._pointer_state = PointerState(*pointing) if pointing else None
+        self._pointer_frame = int(state["pointed"][0])
+        self._pointer = self._model_at(self._pointer_frame).pointer if pointing else None
         parts = zip(state["pictures"], state["views"], state["colours"], strict=True)
         self._history = [HistoryFrame(self._tensor(picture), view, colours) for picture, view, colours in parts]
 
@@ -338,14 +346,17 @@ class Loop:
 
     @classmethod
     def nearest(cls, frames: int, speed: float, step: int, positions: int) -> Loop:
-        """Return the loop of whole turns of the clock closest to ``speed``. Raises UsageError at speed 0."""
+        """Return the loop whose speed is closest to ``speed`` and whose clock makes whole turns.
+
+        Raises UsageError at speed 0.
+        """
         if speed == 0:
             raise UsageError("--loop", "at speed 0 the clock stands still", "choose another --speed")
         turns = frames * speed * step / positions
         rounds = max(1, round(abs(turns))) * (1 if turns > 0 else -1)
-        a_round = -(-frames // abs(rounds))
-        fade = min(frames // 4, a_round, MAX_FADE)
-        return cls(frames, rounds, rounds * positions / (frames * step), max(a_round, MIN_RUN_IN), fade)
+        turn_length = -(-frames // abs(rounds))
+        fade = min(frames // 4, turn_length, MAX_FADE)
+        return cls(frames, rounds, rounds * positions / (frames * step), max(turn_length, MIN_RUN_IN), fade)
 
     def share(self, frame: int) -> float:
         """Return the weight of the run-in in a frame: 0, then rising towards the end of the loop."""
@@ -353,37 +364,39 @@ class Loop:
         return (into + 1) / (self.fade + 1) if into >= 0 else 0.0
 
     def for_key(self) -> Table:
-        """Return the values that define the loop, for cache keys."""
         return {"frames": self.frames, "rounds": self.rounds, "run_in": self.run_in, "fade": self.fade}
 
 
 class ResumableRollout:
-    """A rollout that resumes from saved ``states``. ``begin`` creates it at its start; ``on_step``: after each step."""
+    """A rollout that resumes from saved ``states``.
+
+    ``make_rollout`` creates it at its start; ``on_step`` is called after each step.
+    """
 
     def __init__(
-        self, begin: Callable[[], Rollout], states: StateStore, loop: Loop | None, on_step: Callable[[], None]
+        self, make_rollout: Callable[[], Rollout], states: StateStore, loop: Loop | None, on_step: Callable[[], None]
     ) -> None:
-        self._begin, self._states, self._loop, self._on_step = begin, states, loop, on_step
-        self._started: Rollout | None = None
+        self._make_rollout, self._states, self._loop, self._on_step = make_rollout, states, loop, on_step
+        self._current: Rollout | None = None
         self._lead: np.ndarray | None = None
 
     @property
     def _rollout(self) -> Rollout:
-        if self._started is None:
-            self._started = self._begin()
-        return self._started
+        if self._current is None:
+            self._current = self._make_rollout()
+        return self._current
 
     def go_to(self, frame: int) -> None:
-        """Make ``frame`` the next one, from the nearest saved state before it or from the current position."""
+        """Advance to ``frame``, from the nearest saved state before it or from the current position."""
         if self._loop is not None and self._lead is None:
             self._run_in(self._loop)
-        here = None if self._started is None else self._started.frame
+        here = None if self._current is None else self._current.frame
         if here != frame:
             known = self._states.load_latest(frame)
             if here is None or here > frame or (known and known[0] > here):
-                self._started = self._begin()
+                self._current = self._make_rollout()
                 if known:
-                    self._started.restore(known[1])
+                    self._current.restore(known[1])
         while self._rollout.frame < frame:
             self.next()
 
@@ -402,11 +415,10 @@ class ResumableRollout:
         return picture
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return the rollout's state after the last frame, to be saved."""
         return self._rollout.state()
 
     def _run_in(self, loop: Loop) -> None:
-        """Predict the run-in; save its last frames, into which the loop's end fades, with the state of frame 0."""
+        """Predict the run-in; save its last frames, into which the loop's end fades, and the state of frame 0."""
         state = self._states.load(0)
         if state is None:
             lead: list[np.ndarray] = []

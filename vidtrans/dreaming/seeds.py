@@ -22,16 +22,16 @@ from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import cover_crop, resize
 
-OCTAVES = 4
-# Default mean and deviation, without statistics of training frames.
-UNKNOWN = np.zeros(3, np.float32), np.full(3, 0.3, np.float32)
+OCTAVES = 4  # Scales of the noise
+# Mean and deviation of the channels without statistics of training frames
+DEFAULT_STATISTICS = np.zeros(3, np.float32), np.full(3, 0.3, np.float32)
 
 
 @dataclass(frozen=True)
 class Seed:
-    """Seed frames of a ``clip`` (None: noise), oldest first; working ``size`` and ``output_size``, (width, height).
+    """Seed frames of a ``clip`` (None: noise), oldest first; sizes are (width, height).
 
-    ``rate``: frames per second of a video, else None. ``zoom``: how much their middle is enlarged.
+    ``rate``: frames per second of a video, else None. ``zoom``: magnification of the frames' centre.
     """
 
     clip: Clip | None
@@ -44,11 +44,10 @@ class Seed:
 
     @property
     def name(self) -> str:
-        """Return the clip's name, or ``noise``."""
         return self.clip.name if self.clip else NOISE
 
     def pictures(self, context: Context, statistics: FrameStatistics | None) -> list[np.ndarray]:
-        """Return the pictures, (3, H, W) float32 in [-1, 1] each, at the working size."""
+        """Return the pictures at the working size, (3, H, W) float32 in [-1, 1] each."""
         if self.clip is None:
             return [smooth_noise(*self.size, context.seed, statistics)] * len(self.frames)
         whole = zoomed(self.size, self.zoom)
@@ -58,20 +57,19 @@ class Seed:
             return [to_signed(cursor(number).rgb[rows, columns]) for number in self.frames]
 
     def for_key(self, context: Context) -> Table:
-        """Return the values that identify the seed, for cache keys."""
         if self.clip is None:
             return {"noise": context.seed, "zoom": self.zoom}
         return {"source": self.clip.digest, "frames": list(self.frames), "zoom": self.zoom}
 
 
 def zoomed(size: tuple[int, int], zoom: float) -> tuple[int, int]:
-    """Return the size of a whole picture of which the middle, of ``size``, is seen; each side of the same parity."""
+    """Return the size of a whole picture whose centre has ``size``; the parity of each side is preserved."""
     width, height = (side + 2 * round(side * (zoom - 1) / 2) for side in size)
     return width, height
 
 
 def middle_of(whole: tuple[int, int], size: tuple[int, int]) -> tuple[slice, slice]:
-    """Return the rows and columns of the middle, (width, height), of a ``whole``."""
+    """Return the rows and columns of the centre, (width, height), of a ``whole``."""
     left, top = ((outer - inner) // 2 for outer, inner in zip(whole, size, strict=True))
     return slice(top, top + size[1]), slice(left, left + size[0])
 
@@ -84,19 +82,20 @@ def to_signed(picture: np.ndarray) -> np.ndarray:
 
 def find_seed(
     source: Path | None,
-    look: LoadedModel,
+    model: LoadedModel,
     count: int,
-    wanted: str,
+    size_option: str,
     start: Time | None,
     context: Context,
     zoom: float = 1.0,
 ) -> Seed:
-    """Return the seed: ``count`` frames, the model's ``step`` apart, from ``start`` on. ``wanted``: ``rendering.size``.
+    """Return the seed: ``count`` frames, the model's ``step`` apart, from ``start`` on.
 
-    ``zoom``: how much their middle is enlarged. Raises UsageError, MediaError.
+    ``size_option``: the value of ``rendering.size``. ``zoom``: magnification of the frames' centre. Raises UsageError,
+    MediaError.
     """
     if source is None:
-        size = _noise_size(look, wanted, start)
+        size = _noise_size(model, size_option, start)
         return Seed(None, (0,) * count, size, size, Fraction(1), None, zoom)
     clip = open_clip(context, source)
     index = clip.index
@@ -106,29 +105,29 @@ def find_seed(
     if single and start is not None:
         raise UsageError(f"--start {start}", f"{source} is one picture", "leave out --start")
     first, stop = clip.trim(start, None)
-    reach = (count - 1) * look.pairing.settings.step + 1
-    numbers = tuple(range(first, first + reach, look.pairing.settings.step))
+    reach = (count - 1) * model.pairing.settings.step + 1
+    numbers = tuple(range(first, first + reach, model.pairing.settings.step))
     if single:
         numbers = (0,) * count
     elif stop - first < reach:
-        has = f"{stop - first} frame{'s' * (stop - first > 1)}" + (f" from {start} on" if start else "")
+        available = f"{stop - first} frame{'s' * (stop - first > 1)}" + (f" from {start} on" if start else "")
         remedy = "begin with an earlier --start, a longer clip, or a picture"
-        raise MediaError(str(source), f"it has {has}, and '{look.name}' needs {reach}", remedy)
+        raise MediaError(str(source), f"it has {available}, and '{model.name}' needs {reach}", remedy)
     elif cut := next((shot for shot in clip.shots if first < shot <= numbers[-1]), None):
         context.warn_once(
             f"{clip.name}: a cut, at frame {cut}, lies within the seed: --start {cut} begins after it", source
         )
     output_size = index.width, index.height
     rate = None if clip.is_pictures else index.rate
-    size = look.working_size(wanted, output_size)
+    size = model.working_size(size_option, output_size)
     return Seed(clip, numbers, size, output_size, index.sample_aspect_ratio, rate, zoom)
 
 
-def _noise_size(look: LoadedModel, wanted: str, start: Time | None) -> tuple[int, int]:
+def _noise_size(model: LoadedModel, size_option: str, start: Time | None) -> tuple[int, int]:
     if start is not None:
         raise UsageError(f"--start {start}", "noise has no start time", "leave out --start")
-    assert look.record is not None
-    size = look.size_for(wanted)
+    assert model.record is not None
+    size = model.size_for(size_option)
     if size.exact:
         return size.exact
     if size.short is None:
@@ -137,7 +136,7 @@ def _noise_size(look: LoadedModel, wanted: str, start: Time | None) -> tuple[int
 
 
 class Driver:
-    """A driving video, sampled at the rollout's frame times and cropped to its size; its last frame is repeated."""
+    """A driving video, resampled to the rollout's frame rate and cropped to its size; its last frame is repeated."""
 
     def __init__(self, path: Path, size: tuple[int, int], rate: Fraction, num_frames: int, context: Context) -> None:
         self.clip, self.size, self.rate = open_clip(context, path), size, rate
@@ -145,7 +144,7 @@ class Driver:
         if not index.same_size:
             raise UsageError(str(path), "its pictures are not of one size", "give pictures of one size")
         times = [(p - index.pts[0]) * index.time_base for p in index.pts]
-        self._steps = [bisect_right(times, n / rate) - 1 for n in range(num_frames)]
+        self._source_frames = [bisect_right(times, n / rate) - 1 for n in range(num_frames)]
         if index.num_frames > 1 and num_frames / rate > times[-1] + index.last_duration * index.time_base:
             context.warn_once(f"{path.name} ends after {index.duration_s:.2f} s: its last frame is repeated", path)
 
@@ -154,7 +153,7 @@ class Driver:
         """Open the video, and yield a function from frame number to (3, H, W) float32 in [-1, 1]."""
         whole, rows, columns = cover_crop(self.clip.index.width, self.clip.index.height, self.size)
         with closing(self.clip.cursor(FrameFormat(Size(exact=whole)), threads)) as cursor:
-            yield lambda frame: to_signed(resize(cursor(self._steps[frame]).rgb, *whole)[rows, columns])
+            yield lambda frame: to_signed(resize(cursor(self._source_frames[frame]).rgb, *whole)[rows, columns])
 
 
 def smooth_noise(width: int, height: int, seed: int, statistics: FrameStatistics | None) -> np.ndarray:
@@ -167,5 +166,5 @@ def smooth_noise(width: int, height: int, seed: int, statistics: FrameStatistics
         coarse = rng.standard_normal((-(-height // cell) + 1, -(-width // cell) + 1, 3)).astype(np.float32)
         noise += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC) / 2**octave
     noise = (noise - noise.mean((0, 1))) / np.maximum(noise.std((0, 1)), 1e-6)
-    mean, deviation = UNKNOWN if statistics is None else statistics.mean_and_deviation()
+    mean, deviation = DEFAULT_STATISTICS if statistics is None else statistics.mean_and_deviation()
     return np.ascontiguousarray((noise * deviation + mean).clip(-1, 1).transpose(2, 0, 1), np.float32)

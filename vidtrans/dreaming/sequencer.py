@@ -1,8 +1,8 @@
 """The model for each frame of a dream: one model, several in turn, or several that morph into one another.
 
-Actions are what happens in a clip, by name, at which of its kept frames; of a table of the user's, or found. Found
-without labels, the frames are grouped by how they go on: by the shift, the change of size and the turn of the whole
-picture, and by how much else moves (k-means, with centres that are taken as far from each other as they can be).
+Actions are named events in a clip, with the stored frames at which they happen. They come from a user's table, or from
+clustering: without labels, the frames are grouped by their motion, which is the shift, scaling and rotation of the
+whole picture and the amount of other motion (k-means with farthest-point initialisation).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from vidtrans.core.text_files import TableRow, parse_number, read_rows, read_tex
 from vidtrans.data.clip_memory import ClipMemory
 from vidtrans.dreaming.drift_correction import DriftCorrector, FrameStatistics
 from vidtrans.dreaming.pointer import Pointer
-from vidtrans.dreaming.predictors import memory_of, positions_of, start_zoom
+from vidtrans.dreaming.predictors import load_clip_memory, positions_of, start_zoom
 from vidtrans.dreaming.rollout import RolloutModel, start_view
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.dreaming.steering import GOTO, MOVES
@@ -43,47 +43,50 @@ from vidtrans.session import Context
 from vidtrans.video.frame_numbers import stem_key
 
 FLAG = "--actions"
-MOST_FOUND, FEWEST_FRAMES = 4, 5  # actions that are found, and frames of one
-SIDE = 96  # pixels of the short side at which motion is estimated
-SMOOTHING = 2.0  # frames, σ
-ROUNDS = 20
+NUM_CLUSTERS, MIN_CLUSTER_FRAMES = 4, 5  # Clusters of frames, and the least number of frames of an action
+FLOW_SIDE_PX = 96  # Short side at which motion is estimated, in pixels
+SMOOTHING_SIGMA = 2.0  # Temporal smoothing of the motion: standard deviation in frames
+NUM_ITERATIONS = 20  # Iterations of k-means
 TRUE, FALSE = ("1", "x", "yes", "true", "on"), ("", "0", "no", "false", "off")
 
 
-def known_actions(
-    memory: ClipMemory, kept: Table, table: str, wanted: Collection[int | str]
+def find_actions(
+    memory: ClipMemory, record: Table, table: str, goals: Collection[int | str]
 ) -> dict[str, frozenset[int]]:
-    """Return the actions of a table, whose name may be empty; and those that are found, if others are wanted.
+    """Return the actions of a table, whose name may be empty; add clusters if another action is ``goals``.
 
-    ``kept``: a model's record of its kept frames. Raises UsageError.
+    ``record``: a model's record of its stored frames. Raises UsageError.
     """
-    own: dict[str, frozenset[int]] = {}
+    table_actions: dict[str, frozenset[int]] = {}
     if table:
-        clips = [ClipOf(clip["name"], Fraction(clip["rate"])) for clip in kept.get("clips", ())]
-        own = actions_of_table(Path(table), clips, [Origin(*frame) for frame in kept.get("frames", ())])
-    named = {goal for goal in wanted if isinstance(goal, str)}
-    return own if named <= own.keys() else found_actions(memory) | own
+        clips = [TrainingClip(clip["name"], Fraction(clip["rate"])) for clip in record.get("clips", ())]
+        table_actions = read_action_table(Path(table), clips, [Origin(*frame) for frame in record.get("frames", ())])
+    named = {goal for goal in goals if isinstance(goal, str)}
+    return table_actions if named <= table_actions.keys() else cluster_actions(memory) | table_actions
 
 
 class Origin(NamedTuple):
-    """Where a kept frame comes from: the number of its clip, and its own number there."""
+    """The source of a stored frame: the index of its clip, and its number in the clip."""
 
     clip: int
     frame: int
 
 
-class ClipOf(NamedTuple):
-    """A clip that a model learned: its file's name, and its frame rate."""
+class TrainingClip(NamedTuple):
+    """A training clip: its file's name, and its frame rate."""
 
     name: str
     rate: Fraction
 
 
-def actions_of_table(path: Path, clips: Sequence[ClipOf], origins: Sequence[Origin]) -> dict[str, frozenset[int]]:
-    """Return the kept frames of each action of a CSV file, whose rows hold from their moment to the next row's.
+def read_action_table(
+    path: Path, clips: Sequence[TrainingClip], origins: Sequence[Origin]
+) -> dict[str, frozenset[int]]:
+    """Return the stored frames of each action in a CSV file, whose rows last from their moment to the next row's.
 
-    A column ``frame`` holds numbers, or ``time`` seconds. A column of marks (1 or x, 0 or nothing) is an action of its
-    name; in any other column each text is one. A column ``clip`` names the clip of each row. Raises UsageError.
+    A column ``frame`` has numbers, or ``time`` seconds. A column of marks (1 or x, 0 or nothing) is an action with the
+    column's name; in any other column each text is an action. A column ``clip`` names the clip of each row. Raises
+    UsageError.
     """
     what = f"{FLAG} {path}"
     rows = _rows(path, what)
@@ -95,14 +98,14 @@ def actions_of_table(path: Path, clips: Sequence[ClipOf], origins: Sequence[Orig
         raise UsageError(what, f"the model learned no clip '{unknown[0]}'", f"choose from: {', '.join(names)}")
     found: dict[str, set[int]] = {}
     for clip, (name, rate) in enumerate(zip(names, (clip.rate for clip in clips), strict=True)):
-        own = [row for row in rows if not row.get("clip") or row["clip"] in _spellings(name)]
-        frames = [_frame(row, rate, what) for row in own]
+        table_actions = [row for row in rows if not row.get("clip") or row["clip"] in _spellings(name)]
+        frames = [_frame(row, rate, what) for row in table_actions]
         if frames != sorted(frames):
             raise UsageError(what, "its moments are not in order", "sort its rows")
-        for number, (row, first) in enumerate(zip(own, frames, strict=True), start=1):
+        for number, (row, first) in enumerate(zip(table_actions, frames, strict=True), start=1):
             stop = frames[number] if number < len(frames) else float("inf")
             places = {at for at, origin in enumerate(origins) if origin.clip == clip and first <= origin.frame < stop}
-            for action in _names(row, what):
+            for action in _row_actions(row, what):
                 found.setdefault(action, set()).update(places)
     found = {action: places for action, places in found.items() if places}
     if not found:
@@ -124,7 +127,7 @@ def _rows(path: Path, what: str) -> list[dict[str, str]]:
 
 
 def _spellings(name: str) -> tuple[str, str]:
-    """Return the names by which a table may call a clip: with its suffix, and without."""
+    """Return the names by which a table may refer to a clip: with its suffix, and without."""
     return name_key(name), stem_key(name)
 
 
@@ -139,7 +142,7 @@ def _frame(row: Mapping[str, str], rate: Fraction, what: str) -> float:
     return value if row.get("frame") else float(Fraction(value) * rate)
 
 
-def _names(row: Mapping[str, str], what: str) -> list[str]:
+def _row_actions(row: Mapping[str, str], what: str) -> list[str]:
     names = []
     for column, value in row.items():
         if column in ("frame", "time", "clip") or value.lower() in FALSE:
@@ -152,110 +155,110 @@ def _names(row: Mapping[str, str], what: str) -> list[str]:
     return names
 
 
-def found_actions(memory: ClipMemory) -> dict[str, frozenset[int]]:
-    """Return the places of each action that is found in a clip: ``a1``, ``a2``, …, the most frequent first."""
+def cluster_actions(memory: ClipMemory) -> dict[str, frozenset[int]]:
+    """Cluster a clip's frames by motion; return the frames of the actions ``a1``, ``a2``, …, most frequent first."""
     places = memory.places
-    if len(places) < 2 * FEWEST_FRAMES:
+    if len(places) < 2 * MIN_CLUSTER_FRAMES:
         return {}
     motion = _motion(memory)
     spread = np.maximum(motion.std(0), 1e-4)
-    groups = _grouped(motion / spread)
+    groups = _cluster(motion / spread)
     sets = sorted((frozenset(places[groups == n].tolist()) for n in range(groups.max() + 1)), key=lambda s: -len(s))
-    sets = [one for one in sets if len(one) >= FEWEST_FRAMES]
+    sets = [one for one in sets if len(one) >= MIN_CLUSTER_FRAMES]
     return {f"a{n}": one for n, one in enumerate(sets, start=1)} if len(sets) > 1 else {}
 
 
 def _motion(memory: ClipMemory) -> np.ndarray:
-    """Return how the picture goes on at each place, (n, 5): shifts, size, turn, and what moves otherwise; smoothed."""
+    """Return the smoothed motion at each position, (n, 5): shifts, scaling, rotation, and other motion."""
     height, width = memory.pictures.shape[1:3]
-    scale = min(1.0, SIDE / min(height, width))
+    scale = min(1.0, FLOW_SIDE_PX / min(height, width))
     size = max(16, round(width * scale)), max(16, round(height * scale))
     estimator = FlowEstimator("dis")
     smaller = (cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in memory.pictures)
     frames = [estimator.prepare(picture) for picture in smaller]
-    rows = [_of_flow(estimator.estimate(frames[at], frames[at + memory.step]), size) for at in memory.places]
-    smooth: np.ndarray = cv2.GaussianBlur(np.array(rows, np.float32), (1, 0), sigmaX=1e-3, sigmaY=SMOOTHING)
+    rows = [_flow_features(estimator.estimate(frames[at], frames[at + memory.step]), size) for at in memory.places]
+    smooth: np.ndarray = cv2.GaussianBlur(np.array(rows, np.float32), (1, 0), sigmaX=1e-3, sigmaY=SMOOTHING_SIGMA)
     return smooth
 
 
-def _of_flow(flow: np.ndarray, size: tuple[int, int]) -> list[float]:
+def _flow_features(flow: np.ndarray, size: tuple[int, int]) -> list[float]:
     x, y = np.meshgrid(np.arange(size[0]) - size[0] / 2, np.arange(size[1]) - size[1] / 2)
     shift = np.median(flow.reshape(-1, 2), axis=0)
     rest = flow - shift
     reach = np.maximum(x**2 + y**2, 1)
-    grows = float(np.median((rest[..., 0] * x + rest[..., 1] * y) / reach))
-    turns = float(np.median((rest[..., 1] * x - rest[..., 0] * y) / reach))
-    other = float(np.hypot(rest[..., 0] - grows * x + turns * y, rest[..., 1] - grows * y - turns * x).mean())
-    return [*(float(s) / size[0] for s in shift), grows, turns, other / size[0]]
+    scaling = float(np.median((rest[..., 0] * x + rest[..., 1] * y) / reach))
+    rotation = float(np.median((rest[..., 1] * x - rest[..., 0] * y) / reach))
+    other = float(np.hypot(rest[..., 0] - scaling * x + rotation * y, rest[..., 1] - scaling * y - rotation * x).mean())
+    return [*(float(s) / size[0] for s in shift), scaling, rotation, other / size[0]]
 
 
-def _grouped(points: np.ndarray) -> np.ndarray:
-    """Return the group of each point (n, d), by k-means from centres that lie far apart."""
+def _cluster(points: np.ndarray) -> np.ndarray:
+    """Return the cluster of each point (n, d), by k-means with farthest-point initialisation."""
     centres = [points[np.square(points - np.median(points, axis=0)).sum(1).argmin()]]
-    while len(centres) < MOST_FOUND:
+    while len(centres) < NUM_CLUSTERS:
         distances = np.min([np.square(points - centre).sum(1) for centre in centres], axis=0)
         centres.append(points[distances.argmax()])
     means = np.array(centres)
-    for _ in range(ROUNDS):
+    for _ in range(NUM_ITERATIONS):
         groups = np.square(points[:, None] - means[None]).sum(2).argmin(1)
         means = np.array([points[groups == n].mean(0) if (groups == n).any() else means[n] for n in range(len(means))])
     found: np.ndarray = groups
     return found
 
 
-def statistics_in(look: LoadedModel) -> FrameStatistics | None:
+def statistics_in(loaded_model: LoadedModel) -> FrameStatistics | None:
     """Return the statistics of a model's training frames; None if it has none. Raises ModelError."""
-    table = look.record.dream.get("statistics") if look.record else None
+    table = loaded_model.record.dream.get("statistics") if loaded_model.record else None
     return FrameStatistics.of(table) if table else None
 
 
 class ModelSequencer:
-    """The model of each frame: in turn, again and again, or a morph from the first to the last. Raises UsageError."""
+    """The model of each frame: several in turn, repeated, or a morph from the first to the last. Raises UsageError."""
 
     def __init__(
         self,
-        looks: Sequence[LoadedModel],
+        loaded_models: Sequence[LoadedModel],
         settings: DreamingSettings,
         rendering: RenderingSettings,
         context: Context,
         num_frames: int,
     ) -> None:
-        self.looks, self.settings, self.rendering, self.context = looks, settings, rendering, context
-        parts = len(looks) - settings.morph
-        if parts == 0 or (len(looks) == 1 and settings.frames_per_model is not None):
+        self.loaded_models, self.settings, self.rendering, self.context = loaded_models, settings, rendering, context
+        parts = len(loaded_models) - settings.morph
+        if parts == 0 or (len(loaded_models) == 1 and settings.frames_per_model is not None):
             flag = "--morph" if settings.morph else "--every"
             raise UsageError(
                 flag,
                 "it needs several models, and only one is given",
                 f"give --model several times, or leave out {flag}",
             )
-        self.every = (settings.frames_per_model or -(-num_frames // parts)) if len(looks) > 1 else num_frames
-        for look in looks[1:] if settings.morph else ():
-            if _architecture(look) != _architecture(looks[0]):
-                both = f"'{looks[0].name}' and '{look.name}'"
+        self.every = (settings.frames_per_model or -(-num_frames // parts)) if len(loaded_models) > 1 else num_frames
+        for loaded_model in loaded_models[1:] if settings.morph else ():
+            if _architecture(loaded_model) != _architecture(loaded_models[0]):
+                both = f"'{loaded_models[0].name}' and '{loaded_model.name}'"
                 raise UsageError("--morph", f"{both} have different architectures", "use models of one training run")
-        self._correctors = [self._corrector(look) for look in looks]
+        self._correctors = [self._corrector(loaded_model) for loaded_model in loaded_models]
         self._models: dict[int, RolloutModel] = {}
         self._morph: Morph | None = None
 
-    def _corrector(self, look: LoadedModel) -> DriftCorrector | None:
-        statistics = statistics_in(look)
+    def _corrector(self, loaded_model: LoadedModel) -> DriftCorrector | None:
+        statistics = statistics_in(loaded_model)
         if statistics is None or self.settings.drift_correction == 0:
             return None
-        loosened = statistics.loosened(places=self.settings.moves(), channels=self.settings.colours())
-        return DriftCorrector(loosened, self.settings.drift_correction)
+        widened = statistics.widened(places=self.settings.moves(), channels=self.settings.colours())
+        return DriftCorrector(widened, self.settings.drift_correction)
 
     def __call__(self, frame: int) -> RolloutModel:
         """Return the model of a frame. Raises ModelError, DeviceError."""
         number, share = self._place(frame)
         if number not in self._models:
-            look = self.looks[number]
-            settings, positions = look.pairing.settings, positions_of(look)
+            loaded_model = self.loaded_models[number]
+            settings, positions = loaded_model.pairing.settings, positions_of(loaded_model)
             engine, corrector = self._engine(number, share), self._correctors[number]
-            memory = None if look.pairing.has_clock else memory_of(look)
-            if memory and look.record and self.settings.needs_actions:
+            memory = None if loaded_model.pairing.has_clock else load_clip_memory(loaded_model)
+            if memory and loaded_model.record and self.settings.needs_actions:
                 table = self.settings.actions if number == 0 else ""
-                actions = known_actions(memory, look.record.dream, table, self.settings.goals)
+                actions = find_actions(memory, loaded_model.record.dream, table, self.settings.goals)
                 memory = replace(memory, actions=actions)
             pointer = Pointer(memory, self.context.seed) if memory else None
             self._models[number] = RolloutModel(
@@ -265,7 +268,7 @@ class ModelSequencer:
                 positions,
                 corrector,
                 pointer,
-                start_view(start_zoom(self.looks[0], self.settings)),
+                start_view(start_zoom(self.loaded_models[0], self.settings)),
             )
         model = self._models[number]
         return replace(model, engine=self._engine(number, share)) if self.settings.morph else model
@@ -274,33 +277,33 @@ class ModelSequencer:
         """Return the index of a frame's model, and the interpolation weight, 0 to 1, of the next model."""
         turn, into = divmod(frame, self.every)
         if not self.settings.morph:
-            return turn % len(self.looks), 0.0
-        last = len(self.looks) - 1
+            return turn % len(self.loaded_models), 0.0
+        last = len(self.loaded_models) - 1
         return (turn, into / self.every) if turn < last else (last, 0.0)
 
     def _engine(self, number: int, share: float) -> TorchEngine:
         if not self.settings.morph:
-            engine = load_engine(self.looks[number], self.rendering, self.context)
-            assert isinstance(engine, TorchEngine)  # the identity model predicts nothing
+            engine = load_engine(self.loaded_models[number], self.rendering, self.context)
+            assert isinstance(engine, TorchEngine)  # The identity model is not a predictor
             return engine
         if self._morph is None:
-            paths = [look.path for look in self.looks if look.path]  # all have one
+            paths = [loaded_model.path for loaded_model in self.loaded_models if loaded_model.path]
             device = resolve_device(self.context.device)
             self._morph = Morph(lambda n: load_generator(paths[n])[0], device, self.rendering.precision)
         return self._morph.at(number, share)
 
     @property
     def exact(self) -> list[str]:
-        """Return the operators that models computed in fp32 so far, because this machine computes them wrongly."""
+        """Return the operators that this machine computes wrongly, and that the models therefore computed in fp32."""
         return sorted({name for model in self._models.values() for name in model.engine.exact})
 
     def for_key(self) -> Table:
         """Return the sequence's settings, for cache keys; {} for one model."""
-        return {"every": self.every, "morph": self.settings.morph} if len(self.looks) > 1 else {}
+        return {"every": self.every, "morph": self.settings.morph} if len(self.loaded_models) > 1 else {}
 
 
-def _architecture(look: LoadedModel) -> str:
-    record = look.record
+def _architecture(loaded_model: LoadedModel) -> str:
+    record = loaded_model.record
     assert record is not None
     clock = record.dream.get("positions", 0)
     return digest_of([record.generator, record.pairing, record.in_channels, record.plate, clock])
@@ -315,13 +318,13 @@ class Morph:
     def __init__(self, load: Callable[[int], Any], device: Device, precision: str) -> None:
         self._load, self._device, self._precision = load, device, precision
         self._generators: dict[int, nn.Module] = {}
-        self._mix: nn.Module | None = None  # overwritten for each engine, which copies it
+        self._mix: nn.Module | None = None  # Overwritten for each engine, which copies it
         self._latest: tuple[tuple[int, float], TorchEngine] | None = None
 
     def at(self, number: int, share: float) -> TorchEngine:
         """Return the engine of generator ``number``, interpolated towards the next by ``share`` (0 to 1)."""
         if self._latest is None or self._latest[0] != (number, share):
-            mixed = self._mixed(number, share) if share else self._generator(number)
+            mixed = self._interpolate(number, share) if share else self._generator(number)
             self._latest = (number, share), TorchEngine(mixed, self._device, self._precision)
         return self._latest[1]
 
@@ -332,7 +335,7 @@ class Morph:
         return self._generators[number]
 
     @torch.inference_mode()
-    def _mixed(self, number: int, share: float) -> nn.Module:
+    def _interpolate(self, number: int, share: float) -> nn.Module:
         """Interpolate all weights and norm statistics, as in Wang et al., "Deep Network Interpolation" (2019)."""
         one, other = self._generator(number).state_dict(), self._generator(number + 1).state_dict()
         if self._mix is None:
@@ -340,8 +343,8 @@ class Morph:
         for name, value in self._mix.state_dict().items():
             if value.is_floating_point():
                 torch.lerp(one[name], other[name], share, out=value)
-        for name, kept in self._generator(number).named_buffers():  # frames that the one keeps, to which it points
-            if not kept.is_floating_point():
+        for name, buffer in self._generator(number).named_buffers():  # The stored frames, which cannot be mixed
+            if not buffer.is_floating_point():
                 owner, _, leaf = name.rpartition(".")
-                setattr(self._mix.get_submodule(owner), leaf, kept)
+                setattr(self._mix.get_submodule(owner), leaf, buffer)
         return self._mix

@@ -14,19 +14,18 @@ from vidtrans.curves.curve import Curve, parse_curve
 from vidtrans.dreaming.steering import ANIMATED, Steering, names_file, parse_steering
 from vidtrans.pairing import LARGEST_ZOOM
 
-NO_MOVE = {"zoom": 1.0, "rotate": 0.0, "pan_x": 0.0, "pan_y": 0.0, "hue": 0.0}  # a camera that does nothing
-DOES_NOTHING = NO_MOVE | {"speed": 1.0, "recall": 1.0, "wander": 0.0}
-# Measured: best of four for models that drift, and no loss for others: docs/guides/dreaming/drift.md.
+NO_MOVE = {"zoom": 1.0, "rotate": 0.0, "pan_x": 0.0, "pan_y": 0.0, "hue": 0.0}  # A camera that does not move
+DOES_NOTHING = NO_MOVE | {"speed": 1.0, "recall": 1.0, "wander": 0.0}  # Values without an effect
+# Measured best of four strengths for models that drift, without loss for others: docs/guides/dreaming/drift.md
 DRIFT_CORRECTION = 0.5
 
 
 def flag_of(name: str) -> str:
-    """Return the command-line flag of a setting."""
     return "--" + name.replace("_", "-")
 
 
 def _curve(default: float, name: str, help: str, group: Group = Group.CAMERA, form: Form = "") -> Any:  # noqa: ANN401
-    """Declare an option that may move within the bounds of its name in ``ANIMATED``."""
+    """Declare an option that may vary over time within the bounds of its name in ``ANIMATED``."""
     return option(default, help, group, metavar="VALUE", moves=ANIMATED[name], form=form)
 
 
@@ -122,7 +121,7 @@ class DreamingSettings:
 
     def __post_init__(self) -> None:
         self.curves()
-        if not names_file(self.steer):  # a file is read when it is used
+        if not names_file(self.steer):  # A file is read on first use
             self.steering()
 
     def curves(self) -> dict[str, Curve]:
@@ -130,7 +129,7 @@ class DreamingSettings:
         return {name: parse_curve(getattr(self, name), flag_of(name), *ANIMATED[name]) for name in ANIMATED}
 
     def steering(self) -> Steering:
-        """Return what is steered; a file is read once. Raises UsageError."""
+        """Return the parsed script; a file is read once. Raises UsageError."""
         return self._steering
 
     @cached_property
@@ -138,19 +137,18 @@ class DreamingSettings:
         return parse_steering(self.steer)
 
     def changes(self, *names: str) -> bool:
-        """Return whether one of these controls may do something in any frame."""
+        """Return whether any of these controls has an effect in any frame."""
         curves, steered = self.curves(), self.steering().controls
         return any(name in steered or curves[name].constant != DOES_NOTHING[name] for name in names)
 
     @property
     def files(self) -> list[Path]:
-        """Return the files that are read: a script, a table, values of curves."""
+        """Return the input files: a script, a table, value files of curves."""
         script = [Path(self.steer)] if names_file(self.steer) else []
         return [*script, *([Path(self.actions)] if self.actions else []), *self.curve_files]
 
     @property
     def curve_files(self) -> list[Path]:
-        """Return the files of values that curves read."""
         return list(dict.fromkeys(Path(file) for curve in self.curves().values() for file in curve.files))
 
     @property
@@ -161,12 +159,11 @@ class DreamingSettings:
 
     @property
     def goals(self) -> set[int | str]:
-        """Return the shots and actions to which a dream goes at some time."""
         return self.steering().goals | ({self.goto} if self.goto is not None else set())
 
     @property
     def needs_actions(self) -> bool:
-        """Return whether an action is steered to, or a table of them is given, which may be wrong."""
+        """Return whether an action is a goal, or a table of actions is given, which has to be checked."""
         return bool(self.actions) or any(isinstance(goal, str) for goal in self.goals)
 
     def moves(self) -> bool:
@@ -178,10 +175,9 @@ class DreamingSettings:
         return self.changes("hue")
 
     def wanders(self) -> bool:
-        """Return whether chance, and so the seed of random numbers, has a part in a pointer's way."""
+        """Return whether the pointer's path depends on the random seed."""
         return self.changes("wander")
 
     def for_key(self) -> Table:
-        """Return the settings for cache keys, with normalised expressions."""
         curves = {name: str(curve) for name, curve in self.curves().items()}
         return to_table(self) | curves | {"steer": self.steering().text, "actions": self.actions_digest}

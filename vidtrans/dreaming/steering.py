@@ -1,9 +1,9 @@
-"""Steering: what a hand does at moments of a dream, written in advance or recorded, as the controls of each frame.
+"""Steering scripts: control commands at moments of a dream, written in advance or recorded.
 
     script = entry {("," | line end) entry}     entry = moment ":" commands     commands = command {"+" command}
     command = name ["*" number] | control "=" number | "goto" shot
 
-An entry lasts until the next one, as keys that are held down. ``#`` begins a comment. "0: left, 4s: right+zoom*2".
+An entry lasts until the next one, like keys that are held down. ``#`` begins a comment. "0: left, 4s: right+zoom*2".
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from vidtrans.core.settings import Time, parse_time
 from vidtrans.core.system import as_found
 from vidtrans.core.text_files import read_text
 
-# The values that can be animated, and their bounds.
+# Bounds of the values that can be animated
 ANIMATED = {
     "zoom": (0.25, 4.0),
     "rotate": (-360.0, 360.0),
@@ -35,8 +35,8 @@ ANIMATED = {
     "wander": (0.0, 1.0),
     "blend_amount": (0.0, 1.0),
 }
-PAN, ZOOM, TURN = 0.012, 1.012, 1.0  # a frame: share of the picture's sides, factor, degrees
-# What each command does to the controls: a factor for the zoom, else a summand.
+PAN, ZOOM, TURN = 0.012, 1.012, 1.0  # Change per frame: share of the picture's sides, factor, degrees
+# Effect of each command on the controls: a factor for the zoom, else a summand
 MOVES: Mapping[str, Mapping[str, float]] = {
     "left": {"pan_x": PAN},
     "right": {"pan_x": -PAN},
@@ -49,22 +49,22 @@ MOVES: Mapping[str, Mapping[str, float]] = {
     "stay": {},
 }
 GOTO = "goto"
-FASTEST = 10.0  # times the speed of a command
+MAX_SPEED = 10.0  # Largest multiple of a command's effect
 FLAG = "--steer"
 LOG_SUFFIX = ".keys"
-PLAYED_ON = "# played on "  # begins the line of a log that names the model and its digest
+PLAYED_ON = "# played on "  # Beginning of the line in a log that names the model and its digest
 _NUMBER = r"(?P<sign>[*=])\s*(?P<number>-?[\d.]+(?:e-?\d+)?)"
 _COMMAND = re.compile(rf"(?P<name>[a-z][\w-]*)\s*(?:{_NUMBER}|\s(?P<shot>\d{{1,6}}))?$", re.ASCII)
 
 
 @dataclass(frozen=True)
 class SteeringEntry:
-    """What is done during an entry.
+    """The effect of an entry.
 
     Attributes:
-        moves: By control, a summand; of the zoom a factor.
-        values: By control, a value in place of its own.
-        goal: Where the dream is to go: a shot's number, or the name of an action; None for nowhere.
+        moves: The summand of each control; for the zoom a factor.
+        values: The value that replaces each control's own.
+        goal: The goal of the dream: a shot's number, or the name of an action; None without a goal.
     """
 
     moves: Mapping[str, float] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class SteeringEntry:
     goal: int | str | None = None
 
     def value(self, name: str, own: float) -> float:
-        """Return the value of a control whose own is ``own``, within its bounds."""
+        """Return the value of a control, whose unsteered value is ``own``, within its bounds."""
         value = self.values.get(name, own)
         if name in self.moves:
             value = value * self.moves[name] if name == "zoom" else value + self.moves[name]
@@ -85,28 +85,29 @@ IDLE = SteeringEntry()
 
 @dataclass(frozen=True)
 class Steering:
-    """A script: ``entries`` at ``moments``, in order. Empty: nothing is steered."""
+    """A script: ``entries`` at ``moments``, in order; empty without steering.
+
+    ``text``: the script in normal form.
+    """
 
     moments: tuple[Time, ...] = ()
     entries: tuple[SteeringEntry, ...] = ()
     text: str = ""
-    played_on: str = ""  # the digest of a log's model
+    played_on: str = ""  # Digest of the model on which a log was recorded
 
     def __bool__(self) -> bool:
         return bool(self.entries)
 
     @property
     def goals(self) -> set[int | str]:
-        """Return the shots and actions that are named."""
         return {entry.goal for entry in self.entries if entry.goal is not None}
 
     @property
     def controls(self) -> set[str]:
-        """Return the controls that are changed."""
         return {name for entry in self.entries for name in (*entry.moves, *entry.values)}
 
     def over(self, rate: Fraction, num_frames: int | None = None) -> Callable[[int], SteeringEntry]:
-        """Return a function from frame to entry. Raises UsageError for moments out of order, or beyond the end."""
+        """Return a function from frame to entry. Raises UsageError for moments out of order, or after the end."""
         keys = [Fraction(m.frame) if m.frame is not None else (m.seconds or Fraction(0)) * rate for m in self.moments]
         for (a, key), (b, following) in pairwise(zip(self.moments, keys, strict=True)):
             if following <= key:
@@ -194,9 +195,9 @@ def _parse_commands(text: str, number: int, name: str) -> SteeringEntry:
         if goal is not None and (word == GOTO or (sign is None and word not in MOVES)):
             raise UsageError(name, f"entry {number}: it goes to '{goal}' and to '{command}'", "give one of them")
         if sign == "=":
-            values[word] = _set(word, value, number, name)
+            values[word] = _check_value(word, value, number, name)
         elif word in MOVES:
-            _add(moves, word, value, number, name)
+            _add_move(moves, word, value, number, name)
         elif sign is None:
             goal = word if shot is None else int(shot)
         else:
@@ -204,9 +205,9 @@ def _parse_commands(text: str, number: int, name: str) -> SteeringEntry:
     return SteeringEntry(moves, values, goal)
 
 
-def _add(moves: dict[str, float], word: str, value: float, number: int, name: str) -> None:
-    if not 0 <= value <= FASTEST:
-        raise UsageError(name, f"entry {number}: '{word}*{value:g}' is out of bounds", f"use 0 to {FASTEST:g}")
+def _add_move(moves: dict[str, float], word: str, value: float, number: int, name: str) -> None:
+    if not 0 <= value <= MAX_SPEED:
+        raise UsageError(name, f"entry {number}: '{word}*{value:g}' is out of bounds", f"use 0 to {MAX_SPEED:g}")
     for control, step in MOVES[word].items():
         if control == "zoom":
             moves[control] = moves.get(control, 1.0) * step**value
@@ -221,7 +222,7 @@ def _number(text: str, command: str, number: int, name: str) -> float:
         raise UsageError(name, f"entry {number}: '{command}' has no number", "write one as in left*2") from None
 
 
-def _set(word: str, value: float, number: int, name: str) -> float:
+def _check_value(word: str, value: float, number: int, name: str) -> float:
     if word not in ANIMATED or word == "blend_amount":
         known = ", ".join(control for control in ANIMATED if control != "blend_amount")
         raise UsageError(name, f"entry {number}: '{word}' is no control", f"choose from: {known}")

@@ -1,1 +1,1 @@
-"""Scores of renders and dreams, as plots, tables and text."""
+"""Score renders and dreams; present the scores as plots, tables and text."""

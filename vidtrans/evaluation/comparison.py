@@ -1,4 +1,4 @@
-"""Clips side by side: labelled panels, as a video with the first clip's times, or as a sheet."""
+"""Compare clips side by side in labelled panels, as a video with the first clip's times, or as a sheet."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import join
 from vidtrans.video.plots import GAP, TALLEST_CELL, ContactSheet, blank, cell_size, fit, text_band
 
-WIDEST = 1920  # pixels, of a comparison
-SHEET_FRAMES = 4
+MAX_WIDTH_PX = 1920  # Width of a comparison, in pixels
+SHEET_FRAMES = 4  # Default number of rows of a sheet
 
 
 @dataclass(frozen=True)
@@ -54,26 +54,26 @@ def clip_panel(clip: Clip, first: Clip, span: range, label: str, context: Contex
     return Panel(label, frames)
 
 
-def input_panel(clip: Clip, look: LoadedModel, context: Context) -> Panel:
-    """Return a panel with the input of the network ``look`` for each frame, at its training size. Raises UsageError."""
-    pairing = look.pairing
+def input_panel(clip: Clip, model: LoadedModel, context: Context) -> Panel:
+    """Return a panel with a model's input for each frame, at its training size. Raises UsageError."""
+    pairing = model.pairing
     if len(pairing.offsets) > 1 or pairing.guides:
         why = f"pairing '{pairing.name}' makes the network's input from more than one frame"
         raise UsageError("--input", why, "leave out --input")
-    size, inputs = look.working_size("auto", (clip.index.width, clip.index.height)), ModelInputs(pairing)
-    extractor = FrameExtractor.of(look, RenderingSettings(), context)
+    size, inputs = model.working_size("auto", (clip.index.width, clip.index.height)), ModelInputs(pairing)
+    extractor = FrameExtractor.of(model, RenderingSettings(), context)
 
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
         for number, rgb in zip(numbers, AlignedSource(clip, numbers).pictures(context), strict=True):
             yield pairing.preview(inputs([resized(Frame(number, 0, rgb), size, extractor)]))
 
-    return Panel(f"what {look.name} sees", frames)
+    return Panel(f"what {model.name} sees", frames)
 
 
 def draw_sheet(panels: Sequence[Panel], span: range, path: Path, count: int | None) -> Table:
-    """Write a sheet, a row for each of ``count`` frames of ``span``, a column for each panel; return the report."""
+    """Write a sheet: a row for each of ``count`` frames of ``span``, a column for each panel; return the report."""
     numbers = [span[n] for n in spread_numbers(len(span), count, SHEET_FRAMES)]
-    side = min(480, WIDEST // len(panels))
+    side = min(480, MAX_WIDTH_PX // len(panels))
     columns = [[resize(f, *cell_size(f, side, TALLEST_CELL)) for f in p.frames(numbers)] for p in panels]
     rows = list(zip(*columns, strict=True))
     cell = cell_size(rows[0][0], side, TALLEST_CELL)
@@ -125,7 +125,7 @@ class _Grid:
     @classmethod
     def of(cls, picture: tuple[int, int], labels: Sequence[str], columns: int) -> _Grid:
         columns = max(1, min(columns, len(labels)))
-        width = min(picture[0], (WIDEST - GAP) // columns - GAP)
+        width = min(picture[0], (MAX_WIDTH_PX - GAP) // columns - GAP)
         height = max(1, round(picture[1] * width / picture[0]))
         return cls((width, height), columns, tuple(text_band(label, width) for label in labels))
 

@@ -23,9 +23,9 @@ from vidtrans.video.images.picture import read_picture, resize
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.plots import TALLEST_CELL, ContactSheet, cell_size
 
-CELL = 240  # pixels on a picture's long side
+CELL_SIDE_PX = 240  # Long side of a picture, in pixels
 COLUMNS = 6
-PAIRING_SIDE = 256  # short side at which pairings see a frame, as in a dataset
+PAIRING_SIDE_PX = 256  # Short side of a pairing's frames, as in a dataset, in pixels
 
 
 def clip_sheet(clip: Clip, span: range, count: int | None, context: Context) -> ContactSheet:
@@ -33,7 +33,7 @@ def clip_sheet(clip: Clip, span: range, count: int | None, context: Context) -> 
     numbers = [span[n] for n in spread_numbers(len(span), count)]
     pictures, notes = [], []
     for frame in read_clip_frames(clip, numbers, FrameFormat(), context):
-        pictures.append(resize(frame.rgb, *cell_size(frame.rgb, CELL)))
+        pictures.append(resize(frame.rgb, *cell_size(frame.rgb, CELL_SIDE_PX)))
         notes.append(_moment(clip, frame.index))
     index = clip.index
     frames, shots = plural(index.num_frames, "frame"), plural(len(clip.shots), "shot")
@@ -66,7 +66,7 @@ class ShownPairing:
 
     def picture(self, frames: Sequence[Frame], rng: np.random.Generator) -> np.ndarray:
         """Return a preview of the network's input, (H, W, 3) uint8, for frames of the source's size, oldest first."""
-        size = Size(short=PAIRING_SIDE).of(*frames[0].rgb.shape[1::-1])
+        size = Size(short=PAIRING_SIDE_PX).of(*frames[0].rgb.shape[1::-1])
         small = [resized(frame, size, self.extractor).pictures for frame in frames]
         pictures = [p for picture, *others in small for p in (self.pairing.stored(picture), *others)]
         return self.pairing.preview(self.pairing.training_input(pictures, rng))
@@ -75,9 +75,9 @@ class ShownPairing:
 def pairing_sheet(
     clip: Clip, pairings: Sequence[ShownPairing], span: range, count: int | None, context: Context
 ) -> ContactSheet:
-    """Return a sheet of a few frames, each beside its inputs by the given pairings."""
+    """Return a sheet of a few frames, each beside the inputs that the pairings make of it."""
     rows, notes = [], []
-    form = FrameFormat() if any(one.extractor for one in pairings) else FrameFormat(Size(short=PAIRING_SIDE))
+    form = FrameFormat() if any(one.extractor for one in pairings) else FrameFormat(Size(short=PAIRING_SIDE_PX))
     for number in (span[n] for n in spread_numbers(len(span), count, 3)):
         shot = max(s for s in clip.shots if s <= number)
         wanted = sorted({n for one in pairings for n in input_frames(one.pairing, number, shot)} | {number})
@@ -93,7 +93,7 @@ def pairing_sheet(
 
 
 def check_shown(dataset: Dataset) -> None:
-    """Raise MediaError if a dataset has nothing to show."""
+    """Raise MediaError for an empty dataset."""
     if not dataset.pairs:
         what = "frames" if dataset.domains else "pairs"
         raise MediaError(
@@ -104,7 +104,7 @@ def check_shown(dataset: Dataset) -> None:
 def dataset_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
     """Return a sheet of a dataset's pairs, input beside target, with the names of the picture files.
 
-    For an unpaired dataset, show the frames of each domain side by side.
+    For an unpaired dataset, it shows the frames of each domain side by side.
     """
     if dataset.domains:
         return _domain_sheet(dataset, count)
@@ -114,11 +114,11 @@ def dataset_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
     for pair in evenly(dataset.pairs, wanted):
         target = read_picture(pair.target)
         cell = np.hstack([pairing.preview(pair_input(pairing, pair)), target])
-        cells.append(resize(cell, *cell_size(cell, 2 * CELL)))
+        cells.append(resize(cell, *cell_size(cell, 2 * CELL_SIDE_PX)))
         notes.append(_name(dataset, pair))
     pairs = plural(len(dataset.pairs), "pair")
     title = f"{dataset.folder.name}: {pairs}, '{pairing.name}'; delete a picture to remove its pair"
-    return _in_columns(title, cells, notes, columns=COLUMNS // 2, side=2 * CELL)
+    return _in_columns(title, cells, notes, columns=COLUMNS // 2, side=2 * CELL_SIDE_PX)
 
 
 def _domain_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
@@ -128,7 +128,7 @@ def _domain_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
     wanted = max(map(len, frames)) if count == 0 else -(-(count or DEFAULT_COUNT) // len(domains))
     chosen = [evenly(own, wanted) for own in frames]
     pictures = [
-        [resize(picture, *cell_size(picture, CELL)) for picture in (read_picture(pair.target) for pair in own)]
+        [resize(picture, *cell_size(picture, CELL_SIDE_PX)) for picture in (read_picture(pair.target) for pair in own)]
         for own in chosen
     ]
     rows, notes = [], []
@@ -153,7 +153,7 @@ def _name(dataset: Dataset, pair: Pair) -> str:
 
 
 def _in_columns(
-    title: str, pictures: Sequence[np.ndarray], notes: Sequence[str], columns: int = COLUMNS, side: int = CELL
+    title: str, pictures: Sequence[np.ndarray], notes: Sequence[str], columns: int = COLUMNS, side: int = CELL_SIDE_PX
 ) -> ContactSheet:
     rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
     lines = [notes[i : i + columns] for i in range(0, len(notes), columns)]

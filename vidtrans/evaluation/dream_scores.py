@@ -1,4 +1,4 @@
-"""Scores of a rollout against the model's training clip."""
+"""Score a rollout against the model's training clip."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import cover_crop, resize
 from vidtrans.video.plots import ContactSheet, cell_size
 
-VERSION = 1
-MIN_FRAMES = {"m1": 2, "m4": 5, "uniq": dreams.LATE_FRAMES.start + 1}  # of a film, for these scores
-SHAPE_TOLERANCE_FACTOR = 1.05  # ratio of the sides above which a crop is reported
-CELL = 320  # pixels, the long side of a picture in the strip
+VERSION = 1  # Version of the scores, for digests
+MIN_FRAMES = {"m1": 2, "m4": 5, "uniq": dreams.LATE_FRAMES.start + 1}  # Fewest frames of a film for these scores
+MAX_ASPECT_RATIO = 1.05  # Ratio of the aspects above which a crop is reported
+CELL_SIDE_PX = 320  # Long side of a picture in the strip, in pixels
 
 
 def check_dream(film: Clip, source: Clip, start: Time | None) -> None:
@@ -46,27 +46,27 @@ def check_dream(film: Clip, source: Clip, start: Time | None) -> None:
 def score_dream(
     film: Clip, source: Clip, start: Time | None, size: int | None, result: Path | None, context: Context
 ) -> Table:
-    """Return scores of the film's last 300 frames by ``metrics.dreams``; ``source`` is the training clip.
+    """Return the scores of the film's last 300 frames by ``metrics.dreams``; ``source`` is the training clip.
 
     ``start``: the time in the source that matches the film's first frame; if given, the table has ``horizons`` and
-    ``copy_last``. ``result``: a strip of frames above the nearest source frames (.png), or all values (.json).
-    Pictures are compared with a short side of ``size``, by default SHORT_SIDE, or at the film's size if that is
-    smaller. Raises UsageError, MediaError.
+    ``copy_last``. ``result``: the file to write: a strip of frames above the nearest source frames (.png), or all
+    values (.json). Pictures are compared with a short side of ``size``, by default SHORT_SIDE, or at the film's size if
+    that is smaller. Raises UsageError, MediaError.
     """
     check_dream(film, source, start)
     total = film.index.num_frames
     first = max(0, total - dreams.ROLLOUT_FRAMES)
     reader = _Reader(film, size or SHORT_SIDE, context)
     frames = reader(film, range(first, total))
-    # At about the film's frame rate; all frames if the source is slower.
+    # Frames at about the film's frame rate, or all frames if the source is slower
     step = 1 if source.is_pictures or film.is_pictures else max(1, round(source.index.rate / film.index.rate))
     numbers = range(0, source.index.num_frames, step)
-    some = [numbers[i] for i in segment_centres(len(numbers), min(dreams.MAX_TRAINING_FRAMES, len(numbers)))]
-    wanted = sorted({*some, *numbers[: dreams.ROLLOUT_FRAMES]})
-    learned = dict(zip(wanted, reader(source, wanted), strict=True))
-    known = [learned[i] for i in some]
+    sampled = [numbers[i] for i in segment_centres(len(numbers), min(dreams.MAX_TRAINING_FRAMES, len(numbers)))]
+    wanted = sorted({*sampled, *numbers[: dreams.ROLLOUT_FRAMES]})
+    training = dict(zip(wanted, reader(source, wanted), strict=True))
+    training_frames = [training[i] for i in sampled]
     scores = dreams.score_rollout(
-        frames, known, dreams.ping_pong([learned[i] for i in numbers[: dreams.ROLLOUT_FRAMES]], len(frames))
+        frames, training_frames, dreams.ping_pong([training[i] for i in numbers[: dreams.ROLLOUT_FRAMES]], len(frames))
     )
     table = {"path": str(film.path), **dict.fromkeys(COMMON_KEYS), **scores}
     table["frames"] = total
@@ -74,29 +74,29 @@ def score_dream(
     if start is not None:
         table |= _horizons(film, source, start, reader)
     if result is not None:
-        near = dreams.nearest(frames, known)
-        values = [min(psnr(a, known[k]), PSNR_CAP) for a, k in zip(frames, near, strict=True)]
+        near = dreams.nearest(frames, training_frames)
+        values = [min(psnr(a, training_frames[k]), PSNR_CAP) for a, k in zip(frames, near, strict=True)]
         series = {"frame": list(range(first, total)), "nn": [round(v, 3) for v in values]}
-        write_scores(result, table, series, lambda: _draw(film, frames, [known[k] for k in near], first))
+        write_scores(result, table, series, lambda: _draw(film, frames, [training_frames[k] for k in near], first))
     return table
 
 
 class _Reader:
-    """A reader of clips' frames, (H, W, 3) uint8, scaled and centre-cropped to the size at which a film is compared.
+    """Reads clips' frames, (H, W, 3) uint8, scaled and centre-cropped to the size of the comparison.
 
-    That is the size of the film (the rollout to be scored), or with a short side of ``size`` if the film is larger.
+    That is the size of the film (the rollout to score), or with a short side of ``size`` if the film is larger.
     """
 
     def __init__(self, film: Clip, size: int, context: Context) -> None:
         self._size = Size(short=size).of(film.index.width, film.index.height)
-        self._ground, self._context = film.default_background, context
+        self._background, self._context = film.default_background, context
 
     def __call__(self, clip: Clip, numbers: Sequence[int]) -> list[np.ndarray]:
         context, found = self._context, []
         whole, rows, columns = cover_crop(clip.index.width, clip.index.height, self._size)
-        if max(whole[0] / self._size[0], whole[1] / self._size[1]) > SHAPE_TOLERANCE_FACTOR:
+        if max(whole[0] / self._size[0], whole[1] / self._size[1]) > MAX_ASPECT_RATIO:
             context.warn_once(f"{clip.name} has another aspect ratio than the dream: it is cropped", clip.path)
-        form = FrameFormat(Size(exact=whole), background=self._ground)
+        form = FrameFormat(Size(exact=whole), background=self._background)
         with closing(clip.cursor(form, context.decode_threads)) as cursor:
             for done, number in enumerate(numbers, start=1):
                 found.append(resize(cursor(number).rgb, *whole)[rows, columns])
@@ -119,11 +119,11 @@ def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:
         numbers = list(range(begin, min(begin + reach, source.index.num_frames)))
     else:
         times = _times(source)
-        due = [times[begin] + time for time in _times(film)[:reach]]
+        times_s = [times[begin] + time for time in _times(film)[:reach]]
         ends = times[-1] + source.index.last_duration * source.index.time_base
-        numbers = [max(begin, _nearest(times, time)) for time in due if time < ends]
-    truth, predicted = reader(source, [begin - 1, *numbers]), reader(film, range(len(numbers)))
-    both = {"horizons": dreams.horizons(predicted, truth[1:]), "copy_last": dreams.copy_last(truth[0], truth[1:])}
+        numbers = [max(begin, _nearest(times, time)) for time in times_s if time < ends]
+    truth, dreamt = reader(source, [begin - 1, *numbers]), reader(film, range(len(numbers)))
+    both = {"horizons": dreams.horizons(dreamt, truth[1:]), "copy_last": dreams.copy_last(truth[0], truth[1:])}
     return {name: {str(h): round(v, 2) for h, v in found.items()} for name, found in both.items()}
 
 
@@ -138,4 +138,4 @@ def _draw(film: Clip, frames: Sequence[np.ndarray], near: Sequence[np.ndarray], 
     numbers = [n for n in dreams.STRIP_FRAMES if n <= len(frames)]
     rows = [[pictures[n - 1] for n in numbers] for pictures in (frames, near)]
     notes = [[f"frame {first + n}" for n in numbers], ["the nearest of the source"] * len(numbers)]
-    return ContactSheet(film.name, rows, cell_size(frames[0], CELL), notes=notes).draw()
+    return ContactSheet(film.name, rows, cell_size(frames[0], CELL_SIDE_PX), notes=notes).draw()

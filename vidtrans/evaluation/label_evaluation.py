@@ -1,7 +1,7 @@
-"""Scores of label maps, and of pictures that a labeller reads: pixel and class accuracy, mean IoU, label flicker.
+"""Score label maps, or pictures by a segmentation network: pixel and class accuracy, mean IoU, label flicker.
 
-The second is pix2pix's FCN-score (Isola et al., CVPR 2017, section 3.2): pictures painted from label maps are good if a
-network of classes finds the labels in them again.
+Scores of pictures are pix2pix's FCN-score (Isola et al., CVPR 2017, section 3.2): pictures painted from label maps are
+good if a segmentation network recovers the labels from them.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from vidtrans.session import Context
 from vidtrans.video.images.picture import resize
 from vidtrans.video.plots import FAINT, GAP, TEXT_PX, Chart, ChartCurve, blank, text_band
 
-VERSION = 1
-LEAST = 0.001  # share of pixels without a class above which a warning is given
+VERSION = 1  # Version of the scores, for digests
+MAX_UNKNOWN = 0.001  # Share of pixels without a class above which a warning is given
 MEASURES = ("pixel_accuracy", "class_accuracy", "mean_iou")
-WIDTH = 980  # pixels, of the plot
+WIDTH_PX = 980  # Width of the plot, in pixels
 ORANGE, BLUE = (255, 190, 70), (92, 160, 255)
 
 
-def named_classes(text: str) -> ClassColours:
-    """Return the classes that ``--labels`` names: colours, a file of them, or a data set. Raises UsageError."""
+def parse_classes(text: str) -> ClassColours:
+    """Return the classes of the option ``--labels``: colours, a file of them, or a data set. Raises UsageError."""
     what, table = f"--labels {text[:MAX_QUOTED]}", with_palette_file({"palette": text})
     try:
         classes = ClassColours(str(table["palette"]), str(table.get("ignore", "")))
@@ -56,9 +56,9 @@ def named_classes(text: str) -> ClassColours:
 
 
 def labels_for_key(labels: str | None, labeller: str | None, context: Context) -> Table:
-    """Return the classes and the labeller for the record of a result; {} without labels."""
+    """Return the classes and the segmentation model for the key of a result; {} without labels."""
     if labels:
-        classes = named_classes(labels)
+        classes = parse_classes(labels)
         return {"labels": [VERSION, classes.text, classes.ignore]}
     if labeller:
         return {"labeller": [VERSION, load_model(labeller, context).for_key()], "device": context.device_kind}
@@ -66,9 +66,9 @@ def labels_for_key(labels: str | None, labeller: str | None, context: Context) -
 
 
 class _Flicker:
-    """The share of labels that change from a frame to the next along the motion, where that is reliable.
+    """Measures the share of labels that change between frames along the motion, where that is reliable.
 
-    A label that is within a pixel in the frame before has not changed: borders move by fractions of pixels.
+    A label that is within a pixel in the previous frame has not changed, because borders move by fractions of pixels.
     """
 
     def __init__(self) -> None:
@@ -88,8 +88,8 @@ class _Flicker:
         padded = np.pad(before, 1, mode="edge")
         height, width = before.shape
         around = (padded[y : y + height, x : x + width] for y in range(3) for x in range(3))
-        kept = np.logical_or.reduce([moved == near for near in around])
-        self.changed += int((counted & ~kept).sum())
+        unchanged = np.logical_or.reduce([moved == near for near in around])
+        self.changed += int((counted & ~unchanged).sum())
 
     @property
     def share(self) -> float | None:
@@ -97,9 +97,9 @@ class _Flicker:
 
 
 def labels_scorer(labels: str | None, labeller: str | None, context: Context) -> Callable[..., Table]:
-    """Return ``score_labels`` for label maps, or for pictures that the model ``labeller`` reads."""
+    """Return ``score_labels`` for label maps, or for pictures that the model ``labeller`` segments."""
     reader = Labeller.found(labeller, context) if labeller else None
-    return partial(score_labels, reader.classes if reader else named_classes(labels or ""), reader, context)
+    return partial(score_labels, reader.classes if reader else parse_classes(labels or ""), reader, context)
 
 
 def score_labels(
@@ -112,7 +112,7 @@ def score_labels(
     flow: str,
     result: Path | None,
 ) -> Table:
-    """Return the scores of label maps, or of pictures that a ``labeller`` reads, against ``reference`` label maps.
+    """Return the scores of label maps, or of pictures that a ``labeller`` segments, against ``reference`` label maps.
 
     With ``source``, flicker is measured along its motion. ``result``: a plot (.png), or all values (.json), to write.
     Raises UsageError, MediaError, Interrupted.
@@ -123,29 +123,29 @@ def score_labels(
     flicker = _Flicker(), _Flicker()
     method, last, unknown, pixels = FLOWS.load(flow)(), None, 0, 0
     with ExitStack() as stack:
-        painted = stack.enter_context(closing(AlignedSource(output, range(total)).pictures(context)))
+        outputs = stack.enter_context(closing(AlignedSource(output, range(total)).pictures(context)))
         truths = stack.enter_context(closing(reference.pictures(context)))
         sources = repeat(None) if source is None else stack.enter_context(closing(source.pictures(context)))
-        for number, (picture, truth, seen) in enumerate(zip(painted, truths, sources, strict=False)):
+        for number, (picture, truth, source_picture) in enumerate(zip(outputs, truths, sources, strict=False)):
             height, width = picture.shape[:2]
-            found = classes.labels(picture if read is None else read(picture), clean=True)
-            wanted = classes.labels_at(truth, width, height)
+            predicted = classes.labels(picture if read is None else read(picture), clean=True)
+            truth_labels = classes.labels_at(truth, width, height)
             unknown, pixels = unknown + classes.count_unknown(truth), pixels + truth.shape[0] * truth.shape[1]
             is_known = number not in reference.missing
-            counts.append(LabelCounts.of(found, wanted, len(classes)) if is_known else None)
-            if seen is not None and source is not None:
-                now = grey(_small(seen))
+            counts.append(LabelCounts.of(predicted, truth_labels, len(classes)) if is_known else None)
+            if source_picture is not None and source is not None:
+                now = grey(_small(source_picture))
                 is_followed = last is not None and last.shape == now.shape and not source.starts_shot(number)
                 motion = FlowPair.between(last, now, method) if is_followed and last is not None else None
-                flicker[0].add(found, motion)
-                flicker[1].add(wanted, motion if is_known else None)
+                flicker[0].add(predicted, motion)
+                flicker[1].add(truth_labels, motion if is_known else None)
                 last = now
             context.stop.check()
             context.report(Progress(f"scoring {output.name}", number + 1, total))
     if not any(frame.table.any() for frame in counts if frame):
         why = "none of its pixels has the colour of a class"
         raise MediaError(str(reference.clip.path), why, "name the colours in order: --labels '#rrggbb …'")
-    if unknown > LEAST * pixels:
+    if unknown > MAX_UNKNOWN * pixels:
         text = f"{unknown / pixels:.1%} of its pixels have a colour of no class, and are not scored"
         context.warn_once(f"{reference.clip.name}: {text}", reference.clip.path)
     whole = LabelCounts.total(frame for frame in counts if frame)
@@ -178,10 +178,10 @@ def _small(picture: np.ndarray) -> np.ndarray:
 
 
 def _plot(table: Table, series: Mapping[str, Sequence[float | None]], output: Clip) -> np.ndarray:
-    """Return a plot over time with the table of confusion, (H, W, 3) uint8."""
-    bands = [text_band(output.name, WIDTH, size=TEXT_PX + 4)]
+    """Return a plot over time with the confusion matrix, (H, W, 3) uint8."""
+    bands = [text_band(output.name, WIDTH_PX, size=TEXT_PX + 4)]
     words = [f"{name.replace('_', ' ')} {table[name]:.3f}" for name in ("mean_iou", "pixel_accuracy", "class_accuracy")]
-    bands.append(text_band("   ".join(words), WIDTH, colour=FAINT))
+    bands.append(text_band("   ".join(words), WIDTH_PX, colour=FAINT))
     if len(series["mean_iou"]) > 1:
         times = [seconds(output, n) for n in range(len(series["mean_iou"]))]
         curves = [
@@ -189,14 +189,14 @@ def _plot(table: Table, series: Mapping[str, Sequence[float | None]], output: Cl
             ChartCurve("mean IoU", series["mean_iou"], ORANGE, 2),
         ]
         chart = Chart("labels of each frame", curves, times, [], [moment["frame"] for moment in table["worst"]])
-        bands += [blank(WIDTH, GAP), chart.draw(WIDTH, 240)]
-    return np.vstack([*bands, blank(WIDTH, GAP), _confusion(table, WIDTH)])
+        bands += [blank(WIDTH_PX, GAP), chart.draw(WIDTH_PX, 240)]
+    return np.vstack([*bands, blank(WIDTH_PX, GAP), _confusion(table, WIDTH_PX)])
 
 
 def _confusion(table: Table, width: int) -> np.ndarray:
-    """Draw the table of confusion, (H, width, 3) uint8: rows are true classes, columns what was found."""
+    """Draw the confusion matrix, (H, width, 3) uint8: rows are true classes, columns predicted ones."""
     counts, colours = np.array(table["confusion"]), [tuple(bytes.fromhex(c[1:])) for c in table["classes"]]
-    shares = np.sqrt(counts / np.maximum(1, counts.sum(axis=1, keepdims=True)))  # small confusions are to be seen
+    shares = np.sqrt(counts / np.maximum(1, counts.sum(axis=1, keepdims=True)))  # Roots make small shares visible
     side = max(12, min(44, (width - 8 * GAP) // (len(colours) + 2)))
     picture = np.full((side * (len(colours) + 1) + GAP, width, 3), 20, np.uint8)
 

@@ -1,4 +1,4 @@
-"""Scores of a matte beside the true one: J and F as DAVIS defines them, and how much its edge jitters."""
+"""Score a matte against the true one: DAVIS's region similarity J and boundary accuracy F, and the edge's jitter."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from vidtrans.metrics.label_scores import boundary, edge_motion, region
 from vidtrans.session import Context
 from vidtrans.video.plots import Chart, ChartCurve
 
-VERSION = 2
-WIDTH, HEIGHT = 980, 260  # pixels, of the plot
+VERSION = 2  # Version of the scores, for digests
+WIDTH_PX, HEIGHT_PX = 980, 260  # Size of the plot, in pixels
 ORANGE, BLUE = (255, 190, 70), (92, 160, 255)
 
 
 def score_matte(output: Clip, truth: AlignedSource, result: Path | None, context: Context) -> Table:
-    """Return the scores of a matte, ``output``, beside the true one, at the truth's size; both as ``Mask`` reads them.
+    """Return the scores of a matte, ``output``, against the true one, at the truth's size; ``Mask`` reads both.
 
     ``result``: a plot (.png), or all values (.json), to write. Raises UsageError, MediaError, Interrupted.
     """
@@ -38,20 +38,20 @@ def score_matte(output: Clip, truth: AlignedSource, result: Path | None, context
             mask = Mask(clip, list(steps), 0, ground=find_ground(clip, steps, context))
             mattes = mask.mattes((index.width, index.height), context.decode_threads)
             readers.append(stack.enter_context(closing(mattes)))
-        made, true = readers
+        outputs, truths = readers
         for number in range(total):
-            ours, wanted = made(number) >= 128, true(number) >= 128
+            ours, theirs = outputs(number) >= 128, truths(number) >= 128
             if number in truth.missing:
                 regions.append(None)
                 edges.append(None)
                 before = None
             else:
-                regions.append(region(ours, wanted))
-                edges.append(boundary(ours, wanted))
+                regions.append(region(ours, theirs))
+                edges.append(boundary(ours, theirs))
                 if before is not None:
-                    beyond = edge_motion(before[0], ours) - edge_motion(before[1], wanted)
-                    jitters += [] if math.isnan(beyond) else [beyond]
-                before = ours, wanted
+                    excess_px = edge_motion(before[0], ours) - edge_motion(before[1], theirs)
+                    jitters += [] if math.isnan(excess_px) else [excess_px]
+                before = ours, theirs
             context.stop.check()
             context.report(Progress(f"scoring {output.name}", number + 1, total))
     known = [value for value in regions if value is not None]
@@ -73,7 +73,7 @@ def score_matte(output: Clip, truth: AlignedSource, result: Path | None, context
         times = [seconds(output, n) for n in range(total)]
         curves = [ChartCurve("boundary F", edges, BLUE, 1), ChartCurve("region J", regions, ORANGE, 2)]
         marks = [one["frame"] for one in table["worst"]]
-        return Chart(f"{output.name}, beside the true matte", curves, times, [], marks).draw(WIDTH, HEIGHT)
+        return Chart(f"{output.name}, beside the true matte", curves, times, [], marks).draw(WIDTH_PX, HEIGHT_PX)
 
     write_scores(result, table, {"matte_region": regions, "matte_boundary": edges}, draw)
     return table

@@ -1,4 +1,4 @@
-"""The scores of a clip as a table, a line of text, a JSON file, or a plot with the worst moments."""
+"""Report the scores of a clip as a table, a line of text, a JSON file, or a plot with the worst moments."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize
 from vidtrans.video.plots import FAINT, GAP, TEXT_PX, Chart, ChartCurve, Colour, ContactSheet, blank, text_band
 
-VERSION = 3
-VISIBLE_GHOST = 2.0  # 8-bit levels
-BLURRED = 0.85  # of the sharpness that should be
-CELL = 392  # pixels, the width of one of three pictures in a row
-WIDTH = 3 * CELL + 4 * GAP
-TALLEST = 300  # pixels, of a picture
-WHITE = 48  # 8-bit levels of difference that are shown as white
-UNSCORED = (58, 66, 76)
-# What is charted, how high, and under which words.
+VERSION = 3  # Version of the report, for digests
+VISIBLE_GHOST = 2.0  # Ghosting above which it is reported, in 8-bit levels
+BLURRED = 0.85  # Sharpness, relative to the reference, below which blur is reported
+CELL_WIDTH_PX = 392  # Width of one of three pictures in a row, in pixels
+WIDTH_PX = 3 * CELL_WIDTH_PX + 4 * GAP
+MAX_HEIGHT_PX = 300  # Height of a picture, in pixels
+WHITE = 48  # Difference that is drawn white, in 8-bit levels
+UNSCORED = (58, 66, 76)  # Colour of pixels that are not scored
+# Measure, height in pixels, and title of each chart
 CHARTS = (
     (
         "warping_error",
@@ -47,7 +47,7 @@ CHARTS = (
     ("flicker", 210, "stabilised flicker (8-bit levels)"),
     ("ghosting", 190, "ghosts: how much further off it is where something was uncovered (8-bit levels)"),
 )
-# The curves of a chart, in the order in which they are drawn: the render on top.
+# Curves of a chart: label, colour and width by suffix, in drawing order, with the render on top
 CURVES: dict[str, tuple[str, Colour, int]] = {
     "_per_frame": ("per frame", (222, 104, 150), 1),
     "_source": ("source", (92, 160, 255), 1),
@@ -70,19 +70,20 @@ def score(
     Raises UsageError, MediaError, Interrupted.
     """
     scores = score_clips(clip, source, context, per_frame=per_frame, reference=reference, flow=flow)
-    errors, floor, numbers = scores.series["warping_error"], scores.series["warping_error_source"], range(scores.frames)
+    errors, source_error = scores.series["warping_error"], scores.series["warping_error_source"]
+    numbers = range(scores.frames)
     times = [round(seconds(clip, n), 3) for n in numbers]
     worst = [
         {
             "frame": n,
             "seconds": times[n],
             "warping_error": round_digits(errors[n]),
-            "warping_error_source": round_digits(floor[n]),
+            "warping_error_source": round_digits(source_error[n]),
         }
         for n in scores.worst()
     ]
     table = {"path": str(clip.path), "flow": flow, "frames": scores.frames, **scores.table(), "worst": worst}
-    # A pair's value is at its second frame.
+    # The value of a pair of frames is at its second frame.
     columns = {name: [round_digits(v) for v in values] for name, values in scores.series.items()}
     series = {"frame": list(numbers), "seconds": times} | columns
     write_scores(result, table, series, lambda: _sheet(scores, table, clip, source, flow, context))
@@ -91,7 +92,7 @@ def score(
 
 def verdict(table: Table) -> str:
     """Summarise the scores in one line of text."""
-    parts = [_flicker(table)]
+    parts = [_flicker_text(table)]
     if table["sharpness"] is not None:
         blurred = "blurred: " if table["sharpness"] < BLURRED else ""
         parts.append(f"{blurred}{table['sharpness']:.2f} as sharp as the {compared_with(table)}")
@@ -104,7 +105,7 @@ def verdict(table: Table) -> str:
 
 
 def compared_with(table: Table) -> str:
-    """Return the name of the video that the render was compared with."""
+    """Return the name of the video with which the render was compared."""
     return {"per-frame": "per-frame video"}.get(table["compared_with"], str(table["compared_with"]))
 
 
@@ -127,8 +128,8 @@ def figures(table: Table) -> str:
     return "   ".join(parts)
 
 
-def _flicker(table: Table) -> str:
-    own, floor, ratio, gone = (table[k] for k in ("warping_error", "warping_error_source", "ratio", "removed"))
+def _flicker_text(table: Table) -> str:
+    own, source, ratio, gone = (table[k] for k in ("warping_error", "warping_error_source", "ratio", "removed"))
     if own is None:
         why = "it has one frame" if table["frames"] == 1 else "no frame can be followed to the next"
         return f"its steadiness cannot be scored: {why}"
@@ -141,38 +142,40 @@ def _flicker(table: Table) -> str:
         return f"its warping error is {ratio:.2f} of the per-frame video's{why}"
     if not own:
         return "it does not flicker at all"
-    return f"its warping error is {own / floor:.2f} times the source's" if floor else "it flickers, the source does not"
+    return (
+        f"its warping error is {own / source:.2f} times the source's" if source else "it flickers, the source does not"
+    )
 
 
 def _sheet(scores: Scores, table: Table, clip: Clip, source: AlignedSource, flow: str, context: Context) -> np.ndarray:
     """Return charts over time, and below them a row of three pictures for each of the worst moments."""
-    bands = [text_band(f"{clip.name} along the motion of {source.clip.name}", WIDTH, size=TEXT_PX + 4)]
-    bands += [text_band(line, WIDTH, colour=FAINT) for line in (verdict(table), figures(table))]
+    bands = [text_band(f"{clip.name} along the motion of {source.clip.name}", WIDTH_PX, size=TEXT_PX + 4)]
+    bands += [text_band(line, WIDTH_PX, colour=FAINT) for line in (verdict(table), figures(table))]
     marks = [moment["frame"] for moment in table["worst"]]
     times = [seconds(clip, n) for n in range(scores.frames)]
     cuts = [n for n in range(1, scores.frames) if source.starts_shot(n)]
     for name, height, title in CHARTS:
         if name in scores.series:
             chart = Chart(title, _curves(name, scores), times, cuts, marks)
-            bands += [blank(WIDTH, GAP), chart.draw(WIDTH, height)]
+            bands += [blank(WIDTH_PX, GAP), chart.draw(WIDTH_PX, height)]
     if marks:
         bands.append(_moments(marks, scores, clip, source, flow, context))
     return np.vstack(bands)
 
 
 def _curves(name: str, scores: Scores) -> list[ChartCurve]:
-    """Return the curves of a chart; warping errors as square roots, which keep small errors visible."""
+    """Return the curves of a chart; warping errors as square roots, which makes small errors visible."""
     found = []
     for suffix, (label, colour, thick) in CURVES.items():
         if name + suffix in scores.series:
             values = [None if v is None else max(0.0, v) for v in scores.series[name + suffix]]
             if name == "warping_error":
-                values = [None if v is None else _levels(v) for v in values]
+                values = [None if v is None else _to_levels(v) for v in values]
             found.append(ChartCurve(label, values, colour, thick))
     return found
 
 
-def _levels(error: float | None) -> float:
+def _to_levels(error: float | None) -> float:
     """Return the square root of a warping error, in 8-bit levels."""
     return 255 * math.sqrt(error or 0.0)
 
@@ -180,7 +183,7 @@ def _levels(error: float | None) -> float:
 def _moments(
     marks: Sequence[int], scores: Scores, clip: Clip, source: AlignedSource, flow: str, context: Context
 ) -> np.ndarray:
-    """Return a picture with a row for each of ``marks``: the frame before, the frame, and the change."""
+    """Return a picture with a row for each of ``marks``: the previous frame, the frame, and the change."""
     method = FLOWS.load(flow)()
     wanted = sorted({n for mark in marks for n in (mark - 1, mark)})
     own = {f.index: resize(f.rgb, *scores.size) for f in read_clip_frames(clip, wanted, FrameFormat(), context)}
@@ -191,18 +194,18 @@ def _moments(
         first, second = (greys[source.steps[n]] for n in (mark - 1, mark))
         motion = FlowPair.between(first, second, method)
         rows.append([own[mark - 1], own[mark], changes(own[mark - 1], own[mark], motion)])
-        error, floor = (_levels(scores.series[k][mark]) for k in ("warping_error", "warping_error_source"))
-        note = f"changes by {error:.1f} levels where the source changes by {floor:.1f}"
+        error, source_error = (_to_levels(scores.series[k][mark]) for k in ("warping_error", "warping_error_source"))
+        note = f"changes by {error:.1f} levels where the source changes by {source_error:.1f}"
         notes.append([f"frame {mark - 1}", f"frame {mark}, {seconds(clip, mark):.2f} s", note])
-    height = max(1, min(TALLEST, round(CELL * scores.size[1] / scores.size[0])))
+    height = max(1, min(MAX_HEIGHT_PX, round(CELL_WIDTH_PX * scores.size[1] / scores.size[0])))
     headings = ("before the jump", "after it", f"what changed (white: {WHITE} levels; slate: not scored)")
-    return ContactSheet("", rows, (CELL, height), headings, notes).draw()
+    return ContactSheet("", rows, (CELL_WIDTH_PX, height), headings, notes).draw()
 
 
 def changes(before: np.ndarray, after: np.ndarray, motion: FlowPair) -> np.ndarray:
     """Draw the motion-compensated difference of two frames, (H, W, 3) uint8: white is ``WHITE`` levels."""
-    off = cv2.absdiff(warp(after, motion.there), before).max(axis=2)
-    heat = np.clip(off.astype(np.float32) * (255 / WHITE), 0, 255).astype(np.uint8)
+    difference = cv2.absdiff(warp(after, motion.there), before).max(axis=2)
+    heat = np.clip(difference.astype(np.float32) * (255 / WHITE), 0, 255).astype(np.uint8)
     picture = cv2.cvtColor(cv2.applyColorMap(heat, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     picture[~motion.reliable] = UNSCORED
     return picture
@@ -220,7 +223,7 @@ def check_scorable(plan: RenderPlan) -> None:
 
 
 def score_render(job: RenderJob, output: Path, request: str, context: Context) -> Table:
-    """Score a finished render against the unfiltered outputs, draw a plot, and return scores and verdict.
+    """Score a finished render against its unfiltered outputs, draw a plot, and return scores and verdict.
 
     Raises UsageError, MediaError, Interrupted.
     """
@@ -228,9 +231,9 @@ def score_render(job: RenderJob, output: Path, request: str, context: Context) -
 
     def make(path: Path) -> Table:
         clip, steps = open_clip(context, output), plan.source_frames
-        # Not the filter's own flow, which would hide its errors.
+        # A different flow method than the filter's, which would hide the filter's errors
         flow = "brox" if getattr(plan.settings.filter_settings, "flow", None) == SCORING_FLOW else SCORING_FLOW
-        if steps is None or len(steps) != clip.index.num_frames:  # a graph, or a GIF, has other frames
+        if steps is None or len(steps) != clip.index.num_frames:  # A filter graph or a GIF changes the frames
             source = AlignedSource.find(plan.clip, clip, context, Time(frame=plan.first))
             table = score(clip, source, flow, path, context)
         else:

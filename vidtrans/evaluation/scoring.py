@@ -1,4 +1,4 @@
-"""Alignment of clips with a render, scores of a render, and the source that guides a filter over a clip."""
+"""Align clips with a render, score a render, and find the source that guides a filter."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.files import write_json
 from vidtrans.core.settings import Size, Table, Time
-from vidtrans.flow.matching import SHORT_SIDE, agreement
+from vidtrans.flow.matching import SHORT_SIDE, clip_similarity
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.consistency import Scorer, Scores, round_digits
 from vidtrans.session import Context
@@ -38,24 +38,24 @@ from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.container import probe
 
-# The keys of every table of scores.
-COMMON_KEYS = ("warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim")
-SHOWN = 4  # of the frames with the lowest scores
-NOT_SCORED = "not compared"  # frames without a counterpart
-LEAST_COVERED = 0.5  # of a render's frames, by a source: one that ends earlier is another clip
-COMPARED = 8  # frames of a render and of its source
-# Of ``agreement``. Chosen while looking at renders of 27 clips in 33 styles, from looks to outlines and noise. Looks
-# that ship have 0.7 and more; of 14 clips all renders 0.46 and more, of 13 all but 3 of 372 (nearly black, or under
-# heavy noise) 0.35 and more. Of 20,175 pairs with another clip 86 of 100 are below the first, and all but 27 below the
-# second. Labels and the photographs made of them have 0.39 to 0.61, networks with random weights on tiny clips 0.16.
+COMMON_KEYS = ("warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim")  # Keys of every table of scores
+NUM_WORST = 4  # Frames with the lowest scores in a table
+NOT_SCORED = "not compared"  # Rule for frames without a counterpart
+MIN_COVERAGE = 0.5  # Share of a render's frames that its source must have; a shorter source is a different clip
+NUM_CHECKED = 8  # Frames of a render that are compared with its source
+# ``clip_similarity`` below which a render is surely, and perhaps, not of the source. Measured on renders of 27 clips in
+# 33 styles, from looks to outlines and noise. Bundled looks have 0.7 and more. For 14 clips all renders have 0.46 and
+# more; for 13, all but 3 of 372 (nearly black, or under heavy noise) 0.35 and more. Of 20,175 pairs with a different
+# clip 86 % are below the first, and all but 27 below the second. Labels and photographs made from them have 0.39 to
+# 0.61, networks with random weights on tiny clips 0.16.
 UNRELATED, DOUBTFUL = 0.12, 0.35
 
 
 @dataclass(frozen=True)
 class AlignedSource:
-    """A clip aligned with another: ``steps`` holds the number of its frame for each frame of the other.
+    """A clip aligned with another: ``steps`` has the number of its frame for each frame of the other.
 
-    ``missing``: the frames of the other for which it has none; their steps are those of the frames before them.
+    ``missing``: the other's frames without a counterpart; their steps are those of the previous frames.
     """
 
     clip: Clip
@@ -77,10 +77,10 @@ class AlignedSource:
     ) -> AlignedSource:
         """Align a clip with a render of its frames from ``start`` to ``end`` (by default as long as the render).
 
-        Pictures are matched by names and numbers. From their beginnings, clips with equal numbers of frames are matched
-        one to one, whatever their times, because most tools keep frames but not all keep times; otherwise by time.
-        ``rule``: what happens to frames without a counterpart. ``is_source``: the render was made from the clip, and
-        must show the same (``check_source``). Raises UsageError.
+        Pictures are matched by names and numbers. Clips from their first frames with equal numbers of frames are
+        matched one to one, because most tools preserve frames but not all preserve times; other clips by time.
+        ``rule``: the effect on frames without a counterpart, for messages. ``is_source``: the render was made from the
+        clip, so their content must agree (``check_source``). Raises UsageError.
         """
         found, note = cls._match(clip, output, start, end, rule, remedy)
         if is_source:
@@ -100,7 +100,7 @@ class AlignedSource:
         first, stop = clip.trim(start, end)
         if end is None and first == 0 and index.num_frames == total and not (index.names or output.index.names):
             note = f"its frames have other times than those of {output.name}: matched by number (equal counts)"
-            return cls(clip, range(total)), "" if _at_equal_times(index, output.index) else note
+            return cls(clip, range(total)), "" if _has_equal_times(index, output.index) else note
         part = _part(index, output.index, first, stop if end else None)
         found = sequence(output.index, part, 0, total, "found" if start is None else "together")
         if found is None:
@@ -129,7 +129,7 @@ class AlignedSource:
                 yield cursor(step).rgb
 
 
-def _at_equal_times(index: ClipIndex, other: ClipIndex) -> bool:
+def _has_equal_times(index: ClipIndex, other: ClipIndex) -> bool:
     """Return whether frames of two clips have equal times within half a frame; always true for pictures."""
     if index.names or other.names:
         return True
@@ -138,12 +138,11 @@ def _at_equal_times(index: ClipIndex, other: ClipIndex) -> bool:
     return all(abs(a - b) < step / 2 for a, b in zip(own, others, strict=True))
 
 
-# A render is compared with an aligned clip, or with (H, W, 3) uint8 RGB for each of its frames, in order.
+# An aligned clip, or (H, W, 3) uint8 RGB for each frame of a render, in order
 Pictures = AlignedSource | Iterable[np.ndarray]
 
 
 def check_scored(output: Clip) -> None:
-    """Raise UsageError if a render cannot be scored."""
     if not output.index.same_size:
         why = "its pictures are not of one size, so nothing can be followed from one to the next"
         raise UsageError(output.path.name, why, "evaluate pictures of one size")
@@ -158,15 +157,15 @@ def score_clips(
     reference: Pictures | None = None,
     flow: str = SCORING_FLOW,
 ) -> Scores:
-    """Score an opened render. Transparent areas of all inputs are put on the render's background.
+    """Score an opened render. Transparent areas of all inputs are composited over the render's background.
 
     Raises UsageError, MediaError, Interrupted; ValueError if a stream has fewer pictures than the render has frames.
     """
     check_scored(output)
     total = output.index.num_frames
     given = (source, AlignedSource(output, range(total)), per_frame, reference)
-    left_out = frozenset[int]().union(*(b.missing for b in given if isinstance(b, AlignedSource)))
-    if len(left_out) == total:
+    unmatched = frozenset[int]().union(*(b.missing for b in given if isinstance(b, AlignedSource)))
+    if len(unmatched) == total:
         raise UsageError(output.path.name, "no frame has a counterpart in all other clips", "check their numbers")
     _warn_sizes(output, [b.clip for b in given if isinstance(b, AlignedSource)], context)
     scorer, form = Scorer(flow), FrameFormat(background=output.default_background)
@@ -175,8 +174,8 @@ def score_clips(
         for number, (seen, render, *compared) in enumerate(zip(*streams, strict=True)):
             assert seen is not None
             assert render is not None
-            starts_shot = source.starts_shot(number) or number in left_out or number - 1 in left_out
-            scorer.add(seen, render, *compared, starts_shot=starts_shot, is_compared=number not in left_out)
+            starts_shot = source.starts_shot(number) or number in unmatched or number - 1 in unmatched
+            scorer.add(seen, render, *compared, starts_shot=starts_shot, is_compared=number not in unmatched)
             context.stop.check()
             context.report(Progress(f"scoring {output.name}", number + 1, total))
     return scorer.scores()
@@ -185,7 +184,7 @@ def score_clips(
 def _part(index: ClipIndex, output: ClipIndex, first: int, stop: int | None) -> ClipIndex:
     """Return the index of frames [first, stop); without ``stop``, as long as the render.
 
-    Pictures whose numbers decide are all taken, others as many as the render has frames.
+    Pictures that are matched by number are all included, others as many as the render has frames.
     """
     if stop is None and (index.names or output.names):
         numbers_decide = (index.names and output.names) or has_gaps(index.names or output.names)
@@ -226,21 +225,21 @@ def _warn_sizes(output: Clip, others: Sequence[Clip], context: Context) -> None:
 def check_source(output: Clip, source: AlignedSource, context: Context) -> None:
     """Raise UsageError if a render cannot have been made from its aligned source; warn if that is doubtful.
 
-    Compared are the numbers of frames, and edges and tones of some frames.
+    The numbers of frames are compared, and edges and tones of some frames.
     """
     own, other, total = output.name, source.clip.name, output.index.num_frames
-    steps = _within(source.steps, source.clip, output)
+    steps = _until_end(source.steps, source.clip, output)
     numbers = [i for i, step in enumerate(steps) if step is not None and i not in source.missing]
     remedy = f"give the video that {own} was made from"
-    if source.clip.index.num_frames == 1 < total or len(numbers) < LEAST_COVERED * total:
+    if source.clip.index.num_frames == 1 < total or len(numbers) < MIN_COVERAGE * total:
         why = f"it has {count(source.clip.index.num_frames, 'frame')}, {own} {total}"
         raise UsageError(f"--source {other}", f"{own} was not made from it: {why}", remedy)
-    numbers = [numbers[n] for n in spread_numbers(len(numbers), COMPARED)]
+    numbers = [numbers[n] for n in spread_numbers(len(numbers), NUM_CHECKED)]
     form = FrameFormat(Size(short=SHORT_SIDE))
     wanted = sorted({source.steps[number] for number in numbers})
     seen = {frame.index: frame.rgb for frame in read_clip_frames(source.clip, wanted, form, context)}
     made = read_clip_frames(output, numbers, form, context)
-    found = agreement((seen[source.steps[frame.index]], frame.rgb) for frame in made)
+    found = clip_similarity((seen[source.steps[frame.index]], frame.rgb) for frame in made)
     if found is None or found >= DOUBTFUL:
         return
     measure = f"(edges and tones agree by {found:.2f}, in most renders by 1 or more)"
@@ -259,7 +258,7 @@ def seconds(clip: Clip, frame: int) -> float:
 def worst_frames(values: Sequence[float | None], name: str, clip: Clip) -> list[Table]:
     """Return the frames with the lowest scores: tables of frame, seconds and the score ``name``."""
     known = sorted((value, number) for number, value in enumerate(values) if value is not None)
-    return [{"frame": n, "seconds": round(seconds(clip, n), 3), name: round_digits(v)} for v, n in known[:SHOWN]]
+    return [{"frame": n, "seconds": round(seconds(clip, n), 3), name: round_digits(v)} for v, n in known[:NUM_WORST]]
 
 
 def write_scores(result: Path | None, table: Table, series: Table, draw: Callable[[], np.ndarray]) -> None:
@@ -273,17 +272,23 @@ def write_scores(result: Path | None, table: Table, series: Table, draw: Callabl
 
 
 def find_guide(clip: Clip, source: Path, cuts: str, start: Time | None, context: Context) -> tuple[Clip, AlignedClip]:
-    """Return the clip with its source's ``cuts``, and the source aligned with it from ``start``. Raises UsageError."""
+    """Return the clip with its source's ``cuts``, and the source aligned with it from ``start``.
+
+    Raises UsageError.
+    """
     opened = with_cuts(open_clip(context, source), cuts)
-    beside = AlignedSource.find(opened, clip, context, start, rule="it guides itself", is_source=True)
-    steps = _within(beside.steps, opened, clip)
-    guide = AlignedClip(opened, tuple(None if i in beside.missing else step for i, step in enumerate(steps)))
+    aligned = AlignedSource.find(opened, clip, context, start, rule="it guides itself", is_source=True)
+    steps = _until_end(aligned.steps, opened, clip)
+    guide = AlignedClip(opened, tuple(None if i in aligned.missing else step for i, step in enumerate(steps)))
     guide.warn_mismatch(clip, context)
     return with_shots_of(clip, guide), guide
 
 
-def _within(steps: Sequence[int], guide: Clip, clip: Clip) -> list[int | None]:
-    """Return the steps, with None after the guide's end where its repeated last frame would guide a moving picture."""
+def _until_end(steps: Sequence[int], guide: Clip, clip: Clip) -> list[int | None]:
+    """Return the steps, with None after the guide's end.
+
+    There, the guide's repeated last frame would guide a moving picture.
+    """
     last, index = guide.index.num_frames - 1, clip.index
     if last == 0 or steps[-1] < last or list(steps).count(last) == 1:
         return list(steps)
@@ -292,7 +297,7 @@ def _within(steps: Sequence[int], guide: Clip, clip: Clip) -> list[int | None]:
     duration = (
         Fraction(0) if guide.is_pictures or clip.is_pictures else guide.index.last_duration * guide.index.time_base
     )
-    # Containers round times: a frame just before the end counts as after it.
+    # A frame just before the end counts as after it, because containers round times.
     ends = duration - min(b - a for a, b in pairwise(times)) / 4
     return [
         step if i <= first or time < ends else None for i, (step, time) in enumerate(zip(steps, times, strict=True))

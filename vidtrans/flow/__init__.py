@@ -23,9 +23,9 @@ from vidtrans.core.registry import Entry, Registry
 class FlowEntry(Entry):
     """A flow method.
 
-    ``takes``: the kind of pictures; methods that take "grey" can score renders. ``on_gpu``: the method that replaces it
-    if a filter, or a recurrent model's history, is computed on a GPU; '' for none. ``identity``: of a method in torch,
-    "module:function"; '' for OpenCV's.
+    ``takes``: the kind of input pictures; methods that take "grey" can score renders. ``on_gpu``: the method that
+    replaces it on a GPU in filters and in the history of recurrent models; '' for none. ``identity``: "module:function"
+    of a method in torch; '' for OpenCV's.
     """
 
     takes: Literal["grey", "rgb"] = "grey"
@@ -34,13 +34,12 @@ class FlowEntry(Entry):
 
     @property
     def runs_on_device(self) -> bool:
-        """Whether the method runs in torch, so on any device."""
         return self.identity != ""
 
     def identity_on(self, device: str) -> str:
-        """Return everything besides the pictures and OpenCV that affects the flow; '' for OpenCV's own methods.
+        """Return all properties besides the pictures and OpenCV's version that affect the flow, for cache keys.
 
-        Raises UsageError for a method that is not installed.
+        The result is '' for OpenCV's methods. Raises UsageError for a method that is not installed.
         """
         return str(Entry(self.identity, self.summary).load()(device)) if self.identity else ""
 
@@ -81,5 +80,5 @@ FLOWS = Registry(
     },
     group="flow_methods",
 )
-# Those that score renders. Plug-ins are not among them, so that scores can be compared everywhere.
+# Flow methods that can score renders; plug-ins are excluded, so that scores are comparable between machines
 GREY_FLOWS = Registry("flow method", {name: entry for name, entry in FLOWS.builtin.items() if entry.takes == "grey"})

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-FLAT = 4.0  # grey levels, 0 to 255, within which a border is flat: what is left of noise in a thumbnail
-SMALLEST = 4  # pixels of a thumbnail, each way, that are left at least
-# Of bars in full-size frames. A codec leaves less light than that in them, but for their last lines.
-BLACK = 32  # of 255
-BLEED = 2  # lines into which the picture's colour runs, where it is stored at half the resolution
-THINNEST = 0.01  # of the side: lines of a few pixels are a matter of the cropped edge of a scan
-BEND, STRAIGHT = 0.005, 0.6  # of the side, within which so large a share of the edge has to lie
+FLAT = 4.0  # Range of grey levels, of 255, within which a border is flat: a thumbnail's residual noise
+MIN_INNER_PX = 4  # Least size of the part inside the borders, in pixels of a thumbnail
+# Bars in full-size frames
+BLACK = 32  # Largest grey level of a bar, of 255; codecs exceed it only in a bar's last lines
+BLEED = 2  # Lines of a bar into which the picture's colour bleeds, because chroma has half the resolution
+MIN_THICKNESS = 0.01  # Least thickness of a bar, as a share of the side; thinner borders come from scans
+MAX_BEND, MIN_STRAIGHT = 0.005, 0.6  # Tolerance of a straight edge, as a share of the side; least share within it
 
 Extents = tuple[np.ndarray, np.ndarray]
 Part = tuple[slice, slice]
@@ -23,32 +23,35 @@ WHOLE: Part = (slice(None), slice(None))
 
 def extents(thumbnail: np.ndarray) -> Extents:
     """Return the smallest and largest colour of each row and column of (h, w, 3): (h, 2, 3) and (w, 2, 3)."""
-    # Along columns only: OpenCV wakes a second thread for rows.
+    # Both reductions run along columns, because OpenCV starts a second thread for rows.
     turned, kinds = (cv2.transpose(thumbnail), thumbnail), (cv2.REDUCE_MIN, cv2.REDUCE_MAX)
     rows, columns = (np.stack([cv2.reduce(picture, 0, kind)[0] for kind in kinds], 1) for picture in turned)
     return rows, columns
 
 
 def part_within_bars(frames: Iterable[Extents], height: int, width: int) -> Part:
-    """Return the (rows, columns) inside the borders that are flat and equal in all ``frames``, at this picture size."""
+    """Return the (rows, columns) inside the borders that are flat and constant in all ``frames``.
+
+    ``height`` and ``width``: of the pictures, to whose pixels the slices refer.
+    """
     rows, columns = zip(*frames, strict=True)
     part = _inner(np.stack(rows), height), _inner(np.stack(columns), width)
     return part if None not in part else WHOLE  # type: ignore[return-value]
 
 
 def _inner(lines: np.ndarray, length: int) -> slice | None:
-    """Return the slice of ``lines`` (frames, n, 2, 3) inside flat ends, scaled to ``length``; None if too short."""
+    """Return the slice of ``lines`` (frames, n, 2, 3) between flat ends, scaled to ``length``; None if too short."""
     lowest, highest = lines[:, :, 0].min(0), lines[:, :, 1].max(0)
-    alive = np.flatnonzero((highest - lowest > FLAT).any(1))
-    if len(alive) == 0 or alive[-1] + 1 - alive[0] < min(SMALLEST, len(lowest)):
+    varying = np.flatnonzero((highest - lowest > FLAT).any(1))
+    if len(varying) == 0 or varying[-1] + 1 - varying[0] < min(MIN_INNER_PX, len(lowest)):
         return None
-    if alive[0] == 0 and alive[-1] == len(lowest) - 1:
+    if varying[0] == 0 and varying[-1] == len(lowest) - 1:
         return slice(None)
-    # A line that lies half on a border would be structure that stays: it is left out as well.
-    first = alive[0] + (alive[0] > 0)
-    stop = alive[-1] + (alive[-1] == len(lowest) - 1)
+    # A line that lies half on a border is left out as well, because it would be constant structure.
+    first = varying[0] + (varying[0] > 0)
+    stop = varying[-1] + (varying[-1] == len(lowest) - 1)
     scale = length / len(lowest)
-    return slice(int(np.ceil(first * scale)), int(stop * scale)) if stop - first >= SMALLEST else None
+    return slice(int(np.ceil(first * scale)), int(stop * scale)) if stop - first >= MIN_INNER_PX else None
 
 
 class Bars(NamedTuple):
@@ -65,7 +68,6 @@ class Bars(NamedTuple):
         return Bars(*(max(0, lines - BLEED) for lines in self))
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the (width, height) of a picture without its bars."""
         return width - self.left - self.right, height - self.top - self.bottom
 
     def crop(self, picture: np.ndarray) -> np.ndarray:
@@ -84,21 +86,22 @@ NO_BARS = Bars()
 
 
 def black_bars(brightest: np.ndarray) -> Bars:
-    """Return the bars of a clip, exact to ``BLEED`` lines; ``brightest`` (H, W) uint8: the maximum of each pixel.
+    """Return a clip's black bars, exact to ``BLEED`` lines.
 
-    Bars stay black, lie on both sides of the picture, and have straight edges, unlike an object on black, or a
-    vignette. If one edge is not found in a dark picture, that bar gets the thickness of the opposite one.
+    ``brightest``: the maximum of each pixel over the clip, (H, W) uint8. Bars stay black, lie on both sides of the
+    picture, and have straight edges, unlike an object on black, or a vignette. If one edge is not found in a dark
+    picture, that bar gets the thickness of the opposite one.
     """
     lit = brightest > BLACK
-    top, bottom = _pair(lit)
-    left, right = _pair(lit.T)
+    top, bottom = _opposite_bars(lit)
+    left, right = _opposite_bars(lit.T)
     return Bars(left, top, right, bottom)
 
 
 def bars_of(pictures: Sequence[np.ndarray]) -> Bars:
-    """Return the black bars, or else the white ones, that all ``pictures``, (H, W, 3) uint8, share.
+    """Return the black bars, else the white ones, of all ``pictures``, (H, W, 3) uint8.
 
-    Pictures of several sizes share none.
+    Pictures of different sizes have none.
     """
     if len({picture.shape for picture in pictures}) != 1:
         return NO_BARS
@@ -107,9 +110,9 @@ def bars_of(pictures: Sequence[np.ndarray]) -> Bars:
 
 
 def opaque_part(alpha: np.ndarray) -> Part:
-    """Return a large part of alpha (H, W) without transparent pixels, those with alpha below one half.
+    """Return a large rectangle of alpha (H, W) without transparent pixels, whose alpha is below one half.
 
-    Sides are cut off, the most transparent first; holes within, on the side where that costs the fewest pixels.
+    The most transparent sides are cropped first; then holes, on the side where that removes the fewest pixels.
     """
     clear = alpha < np.iinfo(alpha.dtype).max // 2
     top, bottom, left, right = 0, alpha.shape[0], 0, alpha.shape[1]
@@ -129,7 +132,7 @@ def opaque_part(alpha: np.ndarray) -> Part:
 def _without_holes(
     top: int, bottom: int, left: int, right: int, rows: np.ndarray, columns: np.ndarray
 ) -> tuple[int, int, int, int]:
-    """Return the largest part on one side of the ``rows`` and ``columns`` with holes, counted from top and left."""
+    """Return the largest rectangle on one side of all ``rows`` or ``columns`` with holes, counted from top and left."""
     parts = [
         (top + int(rows[-1]) + 1, bottom, left, right),
         (top, top + int(rows[0]), left, right),
@@ -139,9 +142,9 @@ def _without_holes(
     return max(parts, key=lambda part: (part[1] - part[0]) * (part[3] - part[2]))
 
 
-def _pair(lit: np.ndarray) -> tuple[int, int]:
+def _opposite_bars(lit: np.ndarray) -> tuple[int, int]:
     """Return the heights of the bars above and below the ``lit`` pixels, (H, W) bool; (0, 0) for none."""
-    first, last = _bar(lit), _bar(lit[::-1])
+    first, last = _bar_height(lit), _bar_height(lit[::-1])
     sure = max(first, last) - 2 * BLEED
     if first and not last and not lit[-sure:].any():
         return first, first
@@ -150,14 +153,14 @@ def _pair(lit: np.ndarray) -> tuple[int, int]:
     return (first, last) if first and last else (0, 0)
 
 
-def _bar(lit: np.ndarray) -> int:
+def _bar_height(lit: np.ndarray) -> int:
     """Return the height of the bar above the ``lit`` pixels, (H, W) bool; 0 for none."""
     height = len(lit)
-    first = lit.argmax(0)[lit.any(0)]  # the first row of each column that is lit, where any is
+    first = lit.argmax(0)[lit.any(0)]  # First lit row of each column that has one
     if len(first) == 0:
         return 0
     edge = int(np.median(first))
-    straight = float((np.abs(first - edge) <= max(BLEED, height * BEND)).mean())
-    if edge < max(2 * BLEED, height * THINNEST) or edge > height / 2 or straight < STRAIGHT:
+    straight = float((np.abs(first - edge) <= max(BLEED, height * MAX_BEND)).mean())
+    if edge < max(2 * BLEED, height * MIN_THICKNESS) or edge > height / 2 or straight < MIN_STRAIGHT:
         return 0
     return edge + BLEED

@@ -12,7 +12,7 @@ from vidtrans.flow import FLOWS
 from vidtrans.flow.warping import BORDER, blur, grid, grow, halve, resize_flow
 from vidtrans.video.colour.conversion import to_uint8
 
-# An instance of a registered class, (first, second) → flow; ``vidtrans.flow`` describes it.
+# An instance of a registered class, (first, second) → flow; see ``vidtrans.flow``
 FlowMethod = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -20,8 +20,8 @@ class FlowEstimator:
     """A registered flow method with its working size.
 
     ``short_side``: in pixels, or None for the frames' own size; frames are never enlarged. ``device``: 'cpu', 'cuda:0'
-    and so on, for methods in torch. Not thread-safe. Raises UsageError for an unknown method or
-    one that is not installed.
+    and so on, for methods in torch. Not thread-safe. Raises UsageError for an unknown method or one that is not
+    installed.
     """
 
     def __init__(self, method: str = "dis", short_side: int | None = None, device: str = "cpu") -> None:
@@ -39,26 +39,26 @@ class FlowEstimator:
         return np.ascontiguousarray(to_uint8(picture))
 
     def estimate_both(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the flow from one prepared picture to another and back: (H, W, 2) float32 each, in prepared pixels.
+        """Return the forward and backward flow between prepared pictures, (H, W, 2) float32 each, in prepared pixels.
 
         Equal pictures give zero flow at no cost. ``warping.resize_flow`` converts a flow to another size.
         """
         if np.array_equal(first, second):
-            return _still(first), _still(first)
+            return _zero_flow(first), _zero_flow(first)
         return self._method(first, second), self._method(second, first)
 
     def estimate(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Return the flow from one prepared picture to another, as ``estimate_both`` does."""
-        return _still(first) if np.array_equal(first, second) else self._method(first, second)
+        """Return the flow from one prepared picture to another, like ``estimate_both``."""
+        return _zero_flow(first) if np.array_equal(first, second) else self._method(first, second)
 
 
-def _still(picture: np.ndarray) -> np.ndarray:
+def _zero_flow(picture: np.ndarray) -> np.ndarray:
     return np.zeros((*picture.shape[:2], 2), np.float32)
 
 
-# Pictures are padded to this. Below it OpenCV crashes (it chooses the coarsest level by the width, and then the height
-# does not hold a patch), and along a strip it finds only short motion: the strip has no levels.
-NARROWEST = 64
+# Least side of a picture after padding, in pixels. OpenCV crashes below it: it chooses the coarsest level by the width,
+# and then the height does not hold a patch. In a narrow strip, which has few levels, it misses long motion.
+MIN_SIDE_PX = 64
 
 
 class DISMedium:
@@ -86,18 +86,18 @@ class DISMedium:
     def __call__(self, first: np.ndarray, second: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
         """Return the flow between two pictures (H, W) uint8: (H, W, 2) float32 pixels. Small pictures are padded.
 
-        ``start``: an initial flow of the same shape, instead of zero.
+        ``start``: an initial flow of the same shape; the default is zero.
         """
         height, width = first.shape
-        below, right = max(0, NARROWEST - height), max(0, NARROWEST - width)
+        below, right = max(0, MIN_SIDE_PX - height), max(0, MIN_SIDE_PX - width)
         if below or right:
             first, second = (cv2.copyMakeBorder(p, 0, below, 0, right, cv2.BORDER_REPLICATE) for p in (first, second))
             if start is not None:
                 start = cv2.copyMakeBorder(start, 0, below, 0, right, cv2.BORDER_REPLICATE)
         first, second = np.ascontiguousarray(first), np.ascontiguousarray(second)
-        # OpenCV's object would reuse an earlier start for a call without one.
+        # Separate objects, because OpenCV's would reuse the start of an earlier call.
         search = self._search if start is None else self._from_start
-        # Where a picture is too small for that scale, OpenCV chooses another, and keeps to it for all that follow.
+        # The scale is set for each call: for a small picture OpenCV changes it, and keeps the change.
         search.setFinestScale(self.finest)
         flow = search.calc(first, second, None if start is None else np.array(start, np.float32))
         if self.refined_at_full_size:
@@ -131,20 +131,21 @@ def grey(rgb: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
 
 
-# Chosen by the temporal filter's scores on five clips: real flicker, two style networks, two tone curves that flicker.
-AROUND = 1.5  # σ, in pixels of half the size, of the neighbourhood that moves as one
-LIGHTING = 4.0  # … over which a difference in brightness is that of the light
-OUTLIER = 20.0  # grey levels: a difference that counts half
-DAMPING = 20.0  # squared grey levels per pixel: how strong gradients are that decide
-LONGEST = 1.0  # pixels in each axis
-_SLOPE = np.array([[-0.25, 0, 0.25]], np.float32)  # of the sum of two pictures: the central difference of their mean
+# The refinement's constants were chosen by the temporal filter's scores on five clips: real flicker, two style
+# networks, and two flickering tone curves.
+WINDOW_SIGMA = 1.5  # σ of the least-squares window, in pixels of half the size
+LIGHT_SIGMA = 4.0  # σ above which a difference in brightness counts as light, in pixels of half the size
+OUTLIER = 20.0  # Difference with half the weight, in grey levels
+DAMPING = 20.0  # Damping of weak gradients, in squared grey levels per pixel
+MAX_STEP_PX = 1.0  # Largest step along each axis, in pixels
+_SLOPE = np.array([[-0.25, 0, 0.25]], np.float32)  # Central difference of the mean, applied to the sum of two pictures
 
 
 def refine(first: np.ndarray, second: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """Refine a flow that is right within about a pixel by a step of Lucas and Kanade's method: (H, W, 2) float32.
+    """Refine a flow that is exact to about a pixel by a Lucas–Kanade step; return (H, W, 2) float32.
 
-    ``first`` and ``second`` are (H, W) uint8. The difference left along the flow, without slow changes of light, is
-    explained by the gradients: least squares around each pixel at half the size, with low weights for outliers
+    ``first`` and ``second`` are (H, W) uint8. The remaining difference along the flow, without slow changes of light,
+    is explained by the gradients: least squares around each pixel at half the size, with low weights for outliers
     (B. D. Lucas and T. Kanade, "An iterative image registration technique with an application to stereo vision", IJCAI
     1981).
     """
@@ -154,25 +155,25 @@ def refine(first: np.ndarray, second: np.ndarray, flow: np.ndarray) -> np.ndarra
     both = cv2.add(here, there)
     across, down = (cv2.filter2D(both, -1, kernel, borderType=BORDER) for kernel in (_SLOPE, _SLOPE.T))
     change = cv2.subtract(there, here)
-    change -= grow(blur(halve(change), LIGHTING), (width, height))
+    change -= grow(blur(halve(change), LIGHT_SIGMA), (width, height))
     sure = cv2.multiply(change, change, scale=OUTLIER**-2)
     sure += 1
     sure_across, sure_down = cv2.divide(across, sure), cv2.divide(down, sure)
     products = [(sure_across, across), (sure_across, down), (sure_across, change), (sure_down, change)]
-    packed = cv2.merge([cv2.multiply(a, b) for a, b in products])  # four channels take little longer than one
-    xx, xy, xt, yt = cv2.split(blur(halve(packed), AROUND))
-    yy = blur(halve(cv2.multiply(sure_down, down)), AROUND)
+    packed = cv2.merge([cv2.multiply(a, b) for a, b in products])  # Four channels take little longer than one
+    xx, xy, xt, yt = cv2.split(blur(halve(packed), WINDOW_SIGMA))
+    yy = blur(halve(cv2.multiply(sure_down, down)), WINDOW_SIGMA)
     xx += DAMPING
     yy += DAMPING
     determinant = xx * yy - xy * xy
     steps = [(xy * yt - yy * xt) / determinant, (xy * xt - xx * yt) / determinant]
-    return cv2.add(flow, grow(cv2.merge([np.clip(step, -LONGEST, LONGEST) for step in steps]), (width, height)))
+    return cv2.add(flow, grow(cv2.merge([np.clip(step, -MAX_STEP_PX, MAX_STEP_PX) for step in steps]), (width, height)))
 
 
 class Farneback:
     """Farnebäck's polynomial expansion with the settings of the measure tOF (Chu et al., *TecoGAN*, 2020).
 
-    More levels, steps or a wider window were not better when measured: it misses motion beyond some ten pixels.
+    It misses motion beyond some ten pixels; more levels, steps or a wider window did not measure better.
     """
 
     def __init__(self, device: str = "cpu") -> None:
@@ -185,14 +186,14 @@ class Farneback:
         )
 
 
-BROX_RATIO = 0.9  # of a level to the one below; with 0.5 small fast things are lost
-BROX_SMALLEST_SIDE = 16
-BROX_WARPS = 2  # how often the second picture is warped at each level
-BROX_SMOOTHNESS = 9.0  # OpenCV's own 20 is for refining a good field and flattens one that begins with nothing
+BROX_RATIO = 0.9  # Ratio of the sizes of successive pyramid levels; 0.5 loses small, fast objects
+BROX_MIN_SIDE_PX = 16  # Least side of the coarsest level, in pixels
+BROX_WARPS = 2  # Warps of the second picture at each level
+BROX_SMOOTHNESS = 9.0  # OpenCV's default of 20 is for refining a good field, and flattens one that starts at zero
 
 
 class Brox:
-    """Brox et al.'s flow: 9 times as slow as DIS, and about as exact; scikit-image's TV-L1 is 5 times slower still."""
+    """Brox et al.'s flow: 9 times as slow as DIS, and about as exact; scikit-image's TV-L1 is five times slower."""
 
     def __init__(self, device: str = "cpu") -> None:
         del device
@@ -202,7 +203,7 @@ class Brox:
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return the flow between two pictures (H, W) uint8: (H, W, 2) float32 pixels."""
-        sizes = _sizes(*first.shape)
+        sizes = _pyramid_sizes(*first.shape)
         flow = np.zeros((sizes[-1][1], sizes[-1][0], 2), np.float32)
         for width, height in reversed(sizes):
             flow = resize_flow(flow, width, height)
@@ -212,10 +213,10 @@ class Brox:
         return flow
 
 
-def _sizes(height: int, width: int) -> list[tuple[int, int]]:
+def _pyramid_sizes(height: int, width: int) -> list[tuple[int, int]]:
     """Return the (width, height) of each pyramid level, the finest first."""
     levels = [(width, height)]
-    while min(levels[-1]) * BROX_RATIO >= BROX_SMALLEST_SIDE:
+    while min(levels[-1]) * BROX_RATIO >= BROX_MIN_SIDE_PX:
         shrunk = BROX_RATIO ** len(levels)
         levels.append((round(width * shrunk), round(height * shrunk)))
     return levels

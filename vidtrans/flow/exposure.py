@@ -1,8 +1,8 @@
-"""Exposure flicker, as of a time-lapse: how much each frame is brighter or darker than its neighbours lead to expect.
+"""Measure and correct exposure flicker, as in time-lapse clips.
 
 Between successive frames each channel is fitted by y = a·x + b over the pixels that neither move nor clip. Chained, the
-fits map a frame to the exposure of each frame around it. A line fitted to these maps, with weights that fall with
-distance, gives the exposure without flicker; slow changes (a sunset) remain, up to the first and the last frame.
+fits map a frame to the exposure of each neighbouring frame. A line fitted to these maps, with weights that fall with
+the distance, gives the exposure without flicker; slow changes (a sunset) remain, up to the first and the last frame.
 """
 
 from __future__ import annotations
@@ -12,62 +12,65 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-VERSION = 2
-REACH = 15  # frames on each side
-CELL = 4  # pixels of the small picture that are averaged, against noise
-CLIPPED = (0.02, 0.98)  # beyond these values light is lost
-TOLERANCE = 0.04  # difference from the fit beyond which a place has changed by itself
-ROUNDS = 5
-STEEPEST = 3.0
+VERSION = 2  # Version of the corrections, for cache keys
+REACH = 15  # Neighbouring frames on each side
+SHRINK = 4  # Factor by which a frame is shrunk, which averages noise
+UNCLIPPED = (0.02, 0.98)  # Range of the values that are not clipped
+TOLERANCE = 0.04  # Difference from the fit at which a pixel's weight falls, because it has moved
+NUM_ITERATIONS = 5
+MAX_SLOPE = 3.0  # Largest slope of a fit, and its inverse the smallest
 
 
 class ExposureMeter:
-    """A measurement in progress: add the frames of a clip in order, (H, W, 3) uint8, at a small size."""
+    """Measures exposure: add the frames of a clip in order, (H, W, 3) uint8, at a small size."""
 
     def __init__(self) -> None:
         self._last: np.ndarray | None = None
         self._fits: list[np.ndarray] = []
 
     def add(self, rgb: np.ndarray) -> None:
-        """Measure the exposure of the next frame relative to the frame before."""
-        size = (max(1, rgb.shape[1] // CELL), max(1, rgb.shape[0] // CELL))
+        size = (max(1, rgb.shape[1] // SHRINK), max(1, rgb.shape[0] // SHRINK))
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).reshape(-1, 3).astype(np.float64) / 255
         if self._last is not None:
             self._fits.append(np.array([_fit(x, y) for x, y in zip(self._last.T, small.T, strict=True)]))
         self._last = small
 
     def corrections(self, shots: tuple[int, ...]) -> np.ndarray:
-        """Return (a, b) of each frame and channel, (N, 3, 2): a·x + b, x in [0, 1], has no exposure flicker."""
+        """Return the coefficients (a, b) of each frame and channel, (N, 3, 2).
+
+        a·x + b, with x in [0, 1], has no exposure flicker.
+        """
         count = len(self._fits) + 1
         bounds = [*shots, count]
         return np.concatenate([_corrections(self._fits[a : b - 1]) for a, b in pairwise(bounds)])
 
 
 def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Return (a, b) of y ≈ a·x + b, in [0, 1], over pixels that neither moved nor clip; (1, 0) if too few are left.
+    """Fit y ≈ a·x + b, in [0, 1], over pixels that neither moved nor clip; return (1, 0) if there are too few.
 
-    The slope is the ratio of spreads, the same in both directions, so noise does not lower the contrast in a chain.
+    The slope is the ratio of the standard deviations, which is symmetric, so that noise does not lower the contrast
+    along a chain.
     """
-    low, high = CLIPPED
+    low, high = UNCLIPPED
     lit = (x > low) & (x < high) & (y > low) & (y < high)
     if lit.sum() < max(4, len(x) // 50):
         return 1.0, 0.0
     x, y = x[lit], y[lit]
     a, b = 1.0, float(np.median(y - x))
-    for round_ in range(ROUNDS):
-        tolerance = TOLERANCE * 2.0 ** max(0, 2 - round_)
+    for iteration in range(NUM_ITERATIONS):
+        tolerance = TOLERANCE * 2.0 ** max(0, 2 - iteration)
         weight = 1 / (1 + ((y - a * x - b) / tolerance) ** 2) ** 2
         weight /= weight.sum()
         x0, y0 = float(weight @ x), float(weight @ y)
         spread_x, spread_y = (float(weight @ (v - v0) ** 2) ** 0.5 for v, v0 in ((x, x0), (y, y0)))
-        flat = 0.01  # a picture of one tone tells nothing of contrast
-        a = float(np.clip((spread_y + flat) / (spread_x + flat), 1 / STEEPEST, STEEPEST))
+        flat = 0.01  # Added, because a picture of one tone has no contrast to compare
+        a = float(np.clip((spread_y + flat) / (spread_x + flat), 1 / MAX_SLOPE, MAX_SLOPE))
         b = y0 - a * x0
     return a, b
 
 
 def _corrections(fits: list[np.ndarray]) -> np.ndarray:
-    """Return the corrections of a shot's N frames, (N, 3, 2), from the fits between them, (3, 2) each."""
+    """Return the corrections of a shot's N frames, (N, 3, 2), from the fits between neighbours, (3, 2) each."""
     count = len(fits) + 1
     result = np.empty((count, 3, 2))
     for at in range(count):
@@ -84,17 +87,17 @@ def _corrections(fits: list[np.ndarray]) -> np.ndarray:
 
 
 def _line_weights(distances: np.ndarray) -> np.ndarray:
-    """Return weights such that the weighted sum of values at ``distances`` is their fitted line's value at 0."""
+    """Return weights whose weighted sum of values at ``distances`` is the value of their fitted line at 0."""
     near = (1 - (np.abs(distances) / (REACH + 1)) ** 3) ** 3
     moments = [float((near * distances**k).sum()) for k in range(3)]
     determinant = moments[0] * moments[2] - moments[1] ** 2
-    if determinant <= 0:  # a single frame
+    if determinant <= 0:  # A single frame
         return near / near.sum()
     return near * (moments[2] - moments[1] * distances) / determinant
 
 
 def corrected(rgb: np.ndarray, correction: np.ndarray) -> np.ndarray:
-    """Return a picture (H, W, 3), uint8 or uint16, with a frame's ``correction``, (3, 2), applied."""
+    """Apply a frame's ``correction``, (3, 2), to a picture (H, W, 3), uint8 or uint16."""
     full = np.iinfo(rgb.dtype).max
     levels = np.arange(full + 1, dtype=np.float32)[:, None]
     table = np.clip(np.rint(levels * correction[:, 0] + correction[:, 1] * full), 0, full).astype(rgb.dtype)

@@ -1,6 +1,6 @@
-"""The history input of a recurrent model: the previous frame's picture, warped along the motion.
+"""The history input of a recurrent model: the previous output, warped along the motion.
 
-The model gets it beside its input, in training and in renders; renders on a GPU compute it there, see
+It is an additional input of the model, in training and in renders. Renders on a GPU compute it there, see
 ``rendering.device_history``.
 """
 
@@ -15,15 +15,15 @@ from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.warping import agreement, inside, photometric, warp
 
 METHOD = "dis"
-VERSION = 2  # of what follows, for the keys of what is made with it
-CHANNELS = 4  # of a history: a picture, and its confidence
-SLACK = 1.0  # pixels² between a flow and the one back at which the confidence is ½
-TOLERANCE = 0.16  # σ of the source's colour difference that is the same place, as the filters have it
+VERSION = 2  # Version of the history, for cache keys
+CHANNELS = 4  # Channels of a history: a picture, and its confidence
+SLACK = 1.0  # Squared forward–backward error at which the confidence is ½, in pixels²
+TOLERANCE = 0.16  # σ of the source's colour difference in the confidence, as in the temporal filters
 
 
 @dataclass(frozen=True)
 class BackwardFlow:
-    """The ``flow`` (H, W, 2) in pixels from a frame to the one before it, and its ``confidence`` (H, W), 0 to 1.
+    """The ``flow`` (H, W, 2) in pixels from a frame to the previous one, and its ``confidence`` (H, W), 0 to 1.
 
     Both are float32, on the frame's pixel grid.
     """
@@ -37,7 +37,7 @@ class BackwardFlow:
 
 
 class BackwardFlowEstimator:
-    """An estimator of backward flow by a registered method. Raises UsageError if the method is not installed."""
+    """Estimates backward flow by a registered method. Raises UsageError if the method is not installed."""
 
     def __init__(self, method: str, device: str = "cpu") -> None:
         self._estimator = FlowEstimator(method, None, device)
@@ -50,20 +50,20 @@ class BackwardFlowEstimator:
 
 
 def to_signed_range(picture: np.ndarray) -> np.ndarray:
-    """Return a picture (H, W, C) uint8 or uint16 as float32 in [−1, 1]."""
+    """Convert a picture (H, W, C) uint8 or uint16 to float32 in [−1, 1]."""
     return picture.astype(np.float32) / np.float32(np.iinfo(picture.dtype).max / 2) - np.float32(1)
 
 
 def from_signed_range(picture: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    """Return a picture in [−1, 1] rounded to uint8 or uint16."""
+    """Convert a picture in [−1, 1] to uint8 or uint16, rounded."""
     return np.rint((picture + 1) * np.float32(np.iinfo(dtype).max / 2)).astype(dtype)
 
 
 def history(picture: np.ndarray, backward: BackwardFlow) -> np.ndarray:
-    """Return the history of a frame from the ``picture`` (H, W, 3) float32 in [−1, 1] of the frame before it.
+    """Return the history of a frame, (H, W, 4) float32 in [−1, 1].
 
-    It is (H, W, 4) float32 in [−1, 1]: the warped picture times the confidence, and the confidence mapped from [0, 1]
-    to [−1, 1]. Sampling is bicubic, since repeated bilinear sampling would blur it.
+    It is the warped ``picture`` of the previous frame, (H, W, 3) float32 in [−1, 1], times the confidence, and the
+    confidence mapped to [−1, 1]. Sampling is bicubic, because repeated bilinear sampling would blur it.
     """
     moved = warp(picture, backward.flow, bicubic=True) * backward.confidence[..., None]
     return np.dstack([np.clip(moved, -1, 1), 2 * backward.confidence - 1])

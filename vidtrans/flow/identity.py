@@ -1,4 +1,4 @@
-"""What decides a flow in torch besides the pictures, for cache keys. Torch itself is not imported for a GPU's."""
+"""Identify the torch installation that computes a flow, for cache keys. Torch is imported only for a CPU."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from vidtrans.core.machine import torch_version
 
 
 def torch_identity(device: str, *parts: str) -> str:
-    """Return what affects a flow in torch besides the pictures: versions, other ``parts``, and the kind of device."""
+    """Return the properties of torch that affect a flow: versions, other ``parts``, and the kind of device."""
     kind, threads = device.partition(":")[0], []
     if kind == "cpu":
         import torch
 
-        # The number of threads changes the order of sums, and so the rounding.
+        # The number of threads changes the order of sums, and therefore the rounding.
         threads.append(f"{torch.get_num_threads()} threads")
     return ", ".join([f"torch {torch_version()}", *parts, kind, *threads])

@@ -1,8 +1,13 @@
 """Dense inverse search (Kroeger et al., ECCV 2016) in torch, for many pairs of frames on a GPU at once.
 
-From coarse to fine, down to half size: patches are searched (``patch_search``), and the dense flow from them is
-refined (``Refinement``). All pairs and both directions share each operation, and no operation depends on data, so
-the host never waits for the device.
+From coarse to fine, down to half size: patches are searched (``PatchSearch``), and the dense flow from them is refined
+(``Refinement``). All pairs and both directions share each operation, and no operation depends on data, so the host
+never waits for the device.
+
+A patch of the first picture is searched in the second by Gauss–Newton steps on the squared difference of the two
+minus their means. Gradients are the first picture's, so that the matrices are computed once (Baker and Matthews,
+IJCV 2004). Before that each patch chooses the best of its own displacement, its neighbours' and zero:
+OpenCV does this patch after patch, here it is done for all patches at once.
 
 The refinement is variational, by a few steps of an accelerated Jacobi method. The energy is that of Brox et al. (ECCV
 2004): brightness and gradients are constant along the flow, and the flow is smooth except at few pixels. Differences
@@ -14,26 +19,179 @@ steps converge further.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from vidtrans.flow.estimator import DAMPING, LONGEST, OUTLIER
-from vidtrans.flow.patch_search import JUMPS, STRIDE, PatchSearch
+from vidtrans.flow.estimator import DAMPING, MAX_STEP_PX, OUTLIER
 from vidtrans.flow.tensors import warp
 
-SMOOTHNESS = 4.0  # of the flow beside the data
-WINDOW = 5  # pixels, over which the data's equations are averaged
-DATA_EPSILON = 0.05  # pixels, below which data terms are quadratic
-FLOW_EPSILON = 0.01  # the same of the flow's gradient, in pixels a pixel
-LEAST_GRADIENT = 1.0  # squared grey levels
-SPECTRAL_RADIUS = 0.95  # of a Jacobi step, for Chebyshev's weights
+# Patch search
+PATCH, STRIDE = 8, 4  # Side and distance of the patches, in pixels
+CANDIDATE_STEP = 2  # Pixel step along each axis at which candidates are compared
+JUMPS = (2, 1)  # Distances, in patches, of the neighbours that supply candidates
+PATCH_DAMPING = 1.0  # Damping of the normal equations, in squared grey levels per pixel: flat patches do not move
+NEWTON_STEPS = 2  # Gauss–Newton steps after each choice
+DIFFERENCE_FLOOR = 1.0  # Difference below which a pixel's weight does not rise any more, in grey levels
+COST_FLOOR = 0.1  # Cost below which a patch's weight does not rise any more, in squared grey levels
+# Refinement
+SMOOTHNESS = 4.0  # Weight of the smoothness term relative to the data term
+WINDOW_PX = 5  # Side of the window over which the data term's equations are averaged, in pixels
+DATA_EPSILON = 0.05  # Charbonnier epsilon of the data term, in pixels
+FLOW_EPSILON = 0.01  # Charbonnier epsilon of the smoothness term, in pixels per pixel
+GRADIENT_FLOOR = 1.0  # Added to squared gradients before the division by them, in squared grey levels
+SPECTRAL_RADIUS = 0.95  # Spectral radius of a Jacobi step, for the Chebyshev weights
+# Pyramid
+MIN_SIDE_PX = 64  # Least side of a picture after padding, in pixels
+COARSEST_SIDE_PX = 20  # Least short side of the coarsest level, in pixels
+FINEST_JUMPS = (1,)  # Jumps of the patch search at the finest level
+JACOBI_STEPS = 4  # Steps of the refinement after each linearisation
+FINEST_WARPS = 2  # Linearisations at the finest level; other levels have one
+# Sides of the boxes that replace the Gaussians of ``estimator.refine``, with about the same σ, in pixels of half the
+# size
+WINDOW_BOX_PX = 5
+LIGHT_BOX_PX = 13
+
+
+@dataclass(frozen=True, eq=False)
+class PatchLayout:
+    """The positions of the ``rows`` × ``columns`` patches, and of their pixels, in pictures of one size.
+
+    Attributes:
+        places: Positions in ``grid_sample`` coordinates, (P, n, 2) float32, by pixel step: with 1, of all n = 64 pixels
+            of a patch; with 2, of every second one along each axis, n = 16.
+        scale: The size of a pixel in these coordinates, (2,).
+        neighbours: The indices of the patches that supply candidates, (6·P,), by distance in ``JUMPS``.
+    """
+
+    rows: int
+    columns: int
+    places: dict[int, torch.Tensor]
+    scale: torch.Tensor
+    neighbours: dict[int, torch.Tensor]
+
+    @property
+    def count(self) -> int:
+        return self.rows * self.columns
+
+
+@lru_cache(maxsize=16)
+def patch_layout(height: int, width: int, device: torch.device) -> PatchLayout:
+    """Return the layout for pictures whose sides are multiples of ``STRIDE``, at least ``PATCH``."""
+    rows, columns = height // STRIDE - 1, width // STRIDE - 1
+    scale, places = torch.tensor([2 / width, 2 / height], device=device), {}
+    for every in (1, CANDIDATE_STEP):
+        offsets = torch.arange(0, PATCH, every, device=device)
+        y = STRIDE * torch.arange(rows, device=device)[:, None] + offsets
+        x = STRIDE * torch.arange(columns, device=device)[:, None] + offsets
+        ys, xs = torch.broadcast_tensors(y[:, None, :, None], x[None, :, None, :])
+        places[every] = ((torch.stack((xs, ys), dim=-1) + 0.5) * scale - 1).view(rows * columns, -1, 2)
+    neighbours = {jump: _neighbours(rows, columns, jump).to(device) for jump in JUMPS}
+    return PatchLayout(rows, columns, places, scale, neighbours)
+
+
+def _neighbours(rows: int, columns: int, jump: int) -> torch.Tensor:
+    """Return the patches that supply candidates: the patch, four others, and the patch again for zero displacement."""
+    y, x = torch.arange(rows)[:, None], torch.arange(columns)
+    offsets = ((0, 0), (0, -jump), (0, jump), (-jump, 0), (jump, 0), (0, 0))
+    indices = [(y + dy).clamp(0, rows - 1) * columns + (x + dx).clamp(0, columns - 1) for dy, dx in offsets]
+    return torch.stack(indices).flatten()
+
+
+@lru_cache(maxsize=4)
+def _patch_constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the damping (2, 2), the signs of an inverse (2, 2), and factors that zero the last candidate (6, 1, 1)."""
+    damping = PATCH_DAMPING * PATCH**2 * torch.eye(2, device=device)
+    signs = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], device=device)
+    moves = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 0.0], device=device)
+    return damping, signs, moves[:, None, None]
+
+
+class PatchSearch:
+    """Searches the patches of ``first`` in ``second``, (B, 1, h, w) float32 in grey levels, sides multiples of 4.
+
+    ``gradients``: of ``first``, (B, 2, h, w), x and y. Displacements of patches are (B, P, 2) float32 pixels.
+    """
+
+    def __init__(self, first: torch.Tensor, second: torch.Tensor, gradients: torch.Tensor) -> None:
+        self._batch, self._size = first.shape[0], first.shape[-2:]
+        self.layout = patch_layout(*self._size, first.device)
+        self._patch_constants = _patch_constants(first.device)
+        self._second, self._patches = second, _unfold(first)
+        self._steps = self._newton_steps(gradients)
+
+    def __call__(self, start: torch.Tensor, jumps: tuple[int, ...]) -> torch.Tensor:
+        """Return the dense flow, (B, 2, h, w) pixels, from initial displacements (B, P, 2).
+
+        For each of ``jumps``, patches choose between their displacement, those of patches at that distance, and zero.
+        Then they take Gauss–Newton steps, which are undone where they do not improve the match.
+        """
+        displacement = start
+        for jump in jumps:
+            displacement, difference = self._descend(self._choose(displacement, jump))
+        return self._densify(displacement, difference)
+
+    def _newton_steps(self, gradients: torch.Tensor) -> torch.Tensor:
+        """Return the matrices that turn a patch's difference into its step: (B·P, 2, 64)."""
+        damping, signs, _ = self._patch_constants
+        patches = _unfold(gradients).permute(0, 2, 3, 1, 4, 5).reshape(-1, 2, PATCH**2)
+        patches = patches - patches.mean(-1, keepdim=True)
+        products = torch.baddbmm(damping, patches, patches.transpose(1, 2))
+        xx, xy, yy = products[:, 0, 0], products[:, 0, 1], products[:, 1, 1]
+        determinant = torch.addcmul(xx * yy, xy, xy, value=-1)
+        return torch.bmm((products.flip((1, 2)) * signs).div_(determinant[:, None, None]), patches)
+
+    def _difference(self, displacement: torch.Tensor, every: int = 1) -> torch.Tensor:
+        """Return second − first on each ``every``-th pixel of patches, (B, C, P, n), for displacements (B, C, P, 2)."""
+        layout, side = self.layout, PATCH // every
+        places = torch.addcmul(layout.places[every], displacement[..., None, :], layout.scale)
+        places = places.view(self._batch, -1, side**2, 2)
+        sampled = F.grid_sample(self._second, places, padding_mode="border", align_corners=False)
+        sampled = sampled.view(self._batch, -1, layout.rows, layout.columns, side, side)
+        return (sampled - self._patches[..., ::every, ::every]).view(*displacement.shape[:3], side**2)
+
+    def _choose(self, displacement: torch.Tensor, jump: int) -> torch.Tensor:
+        """Return each patch's best candidate displacement, (B, P, 2), from patches at the distance ``jump``."""
+        index = self.layout.neighbours[jump]
+        candidates = displacement.index_select(1, index).view(self._batch, -1, self.layout.count, 2)
+        candidates = candidates * self._patch_constants[2]
+        best = self._difference(candidates, CANDIDATE_STEP).var(-1, correction=0).argmin(1)
+        return candidates.gather(1, best[:, None, :, None].expand(-1, 1, -1, 2))[:, 0]
+
+    def _descend(self, start: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the displacements after the steps, and the remaining differences of the patches: (B, P, 64)."""
+        before = difference = self._difference(start[:, None])[:, 0]
+        displacement = start
+        for _ in range(NEWTON_STEPS):
+            now, residual = displacement.view(-1, 2, 1), difference.view(-1, PATCH**2, 1)
+            displacement = torch.baddbmm(now, self._steps, residual, alpha=-1).view(start.shape)
+            difference = self._difference(displacement[:, None])[:, 0]
+        better = (difference.var(-1, correction=0) < before.var(-1, correction=0))[..., None]
+        return torch.where(better, displacement, start), torch.where(better, difference, before)
+
+    def _densify(self, displacement: torch.Tensor, difference: torch.Tensor) -> torch.Tensor:
+        """Return the flow (B, 2, h, w).
+
+        It is each pixel's mean over its patches, weighted by the match of the pixel and of the patch.
+        """
+        misfit = difference.square().add_(DIFFERENCE_FLOOR**2)
+        misfit.mul_(difference.var(-1, correction=0, keepdim=True).add_(COST_FLOOR))
+        weight = misfit.reciprocal_().transpose(1, 2).contiguous()[:, None]
+        weighed = F.pad(displacement, (0, 1), value=1.0).transpose(1, 2).contiguous()[:, :, None] * weight
+        total = F.fold(weighed.view(self._batch, -1, self.layout.count), self._size, PATCH, stride=STRIDE)
+        return total[:, :2] / total[:, 2:]
+
+
+def _unfold(picture: torch.Tensor) -> torch.Tensor:
+    """View the patches of a picture (B, C, h, w): (B, C, rows, columns, 8, 8)."""
+    return picture.unfold(2, PATCH, STRIDE).unfold(3, PATCH, STRIDE)
 
 
 def gradients(picture: torch.Tensor) -> torch.Tensor:
-    """Return central differences of (B, C, h, w): (B, 2C, h, w), those in x first."""
+    """Return the central differences of (B, C, h, w): (B, 2C, h, w), those in x first."""
     across, down = _differences(picture)
     return torch.cat((across, down), dim=1).mul_(0.5)
 
@@ -46,9 +204,9 @@ class Refinement:
         self._places, self._scale, self._diagonal, self._signs = _constants(*first.shape[-2:], first.device)
         slopes = gradients(first).unflatten(1, (2, -1))
         squares = slopes.square()
-        self._norm = squares.sum(1).add_(LEAST_GRADIENT).reciprocal_()
+        self._norm = squares.sum(1).add_(GRADIENT_FLOOR).reciprocal_()
         products = (squares[:, :1], slopes[:, :1] * slopes[:, 1:], squares[:, 1:], slopes)
-        # The smoothness has weight 1: the data are weighed instead, here, once.
+        # The smoothness term has weight 1, and the data term is divided by its weight, once, here.
         self._terms = torch.cat(products, dim=1).mul_((self._norm * (0.5 / SMOOTHNESS))[:, None])  # (B, 5, C, h, w)
 
     def __call__(self, flow: torch.Tensor, *, warps: int, steps: int) -> torch.Tensor:
@@ -60,11 +218,11 @@ class Refinement:
     def _linearise(self, flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the data term's matrices, (B, 3, h, w) for xx, xy, yy, and right-hand sides, (B, 2, h, w)."""
         places = torch.addcmul(self._places, flow.permute(0, 2, 3, 1), self._scale)
-        lacking = self._first - F.grid_sample(self._second, places, padding_mode="border", align_corners=False)
-        robust = lacking.square().mul_(self._norm).add_(DATA_EPSILON**2).rsqrt_()
+        residual = self._first - F.grid_sample(self._second, places, padding_mode="border", align_corners=False)
+        robust = residual.square().mul_(self._norm).add_(DATA_EPSILON**2).rsqrt_()
         matrix = (self._terms[:, :3] * robust[:, None]).sum(2)
-        side = (self._terms[:, 3:] * robust.mul_(lacking)[:, None]).sum(2)
-        return _mean(matrix, WINDOW), _mean(side, WINDOW)
+        side = (self._terms[:, 3:] * robust.mul_(residual)[:, None]).sum(2)
+        return _mean(matrix, WINDOW_PX), _mean(side, WINDOW_PX)
 
     def _solve(self, flow: torch.Tensor, steps: int) -> torch.Tensor:
         """Return the change of a flow, (B, 2, h, w)."""
@@ -92,9 +250,9 @@ class Refinement:
 def _constants(
     height: int, width: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the position of each pixel, (h, w, 2), and the size of a pixel, (2,), in ``grid_sample`` coordinates.
+    """Return pixel positions, (h, w, 2), and a pixel's size, (2,), in ``grid_sample`` coordinates, and two masks.
 
-    Then (1, 3, 1, 1) each: the mask of a matrix's diagonal, and the signs of its inverse.
+    The masks, (1, 3, 1, 1) each, are a matrix's diagonal, and the signs of its inverse.
     """
     ys, xs = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
     scale = torch.tensor([2 / width, 2 / height], device=device)
@@ -121,18 +279,11 @@ def _product(matrix: torch.Tensor, vector: torch.Tensor, more: torch.Tensor | No
     return along.addcmul_(matrix[:, 1:2], vector.flip(1))
 
 
-NARROWEST = 64  # pixels; smaller pictures are padded
-COARSEST = 20  # pixels of the shorter side at the coarsest level, at least
-FINEST_JUMPS = (1,)  # of the patch search, at the finest level
-STEPS = 4  # of the refinement, each time that it is linearised
-WARPS = 2  # how often that is at the finest level; once at the others
-
-
 class TorchDIS:
     """Patches down to half size, then a Lucas–Kanade step at full size, as in ``estimator.DISMedium``.
 
-    It launches about 780 kernels at 720p and 1080p, 500 at 256 × 256, for any number of pairs, and needs up to 180
-    bytes per pixel of a pair, both ways: callers must limit the number of pairs.
+    It launches about 780 kernels at 720p and 1080p, 500 at 256 × 256, for any number of pairs. It needs up to 180 bytes
+    per pixel of a pair, in both directions, so callers must limit the number of pairs.
     """
 
     def __init__(self, device: str = "cpu") -> None:
@@ -171,9 +322,9 @@ def _pyramid(pictures: torch.Tensor) -> list[torch.Tensor]:
     Each level is (B, 3, h, w) float32; its sides are multiples of ``STRIDE``, padded below and on the right.
     """
     height, width = pictures.shape[-2:]
-    level = _pad(pictures.float(), max(0, NARROWEST - height), max(0, NARROWEST - width))
+    level = _pad(pictures.float(), max(0, MIN_SIDE_PX - height), max(0, MIN_SIDE_PX - width))
     levels: list[torch.Tensor] = []
-    while not levels or min(level.shape[-2:]) >= 2 * COARSEST:
+    while not levels or min(level.shape[-2:]) >= 2 * COARSEST_SIDE_PX:
         level = F.avg_pool2d(level, 2, ceil_mode=True)
         level = _pad(level, -level.shape[-2] % STRIDE, -level.shape[-1] % STRIDE)
         levels.append(torch.cat((level, gradients(level)), dim=1))
@@ -189,14 +340,14 @@ def _coarse_to_fine(first: list[torch.Tensor], second: list[torch.Tensor]) -> to
         if flow is None:
             start = here.new_zeros(len(here), search.layout.count, 2)
         else:
-            start = _at_patches(flow, search.layout.rows, search.layout.columns)
+            start = _flow_at_patches(flow, search.layout.rows, search.layout.columns)
         flow = search(start, JUMPS if level else FINEST_JUMPS)
-        flow = Refinement(here, there)(flow, warps=1 if level else WARPS, steps=STEPS)
-    assert flow is not None  # a pyramid has a level
+        flow = Refinement(here, there)(flow, warps=1 if level else FINEST_WARPS, steps=JACOBI_STEPS)
+    assert flow is not None
     return flow
 
 
-def _at_patches(flow: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+def _flow_at_patches(flow: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
     """Return the flow of the coarser level at the centres of patches, in pixels of this level: (B, P, 2)."""
     # A centre lies between four pixels; their sum over 2 is twice their mean.
     centres = F.avg_pool2d(flow[..., 1:, 1:], 2, divisor_override=2)[..., :rows, :columns]
@@ -213,13 +364,8 @@ def _pad(picture: torch.Tensor, below: int, right: int) -> torch.Tensor:
     return F.pad(picture, (0, right, 0, below), mode="replicate") if below or right else picture
 
 
-# Boxes instead of Gaussians: their sides in pixels of half the size, which have about the same σ.
-AROUND_SIDE = 5
-LIGHTING_SIDE = 13
-
-
 def refine(first: torch.Tensor, second: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """Refine flows that are right within about a pixel: (N, 2, H, W) float32 pixels.
+    """Refine flows that are exact to about a pixel: (N, 2, H, W) float32 pixels.
 
     ``first`` and ``second`` are (N, 1, H, W) float32 in [0, 255].
     """
@@ -228,13 +374,13 @@ def refine(first: torch.Tensor, second: torch.Tensor, flow: torch.Tensor) -> tor
     across, down = both[..., 1:-1, 2:] - both[..., 1:-1, :-2], both[..., 2:, 1:-1] - both[..., :-2, 1:-1]
     gradients = torch.cat((across, down), dim=1) * 0.25
     change = there - first
-    change = change - _grow(_box(_halve(change), LIGHTING_SIDE), change)
+    change = change - _grow(_box(_halve(change), LIGHT_BOX_PX), change)
     sure = gradients / (1 + (change / OUTLIER).square())
     products = torch.cat((sure * gradients, sure[:, :1] * gradients[:, 1:], sure * change), dim=1)
-    xx, yy, xy, xt, yt = _box(_halve(products), AROUND_SIDE).split(1, dim=1)
+    xx, yy, xy, xt, yt = _box(_halve(products), WINDOW_BOX_PX).split(1, dim=1)
     xx, yy = xx + DAMPING, yy + DAMPING
     step = torch.cat((xy * yt - yy * xt, xy * xt - xx * yt), dim=1) / (xx * yy - xy.square())
-    return flow + _grow(step.clamp(-LONGEST, LONGEST), change)
+    return flow + _grow(step.clamp(-MAX_STEP_PX, MAX_STEP_PX), change)
 
 
 def _halve(pictures: torch.Tensor) -> torch.Tensor:

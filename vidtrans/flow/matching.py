@@ -1,10 +1,10 @@
 """Match frames of two clips that show the same content at different times and in different styles, by their edges.
 
-``agreement`` says whether two clips show the same content at the same times.
+The edges of a frame are compared with those of every frame of the other clip, to find candidates. The flow between the
+two edge pictures, each with an equalised histogram, then locates the parts of one in the other, and gives the share of
+the edges that passes the forward–backward test.
 
-The edges of a frame are compared with those of every frame of the other clip, to find candidates. The
-flow between the two edge pictures, each with an equalised histogram, then finds where each part of one is in the
-other, and what share of the edges passes the forward–backward test.
+``clip_similarity`` measures whether two clips show the same content at the same times.
 """
 
 from __future__ import annotations
@@ -19,40 +19,39 @@ from vidtrans.core.settings import Size
 from vidtrans.flow.estimator import DISMedium
 from vidtrans.flow.warping import blur, inside, resize_flow, squared_length, warp
 
-VERSION = 1  # of the cached matches
-SHORT_SIDE = 128  # pixels, at which frames are compared
-SPREAD = 1.5  # pixels, σ: edges that lie this near to each other count as one
-COARSE = 5.0  # pixels, σ: edges that flow begins with
-FLAT = 1e-3  # squared steps of grey below which nothing is an edge, of a range of 2
-ROUNDING = 1e-5
-STEPS = 4096  # of strength: what differs by less is equally strong
-NEAREST = 4  # candidate frames that are compared by flow
-NEAR = 1.0  # pixels, the largest forward–backward error
-# Of what a frame has of edges: at most .08 in frames of different clips, photos or lines, .38 and more in a photo and
-# lines of one clip that are up to 40 frames apart, .19 and more in a photo and a look. Plain pictures of few shapes,
-# which are easily mistaken for each other: up to .23.
+VERSION = 1  # Version of the cached matches
+SHORT_SIDE = 128  # Short side at which frames are compared, in pixels
+EDGE_SIGMA = 1.5  # σ of the blur of edges, in pixels
+COARSE_SIGMA = 5.0  # σ of the edges that give the initial flow, in pixels
+EDGE_FLOOR = 1e-3  # Added to squared gradients: weaker ones are not edges. Grey has a range of 2.
+ROUNDING = 1e-5  # Lower bound of a norm: below it a descriptor is rounding error
+STRENGTH_STEPS = 4096  # Quantisation steps of edge strength per unit
+NUM_CANDIDATES = 4  # Frames with the most similar edges, which are compared by flow
+MAX_FB_ERROR_PX = 1.0  # Largest forward–backward error, in pixels
+# Least share of matched edges. Frames of different clips, photos or lines, have at most .08; a photo and lines of one
+# clip, up to 40 frames apart, .38 and more; a photo and a look .19 and more. Plain pictures of few shapes, which are
+# easily mistaken for each other, have up to .23.
 ENOUGH = 0.15
-# On three sets of a photo and a look the source lies 23.0, 26.2 and 16.7 dB from where it belongs if all flow moves it,
-# 22.8, 27.1 and 21.4 if nothing does, and 23.8, 28.0 and 18.4 with this.
-WORTH_MOVING = 0.3  # of correlation
-WORTH_REACHING = 0.05  # of its mean, by which flow that begins coarse is to be better
-ALIKE = 0.5  # correlation from which a part is the same
-STRUCTURE = 10.0  # ranks, standard deviation: less is flat
-AROUND, SOFT = 5.0, 2.0  # pixels, σ: what is compared, and how soon a part that moves passes into one that stays
-AGREEMENT_SIZE = (
-    160,
-    112,
-)  # pixels, (width, height), whatever the shape of the frames: one may be stretched to the other
-FINE, WIDE = 3.0, 12.0  # pixels, σ: structure of tones between these sizes is compared, and edges finer than the second
-PLAIN_STD = 2.0  # grey levels: a frame with less contrast has nothing to compare
+# Least gains by warping, in correlation. On three sets of a photo and a look the PSNR of the aligned source is 23.0,
+# 26.2 and 16.7 dB if everything is warped, 22.8, 27.1 and 21.4 dB if nothing is, and 23.8, 28.0 and 18.4 dB with these.
+MIN_LOCAL_GAIN = 0.3  # For a pixel to be warped
+MIN_COARSE_GAIN = 0.05  # Of the mean, for the flow with a coarse start to be used
+MIN_CORRELATION = 0.5  # Local correlation of matching edges
+MIN_STRUCTURE_STD = 10.0  # Local standard deviation of ranks below which a part is flat
+CORRELATION_SIGMA, WARP_MASK_SIGMA = 5.0, 2.0  # σ of the correlation window, and of the blend at warped parts, pixels
+SIMILARITY_SIZE = (160, 112)  # (width, height) for frames of any shape, because one clip may be stretched, in pixels
+FINE_SIGMA, WIDE_SIGMA = 3.0, 12.0  # Band of the tones that are compared; edges are compared below the second σ, pixels
+PLAIN_STD = 2.0  # Standard deviation below which a frame has no structure to compare, in grey levels
 
 
 @dataclass(frozen=True)
 class Outlines:
     """The edges of a frame.
 
-    ``ranks``: edge strength with an equalised histogram, (h, w) uint8; ``coarse``: the same of blurred edges;
-    ``pattern``: their descriptor for comparing frames, (n,) float32, of length 1, or less in a flat frame.
+    Attributes:
+        ranks: Edge strength with an equalised histogram, (h, w) uint8.
+        coarse: Edge strength of the blurred edges, likewise.
+        pattern: The descriptor for comparing frames, (n,) float32, of unit length, or shorter for a flat frame.
     """
 
     ranks: np.ndarray
@@ -62,7 +61,7 @@ class Outlines:
 
 @dataclass(frozen=True)
 class Match:
-    """A frame of the other clip with the same content: its ``number``, and the ``share`` of edges found, 0 to 1."""
+    """A frame of the other clip with the same content: its ``number``, and the ``share`` of matched edges, 0 to 1."""
 
     number: int
     share: float
@@ -75,24 +74,24 @@ def outlines(rgb: np.ndarray, size: tuple[int, int] | None = None) -> Outlines:
     grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(127.5)
     right = np.diff(grey, axis=1, append=grey[:, -1:])
     down = np.diff(grey, axis=0, append=grey[-1:])
-    strength = blur(np.sqrt(right**2 + down**2 + np.float32(FLAT)), SPREAD)
+    strength = blur(np.sqrt(right**2 + down**2 + np.float32(EDGE_FLOOR)), EDGE_SIGMA)
     small = cv2.resize(strength, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA).ravel()
     pattern = small - small.mean()
-    # In a flat frame nothing but rounding is left, which is not to be enlarged.
+    # The lower bound keeps rounding errors of a flat frame small.
     pattern /= np.float32(max(float(np.linalg.norm(pattern)), ROUNDING * pattern.size**0.5))
-    return Outlines(_equalised(blur(strength, 1.0)), _equalised(blur(strength, COARSE)), pattern)
+    return Outlines(_equalise(blur(strength, 1.0)), _equalise(blur(strength, COARSE_SIGMA)), pattern)
 
 
-def _equalised(strength: np.ndarray) -> np.ndarray:
+def _equalise(strength: np.ndarray) -> np.ndarray:
     """Return the rank of each pixel, 0 to 255; equal values, as in flat areas, have equal ranks."""
-    steps = np.rint(strength * STEPS).astype(np.int64)
+    steps = np.rint(strength * STRENGTH_STEPS).astype(np.int64)
     below = np.cumsum(np.bincount(steps.ravel()))
     ranks = np.concatenate(([0], below))[steps] * 256 // strength.size
     return ranks.astype(np.uint8)
 
 
 class Matcher:
-    """A finder of the frame of a clip, from the ``outlines`` of its frames, with the same content as another frame."""
+    """Finds the frame of a clip, given by its ``outlines``, with the same content as another frame."""
 
     def __init__(self, frames: Sequence[Outlines]) -> None:
         self._frames = frames
@@ -100,18 +99,18 @@ class Matcher:
         self._method = DISMedium()
 
     def __call__(self, frame: Outlines) -> Match:
-        """Return the match of ``frame`` with the largest share, among the clip's frames with the most similar edges."""
-        alike = self._patterns @ frame.pattern
-        nearest = np.argsort(-alike, kind="stable")[:NEAREST]
-        matches = (Match(int(n), self._share(frame, self._frames[n])) for n in nearest)
+        """Return the match with the largest share among the clip's frames with the most similar edges."""
+        similarity = self._patterns @ frame.pattern
+        candidates = np.argsort(-similarity, kind="stable")[:NUM_CANDIDATES]
+        matches = (Match(int(n), self._share(frame, self._frames[n])) for n in candidates)
         return max(matches, key=lambda match: match.share)
 
     def _share(self, frame: Outlines, other: Outlines) -> float:
-        """Return the share of a frame's edges that are found in another frame and look alike there: 0 to 1."""
+        """Return the share of a frame's edges that have a similar counterpart in another frame: 0 to 1."""
         there, back = self._flow(frame, other), self._flow(other, frame)
-        returns = squared_length(there + warp(back, there)) < NEAR**2
-        alike, structure = _likeness(frame.ranks, warp(other.ranks, there))
-        found = returns & inside(there, 0.5) & (alike > ALIKE) & structure
+        returns = squared_length(there + warp(back, there)) < MAX_FB_ERROR_PX**2
+        similarity, structure = _local_correlation(frame.ranks, warp(other.ranks, there))
+        found = returns & inside(there, 0.5) & (similarity > MIN_CORRELATION) & structure
         return float(found.sum() / max(1, structure.sum()))
 
     def _flow(self, first: Outlines, second: Outlines) -> np.ndarray:
@@ -119,9 +118,9 @@ class Matcher:
 
 
 def bring(other: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Return ``other`` warped so that its content lies as in ``frame``; both are (H, W, 3) uint8 of one size.
+    """Warp ``other`` to align its content with ``frame``; both are (H, W, 3) uint8 of one size.
 
-    A part is moved only where that makes its edges much more similar: edges of two styles never align exactly, and
+    A part is warped only where that makes its edges much more similar: edges of two styles never align exactly, and
     flow would follow the difference. Flow that starts at zero is more exact, flow that starts from coarse edges reaches
     further: the better match is used.
     """
@@ -129,35 +128,36 @@ def bring(other: np.ndarray, frame: np.ndarray) -> np.ndarray:
     method = DISMedium()
     near = method(here.ranks, there.ranks)
     far = method(here.ranks, there.ranks, method(here.coarse, there.coarse))
-    still, structure = _likeness(here.ranks, there.ranks)
-    moved = [_likeness(here.ranks, warp(there.ranks, flow))[0] for flow in (near, far)]
+    still, structure = _local_correlation(here.ranks, there.ranks)
+    moved = [_local_correlation(here.ranks, warp(there.ranks, flow))[0] for flow in (near, far)]
     means = [float(np.maximum(likeness, still)[structure].mean()) if structure.any() else 0.0 for likeness in moved]
-    flow, likeness = (far, moved[1]) if means[1] > means[0] + WORTH_REACHING else (near, moved[0])
-    flow *= blur((likeness - still > WORTH_MOVING).astype(np.float32), SOFT)[..., None]
+    flow, likeness = (far, moved[1]) if means[1] > means[0] + MIN_COARSE_GAIN else (near, moved[0])
+    flow *= blur((likeness - still > MIN_LOCAL_GAIN).astype(np.float32), WARP_MASK_SIGMA)[..., None]
     return warp(other, resize_flow(flow, frame.shape[1], frame.shape[0]))
 
 
-def _likeness(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the local correlation of two pictures, −1 to 1, and where the first is not flat: (h, w) each."""
+def _local_correlation(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the local correlation of two pictures, −1 to 1, and a mask of the first's structure: (h, w) each."""
     one, other = first.astype(np.float32), second.astype(np.float32)
-    mean, other_mean = blur(one, AROUND), blur(other, AROUND)
-    together = blur(one * other, AROUND) - mean * other_mean
-    spread = blur(one * one, AROUND) - mean**2
-    both = spread * (blur(other * other, AROUND) - other_mean**2)
-    return together / np.sqrt(np.maximum(both, 1)), spread > STRUCTURE**2
+    mean, other_mean = blur(one, CORRELATION_SIGMA), blur(other, CORRELATION_SIGMA)
+    together = blur(one * other, CORRELATION_SIGMA) - mean * other_mean
+    spread = blur(one * one, CORRELATION_SIGMA) - mean**2
+    both = spread * (blur(other * other, CORRELATION_SIGMA) - other_mean**2)
+    return together / np.sqrt(np.maximum(both, 1)), spread > MIN_STRUCTURE_STD**2
 
 
 def structure(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the edges and the tones of a frame (H, W, 3) uint8 for ``agreement``; None for a frame without contrast.
+    """Return the edges and the tones of a frame (H, W, 3) uint8 for ``clip_similarity``.
 
-    Each is (n,) float32, of length 1, without what is common to most pictures, such as a bright sky above.
+    Each is (n,) float32, of unit length, without the low frequencies that most pictures share, such as a bright sky.
+    Return None for a frame without contrast.
     """
-    grey = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), AGREEMENT_SIZE, interpolation=cv2.INTER_AREA)
+    grey = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), SIMILARITY_SIZE, interpolation=cv2.INTER_AREA)
     if float(grey.std()) < PLAIN_STD:
         return None
-    edges = outlines(rgb, AGREEMENT_SIZE).ranks.astype(np.float32)
-    tones = blur(cv2.equalizeHist(grey).astype(np.float32), FINE)
-    fine, mean = (part - blur(part, WIDE) for part in (edges, tones))
+    edges = outlines(rgb, SIMILARITY_SIZE).ranks.astype(np.float32)
+    tones = blur(cv2.equalizeHist(grey).astype(np.float32), FINE_SIGMA)
+    fine, mean = (part - blur(part, WIDE_SIGMA) for part in (edges, tones))
     return _unit(fine), _unit(mean)
 
 
@@ -167,10 +167,11 @@ def _unit(plane: np.ndarray) -> np.ndarray:
     return unit
 
 
-def agreement(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float | None:
-    """Return how well frames of two clips, (H, W, 3) uint8 each, agree in edges and tones: about 0 to 2.
+def clip_similarity(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float | None:
+    """Return the mean correlation of edges plus that of tones for frames of two clips, about 0 to 2.
 
-    The tones may be inverted, as in a negative. None: no pair has contrast in both frames.
+    ``pairs``: (H, W, 3) uint8 each. The sign of the tones is ignored, because one clip may be a negative. None: no pair
+    has contrast in both frames.
     """
     found = [(one, other) for a, b in pairs if (one := structure(a)) and (other := structure(b))]
     if not found:

@@ -17,9 +17,9 @@ from vidtrans.core.files import digest_file
 from vidtrans.core.pretrained import find_weights, load_weights, torchvision_module
 from vidtrans.flow.identity import torch_identity
 
-SMALLEST_SIDE = 128  # its correlation pyramid has four levels, from an eighth of the size
-MULTIPLE = 8
-INSTEAD = "dis-fine"
+MIN_SIDE_PX = 128  # Least side: the correlation pyramid has four levels, from an eighth of the size
+SIDE_MULTIPLE_PX = 8  # Divisor of the sides
+ALTERNATIVE = "dis-fine"  # Flow method to suggest if RAFT is not installed
 
 
 class Raft:
@@ -33,14 +33,14 @@ class Raft:
     def __init__(self, device: str = "cpu") -> None:
         self._device = torch.device(device)
         path, address = self._find_weights()
-        made = getattr(_torchvision(self.name), self.network)(weights=None)
-        self._network = load_weights(made, path, address).eval().to(self._device)
+        network = getattr(_torchvision(self.name), self.network)(weights=None)
+        self._network = load_weights(network, path, address).eval().to(self._device)
 
     @classmethod
     def identity(cls, device: str = "cpu") -> str:
-        """Return what affects the flow besides the pictures: versions, the weights' digest, the kind of device.
+        """Return the properties that affect the flow: versions, the weights' digest, the kind of device.
 
-        Raises UsageError as the class does.
+        Raises UsageError like the class.
         """
         path, _ = cls._find_weights()
         version = importlib.import_module("torchvision").__version__.partition("+")[0]
@@ -51,7 +51,7 @@ class Raft:
         """Return the path of the weights in torch's cache, and their download address. Raises UsageError."""
         address: str = getattr(_torchvision(cls.name), cls.weights).DEFAULT.url
         what = f"the weights of the flow method '{cls.name}' are not installed"
-        return find_weights(address, what, INSTEAD), address
+        return find_weights(address, what, ALTERNATIVE), address
 
     @torch.inference_mode()
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -64,7 +64,7 @@ class Raft:
     def _tensor(self, picture: np.ndarray) -> torch.Tensor:
         """Return a picture as (1, 3, H', W') float32 in [-1, 1], padded to a size that the network accepts."""
         height, width = picture.shape[:2]
-        below, right = (max(SMALLEST_SIDE, side + -side % MULTIPLE) - side for side in (height, width))
+        below, right = (max(MIN_SIDE_PX, side + -side % SIDE_MULTIPLE_PX) - side for side in (height, width))
         padded = cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE)
         return torch.from_numpy(padded).to(self._device).permute(2, 0, 1)[None].float() / 127.5 - 1
 
@@ -79,5 +79,4 @@ raft_identity, raft_small_identity = Raft.identity, RaftSmall.identity
 
 
 def _torchvision(name: str) -> ModuleType:
-    """Import torchvision's module of flow networks."""
-    return torchvision_module("models.optical_flow", f"the flow method '{name}' is not installed", INSTEAD)
+    return torchvision_module("models.optical_flow", f"the flow method '{name}' is not installed", ALTERNATIVE)

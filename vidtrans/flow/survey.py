@@ -12,22 +12,25 @@ from vidtrans.core.settings import Table
 from vidtrans.flow.cuts import CutDetector
 from vidtrans.flow.estimator import grey
 
-# Bump when a measure or a threshold changes: what is cached of every clip depends on it.
-VERSION = 7
-PATCH = 8
-# Grey levels, 0 to 255. Above what codecs and sensors add to a still picture: on a locked-off clip 315 of 1,394
-# frames stay below it, on eight clips with motion none does.
+VERSION = 7  # Increase it when a measure or a threshold changes: the cache keys of all clips include it
+PATCH_PX = 8  # Side of the patches whose changes are compared, in pixels
+# Largest change of a near-duplicate, in grey levels, of 255. It is above the noise of codecs and sensors in a still
+# picture: on a locked-off clip 315 of 1,394 frames are below it, on eight clips with motion none is.
 SAME_PATCH = 2.0
-MOTION_SIGMA = 1.5  # pixels, of the blur before motion is measured: noise does not move
+MOTION_SIGMA = 1.5  # σ of the blur against noise before motion is measured, in pixels
 
 
 @dataclass(frozen=True)
 class Survey:
-    """The survey of a clip. ``shots``: first frames of shots. ``looks``: each frame's first near-duplicate, or itself.
+    """The survey of a clip.
 
-    ``sharpness``: each frame's mean |Laplacian|, in grey levels at the size of the survey. ``held``: frames that equal
-    the frame before at that size, and may equal it at full size. ``brightness``: each frame's mean grey level, 0 to 1.
-    ``motion``: how far edges moved since the frame before, a mean in pixels of the survey; 0 after a cut.
+    Attributes:
+        shots: The first frame of each shot.
+        looks: The first near-duplicate of each frame, or the frame.
+        sharpness: The mean |Laplacian| of each frame, in grey levels at the size of the survey.
+        held: The frames that equal the previous one at that size, and may equal it at full size.
+        brightness: The mean grey level of each frame, 0 to 1.
+        motion: The mean motion of edges since the previous frame, in pixels of the survey; 0 after a cut.
     """
 
     shots: tuple[int, ...]
@@ -39,16 +42,15 @@ class Survey:
 
     @classmethod
     def of(cls, table: Table) -> Survey:
-        """Return the survey from its table in a cache entry."""
         return cls(**{name: tuple(values) for name, values in table.items()})
 
 
 class Surveyor:
-    """A survey in progress: add the frames of a clip in order, (H, W, 3) uint8, short sides near 128 pixels."""
+    """Surveys a clip: add its frames in order, (H, W, 3) uint8, with short sides near 128 pixels."""
 
     def __init__(self) -> None:
         self._cuts = CutDetector()
-        self._reference: np.ndarray | None = None  # the first frame of those that look like the last one
+        self._reference: np.ndarray | None = None  # First frame of the current run of near-duplicates
         self._previous: np.ndarray | None = None
         self._looks: list[int] = []
         self._held: list[int] = []
@@ -58,7 +60,6 @@ class Surveyor:
         self._blurred: np.ndarray | None = None
 
     def add(self, rgb: np.ndarray) -> None:
-        """Survey the next frame."""
         self._cuts.add(rgb)
         if self._previous is not None and np.array_equal(self._previous, rgb):
             self._held.append(len(self._looks))
@@ -80,15 +81,15 @@ class Surveyor:
     def survey(self) -> Survey:
         """Return the survey of all added frames. The first frame of a shot is never a near-duplicate."""
         shots = self._cuts.shots()
-        looks = tuple(max(look, shots[bisect_right(shots, n) - 1]) for n, look in enumerate(self._looks))
+        looks = tuple(max(first, shots[bisect_right(shots, n) - 1]) for n, first in enumerate(self._looks))
         motion = tuple(0.0 if n in shots else value for n, value in enumerate(self._motion))
         return Survey(shots, looks, tuple(self._sharpness), tuple(self._held), tuple(self._brightness), motion)
 
 
 def edge_motion(before: np.ndarray, after: np.ndarray) -> float:
-    """Return how far edges moved between two blurred grey pictures, (H, W) float32: a mean in pixels.
+    """Return the mean motion of edges between two blurred grey pictures, (H, W) float32, in pixels.
 
-    The change of each pixel over the slope there is its motion across the edge (Horn and Schunck, "Determining optical
+    The change of each pixel divided by the slope is its motion across the edge (Horn and Schunck, "Determining optical
     flow", 1981); the mean is weighted by the squared slope. Contrast and brightness cancel.
     """
     across, down = [cv2.Sobel(after, cv2.CV_32F, *along, scale=0.125) for along in ((1, 0), (0, 1))]
@@ -98,14 +99,14 @@ def edge_motion(before: np.ndarray, after: np.ndarray) -> float:
 
 
 def largest_change(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the largest mean difference, in grey levels, over 8×8 patches of two pictures (H, W, 3) uint8.
+    """Return the largest mean difference over 8×8 patches of two pictures (H, W, 3) uint8, in grey levels.
 
     A mean over the whole picture would miss a hand that moves in a still room.
     """
     red, green, blue = cv2.split(cv2.absdiff(first, second))
-    # NumPy's mean over an axis of three values takes five times as long.
+    # NumPy's mean along an axis of three values takes five times as long.
     difference = (cv2.add(cv2.add(red, green, dtype=cv2.CV_16U), blue, dtype=cv2.CV_16U) / 3).astype(np.float32)
-    size = (max(1, difference.shape[1] // PATCH), max(1, difference.shape[0] // PATCH))
+    size = (max(1, difference.shape[1] // PATCH_PX), max(1, difference.shape[0] // PATCH_PX))
     return float(cv2.resize(difference, size, interpolation=cv2.INTER_AREA).max())
 
 
@@ -121,7 +122,10 @@ def find_near_duplicates(looks: tuple[int, ...], numbers: list[int]) -> set[int]
 
 
 def find_blurred(sharpness: tuple[float, ...], numbers: list[int], share: float, reach: int = 12) -> set[int]:
-    """Return the ``numbers``, of one shot, below ``share`` of the median sharpness of ``reach`` frames each side."""
+    """Return the ``numbers``, of one shot, whose sharpness is below ``share`` of the local median.
+
+    ``reach``: frames on each side over which the median is taken.
+    """
     values = [sharpness[n] for n in numbers]
     return {
         number

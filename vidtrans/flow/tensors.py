@@ -1,7 +1,7 @@
-"""Warping of torch tensors, on any device.
+"""Warp torch tensors, on any device.
 
-``warping.warp`` does the same for numpy pictures. Tests compare both, within rounding: 1e-4 of full scale. One
-difference: numpy pictures of 8 and 16 bits saturate where bicubic sampling overshoots.
+``warping.warp`` does the same for NumPy pictures. Tests compare both, within rounding: 1e-4 of full scale. One
+difference: NumPy pictures of 8 and 16 bits saturate where bicubic sampling overshoots.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def warp(picture: torch.Tensor, flow: torch.Tensor, *, bicubic: bool = False) ->
     rows, columns = flow.shape[-2:]
     x = flow[:, 0] + torch.arange(columns, device=flow.device, dtype=flow.dtype)
     y = flow[:, 1] + torch.arange(rows, device=flow.device, dtype=flow.dtype)[:, None]
-    # As grid_sample counts, the centres of the first and the last pixel are at −1 and 1.
+    # In grid_sample's coordinates, the centres of the first and the last pixel are at −1 and 1.
     grid = torch.stack((2 * x / max(width - 1, 1) - 1, 2 * y / max(height - 1, 1) - 1), dim=-1)
     exact = picture.to(torch.promote_types(picture.dtype, torch.float32))
     mode = "bicubic" if bicubic else "bilinear"

@@ -1,6 +1,6 @@
-"""Sample a picture along a flow, and measure how reliable a flow is. ``W(x, f)`` samples x at p + f(p).
+"""Sample a picture along a flow, and measure the reliability of a flow. ``W(x, f)`` samples x at p + f(p).
 
-Flow is kept on a grid that is coarser than the picture: its size, and what scales and blurs pictures of it, are here.
+Flow is stored on a coarser grid than the picture; this module also scales and blurs pictures on that grid.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from math import gcd
 import cv2
 import numpy as np
 
-GRID_SHORT_SIDE = 270  # the filters' grid is at least twice as coarse as the picture, and no finer than this
-MOST_ROWS = 32  # a part of this height at most is enlarged alone
+GRID_SHORT_SIDE = 270  # Largest short side of the filters' grid, which is also at most half of the picture's, in cells
+MAX_PART_ROWS = 32  # Largest height of the parts of a picture that are enlarged separately
 BORDER = cv2.BORDER_REPLICATE
-INVERSION_STEPS = 4  # fewer leave up to 2 % more flicker where motion is fast
-# Of the curvature between two pixels that bilinear sampling leaves out, by its second differences. One half is what
-# cubic convolution (Keys 1981) with a = −½ puts back; three quarters are what OpenCV's does in the middle (a = −¾),
-# and keep the energy of structure as fine as a pixel within a tenth.
+INVERSION_STEPS = 4  # Fewer steps leave up to 2 % more flicker where motion is fast
+# Share of the curvature between two pixels, which bilinear sampling omits, that sharpening restores, from second
+# differences. Cubic convolution (Keys 1981) restores one half with a = −½, and OpenCV's (a = −¾) three quarters midway,
+# which preserves the energy of structure as fine as a pixel to a tenth.
 CURVATURE = 0.75
-# Ranges of what is stored in 16 bits: of pictures, with what sampling overshoots, of their bands, and of differences.
+# Ranges of 16-bit storage: of pictures, including overshoot of sampling, of their frequency bands, and of differences
 PICTURE, BAND, CHANGE = (-0.5, 1.5), (-1.0, 1.0), (-2.0, 2.0)
-STRIP = 131072  # pixels that are worked on at a time: fewer take more calls, more do not stay in the cache
-_WHOLE = 1024.0  # a weight of 1 in blendLinear, which adds 1e-5 to the sum of weights
-# A picture less CURVATURE times a quarter of its second differences along both axes.
+STRIP_PIXELS = 131072  # Pixels of a strip: smaller strips need more calls, larger ones exceed the processor's cache
+_UNIT = 1024.0  # A weight of 1 in blendLinear, which adds 1e-5 to the sum of weights
+# A picture minus CURVATURE times a quarter of its second differences along both axes
 _SHARPEN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], np.float32) * np.float32(CURVATURE / 4)
 _SHARPEN[1, 1] += 1
 
 Range = tuple[float, float]
-# A picture in 16 bits of ``PICTURE`` or in 8 bits, the flow there in its pixels, and a weight from 0 to 1, both (H, W)
-# or on its coarse grid.
-Moved = tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]
+# A picture in 16 bits of ``PICTURE`` or in 8 bits, the flow to it in its pixels, and a weight from 0 to 1; the last two
+# are (H, W) or on the coarse grid
+FlowSample = tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]
 
 
 @lru_cache(maxsize=16)
 def grid_factor(height: int, width: int) -> int:
-    """Return the side in pixels of a square grid cell for pictures of this size."""
+    """Return the side of a square grid cell for pictures of this size, in pixels."""
     return max(2, -(-min(height, width) // GRID_SHORT_SIDE))
 
 
@@ -49,9 +49,9 @@ def grid_size(height: int, width: int) -> tuple[int, int]:
 
 
 def write_grid_samples(band: np.ndarray, rows: slice, on_grid: np.ndarray, factor: int) -> None:
-    """Sample ``rows`` of a picture, of which ``band`` has only these, at the first pixel of each cell of its grid.
+    """Write the first pixel of each grid cell in ``rows`` of a picture to ``on_grid``.
 
-    Writes the samples to ``on_grid``, which is of the whole grid; ``factor`` is that of ``grid_factor``.
+    ``band`` has only these rows; ``on_grid`` is the whole grid; ``factor`` is that of ``grid_factor``.
     """
     first = -(-rows.start // factor)
     found = band[first * factor - rows.start :: factor, ::factor]
@@ -59,12 +59,12 @@ def write_grid_samples(band: np.ndarray, rows: slice, on_grid: np.ndarray, facto
 
 
 def shrink(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return a picture's mean in each cell of a coarser grid of (width, height) ``size``."""
+    """Return the mean of a picture in each cell of a coarser grid of (width, height) ``size``."""
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
 def halve(picture: np.ndarray) -> np.ndarray:
-    """Return a picture's mean in each 2 × 2 square, at half the size rounded up."""
+    """Return the mean of a picture in each 2 × 2 square, at half the size rounded up."""
     height, width = picture.shape[:2]
     return cv2.resize(picture, (-(-width // 2), -(-height // 2)), interpolation=cv2.INTER_AREA)
 
@@ -74,34 +74,33 @@ def grow(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
 
 
-class _Rows:
-    """A picture of a coarse grid at a full size, as by ``grow``, of which rows are computed when they are read."""
+class _LazyRows:
+    """A coarse-grid picture, enlarged as by ``grow``, whose rows are computed when they are read."""
 
     def __init__(self, picture: np.ndarray, height: int, width: int) -> None:
         self._picture, self._width = picture, width
-        # Parts begin at a pixel and at a cell, so that each can be enlarged alone, with its neighbours.
+        # Parts begin at both a pixel and a cell boundary, so that each can be enlarged with its two neighbours only.
         self._parts = gcd(height, len(picture))
         self.tall, self._small = height // self._parts, len(picture) // self._parts
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Return the rows from ``rows.start`` to ``rows.stop``."""
         first, last = max(0, rows.start // self.tall - 1), min(self._parts, -(-rows.stop // self.tall) + 1)
         part = grow(self._picture[first * self._small : last * self._small], (self._width, (last - first) * self.tall))
         return part[rows.start - first * self.tall : rows.stop - first * self.tall]
 
 
-Enlarged = np.ndarray | _Rows
+Enlarged = np.ndarray | _LazyRows
 
 
 def enlarged(picture: np.ndarray, height: int, width: int) -> Enlarged:
-    """Return a picture of a coarse grid at a full size, as by ``grow``: all of it, or a view that computes its rows.
+    """Enlarge a coarse-grid picture to full size as by ``grow``; a large one becomes a view that computes its rows.
 
-    A picture that has the full size already is returned as it is. One of several ``strips`` is never whole in memory,
-    unless it has no rows at which it can be divided.
+    A picture of full size is returned unchanged. A view is not possible for sizes without common divisors of their
+    rows.
     """
     if picture.shape[:2] == (height, width):
         return picture
-    if len(strips(height, width)) > 1 and (rows := _Rows(picture, height, width)).tall <= MOST_ROWS:
+    if len(strips(height, width)) > 1 and (rows := _LazyRows(picture, height, width)).tall <= MAX_PART_ROWS:
         return rows
     return grow(picture, (width, height))
 
@@ -136,7 +135,7 @@ def warp(picture: np.ndarray, flow: np.ndarray, *, bicubic: bool = False, lanczo
     height, width = flow.shape[:2]
     places = grid(height, width) + flow
     method = cv2.INTER_LANCZOS4 if lanczos else cv2.INTER_CUBIC if bicubic else cv2.INTER_LINEAR
-    if picture.shape[2:] == (2,):  # a flow: for two channels, and no other number, OpenCV 5 rounds to 1/32 pixel
+    if picture.shape[2:] == (2,):  # A flow, in planes, because OpenCV 5 rounds to 1/32 pixel for two channels
         return cv2.merge([cv2.remap(p, places, None, method, borderMode=BORDER) for p in cv2.split(picture)])
     return cv2.remap(picture, places, None, method, borderMode=BORDER)
 
@@ -145,13 +144,12 @@ def sample_sharply(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndar
     """Sample a picture (H, W, 4), uint16 or float32, at ``x``, ``y``, (h, w) float32 each: (h, w, 4) float32.
 
     About as sharp as bicubic sampling, in half the time: the mean, weighted by ``plain_share``, of bilinear samples of
-    the picture and of a sharpened one, which are right midway between four pixels. The loss of bilinear sampling is
-    made up for equally along both axes, so that a motion of half a pixel along one axis amplifies structure along the
-    other by up to a third: fine for an average of a few pictures, not for a filter that feeds back its result.
+    the picture and of a sharpened one, which is exact midway between four pixels. The loss of bilinear sampling is
+    compensated equally along both axes, so that a motion of half a pixel along one axis amplifies structure along the
+    other by up to a third. That is fine for an average of a few pictures, but not for a recursive filter.
     """
     height, width = picture.shape[:2]
-    across, down = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)  # beyond the border nothing is sharpened
-
+    across, down = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)  # No sharpening beyond the border
     at = partial(cv2.remap, picture, interpolation=cv2.INTER_LINEAR, borderMode=BORDER)
     plain = at(map1=across, map2=down)
     around = cv2.add(at(map1=across - 1, map2=down), at(map1=across + 1, map2=down), dtype=cv2.CV_32F)
@@ -159,12 +157,12 @@ def sample_sharply(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndar
         cv2.accumulate(at(map1=across, map2=down + step), around)
     sharpened = cv2.addWeighted(plain, 1 + CURVATURE, around, -CURVATURE / 4, 0, dtype=cv2.CV_32F)
     share = plain_share(x, y)
-    share *= _WHOLE
-    return cv2.blendLinear(plain.astype(np.float32, copy=False), sharpened, share, np.float32(_WHOLE) - share)
+    share *= _UNIT
+    return cv2.blendLinear(plain.astype(np.float32, copy=False), sharpened, share, np.float32(_UNIT) - share)
 
 
 def plain_share(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the share, 0 to 1, of the plain picture in ``sample_sharply``; the rest is the sharpened picture.
+    """Return the weight, 0 to 1, of the unsharpened picture in ``sample_sharply``.
 
     At t from the pixel before, second differences have the weight t(1 − t)/2 along each axis: ¼ − (t − ½)², halved.
     """
@@ -184,7 +182,7 @@ def plain_share(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def to_16bit(picture: np.ndarray, value_range: Range) -> np.ndarray:
     """Store a float32 picture as uint16, in half the memory with almost no loss. Values outside the range saturate.
 
-    A uint8 or uint16 picture is taken as 0 to 1.
+    A uint8 or uint16 picture is interpreted as 0 to 1.
     """
     return _to_levels(picture, value_range, cv2.CV_16U)
 
@@ -197,7 +195,7 @@ def _to_levels(picture: np.ndarray, value_range: Range, depth: int) -> np.ndarra
 
 
 def from_16bit(picture: np.ndarray, value_range: Range) -> np.ndarray:
-    """Return the float32 picture that ``to_16bit`` stored."""
+    """Return the float32 picture stored by ``to_16bit``."""
     return from_levels(picture.astype(np.float32), value_range)
 
 
@@ -210,46 +208,44 @@ def from_levels(levels: np.ndarray, value_range: Range) -> np.ndarray:
 
 
 def levels_of(picture: np.ndarray) -> np.ndarray:
-    """Return the float32 levels of a picture in 16 bits of ``PICTURE``, or of one in 8 bits that is not stored so."""
+    """Return the float32 levels of a picture in 16 bits of ``PICTURE``; a uint8 picture is converted first."""
     return _to_levels(picture, PICTURE, cv2.CV_32F) if picture.dtype == np.uint8 else picture.astype(np.float32)
 
 
 def mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Return the weighted mean of two pictures (H, W, 4) in 16 bits; ``share``: the second one's weight, 0 to 1."""
-    part = share * np.float32(_WHOLE)
-    mixed = cv2.blendLinear(levels_of(first), levels_of(second), np.float32(_WHOLE) - part, part)
+    part = share * np.float32(_UNIT)
+    mixed = cv2.blendLinear(levels_of(first), levels_of(second), np.float32(_UNIT) - part, part)
     return cv2.addWeighted(mixed, 1, mixed, 0, 0, dtype=cv2.CV_16U)
 
 
 class Average:
     """The mean of a picture, with weight 2, and others sampled along flows: (H, W, 4) uint16, computed row by row.
 
-    Where it ``is_sharp``, it is about as sharp as a mean of bicubic samples: bilinear samples are sharpened after they
-    are taken, as much as ``plain_share`` lacks of 1. That takes half the sampling of ``sample_sharply``, and is the
-    same where the motion is even.
+    If it ``is_sharp``, it is about as sharp as a mean of bicubic samples: bilinear samples are sharpened after
+    sampling, with the weight 1 − ``plain_share``. That takes half the sampling of ``sample_sharply``, with the same
+    result where the motion is uniform.
     """
 
-    def __init__(self, here: np.ndarray, others: Sequence[Moved], *, is_sharp: bool) -> None:
-        """``here``: (H, W, 4) in 16 bits of ``PICTURE``, or in 8 bits; ``others``: see ``Moved``."""
+    def __init__(self, here: np.ndarray, others: Sequence[FlowSample], *, is_sharp: bool) -> None:
+        """``here``: (H, W, 4) in 16 bits of ``PICTURE``, or in 8 bits; ``others``: see ``FlowSample``."""
         self._here, self._is_sharp = here, is_sharp
         self.shape = height, width = here.shape[:2]
         self._others = [
-            (picture, enlarged(u, height, width), enlarged(v, height, width), enlarged(trust * _WHOLE, height, width))
+            (picture, enlarged(u, height, width), enlarged(v, height, width), enlarged(trust * _UNIT, height, width))
             for picture, (u, v), trust in others
         ]
 
     def whole(self) -> np.ndarray:
-        """Return all rows."""
         total = np.empty((*self.shape, 4), np.uint16)
         for rows in strips(*self.shape):
             total[rows] = self[rows]
         return total
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        """Return the rows from ``rows.start`` to ``rows.stop``."""
         height, width = self.shape
         total = levels_of(self._here[rows])
-        total_weight = np.full(total.shape[:2], 2 * _WHOLE, np.float32)
+        total_weight = np.full(total.shape[:2], 2 * _UNIT, np.float32)
         wide, inner = widened(rows, 1, height)
         columns, lines = grid_axes(height, width)
         for picture, u, v, weights in self._others:
@@ -270,29 +266,29 @@ class Average:
 
 
 def widened(rows: slice, margin: int, height: int) -> tuple[slice, slice]:
-    """Return ``rows`` with more rows on both sides, within a picture's ``height``, and where in these they are."""
+    """Return ``rows`` extended on both sides within a picture's ``height``, and the position of ``rows`` in them."""
     wide = slice(max(0, rows.start - margin), min(height, rows.stop + margin))
     return wide, slice(rows.start - wide.start, rows.stop - wide.start)
 
 
 @lru_cache(maxsize=16)
 def strips(height: int, width: int) -> tuple[slice, ...]:
-    """Return slices of a picture's rows, each of about ``STRIP`` pixels."""
-    number = max(1, round(height * width / STRIP))
+    """Return slices of a picture's rows, each of about ``STRIP_PIXELS`` pixels."""
+    number = max(1, round(height * width / STRIP_PIXELS))
     edges = [height * at // number for at in range(number + 1)]
     return tuple(slice(top, bottom) for top, bottom in pairwise(edges) if top < bottom)
 
 
 def invert(flow: np.ndarray) -> np.ndarray:
-    """Return the flow back, on the same grid: (H, W, 2) float32 pixels; the flow beyond the border is repeated.
+    """Return the inverse of a flow on the same grid, (H, W, 2) float32 pixels, with replicated borders.
 
-    A flow b from B to A has the inverse f(q) = −b(q + f(q)), found by iterating that (Chen et al., "A simple
-    fixed-point approach to invert a deformation field", Medical Physics 2008). Where content is hidden in one of the
-    frames, it does not converge, so that f and b disagree there.
+    A flow b from B to A has the inverse f(q) = −b(q + f(q)), computed by fixed-point iteration (Chen et al., "A simple
+    fixed-point approach to invert a deformation field", Medical Physics 2008). It does not converge where content is
+    occluded in one of the frames, so that f and b disagree there.
     """
     x, y = grid_axes(*flow.shape[:2])
     u, v = cv2.split(flow)
-    packed = cv2.merge([u, v, u, v])  # OpenCV 5 rounds places to 1/32 pixel for two channels, and for no other number
+    packed = cv2.merge([u, v, u, v])  # Four channels, because OpenCV 5 rounds to 1/32 pixel for two
     for _ in range(INVERSION_STEPS):
         found = cv2.remap(packed, x - u, y - v, cv2.INTER_LINEAR, borderMode=BORDER)
         u, v = cv2.extractChannel(found, 0), cv2.extractChannel(found, 1)
@@ -308,13 +304,13 @@ def resize_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
     if (height, width) == flow.shape[:2]:
         return flow
     scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
-    # INTER_AREA does not interpolate when it enlarges: it repeats.
+    # INTER_AREA repeats values when it enlarges.
     method = cv2.INTER_AREA if scale.max() <= 1 else cv2.INTER_LINEAR
     return cv2.resize(flow, (width, height), interpolation=method) * scale
 
 
 def squared_length(vectors: np.ndarray) -> np.ndarray:
-    """Return the sum of squares over channels, (H, W). It works by planes, as numpy's sum takes 4 times longer."""
+    """Return the sum of squares over channels, (H, W). It works by planes, because NumPy's sum takes 4 times longer."""
     planes = cv2.split(vectors)
     total = cv2.multiply(planes[0], planes[0])
     for plane in planes[1:]:
@@ -323,35 +319,35 @@ def squared_length(vectors: np.ndarray) -> np.ndarray:
 
 
 def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
-    """Return where a flow is reliable, (H, W) bool, by the consistency test of Sundaram et al. (ECCV 2010).
+    """Return a mask of reliable flow, (H, W) bool, by the consistency test of Sundaram et al. (ECCV 2010).
 
     Unreliable where |f + f̂|² ≥ 0.01 (|f|² + |f̂|²) + 0.5, with f̂ the backward flow sampled at p + f(p), and
     where p + f(p) leaves the picture. Flows are (H, W, 2) float32, in pixels of the full-size picture.
     """
-    gap, lengths = _gap(flow, back)
+    gap, lengths = _forward_backward_error(flow, back)
     return (gap < 0.01 * lengths + 0.5) & inside(flow, 0.0)
 
 
 def agreement(flow: np.ndarray, back: np.ndarray, slack: float = 8.0, margin: float = 0.5) -> np.ndarray:
     """Return the agreement of a flow and its backward flow: (H, W) float32 in [0, 1], s / (s + |f + f̂|²), 0 outside.
 
-    A soft forward–backward test: agreement is ½ if |f + f̂|² is s = 0.01 (|f|² + |f̂|²) + ``slack``, in pixels². It is
-    for weights that are combined with others: a hard test of 0.5 pixels² would discard many good matches. The picture
-    ends half a pixel, the ``margin``, beyond the centres of its outer pixels. Flows as in ``forward_backward``.
+    A soft forward–backward test: the agreement is ½ if |f + f̂|² is s = 0.01 (|f|² + |f̂|²) + ``slack``, in pixels². It
+    is a weight to be combined with others, because a hard test of 0.5 pixels² would discard many good matches. The
+    picture ends half a pixel, the ``margin``, beyond the centres of its outer pixels. Flows as in ``forward_backward``.
     """
-    gap, lengths = _gap(flow, back)
+    gap, lengths = _forward_backward_error(flow, back)
     scale = 0.01 * lengths + slack
     return np.where(inside(flow, margin), scale / (scale + gap), np.float32(0))
 
 
-def _gap(flow: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _forward_backward_error(flow: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return |f + f̂|² and |f|² + |f̂|², (H, W) each, with f̂ = ``back`` sampled at p + f(p)."""
     returned = warp(back, flow)
     return squared_length(flow + returned), squared_length(flow) + squared_length(returned)
 
 
 def inside(flow: np.ndarray, margin: float) -> np.ndarray:
-    """Return where p + f(p) is within the picture, or at most ``margin`` pixels outside: (H, W) bool."""
+    """Return a mask of p + f(p) within the picture, or at most ``margin`` pixels outside: (H, W) bool."""
     height, width = flow.shape[:2]
     low, high = (-margin, -margin), (width - 1 + margin, height - 1 + margin)
     return cv2.inRange(grid(height, width) + flow, low, high) > 0

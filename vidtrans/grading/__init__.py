@@ -1,10 +1,10 @@
 """Grades: smooth colour maps, learned from pictures before and after.
 
-``transfer`` matches the colours of unpaired pictures, ``learning`` aligns others, turns samples of their colours into a
-map, and describes the result.
+``transfer`` matches the colours of unpaired pictures. ``learning`` aligns paired ones, fits a map to samples of their
+colours, and describes the result.
 """
 
 from __future__ import annotations
 
-# How colours are brought to those of pictures that show something else; the first is the usual one of a still.
+# Methods that match the colours of pictures with other content; the first is the default for stills
 UNPAIRED_METHODS = ("tones", "linear", "transport")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from scipy import sparse  # the functions import it: most renders do without
+    from scipy import sparse  # Imported in the functions, because most renders do not need it
 
 
-CELLS = 48  # a side of the cube of colours, in which samples are averaged
-SIZE = 33  # nodes a side: what Resolve, Premiere and ffmpeg take as a matter of course
+NUM_CELLS = 48  # Cells along each side of the colour cube in which samples are averaged
+SIZE = 33  # Nodes along each side, which Resolve, Premiere and ffmpeg support
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,6 @@ class ColourSamples:
 
     @classmethod
     def join(cls, parts: list[ColourSamples]) -> ColourSamples:
-        """Concatenate the samples of several pictures."""
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("before", "after", "weights")))
 
     def averaged(self) -> ColourSamples:
@@ -33,7 +32,7 @@ class ColourSamples:
 
         Its weight is the square root of its samples' total weight, so that a large sky does not outweigh a face.
         """
-        cell = np.minimum((self.before * CELLS).astype(np.int64), CELLS - 1) @ (1, CELLS, CELLS**2)
+        cell = np.minimum((self.before * NUM_CELLS).astype(np.int64), NUM_CELLS - 1) @ (1, NUM_CELLS, NUM_CELLS**2)
         _, at = np.unique(cell, return_inverse=True)
         total = np.bincount(at, self.weights)
         means = [
@@ -45,16 +44,15 @@ class ColourSamples:
 
 @dataclass(frozen=True)
 class ColourLattice:
-    """A colour map by a lattice with trilinear interpolation.
+    """A colour map on a lattice with trilinear interpolation.
 
-    ``nodes`` (n, n, n, 3) float64 in [0, 1], R'G'B' as stored: the first axis is blue, the third is red.
+    ``nodes``: (n, n, n, 3) float64 in [0, 1], stored R'G'B': the first axis is blue, the third is red.
     """
 
     nodes: np.ndarray
 
     @property
     def size(self) -> int:
-        """The number of nodes per side."""
         return len(self.nodes)
 
     def __call__(self, colours: np.ndarray) -> np.ndarray:
@@ -65,7 +63,7 @@ class ColourLattice:
 
 
 def node_colours(size: int) -> np.ndarray:
-    """Return the nodes' own colours, (n, n, n, 3), which form the identity lattice."""
+    """Return the colours of the nodes, (n, n, n, 3), which form the identity lattice."""
     steps = np.linspace(0.0, 1.0, size)
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
     return np.stack((red, green, blue), axis=-1)

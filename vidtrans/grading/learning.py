@@ -1,8 +1,8 @@
-"""Learn a grade from pictures, and describe its effect on greys and on the seen colours.
+"""Learn a grade from pictures, and describe its effect on greys and on the sampled colours.
 
-Pictures before and after are aligned first: they may be resized, cropped or compressed. A grade that is fitted to
-samples has a colourist's operators, which extrapolate to unseen colours, plus a smooth residual lattice where colours
-were seen. As in "Exposure" (Hu et al., ACM TOG 2018): a few named operators, in a fixed order.
+Pictures before and after are aligned first, because they may be resized, cropped or compressed. The fitted grade
+consists of a colourist's operators, which extrapolate to all colours, and a smooth residual lattice near the sampled
+colours. As in "Exposure" (Hu et al., ACM TOG 2018), the operators are few, named, and in a fixed order.
 """
 
 from __future__ import annotations
@@ -26,82 +26,82 @@ from vidtrans.grading.transfer import AffineColours, linear_map, match_colours, 
 from vidtrans.video.colour.conversion import resize_alpha, to_uint8, unit
 from vidtrans.video.images.picture_analysis import colour_differences
 
-FINDING_SIDE = 384  # of the short side in pixels, at which one picture is found in the other
-SAMPLING_SIDE = 512  # likewise, at which colours are compared
-SAME_SHAPE = 0.02  # of the aspect: two shapes this alike may be the same framing
-AGREES = 0.5  # correlation of structure from which two pictures show the same
-NEAR_BEST = 0.9  # of the best correlation: the whole picture is preferred to a part of it
-MIN_MATCHES = 12
-BLUR = 1.5  # σ in pixels, against grain, compression and half a pixel out of step
-FLAT = 0.03  # of full scale: the spread of colours around a sample at which it counts half
-RIM, STEP = 4, 2  # pixels at the rim that are no samples, and between samples
-EDGE = 0.004  # of full scale: what is this near to black or white may have been cut off
-# Of operators.
+# Alignment and sampling
+LOCATE_SIDE_PX = 384  # Short side at which one picture is located in the other, in pixels
+SAMPLING_SIDE_PX = 512  # Short side at which colours are compared, in pixels
+ASPECT_TOLERANCE = 0.02  # Largest difference of the aspects of pictures with the same framing
+MIN_CORRELATION = 0.5  # Least correlation of structure of pictures with the same content
+GOOD_CORRELATION = 0.9  # Correlation of the whole pictures at which no crop is searched for
+MIN_MATCHES = 12  # Fewest matched features of a placement
+BLUR_SIGMA = 1.5  # σ of the blur against grain, compression and misalignment by half a pixel, in pixels
+FLAT = 0.03  # Standard deviation of colours around a sample at which its weight is ½, of full scale
+MARGIN_PX, STEP_PX = 4, 2  # Margin without samples, and distance of samples, in pixels
+CLIP_MARGIN = 0.004  # Distance from black or white, of full scale, at which a value may have been clipped
+# Operators
 LUMA = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
-GAMMA = 2.2  # of a display, for gains, which belong to light
-MAX_SAMPLES = 4000
-OPERATOR_OUTLIER = 0.03  # of full scale: from there on a sample counts less
-# How far each operator is expected to go: a ridge for those that the samples do not decide.
+GAMMA = 2.2  # Display gamma, because gains apply to linear light
+MAX_SAMPLES = 4000  # Samples to which the operators are fitted
+OPERATOR_OUTLIER = 0.03  # Error at which the loss becomes linear, of full scale
+# Expected size of each operator's value, for a ridge on operators that the samples do not determine
 EXPECTED = np.array([1.0, 0.3, 0.3, 0.3, 0.3, 0.3, 0.1, 0.1, 0.1, 0.5, 0.5])
 RIDGE = 0.02
-# Of the rest.
-LEVELS = (9, 17)  # nodes a side of the lattices that come first
-ROUNDS = 2  # at each level, of weights by what was left over
-OUTLIER = 0.015  # of full scale: from there on a sample counts less
-BEND, SLOPE, SIZE_OF_REST = 3e-2, 3e-4, 1e-5  # what the rest costs: its bends, its slopes, itself
-NEAR = 0.03  # σ, of the range of a channel, within which a sample decides what a colour becomes
-SEEN = 0.5  # a node is seen where samples decide at least this share of its value
-TOLERANCE, MAX_ITERATIONS, TINY = 1e-4, 600, 1e-30
-# Of what is learned, and of its description.
-SMALL_SIDE = 192  # in pixels, of pictures whose colours alone are compared
+# Residual lattice
+LEVELS = (9, 17)  # Nodes along each side of the coarser lattices that are fitted first
+REWEIGHTINGS = 2  # Robust reweightings at each level
+OUTLIER = 0.015  # Error at which a sample's weight is ½, of full scale
+BEND_COST, SLOPE_COST, SIZE_COST = 3e-2, 3e-4, 1e-5  # Costs of the residual's second and first differences, and values
+SAMPLE_SIGMA = 0.03  # σ of the range in which a sample determines the mapping of colours, of a channel's range
+MIN_CERTAINTY = 0.5  # Least share of a node's value that samples determine
+TOLERANCE, MAX_ITERATIONS, TINY = 1e-4, 600, 1e-30  # Of the conjugate gradients; the last prevents divisions by 0
+# Description
+SMALL_SIDE_PX = 192  # Short side of unpaired pictures, in pixels
 LOOK_NOT_GRADE = 4.0  # Median ΔE2000 after the best grade above which colours alone do not explain a look
-OPAQUE = 0.5  # alpha above which a pixel is part of a picture
-FEW_COLOURS = 0.05  # of all colours; the rest of the table is a guess
+OPAQUE = 0.5  # Alpha above which a pixel is part of a picture
+FEW_COLOURS = 0.05  # Share of sampled colours below which a warning says that the others are extrapolated
 TONES = {"shadows": 0.2, "mid-tones": 0.45, "highlights": 0.8}
-NOTICED = 2.0  # of CIE Lab's a and b: a cast that is seen
-STOPS_NOTICED, SHARE_NOTICED = 0.1, 0.05
-ENDS_NOTICED = 4.0  # of CIE Lab's lightness
+VISIBLE_CAST = 2.0  # Least visible cast, in CIE Lab's a and b
+VISIBLE_STOPS, VISIBLE_SHARE = 0.1, 0.05  # Least visible changes of exposure, and of contrast or saturation
+VISIBLE_LIGHTNESS = 4.0  # Least visible change of black or white, in CIE Lab's lightness
 
 
 @dataclass(frozen=True)
 class PairPlacement:
-    """The position of ``before`` in ``after``: a 2×3 matrix from positions in one to the other, and their correlation.
+    """The position of ``before`` in ``after``: an affine 2×3 matrix, and the correlation of their structures, 0 to 1.
 
-    Positions are in units of the sides, (0, 0) to (1, 1). The correlation, 0 to 1, is the absolute one of structures.
+    Positions are in units of the sides, (0, 0) to (1, 1).
     """
 
     matrix: np.ndarray
     correlation: float
 
     @property
-    def agrees(self) -> bool:
-        """True if the two pictures show the same content."""
-        return self.correlation >= AGREES
+    def is_match(self) -> bool:
+        return self.correlation >= MIN_CORRELATION
 
 
-def place(before: np.ndarray, after: np.ndarray) -> PairPlacement:
+def locate(before: np.ndarray, after: np.ndarray) -> PairPlacement:
     """Locate the picture ``before`` in ``after``; both (H, W, 3) uint8 or uint16, of any size."""
-    sides = [(to_uint8(picture), _fitted_size(picture, FINDING_SIDE)[::-1]) for picture in (before, after)]
+    sides = [(to_uint8(picture), _shrunk_size(picture, LOCATE_SIDE_PX)[::-1]) for picture in (before, after)]
     small = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture, size in sides]
     structure = [_structure(picture) for picture in small]
     whole = PairPlacement(np.eye(2, 3), 0.0)
     shapes = [picture.shape[1] / picture.shape[0] for picture in small]
     candidates = []
-    if abs(shapes[0] / shapes[1] - 1) <= SAME_SHAPE:
-        candidates.append(_refined(whole.matrix, structure))
-        if candidates[0].correlation >= NEAR_BEST:
+    if abs(shapes[0] / shapes[1] - 1) <= ASPECT_TOLERANCE:
+        candidates.append(_refine(whole.matrix, structure))
+        if candidates[0].correlation >= GOOD_CORRELATION:
             return candidates[0]
-    found = _found_by_features(structure)
+    found = _match_features(structure)
     if found is not None:
-        candidates.append(_refined(found, structure))
+        candidates.append(_refine(found, structure))
     return max(candidates, key=lambda c: c.correlation, default=whole)
 
 
 def sample_pair(before: np.ndarray, after: np.ndarray, placement: PairPlacement) -> ColourSamples:
-    """Return colours of both pictures at corresponding places; flatter places have more weight."""
-    height, width = _fitted_size(before, SAMPLING_SIDE)
+    """Return colours of both pictures at corresponding positions; flatter areas have more weight."""
+    height, width = _shrunk_size(before, SAMPLING_SIDE_PX)
     here = cv2.resize(unit(before), (width, height), interpolation=cv2.INTER_AREA)
-    # Averaged first: a warp that shrinks would sample single pixels.
+    # Average first, because a warp that shrinks samples single pixels.
     there = unit(after)
     full = np.array([there.shape[1], there.shape[0]])
     scale = max(1.0, float(min(np.linalg.norm(placement.matrix[:, :2], axis=0) * full / (width, height))))
@@ -111,19 +111,19 @@ def sample_pair(before: np.ndarray, after: np.ndarray, placement: PairPlacement)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     there = cv2.warpAffine(there, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     inside = cv2.warpAffine(np.ones((rows, columns), np.float32), matrix, (width, height), flags=flags)
-    smooth = [cv2.GaussianBlur(picture, (0, 0), BLUR) for picture in (here, there)]
-    spread = sum(_spread(picture, mean) for picture, mean in zip((here, there), smooth, strict=True))
+    smooth = [cv2.GaussianBlur(picture, (0, 0), BLUR_SIGMA) for picture in (here, there)]
+    spread = sum(_local_variance(picture, mean) for picture, mean in zip((here, there), smooth, strict=True))
     weights = (inside > 0.99) / (1 + spread / FLAT**2)
-    cut = np.maximum(*(np.abs(picture - 0.5).max(axis=2) for picture in smooth)) > 0.5 - EDGE
-    weights = np.where(cut, 0.3 * weights, weights)
-    some = (slice(RIM, -RIM, STEP),) * 2
+    clipped = np.maximum(*(np.abs(picture - 0.5).max(axis=2) for picture in smooth)) > 0.5 - CLIP_MARGIN
+    weights = np.where(clipped, 0.3 * weights, weights)
+    some = (slice(MARGIN_PX, -MARGIN_PX, STEP_PX),) * 2
     before_, after_ = (picture[some].reshape(-1, 3).astype(np.float64) for picture in smooth)
     chosen = weights[some].ravel()
     used = chosen > 0
     return ColourSamples(before_[used], after_[used], chosen[used].astype(np.float64))
 
 
-def _fitted_size(picture: np.ndarray, side: int) -> tuple[int, int]:
+def _shrunk_size(picture: np.ndarray, side: int) -> tuple[int, int]:
     height, width = picture.shape[:2]
     scale = min(1.0, side / min(height, width))
     return max(16, round(height * scale)), max(16, round(width * scale))
@@ -156,8 +156,8 @@ def _sizes(structure: list[np.ndarray]) -> list[tuple[int, int]]:
     return [(picture.shape[1], picture.shape[0]) for picture in structure]
 
 
-def _refined(matrix: np.ndarray, structure: list[np.ndarray]) -> PairPlacement:
-    """Refine a placement to the best agreement, by ECC (Evangelidis and Psarakis, TPAMI 2008)."""
+def _refine(matrix: np.ndarray, structure: list[np.ndarray]) -> PairPlacement:
+    """Refine a placement to the best correlation, by ECC (Evangelidis and Psarakis, TPAMI 2008)."""
     first, second = structure
     sizes = _sizes(structure)
     start = _in_pixels(matrix, *sizes).astype(np.float32)
@@ -165,14 +165,14 @@ def _refined(matrix: np.ndarray, structure: list[np.ndarray]) -> PairPlacement:
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
     try:
         _, found = cv2.findTransformECC(first, second, start.copy(), cv2.MOTION_AFFINE, criteria, None, 5)
-    except cv2.error:  # it did not converge
+    except cv2.error:  # No convergence
         return best
     moved = PairPlacement(_in_units(found.astype(np.float64), *sizes), _correlation(first, second, found))
     return max(best, moved, key=lambda p: p.correlation)
 
 
 def _correlation(first: np.ndarray, second: np.ndarray, matrix: np.ndarray) -> float:
-    """Return the absolute correlation of two structures where they overlap, so that a negative matches, too."""
+    """Return the absolute correlation of two structures where they overlap, so that a negative matches as well."""
     size = (first.shape[1], first.shape[0])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     there = cv2.warpAffine(second, matrix, size, flags=flags)
@@ -183,9 +183,9 @@ def _correlation(first: np.ndarray, second: np.ndarray, matrix: np.ndarray) -> f
     return float(abs(np.mean(a * b)) / np.sqrt(np.mean(a * a) * np.mean(b * b) + 1e-9))
 
 
-def _found_by_features(structure: list[np.ndarray]) -> np.ndarray | None:
+def _match_features(structure: list[np.ndarray]) -> np.ndarray | None:
     """Return a placement from matched features (SIFT: Lowe, IJCV 2004); None if too few match."""
-    sift: Any = cv2.SIFT.create(nfeatures=2000)  # OpenCV's stubs lack what it does
+    sift: Any = cv2.SIFT.create(nfeatures=2000)  # OpenCV's stubs lack its methods
     pictures = [np.clip(128 + 40 * picture, 0, 255).astype(np.uint8) for picture in structure]
     (points, descriptors), (other_points, other_descriptors) = (sift.detectAndCompute(p, None) for p in pictures)
     if descriptors is None or other_descriptors is None or min(len(descriptors), len(other_descriptors)) < 2:
@@ -202,13 +202,13 @@ def _found_by_features(structure: list[np.ndarray]) -> np.ndarray | None:
     return _in_units(matrix, *_sizes(structure))
 
 
-def _spread(picture: np.ndarray, mean: np.ndarray) -> np.ndarray:
+def _local_variance(picture: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Return the local variance of colours about ``mean``, the blurred picture: summed over channels, (H, W).
 
-    The window is a Gaussian with σ 2 · ``BLUR`` pixels. Units of full scale, squared.
+    The window is a Gaussian with σ 2 · ``BLUR_SIGMA`` pixels. The unit is full scale, squared.
     """
     difference = picture - mean
-    return cv2.GaussianBlur(np.sum(difference * difference, axis=2), (0, 0), 2 * BLUR)
+    return cv2.GaussianBlur(np.sum(difference * difference, axis=2), (0, 0), 2 * BLUR_SIGMA)
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def fit_operators(samples: ColourSamples) -> Operators:
 
     def errors(values: np.ndarray) -> np.ndarray:
         misfit = (np.clip(Operators(*values)(before), 0.0, 1.0) - after) / OPERATOR_OUTLIER
-        # soft L1 of the distance, as residuals
+        # Residuals whose squares are the soft L1 of the distance
         size = np.linalg.norm(misfit, axis=1, keepdims=True)
         misfit *= np.sqrt(2 * (np.sqrt(1 + size**2) - 1)) / np.maximum(size, 1e-9)
         return np.concatenate([(root * misfit).ravel(), RIDGE * values / EXPECTED])
@@ -263,51 +263,51 @@ def fit_operators(samples: ColourSamples) -> Operators:
 
 @dataclass(frozen=True)
 class FittedGrade:
-    """A grade's ``lattice``, its ``operators``, and the certainty of each node, (n, n, n), 0 to 1, from the samples."""
+    """A grade's ``lattice`` and ``operators``, and the samples' influence on each node, (n, n, n), 0 to 1."""
 
     lattice: ColourLattice
     operators: Operators
     certainty: np.ndarray
 
-    def is_seen(self, colours: np.ndarray) -> np.ndarray:
+    def is_determined(self, colours: np.ndarray) -> np.ndarray:
         """Return whether the samples determine the mapping of colours (…, 3) in [0, 1]: (…,) bool."""
         flat = colours.reshape(-1, 3)
         share = interpolation(flat, len(self.certainty)) @ self.certainty.ravel()
-        return (share >= SEEN).reshape(colours.shape[:-1])
+        return (share >= MIN_CERTAINTY).reshape(colours.shape[:-1])
 
 
 def fit_grade(samples: ColourSamples, size: int = SIZE) -> FittedGrade:
-    """Return a smooth grade, ``size`` nodes per side, that fits the samples; unseen colours follow its operators."""
+    """Fit a smooth grade, ``size`` nodes per side, to the samples; other colours follow its operators."""
     samples = samples.averaged()
     operators = fit_operators(samples)
     counts = samples.weights / samples.weights.mean()
-    trust, rest = np.ones(len(counts)), np.zeros((1, 3))
+    trust, residual_nodes = np.ones(len(counts)), np.zeros((1, 3))
     coarser = 1
     for finer in sorted({min(size, n) for n in LEVELS} | {size}):
-        # What a coarse lattice has found is where a fine one starts: far fewer iterations.
+        # A fine lattice starts from the coarse one, which saves most iterations.
         if coarser == 1:
-            rest = np.repeat(rest, finer**3, axis=0)
+            residual_nodes = np.repeat(residual_nodes, finer**3, axis=0)
         else:
-            rest = interpolation(node_colours(finer).reshape(-1, 3), coarser) @ rest
+            residual_nodes = interpolation(node_colours(finer).reshape(-1, 3), coarser) @ residual_nodes
         base = np.clip(operators(node_colours(finer)), 0.0, 1.0)
         weights, stiff = interpolation(samples.before, finer), _stiffness(finer)
         wanted = samples.after - weights @ base.reshape(-1, 3)
-        for _ in range(ROUNDS):
+        for _ in range(REWEIGHTINGS):
             system = (weights.T @ sparse.diags_array(counts * trust) @ weights + stiff).tocsr()
-            rest = _solve(system, weights.T @ (wanted * (counts * trust)[:, None]), rest)
-            misfit = np.linalg.norm(wanted - weights @ rest, axis=1)
+            residual_nodes = _solve(system, weights.T @ (wanted * (counts * trust)[:, None]), residual_nodes)
+            misfit = np.linalg.norm(wanted - weights @ residual_nodes, axis=1)
             trust = 1 / (1 + (misfit / OUTLIER) ** 2)
         coarser = finer
-    nodes = np.clip(base + rest.reshape(base.shape), 0.0, 1.0)
+    nodes = np.clip(base + residual_nodes.reshape(base.shape), 0.0, 1.0)
     return FittedGrade(ColourLattice(nodes), operators, _certainty(weights, size))
 
 
 def _certainty(weights: sparse.csr_matrix, size: int) -> np.ndarray:
-    """Return how well nearby samples determine each node, (n, n, n), 0 to 1."""
+    """Return the influence of nearby samples on each node, (n, n, n), 0 to 1."""
     counts = np.asarray(weights.sum(axis=0)).reshape(size, size, size)
-    near = gaussian_filter(counts, NEAR * (size - 1), mode="constant")
-    # What a single sample gives to its own place counts as half of certainty.
-    single = (NEAR * (size - 1) * (2 * np.pi) ** 0.5) ** -3
+    near = gaussian_filter(counts, SAMPLE_SIGMA * (size - 1), mode="constant")
+    # The density of a single sample at its own position counts as a certainty of ½.
+    single = (SAMPLE_SIGMA * (size - 1) * (2 * np.pi) ** 0.5) ** -3
     return near / (near + single)
 
 
@@ -316,15 +316,17 @@ def _stiffness(size: int) -> sparse.csr_matrix:
     step = 1 / (size - 1)
     bend, slope = differences(size, 2), differences(size, 1)
     return (
-        BEND * (0.1 / step) * (bend.T @ bend) + SLOPE * (slope.T @ slope) + SIZE_OF_REST * sparse.eye_array(size**3)
+        BEND_COST * (0.1 / step) * (bend.T @ bend)
+        + SLOPE_COST * (slope.T @ slope)
+        + SIZE_COST * sparse.eye_array(size**3)
     ).tocsr()
 
 
 def _solve(system: sparse.csr_matrix, right: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Solve for all columns of ``right`` at once, by conjugate gradients with the diagonal as preconditioner.
 
-    ``start``: the first guess. SciPy's solver takes one column, and its threaded dot products wait for each other: on a
-    busy machine that takes twenty times as long.
+    ``start``: the first guess. SciPy's solver takes one column, and its threaded dot products wait for each other,
+    which takes twenty times as long on a busy machine.
     """
     easier = 1 / system.diagonal()[:, None]
     x = start.copy()
@@ -347,7 +349,10 @@ def _solve(system: sparse.csr_matrix, right: np.ndarray, start: np.ndarray) -> n
 
 @dataclass(frozen=True)
 class LearnedGrade:
-    """A grade, its description ``words``, its ``scores`` (ΔE2000, share of seen colours), and warnings, ``doubts``."""
+    """A learned grade with its description.
+
+    ``words``: the description. ``scores``: ΔE2000, and the share of sampled colours. ``doubts``: warnings.
+    """
 
     grade: FittedGrade
     words: list[str]
@@ -357,52 +362,52 @@ class LearnedGrade:
 
 
 @dataclass(frozen=True)
-class PlacedPairs:
-    """Colour samples of ``placed`` aligned picture pairs; ``strangers``: the number of pairs that do not match."""
+class AlignedPairs:
+    """Colour samples of ``placed`` aligned picture pairs; ``unmatched``: the number of pairs that do not match."""
 
     samples: ColourSamples
     placed: int
-    strangers: int
+    unmatched: int
 
     def learn(self, size: int) -> LearnedGrade:
-        """Fit a grade, a lattice with ``size`` nodes per side."""
-        learned = _learned(fit_grade(self.samples, size), self.samples, self.placed)
-        if not self.strangers:
+        """Fit a grade on a lattice with ``size`` nodes per side."""
+        learned = _describe_fit(fit_grade(self.samples, size), self.samples, self.placed)
+        if not self.unmatched:
             return learned
         left_out = (
-            f"{self.strangers} of {plural(self.strangers + self.placed, 'pair')} do not match: they were left out"
+            f"{self.unmatched} of {plural(self.unmatched + self.placed, 'pair')} do not match: they were left out"
         )
         return replace(learned, doubts=[*learned.doubts, left_out])
 
 
-def place_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> PlacedPairs:
+def place_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> AlignedPairs:
     """Align pictures before and after, (H, W, 3) uint8 or uint16, and sample their colours.
 
     They may be of any size, and one may be a crop of the other. Raises UsageError if no pair matches.
     """
-    parts, placed, strangers = [], 0, 0
+    parts, placed, unmatched = [], 0, 0
     for before, after in pairs:
-        placement = place(before, after)
-        if not placement.agrees:
-            strangers += 1
+        placement = locate(before, after)
+        if not placement.is_match:
+            unmatched += 1
             continue
         placed += 1
         parts.append(sample_pair(before, after, placement))
     if not parts or not sum(len(part.before) for part in parts):
         why = "the pictures before and after do not match"
         raise UsageError("vidtrans grade", why, "give pictures of one scene, or --unpaired for the colours alone")
-    return PlacedPairs(ColourSamples.join(parts), placed, strangers)
+    return AlignedPairs(ColourSamples.join(parts), placed, unmatched)
 
 
 def learn_from_colours(
     before: Iterable[np.ndarray], after: Iterable[np.ndarray], size: int, method: str = UNPAIRED_METHODS[0]
 ) -> LearnedGrade:
-    """Learn the map from one set's colours to another's, whatever the pictures show.
+    """Learn the map from one set's colours to another's, independently of the pictures' content.
 
     Pictures are (H, W, 3) or, with alpha, (H, W, 4), uint8 or uint16. ``size``: nodes per side. ``method``: one of
     ``UNPAIRED_METHODS``. Raises UsageError if all pictures of a side are fully transparent.
     """
-    sides = [list(map(_colours, pictures)) for pictures in (before, after)]
+    sides = [list(map(_opaque_colours, pictures)) for pictures in (before, after)]
     first, second = (np.concatenate(side) for side in sides)
     if not len(first) or not len(second):
         raise UsageError("vidtrans grade", "a picture is fully transparent", "give pictures with colours")
@@ -414,18 +419,18 @@ def learn_from_colours(
     else:
         samples = transport_colours(first, second) if method == "transport" else match_colours(first, second)
         grade = fit_grade(samples, size)
-    learned = _learned(grade, samples, len(sides[0]))
-    scores = {k: v for k, v in learned.scores.items() if k != "delta_e"}  # there is no truth to be near to
+    learned = _describe_fit(grade, samples, len(sides[0]))
+    scores = {k: v for k, v in learned.scores.items() if k != "delta_e"}  # Unpaired colours have no ground truth
     return replace(learned, scores=scores, doubts=[])
 
 
 def affine_colours(before: Iterable[np.ndarray], after: Iterable[np.ndarray]) -> AffineColours:
     """Return the affine map on [0, 1] that the method ``linear`` learns; a generator may start as this map."""
-    first, second = (np.concatenate(list(map(_colours, pictures))) for pictures in (before, after))
+    first, second = (np.concatenate(list(map(_opaque_colours, pictures))) for pictures in (before, after))
     return linear_map(first, second)
 
 
-def _learned(grade: FittedGrade, samples: ColourSamples, count: int) -> LearnedGrade:
+def _describe_fit(grade: FittedGrade, samples: ColourSamples, count: int) -> LearnedGrade:
     lattice = grade.lattice
     some = np.random.default_rng(0).permutation(len(samples.before))[:20000]
     before, after = samples.before[some], samples.after[some]
@@ -433,7 +438,7 @@ def _learned(grade: FittedGrade, samples: ColourSamples, count: int) -> LearnedG
     order = np.argsort(delta)
     share = np.cumsum(samples.weights[some][order])
     median = float(delta[order][np.searchsorted(share, share[-1] / 2)])
-    seen = float((grade.certainty >= SEEN).mean())
+    seen = float((grade.certainty >= MIN_CERTAINTY).mean())
     doubts = []
     if median > LOOK_NOT_GRADE:
         doubts.append(
@@ -443,13 +448,13 @@ def _learned(grade: FittedGrade, samples: ColourSamples, count: int) -> LearnedG
     if seen < FEW_COLOURS:
         doubts.append(f"{100 * seen:.1f} % of all colours were seen: the mapping of the others is extrapolated")
     scores = {"delta_e": round(median, 3), "colours_seen": round(seen, 4)}
-    return LearnedGrade(grade, describe(lattice, before, grade.is_seen), scores, doubts, count)
+    return LearnedGrade(grade, describe(lattice, before, grade.is_determined), scores, doubts, count)
 
 
-def _colours(picture: np.ndarray) -> np.ndarray:
-    """Return a downscaled picture's colours, (N, 3) float64 in [0, 1], without those of transparent pixels."""
+def _opaque_colours(picture: np.ndarray) -> np.ndarray:
+    """Return a downscaled picture's colours, (N, 3) float64 in [0, 1], without transparent pixels."""
     height, width = picture.shape[:2]
-    scale = min(1.0, SMALL_SIDE / min(height, width))
+    scale = min(1.0, SMALL_SIDE_PX / min(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     if picture.shape[2] == 4:
         rgba = unit(resize_alpha(picture, *size))
@@ -461,15 +466,17 @@ def _colours(picture: np.ndarray) -> np.ndarray:
 Map = Callable[[np.ndarray], np.ndarray]
 
 
-def _all(colours: np.ndarray) -> np.ndarray:
+def _all_determined(colours: np.ndarray) -> np.ndarray:
     return np.ones(len(colours), bool)
 
 
-def describe(grade: Map, seen: np.ndarray, is_known: Callable[[np.ndarray], np.ndarray] = _all) -> list[str]:
-    """Return phrases such as "exposure +0.4", "warmer shadows".
+def describe(
+    grade: Map, source_colours: np.ndarray, is_determined: Callable[[np.ndarray], np.ndarray] = _all_determined
+) -> list[str]:
+    """Return phrases such as "exposure +0.4", "warmer shadows"; none for a grade without a notable change.
 
-    ``seen`` (N, 3): colours of the source, in [0, 1]; ``is_known``: returns for colours (N, 3) whether samples
-    determine their mapping, (N,) bool. An empty list means no notable change.
+    ``source_colours``: (N, 3) in [0, 1]. ``is_determined``: returns for colours (N, 3) whether samples determine their
+    mapping, (N,) bool.
     """
     phrases = []
     greys = np.repeat(np.linspace(0, 1, 65)[:, None], 3, axis=1)
@@ -478,37 +485,37 @@ def describe(grade: Map, seen: np.ndarray, is_known: Callable[[np.ndarray], np.n
     middle = slice(20, 50)
     before, after = greys[middle, 0], np.clip(grade(greys[middle]).mean(axis=1), 1e-3, 1)
     stops = float(np.median(GAMMA * np.log2(after / before)))
-    if abs(stops) >= STOPS_NOTICED:
+    if abs(stops) >= VISIBLE_STOPS:
         phrases.append(f"exposure {stops:+.1f}")
     slope = float(np.polyfit(light[middle], tones[middle, 0], 1)[0])
-    if abs(slope - 1) >= SHARE_NOTICED:
+    if abs(slope - 1) >= VISIBLE_SHARE:
         phrases.append(f"contrast {100 * (slope - 1):+.0f} %")
     ends = (("lifted blacks", 0, tones[0, 0]), ("lowered whites", -1, 100 - tones[-1, 0]))
-    phrases += [text for text, end, delta in ends if delta >= ENDS_NOTICED and is_known(greys[[end]])[0]]
+    phrases += [text for text, end, delta in ends if delta >= VISIBLE_LIGHTNESS and is_determined(greys[[end]])[0]]
     casts: dict[str, list[str]] = {}
-    tones_known = {name: at for name, at in TONES.items() if is_known(np.full((1, 3), at))[0]}
+    tones_known = {name: at for name, at in TONES.items() if is_determined(np.full((1, 3), at))[0]}
     for name, at in tones_known.items():
         _, a, b = _lab(grade(np.full((1, 3), at)))[0]
-        if abs(b) >= NOTICED:
+        if abs(b) >= VISIBLE_CAST:
             casts.setdefault("warmer" if b > 0 else "cooler", []).append(name)
-        if abs(a) >= NOTICED:
+        if abs(a) >= VISIBLE_CAST:
             casts.setdefault("more magenta" if a > 0 else "greener", []).append(name)
     for text, names in casts.items():
         phrases.append(text if len(names) == len(tones_known) > 1 else f"{text} {' and '.join(names)}")
-    colours, graded = _lab(seen), _lab(grade(seen))
-    graded -= _cast_of(tones, graded)
+    colours, graded = _lab(source_colours), _lab(grade(source_colours))
+    graded -= _casts_at(tones, graded)
     chroma, chroma_after = (np.hypot(lab[:, 1], lab[:, 2]) for lab in (colours, graded))
     coloured = chroma > 8
     if coloured.mean() > 0.02:
         share = float(np.median(chroma_after[coloured] / chroma[coloured]))
         if share < 0.1:
             phrases.append("black and white")
-        elif abs(share - 1) >= SHARE_NOTICED:
+        elif abs(share - 1) >= VISIBLE_SHARE:
             phrases.append(f"saturation {100 * (share - 1):+.0f} %")
     return phrases
 
 
-def _cast_of(tones: np.ndarray, colours: np.ndarray) -> np.ndarray:
+def _casts_at(tones: np.ndarray, colours: np.ndarray) -> np.ndarray:
     """Return the casts of the graded greys ``tones`` at the colours' lightness, as Lab with lightness 0, (N, 3)."""
     order = np.argsort(tones[:, 0])
     casts = [np.interp(colours[:, 0], tones[order, 0], tones[order, c]) for c in (1, 2)]
@@ -516,7 +523,6 @@ def _cast_of(tones: np.ndarray, colours: np.ndarray) -> np.ndarray:
 
 
 def _lab(colours: np.ndarray) -> np.ndarray:
-    """Return CIE Lab of colours (N, 3) in [0, 1]."""
     picture = np.clip(colours, 0, 1).astype(np.float32)[None]
     lab: np.ndarray = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)[0]
     return lab

@@ -1,14 +1,13 @@
-"""Transfer of colours between pictures that are not before and after versions of each other.
+"""Transfer colours between pictures that are not before and after versions of each other.
 
-``transport_colours`` is for unpaired domains with similar content: it matches the frequencies of colours.
+``transport_colours`` is for unpaired domains with similar content: it matches the distributions of colours.
 Pitié and Kokaram, "The Linear Monge-Kantorovitch Linear Colour Mapping" (CVMP 2007); Pitié,
 Kokaram and Dahyot, "Automated colour grading using colour distribution transfer" (CVIU 2007).
 
-``match_colours`` is for a picture of something else: its tones, casts and saturation change, its hues stay. As in
-Reinhard et al., "Color Transfer between Images" (2001), one picture's statistics are given to the other, in CIE Lab:
-lightness by quantiles; colour per band of lightness, as in split toning, from colours near grey, which show
-a grade and not a parrot. Transporting whole distributions was tried and failed: grass took the colours of a
-parrot.
+``match_colours`` is for pictures with different content: tones, casts and saturation change, hues do not. As in
+Reinhard et al., "Color Transfer between Images" (2001), one picture gets the statistics of the other, in CIE Lab:
+lightness by quantiles; colour by bands of lightness, as in split toning, from colours near grey, which show the grade
+and not the content. Transporting whole distributions failed here: grass took the colours of a parrot.
 """
 
 from __future__ import annotations
@@ -20,22 +19,24 @@ import numpy as np
 
 from vidtrans.grading.lattice import SIZE, ColourLattice, ColourSamples, node_colours
 
-COUNT = 20_000  # colours of each side that are compared
-ROUNDS = 20  # of three directions each
-SHARE = 0.5  # of the way from the linear map: all of it, a grey wall takes the colour of a meadow that is as large
-NOISE = 0.02  # of full scale: deviations below it tell noise from noise
-STEEPEST = 3.0  # a slope above it would show the steps of 8 bits, one below its inverse flattens the picture
+COUNT = 20_000  # Sampled colours of each side
+NUM_ROTATIONS = 20  # Iterations, with three random directions each
+# Share of the full transport that is added to the linear map; a full transport gives a grey wall the colour of an
+# equally large meadow
+TRANSPORT_SHARE = 0.5
+NOISE = 0.02  # Noise added to the standard deviations, of full scale
+MAX_SLOPE = 3.0  # Larger slopes would show the steps of 8 bits, slopes below the inverse flatten the picture
 QUANTILES = np.linspace(0.01, 0.99, 33)
-TONE_SHARE = 0.8  # of the way to the other's tones: the rest is what it shows
-SLOPES = (0.4, 2.2)  # of the curve of tones
-BANDS = np.linspace(5.0, 95.0, 7)  # of lightness, each with its cast
-BAND_WIDTH = 12.0
-NEAR_GREY = 12.0  # chroma at which a colour tells of the cast by half
-MAX_CAST = 14.0
-SATURATIONS = (0.6, 1.4)
-SKIN_HUE, SKIN_WIDTH, SKIN_CHROMA = 50.0, 25.0, (8.0, 45.0)  # degrees; chroma
-HELD_BACK = 0.6  # of the change of skin's colour
-GREY_HELD_BACK = 0.3  # likewise of greys
+TONE_SHARE = 0.8  # Share of the change to the other picture's tones; the remaining difference is its content
+TONE_SLOPES = (0.4, 2.2)  # Range of the tone curve's slope
+BANDS = np.linspace(5.0, 95.0, 7)  # Centres of the bands of lightness, each with its own cast
+BAND_SIGMA = 12.0  # σ of a band, in lightness
+GREY_CHROMA = 12.0  # Chroma at which the weight of a colour for the cast falls to a quarter
+MAX_CAST = 14.0  # Largest change of a cast, in CIE Lab's a and b
+SATURATIONS = (0.6, 1.4)  # Range of the saturation's factor
+SKIN_HUE, SKIN_SIGMA, SKIN_CHROMA = 50.0, 25.0, (8.0, 45.0)  # Hue of skin and its σ, in degrees; range of its chroma
+SKIN_DAMPING = 0.6  # Share of the change that skin colours do not get
+GREY_DAMPING = 0.3  # Share of the change that greys do not get
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class AffineColours:
         return mapped
 
     def on_picture(self, picture: np.ndarray) -> np.ndarray:
-        """Map the colours of a picture, (H, W, 3) uint8 or uint16; those out of range are clipped."""
+        """Map the colours of a picture, (H, W, 3) uint8 or uint16, clipped to its range."""
         full = np.iinfo(picture.dtype).max
         affine = np.column_stack([self.matrix, self.shift * full])
         moved: np.ndarray = np.rint(np.clip(cv2.transform(picture.astype(np.float32), affine), 0, full))
@@ -69,33 +70,33 @@ class AffineColours:
 def linear_map(before: np.ndarray, after: np.ndarray) -> AffineColours:
     """Return the affine map of colours (N, 3) to the mean and covariance of others, (M, 3), with least displacement.
 
-    Its matrix is symmetric and positive, so no direction of colours is reversed and light stays light. Its slopes are
-    at most ``STEEPEST``, at least 1 / ``STEEPEST``.
+    Its matrix is symmetric and positive definite, so no direction of colours is reversed. Its slopes are at most
+    ``MAX_SLOPE``, at least 1 / ``MAX_SLOPE``.
     """
     sides = [np.cov(colours.T) + NOISE**2 * np.eye(3) for colours in (before, after)]
     root, inverse = _power(sides[0], 0.5), _power(sides[0], -0.5)
     free = inverse @ _power(root @ sides[1] @ root, 0.5) @ inverse
     slopes, directions = np.linalg.eigh(free)
-    matrix = (directions * np.clip(slopes, 1 / STEEPEST, STEEPEST)) @ directions.T
+    matrix = (directions * np.clip(slopes, 1 / MAX_SLOPE, MAX_SLOPE)) @ directions.T
     return AffineColours(matrix, after.mean(axis=0) - matrix @ before.mean(axis=0))
 
 
 def transport_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> ColourSamples:
-    """Return ``COUNT`` random colours of one set, in [0, 1], and their counterparts near the other set's distribution.
+    """Return ``COUNT`` random colours of one set, in [0, 1], transported towards the other set's distribution.
 
     Starting from the linear map, values are matched by rank along random directions, three at a time. The change
-    relative to the linear map is scaled by ``SHARE``.
+    relative to the linear map is scaled by ``TRANSPORT_SHARE``.
     """
     random = np.random.default_rng(seed)
     source, target = (colours[random.integers(len(colours), size=COUNT)] for colours in (before, after))
     linear = linear_map(before, after)(source)
     moved = linear.copy()
-    for _ in range(ROUNDS):
+    for _ in range(NUM_ROTATIONS):
         directions = np.linalg.qr(random.normal(size=(3, 3)))[0]
-        projected, wanted = moved @ directions, np.sort(target @ directions, axis=0)
+        projected, ranked_target = moved @ directions, np.sort(target @ directions, axis=0)
         places = np.argsort(np.argsort(projected, axis=0, kind="stable"), axis=0, kind="stable")
-        moved += (np.take_along_axis(wanted, places, axis=0) - projected) @ directions.T
-    return ColourSamples(source, np.clip(linear + SHARE * (moved - linear), 0.0, 1.0), np.ones(COUNT))
+        moved += (np.take_along_axis(ranked_target, places, axis=0) - projected) @ directions.T
+    return ColourSamples(source, np.clip(linear + TRANSPORT_SHARE * (moved - linear), 0.0, 1.0), np.ones(COUNT))
 
 
 def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
@@ -105,24 +106,24 @@ def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
 
 
 def match_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> ColourSamples:
-    """Return ``COUNT`` random colours of one set, (N, 3) in [0, 1], and counterparts in the grade of another set."""
+    """Return ``COUNT`` random colours of one set, (N, 3) in [0, 1], and these colours in the grade of another set."""
     rng = np.random.default_rng(seed)
     sides = [colours[rng.choice(len(colours), COUNT, replace=len(colours) < COUNT)] for colours in (before, after)]
     source, target = map(_lab, sides)
     light = _match_tones(source[:, 0], target[:, 0])
-    cast, wanted = _casts(source), _casts(target)
-    own = _at(cast, source[:, 0])
-    change = _at(wanted, light) - own
+    cast, target_casts = _casts(source), _casts(target)
+    own = _cast_at(cast, source[:, 0])
+    change = _cast_at(target_casts, light) - own
     change *= np.minimum(1, MAX_CAST / np.maximum(np.linalg.norm(change, axis=1, keepdims=True), 1e-6))
     coloured = source[:, 1:] - own
     chroma, other = (
-        np.median(np.linalg.norm(c, axis=1)) for c in (coloured, target[:, 1:] - _at(wanted, target[:, 0]))
+        np.median(np.linalg.norm(c, axis=1)) for c in (coloured, target[:, 1:] - _cast_at(target_casts, target[:, 0]))
     )
     ratio = np.clip((other + 3) / (chroma + 3), *SATURATIONS)
     skin = _skin(source)[:, None]
-    grey = np.clip(1 - np.linalg.norm(coloured, axis=1, keepdims=True) / NEAR_GREY, 0, 1)
-    damping = 1 - np.maximum(HELD_BACK * skin, GREY_HELD_BACK * grey)
-    moved = own + coloured * (1 + (ratio - 1) * (1 - HELD_BACK * skin)) + change * damping
+    grey = np.clip(1 - np.linalg.norm(coloured, axis=1, keepdims=True) / GREY_CHROMA, 0, 1)
+    damping = 1 - np.maximum(SKIN_DAMPING * skin, GREY_DAMPING * grey)
+    moved = own + coloured * (1 + (ratio - 1) * (1 - SKIN_DAMPING * skin)) + change * damping
     return ColourSamples(_rgb(source), _rgb(np.column_stack([light, moved])), np.ones(len(source)))
 
 
@@ -131,10 +132,10 @@ def _match_tones(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
     The curve is extended towards black and white.
     """
-    at, wanted = (np.quantile(light, QUANTILES) for light in (source, target))
+    at, target_quantiles = (np.quantile(light, QUANTILES) for light in (source, target))
     at = np.maximum.accumulate(at + np.arange(len(at)) * 1e-3)
-    to = at + TONE_SHARE * (wanted - at)
-    slopes = np.clip(np.diff(to) / np.diff(at), *SLOPES)
+    to = at + TONE_SHARE * (target_quantiles - at)
+    slopes = np.clip(np.diff(to) / np.diff(at), *TONE_SLOPES)
     middle = len(at) // 2
     steps = np.concatenate([[0.0], np.cumsum(slopes * np.diff(at))])
     to = np.clip(to[middle] + steps - steps[middle], 0, 100)
@@ -144,15 +145,15 @@ def _match_tones(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 def _casts(lab: np.ndarray) -> np.ndarray:
     """Return the cast, CIE Lab's a and b, of each band of lightness, (bands, 2); near 0 for bands without greys."""
     chroma = np.linalg.norm(lab[:, 1:], axis=1)
-    near = 1 / (1 + (chroma / NEAR_GREY) ** 2) ** 2
-    bands = np.exp(-0.5 * ((lab[:, :1] - BANDS) / BAND_WIDTH) ** 2) * near[:, None]
+    near = 1 / (1 + (chroma / GREY_CHROMA) ** 2) ** 2
+    bands = np.exp(-0.5 * ((lab[:, :1] - BANDS) / BAND_SIGMA) ** 2) * near[:, None]
     total = bands.sum(axis=0)[:, None]
-    # A hundredth of all colours, of no cast, against bands that hold next to nothing.
+    # A hundredth of all colours without a cast is added, which stabilises nearly empty bands.
     cast: np.ndarray = bands.T @ lab[:, 1:] / (total + 0.01 * len(lab))
     return cast
 
 
-def _at(casts: np.ndarray, light: np.ndarray) -> np.ndarray:
+def _cast_at(casts: np.ndarray, light: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(light, BANDS, casts[:, c]) for c in (0, 1)], axis=1)
 
 
@@ -162,7 +163,7 @@ def _skin(lab: np.ndarray) -> np.ndarray:
     hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1]))
     low, high = SKIN_CHROMA
     coloured = np.clip((chroma - low) / low, 0, 1) * np.clip((high - chroma) / low, 0, 1)
-    skin: np.ndarray = np.exp(-0.5 * ((hue - SKIN_HUE) / SKIN_WIDTH) ** 2) * coloured
+    skin: np.ndarray = np.exp(-0.5 * ((hue - SKIN_HUE) / SKIN_SIGMA) ** 2) * coloured
     return skin
 
 

@@ -1,5 +1,5 @@
-"""Mattes: one thing of a clip, from one or a few painted frames, followed through the clip.
+"""Mattes: video object segmentation from one or a few painted frames.
 
-A small network learns what the thing looks like from the painted frames alone (after Khoreva et al., "Lucid Data
-Dreaming for Video Object Segmentation", IJCV 2019), and corrects the matte that the motion carries from frame to frame.
+A small network learns what the object looks like from the painted frames alone (after Khoreva et al., "Lucid Data
+Dreaming for Video Object Segmentation", IJCV 2019), and corrects the matte that is warped from frame to frame.
 """

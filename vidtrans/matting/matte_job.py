@@ -1,4 +1,4 @@
-"""Make the mattes of a request: read what is painted, learn and follow each thing, and render one result for each."""
+"""Make the mattes of a request: read the painted frames, track each object, and render one result per object."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from vidtrans.core.files import digest_of, write_atomically
 from vidtrans.core.registry import name_check
 from vidtrans.core.settings import Size, Table, Time
 from vidtrans.flow.warping import grow
-from vidtrans.matting.found_mattes import (
+from vidtrans.matting.matte_edges import VERSION as EDGES
+from vidtrans.matting.matte_edges import cut_out, finish_edge, refine_edge, shrink_frame
+from vidtrans.matting.matte_request import MATTE, Brushes, MatteRequest, Strokes
+from vidtrans.matting.object_mattes import (
     LOST,
-    FoundMattes,
     MatteSource,
     ModelMattes,
+    ObjectMattes,
     SweptMattes,
     check_segmenter,
     segmenter_key,
 )
-from vidtrans.matting.matte_edges import VERSION as EDGES
-from vidtrans.matting.matte_edges import at_working_size, cut_out, finished, refined
-from vidtrans.matting.matte_request import MATTE, Brushes, MatteRequest, Strokes
 from vidtrans.matting.settings import MattingSettings
 from vidtrans.matting.stroke_masks import VERSION as GROWING
-from vidtrans.matting.stroke_masks import grown
+from vidtrans.matting.stroke_masks import grow_mask
 from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
@@ -56,16 +56,16 @@ from vidtrans.video.io.encoding import split_pattern
 from vidtrans.video.io.picture_paths import is_picture_source
 from vidtrans.video.plots import ContactSheet, cell_size
 
-REACH, FARTHEST = 12.0, 96  # frames on either side that a painted frame helps: on average, and at most
-SMALL = 64  # pixels of the working size, below which a thing is hardly followed
-FRAMES, CELL, COLUMNS = 12, 480, 3
-SHADE = 0.3  # of what is outside
+REACH, MAX_REACH = 12.0, 96  # Frames on either side that a painted frame improves: decay length, and maximum
+MIN_AREA_PX = 64  # Area at the working size below which tracking is unreliable, in pixels
+SHEET_FRAMES, CELL_WIDTH_PX, SHEET_COLUMNS = 12, 480, 3  # Layout of the contact sheet
+SHADE = 0.3  # Brightness of the outside of a matte in the contact sheet
 
 
 def make_mattes(request: MatteRequest, context: Context) -> Table:
-    """Make the mattes of a request, and return the result table. An interrupted run goes on.
+    """Make the mattes of a request, and return the result table. An interrupted run resumes.
 
-    Raises UsageError, MediaError, Interrupted; VidtransError where the confidence is below the least that is asked.
+    Raises UsageError, MediaError, Interrupted; VidtransError where the confidence is below ``least_confidence``.
     """
     with closing(MatteJob(request, context, time.monotonic())) as job:
         return job.make()
@@ -73,18 +73,18 @@ def make_mattes(request: MatteRequest, context: Context) -> Table:
 
 @dataclass(frozen=True)
 class MatteJob:
-    """A request with what it leads to. Close it after use. ``began``: in seconds of ``time.monotonic``."""
+    """A request with its lazily resolved inputs. Close it after use. ``began``: in seconds of ``time.monotonic``."""
 
     request: MatteRequest
     context: Context
     began: float
 
     def make(self) -> Table:
-        """Make what is missing; return the result table: of one thing its own, of several those of all."""
+        """Make the missing results; return the table of one object's result, or with several the tables of all."""
         tables = produce_all([*self.results.values()], self._prepare)
         if "dry_run" in tables[0]:
             return tables[0]
-        sheet = self._sheet_place("sheet") if tables[0]["cached"] else self._show_frames()
+        sheet = self._sheet_path("sheet") if tables[0]["cached"] else self._write_frames_sheet()
         things = {name: table | {"sheet": str(sheet)} for name, table in zip(self.results, tables, strict=True)}
         whole = next(iter(things.values())) | ({} if list(things) == [MATTE] else {"things": things})
         check_confidence(whole, self.request.least_confidence)
@@ -93,19 +93,19 @@ class MatteJob:
     def _prepare(self) -> Work:
         plans = {name: self._plan(name) for name in self.results}
         for what in ("painted", "sheet"):
-            self._sheet_place(what)
+            self._sheet_path(what)
         for mattes in self.mattes.values():
             if isinstance(mattes, ModelMattes):  # what is painted was checked when it was read
                 mattes.check()
         if not self.context.dry_run:
             if self.painted:
-                self._show_painted()
+                self._write_painted_sheet()
             for name, mattes in self.mattes.items():
                 mattes.find("the thing" if name == MATTE else f"'{name}'")
 
         def make(result: Result) -> Table:
             name = next(name for name, own in self.results.items() if own is result)
-            return RenderJob(plans[name], self.context, self._facts(name)).render(result)
+            return RenderJob(plans[name], self.context, self._confidence_entries(name)).render(result)
 
         return Work(make, lambda: self._forecast(plans))
 
@@ -125,7 +125,6 @@ class MatteJob:
 
     @cached_property
     def matting(self) -> MattingSettings:
-        """Return the settings of the mattes."""
         return self.request.recipe.settings("matting", MattingSettings)
 
     @cached_property
@@ -145,8 +144,8 @@ class MatteJob:
         return self.clip.trim(self.request.start, self.request.end)
 
     @cached_property
-    def places(self) -> dict[int, Path]:
-        """Return the picture painted on each frame of the span; none with a model. Raises UsageError, MediaError."""
+    def painted_paths(self) -> dict[int, Path]:
+        """Return the path of each painted frame in the span; {} with a model. Raises UsageError, MediaError."""
         request = self.request
         if self.model is not None:
             return {}
@@ -154,7 +153,7 @@ class MatteJob:
         if request.keyframes is not None:
             tell_ignored(request.keyframes, self.context)
         first, stop = self.span
-        found = places_of(request.frames, files, self.clip, request.first_number)
+        found = painted_paths_of(request.frames, files, self.clip, request.first_number)
         inside = {frame: path for frame, path in found.items() if first <= frame < stop}
         if not inside:
             what = f"--start {request.start or 0} --end {request.end or 'end'}"
@@ -163,14 +162,14 @@ class MatteJob:
 
     @cached_property
     def painted(self) -> dict[int, PaintedFrame]:
-        """Return the painted frames. Raises MediaError."""
-        return {} if self.model else read_painted(self.places, self.request.brushes, self.clip, self.context)
+        """Read the painted frames. Raises MediaError."""
+        return {} if self.model else read_paintings(self.painted_paths, self.request.brushes, self.clip, self.context)
 
     @cached_property
     def results(self) -> dict[str, Result]:
-        """Return the result of each thing, with the digest of all that affects it. Raises UsageError, MediaError."""
+        """Return each object's result, with the digest of all that affects it. Raises UsageError, MediaError."""
         request, brushes, found = self.request, self.request.brushes, dict[str, Result]()
-        files = [[frame, self.context.cache.digest(path)] for frame, path in self.places.items()]
+        files = [[frame, self.context.cache.digest(path)] for frame, path in self.painted_paths.items()]
         digest = {
             "command": request.COMMAND,
             "source": content_digest(self.context, request.video),
@@ -183,18 +182,19 @@ class MatteJob:
             "suggest": request.suggest,
             **({"model": segmenter_key(self.model, self.context)} if self.model else {}),
         }
-        sources = [request.video, *self.places.values(), *([self.model.path] if self.model and self.model.path else [])]
+        model_files = [self.model.path] if self.model and self.model.path else []
+        sources = [request.video, *self.painted_paths.values(), *model_files]
         for name in self.request.brushes.things:
             target = self._target(name)
             stills = is_picture_source(request.video)
             key = request_digest(digest | {"name": name}, self.settings, target, stills=stills)
-            # Painted again or with more frames, a matte replaces the one before.
+            # A matte from changed or additional painted frames replaces the previous result.
             lineage = digest_of([request.COMMAND, digest["source"], name])
             found[name] = Result(target.output, key, sources, self.context, target.folder, lineage, began=self.began)
         return found
 
     def _target(self, name: str) -> OutputTarget:
-        """Return the output of a thing: of several, the name of each is added to the output's."""
+        """Return the output of an object; with several objects its name contains the object's."""
         request, encoding = self.request, self.settings.encoding
         wanted = request.output or refuse_link(default_output(request.video, [MATTE], encoding))
         if name != MATTE:
@@ -207,8 +207,8 @@ class MatteJob:
         return OutputTarget.find(wanted, encoding)
 
     @cached_property
-    def mattes(self) -> Mapping[str, FoundMattes]:
-        """Return the mattes of each thing, found later. Raises MediaError."""
+    def mattes(self) -> Mapping[str, ObjectMattes]:
+        """Return the mattes of each object, which are computed later. Raises MediaError."""
         if self.model is not None:
             fps = self.settings.rendering.picture_fps
             return {MATTE: ModelMattes(opaque(self.clip), self.model, self.span, fps, self.context)}
@@ -221,61 +221,61 @@ class MatteJob:
                     matte = painted.mattes[name]
                     is_small = matte.shape[::-1] == size
                     small[frame] = matte if is_small else cv2.resize(matte, size, interpolation=cv2.INTER_AREA)
-                    self._check_size(self.places[frame], name, small[frame])
+                    self._check_size(self.painted_paths[frame], name, small[frame])
             if not small:
                 colour = "#" + bytes(self.request.brushes.things[name]).hex()
                 why = f"'{name}' is painted on no frame (in {colour})"
-                raise MediaError(str(next(iter(self.places.values()))), why, "paint it, or leave out its name")
+                raise MediaError(str(next(iter(self.painted_paths.values()))), why, "paint it, or leave out its name")
             source = MatteSource(self.clip, self.span, size, small)
             found[name] = SweptMattes(source, self.matting, self.context)
         return found
 
     def _check_size(self, path: Path, name: str, small: np.ndarray) -> None:
-        """Raise MediaError where nothing of a thing is left at the working size; warn where little is."""
+        """Raise MediaError if an object vanishes at the working size; warn if it is small."""
         area = int((small >= 128).sum())
         whose = "the thing" if name == MATTE else f"'{name}'"
         if not area:
             height, width = small.shape
             why = f"{whose} is smaller than a pixel at {width}x{height}, where it is followed"
             raise MediaError(str(path), why, "raise --set matting.size, or cut the clip to what is around it")
-        if area < SMALL:
+        if area < MIN_AREA_PX:
             text = f"{path.name}: {whose} has {count(area, 'pixel')} at the size at which it is followed"
             self.context.note(f"{text}: look at the result", "warning")
 
-    def _sheet_place(self, what: str) -> Path:
-        """Return the path of a sheet beside the first result. Raises UsageError for a source, or a link."""
+    def _sheet_path(self, what: str) -> Path:
+        """Return the path of a contact sheet beside the first result. Raises UsageError for a source, or a link."""
         result = next(iter(self.results.values()))
         path = refuse_link(result.output.parent / f"{result.output.name}.{what}.png")
         check_place(path, result.sources, folder=False)
         return path
 
-    def _show_painted(self) -> None:
-        """Write the sheet of the painted frames, before anything that takes long."""
-        pictures = [_shown(one.picture, np.maximum.reduce([*one.mattes.values()])) for one in self.painted.values()]
+    def _write_painted_sheet(self) -> None:
+        """Write the contact sheet of the painted frames, before any slow step."""
+        pictures = [_shade(one.picture, np.maximum.reduce([*one.mattes.values()])) for one in self.painted.values()]
         notes = [f"frame {frame}" + (", from strokes" if one.grown else "") for frame, one in self.painted.items()]
-        path = self._sheet_place("painted")
+        path = self._sheet_path("painted")
         _write_sheet(path, pictures, notes, f"{self.clip.name}: painted frames")
         self.context.note(f"what is cut out of the painted frames: {path}")
 
-    def _show_frames(self) -> Path:
-        """Write the sheet of frames of the whole span, with the confidence; return its path."""
+    def _write_frames_sheet(self) -> Path:
+        """Write the contact sheet of frames of the whole span, with the confidence; return its path."""
         first, stop = self.span
-        numbers = [first + n for n in segment_centres(stop - first, min(FRAMES, stop - first))]
+        numbers = [first + n for n in segment_centres(stop - first, min(SHEET_FRAMES, stop - first))]
         form = FrameFormat(Size(exact=next(iter(self.mattes.values())).source.size))
         pictures, notes = [], []
         for frame in read_clip_frames(self.clip, numbers, form, self.context):
             found = [one.at(frame.index) for one in self.mattes.values()]
             whole = np.maximum.reduce([one.matte for one in found])
-            pictures.append(_shown(frame.rgb, np.rint(255 * whole).astype(np.uint8)))
+            pictures.append(_shade(frame.rgb, np.rint(255 * whole).astype(np.uint8)))
             notes.append(f"frame {frame.index}, confidence {min(one.confidence for one in found):.2f}")
-        path = self._sheet_place("sheet")
+        path = self._sheet_path("sheet")
         _write_sheet(path, pictures, notes, self.clip.name)
         return path
 
     def _plan(self, name: str) -> RenderPlan:
-        """Return the plan of a thing's render, after all checks. Raises UsageError, MediaError."""
+        """Return the plan of an object's render, after all checks. Raises UsageError, MediaError."""
         request = self.request
-        self._tell_shots(name)
+        self._warn_unpainted_shots(name)
         exact = {
             thing: {f: p.mattes[thing] for f, p in self.painted.items() if thing in p.mattes and thing not in p.grown}
             for thing in self.request.brushes.things
@@ -290,8 +290,8 @@ class MatteJob:
         plan.delivery.check_sound(target.output)
         return plan
 
-    def _tell_shots(self, name: str) -> None:
-        """Warn about shots in which a thing is not painted, and no model finds it."""
+    def _warn_unpainted_shots(self, name: str) -> None:
+        """Warn about shots in which an object has no painted frame, unless a model segments it."""
         source = self.mattes[name].source
         if self.model is not None:
             return
@@ -302,8 +302,7 @@ class MatteJob:
                 text = f"the shot of {where} has no painted frame{whose}: its matte is empty"
                 self.context.warn_once(text, self.request.video)
 
-    def _facts(self, name: str) -> Table:
-        """Return the entries of a thing's result about its confidence."""
+    def _confidence_entries(self, name: str) -> Table:
         source = self.mattes[name].source
         shots = [shot for shot in source.shots if self.model or any(key in shot for key in source.painted)]
         inside = {frame: self.mattes[name].at(frame).confidence for shot in shots for frame in shot}
@@ -312,15 +311,15 @@ class MatteJob:
             "confidence": round(float(np.mean(list(inside.values()))), 3),
             "least_sure": least,
             "least_confidence": round(inside[least], 3),
-            "lost": lost_parts(inside),
+            "lost": lost_ranges(inside),
             "confidences": [round(inside[frame], 3) if frame in inside else None for frame in range(*self.span)],
             "keyframes": painted,
-            "suggested": suggested(inside, painted, self.request.suggest),
+            "suggested": suggest_frames(inside, painted, self.request.suggest),
         }
 
     def _forecast(self, plans: Mapping[str, RenderPlan]) -> Table:
         costs = [mattes.cost() for mattes in self.mattes.values()]
-        # The mattes are not there yet: the clip itself is rendered in the trial.
+        # The mattes do not exist yet, so the trial renders the clip itself.
         costs += [RenderJob(replace(plan, paint=None), self.context).estimate() for plan in plans.values()]
         name, result = next(iter(self.results.items()))
         job = RenderJob(plans[name], self.context)
@@ -328,16 +327,15 @@ class MatteJob:
         return result.report(job.summary(result.output) | facts | {"dry_run": True} | add_up(costs), cached=False)
 
     def close(self) -> None:
-        """Release the pinned cache entries."""
         for mattes in self.__dict__.get("mattes", {}).values():
             mattes.close()
 
 
 @dataclass(frozen=True)
 class PaintedFrame:
-    """A painted frame, (H, W, 3) uint8, and the mattes of the things on it, (H, W) uint8 by name.
+    """A painted frame, (H, W, 3) uint8, and the mattes of its objects by name, (H, W) uint8.
 
-    ``grown``: the names of those that were grown from strokes.
+    ``grown``: the names of the objects whose matte was grown from strokes.
     """
 
     picture: np.ndarray
@@ -345,14 +343,14 @@ class PaintedFrame:
     grown: frozenset[str]
 
 
-def places_of(
+def painted_paths_of(
     frames: Sequence[tuple[Time, Path]], files: Sequence[Path], clip: Clip, first_number: int | None
 ) -> dict[int, Path]:
-    """Return the picture painted on each frame, in order. Raises UsageError, MediaError."""
+    """Return the path of the picture painted on each frame, in order. Raises UsageError, MediaError."""
     found: dict[int, Path] = {}
     numbers = sequence_numbers(clip.index.names) or []
     for when, path in frames:
-        # Pictures are counted by the numbers in their names, as in a folder of painted frames.
+        # In an image sequence, a frame number is the number in a file's name, as in a folder of painted frames.
         frame = numbers.index(when.frame) if when.frame in numbers else clip.frame_at(when)
         if not 0 <= frame < clip.index.num_frames:
             last = clip.index.num_frames - 1
@@ -369,16 +367,18 @@ def places_of(
     return dict(sorted(found.items()))
 
 
-def read_painted(places: Mapping[int, Path], brushes: Brushes, clip: Clip, context: Context) -> dict[int, PaintedFrame]:
+def read_paintings(
+    painted_paths: Mapping[int, Path], brushes: Brushes, clip: Clip, context: Context
+) -> dict[int, PaintedFrame]:
     """Read the painted frames; grow masks from strokes. Raises MediaError."""
     found = {}
-    for frame in read_clip_frames(clip, list(places), FrameFormat(), context):
-        path = places[frame.index]
+    for frame in read_clip_frames(clip, list(painted_paths), FrameFormat(), context):
+        path = painted_paths[frame.index]
         mattes, grown_names = {}, []
         for name, what in brushes.read(path, frame.rgb).items():
             matte = what
             if isinstance(what, Strokes):
-                matte = grown(frame.rgb, what.labels)
+                matte = grow_mask(frame.rgb, what.labels)
                 grown_names.append(name)
                 if not (matte >= 0.5).any():
                     raise MediaError(str(path), "nothing grew from its strokes", "paint more of the thing")
@@ -392,34 +392,33 @@ def read_painted(places: Mapping[int, Path], brushes: Brushes, clip: Clip, conte
 
 
 def opaque(clip: Clip) -> Clip:
-    """Return a clip whose transparency is not delivered: a matte is grey, and its alpha would be read instead."""
+    """Return a clip without transparency: else its alpha would be delivered instead of the grey matte."""
     findings = replace(clip.index.findings, alpha=False)
     return replace(clip, index=replace(clip.index, findings=findings))
 
 
 @dataclass(frozen=True)
 class MattePaint:
-    """The mattes of the things of a clip, of which ``name`` is shown, in frames of the clip's own size.
+    """Paints the matte of one object, ``name``, in frames of the clip's own size.
 
     Attributes:
-        mattes: Of each thing, by name.
-        exact: Painted mattes (H, W) uint8 at the clip's own size, by thing and frame.
+        mattes: The mattes of all objects, by name.
+        exact: Painted mattes (H, W) uint8 at the clip's own size, by object and frame.
         layer: Whether the result has the colours of the clip, with the matte as alpha.
     """
 
-    mattes: Mapping[str, FoundMattes]
+    mattes: Mapping[str, ObjectMattes]
     exact: Mapping[str, Mapping[int, np.ndarray]]
     name: str
     settings: MattingSettings
     layer: bool = False
 
     def painter(self, size: tuple[int, int]) -> MattePaint:
-        """Return the painter, this one: mattes have the size of the frames that it gets, which is ``size``."""
+        """Return this object: its mattes have the size of the frames that it is called with."""
         del size
         return self
 
     def for_key(self) -> Table:
-        """Return the properties that affect the result, for its cache key."""
         edge = {name: getattr(self.settings, name) for name in ("edge", "feather", "grow")}
         keys = {
             name: [mattes.for_key(), mattes.source.painted_key(sorted(mattes.source.painted))]
@@ -446,14 +445,14 @@ class MattePaint:
         matte: np.ndarray | None = None,
         working_size: tuple[int, int] | None = None,
     ) -> np.ndarray:
-        """Return what the matte cuts out of a frame, ``source``: (H, W, 4) of its dtype."""
+        """Return the foreground of a frame, ``source``, with the matte as alpha: (H, W, 4) of its dtype."""
         del picture, matte, working_size
         return cut_out(source, self._matte(frame, source))
 
     def _matte(self, frame: int, source: np.ndarray) -> np.ndarray:
         """Return the matte, (H, W) float32 from 0 to 1, of a frame, (H, W, 3) uint8 or uint16.
 
-        The mattes of several things share what lies between them.
+        Where the mattes of several objects sum to more than 1, they are divided by the sum.
         """
         settings, whole = self.settings, (source.shape[1], source.shape[0])
         exact = {name: pictures.get(frame) for name, pictures in self.exact.items()}
@@ -464,32 +463,32 @@ class MattePaint:
             found = {name: mattes.at(frame).matte for name, mattes in self.mattes.items()}
             small = found[self.name] / np.maximum(sum(found.values()), 1)
             if settings.edge == "refined":
-                matte = refined(small, at_working_size(source, small.shape[::-1]), source)
+                matte = refine_edge(small, shrink_frame(source, small.shape[::-1]), source)
             else:
                 matte = grow(small, whole) if small.shape[::-1] != whole else small
-        matte = finished(matte, settings.grow, settings.feather)
+        matte = finish_edge(matte, settings.grow, settings.feather)
         for other in exact.values() if own is None else ():
             if other is not None:
                 matte = np.minimum(matte, 1 - other.astype(np.float32) / 255)
         return np.clip(matte, 0, 1)
 
 
-def _shown(picture: np.ndarray, matte: np.ndarray) -> np.ndarray:
-    """Return a picture (H, W, 3) uint8, darkened outside of a matte (H, W) uint8."""
+def _shade(picture: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """Darken a picture (H, W, 3) uint8 outside of a matte (H, W) uint8."""
     inside = matte[..., None].astype(np.float32) / 255
     return np.asarray(np.rint(picture * (SHADE + (1 - SHADE) * inside)), np.uint8)
 
 
 def _write_sheet(path: Path, pictures: Sequence[np.ndarray], notes: Sequence[str], title: str) -> None:
-    rows = [pictures[n : n + COLUMNS] for n in range(0, len(pictures), COLUMNS)]
-    lines = [notes[n : n + COLUMNS] for n in range(0, len(notes), COLUMNS)]
+    rows = [pictures[n : n + SHEET_COLUMNS] for n in range(0, len(pictures), SHEET_COLUMNS)]
+    lines = [notes[n : n + SHEET_COLUMNS] for n in range(0, len(notes), SHEET_COLUMNS)]
     check_parents(path)
     with write_atomically(path) as temporary:
-        write_picture(temporary, ContactSheet(title, rows, cell_size(pictures[0], CELL), (), lines).draw())
+        write_picture(temporary, ContactSheet(title, rows, cell_size(pictures[0], CELL_WIDTH_PX), (), lines).draw())
 
 
-def lost_parts(confidences: Mapping[int, float]) -> list[list[int]]:
-    """Return the parts, [first, last], in which the confidence is so low that the thing counts as lost."""
+def lost_ranges(confidences: Mapping[int, float]) -> list[list[int]]:
+    """Return the ranges of frames, [first, last], in which the confidence is so low that the object counts as lost."""
     found: list[list[int]] = []
     for frame in (frame for frame in sorted(confidences) if confidences[frame] < LOST):
         if found and found[-1][1] == frame - 1:
@@ -499,17 +498,17 @@ def lost_parts(confidences: Mapping[int, float]) -> list[list[int]]:
     return found
 
 
-def suggested(confidences: Mapping[int, float], painted: Sequence[int], count: int) -> list[int]:
-    """Return the frames, in order, on which painting would help most: where it and its neighbours are least sure."""
+def suggest_frames(confidences: Mapping[int, float], painted: Sequence[int], count: int) -> list[int]:
+    """Return the frames, in order, on which painting would help most: their neighbourhood has the lowest confidence."""
     first, last = min(confidences), max(confidences)
     doubt = np.zeros(last - first + 1)
     for frame, sure in confidences.items():
         doubt[frame - first] = 1 - sure
     free = {frame - first for frame in confidences if frame not in painted}
-    offsets = np.arange(-FARTHEST, FARTHEST + 1)
+    offsets = np.arange(-MAX_REACH, MAX_REACH + 1)
     near, found = np.exp(-np.abs(offsets) / REACH), list[int]()
     for _ in range(min(count, len(free))):
-        gains = np.convolve(doubt, near)[FARTHEST:-FARTHEST]
+        gains = np.convolve(doubt, near)[MAX_REACH:-MAX_REACH]
         best = max(free, key=lambda place: (gains[place], -place))
         free.remove(best)
         found.append(best + first)
@@ -519,7 +518,7 @@ def suggested(confidences: Mapping[int, float], painted: Sequence[int], count: i
 
 
 def check_confidence(whole: Table, least: float) -> None:
-    """Raise VidtransError where the confidence in a frame of the result of a command is below ``least``."""
+    """Raise VidtransError if the confidence of any frame in a command's result is below ``least``."""
     for name, table in (whole.get("things") or {"": whole}).items():
         sure, frame = table["least_confidence"], table["least_sure"]
         if sure < least:

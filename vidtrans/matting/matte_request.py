@@ -1,6 +1,6 @@
-"""The request of ``matte``: mattes of things of a clip, from painted frames; and how what is painted is read.
+"""The request of ``matte``, mattes of objects from painted frames, and the reader of painted frames.
 
-A painted frame is a whole mask, a cut-out, a mask of several colours, or strokes.
+A painted frame is a complete mask, a cut-out, a mask of several colours, or strokes.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ COLOURS: Mapping[str, Colour] = {
     "white": (255, 255, 255),
     "black": (0, 0, 0),
 }
-MATTE = "matte"  # the name of a thing that has none
-NEAR = 96.0  # distance in RGB up to which a pixel has a colour: strokes have soft edges, and JPEG changes them
-PAINTED = 0.9  # share of the opaque pixels of a layer in these colours that makes them strokes
-# Programs decode colours in different ways: levels by which a frame may differ, and the share of it that must not
-# differ by more where only strokes are over it; and the distance in RGB from which on it was painted over.
-SAME, UNCHANGED, CHANGED = 24, 0.5, 64.0
-GREY, GREYS = 24, 0.98  # levels between a grey's channels, and the share of greys of a mask
-SHAPE = 0.02  # by which the aspect of a painted picture may differ from the clip's
-CLEAN = (12, 243)  # levels of a mask from which on it counts as black and as white, whatever JPEG made of it
-FLAT = 1.0  # level: deviation of the ground of a mask
-ON, OFF = 1, 2  # labels of strokes
+MATTE = "matte"  # Name of an object without a name
+COLOUR_RADIUS = 96.0  # RGB distance up to which a pixel has a brush's colour: strokes have soft edges, JPEG alters them
+MIN_STROKE_SHARE = 0.9  # Least share of a layer's opaque pixels in brush colours; then the layer has strokes
+# Programs decode colours differently. A pixel counts as unchanged up to the first difference, in levels of 255. A
+# picture with at least the second share of unchanged pixels is a frame with strokes. The pixels of a stroke differ by
+# at least the third, an RGB distance.
+MAX_DECODING_DIFFERENCE, MIN_UNCHANGED_SHARE, MIN_STROKE_DIFFERENCE = 24, 0.5, 64.0
+MAX_GREY_SPREAD, MIN_GREY_SHARE = 24, 0.98  # Largest channel difference of a grey; least share of greys in a mask
+ASPECT_TOLERANCE = 0.02  # Largest relative difference between the aspects of a painted picture and the clip
+BLACK_LEVEL, WHITE_LEVEL = 12, 243  # Levels of a mask that count as black and as white, despite JPEG's noise
+MAX_FLAT_STD = 1.0  # Largest standard deviation of a mask's background, in levels of 255
+ON, OFF = 1, 2  # Labels of strokes
 
 
 def parse_colour(text: str) -> Colour:
-    """Return the colour of a name or of '#rrggbb'. Raises UsageError."""
     if text.lower() in COLOURS:
         return COLOURS[text.lower()]
     if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
@@ -69,11 +69,11 @@ def parse_names(text: str) -> dict[str, Colour]:
         name, equals, colour = (one.strip() for one in part.partition("="))
         if not equals or not re.fullmatch(r"\w[\w-]*", name):
             raise UsageError(f"--names {text}", f"'{part}' is not NAME=COLOUR", "as in --names man=red,car=blue")
-        known = name.casefold() in {other.casefold() for other in found}  # names of files, on Windows too
+        known = name.casefold() in {other.casefold() for other in found}  # File names are case-insensitive on Windows
         if known or parse_colour(colour) in found.values():
             why = f"two things have the {'name' if known else 'colour'} of '{part}'"
             raise UsageError(f"--names {text}", why, "give each its own")
-        if max(parse_colour(colour)) < NEAR:
+        if max(parse_colour(colour)) < COLOUR_RADIUS:
             raise UsageError(f"--names {text}", f"'{part}' is as dark as the ground of a mask", "take another colour")
         found[name] = parse_colour(colour)
     return found
@@ -81,14 +81,14 @@ def parse_names(text: str) -> dict[str, Colour]:
 
 @dataclass(frozen=True)
 class Strokes:
-    """Strokes for one thing on a frame, (H, W) uint8: ``ON`` it, ``OFF`` it, 0 elsewhere."""
+    """Strokes for one object on a frame, (H, W) uint8: ``ON`` and ``OFF`` the object, 0 without a stroke."""
 
     labels: np.ndarray
 
 
 @dataclass(frozen=True)
 class Brushes:
-    """The colours of what is painted: of strokes on a thing and off it, and of several things by name."""
+    """The colours of strokes on the object and off it, and of several objects by name."""
 
     inside: Colour = COLOURS["green"]
     outside: Colour = COLOURS["red"]
@@ -101,28 +101,27 @@ class Brushes:
 
     @classmethod
     def of(cls, inside: str, outside: str, names: str) -> Brushes:
-        """Return the brushes of these colours; ``outside`` '': red, black where a thing is red. Raises UsageError."""
+        """Parse colours; the default of ``outside`` is red, or black where an object is red. Raises UsageError."""
         found = parse_names(names)
         off = parse_colour(outside) if outside else COLOURS["black" if COLOURS["red"] in found.values() else "red"]
         return cls(parse_colour(inside), off, found or None)
 
     @property
     def things(self) -> dict[str, Colour]:
-        """Return the colour of strokes on each thing, by name."""
         return dict(self.names) if self.names else {MATTE: self.inside}
 
     def read(self, path: Path, frame: np.ndarray) -> dict[str, np.ndarray | Strokes]:
-        """Return what is painted on a frame, (H, W, 3) uint8, of each thing on it: a matte or strokes.
+        """Read the paint on a frame, (H, W, 3) uint8; return a matte or strokes for each object, by name.
 
-        A matte is (H, W) float32, from 0 to 1. Raises MediaError where nothing, or all of the frame, is painted, or
-        the picture has another shape than the frame, or colours without a name.
+        A matte is (H, W) float32, from 0 to 1. Raises MediaError where nothing, or all of the frame, is painted, or the
+        picture's aspect differs from the frame's, or a colour has no name.
         """
         picture, alpha = read_layers(path)
         picture, alpha = _with_objects_white(picture, alpha)
         rgb = to_uint8(picture)
         opaque = None if alpha is None else to_uint8(alpha)
         height, width = frame.shape[:2]
-        if abs(rgb.shape[1] / rgb.shape[0] * height / width - 1) > SHAPE:
+        if abs(rgb.shape[1] / rgb.shape[0] * height / width - 1) > ASPECT_TOLERANCE:
             sizes = f"it is {rgb.shape[1]}x{rgb.shape[0]}, and the clip {width}x{height}"
             raise MediaError(str(path), f"{sizes}: another shape", "paint on a frame of the clip")
         if opaque is not None and opaque.min() == 255:
@@ -130,58 +129,61 @@ class Brushes:
         if rgb.shape[:2] != (height, width):
             rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_NEAREST)
             opaque = None if opaque is None else cv2.resize(opaque, (width, height), interpolation=cv2.INTER_AREA)
-        found = self._layer(path, rgb, opaque, frame) if opaque is not None else self._opaque(path, rgb, frame)
-        return {name: self._checked(path, name, what) for name, what in found.items()}
+        found = (
+            self._read_layer(path, rgb, opaque, frame) if opaque is not None else self._read_opaque(path, rgb, frame)
+        )
+        return {name: self._check_coverage(path, name, what) for name, what in found.items()}
 
-    def _layer(
+    def _read_layer(
         self, path: Path, rgb: np.ndarray, alpha: np.ndarray, frame: np.ndarray
     ) -> dict[str, np.ndarray | Strokes]:
         """Read a picture with transparency: strokes, or a cut-out."""
         there = alpha >= 128
         if not there.any():
             raise MediaError(str(path), "it is fully transparent", "paint on it, or leave it out")
-        labels, is_cut_out = self._labels(rgb), _same(rgb, frame)[there].mean() >= UNCHANGED
-        if not is_cut_out and (labels[there] >= 0).mean() >= PAINTED:
-            return self._strokes(np.where(there, labels, -1))
+        labels, is_cut_out = self._labels(rgb), _unchanged_pixels(rgb, frame)[there].mean() >= MIN_UNCHANGED_SHARE
+        if not is_cut_out and (labels[there] >= 0).mean() >= MIN_STROKE_SHARE:
+            return self._read_strokes(np.where(there, labels, -1))
         if self.names:
             why = f"it is cut out, which does not say which of {', '.join(self.names)} it is"
             raise MediaError(str(path), why, "paint each in its colour")
         return {MATTE: alpha.astype(np.float32) / 255}
 
-    def _opaque(self, path: Path, rgb: np.ndarray, frame: np.ndarray) -> dict[str, np.ndarray | Strokes]:
+    def _read_opaque(self, path: Path, rgb: np.ndarray, frame: np.ndarray) -> dict[str, np.ndarray | Strokes]:
         """Read a picture without transparency: a frame with strokes over it, or a mask."""
-        same, labels = _same(rgb, frame), self._labels(rgb)
-        if same.mean() >= UNCHANGED and not _is_flat(rgb, frame, same):
+        same, labels = _unchanged_pixels(rgb, frame), self._labels(rgb)
+        if same.mean() >= MIN_UNCHANGED_SHARE and not _is_flat(rgb, frame, same):
             moved = np.linalg.norm(rgb.astype(np.float32) - frame, axis=2)
-            return self._strokes(np.where(moved < CHANGED, -1, labels))
+            return self._read_strokes(np.where(moved < MIN_STROKE_DIFFERENCE, -1, labels))
         spread = rgb.max(2).astype(np.int16) - rgb.min(2)
-        if (spread <= GREY).mean() >= GREYS and not self.names:
+        if (spread <= MAX_GREY_SPREAD).mean() >= MIN_GREY_SHARE and not self.names:
             level = rgb.mean(2)
-            low, high = CLEAN
-            matte = np.clip((level - low) / (high - low), 0, 1).astype(np.float32)
-            coloured = spread > NEAR
+            matte = np.clip((level - BLACK_LEVEL) / (WHITE_LEVEL - BLACK_LEVEL), 0, 1).astype(np.float32)
+            coloured = spread > COLOUR_RADIUS
             matte[coloured & (labels == 1)], matte[coloured & (labels == 0)] = 1, 0
             return {MATTE: matte}
         if not self.names:
-            raise MediaError(str(path), f"it has colours ({_seen(rgb)})", "name them: --names man=red,car=blue")
+            raise MediaError(
+                str(path), f"it has colours ({_frequent_colours(rgb)})", "name them: --names man=red,car=blue"
+            )
         ground = np.linalg.norm(rgb.astype(np.float32), axis=2)
         colours = np.array(list(self.names.values()), np.float32)
         away = np.stack([ground, *(np.linalg.norm(rgb - colour, axis=2) for colour in colours)])
-        nearest = np.where(away.min(0) <= 2 * NEAR, away.argmin(0), 0)
+        nearest = np.where(away.min(0) <= 2 * COLOUR_RADIUS, away.argmin(0), 0)
         return {n: (nearest == k).astype(np.float32) for k, n in enumerate(self.names, 1) if (nearest == k).any()}
 
     def _labels(self, rgb: np.ndarray) -> np.ndarray:
-        """Return, for each pixel, 0 in the colour of what is outside, from 1 on in that of a thing, else -1."""
+        """Return labels (H, W): 0 for the outside colour, from 1 on for the objects' colours, else -1."""
         labels = np.full(rgb.shape[:2], -1, np.int16)
-        best = np.full(rgb.shape[:2], NEAR, np.float32)
+        best = np.full(rgb.shape[:2], COLOUR_RADIUS, np.float32)
         for number, colour in enumerate((self.outside, *self.things.values())):
             away = np.linalg.norm(rgb.astype(np.float32) - np.array(colour, np.float32), axis=2)
             labels[away < best] = number
             np.minimum(best, away, out=best)
         return labels
 
-    def _strokes(self, labels: np.ndarray) -> dict[str, np.ndarray | Strokes]:
-        """Return the strokes of each thing that has some; those of the others are off it."""
+    def _read_strokes(self, labels: np.ndarray) -> dict[str, np.ndarray | Strokes]:
+        """Return the strokes of each object that has some; the strokes of other objects are off it."""
         found: dict[str, np.ndarray | Strokes] = {}
         for number, name in enumerate(self.things, 1):
             if (labels == number).any():
@@ -189,7 +191,7 @@ class Brushes:
                 found[name] = Strokes(own.astype(np.uint8))
         return found
 
-    def _checked(self, path: Path, name: str, what: np.ndarray | Strokes) -> np.ndarray | Strokes:
+    def _check_coverage(self, path: Path, name: str, what: np.ndarray | Strokes) -> np.ndarray | Strokes:
         if isinstance(what, np.ndarray):
             whose = "" if name == MATTE else f" of '{name}'"
             if (what < 0.5).all():
@@ -202,7 +204,10 @@ class Brushes:
 
 
 def _with_objects_white(rgb: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return colours (H, W, 3) and alpha (H, W) with numbers of objects but 0 white, as ``MaskLevels`` finds them."""
+    """Turn the object numbers of a mask white, if ``MaskLevels`` finds that it has such numbers.
+
+    Return RGB (H, W, 3) and alpha (H, W).
+    """
     stored = rgb if alpha is None else cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
     levels = MaskLevels()
     levels.add(to_uint16(stored))
@@ -212,19 +217,18 @@ def _with_objects_white(rgb: np.ndarray, alpha: np.ndarray | None) -> tuple[np.n
     return (cv2.cvtColor(matte, cv2.COLOR_GRAY2RGB), None) if alpha is None else (rgb, to_uint16(matte))
 
 
-def _same(rgb: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Return where a picture shows a frame, both (H, W, 3) uint8, as (H, W) bool."""
-    return cv2.absdiff(rgb, frame).max(2) <= SAME
+def _unchanged_pixels(rgb: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Return the unchanged pixels of a painted frame, both (H, W, 3) uint8, as (H, W) bool."""
+    return cv2.absdiff(rgb, frame).max(2) <= MAX_DECODING_DIFFERENCE
 
 
 def _is_flat(rgb: np.ndarray, frame: np.ndarray, same: np.ndarray) -> bool:
-    """Return whether a picture has one colour where the frame, dark or bright there, has more: it is a mask."""
-    return float(rgb[same].std(0).max()) < FLAT < float(frame[same].std(0).max())
+    """Return whether the unchanged pixels have one colour though the frame varies there: then it is a mask."""
+    return float(rgb[same].std(0).max()) < MAX_FLAT_STD < float(frame[same].std(0).max())
 
 
-def _seen(rgb: np.ndarray) -> str:
-    """Return the most frequent strong colours of a mask, as text."""
-    strong = rgb[rgb.max(2).astype(np.int16) - rgb.min(2) > NEAR]
+def _frequent_colours(rgb: np.ndarray) -> str:
+    strong = rgb[rgb.max(2).astype(np.int16) - rgb.min(2) > COLOUR_RADIUS]
     rounded, counts = np.unique(strong // 16 * 17, axis=0, return_counts=True)
     frequent = [colour for _, colour in sorted(zip(-counts, map(tuple, rounded), strict=True))[:3]]
     return ", ".join("#" + bytes(map(int, colour)).hex() for colour in frequent)
@@ -234,8 +238,8 @@ def _seen(rgb: np.ndarray) -> str:
 class MatteRequest:
     """A request for mattes: painted ``frames`` (time, picture), a folder of them, ``keyframes``, or a ``model``.
 
-    ``with_colours``: the clip's colours with the matte as alpha. ``suggest``: how many frames to name that are worth
-    painting next. ``least_confidence``: of every frame, or the request fails.
+    ``with_colours``: deliver the clip's colours with the matte as alpha. ``suggest``: number of frames to suggest for
+    painting. ``least_confidence``: the request fails if the confidence of any frame is lower.
     """
 
     COMMAND: ClassVar = "matte"
@@ -267,13 +271,13 @@ class MatteRequest:
 
     @property
     def makes_file(self) -> bool:
-        """Return whether the result is a video file: the source is one, or the output has the ending of one."""
+        """Return whether the result is a video file: the source is one, or the output has a video's suffix."""
         if self.output is None:
             return not is_picture_source(self.video)
         return bool(self.output.suffix) and self.output.suffix.lower().lstrip(".") not in PICTURES
 
     def settings(self, model: LoadedModel, context: Context) -> ResolvedRenderSettings:
-        """Return the render settings of the results: the clip's size, lossless unless another codec is asked for.
+        """Return the render settings of the results: the clip's size, and a lossless codec by default.
 
         ``model``: the identity. Raises UsageError.
         """
@@ -292,12 +296,12 @@ class MatteRequest:
 
 
 def usual_codec(*, with_colours: bool) -> str:
-    """Return the codec of mattes in videos, or of things ``with_colours`` and alpha."""
+    """Return the default codec of mattes as videos, or of objects ``with_colours`` and alpha."""
     return "prores4444" if with_colours else "ffv1"
 
 
 def parse_frame(text: str) -> tuple[Time, Path]:
-    """Parse ``12=mask.png`` (a frame number or a time, and a picture); -3 is the number of a picture.
+    """Parse ``12=mask.png`` (a frame number or a time, and a picture); a negative number is a picture's number.
 
     Raises UsageError.
     """

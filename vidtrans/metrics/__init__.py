@@ -1,9 +1,8 @@
-"""Scores of pictures, and of a video's steadiness along its source's motion."""
+"""Measures of picture quality, and of a video's temporal consistency along its source's motion."""
 
 from __future__ import annotations
 
-# The flow method that renders are scored with: never the one that the temporal filter follows, whose own mistakes it
-# could not see.
+# Flow method for scores, different from the temporal filter's, whose errors it could not detect
 SCORING_FLOW = "dis-fine"
-# Pictures are scored no larger than this on their short side: the one of the DAVIS clips that published figures are of.
+# Largest short side at which pictures are scored, in pixels: that of the DAVIS clips in published results
 SHORT_SIDE = 480

@@ -1,7 +1,7 @@
 """Score a video frame by frame: flicker, fidelity, ghosts of earlier frames.
 
-Flow is estimated from the source alone, and every video is scored on the same pixels of the same pairs, so that
-ratios of their errors are meaningful.
+Flow is estimated from the source alone, and every video is scored on the same pixels of the same pairs of frames, so
+that ratios of their errors are meaningful.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
 from vidtrans.metrics.picture_quality import PSNR_CAP, SSIM_WINDOW, psnr_of, sharpness, squared_error, ssim
 from vidtrans.video.images.picture import resize
 
-NOTICEABLE = (1 / 255) ** 2  # warping error: one 8-bit level, as an RMS
-SHARE_OF_WORST = 0.1  # share of the worst moment's error that makes another one worth a look
-MAX_SOURCE_RATIO = 0.95  # of the per-frame's error: what the source itself has when there is nothing to remove
-FEWEST = 0.01  # share of the picture in which the flow has to be reliable; from less nothing can be said
-# What is finer than this share of the short side the eye does not see flicker (Kelly 1979: at 5 Hz and more, contrast
-# along the motion is seen up to some 3 periods a degree; a picture seen from three times its height is 19° high).
+NOTICEABLE = (1 / 255) ** 2  # Least noticeable warping error: an RMS of one 8-bit level
+SHARE_OF_WORST = 0.1  # Least excess error of a reported moment, as a share of the worst moment's
+MAX_SOURCE_RATIO = 0.95  # Error of the source relative to the per-frame video above which there is nothing to remove
+MIN_RELIABLE = 0.01  # Least share of the picture with reliable flow for a score
+# Scale below which flicker is invisible, as a share of the short side (Kelly 1979: at 5 Hz and more, contrast along the
+# motion is visible up to some 3 periods per degree; a picture viewed from three times its height is 19° high)
 FINEST = 1 / 256
-INDEPENDENT = math.sqrt(2 / 3)  # makes frames that each lie s beside the truth, independently, read s
-# What the names of measures end in, and which video is measured; with a reference also against which.
+FLICKER_SCALE = math.sqrt(2 / 3)  # Factor that makes the flicker of independent offsets of s levels equal to s
+# Suffix of the measures' names, and the measured video; for fidelity also its reference
 STEADY = {"": "output", "_per_frame": "per-frame", "_source": "source"}
 NEAR = {"": ("output", "reference"), "_to_per_frame": ("output", "per-frame"), "_per_frame": ("per-frame", "reference")}
 NEAR_WITHOUT_REFERENCE = {"": ("output", "per-frame")}
@@ -43,8 +43,8 @@ Summary = dict[str, float | None]
 class FlowPair:
     """The motion between two consecutive frames of a shot: flows (H, W, 2) float32, in pixels."""
 
-    there: np.ndarray  # from the first frame to the second
-    back: np.ndarray  # from the second to the first
+    there: np.ndarray  # From the first frame to the second
+    back: np.ndarray  # From the second to the first
 
     @classmethod
     def between(cls, first: np.ndarray, second: np.ndarray, method: FlowMethod) -> FlowPair:
@@ -53,19 +53,19 @@ class FlowPair:
 
     @cached_property
     def reliable(self) -> np.ndarray:
-        """The mask (H, W) bool of the first frame's pixels that reappear in the second."""
+        """Return the mask (H, W) bool of the first frame's pixels that are visible in the second."""
         return forward_backward(self.there, self.back) & ~motion_boundary(self.there)
 
     @cached_property
     def reliable_back(self) -> np.ndarray:
-        """The mask (H, W) bool of the second frame's pixels that appear in the first."""
+        """Return the mask (H, W) bool of the second frame's pixels that are visible in the first."""
         return self._returns_back & ~motion_boundary(self.back)
 
     @cached_property
     def uncovered(self) -> np.ndarray:
-        """The mask (H, W) bool of the second frame's pixels absent from the first, dilated by one pixel.
+        """Return the mask (H, W) bool of the second frame's newly visible pixels, dilated by one pixel.
 
-        Something moved away from there, or content entered at the border; failures of the flow method look the same.
+        An object moved away from there, or content entered at the border; failures of the flow method look the same.
         """
         unseen = (~self._returns_back).astype(np.uint8)
         return cv2.dilate(unseen, np.ones((3, 3), np.uint8)).astype(bool)
@@ -76,10 +76,10 @@ class FlowPair:
 
 
 def motion_boundary(flow: np.ndarray) -> np.ndarray:
-    """Return the mask of motion boundaries (Ruder et al. 2016): (H, W) bool of a flow (H, W, 2) in pixels.
+    """Return the mask of motion boundaries (Ruder et al. 2016), (H, W) bool, of a flow (H, W, 2) in pixels.
 
-    ``|∇u|² + |∇v|² > 0.01 |f|² + 0.002``, with differences to the next pixel, as in the evaluator that Lai et al.
-    (ECCV 2018) published.
+    ``|∇u|² + |∇v|² > 0.01 |f|² + 0.002``, with differences to the next pixel, as in the evaluator that Lai et al. (ECCV
+    2018) published.
     """
     down, right = np.zeros_like(flow), np.zeros_like(flow)
     down[:-1], right[:, :-1] = flow[1:] - flow[:-1], flow[:, 1:] - flow[:, :-1]
@@ -93,14 +93,14 @@ class Scores:
     """The scores of a video: a value for each frame, and their summary."""
 
     frames: int
-    pairs: int  # of consecutive frames, for which the motion is known
-    size: tuple[int, int]  # the (width, height) used for scoring
+    pairs: int  # Pairs of consecutive frames with known motion
+    size: tuple[int, int]  # (width, height) used for scoring
     compared_with: str | None  # "reference", "per-frame" or None
-    summary: Summary  # a number, or None, for each measure
-    series: dict[str, Series]  # for each measure one value a frame; the value of a pair is at its second frame
+    summary: Summary  # A number, or None, for each measure
+    series: dict[str, Series]  # One value per frame for each measure; the value of a pair is at its second frame
 
     def worst(self, count: int = 5) -> list[int]:
-        """Return at most ``count`` frames whose jumps most exceed the source's, worst first, well spread in time."""
+        """Return at most ``count`` frames whose error most exceeds the source's, worst first, well spread in time."""
         excess = [
             0.0 if own is None or given is None else own - given
             for own, given in zip(self.series["warping_error"], self.series["warping_error_source"], strict=True)
@@ -116,7 +116,6 @@ class Scores:
         return found
 
     def table(self) -> Table:
-        """Return the scores as a JSON table."""
         summary = {name: round_digits(value) for name, value in self.summary.items()}
         return {"pairs": self.pairs, "scored_at": list(self.size), "compared_with": self.compared_with, **summary}
 
@@ -140,7 +139,7 @@ def divide(value: float | None, of: float | None) -> float | None:
 def flicker_removed(ratio: float | None, floor: float | None) -> float | None:
     """Return the share of the flicker that is removed: 0 for none, 1 if the output is as steady as the source.
 
-    (1 − E) / (1 − E_source), with the warping errors of output (``ratio``) and source (``floor``) relative to the
+    It is (1 − E) / (1 − E_source), with the warping errors of output (``ratio``) and source (``floor``) relative to the
     per-frame video's. None if the per-frame video hardly flickers more than the source.
     """
     if ratio is None or floor is None or floor > MAX_SOURCE_RATIO:
@@ -149,11 +148,11 @@ def flicker_removed(ratio: float | None, floor: float | None) -> float | None:
 
 
 class Steadiness:
-    """The steadiness of a video along the motion of its source.
+    """Measures the temporal consistency of a video along the motion of its source.
 
     The warping error is E of Lai et al. (ECCV 2018), ``Σ m (W(second) − first)² / (3 Σ m)`` in units of full scale
-    squared, 0 to 1: m are the pixels where the source's flow is reliable. Sampling is bilinear, as in the published
-    evaluator: it blurs all videos alike, and does not overshoot at edges as bicubic sampling does.
+    squared, 0 to 1: m is the mask of pixels with reliable source flow. Sampling is bilinear, as in the published
+    evaluator: it blurs all videos alike, and does not overshoot at edges like bicubic sampling.
     """
 
     def __init__(self) -> None:
@@ -162,9 +161,9 @@ class Steadiness:
         self._last = self._before = np.empty(0, np.float32)
 
     def add(self, picture: np.ndarray, motion: FlowPair | None, both: np.ndarray | None) -> None:
-        """Add a frame, (H, W, 3) float32 in [0, 1], and the motion that leads to it; None at the start of a shot.
+        """Add a frame, (H, W, 3) float32 in [0, 1], and the motion to it; None at the start of a shot.
 
-        ``both`` (H, W) bool: where the previous frame's flows to both of its neighbours are reliable.
+        ``both``: mask (H, W) bool of pixels whose flows from the previous frame to both of its neighbours are reliable.
         """
         self.errors.append(None)
         self.flickers.append(None)
@@ -181,34 +180,33 @@ class Steadiness:
         return {"warping_error": mean(self.errors), "flicker": mean(self.flickers)}
 
     def series(self) -> dict[str, Series]:
-        """Return the values of each frame."""
         return {"warping_error": tuple(self.errors), "flicker": tuple(self.flickers)} if self.errors else {}
 
 
 def masked_error(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> float | None:
     """Return the mean squared difference over a mask (H, W) bool; None if the mask is nearly empty."""
-    return None if mask.mean() < FEWEST else float(_mean_square(a - b, mask))
+    return None if mask.mean() < MIN_RELIABLE else float(_mean_square(a - b, mask))
 
 
 def stabilised_flicker(before: np.ndarray, here: np.ndarray, after: np.ndarray, reliable: np.ndarray) -> float | None:
     """Return the visible flicker after motion compensation, in 8-bit levels.
 
     ``before`` and ``after`` are the neighbours of ``here`` (H, W, 3) float32 in [0, 1], warped to its pixels along the
-    motion of the source; ``reliable`` (H, W) bool: where both flows are reliable. None if that is nearly nowhere. The
-    second difference, here − (before + after) / 2, is 0 for a steady fade and largest for frame-to-frame alternation,
-    like the eye's sensitivity at 24 to 30 frames a second. It is smoothed in space, since fine flicker is
-    invisible; then its RMS over pixels and channels is taken. If each frame's brightness is independently off by s
-    levels, the result is s.
+    motion of the source. ``reliable``: the mask (H, W) bool of pixels with reliable flow to both; if it is nearly
+    empty, return None. The second difference, here − (before + after) / 2, is 0 for a steady fade and largest for
+    frame-to-frame alternation, like the eye's sensitivity at 24 to 30 frames per second. It is smoothed in space,
+    because fine flicker is invisible; the result is its RMS over pixels and channels. If each frame's brightness is
+    independently off by s levels, the result is s.
     """
-    if reliable.mean() < FEWEST:
+    if reliable.mean() < MIN_RELIABLE:
         return None
     weight = reliable.astype(np.float32)
     jump = (here - (before + after) / 2) * weight[..., None]
     sigma = max(1.0, FINEST * min(here.shape[:2]))
-    # Smoothed over the reliable pixels alone: each counts as much as it lies within.
+    # The blur is normalised to reliable pixels.
     share = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-6)
     smooth = cv2.GaussianBlur(jump, (0, 0), sigma) / share[..., None]
-    return 255 * INDEPENDENT * math.sqrt(_mean_square(smooth, reliable))
+    return 255 * FLICKER_SCALE * math.sqrt(_mean_square(smooth, reliable))
 
 
 def _mean_square(difference: np.ndarray, mask: np.ndarray) -> float:
@@ -217,18 +215,18 @@ def _mean_square(difference: np.ndarray, mask: np.ndarray) -> float:
 
 
 class Nearness:
-    """The similarity of a video to its reference."""
+    """Measures the similarity of a video to its reference."""
 
     def __init__(self) -> None:
         self._errors: list[float | None] = []
         self._similar: list[float | None] = []
         self._sharp: list[tuple[float, float]] = []
 
-    def add(self, picture: np.ndarray, wanted: np.ndarray, sharp: float, wanted_sharp: float) -> None:
+    def add(self, picture: np.ndarray, reference: np.ndarray, sharp: float, reference_sharp: float) -> None:
         """Add a frame of the video and its reference, (H, W, 3) uint8, and the sharpness of each, in grey levels."""
-        self._errors.append(squared_error(picture, wanted))
-        self._similar.append(ssim(picture, wanted) if min(picture.shape[:2]) >= SSIM_WINDOW else None)
-        self._sharp.append((sharp, wanted_sharp))
+        self._errors.append(squared_error(picture, reference))
+        self._similar.append(ssim(picture, reference) if min(picture.shape[:2]) >= SSIM_WINDOW else None)
+        self._sharp.append((sharp, reference_sharp))
 
     def skip(self) -> None:
         """Add a frame without scores."""
@@ -239,32 +237,31 @@ class Nearness:
     def summary(self) -> Summary:
         """Return the scores of the clip; PSNR comes from the mean error, so that identical frames do not raise it."""
         error = mean(self._errors)
-        own, wanted = (sum(column) for column in zip(*self._sharp or [(0.0, 0.0)], strict=True))
+        own, reference = (sum(column) for column in zip(*self._sharp or [(0.0, 0.0)], strict=True))
         return {
-            "psnr": None if error is None else _capped(error),
+            "psnr": None if error is None else _capped_psnr(error),
             "ssim": mean(self._similar),
-            "sharpness": divide(own, wanted),
+            "sharpness": divide(own, reference),
         }
 
     def series(self) -> dict[str, Series]:
-        """Return the scores of each frame."""
         if not self._errors:
             return {}
         return {
-            "psnr": tuple(None if e is None else _capped(e) for e in self._errors),
+            "psnr": tuple(None if e is None else _capped_psnr(e) for e in self._errors),
             "ssim": tuple(self._similar),
-            "sharpness": tuple(divide(own, wanted) for own, wanted in self._sharp),
+            "sharpness": tuple(divide(own, reference) for own, reference in self._sharp),
         }
 
 
-def _capped(error: float) -> float:
+def _capped_psnr(error: float) -> float:
     """Return the PSNR in dB of a squared error, capped because JSON has no infinity."""
     return min(PSNR_CAP, psnr_of(error))
 
 
 @dataclass(frozen=True)
 class Ghost:
-    """Mean differences of a frame, in 8-bit levels, in its newly uncovered ``pixels`` and in all others."""
+    """The mean differences of a frame, in 8-bit levels, in its newly uncovered ``pixels`` and in all others."""
 
     uncovered: float
     elsewhere: float
@@ -272,7 +269,7 @@ class Ghost:
 
 
 class Ghosting:
-    """Ghosting in a video: old content that shines through where something was uncovered."""
+    """Measures ghosting in a video: old content that shines through in newly uncovered areas."""
 
     def __init__(self) -> None:
         self._ghosts: list[Ghost | None] = []
@@ -281,18 +278,19 @@ class Ghosting:
         """Add a frame that is not measured."""
         self._ghosts.append(None)
 
-    def add(self, output: np.ndarray, wanted: np.ndarray, uncovered: np.ndarray) -> None:
+    def add(self, output: np.ndarray, reference: np.ndarray, uncovered: np.ndarray) -> None:
         """Add a frame's error against the wanted one, in newly uncovered pixels and in all others.
 
-        ``output`` and ``wanted`` (the per-frame picture, or a reference) are (H, W, 3) uint8, ``uncovered`` (H, W)
+        ``output`` and ``reference`` (the per-frame picture, or a reference) are (H, W, 3) uint8, ``uncovered`` (H, W)
         bool. A filter that averages over time changes the whole picture; in uncovered areas it averages unrelated
-        content and changes it more, so an old picture shines through. Nothing is measured if no pixel is new, or all.
+        content and changes it more, so that old content shines through. The frame is skipped if no pixel is new, or all
+        are.
         """
         pixels = int(np.count_nonzero(uncovered))
         if not 0 < pixels < uncovered.size:
             self.skip()
             return
-        off = cv2.absdiff(output, wanted).mean(axis=2, dtype=np.float32)
+        off = cv2.absdiff(output, reference).mean(axis=2, dtype=np.float32)
         total, new = off.sum(dtype=np.float64), off[uncovered].sum(dtype=np.float64)
         self._ghosts.append(Ghost(float(new / pixels), float((total - new) / (uncovered.size - pixels)), pixels))
 
@@ -311,17 +309,16 @@ class Ghosting:
         return {"ghosting": uncovered - elsewhere, "error_uncovered": uncovered, "error_elsewhere": elsewhere}
 
     def series(self) -> dict[str, Series]:
-        """Return the ghosting of each frame."""
         if not any(self._ghosts):
             return {}
         return {"ghosting": tuple(ghost.uncovered - ghost.elsewhere if ghost else None for ghost in self._ghosts)}
 
 
 class Scorer:
-    """Score the frames of a clip in order; only two frames are in memory at a time.
+    """Scores the frames of a clip in order; only two frames are in memory at a time.
 
-    Pictures are (H, W, 3) uint8 of any size: they are resized to the output's, and scored at a short side of at most
-    ``SHORT_SIDE`` pixels; only sharpness is measured at the output's full size, since shrinking hides blur. ``flow`` is
+    Pictures are (H, W, 3) uint8 of any size. They are resized to the output's, and scored at a short side of at most
+    ``SHORT_SIDE`` pixels; only sharpness is measured at the output's full size, because shrinking hides blur. ``flow``:
     the name of a flow method.
     """
 
@@ -335,7 +332,7 @@ class Scorer:
         self._videos: set[str] = set()
         self._size = (0, 0)
         self._grey: np.ndarray | None = None
-        self._reliable: np.ndarray | None = None  # where the flow from the last frame to the one before it is
+        self._reliable: np.ndarray | None = None  # Mask of reliable flow from the last frame to the previous one
 
     def add(
         self,
@@ -349,8 +346,8 @@ class Scorer:
     ) -> None:
         """Add one frame of each video.
 
-        ``starts_shot``: the frame begins a shot, so no motion leads to it. Unless ``is_compared``, the pictures do not
-        show the same moment, and the frame has no scores.
+        ``starts_shot``: the frame begins a shot, so there is no motion to it. ``is_compared``: the pictures are of the
+        same moment; otherwise the frame has no scores.
 
         Raises ValueError if the output's size changes, or if the set of videos changes.
         """
@@ -377,7 +374,6 @@ class Scorer:
         self._frames += 1
 
     def scores(self) -> Scores:
-        """Return the scores of all frames that were added."""
         tracks: list[tuple[str, Steadiness | Nearness | Ghosting]] = [
             *self._steady.items(),
             *self._near.items(),

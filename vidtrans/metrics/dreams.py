@@ -1,7 +1,7 @@
 """Score the rollout of a next-frame model.
 
-Films and clips are lists of (H, W, 3) uint8 pictures, all of one size; ``training`` are the frames that the model
-was trained on, in any order. Each score alone can mislead, so read them together.
+Films and clips are lists of (H, W, 3) uint8 pictures, all of one size; ``training`` are the frames on which the model
+was trained, in any order. Each score alone can mislead, so read them together.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 from vidtrans.metrics.picture_quality import PSNR_CAP, psnr, sharpness
 
 HORIZONS = (1, 5, 10, 30)
-ROLLOUT_FRAMES = 300  # frames of a film that are scored
-STRIP_FRAMES = (1, 30, 100, 300)  # frames of a strip, counted from 1
-MAX_TRAINING_FRAMES = 500  # training frames that a film is compared with
-END_FRAMES = 30  # frames at a film's end that show what became of it
-LATE_FRAMES = slice(150, 300)  # frames in which a film that still moves goes through many pictures
-SEARCH_SIDE = 16  # pixels a side at which the nearest pictures are searched
-NUM_CANDIDATES = 4  # of those found are compared at full size
+ROLLOUT_FRAMES = 300  # Frames of a film that are scored
+STRIP_FRAMES = (1, 30, 100, 300)  # Frames of a strip, counted from 1
+MAX_TRAINING_FRAMES = 500  # Training frames with which a film is compared
+END_FRAMES = 30  # Frames at a film's end on which its final state is measured
+LATE_FRAMES = slice(150, 300)  # Frames whose variety is measured
+SEARCH_SIDE_PX = 16  # Side of the thumbnails in the nearest-neighbour search, in pixels
+NUM_CANDIDATES = 4  # Nearest thumbnails that are compared at full size
 
 Pictures = Sequence[np.ndarray]
 
@@ -28,7 +28,7 @@ Pictures = Sequence[np.ndarray]
 def horizons(film: Pictures, truth: Pictures) -> dict[int, float]:
     """Return the PSNR in dB at each horizon (frames after the start) of HORIZONS that both films reach.
 
-    On slow clips the first is high for anything that hardly moves: judge at 5 and beyond, and beside ``copy_last``.
+    On slow clips the first is high for any nearly still film: judge at 5 and beyond, and beside ``copy_last``.
     """
     reached = min(len(film), len(truth))
     return {h: min(psnr(film[h - 1], truth[h - 1]), PSNR_CAP) for h in HORIZONS if h <= reached}
@@ -41,8 +41,8 @@ def copy_last(last: np.ndarray, truth: Pictures) -> dict[int, float]:
 
 def nearest(film: Pictures, training: Pictures) -> list[int]:
     """Return for each frame the index of the most similar training frame (least squared difference)."""
-    small, known = _thumbnails(film), _thumbnails(training)
-    distances = np.square(known).sum(1)[None] - 2 * small @ known.T  # but for a frame's own square, the same for all
+    small, training_frames = _thumbnails(film), _thumbnails(training)
+    distances = np.square(training_frames).sum(1)[None] - 2 * small @ training_frames.T  # Plus a constant per frame
     found = np.argsort(distances, axis=1, kind="stable")[:, :NUM_CANDIDATES].tolist()
     return [max(near, key=lambda k: psnr(frame, training[k])) for frame, near in zip(film, found, strict=True)]
 
@@ -58,26 +58,27 @@ def nearest_psnr(film: Pictures, training: Pictures) -> float:
 
 
 def drift(film: Pictures, training: Pictures) -> float:
-    """Return how far the mean colours of the last END_FRAMES lie outside the range of the training frames.
+    """Return the distance of the mean colours of the last END_FRAMES from the range of the training frames.
 
     In levels of 0 to 255, for the worst channel; 0 inside, so a clip with changing colours is tolerant. A drift
     correction that clamps colours makes it 0: score without one.
     """
-    known, ends = _colours(training), _colours(film[-END_FRAMES:])
-    outside = np.maximum(0.0, np.maximum(known.min(0) - ends, ends - known.max(0)))
+    training_frames, ends = _mean_colours(training), _mean_colours(film[-END_FRAMES:])
+    outside = np.maximum(0.0, np.maximum(training_frames.min(0) - ends, ends - training_frames.max(0)))
     return float(outside.mean(0).max())
 
 
 def relative_sharpness(film: Pictures, training: Pictures) -> float:
     """Return the sharpness of the last END_FRAMES relative to the training frames; noise also exceeds 1."""
-    ours, known = (float(np.mean([sharpness(p) for p in pictures])) for pictures in (film[-END_FRAMES:], training))
-    return ours / max(1e-6, known)
+    ours, theirs = (float(np.mean([sharpness(p) for p in pictures])) for pictures in (film[-END_FRAMES:], training))
+    return ours / max(1e-6, theirs)
 
 
 def motion(film: Pictures, lag: int) -> float:
-    """Return the mean |difference| of frames ``lag`` frames apart, in 8-bit levels; 0 if the film is too short.
+    """Return the mean |difference| between frames at a distance of ``lag`` frames, in 8-bit levels.
 
-    Over one frame flicker counts as motion; over four it hardly does, and 0 is a frozen film.
+    0 if the film is too short. Over one frame flicker counts as motion; over four it hardly does, and 0 is a frozen
+    film.
     """
     pairs = list(zip(film[:-lag], film[lag:], strict=True))
     return float(np.mean([cv2.absdiff(a, b).mean() for a, b in pairs])) if pairs else 0.0
@@ -86,7 +87,8 @@ def motion(film: Pictures, lag: int) -> float:
 def num_distinct(film: Pictures, training: Pictures) -> int:
     """Return the number of different training frames that are nearest to LATE_FRAMES: 1 for a frozen film.
 
-    Compare it with the count of true frames. Noise scores low, too: it is always nearest to the same few frames.
+    Compare it with the count of true frames. Noise scores low as well, because it is always nearest to the same few
+    frames.
     """
     return len(set(nearest(film[LATE_FRAMES], training))) if len(film) > LATE_FRAMES.start else 0
 
@@ -111,9 +113,9 @@ def score_rollout(film: Pictures, training: Pictures, real: Pictures) -> dict[st
 
 def _thumbnails(pictures: Pictures) -> np.ndarray:
     """Return pictures as vectors for the nearest-neighbour search, (N, SEARCH_SIDE² · 3) float32."""
-    small = [cv2.resize(p, (SEARCH_SIDE, SEARCH_SIDE), interpolation=cv2.INTER_AREA) for p in pictures]
+    small = [cv2.resize(p, (SEARCH_SIDE_PX, SEARCH_SIDE_PX), interpolation=cv2.INTER_AREA) for p in pictures]
     return np.stack(small).reshape(len(small), -1).astype(np.float32) - 128
 
 
-def _colours(pictures: Pictures) -> np.ndarray:
+def _mean_colours(pictures: Pictures) -> np.ndarray:
     return np.stack([p.mean((0, 1), dtype=np.float64) for p in pictures])

@@ -1,9 +1,9 @@
-"""Scores of label maps and mattes beside true ones.
+"""Score label maps and mattes against true ones.
 
-Of label maps, from one table of counts: accuracy of pixels and of classes, and the intersection over the union of
-classes, as in Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation" (CVPR 2015), and in
-pix2pix. Of mattes, (H, W) bool: region J, boundary F and jitter of the edge; J and F are those of DAVIS (Perazzi et
-al., "A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation", CVPR 2016).
+Label maps, by their confusion matrix: accuracy of pixels and of classes, and the intersection over union of classes, as
+in Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation" (CVPR 2015), and in pix2pix.
+Mattes, (H, W) bool: region J, boundary F and jitter of the edge; J and F are those of DAVIS (Perazzi et al., "A
+Benchmark Dataset and Evaluation Methodology for Video Object Segmentation", CVPR 2016).
 """
 
 from __future__ import annotations
@@ -20,82 +20,82 @@ import numpy as np
 from vidtrans.metrics.consistency import mean
 
 NO_CLASS = -1
-TOLERANCE = 0.008  # of the diagonal: how far apart edges may be that count as equal, as DAVIS has it
+TOLERANCE = 0.008  # Largest distance of matching edges, as a share of the diagonal, as in DAVIS
 
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """Pixels counted by their class in the reference (rows) and in the result (columns), (classes, classes + 1) int64.
+    """A confusion matrix: pixels by class in the reference (rows) and in the result (columns).
 
-    The last column counts pixels of the result that have no class. Pixels without a class in the reference are ignored.
+    The table is (classes, classes + 1) int64. Its last column counts pixels of the result without a class. Pixels
+    without a class in the reference are ignored.
     """
 
     table: np.ndarray
 
     @classmethod
-    def of(cls, found: np.ndarray, reference: np.ndarray, classes: int) -> Self:
-        """Count the pixels of label maps, (H, W) integers below ``classes``; below 0 is no class.
+    def of(cls, predicted: np.ndarray, reference: np.ndarray, classes: int) -> Self:
+        """Count the pixels of label maps, (H, W) integers below ``classes``; negative labels have no class.
 
         Raises ValueError for maps of two sizes, and for labels beyond the classes.
         """
-        if found.shape != reference.shape:
-            raise ValueError(f"the maps have the shapes {found.shape} and {reference.shape}")
-        for labels in (found, reference):
+        if predicted.shape != reference.shape:
+            raise ValueError(f"the maps have the shapes {predicted.shape} and {reference.shape}")
+        for labels in (predicted, reference):
             if labels.size and labels.max() >= classes:
                 raise ValueError(f"label {labels.max()} is beyond the {classes} classes")
         counted = reference >= 0
-        rows, columns = reference[counted].astype(np.int64), found[counted].astype(np.int64)
+        rows, columns = reference[counted].astype(np.int64), predicted[counted].astype(np.int64)
         columns = np.where(columns < 0, classes, columns)
         counts = np.bincount(rows * (classes + 1) + columns, minlength=classes * (classes + 1))
         return cls(counts.reshape(classes, classes + 1))
 
     @classmethod
     def total(cls, counts: Iterable[LabelCounts]) -> Self:
-        """Return the sum of one or more counts of the same classes."""
         return cls(np.sum([one.table for one in counts], axis=0))
 
     @property
     def pixel_accuracy(self) -> float | None:
-        """The share of right pixels, 0 to 1; None where nothing was counted."""
+        """Return the share of correct pixels, 0 to 1; None where nothing was counted."""
         number = self.table.sum()
-        return float(self._right.sum() / number) if number else None
+        return float(self._correct.sum() / number) if number else None
 
     @property
     def accuracies(self) -> list[float | None]:
-        """Each class's share of right pixels; None for classes that the reference has not."""
-        return _shares(self._right, self.table.sum(axis=1))
+        """Return each class's share of correct pixels; None for classes that are not in the reference."""
+        return _shares(self._correct, self.table.sum(axis=1))
 
     @property
     def ious(self) -> list[float | None]:
-        """Each class's intersection over union; None for classes that neither has."""
-        return _shares(self._right, self.table.sum(axis=1) + self.table[:, :-1].sum(axis=0) - self._right)
+        """Return each class's intersection over union; None for classes that are in neither."""
+        return _shares(self._correct, self.table.sum(axis=1) + self.table[:, :-1].sum(axis=0) - self._correct)
 
     @property
     def class_accuracy(self) -> float | None:
-        """The mean of ``accuracies`` over the classes that the reference has."""
+        """Return the mean of ``accuracies`` over the classes of the reference."""
         return mean(self.accuracies)
 
     @property
     def mean_iou(self) -> float | None:
-        """The mean of ``ious`` over the classes that either has."""
+        """Return the mean of ``ious`` over the classes of either."""
         return mean(self.ious)
 
     @property
     def permutation(self) -> list[int] | None:
-        """For each class of the reference the class that the result has in its place; None if the classes agree.
+        """Return the result's class that corresponds to each class of the reference; None if the classes agree.
 
-        Found where another assignment of classes makes at least half of the wrong pixels right: a palette in another
-        order, or two classes exchanged.
+        A permutation is reported if it makes at least half of the wrong pixels correct: a palette in another order, or
+        two exchanged classes.
         """
         from scipy.optimize import linear_sum_assignment
 
         square = self.table[:, :-1]
         rows, columns = linear_sum_assignment(square, maximize=True)
-        wrong, better = self.table.sum() - self._right.sum(), square[rows, columns].sum() - self._right.sum()
+        wrong, better = self.table.sum() - self._correct.sum(), square[rows, columns].sum() - self._correct.sum()
         return [int(column) for column in columns] if better and 2 * better >= wrong else None
 
     @property
-    def _right(self) -> np.ndarray:
+    def _correct(self) -> np.ndarray:
         return np.diagonal(self.table)
 
 
@@ -103,38 +103,38 @@ def _shares(parts: np.ndarray, wholes: np.ndarray) -> list[float | None]:
     return [float(part / whole) if whole else None for part, whole in zip(parts, wholes, strict=True)]
 
 
-def region(made: np.ndarray, truth: np.ndarray) -> float:
-    """Return J, the intersection over union; 1 where both are empty."""
-    either = int((made | truth).sum())
-    return float((made & truth).sum() / either) if either else 1.0
+def region(result: np.ndarray, truth: np.ndarray) -> float:
+    """Return J, the intersection over union of two masks; 1 where both are empty."""
+    either = int((result | truth).sum())
+    return float((result & truth).sum() / either) if either else 1.0
 
 
-def boundary(made: np.ndarray, truth: np.ndarray, pixels: float | None = None) -> float:
-    """Return F, the F-measure of edges that are at most ``pixels`` apart; 1 where both masks have none.
+def boundary(result: np.ndarray, truth: np.ndarray, pixels: float | None = None) -> float:
+    """Return F, the F-measure of edges that are at most ``pixels`` apart; 1 where neither mask has an edge.
 
     ``pixels``: None for ``TOLERANCE`` of the diagonal, rounded up.
     """
     reach = math.ceil(TOLERANCE * math.hypot(*truth.shape)) if pixels is None else pixels
-    ours, true = _edge(made), _edge(truth)
-    if not ours.any() and not true.any():
+    result_edge, true_edge = _edge(result), _edge(truth)
+    if not result_edge.any() and not true_edge.any():
         return 1.0
-    if not ours.any() or not true.any():
+    if not result_edge.any() or not true_edge.any():
         return 0.0
-    precision = float((_distance(true)[ours] <= reach).mean())
-    recall = float((_distance(ours)[true] <= reach).mean())
+    precision = float((_distance(true_edge)[result_edge] <= reach).mean())
+    recall = float((_distance(result_edge)[true_edge] <= reach).mean())
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def jitter(made: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
-    """Return by how many pixels more than the true edge the edge moves, on average, from one frame to the next."""
-    pairs = zip(itertools.pairwise(made), itertools.pairwise(truth), strict=True)
-    moved = [(edge_motion(*ours), edge_motion(*true)) for ours, true in pairs]
-    known = [ours - true for ours, true in moved if not math.isnan(ours - true)]
+def jitter(result: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
+    """Return the mean motion of the edge between frames minus the true edge's, in pixels."""
+    pairs = zip(itertools.pairwise(result), itertools.pairwise(truth), strict=True)
+    moved = [(edge_motion(*result_edge), edge_motion(*true_edge)) for result_edge, true_edge in pairs]
+    known = [result_edge - true_edge for result_edge, true_edge in moved if not math.isnan(result_edge - true_edge)]
     return float(np.mean(known)) if known else 0.0
 
 
 def edge_motion(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the mean distance of the edges of two masks, both ways; NaN where one has none."""
+    """Return the symmetric mean distance of the edges of two masks, in pixels; NaN where one has none."""
     edges = _edge(one), _edge(other)
     if not all(edge.any() for edge in edges):
         return math.nan
@@ -143,7 +143,7 @@ def edge_motion(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _edge(mask: np.ndarray) -> np.ndarray:
-    """Return the pixels of a mask (H, W) that lie beside others, to the right, below or diagonally."""
+    """Return the pixels of a mask (H, W) that differ from a neighbour to the right, below or diagonally."""
     edge = np.zeros_like(mask)
     edge[:, :-1] |= mask[:, :-1] ^ mask[:, 1:]
     edge[:-1] |= mask[:-1] ^ mask[1:]
@@ -152,5 +152,5 @@ def _edge(mask: np.ndarray) -> np.ndarray:
 
 
 def _distance(edge: np.ndarray) -> np.ndarray:
-    """Return the distance of each pixel to the nearest one of an edge, (H, W) float32."""
+    """Return the distance of each pixel to the nearest edge pixel, (H, W) float32."""
     return cv2.distanceTransform((~edge).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

@@ -1,8 +1,8 @@
 """Compare a picture with its reference, or the brushwork of two pictures. Pictures are (H, W, 3) uint8 RGB.
 
 Brushwork is sizes, directions and grouping of strokes, flat areas, and colours. All its statistics are of marks in
-pixels, so both pictures have to be at the scale at which they are looked at. Places of marks are not compared, so what
-the pictures show counts little.
+pixels, so both pictures have to be at their viewing scale. Positions of marks are not compared, so the content counts
+little.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from typing import Self
 import cv2
 import numpy as np
 
-DETAIL_WINDOW, DETAIL_SIGMA = 7, 0.7  # pixels: of local detail; of the blur that removes single pixels
-SSIM_WINDOW = 11  # pixels a side
-PSNR_CAP = 99.0  # dB that stand for equal pictures, where a number is needed
-# Of brushwork.
-OCTAVES = 6  # of a Laplacian pyramid: marks of about 1 to 32 pixels
-DIRECTED = 4  # octaves, the finest ones, in which lines are looked for
-ANGLES = 6  # bins from horizontal to vertical; mirrored ones are one
-SMOOTHING = 2.0  # pixels of an octave over which directions are averaged
-WAVELETS = 4  # directions: horizontal, two diagonals, vertical
-WAVELET = (13, 2.0, 4.5, 0.7)  # a Gabor wavelet: side, σ and wavelength in pixels of an octave, aspect
-EDGE_SIGMA = 2.0  # pixels, of the blur before edges are found: what is finer is grain or noise
-EDGE_STEPS = (2.0, 4.0)  # levels of CIELAB a pixel from which a change of colour is an edge
-RUNS = np.array([1, 2, 3, 4.6, 7, 10.6, 16, 24, 37, 64, 128])  # pixels between edges, upper ends of bins
-DIRECTIONS, QUANTILES = 32, 33  # of the comparison of colours
-COLOUR_STEP = 4  # every fourth pixel of every fourth row
-QUIET_LIGHT, QUIET_CHROMA = 0.1, 1.0  # levels of CIELAB that count as nothing
-QUIET_WAVES, QUIET_RATIO = 0.15, 0.05  # likewise of the wavelets' magnitudes, and of their ratios
-SMALLEST_SIDE = 16  # pixels
+DETAIL_WINDOW_PX, DETAIL_SIGMA = 7, 0.7  # Window of local detail; σ of the blur that removes single pixels; in pixels
+SSIM_WINDOW = 11  # Side of SSIM's window, in pixels
+PSNR_CAP = 99.0  # PSNR of equal pictures, in dB, where a finite number is needed
+# Brushwork
+OCTAVES = 6  # Octaves of a Laplacian pyramid: marks of about 1 to 32 pixels
+LINE_OCTAVES = 4  # Finest octaves, in which directions and grouping of lines are measured
+ANGLES = 6  # Bins from horizontal to vertical; mirrored angles share a bin
+TENSOR_SIGMA = 2.0  # σ of the structure tensor's blur, in pixels of an octave
+WAVELETS = 4  # Directions of wavelets: horizontal, two diagonals, vertical
+WAVELET = (13, 2.0, 4.5, 0.7)  # Gabor wavelet: side, σ and wavelength in pixels of an octave, aspect
+EDGE_SIGMA = 2.0  # σ of the blur against grain and noise before edges are detected, in pixels
+EDGE_STEPS = (2.0, 4.0)  # Least changes of colour at an edge, in levels of CIELAB per pixel
+RUNS = np.array([1, 2, 3, 4.6, 7, 10.6, 16, 24, 37, 64, 128])  # Upper ends of bins of distances between edges, pixels
+DIRECTIONS, QUANTILES = 32, 33  # Projections of colours, and quantiles of each
+COLOUR_STEP = 4  # Distance of the sampled pixels along each axis, in pixels
+LIGHT_FLOOR, CHROMA_FLOOR = 0.1, 1.0  # Added to lightness and chroma before ratios and logarithms, in levels of CIELAB
+WAVE_FLOOR, RATIO_FLOOR = 0.15, 0.05  # Added to the wavelets' magnitudes, and to their ratios
+MIN_SIDE_PX = 16  # Least side of a picture for brushwork, in pixels
 
-# Mean distance between two halves of a painting, of 16 paintings at 288 lines.
+# Mean distance between two halves of a painting, for 16 paintings at 288 lines
 UNITS = {"texture": 0.16, "flatness": 0.04, "directions": 0.072, "grouping": 0.091, "widths": 0.043, "colours": 4.6}
 
 
@@ -73,7 +73,7 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     def mean(picture: np.ndarray) -> np.ndarray:
         return cv2.GaussianBlur(picture, (SSIM_WINDOW, SSIM_WINDOW), 1.5)[edge:-edge, edge:-edge]
 
-    # Around the picture's mean, squares are small enough for float32.
+    # The means are subtracted, so that squares are small enough for float32.
     middle_x, middle_y = np.float32(a.mean()), np.float32(b.mean())
     x, y = a.astype(np.float32) - middle_x, b.astype(np.float32) - middle_y
     mean_x, mean_y = mean(x), mean(y)
@@ -92,12 +92,12 @@ def sharpness(picture: np.ndarray) -> float:
 
 
 def detail_ratio(picture: np.ndarray, target: np.ndarray) -> float:
-    """Return how much of the target's fine detail a picture has where the target has it; both (H, W, 3) uint8.
+    """Return the fine detail of a picture relative to the target's, where the target has it; both (H, W, 3) uint8.
 
     1 is as sharp, below 1 softer, above 1 sharper. It is the slope of a line through the local detail of both, the mean
-    |Laplacian| of a grey picture over ``DETAIL_WINDOW`` pixels. So detail need not lie at the same pixel, and what is
-    everywhere alike, such as noise or a network's checkerboard, counts for nothing; it would make blur look sharp in
-    the ratio of both pictures' ``sharpness``. 0 for a target of equal detail everywhere.
+    |Laplacian| of a grey picture over ``DETAIL_WINDOW_PX`` pixels. So detail need not be at the same pixel, and uniform
+    detail, such as noise or a network's checkerboard, does not count; it would make blur look sharp in the ratio of
+    both pictures' ``sharpness``. 0 for a target of equal detail everywhere.
     """
     ours, wanted = (_local_detail(each) for each in (picture, target))
     wanted = wanted - wanted.mean()
@@ -106,34 +106,34 @@ def detail_ratio(picture: np.ndarray, target: np.ndarray) -> float:
 
 def _local_detail(picture: np.ndarray) -> np.ndarray:
     grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), DETAIL_SIGMA)
-    return cv2.blur(np.abs(cv2.Laplacian(grey, cv2.CV_32F)), (DETAIL_WINDOW, DETAIL_WINDOW)).astype(np.float64)
+    return cv2.blur(np.abs(cv2.Laplacian(grey, cv2.CV_32F)), (DETAIL_WINDOW_PX, DETAIL_WINDOW_PX)).astype(np.float64)
 
 
 @dataclass(frozen=True)
 class Brushwork:
     """Statistics of the marks of a picture; each a vector."""
 
-    texture: np.ndarray  # log deviation of chroma in each octave: at which sizes colours are broken
-    flatness: np.ndarray  # mean over RMS of lightness per octave: low for marks among flat areas, high for noise
-    directions: np.ndarray  # shares of the angles of lines in each octave
-    # Log contrast, at each coarser octave, of the strength of lines: high where they come in groups and between flat
-    # areas, low for even hatching (second-order scattering: Bruna and Mallat, 2013).
+    texture: np.ndarray  # Log standard deviation of chroma in each octave: the sizes of broken colour
+    flatness: np.ndarray  # Mean divided by RMS of lightness per octave: low for marks among flat areas, high for noise
+    directions: np.ndarray  # Shares of the angles of lines in each octave
+    # Log contrast, at each coarser octave, of the strength of lines: high for lines in groups and between flat areas,
+    # low for even hatching (second-order scattering: Bruna and Mallat, 2013)
     grouping: np.ndarray
-    widths: np.ndarray  # shares of rows and columns in runs of up to 1, 2, … pixels between two edges
-    colours: np.ndarray  # quantiles of CIELAB colours along random directions
+    widths: np.ndarray  # Shares of rows and columns in runs of up to 1, 2, … pixels between two edges
+    colours: np.ndarray  # Quantiles of CIELAB colours along random directions
 
     @classmethod
     def of(cls, picture: np.ndarray) -> Self:
-        """Measure a picture. Raises ValueError if a side is shorter than ``SMALLEST_SIDE``."""
+        """Measure a picture. Raises ValueError if a side is shorter than ``MIN_SIDE_PX``."""
         height, width = picture.shape[:2]
-        if min(height, width) < SMALLEST_SIDE:
-            raise ValueError(f"brushwork needs {SMALLEST_SIDE} pixels a side, not {width}x{height}")
+        if min(height, width) < MIN_SIDE_PX:
+            raise ValueError(f"brushwork needs {MIN_SIDE_PX} pixels a side, not {width}x{height}")
         lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
         levels = [lab]
         for _ in range(OCTAVES):
             levels.append(cv2.pyrDown(levels[-1]))
         bands = [fine - cv2.pyrUp(coarse, dstsize=fine.shape[1::-1]) for fine, coarse in pairwise(levels)]
-        light = [np.ascontiguousarray(level[..., 0]) for level in levels[:DIRECTED]]
+        light = [np.ascontiguousarray(level[..., 0]) for level in levels[:LINE_OCTAVES]]
         return cls(
             texture=np.array([_texture(band) for band in bands]),
             flatness=np.array([_flatness(band[..., 0]) for band in bands]),
@@ -144,35 +144,34 @@ class Brushwork:
         )
 
     def distances(self, other: Brushwork) -> dict[str, float]:
-        """Return the distance in each part: 0 for equal pictures, 1 as between two halves of one painting."""
+        """Return the distance of each statistic: 0 for equal pictures, 1 as between two halves of one painting."""
         return {
             part.name: float(np.abs(getattr(self, part.name) - getattr(other, part.name)).mean()) / UNITS[part.name]
             for part in fields(self)
         }
 
     def distance(self, other: Brushwork) -> float:
-        """Return the mean of ``distances``."""
         return float(np.mean(list(self.distances(other).values())))
 
     def likeness(self, other: Brushwork) -> float:
-        """Return 1 / (1 + distance): 1 for equal pictures, 0.5 as for two halves of one painting, near 0 for unlike."""
+        """Return 1 / (1 + distance): 1 for equal pictures, 0.5 as for two halves of one painting, near 0 for others."""
         return 1 / (1 + self.distance(other))
 
 
 def _texture(band: np.ndarray) -> float:
-    return float(np.log(np.sqrt(np.square(band[..., 1:]).sum(2).mean()) + QUIET_CHROMA))
+    return float(np.log(np.sqrt(np.square(band[..., 1:]).sum(2).mean()) + CHROMA_FLOOR))
 
 
 def _flatness(band: np.ndarray) -> float:
-    return float(np.abs(band).mean() / (np.sqrt(np.square(band).mean()) + QUIET_LIGHT))
+    return float(np.abs(band).mean() / (np.sqrt(np.square(band).mean()) + LIGHT_FLOOR))
 
 
 def _directions(light: np.ndarray) -> np.ndarray:
     """Return the shares of angles, (ANGLES,), by the structure tensor."""
     smooth = cv2.GaussianBlur(light, (0, 0), 0.7)
     gx, gy = cv2.Scharr(smooth, cv2.CV_32F, 1, 0) / 32, cv2.Scharr(smooth, cv2.CV_32F, 0, 1) / 32
-    xx, yy, xy = (cv2.GaussianBlur(product, (0, 0), SMOOTHING) for product in (gx * gx, gy * gy, gx * gy))
-    angle = np.abs(np.arctan2(2 * xy, xx - yy))  # twice the angle: mirrored lines are equal
+    xx, yy, xy = (cv2.GaussianBlur(product, (0, 0), TENSOR_SIGMA) for product in (gx * gx, gy * gy, gx * gy))
+    angle = np.abs(np.arctan2(2 * xy, xx - yy))  # Twice the angle, so that mirrored lines are equal
     shares = np.histogram(angle, ANGLES, (0, np.pi), weights=np.hypot(xx - yy, 2 * xy))[0]
     return np.asarray(shares / (shares.sum() + 1e-6))
 
@@ -181,15 +180,15 @@ def _grouping(light: Sequence[np.ndarray]) -> np.ndarray:
     """Return the log ratios of second to first wavelet magnitudes, of all directions and pairs of octaves."""
     waves = [_magnitudes(level) for level in light]
     found = []
-    for fine, coarse in combinations(range(DIRECTED), 2):
+    for fine, coarse in combinations(range(LINE_OCTAVES), 2):
         ratios = np.empty((WAVELETS, WAVELETS))
         for number, wave in enumerate(waves[fine]):
             small = wave
             for _ in range(fine, coarse):
                 small = cv2.pyrDown(small)
-            ratios[number] = [m.mean() / (wave.mean() + QUIET_WAVES) for m in _magnitudes(small)]
+            ratios[number] = [m.mean() / (wave.mean() + WAVE_FLOOR) for m in _magnitudes(small)]
         mirror = [0, *range(WAVELETS - 1, 0, -1)]
-        found.append(np.log((ratios + ratios[mirror][:, mirror]) / 2 + QUIET_RATIO).ravel())
+        found.append(np.log((ratios + ratios[mirror][:, mirror]) / 2 + RATIO_FLOOR).ravel())
     return np.concatenate(found)
 
 
@@ -199,7 +198,7 @@ def _magnitudes(light: np.ndarray) -> list[np.ndarray]:
 
 @cache
 def _wavelets() -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the even and the odd part in each direction, of mean 0 and of absolute sum 1 (the even one)."""
+    """Return the even and the odd wavelet of each direction, of mean 0, divided by the even one's absolute sum."""
     side, sigma, length, aspect = WAVELET
     found = []
     for angle in np.pi * np.arange(WAVELETS) / WAVELETS:
@@ -213,7 +212,7 @@ def _wavelets() -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _widths(lab: np.ndarray) -> np.ndarray:
-    """Return the cumulative shares of runs between edges, the mean of rows and columns, for each contrast."""
+    """Return the cumulative shares of runs between edges, the mean of rows and columns, for each of ``EDGE_STEPS``."""
     blurred = cv2.GaussianBlur(lab, (0, 0), EDGE_SIGMA)
     changes = [np.sqrt(np.square(np.diff(p, axis=1)).sum(2)) for p in (blurred, blurred.transpose(1, 0, 2))]
     return np.concatenate([np.mean([_runs(change, least) for change in changes], axis=0) for least in EDGE_STEPS])
@@ -230,9 +229,12 @@ def _runs(change: np.ndarray, least: float) -> np.ndarray:
 
 
 def _colours(lab: np.ndarray) -> np.ndarray:
-    """Return quantiles along directions: they differ by a sliced Wasserstein distance (Bonneel et al., 2015)."""
+    """Return quantiles of colours along random directions.
+
+    Their differences are a sliced Wasserstein distance (Bonneel et al., 2015).
+    """
     directions = np.random.default_rng(0).standard_normal((3, DIRECTIONS)).astype(np.float32)
     directions /= np.linalg.norm(directions, axis=0)
-    taken = lab[::COLOUR_STEP, ::COLOUR_STEP].reshape(-1, 3) @ directions
-    taken.sort(axis=0)
-    return taken[np.linspace(0, len(taken) - 1, QUANTILES).round().astype(int)].astype(np.float64)
+    projections = lab[::COLOUR_STEP, ::COLOUR_STEP].reshape(-1, 3) @ directions
+    projections.sort(axis=0)
+    return projections[np.linspace(0, len(projections) - 1, QUANTILES).round().astype(int)].astype(np.float64)

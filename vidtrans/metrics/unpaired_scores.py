@@ -1,8 +1,8 @@
-"""Scores of an unpaired translation, whose outputs have no reference pictures.
+"""Score an unpaired translation, whose outputs have no reference pictures.
 
-Pictures are (H, W, 3) uint8. ``DomainDistance`` compares the set of outputs with the other domain, in which no picture
-has a counterpart; its distances are of patches, single local features of a network, so that content counts less than
-style. The other scores judge single outputs. ``docs/guides/unpaired/scores.md`` explains what they cannot show.
+Pictures are (H, W, 3) uint8. ``DomainDistance`` compares the set of outputs with the target domain, in which no picture
+has a counterpart. Its distances are between patches, single local features of a network, so that content counts less
+than style. The other scores judge single outputs. ``docs/guides/unpaired/scores.md`` explains their limits.
 """
 
 from __future__ import annotations
@@ -27,26 +27,28 @@ from vidtrans.video.images.picture import resize
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAX_PICTURES = 32  # of a set that are looked at
-MAX_SIDE = 256  # pixels: of larger pictures a part is looked at, since scaling hides blur
-PATCHES = 48  # of a picture, of each of the network's layers
-CHANNELS = (32, 64, 96)  # of the random network
-LEAST_SHARE = 0.1  # of the usual channel, and of the layer in which domains differ most: less is no unit to count in
-BANDS = 256  # patches whose distances to all others are in memory at once
-APART = 0.02  # of a deviation: a distance between domains that chance does not make with half a dozen pictures
-COARSE_SIDE = 32  # pixels of the short side at which pictures are told apart: finer, noise would count as diversity
-AREAS_SIDE = 16  # likewise at which light and dark are compared
-MOST_COMPARED = 24  # pictures that are compared with each other
-REVERSED = -0.25  # the correlation of light below which light and dark have changed places, as nothing holds them
+MAX_PICTURES = 32  # Pictures of a set that are measured
+MAX_SIDE_PX = 256  # Side of the crop that is measured of larger pictures, because scaling hides blur, in pixels
+PATCHES = 48  # Patches per picture and layer of the network
+CHANNELS = (32, 64, 96)  # Channels of the random network
+# Lower bounds of the units: of a channel's deviation relative to the layer's, and of a layer's difference between the
+# domains relative to the largest one
+MIN_SHARE = 0.1
+ROWS_PER_BLOCK = 256  # Patches whose distances to all others are in memory at once
+MIN_DOMAIN_DISTANCE = 0.02  # Significant distance between domains with half a dozen pictures, in standard deviations
+COARSE_SIDE_PX = 32  # Short side at which diversity is measured, in pixels: in larger pictures noise would count
+AREAS_SIDE_PX = 16  # Short side at which light and dark are compared, in pixels
+MAX_COMPARED = 24  # Pictures that are compared with each other
+REVERSED = -0.25  # Correlation of lightness below which light and dark are exchanged, which no loss prevents
 
 Pictures = Sequence[np.ndarray]
-Patches = list[np.ndarray]  # of each layer: (pictures, patches, channels) float32
+Patches = list[np.ndarray]  # (pictures, patches, channels) float32 for each layer
 Describe = Callable[[Pictures], Patches]
-FramePair = tuple[np.ndarray, np.ndarray]  # a frame and the one after it
+FramePair = tuple[np.ndarray, np.ndarray]  # A frame and the next one
 
 
 def network_patches() -> Describe | None:
-    """Return a function that describes pictures by the installed network of ``perception``; None if there is none."""
+    """Return a function that describes pictures by the installed network of ``perception``; None without one."""
     name = resolve_measure("auto")
     if not hasattr(MEASURES.load(name), "features"):
         return None
@@ -55,7 +57,7 @@ def network_patches() -> Describe | None:
 
 
 def random_patches(seed: int = 0) -> Describe:
-    """Return a function that describes pictures by a network of fixed random weights, which needs no installation.
+    """Return a function that describes pictures by a network of fixed random weights, without any installation.
 
     It has three strided convolutions, and returns the features of each.
     """
@@ -66,7 +68,7 @@ def random_patches(seed: int = 0) -> Describe:
     kernels, channels = [], 3
     for outputs in CHANNELS:
         kernel = torch.randn(outputs, channels, 3, 3, generator=random) / (9 * channels) ** 0.5
-        # Three of four see differences of neighbours alone: sums would hide blur and grain.
+        # Three of four kernels have mean 0, because sums would hide blur and grain.
         kernel[outputs // 4 :] -= kernel[outputs // 4 :].mean((2, 3), keepdim=True)
         kernels.append(kernel)
         channels = outputs
@@ -90,12 +92,12 @@ class PatchSet:
 
     @classmethod
     def of(cls, patches: np.ndarray) -> PatchSet:
-        """Return the patch set with its spread. Raises ValueError for fewer than two pictures."""
+        """Measure the spread of patches. Raises ValueError for fewer than two pictures."""
         count, each = patches.shape[:2]
         if count < 2:
             raise ValueError(f"a distance between sets needs at least two pictures of each (got {count})")
         flat = patches.reshape(count * each, -1)
-        # Pairs within a picture are those of each picture with itself.
+        # Pairs within a picture are excluded.
         within = sum(_mean_distance(p, p) for p in patches) / count
         return cls(patches, (_mean_distance(flat, flat) * count - within) / (count - 1))
 
@@ -109,11 +111,11 @@ class PatchSet:
 class DomainDistance:
     """The distance of pictures from a target domain: 1 for the unchanged source, 0 for one half of the target.
 
-    The squared energy distance of patches (Székely and Rizzo, 2013), a kernel distance like KID (Bińkowski et al.,
-    ICLR 2018) without a bandwidth or a power to choose: unbiased for few samples, robust to outliers. Patches of
-    one picture are alike, so pairs of them are excluded. Channels are scaled by their deviation in the target, and
+    It is the squared energy distance of patches (Székely and Rizzo, 2013), a kernel distance like KID (Bińkowski et
+    al., ICLR 2018) without a bandwidth or a power to choose: unbiased for few samples, robust to outliers. Patches of
+    one picture are similar, so pairs of them are excluded. Channels are scaled by their deviation in the target, and
     layers by the difference of two distances: ``same`` between halves of the target, ``other`` to the source. By layer,
-    ``target`` holds the target's scaled patches, ``scale`` the mean and deviation (C,) of its channels.
+    ``target`` has the target's scaled patches, ``scale`` the mean and deviation (C,) of its channels.
     """
 
     describe: Describe
@@ -129,11 +131,11 @@ class DomainDistance:
         scale = [(p.mean((0, 1)), _deviations(p)) for p in found]
         whole = [(p - mean) / deviation for p, (mean, deviation) in zip(found, scale, strict=True)]
         target = [PatchSet.of(p) for p in whole]
-        # Halves in time, not every other frame: neighbours in a clip are the same picture twice.
+        # Halves in time instead of every other frame, because neighbours in a clip are nearly equal.
         halves = [[PatchSet.of(half) for half in (p[: len(p) // 2], p[len(p) // 2 :])] for p in whole]
         same = np.array([first.distance(second) for first, second in halves])
         other = cls(describe, target, scale, same, same).by_layer(sources)
-        # Where the source is nearer than one half of the target, the layer shows nothing but what is in the pictures.
+        # If the source is nearer than one half of the target, the layer measures only content.
         return cls(describe, target, scale, np.minimum(same, other), other)
 
     def by_layer(self, pictures: Pictures) -> np.ndarray:
@@ -143,31 +145,34 @@ class DomainDistance:
         return np.array([side.distance(target) for side, target in zip(sides, self.target, strict=True)])
 
     @property
-    def tells_apart(self) -> bool:
-        """True if in any layer the source is further from the target than the target's halves from each other."""
-        return bool((self.other - self.same).max() > APART)
+    def distinguishes_domains(self) -> bool:
+        """Return whether the distance distinguishes the domains.
+
+        It does if the source is farther from the target than the target's halves from each other, in any layer.
+        """
+        return bool((self.other - self.same).max() > MIN_DOMAIN_DISTANCE)
 
     def __call__(self, pictures: Pictures) -> float | None:
         """Return the distance of at least two pictures, about 0 to 1; None if it cannot distinguish the domains."""
-        if not self.tells_apart:
+        if not self.distinguishes_domains:
             return None
         between = self.other - self.same
-        weights = 1 / np.maximum(between, LEAST_SHARE * between.max())
+        weights = 1 / np.maximum(between, MIN_SHARE * between.max())
         return float(weights @ (self.by_layer(pictures) - self.same) / (weights @ between))
 
 
 def _deviations(patches: np.ndarray) -> np.ndarray:
     """Return the deviation of each channel, (C,), plus a share of the layer's, so that none is near 0."""
     own: np.ndarray = patches.std((0, 1))
-    return own + LEAST_SHARE * float(np.sqrt(np.mean(own * own))) + 1e-6
+    return own + MIN_SHARE * float(np.sqrt(np.mean(own * own))) + 1e-6
 
 
 def _mean_distance(first: np.ndarray, second: np.ndarray) -> float:
     """Return the mean Euclidean distance of rows (N, C) from rows (M, C), divided by √C."""
     squares = np.einsum("nc,nc->n", second, second)
     total = 0.0
-    for start in range(0, len(first), BANDS):
-        band = first[start : start + BANDS]
+    for start in range(0, len(first), ROWS_PER_BLOCK):
+        band = first[start : start + ROWS_PER_BLOCK]
         found = np.einsum("nc,nc->n", band, band)[:, None] + squares - 2 * band @ second.T
         total += float(np.sqrt(np.maximum(found, 0)).sum(dtype=np.float64))
     return total / (len(first) * len(second) * first.shape[1] ** 0.5)
@@ -180,15 +185,15 @@ def evenly(pictures: Pictures, most: int = MAX_PICTURES) -> list[np.ndarray]:
 
 
 def _describe(pictures: Pictures, features: Callable[[Tensor], list[Tensor]]) -> Patches:
-    """Return each layer's features at random but reproducible places; the pictures may differ in size."""
+    """Return each layer's features at random but reproducible positions; the pictures may differ in size."""
     import torch
 
     random = np.random.default_rng(0)
     found: list[list[np.ndarray]] = []
     with torch.inference_mode():
         for picture in pictures:
-            top, left = (int(random.integers(max(0, n - MAX_SIDE) + 1)) for n in picture.shape[:2])
-            part = picture[top : top + MAX_SIDE, left : left + MAX_SIDE]
+            top, left = (int(random.integers(max(0, n - MAX_SIDE_PX) + 1)) for n in picture.shape[:2])
+            part = picture[top : top + MAX_SIDE_PX, left : left + MAX_SIDE_PX]
             planes = torch.from_numpy(np.ascontiguousarray(part.transpose(2, 0, 1)))[None]
             layers = features(planes.float() / 127.5 - 1)
             flat = [layer[0].flatten(1).T.numpy() for layer in layers]
@@ -198,7 +203,7 @@ def _describe(pictures: Pictures, features: Callable[[Tensor], list[Tensor]]) ->
 
 def pairwise_distance(pictures: Pictures) -> float | None:
     """Return the mean pairwise L1 distance of pictures at a coarse size, 0 to 1; None for fewer than two."""
-    small = [_scaled(p, COARSE_SIDE) for p in evenly(pictures, MOST_COMPARED)]
+    small = [_scaled(p, COARSE_SIDE_PX) for p in evenly(pictures, MAX_COMPARED)]
     size = small[0].shape[1::-1] if small else (0, 0)
     return mean([l1(a, resize(b, *size)) for a, b in combinations([resize(p, *size) for p in small], 2)])
 
@@ -220,7 +225,7 @@ def cycle_error(inputs: Pictures, returned: Pictures) -> float | None:
 def temporal_error(sources: Iterable[FramePair], outputs: Iterable[FramePair]) -> float | None:
     """Return the warping error of outputs along the source's flow, relative to the source's own.
 
-    Each item is a frame and the next one of its shot. The source's error counts as at least one level of 255, since
+    Each item is a frame and the next one of its shot. The source's error counts as at least one level of 255, because
     drawings have nearly none. None if no flow is reliable.
     """
     method = FLOWS.load(SCORING_FLOW)()
@@ -241,11 +246,11 @@ def temporal_error(sources: Iterable[FramePair], outputs: Iterable[FramePair]) -
 def light_correlation(sources: Pictures, outputs: Pictures) -> float | None:
     """Return the correlation of lightness between source and output, −1 to 1, by areas of a coarse picture.
 
-    Over all pictures together, less the mean lightness of each; None if either side is flat.
+    It is over all pictures together, minus the mean lightness of each; None if either side is flat.
     """
     sides: tuple[list[np.ndarray], list[np.ndarray]] = [], []
     for pair in zip(sources, outputs, strict=True):
-        first = _scaled(pair[0], AREAS_SIDE)
+        first = _scaled(pair[0], AREAS_SIDE_PX)
         for side, picture in zip(sides, (first, resize(pair[1], *first.shape[1::-1])), strict=True):
             light = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float64)
             side.append((light - light.mean()).ravel())

@@ -1,5 +1,5 @@
-"""Painted key frames: which frames to paint, and how to transfer the paint to all other frames.
+"""Painted key frames: choose the frames to paint, and transfer the paint to all other frames.
 
-Between painted frames the paint follows the motion (optical flow) where the flow is reliable; a network trained on the
-painted frames paints the rest. Nothing is transferred across a cut.
+Between painted frames the paint follows the optical flow where it is reliable; a network trained on the painted frames
+paints the rest. Nothing is transferred across a cut.
 """

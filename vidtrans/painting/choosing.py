@@ -1,8 +1,8 @@
-"""Choose the frames of a shot to paint: those from which the other frames can be reconstructed best.
+"""Choose the frames of a shot to paint: the key frames that reconstruct the other frames best.
 
-Paint will follow the motion as the source does. So each choice of key frames is tested on the source: its other
-frames are blended from the key frames and compared with the real ones. ``Proposal`` writes the chosen frames of a
-clip to a folder.
+Paint follows the motion like the source. Each choice of key frames is therefore tested on the source: its other frames
+are blended from the key frames and compared with the real ones. ``Proposal`` writes the chosen frames of a clip to a
+folder.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from vidtrans.core.events import Progress
 from vidtrans.core.settings import Size, Table
 from vidtrans.flow.warping import warp
 from vidtrans.metrics.picture_quality import psnr_of
-from vidtrans.painting.composing import shares, weigh
-from vidtrans.painting.maps import Guide, Step, carry_along
+from vidtrans.painting.composing import distance_weights, key_weight
+from vidtrans.painting.maps import Guide, Step, track_both_ways
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import FrameFormat
@@ -32,20 +32,20 @@ from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.encoder import picture_names
 from vidtrans.video.plots import ContactSheet, cell_size
 
-SHORT_SIDE = 135  # pixels, of the frames that are tried
-CANDIDATES, SAMPLES = 13, 25  # of a shot, at least; more for more key frames
-REACH = 24  # samples to either side that a candidate is carried to
-EXHAUSTIVE = 2  # all choices are tried up to this number of key frames
-ROUNDS = 4  # of exchanges of one key frame for another, at most
-SUFFIX = ".keyframes"  # of the folder
-FEWEST = 2  # the default number of key frames
-SHEET, CELL, COLUMNS = "sheet.png", 360, 4
-BEST_DB = 60.0  # the PSNR of a perfect reconstruction
+SHORT_SIDE = 135  # Short side of the frames in the test, in pixels
+MIN_CANDIDATES, MIN_SAMPLES = 13, 25  # Candidates and samples of a shot; more for more key frames
+REACH = 24  # Samples on either side to which a candidate is warped
+MAX_EXHAUSTIVE = 2  # Largest number of key frames for which all choices are tried
+MAX_ROUNDS = 4  # Rounds in which one key frame is exchanged for another
+SUFFIX = ".keyframes"  # Suffix of the folder
+DEFAULT_COUNT = 2  # Default number of key frames
+SHEET, CELL_WIDTH_PX, SHEET_COLUMNS = "sheet.png", 360, 4  # Name and layout of the contact sheet
+BEST_DB = 60.0  # PSNR of a perfect reconstruction
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Key frames of a shot, in order, and the mean PSNR in dB of the other frames when reconstructed from them."""
+    """Key frames of a shot, in order, and the mean PSNR in dB of the other frames reconstructed from them."""
 
     keys: tuple[int, ...]
     psnr: float
@@ -53,46 +53,44 @@ class Choice:
 
 def sample_numbers(first: int, stop: int, count: int) -> list[int]:
     """Return the frame numbers in the shot [first, stop) on which choices of ``count`` key frames are tested."""
-    return [first + n for n in segment_centres(stop - first, min(stop - first, max(SAMPLES, 4 * count)))]
+    return [first + n for n in segment_centres(stop - first, min(stop - first, max(MIN_SAMPLES, 4 * count)))]
 
 
 class ShotChooser:
-    """A search for the best key frames of one shot.
+    """Searches the best key frames of one shot.
 
     ``numbers`` and ``frames``: the sampled frames in order, at a small size, (H, W, 3) uint8 each. ``count``: the
     expected number of key frames; with more than six, there are more candidates.
     """
 
-    def __init__(self, numbers: Sequence[int], frames: Sequence[np.ndarray], count: int = EXHAUSTIVE) -> None:
+    def __init__(self, numbers: Sequence[int], frames: Sequence[np.ndarray], count: int = MAX_EXHAUSTIVE) -> None:
         self._numbers = list(numbers)
         self._guides = [Guide.of(frame) for frame in frames]
-        places = min(len(numbers), max(CANDIDATES, 2 * count))
+        places = min(len(numbers), max(MIN_CANDIDATES, 2 * count))
         self._candidates = segment_centres(len(numbers), places)
         self._choices: dict[int, Choice] = {}
 
     @property
     def candidates(self) -> list[int]:
-        """Return the numbers of the frames among which key frames are chosen."""
         return [self._numbers[place] for place in self._candidates]
 
     @property
-    def most(self) -> int:
-        """Return the largest possible number of key frames."""
+    def max_count(self) -> int:
         return len(self._candidates)
 
     def best(self, count: int) -> Choice:
-        """Return the best choice of ``count`` key frames, at most ``most``."""
-        count = min(count, self.most)
+        """Return the best choice of ``count`` key frames, at most ``max_count``."""
+        count = min(count, self.max_count)
         if count not in self._choices:
             self._choices[count] = self._search(count)
         return self._choices[count]
 
     def _search(self, count: int) -> Choice:
-        if count <= EXHAUSTIVE:
+        if count <= MAX_EXHAUSTIVE:
             return self._choice(max(itertools.combinations(self._candidates, count), key=self._psnr))
         before = [self._numbers.index(key) for key in self.best(count - 1).keys]
         keys = max((tuple(sorted([*before, new])) for new in self._candidates if new not in before), key=self._psnr)
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ROUNDS):
             better = max(self._exchanges(keys), key=self._psnr, default=keys)
             if self._psnr(better) <= self._psnr(keys):
                 break
@@ -103,15 +101,15 @@ class ShotChooser:
         """Yield the choices in which one key frame is replaced by a neighbouring candidate."""
         for at, key in enumerate(keys):
             place = self._candidates.index(key)
-            for near in (place - 1, place + 1):
-                if 0 <= near < len(self._candidates) and self._candidates[near] not in keys:
-                    yield tuple(sorted((*keys[:at], self._candidates[near], *keys[at + 1 :])))
+            for nearby in (place - 1, place + 1):
+                if 0 <= nearby < len(self._candidates) and self._candidates[nearby] not in keys:
+                    yield tuple(sorted((*keys[:at], self._candidates[nearby], *keys[at + 1 :])))
 
     def _choice(self, keys: tuple[int, ...]) -> Choice:
         return Choice(tuple(self._numbers[key] for key in keys), self._psnr(keys))
 
     def _psnr(self, keys: tuple[int, ...]) -> float:
-        """Return the mean PSNR in dB over the samples that are not key frames; ``keys``: positions among the samples.
+        """Return the mean PSNR in dB over the samples that are not key frames; ``keys``: indices of samples.
 
         A mean of squared errors would be dominated by a few frames that no choice improves.
         """
@@ -119,59 +117,61 @@ class ShotChooser:
         return float(np.mean(found)) if found else BEST_DB
 
     def _frame_psnr(self, at: int, keys: tuple[int, ...]) -> float:
-        near = [key for key in keys if at in self._carried[key]] or [min(keys, key=lambda key: abs(key - at))]
+        nearby = [key for key in keys if at in self._warped[key]] or [min(keys, key=lambda key: abs(key - at))]
         pictures, weights = [], []
-        for key, share in zip(near, shares(self._numbers[at], [self._numbers[key] for key in near]), strict=True):
-            picture, trust = self._carried[key].get(at) or (self._guides[key].rgb, np.float32(0))
-            weights.append(weigh(trust, share)[..., None])
+        for key, share in zip(
+            nearby, distance_weights(self._numbers[at], [self._numbers[key] for key in nearby]), strict=True
+        ):
+            picture, trust = self._warped[key].get(at) or (self._guides[key].rgb, np.float32(0))
+            weights.append(key_weight(trust, share)[..., None])
             pictures.append(picture * weights[-1])
         blended = reduce(np.add, pictures) / reduce(np.add, weights)
         return min(BEST_DB, psnr_of(float(np.square(blended - self._guides[at].rgb).mean())))
 
     @cached_property
-    def _carried(self) -> dict[int, dict[int, tuple[np.ndarray, np.ndarray]]]:
+    def _warped(self) -> dict[int, dict[int, tuple[np.ndarray, np.ndarray]]]:
         """Return, by candidate and sample, the candidate warped to the sample, (H, W, 3) uint8, and trust, (H, W)."""
         steps = [Step.between(*both) for both in itertools.pairwise(self._guides)]
         return {
             key: {
                 at: (warp(self._guides[key].rgb, carried.flow, bicubic=True), carried.trust)
-                for at, carried in carry_along(key, self._guides, steps, REACH)
+                for at, carried in track_both_ways(key, self._guides, steps, REACH)
             }
             for key in self._candidates
         }
 
 
-def allot(choosers: Sequence[ShotChooser], lengths: Sequence[int], count: int) -> list[Choice]:
-    """Distribute ``count`` key frames over shots of ``lengths`` frames: one each, then where the PSNR improves most.
+def distribute_key_frames(choosers: Sequence[ShotChooser], lengths: Sequence[int], count: int) -> list[Choice]:
+    """Distribute ``count`` key frames over shots of ``lengths`` frames: one each, then where the PSNR rises most.
 
     Fewer are returned if the shots have no more candidates.
     """
     found = [chooser.best(1) for chooser in choosers]
     while sum(len(choice.keys) for choice in found) < count:
-        open_shots = [n for n, chooser in enumerate(choosers) if len(found[n].keys) < chooser.most]
+        open_shots = [n for n, chooser in enumerate(choosers) if len(found[n].keys) < chooser.max_count]
         if not open_shots:
             break
 
         def gain(shot: int) -> float:
             return (choosers[shot].best(len(found[shot].keys) + 1).psnr - found[shot].psnr) * lengths[shot]
 
-        helped = max(open_shots, key=gain)
-        found[helped] = choosers[helped].best(len(found[helped].keys) + 1)
+        best_shot = max(open_shots, key=gain)
+        found[best_shot] = choosers[best_shot].best(len(found[best_shot].keys) + 1)
     return found
 
 
-def overall(choices: Sequence[Choice], lengths: Sequence[int]) -> float:
-    """Return the mean PSNR in dB of a clip's frames when reconstructed from key frames."""
+def mean_psnr(choices: Sequence[Choice], lengths: Sequence[int]) -> float:
+    """Return the mean PSNR in dB of a clip's frames reconstructed from key frames."""
     return sum(c.psnr * n for c, n in zip(choices, lengths, strict=True)) / sum(lengths)
 
 
 def shots_and_count(clip: Clip, span: range, count: int | None) -> tuple[list[range], int]:
-    """Return the shots in ``span``, and the number of frames to paint: ``count``, else one per shot, at least two.
+    """Return the shots in ``span``, and the number of key frames: ``count``, or one per shot and at least two.
 
-    Raises UsageError if ``count`` is less than the number of shots, or more than that of frames.
+    Raises UsageError if ``count`` is less than the number of shots, or more than the number of frames.
     """
     shots = clip.shots_in(span.start, span.stop)
-    wanted = max(min(FEWEST, len(span)), len(shots)) if count is None else count
+    wanted = max(min(DEFAULT_COUNT, len(span)), len(shots)) if count is None else count
     if wanted < len(shots):
         why = f"{clip.name} has {len(shots)} shots, and each needs one"
         raise UsageError(
@@ -188,42 +188,41 @@ class Proposal:
     def __init__(self, clip: Clip, shots: Sequence[range], choosers: Sequence[ShotChooser], count: int) -> None:
         self.clip, self.shots = clip, shots
         lengths = [len(shot) for shot in shots]
-        both = [allot(choosers, lengths, n) for n in (count, count + 1)]
+        both = [distribute_key_frames(choosers, lengths, n) for n in (count, count + 1)]
         self.chosen, self.more = ([key for choice in choices for key in choice.keys] for choices in both)
-        self.psnr, self.more_psnr = (overall(choices, lengths) for choices in both)
+        self.psnr, self.more_psnr = (mean_psnr(choices, lengths) for choices in both)
 
     @classmethod
-    def of(cls, clip: Clip, shots: Sequence[range], wanted: int, context: Context) -> Proposal:
-        """Test key frames of each of the ``shots``, and choose ``wanted`` of them in total."""
+    def of(cls, clip: Clip, shots: Sequence[range], count: int, context: Context) -> Proposal:
+        """Choose ``count`` key frames in total for the ``shots``."""
         choosers = []
         for number, shot in enumerate(shots):
             context.report(Progress("trying key frames", number, len(shots)))
-            numbers = sample_numbers(shot.start, shot.stop, wanted - len(shots) + 2)
+            numbers = sample_numbers(shot.start, shot.stop, count - len(shots) + 2)
             small = FrameFormat(Size(short=min(SHORT_SIDE, clip.index.width, clip.index.height)))
             frames = [frame.rgb for frame in read_clip_frames(clip, numbers, small, context)]
-            choosers.append(ShotChooser(numbers, frames, wanted - len(shots) + 2))
+            choosers.append(ShotChooser(numbers, frames, count - len(shots) + 2))
             choosers[-1].best(1)
-        return cls(clip, shots, choosers, wanted)
+        return cls(clip, shots, choosers, count)
 
     def write(self, folder: Path, context: Context) -> None:
-        """Write the chosen frames at full size, named by number or as the clip's pictures, and a contact sheet."""
+        """Write the chosen frames at full size, named by number or like the clip's pictures, and a contact sheet."""
         folder.mkdir()
         cells, notes = [], []
         index = self.clip.index
         names = [f"{Path(name).stem}.png" for name in index.names] or picture_names((), range(index.num_frames))
-        if len(set(names)) < len(names):  # 1.png and 1.jpg
+        if len(set(names)) < len(names):  # Such as 1.png and 1.jpg
             names = [f"frame {number:06d}.png" for number in range(index.num_frames)]
         for frame in read_clip_frames(self.clip, self.chosen, FrameFormat(deep=index.findings.depth > 8), context):
             write_picture(folder / names[frame.index], frame.rgb)
-            cells.append(resize(to_uint8(frame.rgb), *cell_size(frame.rgb, CELL)))
+            cells.append(resize(to_uint8(frame.rgb), *cell_size(frame.rgb, CELL_WIDTH_PX)))
             notes.append(f"frame {frame.index}, {self._seconds(frame.index):.2f} s")
-        rows = [cells[n : n + COLUMNS] for n in range(0, len(cells), COLUMNS)]
-        lines = [notes[n : n + COLUMNS] for n in range(0, len(notes), COLUMNS)]
+        rows = [cells[n : n + SHEET_COLUMNS] for n in range(0, len(cells), SHEET_COLUMNS)]
+        lines = [notes[n : n + SHEET_COLUMNS] for n in range(0, len(notes), SHEET_COLUMNS)]
         title = f"{self.clip.name}: paint over these frames"
-        write_picture(folder / SHEET, ContactSheet(title, rows, cell_size(cells[0], CELL), (), lines).draw())
+        write_picture(folder / SHEET, ContactSheet(title, rows, cell_size(cells[0], CELL_WIDTH_PX), (), lines).draw())
 
     def table(self) -> Table:
-        """Return the report of the proposal."""
         more = self.more if len(self.more) > len(self.chosen) else []
         return {
             "frames": len(self.chosen),

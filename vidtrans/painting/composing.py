@@ -1,7 +1,7 @@
-"""Compose painted frames: transferred paint where it is reliable, a network's picture in all other places.
+"""Compose painted frames: transferred paint where it is reliable, and a network's picture for the rest.
 
-The paint of several key frames is blended; ``Paint`` is all that is painted over a clip, and makes what composes its
-frames, or corrects the pictures of a result.
+The paint of several key frames is blended. ``Paint`` holds all paintings of a clip, and creates the composer of its
+frames or the corrector of a result's pictures.
 
 Paint that follows the motion is sharp and steady where the flow is right. Where a style does not move with the objects
 in the picture, or the flow is wrong, a network trained on the style paints better. The error of either is unknown in
@@ -29,65 +29,64 @@ from vidtrans.clips.sampling import read_clip_frames, segment_centres
 from vidtrans.core.settings import Size, Table, to_table
 from vidtrans.flow.warping import blur, grow, shrink, warp
 from vidtrans.metrics.picture_quality import sharpness
-from vidtrans.painting.maps import NEAREST, Carried, KeyMaps
+from vidtrans.painting.maps import NEAREST, KeyFlow, KeyMaps
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
 
-LEAST_COVER, LEAST_WEIGHT = 1e-3, 1e-6
-LINES = 270  # of a frame, to which the next lengths in pixels belong
-DETAIL, SEAM = 1.5, 2.0  # σ of what is more than tone, and by which seams between key frames are softened
-SHARPNESS = 4  # power of the weights by which the best key frame is chosen
-LEAST_TRUST, LEAST_SHARE = 0.003, 0.02  # where no key frame is trusted, the nearest ones are blended
-WHOLE = 0.995  # of a frame that is painted is all of it: paint programs leave seams
-VERSION = 3
-SURE = 1.5  # times the trust: from ⅔ on nothing is left of what lies below
-LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.925, 0.9625, 1.0)  # of trust
-MOTION = tuple(min(1.0, SURE * level) for level in LEVELS)  # shares where the motion is followed
-LOOK = (0.0,) * len(LEVELS)  # where only the network paints
-FEATHER = 270  # lines of a frame, for each pixel by which what is sure is narrowed, and its edge softened
-FAINT = 8 / 255  # by which a network's picture of what is not painted may differ from the frame
-BYTES = 32  # of a pixel of a painting
-LOADED_BYTES, LEAST_LOADED = 1 << 30, 2 * NEAREST + 1  # paintings in memory, and those that one frame needs
-# Of the calibration.
-SAMPLES = 10  # frames that are compared
-SUREST = 0.95  # trust from which on what is carried is taken as right
-CAUTION = 3.0  # power of the shares at most: a wrong edge shows more than a soft one
-SOFT, SHARP = 0.3, 0.8  # sharpness of the network's pictures, over the paintings', where there is no caution, and all
-KEYS = 4  # key frames that this is measured on
+MIN_COVER, MIN_WEIGHT = 1e-3, 1e-6  # Lower bounds of divisors
+LINES = 270  # Lines of a frame to which the next two σ, in pixels, belong
+DETAIL_SIGMA, SEAM_SIGMA = 1.5, 2.0  # σ of the blur that separates detail, and that softens seams between key frames
+SHARPNESS = 4  # Power of the weights for detail, which then comes mainly from the best key frame
+MIN_TRUST, MIN_SHARE = 0.003, 0.02  # Added to trust and share: where no key frame is trusted, the nearest are blended
+WHOLE = 0.995  # Mean cover above which a frame is completely painted, because paint programs leave seams
+VERSION = 3  # Version of composed frames, for cache keys
+TRUST_GAIN = 1.5  # Factor from trust to opacity: from a trust of ⅔ on the paint is opaque
+LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.925, 0.9625, 1.0)  # Levels of trust
+MOTION = tuple(min(1.0, TRUST_GAIN * level) for level in LEVELS)  # Shares of paint at these levels if it follows motion
+LOOK = (0.0,) * len(LEVELS)  # Shares if only the network paints
+FEATHER_LINES = 270  # Lines of a frame per pixel of erosion and blur of the paint's edge
+FAINT = 8 / 255  # Invisible difference: a network's picture of unpainted areas may differ from the frame by it
+BYTES_PER_PIXEL = 32  # Memory of a painting per pixel, in bytes
+LOADED_BYTES, MIN_LOADED = 1 << 30, 2 * NEAREST + 1  # Limit of the paintings in memory; the number that a frame needs
+# Calibration
+CALIBRATION_FRAMES = 10  # Frames that are compared
+HIGH_TRUST = 0.95  # Trust above which transferred paint counts as correct
+CAUTION = 3.0  # Largest power of the shares: a wrong edge is more visible than a soft one
+SOFT, SHARP = 0.3, 0.8  # Sharpness of the network's pictures, relative to the paintings', with no and with full caution
+SHARPNESS_KEYS = 4  # Key frames on which sharpness is measured
 
-NetworkPicture = Callable[[np.ndarray, int], np.ndarray]  # of a frame (H, W, 3) uint8 and its number: uint8 or uint16
+NetworkPicture = Callable[[np.ndarray, int], np.ndarray]  # (frame (H, W, 3) uint8, its number) → uint8 or uint16
 
 
 @dataclass(frozen=True)
 class Painting:
     """A painted key frame. Where ``cover`` is 0 the colours have no meaning."""
 
-    frame: int  # its number
+    frame: int  # Number of the frame
     rgb: np.ndarray  # (H, W, 3) float32 in [0, 1]
-    cover: np.ndarray  # its opacity, (H, W), 0 to 1
+    cover: np.ndarray  # Opacity, (H, W), 0 to 1
 
     @cached_property
     def packed(self) -> np.ndarray:
-        """Return colours multiplied by cover, and cover, as (H, W, 4) float32."""
+        """Return premultiplied colours and cover, (H, W, 4) float32."""
         return np.dstack([self.rgb * self.cover[..., None], self.cover]).astype(np.float32)
 
     @property
     def is_whole(self) -> bool:
-        """Return whether the whole frame is painted."""
         return float(self.cover.mean()) > WHOLE
 
 
-def shares(frame: int, keys: Sequence[int]) -> np.ndarray:
-    """Return the weight of each key frame by its distance from ``frame``, in frames: (N,), of sum 1."""
-    near = LEAST_SHARE + 1 / (1 + np.abs(np.subtract(keys, frame)))
+def distance_weights(frame: int, keys: Sequence[int]) -> np.ndarray:
+    """Return the weight of each key frame by its distance from ``frame``, in frames: (N,), which sum to 1."""
+    near = MIN_SHARE + 1 / (1 + np.abs(np.subtract(keys, frame)))
     return near / near.sum()
 
 
-def weigh(trust: np.ndarray | np.float32, share: float) -> np.ndarray:
+def key_weight(trust: np.ndarray | np.float32, share: float) -> np.ndarray:
     """Return a key frame's weight from the trust in its paint, (H, W) or a number, and its share by distance."""
-    return np.asarray((trust + np.float32(LEAST_TRUST)) * np.float32(share + LEAST_SHARE))
+    return np.asarray((trust + np.float32(MIN_TRUST)) * np.float32(share + MIN_SHARE))
 
 
 @dataclass(frozen=True)
@@ -95,39 +94,43 @@ class Blend:
     """The blended paint of a frame from several key frames."""
 
     rgb: np.ndarray  # (H, W, 3) float32 in [0, 1]
-    trust: np.ndarray  # in the colours, (H, W) float32, 0 to 1
-    cover: np.ndarray  # the opacity of the paint, (H, W) float32, 0 to 1
+    trust: np.ndarray  # Trust in the colours, (H, W) float32, 0 to 1
+    cover: np.ndarray  # Opacity of the paint, (H, W) float32, 0 to 1
 
 
-def blend(frame: int, brought: Sequence[tuple[Painting, Carried]], under: np.ndarray | None = None) -> Blend:
-    """Blend the paintings of several key frames, each ``brought`` with the flow from the frame to it.
+def blend(frame: int, paintings: Sequence[tuple[Painting, KeyFlow]], under: np.ndarray | None = None) -> Blend:
+    """Blend the paintings of several key frames, each with the flow from the frame to it.
 
     ``under``: the source frame, (H, W, 3) float32 in [0, 1], which shows through the unpainted areas of each painting.
     If None, unpainted areas have no weight, so that only the paintings with paint there are blended.
     """
-    left = next((1 - painting.cover for painting, _ in brought if painting.frame == frame), None)
+    bare = next((1 - painting.cover for painting, _ in paintings if painting.frame == frame), None)
     colours, weights, covers, most, trusts = [], [], [], [], []
-    for (painting, carried), share in zip(brought, shares(frame, [p.frame for p, _ in brought]), strict=True):
+    for (painting, key_flow), share in zip(
+        paintings, distance_weights(frame, [p.frame for p, _ in paintings]), strict=True
+    ):
         is_here = painting.frame == frame
-        moved = painting.packed if is_here else warp(painting.packed, carried.flow, lanczos=True)
+        moved = painting.packed if is_here else warp(painting.packed, key_flow.flow, lanczos=True)
         cover = np.clip(moved[..., 3], 0, 1)
-        weight = weigh(carried.trust, share)
-        if left is not None and not is_here:  # the frame itself was painted: others count where it was not
-            weight = weight * left
+        weight = key_weight(key_flow.trust, share)
+        if bare is not None and not is_here:  # Other key frames count where this one is not painted
+            weight = weight * bare
         if under is None:
-            colours.append(moved[..., :3] / np.maximum(moved[..., 3:], LEAST_COVER))
+            colours.append(moved[..., :3] / np.maximum(moved[..., 3:], MIN_COVER))
             weights.append(weight * cover)
-            trusts.append(carried.trust * cover)
+            trusts.append(key_flow.trust * cover)
         else:
             colours.append(np.clip(moved[..., :3], 0, cover[..., None]) + (1 - cover)[..., None] * under)
             weights.append(weight)
-            trusts.append(carried.trust)
+            trusts.append(key_flow.trust)
         covers.append(weight * cover)
         most.append(cover)
-    total = np.maximum(sum(weights), LEAST_WEIGHT)
+    total = np.maximum(sum(weights), MIN_WEIGHT)
     parts = [weight / total for weight in weights]
     rgb = sum(share[..., None] * colour for colour, share in zip(colours, parts, strict=True))
-    if len(brought) > 1 and all(painting.is_whole for painting, _ in brought):  # else their edges would be softened
+    if len(paintings) > 1 and all(
+        painting.is_whole for painting, _ in paintings
+    ):  # The edges of partial paintings would ring
         rgb = rgb + _lost_detail(rgb, colours, parts)
     rgb = np.clip(rgb, 0, 1)
     painted = np.maximum.reduce(most) if under is None else np.clip(sum(covers) / total, 0, 1)
@@ -135,13 +138,13 @@ def blend(frame: int, brought: Sequence[tuple[Painting, Carried]], under: np.nda
 
 
 def _lost_detail(mean: np.ndarray, colours: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the detail of the highest-weighted picture (H, W, 3) at each place, minus the detail of the mean.
+    """Return the detail of the highest-weighted picture (H, W, 3) at each pixel, minus the detail of the mean.
 
     A mean of textures that do not align exactly is soft (Burt and Adelson, "A Multiresolution Spline", 1983).
     """
     scale = max(1, round(min(mean.shape[:2]) / LINES))
-    best = [blur(weight**SHARPNESS, float(SEAM * scale)) for weight in weights]
-    total = np.maximum(sum(best), LEAST_WEIGHT)
+    best = [blur(weight**SHARPNESS, float(SEAM_SIGMA * scale)) for weight in weights]
+    total = np.maximum(sum(best), MIN_WEIGHT)
     detail = -_detail(mean, scale)
     for colour, share in zip(colours, best, strict=True):
         detail += (share / total)[..., None] * _detail(colour, scale)
@@ -149,42 +152,42 @@ def _lost_detail(mean: np.ndarray, colours: Sequence[np.ndarray], weights: Seque
 
 
 def _detail(picture: np.ndarray, scale: int) -> np.ndarray:
-    """Return the high frequencies of a picture; their blur is computed at 1/``scale`` of its size, to save time."""
+    """Return the high frequencies of a picture; the blur is computed at 1/``scale`` of its size, to save time."""
     height, width = picture.shape[:2]
     small = shrink(picture, (max(1, width // scale), max(1, height // scale))) if scale > 1 else picture
-    return picture - grow(blur(small, DETAIL), (width, height))
+    return picture - grow(blur(small, DETAIL_SIGMA), (width, height))
 
 
 class PaintSource(Protocol):
-    """The interface of a painting that is loaded on demand."""
+    """A painting that is loaded on demand."""
 
     @property
     def frame(self) -> int:
-        """Return the number of the frame that it was painted on."""
+        pass
 
     @property
     def digest(self) -> str:
-        """Return the digest of its content."""
+        pass
 
     @property
     def is_whole(self) -> bool:
-        """Return whether all of the frame is painted."""
+        pass
 
     def painting(self, size: tuple[int, int]) -> Painting:
-        """Return the painting at a (width, height)."""
+        pass
 
 
 @dataclass(frozen=True)
 class Reliance:
-    """How much the transferred paint is used, depending on the trust in it."""
+    """The use of transferred paint, depending on the trust in it."""
 
-    shares: tuple[float, ...] = MOTION  # the paint's at each of ``LEVELS`` of trust; the rest is the network's
-    has_network: bool = True  # a network paints the rest; if not, all available paint is used
-    over_source: bool = False  # the source shows through the unpainted areas of every key frame
+    shares: tuple[float, ...] = MOTION  # Share of paint at each of ``LEVELS`` of trust; the rest is the network's
+    has_network: bool = True  # A network paints the rest; if false, all available paint is used
+    over_source: bool = False  # The source shows through the unpainted areas of every key frame
 
 
 class FramePainter(Protocol):
-    """The interface of what paints the frames of a clip at one size."""
+    """The interface of painters of a clip's frames at one size."""
 
     def __call__(self, frame: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
         """Return the picture of a frame, of the output's dtype; see ``PaintComposer``."""
@@ -201,14 +204,14 @@ class FramePainter(Protocol):
 
 
 class ClipPaint(Protocol):
-    """The interface of what is painted over a clip."""
+    """The interface of the paint over a clip."""
 
     @property
     def layer(self) -> bool:
         """Return whether the result is a layer with alpha."""
 
     def painter(self, size: tuple[int, int]) -> FramePainter:
-        """Return what paints frames of a (width, height)."""
+        pass
 
     def for_key(self) -> Table:
         """Return the properties that affect the result, for its cache key."""
@@ -230,12 +233,12 @@ class PaintComposer:
         ``output``: a network's picture, or the source without a network; ``source``: the frame. Both are (H, W, 3)
         uint8 or uint16.
         """
-        brought = self.blend(frame, source)
-        if brought is None:
+        blended = self.blend(frame, source)
+        if blended is None:
             return output
-        share = self._share(brought)[..., None]
+        share = self._paint_share(blended)[..., None]
         full = np.iinfo(output.dtype).max
-        picture = full * (share * brought.rgb) + (1 - share) * output
+        picture = full * (share * blended.rgb) + (1 - share) * output
         return np.clip(np.rint(picture), 0, full).astype(output.dtype)
 
     def blend(self, frame: int, source: np.ndarray | None = None, without: Sequence[int] = ()) -> Blend | None:
@@ -246,11 +249,11 @@ class PaintComposer:
         """
         if not any(self._reliance.shares):
             return None
-        brought = [(self.painting(key), c) for key, c in self._maps.at(frame, *self.size) if key not in without]
+        paintings = [(self.painting(key), c) for key, c in self._maps.at(frame, *self.size) if key not in without]
         under = None
         if self._reliance.over_source and source is not None:
             under = source.astype(np.float32) / np.iinfo(source.dtype).max
-        return blend(frame, brought, under) if brought else None
+        return blend(frame, paintings, under) if paintings else None
 
     def lift(
         self,
@@ -262,10 +265,10 @@ class PaintComposer:
     ) -> np.ndarray:
         """Return only the paint of a painted frame, as a layer (H, W, 4) of the picture's dtype, not premultiplied.
 
-        Composited over ``source``, (H, W, 3) like the picture, the layer gives the picture again, except for invisible
-        differences. Network paint outside the transferred paint has the alpha that its colours need. ``matte``: (H, W)
-        uint8, white where paint is allowed. ``working_size``: (width, height) of the picture before it was enlarged;
-        paint is found at that size, because detail lost since then is not paint.
+        Composited over ``source``, (H, W, 3) like the picture, the layer gives the picture except for invisible
+        differences. The network's paint outside the transferred paint has the alpha that its colours need. ``matte``:
+        (H, W) uint8, white where paint is allowed. ``working_size``: (width, height) of the picture before it was
+        enlarged; differences count at that size, because detail lost by enlarging is not paint.
         """
         full = np.iinfo(picture.dtype).max
         found = self.blend(frame, source)
@@ -278,11 +281,10 @@ class PaintComposer:
         colours = full * (below + (above - below) * (full / np.maximum(alpha, 1))[..., None])
         return np.dstack([np.clip(np.rint(colours), 0, full), alpha]).astype(picture.dtype)
 
-    def completed(self, key: int, source: np.ndarray) -> np.ndarray:
+    def complete(self, key: int, source: np.ndarray) -> np.ndarray:
         """Return the painting of a key frame, (H, W, 3) float32 in [0, 1], with unpainted areas filled.
 
-        They are filled with paint from other key frames, or else with the frame itself, ``source``, (H, W, 3) uint8 or
-        uint16.
+        They are filled with paint from other key frames, or else with the frame, ``source``, (H, W, 3) uint8 or uint16.
         """
         painting = self.painting(key)
         if self._sources[key].is_whole:
@@ -292,20 +294,19 @@ class PaintComposer:
             under += others.cover[..., None] * (others.rgb - under)
         return under + painting.cover[..., None] * (painting.rgb - under)
 
-    def _share(self, brought: Blend) -> np.ndarray:
+    def _paint_share(self, blended: Blend) -> np.ndarray:
         if not self._reliance.has_network:
-            return np.ones_like(brought.cover) if self._reliance.over_source else brought.cover
-        sure = np.interp(brought.trust, LEVELS, self._reliance.shares).astype(np.float32)
-        width = max(1, round(min(sure.shape) / FEATHER))
+            return np.ones_like(blended.cover) if self._reliance.over_source else blended.cover
+        sure = np.interp(blended.trust, LEVELS, self._reliance.shares).astype(np.float32)
+        width = max(1, round(min(sure.shape) / FEATHER_LINES))
         eroded = cv2.erode(sure, np.ones((2 * width + 1, 2 * width + 1), np.uint8))
         return blur(eroded, float(width))
 
     def painting(self, key: int) -> Painting:
-        """Return the painting of a key frame at the composer's size, loaded if it is not in memory."""
         if key not in self._loaded:
             self._loaded[key] = self._sources[key].painting(self.size)
             width, height = self.size
-            most = max(LEAST_LOADED, LOADED_BYTES // (width * height * BYTES))
+            most = max(MIN_LOADED, LOADED_BYTES // (width * height * BYTES_PER_PIXEL))
             while len(self._loaded) > most:
                 self._loaded.popitem(last=False)
         self._loaded.move_to_end(key)
@@ -313,7 +314,7 @@ class PaintComposer:
 
 
 def _needed_alpha(below: np.ndarray, above: np.ndarray, step: float, size: tuple[int, int]) -> np.ndarray:
-    """Return the alpha, (H, W) 0 to 1, that visible paint needs to turn ``below`` into ``above``, (H, W, 3) 0 to 1.
+    """Return the alpha, (H, W) 0 to 1, of visible paint that turns ``below`` into ``above``, (H, W, 3) 0 to 1.
 
     ``step``: one level. ``size``: the (width, height) at which the two are compared, if it is smaller.
     """
@@ -329,7 +330,7 @@ def _needed_alpha(below: np.ndarray, above: np.ndarray, step: float, size: tuple
 class Corrector:
     """Composites corrections over the pictures of a result where the flow is trusted; other pixels stay unchanged.
 
-    ``mattes``: where corrections are seen, for frames in order.
+    ``mattes``: masks of the corrections, for frames in order.
     """
 
     def __init__(self, painter: PaintComposer, mattes: MatteReader | None = None) -> None:
@@ -343,8 +344,8 @@ class Corrector:
         found, matte = self._painter.blend(frame), self._mattes(frame) if self._mattes else None
         if found is None:
             return picture
-        # Sampling rings about edges, faintly: what paint cannot be seen in stays as it is.
-        share = np.maximum(np.minimum(found.cover, SURE * found.trust) - FAINT, 0)[..., None] / (1 - FAINT)
+        # Sampling rings faintly beside edges, so invisible paint is dropped.
+        share = np.maximum(np.minimum(found.cover, TRUST_GAIN * found.trust) - FAINT, 0)[..., None] / (1 - FAINT)
         if matte is not None:
             share = share * (matte.astype(np.float32) / 255)[..., None]
         if not share.any():
@@ -353,23 +354,22 @@ class Corrector:
         full = np.iinfo(picture.dtype).max
         corrected = picture.copy()
         corrected[..., :3] = np.rint(picture[..., :3] + share * (full * found.rgb - picture[..., :3]))
-        if picture.shape[2] == 4:  # paint is seen, whatever was transparent there
+        if picture.shape[2] == 4:  # Paint is visible over transparent areas, too
             corrected[..., 3] = np.maximum(picture[..., 3], np.rint(full * share[..., 0]))
         return corrected
 
 
 @dataclass(frozen=True)
 class Paint:
-    """The painted key frames of a clip, and how they are used; it makes the composer for a size."""
+    """The painted key frames of a clip and their use; creates the composer for a size."""
 
     sources: Sequence[PaintSource]
-    maps: KeyMaps  # the flow from the clip's frames to the key frames
+    maps: KeyMaps  # Flow from the clip's frames to the key frames
     reliance: Reliance
-    layer: bool = False  # the result is only the paint, transparent where nothing is painted
-    within: Mask | None = None  # where corrections are seen; None: everywhere
+    layer: bool = False  # The result is only the paint, with transparent unpainted areas
+    within: Mask | None = None  # Mask of the corrections; None for the whole frame
 
     def painter(self, size: tuple[int, int]) -> PaintComposer:
-        """Return the composer for frames of a (width, height)."""
         return PaintComposer(self.sources, self.maps, size, self.reliance)
 
     def corrector(self, size: tuple[int, int], stack: ExitStack, threads: int = 0) -> Corrector:
@@ -378,7 +378,6 @@ class Paint:
         return Corrector(self.painter(size), mattes)
 
     def for_key(self) -> Table:
-        """Return the properties that affect the result, for its cache key."""
         return {
             "version": [VERSION, *self.maps.version],
             "pictures": [[source.frame, source.digest] for source in self.sources],
@@ -398,29 +397,29 @@ def calibrate(
 ) -> tuple[float, ...]:
     """Return the share of transferred paint at each level of trust, ``composing.LEVELS``.
 
-    A few of the ``frames`` of a clip are compared: the paint that ``painter`` transfers, and the ``network``'s picture,
-    at a (width, height) ``size``. ``keys``: the numbers of the key frames.
+    The paint that ``painter`` transfers is compared with the ``network``'s picture in a few of the ``frames`` of a
+    clip, at a (width, height) ``size``. ``keys``: the numbers of the key frames.
     """
     squares, counts = np.zeros(len(LEVELS)), np.zeros(len(LEVELS))
     middles = (np.asarray(LEVELS[1:]) + np.asarray(LEVELS[:-1])) / 2
-    chosen = sorted({frames[at] for at in segment_centres(len(frames), min(SAMPLES, len(frames)))})
+    chosen = sorted({frames[at] for at in segment_centres(len(frames), min(CALIBRATION_FRAMES, len(frames)))})
     for frame in read_clip_frames(clip, chosen, FrameFormat(Size(exact=size)), context):
-        brought = painter.blend(frame.index, frame.rgb)
-        if brought is None:
+        blended = painter.blend(frame.index, frame.rgb)
+        if blended is None:
             continue
         output = network(frame.rgb, frame.index)
-        squared = np.square(brought.rgb - output.astype(np.float32) / np.iinfo(output.dtype).max).mean(2)
-        level = np.digitize(brought.trust.ravel(), middles)  # the nearest one of each pixel
-        seen = brought.cover.ravel()
+        squared = np.square(blended.rgb - output.astype(np.float32) / np.iinfo(output.dtype).max).mean(2)
+        level = np.digitize(blended.trust.ravel(), middles)  # Nearest level of each pixel
+        seen = blended.cover.ravel()
         squares += np.bincount(level, squared.ravel() * seen, len(LEVELS))
         counts += np.bincount(level, seen, len(LEVELS))
-    sharp = _sharpness(painter, clip, keys, size, network, context)
+    sharp = _relative_sharpness(painter, clip, keys, size, network, context)
     # A soft network gets a low power of the shares, so that more paint is used.
     caution = float(np.clip(CAUTION * (sharp - SOFT) / (SHARP - SOFT), 0.1 * CAUTION, CAUTION))
-    return shares_of(squares, counts, caution)
+    return calibrated_shares(squares, counts, caution)
 
 
-def _sharpness(
+def _relative_sharpness(
     painter: PaintComposer,
     clip: Clip,
     keys: Sequence[int],
@@ -428,9 +427,9 @@ def _sharpness(
     network: NetworkPicture,
     context: Context,
 ) -> float:
-    """Return the sharpness of the network's pictures over that of paintings, where these are whole; 1 if none is."""
+    """Return the sharpness of the network's pictures relative to complete paintings; 1 if no painting is complete."""
     found = []
-    for frame in read_clip_frames(clip, list(keys)[:KEYS], FrameFormat(Size(exact=size)), context):
+    for frame in read_clip_frames(clip, list(keys)[:SHARPNESS_KEYS], FrameFormat(Size(exact=size)), context):
         painting = painter.painting(frame.index)
         if painting.is_whole:
             sharp = sharpness(np.rint(255 * painting.rgb).astype(np.uint8))
@@ -438,15 +437,15 @@ def _sharpness(
     return float(np.mean(found)) if found else 1.0
 
 
-def shares_of(squares: np.ndarray, counts: np.ndarray, caution: float = CAUTION) -> tuple[float, ...]:
+def calibrated_shares(squares: np.ndarray, counts: np.ndarray, caution: float = CAUTION) -> tuple[float, ...]:
     """Return the paint's share at each level of trust, from sums of squared differences and numbers of pixels.
 
-    ``caution``: the power that is applied to the shares.
+    ``caution``: the power of the shares.
     """
     if not counts.any():
         return tuple(LEVELS)
-    top = np.asarray(LEVELS) >= SUREST
-    if not counts[top].any():  # nothing is sure: the surest there is
+    top = np.asarray(LEVELS) >= HIGH_TRUST
+    if not counts[top].any():  # No pixel has high trust: take the highest level with pixels
         top = np.arange(len(LEVELS)) == np.flatnonzero(counts)[-1]
     error = squares[top].sum() / counts[top].sum()
     means = squares / np.maximum(counts, 1)
@@ -456,9 +455,9 @@ def shares_of(squares: np.ndarray, counts: np.ndarray, caution: float = CAUTION)
 
 
 def write_pairs(folder: Path, clip: Clip, keys: Sequence[int], painter: PaintComposer, context: Context) -> None:
-    """Write key frames and their completed paintings into the subfolders ``A`` and ``B``, at full size."""
+    """Write key frames and their completed paintings to the subfolders ``A`` and ``B``, at full size."""
     for frame in read_clip_frames(clip, keys, DEFAULT_FORMAT, context):
         name = f"{frame.index:06d}.png"
         write_picture(folder / "A" / name, frame.rgb)
-        picture = painter.completed(frame.index, frame.rgb)
+        picture = painter.complete(frame.index, frame.rgb)
         write_picture(folder / "B" / name, np.rint(255 * picture).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Corrections: areas that an artist painted over in frames of a result, found by comparison with the result."""
+"""Detect corrections, areas that an artist painted over in frames of a result, by comparison with the result."""
 
 from __future__ import annotations
 
@@ -14,29 +14,33 @@ from vidtrans.core.errors import MediaError
 from vidtrans.core.files import digest_of
 from vidtrans.flow.warping import blur
 from vidtrans.painting.composing import Painting
-from vidtrans.painting.key_frames import UNLIKE, place
+from vidtrans.painting.key_frames import UNLIKE, align
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import read_layers, resize
 
-VERSION = 4
-LEAST, MOST = 5.0, 16.0  # levels of 255, blurred, by which a painted pixel differs at least
-ANY = 0.5  # the same where all other pixels are equal: in a copy of a lossless result
-NOISE = 3.0  # times the median difference, which is that of a lossy file where little was painted
-BLUR = 1.0  # σ in pixels of the difference
-CONTRAST = 0.25  # of that of the result: by so much do pictures differ that were scaled or compressed
-KEPT = 0.3  # share of unchanged pixels, below which all were converted
-CLOSED, SPECK = 5, 12  # pixels: holes in what was painted that are filled, and areas that are no paint
-EDGE = 1.0  # σ in pixels of the edge
-FITTED, ROUNDS = 180, 6  # lines of what colours are matched on, and fits
-FURTHEST = 0.2  # of the range, that such a map moves any colour
+VERSION = 4  # Version of the detection, for digests
+MIN_TOLERANCE, MAX_TOLERANCE = 5.0, 16.0  # Range of the blurred difference above which a pixel is painted, of 255
+LOSSLESS_TOLERANCE = 0.5  # The same threshold in a copy of a lossless result, whose other pixels are equal, of 255
+NOISE_FACTOR = 3.0  # Factor on the median difference, which is the noise of a lossy file if little was painted
+DIFFERENCE_SIGMA = 1.0  # σ of the blur of the difference, in pixels
+CONTRAST_SHARE = 0.25  # Tolerance per local contrast, because scaling and compression change edges
+MIN_UNCHANGED = 0.3  # Share of unchanged pixels below which the whole picture was converted
+CLOSING_PX, MIN_AREA_PX = 5, 12  # Kernel that fills holes in the paint; area below which a region is not paint, pixels
+EDGE_SIGMA = 1.0  # σ of the soft edge, in pixels
+FIT_LINES, FIT_ROUNDS = 180, 6  # Lines of the pictures to which a colour map is fitted; fits
+MAX_COLOUR_SHIFT = 0.2  # Largest shift of a corner of the colour cube by such a map, as a share of the range
 MATCHED = "its colours were converted by another matrix: matched"
 
 
 @dataclass(frozen=True)
 class Correction:
-    """The areas that were painted over in one frame of a result, which was made from ``frame`` of the source.
+    """The areas that were painted over in one frame of a result.
 
-    ``rgb``: (H, W, 3) uint8 or uint16. ``cover``: (H, W) uint8, 255 where it was painted.
+    Attributes:
+        frame: The number of the source frame.
+        rgb: The painted picture, (H, W, 3) uint8 or uint16.
+        cover: The mask of painted areas, (H, W) uint8.
+        is_whole: Whether the whole frame is painted.
     """
 
     frame: int
@@ -46,7 +50,6 @@ class Correction:
     is_whole: bool = False
 
     def painting(self, size: tuple[int, int]) -> Painting:
-        """Return the correction as a painting at a (width, height)."""
         full = np.iinfo(self.rgb.dtype).max
         rgb = np.clip(resize(self.rgb, *size).astype(np.float32) / full, 0, 1)
         return Painting(self.frame, rgb, np.clip(resize(self.cover, *size).astype(np.float32) / 255, 0, 1))
@@ -62,7 +65,7 @@ def find_correction(
     *,
     lossless: bool = False,
 ) -> tuple[Correction, str]:
-    """Return the correction in an overpainted result frame, and a text about how the picture was aligned.
+    """Return the correction in an overpainted result frame, and a text about the alignment of the picture.
 
     Args:
         path: The painted picture; its transparent areas change nothing.
@@ -79,28 +82,29 @@ def find_correction(
     """
     rgb, alpha = read_layers(path)
     height, width = result.shape[:2]
-    placement = place(rgb, to_uint8(result), alpha)
+    placement = align(rgb, to_uint8(result), alpha)
     full = np.iinfo(result.dtype).max
-    painted, seen = placement.apply(rgb, (width, height))
+    painted, inside = placement.apply(rgb, (width, height))
     painted = np.rint(painted.astype(np.float32) * (full / np.iinfo(rgb.dtype).max)).astype(result.dtype)
-    opacity = seen.astype(np.float32)
+    opacity = inside.astype(np.float32)
     if alpha is not None:
         placed, _ = placement.apply(np.ascontiguousarray(alpha[..., None]), (width, height))
         opacity *= placed[..., 0].astype(np.float32) / np.iinfo(alpha.dtype).max
         if layer is not None:
-            own = _on_grey(layer[..., :3], layer[..., 3] / np.float32(full))
-            cover = changed(_on_grey(painted, opacity), own) * opacity
+            own = _over_grey(layer[..., :3], layer[..., 3] / np.float32(full))
+            cover = change_mask(_over_grey(painted, opacity), own) * opacity
             return _correction(path, number, frame, digest, painted, cover), placement.words
         share = opacity[..., None]
         painted = np.rint(painted * share + result * (1 - share)).astype(result.dtype)
     elif placement.likeness < UNLIKE:
         raise MediaError(str(path), f"it does not look like frame {number} of the result", "paint over that very frame")
-    exact = bool((painted == result).all(2).mean() > KEPT)
+    exact = bool((painted == result).all(2).mean() > MIN_UNCHANGED)
     words, matched = placement.words, None if exact and lossless else match_colours(painted, result)
     if matched is not None:
         painted = matched
         words = f"{words}, {MATCHED}" if words else MATCHED
-    cover = changed(painted, result, exact=exact, least=ANY if exact and lossless else LEAST) * (opacity > 0)
+    least = LOSSLESS_TOLERANCE if exact and lossless else MIN_TOLERANCE
+    cover = change_mask(painted, result, exact=exact, least=least) * (opacity > 0)
     but = " except all its colours, as programs do that use another colour matrix" if matched is not None else ""
     return _correction(path, number, frame, digest, painted, cover, but), words
 
@@ -108,27 +112,27 @@ def find_correction(
 def _correction(
     path: Path, number: int, frame: int, digest: str, painted: np.ndarray, cover: np.ndarray, but: str = ""
 ) -> Correction:
-    """Return a correction. Raises MediaError if it covers nothing; ``but``: changes that do not count, for its text."""
+    """Create a correction. Raises MediaError if it covers nothing; ``but``: changes that do not count, for its text."""
     if not cover.any():
         raise MediaError(str(path), f"it changes nothing of frame {number}{but}", "paint over it, or remove it")
     return Correction(frame, digest_of([digest, VERSION]), painted, np.rint(255 * cover).astype(np.uint8))
 
 
-def _on_grey(rgb: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-    """Return colours (H, W, 3) composited over grey, with their opacity (H, W), as (H, W, 4) of the same dtype."""
+def _over_grey(rgb: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """Composite colours (H, W, 3) over grey by opacity (H, W); return them with it as (H, W, 4) of the same dtype."""
     full, share = np.iinfo(rgb.dtype).max, opacity[..., None]
     return np.rint(np.dstack([rgb * share + (1 - share) * (full // 2), full * share])).astype(rgb.dtype)
 
 
 def match_colours(painted: np.ndarray, result: np.ndarray) -> np.ndarray | None:
-    """Return ``painted`` in the colours of a result, (H, W, 3) of one dtype each; None if they agree or no map fits.
+    """Convert ``painted`` to the colours of a result, (H, W, 3) of one dtype; None if they agree or no map fits.
 
     Programs convert the colours of video by different matrices. A difference everywhere that fits a colour map close to
     the identity is such a conversion; painted areas are outliers of the fit.
     """
     full = float(np.iinfo(result.dtype).max)
     height, width = result.shape[:2]
-    size = (max(1, width * FITTED // height), FITTED) if height > FITTED else (width, height)
+    size = (max(1, width * FIT_LINES // height), FIT_LINES) if height > FIT_LINES else (width, height)
     x, y = (resize(p, *size).reshape(-1, 3).astype(np.float64) / full for p in (painted, result))
     x = np.column_stack([x, np.ones(len(x))])
     before = float(np.median(np.abs(x[:, :3] - y).max(1)))
@@ -136,19 +140,21 @@ def match_colours(painted: np.ndarray, result: np.ndarray) -> np.ndarray | None:
         return None
     fitted: np.ndarray = np.eye(4, 3)
     used: np.ndarray = np.ones(len(x), bool)
-    for _ in range(ROUNDS):
+    for _ in range(FIT_ROUNDS):
         fitted = np.linalg.lstsq(x[used], y[used], rcond=None)[0]
-        apart = np.abs(x @ fitted - y).max(1)
-        used = apart <= max(2 / 255, 2 * float(np.median(apart)))
+        difference = np.abs(x @ fitted - y).max(1)
+        used = difference <= max(2 / 255, 2 * float(np.median(difference)))
     corners = np.array(list(itertools.product((0, 1), (0, 1), (0, 1), (1,))), np.float64)
     moved = float(np.abs(corners @ fitted - corners[:, :3]).max())
-    if moved > FURTHEST or float(np.median(apart)) > before / 2:
+    if moved > MAX_COLOUR_SHIFT or float(np.median(difference)) > before / 2:
         return None
     mapped = painted.reshape(-1, 3).astype(np.float32) @ fitted[:3].astype(np.float32) + np.float32(full) * fitted[3]
     return np.clip(np.rint(mapped), 0, full).astype(result.dtype).reshape(result.shape)
 
 
-def changed(painted: np.ndarray, result: np.ndarray, *, exact: bool = True, least: float = LEAST) -> np.ndarray:
+def change_mask(
+    painted: np.ndarray, result: np.ndarray, *, exact: bool = True, least: float = MIN_TOLERANCE
+) -> np.ndarray:
     """Return the mask of overpainted areas, (H, W) float32, 0 to 1, with soft outer edges.
 
     ``painted`` and ``result``: (H, W, 3), uint8 or uint16. ``exact``: unpainted pixels are unchanged, and paint differs
@@ -156,27 +162,28 @@ def changed(painted: np.ndarray, result: np.ndarray, *, exact: bool = True, leas
     is higher around edges.
     """
     scale = 255 / np.iinfo(result.dtype).max
-    apart = np.abs(painted.astype(np.float32) - result.astype(np.float32)).max(2) * scale
+    difference = np.abs(painted.astype(np.float32) - result.astype(np.float32)).max(2) * scale
     tolerance: float | np.ndarray = least
     if not exact:
-        levels, box = to_uint8(result), np.ones((CLOSED, CLOSED), np.uint8)
+        levels, box = to_uint8(result), np.ones((CLOSING_PX, CLOSING_PX), np.uint8)
         contrast = cv2.subtract(cv2.dilate(levels, box), cv2.erode(levels, box)).max(2).astype(np.float32)
-        tolerance = min(MOST, max(LEAST, NOISE * float(np.median(apart)))) + CONTRAST * contrast
-    differs = blur(apart, BLUR) > tolerance
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (CLOSED, CLOSED))
+        noise = NOISE_FACTOR * float(np.median(difference))
+        tolerance = min(MAX_TOLERANCE, max(MIN_TOLERANCE, noise)) + CONTRAST_SHARE * contrast
+    differs = blur(difference, DIFFERENCE_SIGMA) > tolerance
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (CLOSING_PX, CLOSING_PX))
     closed = cv2.morphologyEx(differs.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
-    kept = np.zeros(count, np.uint8)
-    kept[1:] = stats[1:, cv2.CC_STAT_AREA] >= SPECK
-    grown = cv2.dilate(kept[labels], kernel)
+    is_paint = np.zeros(count, np.uint8)
+    is_paint[1:] = stats[1:, cv2.CC_STAT_AREA] >= MIN_AREA_PX
+    grown = cv2.dilate(is_paint[labels], kernel)
     if not grown.any():
         return np.zeros(grown.shape, np.float32)
-    soft: np.ndarray = np.maximum(kept[labels], np.where(grown > 0, blur(grown.astype(np.float32), EDGE), 0))
+    soft: np.ndarray = np.maximum(is_paint[labels], np.where(grown > 0, blur(grown.astype(np.float32), EDGE_SIGMA), 0))
     return soft.astype(np.float32)
 
 
 def merge(corrections: Sequence[Correction]) -> list[Correction]:
-    """Return one correction for each frame, in order of frames; of the same frame, later ones lie over earlier ones."""
+    """Merge the corrections of each frame, later ones over earlier ones; return them in the order of frames."""
     found: dict[int, Correction] = {}
     for one in corrections:
         below = found.get(one.frame)

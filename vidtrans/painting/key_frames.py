@@ -1,8 +1,8 @@
 """Read painted key frames: find the frame of each picture, and align the picture with it.
 
-Paint programs crop, pad, scale, and sometimes shift a picture. It is aligned by edges, which paint mostly keeps, as
-colours change. Matrices are (3, 3), from pixels (x, y, 1) of a frame to pixels of a painting; pixel centres are
-integers.
+Paint programs crop, pad, scale, and sometimes shift a picture. It is aligned by its edges, which painting mostly
+preserves, while colours change. Matrices are (3, 3), from pixels (x, y, 1) of a frame to pixels of a painting; pixel
+centres are integers.
 """
 
 from __future__ import annotations
@@ -28,25 +28,27 @@ from vidtrans.video.frame_numbers import frame_numbers, likely_numbers, numbers_
 from vidtrans.video.images.picture import read_layers, read_picture, resize
 from vidtrans.video.io.picture_paths import pictures_in, unread_in
 
-# Of alignment.
-SHORT_SIDE = 240  # pixels, of what is compared
-BLURS = (6.0, 2.0)  # σ in pixels of edges, to find a place roughly, then finely
-GAIN = 0.02  # of the likeness, and as much again as the share of its size: by less a picture is not moved
-LEAST_LIKE = 0.3  # what is less like its frame is not moved
-UNTOUCHED, LEVELS = 0.6, 2  # of what stands out that is as in the frame, within so many levels: a painting lies right
-STANDS_OUT = 8  # levels between a pixel and those beside it
-SHIFT = 0.4  # pixels of what is compared: less is none
-MOST_SHIFT, MOST_TURN, MOST_SCALE = 0.2, 15.0, 1.3  # of the frame's size, degrees, and times, that are believed
-STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
-SAME_SHAPE = 0.01  # by which aspects may differ: of 1088 lines for 1080
-# Of finding frames.
-SHEET = "sheet"  # what 'vidtrans keyframes' lays beside the frames
-SOUGHT_SIDE, SOUGHT = 96, 400  # pixels, of the frames among which one is sought, and how many are looked through first
-LIKE, UNLIKE = 0.25, 0.08  # likeness of edges that tells a frame, and below which a numbered one is doubted
-DOUBTED_SIDE = 240  # pixels, of frames that are compared with the pictures of their numbers
-CLEARER = 0.03  # likeness by which the frame of another number in the name fits better
-NEARER, ALONE = 0.005, 4  # likeness on average by which other frames fit better; times that, of a single picture
-SAME = 2  # levels, by which what is not painted differs from its frame at most
+# Alignment
+SHORT_SIDE = 240  # Short side of the compared pictures, in pixels
+BLUR_SIGMAS = (6.0, 2.0)  # σ of the blurs of edges, for a coarse and a fine alignment, in pixels
+MIN_GAIN = 0.02  # Least gain in likeness by which a picture is moved, plus its shift as a share of the size
+MIN_LIKENESS = 0.3  # Least likeness of a moved picture
+# Least share of detailed pixels that equal the frame's, up to the second number of levels, in an aligned painting
+MIN_UNTOUCHED, MAX_LEVEL_CHANGE = 0.6, 2
+MIN_DETAIL = 8  # Difference of a detailed pixel from its neighbours, in levels
+MIN_SHIFT_PX = 0.4  # Smallest shift that counts, in pixels of the compared pictures
+MAX_SHIFT, MAX_TURN_DEGREES, MAX_SCALE = 0.2, 15.0, 1.3  # Plausible range: share of the frame's size, degrees, factor
+ECC_CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
+ASPECT_TOLERANCE = 0.01  # Largest difference of equal aspects, such as 1088 lines for 1080
+# Search for frames
+SHEET = "sheet"  # Stem of the contact sheet that 'vidtrans keyframes' writes beside the frames
+SEARCH_SIDE_PX, SEARCH_FRAMES = 96, 400  # Short side of the frames in a search; frames of its coarse pass
+LIKE, UNLIKE = 0.25, 0.08  # Likeness of edges that identifies a frame, and below which a numbered one gets a warning
+CHECK_SIDE_PX = 240  # Short side of the frames that are compared with the pictures of their numbers, in pixels
+MIN_LIKENESS_GAIN = 0.03  # Gain in likeness by which another number in the name is preferred
+# Mean gain in likeness by which the previous frames fit better, and the factor on it for a single picture
+OFF_BY_ONE_GAIN, SINGLE_FACTOR = 0.005, 4
+MAX_UNPAINTED_CHANGE = 2  # Largest difference of an unpainted picture from its frame, in levels
 
 PixelSize = tuple[int, int]  # width, height
 
@@ -56,29 +58,29 @@ class Placement:
     """The alignment of a painting with its frame."""
 
     matrix: np.ndarray  # (3, 3), from the frame's pixels to the painting's
-    likeness: float  # the correlation of their edges, −1 to 1
-    words: str  # about the changes made to the painting; "" for none
+    likeness: float  # Correlation of their edges, −1 to 1
+    words: str  # Description of the changes to the painting; "" for none
 
     def apply(self, painting: np.ndarray, size: PixelSize) -> tuple[np.ndarray, np.ndarray]:
-        """Return a painting (h, w, C) aligned with its frame, (H, W, C), and the mask of covered pixels, (H, W)."""
+        """Align a painting (h, w, C) with its frame; return (H, W, C), and the mask of covered pixels, (H, W)."""
         width, height = size
         own = painting.shape[1], painting.shape[0]
-        if np.allclose(self.matrix, stretched(own, size), atol=1e-6):
+        if np.allclose(self.matrix, resize_matrix(own, size), atol=1e-6):
             return resize(painting, *size).reshape(height, width, -1), np.ones((height, width), bool)
-        whole, seen = _warped(painting, self.matrix, size)
-        return whole.reshape(height, width, -1), seen
+        whole, covered = _warp(painting, self.matrix, size)
+        return whole.reshape(height, width, -1), covered
 
 
-def place(painting: np.ndarray, frame: np.ndarray, alpha: np.ndarray | None = None) -> Placement:
-    """Find the alignment of a painting (h, w, 3) uint8 or uint16 with a frame (H, W, 3) uint8.
+def align(painting: np.ndarray, frame: np.ndarray, alpha: np.ndarray | None = None) -> Placement:
+    """Align a painting (h, w, 3) uint8 or uint16 with a frame (H, W, 3) uint8.
 
-    ``alpha``: the opacity of a layer, (h, w). A layer is not moved, because strokes need not follow the edges below. A
+    ``alpha``: the opacity of a layer, (h, w). A layer is not moved, because its strokes may cross the edges below. A
     partly painted picture whose unpainted areas already match the frame is not moved either.
     """
     height, width = frame.shape[:2]
     scale = min(1.0, SHORT_SIDE / min(height, width))
     size = max(8, round(width * scale)), max(8, round(height * scale))
-    there, target = stretched((width, height), size), edges(resize(frame, *size))
+    there, target = resize_matrix((width, height), size), edges(resize(frame, *size))
     small = to_uint8(painting)
     still = alpha
     if small.shape == frame.shape and _is_untouched(small, frame):
@@ -86,9 +88,9 @@ def place(painting: np.ndarray, frame: np.ndarray, alpha: np.ndarray | None = No
     found = []
     for matrix, words in _guesses((small.shape[1], small.shape[0]), (width, height)):
         if still is None:
-            found.append(_refined(small, target, matrix @ there, words))
+            found.append(_refine_guess(small, target, matrix @ there, words))
         else:
-            found.append(_unmoved(small, still, target, matrix @ there, words))
+            found.append(_score_guess(small, still, target, matrix @ there, words))
     best = max(found, key=lambda placement: placement.likeness)
     return Placement(best.matrix @ np.linalg.inv(there), best.likeness, best.words)
 
@@ -100,31 +102,31 @@ def edges(rgb: np.ndarray) -> np.ndarray:
     return (squares[0] + squares[1]) ** 0.25
 
 
-def likeness(first: np.ndarray, second: np.ndarray, seen: np.ndarray) -> float:
-    """Return the correlation, −1 to 1, of the edges of two pictures, (H, W), inside the mask ``seen`` (H, W) bool."""
-    if seen.mean() < 0.01:
+def likeness(first: np.ndarray, second: np.ndarray, covered: np.ndarray) -> float:
+    """Return the correlation, −1 to 1, of the edges of two pictures, (H, W), in the mask ``covered``, (H, W) bool."""
+    if covered.mean() < 0.01:
         return 0.0
-    one, other = (blur(picture, BLURS[1])[seen] for picture in (first, second))
+    one, other = (blur(picture, BLUR_SIGMAS[1])[covered] for picture in (first, second))
     one, other = one - one.mean(), other - other.mean()
     scale = float(np.sqrt(np.square(one).sum() * np.square(other).sum()))
     return float((one * other).sum()) / scale if scale > 1e-6 else 0.0
 
 
-def stretched(picture: PixelSize, frame: PixelSize) -> np.ndarray:
+def resize_matrix(picture: PixelSize, frame: PixelSize) -> np.ndarray:
     """Return the matrix for a picture that shows the whole frame at another size."""
     sx, sy = picture[0] / frame[0], picture[1] / frame[1]
     return np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
 
 
 def _guesses(picture: PixelSize, frame: PixelSize) -> Iterator[tuple[np.ndarray, str]]:
-    """Yield candidate alignments, each a matrix and words as in ``Placement``; first the whole frame, resized.
+    """Yield candidate alignments, each a matrix and its description; the first is the whole frame, resized.
 
-    If the aspect ratios differ, then also the frame centred at the same width, the same height, and unscaled.
+    If the aspect ratios differ, the others are the frame centred at the same width, the same height, and unscaled.
     """
     (w, h), (width, height) = picture, frame
-    same_shape = abs(w * height / (h * width) - 1) <= SAME_SHAPE
+    same_shape = abs(w * height / (h * width) - 1) <= ASPECT_TOLERANCE
     done = "" if picture == frame else f"{w}x{h}: {'scaled' if same_shape else 'stretched'}"
-    yield stretched(picture, frame), done
+    yield resize_matrix(picture, frame), done
     if same_shape:
         return
     for scale in sorted({w / width, h / height, 1.0}):
@@ -135,18 +137,18 @@ def _guesses(picture: PixelSize, frame: PixelSize) -> Iterator[tuple[np.ndarray,
 def _is_untouched(painting: np.ndarray, frame: np.ndarray) -> bool:
     """Return whether much of a painting (H, W, 3) equals its frame, so that it is already aligned; both are uint8."""
     beside = np.ones((3, 3), np.uint8)
-    clear = cv2.subtract(cv2.dilate(frame, beside), cv2.erode(frame, beside)).max(2) >= STANDS_OUT  # no white paper
+    clear = cv2.subtract(cv2.dilate(frame, beside), cv2.erode(frame, beside)).max(2) >= MIN_DETAIL  # Not blank paper
     difference = np.abs(painting.astype(np.int16) - frame).max(2)
-    return bool(clear.any()) and float((difference[clear] <= LEVELS).mean()) > UNTOUCHED
+    return bool(clear.any()) and float((difference[clear] <= MAX_LEVEL_CHANGE).mean()) > MIN_UNTOUCHED
 
 
-def _warped(picture: np.ndarray, matrix: np.ndarray, size: PixelSize) -> tuple[np.ndarray, np.ndarray]:
+def _warp(picture: np.ndarray, matrix: np.ndarray, size: PixelSize) -> tuple[np.ndarray, np.ndarray]:
     """Return a picture sampled through a matrix, and the mask of samples inside it, (H, W) bool."""
     own = picture.shape[1], picture.shape[0]
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
-    if scale > 1:  # single pixels are sampled: average them first
+    if scale > 1:  # Average pixels before they are sampled
         less = max(1, round(own[0] / scale)), max(1, round(own[1] / scale))
-        picture, matrix = resize(picture, *less), stretched(less, own) @ matrix
+        picture, matrix = resize(picture, *less), resize_matrix(less, own) @ matrix
     flags, rows = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, matrix[:2]
     whole = cv2.warpAffine(picture, rows, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     ones = np.ones(picture.shape[:2], np.float32)
@@ -154,42 +156,44 @@ def _warped(picture: np.ndarray, matrix: np.ndarray, size: PixelSize) -> tuple[n
     return whole, inside > 0.99
 
 
-def _unmoved(painting: np.ndarray, alpha: np.ndarray, target: np.ndarray, guess: np.ndarray, words: str) -> Placement:
-    """Return a guess as the placement, with the likeness of edges where the painting is opaque."""
+def _score_guess(
+    painting: np.ndarray, alpha: np.ndarray, target: np.ndarray, guess: np.ndarray, words: str
+) -> Placement:
+    """Return the placement of a guess, with the likeness of edges where the painting is opaque."""
     size = target.shape[1], target.shape[0]
-    own, seen = _warped(painting, guess, size)
-    opacity, _ = _warped(alpha.astype(np.float32) / np.iinfo(alpha.dtype).max, guess, size)
-    return Placement(guess, likeness(edges(own), target, seen & (opacity > 0.5)), words)
+    own, covered = _warp(painting, guess, size)
+    opacity, _ = _warp(alpha.astype(np.float32) / np.iinfo(alpha.dtype).max, guess, size)
+    return Placement(guess, likeness(edges(own), target, covered & (opacity > 0.5)), words)
 
 
-def _refined(painting: np.ndarray, target: np.ndarray, guess: np.ndarray, words: str) -> Placement:
-    """Return the placement near a guess at which edges match best, or the guess if it is about as good."""
+def _refine_guess(painting: np.ndarray, target: np.ndarray, guess: np.ndarray, words: str) -> Placement:
+    """Return the placement near a guess with the best match of edges, or the guess if it is about as good."""
     size = target.shape[1], target.shape[0]
 
-    def placed(matrix: np.ndarray) -> float:
-        picture, seen = _warped(painting, matrix, size)
-        return likeness(edges(picture), target, seen)
+    def likeness_at(matrix: np.ndarray) -> float:
+        picture, covered = _warp(painting, matrix, size)
+        return likeness(edges(picture), target, covered)
 
-    own, seen = _warped(painting, guess, size)
-    source, before = edges(own), likeness(edges(own), target, seen)
+    own, covered = _warp(painting, guess, size)
+    source, before = edges(own), likeness(edges(own), target, covered)
     move = np.eye(2, 3, dtype=np.float32)
     try:
-        for sigma in BLURS:
+        for sigma in BLUR_SIGMAS:
             one, other = blur(target, sigma), blur(source, sigma)
-            mask = seen.astype(np.uint8)
-            _, move = cv2.findTransformECC(one, other, move, cv2.MOTION_AFFINE, STEPS, mask, 1)
-    except cv2.error:  # nothing to hold on to: a flat picture, or another one
+            mask = covered.astype(np.uint8)
+            _, move = cv2.findTransformECC(one, other, move, cv2.MOTION_AFFINE, ECC_CRITERIA, mask, 1)
+    except cv2.error:  # No common edges: a flat picture, or a different one
         return Placement(guess, before, words)
     moved = guess @ np.vstack([move, [0, 0, 1]])
-    shift = _motion(move, size)
-    if shift is None or (after := placed(moved)) < max(before + GAIN + shift, LEAST_LIKE):
+    shift = _shift_share(move, size)
+    if shift is None or (after := likeness_at(moved)) < max(before + MIN_GAIN + shift, MIN_LIKENESS):
         return Placement(guess, before, words)
     more = f"moved by {shift:.0%} of its size" if shift >= 0.01 else "moved a little"
     return Placement(moved, after, f"{words}, {more}" if words else more)
 
 
-def _motion(move: np.ndarray, size: PixelSize) -> float | None:
-    """Return a corner's largest movement as a share of the longer side; None if too small, or implausibly large."""
+def _shift_share(move: np.ndarray, size: PixelSize) -> float | None:
+    """Return the largest shift of a corner as a share of the longer side; None if too small, or implausibly large."""
     width, height = size
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], np.float64)
     shifts = np.linalg.norm(corners @ move.T.astype(np.float64) - corners[:, :2], axis=1)
@@ -197,9 +201,9 @@ def _motion(move: np.ndarray, size: PixelSize) -> float | None:
     scales = np.linalg.norm(across), np.linalg.norm(down)
     turn = np.degrees(np.arctan2(across[1], across[0]))
     shear = abs(float(across @ down)) / float(scales[0] * scales[1])
-    believed = all(1 / MOST_SCALE < s < MOST_SCALE for s in scales) and abs(turn) < MOST_TURN and shear < 0.1
+    is_plausible = all(1 / MAX_SCALE < s < MAX_SCALE for s in scales) and abs(turn) < MAX_TURN_DEGREES and shear < 0.1
     middle = float(np.linalg.norm(np.array([width / 2, height / 2, 1]) @ move.T - [width / 2, height / 2]))
-    if not believed or middle > MOST_SHIFT * max(size) or shifts.max() < SHIFT:
+    if not is_plausible or middle > MAX_SHIFT * max(size) or shifts.max() < MIN_SHIFT_PX:
         return None
     return float(shifts.max()) / max(size)
 
@@ -211,18 +215,18 @@ class PaintedPicture:
     path: Path
     digest: str
     frame: int
-    placement: Placement  # its alignment with that frame
-    full: tuple[int, int]  # the (width, height) of that frame
-    is_whole: bool  # the whole frame is painted
+    placement: Placement  # Alignment with that frame
+    full: tuple[int, int]  # (width, height) of that frame
+    is_whole: bool  # The whole frame is painted
 
     def painting(self, size: tuple[int, int]) -> Painting:
         """Return the painting at a (width, height). Raises MediaError."""
-        placed = _laid(*read_layers(self.path), self.placement, self.full)
-        return _painting(self.frame, resize(placed, *size))
+        placed = _align(*read_layers(self.path), self.placement, self.full)
+        return _unpack_painting(self.frame, resize(placed, *size))
 
 
 def key_frame_files(folder: Path, option: str = "--keyframes", *, needed: bool = True) -> list[Path]:
-    """Return the pictures in a folder of painted frames, which was given with ``option``.
+    """Return the pictures in a folder of painted frames; ``option``: the one that named it, for messages.
 
     Raises UsageError for a wrong folder, and MediaError where it has no pictures and ``needed`` is true.
     """
@@ -250,9 +254,9 @@ def find_key_frames(
 ) -> list[PaintedPicture]:
     """Return painted pictures in the order of their frames, each aligned with its frame.
 
-    The frame is found by the number in the picture's name, else by its edges. ``clip``: of one size. ``first_number``:
-    of the clip's first frame in the names; by default 0. Raises MediaError if a picture cannot be read, matches no
-    frame, is fully transparent, or two match the same frame.
+    The frame is found by the number in the picture's name, else by its edges. ``clip``: with frames of one size.
+    ``first_number``: the number of the clip's first frame in the names; by default 0. Raises MediaError if a picture
+    cannot be read, matches no frame, is fully transparent, or two match the same frame.
     """
     numbers, found = numbers_of(files, clip, context, first_number), []
     frames = read_clip_frames(clip, list(numbers.values()), DEFAULT_FORMAT, context)
@@ -260,33 +264,33 @@ def find_key_frames(
         picture, alpha = read_layers(path)
         if alpha is not None and not alpha.any():
             raise MediaError(str(path), "it is fully transparent", "paint it, or take it out of the folder")
-        placement = place(picture, frame.rgb, alpha)
+        placement = align(picture, frame.rgb, alpha)
         if placement.words:
             context.note(f"{path.name}: {placement.words}")
         if placement.likeness < UNLIKE and alpha is None:
             text = f"{path.name}: it does not look like frame {frame.index}, whose number is in its name"
             context.note(f"{text}: is it the right one?", "warning")
         same_shape = alpha is None and picture.shape == frame.rgb.shape
-        if same_shape and int(np.abs(to_uint8(picture).astype(np.int16) - frame.rgb).max()) <= SAME:
+        if same_shape and int(np.abs(to_uint8(picture).astype(np.int16) - frame.rgb).max()) <= MAX_UNPAINTED_CHANGE:
             context.note(f"{path.name}: it shows frame {frame.index} unchanged: paint it, or take it out", "warning")
         full = frame.rgb.shape[1], frame.rgb.shape[0]
-        whole = _painting(frame.index, _laid(picture, alpha, placement, full)).is_whole
+        whole = _unpack_painting(frame.index, _align(picture, alpha, placement, full)).is_whole
         found.append(PaintedPicture(path, context.cache.digest(path), frame.index, placement, full, whole))
     return found
 
 
-def _laid(rgb: np.ndarray, alpha: np.ndarray | None, placement: Placement, size: tuple[int, int]) -> np.ndarray:
-    """Return a picture aligned with a frame of a (width, height): premultiplied colours, opacity, (H, W, 4) float32."""
+def _align(rgb: np.ndarray, alpha: np.ndarray | None, placement: Placement, size: tuple[int, int]) -> np.ndarray:
+    """Align a picture with a frame of a (width, height): premultiplied colours and opacity, (H, W, 4) float32."""
     whole = np.iinfo(rgb.dtype).max
     opaque = np.full(rgb.shape[:2], whole, rgb.dtype) if alpha is None else alpha.astype(rgb.dtype)
     share = opaque.astype(np.float32)[..., None] / whole
-    layers = np.dstack([rgb.astype(np.float32) / whole * share, share])  # what is clear has no colour of its own
-    placed, seen = placement.apply(layers, size)
-    return placed * seen[..., None]
+    layers = np.dstack([rgb.astype(np.float32) / whole * share, share])  # Transparent pixels have no colour
+    placed, covered = placement.apply(layers, size)
+    return placed * covered[..., None]
 
 
-def _painting(frame: int, layers: np.ndarray) -> Painting:
-    """Return the painting from premultiplied colours and opacity, (H, W, 4) float32."""
+def _unpack_painting(frame: int, layers: np.ndarray) -> Painting:
+    """Create a painting from premultiplied colours and opacity, (H, W, 4) float32."""
     colours = np.clip(layers[..., :3] / np.maximum(layers[..., 3:], 1e-4), 0, 1)
     return Painting(frame, colours, np.clip(layers[..., 3], 0, 1))
 
@@ -296,15 +300,15 @@ def named_frames(files: Sequence[Path], clip: Clip, first_number: int | None = N
 
     Raises MediaError where a name has no number of a frame, or two have the same.
     """
-    numbers = _named(files, clip, first_number)
+    numbers = _frames_by_name(files, clip, first_number)
     for path in files:
         if path not in numbers:
             raise MediaError(str(path), "no frame's number is in its name", "call it 000012.png, for frame 12")
-    return _in_order(numbers)
+    return _sort_by_frame(numbers)
 
 
-def _in_order(numbers: Mapping[Path, int]) -> dict[Path, int]:
-    """Return pictures in the order of their frames. Raises MediaError where two have the same."""
+def _sort_by_frame(numbers: Mapping[Path, int]) -> dict[Path, int]:
+    """Sort pictures by their frames. Raises MediaError where two have the same."""
     ordered = sorted(numbers, key=lambda path: numbers[path])
     for one, other in itertools.pairwise(ordered):
         if numbers[one] == numbers[other]:
@@ -318,17 +322,17 @@ def numbers_of(files: Sequence[Path], clip: Clip, context: Context, first_number
 
     Raises MediaError where a picture matches no frame, or two match the same.
     """
-    numbers = _named(files, clip, first_number)
+    numbers = _frames_by_name(files, clip, first_number)
     if unnamed := [path for path in files if path not in numbers]:
-        numbers |= _sought(_Likenesses(unnamed, clip, context, SOUGHT_SIDE), clip)
+        numbers |= _frames_by_content(_EdgeComparison(unnamed, clip, context, SEARCH_SIDE_PX), clip)
         for path in unnamed:
             context.note(f"{path.name}: painted on frame {numbers[path]}, found by its content")
     named = [path for path in files if path not in unnamed]
-    numbers |= _doubted(numbers, _Likenesses(named, clip, context, DOUBTED_SIDE), clip, first_number)
-    return _in_order(numbers)
+    numbers |= _better_frames(numbers, _EdgeComparison(named, clip, context, CHECK_SIDE_PX), clip, first_number)
+    return _sort_by_frame(numbers)
 
 
-def _places(clip: Clip, first_number: int | None) -> dict[int, int]:
+def _frame_by_number(clip: Clip, first_number: int | None) -> dict[int, int]:
     """Return frames by the number in a name: the number of a clip's picture, else counted from ``first_number``.
 
     Raises UsageError where ``first_number`` is given for pictures that have numbers of their own.
@@ -342,16 +346,16 @@ def _places(clip: Clip, first_number: int | None) -> dict[int, int]:
     return {number: frame for frame, number in enumerate(numbers) if number is not None}
 
 
-def _named(files: Sequence[Path], clip: Clip, first_number: int | None) -> dict[Path, int]:
-    """Return the frame of each picture that is named like one of the clip's own, or has a frame's number in its name.
+def _frames_by_name(files: Sequence[Path], clip: Clip, first_number: int | None) -> dict[Path, int]:
+    """Return the frame of each picture with a clip picture's name, or with a frame's number in its name.
 
     Raises MediaError where the clip has no such frame.
     """
-    names, places = clip.index.names, _places(clip, first_number)
+    names, places = clip.index.names, _frame_by_number(clip, first_number)
     stems, is_numbered = [stem_key(name) for name in names], sequence_numbers(names) is not None
     found: dict[Path, int] = {}
     for path, number in zip(files, frame_numbers([path.name for path in files]), strict=True):
-        # Which of several numbers is meant is also known by the pictures that there are.
+        # The clip's pictures show which of several numbers in a name is the frame's.
         known = [n for n in likely_numbers(path.name) if n in places] if is_numbered else []
         if path.name in names:
             found[path] = names.index(path.name)
@@ -373,8 +377,8 @@ def _named(files: Sequence[Path], clip: Clip, first_number: int | None) -> dict[
     return found
 
 
-class _Likenesses:
-    """The likeness of pictures to frames of a clip, by their edges, at a short side of ``side`` pixels."""
+class _EdgeComparison:
+    """Compares pictures with frames of a clip by their edges, at a short side of ``side`` pixels."""
 
     def __init__(self, files: Sequence[Path], clip: Clip, context: Context, side: int) -> None:
         index = clip.index
@@ -382,52 +386,52 @@ class _Likenesses:
         self.clip, self.context, self.files, self._format = clip, context, files, FrameFormat(Size(exact=size))
         self._size, self._everywhere = size, np.ones((size[1], size[0]), bool)
 
-    def to(self, wanted: Mapping[Path, Collection[int]]) -> dict[Path, dict[int, float]]:
-        """Return the likeness of each picture to each of the frames that are ``wanted`` for it."""
-        found: dict[Path, dict[int, float]] = {path: {} for path in wanted}
-        outlines = {path: edges(resize(read_picture(path), *self._size)) for path in wanted}
-        numbers = sorted({number for frames in wanted.values() for number in frames})
+    def to(self, candidates: Mapping[Path, Collection[int]]) -> dict[Path, dict[int, float]]:
+        """Return the likeness of each picture to each of its ``candidates`` frames."""
+        found: dict[Path, dict[int, float]] = {path: {} for path in candidates}
+        outlines = {path: edges(resize(read_picture(path), *self._size)) for path in candidates}
+        numbers = sorted({number for frames in candidates.values() for number in frames})
         for frame in read_clip_frames(self.clip, numbers, self._format, self.context) if numbers else ():
             lines = edges(frame.rgb)
-            for path in (path for path, frames in wanted.items() if frame.index in frames):
+            for path in (path for path, frames in candidates.items() if frame.index in frames):
                 found[path][frame.index] = likeness(outlines[path], lines, self._everywhere)
         return found
 
 
-def _doubted(
-    numbers: Mapping[Path, int], likenesses: _Likenesses, clip: Clip, first_number: int | None
+def _better_frames(
+    numbers: Mapping[Path, int], likenesses: _EdgeComparison, clip: Clip, first_number: int | None
 ) -> dict[Path, int]:
-    """Return a new frame for each picture that looks less like its own than like that of another number in its name.
+    """Return a new frame for each picture that looks more like the frame of another number in its name.
 
     Warns of these pictures, and if all pictures look more like the frame before their own.
     """
-    context, places = likenesses.context, _places(clip, first_number)
+    context, places = likenesses.context, _frame_by_number(clip, first_number)
     counted = first_number is None and sequence_numbers(clip.index.names) is None and 0 not in numbers.values()
     others = {path: {places[n.value] for n in numbers_in(path.name) if n.value in places} for path in likenesses.files}
     wanted = {
         path: {numbers[path]} | found | ({numbers[path] - 1} if counted else set()) for path, found in others.items()
     }
     files = [path for path, frames in wanted.items() if len(frames) > 1 and read_layers(path)[1] is None]
-    looks = likenesses.to({path: wanted[path] for path in files})
+    likeness_to = likenesses.to({path: wanted[path] for path in files})
     moved: dict[Path, int] = {}
     for path in files:
-        own, best = numbers[path], max(others[path], key=lambda n: looks[path][n], default=numbers[path])
-        if looks[path][best] > max(LIKE, looks[path][own] + CLEARER):
+        own, best = numbers[path], max(others[path], key=lambda n: likeness_to[path][n], default=numbers[path])
+        if likeness_to[path][best] > max(LIKE, likeness_to[path][own] + MIN_LIKENESS_GAIN):
             moved[path] = best
             text = f"{path.name}: painted on frame {best}, which it looks more like than frame {own}"
             context.note(f"{text}: both numbers are in its name", "warning")
-    gains = [looks[path][numbers[path] - 1] - looks[path][numbers[path]] for path in files if counted]
-    if gains and min(gains) > 0 and sum(gains) > NEARER * (len(gains) if len(gains) > 1 else ALONE):
+    gains = [likeness_to[path][numbers[path] - 1] - likeness_to[path][numbers[path]] for path in files if counted]
+    if gains and min(gains) > 0 and sum(gains) > OFF_BY_ONE_GAIN * (len(gains) if len(gains) > 1 else SINGLE_FACTOR):
         whom = "it looks" if len(files) == 1 else "all painted frames look"
         text = f"{whom} more like the frame before: numbered from 1? Then give --first-number 1"
         context.note(f"{files[0].parent.name}: {text}", "warning")
     return moved
 
 
-def _sought(likenesses: _Likenesses, clip: Clip) -> dict[Path, int]:
+def _frames_by_content(likenesses: _EdgeComparison, clip: Clip) -> dict[Path, int]:
     """Return for each picture the frame with the most similar edges. Raises MediaError where none is similar enough."""
     total = clip.index.num_frames
-    step = max(1, total // SOUGHT)
+    step = max(1, total // SEARCH_FRAMES)
     best: dict[Path, int] = {}
     for path, rough in likenesses.to(dict.fromkeys(likenesses.files, range(0, total, step))).items():
         middle = max(rough, key=lambda number: rough[number])

@@ -1,9 +1,9 @@
 """Flow from the frames of a clip to its key frames: computed once and stored in the cache.
 
-From each key frame the motion is followed through its shot, to later and to earlier frames, as far as needed. Direct
+From each key frame the motion is tracked through its shot, to later and to earlier frames, as far as needed. Direct
 flow estimation fails over a few frames, and concatenated flow drifts. So the flow from a frame to the key frame starts
 as its neighbour's flow, shifted by one frame, and is then refined. The flow is stored in blocks of frames, and another
-run continues after any of them. It stays valid when a key frame is painted again or another one is added.
+run resumes after any of them. It stays valid when a key frame is painted again or another one is added.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.stages import CarryStage, media_libraries
 from vidtrans.video.frame_format import FrameFormat
 
-MAPS_VERSION = 1  # of the flow that is found
-SLACK = 0.5  # pixels² between a flow and the one back at which the trust is ½
-TOLERANCE = 0.08 * 255  # σ of the blurred colour difference between views of the same place
-AROUND = 1.5  # pixels, σ of that blur
-SHORT_SIDE = 540  # pixels, at most, of the frames that motion is found on
-BLOCK = 30  # frames that are stored at once
-NEAREST = 2  # key frames on either side, from which a frame is painted
-PRECISION = 32  # of a pixel of the stored grid, whose pixels are two of the frame's
-LOADED = 12  # blocks that are kept in memory
-STEP_BYTES = 1 << 29  # that steps between neighbours may fill
+MAPS_VERSION = 1  # Version of the computed flow
+SLACK = 0.5  # Squared forward–backward error at which the trust is ½, in pixels²
+TOLERANCE = 0.08 * 255  # σ of the blurred colour difference in the trust, in levels
+DIFFERENCE_SIGMA = 1.5  # σ of that blur, in pixels
+SHORT_SIDE = 540  # Largest short side of the frames on which motion is estimated, in pixels
+BLOCK_FRAMES = 30  # Frames per file in the cache
+NEAREST = 2  # Key frames on either side from which a frame is painted
+STEPS_PER_PIXEL = 32  # Precision of the stored flow, in steps per pixel of its grid, which has half the frame's size
+MAX_LOADED_BLOCKS = 12  # Blocks in memory
+STEP_BYTES = 1 << 29  # Memory for the flow between neighbouring frames
 
 
 @dataclass(frozen=True)
@@ -51,20 +51,19 @@ class Guide:
 
     @classmethod
     def of(cls, rgb: np.ndarray) -> Guide:
-        """Return the guide of a frame (H, W, 3) uint8."""
         return cls(rgb, np.ascontiguousarray(grey(rgb)))
 
 
 @dataclass(frozen=True)
-class Carried:
-    """The flow from a frame to a key frame: ``flow`` (H, W, 2), pixels, and ``trust`` in it (H, W), 0 to 1; float32."""
+class KeyFlow:
+    """The ``flow`` from a frame to a key frame, (H, W, 2) in pixels, and its ``trust``, (H, W), 0 to 1; float32."""
 
     flow: np.ndarray
     trust: np.ndarray
 
     @classmethod
-    def nowhere(cls, height: int, width: int) -> Carried:
-        """Return zero flow with full trust, for the key frame itself."""
+    def zero(cls, height: int, width: int) -> KeyFlow:
+        """Return zero flow with full trust, for the key frame."""
         return cls(np.zeros((height, width, 2), np.float32), np.ones((height, width), np.float32))
 
 
@@ -82,55 +81,54 @@ class Step:
         return cls(search(first.grey, second.grey), search(second.grey, first.grey))
 
     def reversed(self) -> Step:
-        """Return the step in the opposite direction."""
         return Step(self.back, self.onward)
 
 
-class Walker:
-    """Follows the motion away from a key frame, frame by frame.
+class MotionTracker:
+    """Tracks the motion away from a key frame, frame by frame.
 
     ``there`` and ``back``: the flow (H, W, 2), in pixels, from the current frame to the key frame, and the reverse.
     """
 
     def __init__(self, key: Guide, there: np.ndarray | None = None, back: np.ndarray | None = None) -> None:
-        still = Carried.nowhere(*key.grey.shape).flow
+        still = KeyFlow.zero(*key.grey.shape).flow
         self.there = still if there is None else there
         self.back = still if back is None else back
         self._key, self._search = key, DISMedium()
 
-    def advance(self, here: Guide, step: Step) -> Carried:
+    def advance(self, here: Guide, step: Step) -> KeyFlow:
         """Return the flow from the next frame, ``here``, to the key frame; ``step``: the flow to ``here``."""
         key = self._key
         self.there = self._search(here.grey, key.grey, step.back + warp(self.there, step.back))
         self.back = self._search(key.grey, here.grey, self.back + warp(step.onward, self.back))
-        # Trusted is what a flow and the one back agree on, where the pictures are alike without fine detail.
-        difference = blur(cv2.subtract(here.rgb, warp(key.rgb, self.there), dtype=cv2.CV_32F), AROUND)
-        alike = np.exp(squared_length(difference) * np.float32(-0.5 / TOLERANCE**2 / 3))
-        return Carried(self.there, agreement(self.there, self.back, SLACK) * alike)
+        # Trust needs consistent forward and backward flow, and similar colours without fine detail.
+        difference = blur(cv2.subtract(here.rgb, warp(key.rgb, self.there), dtype=cv2.CV_32F), DIFFERENCE_SIGMA)
+        similarity = np.exp(squared_length(difference) * np.float32(-0.5 / TOLERANCE**2 / 3))
+        return KeyFlow(self.there, agreement(self.there, self.back, SLACK) * similarity)
 
 
-def carry(key: Guide, others: Iterable[tuple[Guide, Step]]) -> Iterator[Carried]:
-    """Yield the flow to a key frame from each of the frames that lead away from it, given with the step to each."""
-    walker = Walker(key)
+def track(key: Guide, others: Iterable[tuple[Guide, Step]]) -> Iterator[KeyFlow]:
+    """Yield the flow to a key frame from each of the frames that follow it in one direction, with the step to each."""
+    walker = MotionTracker(key)
     return (walker.advance(here, step) for here, step in others)
 
 
-def carry_along(
+def track_both_ways(
     key: int, guides: Sequence[Guide], steps: Sequence[Step], reach: int = 0
-) -> Iterator[tuple[int, Carried]]:
-    """Yield (number, flow to frame ``key``) for frames on both sides of it; ``steps[n]``: the flow between n and n + 1.
+) -> Iterator[tuple[int, KeyFlow]]:
+    """Yield (number, flow to frame ``key``) for frames on both sides of the key frame.
 
-    ``reach``: the largest distance in frames; 0 for all.
+    ``steps[n]``: the flow between n and n + 1. ``reach``: the largest distance in frames; 0 for all.
     """
     reach = reach or len(guides)
     after, before = range(key + 1, min(len(guides), key + reach + 1)), range(key - 1, max(-1, key - reach - 1), -1)
-    yield from zip(after, carry(guides[key], ((guides[n], steps[n - 1]) for n in after)), strict=True)
-    yield from zip(before, carry(guides[key], ((guides[n], steps[n].reversed()) for n in before)), strict=True)
+    yield from zip(after, track(guides[key], ((guides[n], steps[n - 1]) for n in after)), strict=True)
+    yield from zip(before, track(guides[key], ((guides[n], steps[n].reversed()) for n in before)), strict=True)
 
 
 @dataclass(frozen=True)
-class Walk:
-    """The frames to follow from the key frame ``key``, inside its shot [first, stop), up to and including ``last``."""
+class TrackingRange:
+    """The frames to track from the key frame ``key``, inside its shot [first, stop), up to and including ``last``."""
 
     key: int
     last: int
@@ -139,18 +137,18 @@ class Walk:
 
     @property
     def blocks(self) -> list[range]:
-        """Return the blocks of frames in the order of the walk, aligned with the shot."""
+        """Return the blocks of frames in the order of tracking, aligned with the shot."""
         onward = self.last > self.key
         low, high = (self.key + 1, self.stop) if onward else (self.first, self.key)
-        edges = sorted({low, high, *(n for n in range(low, high) if n % BLOCK == 0)})
+        edges = sorted({low, high, *(n for n in range(low, high) if n % BLOCK_FRAMES == 0)})
         blocks = list(itertools.starmap(range, itertools.pairwise(edges)))
         if onward:
             return [block for block in blocks if block.start <= self.last]
         return [block[::-1] for block in reversed(blocks) if block.stop > self.last]
 
 
-def walks(keys: Sequence[int], shots: Sequence[range], always: Sequence[int] = ()) -> list[Walk]:
-    """Return the walks from key frames, by their numbers in order, to all frames that are painted from them.
+def tracking_ranges(keys: Sequence[int], shots: Sequence[range], always: Sequence[int] = ()) -> list[TrackingRange]:
+    """Return the ranges of frames to track from key frames, by their numbers in order.
 
     ``shots``: the frames of each. ``always``: key frames whose flow reaches every frame of the shot; the others reach
     to the second key frame after and before them.
@@ -164,7 +162,7 @@ def walks(keys: Sequence[int], shots: Sequence[range], always: Sequence[int] = (
                 later, earlier = counted[counted.index(key) + 1 :], counted[: counted.index(key)]
                 ends[0] = later[NEAREST - 1] if len(later) >= NEAREST else ends[0]
                 ends[1] = earlier[-NEAREST] if len(earlier) >= NEAREST else ends[1]
-            found += [Walk(key, last, shot.start, shot.stop) for last in ends if last != key]
+            found += [TrackingRange(key, last, shot.start, shot.stop) for last in ends if last != key]
     return found
 
 
@@ -177,18 +175,18 @@ def near_keys(frame: int, keys: Sequence[int], shot: range, always: Sequence[int
 
 
 def pack(flow: np.ndarray) -> np.ndarray:
-    """Return a flow (H, W, 2) as int16 at half its size, rounded up, in 1/32 of a pixel of that size."""
+    """Store a flow (H, W, 2) as int16 at half its size, rounded up, in 1/32 of a pixel of that size."""
     height, width = flow.shape[:2]
     half = resize_flow(flow, math.ceil(width / 2), math.ceil(height / 2))
-    return np.clip(np.rint(half * PRECISION), -32768, 32767).astype(np.int16)
+    return np.clip(np.rint(half * STEPS_PER_PIXEL), -32768, 32767).astype(np.int16)
 
 
 def unpack(packed: np.ndarray, width: int, height: int) -> np.ndarray:
     """Return a packed flow at another size, (height, width, 2) float32, in pixels of that size."""
-    return resize_flow(packed.astype(np.float32) / PRECISION, width, height)
+    return resize_flow(packed.astype(np.float32) / STEPS_PER_PIXEL, width, height)
 
 
-class _Blocks:
+class _BlockStore:
     """The arrays of blocks of frames in one cache entry."""
 
     def __init__(self, entry: CacheEntry) -> None:
@@ -210,7 +208,7 @@ class KeyMaps:
     """The flow from the frames [first, stop) of a clip, of one size, to its key frames. Call ``close`` after use.
 
     ``always``: key frames whose flow reaches every frame of the shot. ``shots``: the frames of each shot. Raises
-    MediaError if the clip cannot be read, and Interrupted, where the flow found so far is stored.
+    MediaError if the clip cannot be read, and Interrupted; flow that is computed by then is stored.
     """
 
     def __init__(
@@ -220,120 +218,118 @@ class KeyMaps:
         index = clip.index
         self._size = Size(short=min(SHORT_SIDE, index.width, index.height)).of(index.width, index.height)
         self.shots = clip.shots_in(*span)
-        self._walks = {(walk.key, walk.last > walk.key): walk for walk in walks(self._keys, self.shots, self._always)}
-        self._loaded: OrderedDict[tuple[int, int], dict[str, np.ndarray]] = OrderedDict()
+        ranges = tracking_ranges(self._keys, self.shots, self._always)
+        self._ranges = {(one.key, one.last > one.key): one for one in ranges}
+        self._block_cache: OrderedDict[tuple[int, int], dict[str, np.ndarray]] = OrderedDict()
         self._steps: OrderedDict[int, tuple[np.ndarray, np.ndarray]] = OrderedDict()
         self._pins: list[CachePin] = []
 
     def shot_of(self, frame: int) -> range:
-        """Return the shot that contains a frame."""
         return next(shot for shot in self.shots if frame in shot)
 
     @property
     def version(self) -> list[object]:
         """Return the values that affect the maps, besides the clip and the key frames."""
-        return [MAPS_VERSION, SHORT_SIDE, BLOCK, self._always]
+        return [MAPS_VERSION, SHORT_SIDE, BLOCK_FRAMES, self._always]
 
     def find(self) -> None:
-        """Compute and store the missing maps."""
-        total = sum(len(block) for walk in self._walks.values() for block in walk.blocks)
+        total = sum(len(block) for span in self._ranges.values() for block in span.blocks)
         done = 0
-        for walk in self._walks.values():
-            entry = self._entry(walk)
+        for span in self._ranges.values():
+            entry = self._entry(span)
             with entry.locked(wait_for=f"another run that follows the motion of {self._clip.name}"):
-                for _ in self._follow(walk, _Blocks(entry)):
+                for _ in self._track(span, _BlockStore(entry)):
                     done += 1
                     self._context.report(Progress("following the motion", done, total))
                     self._context.stop.check()
-                entry.finish({"key": walk.key})
+                entry.finish({"key": span.key})
                 self._pins.append(entry.pin())
         self._steps.clear()
 
     def cost(self) -> tuple[float, float]:
-        """Return the cost of computing all maps, in seconds and bytes, from a trial on two frames."""
-        count = sum(len(block) for walk in self._walks.values() for block in walk.blocks)
+        """Estimate the cost of computing all maps, in seconds and bytes, from a trial on two frames."""
+        count = sum(len(block) for span in self._ranges.values() for block in span.blocks)
         if not count:
             return 0.0, 0.0
-        walk = next(iter(self._walks.values()))
+        span = next(iter(self._ranges.values()))
         began = time.perf_counter()
-        key = next(self._guides([walk.key]))
-        carried = Walker(key).advance(*next(self._with_steps(walk.blocks[0][:1])))
-        return (time.perf_counter() - began) * count, pack(carried.flow).nbytes * 1.25 * count
+        key = next(self._guides([span.key]))
+        key_flow = MotionTracker(key).advance(*next(self._guides_with_steps(span.blocks[0][:1])))
+        return (time.perf_counter() - began) * count, pack(key_flow.flow).nbytes * 1.25 * count
 
-    def at(self, frame: int, width: int, height: int) -> list[tuple[int, Carried]]:
+    def at(self, frame: int, width: int, height: int) -> list[tuple[int, KeyFlow]]:
         """Return (key frame, flow to it at a size) for each key frame from which a frame is painted."""
         found = []
         for key in near_keys(frame, self._keys, self.shot_of(frame), self._always):
             if key == frame:
-                found.append((key, Carried.nowhere(height, width)))
+                found.append((key, KeyFlow.zero(height, width)))
                 continue
-            walk = self._walks[key, frame > key]
-            block = next(block for block in walk.blocks if frame in block)
-            arrays = self._load(walk, block)
+            span = self._ranges[key, frame > key]
+            block = next(block for block in span.blocks if frame in block)
+            arrays = self._load(span, block)
             at = block.index(frame)
             flow = unpack(arrays["flow"][at], width, height)
             trust = grow(arrays["trust"][at], (width, height)).astype(np.float32) / 255
-            found.append((key, Carried(flow, trust)))
+            found.append((key, KeyFlow(flow, trust)))
         return found
 
     def close(self) -> None:
-        """Release the cache entries, so that they may be deleted."""
         for pin in self._pins:
             pin.release()
         self._pins = []
 
-    def _entry(self, walk: Walk) -> CacheEntry:
+    def _entry(self, span: TrackingRange) -> CacheEntry:
         stage = CarryStage(
             source=self._clip.digest,
             size=list(self._size),
-            shot=[walk.first, walk.stop],
-            key_frame=walk.key,
-            onward=walk.last > walk.key,
+            shot=[span.first, span.stop],
+            key_frame=span.key,
+            onward=span.last > span.key,
             method=MAPS_VERSION,
             libraries=media_libraries(),
         )
         return self._context.cache.entry(stage.name, stage.key)
 
-    def _load(self, walk: Walk, block: range) -> dict[str, np.ndarray]:
-        name = (walk.key, block[0])
-        if name not in self._loaded:
-            self._loaded[name] = _Blocks(self._entry(walk)).load(block)
-            while len(self._loaded) > LOADED:
-                self._loaded.popitem(last=False)
-        self._loaded.move_to_end(name)
-        return self._loaded[name]
+    def _load(self, span: TrackingRange, block: range) -> dict[str, np.ndarray]:
+        name = (span.key, block[0])
+        if name not in self._block_cache:
+            self._block_cache[name] = _BlockStore(self._entry(span)).load(block)
+            while len(self._block_cache) > MAX_LOADED_BLOCKS:
+                self._block_cache.popitem(last=False)
+        self._block_cache.move_to_end(name)
+        return self._block_cache[name]
 
-    def _follow(self, walk: Walk, blocks: _Blocks) -> Iterator[None]:
-        """Follow the motion through the missing blocks; yield after each frame."""
+    def _track(self, span: TrackingRange, blocks: _BlockStore) -> Iterator[None]:
+        """Track the motion through the missing blocks; yield after each frame."""
         key: Guide | None = None
         before: range | None = None
-        for block in walk.blocks:
+        for block in span.blocks:
             if blocks.has(block):
                 yield from itertools.repeat(None, len(block))
             else:
-                key = key or next(self._guides([walk.key]))
-                yield from self._follow_block(walk, block, before, key, blocks)
+                key = key or next(self._guides([span.key]))
+                yield from self._track_block(span, block, before, key, blocks)
             before = block
 
-    def _follow_block(
-        self, walk: Walk, block: range, before: range | None, key: Guide, blocks: _Blocks
+    def _track_block(
+        self, span: TrackingRange, block: range, before: range | None, key: Guide, blocks: _BlockStore
     ) -> Iterator[None]:
         width, height = self._size
         state = blocks.load(before) if before else None
-        walker = Walker(key)
-        if state is not None:  # from the stored, rounded flow, so that a resumed run gives the same result
-            walker = Walker(key, unpack(state["flow"][-1], width, height), unpack(state["back"], width, height))
+        walker = MotionTracker(key)
+        if state is not None:  # From the stored, rounded flow, so that a resumed run gives the same result
+            walker = MotionTracker(key, unpack(state["flow"][-1], width, height), unpack(state["back"], width, height))
         flows, trusts = [], []
-        for guide, step in self._with_steps(block):
-            carried = walker.advance(guide, step)
-            flows.append(pack(carried.flow))
-            small = cv2.resize(carried.trust, (flows[-1].shape[1], flows[-1].shape[0]), interpolation=cv2.INTER_AREA)
+        for guide, step in self._guides_with_steps(block):
+            key_flow = walker.advance(guide, step)
+            flows.append(pack(key_flow.flow))
+            small = cv2.resize(key_flow.trust, (flows[-1].shape[1], flows[-1].shape[0]), interpolation=cv2.INTER_AREA)
             trusts.append(np.rint(255 * small).astype(np.uint8))
             yield
         blocks.save(block, flow=np.stack(flows), trust=np.stack(trusts), back=pack(walker.back))
 
-    def _with_steps(self, block: range) -> Iterator[tuple[Guide, Step]]:
-        """Yield the frames of a block, in its order, each with the flow between it and the frame before it."""
+    def _guides_with_steps(self, block: range) -> Iterator[tuple[Guide, Step]]:
+        """Yield the frames of a block, in its order, each with the flow between it and the previous frame."""
         onward = block.step > 0
         low, high = (min(block) - 1, max(block)) if onward else (min(block), max(block) + 1)
         guides = dict(zip(range(low, high + 1), self._guides(range(low, high + 1)), strict=True))
@@ -342,7 +338,7 @@ class KeyMaps:
             yield guides[number], step if onward else step.reversed()
 
     def _step(self, number: int, guides: dict[int, Guide]) -> Step:
-        """Return the flow between a frame and the next, stored because several walks use it."""
+        """Return the flow between a frame and the next, from memory or estimated, because several ranges use it."""
         if number not in self._steps:
             step = Step.between(guides[number], guides[number + 1])
             self._steps[number] = pack(step.onward), pack(step.back)

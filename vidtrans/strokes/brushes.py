@@ -1,4 +1,4 @@
-"""Brushes and papers: what a stroke looks like (sprites of cover and height), and the grain of what it is laid on."""
+"""Brushes and papers: sprites of a stroke's cover and height, and the grain of the paper."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 
 from vidtrans.core.errors import UsageError
 
-LENGTH, BREADTH = 192, 64  # pixels of a sprite, along and across the stroke, before it is brought to the size drawn
-NUMBER = 16  # sprites of a brush
-# Places along, (1, LENGTH), and across, (BREADTH, 1), a stroke, each from -1 to 1.
+LENGTH, BREADTH = 192, 64  # Size of a sprite, along and across the stroke, in pixels, before it is scaled
+NUM_SPRITES = 16  # Sprites of a brush
+# Coordinates along, (1, LENGTH), and across, (BREADTH, 1), a stroke, each from -1 to 1
 X = ((np.arange(LENGTH, dtype=np.float32) + 0.5) / LENGTH * 2 - 1)[None]
 Y = ((np.arange(BREADTH, dtype=np.float32) + 0.5) / BREADTH * 2 - 1)[:, None]
-TILE = 512  # pixels of a paper's grain, at 480 lines; it repeats
+TILE = 512  # Side of a paper's repeating grain for a picture of 480 lines, in pixels
 
-Sprite = tuple[np.ndarray, np.ndarray]  # cover and height, (BREADTH, LENGTH) in [0, 1]
+Sprite = tuple[np.ndarray, np.ndarray]  # Cover and height, (BREADTH, LENGTH) in [0, 1]
 
 
 def _smooth(noise: np.ndarray, along: float, across: float) -> np.ndarray:
-    """Return noise blurred along and across the stroke, stretched to [0, 1]."""
+    """Blur noise along and across the stroke, and stretch it to [0, 1]."""
     made = cv2.GaussianBlur(
         noise.astype(np.float32), (0, 0), sigmaX=along, sigmaY=across, borderType=cv2.BORDER_REFLECT
     )
@@ -35,8 +35,8 @@ def _ramp(distance: np.ndarray, softness: float) -> np.ndarray:
 
 
 def bristle(random: np.random.Generator) -> Sprite:
-    """Return a stroke of a bristle brush: ridges along it, higher at its sides, a round start and a ragged end."""
-    # No finer than a tenth of the width: finer ridges flicker when they move by parts of a pixel.
+    """Draw a stroke of a bristle brush: ridges along it, higher at its sides, a round start and a ragged end."""
+    # Ridges are a tenth of the width or wider: finer ones flicker when they move by parts of a pixel.
     hairs = _smooth(random.random((BREADTH, 1)), 1e-3, 2.4).repeat(LENGTH, 1)
     wander = _smooth(random.random((BREADTH, LENGTH)), 40, 2.2)
     ridges = 0.55 * hairs + 0.45 * wander
@@ -45,13 +45,13 @@ def bristle(random: np.random.Generator) -> Sprite:
     end = 1 - 0.45 * _smooth(random.random((BREADTH, 1)), 1e-3, 2) - 0.12 * round_
     edge = 1 - 0.16 * _smooth(random.random((1, LENGTH)), 14, 1e-3)
     cover = _ramp(X - start, 0.08) * _ramp(end - X, 0.2) * _ramp(edge - np.abs(Y), 0.2)
-    dry = _ramp(1.15 - X - 0.9 * (1 - ridges), 0.35)  # the paint runs out between the hairs
+    dry = _ramp(1.15 - X - 0.9 * (1 - ridges), 0.35)  # The paint runs out between the hairs
     height = (0.25 + 0.75 * ridges) * (0.6 + 0.4 * np.exp(-(((np.abs(Y) - 0.8) / 0.22) ** 2))) * (1.1 - 0.1 * X)
     return cover * dry, np.minimum(height * cover, 1)
 
 
 def knife(random: np.random.Generator) -> Sprite:
-    """Return a stroke of a palette knife: flat, with a thick rim at its end and sides, and torn paint."""
+    """Draw a stroke of a palette knife: flat, with a thick rim at its end and sides, and torn paint."""
     ragged = _smooth(random.random((BREADTH, 1)), 1e-3, 2.5)
     torn = _smooth(random.random((BREADTH, LENGTH)), 10, 2.2)
     end = 1 - 0.22 * ragged
@@ -64,7 +64,7 @@ def knife(random: np.random.Generator) -> Sprite:
 
 
 def flat(random: np.random.Generator) -> Sprite:
-    """Return a stroke of an even, matt paint: soft streaks, nearly straight sides."""
+    """Draw a stroke of an even, matt paint: soft streaks, nearly straight sides."""
     streaks = _smooth(random.random((BREADTH, LENGTH)), 50, 2.0)
     round_ = 0.16 * (1 - np.sqrt(np.clip(1 - Y * Y, 0, 1)))
     start = -1 + 0.1 * _smooth(random.random((BREADTH, 1)), 1e-3, 3) + round_
@@ -75,7 +75,7 @@ def flat(random: np.random.Generator) -> Sprite:
 
 
 def wash(random: np.random.Generator) -> Sprite:
-    """Return a wash: a wide, soft-edged pool; pigment flows inside, and gathers at parts of the rim, where it dried."""
+    """Draw a wash: a wide, soft-edged pool whose pigment gathers at the part of the rim that dried last."""
     angle = np.arctan2(Y, X)
     rim = 0.86 + sum(
         0.09 / k**0.7 * np.cos(k * angle + random.random() * 6.28) * random.random() for k in (2, 3, 5, 7, 11, 17)
@@ -83,14 +83,14 @@ def wash(random: np.random.Generator) -> Sprite:
     distance = rim - np.sqrt(X * X + Y * Y)
     flow = _smooth(random.random((BREADTH, LENGTH)), 12, 8)
     cover = _ramp(distance, 0.12) * (0.72 + 0.25 * flow)
-    low = np.clip(np.cos(angle - random.random() * 6.28), 0, 1)  # the pool dried last at this side
+    low = np.clip(np.cos(angle - random.random() * 6.28), 0, 1)  # The side of the pool that dried last
     dried = low * np.where(distance < 0.06, np.exp(-(((distance - 0.06) / 0.03) ** 2)), np.exp((0.06 - distance) / 0.1))
     height = np.clip(0.2 + 0.5 * flow + 0.4 * dried, 0, 1)
     return cover, height * cover
 
 
 def chalk(random: np.random.Generator) -> Sprite:
-    """Return a mark of a dry stick: even pressure, fading ends; the paper's grain breaks it."""
+    """Draw a mark of a dry stick: even pressure, fading ends; the paper's grain breaks it."""
     press = np.interp(X[0], [-1, -0.8, 0.55, 1], [0.55, 1, 0.85, 0.3]).astype(np.float32)[None]
     side = _ramp(1 - 0.15 * _smooth(random.random((1, LENGTH)), 8, 1e-3) - np.abs(Y), 0.3)
     ends = _ramp(1 - np.abs(X), 0.08)
@@ -101,7 +101,7 @@ def chalk(random: np.random.Generator) -> Sprite:
 
 
 def graphite(random: np.random.Generator) -> Sprite:
-    """Return a line of a pencil: pressed at its start, thin at its end, a little broken."""
+    """Draw a line of a pencil: pressed at its start, thin at its end, a little broken."""
     press = np.interp(X[0], [-1, -0.76, 0.2, 1], [0.2, 1, 0.8, 0.0]).astype(np.float32)[None]
     grain = np.clip((_smooth(random.random((BREADTH, LENGTH)), 2.2, 5) - 0.3) * 3, 0, 1)
     cover = press * np.clip((1 - np.abs(Y)) * 2, 0, 1) * (0.4 + 0.6 * grain)
@@ -109,14 +109,14 @@ def graphite(random: np.random.Generator) -> Sprite:
 
 
 def nib(random: np.random.Generator) -> Sprite:
-    """Return a line of ink: solid, swelling in its middle, pointed at both ends."""
+    """Draw a line of ink: solid, swelling in its middle, pointed at both ends."""
     swell = np.sqrt(np.clip(1 - np.abs(X) ** 2.2, 0, 1)) * (0.85 + 0.15 * _smooth(random.random((1, LENGTH)), 12, 1e-3))
     cover = _ramp(swell - np.abs(Y), 0.3)
     return cover, cover
 
 
 def dab(random: np.random.Generator) -> Sprite:
-    """Return a dab of a round brush: a dot with a thick rim."""
+    """Draw a dab of a round brush: a dot with a thick rim."""
     angle = np.arctan2(Y, X)
     rim = 0.9 + sum(0.06 / k * np.cos(k * angle + random.random() * 6.28) for k in (2, 3, 4))
     distance = rim - np.sqrt(X * X + Y * Y)
@@ -127,17 +127,17 @@ def dab(random: np.random.Generator) -> Sprite:
 
 
 def glow(random: np.random.Generator) -> Sprite:
-    """Return a line of light: bright in its middle, fading to all sides."""
+    """Draw a line of light: bright in its middle, fading to all sides."""
     cover = np.exp(-3.5 * Y * Y) * _ramp(1 - np.abs(Y), 0.4) * np.sqrt(_ramp(1 - np.abs(X), 0.6))
     return cover, cover
 
 
 def crayon(random: np.random.Generator) -> Sprite:
-    """Return a mark of a wax crayon: thick, round at both ends, with streaks that the wax missed."""
+    """Draw a mark of a wax crayon: thick, round at both ends, with streaks that the wax missed."""
     press = np.interp(X[0], [-1, -0.85, 0.5, 1], [0.8, 1, 0.95, 0.7]).astype(np.float32)[None]
     streaks = 0.4 * _smooth(random.random((BREADTH, LENGTH)), 30, 4)
     streaks += 0.6 * _smooth(random.random((BREADTH, LENGTH)), 3, 5)
-    corner = np.clip((np.abs(X) - 1) * LENGTH / BREADTH + 1, 0, 1)  # round ends, in half widths
+    corner = np.clip((np.abs(X) - 1) * LENGTH / BREADTH + 1, 0, 1)  # Round ends, in half widths
     edge = 0.95 - 0.2 * _smooth(random.random((1, LENGTH)), 6, 1e-3)
     cover = press * _ramp(edge - np.sqrt(Y * Y + corner * corner), 0.2) * (0.25 + 0.75 * streaks)
     return cover, cover * (0.4 + 0.6 * streaks)
@@ -150,15 +150,16 @@ BRUSHES: dict[str, Callable[[np.random.Generator], Sprite]] = {
 
 @lru_cache(maxsize=16)
 def sprites(brush: str) -> np.ndarray:
-    """Return the sprites of a brush that is made by a rule, (NUMBER, BREADTH, LENGTH, 2) float32 in [0, 1]."""
-    return np.stack([np.dstack(BRUSHES[brush](np.random.default_rng(k))) for k in range(NUMBER)]).astype(np.float32)
+    """Return the sprites of a procedural brush, (NUM_SPRITES, BREADTH, LENGTH, 2) float32 in [0, 1]."""
+    planes = [np.dstack(BRUSHES[brush](np.random.default_rng(k))) for k in range(NUM_SPRITES)]
+    return np.stack(planes).astype(np.float32)
 
 
 def read_brush(path: Path) -> np.ndarray:
-    """Return the sprites of a picture: its alpha is the cover, its grey the height; without alpha the grey is both.
+    """Read a brush from a picture: its alpha is the cover, its grey the height; without alpha the grey is both.
 
-    The stroke lies along the longer side. Mirrored, it gives four sprites. Raises UsageError if the file is no picture,
-    or a brush that leaves no mark.
+    The stroke lies along the longer side. Mirrored copies make four sprites. Raises UsageError if the file is not a
+    picture, or is black.
     """
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if picture is None:
@@ -175,20 +176,20 @@ def read_brush(path: Path) -> np.ndarray:
     return np.stack([both, both[::-1], both[:, ::-1], both[::-1, ::-1]]).astype(np.float32)
 
 
-def at_size(made: np.ndarray, across: float, along: float) -> np.ndarray:
-    """Return sprites at about the size at which they are drawn, in pixels, so that small strokes do not alias."""
+def shrink_sprites(images: np.ndarray, across: float, along: float) -> np.ndarray:
+    """Shrink sprites to about the size at which they are drawn, in pixels, so that small strokes do not alias."""
     rows, columns = min(BREADTH, max(5, round(across) + 2)), min(LENGTH, max(6, round(along) + 2))
-    if (rows, columns) == made.shape[1:3]:
-        return made
-    return np.stack([cv2.resize(one, (columns, rows), interpolation=cv2.INTER_AREA) for one in made])
+    if (rows, columns) == images.shape[1:3]:
+        return images
+    return np.stack([cv2.resize(one, (columns, rows), interpolation=cv2.INTER_AREA) for one in images])
 
 
 @lru_cache(maxsize=8)
 def paper(kind: str, scale: float) -> np.ndarray:
-    """Return the grain of a paper, (N, N) float32 in [0, 1], deep to high, that repeats; ``scale``: of 480 lines.
+    """Return the repeating grain of a paper, (N, N) float32 in [0, 1], deep to high.
 
-    Kinds: "smooth", "fine" (drawing paper), "rough" (pastel paper), "canvas" (woven), "laid",
-    "pitted" (watercolour paper), "tooth" (for chalks and crayons).
+    ``scale``: the picture's lines, divided by 480. Kinds: "smooth", "fine" (drawing paper), "rough" (pastel paper),
+    "canvas" (woven), "laid", "pitted" (watercolour paper), "tooth" (for chalks and crayons).
     """
     side = max(64, round(TILE * scale))
     random = np.random.default_rng(7)
@@ -200,28 +201,28 @@ def paper(kind: str, scale: float) -> np.ndarray:
         warp, weft = np.abs(np.sin(np.pi * place)), np.abs(np.sin(np.pi * place))
         over = (np.floor(place)[:, None] + np.floor(place)[None]) % 2
         made = np.where(over > 0, warp[:, None] * 0.75 + 0.25 * weft[None], weft[None] * 0.75 + 0.25 * warp[:, None])
-        return _stretched(made + 0.5 * _wrapped(random, side, 1.2 * scale))
+        return _stretch(made + 0.5 * _noise(random, side, 1.2 * scale))
     if kind == "laid":
         lines = 0.5 + 0.5 * np.sin(2 * np.pi * np.arange(side) / side * max(8, round(side / (3.2 * scale))))
-        return _stretched(0.8 * lines[:, None] + _wrapped(random, side, 1.0 * scale))
+        return _stretch(0.8 * lines[:, None] + _noise(random, side, 1.0 * scale))
     if kind == "tooth":
-        return _stretched(_wrapped(random, side, 1.0 * scale) + 0.6 * _wrapped(random, side, 2.0 * scale))
+        return _stretch(_noise(random, side, 1.0 * scale) + 0.6 * _noise(random, side, 2.0 * scale))
     if kind == "rough":
-        return _stretched(_wrapped(random, side, 1.5 * scale) + 0.8 * _wrapped(random, side, 3.2 * scale))
+        return _stretch(_noise(random, side, 1.5 * scale) + 0.8 * _noise(random, side, 3.2 * scale))
     if kind == "pitted":
-        pits = np.exp(-0.7 * _wrapped(random, side, 1.3 * scale)) + np.exp(-0.7 * _wrapped(random, side, 0.7 * scale))
-        return _stretched(-pits)
-    return _stretched(_wrapped(random, side, 0.75 * scale))
+        pits = np.exp(-0.7 * _noise(random, side, 1.3 * scale)) + np.exp(-0.7 * _noise(random, side, 0.7 * scale))
+        return _stretch(-pits)
+    return _stretch(_noise(random, side, 0.75 * scale))
 
 
-def _wrapped(random: np.random.Generator, side: int, sigma: float) -> np.ndarray:
-    """Return blurred noise of unit deviation that repeats after ``side`` pixels."""
+def _noise(random: np.random.Generator, side: int, sigma: float) -> np.ndarray:
+    """Return blurred noise of unit standard deviation that repeats after ``side`` pixels."""
     margin = int(4 * sigma) + 2
     noise = np.pad(random.random((side, side)).astype(np.float32), margin, mode="wrap")
     made = cv2.GaussianBlur(noise, (0, 0), max(sigma, 0.3))[margin:-margin, margin:-margin]
     return (made - made.mean()) / made.std()
 
 
-def _stretched(made: np.ndarray) -> np.ndarray:
-    low, high = np.quantile(made, [0.01, 0.99])
-    return np.ascontiguousarray(np.clip((made - low) / (high - low), 0, 1), dtype=np.float32)
+def _stretch(values: np.ndarray) -> np.ndarray:
+    low, high = np.quantile(values, [0.01, 0.99])
+    return np.ascontiguousarray(np.clip((values - low) / (high - low), 0, 1), dtype=np.float32)

@@ -1,8 +1,8 @@
 """Cells and sheets: areas that fill the picture, such as stones, panes and papers.
 
-What area each pixel of the guide belongs to is a plane of labels. Cells are living superpixels: each moves with the
-film and towards the middle of its area (Lloyd 1982; for tiles that turn with the forms, Hausner 2001), and keeps to
-the picture's edges (Achanta et al. 2012). Sheets are the areas of a few colours that a shot is sorted into.
+A label map assigns each pixel of the guide to an area. Cells are temporally coherent superpixels: each moves with the
+optical flow and towards the centroid of its area (Lloyd 1982; for oriented tiles, Hausner 2001), and follows the
+picture's edges (Achanta et al. 2012). Sheets are the areas of the few colours to which a shot is quantised.
 """
 
 from __future__ import annotations
@@ -24,23 +24,28 @@ from vidtrans.strokes.kernels import (
     Number,
     X,
     Y,
-    by_cell,
     compiled,
     f32,
-    half_turn,
     noise,
     sample3,
+    sort_into_cells,
+    wrap_half_turn,
 )
 
-MOST = 48  # candidates of a block
-HOLE = 0.95  # distance to the nearest cell, in cells, at which another one is born
-KEPT = 0.85  # share of the sheets' places that stays from frame to frame
-STILL = 0.1  # distance in cells by which a pixel must be nearer to another cell to change to it
+MAX_CANDIDATES = 48  # Cells that are compared for the pixels of a block
+HOLE = 0.95  # Distance to the nearest cell at which a new one is born, in cells
+SHARE_MEMORY = 0.85  # Share of the sheets' previous soft labels that is kept from frame to frame
+HYSTERESIS = 0.1  # Distance by which another cell must be nearer for a pixel to change its label, in cells
 
 
 @compiled
-def length(dx: Number, dy: Number, cos: Number, sin: Number, square: bool, shrink: Number, stretch: Number) -> Number:
-    """Return the length of a vector, in cells; of ``square`` cells, turned to (cos, sin), as along their sides."""
+def cell_distance(
+    dx: Number, dy: Number, cos: Number, sin: Number, square: bool, shrink: Number, stretch: Number
+) -> Number:
+    """Return the length of a vector, in cells.
+
+    For ``square`` cells, rotated to (cos, sin), it is about the longer of the two components.
+    """
     if square:
         along, aside = abs(cos * dx + sin * dy) * shrink, abs(cos * dy - sin * dx) * stretch
         return max(along, aside) + f32(0.15) * min(along, aside)
@@ -48,9 +53,9 @@ def length(dx: Number, dy: Number, cos: Number, sin: Number, square: bool, shrin
 
 
 @compiled
-def label(  # noqa: C901
+def assign_labels(  # noqa: C901
     labels: np.ndarray,
-    far: np.ndarray,
+    distances: np.ndarray,
     before: np.ndarray,
     life: np.ndarray,
     starts: np.ndarray,
@@ -61,17 +66,17 @@ def label(  # noqa: C901
     step: int,
     rules: np.ndarray,
 ) -> None:
-    """Find the cell of each ``step``th pixel, (h, w) int32, -1 for none, and its distance ``far`` (h, w) in cells.
+    """Assign every ``step``th pixel to a cell: labels (h, w) int32 (-1: none), and distances (h, w) in cells.
 
     Args:
-        labels: is filled; ``far``, too.
-        before: (h, w) int32, the labels of the last frame where they are now; (0, 0) at first.
-        life: see ``kernels.living``.
-        starts: see ``kernels.by_cell``; ``members`` too.
-        across: cells of the grid in a row; ``down``: rows of the grid.
+        labels: Filled in place, like ``distances``.
+        before: Previous labels, warped to this frame, (h, w) int32; (0, 0) in the first frame.
+        life: See ``kernels.update_strokes``.
+        starts: See ``kernels.sort_into_cells``, also for ``members``.
+        across: Cells of the grid in a row; ``down``: rows of the grid.
         picture: (h, w, 3) float32.
         step: 1 for all pixels.
-        rules: see ``tessellate``.
+        rules: See ``advance_cells``.
     """
     height, width = labels.shape
     cell, square, weight, limit = rules[0], rules[1] > 0, rules[2], rules[3]
@@ -80,8 +85,8 @@ def label(  # noqa: C901
     shrink = 1 / stretch
     block = max(2, int(cell * f32(0.3) * shrink))
     rings = 2 if stretch > f32(1.5) else 1
-    kept = np.empty(MOST, np.int32)
-    near = np.empty(MOST, np.float32)
+    candidates = np.empty(MAX_CANDIDATES, np.int32)
+    near = np.empty(MAX_CANDIDATES, np.float32)
     c, s = np.cos(life[:, ANGLE]), np.sin(life[:, ANGLE])
     for top in range(0, height, block):
         for left in range(0, width, block):
@@ -94,31 +99,31 @@ def label(  # noqa: C901
                     first, last = max(cx - ring, 0), min(cx + ring, across - 1)
                     for k in range(starts[j * across + first], starts[j * across + last + 1]):
                         q = members[k]
-                        if n == MOST:
+                        if n == MAX_CANDIDATES:
                             break
                         dx, dy = (mx - life[q, X]) / cell, (my - life[q, Y]) / cell
-                        d = length(dx, dy, c[q], s[q], square, shrink, stretch)
+                        d = cell_distance(dx, dy, c[q], s[q], square, shrink, stretch)
                         d = d / life[q, NARROW] + (1 - life[q, ALPHA]) * f32(0.7)
-                        kept[n], near[n] = q, d
+                        candidates[n], near[n] = q, d
                         n += 1
                         best = min(best, d)
                 if n:
                     break
-            slack = f32(1.7) * stretch * block / cell + f32(0.7) * weight + f32(STILL)
+            slack = f32(1.7) * stretch * block / cell + f32(0.7) * weight + f32(HYSTERESIS)
             m = 0
             for k in range(n):
                 if near[k] <= best + slack:
-                    kept[m] = kept[k]
+                    candidates[m] = candidates[k]
                     m += 1
             for j in range(top, min(top + block, height), step):
                 for i in range(left, min(left + block, width), step):
                     x, y = i + f32(0.5), j + f32(0.5)
                     past = before[j, i] if has_past else -1
-                    best, found, gap = f32(1e9), -1, f32(0)
+                    best, found, unbiased = f32(1e9), -1, f32(0)
                     for k in range(m):
-                        q = kept[k]
+                        q = candidates[k]
                         dx, dy = (x - life[q, X]) / cell, (y - life[q, Y]) / cell
-                        d = length(dx, dy, c[q], s[q], square, shrink, stretch)
+                        d = cell_distance(dx, dy, c[q], s[q], square, shrink, stretch)
                         d = d / life[q, NARROW] + (1 - life[q, ALPHA]) * f32(0.7)
                         other = f32(0)
                         if weight > 0:
@@ -130,15 +135,15 @@ def label(  # noqa: C901
                         bare = d + min(weight, f32(0.5)) * other
                         d += weight * other
                         if q == past:
-                            d -= f32(STILL)
+                            d -= f32(HYSTERESIS)
                         if d < best:
-                            best, found, gap = d, q, bare
-                    far[j, i] = gap
-                    labels[j, i] = found if gap < limit else -1
+                            best, found, unbiased = d, q, bare
+                    distances[j, i] = unbiased
+                    labels[j, i] = found if unbiased < limit else -1
 
 
 @compiled
-def tessellate(  # noqa: C901  (one loop: calls within it would be copied out by hand)
+def advance_cells(  # noqa: C901  (one loop, because Numba does not inline calls well)
     life: np.ndarray,
     ids: np.ndarray,
     dying: np.ndarray,
@@ -148,29 +153,30 @@ def tessellate(  # noqa: C901  (one loop: calls within it would be copied out by
     flow: np.ndarray,
     picture: np.ndarray,
     lines: np.ndarray,
-    want: np.ndarray,
+    placement: np.ndarray,
     fine: np.ndarray,
     before: np.ndarray,
     rules: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, np.ndarray]:
-    """Live through one frame as ``kernels.living`` does, but as cells; return labels (h, w) int32, too.
+    """Advance the cells of a layer by one frame, like ``kernels.update_strokes``; also return the labels (h, w) int32.
 
-    A cell is born in a hole, and dies where it is squeezed to a sliver.
+    A cell is born in a hole, and dies where its area becomes too small.
 
     Args:
-        life: see ``kernels.living``, as all up to ``fine``.
-        picture: (h, w, 3) float32, whose colours cells take on and to whose edges they keep.
-        before: (h, w) int32, the labels of the last frame; (0, 0) at first.
-        rules: (12,) float32: 0 cell, 1 whether cells are square, 2 weight of the colour, 3 distance beyond which a
-            pixel belongs to no cell, 4 want of death, 5 share of the colour that follows, 6 share of the turn that
-            follows, 7 fade (share a frame), 8 σ of the angle, 9 share of the way to the middle of its area that a cell
-            moves in a frame, 10 rounds of settling at first, 11 root of how much longer than wide square ones are.
+        life: See ``kernels.update_strokes``, also for the arguments up to ``fine``.
+        picture: The colours that cells take on, and the edges that they follow, (h, w, 3) float32.
+        before: The previous labels, (h, w) int32; (0, 0) in the first frame.
+        rules: (12,) float32: 0 cell size, 1 whether cells are square, 2 weight of the colour, 3 distance beyond which a
+            pixel belongs to no cell, 4 placement below which a cell dies, 5 adaptation of the colour per frame, 6
+            adaptation of the angle per frame, 7 change of opacity per frame while fading, 8 σ of the angle, 9 share of
+            the distance to its centroid that a cell moves per frame, 10 Lloyd iterations in the first frame, 11 square
+            root of the aspect ratio of square cells.
     """
     height, width = picture.shape[:2]
     cell = rules[0]
     across, down = int(np.ceil(width / cell)), int(np.ceil(height / cell))
     first = flow.size == 0
-    has_want, has_fine = want.size > 0, fine.size > 0
+    has_placement, has_fine = placement.size > 0, fine.size > 0
     lx, ly = f32(lines.shape[1]) / width, f32(lines.shape[0]) / height
     if first:
         life = np.empty((across * down, LIFE_COLUMNS), np.float32)
@@ -181,15 +187,15 @@ def tessellate(  # noqa: C901  (one loop: calls within it would be copied out by
             x = (at % across + f32(0.25) + f32(0.5) * noise(salt, at, 0)) * cell
             y = (at // across + f32(0.25) + f32(0.5) * noise(salt, at, 1)) * cell
             i, j = int(x), int(y)
-            if i >= width or j >= height or (has_want and want[j, i] <= 0):
+            if i >= width or j >= height or (has_placement and placement[j, i] <= 0):
                 continue
-            begin(life, n, x, y, picture, lines, lx, ly, f32(1))
+            add_cell(life, n, x, y, picture, lines, lx, ly, f32(1))
             ids[n] = next_id
             next_id += 1
             n += 1
         life, ids, dying = life[:n], ids[:n], dying[:n]
     labels = np.full((height, width), -1, np.int32)
-    far = np.zeros((height, width), np.float32)
+    distances = np.zeros((height, width), np.float32)
     past = np.full((height, width) if not first else (0, 0), -1, np.int32)
     if not first:
         for q in range(len(life)):
@@ -208,18 +214,18 @@ def tessellate(  # noqa: C901  (one loop: calls within it would be copied out by
     for now in range(rounds):
         is_last = now == rounds - 1
         step = 1 if is_last else 2
-        starts, members = by_cell(life, dying, cell, across, down)
-        label(labels, far, past, life, starts, members, across, down, picture, step, rules)
+        starts, members = sort_into_cells(life, dying, cell, across, down)
+        assign_labels(labels, distances, past, life, starts, members, across, down, picture, step, rules)
         n = len(life)
         sums = np.zeros((n, 6), np.float32)
         best[:] = 0
         for j in range(0, height, step):
             for i in range(0, width, step):
                 q = labels[j, i]
-                if not has_want or want[j, i] > 0:
+                if not has_placement or placement[j, i] > 0:
                     at = int(j / cell) * across + int(i / cell)
-                    if far[j, i] > best[at]:
-                        best[at], place[at, 0], place[at, 1] = far[j, i], i, j
+                    if distances[j, i] > best[at]:
+                        best[at], place[at, 0], place[at, 1] = distances[j, i], i, j
                 if q < 0:
                     continue
                 sums[q, 0] += 1
@@ -239,10 +245,10 @@ def tessellate(  # noqa: C901  (one loop: calls within it would be copied out by
                 life[q, BLUE] += (sums[q, 5] / sums[q, 0] - life[q, BLUE]) * follow
             if area < f32(0.16) * (cell * narrow) ** 2 and life[q, ALPHA] > f32(0.99):
                 dying[q] = 1
-            elif has_want:
+            elif has_placement:
                 i = min(max(int(life[q, X]), 0), width - 1)
                 j = min(max(int(life[q, Y]), 0), height - 1)
-                if want[j, i] < rules[4]:
+                if placement[j, i] < rules[4]:
                     dying[q] = 1
             if area > 0 and not (first and is_last):
                 life[q, X] += (sums[q, 1] / sums[q, 0] - life[q, X]) * share
@@ -251,31 +257,31 @@ def tessellate(  # noqa: C901  (one loop: calls within it would be copied out by
             c2, s2, _ = sample3(lines, x * lx - f32(0.5), y * ly - f32(0.5))
             stray = (noise(salt, ids[q], 11) + noise(salt, ids[q], 12) - f32(1)) * f32(2.45)
             wanted = f32(0.5) * np.arctan2(s2, c2) + stray * rules[8]
-            change = half_turn(wanted - life[q, ANGLE])
+            change = wrap_half_turn(wanted - life[q, ANGLE])
             if rules[1] > 0 and rules[11] < f32(1.1):
-                change = half_turn(2 * change) * f32(0.5)  # a square is the same after 90°
+                change = wrap_half_turn(2 * change) * f32(0.5)  # A square is symmetric under 90°
             life[q, ANGLE] += change * turn
             if has_fine:
                 i, j = min(max(int(x), 0), width - 1), min(max(int(y), 0), height - 1)
                 life[q, NARROW] += (1 - f32(0.5) * fine[j, i] - narrow) * turn
         if first and is_last:
             break
-        # Births, one in a square of the grid, none beside another.
-        born = np.zeros(across * down, np.uint8)
+        # Births: at most one in a square of the grid, and none in neighbouring squares
+        births = np.zeros(across * down, np.uint8)
         extra = 0
         for at in range(across * down):
             if best[at] > f32(HOLE):
-                beside = False
+                has_neighbour = False
                 ax, ay = at % across, at // across
                 for j in range(max(ay - 1, 0), min(ay + 2, down)):
                     for i in range(max(ax - 1, 0), min(ax + 2, across)):
-                        beside = beside or born[j * across + i] > 0
-                if not beside:
-                    born[at] = 1
+                        has_neighbour = has_neighbour or births[j * across + i] > 0
+                if not has_neighbour:
+                    births[at] = 1
                     extra += 1
-        grown = np.empty((n + extra, LIFE_COLUMNS), np.float32)
-        numbers = np.empty(n + extra, np.int64)
-        fading = np.zeros(n + extra, np.uint8)
+        new_life = np.empty((n + extra, LIFE_COLUMNS), np.float32)
+        new_ids = np.empty(n + extra, np.int64)
+        next_dying = np.zeros(n + extra, np.uint8)
         moved = np.full(n + 1, -1, np.int32)
         m = 0
         for q in range(n):
@@ -283,27 +289,27 @@ def tessellate(  # noqa: C901  (one loop: calls within it would be copied out by
             outside = not (-cell < life[q, X] < width + cell and -cell < life[q, Y] < height + cell)
             if alpha <= f32(1e-4) or outside or (first and dying[q]):
                 continue
-            grown[m] = life[q]
-            grown[m, ALPHA] = min(alpha, f32(1))
-            numbers[m], fading[m] = ids[q], dying[q]
+            new_life[m] = life[q]
+            new_life[m, ALPHA] = min(alpha, f32(1))
+            new_ids[m], next_dying[m] = ids[q], dying[q]
             moved[q] = m
             m += 1
         for at in range(across * down):
-            if born[at]:
-                begin(grown, m, place[at, 0], place[at, 1], picture, lines, lx, ly, f32(1) if first else rules[7])
-                numbers[m] = next_id
+            if births[at]:
+                add_cell(new_life, m, place[at, 0], place[at, 1], picture, lines, lx, ly, f32(1) if first else rules[7])
+                new_ids[m] = next_id
                 next_id += 1
                 m += 1
-        life, ids, dying = grown[:m], numbers[:m], fading[:m]
+        life, ids, dying = new_life[:m], new_ids[:m], next_dying[:m]
         if is_last:
             for j in range(height):
                 for i in range(width):
-                    labels[j, i] = moved[labels[j, i]]  # the last of ``moved`` is -1, too
+                    labels[j, i] = moved[labels[j, i]]  # The last entry of ``moved`` is -1, for pixels without a cell
     return life, ids, dying, next_id, labels
 
 
 @compiled
-def begin(
+def add_cell(
     life: np.ndarray,
     q: int,
     x: Number,
@@ -314,7 +320,6 @@ def begin(
     ly: Number,
     alpha: Number,
 ) -> None:
-    """Begin the life of the cell ``q`` at (x, y)."""
     c2, s2, _ = sample3(lines, x * lx - f32(0.5), y * ly - f32(0.5))
     i, j = int(x), int(y)
     life[q, X], life[q, Y], life[q, ALPHA] = x, y, alpha
@@ -324,16 +329,18 @@ def begin(
 
 
 @compiled
-def around(labels: np.ndarray, own: int, y: int, x: int, up: int, low: int, left: int, right: int) -> bool:
-    """Return whether the eight places around (y, x), in rows ``up`` and ``low`` and two columns, have its label."""
+def has_uniform_neighbours(
+    labels: np.ndarray, own: int, y: int, x: int, up: int, low: int, left: int, right: int
+) -> bool:
+    """Return whether all eight neighbours of (y, x), in rows ``up`` and ``low`` and two columns, have its label."""
     upper = labels[up, left] == own and labels[up, x] == own and labels[up, right] == own
     lower = labels[low, left] == own and labels[low, x] == own and labels[low, right] == own
     return bool(upper and lower and labels[y, left] == own and labels[y, right] == own)
 
 
 @compiled
-def count_label(names: np.ndarray, counts: np.ndarray, n: int, one: int, share: Number) -> int:
-    """Add a share to that of a label among the first ``n``, or as a new one if there is room; return their number."""
+def add_vote(names: np.ndarray, counts: np.ndarray, n: int, one: int, share: Number) -> int:
+    """Add a vote of weight ``share`` for a label, if there is room for it; return the number of labels."""
     at = 0
     while at < n and names[at] != one:
         at += 1
@@ -346,8 +353,8 @@ def count_label(names: np.ndarray, counts: np.ndarray, n: int, one: int, share: 
 
 
 @compiled
-def vote(labels: np.ndarray, radius: int) -> np.ndarray:
-    """Return labels (h, w) of which each pixel has the one that is most frequent around it: with smooth borders."""
+def majority_filter(labels: np.ndarray, radius: int) -> np.ndarray:
+    """Replace each label (h, w) by the most frequent one around it, which smooths the borders."""
     height, width = labels.shape
     made = labels.copy()
     names, counts = np.empty(12, np.int32), np.empty(12, np.float32)
@@ -356,7 +363,7 @@ def vote(labels: np.ndarray, radius: int) -> np.ndarray:
         up, low = max(j - radius, 0), min(j + radius, height - 1)
         for i in range(width):
             left, right, own = max(i - radius, 0), min(i + radius, width - 1), labels[j, i]
-            if around(labels, own, j, i, up, low, left, right):
+            if has_uniform_neighbours(labels, own, j, i, up, low, left, right):
                 continue
             names[0], counts[0], n = own, most, 1
             for y in range(up, low + 1, step):
@@ -364,7 +371,7 @@ def vote(labels: np.ndarray, radius: int) -> np.ndarray:
                     share = most - (y - j) * (y - j) - (x - i) * (x - i)
                     if share <= 0:
                         continue
-                    n = count_label(names, counts, n, labels[y, x], share)
+                    n = add_vote(names, counts, n, labels[y, x], share)
             best = f32(-1)
             for at in range(n):
                 if counts[at] > best:
@@ -373,16 +380,16 @@ def vote(labels: np.ndarray, radius: int) -> np.ndarray:
 
 
 @compiled
-def enlarge(  # noqa: C901
+def enlarge_labels(  # noqa: C901
     band: np.ndarray, top: int, labels: np.ndarray, to_guide: Number
 ) -> None:
-    """Fill a band (rows, W) int32 of the result's labels with those of the guide, with smooth borders.
+    """Fill a band (rows, W) int32 of the result's labels from the guide's, with smooth borders.
 
     Args:
-        band: is filled.
-        top: number of its first row, which may be outside the picture.
+        band: Filled in place.
+        top: The number of its first row, which may be outside the picture.
         labels: (h, w) int32.
-        to_guide: pixels of the guide for one of the result.
+        to_guide: Guide pixels per result pixel.
     """
     height, width = labels.shape
     names, counts = np.empty(9, np.int32), np.empty(9, np.float32)
@@ -396,7 +403,7 @@ def enlarge(  # noqa: C901
             x = min(int(u), width - 1)
             left, right, own = max(x - 1, 0), min(x + 1, width - 1), labels[j, x]
             band[row, i] = own
-            if to_guide >= f32(0.99) or around(labels, own, j, x, up, low, left, right):
+            if to_guide >= f32(0.99) or has_uniform_neighbours(labels, own, j, x, up, low, left, right):
                 continue
             fu = min(max(u - x, f32(0)), f32(1))
             n = 0
@@ -413,15 +420,15 @@ def enlarge(  # noqa: C901
                     elif a == 2:
                         wa = f32(0.5) * fu**2
                     one = labels[min(max(j + b - 1, 0), height - 1), min(max(x + a - 1, 0), width - 1)]
-                    n = count_label(names, counts, n, one, wa * wb)
+                    n = add_vote(names, counts, n, one, wa * wb)
             best = f32(-1)
             for at in range(n):
                 if counts[at] > best:
                     best, band[row, i] = counts[at], names[at]
 
 
-def borders(labels: np.ndarray, least: float) -> np.ndarray:
-    """Return each pixel's distance to the border of its area, (h, w) float32, up to ``least`` pixels."""
+def border_distance(labels: np.ndarray, least: float) -> np.ndarray:
+    """Return each pixel's distance to the border of its area, (h, w) float32, clamped to about ``least`` pixels."""
     inner = np.ones(labels.shape, np.uint8)
     differ = labels[1:] != labels[:-1]
     inner[1:][differ] = 0
@@ -435,7 +442,7 @@ def borders(labels: np.ndarray, least: float) -> np.ndarray:
 
 
 @compiled
-def inlay(  # noqa: C901  (one loop: calls within it would be copied out by hand)
+def render_areas(  # noqa: C901  (one loop, because Numba does not inline calls well)
     paint: np.ndarray,
     bare: np.ndarray,
     top: int,
@@ -446,26 +453,27 @@ def inlay(  # noqa: C901  (one loop: calls within it would be copied out by hand
     ranks: np.ndarray,
     picture: np.ndarray,
     grain: np.ndarray,
-    how: np.ndarray,
+    params: np.ndarray,
 ) -> None:
-    """Paint the areas of a band, with what is between them, slopes and shadows.
+    """Render the areas of a band, with joints, slopes and shadows.
 
     Args:
-        paint: see ``kernels.place``; ``bare`` and ``top``, too.
-        labels: the result's, of ``above`` rows more on either side.
-        distance: see ``borders``; as large as ``labels``.
-        areas: a list to draw, see ``kernels.to_draw``; in the order of the labels.
-        ranks: (n,) float32: the higher one throws a shadow on the lower.
+        paint: See ``kernels.rasterise``, also for ``bare`` and ``top``.
+        labels: The result's labels, with ``above`` more rows on either side.
+        distance: See ``border_distance``; of the same shape as ``labels``.
+        areas: A draw list, see ``kernels.draw_list``, in the order of the labels.
+        ranks: (n,) float32; an area throws its shadow on areas of lower rank.
         picture: (h, w, 3) float32.
         grain: (N, N) float32, streaks inside an area.
-        how: (16,) float32: 0 half of the gap, 1 width of the slope, 2 share of the picture that is seen inside, 3
-            opacity, 4 length and 5 darkness of shadows, 6 pixels of the guide for one of the result, 7 whether the gap
-            is painted, 8-10 its colour, 11 height of its ridge, 12 how much darker areas are at their rim, 13 how far
-            they are tilted to the light, 14 strength of the streaks, 15 threads: how far they are twisted, 0 for none.
+        params: (16,) float32: 0 half width of the joint, 1 width of the slope, 2 share of the picture inside, 3
+            opacity, 4 length and 5 darkness of shadows, 6 guide pixels per result pixel, 7 whether the joint is
+            painted, 8-10 its colour, 11 height of its ridge, 12 darkening at the rim, 13 tilt towards the light, 14
+            strength of the streaks, 15 twist of threads, 0 for none.
     """
     height, width = bare.shape
-    gap, bevel, inside, opacity, reach, dark, to_guide = how[0], how[1], how[2], how[3], how[4], how[5], how[6]
-    has_joint, lift, rim, tilt, streaks, twist = how[7] > 0, how[11], how[12], how[13], how[14], how[15]
+    gap, bevel, inside, opacity = params[0], params[1], params[2], params[3]
+    reach, dark, to_guide, has_joint = params[4], params[5], params[6], params[7] > 0
+    lift, rim, tilt, streaks, twist = params[11], params[12], params[13], params[14], params[15]
     tile = len(grain)
     for row in range(height):
         y = top + row + f32(0.5)
@@ -519,21 +527,21 @@ def inlay(  # noqa: C901  (one loop: calls within it would be copied out by hand
             if has_joint:
                 rest = (1 - cover) * left
                 raised = lift * np.sqrt(max(1 - (d / gap) ** 2, f32(0)))
-                paint[row, i, 0] += rest * how[8]
-                paint[row, i, 1] += rest * how[9]
-                paint[row, i, 2] += rest * how[10]
+                paint[row, i, 0] += rest * params[8]
+                paint[row, i, 1] += rest * params[9]
+                paint[row, i, 2] += rest * params[10]
                 paint[row, i, 3] += rest * raised
                 a += rest
             bare[row, i] = left - a
 
 
-def sort_colours(picture: np.ndarray, number: int) -> np.ndarray:
-    """Return ``number`` colours that a picture (h, w, 3) float32 is made of, (number, 3), the darkest first.
+def cluster_colours(picture: np.ndarray, number: int) -> np.ndarray:
+    """Return the ``number`` main colours of a picture (h, w, 3) float32, (number, 3), the darkest first.
 
-    k-means, each centre first the one that is farthest from those before: rare, strong colours get their own.
+    k-means with farthest-point initialisation, so that rare, strong colours get a cluster.
     """
     small = cv2.resize(picture, (96, 64), interpolation=cv2.INTER_AREA).reshape(-1, 3)
-    places = distinct(small)
+    places = perceptual_colours(small)
     centres = [places.mean(0)]
     nearest = ((places - centres[0]) ** 2).sum(1)
     for _ in range(number - 1):
@@ -551,30 +559,30 @@ def sort_colours(picture: np.ndarray, number: int) -> np.ndarray:
     return colours[np.argsort(colours @ np.array([0.299, 0.587, 0.114]), kind="stable")].astype(np.float32)
 
 
-def distinct(picture: np.ndarray) -> np.ndarray:
-    """Return colours (…, 3) in a space in which distances are about as people see them: lightness and two of hue."""
+def perceptual_colours(picture: np.ndarray) -> np.ndarray:
+    """Convert colours (…, 3) to a roughly perceptual space: lightness and two colour differences."""
     red, green, blue = picture[..., 0], picture[..., 1], picture[..., 2]
     light = 0.299 * red + 0.587 * green + 0.114 * blue
     return np.stack([1.2 * light, 1.6 * (red - light), 1.2 * (blue - light)], -1).astype(np.float32)
 
 
-def sheets(
+def label_sheets(
     picture: np.ndarray, colours: np.ndarray, before: np.ndarray, flow: np.ndarray, blur: float, detail: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return to which of ``colours`` (n, 3) each pixel belongs, (h, w) int32, with smooth borders; and the shares.
+    """Assign each pixel to one of ``colours`` (n, 3), with smooth borders; return labels (h, w) int32 and soft labels.
 
     Args:
         picture: (h, w, 3) float32.
-        colours: see ``sort_colours``.
-        before: (n, h/2, w/2) float32 shares of the last frame; (0, 0, 0) at first.
-        flow: (h, w, 2) motion since then.
-        blur: σ of the borders, in pixels.
-        detail: (h, w) float32 in [0, 1]: where borders are smoothed by a third of that.
+        colours: See ``cluster_colours``.
+        before: The soft labels of the previous frame, (n, h/2, w/2) float32; (0, 0, 0) in the first frame.
+        flow: The motion since then, (h, w, 2).
+        blur: σ of the border smoothing, in pixels.
+        detail: (h, w) float32 in [0, 1]; where it is 1, the smoothing is a third of that.
     """
     height, width = picture.shape[:2]
     size = (max(1, width // 2), max(1, height // 2))
-    small = distinct(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
-    shares = np.stack([-((small - colour) ** 2).sum(2) for colour in distinct(colours)])
+    small = perceptual_colours(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+    shares = np.stack([-((small - colour) ** 2).sum(2) for colour in perceptual_colours(colours)])
     shares -= shares.max(0)
     np.exp(shares * np.float32(160), out=shares)
     shares /= shares.sum(0)
@@ -589,15 +597,15 @@ def sheets(
         shares[k] = broad + (sharp - broad) * fine
         if before.size:
             past = cv2.remap(before[k], x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            shares[k] += np.float32(KEPT) * (past - shares[k])
+            shares[k] += np.float32(SHARE_MEMORY) * (past - shares[k])
     labels = np.empty((height, width), np.int32)
-    strongest(labels, shares, np.argmax(shares, 0).astype(np.int32))
+    upsample_argmax(labels, shares, np.argmax(shares, 0).astype(np.int32))
     return labels, shares
 
 
 @compiled
-def strongest(labels: np.ndarray, shares: np.ndarray, best: np.ndarray) -> None:
-    """Fill labels (h, w) int32 with the greatest of the ``shares`` (n, h', w'); ``best``: theirs, (h', w')."""
+def upsample_argmax(labels: np.ndarray, shares: np.ndarray, best: np.ndarray) -> None:
+    """Write the argmax of upsampled ``shares`` (n, h', w') to labels (h, w) int32; ``best`` (h', w'): their argmax."""
     height, width = labels.shape
     rows, columns = best.shape
     for j in range(height):

@@ -1,4 +1,4 @@
-"""A medium made from a painting: its strokes' width, length and bend, how they differ, and brushes cut from it."""
+"""Derive a medium from a painting: measure its strokes, and cut brushes from it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from vidtrans.strokes import brushes
 from vidtrans.strokes.medium import Medium, MediumLayer, MediumPicture
 from vidtrans.video.images.picture import read_picture
 
-VERSION = 1  # of what is found in a painting
-LINES = 480  # short side in pixels at which a painting is looked at
-SMALLEST = 128  # pixels a side of a painting
-SIDE = 64  # of the patches in which strokes are measured, in pixels
-PATCHES = 160  # at most
-LEFT = 0.25  # correlation of what lies side by side; of strokes of one width it falls evenly to 0 at that width
-BRUSH = "cut"  # name of the layers' brush
-HAIRS, WIDE = 2.0, 16.0  # σ in pixels that even out the ridges of single hairs, and what is no detail
-# Measured on our own strokes of known width and length, on two pictures. Of a width of 14 lines the detail is alike
-# over 10.6 lines, and less than in proportion for others, since what is painted is alike, too. Of strokes as long as
-# wide, 1 / (1 + ENDS) of the edges are ends.
-TYPICAL, TYPICAL_REACH, STEEP, ENDS = 14.0, 10.6, 3.3, 1.25
+VERSION = 1  # Version of the measurement
+SHORT_SIDE_PX = 480  # Short side at which a painting is measured, in pixels
+MIN_SIDE_PX = 128  # Smallest side of a painting, in pixels
+PATCH_PX = 64  # Side of the patches in which strokes are measured, in pixels
+MAX_PATCHES = 160
+# Autocorrelation down to which its slope is measured. For strokes of one width it falls linearly to 0 at that width.
+MIN_CORRELATION = 0.25
+BRUSH = "cut"  # Name of the layers' brush
+HAIR_SIGMA, FORM_SIGMA = 2.0, 16.0  # σ of the blurs that remove the ridges of hairs, and isolate the forms, in pixels
+# Calibration on rendered strokes of known width and length, on two pictures. Strokes 14 lines wide have a correlation
+# length of 10.6 lines; the width grows with a power of it, because the motif is correlated as well. Of strokes as long
+# as wide, 1 / (1 + ENDS_RATIO) of the edges are ends.
+TYPICAL_WIDTH, TYPICAL_REACH, REACH_EXPONENT, ENDS_RATIO = 14.0, 10.6, 3.3, 1.25
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was found in a painting: lengths in lines of 480, the bend in radians, deviations in [0, 1].
+class PaintingStrokes:
+    """Measurements of a painting's strokes: lengths in lines of 480, bend in radians, standard deviations in [0, 1].
 
     ``sprites``: see ``brushes.sprites``.
     """
@@ -47,15 +48,15 @@ class Found:
 def medium_of_painting(path: Path, base: Medium) -> Medium:
     """Return ``base`` with the strokes of the painting in a file, and brushes cut from it.
 
-    Raises MediaError, and UsageError for a picture that shows no strokes: it is too small, or of one colour.
+    Raises MediaError, and UsageError for a picture without visible strokes: it is too small, or of one colour.
     """
     painting = read_picture(path)
-    if min(painting.shape[:2]) < SMALLEST:
+    if min(painting.shape[:2]) < MIN_SIDE_PX:
         why = f"its {painting.shape[1]}x{painting.shape[0]} pixels show no strokes"
-        raise UsageError(f"painting {path}", why, f"give one of at least {SMALLEST} pixels a side")
+        raise UsageError(f"painting {path}", why, f"give one of at least {MIN_SIDE_PX} pixels a side")
     if not np.ptp(painting, axis=(0, 1)).any():
         raise UsageError(f"painting {path}", "it is of one colour", "give a picture that shows strokes")
-    found = find_strokes(painting)
+    found = measure_strokes(painting)
     ratio = float(np.clip(found.length / found.width, 1.2, 7.0))
     layers = tuple(
         MediumLayer(
@@ -87,51 +88,51 @@ def medium_of_painting(path: Path, base: Medium) -> Medium:
     )
 
 
-def find_strokes(painting: np.ndarray) -> Found:
-    """Return the strokes of a painting (H, W, 3) uint8; the same picture at another size has the same.
+def measure_strokes(painting: np.ndarray) -> PaintingStrokes:
+    """Measure the strokes of a painting (H, W, 3) uint8, independently of its size.
 
-    Their width comes from how far detail is alike across its lines, their length from the share of edges that lie
-    across them: strokes of the same width that are longer have fewer ends.
+    The width comes from the correlation length of detail across the lines. The length comes from the share of edges
+    that lie across the lines: longer strokes of the same width have fewer ends.
     """
     height, width = painting.shape[:2]
-    size = Size(short=LINES).of(width, height)
+    size = Size(short=SHORT_SIDE_PX).of(width, height)
     method = cv2.INTER_AREA if size[0] <= width else cv2.INTER_CUBIC
     seen = cv2.resize(painting, size, interpolation=method).astype(np.float32) * np.float32(1 / 255)
     grey = cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY)
-    detail = cv2.GaussianBlur(grey, (0, 0), HAIRS) - cv2.GaussianBlur(grey, (0, 0), WIDE)
-    angles, places, turn = _places(grey)
-    patches = np.stack([_turned(detail, place, angle, SIDE, SIDE) for place, angle in zip(places, angles, strict=True)])
-    across = float(np.clip(TYPICAL * (_reach(patches) / TYPICAL_REACH) ** STEEP, 5, 40))
-    ratio = float(np.clip((1 / max(_ends(grey), 0.05) - 1) / ENDS, 1.2, 7))
+    detail = cv2.GaussianBlur(grey, (0, 0), HAIR_SIGMA) - cv2.GaussianBlur(grey, (0, 0), FORM_SIGMA)
+    angles, places, turn = _line_positions(grey)
+    patches = np.stack([_rotated_crop(detail, p, a, PATCH_PX, PATCH_PX) for p, a in zip(places, angles, strict=True)])
+    across = float(np.clip(TYPICAL_WIDTH * (_correlation_length(patches) / TYPICAL_REACH) ** REACH_EXPONENT, 5, 40))
+    ratio = float(np.clip((1 / max(_end_share(grey), 0.05) - 1) / ENDS_RATIO, 1.2, 7))
     tints = [seen[..., k] - grey for k in range(3)]
     spread = [float((one - cv2.GaussianBlur(one, (0, 0), across)).std()) for one in (grey, *tints)]
     ridges = grey - cv2.GaussianBlur(grey, (0, 0), across / 2)
-    return Found(
+    return PaintingStrokes(
         width=across,
         length=across * ratio,
         bend=float(np.clip(turn * across * ratio, 0.1, 1.5)),
         light=float(np.clip(spread[0], 0.02, 0.15)),
         colour=float(np.clip(np.mean(spread[1:]), 0.008, 0.1)),
-        sprites=_cut(ridges, places, angles, across, across * ratio),
+        sprites=_cut_sprites(ridges, places, angles, across, across * ratio),
     )
 
 
-def _places(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the angles (n,) and places (n, 2) of the clearest lines, and the mean turn of lines over a pixel."""
+def _line_positions(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return the angles (n,) and positions (n, 2) of the clearest lines, and their median curvature per pixel."""
     x, y = cv2.Scharr(grey, cv2.CV_32F, 1, 0), cv2.Scharr(grey, cv2.CV_32F, 0, 1)
     tensor = cv2.GaussianBlur(cv2.merge([x * x - y * y, 2 * x * y, x * x + y * y]), (0, 0), 4)
     double, energy = tensor[..., 0] + 1j * tensor[..., 1], tensor[..., 2]
     clear = np.abs(double) / (energy + np.quantile(energy, 0.1) + 1e-9)
-    # In calm places strokes are all that is seen: where the picture itself changes, its edges would be measured.
-    calm = _changes(grey)
-    margin = SIDE // 2 + 8
+    # Only calm areas are measured: elsewhere the edges of the motif would count as strokes.
+    calm = _form_gradient(grey)
+    margin = PATCH_PX // 2 + 8
     rows, columns = np.mgrid[margin : grey.shape[0] - margin : 12, margin : grey.shape[1] - margin : 12]
     rows, columns = rows.ravel(), columns.ravel()
     calmest = np.argsort(calm[rows, columns], kind="stable")[: max(1, len(rows) // 3)]
     rows, columns = rows[calmest], columns[calmest]
-    order = np.argsort(-clear[rows, columns], kind="stable")[:PATCHES]
+    order = np.argsort(-clear[rows, columns], kind="stable")[:MAX_PATCHES]
     rows, columns = rows[order], columns[order]
-    angles = np.angle(-double[rows, columns]) / 2  # along the lines, so across the gradient
+    angles = np.angle(-double[rows, columns]) / 2  # Along the lines, so across the gradient
     step = 6
     ahead_x = np.clip((columns + step * np.cos(angles)).astype(int), 0, grey.shape[1] - 1)
     ahead_y = np.clip((rows + step * np.sin(angles)).astype(int), 0, grey.shape[0] - 1)
@@ -139,62 +140,64 @@ def _places(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     return angles, np.stack([columns, rows], 1), float(np.median(turn))
 
 
-def _turned(picture: np.ndarray, place: np.ndarray, angle: float, length: int, breadth: int) -> np.ndarray:
-    """Return a part (breadth, length) of a picture around a place, turned so that its lines lie horizontally."""
+def _rotated_crop(picture: np.ndarray, place: np.ndarray, angle: float, length: int, breadth: int) -> np.ndarray:
+    """Return a crop (breadth, length) of a picture around a position, rotated so that its lines are horizontal."""
     cos, sin = np.cos(angle), np.sin(angle)
     u, v = np.meshgrid(np.arange(length) - (length - 1) / 2, np.arange(breadth) - (breadth - 1) / 2)
     x, y = (place[0] + cos * u - sin * v).astype(np.float32), (place[1] + sin * u + cos * v).astype(np.float32)
     return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
-def _reach(patches: np.ndarray) -> float:
-    """Return how far patches (n, SIDE, SIDE), whose lines are horizontal, are alike vertically, in pixels."""
-    window = np.outer(np.hanning(SIDE), np.hanning(SIDE))
+def _correlation_length(patches: np.ndarray) -> float:
+    """Return the vertical correlation length of patches (n, SIDE, SIDE) whose lines are horizontal, in pixels."""
+    window = np.outer(np.hanning(PATCH_PX), np.hanning(PATCH_PX))
 
     def correlation(parts: np.ndarray) -> np.ndarray:
-        power = np.abs(np.fft.fft2(parts, s=(2 * SIDE, 2 * SIDE))) ** 2
-        made: np.ndarray = np.fft.ifft2(power.mean(0)).real[: SIDE // 2, 0]
+        power = np.abs(np.fft.fft2(parts, s=(2 * PATCH_PX, 2 * PATCH_PX))) ** 2
+        made: np.ndarray = np.fft.ifft2(power.mean(0)).real[: PATCH_PX // 2, 0]
         return made / made[0]
 
     centred = patches - patches.mean((1, 2), keepdims=True)
     profile = correlation(centred * window) / np.maximum(correlation(window[None]), 0.05)
-    # Where a correlation that falls evenly from 1, as far as ``LEFT``, would reach 0.
-    below = np.flatnonzero(profile < LEFT)
+    # Extrapolate to 0 the line from 1 through the point at which the correlation falls to ``MIN_CORRELATION``.
+    below = np.flatnonzero(profile < MIN_CORRELATION)
     if not len(below):
-        return len(profile) / (1 - LEFT)
+        return len(profile) / (1 - MIN_CORRELATION)
     at = below[0]
-    place = at - 1 + (profile[at - 1] - LEFT) / max(profile[at - 1] - profile[at], 1e-6)
-    return float(place / (1 - LEFT))
+    place = at - 1 + (profile[at - 1] - MIN_CORRELATION) / max(profile[at - 1] - profile[at], 1e-6)
+    return float(place / (1 - MIN_CORRELATION))
 
 
-def _ends(grey: np.ndarray) -> float:
-    """Return the share of edges that lie across the lines around them, in calm places."""
+def _end_share(grey: np.ndarray) -> float:
+    """Return the share of edges that lie across the lines around them, in calm areas."""
     soft = cv2.GaussianBlur(grey, (0, 0), 1.6)
     x, y = cv2.Scharr(soft, cv2.CV_32F, 1, 0), cv2.Scharr(soft, cv2.CV_32F, 0, 1)
     double, change = (x * x - y * y) + 1j * (2 * x * y), cv2.magnitude(x, y)
     around = cv2.GaussianBlur(double.real, (0, 0), 9) + 1j * cv2.GaussianBlur(double.imag, (0, 0), 9)
-    calm = _changes(grey)
+    calm = _form_gradient(grey)
     here = calm <= np.quantile(calm, 0.4)
     edges = here & (change > 0.5 * np.quantile(change[here], 0.95))
     turned = np.cos(np.angle(double[edges]) - np.angle(around[edges]))
     return float((1 - turned.mean()) / 2) if edges.any() else 0.3
 
 
-def _changes(grey: np.ndarray) -> np.ndarray:
-    """Return how far the picture itself changes, not its strokes."""
+def _form_gradient(grey: np.ndarray) -> np.ndarray:
+    """Return the gradient magnitude of the motif, without its strokes."""
     broad = cv2.GaussianBlur(grey, (0, 0), 16)
     return cv2.magnitude(cv2.Scharr(broad, cv2.CV_32F, 1, 0), cv2.Scharr(broad, cv2.CV_32F, 0, 1))
 
 
-def _cut(detail: np.ndarray, places: np.ndarray, angles: np.ndarray, width: float, length: float) -> np.ndarray:
-    """Return sprites whose ridges are those of the painting, with the outlines of a bristle brush."""
+def _cut_sprites(detail: np.ndarray, places: np.ndarray, angles: np.ndarray, width: float, length: float) -> np.ndarray:
+    """Return sprites with the painting's ridges in the outlines of a bristle brush."""
     outlines = brushes.sprites("bristle")
     made = []
     breadth, long = max(4, round(width)), max(8, round(length))
     for n, outline in enumerate(outlines):
         at = n * max(1, len(places) // len(outlines)) % len(places)
         part = cv2.resize(
-            _turned(detail, places[at], angles[at], long, breadth), outline.shape[1::-1], interpolation=cv2.INTER_CUBIC
+            _rotated_crop(detail, places[at], angles[at], long, breadth),
+            outline.shape[1::-1],
+            interpolation=cv2.INTER_CUBIC,
         )
         low, high = np.quantile(part, [0.05, 0.95])
         ridges = np.clip((part - low) / max(high - low, 1e-3), 0, 1)

@@ -1,9 +1,9 @@
-"""Compiled loops over strokes and pixels, with Numba: living, placing, cells, and the finished picture.
+"""Numba kernels over strokes and pixels: update the strokes of a frame, rasterise them, and composite the picture.
 
 All functions release the interpreter's lock and give the same numbers for any division into bands of rows. Compiled
-code is kept on disk, so that only the first picture ever painted on a machine waits for the compiler. Pictures are
-float32 in [0, 1]; positions and lengths in a stroke's ``life`` are in pixels of the guide, those in a list to draw in
-pixels of the result.
+code is cached on disk, so that only the first painted picture on a machine waits for the compiler. Pictures are float32
+in [0, 1]. Positions and lengths in the stroke table ``life`` are in pixels of the guide, those in a draw list in pixels
+of the result.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vidtrans.core.files import digest_file
 try:
     import numba
     from numba.core.caching import FunctionCache
-except ImportError as error:  # also where its version does not fit NumPy's
+except ImportError as error:  # Also raised for a NumPy version that Numba does not support
     why = f"Numba cannot be imported: {first_line(error)}"
     raise VidtransError("painting in strokes", why, "pip install --force-reinstall numba") from None
 if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
@@ -32,24 +32,24 @@ F = TypeVar("F", bound=Callable[..., Any])
 Number = Any  # float32, in compiled code
 f32: Any = np.float32
 
-# Constants of compiled code: as names they take the compiler half the time of conversions.
+# Constants of compiled code. As names they take half the compile time of conversions in place.
 ZERO, HALF, ONE = f32(0), f32(0.5), f32(1)
 HALF_TURN, QUARTER = f32(np.pi), f32(np.pi / 2)
 OF_RED, OF_GREEN, OF_BLUE = f32(0.299), f32(0.587), f32(0.114)
 TINY, TENTH, FIFTH, THIRDS = f32(1e-4), f32(0.1), f32(0.2), f32(0.66)
-TORN = f32(1.4)  # radians: the directions at the ends of a stroke differ so far that they are of two forms
-SPREAD = f32(2.45)  # of the sum of two numbers in [0, 1), to one of unit deviation
+MAX_END_ANGLE = f32(1.4)  # Radians between the directions at a stroke's ends, above which they belong to two shapes
+UNIT_STD = f32(2.45)  # Factor that gives the sum of two uniform numbers in [0, 1) a standard deviation of 1
 UNIT24 = f32(1 / 2**24)
 
-# Columns of ``life``: what is known about a stroke.
+# Columns of ``life``, the table of strokes
 X, Y, ANGLE, ALPHA, RED, GREEN, BLUE, BEND, FRONT, BACK, NARROW = range(11)
 LIFE_COLUMNS = 11
-# Columns of a list to draw.
-COLUMNS = 14  # x, y, cos, sin, front, back, half width, bend, opacity, red, green, blue, height, sprite
+# Columns of a draw list: x, y, cos, sin, front, back, half width, bend, opacity, red, green, blue, height, sprite
+DRAW_COLUMNS = 14
 
 
 class KernelCache(FunctionCache):
-    """Compiled code on disk. A damaged file is compiled again; code that cannot be saved is used for this process."""
+    """A disk cache of compiled code. Damaged files are compiled again; code that cannot be saved serves one process."""
 
     def __init__(self, function: Callable[..., object]) -> None:
         super().__init__(function)
@@ -57,10 +57,10 @@ class KernelCache(FunctionCache):
         self._cache_file._source_stamp = (self._cache_file._source_stamp, digest_file(Path(__file__)))
 
     def load_overload(self, sig: object, target_context: object) -> object:
-        """Return the code of a signature; None if there is none that can be read."""
+        """Return the code of a signature; None if the cache has none that is readable."""
         try:
             return super().load_overload(sig, target_context)
-        except Exception:  # whatever a damaged pickle raises
+        except Exception:  # A damaged pickle may raise anything
             with suppress(OSError):
                 self.flush()
             return None
@@ -72,12 +72,12 @@ class KernelCache(FunctionCache):
 
 
 def compiled(function: F, signature: str | None = None) -> F:
-    """Compile a function on first use; without a folder to keep it in, for this process alone.
+    """Compile a function on first use; without a writable cache folder, for this process alone.
 
-    ``signature``: its only one, which is compiled at once. Without it, numbers of each type get code of their own.
+    ``signature``: the only signature, compiled at once. Without it, each combination of types is compiled separately.
     """
     made: Any = numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})(function)
-    with suppress(RuntimeError):  # no folder can be written
+    with suppress(RuntimeError):  # No folder is writable
         made._cache = KernelCache(function)
     if signature:
         made.compile(signature)
@@ -86,13 +86,13 @@ def compiled(function: F, signature: str | None = None) -> F:
 
 
 def cache_folder() -> str | None:
-    """Return the folder in which compiled code is kept; None where none can be written."""
+    """Return the folder of the compiled code; None where none is writable."""
     return cast("Any", noise)._cache.cache_path
 
 
 @partial(compiled, signature="f4(i8, i8, i8)")
 def noise(a: int, b: int, c: int) -> Number:
-    """Return a number in [0, 1) that depends on three integers alone: SplitMix64's finaliser."""
+    """Return a number in [0, 1), a hash of three integers: SplitMix64's finaliser."""
     x = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(b) * np.uint64(0xC2B2AE3D27D4EB4F) + np.uint64(c)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -102,7 +102,7 @@ def noise(a: int, b: int, c: int) -> Number:
 
 @partial(compiled, signature="f4(f4[:, :], f4, f4)")
 def sample(plane: np.ndarray, x: Number, y: Number) -> Number:
-    """Return the bilinear value of a plane at (x, y) of its pixels; beyond its edge the edge's."""
+    """Return the bilinear value of a plane at (x, y), in pixels, with replicated edges."""
     height, width = plane.shape
     x = min(max(x, ZERO), f32(width - 1))
     y = min(max(y, ZERO), f32(height - 1))
@@ -114,7 +114,7 @@ def sample(plane: np.ndarray, x: Number, y: Number) -> Number:
 
 @partial(compiled, signature="UniTuple(f4, 3)(f4[:, :, ::1], f4, f4)")
 def sample3(picture: np.ndarray, x: Number, y: Number) -> tuple[Number, Number, Number]:
-    """Return the three bilinear values of a picture (H, W, 3), as ``sample`` does."""
+    """Return the three bilinear values of a picture (H, W, 3) at (x, y), like ``sample``."""
     height, width = picture.shape[:2]
     x = min(max(x, ZERO), f32(width - 1))
     y = min(max(y, ZERO), f32(height - 1))
@@ -130,13 +130,13 @@ def sample3(picture: np.ndarray, x: Number, y: Number) -> tuple[Number, Number, 
 
 
 @partial(compiled, signature="f4(f4)")
-def half_turn(angle: Number) -> Number:
-    """Return an angle between lines, in [-π/2, π/2)."""
+def wrap_half_turn(angle: Number) -> Number:
+    """Wrap an angle between lines to [-π/2, π/2)."""
     return (angle + QUARTER) % HALF_TURN - QUARTER
 
 
 @compiled
-def living(  # noqa: C901  (one loop: calls within it would be copied out by hand)
+def update_strokes(  # noqa: C901  (one loop, because Numba does not inline calls well)
     life: np.ndarray,
     ids: np.ndarray,
     dying: np.ndarray,
@@ -146,34 +146,38 @@ def living(  # noqa: C901  (one loop: calls within it would be copied out by han
     flow: np.ndarray,
     colours: np.ndarray,
     lines: np.ndarray,
-    want: np.ndarray,
+    placement: np.ndarray,
     fine: np.ndarray,
     rules: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Live through one frame: move, turn, take on colours, die and be born; return life, ids, dying and the next id.
+    """Update the strokes of a layer by one frame; return life, ids, dying and the next id.
+
+    Strokes move with the flow, turn, adapt their colours, fade out where they do not fit, and are born in empty cells.
 
     Args:
-        life: (n, LIFE_COLUMNS) float32, the oldest first.
-        ids: (n,) int64, a number for each stroke in the order of birth, from which all its random properties come.
-        dying: (n,) uint8, 1 for strokes that fade out.
-        next_id: of the next stroke to be born.
-        salt: of the shot and the layer.
-        frame: number of the frame in its shot.
-        flow: (h, w, 2) float32 motion since the last frame; (0, 0, 2) at first, when strokes do not fade in.
-        colours: (h', w', 3) picture of the colours that strokes take on.
-        lines: (h'', w'', 3) direction field: cos 2θ, sin 2θ, coherence.
-        want: (h, w): strokes are born where it is above 0, and die where it is below ``rules[4]``; (0, 0): everywhere.
-        fine: (h, w) share by which strokes are narrower, at most a half; (0, 0): nowhere.
-        rules: (20,) float32: 0 width of the guide, 1 height, 2 cell, 3 most strokes in a cell, 4 want of death,
-            5 difference of colour that kills, 6 share of the colour that follows, 7 share of the turn that follows,
-            8 fade (share a frame), 9 angle, 10 whether it has one, 11 share of the form's direction, 12 σ of the angle,
-            13 half length, 14 whether ends are clipped at edges, 15 difference of colour of an edge, 16 greatest bend,
-            18 least half length, 19 cross direction (1: across the form).
+        life: The table of strokes, (n, LIFE_COLUMNS) float32, the oldest first.
+        ids: The number of each stroke in the order of birth, (n,) int64, which seeds its random properties.
+        dying: 1 for strokes that fade out, (n,) uint8.
+        next_id: The number of the next new stroke.
+        salt: The random seed of the shot and the layer.
+        frame: The number of the frame in its shot.
+        flow: The motion since the last frame, (h, w, 2) float32; (0, 0, 2) in the first frame, without fade-in.
+        colours: The picture of the colours that strokes take on, (h', w', 3).
+        lines: The direction field, (h'', w'', 3): cos 2θ, sin 2θ, coherence.
+        placement: A map (h, w): strokes are born where it is above 0, and die where it is below ``rules[4]``; (0, 0):
+            everywhere.
+        fine: The share by which strokes are narrower, at most a half, (h, w); (0, 0): nowhere.
+        rules: (20,) float32: 0 width of the guide, 1 height, 2 cell size, 3 most strokes in a cell, 4 placement below
+            which strokes die, 5 colour difference above which they die, 6 adaptation of the colour per frame, 7
+            adaptation of the angle per frame, 8 change of opacity per frame while fading, 9 angle, 10 whether the angle
+            is fixed, 11 influence of the direction field on a fixed angle, 12 σ of the angle, 13 half length, 14
+            whether ends are clipped at edges, 15 colour difference of an edge, 16 largest bend, 18 least half length,
+            19 whether strokes lie across the lines (1).
     """
     width, height, cell = rules[0], rules[1], rules[2]
     across, down = int(np.ceil(width / cell)), int(np.ceil(height / cell))
     n, most = len(life), int(rules[3])
-    has_want, has_fine, first = want.size > 0, fine.size > 0, flow.size == 0
+    has_placement, has_fine, first = placement.size > 0, fine.size > 0, flow.size == 0
     count = np.zeros(across * down, np.int32)
     kx, ky = f32(colours.shape[1]) / width, f32(colours.shape[0]) / height
     lx, ly = f32(lines.shape[1]) / width, f32(lines.shape[0]) / height
@@ -190,7 +194,7 @@ def living(  # noqa: C901  (one loop: calls within it would be copied out by han
         if not (-margin <= x < width + margin and -margin <= y < height + margin):
             dying[q] = 1
         i, j = min(max(int(x), 0), int(width) - 1), min(max(int(y), 0), int(height) - 1)
-        if has_want and want[j, i] < rules[4]:
+        if has_placement and placement[j, i] < rules[4]:
             dying[q] = 1
         r, g, b = sample3(colours, x * kx - HALF, y * ky - HALF)
         far = abs(r - life[q, RED]) + abs(g - life[q, GREEN]) + abs(b - life[q, BLUE])
@@ -202,22 +206,22 @@ def living(  # noqa: C901  (one loop: calls within it would be copied out by han
                 dying[q] = 1
             else:
                 count[at] += 1
-    fresh = 0
+    num_new = 0
     for at in range(across * down):
-        fresh += count[at] == 0
-    total = n + fresh
-    grown = np.empty((total, LIFE_COLUMNS), np.float32)
-    numbers = np.empty(total, np.int64)
-    fading = np.zeros(total, np.uint8)
+        num_new += count[at] == 0
+    total = n + num_new
+    next_life = np.empty((total, LIFE_COLUMNS), np.float32)
+    next_ids = np.empty(total, np.int64)
+    next_dying = np.zeros(total, np.uint8)
     m = 0
     for q in range(n):
         alpha = life[q, ALPHA] + (-rules[8] if dying[q] else rules[8])
         if alpha <= TINY:
             continue
         for column in range(LIFE_COLUMNS):
-            grown[m, column] = life[q, column]
-        grown[m, ALPHA] = min(alpha, ONE)
-        numbers[m], fading[m] = ids[q], dying[q]
+            next_life[m, column] = life[q, column]
+        next_life[m, ALPHA] = min(alpha, ONE)
+        next_ids[m], next_dying[m] = ids[q], dying[q]
         m += 1
     old = m
     for at in range(across * down):
@@ -225,69 +229,69 @@ def living(  # noqa: C901  (one loop: calls within it would be copied out by han
             continue
         x = (at % across + noise(salt, at, 2 * frame)) * cell
         y = (at // across + noise(salt, at, 2 * frame + 1)) * cell
-        if x >= width or y >= height or (has_want and want[int(y), int(x)] <= 0):
+        if x >= width or y >= height or (has_placement and placement[int(y), int(x)] <= 0):
             continue
-        grown[m, X], grown[m, Y] = x, y
-        grown[m, ALPHA] = 1 if first else rules[8]
-        numbers[m] = next_id
+        next_life[m, X], next_life[m, Y] = x, y
+        next_life[m, ALPHA] = 1 if first else rules[8]
+        next_ids[m] = next_id
         next_id += 1
         m += 1
     for q in range(m):
-        x, y = grown[q, X], grown[q, Y]
+        x, y = next_life[q, X], next_life[q, Y]
         is_new = q >= old
         r, g, b = sample3(colours, x * kx - HALF, y * ky - HALF)
         follow = ONE if is_new else rules[6]
         if is_new:
-            grown[q, RED], grown[q, GREEN], grown[q, BLUE] = r, g, b
-        elif fading[q] == 0:
-            grown[q, RED] += (r - grown[q, RED]) * follow
-            grown[q, GREEN] += (g - grown[q, GREEN]) * follow
-            grown[q, BLUE] += (b - grown[q, BLUE]) * follow
+            next_life[q, RED], next_life[q, GREEN], next_life[q, BLUE] = r, g, b
+        elif next_dying[q] == 0:
+            next_life[q, RED] += (r - next_life[q, RED]) * follow
+            next_life[q, GREEN] += (g - next_life[q, GREEN]) * follow
+            next_life[q, BLUE] += (b - next_life[q, BLUE]) * follow
         c2, s2, coherence = sample3(lines, x * lx - HALF, y * ly - HALF)
         form = HALF * np.arctan2(s2, c2) + rules[19] * QUARTER
-        stray = (noise(salt, numbers[q], 11) + noise(salt, numbers[q], 12) - ONE) * SPREAD
-        wanted = form + stray * rules[12]
+        stray = (noise(salt, next_ids[q], 11) + noise(salt, next_ids[q], 12) - ONE) * UNIT_STD
+        target = form + stray * rules[12]
         if rules[10] > 0:
-            turned = half_turn(form - rules[9]) * min(coherence, ONE) * rules[11]
-            wanted = rules[9] + turned + stray * rules[12]
+            turned = wrap_half_turn(form - rules[9]) * min(coherence, ONE) * rules[11]
+            target = rules[9] + turned + stray * rules[12]
         turn = ONE if is_new else rules[7]
         if is_new:
-            grown[q, ANGLE] = wanted
+            next_life[q, ANGLE] = target
         else:
-            grown[q, ANGLE] += half_turn(wanted - grown[q, ANGLE]) * turn
-        angle = grown[q, ANGLE]
+            next_life[q, ANGLE] += wrap_half_turn(target - next_life[q, ANGLE]) * turn
+        angle = next_life[q, ANGLE]
         cos, sin = np.cos(angle), np.sin(angle)
         narrow = ONE
         if has_fine:
             i, j = min(max(int(x), 0), int(width) - 1), min(max(int(y), 0), int(height) - 1)
             narrow = 1 - HALF * fine[j, i]
-        grown[q, NARROW] = narrow if is_new else grown[q, NARROW] + (narrow - grown[q, NARROW]) * turn
-        half = rules[13] * grown[q, NARROW]
+        next_life[q, NARROW] = narrow if is_new else next_life[q, NARROW] + (narrow - next_life[q, NARROW]) * turn
+        half = rules[13] * next_life[q, NARROW]
         bend = ZERO
         if rules[16] > 0:
             d = THIRDS * half
             c2, s2, _ = sample3(lines, (x + cos * d) * lx - HALF, (y + sin * d) * ly - HALF)
-            ahead = half_turn(HALF * np.arctan2(s2, c2) + rules[19] * QUARTER - angle)
+            ahead = wrap_half_turn(HALF * np.arctan2(s2, c2) + rules[19] * QUARTER - angle)
             c2, s2, _ = sample3(lines, (x - cos * d) * lx - HALF, (y - sin * d) * ly - HALF)
-            behind = half_turn(HALF * np.arctan2(s2, c2) + rules[19] * QUARTER - angle)
-            if abs(ahead - behind) < TORN:
+            behind = wrap_half_turn(HALF * np.arctan2(s2, c2) + rules[19] * QUARTER - angle)
+            if abs(ahead - behind) < MAX_END_ANGLE:
                 bend = (ahead - behind) / (2 * d)
             limit = rules[16] / half
             bend = min(max(bend, -limit), limit)
-        grown[q, BEND] = bend if is_new else grown[q, BEND] + (bend - grown[q, BEND]) * turn
+        next_life[q, BEND] = bend if is_new else next_life[q, BEND] + (bend - next_life[q, BEND]) * turn
         front, back = half, half
         if rules[14] > 0:
-            front = reach(colours, x, y, cos, sin, half, kx, ky, rules[15])
-            back = reach(colours, x, y, -cos, -sin, half, kx, ky, rules[15])
-            least = rules[18] * grown[q, NARROW]
+            front = distance_to_edge(colours, x, y, cos, sin, half, kx, ky, rules[15])
+            back = distance_to_edge(colours, x, y, -cos, -sin, half, kx, ky, rules[15])
+            least = rules[18] * next_life[q, NARROW]
             front, back = max(front, least), max(back, least)
-        grown[q, FRONT] = front if is_new else grown[q, FRONT] + (front - grown[q, FRONT]) * turn
-        grown[q, BACK] = back if is_new else grown[q, BACK] + (back - grown[q, BACK]) * turn
-    return grown[:m], numbers[:m], fading[:m], next_id
+        next_life[q, FRONT] = front if is_new else next_life[q, FRONT] + (front - next_life[q, FRONT]) * turn
+        next_life[q, BACK] = back if is_new else next_life[q, BACK] + (back - next_life[q, BACK]) * turn
+    return next_life[:m], next_ids[:m], next_dying[:m], next_id
 
 
 @partial(compiled, signature="f4(f4[:, :, ::1], f4, f4, f4, f4, f4, f4, f4, f4)")
-def reach(
+def distance_to_edge(
     colours: np.ndarray,
     x: Number,
     y: Number,
@@ -298,7 +302,7 @@ def reach(
     ky: Number,
     edge: Number,
 ) -> Number:
-    """Return how far the colour at (x, y) goes on along a direction, up to ``half``, before an edge."""
+    """Return the distance from (x, y) along a direction, at most ``half``, at which the colour changes by an edge."""
     r, g, b = sample3(colours, x * kx - HALF, y * ky - HALF)
     done = ZERO
     for step in range(1, 6):
@@ -311,10 +315,10 @@ def reach(
 
 
 @compiled
-def even_out(life: np.ndarray, dying: np.ndarray, cell: Number, across: int, down: int, share: Number) -> None:
-    """Push strokes that are nearer to each other than a cell apart, by ``share`` of the overlap."""
+def push_apart(life: np.ndarray, dying: np.ndarray, cell: Number, across: int, down: int, share: Number) -> None:
+    """Push apart strokes that are nearer to each other than a cell, by ``share`` of the overlap."""
     n = len(life)
-    starts, members = by_cell(life, dying, cell, across, down)
+    starts, members = sort_into_cells(life, dying, cell, across, down)
     moves = np.zeros((n, 2), np.float32)
     for q in range(n):
         if dying[q]:
@@ -339,29 +343,31 @@ def even_out(life: np.ndarray, dying: np.ndarray, cell: Number, across: int, dow
 
 
 @compiled
-def by_cell(life: np.ndarray, dying: np.ndarray, cell: Number, across: int, down: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for a grid of cells, where each cell's strokes begin, (cells + 1,), and the strokes in order of cells."""
+def sort_into_cells(
+    life: np.ndarray, dying: np.ndarray, cell: Number, across: int, down: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sort strokes into a grid of cells: return each cell's first index, (cells + 1,), and the sorted strokes."""
     n, cells = len(life), across * down
     starts = np.zeros(cells + 1, np.int32)
-    place = np.empty(n, np.int32)
+    cell_of = np.empty(n, np.int32)
     for q in range(n):
         i = min(max(int(life[q, X] / cell), 0), across - 1)
         j = min(max(int(life[q, Y] / cell), 0), down - 1)
-        place[q] = j * across + i
-        starts[place[q] + 1] += 1
+        cell_of[q] = j * across + i
+        starts[cell_of[q] + 1] += 1
     for at in range(cells):
         starts[at + 1] += starts[at]
     members = np.empty(n, np.int32)
     filled = starts[:-1].copy()
     for q in range(n):
-        members[filled[place[q]]] = q
-        filled[place[q]] += 1
+        members[filled[cell_of[q]]] = q
+        filled[cell_of[q]] += 1
     return starts, members
 
 
 @compiled
-def ranks(ids: np.ndarray, salt: int) -> np.ndarray:
-    """Return the order in which strokes lie on each other, (n,) float32: the lowest is the topmost."""
+def stacking_order(ids: np.ndarray, salt: int) -> np.ndarray:
+    """Return the random stacking order of strokes, (n,) float32: the lowest number is the topmost stroke."""
     made = np.empty(len(ids), np.float32)
     for q in range(len(ids)):
         made[q] = noise(salt, ids[q], 10)
@@ -369,7 +375,7 @@ def ranks(ids: np.ndarray, salt: int) -> np.ndarray:
 
 
 @compiled
-def to_draw(
+def draw_list(
     life: np.ndarray,
     ids: np.ndarray,
     order: np.ndarray,
@@ -377,52 +383,52 @@ def to_draw(
     scale: Number,
     half_width: Number,
     brushes: int,
-    look: np.ndarray,
+    style: np.ndarray,
     ink: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the list to draw, (n, COLUMNS) float32, in ``order``, and the rows [first, stop) of each, (n, 2) int32.
+    """Return the draw list, (n, DRAW_COLUMNS) float32, in ``order``, and its rows [first, stop), (n, 2) int32.
 
     Args:
-        life: see ``living``; ``ids`` and ``salt``, too.
-        order: (n,) the strokes from the topmost on.
-        scale: pixels of the result for one of the guide.
-        half_width: of strokes, in pixels of the guide.
-        brushes: number of sprites.
-        look: (9,) float32: opacity; σ of lightness, of each channel, of width, of length, of height; the share by which
-            colours are moved away from grey; the share of the picture's colour (1), of the ink (0); sheen.
+        life: See ``update_strokes``, also for ``ids`` and ``salt``.
+        order: The indices of the strokes, the topmost first, (n,).
+        scale: Result pixels per guide pixel.
+        half_width: Half the width of strokes, in pixels of the guide.
+        brushes: The number of sprites.
+        style: (9,) float32: 0 opacity, 1-5 variation of lightness, of each channel, of width, of length, of height, 6
+            increase of the saturation, 7 share of the picture's colour, the rest is the ink's, 8 sheen.
         ink: (3,) float32.
     """
     n = len(order)
-    made = np.empty((n, COLUMNS), np.float32)
+    made = np.empty((n, DRAW_COLUMNS), np.float32)
     rows = np.empty((n, 2), np.int32)
     for k in range(n):
         q = order[k]
         number = ids[q]
-        wide = half_width * life[q, NARROW] * (1 + look[3] * (2 * noise(salt, number, 1) - 1)) * scale
-        long = 1 + look[4] * (2 * noise(salt, number, 2) - 1)
-        light = look[1] * (noise(salt, number, 3) + noise(salt, number, 4) - 1)
+        wide = half_width * life[q, NARROW] * (1 + style[3] * (2 * noise(salt, number, 1) - 1)) * scale
+        long = 1 + style[4] * (2 * noise(salt, number, 2) - 1)
+        light = style[1] * (noise(salt, number, 3) + noise(salt, number, 4) - 1)
         gloss = ONE
-        if look[8] > 0:  # a thread is lightest where it lies across the light, from the upper left
-            gloss += look[8] * (TORN * np.sin(life[q, ANGLE] - f32(0.25 * np.pi)) ** 4 - HALF)
+        if style[8] > 0:  # A thread is lightest where it is perpendicular to the light, which is from the upper left
+            gloss += style[8] * (MAX_END_ANGLE * np.sin(life[q, ANGLE] - f32(0.25 * np.pi)) ** 4 - HALF)
         r, g, b = life[q, RED], life[q, GREEN], life[q, BLUE]
         grey = OF_RED * r + OF_GREEN * g + OF_BLUE * b
-        r, g, b = r + (r - grey) * look[6], g + (g - grey) * look[6], b + (b - grey) * look[6]
+        r, g, b = r + (r - grey) * style[6], g + (g - grey) * style[6], b + (b - grey) * style[6]
         r, g, b = r * gloss, g * gloss, b * gloss
-        r += light + look[2] * (2 * noise(salt, number, 5) - 1)
-        g += light + look[2] * (2 * noise(salt, number, 6) - 1)
-        b += light + look[2] * (2 * noise(salt, number, 7) - 1)
-        r, g, b = (ink[0] + (r - ink[0]) * look[7], ink[1] + (g - ink[1]) * look[7], ink[2] + (b - ink[2]) * look[7])
+        r += light + style[2] * (2 * noise(salt, number, 5) - 1)
+        g += light + style[2] * (2 * noise(salt, number, 6) - 1)
+        b += light + style[2] * (2 * noise(salt, number, 7) - 1)
+        r, g, b = (ink[0] + (r - ink[0]) * style[7], ink[1] + (g - ink[1]) * style[7], ink[2] + (b - ink[2]) * style[7])
         front, back = life[q, FRONT] * long * scale, life[q, BACK] * long * scale
         cos, sin = np.cos(life[q, ANGLE]), np.sin(life[q, ANGLE])
         bend = life[q, BEND] / scale
         x, y = life[q, X] * scale, life[q, Y] * scale
         made[k, 0], made[k, 1], made[k, 2], made[k, 3] = x, y, cos, sin
         made[k, 4], made[k, 5], made[k, 6], made[k, 7] = front, back, wide, bend
-        made[k, 8] = life[q, ALPHA] * look[0]
+        made[k, 8] = life[q, ALPHA] * style[0]
         made[k, 9] = min(max(r, ZERO), ONE)
         made[k, 10] = min(max(g, ZERO), ONE)
         made[k, 11] = min(max(b, ZERO), ONE)
-        made[k, 12] = look[5] * (2 * noise(salt, number, 8) - 1)
+        made[k, 12] = style[5] * (2 * noise(salt, number, 8) - 1)
         made[k, 13] = int(noise(salt, number, 9) * brushes)
         longest = max(front, back)
         reach_y = abs(sin) * longest + abs(cos) * (wide + HALF * abs(bend) * longest * longest) + 1
@@ -431,7 +437,7 @@ def to_draw(
 
 
 @compiled
-def place(  # noqa: C901  (one loop: calls within it would be copied out by hand)
+def rasterise(  # noqa: C901  (one loop, because Numba does not inline calls well)
     paint: np.ndarray,
     bare: np.ndarray,
     stain: np.ndarray,
@@ -440,25 +446,25 @@ def place(  # noqa: C901  (one loop: calls within it would be copied out by hand
     rows: np.ndarray,
     sprites: np.ndarray,
     paper: np.ndarray,
-    how: np.ndarray,
+    params: np.ndarray,
 ) -> None:
-    """Place strokes on a band of rows, the topmost first.
+    """Rasterise strokes on a band of rows, the topmost first.
 
     Args:
-        paint: (rows, W, 4) float32: red, green, blue and height of the opaque paint, times its cover.
-        bare: (rows, W) float32: what is still uncovered, 1 to 0.
-        stain: (rows, W, 3) float32: the share of light that transparent strokes let through.
-        top: number of the band's first row.
-        strokes: see ``to_draw``; ``rows`` too.
-        sprites: (n, V, U, 2) float32: cover and height across and along the stroke.
-        paper: (N, N) float32 grain, 0 deep to 1 high.
-        how: (5,) float32: 0 for opaque, 1 for transparent; strength of streaks; the paper's grip; hardness of grain;
-            thickness of the paint.
+        paint: Red, green, blue and height of the opaque paint, premultiplied by its cover, (rows, W, 4) float32.
+        bare: The share of each pixel that is still uncovered, (rows, W) float32.
+        stain: The transmittance of transparent strokes, (rows, W, 3) float32.
+        top: The number of the band's first row.
+        strokes: See ``draw_list``, also for ``rows``.
+        sprites: Cover and height across and along the stroke, (n, V, U, 2) float32.
+        paper: The grain, 0 deep to 1 high, (N, N) float32.
+        params: (5,) float32: 0 whether strokes are transparent, 1 strength of streaks, 2 grip of the paper, 3 hardness
+            of the grain, 4 thickness of the paint.
     """
     bottom, width = top + paint.shape[0], paint.shape[1]
     v_size, u_size = sprites.shape[1] - 1, sprites.shape[2] - 1
     tile = len(paper)
-    is_stain, streaks, grip, hard, thick = how[0] > 0, how[1], how[2], how[3], how[4]
+    is_stain, streaks, grip, hard, thick = params[0] > 0, params[1], params[2], params[3], params[4]
     for k in range(len(strokes)):
         if rows[k, 1] <= top or rows[k, 0] >= bottom:
             continue
@@ -529,7 +535,7 @@ def place(  # noqa: C901  (one loop: calls within it would be copied out by hand
 
 
 @compiled
-def screen(  # noqa: C901  (one loop: calls within it would be copied out by hand)
+def print_inks(  # noqa: C901  (one loop, because Numba does not inline calls well)
     stain: np.ndarray,
     top: int,
     picture: np.ndarray,
@@ -537,25 +543,25 @@ def screen(  # noqa: C901  (one loop: calls within it would be copied out by han
     phases: np.ndarray,
     paper: np.ndarray,
     inks: np.ndarray,
-    how: np.ndarray,
+    params: np.ndarray,
 ) -> None:
-    """Print the picture on a band through screens that are fixed to the paper: dots, lines, grain or flat areas.
+    """Print the picture on a band through halftone screens: dots, lines, grain or flat areas.
 
     Args:
-        stain: (rows, W, 3) float32, multiplied by what each ink lets through.
-        top: number of the band's first row.
+        stain: (rows, W, 3) float32, multiplied by the transmittance of each ink.
+        top: The number of the band's first row.
         picture: (h, w, 3) float32.
-        bent: (n, h, w) float32: by how much of their distance lines are bent.
-        phases: (n, h', w', 4) float32: cos and sin of a turn that carries lines along.
-        paper: (N, N) float32 grain.
-        inks: (n, 17) float32: 0-2 colour; 3-6 amount: weights of the darkness 1 - rgb, and what is added; 7 angle;
+        bent: The displacement of lines by the tone, in pitches, (n, h, w) float32.
+        phases: Cos and sin of the phase by which lines moved with the film, (n, h', w', 4) float32.
+        paper: The grain, (N, N) float32.
+        inks: (n, 17) float32: 0-2 colour; 3-6 amount: weights of the darkness 1 - rgb, and a constant; 7 angle;
             8 pitch in pixels of the result; 9-10 shift in pixels of the result; 11 shape: 0 dots, 1 lines, 2 grain,
             3 flat, 4 cross-hatching; 12 hardness of edges; 13 share of the grey that is left to black; 14 whether
-            lines are carried along; 15 waste of ink by the paper's grain; 16 whether it covers those before.
-        how: (1,) float32: pixels of the guide for one of the result.
+            lines move with the film; 15 loss of ink in the paper's hollows; 16 whether it covers earlier inks.
+        params: (1,) float32: guide pixels per result pixel.
     """
     height, width = stain.shape[:2]
-    to_guide, tile = how[0], len(paper)
+    to_guide, tile = params[0], len(paper)
     px_to_phase, py_to_phase = f32(phases.shape[2]) / picture.shape[1], f32(phases.shape[1]) / picture.shape[0]
     for n in range(len(inks)):
         angle, pitch, right, down, shape = inks[n, 7], inks[n, 8], inks[n, 9], inks[n, 10], int(inks[n, 11])
@@ -571,7 +577,7 @@ def screen(  # noqa: C901  (one loop: calls within it would be copied out by han
                 r, g, b = sample3(picture, xs * to_guide - f32(0.5), ys * to_guide - f32(0.5))
                 r, g, b = 1 - r, 1 - g, 1 - b
                 least = min(r, min(g, b))
-                least = black * least * least  # only deep shades are left to black, or all turns grey
+                least = black * least * least  # Only deep shades are left to black, else everything turns grey
                 amount = wr * (r - least) + wg * (g - least) + wb * (b - least) + add
                 if amount <= 0:
                     continue
@@ -579,7 +585,7 @@ def screen(  # noqa: C901  (one loop: calls within it would be copied out by han
                 u, v = cos * xs + sin * ys, cos * ys - sin * xs
                 threshold = f32(0.5)
                 if shape == 0:
-                    # The share of an area that a round dot covers whose rim is at this distance from its middle.
+                    # The share of a cell that a round dot covers if its rim is at this distance from its centre
                     du, dv = u - np.floor(u) - f32(0.5), v - np.floor(v) - f32(0.5)
                     d = du * du + dv * dv
                     threshold = f32(3.1416) * d if d < f32(0.25) else f32(0.571) + f32(0.858) * d
@@ -611,7 +617,7 @@ def screen(  # noqa: C901  (one loop: calls within it would be copied out by han
 
 
 @compiled
-def finish(
+def composite(
     out: np.ndarray,
     paint: np.ndarray,
     bare: np.ndarray,
@@ -620,23 +626,24 @@ def finish(
     top: int,
     ground: np.ndarray,
     paper: np.ndarray,
-    how: np.ndarray,
+    params: np.ndarray,
 ) -> None:
-    """Write a band of the finished picture: ground below the paint, light on its relief, pigment, the paper's grain.
+    """Composite a band of the picture: ground, paint, light on its relief, pigment, and the paper's grain.
 
     Args:
         out: (rows, W, 3) uint8 or uint16.
-        paint: see ``place``; ``bare`` and ``stain``, too: of ``above`` rows more on either side.
-        top: number of the first row of ``out``.
+        paint: See ``rasterise``, also for ``bare`` and ``stain``, with ``above`` more rows on either side.
+        top: The number of the first row of ``out``.
         ground: (h, w, 3) float32 at the guide's size, or (1, 1, 3).
-        paper: (N, N) float32 grain.
-        how: (9,) float32: 0 strength of the light, 1 distance in pixels over which relief is measured, 2 greatest
+        paper: The grain, (N, N) float32.
+        params: (9,) float32: 0 strength of the light, 1 distance in pixels over which relief is measured, 2 largest
             change by light, 3 and 4 density of pigment by the paint's height and by the grain, 5 darkness of the
-            grain's hollows, 6 and 7 pixels of the guide for one of the result, 8 the greatest value of ``out``.
+            grain's hollows, 6 and 7 guide pixels per result pixel, 8 the largest value of ``out``.
     """
     rows, width = out.shape[:2]
-    light, step, limit, by_height, by_grain, hollows = how[0], int(how[1]), how[2], how[3], how[4], how[5]
-    last, tile, most = paint.shape[0] - 1, len(paper), how[8]
+    light, step, limit, hollows = params[0], int(params[1]), params[2], params[5]
+    by_height, by_grain = params[3], params[4]
+    last, tile, most = paint.shape[0] - 1, len(paper), params[8]
     flat = ground.shape[0] == 1
     for j in range(rows):
         row = j + above
@@ -644,8 +651,8 @@ def finish(
             if flat:
                 r, g, b = ground[0, 0, 0], ground[0, 0, 1], ground[0, 0, 2]
             else:
-                u = (i + f32(0.5)) * how[6] - f32(0.5)
-                v = (top + j + f32(0.5)) * how[7] - f32(0.5)
+                u = (i + f32(0.5)) * params[6] - f32(0.5)
+                v = (top + j + f32(0.5)) * params[7] - f32(0.5)
                 r, g, b = sample3(ground, u, v)
             left = bare[row, i]
             r = (paint[row, i, 0] + left * r) * stain[row, i, 0]
@@ -671,9 +678,9 @@ def finish(
 
 
 @compiled
-def fence(bare: np.ndarray, top: int, far: np.ndarray, how: np.ndarray) -> None:
-    """Close a band of rows, see ``place``, to the strokes of a wash beyond its outline: see ``dry``."""
-    to_guide, least = how[12] * 2, -f32(0.5) * how[4] / how[13] - f32(2)
+def mask_wash(bare: np.ndarray, top: int, far: np.ndarray, params: np.ndarray) -> None:
+    """Set ``bare`` to 0 outside the outline of a wash, see ``render_wash``, where its strokes cannot show."""
+    to_guide, least = params[12] * 2, -f32(0.5) * params[4] / params[13] - f32(2)
     for row in range(bare.shape[0]):
         v = (top + row + f32(0.5)) * to_guide - f32(0.5)
         for i in range(bare.shape[1]):
@@ -681,7 +688,7 @@ def fence(bare: np.ndarray, top: int, far: np.ndarray, how: np.ndarray) -> None:
 
 
 @compiled
-def dry(
+def render_wash(
     stain: np.ndarray,
     top: int,
     wet: np.ndarray,
@@ -691,26 +698,26 @@ def dry(
     crisp: np.ndarray,
     picture: np.ndarray,
     paper: np.ndarray,
-    how: np.ndarray,
+    params: np.ndarray,
 ) -> None:
-    """Let a band of a wash dry: pigment lies where it is wanted, more of it at the rim (Bousseau et al. 2006).
+    """Composite a band of a watercolour wash within its outline, with more pigment at the rim (Bousseau et al. 2006).
 
     Args:
-        stain: see ``place``; ``top``, too.
-        wet: the ``paint`` of the strokes of the wash, laid as opaque ones at half the size; ``bare``, too.
-        wet_top: number of the first row of ``wet``.
-        far: (h, w) float32: how far each place is inside the outline, in lines of 480; (0, 0) for a wash everywhere.
-        crisp: (h, w) float32: how sharp the outline is, 0 to 1.
+        stain: See ``rasterise``, also for ``top``.
+        wet: The ``paint`` of the wash's strokes, rasterised as opaque ones at half the size; with ``bare``.
+        wet_top: The number of the first row of ``wet``.
+        far: The signed distance inside the outline, in lines of 480, (h, w) float32; (0, 0) for a wash everywhere.
+        crisp: The sharpness of the outline, 0 to 1, (h, w) float32.
         picture: (h, w, 3) float32.
-        paper: (N, N) float32 grain.
-        how: (15,) float32: 0 opacity, 1 strength and 2 width of the rim in pixels of the result, 3 strength of the
+        paper: The grain, (N, N) float32.
+        params: (15,) float32: 0 opacity, 1 strength and 2 width of the rim in pixels of the result, 3 strength of the
             flow, 4 wander in pixels of the result, 5 margin in pixels of the result, 6 share of the picture, 7-9 ink,
-            10 share of the ink, 11 height of the result, 12 pixels of the guide for one of the result, 13 pixels of the
-            result for a line of 480, 14 shift of the grain.
+            10 share of the ink, 11 height of the result, 12 guide pixels per result pixel, 13 pixels of the result for
+            a line of 480, 14 shift of the grain.
     """
     rows, width = stain.shape[:2]
-    rim_width, to_guide, line = how[2], how[12], how[13]
-    tile, shift, last, right = len(paper), int(how[14]), bare.shape[0] - 1, bare.shape[1] - 1
+    rim_width, to_guide, line = params[2], params[12], params[13]
+    tile, shift, last, right = len(paper), int(params[14]), bare.shape[0] - 1, bare.shape[1] - 1
     outlined = far.size > 0
     for row in range(rows):
         y = top + row + f32(0.5)
@@ -733,29 +740,29 @@ def dry(
             flow = flow / cover - f32(0.5)
             inside = (cover - f32(0.5)) * 8 * line
             if outlined:
-                outline = sample(far, u, v) * line + how[4] * flow
+                outline = sample(far, u, v) * line + params[4] * flow
                 if outline < -2 * line:
                     continue
                 inside = min(inside, outline)
-            side = min(min(x, width - x), min(y, how[11] - y))
-            if how[5] > 0 and side - f32(1.6) * how[5] < inside:
+            side = min(min(x, width - x), min(y, params[11] - y))
+            if params[5] > 0 and side - f32(1.6) * params[5] < inside:
                 slow = sample(paper, (x / (9 * line) + shift) % (tile - 1), (y / (9 * line) + shift) % (tile - 1))
-                inside = min(inside, side - how[5] * (f32(0.4) + f32(1.2) * slow))
+                inside = min(inside, side - params[5] * (f32(0.4) + f32(1.2) * slow))
             inside += line * fine
             there = min(max(inside / (f32(1.2) * line) + f32(0.5), f32(0)), f32(1))
             if there <= 0:
                 continue
             edge = max(1 - abs(inside - f32(0.5) * rim_width) / rim_width, f32(0))
-            density = how[3] * flow
+            density = params[3] * flow
             if edge > 0:
                 sharp = sample(crisp, u, v) if outlined else f32(1)
-                density += how[1] * sharp * edge * edge * (3 - 2 * edge)
+                density += params[1] * sharp * edge * edge * (3 - 2 * edge)
             seen = sample3(picture, u, v)
             for n in range(3):
                 c = wet[j, k, n] * p + wet[j, k + 1, n] * q + wet[j + 1, k, n] * s + wet[j + 1, k + 1, n] * t
                 c = c / cover
-                c += (seen[n] - c) * how[6]
-                c += (how[7 + n] - c) * how[10]
-                c = 1 - how[0] * (1 - c)
+                c += (seen[n] - c) * params[6]
+                c += (params[7 + n] - c) * params[10]
+                c = 1 - params[0] * (1 - c)
                 c -= (c - c * c) * density
                 stain[row, i, n] *= 1 - there * (1 - min(max(c, f32(0)), f32(1)))

@@ -1,4 +1,4 @@
-"""Media: what a film is painted with. A medium is a TOML file; adding one needs no code."""
+"""Load media, such as oil or pencil, from TOML files; adding one needs no code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from vidtrans.strokes.medium import (
 from vidtrans.strokes.settings import MEDIUM_FILES, is_painting
 
 FOLDER = PACKAGE / "assets" / "media"
-# The tables of a medium's file, by name: the class of each, and whether there may be several.
+# Tables of a medium's file by name: the class, and whether the table is a list
 TABLES: dict[str, tuple[type, bool]] = {
     "picture": (MediumPicture, False),
     "ground": (Ground, False),
@@ -37,12 +37,11 @@ TABLES: dict[str, tuple[type, bool]] = {
 
 @cache
 def medium_names() -> tuple[str, ...]:
-    """Return the names of the media that ship."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 
 def load_medium(name: str, folder: Path = Path()) -> Medium:
-    """Return a medium by its name, or of a file in ``folder``: TOML, a brush or a painting. Raises UsageError."""
+    """Load a medium by its name, or from a file in ``folder``: TOML, a brush or a painting. Raises UsageError."""
     suffix = Path(name).suffix.lower()
     if suffix not in MEDIUM_FILES:
         if name not in medium_names():
@@ -68,7 +67,7 @@ def _read(path: Path) -> Medium:
 
 
 def _medium(name: str, table: Table, path: Path) -> Medium:
-    """Return the medium of a table; ``path``: of its file, beside which its brushes lie. Raises UsageError."""
+    """Build a medium from a table; ``path``: of its file, in whose folder its brushes lie. Raises UsageError."""
     known = ("summary", *TABLES)
     if wrong := next((key for key in table if key not in known), None):
         raise unknown_name(f"'{wrong}' in {path}: table", wrong, known)
@@ -103,7 +102,7 @@ def _medium(name: str, table: Table, path: Path) -> Medium:
 
 
 def _brush(medium: Path, name: str) -> Path:
-    """Return the file of a brush beside a medium. Raises UsageError if it is none, or has no light."""
+    """Return the path of a brush in a medium's folder. Raises UsageError if it does not exist, or is black."""
     from vidtrans.strokes.brushes import read_brush
 
     path = as_found(medium.parent / name)

@@ -1,4 +1,4 @@
-"""What a medium is: the tables of its file.
+"""The schema of a medium: the tables of its file.
 
 Lengths are in lines of a picture of 480 lines, so that a medium looks the same at every size.
 """
@@ -15,10 +15,10 @@ import numpy as np
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import option
 
-SEEN = 400  # short side in pixels beyond which a painter sees no more: its strokes are larger than finer detail
-VERSION = 2  # of the pictures that a painter makes of the same medium
-PICTURE = "picture"  # in place of a colour: the picture's own
-LINES = 480  # the short side of the picture whose lines are the unit of lengths
+SEEN = 400  # Largest short side of the picture that a painter analyses, in pixels: strokes are larger than finer detail
+VERSION = 2  # Version of the pictures that a painter makes of the same medium
+PICTURE = "picture"  # Stands for the picture's own colour in place of a colour
+LINES = 480  # Short side of the picture whose lines are the unit of lengths
 KINDS = ("strokes", "cells", "sheets", "wash")
 BRUSHES = ("bristle", "knife", "flat", "wash", "chalk", "graphite", "nib", "dab", "crayon", "glow")
 PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted", "tooth")
@@ -28,7 +28,7 @@ SHAPES = ("dots", "lines", "grain", "flat", "hatching")
 
 @dataclass(frozen=True)
 class MediumPicture:
-    """The table [picture]: what the painter sees, before it is painted."""
+    """The table [picture]: adjustments of the picture before it is painted."""
 
     saturation: float = option(1.0, "of the colours", bounds=(0, 4))
     contrast: float = option(1.0, "of the tones, around the middle", bounds=(0, 4))
@@ -47,7 +47,7 @@ class MediumPicture:
 
 @dataclass(frozen=True)
 class Ground:
-    """The table [ground]: what lies below the strokes."""
+    """The table [ground]: the layer below the strokes."""
 
     colour: str = option(PICTURE, "a colour, #rrggbb, or 'picture': the picture's own, blurred")
     blur: float = option(12.0, "σ of the blur", bounds=(0, 100))
@@ -154,9 +154,12 @@ class Finish:
 
 @dataclass(frozen=True)
 class Medium:
-    """A medium that was read from a file. ``digest``: of everything that affects its pictures.
+    """A medium that was read from a file.
 
-    ``brushes``: by the name that a layer gives, the file of a brush; ``cut``: the sprites of one cut from a painting.
+    Attributes:
+        digest: The digest of everything that affects its pictures.
+        brushes: The file of each brush, by its name in a layer.
+        cut: The sprites of brushes that were cut from a painting, by name.
     """
 
     name: str
@@ -172,7 +175,7 @@ class Medium:
 
 
 def parse_ink(text: str) -> tuple[float, float, float] | None:
-    """Return a colour '#rrggbb' as red, green and blue in [0, 1]; None for 'picture'. Raises UsageError."""
+    """Parse '#rrggbb' to red, green and blue in [0, 1]; None for 'picture'. Raises UsageError."""
     if text == PICTURE:
         return None
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
@@ -182,7 +185,7 @@ def parse_ink(text: str) -> tuple[float, float, float] | None:
 
 
 def angle_of(layer: MediumLayer) -> float | None:
-    """Return a layer's angle in degrees; None for the form's. Raises UsageError."""
+    """Return a layer's angle in degrees; None to follow the picture's lines. Raises UsageError."""
     if layer.angle == "form":
         return None
     try:

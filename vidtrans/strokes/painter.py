@@ -1,7 +1,7 @@
-"""Paint the pictures of a shot, frame by frame, in strokes that live on from one frame to the next.
+"""Paint the pictures of a shot, frame by frame, in strokes that persist from one frame to the next.
 
-``Fields`` is what a painter sees of a frame: its colours, lines, detail and tones, steadied along the motion. In each
-layer strokes live by it (``LivingLayer``), and ``StrokePainter`` paints those of all layers in bands of rows.
+``FrameFeatures`` computes the features of a frame: colours, directions, detail and tones, temporally stabilised. Each
+``StrokeLayer`` updates its strokes from them, and ``StrokePainter`` renders all layers in bands of rows.
 """
 
 from __future__ import annotations
@@ -23,54 +23,56 @@ from vidtrans.strokes.medium import SEEN, SHAPES, Medium, MediumLayer, Screen, a
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.video.colour.conversion import to_uint8, unit
 
-# Of what is seen.
-FLOW, FLOW_SIZE = "dis", 360  # method, and short side at which the motion is estimated
-KEPT = 0.9  # share of the direction field that stays from frame to frame
-COLOURLESS = 0.07  # chroma that nine tenths of a black-and-white film do not reach
-STILL = 0.15  # pixels a frame: motion below it is noise
-ALONG = 0.06  # difference of colour beyond which a place has changed, so that nothing of its past is kept
+# Features
+FLOW, FLOW_SIDE_PX = "dis", 360  # Method, and short side at which the motion is estimated, in pixels
+DIRECTION_MEMORY = 0.9  # Share of the previous direction field that is kept from frame to frame
+MAX_GREY_CHROMA = 0.07  # Largest 90th percentile of the chroma of a black-and-white film
+MIN_SPEED_PX = 0.15  # Motion below this is noise, in pixels per frame
+MAX_COLOUR_CHANGE = 0.06  # Colour difference at which the blend with the previous frame fades out, ending at twice it
 LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
-# Of what is painted.
-BAND = 64  # rows of the result that are painted at a time
-TURN = 0.12  # share of the way by which strokes turn, bend and stretch in a frame
-SOFT = np.float32(0.05)  # change of a wash's plane in a line below which its outline is soft
-FINEST = 1.1  # pixels of the result: no stroke is narrower
+# Strokes
+BAND_ROWS = 64  # Rows of the result that one task paints
+TURN = 0.12  # Adaptation of a stroke's angle, bend and length per frame, as a share of the difference
+SOFT_SLOPE = np.float32(0.05)  # Change of a wash's placement map per line below which its outline is soft
+MIN_STROKE_PX = 1.1  # Least width of a stroke, in pixels of the result
 
 Values = Mapping[str, float]
 
 
-class Fields:
-    """What a painter sees of the frames of a shot, in order.
+class FrameFeatures:
+    """Computes the features of a shot's frames, in order.
 
     Attributes:
-        picture: (h, w, 3) float32 in [0, 1]: what is painted.
-        tone: (h, w) float32: its lightness, small detail flattened.
-        lines: (h/2, w/2, 3) float32: the direction field, cos 2θ, sin 2θ and coherence.
-        bent: (n, h, w) float32: by how much of their distance the tone bends each screen's lines.
-        phases: (n, h/4, w/4, 4) float32: cos and sin of a turn by which lines are carried, their bend, the tone.
-        flow: (h, w, 2) float32: the motion since the last frame, where each pixel of the last went; (0, 0, 2) at first.
+        picture: The picture to paint, (h, w, 3) float32 in [0, 1].
+        tone: Its lightness, small detail flattened, (h, w) float32.
+        lines: The direction field, cos 2θ, sin 2θ and coherence, (h/2, w/2, 3) float32.
+        bent: The displacement of each screen's lines by the tone, in pitches, (n, h, w) float32.
+        phases: Cos and sin of the phase by which lines moved, their displacement, the tone, (n, h/4, w/4, 4) float32.
+        flow: The forward motion from the last frame, (h, w, 2) float32; (0, 0, 2) in the first frame.
     """
 
     def __init__(self, medium: Medium, directions: np.ndarray | None = None) -> None:
         self._medium = medium
         colour = np.array(parse_ink(medium.picture.filter) or (0, 0, 0), np.float32)
-        self._weights = np.tile(colour / colour.sum(), (3, 1)) if colour.any() else None  # of the tones
+        self._weights = np.tile(colour / colour.sum(), (3, 1)) if colour.any() else None
         inks = [parse_ink(name) for name in (medium.picture.shadows, medium.picture.lights)]
         self._tints = [np.array(ink, np.float32) for ink in inks if ink] if all(inks) else None
-        self._estimate = FlowEstimator(FLOW, FLOW_SIZE)
+        self._estimate = FlowEstimator(FLOW, FLOW_SIDE_PX)
         self._directions = directions
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
-        """Begin a shot."""
-        self._before: np.ndarray | None = None  # the last frame, prepared for the estimate of motion
+    def reset(self) -> None:
+        self._before: np.ndarray | None = None  # The last frame, prepared for the flow estimator
         self._tensor = self._steady = np.empty(0, np.float32)
         self._range = self._chroma = np.empty(0, np.float32)
         self.phases = np.empty(0, np.float32)
         self._detail: dict[float, np.ndarray] = {}
 
-    def see(self, guide: np.ndarray, picture: np.ndarray) -> None:
-        """Look at the next frame: ``guide`` (h, w, 3) uint8 moves, ``picture`` (h, w, 3) uint8 or uint16 is painted."""
+    def update(self, guide: np.ndarray, picture: np.ndarray) -> None:
+        """Update the features for the next frame.
+
+        ``guide``, (h, w, 3) uint8, gives the motion; ``picture``, (h, w, 3) uint8 or uint16, the rest.
+        """
         self._detail = {}
         height, width = picture.shape[:2]
         if min(height, width) > SEEN:
@@ -78,87 +80,87 @@ class Fields:
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
             guide, picture = (cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in (guide, picture))
             height, width = picture.shape[:2]
-        self.scale = min(height, width) / 480  # pixels for a line of 480
+        self.scale = min(height, width) / 480  # Pixels per line of 480
         now = self._estimate.prepare(guide)
         back = None
         if self._before is None:
             self.flow = np.empty((0, 0, 2), np.float32)
         else:
             there = self._estimate.estimate(self._before, now)
-            self.flow = resize_flow(_calm(there), width, height)
+            self.flow = resize_flow(_smooth_flow(there), width, height)
             back = -self.flow
         self._before = now
-        seen = unit(picture).astype(np.float32, copy=False)
-        self.picture = self._adjusted(self._steadied(seen, back))
+        rgb = unit(picture).astype(np.float32, copy=False)
+        self.picture = self._adjust_tones(self._stabilise(rgb, back))
         self.tone = cv2.transform(self.picture, LUMA)
-        self.lines = self._directed(back)
-        self._carry(back)
+        self.lines = self._direction_field(back)
+        self._update_phases(back)
 
-    def _steadied(self, seen: np.ndarray, back: np.ndarray | None) -> np.ndarray:
+    def _stabilise(self, rgb: np.ndarray, back: np.ndarray | None) -> np.ndarray:
         share = self._medium.picture.steady
         if not share:
-            return seen
+            return rgb
         if back is not None and len(self._steady):
             past = warp(self._steady, back)
-            change = cv2.transform(cv2.absdiff(past, seen), np.full((1, 3), 1 / 3, np.float32))
-            kept = share * np.clip(2 - change / ALONG, 0, 1)
-            seen = seen + (past - seen) * kept[..., None]
-        self._steady = seen
-        return seen
+            change = cv2.transform(cv2.absdiff(past, rgb), np.full((1, 3), 1 / 3, np.float32))
+            kept = share * np.clip(2 - change / MAX_COLOUR_CHANGE, 0, 1)
+            rgb = rgb + (past - rgb) * kept[..., None]
+        self._steady = rgb
+        return rgb
 
-    def _adjusted(self, seen: np.ndarray) -> np.ndarray:
-        how = self._medium.picture
+    def _adjust_tones(self, rgb: np.ndarray) -> np.ndarray:
+        params = self._medium.picture
         if self._weights is not None:
-            seen = cv2.transform(seen, self._weights)
+            rgb = cv2.transform(rgb, self._weights)
         if self._tints is not None:
-            seen = self._tinted(seen, *self._tints)
-        if how.smooth:
-            seen = flatten(seen, how.smooth * self.scale)
-        if how.clarity:
-            seen = seen + how.clarity * raised(cv2.transform(seen, LUMA), 5 * self.scale)[..., None]
-        if how.stretch:
-            grey = cv2.resize(cv2.transform(seen, LUMA), (160, 90), interpolation=cv2.INTER_AREA)
+            rgb = self._tint(rgb, *self._tints)
+        if params.smooth:
+            rgb = flatten(rgb, params.smooth * self.scale)
+        if params.clarity:
+            rgb = rgb + params.clarity * local_contrast(cv2.transform(rgb, LUMA), 5 * self.scale)[..., None]
+        if params.stretch:
+            grey = cv2.resize(cv2.transform(rgb, LUMA), (160, 90), interpolation=cv2.INTER_AREA)
             now = np.quantile(grey, [0.02, 0.97]).astype(np.float32)
             self._range = now if not len(self._range) else self._range * np.float32(0.95) + now * np.float32(0.05)
-            low, high = self._range * np.float32(how.stretch) + np.array([0, 1 - how.stretch], np.float32)
-            seen = (seen - low) / max(high - low, np.float32(0.1))
-        if how.local:
-            wide = cv2.transform(flatten(seen, 30 * self.scale), LUMA)
-            seen = seen + ((np.float32(0.55) - wide) * np.float32(how.local))[..., None]
-        if how.saturation != 1 or how.contrast != 1 or how.brightness or how.lift:
-            grey = cv2.transform(seen, LUMA)[..., None]
-            level = (grey - np.float32(0.5)) * np.float32(how.contrast) + np.float32(0.5 + how.brightness)
-            level = level + np.float32(how.lift) * level * (1 - level)
-            seen = level + (seen - grey) * np.float32(how.saturation * max(how.contrast, 1) ** 0.5)
-        seen = np.clip(seen, 0, 1)
-        if how.levels:
-            grey = cv2.transform(seen, LUMA)
-            steps = np.float32(how.levels)
+            low, high = self._range * np.float32(params.stretch) + np.array([0, 1 - params.stretch], np.float32)
+            rgb = (rgb - low) / max(high - low, np.float32(0.1))
+        if params.local:
+            wide = cv2.transform(flatten(rgb, 30 * self.scale), LUMA)
+            rgb = rgb + ((np.float32(0.55) - wide) * np.float32(params.local))[..., None]
+        if params.saturation != 1 or params.contrast != 1 or params.brightness or params.lift:
+            grey = cv2.transform(rgb, LUMA)[..., None]
+            level = (grey - np.float32(0.5)) * np.float32(params.contrast) + np.float32(0.5 + params.brightness)
+            level = level + np.float32(params.lift) * level * (1 - level)
+            rgb = level + (rgb - grey) * np.float32(params.saturation * max(params.contrast, 1) ** 0.5)
+        rgb = np.clip(rgb, 0, 1)
+        if params.levels:
+            grey = cv2.transform(rgb, LUMA)
+            steps = np.float32(params.levels)
             place = grey * steps
             whole = np.floor(place)
-            rise = np.clip((place - whole - np.float32(0.5)) * 6 + np.float32(0.5), 0, 1)  # soft, or it flickers
-            seen = np.clip(seen * ((whole + rise) / steps / np.maximum(grey, np.float32(0.02)))[..., None], 0, 1)
-        return np.ascontiguousarray(seen, dtype=np.float32)
+            rise = np.clip((place - whole - np.float32(0.5)) * 6 + np.float32(0.5), 0, 1)  # A hard step flickers
+            rgb = np.clip(rgb * ((whole + rise) / steps / np.maximum(grey, np.float32(0.02)))[..., None], 0, 1)
+        return np.ascontiguousarray(rgb, dtype=np.float32)
 
-    def _tinted(self, seen: np.ndarray, shadows: np.ndarray, lights: np.ndarray) -> np.ndarray:
-        """Return a picture without colours with those of its medium in shadows and lights; others as they are."""
-        small = cv2.resize(seen, (160, 90), interpolation=cv2.INTER_AREA)
+    def _tint(self, rgb: np.ndarray, shadows: np.ndarray, lights: np.ndarray) -> np.ndarray:
+        """Tint a black-and-white picture with the medium's colours of shadows and lights; leave others unchanged."""
+        small = cv2.resize(rgb, (160, 90), interpolation=cv2.INTER_AREA)
         now = np.quantile(small.max(2) - small.min(2), [0.9]).astype(np.float32)
         self._chroma = now if not len(self._chroma) else self._chroma * np.float32(0.95) + now * np.float32(0.05)
-        share = np.clip(2 - self._chroma / COLOURLESS, 0, 1)
+        share = np.clip(2 - self._chroma / MAX_GREY_CHROMA, 0, 1)
         if not share:
-            return seen
-        grey = np.clip(cv2.transform(seen, LUMA), 0, 1)[..., None]
+            return rgb
+        grey = np.clip(cv2.transform(rgb, LUMA), 0, 1)[..., None]
         tint = shadows + (lights - shadows) * grey
-        return seen + (tint - tint @ LUMA.T) * (share * (1 - np.abs(2 * grey - 1) ** 3))
+        return rgb + (tint - tint @ LUMA.T) * (share * (1 - np.abs(2 * grey - 1) ** 3))
 
-    def _directed(self, back: np.ndarray | None) -> np.ndarray:
-        """Return the direction field, from the structure tensor at two scales, steadied along the motion."""
+    def _direction_field(self, back: np.ndarray | None) -> np.ndarray:
+        """Return the direction field, from the structure tensor at two scales, stabilised along the motion."""
         height, width = self.tone.shape
         size = ((width + 1) // 2, (height + 1) // 2)
         small = cv2.GaussianBlur(cv2.resize(self.tone, size, interpolation=cv2.INTER_AREA), (0, 0), 0.9 * self.scale)
         x, y = cv2.Scharr(small, cv2.CV_32F, 1, 0), cv2.Scharr(small, cv2.CV_32F, 0, 1)
-        # In place of xx, xy, yy: their combinations that turn by twice the angle, and the energy.
+        # The structure tensor as its double-angle components and its energy
         tensor = cv2.merge([x * x - y * y, 2 * x * y, x * x + y * y])
         near = cv2.GaussianBlur(tensor, (0, 0), 3.0 * self.scale)
         quarter = (max(1, size[0] // 4), max(1, size[1] // 4))
@@ -166,19 +168,19 @@ class Fields:
         near += 0.08 * cv2.resize(far, size, interpolation=cv2.INTER_LINEAR)
         if back is not None and len(self._tensor):
             past = warp(self._tensor, resize_flow(back, *size))
-            near = KEPT * past + (1 - KEPT) * near
+            near = DIRECTION_MEMORY * past + (1 - DIRECTION_MEMORY) * near
         self._tensor = near
         across, aslant, energy = cv2.split(near)
         length = cv2.magnitude(across, aslant)
         coherence = length / (energy + np.float32(2e-4))
         least = np.maximum(length, np.float32(1e-12))
-        lines = [-across / least, -aslant / least, coherence]  # along the lines, so across the gradient
+        lines = [-across / least, -aslant / least, coherence]  # Along the lines, so across the gradient
         if self._directions is not None:
-            lines = self._led(lines, size)
+            lines = self._blend_painted_directions(lines, size)
         return cv2.merge(lines)
 
-    def _led(self, lines: list[np.ndarray], size: tuple[int, int]) -> list[np.ndarray]:
-        """Return the direction field, led by the painted lines where there are any."""
+    def _blend_painted_directions(self, lines: list[np.ndarray], size: tuple[int, int]) -> list[np.ndarray]:
+        """Blend the direction field with the directions of the user's painted lines."""
         assert self._directions is not None
         grey = cv2.cvtColor(
             cv2.resize(to_uint8(self._directions), size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY
@@ -193,19 +195,19 @@ class Fields:
         return [one + (other - one) * share for one, other in zip(lines, led, strict=True)]
 
     def colours(self, blur: float) -> np.ndarray:
-        """Return the picture blurred by σ = ``blur`` pixels, at half its size or less if that is wide."""
+        """Return the picture blurred by σ = ``blur`` pixels, at half its size or less if the blur is wide."""
         made, scale = self.picture, 1
         while blur > 1.6 and min(made.shape[:2]) >= 8:
             made = halve(made)
             blur, scale = blur / 2, scale * 2
         return cv2.GaussianBlur(made, (0, 0), blur) if blur > 0.5 else made
 
-    def _carry(self, back: np.ndarray | None) -> None:
-        """Bend the lines of screens by the tone, and carry them along the motion.
+    def _update_phases(self, back: np.ndarray | None) -> None:
+        """Displace the lines of screens by the tone, and move them along the motion.
 
-        The phase by which lines differ from those fixed to the paper and bent by the tone is a field of complex numbers
-        of length 1 at a quarter of the size. Each frame moves and smooths it, so that lines keep about their distance;
-        where neighbours disagree, because they moved apart, lines fork or end. Slowly it returns to 0.
+        The phase by which lines differ from lines fixed to the paper is a field of unit complex numbers at a quarter of
+        the size. Each frame warps and smooths it, so that lines keep about their distance; where neighbouring phases
+        diverge, lines fork or end. The phase slowly returns to 0.
         """
         self.bent = np.empty((len(self._medium.screens), *self.tone.shape), np.float32)
         for n, screen in enumerate(self._medium.screens):
@@ -216,11 +218,11 @@ class Fields:
             self.phases = np.ones((len(self.bent), 1, 1, 2), np.float32)
             return
         size = (max(1, self.tone.shape[1] // 4), max(1, self.tone.shape[0] // 4))
-        made = np.zeros((len(self.bent), size[1], size[0], 4), np.float32)  # cos, sin, the bend of lines, tone
+        made = np.zeros((len(self.bent), size[1], size[0], 4), np.float32)  # Cos, sin, displacement of lines, tone
         made[..., 0] = 1
         made[..., 3] = cv2.resize(self.tone, size, interpolation=cv2.INTER_AREA)
         if back is not None and len(self.phases):
-            back = _certain(
+            back = _reliable_flow(
                 cv2.resize(back, size, interpolation=cv2.INTER_AREA), self.phases[0, ..., 3], made[0, ..., 3]
             )
         for n, screen in enumerate(self._medium.screens):
@@ -240,8 +242,8 @@ class Fields:
             made[n, ..., :2] = both / np.maximum(np.hypot(both[..., 0], both[..., 1]), np.float32(1e-3))[..., None]
         self.phases = made
 
-    def want(self, layer: MediumLayer) -> np.ndarray:
-        """Return where a layer's strokes live, (h, w) float32, above 0; (0, 0) for everywhere."""
+    def placement(self, layer: MediumLayer) -> np.ndarray:
+        """Return a layer's placement map, (h, w) float32, positive where strokes live; (0, 0) for everywhere."""
         if layer.where == "everywhere":
             return np.empty((0, 0), np.float32)
         level = np.float32(layer.level)
@@ -250,19 +252,22 @@ class Fields:
             return level - cv2.GaussianBlur(self.tone, (0, 0), sigma)
         if layer.where == "light":
             return cv2.GaussianBlur(self.tone, (0, 0), sigma) - level
-        if layer.where == "edges":  # their dark side, by a difference of Gaussians (Winnemöller et al. 2006)
+        if layer.where == "edges":  # The dark side, by a difference of Gaussians (Winnemöller et al. 2006)
             near, wide = (cv2.GaussianBlur(self.tone, (0, 0), width) for width in (sigma, 2.2 * sigma))
             return np.clip((wide - near) * 11, 0, 1) - level
         if layer.where == "colour":
             return cv2.GaussianBlur(self.picture.max(2) - self.picture.min(2), (0, 0), sigma) - level
-        return self._detailed(layer.fine) - level
+        return self._detail_level(layer.fine) - level
 
     def detail(self, layer: MediumLayer) -> np.ndarray:
-        """Return how far a place has the detail that a layer looks for, (h, w) float32 in [0, 1]."""
-        return np.clip((self._detailed(layer.fine) - np.float32(layer.level)) * 4, 0, 1)
+        """Return a layer's detail map, (h, w) float32 in [0, 1]."""
+        return np.clip((self._detail_level(layer.fine) - np.float32(layer.level)) * 4, 0, 1)
 
-    def _detailed(self, fine: float) -> np.ndarray:
-        """Return the detail finer than about ``fine`` lines, 0 to 1: the mean change of lightness, 1 for 7 % of it."""
+    def _detail_level(self, fine: float) -> np.ndarray:
+        """Return the level of detail finer than about ``fine`` lines, 0 to 1.
+
+        It is the mean change of lightness, 1 for a change of 7 %.
+        """
         if fine not in self._detail:
             sigma = max(0.5, fine * self.scale)
             change = cv2.absdiff(self.tone, cv2.GaussianBlur(self.tone, (0, 0), sigma))
@@ -275,21 +280,22 @@ class Fields:
         return self._detail[fine]
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return what the next frame's fields depend on."""
         if self._before is None:
             return {}
         made = {"before": self._before, "tensor": self._tensor, "steady": self._steady, "range": self._range}
         return made | {"phases": self.phases, "chroma": self._chroma}
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue from a ``state``."""
         self._before, self._tensor = state["before"], state["tensor"]
         self._steady, self._range, self.phases = state["steady"], state["range"], state["phases"]
         self._chroma = state["chroma"]
 
 
-def _certain(back: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray:
-    """Return the motion (h, w, 2), in pixels of four times the size, where it explains the picture better than none."""
+def _reliable_flow(back: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """Reduce a flow where it explains the picture worse than no motion.
+
+    ``back``: (h, w, 2), in pixels of four times the size.
+    """
     better = cv2.absdiff(before, now) - cv2.absdiff(warp(before, back / 4), now)
     better = cv2.GaussianBlur(better, (0, 0), 2)
     moves = cv2.GaussianBlur(np.maximum(better - np.float32(0.0015), 0), (0, 0), 8)
@@ -297,23 +303,23 @@ def _certain(back: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarra
     return back * (moves / (moves + stands))[..., None]
 
 
-def _calm(flow: np.ndarray) -> np.ndarray:
-    """Return a flow in which neighbours move together, and what hardly moves stands still, or paint trembles."""
+def _smooth_flow(flow: np.ndarray) -> np.ndarray:
+    """Smooth a flow, and set slow motion to 0, which would make the paint tremble."""
     sigma = max(0.5, min(flow.shape[:2]) / 180)
     smooth = cv2.merge([cv2.GaussianBlur(one, (0, 0), sigma) for one in cv2.split(flow)])
     speed = cv2.magnitude(*cv2.split(smooth))
-    return smooth * np.clip(speed / STILL - 1, 0, 1)[..., None]
+    return smooth * np.clip(speed / MIN_SPEED_PX - 1, 0, 1)[..., None]
 
 
-def raised(tone: np.ndarray, sigma: float) -> np.ndarray:
-    """Return how far a tone (H, W) float32 differs from what is around it within σ pixels; less so beside edges."""
+def local_contrast(tone: np.ndarray, sigma: float) -> np.ndarray:
+    """Return the local contrast of a tone (H, W) float32 within σ pixels, compressed beside edges."""
     around = cv2.GaussianBlur(halve(tone) if min(tone.shape) >= 8 else tone, (0, 0), sigma / 2)
     differs = tone - cv2.resize(around, tone.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return differs / (1 + np.abs(differs) * np.float32(5))
 
 
 def flatten(picture: np.ndarray, sigma: float) -> np.ndarray:
-    """Return a picture (H, W, 3) float32 without detail below ``sigma`` pixels, by a guided filter (He et al. 2010)."""
+    """Remove detail below ``sigma`` pixels from a picture (H, W, 3) float32, by a guided filter (He et al. 2010)."""
     side = 2 * max(1, round(sigma)) + 1
     factor = 2 if sigma > 3 else 1
     made = picture
@@ -333,38 +339,38 @@ def flatten(picture: np.ndarray, sigma: float) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What of a layer is drawn in one frame, the same for all bands."""
+class LayerDrawing:
+    """The parts of a layer to render in one frame, the same for all bands."""
 
     layer: MediumLayer
     strokes: np.ndarray
     rows: np.ndarray
-    how: np.ndarray
-    sprites: np.ndarray  # of strokes
-    labels: np.ndarray  # of areas: the guide's
-    ranks: np.ndarray  # of areas
-    wash: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # its outline, how sharp that is, how it dries
+    params: np.ndarray
+    sprites: np.ndarray  # Empty for areas
+    labels: np.ndarray  # The guide's label map of areas; empty for strokes
+    ranks: np.ndarray
+    wash: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # Outline, its sharpness, parameters of the wash
 
 
 @dataclass(frozen=True)
-class Moment:
-    """What the layers of a shot live through in one frame."""
+class FrameInputs:
+    """The inputs of the update of all layers in one frame."""
 
-    frame: int  # its number in the shot
-    first: bool  # strokes that are born do not fade in
-    fields: Fields
+    frame: int  # Number in the shot
+    first: bool  # New strokes do not fade in
+    fields: FrameFeatures
     settings: StrokesSettings
     values: Values
-    fine: np.ndarray  # share by which strokes are narrower, see ``kernels.living``
+    fine: np.ndarray  # Share by which strokes are narrower, see ``kernels.update_strokes``
 
     @property
     def flow(self) -> np.ndarray:
-        """The motion since the last frame, (h, w, 2) float32; (0, 0, 2) at first."""
+        """Return the motion since the last frame, (h, w, 2) float32; (0, 0, 2) in the first frame."""
         return np.empty((0, 0, 2), np.float32) if self.first else self.fields.flow
 
 
-class LivingLayer:
-    """The strokes of a layer that live in a shot. ``number``: of the layer, from the bottom."""
+class StrokeLayer:
+    """The strokes of a layer in a shot. ``number``: of the layer, from the bottom."""
 
     def __init__(self, layer: MediumLayer, number: int, medium: Medium) -> None:
         self.layer, self.number = layer, number
@@ -372,29 +378,28 @@ class LivingLayer:
         if layer.kind in ("strokes", "wash"):
             made = brushes.read_brush(file) if file else cut
             self._sprites = brushes.sprites(layer.brush) if made is None else made
-        self._scaled: tuple[tuple[int, int], np.ndarray] = ((0, 0), np.empty(0))
-        self.lay_anew(0)
+        self._sized_sprites: tuple[tuple[int, int], np.ndarray] = ((0, 0), np.empty(0))
+        self.clear(0)
 
-    def lay_anew(self, salt: int) -> None:
-        """Take all strokes away. ``salt``: the number that the random properties of new ones depend on."""
+    def clear(self, salt: int) -> None:
+        """Remove all strokes. ``salt``: the random seed of new ones."""
         self._salt = (salt * 64 + self.number) * 2 + 1
         self._life = np.empty((0, kernels.LIFE_COLUMNS), np.float32)
         self._ids, self._dying, self._next = np.empty(0, np.int64), np.empty(0, np.uint8), 0
         self._labels = np.empty((0, 0), np.int32)
         self._shares = np.empty((0, 0, 0), np.float32)
 
-    def live(self, now: Moment) -> None:
-        """Live through a frame."""
+    def update(self, now: FrameInputs) -> None:
         layer, fields, settings, loose = self.layer, now.fields, now.settings, now.values["looseness"]
         height, width = fields.tone.shape
         wide = layer.width * fields.scale * now.values["size"]
         cell = max(1.5, wide * layer.spacing / math.sqrt(now.values["density"]))
         self._half = wide / 2
         if layer.kind == "cells":
-            self._tessellate(now, cell * math.sqrt(layer.length), math.radians(layer.stray) * loose)
+            self._update_cells(now, cell * math.sqrt(layer.length), math.radians(layer.stray) * loose)
             return
         if layer.kind == "sheets":
-            self._sort(fields, first=now.first)
+            self._update_sheets(fields, first=now.first)
             return
         half, angle = wide * layer.length / 2, angle_of(layer)
         rules = _row(
@@ -405,18 +410,18 @@ class LivingLayer:
             *(min(layer.stub * wide, half), layer.across),
         )
         colours = fields.colours(layer.blur * layer.width * fields.scale * now.values["size"])
-        want = fields.want(layer)
+        placement = fields.placement(layer)
         if layer.even:
             grid = np.float32(cell), math.ceil(width / cell), math.ceil(height / cell)
-            kernels.even_out(self._life, self._dying, *grid, np.float32(layer.even))
-        self._life, self._ids, self._dying, self._next = kernels.living(
+            kernels.push_apart(self._life, self._dying, *grid, np.float32(layer.even))
+        self._life, self._ids, self._dying, self._next = kernels.update_strokes(
             *(self._life, self._ids, self._dying, self._next, self._salt, now.frame),
-            *(now.flow, colours, fields.lines, want, now.fine, rules),
+            *(now.flow, colours, fields.lines, placement, now.fine, rules),
         )
         if layer.kind == "wash":
-            self._outline = outline(want, fields.scale) if want.size else (want, want)
+            self._outline = outline(placement, fields.scale) if placement.size else (placement, placement)
 
-    def _tessellate(self, now: Moment, cell: float, stray: float) -> None:
+    def _update_cells(self, now: FrameInputs, cell: float, stray: float) -> None:
         layer, fields = self.layer, now.fields
         limit = 1e6 if layer.where == "everywhere" else cells.HOLE
         rules = _row(
@@ -424,98 +429,96 @@ class LivingLayer:
             *(1 - now.settings.lag, TURN * 0.4, 1 / now.settings.fade),
             *(stray, layer.even, 14, math.sqrt(layer.length)),
         )
-        seen = fields.colours(layer.blur * self._half * 2)
-        if seen.shape != fields.picture.shape:
-            seen = cv2.resize(seen, fields.picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        self._life, self._ids, self._dying, self._next, self._labels = cells.tessellate(
+        rgb = fields.colours(layer.blur * self._half * 2)
+        if rgb.shape != fields.picture.shape:
+            rgb = cv2.resize(rgb, fields.picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        self._life, self._ids, self._dying, self._next, self._labels = cells.advance_cells(
             *(self._life, self._ids, self._dying, self._next, self._salt, now.frame),
-            *(now.flow, seen, fields.lines, fields.want(layer), now.fine, self._labels, rules),
+            *(now.flow, rgb, fields.lines, fields.placement(layer), now.fine, self._labels, rules),
         )
 
-    def _sort(self, fields: Fields, *, first: bool) -> None:
-        """Live through a frame as sheets of a few colours, which follow those of the film."""
+    def _update_sheets(self, fields: FrameFeatures, *, first: bool) -> None:
+        """Update the sheets, areas of a few colours that follow the film's."""
         layer, picture = self.layer, fields.picture
         if first:
-            colours = cells.sort_colours(picture, layer.sheets)
+            colours = cells.cluster_colours(picture, layer.sheets)
             self._life = np.zeros((len(colours), kernels.LIFE_COLUMNS), np.float32)
             self._life[:, [kernels.ALPHA, kernels.NARROW, kernels.FRONT, kernels.BACK]] = 1
             self._ids, self._dying = np.arange(len(colours)), np.zeros(len(colours), np.uint8)
         else:
             colours = self._life[:, kernels.RED : kernels.BLUE + 1]
-        self._labels, self._shares = cells.sheets(
+        self._labels, self._shares = cells.label_sheets(
             picture, colours, self._shares, fields.flow, max(0.5, layer.round * fields.scale), fields.detail(layer)
         )
         if not first:
-            few, where = picture[::2, ::2].reshape(-1, 3), self._labels[::2, ::2].reshape(-1)
-            many = np.bincount(where, minlength=len(colours))
-            means = [np.bincount(where, few[:, k], len(colours)) / np.maximum(many, 1) for k in range(3)]
-            colours = colours + 0.04 * (np.stack(means, 1) - colours) * (many > 50)[:, None]
+            sampled, where = picture[::2, ::2].reshape(-1, 3), self._labels[::2, ::2].reshape(-1)
+            counts = np.bincount(where, minlength=len(colours))
+            means = [np.bincount(where, sampled[:, k], len(colours)) / np.maximum(counts, 1) for k in range(3)]
+            colours = colours + 0.04 * (np.stack(means, 1) - colours) * (counts > 50)[:, None]
         self._life[:, kernels.RED : kernels.BLUE + 1] = colours
 
-    def drawn(self, scale: float, strength: Values, size: tuple[int, int]) -> Drawn:
-        """Return what is drawn of the layer now. ``scale``: pixels of the result for one of the guide."""
+    def drawing(self, scale: float, strength: Values, size: tuple[int, int]) -> LayerDrawing:
+        """Return the parts to render. ``scale``: result pixels per guide pixel."""
         layer = self.layer
         to_guide = 1 / scale
         if layer.kind == "wash":
-            scale /= 2  # it is soft, and dries at the full size
-        half = max(self._half, FINEST / 2 / scale)
+            scale /= 2  # A wash is soft; only its composition is at full size
+        half = max(self._half, MIN_STROKE_PX / 2 / scale)
         ink = parse_ink(layer.colour)
         is_area = layer.kind in ("cells", "sheets")
-        look = _row(
+        style = _row(
             *(1 if is_area else layer.opacity, layer.vary_light, layer.vary_colour, layer.vary_width),
             *(layer.vary_length, layer.vary_height, layer.saturation - 1, 1 if ink is None else 1 - layer.tint),
             layer.sheen,
         )
-        ranks = kernels.ranks(self._ids, self._salt)
+        ranks = kernels.stacking_order(self._ids, self._salt)
         order = np.arange(len(ranks)) if is_area else np.argsort(ranks, kind="stable")
-        strokes, rows = kernels.to_draw(
+        strokes, rows = kernels.draw_list(
             *(self._life, self._ids, order, self._salt, np.float32(scale), np.float32(half)),
-            *(1 if is_area else len(self._sprites), look, _row(*(ink or (0, 0, 0)))),
+            *(1 if is_area else len(self._sprites), style, _row(*(ink or (0, 0, 0)))),
         )
         pixels = min(size) / 480
         if is_area:
             strokes[:, 13] = [kernels.noise(self._salt, int(one), 9) for one in self._ids]
             if layer.kind == "sheets":
-                ranks = np.arange(len(ranks), 0, -1, dtype=np.float32)  # the darkest lie on top
+                ranks = np.arange(len(ranks), 0, -1, dtype=np.float32)  # The darkest are on top
             labels = self._labels
             if layer.round and layer.kind == "cells":
-                labels = cells.vote(labels, max(1, round(layer.round / scale * pixels)))
+                labels = cells.majority_filter(labels, max(1, round(layer.round / scale * pixels)))
             joint = parse_ink(layer.joint)
-            how = _row(
+            params = _row(
                 *(max(0.6, layer.gap * pixels / 2) if layer.gap else 0, layer.bevel * pixels, layer.inside),
                 *(layer.opacity, layer.shadow * pixels, layer.dark, 1 / scale, joint is not None),
                 *(*(joint or (0, 0, 0)), layer.ridge, layer.rim, layer.tilt, layer.streaks, layer.twist),
             )
-            return Drawn(layer, strokes, rows, how, np.empty(0), labels, ranks)
+            return LayerDrawing(layer, strokes, rows, params, np.empty(0), labels, ranks)
         if layer.margin and layer.kind == "strokes":
             x, y = strokes[:, 0], strokes[:, 1]
             side = np.minimum(np.minimum(x, size[0] - x), np.minimum(y, size[1] - y)) / pixels
             strokes[:, 8] *= np.clip((side - layer.margin) / 3 + 0.5, 0, 1)
-        how = _row(layer.blend == "stain", layer.streaks, layer.grip * strength["paper"], layer.hard, layer.thick)
+        params = _row(layer.blend == "stain", layer.streaks, layer.grip * strength["paper"], layer.hard, layer.thick)
         if layer.kind == "wash":
-            how[:3] = 0
-        wanted = (round(2 * half * scale), round(2 * half * layer.length * scale))
-        if self._scaled[0] != wanted:
-            self._scaled = wanted, brushes.at_size(self._sprites, *wanted)
+            params[:3] = 0
+        sprite_size = (round(2 * half * scale), round(2 * half * layer.length * scale))
+        if self._sized_sprites[0] != sprite_size:
+            self._sized_sprites = sprite_size, brushes.shrink_sprites(self._sprites, *sprite_size)
         nothing = np.empty((0, 0), np.int32)
         if layer.kind != "wash":
-            return Drawn(layer, strokes, rows, how, self._scaled[1], nothing, ranks)
-        strokes[:, 8] /= max(layer.opacity, 1e-3)  # that of the wash as a whole
+            return LayerDrawing(layer, strokes, rows, params, self._sized_sprites[1], nothing, ranks)
+        strokes[:, 8] /= max(layer.opacity, 1e-3)  # The opacity applies to the wash as a whole
         dry = _row(
             *(layer.opacity, layer.rim, layer.rim_width * pixels, layer.flow, layer.wander * pixels),
             *(layer.margin * pixels, layer.inside, *(ink or (0, 0, 0)), layer.tint if ink else 0),
             *(size[1], to_guide, pixels, 7 * self.number),
         )
-        return Drawn(layer, strokes, rows, how, self._scaled[1], nothing, ranks, (*self._outline, dry))
+        return LayerDrawing(layer, strokes, rows, params, self._sized_sprites[1], nothing, ranks, (*self._outline, dry))
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return the strokes."""
         counter = np.array([self._next, self._salt], np.int64)
         made: dict[str, np.ndarray] = {"life": self._life, "ids": self._ids, "dying": self._dying, "next": counter}
         return made | ({"labels": self._labels, "shares": self._shares} if self._labels.size else {})
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue with the strokes of a ``state``."""
         self._life, self._ids, self._dying = state["life"], state["ids"], state["dying"]
         self._next, self._salt = (int(one) for one in state["next"])
         if "labels" in state:
@@ -523,14 +526,14 @@ class LivingLayer:
 
 
 class StrokePainter:
-    """A painter of one clip's frames, in order.
+    """Paints one clip's frames, in order.
 
     Args:
-        medium: what it paints with.
-        settings: how the strokes differ from the medium's own.
-        size: the (width, height) of the painted pictures, which may be larger than what it sees.
-        threads: that paint, 0 for one for each core; the picture does not depend on them.
-        directions: (H, W, 3) uint8 picture of lines along which strokes lie; None for the picture's own.
+        medium: The medium.
+        settings: Changes relative to the medium's own strokes.
+        size: The (width, height) of the painted pictures, which may be larger than the analysed size.
+        threads: The number of threads, 0 for one per core; the picture does not depend on it.
+        directions: A picture of lines along which strokes lie, (H, W, 3) uint8; None for the picture's own.
     """
 
     def __init__(
@@ -543,14 +546,14 @@ class StrokePainter:
     ) -> None:
         self.medium, self.settings, self.size = medium, settings, size
         self._threads = threads or cores()
-        self._fields = Fields(medium, directions)
-        self._layers = [LivingLayer(layer, n, medium) for n, layer in enumerate(medium.layers)]
+        self._features = FrameFeatures(medium, directions)
+        self._layers = [StrokeLayer(layer, n, medium) for n, layer in enumerate(medium.layers)]
         self._inks = [(screen, parse_ink(screen.ink)) for screen in medium.screens]
-        self._frame = 0  # of the shot
+        self._frame = 0  # Number in the shot
         self._salt = 0
-        self._held: Callable[[], np.ndarray] | None = None  # returns the picture that the next frames repeat
+        self._held: Callable[[], np.ndarray] | None = None  # Returns the picture that the next frames repeat
         self._workers = ThreadPoolExecutor(self._threads, "vidtrans-paint")
-        self._studio = ThreadPoolExecutor(1, "vidtrans-painting")  # so that pictures are painted in order
+        self._picture_thread = ThreadPoolExecutor(1, "vidtrans-painting")  # One thread, to paint pictures in order
 
     def paint(
         self,
@@ -575,108 +578,105 @@ class StrokePainter:
         starts_shot: bool,
         fine: np.ndarray | None = None,
     ) -> Callable[[], np.ndarray]:
-        """Live through the next frame, and return a call that waits for its picture, which a thread paints.
+        """Update the strokes for the next frame, and return a function that waits for the picture, painted in a thread.
 
         Args:
-            index: the frame's number in its clip; a shot's strokes depend on that of its first frame.
-            guide: the source, (h, w, 3) uint8, whose motion carries the strokes.
-            picture: what is painted, (h, w, 3) uint8 or uint16.
-            values: of ``settings.CURVES``, by name.
-            starts_shot: the canvas is empty before this frame.
-            fine: (h, w) uint8, white where strokes are fine; None for everywhere the same.
+            index: The frame's number in its clip; the index of a shot's first frame seeds the strokes.
+            guide: The source, whose motion moves the strokes, (h, w, 3) uint8.
+            picture: The picture to paint, (h, w, 3) uint8 or uint16.
+            values: The values of ``settings.CURVES``, by name.
+            starts_shot: Whether the canvas is empty before this frame.
+            fine: A mask, white where strokes are fine, (h, w) uint8; None for equal strokes everywhere.
         """
-        settings, fields = self.settings, self._fields
+        settings, fields = self.settings, self._features
         if starts_shot:
-            fields.forget()
+            fields.reset()
             self._frame, self._salt, self._held = 0, index, None
         first = starts_shot or (settings.boil > 0 and self._frame % settings.boil == 0)
-        fields.see(guide, picture)
+        fields.update(guide, picture)
         if first:
             for layer in self._layers:
-                layer.lay_anew(self._salt * 4096 + (self._frame // settings.boil if settings.boil else 0))
+                layer.clear(self._salt * 4096 + (self._frame // settings.boil if settings.boil else 0))
         share = np.empty((0, 0), np.float32)
         if fine is not None:
             share = cv2.resize(fine, fields.tone.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        now = Moment(self._frame, first, fields, settings, values, share)
+        now = FrameInputs(self._frame, first, fields, settings, values, share)
         run = map if self._threads == 1 else self._workers.map
-        list(run(lambda layer: layer.live(now), self._layers))
+        list(run(lambda layer: layer.update(now), self._layers))
         repeats = self._held is not None and self._frame % settings.on
         self._frame += 1
         if repeats:
             assert self._held is not None
             return self._held
-        paint = self._painted(values, picture.dtype)
+        paint = self._paint_later(values, picture.dtype)
         if self._threads == 1:
             made = paint()
             painted = lambda: made  # noqa: E731
         else:
-            painted = self._studio.submit(paint).result
+            painted = self._picture_thread.submit(paint).result
         self._held = painted if settings.on > 1 else None
         return painted
 
-    def _painted(self, values: Values, dtype: np.dtype) -> Callable[[], np.ndarray]:
-        """Return a call that paints the picture of the strokes that live now, while others go on to live."""
-        fields, finish, (width, height) = self._fields, self.medium.finish, self.size
+    def _paint_later(self, values: Values, dtype: np.dtype) -> Callable[[], np.ndarray]:
+        """Return a function that paints the current strokes, while their next update may already run."""
+        fields, finish, (width, height) = self._features, self.medium.finish, self.size
         scale = width / fields.tone.shape[1]
         pixels = min(self.size) / 480
-        drawn = [layer.drawn(scale, values, self.size) for layer in self._layers][::-1]
-        reach = max(
-            (math.ceil(max(one.how[0] + one.how[1], 1.6 * one.how[4])) + 3 for one in drawn if one.labels.size),
-            default=0,
-        )
+        drawing = [layer.drawing(scale, values, self.size) for layer in self._layers][::-1]
+        widths = (max(one.params[0] + one.params[1], 1.6 * one.params[4]) for one in drawing if one.labels.size)
+        reach = max((math.ceil(width) + 3 for width in widths), default=0)
         ink = parse_ink(self.medium.ground.colour)
         ground = _row([ink]) if ink else fields.colours(self.medium.ground.blur * fields.scale)
         grain = brushes.paper(finish.paper, round(pixels, 3))
         rough = brushes.paper("rough", round(pixels, 3))
         step = max(1, round(finish.relief * pixels))
-        how = _row(
+        params = _row(
             *(finish.light * values["light"] * 0.5, step, finish.most * max(1, values["light"])),
             *(finish.pigment, finish.granulation * values["paper"], min(1, finish.hollows * values["paper"])),
             *(ground.shape[1] / width, ground.shape[0] / height, np.iinfo(dtype).max),
         )
-        inks = _row(*(_ink(*one, pixels) for one in self._inks)).reshape(-1, 17)
+        inks = _row(*(_ink_row(*one, pixels) for one in self._inks)).reshape(-1, 17)
         picture, bent, phases = fields.picture, fields.bent, fields.phases
         out = np.empty((height, width, 3), dtype)
 
         def paint_band(top: int) -> None:
-            rows = min(BAND, height - top)
+            rows = min(BAND_ROWS, height - top)
             begin, stop = max(0, top - step), min(height, top + rows + step)
             paint = np.zeros((stop - begin, width, 4), np.float32)
             bare = np.ones((stop - begin, width), np.float32)
             stain = np.ones((stop - begin, width, 3), np.float32)
-            for one in drawn:
+            for one in drawing:
                 if one.labels.size:
                     labels = np.empty((stop - begin + 2 * reach, width), np.int32)
-                    cells.enlarge(labels, begin - reach, one.labels, np.float32(1 / scale))
-                    distance = cells.borders(labels, reach)
-                    cells.inlay(
+                    cells.enlarge_labels(labels, begin - reach, one.labels, np.float32(1 / scale))
+                    distance = cells.border_distance(labels, reach)
+                    cells.render_areas(
                         *(paint, bare, begin, labels, distance, reach, one.strokes, one.ranks),
-                        *(picture, rough, one.how),
+                        *(picture, rough, one.params),
                     )
                 elif one.wash:
                     far, crisp, how_dry = one.wash
                     wet_top, half = begin // 2 - 1, ((stop - begin) // 2 + 3, (width + 1) // 2 + 1)
                     wet, dry = np.zeros((*half, 4), np.float32), np.ones(half, np.float32)
                     if far.size:
-                        kernels.fence(dry, wet_top, far, how_dry)
-                    kernels.place(wet, dry, stain, wet_top, one.strokes, one.rows, one.sprites, grain, one.how)
-                    kernels.dry(stain, begin, wet, dry, wet_top, far, crisp, picture, grain, how_dry)
+                        kernels.mask_wash(dry, wet_top, far, how_dry)
+                    kernels.rasterise(wet, dry, stain, wet_top, one.strokes, one.rows, one.sprites, grain, one.params)
+                    kernels.render_wash(stain, begin, wet, dry, wet_top, far, crisp, picture, grain, how_dry)
                 else:
-                    kernels.place(paint, bare, stain, begin, one.strokes, one.rows, one.sprites, grain, one.how)
+                    kernels.rasterise(paint, bare, stain, begin, one.strokes, one.rows, one.sprites, grain, one.params)
             if len(inks):
-                kernels.screen(stain, begin, picture, bent, phases, grain, inks, _row(1 / scale))
-            kernels.finish(out[top : top + rows], paint, bare, stain, top - begin, top, ground, grain, how)
+                kernels.print_inks(stain, begin, picture, bent, phases, grain, inks, _row(1 / scale))
+            kernels.composite(out[top : top + rows], paint, bare, stain, top - begin, top, ground, grain, params)
 
         def paint() -> np.ndarray:
             run = map if self._threads == 1 else self._workers.map
-            list(run(paint_band, range(0, height, BAND)))
+            list(run(paint_band, range(0, height, BAND_ROWS)))
             return out
 
         return paint
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return everything that the next frame depends on."""
-        fields = self._fields.state()
+        fields = self._features.state()
         if not fields:
             return {}
         made: dict[str, np.ndarray] = {"frame": np.array([self._frame, self._salt], np.int64)} | {
@@ -687,34 +687,35 @@ class StrokePainter:
         return made | ({"held": self._held()} if self._held is not None else {})
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue exactly from a saved ``state``; an empty one is the beginning of a shot."""
-        self._fields.forget()
+        """Continue exactly from a saved ``state``; an empty one is the start of a shot."""
+        self._features.reset()
         held = state.get("held")
         self._held = None if held is None else lambda: held
         if not state:
             return
         self._frame, self._salt = (int(one) for one in state["frame"])
-        self._fields.resume({name[7:]: one for name, one in state.items() if name.startswith("fields.")})
+        self._features.resume({name[7:]: one for name, one in state.items() if name.startswith("fields.")})
         for layer in self._layers:
             start = f"{layer.number}."
             layer.resume({name[len(start) :]: one for name, one in state.items() if name.startswith(start)})
 
 
-def outline(want: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return how far each place is inside the outline where a plane (h, w) is 0, in lines, and how sharp that is there.
+def outline(placement: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the signed distance inside the zero contour of a plane (h, w), in lines, and the contour's sharpness.
 
-    ``scale``: pixels for a line. Where the plane hardly changes, the outline is soft, or it would jump with its noise.
+    ``scale``: pixels per line. Where the plane hardly changes, the outline is soft, because a sharp one would jump with
+    its noise.
     """
-    steep = cv2.magnitude(*(cv2.Scharr(want, cv2.CV_32F, *axis, scale=scale / 32) for axis in ((1, 0), (0, 1))))
-    return want / np.maximum(steep, SOFT), np.minimum(steep / SOFT, 1)
+    steep = cv2.magnitude(*(cv2.Scharr(placement, cv2.CV_32F, *axis, scale=scale / 32) for axis in ((1, 0), (0, 1))))
+    return placement / np.maximum(steep, SOFT_SLOPE), np.minimum(steep / SOFT_SLOPE, 1)
 
 
-def _row(*values: Any) -> np.ndarray:  # noqa: ANN401  (numbers, or rows of them)
+def _row(*values: Any) -> np.ndarray:  # noqa: ANN401  (numbers or rows)
     return np.array(values, np.float32)
 
 
-def _ink(screen: Screen, ink: tuple[float, float, float] | None, pixels: float) -> list[float]:
-    """Return the row of ``kernels.screen`` for an ink; ``pixels``: of the result for a line of 480."""
+def _ink_row(screen: Screen, ink: tuple[float, float, float] | None, pixels: float) -> list[float]:
+    """Return the row of an ink for ``kernels.print_inks``; ``pixels``: result pixels per line of 480."""
     return [
         *(ink or (0.0, 0.0, 0.0)),
         *(screen.red, screen.green, screen.blue, screen.add),

@@ -1,4 +1,4 @@
-"""The settings of painted films, the table [strokes]. Imports are light, because the help of commands lists them."""
+"""Settings of stroke-based rendering, the table [strokes]. Imports are light, because --help lists the options."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ from vidtrans.core.settings import Table, to_table
 from vidtrans.curves.curve import MovingSettings, with_curve_files_at
 
 FILES = ("medium", "palette", "fine", "directions")
-SEEN = Use.VARY | Use.STREAM
+PICTURE_USES = Use.VARY | Use.STREAM
 NO_STROKES: Table = {"medium": "", "palette": ""}
-PAINTINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")  # endings; a grey .png is a brush
-MEDIUM_FILES = (".toml", *PAINTINGS)  # endings of media that are files
+PAINTINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")  # Suffixes of paintings; a grey .png is a brush
+MEDIUM_FILES = (".toml", *PAINTINGS)  # Suffixes of media that are files
 
 
 def is_medium_file(medium: str) -> bool:
-    """Return whether a medium is named by its file."""
     return Path(medium).suffix.lower() in MEDIUM_FILES
 
 
 def is_painting(path: Path) -> bool:
-    """Return whether a file that is named as a medium is a picture in colours, not a brush, which is grey."""
+    """Return whether a medium's file is a picture in colours, not a brush, which is grey."""
     if path.suffix.lower() not in PAINTINGS:
         return False
     if path.suffix.lower() != ".png":
@@ -43,7 +42,7 @@ def medium_named(tables: Mapping[str, Table]) -> str:
 
 
 def with_files_of_strokes(table: Table, change: Callable[[Path], str]) -> Table:
-    """Return a table [strokes] with ``change(path)`` in place of each file that it names or that its curves read."""
+    """Return a table [strokes] in which ``change(path)`` replaces each file that it or its curves name."""
     found = with_curve_files_at(StrokesSettings, dict(table), change)
     for name in FILES:
         given = found.get(name)
@@ -54,20 +53,20 @@ def with_files_of_strokes(table: Table, change: Callable[[Path], str]) -> Table:
     return found
 
 
-def _of_strokes(default: Any, name: str, help: str, metavar: str = "N", **traits: Any) -> Any:  # noqa: ANN401
-    """Declare the option ``--strokes-NAME``, which ``--help-all`` lists and pages show; ``traits``: of ``Option``."""
+def _strokes_option(default: Any, name: str, help: str, metavar: str = "N", **traits: Any) -> Any:  # noqa: ANN401
+    """Declare the option ``--strokes-NAME``, listed by ``--help-all`` and shown in pages; ``traits``: of ``Option``."""
     return option(default, help, Group.STROKES, (f"--strokes-{name}",), metavar, rare=True, **traits)
 
 
-def _curve(name: str, low: float, high: float, help: str, uses: Use = SEEN) -> Any:  # noqa: ANN401
-    """Declare an option, 1 by itself, that may move from ``low`` to ``high``."""
-    words = f"{help}, times the medium's own, {low:g} to {high:g}; a curve too"
-    return _of_strokes(1.0, name, words, "", moves=(low, high), uses=uses, form="more")
+def _curve(name: str, low: float, high: float, help: str, uses: Use = PICTURE_USES) -> Any:  # noqa: ANN401
+    """Declare an option with the default 1 that may vary over time from ``low`` to ``high``."""
+    full_help = f"{help}, times the medium's own, {low:g} to {high:g}; a curve too"
+    return _strokes_option(1.0, name, full_help, "", moves=(low, high), uses=uses, form="more")
 
 
 @dataclass(frozen=True)
 class StrokesSettings(MovingSettings):
-    """How a film is painted: the medium, and how its strokes differ from the medium's own."""
+    """The medium of a painted film, and changes of its strokes relative to the medium's own."""
 
     table: ClassVar[str] = "strokes"
 
@@ -78,24 +77,24 @@ class StrokesSettings(MovingSettings):
         Group.LOOK,
         ("--strokes",),
         metavar="MEDIUM|FILE",
-        uses=SEEN,
+        uses=PICTURE_USES,
         file="medium",
         form="more",
     )
     palette: str = option(
-        "", "paint in the colours of this picture", Group.LOOK, metavar="PICTURE", uses=SEEN, access="path"
+        "", "paint in the colours of this picture", Group.LOOK, metavar="PICTURE", uses=PICTURE_USES, access="path"
     )
-    size: str | float = _curve("size", 0.25, 4.0, "width of strokes", SEEN | Use.LIVE)
+    size: str | float = _curve("size", 0.25, 4.0, "width of strokes", PICTURE_USES | Use.LIVE)
     density: str | float = _curve("density", 0.25, 2.0, "strokes on an area")
     looseness: str | float = _curve(
-        "looseness", 0.0, 3.0, "how far strokes stray over edges and from the form's direction", SEEN | Use.LIVE
+        "looseness", 0.0, 3.0, "how far strokes stray over edges and from the form's direction", PICTURE_USES | Use.LIVE
     )
     light: str | float = _curve("light", 0.0, 3.0, "relief of the paint")
     paper: str | float = _curve("paper", 0.0, 3.0, "grain of the paper")
-    fade: int = _of_strokes(
+    fade: int = _strokes_option(
         14, "fade", "frames in which a stroke appears or disappears, at least 2", bounds=(2, 60), uses=Use.STREAM
     )
-    lag: float = _of_strokes(
+    lag: float = _strokes_option(
         0.75,
         "lag",
         "share of a stroke's old colour that it keeps in each frame",
@@ -103,7 +102,7 @@ class StrokesSettings(MovingSettings):
         bounds=(0.0, 0.98),
         uses=Use.STREAM,
     )
-    on: int = _of_strokes(
+    on: int = _strokes_option(
         1,
         "on",
         "frames for which each painted picture is held: 2 paints 'on twos'",
@@ -111,7 +110,7 @@ class StrokesSettings(MovingSettings):
         uses=Use.STREAM,
         form="more",
     )
-    boil: int = _of_strokes(
+    boil: int = _strokes_option(
         0,
         "boil",
         "frames after which new strokes replace all others; 0: never",
@@ -119,37 +118,37 @@ class StrokesSettings(MovingSettings):
         uses=Use.STREAM,
         form="more",
     )
-    fine: str = _of_strokes(
+    fine: str = _strokes_option(
         "", "fine", "a mask, white where strokes are half as wide: faces, hands", "MATTE", access="path"
     )
-    directions: str = _of_strokes(
+    directions: str = _strokes_option(
         "",
         "directions",
         "a picture of directions: each stroke lies along the lines painted in it, where it is not plain",
         "PICTURE",
         access="path",
-        uses=SEEN,
+        uses=PICTURE_USES,
     )
 
     @property
     def fine_mask(self) -> MaskFile | None:
-        """Return the mask of fine strokes; None without one. Raises UsageError."""
+        """Parse the mask of fine strokes; None without one. Raises UsageError."""
         return parse_mask(self.fine) if self.fine else None
 
     @property
     def files(self) -> list[Path]:
-        """Return the files that are named: of the medium, of pictures, and of the mask. Raises UsageError."""
+        """Return all input files: the medium, pictures, and the mask. Raises UsageError."""
         found = [Path(self.medium)] if is_medium_file(self.medium) else []
         return [*found, *self.pictures.values(), *([self.fine_mask.path] if self.fine_mask else [])]
 
     @property
     def pictures(self) -> dict[str, Path]:
-        """Return the files of the given pictures by the names of their settings; a painting is its own palette."""
+        """Return the input pictures by the names of their settings; a painting is its own palette."""
         painting = {"palette": Path(self.medium)} if is_painting(Path(self.medium)) else {}
         return painting | {name: Path(file) for name in ("palette", "directions") if (file := getattr(self, name))}
 
     def for_key(self) -> Table:
-        """Return the settings that affect the output, for cache keys, without files and curves, which may read some."""
+        """Return the settings that affect the output, for cache keys, except files and curves."""
         return {name: value for name, value in to_table(self).items() if name not in (*FILES, *CURVES)}
 
 

@@ -1,7 +1,7 @@
 """The operations of upscaling on arrays, by OpenCV: pictures are (H, W, 3) float32, maps (H, W); sizes (width, height).
 
-Large pictures are made strip by strip: a strip stays in the processor's cache, which halves the time, and a picture of
-the result's size is hardly ever in memory as a whole. ``tensor_pictures`` has the same for tensors.
+Large pictures are processed strip by strip: a strip fits in the processor's cache, which halves the time, and few
+pictures of the result's size are in memory as a whole. ``tensor_pictures`` has the same operations for tensors.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import cv2
 import numpy as np
 
 Size = tuple[int, int]
-STRIP = 2**15  # pixels, of about which a strip consists
-# Multiplications of a matrix product: BLAS divides a larger one among threads, which then wait for each other.
-ONE_THREAD = 2**18
-WEIGHED, LARGEST = 64, 32  # pixels of a row by which ``shown_weights`` are found, and the largest factor
+STRIP_PIXELS = 2**15  # Approximate size of a strip, in pixels
+# Most multiplications of one matrix product: BLAS divides larger products among threads, which then wait for each other
+MAX_PRODUCT = 2**18
+KERNEL_ROW_PX, MAX_FACTOR = 64, 32  # Length of the row in which the kernel is measured; largest scale factor
 
 
 def strips(size: Size) -> list[slice]:
-    """Return the strips of rows in which a picture of a size is made."""
+    """Return the strips of rows in which a picture is processed."""
     width, height = size
-    rows = max(1, STRIP // width)
+    rows = max(1, STRIP_PIXELS // width)
     return [slice(first, min(first + rows, height)) for first in range(0, height, rows)]
 
 
@@ -31,29 +31,29 @@ def strip_of(picture: np.ndarray, rows: slice) -> np.ndarray:
     return unit(picture[rows])
 
 
-def stacked(made: Iterable[np.ndarray]) -> np.ndarray:
-    """Return the picture of which these are the strips."""
-    return np.concatenate(list(made))
+def join_strips(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Join strips to a picture."""
+    return np.concatenate(list(parts))
 
 
 def unit(picture: np.ndarray) -> np.ndarray:
-    """Return a picture of any type in float32, from 0 to 1."""
+    """Convert a picture of any type to float32, from 0 to 1."""
     if picture.dtype == np.float32:
         return picture
     return picture * np.float32(1 / np.iinfo(picture.dtype).max)
 
 
 class EnlargedArray:
-    """A picture or a map at a larger size, of which strips are made on demand.
+    """A picture or a map at a larger size, whose strips are computed on demand.
 
     ``is_limited``: by bilinear interpolation, which never overshoots; otherwise bicubic.
     """
 
     def __init__(self, picture: np.ndarray, size: Size, *, is_limited: bool = False) -> None:
-        height, way = len(picture), cv2.INTER_LINEAR if is_limited else cv2.INTER_CUBIC
-        wide = cv2.resize(picture, (size[0], height), interpolation=way)
+        height, method = len(picture), cv2.INTER_LINEAR if is_limited else cv2.INTER_CUBIC
+        wide = cv2.resize(picture, (size[0], height), interpolation=method)
         self._rows, self._shape = wide.reshape(height, -1), wide.shape[1:]
-        self._weights = _row_weights(height, size[1], way)
+        self._weights = _row_weights(height, size[1], method)
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         weights, used = self._weights.of(rows)
@@ -61,64 +61,62 @@ class EnlargedArray:
 
 
 class ShrunkArray:
-    """The sum of strips of a large picture, which becomes the picture at a smaller size by area averaging."""
+    """Accumulates the strips of a large picture to the picture at a smaller size, by area averaging."""
 
     def __init__(self, large: Size, small: Size) -> None:
         self._small, self._width = small, large[0]
-        self._weights = _shares(large[1], small[1])
+        self._weights = _area_shares(large[1], small[1])
         self._rows = np.zeros((small[1], 3 * large[0]), np.float32)
 
     def add(self, rows: slice, strip: np.ndarray) -> None:
-        """Add a strip of the large picture."""
         weights, used = self._weights.of(rows)
         self._rows[used] += _product(weights.T, strip.reshape(len(strip), -1))
 
     def picture(self) -> np.ndarray:
-        """Return the small picture, after the last strip."""
         return shrink(self._rows.reshape(self._small[1], self._width, 3), self._small)
 
 
-class _Weights:
-    """Weights (N, M) of which each row has a few beside each other that are not 0, farther on from row to row."""
+class _BandedWeights:
+    """A banded weight matrix (N, M): each row has a few adjacent non-zero weights, farther right from row to row."""
 
     def __init__(self, weights: np.ndarray) -> None:
         self.all, is_used = weights, weights != 0
         first, stop = is_used.argmax(axis=1), weights.shape[1] - is_used[:, ::-1].argmax(axis=1)
-        # A row exactly on an old one has a single weight.
+        # The limits are monotonic, although a row exactly on an old one has a single weight.
         self._first, self._stop = np.minimum.accumulate(first[::-1])[::-1], np.maximum.accumulate(stop)
 
     def of(self, rows: slice) -> tuple[np.ndarray, slice]:
-        """Return what is not 0 in some rows, and the columns that it has."""
+        """Return the non-zero columns of some rows, and their slice."""
         columns = slice(int(self._first[rows.start]), int(self._stop[rows.stop - 1]))
         return self.all[rows, columns], columns
 
 
 @lru_cache(maxsize=32)
-def _row_weights(old: int, new: int, way: int) -> _Weights:
-    """Return the weights, (new, old), with which OpenCV makes the rows of a new height from the old ones."""
-    return _Weights(cv2.resize(np.eye(old, dtype=np.float32), (old, new), interpolation=way))
+def _row_weights(old: int, new: int, method: int) -> _BandedWeights:
+    """Return the weights, (new, old), by which OpenCV computes the rows of a new height from the old ones."""
+    return _BandedWeights(cv2.resize(np.eye(old, dtype=np.float32), (old, new), interpolation=method))
 
 
 @lru_cache(maxsize=32)
-def _shares(large: int, small: int) -> _Weights:
-    """Return the shares, (large, small), that the rows of a large picture have in those of a small one."""
-    return _Weights(np.ascontiguousarray(_row_weights(large, small, cv2.INTER_AREA).all.T))
+def _area_shares(large: int, small: int) -> _BandedWeights:
+    """Return the shares, (large, small), of the rows of a large picture in those of a small one."""
+    return _BandedWeights(np.ascontiguousarray(_row_weights(large, small, cv2.INTER_AREA).all.T))
 
 
 def _product(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return the matrix product of weights (M, K) and rows (K, N), in one thread."""
     made = np.empty((len(weights), rows.shape[1]), np.float32)
-    step = max(1, ONE_THREAD // weights.size)
+    step = max(1, MAX_PRODUCT // weights.size)
     for first in range(0, rows.shape[1], step):
         np.matmul(weights, rows[:, first : first + step], out=made[:, first : first + step])
     return made
 
 
 @lru_cache(maxsize=64)
-def shown_weights(small: int, large: int) -> np.ndarray:
-    """Return how pixels of a row are mixed that is enlarged and then shrunk again: five weights, averaged over it."""
-    # Only the ratio matters, if few pixels are beside an end.
-    small, large = WEIGHED, round(WEIGHED * min(large / small, LARGEST))
+def round_trip_kernel(small: int, large: int) -> np.ndarray:
+    """Return the mean kernel, five weights, of enlarging a row of pixels and then shrinking it again."""
+    # Only the ratio matters, as most pixels are far from the ends.
+    small, large = KERNEL_ROW_PX, round(KERNEL_ROW_PX * min(large / small, MAX_FACTOR))
     there, back = _row_weights(small, large, cv2.INTER_CUBIC), _row_weights(large, small, cv2.INTER_AREA)
     mixed = back.all @ there.all
     weights = np.array([mixed.diagonal(away)[4:-4].mean() for away in range(-2, 3)])
@@ -126,7 +124,6 @@ def shown_weights(small: int, large: int) -> np.ndarray:
 
 
 def size_of(picture: np.ndarray) -> Size:
-    """Return the (width, height) of a picture."""
     return picture.shape[1], picture.shape[0]
 
 
@@ -140,7 +137,7 @@ def enlarge(picture: np.ndarray, size: Size) -> np.ndarray:
     return cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
 
 
-def spread(picture: np.ndarray, size: Size) -> np.ndarray:
+def enlarge_linear(picture: np.ndarray, size: Size) -> np.ndarray:
     """Enlarge by bilinear interpolation, which never overshoots: for maps and limits."""
     return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
 
@@ -151,37 +148,36 @@ def extremes(picture: np.ndarray, reach: int = 1) -> tuple[np.ndarray, np.ndarra
     return cv2.erode(picture, around), cv2.dilate(picture, around)
 
 
-def between(picture: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Limit a picture to two others."""
+def clamp(picture: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return cv2.max(cv2.min(picture, high), low)
 
 
-def moved(picture: np.ndarray, right: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """Return for each pixel the picture (right, down) pixels away from it, by bilinear interpolation."""
-    x, y = _places(size_of(picture))
+def sample_shifted(picture: np.ndarray, right: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """Warp a picture: sample it (right, down) pixels from each pixel, by bilinear interpolation."""
+    x, y = _pixel_coordinates(size_of(picture))
     right, down = (x + right).astype(np.float32), (y + down).astype(np.float32)
     return cv2.remap(picture, right, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 @lru_cache(maxsize=2)
-def _places(size: Size) -> tuple[np.ndarray, np.ndarray]:
-    """Return the place of each pixel, as a row of x and a column of y."""
+def _pixel_coordinates(size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """Return pixel coordinates, as a row of x and a column of y."""
     width, height = size
     return np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[:, None]
 
 
-def filtered(picture: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """Filter by weights along the rows, and others along the columns: an odd number of each."""
+def convolve(picture: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """Apply a separable filter: weights along the rows, and along the columns, an odd number of each."""
     return cv2.sepFilter2D(picture, -1, across, down, borderType=cv2.BORDER_REPLICATE)
 
 
-def widened(low: np.ndarray, high: np.ndarray, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a range that also contains a picture."""
+def extend_range(low: np.ndarray, high: np.ndarray, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Extend a range to contain a picture."""
     return cv2.min(low, picture), cv2.max(high, picture)
 
 
 def blur(picture: np.ndarray, deviation: float) -> np.ndarray:
-    """Blur by a Gaussian of a standard deviation in pixels."""
+    """Blur by a Gaussian with a standard deviation in pixels."""
     return cv2.GaussianBlur(picture, (0, 0), deviation, borderType=cv2.BORDER_REPLICATE)
 
 
@@ -201,7 +197,6 @@ def plus_product(total: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.nd
 
 
 def minus(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the difference of two pictures or maps."""
     return cv2.subtract(one, other)
 
 
@@ -211,39 +206,35 @@ def times(picture: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def product(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the product of two pictures, summed over channels: a map."""
+    """Return the product of two pictures, summed over channels, as a map."""
     return cv2.transform(cv2.multiply(one, other), np.ones((1, one.shape[2]), np.float32))
 
 
 def clip(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Limit values to a range."""
     return np.clip(values, low, high)
 
 
 def luma(picture: np.ndarray) -> np.ndarray:
-    """Return the luma of a picture, by the weights of BT.601: a map."""
+    """Return the luma of a picture by the weights of BT.601, as a map."""
     return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
 
 
 def channels(picture: np.ndarray) -> Sequence[np.ndarray]:
-    """Return the channels of a picture, each a map."""
     return cv2.split(picture)
 
 
 def merge(maps: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the picture with these channels."""
     return cv2.merge(list(maps))
 
 
 class ArrayColourMap:
-    """A map of colours by the nodes of a lattice, (n, n, n, 3) of blue, green and red, with trilinear interpolation."""
+    """A colour map by the nodes of a lattice, (n, n, n, 3) in blue, green and red, with trilinear interpolation."""
 
     def __init__(self, nodes: np.ndarray) -> None:
         self._side = len(nodes)
-        self._planes = nodes.reshape(-1, self._side, 3)  # one below the other, from no blue to all of it
+        self._planes = nodes.reshape(-1, self._side, 3)  # Stacked planes, in the order of blue
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """Map the colours of a picture, or of a strip."""
         red, green, blue = channels(np.clip(picture, 0, 1) * np.float32(self._side - 1))
         plane = np.minimum(np.floor(blue), self._side - 2)
         row = plane * self._side + green
@@ -252,8 +243,7 @@ class ArrayColourMap:
 
 
 def on_host(picture: np.ndarray) -> np.ndarray:
-    """Return the picture as an array, (H, W, 3)."""
     return picture
 
 
-in_strips, sum_of_strips, colour_map = EnlargedArray, ShrunkArray, ArrayColourMap  # the same names for both
+EnlargedStrips, ShrinkSum, colour_map = EnlargedArray, ShrunkArray, ArrayColourMap  # Names that both modules have

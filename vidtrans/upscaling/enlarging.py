@@ -1,22 +1,22 @@
-"""Enlarge a picture: what it shows is kept, and what it cannot show comes from its source as far as both agree.
+"""Enlarge a picture, preserve its content, and add detail from its source where both agree.
 
-In the order of this file: a picture at the size of a guide, by a guided filter from colours to colours or by one map of
-colours for all pixels; candidates for the detail that a small picture cannot show, and their agreement with the truth
-one scale down; a network's faults; the modes; pictures of a stream. ``ops`` is ``array_pictures`` or
-``tensor_pictures``; pictures and maps are theirs, float32 from 0 to 1.
+In the order of this file: a picture at the size of a guide, by a guided filter from colours to colours or by one colour
+map for all pixels; candidates for the detail that a small picture lacks, and their accuracy one scale down; a network's
+faults; the modes; pictures of a stream. ``ops`` is ``array_pictures`` or ``tensor_pictures``; pictures and maps are
+theirs, float32 from 0 to 1.
 
-The faults of a network's pictures (blur, ringing, noise) are found by their agreement with the source at three scales.
-Half and a quarter of the size are nearly free of a fault whose reach is a pixel. There it shows how far the finest
-detail can be predicted from what is coarser and from the source; at full size a blur makes it weaker than predicted,
-ringing stronger, and noise adds what nothing predicts.
+The faults of a network's pictures (blur, ringing, noise) are detected by their agreement with the source at three
+scales. Half and a quarter of the size are nearly free of a fault that extends over a pixel. They show how well the
+finest detail can be predicted from coarser detail and from the source. At full size a blur makes the detail weaker than
+predicted, ringing makes it stronger, and noise adds unpredictable detail.
 
-Smoothing along lines and edges takes away the steps and beads that pixels make of them: a line integral along the
-direction of the smoothed structure tensor (Kyprianidis and Kang, "Image and Video Abstraction by Coherence-Enhancing
-Filtering", Computer Graphics Forum 2011).
+Smoothing along lines and edges removes their staircase: a line integral along the direction of the smoothed structure
+tensor (Kyprianidis and Kang, "Image and Video Abstraction by Coherence-Enhancing Filtering", Computer Graphics Forum
+2011).
 
-Pictures of a stream take their colours by interpolation, and the luma with the detail of the source's luma: the guided
-filter with one channel, whose detail has a gain that is measured one scale down. It takes a small part of the time of
-the modes, and knows neither the output's own edges nor a network's faults.
+Pictures of a stream get their colours by interpolation, and detail from the source's luma: the guided filter with one
+channel, whose detail has a gain that is measured one scale down. It takes a small part of the time of the modes, and
+uses neither the output's own edges nor a network's faults.
 """
 
 from __future__ import annotations
@@ -32,69 +32,72 @@ import numpy as np
 
 from vidtrans.grading.lattice import interpolation, node_colours
 from vidtrans.upscaling import array_pictures
-from vidtrans.upscaling.array_pictures import Size, shown_weights, unit
+from vidtrans.upscaling.array_pictures import Size, round_trip_kernel, unit
 
 if TYPE_CHECKING:
     import torch
 
-Ops = Any  # a module of operations
-Picture = Any  # an array or a tensor
-Map = Any  # the same, of one channel
-Strips = Callable[[slice], Picture]  # the rows of a picture
-RADIUS = 2  # pixels of the small picture, of the windows in which a colour is a linear map of the guide's
-EPSILON = 2e-4  # variance, of colours from 0 to 1, below which a window counts as flat
-# A map of colours: nodes a side, the most pixels that it is fitted to, the weight with which a node without pixels
-# stays on the linear map of colours, and rounds of the fit.
-NODES, FITTED, PRIOR, ROUNDS = 17, 10_000, 0.05, 6
-BACK_PROJECTIONS = 3  # of the output; a fourth changes a picture by less than a level
-SHARPENING = 1.5  # of the edges, as a factor of what a blur removes from them
-SHARPENED = 0.6  # pixels of the small picture: the blur's standard deviation
-WINDOW = 3.0  # pixels of the small picture: the standard deviation of the window in which agreement is measured
-RIDGE = 1e-4  # of the least squares; colours are from 0 to 1
-SCALES = 3
+Ops = Any  # ``array_pictures`` or ``tensor_pictures``
+Picture = Any  # Array or tensor
+Map = Any  # Array or tensor of one channel
+Strips = Callable[[slice], Picture]  # Returns rows of a picture
+RADIUS = 2  # Radius of the guided filter's windows, in pixels of the small picture
+EPSILON = 2e-4  # Regularisation of the guided filter: variance below which a window counts as flat; colours are 0 to 1
+# Colour map: nodes per side, most pixels in the fit, weight of the linear map at a node without pixels, iterations
+NODES, MAX_FIT_PIXELS, PRIOR, FIT_ROUNDS = 17, 10_000, 0.05, 6
+BACK_PROJECTIONS = 3  # Iterations for the output; a fourth changes a picture by less than a level
+EDGE_SHARPENING = 1.5  # Amount of unsharp masking for edges
+EDGE_SIGMA = 0.6  # σ of its blur, in pixels of the small picture
+ACCURACY_SIGMA = 3.0  # σ of the window in which the candidates' accuracy is measured, in pixels of the small picture
+RIDGE = 1e-4  # Ridge of its least squares; colours are 0 to 1
+NUM_SCALES = 3  # Scales at which faults are measured
+# Strength is the share of predicted detail that an output has, agreement its correlation with the prediction.
 # A look that changes fine detail more than coarse detail is not a fault: its finest detail agrees less with the source.
-LEAST_AGREEMENT, LEAST_STEADY = 0.5, 0.87  # of the finest detail; and as a share of the next scale's
-# The strength of the finest detail over that of the coarsest: a blur is below; ringing between the others, and falls
-# from scale to scale; where detail is stronger, the look draws lines of its own. A blur weakens the next scale, too.
+MIN_AGREEMENT, MIN_STEADY = 0.5, 0.87  # Agreement of the finest detail for a fault; the same relative to the next scale
+# Strength of the finest detail relative to the coarsest: a blur is below the first number; ringing is between the other
+# two, and falls from scale to scale; stronger detail is lines that the look draws. A blur weakens the next scale, too.
 BLURRED, RINGING, DRAWN = 0.78, 1.14, 1.26
 BLURRED_NEXT = 0.95
-STRONGEST = 1.55  # of the finest detail, over what is predicted
-LEAST_ALIKE = 0.45  # agreement of the finest detail; or at any scale, where the network's own texture is not sought
-# The network's own texture: its finest detail is far weaker than predicted, and does not agree with the source.
-OWN, NOT_OWN = 0.72, 0.83  # strength over the next scale's, and agreement of the next scale with the source
-# A network that follows the source closely but for its finest detail, which it has lost: that detail's strength, and
-# agreement over the next scale's, at most; the agreement of the coarser scales, at least.
-LOST, LOST_ALIKE, KEPT_ALIKE = 0.42, 0.58, (0.7, 0.9)
-POWER = 1.5  # the coarsest scale has a part of the fault, so the factor is larger than measured
-LEAST, MOST = (0.6, 0.8), (1.9, 1.25)  # factors of the finest detail and of the next
-NOISIEST = 7 / 255  # standard deviation: beyond, it is texture
-# Quantiles of absolute differences, with those of a normal distribution of deviation 1: noise has the same deviation by
-# both; what a look adds is sparse, and has less by the lower one.
+MAX_STRENGTH = 1.55  # Largest strength of the finest detail that counts as ringing
+MIN_LIKENESS = 0.45  # Agreement below which detail is unlike the source's: at any scale, or of the finest detail
+# Boiling texture of the network: its finest detail is far weaker than predicted, and does not agree with the source
+OWN_STRENGTH, OWN_AGREEMENT = 0.72, 0.83  # Largest strength relative to the next scale; largest agreement of that scale
+# Lost detail: largest strength of the finest detail, its largest agreement relative to the next scale, and least
+# agreement of the coarser scales
+LOST_STRENGTH, LOST_AGREEMENT, COARSE_AGREEMENT = 0.42, 0.58, (0.7, 0.9)
+CORRECTION_POWER = 1.5  # The coarsest scale has a part of the fault, so the correction is larger than measured
+MIN_CORRECTION, MAX_CORRECTION = (0.6, 0.8), (1.9, 1.25)  # Factors for the finest detail and for the next scale
+MAX_NOISE = 7 / 255  # Standard deviation above which noise counts as texture
+# Quantiles of absolute differences, with their values in a standard normal distribution. Noise has the same deviation
+# by both quantiles. Detail that a look adds is sparse, and has a smaller deviation by the lower one.
 LOW, MIDDLE = (0.1, 0.1257), (0.25, 0.3186)
-LEAST_NORMAL = 0.85  # of the one deviation to the other
-# The most power of the errors of a map of colours, over those of a guided filter, and over the detail's.
+MIN_NORMALITY = 0.85  # Least ratio of the two deviations of noise
+# Largest squared error of a colour map relative to the guided filter's, and relative to the detail's power
 MAP_BETTER, MAP_ERROR = 0.8, 0.5
 COLOURS = 3
-DIGITS = 3  # of the factors, so that rounding of a processor does not change them
-REACH, SPREAD = 3, 1.6  # pixels along a line, each way, and the weights' standard deviation
-NOISE, AROUND = 0.8, 1.5  # pixels: deviations of the blurs before and after the derivatives
+DIGITS = 3  # Decimal digits of the factors, so that a processor's rounding does not change them
+LINE_REACH, LINE_SIGMA = 3, 1.6  # Half length of the line integral, and σ of its weights, in pixels
+NOISE_SIGMA, TENSOR_SIGMA = 0.8, 1.5  # σ of the blurs before and after the derivatives, in pixels
 SLOPE = np.array([-0.5, 0, 0.5], np.float32)
-BESIDE = np.array([3, 10, 3], np.float32) / 16  # Scharr's
-FLAT = 1e-5  # gradients, squared, below which there is no line
-# Where the output's finest detail is its own, not the source's: how much its lines are sharpened, as a factor of what a
-# blur removes from them; that blur's standard deviation, and that of the steps of pixels, in pixels of the output.
-LINE_SHARPENING, LINE_SHARPENED, STEPS = 2.0, 0.6, 0.5
-HALO = 4 / 255  # beyond the range of the pixels around and of the guided picture
-SHOWN = 1.5  # a clean picture keeps of the small one what this many times fewer pixels a side show
-GAIN_RIDGE = 3e-5  # of the least squares of the gain
-GAIN_WINDOW = 5  # pixels of the small picture, around each pixel, in which the gain is measured
-# One back-projection sharpens about as much as this blur's difference, which takes a fraction of its time: a standard
-# deviation in pixels, of pictures that become at least twice as large.
-CRISP, LEAST_CRISP = 0.45, 0.1
+SCHARR_SMOOTHING = np.array([3, 10, 3], np.float32) / 16
+FLAT = 1e-5  # Squared gradient below which there is no line
+# Boiling textures: amount of unsharp masking for lines; σ of its blur, and of the blur of the staircase, in pixels of
+# the output
+LINE_SHARPENING, LINE_SHARPENING_SIGMA, STAIRCASE_SIGMA = 2.0, 0.6, 0.5
+HALO = 4 / 255  # Tolerance beyond the range of the neighbouring pixels and of the guided picture
+CLEAN_FACTOR = 1.5  # In the mode "clean", the output counts only at a size that is smaller by this factor
+GAIN_RIDGE = 3e-5  # Ridge of the least squares of the luma gain
+GAIN_RADIUS = 5  # Radius of the window in which the luma gain is measured, in pixels of the small picture
+# σ of an unsharp mask that sharpens about as much as one back-projection, in a fraction of its time: for pictures that
+# are enlarged at least twice, and its lower bound; in pixels
+CRISP_SIGMA, MIN_CRISP_SIGMA = 0.45, 0.1
 
 
-class LocallyLinear:
-    """A linear map of colours around each pixel, from ``guide`` to ``picture``, both small and of one size."""
+class GuidedFilter:
+    """A guided filter: a linear map of colours around each pixel.
+
+    It maps the colours of ``guide`` to those of ``picture``, both small and of one size.
+    """
 
     def __init__(self, ops: Ops, guide: Picture, picture: Picture) -> None:
         self._ops, self._maps = ops, _local_maps(ops, ops.channels(guide), ops.channels(picture))
@@ -102,7 +105,7 @@ class LocallyLinear:
     def __call__(self, guide: Picture) -> Strips:
         """Return the strips of the picture at the size of a guide, of any type."""
         ops, size = self._ops, self._ops.size_of(guide)
-        maps = [[ops.in_strips(each, size, is_limited=True) for each in maps_of] for maps_of in self._maps]
+        maps = [[ops.EnlargedStrips(each, size, is_limited=True) for each in maps_of] for maps_of in self._maps]
 
         def strip(rows: slice) -> Picture:
             planes, made = ops.channels(ops.strip_of(guide, rows)), []
@@ -115,10 +118,10 @@ class LocallyLinear:
 
         return strip
 
-    def averaged(self, guide: Picture, small_guide: Picture) -> Picture:
-        """Return the picture at the size of a guide after averaging to that of the small guide.
+    def average(self, guide: Picture, small_guide: Picture) -> Picture:
+        """Return the picture at the size of a guide, averaged to the size of the small guide.
 
-        The average of what is mapped linearly is the map of the average.
+        The average of a linear map is the map of the average.
         """
         planes, made = self._ops.channels(small_guide), []
         for *factors, shift in self._maps:
@@ -126,8 +129,8 @@ class LocallyLinear:
         return self._ops.merge(made)
 
 
-class Mapped:
-    """One map of colours for all pixels, by the nodes of a lattice."""
+class GlobalColourMap:
+    """One colour map for all pixels, by the nodes of a lattice."""
 
     def __init__(self, ops: Ops, nodes: np.ndarray) -> None:
         self._ops, self._map = ops, ops.colour_map(nodes)
@@ -136,46 +139,51 @@ class Mapped:
         """Return the strips of the picture at the size of a guide, of any type."""
         return lambda rows: self._map(self._ops.strip_of(guide, rows))
 
-    def averaged(self, guide: Picture, small_guide: Picture) -> Picture:
-        """Return the averaged picture, of colours that were averaged before over less than the half of its pixels."""
+    def average(self, guide: Picture, small_guide: Picture) -> Picture:
+        """Return the averaged picture; the guide is shrunk to twice the small size before, to save time."""
         ops, small = self._ops, self._ops.size_of(small_guide)
-        enough = twice(small, ops.size_of(guide))
-        return ops.shrink(self._map(shrunk(ops, guide, enough)), small)
+        enough = doubled_size(small, ops.size_of(guide))
+        return ops.shrink(self._map(shrink_any(ops, guide, enough)), small)
 
 
-def twice(small: Size, large: Size) -> Size:
-    """Return twice a size, or a larger one if that is smaller."""
+def doubled_size(small: Size, large: Size) -> Size:
+    """Return twice a size, at most the larger one."""
     return min(2 * small[0], large[0]), min(2 * small[1], large[1])
 
 
-def shrunk(ops: Ops, picture: Picture, size: Size) -> Picture:
-    """Return a picture of any type at a smaller size, in float32."""
-    made = ops.sum_of_strips(ops.size_of(picture), size)
+def shrink_any(ops: Ops, picture: Picture, size: Size) -> Picture:
+    """Shrink a picture of any type, to float32."""
+    made = ops.ShrinkSum(ops.size_of(picture), size)
     for rows in ops.strips(ops.size_of(picture)):
         made.add(rows, ops.strip_of(picture, rows))
     return made.picture()
 
 
-def guide_from(ops: Ops, guide: Picture, picture: Picture, colour_map: np.ndarray | None) -> LocallyLinear | Mapped:
-    """Return the map from a small guide's colours to a picture's, by the nodes of a map for all pixels, if given."""
-    return LocallyLinear(ops, guide, picture) if colour_map is None else Mapped(ops, colour_map)
+def make_guide(
+    ops: Ops, guide: Picture, picture: Picture, colour_map: np.ndarray | None
+) -> GuidedFilter | GlobalColourMap:
+    """Return the map from a small guide's colours to a picture's.
+
+    ``colour_map``: the nodes of a map for all pixels; None for a guided filter.
+    """
+    return GuidedFilter(ops, guide, picture) if colour_map is None else GlobalColourMap(ops, colour_map)
 
 
 def fit_colour_map(guide: np.ndarray, picture: np.ndarray) -> np.ndarray:
     """Return the nodes, (n, n, n, 3) float32, of the map from a guide's colours to a picture's of the same size."""
-    step = max(1, int(np.sqrt(guide.size / 3 / FITTED)))
-    given, wanted = (each[::step, ::step].reshape(-1, 3).astype(np.float64) for each in (guide, picture))
-    linear = np.linalg.lstsq(np.c_[given, np.ones(len(given))], wanted, rcond=None)[0]
+    step = max(1, int(np.sqrt(guide.size / 3 / MAX_FIT_PIXELS)))
+    inputs, outputs = (each[::step, ::step].reshape(-1, 3).astype(np.float64) for each in (guide, picture))
+    linear = np.linalg.lstsq(np.c_[inputs, np.ones(len(inputs))], outputs, rcond=None)[0]
     nodes = node_colours(NODES).reshape(-1, 3) @ linear[:3] + linear[3]
-    weights = interpolation(given, NODES)
+    weights = interpolation(inputs, NODES)
     each = (np.asarray(weights.sum(axis=0)).ravel() + PRIOR)[:, None]
-    for _ in range(ROUNDS):
-        nodes += weights.T @ (wanted - weights @ nodes) / each
+    for _ in range(FIT_ROUNDS):
+        nodes += weights.T @ (outputs - weights @ nodes) / each
     return nodes.reshape(NODES, NODES, NODES, 3).astype(np.float32)
 
 
 def _local_maps(ops: Ops, guide: Sequence[Any], picture: Sequence[Any]) -> list[list[Any]]:
-    """Return for each channel of a picture the factors of the guide's three channels and the shift, averaged."""
+    """Return for each channel of a picture the averaged factors of the guide's channels, and the averaged shift."""
 
     def mean(channel: Map) -> Map:
         return ops.mean_around(channel, RADIUS)
@@ -185,7 +193,7 @@ def _local_maps(ops: Ops, guide: Sequence[Any], picture: Sequence[Any]) -> list[
         mean(guide[i] * guide[j]) - means[i] * means[j] for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
     )
     a, d, f = a + EPSILON, d + EPSILON, f + EPSILON
-    # The inverse of a symmetric 3x3 matrix is its adjugate over its determinant.
+    # The inverse of a symmetric 3x3 matrix is its adjugate divided by its determinant.
     inverse = [[d * f - e * e, c * e - b * f, b * e - c * d], [], []]
     inverse[1] = [inverse[0][1], a * f - c * c, b * c - a * e]
     inverse[2] = [inverse[0][2], inverse[1][2], a * d - b * b]
@@ -193,73 +201,71 @@ def _local_maps(ops: Ops, guide: Sequence[Any], picture: Sequence[Any]) -> list[
     found = []
     for channel in picture:
         own = mean(channel)
-        shared = [mean(other * channel) - its * own for other, its in zip(guide, means, strict=True)]
+        shared = [mean(other * channel) - guide_mean * own for other, guide_mean in zip(guide, means, strict=True)]
         factors = [sum(x * y for x, y in zip(row, shared, strict=True)) * scale for row in inverse]
-        shift = own - sum(factor * its for factor, its in zip(factors, means, strict=True))
+        shift = own - sum(factor * guide_mean for factor, guide_mean in zip(factors, means, strict=True))
         found.append([mean(each) for each in (*factors, shift)])
     return found
 
 
 class Details(NamedTuple):
-    """The detail of the guided picture and that of the sharpened edges, or maps of how far each is right."""
+    """The detail of the guided picture and of the sharpened edges, or maps of the accuracy of each."""
 
     guided: Any
     edges: Any
 
 
-def half_of(ops: Ops, picture: Picture) -> Picture:
-    """Return a picture at half its size."""
+def halve(ops: Ops, picture: Picture) -> Picture:
     width, height = ops.size_of(picture)
     return ops.shrink(picture, (max(1, width // 2), max(1, height // 2)))
 
 
 def back_project(ops: Ops, picture: Picture, size: Size, times: int) -> Picture:
-    """Return a picture of the same size which, enlarged to ``size`` and shrunk again, is nearly ``picture``."""
-    weights = [shown_weights(*sides) for sides in zip(ops.size_of(picture), size, strict=True)]
+    """Return a picture of the same size that equals ``picture`` after enlarging to ``size`` and shrinking, nearly."""
+    weights = [round_trip_kernel(*sides) for sides in zip(ops.size_of(picture), size, strict=True)]
     corrected = picture
     for _ in range(times):
-        corrected = ops.plus(corrected, ops.minus(picture, ops.filtered(corrected, *weights)))
+        corrected = ops.plus(corrected, ops.minus(picture, ops.convolve(corrected, *weights)))
     return corrected
 
 
-def enlarged_back(ops: Ops, picture: Picture, size: Size, times: int) -> Picture:
-    """Return a picture after back-projections, at the larger size."""
+def enlarge_back_projected(ops: Ops, picture: Picture, size: Size, times: int) -> Picture:
+    """Enlarge a picture to a larger size after back-projections."""
     return ops.enlarge(back_project(ops, picture, size, times), size)
 
 
-def unseen(ops: Ops, picture: Picture, size: Size) -> Picture:
-    """Return the part of a picture that its shrunk version of ``size`` does not show: a difference around 0."""
-    return ops.minus(picture, enlarged_back(ops, ops.shrink(picture, size), ops.size_of(picture), 1))
+def lost_detail(ops: Ops, picture: Picture, size: Size) -> Picture:
+    """Return the detail of a picture that is lost when it is shrunk to ``size``: a difference around 0."""
+    return ops.minus(picture, enlarge_back_projected(ops, ops.shrink(picture, size), ops.size_of(picture), 1))
 
 
 class SharpEdges(NamedTuple):
-    """A small picture which, enlarged and limited to the range of the pixels around, has sharper edges."""
+    """A small picture whose edges become sharp when it is enlarged and clamped to the range of the neighbours."""
 
     sharp: Picture
     low: Picture
     high: Picture
 
-    def enlarged(self, ops: Ops, size: Size) -> Picture:
-        """Return the picture at a larger size."""
-        limits = (ops.spread(extreme, size) for extreme in (self.low, self.high))
-        return ops.between(ops.enlarge(self.sharp, size), *limits)
+    def enlarge(self, ops: Ops, size: Size) -> Picture:
+        limits = (ops.enlarge_linear(extreme, size) for extreme in (self.low, self.high))
+        return ops.clamp(ops.enlarge(self.sharp, size), *limits)
 
 
 def sharp_edges(ops: Ops, x: Picture, size: Size) -> SharpEdges:
-    """Return what makes the edges of a small picture sharp at the larger ``size``."""
+    """Sharpen the edges of a small picture for the larger ``size``."""
     projected = back_project(ops, x, size, BACK_PROJECTIONS - 1)
-    sharp = ops.plus(projected, ops.minus(projected, ops.blur(projected, SHARPENED)), SHARPENING)
+    sharp = ops.plus(projected, ops.minus(projected, ops.blur(projected, EDGE_SIGMA)), EDGE_SHARPENING)
     return SharpEdges(sharp, *ops.extremes(x))
 
 
-def seen_of(ops: Ops, edges: SharpEdges, size: Size) -> Picture:
-    """Return what a small picture shows of its edges, to be enlarged to ``size``."""
+def visible_edges(ops: Ops, edges: SharpEdges, size: Size) -> Picture:
+    """Return the part of sharpened edges that the small picture shows, back-projected for ``size``."""
     small = ops.size_of(edges.sharp)
-    return back_project(ops, ops.shrink(edges.enlarged(ops, twice(small, size)), small), size, 1)
+    return back_project(ops, ops.shrink(edges.enlarge(ops, doubled_size(small, size)), small), size, 1)
 
 
 class DetailScale(NamedTuple):
-    """The candidates for the finest detail of a picture, from half its size, beside the truth of it."""
+    """The candidates for the finest detail of a picture, predicted from half its size, with the true detail."""
 
     found: Details
     truth: Picture
@@ -267,53 +273,56 @@ class DetailScale(NamedTuple):
     half_source: Picture
 
 
-def scale_of(ops: Ops, x: Picture, source: Picture, colour_map: np.ndarray | None = None) -> DetailScale:
-    """Return the candidates at the size of ``x``, where it is itself the truth; the source has the same size.
+def detail_scale(ops: Ops, x: Picture, source: Picture, colour_map: np.ndarray | None = None) -> DetailScale:
+    """Return the candidates at the size of ``x``, whose own detail is the truth; the source has the same size.
 
-    ``colour_map``: the nodes of the map that makes the guided picture; otherwise it is made by a guided filter.
+    ``colour_map``: the nodes of the map that makes the guided picture; the default is a guided filter.
     """
-    half, half_source, size = half_of(ops, x), half_of(ops, source), ops.size_of(x)
-    guide, edges = guide_from(ops, half_source, half, colour_map), sharp_edges(ops, half, size)
+    half, half_source, size = halve(ops, x), halve(ops, source), ops.size_of(x)
+    guide, edges = make_guide(ops, half_source, half, colour_map), sharp_edges(ops, half, size)
     strip = guide(source)
-    by_guide = ops.stacked(strip(rows) for rows in ops.strips(size))
+    by_guide = ops.join_strips(strip(rows) for rows in ops.strips(size))
     found = Details(
-        ops.minus(by_guide, enlarged_back(ops, guide.averaged(source, half_source), size, 1)),
-        ops.minus(edges.enlarged(ops, size), ops.enlarge(seen_of(ops, edges, size), size)),
+        ops.minus(by_guide, enlarge_back_projected(ops, guide.average(source, half_source), size, 1)),
+        ops.minus(edges.enlarge(ops, size), ops.enlarge(visible_edges(ops, edges, size), size)),
     )
-    return DetailScale(found, ops.minus(x, enlarged_back(ops, half, size, 1)), half, half_source)
+    return DetailScale(found, ops.minus(x, enlarge_back_projected(ops, half, size, 1)), half, half_source)
 
 
-def agreement(ops: Ops, scale: DetailScale) -> Details:
-    """Return how far each candidate is right, from 0 to 1: least squares in a window around each pixel, two maps."""
+def measure_accuracy(ops: Ops, scale: DetailScale) -> Details:
+    """Return the accuracy of each candidate, from 0 to 1, as two maps: least squares in a window around each pixel."""
     from_guide, from_edges = scale.found
-    gg, ee = _shared(ops, from_guide, from_guide) + RIDGE, _shared(ops, from_edges, from_edges) + RIDGE
-    ge = _shared(ops, from_guide, from_edges)
-    gt, et = _shared(ops, from_guide, scale.truth), _shared(ops, from_edges, scale.truth)
+    gg, ee = _mean_product(ops, from_guide, from_guide) + RIDGE, _mean_product(ops, from_edges, from_edges) + RIDGE
+    ge = _mean_product(ops, from_guide, from_edges)
+    gt, et = _mean_product(ops, from_guide, scale.truth), _mean_product(ops, from_edges, scale.truth)
     determinant = gg * ee - ge * ge
     return Details(ops.clip((ee * gt - ge * et) / determinant, 0, 1), ops.clip((gg * et - ge * gt) / determinant, 0, 1))
 
 
-def predicted(ops: Ops, scale: DetailScale, right: Details) -> Picture:
-    """Return the detail that the candidates make together; ``right`` says how far each is right, at any size."""
+def predict_detail(ops: Ops, scale: DetailScale, accuracy: Details) -> Picture:
+    """Return the detail predicted by the candidates together, weighted by ``accuracy``, of any size."""
     size = ops.size_of(scale.truth)
-    parts = [ops.times(each, ops.spread(gain, size)) for each, gain in zip(scale.found, right, strict=True)]
+    parts = [ops.times(each, ops.enlarge_linear(gain, size)) for each, gain in zip(scale.found, accuracy, strict=True)]
     return ops.plus(*parts)
 
 
-def _shared(ops: Ops, one: Picture, other: Picture) -> Picture:
+def _mean_product(ops: Ops, one: Picture, other: Picture) -> Picture:
     """Return the product of two pictures, summed over colours and averaged around each pixel."""
-    return ops.blur(ops.product(one, other), WINDOW)
+    return ops.blur(ops.product(one, other), ACCURACY_SIGMA)
 
 
 @dataclass(frozen=True)
 class Faults:
     """The faults of a network's pictures of one shot.
 
-    ``finest`` and ``next``: factors for the detail of the finest octave and of the next. ``noise``: standard deviation
-    in the finest octave, of colours from 0 to 1. ``is_own``: that octave is the network's own texture, which boils.
-    ``is_unlike``: that octave is not the source's, as where this is a drawing; its detail stays out. ``is_colour_map``:
-    a colour of the source becomes the same one all over a picture, as in a grade or a poster. ``is_lost``: the network
-    follows the source closely, but its finest detail is gone, so that the source's takes its place.
+    Attributes:
+        finest: The corrective factor for the detail of the finest octave.
+        next: The same for the next octave.
+        noise: The standard deviation of noise in the finest octave, of colours from 0 to 1.
+        is_own: The finest octave is the network's own texture, which boils.
+        is_unlike: The finest octave is unlike the source's, as in a drawing; the source's detail is not added.
+        is_colour_map: One map of colours for all pixels makes the picture, as in a grade or a poster.
+        is_lost: The network follows the source but lost its finest detail, which the source's replaces.
     """
 
     finest: float = 1.0
@@ -329,7 +338,7 @@ FAULTLESS = Faults()
 
 
 def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
-    """Return the faults of a network's outputs, each beside its source at the same size, (h, w, 3) float32."""
+    """Measure the faults of a network's outputs, each with its source at the same size, (h, w, 3) float32."""
     found, errors = [], []
     for output, source in pairs:
         scales = _scales(output, source)
@@ -341,20 +350,21 @@ def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
     own, made, shared, low, middle = np.maximum(np.mean(found, axis=0), 1e-12)
     is_colour_map = of_map < min(MAP_BETTER * of_filter, MAP_ERROR * own[0])
     strength, agrees = shared / made, shared / np.sqrt(made * own)
-    is_steady = agrees[0] > max(LEAST_AGREEMENT, LEAST_STEADY * agrees[1])
+    is_steady = agrees[0] > max(MIN_AGREEMENT, MIN_STEADY * agrees[1])
     over_coarsest, next_over = strength[:2] / strength[2]
     is_blurred = over_coarsest < BLURRED and next_over < BLURRED_NEXT and strength[2] < DRAWN
-    rings = RINGING < over_coarsest < DRAWN and STRONGEST > strength[0] > strength[1]
+    rings = RINGING < over_coarsest < DRAWN and MAX_STRENGTH > strength[0] > strength[1]
     finest = following = 1.0
     if is_steady and (is_blurred or rings):
-        finest, following = np.clip((strength[2] / strength[:2]) ** POWER, LEAST, MOST)
-    # White noise has a quarter of its power at half the size.
+        finest, following = np.clip((strength[2] / strength[:2]) ** CORRECTION_POWER, MIN_CORRECTION, MAX_CORRECTION)
+    # At half the size, white noise has a quarter of its power.
     deviation = float(np.sqrt(max(0.0, (low[0] ** 2 - 1.2 * low[1] ** 2) * 4 / 3)))
-    is_unlike = agrees.max() < LEAST_ALIKE
-    is_own = not (is_unlike or is_steady) and strength[0] < OWN * strength[1] and agrees[1] < NOT_OWN
-    is_lost = strength[0] < LOST and agrees[0] < LOST_ALIKE * agrees[1] and bool((agrees[1:] > KEPT_ALIKE).all())
-    is_unlike |= not is_own and agrees[0] < LEAST_ALIKE
-    is_noise = low[0] > LEAST_NORMAL * middle[0] and deviation < NOISIEST
+    is_unlike = agrees.max() < MIN_LIKENESS
+    is_own = not (is_unlike or is_steady) and strength[0] < OWN_STRENGTH * strength[1] and agrees[1] < OWN_AGREEMENT
+    agrees_coarsely = bool((agrees[1:] > COARSE_AGREEMENT).all())
+    is_lost = strength[0] < LOST_STRENGTH and agrees[0] < LOST_AGREEMENT * agrees[1] and agrees_coarsely
+    is_unlike |= not is_own and agrees[0] < MIN_LIKENESS
+    is_noise = low[0] > MIN_NORMALITY * middle[0] and deviation < MAX_NOISE
     noise = round(deviation, DIGITS + 1) if is_noise else 0.0
     return Faults(
         round(float(finest), DIGITS),
@@ -368,73 +378,73 @@ def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
 
 
 def _scales(output: np.ndarray, source: np.ndarray) -> list[DetailScale]:
-    """Return the candidates for the detail at each scale, the finest first, and those of the next coarser scale."""
+    """Return the candidates for the detail at each scale, the finest first, and one coarser scale."""
     scales: list[DetailScale] = []
-    for _ in range(SCALES + 1):
-        scales.append(scale_of(array_pictures, output, source))
+    for _ in range(NUM_SCALES + 1):
+        scales.append(detail_scale(array_pictures, output, source))
         output, source = scales[-1].half, scales[-1].half_source
     return scales
 
 
 def _errors(finest: DetailScale, output: np.ndarray, source: np.ndarray) -> tuple[float, float]:
-    """Return the powers of the errors of the finest detail: by the guided filter, and by a map of all colours."""
+    """Return the mean squared errors of the finest detail by the guided filter, and by a colour map."""
     colour_map = fit_colour_map(finest.half_source, finest.half)
-    scales = (finest, scale_of(array_pictures, output, source, colour_map))
+    scales = (finest, detail_scale(array_pictures, output, source, colour_map))
     by_filter, by_map = (float(np.mean((scale.found.guided - scale.truth) ** 2)) for scale in scales)
     return by_filter, by_map
 
 
 def _moments(scales: Sequence[DetailScale]) -> np.ndarray:
-    """Return of each scale the detail's power, its prediction's, what both share, and two deviations: (5, N)."""
+    """Return for each scale the power of the detail and of its prediction, their product, two deviations: (5, N)."""
     moments = []
     for scale, coarser in pairwise(scales):
-        made = predicted(array_pictures, scale, agreement(array_pictures, coarser))
+        made = predict_detail(array_pictures, scale, measure_accuracy(array_pictures, coarser))
         low, middle = np.quantile(np.abs(scale.truth - made), (LOW[0], MIDDLE[0])) / (LOW[1], MIDDLE[1])
         moments.append([(scale.truth**2).mean(), (made**2).mean(), (made * scale.truth).mean(), low, middle])
     return np.array(moments, np.float64).T
 
 
-def mended(ops: Ops, x: Picture, source: Picture, faults: Faults) -> Picture:
-    """Return a network's picture without its faults; the source has the same size."""
+def correct_faults(ops: Ops, x: Picture, source: Picture, faults: Faults) -> Picture:
+    """Correct the faults of a network's picture; the source has the same size."""
     if faults.noise:
-        x = _without_noise(ops, x, source, faults.noise)
+        x = _remove_noise(ops, x, source, faults.noise)
     if (faults.finest, faults.next) != (1, 1):
-        whole, half = ops.size_of(x), half_of(ops, x)
-        finest = unseen(ops, x, ops.size_of(half))
-        following = unseen(ops, half, ops.size_of(half_of(ops, half)))
+        whole, half = ops.size_of(x), halve(ops, x)
+        finest = lost_detail(ops, x, ops.size_of(half))
+        following = lost_detail(ops, half, ops.size_of(halve(ops, half)))
         x = ops.plus(x, finest, faults.finest - 1)
-        x = ops.plus(x, enlarged_back(ops, following, whole, 1), faults.next - 1)
+        x = ops.plus(x, enlarge_back_projected(ops, following, whole, 1), faults.next - 1)
     return ops.clip(x, 0, 1)
 
 
-def _without_noise(ops: Ops, x: Picture, source: Picture, deviation: float) -> Picture:
-    """Return a picture whose finest detail is brought nearer to what is predicted, by Wiener's rule."""
-    scale = scale_of(ops, x, source)
-    coarser = scale_of(ops, scale.half, scale.half_source)
-    left = ops.minus(scale.truth, predicted(ops, scale, agreement(ops, coarser)))
-    power = ops.blur(ops.product(left, left), WINDOW) / COLOURS
+def _remove_noise(ops: Ops, x: Picture, source: Picture, deviation: float) -> Picture:
+    """Shrink the unpredicted part of a picture's finest detail by a Wiener filter."""
+    scale = detail_scale(ops, x, source)
+    coarser = detail_scale(ops, scale.half, scale.half_source)
+    left = ops.minus(scale.truth, predict_detail(ops, scale, measure_accuracy(ops, coarser)))
+    power = ops.blur(ops.product(left, left), ACCURACY_SIGMA) / COLOURS
     return ops.minus(x, ops.times(left, ops.clip(deviation**2 / (power + 1e-12), 0, 1)))
 
 
-def smoothed_along_lines(ops: Ops, picture: Picture) -> Picture:
-    """Return a picture that is averaged along its lines; where it has none it stays as it is."""
+def smooth_along_lines(ops: Ops, picture: Picture) -> Picture:
+    """Average a picture along its lines; it is unchanged where it has none."""
     right, down = _directions(ops, ops.luma(picture))
     total, weights = picture, 1.0
-    for distance in range(1, REACH + 1):
-        weight = exp(-((distance / SPREAD) ** 2) / 2)
+    for distance in range(1, LINE_REACH + 1):
+        weight = exp(-((distance / LINE_SIGMA) ** 2) / 2)
         for step in (-distance, distance):
-            total = ops.plus(total, ops.moved(picture, step * right, step * down), weight)
+            total = ops.plus(total, ops.sample_shifted(picture, step * right, step * down), weight)
         weights += 2 * weight
     return total * (1 / weights)
 
 
 def _directions(ops: Ops, luma: Map) -> tuple[Map, Map]:
-    """Return two maps, how far right and down a pixel along the line leads: 1 together, less where there is no line."""
-    smooth = ops.blur(luma, NOISE)
-    across, along = ops.filtered(smooth, SLOPE, BESIDE), ops.filtered(smooth, BESIDE, SLOPE)
-    xx, xy, yy = (ops.blur(product, AROUND) for product in (across * across, across * along, along * along))
+    """Return the step along the line at each pixel, right and down: of length 1, shorter where there is no line."""
+    smooth = ops.blur(luma, NOISE_SIGMA)
+    across, along = (ops.convolve(smooth, SLOPE, SCHARR_SMOOTHING), ops.convolve(smooth, SCHARR_SMOOTHING, SLOPE))
+    xx, xy, yy = (ops.blur(product, TENSOR_SIGMA) for product in (across * across, across * along, along * along))
     gap = ((xx - yy) ** 2 + 4 * xy * xy) ** 0.5
-    cosine = (xx - yy) / (gap + FLAT**2)  # of twice the angle of the gradient, to which a line is perpendicular
+    cosine = (xx - yy) / (gap + FLAT**2)  # Of twice the gradient's angle; lines are perpendicular
     line = gap / (xx + yy + FLAT)
     sign = ops.clip((xy + 1e-12) * 1e30, -1, 1)
     return -sign * line * ops.clip((1 - cosine) / 2, 0, 1) ** 0.5, line * ops.clip((1 + cosine) / 2, 0, 1) ** 0.5
@@ -446,21 +456,23 @@ def upscale(
     """Return a network's output at its source's size.
 
     Args:
-        output: (h, w, 3) uint8, uint16 or float32 from 0 to 1.
-        source: the frame that it was painted from, (H, W, 3) of any of these types.
-        mode: of ``MODES``. "guided": with the detail of the source where it agrees; "auto": the same, but the output's
-            own finest detail is not strengthened where it boils, what a drawing shows stays out, and a network that
-            has lost its finest detail is enlarged as by "clean"; "clean": the source's detail instead of the output's,
-            where they agree; "faithful": by back-projection alone, which shows nothing but the output; "bicubic".
-        faults: what is mended in the output before.
-        share: of what the mode adds to a bicubic resize, from 0 to 1.
+        output: The network's picture, (h, w, 3) uint8, uint16 or float32 from 0 to 1.
+        source: The frame that it was painted from, (H, W, 3) of any of these types.
+        mode: One of ``MODES``. "guided": with the detail of the source where it agrees. "auto": the same, except that
+            boiling texture is not strengthened, detail of a drawing is not added, and a network with lost detail is
+            enlarged as by "clean". "clean": the source's detail instead of the output's, where they agree. "faithful":
+            by back-projection alone, without the source. "bicubic".
+        faults: The faults to correct in the output.
+        share: The share of the difference from a bicubic resize, from 0 to 1.
 
     Returns:
-        (H, W, 3) of the output's type. A picture that becomes smaller on both sides is averaged, whatever the mode.
+        (H, W, 3) of the output's type. In every mode, a picture that becomes smaller on both sides is averaged.
     """
     if array_pictures.size_of(output) == array_pictures.size_of(source):
         return output
-    return enlarged(array_pictures, unit(output), source, mode, faults, share, lambda made: _as(made, output.dtype))
+    return enlarge_to_source(
+        array_pictures, unit(output), source, mode, faults, share, lambda made: _to_dtype(made, output.dtype)
+    )
 
 
 def upscale_on(
@@ -471,148 +483,150 @@ def upscale_on(
     faults: Faults = FAULTLESS,
     share: float = 1.0,
 ) -> np.ndarray:
-    """Return a network's output at its source's size, as ``upscale`` does, by torch on a device."""
+    """Return a network's output at its source's size, like ``upscale``, by torch on a device."""
     from vidtrans.upscaling import tensor_pictures as ops  # imports torch
 
     if output.shape == source.shape:
         return output
-    made = enlarged(ops, ops.uploaded(output, device), ops.uploaded(source, device), mode, faults, share)[0]
-    return ops.downloaded(made, output.dtype)
+    made = enlarge_to_source(ops, ops.upload(output, device), ops.upload(source, device), mode, faults, share)[0]
+    return ops.download(made, output.dtype)
 
 
-def enlarged(
+def enlarge_to_source(
     ops: Ops,
     x: Picture,
     source: Picture,
     mode: str,
     faults: Faults = FAULTLESS,
     share: float = 1.0,
-    delivered: Callable[[Picture], Picture] = lambda made: made,
+    convert: Callable[[Picture], Picture] = lambda made: made,
 ) -> Picture:
     """Return a picture ``x``, float32, at its source's size; ``ops`` is the module of operations for both.
 
-    ``delivered``: makes of strips of the result, float32 from 0 to 1, those that are returned.
+    ``convert``: converts strips of the result, float32 from 0 to 1.
     """
     size, small = ops.size_of(source), ops.size_of(x)
     if size[0] <= small[0] or size[1] <= small[1]:
         is_smaller = size[0] <= small[0] and size[1] <= small[1]
-        return delivered(ops.clip(ops.shrink(x, size) if is_smaller else ops.enlarge(x, size), 0, 1))
-    made = _strips(ops, x, source, mode, faults)
-    soft = ops.in_strips(x, size) if share < 1 else None
+        return convert(ops.clip(ops.shrink(x, size) if is_smaller else ops.enlarge(x, size), 0, 1))
+    made = _mode_strips(ops, x, source, mode, faults)
+    soft = ops.EnlargedStrips(x, size) if share < 1 else None
 
     def strip(rows: slice) -> Picture:
         picture = made(rows)
         if soft is not None:
             bicubic = soft[rows]
             picture = ops.plus(bicubic, ops.minus(picture, bicubic), share)
-        return delivered(ops.clip(picture, 0, 1))
+        return convert(ops.clip(picture, 0, 1))
 
-    return ops.stacked(map(strip, ops.strips(size)))
+    return ops.join_strips(map(strip, ops.strips(size)))
 
 
-def _strips(ops: Ops, x: Picture, source: Picture, mode: str, faults: Faults) -> Strips:
+def _mode_strips(ops: Ops, x: Picture, source: Picture, mode: str, faults: Faults) -> Strips:
     """Return the strips of a picture at its source's size, in a mode of ``MODES``."""
     size = ops.size_of(source)
     if mode == "bicubic":
-        return ops.in_strips(x, size).__getitem__
+        return ops.EnlargedStrips(x, size).__getitem__
     if mode == "faithful":
-        return ops.in_strips(back_project(ops, x, size, BACK_PROJECTIONS), size).__getitem__
-    small_source = shrunk(ops, source, ops.size_of(x))
-    x = mended(ops, x, small_source, faults)
+        return ops.EnlargedStrips(back_project(ops, x, size, BACK_PROJECTIONS), size).__getitem__
+    small_source = shrink_any(ops, source, ops.size_of(x))
+    x = correct_faults(ops, x, small_source, faults)
     is_auto = mode == "auto"
     if mode == "clean" or (is_auto and faults.is_lost):
-        return _clean(ops, x, small_source, source)
+        return _enlarge_clean(ops, x, small_source, source)
     if is_auto and faults.is_own:
-        return _own(ops, x, size)
-    return _guided(ops, x, small_source, source, faults, is_unlike=is_auto and faults.is_unlike)
+        return _enlarge_boiling(ops, x, size)
+    return _enlarge_guided(ops, x, small_source, source, faults, is_unlike=is_auto and faults.is_unlike)
 
 
-def _guided(ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults, *, is_unlike: bool) -> Strips:
+def _enlarge_guided(
+    ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults, *, is_unlike: bool
+) -> Strips:
     size, colour_map = ops.size_of(source), None
     if faults.is_colour_map:
-        colour_map = fit_colour_map(*(ops.on_host(half_of(ops, each)) for each in (small_source, x)))
-    right = agreement(ops, scale_of(ops, x, small_source, colour_map))
+        colour_map = fit_colour_map(*(ops.on_host(halve(ops, each)) for each in (small_source, x)))
+    accuracy = measure_accuracy(ops, detail_scale(ops, x, small_source, colour_map))
     if is_unlike:
-        right = Details(right.guided * 0, right.edges)
-    guide, edges = guide_from(ops, small_source, x, colour_map), sharp_edges(ops, x, size)
-    seen = back_project(ops, guide.averaged(source, small_source), size, 1), seen_of(ops, edges, size)
-    # What is seen of both is taken away before the rest is enlarged, so that of both the detail is added.
+        accuracy = Details(accuracy.guided * 0, accuracy.edges)
+    guide, edges = make_guide(ops, small_source, x, colour_map), sharp_edges(ops, x, size)
+    visible = back_project(ops, guide.average(source, small_source), size, 1), visible_edges(ops, edges, size)
+    # The visible part of both candidates is subtracted before enlarging, so that only their detail is added.
     rest = back_project(ops, x, size, BACK_PROJECTIONS)
-    for each, weights in zip(seen, right, strict=True):
+    for each, weights in zip(visible, accuracy, strict=True):
         rest = ops.minus(rest, ops.times(each, weights))
-    whole, sharp = ops.in_strips(rest, size), ops.in_strips(edges.sharp, size)
-    low, high, *gains = (ops.in_strips(each, size, is_limited=True) for each in (edges.low, edges.high, *right))
+    whole, sharp = ops.EnlargedStrips(rest, size), ops.EnlargedStrips(edges.sharp, size)
+    low, high, *gains = (ops.EnlargedStrips(each, size, is_limited=True) for each in (edges.low, edges.high, *accuracy))
     guided = guide(source)
 
-    def made(rows: slice) -> Picture:
+    def strip(rows: slice) -> Picture:
         lowest, highest, by_guide = low[rows], high[rows], guided(rows)
-        both = by_guide, ops.between(sharp[rows], lowest, highest)
+        both = by_guide, ops.clamp(sharp[rows], lowest, highest)
         detail = ops.plus(*(ops.times(each, weights[rows]) for each, weights in zip(both, gains, strict=True)))
-        picture = _within(ops, ops.plus(whole[rows], detail), lowest, highest)
+        picture = _clamp_extended(ops, ops.plus(whole[rows], detail), lowest, highest)
         lowest, highest = lowest - HALO, highest + HALO
         if not is_unlike:
-            lowest, highest = ops.widened(lowest, highest, by_guide)
-        return ops.between(picture, lowest, highest)
+            lowest, highest = ops.extend_range(lowest, highest, by_guide)
+        return ops.clamp(picture, lowest, highest)
 
-    return made
+    return strip
 
 
-def _own(ops: Ops, x: Picture, size: Size) -> Strips:
-    """Smooth lines and edges along their direction and sharpen them, at twice the size, which is then enlarged."""
-    small, large = ops.size_of(x), twice(ops.size_of(x), size)
-    grown = ops.between(ops.enlarge(x, large), *(ops.spread(extreme, large) for extreme in ops.extremes(x)))
-    smooth = smoothed_along_lines(ops, grown)
+def _enlarge_boiling(ops: Ops, x: Picture, size: Size) -> Strips:
+    """Smooth lines and edges along their direction and sharpen them, at twice the size, and enlarge the result."""
+    small, large = ops.size_of(x), doubled_size(ops.size_of(x), size)
+    grown = ops.clamp(ops.enlarge(x, large), *(ops.enlarge_linear(extreme, large) for extreme in ops.extremes(x)))
+    smooth = smooth_along_lines(ops, grown)
     low, high = ops.extremes(smooth, 2)
-    blurred = ops.blur(smooth, LINE_SHARPENED * large[0] / small[0])
-    sharp = ops.between(ops.plus(smooth, ops.minus(smooth, blurred), LINE_SHARPENING), low, high)
-    # What shows at the small size stays as it was, but for the steps of its pixels.
-    changed = ops.blur(ops.minus(ops.shrink(grown, small), ops.shrink(sharp, small)), STEPS)
-    made = ops.between(ops.plus(sharp, enlarged_back(ops, changed, large, 1)), low, high)
-    whole = ops.in_strips(made, size)
-    lowest, highest = (ops.in_strips(extreme, size, is_limited=True) for extreme in ops.extremes(made))
-    return lambda rows: ops.between(whole[rows], lowest[rows], highest[rows])
+    blurred = ops.blur(smooth, LINE_SHARPENING_SIGMA * large[0] / small[0])
+    sharp = ops.clamp(ops.plus(smooth, ops.minus(smooth, blurred), LINE_SHARPENING), low, high)
+    # The picture at the small size is restored, except for its staircase.
+    changed = ops.blur(ops.minus(ops.shrink(grown, small), ops.shrink(sharp, small)), STAIRCASE_SIGMA)
+    made = ops.clamp(ops.plus(sharp, enlarge_back_projected(ops, changed, large, 1)), low, high)
+    whole = ops.EnlargedStrips(made, size)
+    lowest, highest = (ops.EnlargedStrips(extreme, size, is_limited=True) for extreme in ops.extremes(made))
+    return lambda rows: ops.clamp(whole[rows], lowest[rows], highest[rows])
 
 
-def _clean(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Strips:
+def _enlarge_clean(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Strips:
     size, small = ops.size_of(source), ops.size_of(x)
-    fewer = max(1, round(small[0] / SHOWN)), max(1, round(small[1] / SHOWN))
-    scale = scale_of(ops, x, small_source)
-    right = agreement(ops, scale_of(ops, scale.half, scale.half_source)).guided
+    fewer = max(1, round(small[0] / CLEAN_FACTOR)), max(1, round(small[1] / CLEAN_FACTOR))
+    scale = detail_scale(ops, x, small_source)
+    accuracy = measure_accuracy(ops, detail_scale(ops, scale.half, scale.half_source)).guided
     shown, shown_source = ops.shrink(x, fewer), ops.shrink(small_source, fewer)
-    guide = LocallyLinear(ops, shown_source, shown)
-    seen = ops.in_strips(back_project(ops, guide.averaged(source, shown_source), size, 1), size)
-    soft, own = ops.in_strips(x, size), ops.in_strips(unseen(ops, x, fewer), size)
-    low, high, factor = (ops.in_strips(each, size, is_limited=True) for each in (*ops.extremes(x), right))
+    guide = GuidedFilter(ops, shown_source, shown)
+    visible = ops.EnlargedStrips(back_project(ops, guide.average(source, shown_source), size, 1), size)
+    soft, own = ops.EnlargedStrips(x, size), ops.EnlargedStrips(lost_detail(ops, x, fewer), size)
+    low, high, factor = (ops.EnlargedStrips(each, size, is_limited=True) for each in (*ops.extremes(x), accuracy))
     guided = guide(source)
 
-    def made(rows: slice) -> Picture:
-        instead = ops.minus(ops.minus(guided(rows), seen[rows]), own[rows])
-        return _within(ops, ops.plus(soft[rows], ops.times(instead, factor[rows])), low[rows], high[rows])
+    def strip(rows: slice) -> Picture:
+        instead = ops.minus(ops.minus(guided(rows), visible[rows]), own[rows])
+        return _clamp_extended(ops, ops.plus(soft[rows], ops.times(instead, factor[rows])), low[rows], high[rows])
 
-    return made
+    return strip
 
 
-def _within(ops: Ops, picture: Picture, low: Picture, high: Picture) -> Picture:
-    """Limit a picture to a range and as much beyond, which keeps out much of the source's texture."""
+def _clamp_extended(ops: Ops, picture: Picture, low: Picture, high: Picture) -> Picture:
+    """Clamp a picture to a range extended by its span on both sides, which limits the source's texture."""
     span = ops.minus(high, low)
-    return ops.between(picture, ops.minus(low, span), ops.plus(high, span))
+    return ops.clamp(picture, ops.minus(low, span), ops.plus(high, span))
 
 
-def _as(made: np.ndarray, dtype: np.dtype[np.generic]) -> np.ndarray:
-    """Return a picture from 0 to 1 in another type."""
+def _to_dtype(picture: np.ndarray, dtype: np.dtype[np.generic]) -> np.ndarray:
+    """Convert a picture from 0 to 1 to another type."""
     if dtype == np.float32:
-        return made
+        return picture
     most = np.iinfo(dtype).max  # type: ignore[type-var]
-    return np.rint(made * np.float32(most)).astype(dtype)
+    return np.rint(picture * np.float32(most)).astype(dtype)
 
 
 def upscale_stream(output: np.ndarray, source: np.ndarray, mode: str) -> np.ndarray:
     """Return a network's output at its source's size, (H, W, 3) uint8.
 
     Args:
-        output: (h, w, 3) uint8, smaller than the source.
-        source: the frame that it was painted from, (H, W, 3) uint8.
-        mode: "luma": with the detail of the source's luma where both agree; or "bicubic".
+        output: The network's picture, (h, w, 3) uint8, smaller than the source.
+        source: The frame that it was painted from, (H, W, 3) uint8.
+        mode: "luma", with the detail of the source's luma where both agree, or "bicubic".
     """
     colours = array_pictures.enlarge(output, array_pictures.size_of(source))
     if mode == "bicubic":
@@ -623,57 +637,57 @@ def upscale_stream(output: np.ndarray, source: np.ndarray, mode: str) -> np.ndar
 
 
 def upscale_stream_on(device: torch.device | str, output: np.ndarray, source: np.ndarray, mode: str) -> np.ndarray:
-    """Return a network's output at its source's size, uint8, as ``upscale_stream`` does, by torch on a device."""
+    """Return a network's output at its source's size, uint8, like ``upscale_stream``, by torch on a device."""
     from vidtrans.upscaling import tensor_pictures as ops  # imports torch
 
-    x, frame = ops.uploaded(output, device), ops.uploaded(source, device)
+    x, frame = ops.upload(output, device), ops.upload(source, device)
     if mode == "bicubic":
         made = ops.enlarge(x, ops.size_of(frame)).clamp(0, 1)
     else:
-        made = enlarged_by_luma(ops, x, ops.luma(frame))
-    return ops.downloaded(made[0], output.dtype)
+        made = enlarge_by_luma(ops, x, ops.luma(frame))
+    return ops.download(made[0], output.dtype)
 
 
-def enlarged_by_luma(ops: Ops, x: Picture, guide: Map) -> Picture:
-    """Return a picture ``x`` at the size of ``guide``, the luma of its source."""
+def enlarge_by_luma(ops: Ops, x: Picture, guide: Map) -> Picture:
+    """Enlarge a picture ``x`` to the size of ``guide``, the luma of its source."""
     change = luma_change(ops, ops.luma(x), guide)
     colours = ops.clip(ops.enlarge(x, ops.size_of(guide)), 0, 1)
     return ops.clip(ops.plus(colours, ops.merge([change] * 3)), 0, 1)
 
 
 def luma_change(ops: Ops, luma: Map, guide: Map) -> Map:
-    """Return what to add to each colour of a picture that was enlarged to the size of ``guide``, and clipped.
+    """Return the detail to add to each channel of a picture that was enlarged to the size of ``guide``, and clipped.
 
-    ``luma``: the small picture's. ``guide``: the luma of its source.
+    ``luma``: of the small picture. ``guide``: the luma of its source.
     """
     size, small = ops.size_of(guide), ops.size_of(luma)
     small_guide = ops.shrink(guide, small)
     factor = slope(ops, small_guide, luma) * gain(ops, luma, small_guide)
-    deviation = max(LEAST_CRISP, CRISP * min(1, size[0] / small[0] - 1))
-    detail = guide - ops.enlarge(_crisp(ops, small_guide, deviation), size)
-    made = ops.enlarge(_crisp(ops, luma, deviation), size) + ops.spread(factor, size) * detail
+    deviation = max(MIN_CRISP_SIGMA, CRISP_SIGMA * min(1, size[0] / small[0] - 1))
+    detail = guide - ops.enlarge(_sharpen(ops, small_guide, deviation), size)
+    made = ops.enlarge(_sharpen(ops, luma, deviation), size) + ops.enlarge_linear(factor, size) * detail
     low, high = ops.extremes(luma)
     span = high - low
-    made = ops.between(made, ops.spread(low - span, size), ops.spread(high + span, size))
+    made = ops.clamp(made, ops.enlarge_linear(low - span, size), ops.enlarge_linear(high + span, size))
     return made - ops.clip(ops.enlarge(luma, size), 0, 1)
 
 
 def slope(ops: Ops, guide: Map, luma: Map) -> Map:
-    """Return the factor of the local linear map from the guide's luma to a picture's, averaged; all of one size."""
-    own, its = ops.mean_around(luma, RADIUS), ops.mean_around(guide, RADIUS)
-    shared = ops.mean_around(guide * luma, RADIUS) - own * its
-    return ops.mean_around(shared / (ops.mean_around(guide * guide, RADIUS) - its * its + EPSILON), RADIUS)
+    """Return the averaged factor of the local linear map from the guide's luma to a picture's; all of one size."""
+    own, mean = ops.mean_around(luma, RADIUS), ops.mean_around(guide, RADIUS)
+    shared = ops.mean_around(guide * luma, RADIUS) - own * mean
+    return ops.mean_around(shared / (ops.mean_around(guide * guide, RADIUS) - mean * mean + EPSILON), RADIUS)
 
 
 def gain(ops: Ops, luma: Map, guide: Map) -> Map:
-    """Return how far the guide's detail is right, from 0 to 1, by the finest detail that ``luma`` itself shows."""
-    half, half_guide = half_of(ops, luma), half_of(ops, guide)
+    """Return the accuracy of the guide's detail, from 0 to 1, measured on the finest detail of ``luma``."""
+    half, half_guide = halve(ops, luma), halve(ops, guide)
     fewer = ops.size_of(half)
-    found = ops.spread(slope(ops, half_guide, half), ops.size_of(luma)) * unseen(ops, guide, fewer)
-    truth = unseen(ops, luma, fewer)
-    power = ops.mean_around(found * found, GAIN_WINDOW)
-    return ops.clip(ops.mean_around(found * truth, GAIN_WINDOW) / (power + GAIN_RIDGE), 0, 1)
+    found = ops.enlarge_linear(slope(ops, half_guide, half), ops.size_of(luma)) * lost_detail(ops, guide, fewer)
+    truth = lost_detail(ops, luma, fewer)
+    power = ops.mean_around(found * found, GAIN_RADIUS)
+    return ops.clip(ops.mean_around(found * truth, GAIN_RADIUS) / (power + GAIN_RIDGE), 0, 1)
 
 
-def _crisp(ops: Ops, luma: Map, deviation: float) -> Map:
+def _sharpen(ops: Ops, luma: Map, deviation: float) -> Map:
     return 2 * luma - ops.blur(luma, deviation)

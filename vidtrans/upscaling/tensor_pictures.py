@@ -1,7 +1,7 @@
 """The operations of upscaling on tensors, for a GPU: pictures are (N, 3, H, W) float32, maps (N, 1, H, W).
 
-Each function is the one of the same name in ``array_pictures``, which says what it does; results are the same within
-rounding. ``uploaded`` and ``downloaded`` are copies of arrays to a device and back. A size is (width, height).
+Each function corresponds to the one of the same name in ``array_pictures``, which describes it; results are equal
+within rounding. ``upload`` and ``download`` copy arrays to a device and back. A size is (width, height).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Size = tuple[int, int]
 
 
 def strips(size: Size) -> list[slice]:
-    """Return the strips in which a picture of a size is made: the whole of it."""
+    """Return the only strip of a picture: all rows."""
     return [slice(0, size[1])]
 
 
@@ -28,51 +28,46 @@ def strip_of(picture: Tensor, rows: slice) -> Tensor:
     return picture
 
 
-def stacked(made: Iterable[Tensor]) -> Tensor:
-    """Return the only strip."""
-    (picture,) = made
+def join_strips(parts: Iterable[Tensor]) -> Tensor:
+    (picture,) = parts
     return picture
 
 
 class EnlargedTensor:
-    """A picture or a map at a larger size, of which the whole is the only strip."""
+    """A picture or a map at a larger size, with one strip."""
 
     def __init__(self, picture: Tensor, size: Size, *, is_limited: bool = False) -> None:
-        self._picture = spread(picture, size) if is_limited else enlarge(picture, size)
+        self._picture = enlarge_linear(picture, size) if is_limited else enlarge(picture, size)
 
     def __getitem__(self, rows: slice) -> Tensor:
         return self._picture
 
 
 class ShrunkTensor:
-    """A large picture, its only strip, that becomes the picture at a smaller size by area averaging."""
+    """Shrinks a large picture, which is its only strip, by area averaging."""
 
     def __init__(self, large: Size, small: Size) -> None:
         self._small = small
 
     def add(self, rows: slice, strip: Tensor) -> None:
-        """Take the large picture."""
         self._picture = shrink(strip, self._small)
 
     def picture(self) -> Tensor:
-        """Return the small picture."""
         return self._picture
 
 
 def size_of(picture: Tensor) -> Size:
-    """Return the (width, height) of a picture."""
     return picture.shape[3], picture.shape[2]
 
 
 def shrink(picture: Tensor, size: Size) -> Tensor:
-    """Shrink by area averaging."""
     across, down = (_averages(old, new, str(picture.device)) for old, new in zip(size_of(picture), size, strict=True))
     return down @ (picture @ across.T)
 
 
 @lru_cache(maxsize=32)
 def _averages(old: int, new: int, device: str) -> Tensor:
-    """Return the weights, (new, old), with which area averaging makes new pixels of a row from old ones."""
+    """Return the weights, (new, old), of area averaging along a row."""
     edges = torch.arange(new + 1, dtype=torch.float64) * (old / new)
     pixels = torch.arange(old, dtype=torch.float64)
     begin = torch.maximum(edges[:-1, None], pixels)
@@ -81,40 +76,33 @@ def _averages(old: int, new: int, device: str) -> Tensor:
 
 
 def enlarge(picture: Tensor, size: Size) -> Tensor:
-    """Enlarge by bicubic interpolation."""
     return F.interpolate(picture, size[::-1], mode="bicubic", align_corners=False)
 
 
-def spread(picture: Tensor, size: Size) -> Tensor:
-    """Enlarge by bilinear interpolation."""
+def enlarge_linear(picture: Tensor, size: Size) -> Tensor:
     return F.interpolate(picture, size[::-1], mode="bilinear", align_corners=False)
 
 
 def extremes(picture: Tensor, reach: int = 1) -> tuple[Tensor, Tensor]:
-    """Return the smallest and the largest value around each pixel, within ``reach`` pixels."""
     side = 2 * reach + 1
     return -F.max_pool2d(-picture, side, 1, reach), F.max_pool2d(picture, side, 1, reach)
 
 
-def between(picture: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Limit a picture to two others."""
+def clamp(picture: Tensor, low: Tensor, high: Tensor) -> Tensor:
     return torch.maximum(torch.minimum(picture, high), low)
 
 
-def widened(low: Tensor, high: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a range that also contains a picture."""
+def extend_range(low: Tensor, high: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
     return torch.minimum(low, picture), torch.maximum(high, picture)
 
 
 def blur(picture: Tensor, deviation: float) -> Tensor:
-    """Blur by a Gaussian of a standard deviation in pixels."""
-    taps = round(8 * deviation + 1) | 1  # as many as OpenCV takes
+    taps = round(8 * deviation + 1) | 1  # OpenCV's number of taps
     weights = cv2.getGaussianKernel(taps, deviation, cv2.CV_32F)[:, 0]
-    return filtered(picture, weights, weights)
+    return convolve(picture, weights, weights)
 
 
-def moved(picture: Tensor, right: Tensor, down: Tensor) -> Tensor:
-    """Return for each pixel the picture (right, down) pixels away from it, by bilinear interpolation."""
+def sample_shifted(picture: Tensor, right: Tensor, down: Tensor) -> Tensor:
     width, height = size_of(picture)
     x = torch.arange(width, device=picture.device)[None, None, None] + right
     y = torch.arange(height, device=picture.device)[None, None, :, None] + down
@@ -122,8 +110,7 @@ def moved(picture: Tensor, right: Tensor, down: Tensor) -> Tensor:
     return F.grid_sample(picture, places, padding_mode="border", align_corners=False)
 
 
-def filtered(picture: Tensor, across: np.ndarray, down: np.ndarray) -> Tensor:
-    """Filter by weights along the rows, and others along the columns: an odd number of each."""
+def convolve(picture: Tensor, across: np.ndarray, down: np.ndarray) -> Tensor:
     count, reach_x, reach_y = picture.shape[1], len(across) // 2, len(down) // 2
     padded = F.pad(picture, (reach_x, reach_x, reach_y, reach_y), mode="replicate")
     along, down_kernel = (torch.from_numpy(w).to(picture.device).expand(count, 1, 1, -1) for w in (across, down))
@@ -131,58 +118,48 @@ def filtered(picture: Tensor, across: np.ndarray, down: np.ndarray) -> Tensor:
 
 
 def mean_around(channel: Tensor, reach: int) -> Tensor:
-    """Average a map over the square within ``reach`` pixels of each pixel."""
     return F.avg_pool2d(F.pad(channel, (reach,) * 4, mode="replicate"), 2 * reach + 1, 1)
 
 
 def plus(one: Tensor, other: Tensor, factor: float = 1) -> Tensor:
-    """Return ``one + factor * other``."""
     return torch.add(one, other, alpha=factor)
 
 
 def plus_product(total: Tensor, one: Tensor, other: Tensor) -> Tensor:
-    """Return ``total + one * other``, of maps."""
     return torch.addcmul(total, one, other)
 
 
 def minus(one: Tensor, other: Tensor) -> Tensor:
-    """Return the difference of two pictures or maps."""
     return one - other
 
 
 def times(picture: Tensor, weights: Tensor) -> Tensor:
-    """Multiply all channels of a picture by a map."""
     return picture * weights
 
 
 def product(one: Tensor, other: Tensor) -> Tensor:
-    """Return the product of two pictures, summed over channels: a map."""
     return (one * other).sum(dim=1, keepdim=True)
 
 
 def clip(values: Tensor, low: float, high: float) -> Tensor:
-    """Limit values to a range."""
     return values.clamp(low, high)
 
 
 def luma(picture: Tensor) -> Tensor:
-    """Return the luma of a picture, by the weights of BT.601: a map."""
     red, green, blue = channels(picture)
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
 def channels(picture: Tensor) -> Sequence[Tensor]:
-    """Return the channels of a picture, each a map."""
     return picture.split(1, dim=1)
 
 
 def merge(maps: Sequence[Tensor]) -> Tensor:
-    """Return the picture with these channels."""
     return torch.cat(list(maps), dim=1)
 
 
 class TensorColourMap:
-    """A map of colours by the nodes of a lattice, (n, n, n, 3) of blue, green and red, with trilinear interpolation.
+    """A colour map by the nodes of a lattice, (n, n, n, 3) in blue, green and red, with trilinear interpolation.
 
     It takes one picture at a time.
     """
@@ -191,34 +168,32 @@ class TensorColourMap:
         self._nodes = torch.from_numpy(nodes).permute(3, 0, 1, 2)[None]
 
     def __call__(self, picture: Tensor) -> Tensor:
-        """Map the colours of a picture."""
         places = picture.permute(0, 2, 3, 1)[:, None] * 2 - 1
         nodes = self._nodes.to(picture.device)
         return F.grid_sample(nodes, places, padding_mode="border", align_corners=True)[:, :, 0]
 
 
-def uploaded(picture: np.ndarray, device: torch.device | str) -> Tensor:
-    """Return a picture of any type as (1, 3, H, W) float32 from 0 to 1, on the device."""
+def upload(picture: np.ndarray, device: torch.device | str) -> Tensor:
+    """Copy a picture of any type to a device, as (1, 3, H, W) float32 from 0 to 1."""
     most = 1 if picture.dtype == np.float32 else np.iinfo(picture.dtype).max
     wide = picture.astype(np.int32) if picture.dtype == np.uint16 else picture
     on_device = torch.from_numpy(np.ascontiguousarray(wide)).to(device)
     return on_device.permute(2, 0, 1)[None].to(torch.float32) / most
 
 
-def downloaded(picture: Tensor, dtype: np.dtype[np.generic]) -> np.ndarray:
-    """Return a picture, (3, H, W) from 0 to 1 on any device, as (H, W, 3) of a type."""
+def download(picture: Tensor, dtype: np.dtype[np.generic]) -> np.ndarray:
+    """Copy a picture, (3, H, W) from 0 to 1, from any device to an array (H, W, 3) of a type."""
     on_host = picture.permute(1, 2, 0)
     if dtype == np.float32:
         return on_host.cpu().numpy()
-    kind = torch.uint8 if dtype == np.uint8 else torch.int32  # torch computes little in uint16
+    kind = torch.uint8 if dtype == np.uint8 else torch.int32  # Torch has few operations for uint16
     most = np.iinfo(dtype).max  # type: ignore[type-var]
     levels = (on_host * most).round().to(kind)
     return levels.contiguous().cpu().numpy().astype(dtype, copy=False)
 
 
 def on_host(picture: Tensor) -> np.ndarray:
-    """Return the picture as an array, (H, W, 3)."""
     return picture[0].permute(1, 2, 0).contiguous().cpu().numpy()
 
 
-in_strips, sum_of_strips, colour_map = EnlargedTensor, ShrunkTensor, TensorColourMap  # the same names for both
+EnlargedStrips, ShrinkSum, colour_map = EnlargedTensor, ShrunkTensor, TensorColourMap  # Names that both modules have

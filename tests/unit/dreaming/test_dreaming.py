@@ -18,18 +18,18 @@ from torch import Tensor
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.data.clip_memory import ClipMemory
 from vidtrans.data.moving_windows import move_view
-from vidtrans.dreaming.dream_job import by_opencv, in_torch
+from vidtrans.dreaming.dream_job import enlarge_opencv, enlarge_torch
 from vidtrans.dreaming.dream_planning import DreamControls
 from vidtrans.dreaming.drift_correction import (
     DriftCorrector,
     FrameStatistics,
     frame_statistics,
-    measured,
+    measure_statistics,
 )
-from vidtrans.dreaming.pointer import CHECKED, PULL, STAY, Pointer, Pointing
+from vidtrans.dreaming.pointer import CHECK_INTERVAL, MIN_JUMP_INTERVAL, PULL, Pointer, PointerState
 from vidtrans.dreaming.rollout import (
     IDENTITY,
-    RETURN,
+    RETURN_FRAMES,
     CameraMove,
     ClipView,
     Loop,
@@ -38,7 +38,7 @@ from vidtrans.dreaming.rollout import (
     RolloutModel,
     transform,
 )
-from vidtrans.dreaming.sequencer import ClipOf, Morph, Origin, actions_of_table, found_actions
+from vidtrans.dreaming.sequencer import Morph, Origin, TrainingClip, cluster_actions, read_action_table
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.dreaming.steering import ANIMATED, PAN, TURN, ZOOM, parse_steering
 from vidtrans.inference.device import CPU
@@ -175,7 +175,10 @@ def test_what_was_seen_in_training_is_left_as_it_is() -> None:
 def test_what_drifted_comes_back_into_the_band(shift: float, gain: float, number: int) -> None:
     bank = FrameStatistics.of(BANK)
     picture = (as_tensor(FRAMES[number]) * gain + shift).clamp(-1, 1)
-    outside = lambda p: np.maximum(0, np.maximum(bank.low - measured(p), measured(p) - bank.high))[:-1]  # noqa: E731
+
+    def outside(p):
+        return np.maximum(0, np.maximum(bank.low - measure_statistics(p), measure_statistics(p) - bank.high))[:-1]
+
     made = picture
     for _ in range(3):  # fed back it is governed again
         made, _ = DriftCorrector(bank, 1.0)(made)
@@ -189,12 +192,12 @@ def test_what_drifted_comes_back_into_the_band(shift: float, gain: float, number
 def test_where_the_camera_carries_things_away_places_and_hues_count_no_more() -> None:
     bank, picture = FrameStatistics.of(BANK), as_tensor(FRAMES[0])
     upside_down, turned = picture.flip(1), picture[[1, 2, 0]]
-    for changed, loosened in (
-        (upside_down, bank.loosened(places=True, channels=False)),
-        (turned, bank.loosened(places=False, channels=True)),
+    for changed, widened in (
+        (upside_down, bank.widened(places=True, channels=False)),
+        (turned, bank.widened(places=False, channels=True)),
     ):
         assert not torch.equal(DriftCorrector(bank, 1.0)(changed)[0], changed)
-        assert DriftCorrector(loosened, 1.0)(changed)[0] is changed
+        assert DriftCorrector(widened, 1.0)(changed)[0] is changed
 
 
 def test_a_damaged_bank_is_no_bank() -> None:
@@ -251,12 +254,12 @@ def test_an_endless_zoom_sees_less_and_less_of_the_clip_and_begins_again() -> No
     assert len(numbers) >= 3
     assert shares[numbers[0]] == 0
     assert shares[numbers[0] - 1] < 0.05
-    assert max(shares[numbers[0] : numbers[0] + RETURN + 2]) == 1.0
+    assert max(shares[numbers[0] : numbers[0] + RETURN_FRAMES + 2]) == 1.0
 
 
 def test_devices_agree() -> None:
     frame = torch.rand(3, 24, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    one, other = (enlarge(frame, (83, 61), "faithful") for enlarge in (by_opencv, in_torch))
+    one, other = (enlarge(frame, (83, 61), "faithful") for enlarge in (enlarge_opencv, enlarge_torch))
     assert one.shape == other.shape == (3, 61, 83)
     assert (one - other).abs().max() < 1e-4
 
@@ -277,7 +280,7 @@ def walk(points: Pointer, count: int, wander: float = 0.0, begin: int = 5) -> li
     for number in range(count):
         places.append(at.place)
         frames = [frame(pictures[at.place]), frame(pictures[at.place + 1])]
-        at = points.go_on(at, frames, number, wander)
+        at = points.advance(at, frames, number, wander)
     return places
 
 
@@ -302,27 +305,32 @@ def test_the_more_it_wanders_the_sooner_it_leaves_the_order_and_never_at_once() 
     assert jumps[0] <= 1
     assert jumps[0] < jumps[1] < jumps[2]
     leaps = np.flatnonzero(np.diff(walk(points, 100, 1.0)) != 1)
-    assert np.diff(leaps).min() >= STAY
+    assert np.diff(leaps).min() >= MIN_JUMP_INTERVAL
 
 
 def test_a_dream_that_is_elsewhere_is_followed() -> None:
     points = Pointer(ClipMemory(np.stack([scene(40, 32, seed=n // 20) for n in range(100)]), (100,)), 0)
     pictures = points.memory.pictures
-    at = points.go_on(Pointing(5, STAY, CHECKED - 1), [frame(pictures[89]), frame(pictures[90])], 0, 0.0)
+    at = points.advance(
+        PointerState(5, MIN_JUMP_INTERVAL, CHECK_INTERVAL - 1),
+        [frame(pictures[89]), frame(pictures[90])],
+        0,
+        0.0,
+    )
     assert 80 <= at.place < 100
 
 
 def test_a_picture_is_pulled_to_the_colours_of_the_next_frame_and_keeps_its_detail() -> None:
     points = pointer()
-    at = Pointing(20)
+    at = PointerState(20)
     aim = frame(points.memory.pictures[21])
     other = torch.zeros_like(aim)
     other[:, ::2, ::2] = 0.4
-    pulled = points.pulled(other, at, 1.0)
-    assert torch.equal(points.pulled(other, at, 0.0), other)
-    assert float((pulled - other).mean()) == pytest.approx(PULL * float((aim - other).mean()), abs=0.01)
+    pull = points.pull(other, at, 1.0)
+    assert torch.equal(points.pull(other, at, 0.0), other)
+    assert float((pull - other).mean()) == pytest.approx(PULL * float((aim - other).mean()), abs=0.01)
     fine = lambda x: (x[:, 8:-8:2, 8:-8:2] - x[:, 9:-7:2, 9:-7:2]).mean()  # noqa: E731
-    assert float(fine(pulled)) == pytest.approx(0.4, abs=0.05)
+    assert float(fine(pull)) == pytest.approx(0.4, abs=0.05)
 
 
 def memory(**named: frozenset[int]) -> ClipMemory:
@@ -334,10 +342,10 @@ def memory(**named: frozenset[int]) -> ClipMemory:
 
 
 def steer(pointer: Pointer, goal: int | str, begin: int, count: int = 60) -> list[int]:
-    at, places = Pointing(begin), []
+    at, places = PointerState(begin), []
     frames = [torch.zeros((3, 48, 64))] * 2
     for number in range(count):
-        at = pointer.go_on(at, frames, number, 0.0, goal=goal)
+        at = pointer.advance(at, frames, number, 0.0, goal=goal)
         places.append(at.place)
     return places
 
@@ -441,13 +449,13 @@ def test_any_text_is_a_script_or_refused(text: str) -> None:
         assert parse_steering(text + ":").entries
 
 
-CLIPS = [ClipOf("a.one.mp4", Fraction(25)), ClipOf("b.mp4", Fraction(25))]
+CLIPS = [TrainingClip("a.one.mp4", Fraction(25)), TrainingClip("b.mp4", Fraction(25))]
 ORIGINS = [Origin(0, n) for n in (*range(20), *range(100, 110))] + [Origin(1, n) for n in range(7, 17)]
 
 
 def of_table(text: str) -> dict[str, list[int]]:
     Path("t.csv").write_text(text, "utf-8")
-    return {name: sorted(places) for name, places in actions_of_table(Path("t.csv"), CLIPS, ORIGINS).items()}
+    return {name: sorted(places) for name, places in read_action_table(Path("t.csv"), CLIPS, ORIGINS).items()}
 
 
 def test_a_row_holds_until_the_next_one_in_every_clip_or_in_its_own() -> None:
@@ -477,17 +485,17 @@ def test_a_table_that_cannot_be_meant_is_refused(text: str, why: str) -> None:
 
 def test_a_table_that_is_not_there_or_no_text_is_refused() -> None:
     with pytest.raises(UsageError, match="no such file"):
-        actions_of_table(Path("none.csv"), CLIPS, ORIGINS)
+        read_action_table(Path("none.csv"), CLIPS, ORIGINS)
     Path("u.csv").write_bytes(b"PK\3\4frame")
     with pytest.raises(UsageError, match="not a text file"):
-        actions_of_table(Path("u.csv"), CLIPS, ORIGINS)
+        read_action_table(Path("u.csv"), CLIPS, ORIGINS)
 
 
 def test_what_moves_otherwise_is_another_action() -> None:
     wide = scene(200, 48, seed=2)
     at = [40 + n for n in range(25)] + [65] * 25 + [65 - n for n in range(1, 26)]
     memory = ClipMemory(np.stack([wide[:, x : x + 64] for x in at]), (75,))
-    found = found_actions(memory)
+    found = cluster_actions(memory)
     assert 2 < len(found) <= 4
     assert list(found)[:2] == ["a1", "a2"]
     assert sum(map(len, found.values())) <= len(memory.places)
@@ -499,4 +507,4 @@ def test_what_moves_otherwise_is_another_action() -> None:
 
 @pytest.mark.parametrize("length", [3, 30])
 def test_a_still_or_a_short_clip_has_none(length: int) -> None:
-    assert found_actions(ClipMemory(np.stack([scene(48, 32, seed=1)] * length), (length,))) == {}
+    assert cluster_actions(ClipMemory(np.stack([scene(48, 32, seed=1)] * length), (length,))) == {}

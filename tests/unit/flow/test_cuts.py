@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from vidtrans.core.settings import Size
 from vidtrans.flow.bars import BLEED, NO_BARS, Bars, bars_of, black_bars, opaque_part
-from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, LONGEST_FLASH, REACH, CutDetector
+from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, MAX_FLASH_FRAMES, REACH, CutDetector
 from vidtrans.flow.exposure import ExposureMeter, corrected
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.reader import ClipReader
@@ -87,7 +87,7 @@ PLAIN = [frame // 12 for colour in COLOURS for frame in plain(colour, 6)]
 SMALL = [cv2.resize(f, (96, 128)) for f in moving_frames(12, SIZE, shots=(0, 7))]
 THREE_SHOTS = panning(14, 3, 4) + moving_frames(10, SIZE) + panning(9, 5, 6)
 TITLES = [*panning(10, 2, 4), *title("Meanwhile"), *title("Chapter 1", (20, 100)), *panning(10, 2, 4)]
-DARKNESS = [*moving_frames(6, SIZE), *BLACK * (LONGEST_FLASH + 1), *moving_frames(6, SIZE)]
+DARKNESS = [*moving_frames(6, SIZE), *BLACK * (MAX_FLASH_FRAMES + 1), *moving_frames(6, SIZE)]
 FADE = [frame for level in range(200, 0, -12) for frame in plain([level] * 3, 1)]
 CUTS: dict[str, tuple[Frames, list[int]]] = {
     "dark and noisy": (noisy(scaled(THREE_SHOTS, 10), 1.5), [0, 14, 24]),
@@ -99,7 +99,7 @@ CUTS: dict[str, tuple[Frames, list[int]]] = {
     "of another size": (moving_frames(3, SIZE) + SMALL + moving_frames(4, SIZE), [0, 3, 10, 15]),
     "nothing in common": ([scene(*SIZE, seed) for seed in range(6)], [*range(6)]),
     "dark to bright": (lit(ONE, 1 / 6) + lit(TWO, 1 / 3, 170), [0, 9]),
-    "to black and back": (scaled(DARKNESS, 10), [0, 6, 7 + LONGEST_FLASH]),
+    "to black and back": (scaled(DARKNESS, 10), [0, 6, 7 + MAX_FLASH_FRAMES]),
     "fast motion": (scaled(panning(12, 12, 4) + panning(5, 12, 5), 12), [0, 12]),
     "no frame": ([], []),
     "one frame": (moving_frames(1, SIZE), [0]),
@@ -124,7 +124,7 @@ def test_a_frame_that_mixes_two_shots_belongs_to_the_nearer_one() -> None:
 @pytest.mark.parametrize("mean", [None, 12])
 def test_flashes_and_frames_that_drop_to_black_are_no_cuts(mean: float | None) -> None:
     frames = scaled(LONG, mean)
-    for length in (1, LONGEST_FLASH):
+    for length in (1, MAX_FLASH_FRAMES):
         flash = lit(frames[8 : 8 + length], 2, 120)
         assert shots_of([*frames[:8], *flash, *frames[8 + length :]]) == [0], length
         assert shots_of([*frames[:8], *BLACK * length, *frames[8 + length :]]) == [0], length

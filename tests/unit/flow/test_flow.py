@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from vidtrans.core.settings import Size
 from vidtrans.flow import FLOWS, tensors, warping
-from vidtrans.flow.estimator import NARROWEST, DISMedium, FlowEstimator, grey
+from vidtrans.flow.estimator import MIN_SIDE_PX, DISMedium, FlowEstimator, grey
 from vidtrans.flow.inverse_search import TorchDIS
 from vidtrans.flow.warping import agreement, forward_backward, invert, resize_flow, warp
 from vidtrans.video.frame_format import FrameFormat
@@ -159,7 +159,7 @@ def test_flow_at_a_working_size_is_the_flow_at_full_size_once_it_is_resized() ->
 
 
 def test_a_small_picture_is_one_corner_of_what_is_searched() -> None:
-    method, size, width, height = DISMedium(), NARROWEST, 40, 9
+    method, size, width, height = DISMedium(), MIN_SIDE_PX, 40, 9
     small = [cv2.cvtColor(scene(width, height, seed), cv2.COLOR_RGB2GRAY) for seed in (0, 1)]
     wide = [np.pad(p, ((0, size - height), (0, size - width)), mode="edge") for p in small]
     assert np.array_equal(method(*small), method(*wide)[:height, :width])

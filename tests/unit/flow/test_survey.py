@@ -14,7 +14,7 @@ from panorama import panorama as world
 
 import vidtrans as api
 from vidtrans.data.dataset import Dataset, open_dataset
-from vidtrans.flow.matching import ENOUGH, Matcher, agreement, bring, outlines
+from vidtrans.flow.matching import ENOUGH, Matcher, bring, clip_similarity, outlines
 from vidtrans.flow.survey import SAME_PATCH, Survey, Surveyor, find_blurred, largest_change
 
 NOISE = np.random.default_rng(7)
@@ -185,7 +185,7 @@ def test_a_clip_agrees_with_its_renders_and_not_with_another_clip() -> None:
     for number, clip in enumerate(clips):
         for render in (other_manner, lambda f: f // 64 * 64, lambda f: f[::4, ::4].repeat(4, 0).repeat(4, 1)):
             made = [render(frame) for frame in clip]
-            found = [agreement(zip(other, made, strict=True)) for other in clips]
+            found = [clip_similarity(zip(other, made, strict=True)) for other in clips]
             assert all(value is not None and (value > 1) == (n == number) for n, value in enumerate(found))
             assert sorted(found, key=float)[-2] < 0.35  # type: ignore[arg-type]
-    assert agreement([(clips[0][0], np.full_like(clips[0][0], 90))]) is None
+    assert clip_similarity([(clips[0][0], np.full_like(clips[0][0], 90))]) is None

@@ -59,8 +59,8 @@ def test_colours_that_were_not_seen_get_what_the_operators_make_of_them() -> Non
     brighter = Operators(exposure=0.5, warmth=0.3)
     fitted = fit_grade(samples_of(dark, brighter), 9)
     bright = 0.6 + 0.2 * rng.random((500, 3))
-    assert not fitted.is_seen(bright).any()
-    assert fitted.is_seen(dark).mean() > 0.9
+    assert not fitted.is_determined(bright).any()
+    assert fitted.is_determined(dark).mean() > 0.9
     assert np.median(delta_e(fitted.lattice(bright), brighter, bright)) < 4
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from clips import scene
 
-from vidtrans.grading.learning import place, sample_pair
+from vidtrans.grading.learning import locate, sample_pair
 
 
 def picture(width: int = 480, height: int = 320, seed: int = 0) -> np.ndarray:
@@ -48,8 +48,8 @@ AFTER = {
 def test_samples_are_colours_of_the_same_places(name: str) -> None:
     before = picture()
     after = AFTER[name](before)
-    placement = place(before, after)
-    assert placement.agrees
+    placement = locate(before, after)
+    assert placement.is_match
     samples = sample_pair(before, after, placement)
     assert len(samples.before) > 500
     wanted = 0.05 + 0.85 * samples.before ** np.array([0.8, 1.0, 1.25])
@@ -59,9 +59,9 @@ def test_samples_are_colours_of_the_same_places(name: str) -> None:
 
 
 def test_pictures_of_different_things_do_not_agree() -> None:
-    assert not place(picture(seed=1), picture(seed=2)).agrees
+    assert not locate(picture(seed=1), picture(seed=2)).is_match
 
 
 def test_what_is_flat_or_tiny_is_no_crash() -> None:
     for shape in ((16, 16), (1, 1), (300, 2)):
-        assert not place(np.full((*shape, 3), 90, np.uint8), scene(64, 48, 0)).agrees
+        assert not locate(np.full((*shape, 3), 90, np.uint8), scene(64, 48, 0)).is_match

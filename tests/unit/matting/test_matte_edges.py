@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vidtrans.matting.matte_edges import cut_out, unmixed
+from vidtrans.matting.matte_edges import cut_out, unmix_edge
 
 
 def strands(size: tuple[int, int] = (320, 240)) -> np.ndarray:
@@ -31,7 +31,7 @@ def test_hairs_are_found_by_their_colours_where_these_are_known(deep: bool) -> N
     frame = mixed(true, (220, 130, 60), (40, 60, 120))
     frame = frame.astype(np.uint16) * 257 if deep else frame
     coarse = np.asarray(cv2.GaussianBlur(true, (0, 0), 2.0), np.float32)
-    found = unmixed(coarse, frame)
+    found = unmix_edge(coarse, frame)
     band = (coarse > 0.02) & (coarse < 0.98)
     assert np.abs(found - true)[band].mean() < 0.75 * np.abs(coarse - true)[band].mean()
     far = cv2.dilate(band.astype(np.uint8), np.ones((9, 9))) == 0
@@ -57,6 +57,6 @@ def test_a_matte_stays_where_thing_and_ground_look_alike_and_where_it_is_hard() 
     true = strands()
     coarse = np.asarray(cv2.GaussianBlur(true, (0, 0), 2.0), np.float32)
     alike = mixed(true, (120, 120, 120), (120, 120, 120))
-    assert np.abs(unmixed(coarse, alike) - coarse).max() < 0.05
+    assert np.abs(unmix_edge(coarse, alike) - coarse).max() < 0.05
     hard = (true >= 0.5).astype(np.float32)
-    assert np.array_equal(unmixed(hard, mixed(true, (220, 130, 60), (40, 60, 120))), hard)
+    assert np.array_equal(unmix_edge(hard, mixed(true, (220, 130, 60), (40, 60, 120))), hard)

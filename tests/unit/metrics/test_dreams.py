@@ -152,7 +152,7 @@ def test_harm_is_further_away(harm: object, distance: DomainDistance) -> None:
 
 def test_domains_that_do_not_differ_have_no_scale() -> None:
     alike = DomainDistance.between(random_patches(), scenes(0), scenes(0))
-    assert not alike.tells_apart
+    assert not alike.distinguishes_domains
     assert alike([blurred(p) for p in scenes(50)]) is None
 
 

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio
 
 from vidtrans.metrics.picture_quality import (
-    SMALLEST_SIDE,
+    MIN_SIDE_PX,
     Brushwork,
     detail_ratio,
     l1,
@@ -142,7 +142,7 @@ def test_other_strokes_are_less_alike_and_the_part_says_why(part: str, other: np
 
 
 def test_small_odd_and_plain_pictures_have_a_finite_distance_and_too_small_ones_are_refused() -> None:
-    for size in ((SMALLEST_SIDE, SMALLEST_SIDE), (SMALLEST_SIDE, 301)):
+    for size in ((MIN_SIDE_PX, MIN_SIDE_PX), (MIN_SIDE_PX, 301)):
         plain_one = np.full((*size, 3), 77, np.uint8)
         assert alike(plain_one, plain_one) == 1
         assert 0 < alike(plain_one, PAINTING) < 0.5

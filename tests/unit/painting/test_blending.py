@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from vidtrans.painting.composing import LEVELS, Painting, blend, shares_of
-from vidtrans.painting.maps import Carried
+from vidtrans.painting.composing import LEVELS, Painting, blend, calibrated_shares
+from vidtrans.painting.maps import KeyFlow
 
 SIZE = (6, 8)
-SURE = Carried(np.zeros((*SIZE, 2), np.float32), np.ones(SIZE, np.float32))
-UNSURE = Carried(np.zeros((*SIZE, 2), np.float32), np.zeros(SIZE, np.float32))
+SURE = KeyFlow(np.zeros((*SIZE, 2), np.float32), np.ones(SIZE, np.float32))
+UNSURE = KeyFlow(np.zeros((*SIZE, 2), np.float32), np.zeros(SIZE, np.float32))
 
 
 def flat(frame: int, colour: float, cover: np.ndarray | float = 1.0) -> Painting:
@@ -59,6 +59,6 @@ COUNTS = np.full(len(LEVELS), 100.0)
 
 
 def test_where_nothing_was_compared_the_trust_itself_counts_and_where_nothing_is_sure_the_surest() -> None:
-    assert shares_of(np.zeros(len(LEVELS)), np.zeros(len(LEVELS))) == LEVELS
+    assert calibrated_shares(np.zeros(len(LEVELS)), np.zeros(len(LEVELS))) == LEVELS
     counts = np.where(np.array(LEVELS) > 0.5, 0, COUNTS)
-    assert max(shares_of(counts * 0.01, counts)) == 1
+    assert max(calibrated_shares(counts * 0.01, counts)) == 1

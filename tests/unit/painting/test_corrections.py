@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from clips import scene
 
-from vidtrans.painting.corrections import Correction, changed, match_colours, merge
+from vidtrans.painting.corrections import Correction, change_mask, match_colours, merge
 
 RESULT = scene(160, 90, seed=5)
 BOX = (slice(30, 50), slice(70, 100))
@@ -20,7 +20,7 @@ def painted(colour: tuple[int, int, int] = (250, 20, 200)) -> np.ndarray:
 
 
 def test_what_was_painted_is_found_whole_with_a_soft_edge_outside() -> None:
-    cover = changed(painted(), RESULT)
+    cover = change_mask(painted(), RESULT)
     assert np.all(cover[BOX] == 1)
     outside = cover.copy()
     outside[26:54, 66:104] = 0
@@ -32,7 +32,7 @@ def test_what_was_painted_is_found_whole_with_a_soft_edge_outside() -> None:
 def test_a_lossy_file_is_not_taken_for_paint(quality: int) -> None:
     data = cv2.imencode(".jpg", painted()[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     lossy = np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
-    cover = changed(lossy, RESULT, exact=False)
+    cover = change_mask(lossy, RESULT, exact=False)
     assert cover[33:47, 73:97].mean() > 0.99
     cover[22:58, 62:108] = 0
     assert cover.mean() < 0.01
@@ -52,10 +52,10 @@ def test_of_two_corrections_of_one_frame_the_later_lies_over_the_other() -> None
 def test_colours_of_another_matrix_are_matched_and_paint_is_found_all_the_same() -> None:
     to_other = np.array([[1.04, 0.0, 0.0], [-0.05, 0.97, -0.04], [0.01, 0.03, 1.04]])
     other = np.clip(np.rint(painted() @ to_other + 2), 0, 255).astype(np.uint8)
-    assert changed(other, RESULT).mean() > 0.3  # taken as it is
+    assert change_mask(other, RESULT).mean() > 0.3  # taken as it is
     matched = match_colours(other, RESULT)
     assert matched is not None
-    cover = changed(matched, RESULT, exact=False)
+    cover = change_mask(matched, RESULT, exact=False)
     assert np.all(cover[33:47, 73:97] == 1)
     cover[22:58, 62:108] = 0
     assert not cover.any()
@@ -70,6 +70,6 @@ def test_what_is_the_same_or_another_picture_is_not_matched() -> None:
 def test_single_pixels_are_no_paint_and_paint_of_the_colour_below_leaves_no_hole() -> None:
     speck, picture = RESULT.copy(), painted()
     speck[10, 10] = 255 - speck[10, 10]
-    assert not changed(speck, RESULT).any()
+    assert not change_mask(speck, RESULT).any()
     picture[38:41, 80:83] = RESULT[38:41, 80:83]
-    assert np.all(changed(picture, RESULT)[BOX] == 1)
+    assert np.all(change_mask(picture, RESULT)[BOX] == 1)

@@ -15,7 +15,7 @@ from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Progress
 from vidtrans.flow.warping import warp
-from vidtrans.painting.maps import KeyMaps, near_keys, walks
+from vidtrans.painting.maps import KeyMaps, near_keys, tracking_ranges
 from vidtrans.session import Context
 
 
@@ -44,7 +44,7 @@ def test_every_frame_is_walked_to_from_each_key_frame_that_it_is_painted_from(
     numbers = st.integers(0, edges[-1] - 1)
     keys = sorted(data.draw(st.sets(numbers, max_size=8)))
     always = sorted(data.draw(st.sets(st.sampled_from(keys), max_size=2))) if keys else []
-    taken = {(walk.key, walk.last > walk.key): walk for walk in walks(keys, shots, always)}
+    taken = {(walk.key, walk.last > walk.key): walk for walk in tracking_ranges(keys, shots, always)}
     for shot in shots:
         for frame in shot:
             for key in near_keys(frame, keys, shot, always):
@@ -75,7 +75,7 @@ def test_frames_are_found_in_key_frames(clip: Clip) -> None:
 
 
 def test_what_was_interrupted_ends_in_the_same_maps(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidtrans.painting.maps.BLOCK", 3)
+    monkeypatch.setattr("vidtrans.painting.maps.BLOCK_FRAMES", 3)
     whole = found(clip, [1], Context(cache_dir=Path("whole")))
     seen = 0
 

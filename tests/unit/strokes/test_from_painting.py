@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vidtrans.core.errors import UsageError
-from vidtrans.strokes.from_painting import find_strokes
+from vidtrans.strokes.from_painting import measure_strokes
 from vidtrans.strokes.media import load_medium
 from vidtrans.strokes.painter import StrokePainter
 from vidtrans.strokes.settings import CURVES, StrokesSettings
@@ -30,7 +30,7 @@ def painting(width: float, length: float, size: int = 480) -> np.ndarray:
 
 
 def test_width_and_length_are_found() -> None:
-    found = {(width, length): find_strokes(painting(width, length)) for width, length in ((8, 4), (24, 2))}
+    found = {(width, length): measure_strokes(painting(width, length)) for width, length in ((8, 4), (24, 2))}
     for (width, length), one in found.items():
         assert width / 1.7 < one.width < width * 1.7
         assert length / 1.7 < one.length / one.width < length * 1.7
