@@ -29,8 +29,8 @@ from vidtrans.data.domains import (
     Domain,
     DomainClip,
     check_clips,
-    check_distinct,
     check_domains,
+    check_domains_are_disjoint,
     check_frames,
     sample_clip,
 )
@@ -46,7 +46,7 @@ from vidtrans.data.sources import (
     find_targets,
     shape_of,
 )
-from vidtrans.data.target_classes import TargetMaps, report_classes, with_compared, with_found_classes
+from vidtrans.data.target_classes import TargetMaps, report_classes, with_clip_names, with_found_classes
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
 from vidtrans.pairing.aligned import Matched, Unpaired
@@ -63,20 +63,20 @@ from vidtrans.video.io.picture_paths import find_guides, is_picture_source, laye
 from vidtrans.video.io.pictures import fixed_guide, open_reader, performer_body
 
 SUFFIX = ".dataset"
-CHUNK_PICTURES = 50  # frames whose pictures are written, or written again, at once
-# Endings of the names of folders: of pictures that another network made of the frames, of mattes, of what a look keeps,
-# and of full-size pictures (NAME.full/, NAME.full.target/).
+CHUNK_FRAMES = 50  # Number of frames in a chunk, whose pictures are written, or written again, together.
+# Suffixes of the folders of pictures extracted by another network, of mattes, of the mattes of content that a look
+# preserves, and of full-size pictures (NAME.full/, NAME.full.target/).
 EXTRACTED, MATTES, KEEP, FULL = "extracted", "matte", "keep", "full"
-LAYERS_SHOWN = 6  # names of layers in a message
-GREY_SIDE = 64  # The short side in pixels at which guides are searched for colour.
-GREY_SPREAD = 2  # The levels between channels that a codec may add to a grey picture.
+MAX_LISTED_LAYERS = 6  # Maximum number of layer names in a message.
+GREY_CHECK_SIDE_PX = 64  # Short side of guides in the search for colour, in pixels.
+MAX_GREY_SPREAD = 2  # Maximum difference of channels in a grey picture, in levels of 255: codecs add that much.
 
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """The frame records of a dataset, and the chunks in which pictures are written; a chunk is of one source.
+    """The frame records of a dataset, and the chunks in which pictures are written; a chunk belongs to one source.
 
-    The ``pairing`` makes the pictures that are stored of frames.
+    ``pairing``: converts frames to stored pictures.
     """
 
     records: tuple[FrameRecord, ...]
@@ -85,12 +85,11 @@ class DatasetPlan:
 
     @property
     def num_stored(self) -> int:
-        """Return the number of frames with stored pictures."""
         return sum(map(len, self.chunks))
 
     @property
     def full_size(self) -> list[FrameRecord]:
-        """Return the records of the frames that are also stored at their source's size."""
+        """Return the records of the frames with full-size pictures."""
         return [record for record in self.records if record.full]
 
 
@@ -105,7 +104,7 @@ class PlannedDataset:
     stage: DatasetStage
 
     def first_pictures(self) -> Iterator[Sequence[np.ndarray]]:
-        """Yield the pictures of the first chunk, frame by frame; see ``ClipSource.pictures``."""
+        """Yield the pictures of each frame in the first chunk; see ``ClipSource.pictures``."""
         first = self.plan.chunks[0]
         rows = self.sources[first[0].source].pictures([r.index for r in first], parse_size(self.settings.size))
         return ((self.plan.pairing.stored(frame), *others) for frame, *others in rows)
@@ -114,7 +113,7 @@ class PlannedDataset:
 def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetSettings) -> DatasetPlan:
     """Return the plan of a dataset: file names and roles of frames, and chunks.
 
-    Nothing is read but the headers of the held-out pictures of a folder of pairs. Raises MediaError if one is damaged.
+    Only the headers of the held-out pictures of a folder of pairs are read. Raises MediaError if one is damaged.
     """
     records: list[FrameRecord] = []
     chunks: list[tuple[FrameRecord, ...]] = []
@@ -123,7 +122,7 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
         for record in _records(source, settings, may_drop=not pairing.needs_target, unpaired=unpaired):
             name = f"{record.index:06d}.png"
             target = f"{folder}.target/{name}" if pairing.needs_target else None
-            guides = () if isinstance(pairing, Pose) else source.guides  # its one picture is the frame
+            guides = () if isinstance(pairing, Pose) else source.guides  # A drawn pose is the only input picture.
             first, *others = [f"{folder}.{g}/{name}" for g in guides] or [f"{folder}/{name}"]
             others += [f"{folder}.{EXTRACTED}/{name}"] if pairing.extraction else []
             others += [f"{folder}.{MATTES}/{name}"] if isinstance(pairing, MatteChannel) else []
@@ -133,7 +132,7 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
         records = with_full_size(records, sources, settings)
     for _, own in groupby(records, key=lambda record: record.source):
         stored = [r for r in own if r.names]
-        chunks += [tuple(stored[at : at + CHUNK_PICTURES]) for at in range(0, len(stored), CHUNK_PICTURES)]
+        chunks += [tuple(stored[at : at + CHUNK_FRAMES]) for at in range(0, len(stored), CHUNK_FRAMES)]
     return DatasetPlan(tuple(records), tuple(chunks), pairing)
 
 
@@ -143,7 +142,7 @@ def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpai
         yield from _single_pictures(source, settings)
         return
     if isinstance(source, FolderSource):
-        # Pairs without an order in time: single ones are held out, and no gap is needed.
+        # The pairs have no order in time, so single pairs are held out, and no gap is needed.
         roles = split_roles(len(source.pairs), settings.val_fraction, 1, 0)
         has_val = "val" in source.roles
         for i, (given, drawn) in enumerate(zip(source.roles, roles, strict=True)):
@@ -162,7 +161,7 @@ def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpai
 
 
 def _single_pictures(source: ClipSource, settings: DatasetSettings) -> Iterator[FrameRecord]:
-    """Yield the records of a folder of unrelated pictures: those held out are single, not in blocks of a shot."""
+    """Yield the records of a folder of unrelated pictures: single pictures are held out, not blocks of a shot."""
     numbers = [(n, shot) for shot, inside in enumerate(source.shots()) for n in inside]
     dropped = _dropped(source.survey, [n for n, _ in numbers], replace(settings, min_sharpness=0.0))
     roles = iter(split_roles(len(numbers) - len(dropped), settings.val_fraction, 1, 0))
@@ -173,12 +172,12 @@ def _single_pictures(source: ClipSource, settings: DatasetSettings) -> Iterator[
 def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[Role]:
     """Return the role of each frame of a shot: about ``fraction`` is held out, in evenly spaced blocks of ``block``.
 
-    Neighbouring frames are nearly identical, so ``gap`` frames on either side of a block are unused. A shot too
-    short for a block and its gaps is all for training.
+    Neighbouring frames are nearly identical, so ``gap`` frames on either side of a block are unused. All frames of a
+    shot that is too short for a block and its gaps are for training.
     """
     roles: list[Role] = ["train"] * num_frames
     span = block + 2 * gap
-    # At least half of every stretch stays for training.
+    # At least half of the frames around every block are for training.
     count = min(round(num_frames * fraction / block) or 1, num_frames // (2 * span)) if fraction > 0 else 0
     for middle in segment_centres(num_frames, count):
         first = middle - span // 2
@@ -196,7 +195,7 @@ def _dropped(survey: Survey, numbers: list[int], settings: DatasetSettings) -> s
 
 
 def _folder_names(sources: Sequence[Source]) -> list[str]:
-    """Return a folder name for each source; equal names are numbered."""
+    """Return a folder name for each source; a number is appended to repeated names."""
     names: list[str] = []
     for source in sources:
         plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in source.name).strip("_") or "clip"
@@ -210,25 +209,25 @@ def _folder_names(sources: Sequence[Source]) -> list[str]:
 def with_full_size(
     records: Sequence[FrameRecord], sources: Sequence[Source], settings: DatasetSettings
 ) -> list[FrameRecord]:
-    """Return the records of a dataset; evenly spaced held-out ones get the names of their full-size pictures.
+    """Return the records of a dataset, with names of full-size pictures for evenly spaced held-out frames.
 
-    At most ``settings.full_size_pairs`` of those whose source is larger than the stored size. Raises MediaError if a
-    picture of a folder of pairs cannot be read.
+    Only frames whose source is larger than the stored size are chosen, ``settings.full_size_pairs`` at most. Raises
+    MediaError if a picture of a folder of pairs cannot be read.
     """
     found = list(records)
     if not settings.full_size_pairs:
         return found
     size = parse_size(settings.size)
-    able = [i for i, r in enumerate(records) if r.role == "val" and _is_larger(sources[r.source], r.index, size)]
-    for place in spread_numbers(len(able), settings.full_size_pairs):
-        record = records[able[place]]
+    larger = [i for i, r in enumerate(records) if r.role == "val" and _is_larger(sources[r.source], r.index, size)]
+    for number in spread_numbers(len(larger), settings.full_size_pairs):
+        record = records[larger[number]]
         folder, _, name = record.file.partition("/")
-        found[able[place]] = replace(record, full=(f"{folder}.{FULL}/{name}", f"{folder}.{FULL}.target/{name}"))
+        found[larger[number]] = replace(record, full=(f"{folder}.{FULL}/{name}", f"{folder}.{FULL}.target/{name}"))
     return found
 
 
 def _is_larger(source: Source, number: int, size: Size) -> bool:
-    """Return whether a pair can be kept at full size, and both sides are longer there than at the stored ``size``."""
+    """Return whether the source of a pair has a full size, with both sides longer than at the stored ``size``."""
     full = source.full_size(number)
     return full is not None and all(whole > stored for whole, stored in zip(full, size.of(*full), strict=True))
 
@@ -237,7 +236,7 @@ def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
     """Return the pairing; a stack without names gets all guides of ``folder`` but the target, grey ones as one channel.
 
     OpenEXR guides of data (depth …) get a fixed range of values, so that renders of other clips use the same range.
-    Poses get the size of the target's frames, and the body of the person that is seen longest.
+    Poses get the size of the target's frames, and the person that is visible longest.
     """
     if isinstance(pairing, Pose):
         return _with_body(pairing, folder, target)
@@ -253,7 +252,7 @@ def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
     if not guides:
         remedy = "give a folder with a folder of pictures for each guide: depth/, normals/ …"
         if layers := layers_in(folder):
-            listed = ", ".join(f'"#{name}"' for name in layers[:LAYERS_SHOWN])
+            listed = ", ".join(f'"#{name}"' for name in layers[:MAX_LISTED_LAYERS])
             remedy = f"its pictures have layers: --set 'pairing.guides=[{listed}]' names them"
         raise UsageError(str(folder), "no guides in it", remedy)
     own = (fixed_guide(folder, name) + (":1" if _is_grey(path) else "") for name, path in guides.items())
@@ -261,7 +260,7 @@ def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
 
 
 def _with_body(pairing: Pose, keypoints: Path, target: Path | None) -> Pose:
-    """Return the pairing with the size of the drawn pictures, and whose poses they are. Raises MediaError."""
+    """Return the pairing with the size of the drawn pictures and the person to draw. Raises MediaError."""
     settings = pairing.settings
     if not settings.size and target is not None:
         with open_reader(target) as reader, closing(reader.frames()) as frames:
@@ -275,14 +274,14 @@ def _with_body(pairing: Pose, keypoints: Path, target: Path | None) -> Pose:
 def _is_grey(guide: Path) -> bool:
     """Return whether no frame of a guide has colour. All frames are read, as the first may be black."""
     with (
-        open_reader(guide, FrameFormat(Size(short=GREY_SIDE)), tolerant=True) as reader,
+        open_reader(guide, FrameFormat(Size(short=GREY_CHECK_SIDE_PX)), tolerant=True) as reader,
         closing(reader.frames()) as frames,
     ):
-        return all(int(np.ptp(frame.rgb.astype(np.int16), axis=2).max()) <= GREY_SPREAD for frame in frames)
+        return all(int(np.ptp(frame.rgb.astype(np.int16), axis=2).max()) <= MAX_GREY_SPREAD for frame in frames)
 
 
 def check_inputs(pairing: Pairing, videos: Sequence[Path], target: Path | None, *, has_mattes: bool) -> None:
-    """Raise UsageError if the inputs do not suit the pairing. ``has_mattes``: each of ``videos`` has a matte."""
+    """Raise UsageError if the inputs do not suit the pairing; ``has_mattes``: each of ``videos`` has a matte."""
     has_clips = any(not v.is_dir() for v in videos)
     if pairing.needs_target and target is None and (has_clips or isinstance(pairing, Stack | Matched | Pose)):
         remedy = "add --target VIDEO, or give a folder of pairs"
@@ -299,7 +298,6 @@ def check_inputs(pairing: Pairing, videos: Sequence[Path], target: Path | None, 
 
 
 def default_output(videos: Sequence[Path], domains: Sequence[Domain] = ()) -> Path:
-    """Return the default output folder of a dataset."""
     return Path(("-".join(domain.name for domain in domains) or base_name(videos[0])) + SUFFIX)
 
 
@@ -307,10 +305,10 @@ def default_output(videos: Sequence[Path], domains: Sequence[Domain] = ()) -> Pa
 class DatasetSpec:
     """A requested dataset. Raises UsageError if the request is invalid.
 
-    ``extractor``: the network that makes a picture of each frame, if the pairing needs one. ``domains``: those of an
-    unpaired dataset; ``videos`` lists all their clips too, in the same order. ``start``, ``end``: part of each clip.
-    ``keep``: a mask for each of ``videos``, white where a look keeps the content; none by default. ``mattes``: of each
-    of ``videos``, a part of the input.
+    ``extractor``: the network that extracts a picture from each frame, if the pairing needs one. ``domains``: the
+    domains of an unpaired dataset; ``videos`` lists all their clips too, in the same order. ``start``, ``end``: the
+    used span of each clip. ``keep``: a mask for each of ``videos``, white where a look preserves the content; none by
+    default. ``mattes``: a matte for each of ``videos``, which becomes an input channel.
     """
 
     videos: Sequence[Path]
@@ -331,7 +329,6 @@ class DatasetSpec:
 
     @property
     def settings(self) -> DatasetSettings:
-        """Return the settings of the table ``[dataset]``."""
         return self.recipe.settings("dataset", DatasetSettings)
 
     @cached_property
@@ -345,21 +342,21 @@ class DatasetSpec:
     @cached_property
     def pairing(self) -> Pairing:
         """Return the pairing, completed from the sources: guides of a stack that names none, palette of label maps."""
-        named = with_compared(self._named_pairing, self.videos[0], self.target)
+        named = with_clip_names(self._named_pairing, self.videos[0], self.target)
         if self._target_maps is not None:
             return with_found_classes(named, self._target_maps)
         return with_found_palette(with_guides(named, self.videos[0], self.target), self._label_maps)
 
     @cached_property
     def _target_maps(self) -> TargetMaps | None:
-        """Return the label maps of the targets, if the pairing's are label maps."""
+        """Return the label maps of the targets; None if the pairing has other targets."""
         if not isinstance(self._named_pairing, Segment):
             return None
         return TargetMaps.of(self.target, [] if self.target else [self._pair_folder(video) for video in self.videos])
 
     @property
     def _label_maps(self) -> list[Path]:
-        """Return the picture files of the inputs if the pairing takes label maps, else none. Raises MediaError."""
+        """Return the picture files of inputs that are label maps; none for other pairings. Raises MediaError."""
         if not isinstance(self._named_pairing, Labels):
             return []
         found: list[Path] = []
@@ -370,11 +367,11 @@ class DatasetSpec:
 
     @property
     def training_tables(self) -> dict[str, Table]:
-        """Return the preset's tables that training uses: generator, discriminator and training."""
+        """Return the preset's tables for training: generator, discriminator and training."""
         return {n: t for n, t in self.recipe.from_preset.items() if n in ("generator", "discriminator", "training")}
 
     def digest(self, context: Context) -> str:
-        """Return the digest of everything that affects the pictures. Raises UsageError if a file of cuts is missing."""
+        """Return the digest of all inputs that affect the pictures. Raises UsageError if a file of cuts is missing."""
         cuts = self.settings.cuts
         return digest_of(
             {
@@ -394,7 +391,7 @@ class DatasetSpec:
         )
 
     def _check_cuts(self) -> None:
-        """Raise UsageError if ``cuts`` names a file, and the dataset is not made of exactly one clip."""
+        """Raise UsageError if ``cuts`` is a file and the dataset has other sources than exactly one clip."""
         if self.settings.cuts in (AUTO, OFF):
             return
         what = f"--cuts {self.settings.cuts}"
@@ -411,7 +408,7 @@ class DatasetSpec:
         return find_pairs(folder, getattr(self._named_pairing.settings, "direction", "AtoB"))
 
     def _source_digest(self, context: Context, video: Path) -> str:
-        """Return the digest of the content read from a source. Raises MediaError."""
+        """Return the digest of a source's content. Raises MediaError."""
         if not self._is_pair_folder(video):
             return content_digest(context, video, self.pairing.guides)
         files = [p for pair in self._pair_folder(video).pairs for p in pair if p]
@@ -420,7 +417,7 @@ class DatasetSpec:
     def plan(self, output: Path, context: Context) -> PlannedDataset:
         """Open the sources and lay out the frames. Raises UsageError, MediaError."""
         pairing, settings = self.pairing, self.settings
-        check_distinct(self.domains, partial(content_digest, context))
+        check_domains_are_disjoint(self.domains, partial(content_digest, context))
         opened = [self._open(number, context) for number in range(len(self.videos))]
         sources, described = [source for source, _ in opened], [table for _, table in opened]
         maps = (picture for source in sources for picture in source.samples(SAMPLE))
@@ -452,11 +449,10 @@ class DatasetSpec:
 
     @property
     def _domain_numbers(self) -> list[int]:
-        """Return the index of each video's domain."""
         return [number for number, domain in enumerate(self.domains) for _ in domain.videos]
 
     def _divide(self, sources: list[Source], described: list[Table], context: Context) -> None:
-        """Record each source's domain and black bars in ``described``, and set the bars to crop. Raises MediaError."""
+        """Add domain and black bars to each table of ``described``, and set the bars to crop. Raises MediaError."""
         clips: list[DomainClip] = []
         for i, number in enumerate(self._domain_numbers):
             source = sources[i]
@@ -470,7 +466,7 @@ class DatasetSpec:
         check_clips(clips, [d.name for d in self.domains], parse_size(self.settings.size), context)
 
     def _open(self, number: int, context: Context) -> tuple[Source, Table]:
-        """Return the source of a video, by its number, and its table in the dataset's index."""
+        """Return the source of video ``number``, and its table in the dataset's index."""
         video = self.videos[number]
         if self._is_pair_folder(video):
             folder = self._pair_folder(video)
@@ -505,12 +501,12 @@ class DatasetSpec:
 
     def _open_matched(self, pairing: Matched, video: Path, context: Context) -> tuple[Source, Table]:
         """Return the source of target frames matched with the video's frames, and its table in the dataset's index."""
-        assert self.target is not None  # _check_inputs has seen to it
+        assert self.target is not None  # check_inputs raises an error otherwise.
         clip, other = open_clip(context, video), self._cut(open_clip(context, self.target))
-        for each in (clip, other):
-            if not each.index.same_size:
+        for side in (clip, other):
+            if not side.index.same_size:
                 why = "its pictures are of several sizes, and matches are sought in one"
-                raise MediaError(str(each.path), why, "scale all to one size, or learn without pairs: --unpaired")
+                raise MediaError(str(side.path), why, "scale all to one size, or learn without pairs: --unpaired")
         check_shapes(clip.path, shape_of(clip.index), shape_of(other.index))
         given = ClipSource(video, clip.index, clip.survey, *clip.trim(self.start, self.end))
         span = (*other.trim(self.start, self.end), self.settings.frame_step)
