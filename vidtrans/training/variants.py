@@ -1,6 +1,6 @@
 """Variants of a training: ablations, which change one component each, and sweeps over the values of settings.
 
-A combination of a sweep is what the same command with ``--set KEY=VALUE`` for each of its values would train. The
+A combination of a sweep trains the same model as the command with ``--set KEY=VALUE`` for each of its values. The
 ablations are the tables of Isola et al. (CVPR 2017): losses (table 1), skips of the U-Net (2), size of D's patches (3).
 """
 
@@ -27,23 +27,24 @@ from vidtrans.training import weight_key
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import picture_size
 
-PATCHES = {0: 1, 1: 16, 3: 70, 5: 286}  # Number of layers of a PatchGAN: side of its patches in pixels.
-SKIPS = "skip_connections"  # The setting of generators that have skip connections.
-SWEPT_TABLES = ("generator", "discriminator", "training")
-SEED = "seed"  # An option of the command, and no setting of a table.
-MAX_VARIANTS = 64
-MAX_VALUE_LENGTH = 40  # Characters of a value in a file name.
+PATCH_SIDES_PX = {0: 1, 1: 16, 3: 70, 5: 286}  # Side of a PatchGAN's patches in pixels, by its number of layers.
+SKIPS = "skip_connections"  # Key of the setting of generators with skip connections.
+SWEPT_TABLES = ("generator", "discriminator", "training")  # Tables whose settings can be swept.
+SEED = "seed"  # Sweep key of the seed, which is an option of the command and not in a table.
+MAX_VARIANTS = 64  # Maximum number of variants of a sweep.
+MAX_VALUE_LENGTH = 40  # Maximum number of characters of a value in a file name.
 _FORM = "as in --sweep training.lr=0.0001,0.0002"
 _QUOTES = "\"'"
-_PAIRS = {"[": "]", "{": "}"} | {quote: quote for quote in _QUOTES}
-Sweep = Mapping[str, Sequence[Any]]  # values by key, with or without its table
+_CLOSING = {"[": "]", "{": "}"} | {quote: quote for quote in _QUOTES}
+Sweep = Mapping[str, Sequence[Any]]  # Values by key, with or without its table.
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One training of an ablation or a sweep. ``name``: the stem of its model's file; ``label``: its heading in sheets.
+    """One training of an ablation or a sweep.
 
-    ``settings``: its values of the swept settings, by key. ``seed``: this variant's seed, or None for the command's.
+    ``name``: the stem of its model's file; ``label``: its heading in sheets. ``settings``: its values of the swept
+    settings, by key. ``seed``: this variant's seed, or None for the command's.
     """
 
     name: str
@@ -71,16 +72,16 @@ def losses(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
     del dataset
     _note_left_out(recipe, context)
     return [
-        Variant("l1", "L1", recipe.under(_terms(recipe, l1=True, gan=False))),
-        Variant("gan", "GAN", recipe.under(_terms(recipe, l1=False, gan=True, conditional=False))),
-        Variant("cgan", "cGAN", recipe.under(_terms(recipe, l1=False, gan=True))),
-        Variant("l1-gan", "L1 + GAN", recipe.under(_terms(recipe, l1=True, gan=True, conditional=False))),
-        Variant("l1-cgan", "L1 + cGAN", recipe.under(_terms(recipe, l1=True, gan=True))),
+        Variant("l1", "L1", recipe.under(_loss_table(recipe, l1=True, gan=False))),
+        Variant("gan", "GAN", recipe.under(_loss_table(recipe, l1=False, gan=True, conditional=False))),
+        Variant("cgan", "cGAN", recipe.under(_loss_table(recipe, l1=False, gan=True))),
+        Variant("l1-gan", "L1 + GAN", recipe.under(_loss_table(recipe, l1=True, gan=True, conditional=False))),
+        Variant("l1-cgan", "L1 + cGAN", recipe.under(_loss_table(recipe, l1=True, gan=True))),
     ]
 
 
 def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
-    """Return PatchGAN variants of several depths; leave out those too deep for the training crop. Raises UsageError."""
+    """Return PatchGAN variants of several depths, without those too deep for the training crop. Raises UsageError."""
     name, table = recipe.choice("discriminator")
     if name != "patchgan":
         why = f"it varies the patches of 'patchgan', and this recipe has '{name}'"
@@ -91,7 +92,7 @@ def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]
     side = _shortest_side(recipe, dataset)
     network = DISCRIMINATORS.load(name)
     found = []
-    for layers, patch in PATCHES.items():
+    for layers, patch in PATCH_SIDES_PX.items():
         smallest = network(6, network.Settings(channels=4, num_layers=layers)).smallest
         if smallest <= side:
             label = f"{patch}x{patch} patches"
@@ -117,29 +118,29 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
         Variant(
             f"{'' if joined else 'no-'}skips-{'l1-cgan' if gan else 'l1'}",
             f"{'skips' if joined else 'no skips'}, {'L1 + cGAN' if gan else 'L1'}",
-            recipe.under(_terms(recipe, l1=True, gan=gan) | {"generator": {SKIPS: joined}}),
+            recipe.under(_loss_table(recipe, l1=True, gan=gan) | {"generator": {SKIPS: joined}}),
         )
         for joined in (False, True)
         for gan in (False, True)
     ]
 
 
-def _terms(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> dict[str, Table]:
+def _loss_table(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> dict[str, Table]:
     """Return a [training] table with only the chosen losses, at the recipe's weights, or the paper's if those are 0."""
     own, paper = recipe.settings("training", TrainingSettings), TrainingSettings.of()
     weights = {
         weight_key(n): (own.weights[n] or paper.weights[n]) if on else 0.0 for n, on in (("l1", l1), ("gan", gan))
     }
-    return {"training": {**_others(own), **weights, "conditional": conditional}}
+    return {"training": {**_other_losses_off(own), **weights, "conditional": conditional}}
 
 
-def _others(own: TrainingSettings) -> Table:
+def _other_losses_off(own: TrainingSettings) -> Table:
     """Return settings that turn off the other losses in use, and reset settings that change the losses to defaults."""
     return {weight_key(name): 0.0 for name in own.loss_weights if name not in ("l1", "gan")} | own.loss_changes
 
 
 def _note_left_out(recipe: Recipe, context: Context) -> None:
-    if on := _others(recipe.settings("training", TrainingSettings)):
+    if on := _other_losses_off(recipe.settings("training", TrainingSettings)):
         context.note(f"an ablation uses only L1 and GAN; left out:  {', '.join(on)}")
 
 
@@ -185,20 +186,20 @@ def parse_sweep(texts: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def _split(text: str, whole: str) -> list[str]:
-    """Split at commas outside brackets and quotes; ``whole``: the option's text in errors. Raises UsageError."""
-    parts, begin, open_ends = list[str](), 0, list[str]()
-    for at, sign in enumerate(text):
-        if open_ends and sign == open_ends[-1]:
-            open_ends.pop()
-        elif open_ends and open_ends[-1] in _QUOTES:
+    """Split at commas outside brackets and quotes; ``whole``: the option's text for messages. Raises UsageError."""
+    parts, begin, expected = list[str](), 0, list[str]()  # ``expected``: the closing characters.
+    for position, character in enumerate(text):
+        if expected and character == expected[-1]:
+            expected.pop()
+        elif expected and expected[-1] in _QUOTES:
             continue
-        elif sign in _PAIRS:
-            open_ends.append(_PAIRS[sign])
-        elif sign == "," and not open_ends:
-            parts.append(text[begin:at])
-            begin = at + 1
-    if open_ends:
-        raise UsageError(f"--sweep {whole}", f"a {open_ends[-1]} is missing", 'write lists as [1,2] and text as "a,b"')
+        elif character in _CLOSING:
+            expected.append(_CLOSING[character])
+        elif character == "," and not expected:
+            parts.append(text[begin:position])
+            begin = position + 1
+    if expected:
+        raise UsageError(f"--sweep {whole}", f"a {expected[-1]} is missing", 'write lists as [1,2] and text as "a,b"')
     return [*parts, text[begin:]]
 
 
@@ -231,8 +232,8 @@ def sweep_variants(
 
 
 def _axis(key: str, values: Sequence[Any]) -> _Axis:
-    """Return a checked axis. Raises UsageError."""
-    axis = _Axis(*_place(key), tuple(values))
+    """Return an axis with checked values. Raises UsageError."""
+    axis = _Axis(*_table_and_key(key), tuple(values))
     for value in values if not axis.table else ():
         if type(value) is not int or not 0 <= value <= LARGEST_INT:
             raise UsageError(f"--sweep seed={_text(value)}", "a seed is a whole number from 0 on", "choose another")
@@ -246,7 +247,7 @@ def _axis(key: str, values: Sequence[Any]) -> _Axis:
     return axis
 
 
-def _place(key: str) -> tuple[str, str]:
+def _table_and_key(key: str) -> tuple[str, str]:
     """Return the table and the key of a setting; ``("", "seed")`` for the seed. Raises UsageError."""
     if key == SEED:
         return "", SEED
@@ -276,7 +277,7 @@ def _variant(
     words = _short_keys([axis.name for axis, _ in chosen])
     texts = [_text(value) for _, value in chosen]
     label = ", ".join(f"{word}={text}" for word, text in zip(words, texts, strict=True))
-    name = "_".join(f"{_file_word(word)}-{_named(text)}" for word, text in zip(words, texts, strict=True))
+    name = "_".join(f"{_file_word(word)}-{_file_value(text)}" for word, text in zip(words, texts, strict=True))
     try:
         recipe = make_recipe(tables)
     except UsageError as error:
@@ -288,7 +289,7 @@ def _variant(
 
 
 def check_variants(variants: Sequence[Variant], context: Context) -> None:
-    """Raise UsageError if two variants are the same training, because their difference changes no result."""
+    """Raise UsageError if two variants are the same training, because their difference does not affect the result."""
     labels: dict[str, str] = {}
     for variant in variants:
         recipe = variant.recipe
@@ -325,7 +326,7 @@ def _short_keys(names: Sequence[str]) -> list[str]:
 
 def _file_word(word: str) -> str:
     """Return a key's part of a file name; a loss weight is named after the loss."""
-    return _plain(word.removeprefix(weight_key("")))
+    return _sanitise(word.removeprefix(weight_key("")))
 
 
 def _text(value: object) -> str:
@@ -339,12 +340,12 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _named(text: str) -> str:
+def _file_value(text: str) -> str:
     """Return a value's part of a file name, with a digest if characters (or capitals) were dropped."""
-    plain = _plain(text)
+    plain = _sanitise(text)
     return plain if plain == text.lower() else f"{plain}-{digest_of(text)[:6]}"
 
 
-def _plain(text: str) -> str:
+def _sanitise(text: str) -> str:
     """Return text reduced to letters, digits, dots and dashes, for a file name."""
     return re.sub(r"[^A-Za-z0-9.-]+", "-", text)[:MAX_VALUE_LENGTH].strip("-.") or "empty"
