@@ -168,7 +168,6 @@ class Batches(Protocol):
 
     def make(self, step: int) -> TrainingBatch:
         """Return the batch of ``step``, counted from 0; it does not depend on other batches."""
-        ...
 
     def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
         """Yield the batches of the steps [first, stop)."""
@@ -362,15 +361,15 @@ def draw_conditions(
     """
     if (position := condition_position(pair)) is None:
         return None
-    recall, view = _recall(geometry, forget, rng), geometry.view(frame)
+    recall, view = _draw_recall(geometry, forget, rng), geometry.view(frame)
     if len(pair.nearest) > 1 and rng.random() < 0.5:
         other = pair.nearest[rng.integers(1, len(pair.nearest))]
         return Told(other, recall * MAX_RECALL_OF_ALTERNATIVES * float(rng.random()), view=view)
     return Told(position, recall, view=view)
 
 
-def _recall(geometry: Geometry, forget: float, rng: np.random.Generator) -> float:
-    """Draw the recall condition: 0 for a colour variant and for as many other examples, below 1 for as many again."""
+def _draw_recall(geometry: Geometry, forget: float, rng: np.random.Generator) -> float:
+    """Draw the recall condition, 0 to 1, see ``forget`` of ``Loader``; 0 for a colour variant."""
     if geometry.colours:
         return 0.0
     drawn = rng.random() if forget else 1.0

@@ -54,11 +54,9 @@ class Feedback(Protocol):
         The outputs, ``num_outputs`` at most, belong to the pairs just before; after a relocation they are substitutes.
         The result is a new array, float32 in [−1, 1].
         """
-        ...
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
         """Return a rollout's example after ``age`` outputs; None if it ends. ``successor``: the next pair's index."""
-        ...
 
 
 class NextFrameFeedback:
@@ -72,7 +70,9 @@ class NextFrameFeedback:
     def input(self, given: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
         result = given.copy()
         if windows := example.geometry.windows:
-            outputs = [_align_to_target(windows, output, len(outputs) - k) for k, output in enumerate(outputs)]
+            pictures = [output.transpose(1, 2, 0) for output in outputs]
+            pictures = [windows.align_to_target(p, len(outputs) - k) for k, p in enumerate(pictures)]
+            outputs = [picture.transpose(2, 0, 1) for picture in pictures]
         result[3 * (self.num_outputs - len(outputs)) : 3 * self.num_outputs] = np.concatenate(outputs)
         return result
 
@@ -241,7 +241,10 @@ def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
 
 
 def _relocation_targets(next_pairs: Sequence[int | None]) -> list[int]:
-    """Return the indices of pairs with ``MIN_RELOCATION_SUCCESSORS``; ``after``: from ``successors``."""
+    """Return the indices of pairs with at least ``MIN_RELOCATION_SUCCESSORS`` successors.
+
+    ``next_pairs``: the result of ``successors``.
+    """
     indices = []
     for index in range(len(next_pairs)):
         count, successor = 0, next_pairs[index]
@@ -255,11 +258,6 @@ def _relocation_targets(next_pairs: Sequence[int | None]) -> list[int]:
 def round_trip(pairs: Sequence[Pair], shot: tuple[int, int]) -> int:
     """Return the number of clock positions of ``shot``, forwards and back; ``Pair.place`` counts them from 0."""
     return next(round(p.place / p.phase) for p in pairs if p.shot == shot and p.phase)
-
-
-def _align_to_target(windows: Windows, output: np.ndarray, num_back: int) -> np.ndarray:
-    """Warp an output, (3, H, W), of ``num_back`` frames before the target, to the target's window."""
-    return windows.align_to_target(output.transpose(1, 2, 0), num_back).transpose(2, 0, 1)
 
 
 def _to_checkpoint(rollout: PooledRollout) -> dict[str, Any]:
@@ -314,9 +312,10 @@ class RecurrentFeedback:
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
         motion = example.geometry.motion
+        is_single = successor is None and example.index not in self._before
         if motion:
             next_motion = replace(motion, steps=motion.steps + 1)
-        elif age == 1 and (rng.random() < self.motion_fraction or self._is_single(example.index, successor)):
+        elif age == 1 and (rng.random() < self.motion_fraction or is_single):
             next_motion = draw_synthetic_motion(rng, example.geometry.crop)
         else:
             if successor is None:
@@ -335,9 +334,6 @@ class RecurrentFeedback:
         if index not in self._before:
             return None
         return history(to_signed_range(paint(self.loader.pairs[self._before[index]])), self._flow(index).result())
-
-    def _is_single(self, index: int, successor: int | None) -> bool:
-        return successor is None and index not in self._before
 
     def _estimate(self, index: int) -> BackwardFlow:
         """Return the flow from the stored frame of pair ``index`` back to the frame before it."""

@@ -248,7 +248,10 @@ def _train(
     budget = run.budget(setup, result.request)
     total = budget.steps if budget else run.settings.steps
     if context.dry_run and not request.as_is:
-        return _dry_run_report(setup, output, total)
+        from vidtrans.training.trials import estimate_training, transfer
+
+        cost = estimate_training(setup, total)
+        return setup.summary(output, total) | {"dry_run": True} | cost | transfer(setup, total)
     from vidtrans.training.finish import deliver
     from vidtrans.training.training_run import TrainingRun
 
@@ -269,14 +272,6 @@ def _train(
             report = result.report(deliver(result, entry, meta or make_run().train(), extractor), cached=False)
     context.trim_cache()
     return report
-
-
-def _dry_run_report(setup: TrainingSetup, output: Path, total: int) -> Table:
-    """Return the report of a dry run of ``total`` steps."""
-    from vidtrans.training.trials import estimate_training, transfer
-
-    cost = estimate_training(setup, total)
-    return setup.summary(output, total) | {"dry_run": True} | cost | transfer(setup, total)
 
 
 def _deliver_as_is(run: _RequestedRun, training: TrainingRun, result: Result, extractor: LoadedModel | None) -> Table:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import NamedTuple, TypeGuard, TypeVar
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ from vidtrans.training.training_words import (
     SCORE_LABELS,
     TrainingWords,
     figure,
+    is_number,
     loss_label,
 )
 from vidtrans.video.images.picture import resize
@@ -302,7 +303,7 @@ def _crops(delivered: DeliveredSummary | None) -> list[list[tuple[str, str]]]:
 def _score_panels(report: TrainingReport) -> list[LossPanel]:
     panels = []
     for name in _score_names(report):
-        points = [(step, value) for step, table in report.scores if _is_number(value := table.get(name))]
+        points = [(step, value) for step, table in report.scores if is_number(value := table.get(name))]
         xs, ys = np.array(points, float).T
         curve, level = LossCurve(xs, ys, ys, ys), (1.0, "as sharp") if name == "sharpness" else None
         panels.append(LossPanel(_label(name), curve, report.marks, "score", dots=True, level=level))
@@ -312,7 +313,7 @@ def _score_panels(report: TrainingReport) -> list[LossPanel]:
 def _best_values(report: TrainingReport) -> dict[str, float | None]:
     """Return the best value of each score; None for a score without a better direction."""
     return {
-        name: _label(name).best([v for _, table in report.scores if _is_number(v := table.get(name))])
+        name: _label(name).best([v for _, table in report.scores if is_number(v := table.get(name))])
         for name in _score_names(report)
     }
 
@@ -363,12 +364,8 @@ def _pick_evenly(pictures: Sequence[tuple[int, np.ndarray]], most: int) -> list[
 
 
 def _score_names(report: TrainingReport) -> list[str]:
-    names = {name for _, table in report.scores for name, value in table.items() if _is_number(value)} - {"pairs"}
+    names = {name for _, table in report.scores for name, value in table.items() if is_number(value)} - {"pairs"}
     return [name for name in SCORE_LABELS if name in names] + sorted(names - set(SCORE_LABELS))
-
-
-def _is_number(value: float | None) -> TypeGuard[float]:
-    return value is not None and math.isfinite(value)
 
 
 def _label(name: str) -> Label:
@@ -376,4 +373,4 @@ def _label(name: str) -> Label:
 
 
 def _figure(value: float | None) -> str:
-    return figure(value) if _is_number(value) else "–"
+    return figure(value) if is_number(value) else "–"

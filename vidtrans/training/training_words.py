@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeGuard
 
 import numpy as np
 
@@ -142,7 +143,7 @@ class TrainingWords:
     def main_score(self) -> str:
         """Return the name of the score for the quality of outputs; '' if it is not known."""
         newest = self.scores[-1][1] if self.scores else {}
-        return next((name for name in VISIBLE_CHANGE if _is_number(newest.get(name))), "")
+        return next((name for name in VISIBLE_CHANGE if is_number(newest.get(name))), "")
 
     @property
     def _sign(self) -> int:
@@ -257,9 +258,7 @@ class TrainingWords:
 
     def _values(self, name: str) -> list[tuple[int, float]]:
         """Return the known values of a score, with their steps."""
-        return [
-            (step, value) for step, table in self.scores if _is_number(value := table.get(name)) and value is not None
-        ]
+        return [(step, value) for step, table in self.scores if is_number(value := table.get(name))]
 
 
 def _quality_phrase(name: str, newest: Mapping[str, float | None]) -> str:
@@ -280,7 +279,7 @@ def _format_gain(name: str, gain: float) -> str:
     return f"{gain:.2f} of mean IoU" if name == "mean_iou" else f"{gain:.0%} of the way"
 
 
-def _is_number(value: float | None) -> bool:
+def is_number(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 

@@ -274,7 +274,10 @@ def likeness(pictures: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
 
     ``pictures``: (output, target), (H, W, 3) uint8 each. The flat picture has the target's median colour.
     """
-    errors = [(l1(output, target), l1(_flat(target), target)) for output, target in pictures]
+    errors = []
+    for output, target in pictures:
+        flat = np.broadcast_to(np.median(target, (0, 1)).astype(np.uint8), target.shape)
+        errors.append((l1(output, target), l1(flat, target)))
     output_error, flat_error = np.mean(errors, 0)
     return float(1 - output_error / max(flat_error, 1e-6))
 
@@ -293,7 +296,3 @@ def effective_number(pairs: list[Pair]) -> float:
     distances = (squares[:, None] + squares - 2 * values @ values.T).clip(0) / values.shape[1]
     shares = np.linalg.eigvalsh(np.exp(-distances / (2 * KERNEL_WIDTH**2)) / len(values)).clip(1e-12)
     return float(np.exp(-(shares * np.log(shares)).sum()))
-
-
-def _flat(target: np.ndarray) -> np.ndarray:
-    return np.broadcast_to(np.median(target, (0, 1)).astype(np.uint8), target.shape)

@@ -49,17 +49,9 @@ def apply(
     given, target = pair_input(pairing, pair), read_picture(pair.target)
     if like is None and pairing.has_target:
         like = target
-    network_input = given if like is None else with_planes(given, target_code(engine, like))
+    encoder = None if like is None else getattr(engine, "encoder", None)
+    network_input = given if encoder is None else with_planes(given, plane_values(code_of(encoder, like)))
     return given, FrameRenderer(ModelInputs(pairing), engine).picture(network_input, target), target
-
-
-def target_code(engine: Engine, target: np.ndarray) -> np.ndarray:
-    """Return the plane values of the style code of ``target``, (P,) uint8, for a model of many looks.
-
-    P is 0 for an engine with one look.
-    """
-    encoder = getattr(engine, "encoder", None)
-    return np.empty(0, np.uint8) if encoder is None else plane_values(code_of(encoder, target))
 
 
 def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:

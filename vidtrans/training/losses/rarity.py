@@ -24,8 +24,8 @@ def rarity(pictures: Iterable[np.ndarray]) -> Tensor:
     """Return the weight of each ab bin, (SIDE, SIDE) float32, from the colours of pictures, (H, W, 3) uint8."""
     counts = np.zeros((SIDE, SIDE))
     for picture in pictures:
-        a, b = _bins(picture)
-        counts += np.bincount((a * SIDE + b).ravel(), minlength=SIDE**2).reshape(SIDE, SIDE)
+        a, b = bins_of(to_ab(torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1))
+        counts += np.bincount((a * SIDE + b).numpy().ravel(), minlength=SIDE**2).reshape(SIDE, SIDE)
     share = counts / counts.sum()
     # The histogram is smoothed within the gamut, because no picture has colours outside of it.
     is_inside = gamut()
@@ -48,9 +48,3 @@ def weigh_colours(ab: Tensor, weights: Tensor) -> Tensor:
         return weights.expand(len(ab), 1, *ab.shape[2:])
     a, b = bins_of(ab)
     return weights[a, b][:, None]
-
-
-def _bins(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    tensor = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
-    a, b = bins_of(to_ab(tensor))
-    return a[0].numpy(), b[0].numpy()

@@ -27,7 +27,8 @@ def structure(output: Tensor, given: Tensor) -> Tensor:
         output: (N, 3, H, W) in [−1, 1], H and W of at least 8 pixels.
         given: The input of the translator, in the same format.
     """
-    a, b = (_centred(edge_strength(picture)) for picture in (output, given))
+    strengths = (edge_strength(picture) for picture in (output, given))
+    a, b = (strength - strength.mean((1, 2, 3), keepdim=True) for strength in strengths)
     covariance = (a * b).mean((1, 2, 3))
     scale = ((a * a).mean((1, 2, 3)) * (b * b).mean((1, 2, 3)) + VARIANCE_EPSILON).sqrt()
     return (MAX_CORRELATION - covariance / scale).clamp(min=0).mean()
@@ -43,7 +44,3 @@ def edge_strength(pictures: Tensor) -> Tensor:
     kernel = torch.exp(-0.5 * (offsets / BLUR_SIGMA_PX) ** 2)
     kernel = kernel / kernel.sum()
     return F.conv2d(F.conv2d(magnitude, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
-
-
-def _centred(values: Tensor) -> Tensor:
-    return values - values.mean((1, 2, 3), keepdim=True)

@@ -82,28 +82,22 @@ class Setup(Protocol):
 
         ``reverse``: build the generator from the target's domain to the source's.
         """
-        ...
 
     def make_discriminator(self, channels: int, number: int) -> nn.Module:
         """Build the recipe's discriminator for pictures (N, channels, H, W). Raises UsageError."""
-        ...
 
     def initialise(self, network: nn.Module, number: int) -> None:
         """Initialise the weights of a network that the method has built."""
-        ...
 
     @property
     def recolour(self) -> Callable[[np.ndarray], np.ndarray] | None:
         """Return the map of a frame, (H, W, 3) uint8, to the target domain's colours; None for paired datasets."""
-        ...
 
     def find_class_shares(self) -> Tensor:
         """Return the share of each target class in the training pixels, 0 to 1, (K,) float32."""
-        ...
 
     def find_rarity(self) -> Tensor | None:
         """Return the colour weights from ``losses.rarity``; None if unused."""
-        ...
 
 
 class Stateful(Protocol):
@@ -129,13 +123,13 @@ class TrainingMethod(Protocol):
     painted: Tensor  # The outputs of the last step, (N, 3, H, W) float32, detached.
     columns: list[str]  # The names of a step's losses.
     average: WeightAverage | None = None  # The moving average of the generator's weights.
+    g: NetworkTrainer  # The generator with its optimizer.
     # All trained networks, ``generator`` first; each has ``smallest``, the generator also ``multiple``.
     networks: dict[str, Any]
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
         """Build all networks and their optimizers, for a run at step 0."""
-        ...
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
@@ -181,12 +175,11 @@ class TrainingMethod(Protocol):
 
     def optimize(self, step: TrainingStep) -> dict[str, float]:
         """Take one step; return its unweighted losses by column name. Raises DeviceError if memory is too small."""
-        ...
 
     @property
     def learners(self) -> Mapping[str, Stateful]:
         """Return the stateful components of the method by name (``nondeterministic`` is saved separately)."""
-        raise NotImplementedError
+        return {"generator": self.g} | ({"average": self.average} if self.average else {})
 
     def state(self) -> dict[str, Any]:
         """Return the method's state: tensors, numbers and text, in dicts and lists."""

@@ -113,11 +113,6 @@ class ClassMethod(TrainingMethod):
         own = float((counts * self.class_weights).sum())
         return torch.tensor(max(self.dist.mean([own])[0], 1e-6), device=self.device.torch)
 
-    @property
-    def learners(self) -> dict[str, NetworkTrainer | WeightAverage]:
-        parts = {"generator": self.g, "average": self.average}
-        return {name: part for name, part in parts.items() if part is not None}
-
     def describe(self, losses: Mapping[str, float]) -> str:
         return f"cross-entropy {losses['cross_entropy']:.3f}"
 

@@ -137,7 +137,8 @@ class CUT(UnpairedMethod):
 
     def _contrastive(self, queries: list[Tensor], keys: list[Tensor], random: torch.Generator) -> Tensor:
         """Return PatchNCE, a mean over tapped layers: the cross-entropy of matching output to input patches."""
-        positions = [self._draw_positions(query, random) for query in queries]
+        sizes = [query.shape[2] * query.shape[3] for query in queries]
+        positions = [torch.randperm(size, generator=random)[: self.count] for size in sizes]  # Flat, row-major.
         project = self.networks["projection"]
         projected = (project(list(map(_select_patches, side, positions))) for side in (queries, keys))
         losses = []
@@ -146,10 +147,6 @@ class CUT(UnpairedMethod):
             labels = torch.arange(logits.shape[1], device=logits.device).expand(len(logits), -1)
             losses.append(F.cross_entropy(logits.flatten(0, 1), labels.flatten()))
         return torch.stack(losses).mean()
-
-    def _draw_positions(self, features: Tensor, random: torch.Generator) -> Tensor:
-        """Draw patch positions, as flat row-major indices."""
-        return torch.randperm(features.shape[2] * features.shape[3], generator=random)[: self.count]
 
 
 def _frozen_network_name(name: str) -> str:

@@ -162,10 +162,6 @@ class LookMethod(TrainingMethod):
             (view.confidence * (view.warp(output) - view_output).square()).mean(),
         ]
 
-    @property
-    def learners(self) -> dict[str, NetworkTrainer | WeightAverage]:
-        return {"generator": self.g} | ({"average": self.average} if self.average else {})
-
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
         """Return the mean scores of rendered held-out frames.
 

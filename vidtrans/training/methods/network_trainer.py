@@ -342,7 +342,8 @@ class CapturedStep:
             _restore(self._state(), before)
             torch.manual_seed(seed)
             replay()
-            if not _are_equal((*outputs, *self._state()), (*expected, *after)):
+            pairs = zip((*outputs, *self._state()), (*expected, *after), strict=True)
+            if not all(torch.equal(a, b) for a, b in pairs):
                 raise RuntimeError("a replay gives other numbers")
         except RuntimeError as error:
             self.refusal = str(error).partition("\n")[0]
@@ -361,10 +362,6 @@ def _clone_all(tensors: Sequence[Tensor]) -> list[Tensor]:
 def _restore(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     for tensor, value in zip(tensors, values, strict=True):
         tensor.copy_(value)
-
-
-def _are_equal(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(tensors, others, strict=True))
 
 
 class WeightAverage:
