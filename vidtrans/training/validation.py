@@ -49,8 +49,9 @@ def apply(
     given, target = pair_input(pairing, pair), read_picture(pair.target)
     if like is None and pairing.has_target:
         like = target
-    encoder = None if like is None else getattr(engine, "encoder", None)
-    network_input = given if encoder is None else with_planes(given, plane_values(code_of(encoder, like)))
+    network_input, encoder = given, getattr(engine, "encoder", None)
+    if encoder is not None and like is not None:
+        network_input = with_planes(given, plane_values(code_of(encoder, like)))
     return given, FrameRenderer(ModelInputs(pairing), engine).picture(network_input, target), target
 
 

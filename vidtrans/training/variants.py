@@ -157,7 +157,7 @@ def _shortest_side(recipe: Recipe, dataset: Dataset) -> int:
 
 
 @dataclass(frozen=True)
-class _Axis:
+class _SweepAxis:
     """A swept key with its values; ``table`` is '' for the seed."""
 
     table: str
@@ -231,9 +231,9 @@ def sweep_variants(
     return tuple(found)
 
 
-def _axis(key: str, values: Sequence[Any]) -> _Axis:
+def _axis(key: str, values: Sequence[Any]) -> _SweepAxis:
     """Return an axis with checked values. Raises UsageError."""
-    axis = _Axis(*_table_and_key(key), tuple(values))
+    axis = _SweepAxis(*_table_and_key(key), tuple(values))
     for value in values if not axis.table else ():
         if type(value) is not int or not 0 <= value <= LARGEST_INT:
             raise UsageError(f"--sweep seed={_text(value)}", "a seed is a whole number from 0 on", "choose another")
@@ -262,7 +262,7 @@ def _table_and_key(key: str) -> tuple[str, str]:
 
 
 def _variant(
-    chosen: Sequence[tuple[_Axis, Any]],
+    chosen: Sequence[tuple[_SweepAxis, Any]],
     flags: Mapping[str, Table],
     make_recipe: Callable[[dict[str, Table]], Recipe],
 ) -> Variant:

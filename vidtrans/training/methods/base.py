@@ -177,19 +177,19 @@ class TrainingMethod(Protocol):
         """Take one step; return its unweighted losses by column name. Raises DeviceError if memory is too small."""
 
     @property
-    def learners(self) -> Mapping[str, Stateful]:
+    def components(self) -> Mapping[str, Stateful]:
         """Return the stateful components of the method by name (``nondeterministic`` is saved separately)."""
         return {"generator": self.g} | ({"average": self.average} if self.average else {})
 
     def state(self) -> dict[str, Any]:
         """Return the method's state: tensors, numbers and text, in dicts and lists."""
-        states = {name: component.state() for name, component in self.learners.items()}
+        states = {name: component.state() for name, component in self.components.items()}
         return states | {"nondeterministic": sorted(self.nondeterministic)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore a state; training then continues bit-identically."""
         self.nondeterministic = set(state["nondeterministic"])
-        for name, component in self.learners.items():
+        for name, component in self.components.items():
             component.restore(state[name])
 
     def use(self, settings: TrainingSettings, device: Device, precision: TrainingPrecision, dist: DistContext) -> None:

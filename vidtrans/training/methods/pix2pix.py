@@ -264,7 +264,7 @@ class Pix2Pix(TrainingMethod):
         return [t for trainer in (self.g, self.d) if trainer for t in trainer.tensors()]
 
     @property
-    def learners(self) -> dict[str, NetworkTrainer | WeightAverage]:
+    def components(self) -> dict[str, NetworkTrainer | WeightAverage]:
         parts = {"generator": self.g, "discriminator": self.d, "temporal_gan": self.d_v, "average": self.average}
         return {name: part for name, part in parts.items() if part is not None}
 

@@ -305,7 +305,7 @@ class UnpairedMethod(TrainingMethod):
         return (view.confidence * (view.warp(output) - translator(view.frames)).abs()).mean()
 
     @property
-    def learners(self) -> dict[str, Stateful]:
+    def components(self) -> dict[str, Stateful]:
         averages = {f"average_{name}": average for name, average in self.averages.items()}
         pools = {f"pool_{name}": pool for name, pool in self.pools.items()}
         return {"translators": self.g, **self.discriminators, **averages, **pools}
