@@ -76,11 +76,11 @@ class ClipMemory:
     def goals(self) -> dict[int | str, frozenset[int]]:
         """Return the frame numbers among ``places`` of each shot, by its number, and of each action, by its name."""
         places = set(self.places.tolist())
-        found: dict[int | str, set[int]] = {}
+        by_shot: dict[int | str, set[int]] = {}
         for (end, length), shot in zip(self._spans, self.shots or (1,) * len(self.runs), strict=True):
-            found.setdefault(shot, set()).update(places.intersection(range(end - length, end)))
-        named: dict[int | str, set[int]] = {name: places & numbers for name, numbers in self.actions.items()}
-        return {goal: frozenset(there) for goal, there in (found | named).items() if there}
+            by_shot.setdefault(shot, set()).update(places.intersection(range(end - length, end)))
+        by_action: dict[int | str, set[int]] = {name: places & numbers for name, numbers in self.actions.items()}
+        return {goal: frozenset(there) for goal, there in (by_shot | by_action).items() if there}
 
     def follows(self, place: int) -> bool:
         """Return whether the frame ``step`` after frame number ``place`` is stored too."""

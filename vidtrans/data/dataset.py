@@ -264,7 +264,7 @@ def _check(dataset: Dataset) -> None:
 
 def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
     pairing = dataset.pairing
-    found = []
+    pairs = []
     for shot, frames in groupby(dataset.records, key=lambda r: (r.source, r.shot)):
         records = list(frames)
         for place, step in enumerate(pairing.pair_positions(len(records))):
@@ -288,8 +288,8 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
             full = _full(dataset, records[step.target], present)
             keep = dataset.path(mattes[0]) if mattes else None
             file, role = dataset.path(target_name), used[0].role
-            found.append(Pair(inputs, file, role, shot, place, step.phase, domain, full, keep))
-    return found
+            pairs.append(Pair(inputs, file, role, shot, place, step.phase, domain, full, keep))
+    return pairs
 
 
 def _full(dataset: Dataset, record: FrameRecord, present: set[str]) -> tuple[Path, Path] | None:

@@ -145,8 +145,8 @@ def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpai
         # The pairs have no order in time, so single pairs are held out, and no gap is needed.
         roles = split_roles(len(source.pairs), settings.val_fraction, 1, 0)
         has_val = "val" in source.roles
-        for i, (given, drawn) in enumerate(zip(source.roles, roles, strict=True)):
-            yield FrameRecord("", 0, i, i, i, given if has_val and given else drawn)
+        for i, (folder_role, split_role) in enumerate(zip(source.roles, roles, strict=True)):
+            yield FrameRecord("", 0, i, i, i, folder_role if has_val and folder_role else split_role)
         return
     for shot, inside in enumerate(source.shots()):
         # A separate target may move while the source rests, so nothing is dropped then.
@@ -214,16 +214,16 @@ def with_full_size(
     Only frames whose source is larger than the stored size are chosen, ``settings.full_size_pairs`` at most. Raises
     MediaError if a picture of a folder of pairs cannot be read.
     """
-    found = list(records)
+    planned = list(records)
     if not settings.full_size_pairs:
-        return found
+        return planned
     size = parse_size(settings.size)
     larger = [i for i, r in enumerate(records) if r.role == "val" and _is_larger(sources[r.source], r.index, size)]
     for number in spread_numbers(len(larger), settings.full_size_pairs):
         record = records[larger[number]]
         folder, _, name = record.file.partition("/")
-        found[larger[number]] = replace(record, full=(f"{folder}.{FULL}/{name}", f"{folder}.{FULL}.target/{name}"))
-    return found
+        planned[larger[number]] = replace(record, full=(f"{folder}.{FULL}/{name}", f"{folder}.{FULL}.target/{name}"))
+    return planned
 
 
 def _is_larger(source: Source, number: int, size: Size) -> bool:
@@ -359,11 +359,11 @@ class DatasetSpec:
         """Return the picture files of inputs that are label maps; none for other pairings. Raises MediaError."""
         if not isinstance(self._named_pairing, Labels):
             return []
-        found: list[Path] = []
+        files: list[Path] = []
         for video in self.videos:
             is_pairs, is_video = self._is_pair_folder(video), not is_picture_source(video)
-            found += self._pair_folder(video).inputs if is_pairs else [] if is_video else picture_files(video)
-        return found
+            files += self._pair_folder(video).inputs if is_pairs else [] if is_video else picture_files(video)
+        return files
 
     @property
     def training_tables(self) -> dict[str, Table]:
@@ -508,12 +508,14 @@ class DatasetSpec:
                 why = "its pictures are of several sizes, and matches are sought in one"
                 raise MediaError(str(side.path), why, "scale all to one size, or learn without pairs: --unpaired")
         check_shapes(clip.path, shape_of(clip.index), shape_of(other.index))
-        given = ClipSource(video, clip.index, clip.survey, *clip.trim(self.start, self.end))
+        input_source = ClipSource(video, clip.index, clip.survey, *clip.trim(self.start, self.end))
         span = (*other.trim(self.start, self.end), self.settings.frame_step)
         target = ClipSource(self.target, other.index, other.survey, *span)
-        search = MatchSearch(given, target, (clip.digest, other.digest), context)
+        search = MatchSearch(input_source, target, (clip.digest, other.digest), context)
         matches = search.find(pairing.settings.min_found)
-        source = MatchedSource(self.target, other.index, other.survey, *span, given=given, matches=matches)
+        source = MatchedSource(
+            self.target, other.index, other.survey, *span, input_source=input_source, matches=matches
+        )
         return source, self._describe(clip, other, source, other) | {"matches": digest_of(sorted(matches.items()))}
 
     def _cut(self, clip: Clip) -> Clip:

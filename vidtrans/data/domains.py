@@ -57,13 +57,15 @@ class DomainClip:
     size: tuple[int, int]
 
 
-def find_domains(given: Sequence[Sequence[Path]], expand: Callable[[Sequence[Path]], list[Path]]) -> tuple[Domain, ...]:
+def find_domains(
+    groups: Sequence[Sequence[Path]], expand: Callable[[Sequence[Path]], list[Path]]
+) -> tuple[Domain, ...]:
     """Return the domain of each group of paths, the source domain first; ``expand`` resolves paths to clips.
 
     A domain is named after its first file or folder; a number is appended to repeated names.
     """
     domains: list[Domain] = []
-    for paths in given:
+    for paths in groups:
         videos = expand(paths)
         plain = base_name(paths[0] if paths[0].is_dir() or paths[0] in videos else videos[0])
         names = {domain.name for domain in domains}

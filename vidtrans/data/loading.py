@@ -238,9 +238,10 @@ class NoiseLoader(Batches):
         rows = []
         for _ in range(self.batch):
             frames = [rng.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(count)]
-            given = with_told(self.pairing.training_input(frames, rng), Told(0.0) if self.pairing.is_told else None)
-            given = _append_channels(given, frames[-1] if self.plate else None, self.recurrent)
-            rows.append((to_planes(given), to_planes(frames[-1])))
+            conditions = Told(0.0) if self.pairing.is_told else None
+            network_input = with_told(self.pairing.training_input(frames, rng), conditions)
+            network_input = _append_channels(network_input, frames[-1] if self.plate else None, self.recurrent)
+            rows.append((to_planes(network_input), to_planes(frames[-1])))
         return TrainingBatch(np.stack([x for x, _ in rows]), np.stack([y for _, y in rows]))
 
 
@@ -307,8 +308,8 @@ class Loader(PictureBatches):
 
     def make(self, step: int) -> TrainingBatch:
         indices = self.indices(step)
-        drawn = [self._draw(indices[k], step * self.batch + k) for k in self.share]
-        examples, pictures = zip(*drawn, strict=True)
+        rows = [self._draw(indices[k], step * self.batch + k) for k in self.share]
+        examples, pictures = zip(*rows, strict=True)
         inputs, targets, weights = zip(*pictures, strict=True)
         pixel_weights = None if self.weigh is None else np.stack(weights)
         whole = self.whole and self.growth.at(step).crop == self.crop
@@ -335,11 +336,12 @@ class Loader(PictureBatches):
         frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
         conditions = draw_conditions(pair, geometry, (target.shape[1], target.shape[0]), self.forget, rng)
         transformed = [transform(frame, len(frames) - k) for k, frame in enumerate(frames)]
-        given = with_told(self.pairing.training_input(transformed, rng), conditions)
-        given = _append_channels(given, None if self.plate is None else transform(self.plate), self.recurrent)
+        network_input = with_told(self.pairing.training_input(transformed, rng), conditions)
+        plate = None if self.plate is None else transform(self.plate)
+        network_input = _append_channels(network_input, plate, self.recurrent)
         target = transform(target) if self.pairing.class_colours is None or whole else geometry.apply_to_labels(target)
         weights = self.weigh(pair, geometry, target) if self.weigh else None
-        return to_planes(given), to_planes(target), weights
+        return to_planes(network_input), to_planes(target), weights
 
 
 def _unchanged(picture: np.ndarray, num_back: int = 0) -> np.ndarray:
@@ -372,10 +374,10 @@ def _draw_recall(geometry: Geometry, forget: float, rng: np.random.Generator) ->
     """Draw the recall condition, 0 to 1, see ``forget`` of ``Loader``; 0 for a colour variant."""
     if geometry.colours:
         return 0.0
-    drawn = rng.random() if forget else 1.0
-    if drawn < forget / 2:
+    value = rng.random() if forget else 1.0
+    if value < forget / 2:
         return 0.0
-    return float(rng.random()) if drawn < forget else 1.0
+    return float(rng.random()) if value < forget else 1.0
 
 
 @dataclass(frozen=True)
@@ -485,8 +487,8 @@ def _consecutive_rows(pairs: Sequence[Pair], num_frames: int) -> tuple[tuple[int
     numbers = {(pair.shot, pair.place): i for i, pair in enumerate(pairs)}
     rows = []
     for i, pair in enumerate(pairs):
-        found = [numbers.get((pair.shot, pair.place - back)) for back in range(num_frames)]
-        row = tuple(i if n is None and num_frames <= MAX_FRAMES_WITH_REPEATS else n for n in found)
+        numbers_back = [numbers.get((pair.shot, pair.place - back)) for back in range(num_frames)]
+        row = tuple(i if n is None and num_frames <= MAX_FRAMES_WITH_REPEATS else n for n in numbers_back)
         if None not in row:
             rows.append(row)
     return tuple(rows)  # type: ignore[arg-type]
@@ -517,11 +519,11 @@ def prefetch(make: Callable[[int], TrainingBatch], first: int, stop: int) -> Ite
                 future.cancel()
 
 
-def _append_channels(given: np.ndarray, plate: np.ndarray | None, recurrent: bool) -> np.ndarray:
+def _append_channels(picture: np.ndarray, plate: np.ndarray | None, recurrent: bool) -> np.ndarray:
     """Append the channels of a background plate and of an empty history to an input, (H, W, C) uint8."""
     if plate is not None:
-        given = np.dstack([given, plate])
-    return np.dstack([given, no_history(*given.shape[:2])]) if recurrent else given
+        picture = np.dstack([picture, plate])
+    return np.dstack([picture, no_history(*picture.shape[:2])]) if recurrent else picture
 
 
 def to_planes(picture: np.ndarray) -> np.ndarray:

@@ -29,44 +29,50 @@ BLOCK_FRAMES = 50  # Number of target frames whose matches are stored together: 
 
 @dataclass(frozen=True)
 class MatchSearch:
-    """A search for frames of ``given`` that match frames of ``target``. ``digests``: of the content of both clips."""
+    """A search for frames of ``input_source`` that match frames of ``target``.
 
-    given: ClipSource
+    ``digests``: the digests of the content of both clips.
+    """
+
+    input_source: ClipSource
     target: ClipSource
     digests: tuple[str, str]
     context: Context = field(repr=False)
 
     def find(self, min_found: float) -> dict[int, int]:
-        """Return the number of the best matching frame of ``given``, by the number of the target frame.
+        """Return the number of the best matching frame of ``input_source``, by the number of the target frame.
 
         A match requires that at least ``min_found`` of the edges agree. Raises MediaError if no frame matches, or if a
         clip cannot be read; Interrupted.
         """
         matches = dict(zip(self._numbers, self._matches(), strict=True))
-        found = {number: match.number for number, match in matches.items() if match.share >= min_found}
-        given, target = self.given.path.name, self.target.path.name
-        if not found:
+        matched = {number: match.number for number, match in matches.items() if match.share >= min_found}
+        source, target = self.input_source.path.name, self.target.path.name
+        if not matched:
             most = max(match.share for match in matches.values())
-            why = f"none of its frames shows what {given} shows: at most {most:.2f} of the edges of one are there"
+            why = f"none of its frames shows what {source} shows: at most {most:.2f} of the edges of one are there"
             remedy = f"learn without pairs (--unpaired), or lower pairing.min_found, which is {min_found:g}"
             raise MediaError(str(self.target.path), why, remedy)
-        if rest := len(matches) - len(found):
-            text = f"{len(found)} of {count(len(matches), 'frame')} of {target} show what {given} shows"
-            if len(found) < MIN_MATCHED_SHARE * len(matches):
+        if rest := len(matches) - len(matched):
+            text = f"{len(matched)} of {count(len(matches), 'frame')} of {target} show what {source} shows"
+            if len(matched) < MIN_MATCHED_SHARE * len(matches):
                 self.context.note(f"{text}: the model sees these alone; --unpaired learns from all frames", "warning")
             else:
                 self.context.note(f"{text}; {rest} are left out")
-        return found
+        return matched
 
     def _matches(self) -> list[Match]:
         """Return the best match of each target frame; results of earlier runs are read from the cache."""
         blocks = [self._numbers[at : at + BLOCK_FRAMES] for at in range(0, len(self._numbers), BLOCK_FRAMES)]
         if self.context.dry_run:
             return [match for block in blocks for match in self._search(block)]
-        spans = [self.given.first, self.given.stop], [self.target.first, self.target.stop, self.target.every]
+        spans = (
+            [self.input_source.first, self.input_source.stop],
+            [self.target.first, self.target.stop, self.target.every],
+        )
         stage = MatchStage(*self.digests, *spans, list(self._size), VERSION, media_libraries())
         entry = self.context.cache.entry(stage.name, stage.key)
-        found: list[Match] = []
+        matches: list[Match] = []
         with entry.locked(wait_for=f"another run that finds pairs in {self.target.path.name}"):
             store = ChunkStore(entry, ".matches.json")
             for number, block in enumerate(blocks):
@@ -74,9 +80,9 @@ class MatchSearch:
                     table = {"matches": [[match.number, match.share] for match in self._search(block)]}
                     with store.writing(number) as path:
                         write_json(path, table)
-                found += [Match(n, share) for n, share in read_small_json(store.path(number))["matches"]]
-            entry.finish({"frames": len(found)})
-        return found
+                matches += [Match(n, share) for n, share in read_small_json(store.path(number))["matches"]]
+            entry.finish({"frames": len(matches)})
+        return matches
 
     def _search(self, block: list[int]) -> Iterator[Match]:
         for number, picture in zip(block, _read_small(self.target, block, self._size), strict=True):
@@ -97,16 +103,19 @@ class MatchSearch:
 
     @cached_property
     def _candidates(self) -> list[int]:
-        """Return the numbers of the frames of ``given`` that may be matches."""
-        return [self.given.first + n for n in spread_numbers(self.given.stop - self.given.first, MAX_CANDIDATES)]
+        """Return the numbers of the frames of ``input_source`` that may be matches."""
+        return [
+            self.input_source.first + n
+            for n in spread_numbers(self.input_source.stop - self.input_source.first, MAX_CANDIDATES)
+        ]
 
     @cached_property
     def _matcher(self) -> Matcher:
-        """Return a matcher of the frames of ``given``, read on first use: cached matches do not need them."""
+        """Return a matcher of the frames of ``input_source``, read on first use: cached matches do not need them."""
         candidates: list[Outlines] = []
-        for number, picture in enumerate(_read_small(self.given, self._candidates, self._size)):
+        for number, picture in enumerate(_read_small(self.input_source, self._candidates, self._size)):
             candidates.append(outlines(picture, self._size))
-            self._report_progress(f"looking at {self.given.path.name}", number + 1, len(self._candidates))
+            self._report_progress(f"looking at {self.input_source.path.name}", number + 1, len(self._candidates))
         return Matcher(candidates)
 
     def _report_progress(self, task: str, done: int, total: int) -> None:
@@ -120,14 +129,17 @@ def _read_small(source: ClipSource, numbers: list[int], size: tuple[int, int]) -
 
 @dataclass(frozen=True, kw_only=True)
 class MatchedSource(ClipSource):
-    """The frames of a target clip. ``matches``: number of the input frame in ``given``, by target frame number."""
+    """The frames of a target clip, each with a frame of ``input_source`` as its input.
 
-    given: ClipSource
+    ``matches``: the number of the input frame, by the number of the target frame.
+    """
+
+    input_source: ClipSource
     matches: Mapping[int, int]
 
     @property
     def name(self) -> str:
-        return base_name(self.given.path)
+        return base_name(self.input_source.path)
 
     @property
     def left_out(self) -> frozenset[int]:
@@ -142,10 +154,10 @@ class MatchedSource(ClipSource):
             size = Size(exact=size.of(self.index.width, self.index.height))
         inputs: dict[int, np.ndarray] = {}
         for group in _split_at_gaps(sorted({self.matches[number] for number in numbers})):
-            inputs |= dict(zip(group, (rows[0] for rows in self.given.pictures(group, size)), strict=True))
+            inputs |= dict(zip(group, (rows[0] for rows in self.input_source.pictures(group, size)), strict=True))
         for number, (target,) in zip(numbers, super().pictures(numbers, size), strict=True):
-            given = resize(inputs[self.matches[number]], target.shape[1], target.shape[0])
-            yield bring(given, target), target
+            resized = resize(inputs[self.matches[number]], target.shape[1], target.shape[0])
+            yield bring(resized, target), target
 
 
 def separate_held_out(roles: Mapping[int, Role], matches: Mapping[int, int], gap: int) -> dict[int, Role]:

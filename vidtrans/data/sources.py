@@ -229,16 +229,16 @@ def find_targets(
     if clip.index.names and other.index.names:
         check_names(clip.path, clip.index.names)
         check_names(other.path, other.index.names)
-    found = sequence(clip.index, other.index, first, stop)
-    if found is not None and (found.way != "order" or other.index.num_frames == clip.index.num_frames):
-        steps = {n: step for n, step in enumerate(found.steps, first) if step is not None}
+    alignment = sequence(clip.index, other.index, first, stop)
+    if alignment is not None and (alignment.way != "order" or other.index.num_frames == clip.index.num_frames):
+        steps = {n: step for n, step in enumerate(alignment.steps, first) if step is not None}
         if not steps:
             why = f"none of its pictures belongs to a frame of {clip.path.name}"
             raise MediaError(str(other.path), why, "give both the same names or numbers")
-        note = describe_sequence(found, clip.index, other.index, first, clip.path.name, "left out")
+        note = describe_sequence(alignment, clip.index, other.index, first, clip.path.name, "left out")
         if note:
             context.note(f"{other.path.name}: {note}", "warning")
-        return stop, None if found.steps == tuple(range(first, stop)) else steps
+        return stop, None if alignment.steps == tuple(range(first, stop)) else steps
     common = min(stop, other.index.num_frames)
     if common <= first:
         why = (
@@ -247,7 +247,7 @@ def find_targets(
         raise MediaError(str(other.path), why, "give an earlier --start, or a --target as long as the source")
     context.note(
         f"{clip.path.name} has {count(clip.index.num_frames, 'frame')}, {other.path.name} {other.index.num_frames}; "
-        f"the first {common} are paired" + (f" by order: {found.words}" if found else ""),
+        f"the first {common} are paired" + (f" by order: {alignment.words}" if alignment else ""),
         "warning",
     )
     return common, None
@@ -298,8 +298,8 @@ class FolderSource:
         if other is None:
             return width // 2, height
         sides = (width, height), picture_size(other)
-        given, target = sides if self.a_is_input else sides[::-1]
-        return given if is_as_large(target[1], given[1]) else None
+        source, target = sides if self.a_is_input else sides[::-1]
+        return source if is_as_large(target[1], source[1]) else None
 
     def targets(self, numbers: list[int]) -> Iterator[np.ndarray]:
         """Yield the targets of pairs at their stored size, (H, W, 3) uint8."""
@@ -320,9 +320,9 @@ class FolderSource:
             else:
                 right = read_picture(other)
             width, height = size.of(left.shape[1], left.shape[0])
-            given, target = (left, right) if self.a_is_input else (right, left)
+            source, target = (left, right) if self.a_is_input else (right, left)
             resize_target = self.classes.resized if self.classes else resize
-            yield resize(given, width, height), resize_target(target, width, height)
+            yield resize(source, width, height), resize_target(target, width, height)
 
 
 def find_pairs(folder: Path, direction: str) -> FolderSource:
@@ -338,9 +338,9 @@ def find_pairs(folder: Path, direction: str) -> FolderSource:
         s for s in SPLIT_FOLDERS if ((a / s).is_dir() and (b / s).is_dir() if has_sides else (folder / s).is_dir())
     ]
     for split in splits or [""]:
-        found = _pairs_of(a / split, b / split) if has_sides else _pairs_in(folder / split)
-        pairs += found
-        roles += ["val" if split in HELD_OUT_FOLDERS else "train" if split else None] * len(found)
+        split_pairs = _pairs_of(a / split, b / split) if has_sides else _pairs_in(folder / split)
+        pairs += split_pairs
+        roles += ["val" if split in HELD_OUT_FOLDERS else "train" if split else None] * len(split_pairs)
     if not pairs:
         raise MediaError(str(folder), "no pairs in it", "it needs A/ and B/ with equal names, or A|B pictures")
     paired = {path for pair in pairs for path in pair}
@@ -371,8 +371,8 @@ def _pairs_of(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
     by_stem = {stem_key(p.name): p for p in others}
     pairs = [(p, by_stem[stem_key(p.name)]) for p in own if stem_key(p.name) in by_stem]
     if not pairs:
-        found = align([p.name for p in own], [p.name for p in others], 0, len(own), counting="equal")
-        steps = found.steps if found.way == "number" else ()
+        alignment = align([p.name for p in own], [p.name for p in others], 0, len(own), counting="equal")
+        steps = alignment.steps if alignment.way == "number" else ()
         pairs = [(p, others[step]) for p, step in zip(own, steps, strict=False) if step is not None]
     for one, other in pairs:
         check_shapes(one, picture_size(one), picture_size(other))

@@ -82,11 +82,11 @@ def with_found_classes(pairing: Pairing, maps: TargetMaps) -> Pairing:
         return pairing
     settings = pairing.settings
     ignored = _palette_codes(settings.ignored_colours)
-    found = _indexed_palette(maps, settings) if maps.files and not maps.pairs else {}
-    if found:  # For indexed pictures, numbers in ``ignore`` are indices, not grey levels.
+    indexed = _indexed_palette(maps, settings) if maps.files and not maps.pairs else {}
+    if indexed:  # For indexed pictures, numbers in ``ignore`` are indices, not grey levels.
         ignored = _palette_codes(" ".join(part for part in parts_of(settings.ignore) if not part.isdecimal()))
-        ignored += _palette_codes(found["ignore"])
-    codes = _palette_codes(found["palette"]) if found else _colours_in(maps, ignored)
+        ignored += _palette_codes(indexed["ignore"])
+    codes = _palette_codes(indexed["palette"]) if indexed else _colours_in(maps, ignored)
     palette, ignore = ([f"#{code:06x}" for code in dict.fromkeys(part)] for part in (codes, ignored))
     palette = [colour for colour in palette if colour not in ignore]
     if len(palette) < 2:
@@ -113,12 +113,12 @@ def _indexed_palette(maps: TargetMaps, settings: SegmentSettings) -> Table:
     used = sorted({int(index) for path in maps.files for index in np.unique(read_indices(path))})
     numbers = {*settings.ignored_numbers} | ({VOID} if used[-1] == VOID and VOID - 1 not in used else set())
     ignore = " ".join(map(str, sorted(numbers)))
-    found = found_palette(LabelsSettings(classes=MAX_CLASSES, ignore=ignore), maps.files)
+    palette = found_palette(LabelsSettings(classes=MAX_CLASSES, ignore=ignore), maps.files)
     top = max((index for index in used if index not in numbers), default=0)
-    if not found:  # Pictures without a colour palette have grey levels.
+    if not palette:  # Pictures without a colour palette have grey levels.
         greys = " ".join(f"#{n * 0x010101:06x}" for n in range(top + 1))
         return {"palette": greys, "ignore": " ".join(f"#{n * 0x010101:06x}" for n in sorted(numbers))}
-    return {"palette": " ".join(found["palette"].split()[: top + 1]), "ignore": found["ignore"]}
+    return {"palette": " ".join(palette["palette"].split()[: top + 1]), "ignore": palette["ignore"]}
 
 
 def _colours_in(maps: TargetMaps, ignored: Sequence[int]) -> list[int]:
@@ -153,19 +153,19 @@ def _clusters(counts: Counter[int], maps: TargetMaps) -> list[int]:
     codes = np.array(sorted(counts), np.int64)
     times = np.array([counts[code] for code in codes.tolist()], np.int64)
     rgb = _rgb(codes)
-    is_remaining, found = np.ones(len(codes), bool), []
+    is_remaining, centres = np.ones(len(codes), bool), []
     min_count = LEAST * times.sum()
     while is_remaining.any():
         centre = np.flatnonzero(is_remaining)[times[is_remaining].argmax()]
         is_near = is_remaining & (np.square(rgb - rgb[centre]).sum(axis=1) <= MIN_CLASS_DISTANCE**2)
         if times[is_near].sum() >= min_count:
-            found.append(int(codes[centre]))
+            centres.append(int(codes[centre]))
         is_remaining &= ~is_near
-        if len(found) > MAX_CLASSES:
+        if len(centres) > MAX_CLASSES:
             break
-    if not 0 < len(found) <= MAX_CLASSES or _is_photograph(counts, found):
+    if not 0 < len(centres) <= MAX_CLASSES or _is_photograph(counts, centres):
         raise MediaError(maps.name, NOT_MAPS, REMEDY)
-    return sorted(found)
+    return sorted(centres)
 
 
 def _rgb(codes: np.ndarray) -> np.ndarray:
@@ -173,21 +173,21 @@ def _rgb(codes: np.ndarray) -> np.ndarray:
     return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
 
 
-def _is_photograph(counts: Counter[int], found: Sequence[int]) -> bool:
+def _is_photograph(counts: Counter[int], centres: Sequence[int]) -> bool:
     """Return whether the colours of flat areas do not cluster: fewer than half are near the colour of a class."""
     codes = np.array(list(counts), np.int64)
     times = np.array(list(counts.values()), np.float64)
-    distance = np.square(_rgb(codes)[:, None] - _rgb(np.array(found))[None]).sum(axis=2).min(axis=1)
+    distance = np.square(_rgb(codes)[:, None] - _rgb(np.array(centres))[None]).sum(axis=2).min(axis=1)
     return float(times[distance <= 3 * MAX_FLAT_DIFFERENCE**2].sum()) < 0.5 * times.sum()
 
 
-def report_classes(pairing: Pairing, given: Pairing, maps: TargetMaps, context: Context) -> None:
+def report_classes(pairing: Pairing, requested: Pairing, maps: TargetMaps, context: Context) -> None:
     """Note the found classes, and warn of pixels without a class and of compressed label maps."""
-    if not isinstance(pairing, Segment) or not isinstance(given, Segment):
+    if not isinstance(pairing, Segment) or not isinstance(requested, Segment):
         return
     classes, name = pairing.class_colours, maps.name
     names = classes.names
-    if not given.settings.palette:
+    if not requested.settings.palette:
         few = " ".join(names[:8]) + (" …" if len(names) > 8 else "")
         context.note(f"{name}: {len(names)} classes were found, of these colours, in this order: {few}")
     if not maps.is_lossless:

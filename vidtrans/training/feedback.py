@@ -48,8 +48,8 @@ class Feedback(Protocol):
     num_outputs: int
     relocates: bool
 
-    def input(self, given: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
-        """Return ``given``, a pair's input (C, H, W), with own ``outputs`` (3, H, W), oldest first, inserted.
+    def input(self, network_input: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
+        """Insert own ``outputs``, (3, H, W) each, oldest first, into ``network_input``, a pair's input (C, H, W).
 
         The outputs, ``num_outputs`` at most, belong to the pairs just before; after a relocation they are substitutes.
         The result is a new array, float32 in [−1, 1].
@@ -67,8 +67,8 @@ class NextFrameFeedback:
     def __init__(self, context: int) -> None:
         self.num_outputs = context
 
-    def input(self, given: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
-        result = given.copy()
+    def input(self, network_input: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
+        result = network_input.copy()
         if windows := example.geometry.windows:
             pictures = [output.transpose(1, 2, 0) for output in outputs]
             pictures = [windows.align_to_target(p, len(outputs) - k) for k, p in enumerate(pictures)]
@@ -137,10 +137,10 @@ class RolloutPool:
         for k, rollout in enumerate(self._example_rollouts()):
             if rollout is None:
                 continue
-            given, target, pixel_weights = self.loader.pictures(rollout.example, rng)
+            network_input, target, pixel_weights = self.loader.pictures(rollout.example, rng)
             targets[k] = signed_planes(target)
             outputs = rollout.outputs[-self.feedback.num_outputs :]
-            inputs[k] = self.feedback.input(signed_planes(given), outputs, rollout.example)
+            inputs[k] = self.feedback.input(signed_planes(network_input), outputs, rollout.example)
             if weights is not None:
                 weights[k] = pixel_weights
             examples[k] = rollout.example
@@ -212,8 +212,8 @@ class RolloutPool:
         if geometry.windows:  # The pair's frames are already aligned to the target's window.
             geometry = replace(geometry, windows=geometry.windows.stationary())
         relocated = Example(indices[self._rng.integers(len(indices))], geometry)
-        given, _, _ = self.loader.pictures(relocated, self._rng)
-        frames = np.split(signed_planes(given[: 3 * self.feedback.num_outputs]), self.feedback.num_outputs)
+        network_input, _, _ = self.loader.pictures(relocated, self._rng)
+        frames = np.split(signed_planes(network_input[: 3 * self.feedback.num_outputs]), self.feedback.num_outputs)
         return PooledRollout(relocated, tuple(np.clip(frame + error, -1, 1) for frame in frames), age)
 
     def log(self, step: int) -> None:
@@ -300,13 +300,13 @@ class RecurrentFeedback:
 
         self._flow = backward_flow
 
-    def input(self, given: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
+    def input(self, network_input: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
         geometry = example.geometry
         if geometry.motion:
-            flow = geometry.motion.backward_flow(*given.shape[1:])
+            flow = geometry.motion.backward_flow(*network_input.shape[1:])
         else:
             flow = geometry.apply_to_flow(self._flow(example.index).result())
-        result = given.copy()
+        result = network_input.copy()
         result[-CHANNELS:] = history(outputs[-1].transpose(1, 2, 0), flow).transpose(2, 0, 1)
         return result
 

@@ -50,12 +50,13 @@ def diversity(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> float 
         return None
     codes = _encode(encoder, pairs, MAX_PICTURES)
     draws = np.random.default_rng(0).standard_normal((NUM_LOOKS, codes.shape[1]))
-    drawn = np.clip(codes.mean(0) + draws * codes.std(0), -CODE_RANGE, CODE_RANGE)
-    found = []
+    samples = np.clip(codes.mean(0) + draws * codes.std(0), -CODE_RANGE, CODE_RANGE)
+    distances = []
     for pair in evenly(pairs, NUM_INPUTS):
-        given = pair_input(pairing, pair)
-        found.append(mean_distance([engine(with_planes(given, plane_values(code))[None])[0] for code in drawn]))
-    return round(float(np.mean(found)) / between, 4)
+        network_input = pair_input(pairing, pair)
+        inputs = (with_planes(network_input, plane_values(code)) for code in samples)
+        distances.append(mean_distance([engine(picture[None])[0] for picture in inputs]))
+    return round(float(np.mean(distances)) / between, 4)
 
 
 def mean_distance(pictures: Sequence[np.ndarray]) -> float:

@@ -184,16 +184,16 @@ class TrainingSettings(JoinedSettings):
         Losses and methods of plug-ins are included only if a key of ``wanted`` is not built in.
         """
         hints = get_type_hints(cls)
-        found: SettingFields = {f.name: (f, hints[f.name]) for f in fields(cls) if f.metadata}
-        found |= {weight_key(name): (loss.setting(), float) for name, loss in LOSSES.builtin.items()}
+        fields_by_key: SettingFields = {f.name: (f, hints[f.name]) for f in fields(cls) if f.metadata}
+        fields_by_key |= {weight_key(name): (loss.setting(), float) for name, loss in LOSSES.builtin.items()}
         for method in METHODS.builtin.values():
-            found |= setting_fields(method.settings)
+            fields_by_key |= setting_fields(method.settings)
         for name in _plugin_losses(wanted):
-            found[weight_key(name)] = (LOSSES[name].setting(), float)
-        if not found.keys() >= set(wanted):
+            fields_by_key[weight_key(name)] = (LOSSES[name].setting(), float)
+        if not fields_by_key.keys() >= set(wanted):
             for _, method in METHODS.working():
-                found |= setting_fields(method.settings)
-        return found
+                fields_by_key |= setting_fields(method.settings)
+        return fields_by_key
 
     @classmethod
     def of(cls, **values: Any) -> Self:  # noqa: ANN401  (of settings)

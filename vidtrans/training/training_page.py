@@ -104,10 +104,10 @@ class Axis(NamedTuple):
             return round_values(self.low, self.high, 4)
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         if len(decades) > 4:
-            found = [10.0**d for d in decades[:: -(-len(decades) // 5)]]
+            values = [10.0**d for d in decades[:: -(-len(decades) // 5)]]
         else:
-            found = [m * 10.0**d for d in decades for m in (1, 2, 5)]
-        return [v for v in found if self.low <= v <= self.high]
+            values = [m * 10.0**d for d in decades for m in (1, 2, 5)]
+        return [v for v in values if self.low <= v <= self.high]
 
 
 def axis_for(curve: LossCurve, level: float | None = None, from_zero: bool = False) -> Axis:
@@ -285,8 +285,8 @@ def _film(report: TrainingReport) -> dict[str, object]:
     # All pictures have the same scale and quality, so that they can be compared.
     named = _data_uris([*((str(step), p) for step, p in film), *pair], FILM_SIDE_PX, FILM_BYTES)
     pictures = [uri for _, uri in named[: len(film)]]
-    known = dict(named[len(film) :]) | {"output": pictures[-1]}
-    figures = [(name, known[name]) for name in ("input", "output", "target") if name in known]
+    pictures_by_name = dict(named[len(film) :]) | {"output": pictures[-1]}
+    figures = [(name, pictures_by_name[name]) for name in ("input", "output", "target") if name in pictures_by_name]
     return {"steps": [step for step, _ in film], "pictures": pictures, "figures": figures}
 
 

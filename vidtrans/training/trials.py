@@ -60,8 +60,8 @@ FIRST_MODULES = ("stem", "entrance", "begin", "down")  # Modules of generators t
 def find_budget(setup: TrainingSetup, minutes: float, request: str, at_most: int | None = None) -> TimeBudget:
     """Return the budget of ``minutes``, of ``at_most`` steps; its rate is measured once per digest ``request``."""
     context = setup.context
-    if (known := cached_budget(context, minutes, request, at_most)) is not None:
-        return known
+    if (cached := cached_budget(context, minutes, request, at_most)) is not None:
+        return cached
     budget_file = _budget_file(context, request)
     if budget_file.exists():
         context.note(

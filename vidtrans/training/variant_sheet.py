@@ -87,8 +87,8 @@ def check_labels(labeller: Labeller, dataset: Dataset) -> None:
     if not held_out:
         remedy = "make the dataset with --set dataset.val_fraction=0.1"
         raise UsageError("--labeller", "the dataset has no held-out pairs to read", remedy)
-    given = read_picture(held_out[0].inputs[0])  # The stored picture, without the pairing's conversion.
-    if (labeller.classes.labels(given, clean=True) >= 0).mean() < MIN_LABELLED_SHARE:
+    picture = read_picture(held_out[0].inputs[0])  # The stored picture, without the pairing's conversion.
+    if (labeller.classes.labels(picture, clean=True) >= 0).mean() < MIN_LABELLED_SHARE:
         why = f"the inputs of {dataset.folder.name} are not label maps in the colours of {labeller.model.name}"
         raise UsageError("--labeller", why, "train it on the same label maps: make-dataset --pairing segment")
 

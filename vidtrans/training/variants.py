@@ -91,18 +91,18 @@ def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]
         raise UsageError("--ablate discriminator", why, "add --set training.lambda_gan=1")
     side = _shortest_side(recipe, dataset)
     network = DISCRIMINATORS.load(name)
-    found = []
+    variants = []
     for layers, patch in PATCH_SIDES_PX.items():
         smallest = network(6, network.Settings(channels=4, num_layers=layers)).smallest
         if smallest <= side:
             label = f"{patch}x{patch} patches"
             tables = {"discriminator": {**table, "num_layers": layers}}
-            found.append(Variant(f"patch-{patch}", label, recipe.under(tables)))
+            variants.append(Variant(f"patch-{patch}", label, recipe.under(tables)))
         else:
             context.note(
                 f"{patch}x{patch} patches are left out: they need {smallest} pixels a side, the pictures have {side}"
             )
-    return found
+    return variants
 
 
 def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
@@ -171,18 +171,18 @@ class _SweepAxis:
 
 def parse_sweep(texts: Sequence[str]) -> dict[str, list[Any]]:
     """Return values by key from ``KEY=V,V`` texts, as TOML or text; a list keeps its commas. Raises UsageError."""
-    found: dict[str, list[Any]] = {}
+    by_key: dict[str, list[Any]] = {}
     for text in texts:
         key, equals, values = (part.strip() for part in text.partition("="))
         if not equals or not key:
             raise UsageError(f"--sweep {text}", "it is not of the form KEY=VALUE,VALUE", _FORM)
-        if key in found:
+        if key in by_key:
             raise UsageError(f"--sweep {key}", "it is given twice", "give all of its values in one --sweep")
         parts = [part.strip() for part in _split(values, text)]
         if not all(parts):
             raise UsageError(f"--sweep {text}", "a value is missing", f'{_FORM}; write "" for an empty text')
-        found[key] = [parse_value(part) for part in parts]
-    return found
+        by_key[key] = [parse_value(part) for part in parts]
+    return by_key
 
 
 def _split(text: str, whole: str) -> list[str]:
@@ -251,10 +251,10 @@ def _table_and_key(key: str) -> tuple[str, str]:
     """Return the table and the key of a setting; ``("", "seed")`` for the seed. Raises UsageError."""
     if key == SEED:
         return "", SEED
-    found = parse_key(key)
-    if found is None:
+    parts = parse_key(key)
+    if parts is None:
         raise UsageError(f"--sweep {key}", "it is not of the form KEY=VALUE,VALUE", _FORM)
-    table, name = found
+    table, name = parts
     table = table or table_of(name, SWEPT_TABLES)
     if table not in SWEPT_TABLES:
         raise unknown_name("table to sweep", table, list(SWEPT_TABLES))
@@ -262,29 +262,29 @@ def _table_and_key(key: str) -> tuple[str, str]:
 
 
 def _variant(
-    chosen: Sequence[tuple[_SweepAxis, Any]],
+    combination: Sequence[tuple[_SweepAxis, Any]],
     flags: Mapping[str, Table],
     make_recipe: Callable[[dict[str, Table]], Recipe],
 ) -> Variant:
     """Return the variant of one combination. Raises UsageError, which names the combination if it has several keys."""
     tables = {name: dict(table) for name, table in flags.items()}
     seed = None
-    for axis, value in chosen:
+    for axis, value in combination:
         if axis.table:
             tables.setdefault(axis.table, {})[axis.key] = value
         else:
             seed = value
-    words = _short_keys([axis.name for axis, _ in chosen])
-    texts = [_text(value) for _, value in chosen]
+    words = _short_keys([axis.name for axis, _ in combination])
+    texts = [_text(value) for _, value in combination]
     label = ", ".join(f"{word}={text}" for word, text in zip(words, texts, strict=True))
     name = "_".join(f"{_file_word(word)}-{_file_value(text)}" for word, text in zip(words, texts, strict=True))
     try:
         recipe = make_recipe(tables)
     except UsageError as error:
-        if len(chosen) > 1:
+        if len(combination) > 1:
             error = UsageError(f"--sweep, with {label}: {error.what}", error.why, error.remedy)
         raise error from None
-    settings = {axis.name: value for axis, value in chosen}
+    settings = {axis.name: value for axis, value in combination}
     return Variant(name, label, recipe, settings, seed)
 
 

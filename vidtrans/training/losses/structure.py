@@ -20,14 +20,14 @@ VARIANCE_EPSILON = 1e-8  # Squared variance added against a division by 0, for p
 MAX_CORRELATION = 0.9
 
 
-def structure(output: Tensor, given: Tensor) -> Tensor:
+def structure(output: Tensor, source: Tensor) -> Tensor:
     """Return how much the correlation of edge strengths is below ``MAX_CORRELATION``; a scalar, averaged over pictures.
 
     Args:
         output: (N, 3, H, W) in [−1, 1], H and W of at least 8 pixels.
-        given: The input of the translator, in the same format.
+        source: The input of the translator, in the same format.
     """
-    strengths = (edge_strength(picture) for picture in (output, given))
+    strengths = (edge_strength(picture) for picture in (output, source))
     a, b = (strength - strength.mean((1, 2, 3), keepdim=True) for strength in strengths)
     covariance = (a * b).mean((1, 2, 3))
     scale = ((a * a).mean((1, 2, 3)) * (b * b).mean((1, 2, 3)) + VARIANCE_EPSILON).sqrt()

@@ -306,7 +306,7 @@ def assign_triples(
 
 def nondeterministic_operation(message: str) -> str | None:
     """Return the operation that a torch warning reports as nondeterministic; None for any other warning."""
-    return next((found[1] for pattern in _NONDETERMINISM_WARNINGS if (found := pattern.search(message))), None)
+    return next((match[1] for pattern in _NONDETERMINISM_WARNINGS if (match := pattern.search(message))), None)
 
 
 @contextmanager

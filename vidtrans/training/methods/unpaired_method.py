@@ -228,13 +228,13 @@ class UnpairedMethod(TrainingMethod):
                     continue
                 share = len(a) / len(x)
                 losses, fake, look = self.translate(discriminator, a, b, random, weights)
-                given = a if discriminator == TARGET else b
+                source = a if discriminator == TARGET else b
                 if "structure" in weights:
-                    losses["structure"] = structure(fake, given[:, :3])
+                    losses["structure"] = structure(fake, source[:, :3])
                 if look:
                     losses |= self._code_losses(look, fake)
                 if self.settings.recurrent:
-                    losses |= self._recurrent_losses(discriminator, given, fake.detach())
+                    losses |= self._recurrent_losses(discriminator, source, fake.detach())
                 self.g.backward(torch.stack([weights[name] * loss for name, loss in losses.items()]).sum() * share)
                 for name, loss in losses.items():
                     totals[name] += loss.detach() * share
@@ -281,11 +281,11 @@ class UnpairedMethod(TrainingMethod):
             distribution = encoder.distribution(y)
         return TargetCodes.draw(distribution, random)
 
-    def _code_losses(self, look: TargetCodes, painted: Tensor) -> dict[str, Tensor]:
+    def _code_losses(self, look: TargetCodes, outputs: Tensor) -> dict[str, Tensor]:
         """Return the error of the code recovered from an output, and the KL divergence of the targets' codes."""
         encoder: Any = self.generator.encoder
         with self.g.autocast():
-            latent = latent_error(encoder, painted, look.code.detach())
+            latent = latent_error(encoder, outputs, look.code.detach())
         return {"latent": latent, "kl": look.distribution.divergence()}
 
     def adversarial_loss(self, name: str, fake: Tensor) -> Tensor:
@@ -406,13 +406,13 @@ class DomainScores:
 
 def domain_remarks(scores: Table) -> list[str]:
     """Return remarks for the user on the scores of a finished model, one line each."""
-    found = []
+    remarks = []
     own, colours, light = (scores.get(n) for n in ("patch_distance", "colours_distance", "light_correlation"))
     if own is not None and colours is not None and own >= colours:
-        found.append(
+        remarks.append(
             f"only colours were transferred: the colour map alone is as near to the target ({colours:.2f}) as "
             f"the model ({own:.2f}), and cannot flicker"
         )
     if light is not None and light < REVERSED:
-        found.append("light and dark are reversed: try a higher training.lambda_identity, or generator.colour_start")
-    return found
+        remarks.append("light and dark are reversed: try a higher training.lambda_identity, or generator.colour_start")
+    return remarks
