@@ -117,20 +117,20 @@ class ClipMemory:
         norms: np.ndarray = np.square(self.lows).sum((1, 2, 3))
         return norms
 
-    def pointed(self, pairs: Sequence[Pair], own: dict[Path, int]) -> list[Pair]:
+    def pointed(self, pairs: Sequence[Pair], numbers: dict[Path, int]) -> list[Pair]:
         """Return the pairs with ``nearest``: the positions of the frames that follow the most similar stored frames.
 
-        ``own``: the numbers of the stored frames by file. The first position is the most similar one; the others
+        ``numbers``: the numbers of the stored frames by file. The first position is the most similar one; the others
         exclude the neighbourhood of the pair's own frame.
         """
-        return [replace(pair, nearest=self._nearest(pair, own)) for pair in pairs]
+        return [replace(pair, nearest=self._nearest(pair, numbers)) for pair in pairs]
 
-    def _nearest(self, pair: Pair, own: dict[Path, int]) -> tuple[float, ...]:
+    def _nearest(self, pair: Pair, numbers: dict[Path, int]) -> tuple[float, ...]:
         size = self.lows.shape[1:3]
         frames = [low(read_picture(path), size) for path in pair.inputs[-2:]]
         distances = self.distances(frames[0], frames[-1])
         best = int(self.places[distances.argmin()])
-        if (number := own.get(pair.inputs[-1])) is not None:
+        if (number := numbers.get(pair.inputs[-1])) is not None:
             distances = np.where(np.abs(self.places - number) <= EXCLUDED_FRAMES, np.inf, distances)
         others = [int(self.places[k]) for k in distances.argsort()[:NUM_ALTERNATIVES] if np.isfinite(distances[k])]
         return tuple(self.phase(place + self.step) for place in (best, *others))

@@ -130,8 +130,8 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
             records.append(replace(record, source=number, file=first, target=target, guides=tuple(others), keep=keep))
     if pairing.needs_target and not pairing.at_source_size and pairing.class_colours is None:
         records = with_full_size(records, sources, settings)
-    for _, own in groupby(records, key=lambda record: record.source):
-        stored = [r for r in own if r.names]
+    for _, source_records in groupby(records, key=lambda record: record.source):
+        stored = [r for r in source_records if r.names]
         chunks += [tuple(stored[at : at + CHUNK_FRAMES]) for at in range(0, len(stored), CHUNK_FRAMES)]
     return DatasetPlan(tuple(records), tuple(chunks), pairing)
 
@@ -255,8 +255,8 @@ def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
             listed = ", ".join(f'"#{name}"' for name in layers[:MAX_LISTED_LAYERS])
             remedy = f"its pictures have layers: --set 'pairing.guides=[{listed}]' names them"
         raise UsageError(str(folder), "no guides in it", remedy)
-    own = (fixed_guide(folder, name) + (":1" if _is_grey(path) else "") for name, path in guides.items())
-    return Stack(StackSettings(tuple(own)))
+    guide_names = (fixed_guide(folder, name) + (":1" if _is_grey(path) else "") for name, path in guides.items())
+    return Stack(StackSettings(tuple(guide_names)))
 
 
 def _with_body(pairing: Pose, keypoints: Path, target: Path | None) -> Pose:

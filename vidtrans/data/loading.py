@@ -469,17 +469,17 @@ class UnpairedNoise(Batches):
 
 
 def _select_domain(number: int, name: str, pairs: Sequence[Pair], num_frames: int) -> _Domain:
-    own = tuple(pair for pair in pairs if pair.domain == number)
-    if not own:
+    domain_pairs = tuple(pair for pair in pairs if pair.domain == number)
+    if not domain_pairs:
         raise MediaError(
             name, "no picture of this domain is left to learn from", "make the dataset again, or --restore"
         )
-    rows = _consecutive_rows(own, num_frames)
+    rows = _consecutive_rows(domain_pairs, num_frames)
     if not rows:
         why = f"the method learns from {num_frames} frames in a row, and '{name}' has nowhere as many"
         remedy = "give a clip rather than single pictures, and keep all its frames with --set "
         raise UsageError("this dataset", why, f"{remedy}dataset.drop_duplicates=false --set dataset.min_sharpness=0")
-    return _Domain(number, own, rows)
+    return _Domain(number, domain_pairs, rows)
 
 
 def _consecutive_rows(pairs: Sequence[Pair], num_frames: int) -> tuple[tuple[int, ...], ...]:

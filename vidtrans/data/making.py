@@ -120,9 +120,9 @@ def _report(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Ta
 
 
 def _domain_report(dataset: Dataset, number: int) -> Table:
-    own = [pair for pair in dataset.pairs if pair.domain == number]
-    held_out = sum(pair.role == "val" for pair in own)
-    return {"name": dataset.domains[number], "frames": len(own), "held_out": held_out}
+    domain_pairs = [pair for pair in dataset.pairs if pair.domain == number]
+    held_out = sum(pair.role == "val" for pair in domain_pairs)
+    return {"name": dataset.domains[number], "frames": len(domain_pairs), "held_out": held_out}
 
 
 def train_recipe(folder: Path, preset: str | None, flags: Mapping[str, Table]) -> Recipe:

@@ -128,7 +128,7 @@ def draw_windows(
     scale = _largest_scale(size, frame) ** rng.uniform(0, 1)
     is_any_angle = rng.random() < FULL_ROTATION_SHARE
     angle = rng.uniform(-180, 180) if is_any_angle else ROTATION_SIGMA_DEG * rng.standard_normal()
-    margins = [max(0.0, side - scale * own) / 2 for side, own in zip(frame, size, strict=True)]
+    margins = [max(0.0, side - scale * window_side) / 2 for side, window_side in zip(frame, size, strict=True)]
     x, y = (rng.uniform(-1, 1) * margin for margin in margins)
     if not moving or rng.random() < 0.5:
         angle = 0.0
@@ -150,7 +150,7 @@ def _draw_move(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 
 
 def _largest_scale(size: tuple[int, int], frame: tuple[int, int]) -> float:
-    return max(1.0, min(side / own for side, own in zip(frame, size, strict=True)))
+    return max(1.0, min(side / window_side for side, window_side in zip(frame, size, strict=True)))
 
 
 def _is_inside(view: np.ndarray, size: tuple[int, int], frame: tuple[int, int]) -> bool:

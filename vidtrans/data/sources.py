@@ -110,11 +110,11 @@ class ClipSource:
         size.
         """
         del number
-        own, other = self.index, self.target_index
+        index, other = self.index, self.target_index
         if other is None or self.guides or self.extractor or self.matte or any(self.bars):
             return None
-        can_compare = own.same_size and other.same_size and is_as_large(other.height, own.height)
-        return (own.width, own.height) if can_compare else None
+        can_compare = index.same_size and other.same_size and is_as_large(other.height, index.height)
+        return (index.width, index.height) if can_compare else None
 
     def samples(self, count: int) -> Iterator[np.ndarray]:
         """Yield at most ``count`` evenly spaced frames at full size, (H, W, 3) uint8."""
@@ -363,17 +363,17 @@ def _pairs_in(folder: Path) -> list[tuple[Path, Path | None]]:
 
 def _pairs_of(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
     """Return the pairs of pictures in two folders: by equal names, or if there are none, by equal numbers in names."""
-    own, others = pictures_in(a), pictures_in(b)
-    if not own or not others:
+    files, other_files = pictures_in(a), pictures_in(b)
+    if not files or not other_files:
         return []
-    check_names(a, [p.name for p in own])
-    check_names(b, [p.name for p in others])
-    by_stem = {stem_key(p.name): p for p in others}
-    pairs = [(p, by_stem[stem_key(p.name)]) for p in own if stem_key(p.name) in by_stem]
+    check_names(a, [p.name for p in files])
+    check_names(b, [p.name for p in other_files])
+    by_stem = {stem_key(p.name): p for p in other_files}
+    pairs = [(p, by_stem[stem_key(p.name)]) for p in files if stem_key(p.name) in by_stem]
     if not pairs:
-        alignment = align([p.name for p in own], [p.name for p in others], 0, len(own), counting="equal")
+        alignment = align([p.name for p in files], [p.name for p in other_files], 0, len(files), counting="equal")
         steps = alignment.steps if alignment.way == "number" else ()
-        pairs = [(p, others[step]) for p, step in zip(own, steps, strict=False) if step is not None]
+        pairs = [(p, other_files[step]) for p, step in zip(files, steps, strict=False) if step is not None]
     for one, other in pairs:
         check_shapes(one, picture_size(one), picture_size(other))
     return list(pairs)

@@ -127,16 +127,17 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
 
 def _loss_table(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> dict[str, Table]:
     """Return a [training] table with only the chosen losses, at the recipe's weights, or the paper's if those are 0."""
-    own, paper = recipe.settings("training", TrainingSettings), TrainingSettings.of()
+    settings, paper = recipe.settings("training", TrainingSettings), TrainingSettings.of()
     weights = {
-        weight_key(n): (own.weights[n] or paper.weights[n]) if on else 0.0 for n, on in (("l1", l1), ("gan", gan))
+        weight_key(n): (settings.weights[n] or paper.weights[n]) if on else 0.0 for n, on in (("l1", l1), ("gan", gan))
     }
-    return {"training": {**_other_losses_off(own), **weights, "conditional": conditional}}
+    return {"training": {**_other_losses_off(settings), **weights, "conditional": conditional}}
 
 
-def _other_losses_off(own: TrainingSettings) -> Table:
+def _other_losses_off(settings: TrainingSettings) -> Table:
     """Return settings that turn off the other losses in use, and reset settings that change the losses to defaults."""
-    return {weight_key(name): 0.0 for name in own.loss_weights if name not in ("l1", "gan")} | own.loss_changes
+    others = (name for name in settings.loss_weights if name not in ("l1", "gan"))
+    return {weight_key(name): 0.0 for name in others} | settings.loss_changes
 
 
 def _note_left_out(recipe: Recipe, context: Context) -> None:

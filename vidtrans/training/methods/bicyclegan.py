@@ -55,12 +55,12 @@ class BicycleGAN(Pix2Pix):
 
     def __init__(self, *parts: Any, **others: Any) -> None:  # noqa: ANN401  (as Pix2Pix has them)
         super().__init__(*parts, **others)
-        own = self.settings.own(BicycleGANSettings)
+        own_settings = self.settings.own(BicycleGANSettings)
         self.own_weights = {
             "drawn_gan": self.settings.weights["gan"],
-            "latent": own.lambda_latent,
-            "kl": own.lambda_kl,
-            "mode_seeking": own.lambda_mode_seeking,
+            "latent": own_settings.lambda_latent,
+            "kl": own_settings.lambda_kl,
+            "mode_seeking": own_settings.lambda_mode_seeking,
         }
         self.columns = [*self.columns, *self.own_weights]
 

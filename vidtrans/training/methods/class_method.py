@@ -110,8 +110,8 @@ class ClassMethod(TrainingMethod):
     def _total_weight(self, labels: Tensor) -> Tensor:
         """Return the total weight of the pixels with a class, averaged over the processes; above 0."""
         counts = torch.bincount(labels[labels >= 0], minlength=len(self.class_weights))
-        own = float((counts * self.class_weights).sum())
-        return torch.tensor(max(self.dist.mean([own])[0], 1e-6), device=self.device.torch)
+        weight = float((counts * self.class_weights).sum())
+        return torch.tensor(max(self.dist.mean([weight])[0], 1e-6), device=self.device.torch)
 
     def describe(self, losses: Mapping[str, float]) -> str:
         return f"cross-entropy {losses['cross_entropy']:.3f}"

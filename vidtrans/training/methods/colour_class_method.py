@@ -53,5 +53,5 @@ class ColourClassMethod(ClassMethod):
         return self.generator.coloured(logits, x)
 
     def _total_weight(self, labels: Tensor) -> Tensor:
-        own = float(weigh_colours(labels, self.class_weights).sum())
-        return torch.tensor(self.dist.mean([own])[0], device=self.device.torch)
+        weight = float(weigh_colours(labels, self.class_weights).sum())
+        return torch.tensor(self.dist.mean([weight])[0], device=self.device.torch)

@@ -57,8 +57,8 @@ class CUT(UnpairedMethod):
         network: Any,  # noqa: ANN401  (a measure with ``features``; None for the translator's own)
     ) -> None:
         super().__init__(setup, translators, discriminators)
-        own = self.settings.own(CUTSettings)
-        self.count, self.temperature = own.contrastive_patches, own.contrastive_temperature
+        own_settings = self.settings.own(CUTSettings)
+        self.count, self.temperature = own_settings.contrastive_patches, own_settings.contrastive_temperature
         self.feature_network = network and network.to(self.device.torch)
 
     @classmethod
@@ -66,9 +66,9 @@ class CUT(UnpairedMethod):
         """Build the method with G, D_Y and the projection H. Raises UsageError."""
         full_generator = setup.make_generator()
         generator: Any = inner_generator(full_generator)
-        own = setup.settings.own(CUTSettings)
-        frozen = _frozen_network_name(own.contrastive_features)
-        if not frozen and own.look_size:
+        own_settings = setup.settings.own(CUTSettings)
+        frozen = _frozen_network_name(own_settings.contrastive_features)
+        if not frozen and own_settings.look_size:
             why = "a translator of many looks has different features for each look"
             raise UsageError("training.look_size", why, f"use {FROZEN}")
         if not frozen and not hasattr(generator, "forward_with_taps"):
@@ -87,8 +87,12 @@ class CUT(UnpairedMethod):
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
         """Return the weights of the PatchNCE, identity and steadiness losses by name."""
-        own = settings.own(CUTSettings)
-        return {"contrastive": own.lambda_contrastive, "identity": own.lambda_identity, "steady": own.lambda_steady}
+        own_settings = settings.own(CUTSettings)
+        return {
+            "contrastive": own_settings.lambda_contrastive,
+            "identity": own_settings.lambda_identity,
+            "steady": own_settings.lambda_steady,
+        }
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:

@@ -34,8 +34,12 @@ class CycleGAN(UnpairedMethod):
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
         """Return the weights of the cycle, identity and steadiness losses by name."""
-        own = settings.own(CycleGANSettings)
-        return {"cycle": own.lambda_cycle, "identity": own.lambda_identity, "steady": own.lambda_steady}
+        own_settings = settings.own(CycleGANSettings)
+        return {
+            "cycle": own_settings.lambda_cycle,
+            "identity": own_settings.lambda_identity,
+            "steady": own_settings.lambda_steady,
+        }
 
     @classmethod
     def make(cls, setup: Setup) -> Self:

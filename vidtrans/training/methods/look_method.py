@@ -68,15 +68,15 @@ class LookMethod(TrainingMethod):
             raise UsageError(
                 "training.method = 'look'", "it trains painters with looks only", "use 'vidtrans look PICTURE'"
             )
-        own = self.settings.own(LookMethodSettings)
+        own_settings = self.settings.own(LookMethodSettings)
         self.generator = self.place(generator)
         self.networks = {"generator": self.generator}
         self.g = NetworkTrainer(self.generator, self.settings, self.device, self.precision, self.dist)
         self.average = WeightAverage(self.generator, self.settings.ema_decay) if self.settings.ema_decay else None
         self._sample_view = AugmentedViewSampler()
-        self.measure = load_measure(own.look_measure).to(self.device.torch)
-        self.critic = load_critic(own.look_measure).to(self.device.torch)
-        pictures = [middle_of(read_picture(Path(path))) for path in own.look_pictures]
+        self.measure = load_measure(own_settings.look_measure).to(self.device.torch)
+        self.critic = load_critic(own_settings.look_measure).to(self.device.torch)
+        pictures = [middle_of(read_picture(Path(path))) for path in own_settings.look_pictures]
         self.styles, self.critic_styles = (
             [[Style.of(picture, side, by) for side in STROKE_SIDES] for picture in pictures]
             for by in (self.measure, self.critic)
@@ -93,9 +93,9 @@ class LookMethod(TrainingMethod):
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
         """Return the identifiers of the measure and the critic, and the digests of the style pictures."""
-        own = settings.own(LookMethodSettings)
-        measures = MEASURES.load(resolve_measure(own.look_measure)), critic_of(own.look_measure)
-        pictures = [digest_file(Path(path)) for path in own.look_pictures]
+        own_settings = settings.own(LookMethodSettings)
+        measures = MEASURES.load(resolve_measure(own_settings.look_measure)), critic_of(own_settings.look_measure)
+        pictures = [digest_file(Path(path)) for path in own_settings.look_pictures]
         return ", ".join([*(m.identity() for m in measures), *pictures])
 
     def optimize(self, step: TrainingStep) -> dict[str, float]:
@@ -108,8 +108,8 @@ class LookMethod(TrainingMethod):
             x, before = self.upload(step.inputs, step.targets)
             keep = self.upload(step.weights)[0] if step.weights is not None else None
             losses = self._losses(x, before, random, keep)
-            own = self.settings.own(LookMethodSettings)
-            loss_weights = (own.look_style, 1.0, own.look_colour, own.look_steady)
+            own_settings = self.settings.own(LookMethodSettings)
+            loss_weights = (own_settings.look_style, 1.0, own_settings.look_colour, own_settings.look_steady)
             total = torch.stack([weight * loss for weight, loss in zip(loss_weights, losses, strict=True)]).sum()
             self.g.zero_grad()
             self.g.backward(total)

@@ -384,8 +384,8 @@ class WeightAverage:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         torch._foreach_lerp_(self._own, self._latest, 1 - decay)
-        for own, new in self._buffers:
-            own.copy_(new)
+        for average, new in self._buffers:
+            average.copy_(new)
 
     def state(self) -> dict[str, Any]:
         return {"weights": self.network.state_dict(), "updates": self.updates}

@@ -26,8 +26,8 @@ class RecycleGAN(CycleGAN):
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
         """Return the weights of the paper's losses and of CycleGAN's by name."""
-        own = settings.own(RecycleGANSettings)
-        paper = {"recycle": own.lambda_recycle, "prediction": own.lambda_prediction}
+        own_settings = settings.own(RecycleGANSettings)
+        paper = {"recycle": own_settings.lambda_recycle, "prediction": own_settings.lambda_prediction}
         return paper | CycleGAN.own_weights(settings)
 
     @classmethod

@@ -118,7 +118,7 @@ class UnpairedMethod(TrainingMethod):
 
     def __init__(self, setup: Setup, translators: dict[str, nn.Module], discriminators: dict[str, nn.Module]) -> None:
         self.use(setup.settings, setup.device, setup.precision, setup.dist)
-        own = self.settings.own(UnpairedMethodSettings)
+        own_settings = self.settings.own(UnpairedMethodSettings)
         freeze(inner_generator(translators["generator"]), self.settings.freeze)
         self.networks = {name: self.place(network) for name, network in (translators | discriminators).items()}
         self.generator = self.networks["generator"]
@@ -128,17 +128,17 @@ class UnpairedMethod(TrainingMethod):
         for trainer in self.discriminators.values():
             trainer.network.requires_grad_(False)  # The translators' step, which comes first, must not change it.
         self.objective = ADVERSARIAL.load(self.settings.gan_mode)
-        self.pools = {name: ImagePool(own.pool_size, self.device.torch) for name in discriminators}
+        self.pools = {name: ImagePool(own_settings.pool_size, self.device.torch) for name in discriminators}
         models: list[str] = [name for name in ("generator", "reverse") if name in translators]
         decay = self.settings.ema_decay
         self.averages = {name: WeightAverage(self.networks[name], decay) for name in models} if decay else {}
-        paper = self.own_weights(self.settings) | {"structure": own.lambda_structure}
+        paper = self.own_weights(self.settings) | {"structure": own_settings.lambda_structure}
         self.weights = {"gan": 1.0} | {name: weight for name, weight in paper.items() if weight}
         if self.settings.recurrent:
             self.weights |= {"memory": 1.0, "temporal": self.settings.weights["temporal"]}
-        if own.look_size:
-            self.weights |= {"latent": own.lambda_latent, "kl": own.lambda_kl}
-        self._identity_end = own.identity_end if "identity" in self.weights else 1.0
+        if own_settings.look_size:
+            self.weights |= {"latent": own_settings.lambda_latent, "kl": own_settings.lambda_kl}
+        self._identity_end = own_settings.identity_end if "identity" in self.weights else 1.0
         self.columns = [*self.weights, *discriminators]
         self.variation_tracker = health.OutputVariation()
         self._sample_view = AugmentedViewSampler()
@@ -407,11 +407,12 @@ class DomainScores:
 def domain_remarks(scores: Table) -> list[str]:
     """Return remarks for the user on the scores of a finished model, one line each."""
     remarks = []
-    own, colours, light = (scores.get(n) for n in ("patch_distance", "colours_distance", "light_correlation"))
-    if own is not None and colours is not None and own >= colours:
+    names = ("patch_distance", "colours_distance", "light_correlation")
+    model_distance, colours, light = (scores.get(name) for name in names)
+    if model_distance is not None and colours is not None and model_distance >= colours:
         remarks.append(
             f"only colours were transferred: the colour map alone is as near to the target ({colours:.2f}) as "
-            f"the model ({own:.2f}), and cannot flicker"
+            f"the model ({model_distance:.2f}), and cannot flicker"
         )
     if light is not None and light < REVERSED:
         remarks.append("light and dark are reversed: try a higher training.lambda_identity, or generator.colour_start")
