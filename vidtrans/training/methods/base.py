@@ -288,20 +288,20 @@ class MicroBatch:
 
 def split(x: Tensor, y: Tensor, weights: Tensor | None, count: int, seed: int) -> list[MicroBatch]:
     """Split a batch into at most ``count`` micro-batches, whose losses times their shares add up to its loss."""
-    w_parts = [None] * count if weights is None else weights.tensor_split(count)
-    cut = zip(x.tensor_split(count), y.tensor_split(count), w_parts, strict=True)
-    return [MicroBatch(a, b, len(a) / len(x), seed + i, w) for i, (a, b, w) in enumerate(cut) if len(a)]
+    weight_parts = [None] * count if weights is None else weights.tensor_split(count)
+    tensors = zip(x.tensor_split(count), y.tensor_split(count), weight_parts, strict=True)
+    return [MicroBatch(a, b, len(a) / len(x), seed + i, w) for i, (a, b, w) in enumerate(tensors) if len(a)]
 
 
 def assign_triples(
-    parts: list[MicroBatch], earlier: PrecedingFrames, count: float, layout: torch.memory_format
+    micro_batches: list[MicroBatch], earlier: PrecedingFrames, count: float, layout: torch.memory_format
 ) -> None:
     """Assign the preceding frames to micro-batches; ``count``: the number of triples in the step."""
     first = 0
-    for part in parts:
-        selected = earlier.select(first, first + len(part.x), count)
-        part.earlier = selected and selected.to(part.x.device, layout)
-        first += len(part.x)
+    for batch in micro_batches:
+        selected = earlier.select(first, first + len(batch.x), count)
+        batch.earlier = selected and selected.to(batch.x.device, layout)
+        first += len(batch.x)
 
 
 def nondeterministic_operation(message: str) -> str | None:

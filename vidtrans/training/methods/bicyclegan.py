@@ -83,57 +83,57 @@ class BicycleGAN(Pix2Pix):
         return False  # A replay would repeat the random codes, which are not drawn by the device's generator.
 
     def _optimize(
-        self, parts: list[MicroBatch], earlier: PrecedingFrames | None, lr: float | Tensor, is_adversarial: bool
+        self, micro_batches: list[MicroBatch], earlier: PrecedingFrames | None, lr: float | Tensor, is_adversarial: bool
     ) -> tuple[Tensor, Tensor]:
         """Update the networks; return the losses in column order, and the outputs by the targets' codes."""
         del earlier
         self.generator.train()
         # A single micro-batch is computed once for both updates; several are computed twice, to save memory.
-        once = self._forward_by_codes(parts[0]) if len(parts) == 1 else None
+        once = self._forward_by_codes(micro_batches[0]) if len(micro_batches) == 1 else None
         totals = dict.fromkeys(self.columns, torch.zeros((), device=self.device.torch))
         if is_adversarial and self.d is not None:
             totals["discriminator"] = self.d.update(
-                (self._discriminator_inputs(p, (once or self._forward_by_codes(p)).detach()) for p in parts), lr
+                (self._discriminator_inputs(p, (once or self._forward_by_codes(p)).detach()) for p in micro_batches), lr
             )
         self.g.zero_grad()
         reconstructed = []
-        for part in parts:
-            outputs = once or self._forward_by_codes(part)
-            losses = self._losses(part, outputs, is_adversarial)
+        for batch in micro_batches:
+            outputs = once or self._forward_by_codes(batch)
+            losses = self._losses(batch, outputs, is_adversarial)
             weights = self.loss.weights | self.own_weights
-            self.g.backward(torch.stack([weights[name] * loss for name, loss in losses.items()]).sum() * part.share)
+            self.g.backward(torch.stack([weights[name] * loss for name, loss in losses.items()]).sum() * batch.share)
             reconstructed.append(outputs.reconstructed.detach())
             for name, loss in losses.items():
-                totals[name] = totals[name] + loss.detach() * part.share
+                totals[name] = totals[name] + loss.detach() * batch.share
         self.g.optimizer_step(lr)
         return torch.stack([totals[name] for name in self.columns]), torch.cat(reconstructed)
 
-    def _forward_by_codes(self, part: MicroBatch) -> CodedOutputs:
+    def _forward_by_codes(self, batch: MicroBatch) -> CodedOutputs:
         """Compute outputs for the target's code and for random codes, in one pass."""
-        random = torch.Generator().manual_seed(part.seed or 0)
-        seed_random(part.seed or 0, self.device)  # Seeds the dropout.
+        random = torch.Generator().manual_seed(batch.seed or 0)
+        seed_random(batch.seed or 0, self.device)  # Seeds the dropout.
         count = 3 if self.own_weights["mode_seeking"] else 2
         noise, *codes = (
-            torch.randn((len(part.x), self.encoder.size), generator=random).to(part.x.device) for _ in range(count)
+            torch.randn((len(batch.x), self.encoder.size), generator=random).to(batch.x.device) for _ in range(count)
         )
         with self.g.autocast():
-            target_codes = self.encoder.distribution(part.y)
-            planes = code_planes(torch.cat([target_codes.draw(noise), *codes]), *part.x.shape[2:])
-            output = self._generate(torch.cat([part.x.repeat(count, 1, 1, 1), planes], 1)).float()
+            target_codes = self.encoder.distribution(batch.y)
+            planes = code_planes(torch.cat([target_codes.draw(noise), *codes]), *batch.x.shape[2:])
+            output = self._generate(torch.cat([batch.x.repeat(count, 1, 1, 1), planes], 1)).float()
         reconstructed, *sampled = output.chunk(count)
         return CodedOutputs(target_codes, reconstructed, sampled, codes)
 
-    def _discriminator_inputs(self, part: MicroBatch, outputs: CodedOutputs) -> tuple[Tensor, Tensor, float]:
+    def _discriminator_inputs(self, batch: MicroBatch, outputs: CodedOutputs) -> tuple[Tensor, Tensor, float]:
         """Return D's fake inputs (by the target's code and by a random code), D's real inputs, and the share."""
-        fake = [self._with_input(part.x, output) for output in (outputs.reconstructed, outputs.sampled[0])]
-        return torch.cat(fake), self._with_input(part.x, part.y), part.share
+        fake = [self._with_input(batch.x, output) for output in (outputs.reconstructed, outputs.sampled[0])]
+        return torch.cat(fake), self._with_input(batch.x, batch.y), batch.share
 
-    def _losses(self, part: MicroBatch, outputs: CodedOutputs, is_adversarial: bool) -> dict[str, Tensor]:
+    def _losses(self, batch: MicroBatch, outputs: CodedOutputs, is_adversarial: bool) -> dict[str, Tensor]:
         """Return the unweighted losses of generator and encoder."""
         output = GeneratorOutput(outputs.reconstructed, outputs.reconstructed)
-        losses = self.loss(self._context(part, output, is_adversarial))
+        losses = self.loss(self._context(batch, output, is_adversarial))
         if is_adversarial:
-            losses["drawn_gan"] = generator_loss(self.objective, self._judge(part.x, outputs.sampled[0]))
+            losses["drawn_gan"] = generator_loss(self.objective, self._judge(batch.x, outputs.sampled[0]))
         with self.g.autocast():
             losses["latent"] = latent_error(self.encoder, outputs.sampled[0], outputs.codes[0])
         losses["kl"] = outputs.target_codes.divergence()

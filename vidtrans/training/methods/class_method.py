@@ -80,15 +80,15 @@ class ClassMethod(TrainingMethod):
             self.g.zero_grad()
             total, outputs = torch.zeros((), device=self.device.torch), []
             seed = step.seed + SEED_STRIDE * self.dist.rank
-            for part in split(x, labels, None, self.settings.grad_accum_steps, seed):
-                if part.seed is not None:
-                    seed_random(part.seed, self.device)
+            for batch in split(x, labels, None, self.settings.grad_accum_steps, seed):
+                if batch.seed is not None:
+                    seed_random(batch.seed, self.device)
                 with self.g.autocast():
-                    logits = self._logits(part.x).float()
-                loss = self._cross_entropy(logits, part.y) / batch_weight
+                    logits = self._logits(batch.x).float()
+                loss = self._cross_entropy(logits, batch.y) / batch_weight
                 self.g.backward(loss)
                 total += loss.detach()
-                outputs.append(self._to_pictures(logits.detach(), part.x))
+                outputs.append(self._to_pictures(logits.detach(), batch.x))
             self.g.optimizer_step(step.lr)
             self.painted = torch.cat(outputs)
             if self.average:

@@ -133,8 +133,8 @@ class Pix2Pix(TrainingMethod):
 
                 row, self.painted = self.captured(is_adversarial, body, tensors, seed)
             else:
-                parts = split(x, y, weights, self.settings.grad_accum_steps, seed)
-                row, self.painted = self._optimize(parts, step.earlier, lr, is_adversarial)
+                micro_batches = split(x, y, weights, self.settings.grad_accum_steps, seed)
+                row, self.painted = self._optimize(micro_batches, step.earlier, lr, is_adversarial)
             self.variation_tracker.add(self.painted, y)
             if self.average:
                 self.average.update()
@@ -142,60 +142,61 @@ class Pix2Pix(TrainingMethod):
             return dict(zip(self.columns, row.tolist(), strict=True))
 
     def _optimize(
-        self, parts: list[MicroBatch], earlier: PrecedingFrames | None, lr: float | Tensor, is_adversarial: bool
+        self, micro_batches: list[MicroBatch], earlier: PrecedingFrames | None, lr: float | Tensor, is_adversarial: bool
     ) -> tuple[Tensor, Tensor]:
         """Update G, and first D and D_V if ``is_adversarial``; return the losses in column order, and G's outputs."""
         self.generator.train()
-        has_triples = is_adversarial and self._assign_triples(parts, earlier)
-        if len(parts) == 1:
+        has_triples = is_adversarial and self._assign_triples(micro_batches, earlier)
+        if len(micro_batches) == 1:
             # A single micro-batch is computed once for both updates; several are computed twice, to save memory.
-            parts[0].output = self._forward(parts[0])
+            micro_batches[0].output = self._forward(micro_batches[0])
         zero = torch.zeros((), device=self.device.torch)
-        loss_d = self._optimize_d(parts, lr) if is_adversarial else zero
-        loss_d_v = self._optimize_d_v(parts, lr) if has_triples else zero
-        losses, outputs = self._optimize_g(parts, lr, is_adversarial)
+        loss_d = self._optimize_d(micro_batches, lr) if is_adversarial else zero
+        loss_d_v = self._optimize_d_v(micro_batches, lr) if has_triples else zero
+        losses, outputs = self._optimize_g(micro_batches, lr, is_adversarial)
         losses |= {"discriminator": loss_d, "temporal_discriminator": loss_d_v}
         return torch.stack([losses[name] for name in self.columns]), outputs
 
-    def _assign_triples(self, parts: list[MicroBatch], earlier: PrecedingFrames | None) -> bool:
+    def _assign_triples(self, micro_batches: list[MicroBatch], earlier: PrecedingFrames | None) -> bool:
         """Assign the preceding frames to micro-batches; return whether any process has triples in this step."""
         if self.d_v is None:
             return False
         count = self.dist.mean([float(len(earlier.rows)) if earlier else 0.0])[0]
         if earlier:
-            assign_triples(parts, earlier, count, self.layout)
+            assign_triples(micro_batches, earlier, count, self.layout)
         return count > 0
 
-    def _forward(self, part: MicroBatch) -> GeneratorOutput:
+    def _forward(self, batch: MicroBatch) -> GeneratorOutput:
         """Compute G(x), with the same dropout every time."""
-        if part.seed is not None:
-            seed_random(part.seed, self.device)
+        if batch.seed is not None:
+            seed_random(batch.seed, self.device)
         with self.g.autocast():
             if isinstance(self.generator, RecurrentGenerator):
-                output, raw = self.generator.forward_with_repaint(part.x)
+                output, raw = self.generator.forward_with_repaint(batch.x)
                 raw_output = raw.float()
                 return GeneratorOutput(raw_output if output is raw else output.float(), raw_output)
-            fake = self._generate(part.x).float()
+            fake = self._generate(batch.x).float()
         return GeneratorOutput(fake, fake)
 
     @cached_property
     def _generate(self) -> Callable[[Tensor], Tensor]:
         return self.g.compiled(self.generator)
 
-    def _optimize_d(self, parts: list[MicroBatch], lr: float | Tensor) -> Tensor:
+    def _optimize_d(self, micro_batches: list[MicroBatch], lr: float | Tensor) -> Tensor:
         """Maximise ½ (log D(x, y) + log(1 − D(x, G(x)))), halved to slow D, or another objective; return D's loss."""
         assert self.d is not None
         pair = self._with_input
-        return self.d.update(((pair(p.x, self._detached(p).raw), pair(p.x, p.y), p.share) for p in parts), lr)
+        fakes = ((batch, self._detached(batch).raw) for batch in micro_batches)
+        return self.d.update(((pair(b.x, fake), pair(b.x, b.y), b.share) for b, fake in fakes), lr)
 
-    def _optimize_d_v(self, parts: list[MicroBatch], lr: float | Tensor) -> Tensor:
+    def _optimize_d_v(self, micro_batches: list[MicroBatch], lr: float | Tensor) -> Tensor:
         """Update the temporal discriminator with the batch's triples; return its loss."""
         assert self.d_v is not None
-        triples = ((p, p.earlier) for p in parts if p.earlier)
+        triples = ((p, p.earlier) for p in micro_batches if p.earlier)
         return self.d_v.update(((e.fake(self._detached(p).final), e.real(p.y), e.share) for p, e in triples), lr)
 
     def _optimize_g(
-        self, parts: list[MicroBatch], lr: float | Tensor, is_adversarial: bool
+        self, micro_batches: list[MicroBatch], lr: float | Tensor, is_adversarial: bool
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Maximise log D(x, G(x)) and minimise λ·|y − G(x)|, with the other losses of the settings.
 
@@ -204,32 +205,32 @@ class Pix2Pix(TrainingMethod):
         self.g.zero_grad()
         totals = {name: torch.zeros((), device=self.device.torch) for name in self.loss.weights}
         outputs = []
-        for part in parts:
-            output = self._forward(part) if part.output is None else part.output
+        for batch in micro_batches:
+            output = self._forward(batch) if batch.output is None else batch.output
             outputs.append(output.final.detach())
-            losses = self.loss(self._context(part, output, is_adversarial))
-            self.g.backward(self.loss.total(losses) * part.share)
+            losses = self.loss(self._context(batch, output, is_adversarial))
+            self.g.backward(self.loss.total(losses) * batch.share)
             for name, loss in losses.items():
-                totals[name] += loss.detach() * part.share
+                totals[name] += loss.detach() * batch.share
         self.g.optimizer_step(lr)
         return totals, torch.cat(outputs)
 
-    def _context(self, part: MicroBatch, output: GeneratorOutput, is_adversarial: bool) -> LossContext:
-        weights = part.weights
+    def _context(self, batch: MicroBatch, output: GeneratorOutput, is_adversarial: bool) -> LossContext:
+        weights = batch.weights
         if self.rarity is not None:
-            rare = weigh(part.y, self.rarity)
+            rare = weigh(batch.y, self.rarity)
             weights = rare if weights is None else weights * rare
         return LossContext(
-            part.x,
-            part.y,
+            batch.x,
+            batch.y,
             output.raw,
             output.final,
-            share=part.share,
-            judge=partial(self._judge, part.x) if is_adversarial else None,
+            share=batch.share,
+            judge=partial(self._judge, batch.x) if is_adversarial else None,
             judge_triples=self._judge_triples if self.d_v else None,
             pixel_weights=weights,
-            past=None if output.final is output.raw else part.x[:, -CHANNELS:],
-            earlier=part.earlier,
+            past=None if output.final is output.raw else batch.x[:, -CHANNELS:],
+            earlier=batch.earlier,
             autocast=partial(autocast, self.device, self.precision),
         )
 
@@ -248,10 +249,10 @@ class Pix2Pix(TrainingMethod):
         return torch.cat([x, y], 1) if self.settings.conditional else y
 
     @torch.no_grad()
-    def _detached(self, part: MicroBatch) -> GeneratorOutput:
-        if part.detached_output is None:
-            part.detached_output = self._forward(part) if part.output is None else part.output.detach()
-        return part.detached_output
+    def _detached(self, batch: MicroBatch) -> GeneratorOutput:
+        if batch.detached_output is None:
+            batch.detached_output = self._forward(batch) if batch.output is None else batch.output.detach()
+        return batch.detached_output
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore a state; CUDA graphs are recorded again."""
@@ -265,8 +266,8 @@ class Pix2Pix(TrainingMethod):
 
     @property
     def components(self) -> dict[str, NetworkTrainer | WeightAverage]:
-        parts = {"generator": self.g, "discriminator": self.d, "temporal_gan": self.d_v, "average": self.average}
-        return {name: part for name, part in parts.items() if part is not None}
+        components = {"generator": self.g, "discriminator": self.d, "temporal_gan": self.d_v, "average": self.average}
+        return {name: part for name, part in components.items() if part is not None}
 
     def describe(self, losses: Mapping[str, float]) -> str:
         return f"G {losses['gan']:.2f}  L1 {losses['l1']:.3f}  D {losses['discriminator']:.2f}"
