@@ -115,6 +115,7 @@ def _grey(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _blocks(grey: np.ndarray) -> np.ndarray:
+    """Split a picture, (H, W) float32, into square blocks, (blocks, pixels)."""
     side = min(grey.shape) // NUM_BLOCKS
     rows, columns = (s // side for s in grey.shape)
     cut = grey[: rows * side, : columns * side].reshape(rows, side, columns, side)

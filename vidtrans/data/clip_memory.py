@@ -88,6 +88,7 @@ class ClipMemory:
 
     @property
     def _spans(self) -> list[tuple[int, int]]:
+        """Return (end, length) of each run, in frames."""
         return list(zip(np.cumsum(self.runs).tolist(), self.runs, strict=True))
 
     def distances(self, before: np.ndarray, latest: np.ndarray, covered: np.ndarray | None = None) -> np.ndarray:

@@ -119,7 +119,7 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
     chunks: list[tuple[FrameRecord, ...]] = []
     for number, (source, folder) in enumerate(zip(sources, _folder_names(sources), strict=True)):
         unpaired = isinstance(pairing, Unpaired)
-        for record in _records(source, settings, may_drop=not pairing.needs_target, unpaired=unpaired):
+        for record in _frame_records(source, settings, may_drop=not pairing.needs_target, unpaired=unpaired):
             name = f"{record.index:06d}.png"
             target = f"{folder}.target/{name}" if pairing.needs_target else None
             guides = () if isinstance(pairing, Pose) else source.guides  # A drawn pose is the only input picture.
@@ -136,10 +136,12 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
     return DatasetPlan(tuple(records), tuple(chunks), pairing)
 
 
-def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpaired: bool) -> Iterator[FrameRecord]:
+def _frame_records(
+    source: Source, settings: DatasetSettings, *, may_drop: bool, unpaired: bool
+) -> Iterator[FrameRecord]:
     """Yield a source's frame records, without file names; ``may_drop``: drop near-duplicate and blurred frames."""
     if isinstance(source, ClipSource) and unpaired and source.shows_single_pictures:
-        yield from _single_pictures(source, settings)
+        yield from _single_picture_records(source, settings)
         return
     if isinstance(source, FolderSource):
         # The pairs have no order in time, so single pairs are held out, and no gap is needed.
@@ -150,7 +152,7 @@ def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpai
         return
     for shot, inside in enumerate(source.shots()):
         # A separate target may move while the source rests, so nothing is dropped then.
-        dropped = _dropped(source.survey, inside, settings) if may_drop else source.left_out
+        dropped = _frames_to_drop(source.survey, inside, settings) if may_drop else source.left_out
         stored = [n for n in inside if n not in dropped]
         roles = split_roles(len(stored), settings.val_fraction, settings.val_block_size, settings.val_gap)
         by_number = dict(zip(stored, roles, strict=True))
@@ -160,10 +162,10 @@ def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpai
             yield FrameRecord("", 0, n, source.index.pts[n], shot, by_number.get(n, "dropped"))
 
 
-def _single_pictures(source: ClipSource, settings: DatasetSettings) -> Iterator[FrameRecord]:
+def _single_picture_records(source: ClipSource, settings: DatasetSettings) -> Iterator[FrameRecord]:
     """Yield the records of a folder of unrelated pictures: single pictures are held out, not blocks of a shot."""
     numbers = [(n, shot) for shot, inside in enumerate(source.shots()) for n in inside]
-    dropped = _dropped(source.survey, [n for n, _ in numbers], replace(settings, min_sharpness=0.0))
+    dropped = _frames_to_drop(source.survey, [n for n, _ in numbers], replace(settings, min_sharpness=0.0))
     roles = iter(split_roles(len(numbers) - len(dropped), settings.val_fraction, 1, 0))
     for n, shot in numbers:
         yield FrameRecord("", 0, n, source.index.pts[n], shot, "dropped" if n in dropped else next(roles))
@@ -186,7 +188,7 @@ def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[
     return roles
 
 
-def _dropped(survey: Survey, numbers: list[int], settings: DatasetSettings) -> set[int]:
+def _frames_to_drop(survey: Survey, numbers: list[int], settings: DatasetSettings) -> set[int]:
     """Return the near-duplicates and blurred frames among ``numbers``, frames of one shot."""
     dropped = find_near_duplicates(survey.looks, numbers) if settings.drop_duplicates else set()
     if settings.min_sharpness:
@@ -323,8 +325,8 @@ class DatasetSpec:
 
     def __post_init__(self) -> None:
         parse_size(self.settings.size)
-        check_domains(self._named_pairing, self.domains, self.target)
-        check_inputs(self._named_pairing, self.videos, self.target, has_mattes=bool(self.mattes))
+        check_domains(self._requested_pairing, self.domains, self.target)
+        check_inputs(self._requested_pairing, self.videos, self.target, has_mattes=bool(self.mattes))
         self._check_cuts()
 
     @property
@@ -332,7 +334,7 @@ class DatasetSpec:
         return self.recipe.settings("dataset", DatasetSettings)
 
     @cached_property
-    def _named_pairing(self) -> Pairing:
+    def _requested_pairing(self) -> Pairing:
         name, table = self.recipe.choice("pairing")
         if self.domains and name == Unpaired.name:
             table = {"domains": [domain.name for domain in self.domains]} | table
@@ -342,7 +344,7 @@ class DatasetSpec:
     @cached_property
     def pairing(self) -> Pairing:
         """Return the pairing, completed from the sources: guides of a stack that names none, palette of label maps."""
-        named = with_clip_names(self._named_pairing, self.videos[0], self.target)
+        named = with_clip_names(self._requested_pairing, self.videos[0], self.target)
         if self._target_maps is not None:
             return with_found_classes(named, self._target_maps)
         return with_found_palette(with_guides(named, self.videos[0], self.target), self._label_maps)
@@ -350,14 +352,14 @@ class DatasetSpec:
     @cached_property
     def _target_maps(self) -> TargetMaps | None:
         """Return the label maps of the targets; None if the pairing has other targets."""
-        if not isinstance(self._named_pairing, Segment):
+        if not isinstance(self._requested_pairing, Segment):
             return None
         return TargetMaps.of(self.target, [] if self.target else [self._pair_folder(video) for video in self.videos])
 
     @property
     def _label_maps(self) -> list[Path]:
         """Return the picture files of inputs that are label maps; none for other pairings. Raises MediaError."""
-        if not isinstance(self._named_pairing, Labels):
+        if not isinstance(self._requested_pairing, Labels):
             return []
         files: list[Path] = []
         for video in self.videos:
@@ -402,10 +404,10 @@ class DatasetSpec:
             raise UsageError(what, why, "leave it out")
 
     def _is_pair_folder(self, video: Path) -> bool:
-        return video.is_dir() and self._named_pairing.needs_target and self.target is None
+        return video.is_dir() and self._requested_pairing.needs_target and self.target is None
 
     def _pair_folder(self, folder: Path) -> FolderSource:
-        return find_pairs(folder, getattr(self._named_pairing.settings, "direction", "AtoB"))
+        return find_pairs(folder, getattr(self._requested_pairing.settings, "direction", "AtoB"))
 
     def _source_digest(self, context: Context, video: Path) -> str:
         """Return the digest of a source's content. Raises MediaError."""
@@ -421,12 +423,12 @@ class DatasetSpec:
         opened = [self._open(number, context) for number in range(len(self.videos))]
         sources, described = [source for source, _ in opened], [table for _, table in opened]
         maps = (picture for source in sources for picture in source.samples(SAMPLE))
-        tell_labels(pairing, self._named_pairing, self.videos[0].name, maps, self._label_maps, context)
+        tell_labels(pairing, self._requested_pairing, self.videos[0].name, maps, self._label_maps, context)
         if self._target_maps is not None:
-            report_classes(pairing, self._named_pairing, self._target_maps, context)
+            report_classes(pairing, self._requested_pairing, self._target_maps, context)
             sources = [replace(source, classes=pairing.class_colours) for source in sources]
         if self.domains:
-            self._divide(sources, described, context)
+            self._add_domains(sources, described, context)
         plan = plan_dataset(sources, pairing, settings)
         dataset = Dataset(
             folder=output,
@@ -451,7 +453,7 @@ class DatasetSpec:
     def _domain_numbers(self) -> list[int]:
         return [number for number, domain in enumerate(self.domains) for _ in domain.videos]
 
-    def _divide(self, sources: list[Source], described: list[Table], context: Context) -> None:
+    def _add_domains(self, sources: list[Source], described: list[Table], context: Context) -> None:
         """Add domain and black bars to each table of ``described``, and set the bars to crop. Raises MediaError."""
         clips: list[DomainClip] = []
         for i, number in enumerate(self._domain_numbers):
@@ -476,7 +478,7 @@ class DatasetSpec:
             return folder, {"name": folder.name, "digest": digest, "pairs": len(folder.pairs)}
         if isinstance(self.pairing, Matched):
             return self._open_matched(self.pairing, video, context)
-        clip = self._cut(open_clip(context, video, self.pairing.guides))
+        clip = self._with_cuts(open_clip(context, video, self.pairing.guides))
         first, stop = clip.trim(self.start, self.end)
         other = open_clip(context, self.target) if self.target else None
         steps = None
@@ -497,12 +499,12 @@ class DatasetSpec:
             mask=Mask.open(MaskFile(self.keep[number]), clip, first, stop, context) if self.keep else None,
             matte=Mask.open(MaskFile(self.mattes[number]), clip, first, stop, context) if self.mattes else None,
         )
-        return source, self._describe(clip, other, source, clip)
+        return source, self._source_table(clip, other, source, clip)
 
     def _open_matched(self, pairing: Matched, video: Path, context: Context) -> tuple[Source, Table]:
         """Return the source of target frames matched with the video's frames, and its table in the dataset's index."""
         assert self.target is not None  # check_inputs raises an error otherwise.
-        clip, other = open_clip(context, video), self._cut(open_clip(context, self.target))
+        clip, other = open_clip(context, video), self._with_cuts(open_clip(context, self.target))
         for side in (clip, other):
             if not side.index.same_size:
                 why = "its pictures are of several sizes, and matches are sought in one"
@@ -516,9 +518,9 @@ class DatasetSpec:
         source = MatchedSource(
             self.target, other.index, other.survey, *span, input_source=input_source, matches=matches
         )
-        return source, self._describe(clip, other, source, other) | {"matches": digest_of(sorted(matches.items()))}
+        return source, self._source_table(clip, other, source, other) | {"matches": digest_of(sorted(matches.items()))}
 
-    def _cut(self, clip: Clip) -> Clip:
+    def _with_cuts(self, clip: Clip) -> Clip:
         """Return a clip with the shots that the setting ``cuts`` defines. Raises UsageError."""
         cuts = self.settings.cuts
         if cuts != AUTO and not clip.index.same_size:
@@ -526,7 +528,7 @@ class DatasetSpec:
             raise UsageError(f"--cuts {cuts}", why, "leave out --cuts, or scale all clips to one size")
         return with_cuts(clip, cuts)
 
-    def _describe(self, clip: Clip, other: Clip | None, source: ClipSource, timed: Clip) -> Table:
+    def _source_table(self, clip: Clip, other: Clip | None, source: ClipSource, timed: Clip) -> Table:
         """Return a source's table in the dataset's index. ``timed``: the clip whose frame numbers the source uses."""
         return {
             "name": clip.path.name,

@@ -68,7 +68,7 @@ def make_dataset(spec: DatasetSpec, output: Path, context: Context, *, restore: 
     if existing is not None and not (restore and existing.num_missing):
         if existing.num_missing:
             context.note(f"{existing.num_missing} deleted pictures stay deleted (--restore brings them back)")
-        return _report(existing, output, began, cached=True)
+        return _dataset_report(existing, output, began, cached=True)
     planned = spec.plan(output, context)
     has_given_pairs = spec.recipe.choice("pairing")[0] == "aligned"
     if len(planned.dataset.pairs) == 1 and not has_given_pairs:
@@ -77,10 +77,10 @@ def make_dataset(spec: DatasetSpec, output: Path, context: Context, *, restore: 
     if context.dry_run:
         reading = time.monotonic() - began
         costs = after(reading, estimate_pictures(planned))
-        return _report(planned.dataset, output, began, cached=False) | {"dry_run": True} | costs
+        return _dataset_report(planned.dataset, output, began, cached=False) | {"dry_run": True} | costs
     write_dataset(planned, output, existing, context)
     context.trim_cache()
-    return _report(open_dataset(output), output, began, cached=False)
+    return _dataset_report(open_dataset(output), output, began, cached=False)
 
 
 def estimate_pictures(planned: PlannedDataset) -> Table:
@@ -101,7 +101,7 @@ def _estimate(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -> Table:
     return estimate((time.perf_counter() - began) * share, sum(sizes) * share)
 
 
-def _report(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Table:
+def _dataset_report(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Table:
     gone = set(dataset.names()) - set(dataset.files()) if dataset.num_missing else set()
     full = sum(pair.full is not None for pair in dataset.pairs)
     return {
@@ -161,10 +161,10 @@ def write_dataset(planned: PlannedDataset, output: Path, existing: Dataset | Non
             planned.sources, plan, planned.settings, folder, marks.is_done, marks.mark, context.report, context.stop
         )
         if existing is not None:
-            _restore(folder, planned.dataset, output, existing)
+            _restore_deleted(folder, planned.dataset, output, existing)
         else:
             write_index(folder, planned.dataset)
-            _move(folder, link_target(output))
+            _move_into_place(folder, link_target(output))
         entry.clear()
     context.cache.save_digests()
 
@@ -193,11 +193,11 @@ def write_pictures(
                 report(Progress("reading frames", done + count, plan.num_stored))
                 pictures = (plan.pairing.stored(frame), *others)
                 for name, picture in zip((*record.pair_names, *record.mattes), pictures, strict=True):
-                    _store(folder / name, picture)
+                    _write_png(folder / name, picture)
             for record, pictures in full_size_pictures(sources[records[0].source], records):
                 stop.check()
                 for name, picture in zip(record.full, pictures, strict=True):
-                    _store(folder / name, picture)
+                    _write_png(folder / name, picture)
             for parent in {(folder / name).parent for record in records for name in record.names}:
                 sync_folder(parent)
             mark_done(number)
@@ -205,7 +205,7 @@ def write_pictures(
         report(Progress("reading frames", done, plan.num_stored))
 
 
-def _store(path: Path, picture: np.ndarray) -> None:
+def _write_png(path: Path, picture: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with naming_disk_errors(path):
         path.write_bytes(encode_png(picture))
@@ -256,7 +256,7 @@ class PictureMarks:
         return {name: digest_file(self.entry.folder / "pictures" / name) for name in self.names[chunk]}
 
 
-def _move(folder: Path, output: Path) -> None:
+def _move_into_place(folder: Path, output: Path) -> None:
     """Move a finished folder to its final name atomically; a folder on another disk is first copied next to it."""
     output.parent.mkdir(parents=True, exist_ok=True)
     if os.stat(folder).st_dev == os.stat(output.parent).st_dev:
@@ -266,7 +266,7 @@ def _move(folder: Path, output: Path) -> None:
         copy(folder, temporary)
 
 
-def _restore(folder: Path, planned: Dataset, output: Path, existing: Dataset) -> None:
+def _restore_deleted(folder: Path, planned: Dataset, output: Path, existing: Dataset) -> None:
     """Copy the deleted pictures of ``existing`` from ``folder``, which has all pictures, under their old names."""
     for old, new in zip(existing.records, planned.records, strict=True):
         for name, source in zip(old.names, new.names, strict=True):

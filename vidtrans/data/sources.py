@@ -133,15 +133,15 @@ class ClipSource:
             return
         if self.index.same_size:
             size = Size(exact=size.of(self.index.width, self.index.height))
-        frames = _pick(open_reader(self.path, FrameFormat(size), guides=self.guides), self.index, numbers)
+        frames = _read_frames_of(open_reader(self.path, FrameFormat(size), guides=self.guides), self.index, numbers)
         with ExitStack() as stack:
             inputs = stack.enter_context(closing(frames))
-            others = [stack.enter_context(closing(other)) for other in self._others(numbers, size)]
+            others = [stack.enter_context(closing(other)) for other in self._other_streams(numbers, size)]
             for frame, *beside in zip(inputs, *others, strict=True):
                 height, width = frame.rgb.shape[:2]
-                yield *frame.pictures, *(self._fitted(picture, width, height) for picture in beside)
+                yield *frame.pictures, *(self._resized(picture, width, height) for picture in beside)
 
-    def _fitted(self, picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    def _resized(self, picture: np.ndarray, width: int, height: int) -> np.ndarray:
         """Resize a target or a matte, without mixing the colours of label maps."""
         if self.classes is not None and picture.ndim == 3 and picture.shape[:2] != (height, width):
             return self.classes.resized(picture, width, height)
@@ -149,21 +149,21 @@ class ClipSource:
 
     def _cropped(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
         """Yield one picture per frame, without its bars, which are cropped before the picture is resized."""
-        with closing(_pick(open_reader(self.path, FrameFormat()), self.index, numbers)) as frames:
+        with closing(_read_frames_of(open_reader(self.path, FrameFormat()), self.index, numbers)) as frames:
             for frame in frames:
                 picture = self.bars.crop(frame.rgb)
                 yield (resize(picture, *size.of(picture.shape[1], picture.shape[0])),)
 
-    def _others(self, numbers: list[int], size: Size) -> Iterator[Generator[np.ndarray, None, None]]:
+    def _other_streams(self, numbers: list[int], size: Size) -> Iterator[Generator[np.ndarray, None, None]]:
         """Yield the streams of extracted pictures, mattes, targets and masks, as far as the source has them."""
         if self.extractor is not None:
-            yield self._extracted(self.extractor, numbers)
+            yield self._extracted_pictures(self.extractor, numbers)
         if self.matte is not None:
             yield self._mattes(self.matte, numbers, size)
         if self.target is not None and self.target_index is not None:
             steps = [n if self.target_steps is None else self.target_steps[n] for n in numbers]
             if self.classes is None:
-                yield _pictures_at(open_reader(self.target, FrameFormat(size)), self.target_index, steps)
+                yield _read_pictures_of(open_reader(self.target, FrameFormat(size)), self.target_index, steps)
             else:
                 yield self._label_maps(self.classes, self.target, self.target_index, steps, size)
         if self.mask is not None:
@@ -174,7 +174,7 @@ class ClipSource:
         classes: ClassColours, path: Path, index: ClipIndex, steps: list[int], size: Size
     ) -> Generator[np.ndarray, None, None]:
         """Yield the label maps of frames, (H, W, 3) uint8, resized without mixing colours."""
-        with closing(_pictures_at(open_reader(path, FrameFormat()), index, steps)) as pictures:
+        with closing(_read_pictures_of(open_reader(path, FrameFormat()), index, steps)) as pictures:
             for picture in pictures:
                 yield classes.resized(picture, *size.of(picture.shape[1], picture.shape[0]))
 
@@ -184,11 +184,11 @@ class ClipSource:
             with closing(mask.mattes(size.of(*full), threads=0)) as matte_of:
                 yield from map(matte_of, group)
 
-    def _extracted(self, extractor: PictureExtractor, numbers: list[int]) -> Generator[np.ndarray, None, None]:
+    def _extracted_pictures(self, extractor: PictureExtractor, numbers: list[int]) -> Generator[np.ndarray, None, None]:
         """Yield the extracted pictures of the frames, at the extractor's size, as in a render."""
         for group, full in self._by_size(numbers):
             form = FrameFormat(Size(exact=extractor.size(*full)))
-            with closing(_pick(open_reader(self.path, form), self.index, group)) as frames:
+            with closing(_read_frames_of(open_reader(self.path, form), self.index, group)) as frames:
                 yield from extractor.pictures(frames)
 
     def _by_size(self, numbers: list[int]) -> Iterator[tuple[list[int], tuple[int, int]]]:
@@ -200,12 +200,12 @@ class ClipSource:
         yield from (([number], picture_size(files[number])) for number in numbers)
 
 
-def _pick(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[Frame, None, None]:
+def _read_frames_of(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[Frame, None, None]:
     with opened as reader:
         yield from read_frames(reader, index, numbers)
 
 
-def _pictures_at(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[np.ndarray, None, None]:
+def _read_pictures_of(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[np.ndarray, None, None]:
     """Yield the pictures of frames in any order."""
     with opened as reader, closing(FrameCursor(lambda first: reader.frames(first, None, index))) as frame_of:
         yield from (frame_of(number).rgb for number in numbers)

@@ -193,10 +193,10 @@ class RolloutPool:
         """
         by_size: dict[tuple[int, int], list[int]] = {}
         for index in _relocation_targets(self._successors):
-            by_size.setdefault(self._size(index), []).append(index)
+            by_size.setdefault(self._picture_size(index), []).append(index)
         return by_size
 
-    def _size(self, index: int) -> tuple[int, int]:
+    def _picture_size(self, index: int) -> tuple[int, int]:
         return picture_size(self.loader.pairs[index].target)
 
     def _relocate(self, example: Example, error: np.ndarray, age: int) -> PooledRollout | None:
@@ -205,7 +205,7 @@ class RolloutPool:
         Held-out blocks cut a clip into spans of a second or two, in which errors stay smaller than in a long rollout.
         The output itself cannot be used, because the frames of the other pair do not continue it.
         """
-        indices = self._relocation_indices.get(self._size(example.index))
+        indices = self._relocation_indices.get(self._picture_size(example.index))
         if not indices:
             return None
         geometry = example.geometry

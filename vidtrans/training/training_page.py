@@ -250,7 +250,7 @@ def write_report(path: Path, report: TrainingReport) -> None:
 
 @cache
 def _template() -> Template:
-    filters = {"figure": _figure, "short": short, "count": "{:,}".format, "px": "{:.1f}".format}
+    filters = {"figure": _format_value, "short": short, "count": "{:,}".format, "px": "{:.1f}".format}
     return load_page(Path(__file__).with_suffix(".html"), filters)
 
 
@@ -259,24 +259,24 @@ def render(report: TrainingReport) -> str:
     sheets, strip = _pick_evenly(report.sheets, MAX_SHEETS), report.rollout.strip if report.rollout else []
     return _template().render(
         report=report,
-        film=_film(report),
+        film=_film_context(report),
         rollout_strip=_data_uris(strip, FILM_SIDE_PX, STRIP_BYTES),
         rollout_labels=ROLLOUT_LABELS,
         names=_score_names(report),
-        label=_label,
+        label=_score_label,
         best_values=_best_values(report),
         score_panels=_score_panels(report),
         loss_panels=_loss_panels(report),
         window=window_of(len(report.rows)),
         skipped=sum(1 for row in report.rows if not all(map(math.isfinite, row))),
-        crops=_crops(report.delivered),
+        crops=_crop_rows(report.delivered),
         sheets=_data_uris(sheets, SHEET_SIDE_PX, SHEET_BYTES),
         modest_rows=MAX_OPEN_ROWS,
         chart={"WIDTH": WIDTH, "HEIGHT": HEIGHT, "LEFT": LEFT, "RIGHT": RIGHT, "TOP": TOP, "BOTTOM": BOTTOM},
     )
 
 
-def _film(report: TrainingReport) -> dict[str, object]:
+def _film_context(report: TrainingReport) -> dict[str, object]:
     """Return the film's steps and pictures, and the last output with input and target; {} without a film."""
     if not report.film:
         return {}
@@ -290,7 +290,7 @@ def _film(report: TrainingReport) -> dict[str, object]:
     return {"steps": [step for step, _ in film], "pictures": pictures, "figures": figures}
 
 
-def _crops(delivered: DeliveredSummary | None) -> list[list[tuple[str, str]]]:
+def _crop_rows(delivered: DeliveredSummary | None) -> list[list[tuple[str, str]]]:
     """Return the rows of the delivered crops: (caption, data URI), at 1:1."""
     names = ("bicubic resize", "delivered", "target")
     rows = delivered.crops if delivered else []
@@ -306,14 +306,14 @@ def _score_panels(report: TrainingReport) -> list[LossPanel]:
         points = [(step, value) for step, table in report.scores if is_number(value := table.get(name))]
         xs, ys = np.array(points, float).T
         curve, level = LossCurve(xs, ys, ys, ys), (1.0, "as sharp") if name == "sharpness" else None
-        panels.append(LossPanel(_label(name), curve, report.marks, "score", dots=True, level=level))
+        panels.append(LossPanel(_score_label(name), curve, report.marks, "score", dots=True, level=level))
     return panels
 
 
 def _best_values(report: TrainingReport) -> dict[str, float | None]:
     """Return the best value of each score; None for a score without a better direction."""
     return {
-        name: _label(name).best([v for _, table in report.scores if is_number(v := table.get(name))])
+        name: _score_label(name).best([v for _, table in report.scores if is_number(v := table.get(name))])
         for name in _score_names(report)
     }
 
@@ -368,9 +368,9 @@ def _score_names(report: TrainingReport) -> list[str]:
     return [name for name in SCORE_LABELS if name in names] + sorted(names - set(SCORE_LABELS))
 
 
-def _label(name: str) -> Label:
+def _score_label(name: str) -> Label:
     return SCORE_LABELS.get(name) or Label(name.replace("_", " "), "")
 
 
-def _figure(value: float | None) -> str:
+def _format_value(value: float | None) -> str:
     return figure(value) if is_number(value) else "–"

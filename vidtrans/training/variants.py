@@ -70,7 +70,7 @@ ABLATIONS = Registry(
 def losses(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
     """Return five variants: L1, GAN and cGAN alone, L1 + GAN, and L1 + cGAN."""
     del dataset
-    _note_left_out(recipe, context)
+    _note_omitted_losses(recipe, context)
     return [
         Variant("l1", "L1", recipe.under(_loss_table(recipe, l1=True, gan=False))),
         Variant("gan", "GAN", recipe.under(_loss_table(recipe, l1=False, gan=True, conditional=False))),
@@ -113,7 +113,7 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
     if name not in with_skips:
         remedy = f"use --set generator.name={with_skips[0]} (of {', '.join(with_skips)})"
         raise UsageError("--ablate skips", f"generator '{name}' has no skips to leave out", remedy)
-    _note_left_out(recipe, context)
+    _note_omitted_losses(recipe, context)
     return [
         Variant(
             f"{'' if joined else 'no-'}skips-{'l1-cgan' if gan else 'l1'}",
@@ -140,7 +140,7 @@ def _other_losses_off(settings: TrainingSettings) -> Table:
     return {weight_key(name): 0.0 for name in others} | settings.loss_changes
 
 
-def _note_left_out(recipe: Recipe, context: Context) -> None:
+def _note_omitted_losses(recipe: Recipe, context: Context) -> None:
     if on := _other_losses_off(recipe.settings("training", TrainingSettings)):
         context.note(f"an ablation uses only L1 and GAN; left out:  {', '.join(on)}")
 

@@ -49,14 +49,14 @@ def feature_distance(on_fake: DiscriminatorOutput, on_real: DiscriminatorOutput)
     effect.
     """
     layers = [
-        (_unit(a) - _unit(b.detach())).square().sum(1).mean()
+        (_normalise(a) - _normalise(b.detach())).square().sum(1).mean()
         for fake, real in zip(on_fake, on_real, strict=True)
         for a, b in zip(fake[:-1], real[:-1], strict=True)
     ]
     return mean_of(layers)
 
 
-def _unit(features: Tensor) -> Tensor:
+def _normalise(features: Tensor) -> Tensor:
     return F.normalize(features.float(), dim=1, eps=1e-6)
 
 
@@ -66,8 +66,8 @@ def vgg_distance(output: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
     After pix2pixHD (Wang et al., CVPR 2018), with other weights.
     """
     layers = zip(TAP_WEIGHTS, output, target, strict=True)
-    return torch.stack([w * _relative(a.float(), b.float()) for w, a, b in layers]).sum()
+    return torch.stack([w * _relative_l1(a.float(), b.float()) for w, a, b in layers]).sum()
 
 
-def _relative(output: Tensor, target: Tensor) -> Tensor:
+def _relative_l1(output: Tensor, target: Tensor) -> Tensor:
     return ((output - target).abs().mean((1, 2, 3)) / (target.mean((1, 2, 3)) + 1e-6)).mean()

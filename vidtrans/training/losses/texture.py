@@ -25,6 +25,7 @@ def texture_distance(fake: Tensor, target: Tensor) -> Tensor:
 
 
 def _roughness(x: Tensor) -> Tensor:
+    """Return the Laplacian's mean magnitude in windows, (N, C, H, W) → (N, C, h, w)."""
     inner = x[..., 1:-1, 1:-1]
     around = x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:]
     return F.avg_pool2d((inner - around / 4).abs(), min(8, *inner.shape[-2:]), 4)

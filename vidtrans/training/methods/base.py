@@ -192,7 +192,9 @@ class TrainingMethod(Protocol):
         for name, component in self.components.items():
             component.restore(state[name])
 
-    def use(self, settings: TrainingSettings, device: Device, precision: TrainingPrecision, dist: DistContext) -> None:
+    def configure(
+        self, settings: TrainingSettings, device: Device, precision: TrainingPrecision, dist: DistContext
+    ) -> None:
         self.settings, self.device, self.precision, self.dist = settings, device, precision, dist
         self.layout = NetworkTrainer.layout(settings, device, precision)
         self.nondeterministic, self.painted = set(), torch.empty(0)

@@ -52,14 +52,14 @@ class ClassMethod(TrainingMethod):
         class_weights: Tensor,
         dist: DistContext = SINGLE_PROCESS,
     ) -> None:
-        self.use(settings, device, precision, dist)
+        self.configure(settings, device, precision, dist)
         freeze(inner_generator(generator), settings.freeze)
         self.generator = self.place(generator)
         self.networks = {"generator": self.generator}
         self.g = NetworkTrainer(self.generator, settings, device, precision, dist)
         self.average = WeightAverage(self.generator, settings.ema_decay) if settings.ema_decay else None
         self.class_weights = class_weights.to(device.torch)
-        self._logits = self.g.compiled(self.generator.logits)
+        self._logits = self.g.maybe_compile(self.generator.logits)
         self.columns = ["cross_entropy"]
 
     @classmethod

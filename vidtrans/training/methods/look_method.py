@@ -62,7 +62,7 @@ class LookMethod(TrainingMethod):
     keeps_content = True
 
     def __init__(self, setup: Setup) -> None:
-        self.use(setup.settings, setup.device, setup.precision, setup.dist)
+        self.configure(setup.settings, setup.device, setup.precision, setup.dist)
         generator: Any = setup.make_generator()
         if not isinstance(generator, Painter | PredictedStyle) or generator.conditions == 0:
             raise UsageError(

@@ -96,10 +96,10 @@ class NetworkTrainer:
     @contextmanager
     def autocast(self) -> Iterator[None]:
         """Return a context that runs the network in the precision of training."""
-        with autocast(self.device, self.precision), self._copies.used() if self._copies else nullcontext():
+        with autocast(self.device, self.precision), self._copies.use() if self._copies else nullcontext():
             yield
 
-    def compiled(self, function: Callable[[Tensor], T]) -> Callable[[Tensor], T]:
+    def maybe_compile(self, function: Callable[[Tensor], T]) -> Callable[[Tensor], T]:
         """Return a function of the network, compiled if ``training.compile`` is set."""
         if not self.settings.compile:
             return function
@@ -165,7 +165,7 @@ class DiscriminatorTrainer(NetworkTrainer):
     @cached_property
     def _judge(self) -> Callable[[Tensor], DiscriminatorOutput]:
         network: Any = self.network
-        judge: Callable[[Tensor], DiscriminatorOutput] = self.compiled(network.judge)
+        judge: Callable[[Tensor], DiscriminatorOutput] = self.maybe_compile(network.judge)
         return judge
 
     def judge(self, *pictures: Tensor) -> list[DiscriminatorOutput]:
@@ -241,7 +241,7 @@ class WeightCopies:
         self._copies, self._is_used = list(copies.values()), False
 
     @contextmanager
-    def used(self) -> Iterator[None]:
+    def use(self) -> Iterator[None]:
         """Return a context in which the layers compute with the copies. Contexts may be nested."""
         if self._is_used:
             yield
@@ -339,7 +339,7 @@ class CapturedStep:
         try:
             static_inputs = tuple(_clone_all(inputs))
             replay, outputs = record(partial(body, *static_inputs), self._device)
-            _restore(self._state(), before)
+            _copy_into(self._state(), before)
             torch.manual_seed(seed)
             replay()
             pairs = zip((*outputs, *self._state()), (*expected, *after), strict=True)
@@ -347,7 +347,7 @@ class CapturedStep:
                 raise RuntimeError("a replay gives other numbers")
         except RuntimeError as error:
             self.refusal = str(error).partition("\n")[0]
-            _restore(self._state(), after)
+            _copy_into(self._state(), after)
         else:
             self._replay, self._inputs, self._outputs = replay, static_inputs, outputs
         return expected
@@ -359,7 +359,7 @@ def _clone_all(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 @torch.no_grad()
-def _restore(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+def _copy_into(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     for tensor, value in zip(tensors, values, strict=True):
         tensor.copy_(value)
 

@@ -69,7 +69,7 @@ class Pix2Pix(TrainingMethod):
         dist: DistContext = SINGLE_PROCESS,
         temporal_discriminator: nn.Module | None = None,
     ) -> None:
-        self.use(settings, device, precision, dist)
+        self.configure(settings, device, precision, dist)
         self.is_recurrent = isinstance(generator, RecurrentGenerator)
         freeze(inner_generator(generator), settings.freeze)
         networks = {
@@ -180,7 +180,7 @@ class Pix2Pix(TrainingMethod):
 
     @cached_property
     def _generate(self) -> Callable[[Tensor], Tensor]:
-        return self.g.compiled(self.generator)
+        return self.g.maybe_compile(self.generator)
 
     def _optimize_d(self, micro_batches: list[MicroBatch], lr: float | Tensor) -> Tensor:
         """Maximise ½ (log D(x, y) + log(1 − D(x, G(x)))), halved to slow D, or another objective; return D's loss."""

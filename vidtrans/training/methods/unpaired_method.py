@@ -117,7 +117,7 @@ class UnpairedMethod(TrainingMethod):
     unpaired: ClassVar[bool] = True
 
     def __init__(self, setup: Setup, translators: dict[str, nn.Module], discriminators: dict[str, nn.Module]) -> None:
-        self.use(setup.settings, setup.device, setup.precision, setup.dist)
+        self.configure(setup.settings, setup.device, setup.precision, setup.dist)
         own_settings = self.settings.own(UnpairedMethodSettings)
         freeze(inner_generator(translators["generator"]), self.settings.freeze)
         self.networks = {name: self.place(network) for name, network in (translators | discriminators).items()}
@@ -344,14 +344,14 @@ class UnpairedMethod(TrainingMethod):
 def choose_frames(pairs: Sequence[Pair], most: int) -> list[Pair]:
     """Return at most ``most`` frames of each domain; source frames as neighbouring pairs if there are any."""
     sources = [pair for pair in pairs if pair.domain == 0]
-    consecutive = [i for i, (one, next_) in enumerate(pairwise(sources)) if _follows(one, next_)]
+    consecutive = [i for i, (one, next_) in enumerate(pairwise(sources)) if _are_consecutive(one, next_)]
     if consecutive:
         first = [consecutive[i] for i in segment_centres(len(consecutive), min(most // 2, len(consecutive)))]
         sources = [sources[i] for i in sorted({*first, *(i + 1 for i in first)})]
     return [*evenly(sources, most), *evenly([pair for pair in pairs if pair.domain], most)]
 
 
-def _follows(one: Pair, other: Pair) -> bool:
+def _are_consecutive(one: Pair, other: Pair) -> bool:
     return one.shot == other.shot and one.place + 1 == other.place
 
 
@@ -397,7 +397,7 @@ class DomainScores:
         scores["light_correlation"] = light_correlation(inputs, outputs)
         scores["diversity"] = diversity(outputs, self.targets)
         scores["cycle_error"] = cycle_error(inputs, [back(output) for output in outputs]) if back else None
-        consecutive = [(i, i + 1) for i, (a, b) in enumerate(pairwise(self.sources)) if _follows(a, b)]
+        consecutive = [(i, i + 1) for i, (a, b) in enumerate(pairwise(self.sources)) if _are_consecutive(a, b)]
         sides = ([(pictures[i], pictures[k]) for i, k in consecutive] for pictures in (inputs, outputs))
         scores["temporal_error"] = temporal_error(*sides)
         rounded = {name: None if value is None else round(value, DIGITS) for name, value in scores.items()}
