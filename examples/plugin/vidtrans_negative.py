@@ -32,7 +32,7 @@ class Edges(Term):
 
     def forward(self, step: LossContext) -> Tensor:
         blur = nn.AvgPool2d(3, 1, 1)
-        return step.over_pictures(lambda made: (made - blur(made) - step.target + blur(step.target)).abs().mean())
+        return step.sum_over_outputs(lambda made: (made - blur(made) - step.target + blur(step.target)).abs().mean())
 
 
 NEGATIVE = Entry("vidtrans_negative:Negative", "a negative → the frame")

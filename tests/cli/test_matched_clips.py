@@ -75,7 +75,7 @@ def test_a_search_that_was_stopped_goes_on_and_is_not_made_twice(monkeypatch: py
             return super().__call__(frame)
 
     monkeypatch.setattr(match_search, "Matcher", CountingMatcher)
-    monkeypatch.setattr(match_search, "BLOCK", 5)
+    monkeypatch.setattr(match_search, "BLOCK_FRAMES", 5)
     write_folder(Path("nights"), [255 - frame for frame in pan(range(4, 100, 10))])
     stops = Stop()
 

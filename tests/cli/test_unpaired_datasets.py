@@ -39,7 +39,7 @@ def _clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def clips(_clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put two clips here, and a cache with what was read of them; look for one in the other at a few frames only."""
-    monkeypatch.setattr(domains, "SAMPLES", 6)
+    monkeypatch.setattr(domains, "NUM_SAMPLES", 6)
     shutil.copytree(_clips, Path(), dirs_exist_ok=True)
 
 

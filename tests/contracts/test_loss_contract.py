@@ -53,7 +53,7 @@ def context(painted: Tensor, **more: Any) -> LossContext:
         "past": torch.cat([y, torch.ones(count, 1, SIDE, SIDE)], 1),
         "earlier": PrecedingFrames(torch.arange(count), earlier, earlier),
     }
-    return LossContext(input=x, painted=painted, **(given | more))
+    return LossContext(input=x, raw_output=painted, **(given | more))
 
 
 def term_of(name: str) -> Term:
@@ -99,7 +99,7 @@ def test_a_loss_counts_as_much_as_it_weighs_and_not_where_d_which_it_asks_takes_
         assert name in loss(step)
         totals.append(loss.total(loss(step)).item())
     assert totals[1] - totals[0] == pytest.approx(2 * value_of(name, step).item(), rel=1e-3)
-    assert (name not in loss(replace(step, judge=None))) == loss.terms[name].ask_d
+    assert (name not in loss(replace(step, judge=None))) == loss.terms[name].uses_discriminator
     off = GeneratorLoss(settings_of(name, weight=0.0, **({"lambda_l1": 1.0} if name != "l1" else {"lambda_l2": 1.0})))
     assert off.weights.get(name, 0.0) == 0
     assert (name in off.terms) == LOSSES[name].reported

@@ -94,7 +94,7 @@ def test_a_run_begins_small_and_one_that_is_asked_for_more_steps_does_not_begin_
 
 def test_minutes_count_the_cheaper_steps(paired: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step of 32 rows takes 1 s here and one of 48 rows 4 s: 100 s are 40 steps, half of them small."""
-    take, trial = trials.take_step, trials._trial
+    take, trial = trials.take_step, trials._time_step
     heights: list[int] = []
 
     def watched(run: Any, batch: Any, trial: Any) -> dict[str, float]:
@@ -106,7 +106,7 @@ def test_minutes_count_the_cheaper_steps(paired: str, monkeypatch: pytest.Monkey
         return {32: 1.0, 48: 4.0}[heights[-1]]
 
     monkeypatch.setattr(trials, "take_step", watched)
-    monkeypatch.setattr(trials, "_trial", timed)
+    monkeypatch.setattr(trials, "_time_step", timed)
     settings = tables(grow_from=24, jitter=1.0)
     del settings["training"]["steps"]
     plan = api.train(paired, "a.safetensors", minutes=100 / 60, settings=settings, dry_run=True)

@@ -14,32 +14,33 @@ from vidtrans.flow.history import BackwardFlow
 from vidtrans.flow.warping import grid, resize_flow
 from vidtrans.video.images.picture import resize
 
-# Limits of a synthetic motion for each step: share of the short side, radians, change of size.
-MAX_SHIFT, MAX_TURN, MAX_ZOOM = 0.02, 0.02, 0.02
-# Six orders of the channels, each of which is inverted or not; and the same, nearly grey.
-COLOUR_EXCHANGES = 96
-GREY = 0.75  # The share of the mean of the channels in pictures that are nearly grey.
+MAX_SHIFT = 0.02  # Largest shift of a synthetic motion per step, as a share of the picture's short side.
+MAX_ROTATION_RAD = 0.02  # Largest rotation of a synthetic motion per step, in radians.
+MAX_ZOOM = 0.02  # Largest relative change of size of a synthetic motion per step.
+# Number of colour variants: 6 channel orders times 8 choices of inverted channels, in full colour and nearly grey.
+NUM_COLOUR_VARIANTS = 96
+GREY_SHARE = 0.75  # Weight of the channels' mean in a nearly grey variant.
 
 
 @dataclass(frozen=True)
 class SyntheticMotion:
-    """A synthetic motion of a picture: ``matrix``, applied ``steps`` times.
+    """A synthetic motion of a picture: an affine map, applied ``steps`` times.
 
-    ``matrix`` holds the two rows of an affine map from a frame's pixels to those of the preceding frame.
+    ``matrix``: the two rows, row by row, of the map from a frame's pixels to the pixels of the preceding frame.
     """
 
     matrix: tuple[float, ...]
     steps: int
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
-        """Move a picture (H, W, C) uint8; it is mirrored beyond its border."""
+        """Move a picture, (H, W, C) uint8; areas from outside of the picture are filled by mirroring."""
         height, width = picture.shape[:2]
         moved = np.linalg.matrix_power(np.vstack([self._rows, (0, 0, 1)]), self.steps)[:2]
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(picture, moved, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
 
     def backward_flow(self, height: int, width: int) -> BackwardFlow:
-        """Return the backward flow of one step, which is the same for all steps."""
+        """Return the backward flow of one step; it is the same for all steps."""
         places = grid(height, width)
         flow = places @ self._rows[:, :2].T.astype(np.float32) + self._rows[:, 2].astype(np.float32) - places
         return BackwardFlow(flow, np.ones((height, width), np.float32)).within()
@@ -50,21 +51,22 @@ class SyntheticMotion:
 
 
 def draw_synthetic_motion(rng: np.random.Generator, size: tuple[int, int]) -> SyntheticMotion:
-    """Draw one step of a slow shift, rotation and zoom about the centre, for pictures of (width, height)."""
-    x, y, turn, zoom = rng.uniform(-1, 1, 4) * (MAX_SHIFT * min(size), MAX_SHIFT * min(size), MAX_TURN, MAX_ZOOM)
-    across, along = (1 + zoom) * np.cos(turn), (1 + zoom) * np.sin(turn)
-    linear = np.array([[across, -along], [along, across]])
-    middle = (np.array(size) - 1) / 2
-    rows = np.column_stack([linear, middle - linear @ middle + (x, y)])
+    """Draw one step of a slow shift, rotation and zoom about the centre, for pictures of ``size`` (width, height)."""
+    max_shift_px = MAX_SHIFT * min(size)
+    x, y, angle, zoom = rng.uniform(-1, 1, 4) * (max_shift_px, max_shift_px, MAX_ROTATION_RAD, MAX_ZOOM)
+    cosine, sine = (1 + zoom) * np.cos(angle), (1 + zoom) * np.sin(angle)
+    linear = np.array([[cosine, -sine], [sine, cosine]])
+    centre = (np.array(size) - 1) / 2
+    rows = np.column_stack([linear, centre - linear @ centre + (x, y)])
     return SyntheticMotion(tuple(map(float, rows.ravel())), 1)
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """A drawn transform: resize to ``scaled``, crop a box of size ``crop`` at (x, y), mirror if ``mirrored``.
+    """A randomly drawn transform: resize to ``scaled``, crop a box of size ``crop`` at (x, y), mirror if ``mirrored``.
 
-    Sizes are (width, height) in pixels. ``motion`` is applied last. ``colours``: number of an exchange of the colours
-    of the picture, see ``exchange_colours``. ``windows``: what is seen of the picture instead of a crop.
+    Sizes are (width, height) in pixels. ``motion`` is applied last. ``colours``: the number of a colour variant, see
+    ``apply_colour_variant``. ``windows``: the camera windows to render instead of a crop.
     """
 
     scaled: tuple[int, int]
@@ -76,39 +78,39 @@ class Geometry:
     colours: int = 0
     windows: Windows | None = None
 
-    def apply(self, picture: np.ndarray, back: int = 0) -> np.ndarray:
-        """Transform (H, W, 3) uint8 to (crop height, crop width, 3); smaller pictures are padded by mirroring.
+    def apply(self, picture: np.ndarray, num_back: int = 0) -> np.ndarray:
+        """Transform (H, W, 3) uint8 to (crop height, crop width, 3); pad smaller pictures by mirroring.
 
-        ``back``: how many frames before the target it lies.
+        ``num_back``: the number of frames between the picture and the target; 0 for the target.
         """
         if self.windows:
-            picture = self.windows.past(picture, back) if back else self.windows.target(picture)
+            picture = self.windows.render_past(picture, num_back) if num_back else self.windows.render_target(picture)
         else:
             picture = self._cropped(self._padded(resize(picture, *self.scaled)))
         picture = self.motion.apply(picture) if self.motion else picture
-        return exchange_colours(picture, self.colours) if self.colours else picture
+        return apply_colour_variant(picture, self.colours) if self.colours else picture
 
     def view(self, frame: tuple[int, int]) -> tuple[float, ...]:
-        """Return what is seen of a stored frame, (width, height), as ``pairing.next_frame.Told.view``."""
+        """Return the visible area of a stored frame of size (width, height), as ``pairing.next_frame.Told.view``."""
         if self.windows:
             view = normalised(self.windows.view(), self.crop, frame)
         else:
-            middle = np.array([self.x + self.crop[0] / 2, self.y + self.crop[1] / 2]) - np.array(self.scaled) / 2
+            offset = np.array([self.x + self.crop[0] / 2, self.y + self.crop[1] / 2]) - np.array(self.scaled) / 2
             view = normalised(np.diag([-1.0 if self.mirrored else 1.0, 1.0, 1.0]), self.crop, self.scaled)
-            view[:2, 2] = 2 * middle / self.scaled
+            view[:2, 2] = 2 * offset / self.scaled
         return tuple(map(float, view[:2].ravel()))
 
     def apply_to_labels(self, picture: np.ndarray) -> np.ndarray:
-        """Transform a label map in colours, (H, W, 3) uint8, as ``apply`` does, but without a mixture of colours."""
+        """Transform a label map in colours, (H, W, 3) uint8, as ``apply`` does, but without mixing colours."""
         scaled = cv2.resize(picture, self.scaled, interpolation=cv2.INTER_NEAREST_EXACT)
         return self._cropped(self._padded(scaled))
 
     def apply_to_flow(self, backward: BackwardFlow) -> BackwardFlow:
-        """Return the backward flow of pictures that ``apply`` makes, from that of whole ones; without ``motion``."""
+        """Transform the backward flow of whole pictures to that of the output of ``apply``; ``motion`` is ignored."""
         flow, confidence = resize_flow(backward.flow, *self.scaled), cv2.resize(backward.confidence, self.scaled)
         height, width = flow.shape[:2]
         flow = self._padded(flow)
-        flow[height:, :, 1] *= -1  # the padding is mirrored, and so is its motion
+        flow[height:, :, 1] *= -1  # Motion is mirrored with the padding.
         flow[:, width:, 0] *= -1
         flow, confidence = self._cropped(flow), self._cropped(self._padded(confidence))
         if self.mirrored:
@@ -116,7 +118,7 @@ class Geometry:
         return BackwardFlow(flow, confidence).within()
 
     def _padded(self, picture: np.ndarray) -> np.ndarray:
-        """Pad a picture by mirroring where it is smaller than the crop."""
+        """Pad a picture by mirroring to at least the size of the crop."""
         below, right = max(0, self.crop[1] - picture.shape[0]), max(0, self.crop[0] - picture.shape[1])
         if not below and not right:
             return picture
@@ -127,16 +129,17 @@ class Geometry:
         return np.ascontiguousarray(picture[:, ::-1] if self.mirrored else picture)
 
 
-def exchange_colours(picture: np.ndarray, number: int) -> np.ndarray:
-    """Return (H, W, 3) uint8 with its channels in another order, some inverted, or nearly grey; 0: as it is."""
-    greyed, rest = divmod(number, COLOUR_EXCHANGES // 2)
-    order, inverted = divmod(rest, 8)
-    exchanged = picture[..., list(permutations(range(3)))[order]]
-    exchanged = np.ascontiguousarray(exchanged ^ np.array([255 * (inverted >> k & 1) for k in range(3)], np.uint8))
-    if not greyed:
-        return exchanged
-    grey = np.repeat(exchanged.mean(2, dtype=np.float32, keepdims=True), 3, axis=2)
-    mixed: np.ndarray = cv2.addWeighted(exchanged.astype(np.float32), 1 - GREY, grey, GREY, 0)
+def apply_colour_variant(picture: np.ndarray, number: int) -> np.ndarray:
+    """Return (H, W, 3) uint8 in colour variant ``number``: permuted, inverted or nearly grey channels; 0: unchanged."""
+    is_grey, rest = divmod(number, NUM_COLOUR_VARIANTS // 2)
+    order, inverted_channels = divmod(rest, 8)
+    permuted = picture[..., list(permutations(range(3)))[order]]
+    inversion = np.array([255 * (inverted_channels >> k & 1) for k in range(3)], np.uint8)
+    variant = np.ascontiguousarray(permuted ^ inversion)
+    if not is_grey:
+        return variant
+    grey = np.repeat(variant.mean(2, dtype=np.float32, keepdims=True), 3, axis=2)
+    mixed: np.ndarray = cv2.addWeighted(variant.astype(np.float32), 1 - GREY_SHARE, grey, GREY_SHARE, 0)
     return np.rint(mixed).astype(np.uint8)
 
 
@@ -150,7 +153,8 @@ def draw_geometry(
 ) -> Geometry:
     """Draw a transform: resize ``size`` by the factor ``jitter`` (286/256 in the paper), crop, and perhaps ``flip``.
 
-    ``zoom_range``: the largest factor by which it is enlarged or shrunk besides, but never to less than the crop.
+    ``zoom_range``: the largest factor of an additional random enlargement or reduction; a picture never becomes smaller
+    than the crop.
     """
     if zoom_range > 1:
         least = max(crop[0] / size[0], crop[1] / size[1])
@@ -161,10 +165,10 @@ def draw_geometry(
     return Geometry(scaled, x, y, crop, bool(flip and rng.random() < 0.5))
 
 
-def crop_size(sizes: Sequence[tuple[int, int]], wanted: int | None, multiple: int) -> tuple[int, int]:
+def crop_size(sizes: Sequence[tuple[int, int]], max_side: int | None, multiple: int) -> tuple[int, int]:
     """Return the (width, height) of the largest training crop that fits in pictures of all ``sizes``.
 
-    Sides are at most ``wanted``, if given, and rounded down to multiples of ``multiple``, but never to 0.
+    Sides are at most ``max_side``, if given, and rounded down to multiples of ``multiple``, but never to 0.
     """
-    width, height = (min(side) if wanted is None else min(wanted, *side) for side in zip(*sizes, strict=True))
+    width, height = (min(side) if max_side is None else min(max_side, *side) for side in zip(*sizes, strict=True))
     return max(multiple, width // multiple * multiple), max(multiple, height // multiple * multiple)

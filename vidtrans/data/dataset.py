@@ -5,10 +5,10 @@
       flower/000000.png …  the frames, each stored once, whatever the number of pairs
       flower.target/ …  for pairings with separate targets
       flower.extracted/ …  for pairings whose input another network makes
-      flower.keep/ …  for a look that keeps the content of some parts: grey, white where
+      flower.keep/ …  for a look with masks: grey mattes, white where the content is preserved
       flower.full/, flower.full.target/ …  a few held-out pairs with a separate target, at the source's size
 
-Deleting a picture removes its pairs; deleting one of full size removes only the full-size pair.
+Deleting a picture removes its pairs; deleting a full-size picture removes only the full-size pair.
 """
 
 from __future__ import annotations
@@ -31,13 +31,16 @@ from vidtrans.video.images.picture import picture_size
 
 FORMAT = 1
 INDEX = "dataset.json"
-# 'dropped' frames are on record and not stored: the frames on either side of them are no neighbours.
+# A 'dropped' frame has a record but no stored picture, so the frames on either side of it are not consecutive.
 Role = Literal["train", "val", "gap", "dropped"]
 
 
 @dataclass(frozen=True)
 class FrameRecord:
-    """A frame, stored or dropped. ``index``, ``shot``: within its ``source``. Paths: relative, with forward slashes."""
+    """A frame, stored or dropped; ``index`` and ``shot`` count within its ``source``.
+
+    Paths are relative to the dataset's folder, with forward slashes.
+    """
 
     file: str
     source: int
@@ -46,18 +49,17 @@ class FrameRecord:
     shot: int
     role: Role
     target: str | None = None
-    guides: tuple[str, ...] = ()  # pictures that stand beside the first: of a stack, or extracted
-    full: tuple[str, ...] = ()  # source and target at the source's size
-    keep: str | None = None  # the matte of what a look keeps
+    guides: tuple[str, ...] = ()  # Additional input pictures: guides of a stack, extracted pictures, mattes.
+    full: tuple[str, ...] = ()  # Source and target at the source's size.
+    keep: str | None = None  # The matte of the content that a look preserves.
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Return the paths of the input pictures."""
         return (self.file, *self.guides)
 
     @property
     def pair_names(self) -> tuple[str, ...]:
-        """Return the paths of the pictures of the frame at the dataset's size; none for a dropped frame."""
+        """Return the paths of the frame's pictures at the dataset's size; none for a dropped frame."""
         if self.role == "dropped":
             return ()
         return self.inputs if self.target is None else (*self.inputs, self.target)
@@ -69,19 +71,19 @@ class FrameRecord:
 
     @property
     def mattes(self) -> tuple[str, ...]:
-        """Return the path of the matte, if there is one."""
+        """Return the path of the frame's matte, or nothing."""
         return () if self.keep is None else (self.keep,)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A training pair: the pictures of the input (oldest first), and the target.
+    """A training pair: the input pictures (oldest first), and the target.
 
     ``place``: the pair's number within its ``shot`` (source, shot). ``phase``: the value of the clock input, in [0, 1);
     None for a pairing without a clock. ``domain``: index of the domain in an unpaired dataset, whose pairs are single
-    frames; 0 is the source. ``full``: source and target of a held-out pair at the source's size, if they are kept.
-    ``keep``: a grey picture, white where a look keeps the newest input; None: nowhere. ``nearest``: the positions that
-    a pointer may tell, see ``ClipMemory.pointed``.
+    frames; 0 is the source. ``full``: source and target of a held-out pair at the source's size, if they are stored.
+    ``keep``: a grey matte, white where a look preserves the newest input; None: nowhere. ``nearest``: the positions for
+    a pointer, see ``ClipMemory.pointed``.
     """
 
     inputs: tuple[Path, ...]
@@ -97,18 +99,18 @@ class Pair:
 
     @property
     def together(self) -> tuple[Path, ...]:
-        """Return the pictures that have the size of the target."""
+        """Return the pictures whose size must equal the target's."""
         return self.inputs if self.keep is None else (*self.inputs, self.keep)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """An opened dataset. ``pairs``: those whose pictures all exist; ``num_missing``: pictures that are deleted."""
+    """An opened dataset. ``pairs``: the pairs whose pictures all exist; ``num_missing``: number of deleted pictures."""
 
     folder: Path
     key: str
     preset: str
-    recipe: dict[str, Table]  # the preset's tables for training, as they were when the dataset was made
+    recipe: dict[str, Table]  # The preset's tables for training, at the time when the dataset was made.
     size: str
     pairing_table: Table
     sources: tuple[Table, ...]
@@ -118,11 +120,9 @@ class Dataset:
 
     @property
     def pairing(self) -> Pairing:
-        """Return the pairing that the dataset was made with."""
         return make_pairing(self.pairing_table["name"], self.pairing_table["settings"])
 
     def role(self, role: Role) -> list[Pair]:
-        """Return the pairs of a role."""
         return [p for p in self.pairs if p.role == role]
 
     def inputs(self, role: Role) -> list[Pair]:
@@ -149,7 +149,7 @@ class Dataset:
 
     @property
     def num_frames(self) -> int:
-        """The number of existing pictures at the dataset's size."""
+        """Return the number of existing pictures at the dataset's size."""
         return len(set(self.pair_names()) & set(self.files()))
 
     def files(self) -> list[str]:
@@ -157,7 +157,7 @@ class Dataset:
         return [n for n in self.names() if self.path(n).is_file()]
 
     def path(self, name: str) -> Path:
-        """Return the path of a picture by its name in the index."""
+        """Return the path of a picture by its name in the index, in the spelling of the file system."""
         return as_found(self.folder / name)
 
     def with_all_pictures(self) -> Dataset:
@@ -181,7 +181,7 @@ def check_sizes(pairs: Sequence[Pair]) -> None:
 
 
 def check_pairs(dataset: Dataset, pairing: Pairing) -> None:
-    """Raise MediaError if the dataset has no pairs, for example because no shot is long enough for the pairing."""
+    """Raise MediaError if the dataset has no pairs, for example because every shot is too short for the pairing."""
     if dataset.pairs:
         return
     dropped = sum(r.role == "dropped" for r in dataset.records)
@@ -196,7 +196,7 @@ def check_pairs(dataset: Dataset, pairing: Pairing) -> None:
 
 
 def write_index(folder: Path, dataset: Dataset) -> None:
-    """Write ``dataset.json``, the last file written, which turns the folder into a dataset."""
+    """Write ``dataset.json``; it is written last, because it turns the folder into a dataset."""
     value: dict[str, Any] = {
         "format": FORMAT,
         "key": dataset.key,
@@ -238,7 +238,7 @@ def open_dataset(folder: Path) -> Dataset:
             records=records,
         )
         PAIRINGS.require(opened.pairing_table, folder, MediaError)
-        opened.pairing  # noqa: B018  (an unknown pairing or setting is damage too)
+        opened.pairing  # noqa: B018  (raises an error on an unknown pairing or setting)
         _check(opened)
     except PluginError:
         raise
@@ -250,7 +250,7 @@ def open_dataset(folder: Path) -> Dataset:
 
 
 def _check(dataset: Dataset) -> None:
-    """Raise ValueError if records name pictures outside of the folder or half a pair, or domains and sources differ."""
+    """Raise ValueError on paths outside of the folder, half a full-size pair, or a mismatch of domains and sources."""
     if any(len(r.full) not in (0, 2) for r in dataset.records):
         raise ValueError("a full-size pair is not of two pictures")
     paths = [Path(name) for r in dataset.records for name in r.names]
@@ -264,7 +264,7 @@ def _check(dataset: Dataset) -> None:
 
 def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
     pairing = dataset.pairing
-    found = []
+    pairs = []
     for shot, frames in groupby(dataset.records, key=lambda r: (r.source, r.shot)):
         records = list(frames)
         for place, step in enumerate(pairing.pair_positions(len(records))):
@@ -288,12 +288,12 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
             full = _full(dataset, records[step.target], present)
             keep = dataset.path(mattes[0]) if mattes else None
             file, role = dataset.path(target_name), used[0].role
-            found.append(Pair(inputs, file, role, shot, place, step.phase, domain, full, keep))
-    return found
+            pairs.append(Pair(inputs, file, role, shot, place, step.phase, domain, full, keep))
+    return pairs
 
 
 def _full(dataset: Dataset, record: FrameRecord, present: set[str]) -> tuple[Path, Path] | None:
-    """Return the pictures of a frame at full size, if both are present."""
+    """Return source and target of a frame at full size, if both are present."""
     if not record.full or not present.issuperset(record.full):
         return None
     source, target = map(dataset.path, record.full)

@@ -29,8 +29,8 @@ from vidtrans.data.domains import (
     Domain,
     DomainClip,
     check_clips,
-    check_distinct,
     check_domains,
+    check_domains_are_disjoint,
     check_frames,
     sample_clip,
 )
@@ -46,7 +46,7 @@ from vidtrans.data.sources import (
     find_targets,
     shape_of,
 )
-from vidtrans.data.target_classes import TargetMaps, report_classes, with_compared, with_found_classes
+from vidtrans.data.target_classes import TargetMaps, report_classes, with_clip_names, with_found_classes
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
 from vidtrans.pairing.aligned import Matched, Unpaired
@@ -63,20 +63,20 @@ from vidtrans.video.io.picture_paths import find_guides, is_picture_source, laye
 from vidtrans.video.io.pictures import fixed_guide, open_reader, performer_body
 
 SUFFIX = ".dataset"
-CHUNK_PICTURES = 50  # frames whose pictures are written, or written again, at once
-# Endings of the names of folders: of pictures that another network made of the frames, of mattes, of what a look keeps,
-# and of full-size pictures (NAME.full/, NAME.full.target/).
+CHUNK_FRAMES = 50  # Number of frames in a chunk, whose pictures are written, or written again, together.
+# Suffixes of the folders of pictures extracted by another network, of mattes, of the mattes of content that a look
+# preserves, and of full-size pictures (NAME.full/, NAME.full.target/).
 EXTRACTED, MATTES, KEEP, FULL = "extracted", "matte", "keep", "full"
-LAYERS_SHOWN = 6  # names of layers in a message
-GREY_SIDE = 64  # The short side in pixels at which guides are searched for colour.
-GREY_SPREAD = 2  # The levels between channels that a codec may add to a grey picture.
+MAX_LISTED_LAYERS = 6  # Maximum number of layer names in a message.
+GREY_CHECK_SIDE_PX = 64  # Short side of guides in the search for colour, in pixels.
+MAX_GREY_SPREAD = 2  # Maximum difference of channels in a grey picture, in levels of 255: codecs add that much.
 
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """The frame records of a dataset, and the chunks in which pictures are written; a chunk is of one source.
+    """The frame records of a dataset, and the chunks in which pictures are written; a chunk belongs to one source.
 
-    The ``pairing`` makes the pictures that are stored of frames.
+    ``pairing``: converts frames to stored pictures.
     """
 
     records: tuple[FrameRecord, ...]
@@ -85,12 +85,11 @@ class DatasetPlan:
 
     @property
     def num_stored(self) -> int:
-        """Return the number of frames with stored pictures."""
         return sum(map(len, self.chunks))
 
     @property
     def full_size(self) -> list[FrameRecord]:
-        """Return the records of the frames that are also stored at their source's size."""
+        """Return the records of the frames with full-size pictures."""
         return [record for record in self.records if record.full]
 
 
@@ -105,7 +104,7 @@ class PlannedDataset:
     stage: DatasetStage
 
     def first_pictures(self) -> Iterator[Sequence[np.ndarray]]:
-        """Yield the pictures of the first chunk, frame by frame; see ``ClipSource.pictures``."""
+        """Yield the pictures of each frame in the first chunk; see ``ClipSource.pictures``."""
         first = self.plan.chunks[0]
         rows = self.sources[first[0].source].pictures([r.index for r in first], parse_size(self.settings.size))
         return ((self.plan.pairing.stored(frame), *others) for frame, *others in rows)
@@ -114,16 +113,16 @@ class PlannedDataset:
 def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetSettings) -> DatasetPlan:
     """Return the plan of a dataset: file names and roles of frames, and chunks.
 
-    Nothing is read but the headers of the held-out pictures of a folder of pairs. Raises MediaError if one is damaged.
+    Only the headers of the held-out pictures of a folder of pairs are read. Raises MediaError if one is damaged.
     """
     records: list[FrameRecord] = []
     chunks: list[tuple[FrameRecord, ...]] = []
     for number, (source, folder) in enumerate(zip(sources, _folder_names(sources), strict=True)):
         unpaired = isinstance(pairing, Unpaired)
-        for record in _records(source, settings, may_drop=not pairing.needs_target, unpaired=unpaired):
+        for record in _frame_records(source, settings, may_drop=not pairing.needs_target, unpaired=unpaired):
             name = f"{record.index:06d}.png"
             target = f"{folder}.target/{name}" if pairing.needs_target else None
-            guides = () if isinstance(pairing, Pose) else source.guides  # its one picture is the frame
+            guides = () if isinstance(pairing, Pose) else source.guides  # A drawn pose is the only input picture.
             first, *others = [f"{folder}.{g}/{name}" for g in guides] or [f"{folder}/{name}"]
             others += [f"{folder}.{EXTRACTED}/{name}"] if pairing.extraction else []
             others += [f"{folder}.{MATTES}/{name}"] if isinstance(pairing, MatteChannel) else []
@@ -131,27 +130,29 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
             records.append(replace(record, source=number, file=first, target=target, guides=tuple(others), keep=keep))
     if pairing.needs_target and not pairing.at_source_size and pairing.class_colours is None:
         records = with_full_size(records, sources, settings)
-    for _, own in groupby(records, key=lambda record: record.source):
-        stored = [r for r in own if r.names]
-        chunks += [tuple(stored[at : at + CHUNK_PICTURES]) for at in range(0, len(stored), CHUNK_PICTURES)]
+    for _, source_records in groupby(records, key=lambda record: record.source):
+        stored = [r for r in source_records if r.names]
+        chunks += [tuple(stored[at : at + CHUNK_FRAMES]) for at in range(0, len(stored), CHUNK_FRAMES)]
     return DatasetPlan(tuple(records), tuple(chunks), pairing)
 
 
-def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpaired: bool) -> Iterator[FrameRecord]:
+def _frame_records(
+    source: Source, settings: DatasetSettings, *, may_drop: bool, unpaired: bool
+) -> Iterator[FrameRecord]:
     """Yield a source's frame records, without file names; ``may_drop``: drop near-duplicate and blurred frames."""
     if isinstance(source, ClipSource) and unpaired and source.shows_single_pictures:
-        yield from _single_pictures(source, settings)
+        yield from _single_picture_records(source, settings)
         return
     if isinstance(source, FolderSource):
-        # Pairs without an order in time: single ones are held out, and no gap is needed.
+        # The pairs have no order in time, so single pairs are held out, and no gap is needed.
         roles = split_roles(len(source.pairs), settings.val_fraction, 1, 0)
         has_val = "val" in source.roles
-        for i, (given, drawn) in enumerate(zip(source.roles, roles, strict=True)):
-            yield FrameRecord("", 0, i, i, i, given if has_val and given else drawn)
+        for i, (folder_role, split_role) in enumerate(zip(source.roles, roles, strict=True)):
+            yield FrameRecord("", 0, i, i, i, folder_role if has_val and folder_role else split_role)
         return
     for shot, inside in enumerate(source.shots()):
         # A separate target may move while the source rests, so nothing is dropped then.
-        dropped = _dropped(source.survey, inside, settings) if may_drop else source.left_out
+        dropped = _frames_to_drop(source.survey, inside, settings) if may_drop else source.left_out
         stored = [n for n in inside if n not in dropped]
         roles = split_roles(len(stored), settings.val_fraction, settings.val_block_size, settings.val_gap)
         by_number = dict(zip(stored, roles, strict=True))
@@ -161,10 +162,10 @@ def _records(source: Source, settings: DatasetSettings, *, may_drop: bool, unpai
             yield FrameRecord("", 0, n, source.index.pts[n], shot, by_number.get(n, "dropped"))
 
 
-def _single_pictures(source: ClipSource, settings: DatasetSettings) -> Iterator[FrameRecord]:
-    """Yield the records of a folder of unrelated pictures: those held out are single, not in blocks of a shot."""
+def _single_picture_records(source: ClipSource, settings: DatasetSettings) -> Iterator[FrameRecord]:
+    """Yield the records of a folder of unrelated pictures: single pictures are held out, not blocks of a shot."""
     numbers = [(n, shot) for shot, inside in enumerate(source.shots()) for n in inside]
-    dropped = _dropped(source.survey, [n for n, _ in numbers], replace(settings, min_sharpness=0.0))
+    dropped = _frames_to_drop(source.survey, [n for n, _ in numbers], replace(settings, min_sharpness=0.0))
     roles = iter(split_roles(len(numbers) - len(dropped), settings.val_fraction, 1, 0))
     for n, shot in numbers:
         yield FrameRecord("", 0, n, source.index.pts[n], shot, "dropped" if n in dropped else next(roles))
@@ -173,12 +174,12 @@ def _single_pictures(source: ClipSource, settings: DatasetSettings) -> Iterator[
 def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[Role]:
     """Return the role of each frame of a shot: about ``fraction`` is held out, in evenly spaced blocks of ``block``.
 
-    Neighbouring frames are nearly identical, so ``gap`` frames on either side of a block are unused. A shot too
-    short for a block and its gaps is all for training.
+    Neighbouring frames are nearly identical, so ``gap`` frames on either side of a block are unused. All frames of a
+    shot that is too short for a block and its gaps are for training.
     """
     roles: list[Role] = ["train"] * num_frames
     span = block + 2 * gap
-    # At least half of every stretch stays for training.
+    # At least half of the frames around every block are for training.
     count = min(round(num_frames * fraction / block) or 1, num_frames // (2 * span)) if fraction > 0 else 0
     for middle in segment_centres(num_frames, count):
         first = middle - span // 2
@@ -187,7 +188,7 @@ def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[
     return roles
 
 
-def _dropped(survey: Survey, numbers: list[int], settings: DatasetSettings) -> set[int]:
+def _frames_to_drop(survey: Survey, numbers: list[int], settings: DatasetSettings) -> set[int]:
     """Return the near-duplicates and blurred frames among ``numbers``, frames of one shot."""
     dropped = find_near_duplicates(survey.looks, numbers) if settings.drop_duplicates else set()
     if settings.min_sharpness:
@@ -196,7 +197,7 @@ def _dropped(survey: Survey, numbers: list[int], settings: DatasetSettings) -> s
 
 
 def _folder_names(sources: Sequence[Source]) -> list[str]:
-    """Return a folder name for each source; equal names are numbered."""
+    """Return a folder name for each source; a number is appended to repeated names."""
     names: list[str] = []
     for source in sources:
         plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in source.name).strip("_") or "clip"
@@ -210,25 +211,25 @@ def _folder_names(sources: Sequence[Source]) -> list[str]:
 def with_full_size(
     records: Sequence[FrameRecord], sources: Sequence[Source], settings: DatasetSettings
 ) -> list[FrameRecord]:
-    """Return the records of a dataset; evenly spaced held-out ones get the names of their full-size pictures.
+    """Return the records of a dataset, with names of full-size pictures for evenly spaced held-out frames.
 
-    At most ``settings.full_size_pairs`` of those whose source is larger than the stored size. Raises MediaError if a
-    picture of a folder of pairs cannot be read.
+    Only frames whose source is larger than the stored size are chosen, ``settings.full_size_pairs`` at most. Raises
+    MediaError if a picture of a folder of pairs cannot be read.
     """
-    found = list(records)
+    planned = list(records)
     if not settings.full_size_pairs:
-        return found
+        return planned
     size = parse_size(settings.size)
-    able = [i for i, r in enumerate(records) if r.role == "val" and _is_larger(sources[r.source], r.index, size)]
-    for place in spread_numbers(len(able), settings.full_size_pairs):
-        record = records[able[place]]
+    larger = [i for i, r in enumerate(records) if r.role == "val" and _is_larger(sources[r.source], r.index, size)]
+    for number in spread_numbers(len(larger), settings.full_size_pairs):
+        record = records[larger[number]]
         folder, _, name = record.file.partition("/")
-        found[able[place]] = replace(record, full=(f"{folder}.{FULL}/{name}", f"{folder}.{FULL}.target/{name}"))
-    return found
+        planned[larger[number]] = replace(record, full=(f"{folder}.{FULL}/{name}", f"{folder}.{FULL}.target/{name}"))
+    return planned
 
 
 def _is_larger(source: Source, number: int, size: Size) -> bool:
-    """Return whether a pair can be kept at full size, and both sides are longer there than at the stored ``size``."""
+    """Return whether the source of a pair has a full size, with both sides longer than at the stored ``size``."""
     full = source.full_size(number)
     return full is not None and all(whole > stored for whole, stored in zip(full, size.of(*full), strict=True))
 
@@ -237,7 +238,7 @@ def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
     """Return the pairing; a stack without names gets all guides of ``folder`` but the target, grey ones as one channel.
 
     OpenEXR guides of data (depth …) get a fixed range of values, so that renders of other clips use the same range.
-    Poses get the size of the target's frames, and the body of the person that is seen longest.
+    Poses get the size of the target's frames, and the person that is visible longest.
     """
     if isinstance(pairing, Pose):
         return _with_body(pairing, folder, target)
@@ -253,15 +254,15 @@ def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
     if not guides:
         remedy = "give a folder with a folder of pictures for each guide: depth/, normals/ …"
         if layers := layers_in(folder):
-            listed = ", ".join(f'"#{name}"' for name in layers[:LAYERS_SHOWN])
+            listed = ", ".join(f'"#{name}"' for name in layers[:MAX_LISTED_LAYERS])
             remedy = f"its pictures have layers: --set 'pairing.guides=[{listed}]' names them"
         raise UsageError(str(folder), "no guides in it", remedy)
-    own = (fixed_guide(folder, name) + (":1" if _is_grey(path) else "") for name, path in guides.items())
-    return Stack(StackSettings(tuple(own)))
+    guide_names = (fixed_guide(folder, name) + (":1" if _is_grey(path) else "") for name, path in guides.items())
+    return Stack(StackSettings(tuple(guide_names)))
 
 
 def _with_body(pairing: Pose, keypoints: Path, target: Path | None) -> Pose:
-    """Return the pairing with the size of the drawn pictures, and whose poses they are. Raises MediaError."""
+    """Return the pairing with the size of the drawn pictures and the person to draw. Raises MediaError."""
     settings = pairing.settings
     if not settings.size and target is not None:
         with open_reader(target) as reader, closing(reader.frames()) as frames:
@@ -275,14 +276,14 @@ def _with_body(pairing: Pose, keypoints: Path, target: Path | None) -> Pose:
 def _is_grey(guide: Path) -> bool:
     """Return whether no frame of a guide has colour. All frames are read, as the first may be black."""
     with (
-        open_reader(guide, FrameFormat(Size(short=GREY_SIDE)), tolerant=True) as reader,
+        open_reader(guide, FrameFormat(Size(short=GREY_CHECK_SIDE_PX)), tolerant=True) as reader,
         closing(reader.frames()) as frames,
     ):
-        return all(int(np.ptp(frame.rgb.astype(np.int16), axis=2).max()) <= GREY_SPREAD for frame in frames)
+        return all(int(np.ptp(frame.rgb.astype(np.int16), axis=2).max()) <= MAX_GREY_SPREAD for frame in frames)
 
 
 def check_inputs(pairing: Pairing, videos: Sequence[Path], target: Path | None, *, has_mattes: bool) -> None:
-    """Raise UsageError if the inputs do not suit the pairing. ``has_mattes``: each of ``videos`` has a matte."""
+    """Raise UsageError if the inputs do not suit the pairing; ``has_mattes``: each of ``videos`` has a matte."""
     has_clips = any(not v.is_dir() for v in videos)
     if pairing.needs_target and target is None and (has_clips or isinstance(pairing, Stack | Matched | Pose)):
         remedy = "add --target VIDEO, or give a folder of pairs"
@@ -299,7 +300,6 @@ def check_inputs(pairing: Pairing, videos: Sequence[Path], target: Path | None, 
 
 
 def default_output(videos: Sequence[Path], domains: Sequence[Domain] = ()) -> Path:
-    """Return the default output folder of a dataset."""
     return Path(("-".join(domain.name for domain in domains) or base_name(videos[0])) + SUFFIX)
 
 
@@ -307,10 +307,10 @@ def default_output(videos: Sequence[Path], domains: Sequence[Domain] = ()) -> Pa
 class DatasetSpec:
     """A requested dataset. Raises UsageError if the request is invalid.
 
-    ``extractor``: the network that makes a picture of each frame, if the pairing needs one. ``domains``: those of an
-    unpaired dataset; ``videos`` lists all their clips too, in the same order. ``start``, ``end``: part of each clip.
-    ``keep``: a mask for each of ``videos``, white where a look keeps the content; none by default. ``mattes``: of each
-    of ``videos``, a part of the input.
+    ``extractor``: the network that extracts a picture from each frame, if the pairing needs one. ``domains``: the
+    domains of an unpaired dataset; ``videos`` lists all their clips too, in the same order. ``start``, ``end``: the
+    used span of each clip. ``keep``: a mask for each of ``videos``, white where a look preserves the content; none by
+    default. ``mattes``: a matte for each of ``videos``, which becomes an input channel.
     """
 
     videos: Sequence[Path]
@@ -325,17 +325,16 @@ class DatasetSpec:
 
     def __post_init__(self) -> None:
         parse_size(self.settings.size)
-        check_domains(self._named_pairing, self.domains, self.target)
-        check_inputs(self._named_pairing, self.videos, self.target, has_mattes=bool(self.mattes))
+        check_domains(self._requested_pairing, self.domains, self.target)
+        check_inputs(self._requested_pairing, self.videos, self.target, has_mattes=bool(self.mattes))
         self._check_cuts()
 
     @property
     def settings(self) -> DatasetSettings:
-        """Return the settings of the table ``[dataset]``."""
         return self.recipe.settings("dataset", DatasetSettings)
 
     @cached_property
-    def _named_pairing(self) -> Pairing:
+    def _requested_pairing(self) -> Pairing:
         name, table = self.recipe.choice("pairing")
         if self.domains and name == Unpaired.name:
             table = {"domains": [domain.name for domain in self.domains]} | table
@@ -345,36 +344,36 @@ class DatasetSpec:
     @cached_property
     def pairing(self) -> Pairing:
         """Return the pairing, completed from the sources: guides of a stack that names none, palette of label maps."""
-        named = with_compared(self._named_pairing, self.videos[0], self.target)
+        named = with_clip_names(self._requested_pairing, self.videos[0], self.target)
         if self._target_maps is not None:
             return with_found_classes(named, self._target_maps)
         return with_found_palette(with_guides(named, self.videos[0], self.target), self._label_maps)
 
     @cached_property
     def _target_maps(self) -> TargetMaps | None:
-        """Return the label maps of the targets, if the pairing's are label maps."""
-        if not isinstance(self._named_pairing, Segment):
+        """Return the label maps of the targets; None if the pairing has other targets."""
+        if not isinstance(self._requested_pairing, Segment):
             return None
         return TargetMaps.of(self.target, [] if self.target else [self._pair_folder(video) for video in self.videos])
 
     @property
     def _label_maps(self) -> list[Path]:
-        """Return the picture files of the inputs if the pairing takes label maps, else none. Raises MediaError."""
-        if not isinstance(self._named_pairing, Labels):
+        """Return the picture files of inputs that are label maps; none for other pairings. Raises MediaError."""
+        if not isinstance(self._requested_pairing, Labels):
             return []
-        found: list[Path] = []
+        files: list[Path] = []
         for video in self.videos:
             is_pairs, is_video = self._is_pair_folder(video), not is_picture_source(video)
-            found += self._pair_folder(video).inputs if is_pairs else [] if is_video else picture_files(video)
-        return found
+            files += self._pair_folder(video).inputs if is_pairs else [] if is_video else picture_files(video)
+        return files
 
     @property
     def training_tables(self) -> dict[str, Table]:
-        """Return the preset's tables that training uses: generator, discriminator and training."""
+        """Return the preset's tables for training: generator, discriminator and training."""
         return {n: t for n, t in self.recipe.from_preset.items() if n in ("generator", "discriminator", "training")}
 
     def digest(self, context: Context) -> str:
-        """Return the digest of everything that affects the pictures. Raises UsageError if a file of cuts is missing."""
+        """Return the digest of all inputs that affect the pictures. Raises UsageError if a file of cuts is missing."""
         cuts = self.settings.cuts
         return digest_of(
             {
@@ -394,7 +393,7 @@ class DatasetSpec:
         )
 
     def _check_cuts(self) -> None:
-        """Raise UsageError if ``cuts`` names a file, and the dataset is not made of exactly one clip."""
+        """Raise UsageError if ``cuts`` is a file and the dataset has other sources than exactly one clip."""
         if self.settings.cuts in (AUTO, OFF):
             return
         what = f"--cuts {self.settings.cuts}"
@@ -405,13 +404,13 @@ class DatasetSpec:
             raise UsageError(what, why, "leave it out")
 
     def _is_pair_folder(self, video: Path) -> bool:
-        return video.is_dir() and self._named_pairing.needs_target and self.target is None
+        return video.is_dir() and self._requested_pairing.needs_target and self.target is None
 
     def _pair_folder(self, folder: Path) -> FolderSource:
-        return find_pairs(folder, getattr(self._named_pairing.settings, "direction", "AtoB"))
+        return find_pairs(folder, getattr(self._requested_pairing.settings, "direction", "AtoB"))
 
     def _source_digest(self, context: Context, video: Path) -> str:
-        """Return the digest of the content read from a source. Raises MediaError."""
+        """Return the digest of a source's content. Raises MediaError."""
         if not self._is_pair_folder(video):
             return content_digest(context, video, self.pairing.guides)
         files = [p for pair in self._pair_folder(video).pairs for p in pair if p]
@@ -420,16 +419,16 @@ class DatasetSpec:
     def plan(self, output: Path, context: Context) -> PlannedDataset:
         """Open the sources and lay out the frames. Raises UsageError, MediaError."""
         pairing, settings = self.pairing, self.settings
-        check_distinct(self.domains, partial(content_digest, context))
+        check_domains_are_disjoint(self.domains, partial(content_digest, context))
         opened = [self._open(number, context) for number in range(len(self.videos))]
         sources, described = [source for source, _ in opened], [table for _, table in opened]
         maps = (picture for source in sources for picture in source.samples(SAMPLE))
-        tell_labels(pairing, self._named_pairing, self.videos[0].name, maps, self._label_maps, context)
+        tell_labels(pairing, self._requested_pairing, self.videos[0].name, maps, self._label_maps, context)
         if self._target_maps is not None:
-            report_classes(pairing, self._named_pairing, self._target_maps, context)
+            report_classes(pairing, self._requested_pairing, self._target_maps, context)
             sources = [replace(source, classes=pairing.class_colours) for source in sources]
         if self.domains:
-            self._divide(sources, described, context)
+            self._add_domains(sources, described, context)
         plan = plan_dataset(sources, pairing, settings)
         dataset = Dataset(
             folder=output,
@@ -452,11 +451,10 @@ class DatasetSpec:
 
     @property
     def _domain_numbers(self) -> list[int]:
-        """Return the index of each video's domain."""
         return [number for number, domain in enumerate(self.domains) for _ in domain.videos]
 
-    def _divide(self, sources: list[Source], described: list[Table], context: Context) -> None:
-        """Record each source's domain and black bars in ``described``, and set the bars to crop. Raises MediaError."""
+    def _add_domains(self, sources: list[Source], described: list[Table], context: Context) -> None:
+        """Add domain and black bars to each table of ``described``, and set the bars to crop. Raises MediaError."""
         clips: list[DomainClip] = []
         for i, number in enumerate(self._domain_numbers):
             source = sources[i]
@@ -470,7 +468,7 @@ class DatasetSpec:
         check_clips(clips, [d.name for d in self.domains], parse_size(self.settings.size), context)
 
     def _open(self, number: int, context: Context) -> tuple[Source, Table]:
-        """Return the source of a video, by its number, and its table in the dataset's index."""
+        """Return the source of video ``number``, and its table in the dataset's index."""
         video = self.videos[number]
         if self._is_pair_folder(video):
             folder = self._pair_folder(video)
@@ -480,7 +478,7 @@ class DatasetSpec:
             return folder, {"name": folder.name, "digest": digest, "pairs": len(folder.pairs)}
         if isinstance(self.pairing, Matched):
             return self._open_matched(self.pairing, video, context)
-        clip = self._cut(open_clip(context, video, self.pairing.guides))
+        clip = self._with_cuts(open_clip(context, video, self.pairing.guides))
         first, stop = clip.trim(self.start, self.end)
         other = open_clip(context, self.target) if self.target else None
         steps = None
@@ -501,26 +499,28 @@ class DatasetSpec:
             mask=Mask.open(MaskFile(self.keep[number]), clip, first, stop, context) if self.keep else None,
             matte=Mask.open(MaskFile(self.mattes[number]), clip, first, stop, context) if self.mattes else None,
         )
-        return source, self._describe(clip, other, source, clip)
+        return source, self._source_table(clip, other, source, clip)
 
     def _open_matched(self, pairing: Matched, video: Path, context: Context) -> tuple[Source, Table]:
         """Return the source of target frames matched with the video's frames, and its table in the dataset's index."""
-        assert self.target is not None  # _check_inputs has seen to it
-        clip, other = open_clip(context, video), self._cut(open_clip(context, self.target))
-        for each in (clip, other):
-            if not each.index.same_size:
+        assert self.target is not None  # check_inputs raises an error otherwise.
+        clip, other = open_clip(context, video), self._with_cuts(open_clip(context, self.target))
+        for side in (clip, other):
+            if not side.index.same_size:
                 why = "its pictures are of several sizes, and matches are sought in one"
-                raise MediaError(str(each.path), why, "scale all to one size, or learn without pairs: --unpaired")
+                raise MediaError(str(side.path), why, "scale all to one size, or learn without pairs: --unpaired")
         check_shapes(clip.path, shape_of(clip.index), shape_of(other.index))
-        given = ClipSource(video, clip.index, clip.survey, *clip.trim(self.start, self.end))
+        input_source = ClipSource(video, clip.index, clip.survey, *clip.trim(self.start, self.end))
         span = (*other.trim(self.start, self.end), self.settings.frame_step)
         target = ClipSource(self.target, other.index, other.survey, *span)
-        search = MatchSearch(given, target, (clip.digest, other.digest), context)
+        search = MatchSearch(input_source, target, (clip.digest, other.digest), context)
         matches = search.find(pairing.settings.min_found)
-        source = MatchedSource(self.target, other.index, other.survey, *span, given=given, matches=matches)
-        return source, self._describe(clip, other, source, other) | {"matches": digest_of(sorted(matches.items()))}
+        source = MatchedSource(
+            self.target, other.index, other.survey, *span, input_source=input_source, matches=matches
+        )
+        return source, self._source_table(clip, other, source, other) | {"matches": digest_of(sorted(matches.items()))}
 
-    def _cut(self, clip: Clip) -> Clip:
+    def _with_cuts(self, clip: Clip) -> Clip:
         """Return a clip with the shots that the setting ``cuts`` defines. Raises UsageError."""
         cuts = self.settings.cuts
         if cuts != AUTO and not clip.index.same_size:
@@ -528,7 +528,7 @@ class DatasetSpec:
             raise UsageError(f"--cuts {cuts}", why, "leave out --cuts, or scale all clips to one size")
         return with_cuts(clip, cuts)
 
-    def _describe(self, clip: Clip, other: Clip | None, source: ClipSource, timed: Clip) -> Table:
+    def _source_table(self, clip: Clip, other: Clip | None, source: ClipSource, timed: Clip) -> Table:
         """Return a source's table in the dataset's index. ``timed``: the clip whose frame numbers the source uses."""
         return {
             "name": clip.path.name,

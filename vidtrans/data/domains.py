@@ -22,13 +22,13 @@ from vidtrans.pairing.aligned import Unpaired
 from vidtrans.pairing.base import Pairing
 from vidtrans.session import Context
 
-SAMPLES = 16  # The frames of a clip in which bars and equal pictures are looked for.
-THUMBNAIL = 32  # The side in pixels.
-ALIKE = 3.0  # The mean difference of two thumbnails, in grey levels, that codecs and another size leave.
-SMALLER = 1.5  # The ratio of the sides of two domains from which on things have other sizes in them.
-NARROWER = 0.6  # The share of a picture's area, shown by a training crop, below which it is noted.
-FEWER = 10  # The ratio of the frames of two domains from which on it is noted.
-SEEN_AT = (128, 128)  # The width and height in pixels at which edges are compared.
+NUM_SAMPLES = 16  # Number of frames of a clip that are searched for bars and for equal pictures.
+THUMBNAIL_SIDE_PX = 32  # Side of a thumbnail, in pixels.
+MAX_THUMBNAIL_DIFFERENCE = 3.0  # Maximum mean difference of equal thumbnails after re-encoding, in grey levels.
+MAX_SIZE_RATIO = 1.5  # Ratio of the short sides of two domains from which objects differ clearly in size.
+MIN_CROP_SHARE = 0.6  # Share of a picture's area in a training crop below which there is a note.
+MAX_COUNT_RATIO = 10  # Ratio of the numbers of frames of two domains from which there is a note.
+OUTLINE_SIZE = (128, 128)  # Width and height of pictures for the comparison of edges, in pixels.
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Domain:
 
 @dataclass(frozen=True)
 class DomainClip:
-    """A clip of domain number ``domain``.
+    """A clip of domain number ``domain``, with samples of its frames.
 
-    ``bars``: black borders of its frames; ``cut``: the borders that the dataset crops. ``thumbnails`` (n, 32, 32, 3)
-    float32, grey levels, of frames spread over the clip, within their bars; ``outlines``: edges of the same frames.
+    ``bars``: the black borders of its frames; ``cut``: the borders that the dataset crops. ``thumbnails``: frames
+    spread over the clip, without bars, (n, 32, 32, 3) float32 in grey levels; ``outlines``: edges of the same frames.
     ``size``: (width, height) of the cropped frames, before they are resized.
     """
 
@@ -57,13 +57,15 @@ class DomainClip:
     size: tuple[int, int]
 
 
-def find_domains(given: Sequence[Sequence[Path]], expand: Callable[[Sequence[Path]], list[Path]]) -> tuple[Domain, ...]:
-    """Return the domain of each group of paths, the source's first; ``expand`` returns the clips that paths stand for.
+def find_domains(
+    groups: Sequence[Sequence[Path]], expand: Callable[[Sequence[Path]], list[Path]]
+) -> tuple[Domain, ...]:
+    """Return the domain of each group of paths, the source domain first; ``expand`` resolves paths to clips.
 
-    A domain is named after its first file or folder; equal names are numbered.
+    A domain is named after its first file or folder; a number is appended to repeated names.
     """
     domains: list[Domain] = []
-    for paths in given:
+    for paths in groups:
         videos = expand(paths)
         plain = base_name(paths[0] if paths[0].is_dir() or paths[0] in videos else videos[0])
         names = {domain.name for domain in domains}
@@ -89,12 +91,12 @@ def check_domains(pairing: Pairing, domains: Sequence[Domain], target: Path | No
         raise UsageError("pairing.domains", why, "give a name for each, the source's first, or leave it out")
 
 
-def check_distinct(domains: Sequence[Domain], digest: Callable[[Path], str]) -> None:
+def check_domains_are_disjoint(domains: Sequence[Domain], digest: Callable[[Path], str]) -> None:
     """Raise UsageError if a clip is in two domains; ``digest`` returns the digest of a clip's content."""
-    known: dict[str, tuple[Domain, Path]] = {}
+    by_digest: dict[str, tuple[Domain, Path]] = {}
     for domain in domains:
         for video in domain.videos:
-            first, path = known.setdefault(digest(video), (domain, video))
+            first, path = by_digest.setdefault(digest(video), (domain, video))
             if first != domain:
                 why = f"its content is that of {path}, which is in domain '{first.name}'"
                 raise UsageError(str(video), why, "give each domain clips of its own")
@@ -103,15 +105,15 @@ def check_distinct(domains: Sequence[Domain], digest: Callable[[Path], str]) -> 
 def sample_clip(source: ClipSource, domain: int, crop: bool, context: Context) -> DomainClip:
     """Sample frames of a clip at full size to find bars, thumbnails and outlines; ``crop``: crop its bars.
 
-    Bars are not searched if pictures differ in size. Raises MediaError.
+    If pictures differ in size, bars are not searched. Raises MediaError.
     """
     brightest: np.ndarray | None = None
     pictures = []
-    for picture in source.samples(SAMPLES):
+    for picture in source.samples(NUM_SAMPLES):
         context.stop.check()
-        most = picture.max(2)
-        same = brightest is not None and brightest.shape == most.shape
-        brightest = np.maximum(brightest, most) if same else most  # type: ignore[arg-type]
+        value = picture.max(2)
+        has_same_shape = brightest is not None and brightest.shape == value.shape
+        brightest = np.maximum(brightest, value) if has_same_shape else value  # type: ignore[arg-type]
         pictures.append(picture)
     assert brightest is not None, "a clip has frames"
     bars = black_bars(brightest) if source.index.same_size else NO_BARS
@@ -119,12 +121,12 @@ def sample_clip(source: ClipSource, domain: int, crop: bool, context: Context) -
     height, width = brightest.shape
     pictures = [bars.edge.crop(picture) for picture in pictures]
     thumbnails = np.stack([_thumbnail(picture) for picture in pictures])
-    edges = tuple(outlines(picture, SEEN_AT) for picture in pictures)
+    edges = tuple(outlines(picture, OUTLINE_SIZE) for picture in pictures)
     return DomainClip(source.path, domain, bars, cut, thumbnails, edges, cut.size(width, height))
 
 
 def _thumbnail(picture: np.ndarray) -> np.ndarray:
-    return cv2.resize(picture, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return cv2.resize(picture, (THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
 def check_clips(clips: Sequence[DomainClip], names: Sequence[str], size: Size, context: Context) -> None:
@@ -133,11 +135,11 @@ def check_clips(clips: Sequence[DomainClip], names: Sequence[str], size: Size, c
     for one, other in itertools.combinations(clips, 2):
         if one.domain == other.domain:
             continue
-        if _are_alike(one, other):
+        if _have_equal_frames(one, other):
             why = "shows the same pictures as" if other.bars == one.bars else "shows, within its bars, what is in"
             text = f"{other.path.name} {why} {one.path.name}: from equal domains a network learns to copy its input"
             context.note(text, "warning")
-        elif len(clips) == 2 and _show_the_same(one, other):
+        elif len(clips) == 2 and _have_equal_edges(one, other):
             command = f"vidtrans make-dataset {one.path} --target {other.path} --preset matched"
             text = f"{other.path.name} seems to show what {one.path.name} shows: if one of them is lines, pairs"
             context.note(f"{text} found by vidtrans (--preset matched) teach much more: {command}")
@@ -155,15 +157,15 @@ def _note_bars(clips: Sequence[DomainClip], context: Context) -> None:
             context.note(f"{text}: leave out dataset.crop_bars=false", "warning")
 
 
-def _are_alike(one: DomainClip, other: DomainClip) -> bool:
+def _have_equal_frames(one: DomainClip, other: DomainClip) -> bool:
     """Return whether most sampled frames of the clip with fewer samples appear in the other."""
     few, many = sorted((one.thumbnails, other.thumbnails), key=len)
     nearest = [float(np.abs(many - picture).mean((1, 2, 3)).min()) for picture in few]
-    return float(np.median(nearest)) < ALIKE
+    return float(np.median(nearest)) < MAX_THUMBNAIL_DIFFERENCE
 
 
-def _show_the_same(one: DomainClip, other: DomainClip) -> bool:
-    """Return whether the edges of most sampled frames of ``other`` appear in ``one``, whatever their style."""
+def _have_equal_edges(one: DomainClip, other: DomainClip) -> bool:
+    """Return whether the edges of most sampled frames of ``other`` appear in ``one``, even in another style."""
     (width, height), (other_width, other_height) = one.size, other.size
     if abs(width * other_height / (height * other_width) - 1) > SHAPE_TOLERANCE:
         return False
@@ -183,7 +185,7 @@ def _note_sizes(clips: Sequence[DomainClip], names: Sequence[str], size: Size, c
     stored = {name: [size.of(*c.size) for c in clips if c.domain == k] for k, name in enumerate(names)}
     sides = {name: min(map(min, sizes)) for name, sizes in stored.items()}
     small, large = (pick(sides, key=sides.__getitem__) for pick in (min, max))
-    if sides[large] >= SMALLER * sides[small]:
+    if sides[large] >= MAX_SIZE_RATIO * sides[small]:
         context.note(
             f"the short side of '{small}' is {sides[small]} pixels, which are never enlarged, and that of '{large}' "
             f"{sides[large]}, so that things have other sizes there: --size {sides[small]} stores both alike",
@@ -193,13 +195,13 @@ def _note_sizes(clips: Sequence[DomainClip], names: Sequence[str], size: Size, c
     widths, heights = zip(*(pair for sizes in stored.values() for pair in sizes), strict=True)
     width, height = min(widths), min(heights)
     for name, sizes in stored.items():
-        if (share := max(width * height / (w * h) for w, h in sizes)) < NARROWER:
+        if (share := max(width * height / (w * h) for w, h in sizes)) < MIN_CROP_SHARE:
             text = f"a training crop fits in every domain: of '{name}' it shows {share:.0%} of a picture at most"
             context.note(f"{text} ({width}x{height})")
 
 
 def check_frames(dataset: Dataset, context: Context) -> None:
-    """Warn if a domain has few frames to learn from. Raises MediaError if it has none."""
+    """Warn if a domain has few training frames. Raises MediaError if it has none."""
     names = dataset.domains
     counts = [sum(p.domain == k for p in dataset.role("train")) for k in range(len(names))]
     held_out = {names[p.domain] for p in dataset.role("val")}
@@ -214,6 +216,6 @@ def check_frames(dataset: Dataset, context: Context) -> None:
             text = f"no frame of '{name}' is held out, as its shots are short, so the model is scored without it"
             context.note(f"{text}; to hold some out, add --set dataset.val_block_size=2 --set dataset.val_gap=1")
     least, most = (pick(range(len(names)), key=lambda k: counts[k]) for pick in (min, max))
-    if counts[most] >= FEWER * counts[least] > FEWER:
+    if counts[most] >= MAX_COUNT_RATIO * counts[least] > MAX_COUNT_RATIO:
         text = f"'{names[most]}' has {plural(counts[most], 'frame')} to learn from and '{names[least]}' {counts[least]}"
         context.note(f"{text}: each of these is seen {counts[most] // counts[least]} times as often")

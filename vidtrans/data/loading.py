@@ -1,7 +1,7 @@
-"""Batches for training: pictures from disk, in an order and at a size that depend only on the seed and the step.
+"""Training batches of pictures from disk, in an order and at a size that depend only on the seed and the step.
 
 So a resumed run sees the same pictures. With progressive resizing a run begins with downscaled pictures, which are
-cheap, and ends at full size. Unlike Karras et al. (ICLR 2018), the networks stay as they are: fully convolutional ones
+cheap, and ends at full size. Unlike Karras et al. (ICLR 2018), the networks do not change: fully convolutional networks
 take any size.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.machine import cores
 from vidtrans.core.settings import Size
-from vidtrans.data.augment import COLOUR_EXCHANGES, Geometry, crop_size, draw_geometry
+from vidtrans.data.augment import NUM_COLOUR_VARIANTS, Geometry, crop_size, draw_geometry
 from vidtrans.data.dataset import Pair
 from vidtrans.data.moving_windows import draw_windows
 from vidtrans.flow.history import no_history
@@ -28,20 +28,20 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.next_frame import Told, with_told
 from vidtrans.video.images.picture import picture_size, read_picture
 
-CACHE_BYTES = 1 << 30
-MIN_WORKERS = 2  # threads that make batches
-# The largest recall of frames that are only like the ones that follow: at 1, what is recalled is right.
-MOST_RECALL_OF_OTHERS = 0.5
-MOST_STAND_INS = 2  # The most frames of an example in which a frame stands in for a neighbour that it lacks.
-EPOCHS = 1 << 40  # More than a run has: the orders of domain k are those from k · EPOCHS on.
-SOURCE, OTHERS = 1 << 63, 3 << 62  # The first keys of what is drawn for the examples of either side.
-# Returns the weights of pixels, (1, H, W) float32, of a pair with a geometry, and its transformed target (H, W, 3).
+CACHE_BYTES = 1 << 30  # Memory for decoded pictures, in bytes.
+MIN_WORKERS = 2  # Minimum number of threads that load batches.
+# Largest recall condition of a similar, but not the true, position: recall 1 promises the true next frame.
+MAX_RECALL_OF_ALTERNATIVES = 0.5
+MAX_FRAMES_WITH_REPEATS = 2  # Maximum number of frames in an example in which a frame may replace a missing neighbour.
+EPOCH_STRIDE = 1 << 40  # Difference of the epoch numbers of two domains: more than the epochs of a run.
+SOURCE_KEY, TARGET_KEY = 1 << 63, 3 << 62  # First keys of the random draws for source frames and target frames.
+# Computes pixel weights, (1, H, W) float32, from a pair, its geometry and its transformed target, (H, W, 3).
 PixelWeights = Callable[[Pair, Geometry, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class PictureScale:
-    """The size of a step's pictures: scaled by ``scale``, then cropped to ``crop``, (width, height) in pixels."""
+    """The picture size of a step: scale by ``scale``, then crop to ``crop``, (width, height) in pixels."""
 
     crop: tuple[int, int]
     scale: float = 1.0
@@ -52,7 +52,7 @@ class PictureGrowth:
     """The scales of a run of ``total`` steps, the smallest first; the last is full size.
 
     ``share``: the share of the run before full size, divided evenly among the smaller scales; ``since``: the step at
-    which ``total`` was last changed, and the share of the run that was done then.
+    which ``total`` was last changed, and the share of the run completed at that step.
     """
 
     scales: tuple[PictureScale, ...]
@@ -62,10 +62,11 @@ class PictureGrowth:
 
     @property
     def _starts(self) -> list[int]:
-        """Return the step at which each scale begins."""
+        """Return the first step of each scale."""
         smaller, (first, done) = len(self.scales) - 1, self.since
-        whole = (self.total - first) / (1 - done)  # steps of a run at the pace since then
-        starts = [whole * self.share * k / smaller - whole * done for k in range(smaller + 1)] if smaller else [0.0]
+        num_steps = (self.total - first) / (1 - done)  # Steps of a whole run at the current pace.
+        num_done = num_steps * done
+        starts = [num_steps * self.share * k / smaller - num_done for k in range(smaller + 1)] if smaller else [0.0]
         return [first + round(start) if k else 0 for k, start in enumerate(starts)]
 
     def at(self, step: int) -> PictureScale:
@@ -73,11 +74,11 @@ class PictureGrowth:
         return self.scales[sum(start <= step for start in self._starts) - 1]
 
     def of_run(self, total: int, since: tuple[int, float] = (0, 0.0)) -> PictureGrowth:
-        """Return the growth of a run of ``total`` steps; for ``since`` see the class."""
+        """Return a copy for a run of ``total`` steps; ``since``: see the class."""
         return replace(self, total=total, since=since)
 
     def parts(self) -> list[tuple[float, float, PictureGrowth]]:
-        """Return (start, end, growth) for each scale: its part of the run, as shares, and a growth of it alone."""
+        """Return (start, end, growth) for each scale: its span as shares of the run, and a growth with one scale."""
         smaller = len(self.scales) - 1
         ends = [self.share * k / smaller for k in range(smaller + 1)] if smaller else [0.0]
         spans = zip(ends, [*ends[1:], 1.0], self.scales, strict=True)
@@ -91,11 +92,11 @@ def plan_growth(
 
     Args:
         crop: (width, height) at full size.
-        first: The short side at first; 0 for full size from the start.
+        first: The short side of the first crops; 0 for full size from the start.
         share: The share of the steps before full size.
         total: Steps of the run.
         multiple: A divisor of all sides.
-        smallest: The least side that all networks take.
+        smallest: The smallest side that all networks accept.
 
     Raises:
         UsageError: No such crop is smaller than the full one.
@@ -107,7 +108,7 @@ def plan_growth(
     side, short = first, min(crop)
     while side < short:
         width, height = (_fitting(n * side / short, n, multiple, smallest) for n in crop)
-        scale = max(width / crop[0], height / crop[1])  # the crop fits into the scaled picture
+        scale = max(width / crop[0], height / crop[1])  # The crop must fit into the scaled picture.
         if scale < 1 and PictureScale((width, height), scale) not in scales:
             scales.append(PictureScale((width, height), scale))
         side *= 2
@@ -126,7 +127,7 @@ def _fitting(side: float, full: int, multiple: int, smallest: int) -> int:
 
 @dataclass(frozen=True)
 class Example:
-    """A batch example: pair number ``index``, transformed by ``geometry``."""
+    """An example of a batch: pair number ``index``, transformed by ``geometry``."""
 
     index: int
     geometry: Geometry
@@ -136,8 +137,9 @@ class Example:
 class TrainingBatch:
     """A batch: ``inputs`` (N, C, H, W) and ``targets`` (N, 3, H, W), uint8, or float32 in [−1, 1].
 
-    ``weights`` (N, 1, H, W) float32: of pixels, as the method uses them; None without. ``examples``: empty for noise.
-    ``whole``: the pictures are untransformed; the device applies the geometries of ``examples``.
+    ``weights``: pixel weights, (N, 1, H, W) float32, whose meaning depends on the method; None: no weights.
+    ``examples``: empty for noise. ``whole``: the pictures are untransformed; the device applies the geometries of
+    ``examples``.
     """
 
     inputs: np.ndarray
@@ -150,8 +152,8 @@ class TrainingBatch:
         return f"TrainingBatch(inputs={self.inputs.shape}, targets={self.targets.shape})"
 
 
-@lru_cache(maxsize=16)  # an epoch or two of each domain
-def order(seed: int, epoch: int, count: int) -> np.ndarray:
+@lru_cache(maxsize=16)  # One or two epochs of each domain.
+def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
     """Return an epoch's permutation of ``count`` pairs, determined by (seed, epoch); read-only."""
     permutation = np.random.Generator(np.random.Philox(key=(seed << 64) + epoch)).permutation(count)
     permutation.setflags(write=False)
@@ -159,14 +161,13 @@ def order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 class Batches(Protocol):
-    """A source of batches. ``crop``: (width, height) of its pictures at full size; ``growth``: their size at a step."""
+    """A source of batches. ``crop``: (width, height) of pictures at full size; ``growth``: picture size by step."""
 
     crop: tuple[int, int]
     growth: PictureGrowth
 
     def make(self, step: int) -> TrainingBatch:
-        """Return the batch of ``step``, counted from 0, independent of those before it."""
-        ...
+        """Return the batch of ``step``, counted from 0; it does not depend on other batches."""
 
     def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
         """Yield the batches of the steps [first, stop)."""
@@ -178,14 +179,14 @@ class PictureBatches(Batches):
 
     Args:
         pairs: Training pairs.
-        batch: Examples in a step.
+        batch: Number of examples in a step.
         seed: Determines order and geometry, together with the step.
-        multiple: A divisor of the crop's sides, as the network needs it.
+        multiple: A divisor of the crop's sides, required by the network.
         crop: The crop's side in pixels; None for the largest that fits in every picture.
         jitter: As in ``draw_geometry``.
         flip: As in ``draw_geometry``.
         zoom_range: As in ``draw_geometry``.
-        share: The positions in a step's batch that this process makes; by default all.
+        share: The positions in a step's batch that this process loads; by default all.
     """
 
     def __init__(
@@ -204,7 +205,7 @@ class PictureBatches(Batches):
         self.pairs, self.batch, self.seed, self.jitter, self.flip = list(pairs), batch, seed, jitter, flip
         self.zoom_range = zoom_range
         self.share = range(batch) if share is None else share
-        self.sizes = sorted({picture_size(p.target) for p in self.pairs})  # photographs in a folder are of several
+        self.sizes = sorted({picture_size(p.target) for p in self.pairs})  # Photographs in a folder differ in size.
         self.crop = crop_size(self.sizes, crop, multiple)
         self.growth = PictureGrowth((PictureScale(self.crop),))
         self.max_pixels = max(width * height for width, height in self.sizes)
@@ -212,17 +213,17 @@ class PictureBatches(Batches):
 
     def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
         """Yield the batches of the steps [first, stop), prefetched by threads."""
-        return prefetched(self.make, first, stop)
+        return prefetch(self.make, first, stop)
 
     def draw(self, key: int, picture: np.ndarray, scale: PictureScale) -> tuple[np.random.Generator, Geometry]:
-        """Return a generator seeded by the seed and ``key``, and a geometry drawn with it for pictures of this size."""
+        """Return a random generator seeded by the seed and ``key``, and a geometry drawn with it for ``picture``."""
         rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + key))
         size = (picture.shape[1], picture.shape[0])
         return rng, draw_geometry(rng, size, scale.crop, self.jitter * scale.scale, self.flip, self.zoom_range)
 
 
 class NoiseLoader(Batches):
-    """Batches of noise in the format of ``Loader``, to time training before pictures exist."""
+    """Batches of noise in the format of ``Loader``, for timing a training before its pictures exist."""
 
     def __init__(
         self, size: tuple[int, int], pairing: Pairing, *, batch: int, plate: bool = False, recurrent: bool = False
@@ -232,27 +233,27 @@ class NoiseLoader(Batches):
         self.growth = PictureGrowth((PictureScale(size),))
 
     def make(self, step: int) -> TrainingBatch:
-        """Return the batch of a step."""
         rng, (width, height) = np.random.default_rng(step), self.growth.at(step).crop
         count = len(self.pairing.offsets) * self.pairing.pictures_per_frame
         rows = []
         for _ in range(self.batch):
             frames = [rng.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(count)]
-            given = with_told(self.pairing.training_input(frames, rng), Told(0.0) if self.pairing.is_told else None)
-            given = _extended(given, frames[-1] if self.plate else None, self.recurrent)
-            rows.append((to_planes(given), to_planes(frames[-1])))
+            conditions = Told(0.0) if self.pairing.is_told else None
+            network_input = with_told(self.pairing.training_input(frames, rng), conditions)
+            network_input = _append_channels(network_input, frames[-1] if self.plate else None, self.recurrent)
+            rows.append((to_planes(network_input), to_planes(frames[-1])))
         return TrainingBatch(np.stack([x for x, _ in rows]), np.stack([y for _, y in rows]))
 
 
 class Loader(PictureBatches):
     """Batches of pairs.
 
-    ``plate`` (H, W, 3) uint8: a background plate of the pairs' size, appended to each input; ``weigh``: makes weights
-    of pixels; ``recurrent``: append an empty history to each input; ``whole``: leave jitter, crop and flip to the
-    device where its result is the same: for pictures at full scale and of one size, a pointwise pairing, no zoom, no
-    ``weigh``;
-    ``forget``: the share of examples whose condition is to recall nothing of their clip, half of them in other colours;
-    ``camera``: the share of examples whose window moves over the frames, with ``crop`` as its short side; 0: crops.
+    ``plate``: a background plate of the pairs' size, (H, W, 3) uint8, appended to each input; ``weigh``: computes pixel
+    weights; ``recurrent``: append an empty history to each input; ``whole``: leave jitter, crop and flip to the device
+    if the result is the same, that is, for pictures at full scale and of one size, a pointwise pairing, no zoom and no
+    ``weigh``; ``forget``: the share of examples with conditions that forbid recalling the clip, half of them in other
+    colours; ``camera``: the share of examples with a moving camera window, with ``crop`` as its short side; 0: random
+    crops.
     """
 
     def __init__(
@@ -303,13 +304,12 @@ class Loader(PictureBatches):
         """Return the indices of the pairs in the batch of ``step``."""
         count = len(self.pairs)
         positions = range(step * self.batch, (step + 1) * self.batch)
-        return [int(order(self.seed, p // count, count)[p % count]) for p in positions]
+        return [int(epoch_order(self.seed, p // count, count)[p % count]) for p in positions]
 
     def make(self, step: int) -> TrainingBatch:
-        """Return the batch of ``step``, counted from 0."""
         indices = self.indices(step)
-        drawn = [self._draw(indices[k], step * self.batch + k) for k in self.share]
-        examples, pictures = zip(*drawn, strict=True)
+        rows = [self._draw(indices[k], step * self.batch + k) for k in self.share]
+        examples, pictures = zip(*rows, strict=True)
         inputs, targets, weights = zip(*pictures, strict=True)
         pixel_weights = None if self.weigh is None else np.stack(weights)
         whole = self.whole and self.growth.at(step).crop == self.crop
@@ -325,63 +325,64 @@ class Loader(PictureBatches):
                 geometry, scaled=frame, windows=draw_windows(rng, self.crop, frame, count, moving=moving)
             )
         if self.forget and rng.random() < self.forget / 2:
-            geometry = replace(geometry, colours=int(rng.integers(1, COLOUR_EXCHANGES)))
+            geometry = replace(geometry, colours=int(rng.integers(1, NUM_COLOUR_VARIANTS)))
         return Example(index, geometry), self.pictures(Example(index, geometry), rng)
 
     def pictures(self, example: Example, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Return an example's input (C, H, W) uint8, target (3, H, W) uint8 and weights (1, H, W), if any."""
+        """Return an example's input, (C, H, W) uint8, target, (3, H, W) uint8, and weights, (1, H, W), or None."""
         pair, geometry = self.pairs[example.index], example.geometry
         whole = self.whole and geometry.crop == self.crop
-        place = _as_it_is if whole else geometry.apply
+        transform = _unchanged if whole else geometry.apply
         frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
         conditions = draw_conditions(pair, geometry, (target.shape[1], target.shape[0]), self.forget, rng)
-        placed = [place(frame, len(frames) - k) for k, frame in enumerate(frames)]
-        given = with_told(self.pairing.training_input(placed, rng), conditions)
-        given = _extended(given, None if self.plate is None else place(self.plate), self.recurrent)
-        target = place(target) if self.pairing.class_colours is None or whole else geometry.apply_to_labels(target)
+        transformed = [transform(frame, len(frames) - k) for k, frame in enumerate(frames)]
+        network_input = with_told(self.pairing.training_input(transformed, rng), conditions)
+        plate = None if self.plate is None else transform(self.plate)
+        network_input = _append_channels(network_input, plate, self.recurrent)
+        target = transform(target) if self.pairing.class_colours is None or whole else geometry.apply_to_labels(target)
         weights = self.weigh(pair, geometry, target) if self.weigh else None
-        return to_planes(given), to_planes(target), weights
+        return to_planes(network_input), to_planes(target), weights
 
 
-def _as_it_is(picture: np.ndarray, back: int = 0) -> np.ndarray:
-    del back
+def _unchanged(picture: np.ndarray, num_back: int = 0) -> np.ndarray:
+    del num_back
     return picture
 
 
 def condition_position(pair: Pair) -> float | None:
-    """Return the position condition of a pair, as a phase; None for a pairing without one."""
+    """Return the position condition of a pair, as a phase in [0, 1); None for a pairing without one."""
     return pair.nearest[0] if pair.nearest else pair.phase
 
 
 def draw_conditions(
     pair: Pair, geometry: Geometry, frame: tuple[int, int], forget: float, rng: np.random.Generator
 ) -> Told | None:
-    """Draw the conditions of an example of a next-frame network; None without any. Noise is added later.
+    """Draw the conditions of an example of a next-frame network, without noise; None for a pairing without conditions.
 
     ``frame``: (width, height) of the pair's stored pictures. ``forget``: see ``Loader``.
     """
     if (position := condition_position(pair)) is None:
         return None
-    recall, view = _recall(geometry, forget, rng), geometry.view(frame)
+    recall, view = _draw_recall(geometry, forget, rng), geometry.view(frame)
     if len(pair.nearest) > 1 and rng.random() < 0.5:
         other = pair.nearest[rng.integers(1, len(pair.nearest))]
-        return Told(other, recall * MOST_RECALL_OF_OTHERS * float(rng.random()), view=view)
+        return Told(other, recall * MAX_RECALL_OF_ALTERNATIVES * float(rng.random()), view=view)
     return Told(position, recall, view=view)
 
 
-def _recall(geometry: Geometry, forget: float, rng: np.random.Generator) -> float:
-    """Return 0 for pictures of exchanged colours, and for as many others; less than 1 for as many again."""
+def _draw_recall(geometry: Geometry, forget: float, rng: np.random.Generator) -> float:
+    """Draw the recall condition, 0 to 1, see ``forget`` of ``Loader``; 0 for a colour variant."""
     if geometry.colours:
         return 0.0
-    drawn = rng.random() if forget else 1.0
-    if drawn < forget / 2:
+    value = rng.random() if forget else 1.0
+    if value < forget / 2:
         return 0.0
-    return float(rng.random()) if drawn < forget else 1.0
+    return float(rng.random()) if value < forget else 1.0
 
 
 @dataclass(frozen=True)
 class _Domain:
-    """A domain's pairs, and a row of consecutive pair numbers, newest first, for each frame that can be drawn."""
+    """A domain's pairs, and ``rows``: consecutive pair numbers, newest first, for each possible newest frame."""
 
     number: int
     pairs: tuple[Pair, ...]
@@ -391,10 +392,10 @@ class _Domain:
 class UnpairedLoader(PictureBatches):
     """Batches of frames of several domains; ``crop`` fits in every picture of every domain.
 
-    ``inputs`` (N, 3·F, H, W) uint8: F consecutive frames of domain 0, the newest first; ``targets``: the same of
-    another domain, drawn independently; several target domains alternate over the run. The frames of an example
-    share jitter, crop and flip. For F = 2 a frame replaces its missing neighbour; for larger F only frames with
-    all their neighbours are drawn. ``examples`` are those of the inputs.
+    ``inputs``: F consecutive frames of domain 0, the newest first, (N, 3·F, H, W) uint8; ``targets``: frames of another
+    domain in the same format, drawn independently; several target domains alternate over the run. The frames of an
+    example share jitter, crop and flip. For F = 2 a frame replaces its missing neighbour; for larger F only frames with
+    all their neighbours are drawn. ``examples`` belong to the inputs.
 
     Args:
         pairs: Training pairs of all domains.
@@ -422,7 +423,7 @@ class UnpairedLoader(PictureBatches):
         zoom_range: float = 1.0,
         share: range | None = None,
     ) -> None:
-        self.domains = [_domain(number, name, pairs, num_frames) for number, name in enumerate(names)]
+        self.domains = [_select_domain(number, name, pairs, num_frames) for number, name in enumerate(names)]
         super().__init__(
             pairs,
             batch=batch,
@@ -436,74 +437,72 @@ class UnpairedLoader(PictureBatches):
         )
 
     def make(self, step: int) -> TrainingBatch:
-        """Return the batch of ``step``, counted from 0."""
         positions = [step * self.batch + k for k in self.share]
         scale = self.growth.at(step)
-        sources, inputs = zip(*(self._draw(self.domains[0], p, SOURCE + p, scale) for p in positions), strict=True)
+        sources, inputs = zip(*(self._draw(self.domains[0], p, SOURCE_KEY + p, scale) for p in positions), strict=True)
         others = len(self.domains) - 1
-        drawn = [self._draw(self.domains[1 + p % others], p // others, OTHERS + p, scale) for p in positions]
+        drawn = [self._draw(self.domains[1 + p % others], p // others, TARGET_KEY + p, scale) for p in positions]
         return TrainingBatch(np.stack(inputs), np.stack([planes for _, planes in drawn]), examples=sources)
 
     def _draw(self, domain: _Domain, position: int, key: int, scale: PictureScale) -> tuple[Example, np.ndarray]:
         """Return the example at ``position`` in the domain's order, and its frames, (3·F, H, W) uint8."""
         count = len(domain.rows)
-        epoch = domain.number * EPOCHS + position // count
-        row = domain.rows[order(self.seed, epoch, count)[position % count]]
+        epoch = domain.number * EPOCH_STRIDE + position // count
+        row = domain.rows[epoch_order(self.seed, epoch, count)[position % count]]
         frames = [self.read(domain.pairs[number].target) for number in row]
         _, geometry = self.draw(key, frames[0], scale)
         return Example(row[0], geometry), np.concatenate([to_planes(geometry.apply(frame)) for frame in frames])
 
 
 class UnpairedNoise(Batches):
-    """Batches of noise in the format of ``UnpairedLoader``, to time training before pictures exist."""
+    """Batches of noise in the format of ``UnpairedLoader``, for timing a training before its pictures exist."""
 
     def __init__(self, size: tuple[int, int], *, batch: int, num_frames: int = 1) -> None:
         self.crop, self.batch, self.channels = size, batch, 3 * num_frames
         self.growth = PictureGrowth((PictureScale(size),))
 
     def make(self, step: int) -> TrainingBatch:
-        """Return the batch of a step."""
         rng, (width, height) = np.random.default_rng(step), self.growth.at(step).crop
         shape = (self.batch, self.channels, height, width)
         inputs, targets = (rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(2))
         return TrainingBatch(inputs, targets)
 
 
-def _domain(number: int, name: str, pairs: Sequence[Pair], num_frames: int) -> _Domain:
-    own = tuple(pair for pair in pairs if pair.domain == number)
-    if not own:
+def _select_domain(number: int, name: str, pairs: Sequence[Pair], num_frames: int) -> _Domain:
+    domain_pairs = tuple(pair for pair in pairs if pair.domain == number)
+    if not domain_pairs:
         raise MediaError(
             name, "no picture of this domain is left to learn from", "make the dataset again, or --restore"
         )
-    rows = _rows(own, num_frames)
+    rows = _consecutive_rows(domain_pairs, num_frames)
     if not rows:
         why = f"the method learns from {num_frames} frames in a row, and '{name}' has nowhere as many"
         remedy = "give a clip rather than single pictures, and keep all its frames with --set "
         raise UsageError("this dataset", why, f"{remedy}dataset.drop_duplicates=false --set dataset.min_sharpness=0")
-    return _Domain(number, own, rows)
+    return _Domain(number, domain_pairs, rows)
 
 
-def _rows(pairs: Sequence[Pair], num_frames: int) -> tuple[tuple[int, ...], ...]:
-    """Return rows of ``num_frames`` consecutive pair numbers, the newest first, for each possible newest pair."""
+def _consecutive_rows(pairs: Sequence[Pair], num_frames: int) -> tuple[tuple[int, ...], ...]:
+    """Return ``num_frames`` consecutive pair numbers, the newest first, for each possible newest pair."""
     numbers = {(pair.shot, pair.place): i for i, pair in enumerate(pairs)}
     rows = []
     for i, pair in enumerate(pairs):
-        found = [numbers.get((pair.shot, pair.place - back)) for back in range(num_frames)]
-        row = tuple(i if n is None and num_frames <= MOST_STAND_INS else n for n in found)
+        numbers_back = [numbers.get((pair.shot, pair.place - back)) for back in range(num_frames)]
+        row = tuple(i if n is None and num_frames <= MAX_FRAMES_WITH_REPEATS else n for n in numbers_back)
         if None not in row:
             rows.append(row)
     return tuple(rows)  # type: ignore[arg-type]
 
 
 def keep_weights(pair: Pair, geometry: Geometry, target: np.ndarray) -> np.ndarray:
-    """Return where a look keeps the content of a pair, ``PixelWeights`` from 0 to 1: its matte; 0 without one."""
+    """Return the matte of the content that a look preserves, as ``PixelWeights`` from 0 to 1; 0 without a matte."""
     if pair.keep is None:
         return np.zeros((1, *target.shape[:2]), np.float32)
     return to_planes(geometry.apply(read_picture(pair.keep)))[:1] / np.float32(255)
 
 
-def prefetched(make: Callable[[int], TrainingBatch], first: int, stop: int) -> Iterator[TrainingBatch]:
-    """Yield ``make(step)`` for the steps [first, stop), computed in threads; more threads start if a step waits."""
+def prefetch(make: Callable[[int], TrainingBatch], first: int, stop: int) -> Iterator[TrainingBatch]:
+    """Yield ``make(step)`` for the steps [first, stop), computed in threads; start more threads if a step waits."""
     max_workers = max(MIN_WORKERS, cores())
     with ThreadPoolExecutor(max_workers, thread_name_prefix="loader") as pool:
         pending: deque[Future[TrainingBatch]] = deque()
@@ -520,15 +519,15 @@ def prefetched(make: Callable[[int], TrainingBatch], first: int, stop: int) -> I
                 future.cancel()
 
 
-def _extended(given: np.ndarray, plate: np.ndarray | None, recurrent: bool) -> np.ndarray:
+def _append_channels(picture: np.ndarray, plate: np.ndarray | None, recurrent: bool) -> np.ndarray:
     """Append the channels of a background plate and of an empty history to an input, (H, W, C) uint8."""
     if plate is not None:
-        given = np.dstack([given, plate])
-    return np.dstack([given, no_history(*given.shape[:2])]) if recurrent else given
+        picture = np.dstack([picture, plate])
+    return np.dstack([picture, no_history(*picture.shape[:2])]) if recurrent else picture
 
 
 def to_planes(picture: np.ndarray) -> np.ndarray:
-    """Return (H, W, C) as a new array (C, H, W)."""
+    """Convert (H, W, C) to a new array (C, H, W)."""
     return np.array(picture.transpose(2, 0, 1), order="C")
 
 

@@ -1,6 +1,6 @@
-"""Make a dataset atomically, or reuse the existing one and restore deleted pictures on request.
+"""Make a dataset atomically, or reuse the existing dataset and restore deleted pictures on request.
 
-Pictures are written chunk by chunk, so that an interrupted build can continue.
+Pictures are written chunk by chunk, so that an interrupted run can be continued.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ from vidtrans.store.cache import CacheEntry
 from vidtrans.video.images.picture import encode_png
 
 
-def make_dataset(wanted: DatasetSpec, output: Path, context: Context, *, restore: bool = False) -> Table:
+def make_dataset(spec: DatasetSpec, output: Path, context: Context, *, restore: bool = False) -> Table:
     """Make a dataset folder, and return its report.
 
-    The folder belongs to the user: a finished one is not changed again, and deleted pictures stay deleted, unless
+    The folder belongs to the user: a finished dataset is not changed, and deleted pictures are not written again unless
     ``restore``. Raises UsageError, MediaError, Interrupted.
     """
     began = time.monotonic()
@@ -59,8 +59,8 @@ def make_dataset(wanted: DatasetSpec, output: Path, context: Context, *, restore
     check_parents(output)
     if not context.dry_run:
         finish_replacing(link_target(output))
-    existing = existing_dataset(output, wanted.digest(context), context) if output.exists() else None
-    preset, tables = wanted.recipe.preset, wanted.training_tables
+    existing = existing_dataset(output, spec.digest(context), context) if output.exists() else None
+    preset, tables = spec.recipe.preset, spec.training_tables
     if existing is not None and (existing.preset, existing.recipe) != (preset, tables) and not context.dry_run:
         existing = replace(existing, preset=preset, recipe=tables)
         write_index(output, existing)
@@ -68,23 +68,23 @@ def make_dataset(wanted: DatasetSpec, output: Path, context: Context, *, restore
     if existing is not None and not (restore and existing.num_missing):
         if existing.num_missing:
             context.note(f"{existing.num_missing} deleted pictures stay deleted (--restore brings them back)")
-        return _report(existing, output, began, cached=True)
-    planned = wanted.plan(output, context)
-    are_given = wanted.recipe.choice("pairing")[0] == "aligned"  # pairs, as of a painted frame and its clip's
-    if len(planned.dataset.pairs) == 1 and not are_given:
-        one = f"{output.name}: from one picture a model learns that picture alone"
-        context.note(f"{one}; its style is painted by: vidtrans stylize VIDEO --look PICTURE", "warning")
+        return _dataset_report(existing, output, began, cached=True)
+    planned = spec.plan(output, context)
+    has_given_pairs = spec.recipe.choice("pairing")[0] == "aligned"
+    if len(planned.dataset.pairs) == 1 and not has_given_pairs:
+        text = f"{output.name}: from one picture a model learns that picture alone"
+        context.note(f"{text}; its style is painted by: vidtrans stylize VIDEO --look PICTURE", "warning")
     if context.dry_run:
         reading = time.monotonic() - began
         costs = after(reading, estimate_pictures(planned))
-        return _report(planned.dataset, output, began, cached=False) | {"dry_run": True} | costs
+        return _dataset_report(planned.dataset, output, began, cached=False) | {"dry_run": True} | costs
     write_dataset(planned, output, existing, context)
     context.trim_cache()
-    return _report(open_dataset(output), output, began, cached=False)
+    return _dataset_report(open_dataset(output), output, began, cached=False)
 
 
 def estimate_pictures(planned: PlannedDataset) -> Table:
-    """Estimate the time and disk space for the pictures of a dataset from a few of them."""
+    """Estimate the time and disk space for the pictures of a dataset from a sample of them."""
     plan = planned.plan
     table = _estimate(planned.first_pictures(), plan.num_stored)
     if not (full := plan.full_size):
@@ -94,14 +94,14 @@ def estimate_pictures(planned: PlannedDataset) -> Table:
 
 
 def _estimate(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -> Table:
-    """Estimate the time and disk space for ``num_frames`` frames from a few; ``frames`` yields each one's pictures."""
+    """Estimate the time and disk space for ``num_frames`` frames from a sample, ``frames``: the pictures of each."""
     began = time.perf_counter()
     sizes = [sum(len(encode_png(p)) for p in pictures) for pictures in islice(frames, TRIAL_FRAMES)]
     share = num_frames / max(1, len(sizes))
     return estimate((time.perf_counter() - began) * share, sum(sizes) * share)
 
 
-def _report(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Table:
+def _dataset_report(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Table:
     gone = set(dataset.names()) - set(dataset.files()) if dataset.num_missing else set()
     full = sum(pair.full is not None for pair in dataset.pairs)
     return {
@@ -120,9 +120,9 @@ def _report(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Ta
 
 
 def _domain_report(dataset: Dataset, number: int) -> Table:
-    own = [pair for pair in dataset.pairs if pair.domain == number]
-    held_out = sum(pair.role == "val" for pair in own)
-    return {"name": dataset.domains[number], "frames": len(own), "held_out": held_out}
+    domain_pairs = [pair for pair in dataset.pairs if pair.domain == number]
+    held_out = sum(pair.role == "val" for pair in domain_pairs)
+    return {"name": dataset.domains[number], "frames": len(domain_pairs), "held_out": held_out}
 
 
 def train_recipe(folder: Path, preset: str | None, flags: Mapping[str, Table]) -> Recipe:
@@ -132,7 +132,7 @@ def train_recipe(folder: Path, preset: str | None, flags: Mapping[str, Table]) -
 
 
 def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None:
-    """Return the existing dataset if it has this ``key``; None if it may be replaced. Raises UsageError otherwise."""
+    """Return the existing dataset if it has this ``key``, None if it may be replaced. Raises UsageError otherwise."""
     if not output.is_dir():
         raise UsageError(str(output), "it exists and is a file", "choose another folder with -o")
     existing: Dataset | None = None
@@ -151,7 +151,7 @@ def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None
 
 
 def write_dataset(planned: PlannedDataset, output: Path, existing: Dataset | None, context: Context) -> None:
-    """Write the pictures into the cache, then move them into place; an ``existing`` dataset gets only missing ones."""
+    """Write the pictures into the cache and move them into place; an ``existing`` dataset only gets missing ones."""
     plan = planned.plan
     entry = context.cache.entry(planned.stage.name, planned.stage.key)
     with entry.locked():
@@ -161,10 +161,10 @@ def write_dataset(planned: PlannedDataset, output: Path, existing: Dataset | Non
             planned.sources, plan, planned.settings, folder, marks.is_done, marks.mark, context.report, context.stop
         )
         if existing is not None:
-            _restore(folder, planned.dataset, output, existing)
+            _restore_deleted(folder, planned.dataset, output, existing)
         else:
             write_index(folder, planned.dataset)
-            _move(folder, link_target(output))
+            _move_into_place(folder, link_target(output))
         entry.clear()
     context.cache.save_digests()
 
@@ -179,7 +179,7 @@ def write_pictures(
     report: Report,
     stop: Stop,
 ) -> None:
-    """Write the pictures of all unfinished chunks; a chunk is marked once it is safe on disk.
+    """Write the pictures of all unfinished chunks; mark a chunk when its files are synchronised to disk.
 
     Raises Interrupted between pictures on a stop request, MediaError on unreadable sources.
     """
@@ -193,19 +193,19 @@ def write_pictures(
                 report(Progress("reading frames", done + count, plan.num_stored))
                 pictures = (plan.pairing.stored(frame), *others)
                 for name, picture in zip((*record.pair_names, *record.mattes), pictures, strict=True):
-                    _store(folder / name, picture)
+                    _write_png(folder / name, picture)
             for record, pictures in full_size_pictures(sources[records[0].source], records):
                 stop.check()
                 for name, picture in zip(record.full, pictures, strict=True):
-                    _store(folder / name, picture)
-            for place in {(folder / name).parent for record in records for name in record.names}:
-                sync_folder(place)
+                    _write_png(folder / name, picture)
+            for parent in {(folder / name).parent for record in records for name in record.names}:
+                sync_folder(parent)
             mark_done(number)
         done += len(records)
         report(Progress("reading frames", done, plan.num_stored))
 
 
-def _store(path: Path, picture: np.ndarray) -> None:
+def _write_png(path: Path, picture: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with naming_disk_errors(path):
         path.write_bytes(encode_png(picture))
@@ -215,14 +215,14 @@ def _store(path: Path, picture: np.ndarray) -> None:
 def full_size_pictures(
     source: Source, records: Sequence[FrameRecord]
 ) -> Iterator[tuple[FrameRecord, tuple[np.ndarray, ...]]]:
-    """Yield the ``records`` of a source that have full-size pictures, in order, with (source, target).
+    """Yield the ``records`` that have full-size pictures, in order, with (source, target).
 
     Both are (H, W, 3) uint8, of the source's size. Raises MediaError on unreadable sources.
     """
     by_number = {record.index: record for record in records if record.full}
     if not by_number:
         return
-    # The pairs of a folder are of several sizes, and the frames of a clip are read in one pass if they are close.
+    # The pairs of a folder may differ in size; close frames of a clip are read in one pass.
     groups = [[number] for number in by_number] if isinstance(source, FolderSource) else passes(list(by_number))
     for numbers in groups:
         full = source.full_size(numbers[0])
@@ -231,7 +231,7 @@ def full_size_pictures(
 
 
 class PictureMarks:
-    """Markers of the chunks that are safely written: one small file a chunk, with each picture's SHA-256."""
+    """Markers of completely written chunks: one small file per chunk, with the SHA-256 of each picture."""
 
     def __init__(self, entry: CacheEntry, names: list[list[str]]) -> None:
         self.entry, self.names = entry, names
@@ -250,15 +250,14 @@ class PictureMarks:
             return False
 
     def mark(self, chunk: int) -> None:
-        """Record that a chunk is written."""
         write_json(self._path(chunk), self._digests(chunk))
 
     def _digests(self, chunk: int) -> dict[str, Any]:
         return {name: digest_file(self.entry.folder / "pictures" / name) for name in self.names[chunk]}
 
 
-def _move(folder: Path, output: Path) -> None:
-    """Move a finished folder to its final name in one step; from another disk it is first copied next to it."""
+def _move_into_place(folder: Path, output: Path) -> None:
+    """Move a finished folder to its final name atomically; a folder on another disk is first copied next to it."""
     output.parent.mkdir(parents=True, exist_ok=True)
     if os.stat(folder).st_dev == os.stat(output.parent).st_dev:
         move_into_place(folder, output)
@@ -267,8 +266,8 @@ def _move(folder: Path, output: Path) -> None:
         copy(folder, temporary)
 
 
-def _restore(folder: Path, planned: Dataset, output: Path, existing: Dataset) -> None:
-    """Copy the deleted pictures of ``existing`` from ``folder``, which holds all pictures, under their old names."""
+def _restore_deleted(folder: Path, planned: Dataset, output: Path, existing: Dataset) -> None:
+    """Copy the deleted pictures of ``existing`` from ``folder``, which has all pictures, under their old names."""
     for old, new in zip(existing.records, planned.records, strict=True):
         for name, source in zip(old.names, new.names, strict=True):
             if not (output / name).is_file():
@@ -277,6 +276,6 @@ def _restore(folder: Path, planned: Dataset, output: Path, existing: Dataset) ->
 
 
 def dataset_digest(context: Context, dataset: Dataset) -> str:
-    """Return the digest of the index and of the existing pictures, which training depends on."""
+    """Return the digest of the index and of the existing pictures, for the key of a training."""
     pictures = [[n, context.cache.digest(dataset.path(n))] for n in dataset.files()]
     return digest_of([context.cache.digest(dataset.folder / INDEX), *pictures])

@@ -1,4 +1,4 @@
-"""Pairs of two clips that are not synchronised: for each target frame, the input frame with the same content."""
+"""Pairs from two clips that are not synchronised: for each target frame, the input frame with the same content."""
 
 from __future__ import annotations
 
@@ -22,50 +22,57 @@ from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.stages import MatchStage, media_libraries
 from vidtrans.video.images.picture import resize
 
-FEW = 0.25  # The share of the target's frames with a match below which a warning is given.
-MOST = 4000  # The most frames in which others are looked for; those of a longer clip are spread evenly.
-BLOCK = 50  # The frames of a target whose matches are stored at once: some seconds' work.
+MIN_MATCHED_SHARE = 0.25  # Share of the target's frames with a match below which there is a warning.
+MAX_CANDIDATES = 4000  # Maximum number of candidate frames for matches; they are evenly spaced in a longer clip.
+BLOCK_FRAMES = 50  # Number of target frames whose matches are stored together: some seconds of computation.
 
 
 @dataclass(frozen=True)
 class MatchSearch:
-    """A search for frames of ``given`` that match those of ``target``. ``digests``: of the content of both clips."""
+    """A search for frames of ``input_source`` that match frames of ``target``.
 
-    given: ClipSource
+    ``digests``: the digests of the content of both clips.
+    """
+
+    input_source: ClipSource
     target: ClipSource
     digests: tuple[str, str]
     context: Context = field(repr=False)
 
     def find(self, min_found: float) -> dict[int, int]:
-        """Return target frame number → number of the best matching frame, if at least ``min_found`` of the edges match.
+        """Return the number of the best matching frame of ``input_source``, by the number of the target frame.
 
-        Raises MediaError if no frame matches, or if a clip cannot be read; Interrupted.
+        A match requires that at least ``min_found`` of the edges agree. Raises MediaError if no frame matches, or if a
+        clip cannot be read; Interrupted.
         """
         matches = dict(zip(self._numbers, self._matches(), strict=True))
-        found = {number: match.number for number, match in matches.items() if match.share >= min_found}
-        given, target = self.given.path.name, self.target.path.name
-        if not found:
+        matched = {number: match.number for number, match in matches.items() if match.share >= min_found}
+        source, target = self.input_source.path.name, self.target.path.name
+        if not matched:
             most = max(match.share for match in matches.values())
-            why = f"none of its frames shows what {given} shows: at most {most:.2f} of the edges of one are there"
+            why = f"none of its frames shows what {source} shows: at most {most:.2f} of the edges of one are there"
             remedy = f"learn without pairs (--unpaired), or lower pairing.min_found, which is {min_found:g}"
             raise MediaError(str(self.target.path), why, remedy)
-        if rest := len(matches) - len(found):
-            text = f"{len(found)} of {count(len(matches), 'frame')} of {target} show what {given} shows"
-            if len(found) < FEW * len(matches):
+        if rest := len(matches) - len(matched):
+            text = f"{len(matched)} of {count(len(matches), 'frame')} of {target} show what {source} shows"
+            if len(matched) < MIN_MATCHED_SHARE * len(matches):
                 self.context.note(f"{text}: the model sees these alone; --unpaired learns from all frames", "warning")
             else:
                 self.context.note(f"{text}; {rest} are left out")
-        return found
+        return matched
 
     def _matches(self) -> list[Match]:
         """Return the best match of each target frame; results of earlier runs are read from the cache."""
-        blocks = [self._numbers[at : at + BLOCK] for at in range(0, len(self._numbers), BLOCK)]
+        blocks = [self._numbers[at : at + BLOCK_FRAMES] for at in range(0, len(self._numbers), BLOCK_FRAMES)]
         if self.context.dry_run:
             return [match for block in blocks for match in self._search(block)]
-        spans = [self.given.first, self.given.stop], [self.target.first, self.target.stop, self.target.every]
+        spans = (
+            [self.input_source.first, self.input_source.stop],
+            [self.target.first, self.target.stop, self.target.every],
+        )
         stage = MatchStage(*self.digests, *spans, list(self._size), VERSION, media_libraries())
         entry = self.context.cache.entry(stage.name, stage.key)
-        found: list[Match] = []
+        matches: list[Match] = []
         with entry.locked(wait_for=f"another run that finds pairs in {self.target.path.name}"):
             store = ChunkStore(entry, ".matches.json")
             for number, block in enumerate(blocks):
@@ -73,80 +80,84 @@ class MatchSearch:
                     table = {"matches": [[match.number, match.share] for match in self._search(block)]}
                     with store.writing(number) as path:
                         write_json(path, table)
-                found += [Match(n, share) for n, share in read_small_json(store.path(number))["matches"]]
-            entry.finish({"frames": len(found)})
-        return found
+                matches += [Match(n, share) for n, share in read_small_json(store.path(number))["matches"]]
+            entry.finish({"frames": len(matches)})
+        return matches
 
     def _search(self, block: list[int]) -> Iterator[Match]:
-        for number, picture in zip(block, _small(self.target, block, self._size), strict=True):
+        for number, picture in zip(block, _read_small(self.target, block, self._size), strict=True):
             match = self._matcher(outlines(picture, self._size))
-            yield Match(self._places[match.number], match.share)
+            yield Match(self._candidates[match.number], match.share)
             done = (number - self.target.first) // self.target.every + 1
             self._report_progress("finding pairs", done, len(self._numbers))
 
     @cached_property
     def _size(self) -> tuple[int, int]:
-        """Return the (width, height) at which frames are compared."""
+        """Return the (width, height) for the comparison of frames."""
         return Size(short=SHORT_SIDE).of(self.target.index.width, self.target.index.height)
 
     @cached_property
     def _numbers(self) -> list[int]:
-        """Return the numbers of the target's frames that get a match."""
+        """Return the numbers of the target's frames for which a match is searched."""
         return list(range(self.target.first, self.target.stop, self.target.every))
 
     @cached_property
-    def _places(self) -> list[int]:
-        """Return the numbers of the frames of ``given`` among which matches are searched."""
-        return [self.given.first + n for n in spread_numbers(self.given.stop - self.given.first, MOST)]
+    def _candidates(self) -> list[int]:
+        """Return the numbers of the frames of ``input_source`` that may be matches."""
+        return [
+            self.input_source.first + n
+            for n in spread_numbers(self.input_source.stop - self.input_source.first, MAX_CANDIDATES)
+        ]
 
     @cached_property
     def _matcher(self) -> Matcher:
-        """Return a matcher of the frames of ``given``, which are read on first use: cached matches do not need it."""
-        seen: list[Outlines] = []
-        for number, picture in enumerate(_small(self.given, self._places, self._size)):
-            seen.append(outlines(picture, self._size))
-            self._report_progress(f"looking at {self.given.path.name}", number + 1, len(self._places))
-        return Matcher(seen)
+        """Return a matcher of the frames of ``input_source``, read on first use: cached matches do not need them."""
+        candidates: list[Outlines] = []
+        for number, picture in enumerate(_read_small(self.input_source, self._candidates, self._size)):
+            candidates.append(outlines(picture, self._size))
+            self._report_progress(f"looking at {self.input_source.path.name}", number + 1, len(self._candidates))
+        return Matcher(candidates)
 
     def _report_progress(self, task: str, done: int, total: int) -> None:
         self.context.stop.check()
         self.context.report(Progress(task, done, total))
 
 
-def _small(source: ClipSource, numbers: list[int], size: tuple[int, int]) -> Iterator[np.ndarray]:
+def _read_small(source: ClipSource, numbers: list[int], size: tuple[int, int]) -> Iterator[np.ndarray]:
     return (row[0] for row in source.pictures(numbers, Size(exact=size)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class MatchedSource(ClipSource):
-    """The frames of a target clip. ``matches``: number of a target frame → number of its input frame in ``given``."""
+    """The frames of a target clip, each with a frame of ``input_source`` as its input.
 
-    given: ClipSource
+    ``matches``: the number of the input frame, by the number of the target frame.
+    """
+
+    input_source: ClipSource
     matches: Mapping[int, int]
 
     @property
     def name(self) -> str:
-        """Return the name of the input clip."""
-        return base_name(self.given.path)
+        return base_name(self.input_source.path)
 
     @property
     def left_out(self) -> frozenset[int]:
-        """Return the target frames without a match."""
         return frozenset(range(self.first, self.stop)) - self.matches.keys()
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield (input aligned to its target, target) for each frame of ``numbers`` (increasing).
+        """Yield (input aligned to its target, target) for each frame of ``numbers``, which increase.
 
         Both are (H, W, 3) uint8, of the target's size. All inputs are read first, as their order differs.
         """
         if self.index.same_size:
             size = Size(exact=size.of(self.index.width, self.index.height))
         inputs: dict[int, np.ndarray] = {}
-        for near in _stretches(sorted({self.matches[number] for number in numbers})):
-            inputs |= dict(zip(near, (rows[0] for rows in self.given.pictures(near, size)), strict=True))
+        for group in _split_at_gaps(sorted({self.matches[number] for number in numbers})):
+            inputs |= dict(zip(group, (rows[0] for rows in self.input_source.pictures(group, size)), strict=True))
         for number, (target,) in zip(numbers, super().pictures(numbers, size), strict=True):
-            given = resize(inputs[self.matches[number]], target.shape[1], target.shape[0])
-            yield bring(given, target), target
+            resized = resize(inputs[self.matches[number]], target.shape[1], target.shape[0])
+            yield bring(resized, target), target
 
 
 def separate_held_out(roles: Mapping[int, Role], matches: Mapping[int, int], gap: int) -> dict[int, Role]:
@@ -156,8 +167,8 @@ def separate_held_out(roles: Mapping[int, Role], matches: Mapping[int, int], gap
     return {n: "gap" if role == "train" and matches[n] in near else role for n, role in roles.items()}
 
 
-def _stretches(numbers: list[int]) -> list[list[int]]:
-    """Split increasing numbers at gaps where seeking is faster than decoding the frames between."""
+def _split_at_gaps(numbers: list[int]) -> list[list[int]]:
+    """Split increasing numbers at gaps that are faster to seek over than to decode."""
     groups: list[list[int]] = []
     for number in numbers:
         if groups and number - groups[-1][-1] <= MAX_SKIPPED:

@@ -1,7 +1,7 @@
-"""Windows that move over stored frames as a camera does, so that what the camera did is known exactly.
+"""Moving windows on stored frames, which simulate a camera with exactly known motion.
 
-A window is a 3 × 3 matrix, float64, that maps its pixels to those of the frame, both relative to the centre, y down.
-Beyond its edges a frame is mirrored.
+A window is a 3 × 3 matrix, float64, that maps its pixels to the frame's pixels, both relative to the centre, y down. A
+frame is mirrored beyond its edges.
 """
 
 from __future__ import annotations
@@ -12,19 +12,23 @@ from typing import Self
 import cv2
 import numpy as np
 
-# Limits of a move per frame: share of the window's side, change of size, degrees.
-MAX_PAN, MAX_ZOOM, MAX_TURN = 0.03, 0.03, 2.0
-STANDING = 0.25  # The share of the windows that do not move.
-TILT = 8.0  # The standard deviation of the windows' rotation, in degrees.
-ANY_TILT = 0.1  # The share of the windows that are rotated by any angle.
-TURNING_BACK = 0.05  # The probability per frame that a moving window changes its motion.
-OUTSIDE = 0.15  # The share of a frame's side by which a window's centre may leave the frame.
+MAX_PAN = 0.03  # Largest shift per frame, as a share of the window's side.
+MAX_ZOOM = 0.03  # Largest relative change of size per frame.
+MAX_ROTATION_DEG = 2.0  # Largest rotation per frame, in degrees.
+STATIONARY_SHARE = 0.25  # Share of the windows that do not move.
+ROTATION_SIGMA_DEG = 8.0  # Standard deviation of the windows' rotation, in degrees.
+FULL_ROTATION_SHARE = 0.1  # Share of the windows whose rotation is uniform over all angles instead.
+MOTION_CHANGE_PROBABILITY = 0.05  # Probability per frame that a moving window changes its motion.
+MAX_OUTSIDE = 0.15  # Largest distance of a window's centre from the frame, as a share of the frame's side.
 
-Matrix = tuple[float, ...]  # the two upper rows of a window
+Matrix = tuple[float, ...]  # The two upper rows of a window's matrix, row by row.
 
 
 def move_view(zoom: float, rotate: float, dx: float, dy: float) -> np.ndarray:
-    """Return the view, (3, 3), after the picture was moved: by pixels, anticlockwise by degrees, and enlarged."""
+    """Return the view of a moved, rotated and enlarged picture, (3, 3).
+
+    The move is (``dx``, ``dy``) in pixels, the rotation ``rotate`` in degrees anticlockwise, ``zoom`` the enlargement.
+    """
     angle = np.deg2rad(rotate)
     cosine, sine = np.cos(angle) / zoom, np.sin(angle) / zoom
     rotation = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
@@ -33,14 +37,14 @@ def move_view(zoom: float, rotate: float, dx: float, dy: float) -> np.ndarray:
 
 
 def normalised(view: np.ndarray, picture: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
-    """Return a view of pixels as one of places from -1 to 1 between edges; sizes are (width, height)."""
+    """Return a view in coordinates from −1 to 1 between the edges, for a view in pixels; sizes are (width, height)."""
     of_picture = np.diag([picture[0] / 2, picture[1] / 2, 1.0])
     scaled: np.ndarray = np.diag([2 / frame[0], 2 / frame[1], 1.0]) @ view @ of_picture
     return scaled
 
 
 def render(picture: np.ndarray, view: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Render (H, W, C), uint8 or float32, through a view to (width, height); smaller copies are not aliased."""
+    """Render (H, W, C), uint8 or float32, through a view to ``size`` (width, height); shrink without aliasing."""
     scale = float(np.sqrt(abs(np.linalg.det(view[:2, :2]))))
     if scale > 1:
         height, width = picture.shape[:2]
@@ -55,99 +59,102 @@ def render(picture: np.ndarray, view: np.ndarray, size: tuple[int, int]) -> np.n
 
 
 def place_in(picture: np.ndarray, back: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return (H, W, 3) float32 where it lies in a frame of (width, height).
+    """Render a picture at its position in a frame of ``size`` (width, height), (H, W, 3) float32.
 
-    ``back``: the map from places of the frame to those of the picture, see ``normalised``.
+    ``back``: the map from positions in the frame to positions in the picture, see ``normalised``.
     """
     to_pixels = np.diag([picture.shape[1] / 2, picture.shape[0] / 2, 1.0])
     return render(picture, to_pixels @ back @ np.diag([2 / size[0], 2 / size[1], 1.0]), size)
 
 
 def covered_by(back: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return what a picture covers of a frame of (width, height): (height, width) float32, 0 or 1; see ``place_in``."""
+    """Return the area of a frame that a picture covers: (height, width) float32, 0 or 1; see ``place_in``."""
     x, y = np.meshgrid(*((np.arange(side) + 0.5) * 2 / side - 1 for side in size))
-    there = np.stack([x, y, np.ones_like(x)], axis=-1) @ back[:2].T
-    return (np.abs(there) <= 1).all(-1).astype(np.float32)
+    positions = np.stack([x, y, np.ones_like(x)], axis=-1) @ back[:2].T
+    return (np.abs(positions) <= 1).all(-1).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows of an example's frames, of ``size`` (width, height), oldest first; the last is the target's."""
+    """The camera windows of an example's frames, of ``size`` (width, height), oldest first; the last is the target's.
+
+    ``rows``: the two upper rows of each window's matrix.
+    """
 
     size: tuple[int, int]
     rows: tuple[Matrix, ...]
 
     @classmethod
     def of(cls, size: tuple[int, int], views: list[np.ndarray]) -> Self:
-        """Return the windows of matrices (3, 3)."""
+        """Return the windows of matrices ``views``, (3, 3) each."""
         return cls(size, tuple(tuple(map(float, view[:2].ravel())) for view in views))
 
-    def view(self, back: int = 0) -> np.ndarray:
-        """Return the window ``back`` frames before the target's, (3, 3)."""
-        return np.vstack([np.reshape(self.rows[-1 - back], (2, 3)), (0.0, 0.0, 1.0)])
+    def view(self, num_back: int = 0) -> np.ndarray:
+        """Return the window ``num_back`` frames before the target's, (3, 3)."""
+        return np.vstack([np.reshape(self.rows[-1 - num_back], (2, 3)), (0.0, 0.0, 1.0)])
 
-    def target(self, frame: np.ndarray) -> np.ndarray:
-        """Return what is seen of the target's frame."""
+    def render_target(self, frame: np.ndarray) -> np.ndarray:
+        """Render the target's frame through the last window."""
         return render(frame, self.view(), self.size)
 
-    def past(self, frame: np.ndarray, back: int) -> np.ndarray:
-        """Return what was seen of an earlier frame, moved with the camera to where it would be seen now."""
-        return self.moved(render(frame, self.view(back), self.size), back)
+    def render_past(self, frame: np.ndarray, num_back: int) -> np.ndarray:
+        """Render an earlier frame through its window, then align it to the target's window."""
+        return self.align_to_target(render(frame, self.view(num_back), self.size), num_back)
 
-    def moved(self, picture: np.ndarray, back: int) -> np.ndarray:
-        """Return what a window ``back`` frames before showed, (H, W, 3), moved to where it would be seen now."""
-        change = np.linalg.solve(self.view(back), self.view())
+    def align_to_target(self, picture: np.ndarray, num_back: int) -> np.ndarray:
+        """Warp (H, W, 3), seen through the window ``num_back`` frames before the target's, to the target's window."""
+        change = np.linalg.solve(self.view(num_back), self.view())
         return picture if np.allclose(change, np.eye(3), atol=1e-9) else render(picture, change, self.size)
 
-    def standing(self) -> Self:
-        """Return windows that have stood where the last one is."""
+    def stationary(self) -> Self:
+        """Return windows of a camera that rests at the last window."""
         return replace(self, rows=(self.rows[-1],) * len(self.rows))
 
-    def following(self, rng: np.random.Generator, frame: tuple[int, int]) -> Self:
-        """Return the windows a frame later: on their way, or on another one if this leads out of the frame."""
-        now, before = self.view(), self.view(1)
-        then = now @ np.linalg.solve(before, now)
-        if rng.random() < TURNING_BACK or not _is_inside(then, self.size, frame):
-            then = now @ _draw_move(rng, self.size)
-            if not _is_inside(then, self.size, frame):
-                then = now
-        return type(self).of(self.size, [self.view(back) for back in reversed(range(len(self.rows) - 1))] + [then])
+    def advance(self, rng: np.random.Generator, frame: tuple[int, int]) -> Self:
+        """Return the windows one frame later: the motion continues, unless it is drawn again."""
+        current, previous = self.view(), self.view(1)
+        following = current @ np.linalg.solve(previous, current)
+        if rng.random() < MOTION_CHANGE_PROBABILITY or not _is_inside(following, self.size, frame):
+            following = current @ _draw_move(rng, self.size)
+            if not _is_inside(following, self.size, frame):
+                following = current
+        return type(self).of(self.size, [self.view(k) for k in reversed(range(len(self.rows) - 1))] + [following])
 
 
 def draw_windows(
     rng: np.random.Generator, size: tuple[int, int], frame: tuple[int, int], count: int, *, moving: bool
 ) -> Windows:
-    """Draw a window of ``size`` in a frame, (width, height), and its last ``count`` places."""
-    largest = _largest(size, frame)
-    scale = largest ** rng.uniform(0, 1)
-    tilt = rng.uniform(-180, 180) if rng.random() < ANY_TILT else TILT * rng.standard_normal()
-    room = [max(0.0, side - scale * own) / 2 for side, own in zip(frame, size, strict=True)]
-    x, y = (rng.uniform(-1, 1) * one for one in room)
+    """Draw ``count`` windows of ``size`` in a frame of size ``frame``, (width, height) each, of one camera motion."""
+    scale = _largest_scale(size, frame) ** rng.uniform(0, 1)
+    is_any_angle = rng.random() < FULL_ROTATION_SHARE
+    angle = rng.uniform(-180, 180) if is_any_angle else ROTATION_SIGMA_DEG * rng.standard_normal()
+    margins = [max(0.0, side - scale * window_side) / 2 for side, window_side in zip(frame, size, strict=True)]
+    x, y = (rng.uniform(-1, 1) * margin for margin in margins)
     if not moving or rng.random() < 0.5:
-        tilt = 0.0
-    at = np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]]) @ move_view(1 / scale, tilt, 0.0, 0.0)
-    still = not moving or rng.random() < STANDING
-    back = np.eye(3) if still else np.linalg.inv(_draw_move(rng, size))
-    views = [at]
+        angle = 0.0
+    last = np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]]) @ move_view(1 / scale, angle, 0.0, 0.0)
+    is_stationary = not moving or rng.random() < STATIONARY_SHARE
+    inverse_move = np.eye(3) if is_stationary else np.linalg.inv(_draw_move(rng, size))
+    views = [last]
     for _ in range(count - 1):
-        views.insert(0, views[0] @ back)
+        views.insert(0, views[0] @ inverse_move)
     return Windows.of(size, views)
 
 
 def _draw_move(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """Draw a move of a frame: shifts, often also a zoom or a turn."""
-    dx, dy, zoom, turn = rng.uniform(-1, 1, 4) * (MAX_PAN * size[0], MAX_PAN * size[1], MAX_ZOOM, MAX_TURN)
-    chosen = rng.random(4) < (0.7, 0.5, 0.4, 0.3)
-    dx, dy, zoom, turn = np.where(chosen, (dx, dy, zoom, turn), 0.0)
-    return move_view(1 + zoom, turn, dx, dy)
+    """Draw a camera motion per frame: shifts, and often a zoom or a rotation."""
+    dx, dy, zoom, angle = rng.uniform(-1, 1, 4) * (MAX_PAN * size[0], MAX_PAN * size[1], MAX_ZOOM, MAX_ROTATION_DEG)
+    is_used = rng.random(4) < (0.7, 0.5, 0.4, 0.3)
+    dx, dy, zoom, angle = np.where(is_used, (dx, dy, zoom, angle), 0.0)
+    return move_view(1 + zoom, angle, dx, dy)
 
 
-def _largest(size: tuple[int, int], frame: tuple[int, int]) -> float:
-    return max(1.0, min(side / own for side, own in zip(frame, size, strict=True)))
+def _largest_scale(size: tuple[int, int], frame: tuple[int, int]) -> float:
+    return max(1.0, min(side / window_side for side, window_side in zip(frame, size, strict=True)))
 
 
 def _is_inside(view: np.ndarray, size: tuple[int, int], frame: tuple[int, int]) -> bool:
-    """Return whether a window's middle is in the frame, or nearly, and its scale one that is drawn."""
+    """Return whether a window's centre is in the frame or at most ``MAX_OUTSIDE`` outside, and its scale is allowed."""
     scale = float(np.sqrt(abs(np.linalg.det(view[:2, :2]))))
-    near = all(abs(at) <= (0.5 + OUTSIDE) * side for at, side in zip(view[:2, 2], frame, strict=True))
-    return near and 0.9 <= scale <= 1.1 * _largest(size, frame)
+    is_near = all(abs(centre) <= (0.5 + MAX_OUTSIDE) * side for centre, side in zip(view[:2, 2], frame, strict=True))
+    return is_near and 0.9 <= scale <= 1.1 * _largest_scale(size, frame)

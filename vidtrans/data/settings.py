@@ -43,7 +43,7 @@ class DatasetSettings:
     def for_key(self, *, has_targets: bool) -> Table:
         """Return the settings that affect pictures and roles, except cuts and bars, which are recorded by source.
 
-        ``has_targets``: the pairing has separate targets, and pairs may be kept at full size.
+        ``has_targets``: the pairing has separate targets, so full-size pairs may be stored.
         """
         others = ("cuts", "crop_bars", *(() if has_targets else ("full_size_pairs",)))
         return {name: value for name, value in to_table(self).items() if name not in others}

@@ -1,4 +1,4 @@
-"""Sources of frames: clips with their targets, stacks of guides, and folders of pairs of other tools."""
+"""Sources of frames: clips with their targets, stacks of guides, and folders of pairs from other tools."""
 
 from __future__ import annotations
 
@@ -31,23 +31,22 @@ from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, Reader, read_f
 from vidtrans.video.io.picture_paths import picture_files, pictures_in
 from vidtrans.video.io.pictures import open_reader
 
-LEFT_OUT = "left out"  # The word for frames without a target.
 HELD_OUT_FOLDERS = ("test", "val")
 SPLIT_FOLDERS = ("train", *HELD_OUT_FOLDERS)
-LISTED = 6  # names in a message
-# How far the aspect ratios of input and target may differ: 1088 lines for 1080 are no other shape.
+MAX_LISTED_NAMES = 6  # Maximum number of file names in a message.
+# Largest relative difference of the aspect ratios of input and target; 1088 lines instead of 1080 are allowed.
 SHAPE_TOLERANCE = 0.02
-AS_LARGE = 0.9  # The share of the source's size at which a target can show what is sharp in it.
+MIN_TARGET_SIZE = 0.9  # Minimum height of a target that shows the detail of the source, as a share of its height.
 
 
 class PictureExtractor(Protocol):
-    """A network that makes a picture of each frame (``rendering.extraction.FrameExtractor``)."""
+    """A network that extracts a picture from each frame (``rendering.extraction.FrameExtractor``)."""
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the (width, height) at which the network sees frames of this size."""
+        """Return the (width, height) of the network's input for frames of this size."""
 
     def pictures(self, frames: Iterable[Frame]) -> Iterator[np.ndarray]:
-        """Yield the network's picture of each frame, (H, W, 3) uint8, at that size."""
+        """Yield the extracted picture of each frame, (H, W, 3) uint8, at that size."""
 
     def for_record(self) -> Table:
         """Return the extractor's entries in a pairing's settings: its ``model`` name and the ``digest`` of its file."""
@@ -60,11 +59,10 @@ class PictureExtractor(Protocol):
 class ClipSource:
     """Frames ``first`` … ``stop − 1`` of a clip, every ``every``-th; ``target``: a second, synchronised clip.
 
-    ``target_steps``: frame number → number of its target's frame, without frames that have no target; None: the numbers
-    are equal. With ``guides`` the clip is a folder of guides. The ``extractor`` adds one picture per frame. ``bars``
-    are cropped from each picture of a clip without a target or ``mask``, which adds a matte per frame; so does
-    ``matte``, as a part of the input.
-    ``classes``: those of the target, if it is label maps.
+    ``target_steps``: the number of the target's frame, by frame number, without frames that have no target; None: the
+    numbers are equal. With ``guides`` the clip is a folder of guides. The ``extractor`` adds one picture per frame.
+    ``bars`` are cropped from each picture of a clip without a target or ``mask``. ``mask`` adds a matte per frame;
+    ``matte`` adds one too, as a part of the input. ``classes``: the target's classes, if it consists of label maps.
     """
 
     path: Path
@@ -85,24 +83,22 @@ class ClipSource:
 
     @property
     def name(self) -> str:
-        """Return the source's name."""
         return base_name(self.path)
 
     @property
     def shows_single_pictures(self) -> bool:
-        """Return whether this is a folder of mostly unrelated pictures, each its own shot."""
+        """Return whether this is a folder of mostly unrelated pictures, each of which is a shot."""
         shots = self.shots() if self.index.names else []
         return 2 * sum(len(shot) == 1 for shot in shots) > len(shots)
 
     @property
     def left_out(self) -> frozenset[int]:
-        """Return the numbers of the frames that have no target, and are therefore not stored."""
+        """Return the numbers of the frames without a target, which are not stored."""
         if self.target_steps is None:
             return frozenset()
         return frozenset(range(self.first, self.stop)) - set(self.target_steps)
 
     def shots(self) -> list[list[int]]:
-        """Return the frame numbers of each shot."""
         starts = sorted({self.first, *(s for s in self.survey.shots if self.first < s < self.stop)})
         numbers = range(self.first, self.stop, self.every)
         return [[n for n in numbers if a <= n < b] for a, b in itertools.pairwise([*starts, self.stop])]
@@ -110,14 +106,15 @@ class ClipSource:
     def full_size(self, number: int) -> tuple[int, int] | None:
         """Return the (width, height) of a frame with a separate target, or None.
 
-        None also if the target is smaller, if the input is more than the frame, and for pictures of several sizes.
+        None also if the target is smaller, if the input has more pictures than the frame, or if pictures differ in
+        size.
         """
         del number
-        own, other = self.index, self.target_index
+        index, other = self.index, self.target_index
         if other is None or self.guides or self.extractor or self.matte or any(self.bars):
             return None
-        can_compare = own.same_size and other.same_size and is_as_large(other.height, own.height)
-        return (own.width, own.height) if can_compare else None
+        can_compare = index.same_size and other.same_size and is_as_large(other.height, index.height)
+        return (index.width, index.height) if can_compare else None
 
     def samples(self, count: int) -> Iterator[np.ndarray]:
         """Yield at most ``count`` evenly spaced frames at full size, (H, W, 3) uint8."""
@@ -127,7 +124,7 @@ class ClipSource:
                 yield from (frame.rgb for frame in read_frames(reader, self.index, group))
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield the picture, guides, extracted picture, matte, target and mask of the frames of ``numbers``.
+        """Yield the picture, guides, extracted picture, matte, target and mask of each frame of ``numbers``.
 
         Numbers increase. Each is (H, W, 3) uint8, matte and mask (H, W), and all pictures of a frame have one size.
         """
@@ -136,37 +133,37 @@ class ClipSource:
             return
         if self.index.same_size:
             size = Size(exact=size.of(self.index.width, self.index.height))
-        frames = _pick(open_reader(self.path, FrameFormat(size), guides=self.guides), self.index, numbers)
+        frames = _read_frames_of(open_reader(self.path, FrameFormat(size), guides=self.guides), self.index, numbers)
         with ExitStack() as stack:
             inputs = stack.enter_context(closing(frames))
-            others = [stack.enter_context(closing(other)) for other in self._others(numbers, size)]
+            others = [stack.enter_context(closing(other)) for other in self._other_streams(numbers, size)]
             for frame, *beside in zip(inputs, *others, strict=True):
                 height, width = frame.rgb.shape[:2]
-                yield *frame.pictures, *(self._fitted(picture, width, height) for picture in beside)
+                yield *frame.pictures, *(self._resized(picture, width, height) for picture in beside)
 
-    def _fitted(self, picture: np.ndarray, width: int, height: int) -> np.ndarray:
-        """Return a target, or a matte, at a size; the colours of label maps do not mix."""
+    def _resized(self, picture: np.ndarray, width: int, height: int) -> np.ndarray:
+        """Resize a target or a matte, without mixing the colours of label maps."""
         if self.classes is not None and picture.ndim == 3 and picture.shape[:2] != (height, width):
             return self.classes.resized(picture, width, height)
         return resize(picture, width, height)
 
     def _cropped(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield a tuple of one picture per frame: without its bars, which are cropped before it is resized."""
-        with closing(_pick(open_reader(self.path, FrameFormat()), self.index, numbers)) as frames:
+        """Yield one picture per frame, without its bars, which are cropped before the picture is resized."""
+        with closing(_read_frames_of(open_reader(self.path, FrameFormat()), self.index, numbers)) as frames:
             for frame in frames:
                 picture = self.bars.crop(frame.rgb)
                 yield (resize(picture, *size.of(picture.shape[1], picture.shape[0])),)
 
-    def _others(self, numbers: list[int], size: Size) -> Iterator[Generator[np.ndarray, None, None]]:
-        """Yield the streams of extracted pictures, of mattes, of targets and of masks."""
+    def _other_streams(self, numbers: list[int], size: Size) -> Iterator[Generator[np.ndarray, None, None]]:
+        """Yield the streams of extracted pictures, mattes, targets and masks, as far as the source has them."""
         if self.extractor is not None:
-            yield self._extracted(self.extractor, numbers)
+            yield self._extracted_pictures(self.extractor, numbers)
         if self.matte is not None:
             yield self._mattes(self.matte, numbers, size)
         if self.target is not None and self.target_index is not None:
             steps = [n if self.target_steps is None else self.target_steps[n] for n in numbers]
             if self.classes is None:
-                yield _pictures_at(open_reader(self.target, FrameFormat(size)), self.target_index, steps)
+                yield _read_pictures_of(open_reader(self.target, FrameFormat(size)), self.target_index, steps)
             else:
                 yield self._label_maps(self.classes, self.target, self.target_index, steps, size)
         if self.mask is not None:
@@ -176,8 +173,8 @@ class ClipSource:
     def _label_maps(
         classes: ClassColours, path: Path, index: ClipIndex, steps: list[int], size: Size
     ) -> Generator[np.ndarray, None, None]:
-        """Yield the label maps of frames, (H, W, 3) uint8, resized so that no colours mix."""
-        with closing(_pictures_at(open_reader(path, FrameFormat()), index, steps)) as pictures:
+        """Yield the label maps of frames, (H, W, 3) uint8, resized without mixing colours."""
+        with closing(_read_pictures_of(open_reader(path, FrameFormat()), index, steps)) as pictures:
             for picture in pictures:
                 yield classes.resized(picture, *size.of(picture.shape[1], picture.shape[0]))
 
@@ -187,15 +184,15 @@ class ClipSource:
             with closing(mask.mattes(size.of(*full), threads=0)) as matte_of:
                 yield from map(matte_of, group)
 
-    def _extracted(self, extractor: PictureExtractor, numbers: list[int]) -> Generator[np.ndarray, None, None]:
-        """Yield the extractor's pictures of the frames, at its own size, as in a render."""
+    def _extracted_pictures(self, extractor: PictureExtractor, numbers: list[int]) -> Generator[np.ndarray, None, None]:
+        """Yield the extracted pictures of the frames, at the extractor's size, as in a render."""
         for group, full in self._by_size(numbers):
             form = FrameFormat(Size(exact=extractor.size(*full)))
-            with closing(_pick(open_reader(self.path, form), self.index, group)) as frames:
+            with closing(_read_frames_of(open_reader(self.path, form), self.index, group)) as frames:
                 yield from extractor.pictures(frames)
 
     def _by_size(self, numbers: list[int]) -> Iterator[tuple[list[int], tuple[int, int]]]:
-        """Yield frame numbers with their (width, height): all together, or each picture of several sizes alone."""
+        """Yield frame numbers with their (width, height): one group, or one per picture if sizes differ."""
         if self.index.same_size:
             yield numbers, (self.index.width, self.index.height)
             return
@@ -203,45 +200,45 @@ class ClipSource:
         yield from (([number], picture_size(files[number])) for number in numbers)
 
 
-def _pick(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[Frame, None, None]:
+def _read_frames_of(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[Frame, None, None]:
     with opened as reader:
         yield from read_frames(reader, index, numbers)
 
 
-def _pictures_at(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[np.ndarray, None, None]:
+def _read_pictures_of(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[np.ndarray, None, None]:
     """Yield the pictures of frames in any order."""
     with opened as reader, closing(FrameCursor(lambda first: reader.frames(first, None, index))) as frame_of:
         yield from (frame_of(number).rgb for number in numbers)
 
 
 def shape_of(index: ClipIndex) -> tuple[int, int]:
-    """Return the (width, height) at which a clip is shown with square pixels."""
+    """Return the (width, height) of a clip in square pixels."""
     return round(index.width * index.sample_aspect_ratio), index.height
 
 
 def find_targets(
     clip: Clip, other: Clip, first: int, stop: int, context: Context
 ) -> tuple[int, Mapping[int, int] | None]:
-    """Match frames of ``other``, the target, with the frames [first, stop) of ``clip``, and report unmatched frames.
+    """Match frames of ``other``, the target, with the frames [first, stop) of ``clip``; report unmatched frames.
 
-    Returns the end of the part of ``clip`` to use, at most ``stop``, and ``target_steps`` as of ``ClipSource``.
-    Raises MediaError if no frame matches.
+    Returns the end of the used span of ``clip``, at most ``stop``, and ``target_steps`` of a ``ClipSource``. Raises
+    MediaError if no frame matches.
     """
     if clip.index.same_size and other.index.same_size:
         check_shapes(clip.path, shape_of(clip.index), shape_of(other.index))
     if clip.index.names and other.index.names:
         check_names(clip.path, clip.index.names)
         check_names(other.path, other.index.names)
-    found = sequence(clip.index, other.index, first, stop)
-    if found is not None and (found.way != "order" or other.index.num_frames == clip.index.num_frames):
-        steps = {n: step for n, step in enumerate(found.steps, first) if step is not None}
+    alignment = sequence(clip.index, other.index, first, stop)
+    if alignment is not None and (alignment.way != "order" or other.index.num_frames == clip.index.num_frames):
+        steps = {n: step for n, step in enumerate(alignment.steps, first) if step is not None}
         if not steps:
             why = f"none of its pictures belongs to a frame of {clip.path.name}"
             raise MediaError(str(other.path), why, "give both the same names or numbers")
-        note = describe_sequence(found, clip.index, other.index, first, clip.path.name, LEFT_OUT)
+        note = describe_sequence(alignment, clip.index, other.index, first, clip.path.name, "left out")
         if note:
             context.note(f"{other.path.name}: {note}", "warning")
-        return stop, None if found.steps == tuple(range(first, stop)) else steps
+        return stop, None if alignment.steps == tuple(range(first, stop)) else steps
     common = min(stop, other.index.num_frames)
     if common <= first:
         why = (
@@ -250,7 +247,7 @@ def find_targets(
         raise MediaError(str(other.path), why, "give an earlier --start, or a --target as long as the source")
     context.note(
         f"{clip.path.name} has {count(clip.index.num_frames, 'frame')}, {other.path.name} {other.index.num_frames}; "
-        f"the first {common} are paired" + (f" by order: {found.words}" if found else ""),
+        f"the first {common} are paired" + (f" by order: {alignment.words}" if alignment else ""),
         "warning",
     )
     return common, None
@@ -258,14 +255,15 @@ def find_targets(
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A folder of unordered pairs: each pair is a shot. ``unpaired``: the pictures of A and B without a counterpart.
+    """A folder of unordered pairs; each pair is a shot.
 
-    ``classes``: those of the targets, if they are label maps.
+    ``unpaired``: the names of pictures without a counterpart. ``classes``: the targets' classes, if they are label
+    maps.
     """
 
     path: Path
-    pairs: tuple[tuple[Path, Path | None], ...]  # (A, B), or one side-by-side picture
-    roles: tuple[Role | None, ...]  # None: not said by the folder
+    pairs: tuple[tuple[Path, Path | None], ...]  # (A, B), or (side-by-side picture, None).
+    roles: tuple[Role | None, ...]  # None: the folder has no train and val parts.
     a_is_input: bool
     unpaired: tuple[str, ...] = ()
     guides: tuple[str, ...] = ()
@@ -273,12 +271,11 @@ class FolderSource:
 
     @property
     def name(self) -> str:
-        """Return the source's name."""
         return base_name(self.path)
 
     @property
     def inputs(self) -> list[Path]:
-        """Return the files of the inputs; none for side-by-side pictures, which hold input and target in one file."""
+        """Return the files of the inputs; none for side-by-side pictures, where input and target share a file."""
         return [a if self.a_is_input else b for a, b in self.pairs if b is not None]
 
     @property
@@ -288,10 +285,10 @@ class FolderSource:
 
     def describe_unpaired(self) -> str:
         """Return a warning that names pictures without a counterpart."""
-        count, few = len(self.unpaired), ", ".join(self.unpaired[:LISTED])
+        count, few = len(self.unpaired), ", ".join(self.unpaired[:MAX_LISTED_NAMES])
         whose = "1 of its pictures has" if count == 1 else f"{count} of its pictures have"
         return f"{self.path.name}: {whose} no counterpart and {'is' if count == 1 else 'are'} left out ({few}" + (
-            " …)" if count > LISTED else ")"
+            " …)" if count > MAX_LISTED_NAMES else ")"
         )
 
     def full_size(self, number: int) -> tuple[int, int] | None:
@@ -301,11 +298,11 @@ class FolderSource:
         if other is None:
             return width // 2, height
         sides = (width, height), picture_size(other)
-        given, target = sides if self.a_is_input else sides[::-1]
-        return given if is_as_large(target[1], given[1]) else None
+        source, target = sides if self.a_is_input else sides[::-1]
+        return source if is_as_large(target[1], source[1]) else None
 
     def targets(self, numbers: list[int]) -> Iterator[np.ndarray]:
-        """Yield the targets of pairs as they are stored, (H, W, 3) uint8."""
+        """Yield the targets of pairs at their stored size, (H, W, 3) uint8."""
         return (row[1] for row in self.pictures(numbers, AS_STORED))
 
     def samples(self, count: int) -> Iterator[np.ndarray]:
@@ -323,29 +320,33 @@ class FolderSource:
             else:
                 right = read_picture(other)
             width, height = size.of(left.shape[1], left.shape[0])
-            given, target = (left, right) if self.a_is_input else (right, left)
+            source, target = (left, right) if self.a_is_input else (right, left)
             resize_target = self.classes.resized if self.classes else resize
-            yield resize(given, width, height), resize_target(target, width, height)
+            yield resize(source, width, height), resize_target(target, width, height)
 
 
 def find_pairs(folder: Path, direction: str) -> FolderSource:
     """Detect a pair folder: ``A/`` + ``B/`` with equal names, or A|B pictures; with or without train/val/test.
 
-    ``direction``: which side is the input, "AtoB" or "BtoA". Raises MediaError if there are no pairs.
+    ``direction``: "AtoB" or "BtoA"; the first is the input. Raises MediaError if there are no pairs.
     """
     pairs: list[tuple[Path, Path | None]] = []
     roles: list[Role | None] = []
     a, b = _sides(folder)
-    two = a.is_dir() and b.is_dir()
-    parts = [p for p in SPLIT_FOLDERS if ((a / p).is_dir() and (b / p).is_dir() if two else (folder / p).is_dir())]
-    for part in parts or [""]:
-        found = _pairs_of(a / part, b / part) if two else _pairs_in(folder / part)
-        pairs += found
-        roles += ["val" if part in HELD_OUT_FOLDERS else "train" if part else None] * len(found)
+    has_sides = a.is_dir() and b.is_dir()
+    splits = [
+        s for s in SPLIT_FOLDERS if ((a / s).is_dir() and (b / s).is_dir() if has_sides else (folder / s).is_dir())
+    ]
+    for split in splits or [""]:
+        split_pairs = _pairs_of(a / split, b / split) if has_sides else _pairs_in(folder / split)
+        pairs += split_pairs
+        roles += ["val" if split in HELD_OUT_FOLDERS else "train" if split else None] * len(split_pairs)
     if not pairs:
         raise MediaError(str(folder), "no pairs in it", "it needs A/ and B/ with equal names, or A|B pictures")
     paired = {path for pair in pairs for path in pair}
-    sides = [path for part in parts or [""] for path in ((a / part, b / part) if two else _sides(folder / part))]
+    sides = [
+        path for split in splits or [""] for path in ((a / split, b / split) if has_sides else _sides(folder / split))
+    ]
     every = [path for side in sides if side.is_dir() for path in pictures_in(side)]
     unpaired = tuple(path.relative_to(folder).as_posix() for path in every if path not in paired)
     return FolderSource(folder, tuple(pairs), tuple(roles), direction == "AtoB", unpaired)
@@ -361,32 +362,32 @@ def _pairs_in(folder: Path) -> list[tuple[Path, Path | None]]:
 
 
 def _pairs_of(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
-    """Return the pairs of pictures in two folders that have equal names, or if none have, equal numbers in them."""
-    own, others = pictures_in(a), pictures_in(b)
-    if not own or not others:
+    """Return the pairs of pictures in two folders: by equal names, or if there are none, by equal numbers in names."""
+    files, other_files = pictures_in(a), pictures_in(b)
+    if not files or not other_files:
         return []
-    check_names(a, [p.name for p in own])
-    check_names(b, [p.name for p in others])
-    by_stem = {stem_key(p.name): p for p in others}
-    pairs = [(p, by_stem[stem_key(p.name)]) for p in own if stem_key(p.name) in by_stem]
+    check_names(a, [p.name for p in files])
+    check_names(b, [p.name for p in other_files])
+    by_stem = {stem_key(p.name): p for p in other_files}
+    pairs = [(p, by_stem[stem_key(p.name)]) for p in files if stem_key(p.name) in by_stem]
     if not pairs:
-        found = align([p.name for p in own], [p.name for p in others], 0, len(own), counting="equal")
-        steps = found.steps if found.way == "number" else ()
-        pairs = [(p, others[step]) for p, step in zip(own, steps, strict=False) if step is not None]
+        alignment = align([p.name for p in files], [p.name for p in other_files], 0, len(files), counting="equal")
+        steps = alignment.steps if alignment.way == "number" else ()
+        pairs = [(p, other_files[step]) for p, step in zip(files, steps, strict=False) if step is not None]
     for one, other in pairs:
         check_shapes(one, picture_size(one), picture_size(other))
     return list(pairs)
 
 
 def check_names(folder: Path, names: Sequence[str]) -> None:
-    """Raise MediaError if two ``names`` differ only in their suffix, so that one picture has no counterpart."""
+    """Raise MediaError if two ``names`` differ only in their suffix, so that their counterpart is ambiguous."""
     if twice := repeated(names):
         raise MediaError(str(folder), f"two of its pictures are named '{twice}'", "keep one of them")
 
 
 def is_as_large(target: int, source: int) -> bool:
-    """Return whether a target of a height in pixels can be compared with a source, at the source's size."""
-    return target >= AS_LARGE * source
+    """Return whether a target has enough detail for a comparison at the source's size; heights in pixels."""
+    return target >= MIN_TARGET_SIZE * source
 
 
 def check_shapes(source: Path, size: tuple[int, int], target: tuple[int, int]) -> None:

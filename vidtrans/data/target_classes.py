@@ -27,10 +27,10 @@ from vidtrans.video.images.picture import pack_colours, read_indices, read_palet
 from vidtrans.video.io.picture_paths import find_guides, is_picture_source, picture_files
 from vidtrans.video.io.pictures import open_reader
 
-VOID = 255  # The index of pixels without a class in many data sets.
-APART = 40  # The distance in levels between two classes in compressed label maps.
-FLAT = 8  # The most levels between neighbours inside an area; there are more on a compressed border.
-FLAT_SHARE = 0.5  # The least share of the pixels that are inside areas in compressed label maps.
+VOID = 255  # Index of pixels without a class in many data sets.
+MIN_CLASS_DISTANCE = 40  # Minimum RGB distance of two classes in compressed label maps, in levels of 255.
+MAX_FLAT_DIFFERENCE = 8  # Maximum difference of neighbouring pixels inside an area, in levels; borders have more.
+MIN_FLAT_SHARE = 0.5  # Minimum share of the pixels inside areas, in compressed label maps.
 NOT_MAPS = "no classes are found in it: its colours are not those of label maps"
 REMEDY = (
     "name the colours: --set pairing.palette='#rrggbb …', a FILE that lists them, or cityscapes, voc, camvid, facades"
@@ -39,7 +39,7 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class TargetMaps:
-    """The label maps of a dataset's targets: ``files``, or those of folders of ``pairs``, or of a ``video``."""
+    """The label maps of a dataset's targets: ``files``, folders of side-by-side ``pairs``, or a ``video``."""
 
     name: str
     files: Sequence[Path] = ()
@@ -48,7 +48,7 @@ class TargetMaps:
 
     @classmethod
     def of(cls, target: Path | None, pairs: Sequence[FolderSource]) -> TargetMaps:
-        """Return the maps of a ``--target``, or else of folders of pairs."""
+        """Return the maps of a ``--target``, or of folders of pairs if there is no ``--target``."""
         if target is None:
             files = [path for folder in pairs for path in folder.target_files]
             return cls(pairs[0].path.name, files, [folder for folder in pairs if not folder.target_files])
@@ -58,12 +58,12 @@ class TargetMaps:
 
     @property
     def is_lossless(self) -> bool:
-        """Return whether no label map was compressed with loss: pictures in formats without it."""
+        """Return whether all label maps are pictures in lossless formats."""
         files = [*self.files, *(one for folder in self.pairs for one, _ in folder.pairs)]
         return not self.video and all(path.suffix.lower() in LOSSLESS for path in files)
 
     def pictures(self, count: int) -> Iterator[np.ndarray]:
-        """Yield about ``count`` label maps (0: all), spread over each source, as they are stored: (H, W, 3) uint8."""
+        """Yield about ``count`` label maps (0: all), spread over each source, at their stored size, (H, W, 3) uint8."""
         yield from (read_picture(self.files[n]) for n in spread_numbers(len(self.files), count))
         for folder in self.pairs:
             yield from folder.targets(spread_numbers(len(folder.pairs), count))
@@ -73,20 +73,20 @@ class TargetMaps:
 
 
 def with_found_classes(pairing: Pairing, maps: TargetMaps) -> Pairing:
-    """Return a pairing with the classes of its targets; one that has them, or targets without any, unchanged.
+    """Return a pairing with the classes found in its targets; unchanged if it names them or has other targets.
 
     The classes are the indices of indexed pictures, else the colours, in the order of their values. Raises MediaError
-    if there is only one, or more than a model can have.
+    if there is only one class, or more than a model can have.
     """
     if not isinstance(pairing, Segment) or pairing.settings.palette:
         return pairing
     settings = pairing.settings
-    ignored = _codes(settings.ignored_colours)
-    found = _indexed_palette(maps, settings) if maps.files and not maps.pairs else {}
-    if found:  # numbers in ``ignore`` are indices then, not grey levels
-        ignored = _codes(" ".join(part for part in parts_of(settings.ignore) if not part.isdecimal()))
-        ignored += _codes(found["ignore"])
-    codes = _codes(found["palette"]) if found else _colours_in(maps, ignored)
+    ignored = _palette_codes(settings.ignored_colours)
+    indexed = _indexed_palette(maps, settings) if maps.files and not maps.pairs else {}
+    if indexed:  # For indexed pictures, numbers in ``ignore`` are indices, not grey levels.
+        ignored = _palette_codes(" ".join(part for part in parts_of(settings.ignore) if not part.isdecimal()))
+        ignored += _palette_codes(indexed["ignore"])
+    codes = _palette_codes(indexed["palette"]) if indexed else _colours_in(maps, ignored)
     palette, ignore = ([f"#{code:06x}" for code in dict.fromkeys(part)] for part in (codes, ignored))
     palette = [colour for colour in palette if colour not in ignore]
     if len(palette) < 2:
@@ -98,31 +98,31 @@ def with_found_classes(pairing: Pairing, maps: TargetMaps) -> Pairing:
     return make_pairing(pairing.name, vars(settings) | {"palette": " ".join(palette), "ignore": " ".join(ignore)})
 
 
-def _codes(palette: str) -> list[int]:
+def _palette_codes(palette: str) -> list[int]:
     codes: list[int] = pack_colours(colours(palette)).tolist()
     return codes
 
 
 def _indexed_palette(maps: TargetMaps, settings: SegmentSettings) -> Table:
-    """Return ``palette`` and ``ignore`` of indexed pictures up to the highest index in use; {} for other pictures.
+    """Return ``palette`` and ``ignore`` of indexed pictures up to the highest used index; {} for other pictures.
 
-    Index 255 far above all others means 'unlabelled', as in PASCAL VOC and its like.
+    Index 255 without 254 means 'unlabelled', as in PASCAL VOC.
     """
     if any(read_palette(path) is None for path in maps.files):
         return {}
     used = sorted({int(index) for path in maps.files for index in np.unique(read_indices(path))})
     numbers = {*settings.ignored_numbers} | ({VOID} if used[-1] == VOID and VOID - 1 not in used else set())
     ignore = " ".join(map(str, sorted(numbers)))
-    found = found_palette(LabelsSettings(classes=MAX_CLASSES, ignore=ignore), maps.files)
+    palette = found_palette(LabelsSettings(classes=MAX_CLASSES, ignore=ignore), maps.files)
     top = max((index for index in used if index not in numbers), default=0)
-    if not found:  # the palette is the grey levels
+    if not palette:  # Pictures without a colour palette have grey levels.
         greys = " ".join(f"#{n * 0x010101:06x}" for n in range(top + 1))
         return {"palette": greys, "ignore": " ".join(f"#{n * 0x010101:06x}" for n in sorted(numbers))}
-    return {"palette": " ".join(found["palette"].split()[: top + 1]), "ignore": found["ignore"]}
+    return {"palette": " ".join(palette["palette"].split()[: top + 1]), "ignore": palette["ignore"]}
 
 
 def _colours_in(maps: TargetMaps, ignored: Sequence[int]) -> list[int]:
-    """Return the colours of the classes of label maps, 0xrrggbb, in order. Raises MediaError for too many."""
+    """Return the colours of the classes of label maps, 0xrrggbb, sorted. Raises MediaError for too many."""
     counts: Counter[int] = Counter()
     pictures = maps.pictures(0 if maps.is_lossless else 2 * SAMPLE)
     pixels = 0
@@ -135,59 +135,59 @@ def _colours_in(maps: TargetMaps, ignored: Sequence[int]) -> list[int]:
             break
     if maps.is_lossless and len(counts) <= MAX_CLASSES:
         return sorted(set(counts) - set(ignored))
-    if sum(counts.values()) < FLAT_SHARE * pixels:
+    if sum(counts.values()) < MIN_FLAT_SHARE * pixels:
         raise MediaError(maps.name, NOT_MAPS, REMEDY)
     return [code for code in _clusters(counts, maps) if code not in ignored]
 
 
 def _is_flat(picture: np.ndarray) -> np.ndarray:
-    """Return where a picture, (H, W, 3) uint8, is even, (H, W) bool: not on a border that compression mixed."""
+    """Return a mask, (H, W) bool, of the pixels of a picture, (H, W, 3) uint8, that are not at a border."""
     box = np.ones((3, 3), np.uint8)
     spread = cv2.subtract(cv2.dilate(picture, box), cv2.erode(picture, box))
-    flat: np.ndarray = spread.max(axis=2) <= FLAT
+    flat: np.ndarray = spread.max(axis=2) <= MAX_FLAT_DIFFERENCE
     return flat
 
 
 def _clusters(counts: Counter[int], maps: TargetMaps) -> list[int]:
-    """Return the colours around which those of compressed label maps gather, in order. Raises MediaError if many."""
+    """Return the cluster centres of the colours of compressed label maps, sorted. Raises MediaError for too many."""
     codes = np.array(sorted(counts), np.int64)
     times = np.array([counts[code] for code in codes.tolist()], np.int64)
     rgb = _rgb(codes)
-    left, found = np.ones(len(codes), bool), []
-    least = LEAST * times.sum()
-    while left.any():
-        top = np.flatnonzero(left)[times[left].argmax()]
-        near = left & (np.square(rgb - rgb[top]).sum(axis=1) <= APART**2)
-        if times[near].sum() >= least:
-            found.append(int(codes[top]))
-        left &= ~near
-        if len(found) > MAX_CLASSES:
+    is_remaining, centres = np.ones(len(codes), bool), []
+    min_count = LEAST * times.sum()
+    while is_remaining.any():
+        centre = np.flatnonzero(is_remaining)[times[is_remaining].argmax()]
+        is_near = is_remaining & (np.square(rgb - rgb[centre]).sum(axis=1) <= MIN_CLASS_DISTANCE**2)
+        if times[is_near].sum() >= min_count:
+            centres.append(int(codes[centre]))
+        is_remaining &= ~is_near
+        if len(centres) > MAX_CLASSES:
             break
-    if not 0 < len(found) <= MAX_CLASSES or _is_photograph(counts, found):
+    if not 0 < len(centres) <= MAX_CLASSES or _is_photograph(counts, centres):
         raise MediaError(maps.name, NOT_MAPS, REMEDY)
-    return sorted(found)
+    return sorted(centres)
 
 
 def _rgb(codes: np.ndarray) -> np.ndarray:
-    """Return the colours (N, 3) of codes 0xrrggbb, (N,) int64."""
+    """Return the colours, (N, 3), of codes 0xrrggbb, (N,) int64."""
     return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
 
 
-def _is_photograph(counts: Counter[int], found: Sequence[int]) -> bool:
-    """Return whether the colours of flat areas do not gather: fewer than half are within some levels of a class's."""
+def _is_photograph(counts: Counter[int], centres: Sequence[int]) -> bool:
+    """Return whether the colours of flat areas do not cluster: fewer than half are near the colour of a class."""
     codes = np.array(list(counts), np.int64)
     times = np.array(list(counts.values()), np.float64)
-    distance = np.square(_rgb(codes)[:, None] - _rgb(np.array(found))[None]).sum(axis=2).min(axis=1)
-    return float(times[distance <= 3 * FLAT**2].sum()) < 0.5 * times.sum()
+    distance = np.square(_rgb(codes)[:, None] - _rgb(np.array(centres))[None]).sum(axis=2).min(axis=1)
+    return float(times[distance <= 3 * MAX_FLAT_DIFFERENCE**2].sum()) < 0.5 * times.sum()
 
 
-def report_classes(pairing: Pairing, given: Pairing, maps: TargetMaps, context: Context) -> None:
-    """Note which classes were found, and warn of pixels without one, and of compressed label maps."""
-    if not isinstance(pairing, Segment) or not isinstance(given, Segment):
+def report_classes(pairing: Pairing, requested: Pairing, maps: TargetMaps, context: Context) -> None:
+    """Note the found classes, and warn of pixels without a class and of compressed label maps."""
+    if not isinstance(pairing, Segment) or not isinstance(requested, Segment):
         return
     classes, name = pairing.class_colours, maps.name
     names = classes.names
-    if not given.settings.palette:
+    if not requested.settings.palette:
         few = " ".join(names[:8]) + (" …" if len(names) > 8 else "")
         context.note(f"{name}: {len(names)} classes were found, of these colours, in this order: {few}")
     if not maps.is_lossless:
@@ -206,8 +206,8 @@ def report_classes(pairing: Pairing, given: Pairing, maps: TargetMaps, context: 
         )
 
 
-def with_compared(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
-    """Return a pairing of changes with the names of two clips in ``folder``, if it has two and none were named."""
+def with_clip_names(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
+    """Return a pairing of changes with the names of the two clips in ``folder``; unchanged if it has names."""
     if not isinstance(pairing, Change) or pairing.settings.guides or not folder.is_dir():
         return pairing
     label_maps = target.resolve() if target else None

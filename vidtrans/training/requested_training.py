@@ -40,8 +40,8 @@ class TrainingRequest:
     """A request to train a model on a dataset; the default ``output`` is named after the dataset.
 
     ``minutes`` takes precedence over the recipe's steps, ``at_most`` limits the resulting steps. ``start_from``: the
-    model with the initial weights. ``fresh``: continue no earlier run. ``embed``: include the network that makes the
-    input in the model file. ``as_is``: train no further, and write the model of the steps that an interrupted run took.
+    model with the initial weights. ``fresh``: ignore earlier runs. ``embed``: include the network that extracts the
+    input in the model file. ``as_is``: take no more steps, and write the model of an interrupted run.
     """
 
     dataset: Path
@@ -58,10 +58,10 @@ class TrainingRequest:
 def train(request: TrainingRequest, context: Context, preview: Callable[[Path], None] | None = None) -> Table:
     """Train a model on a dataset and return its report.
 
-    ``preview`` is called with a model file of the current state, after about one minute, two, four and so on.
-    An interrupted run is continued; asking for more steps continues a finished run, unless ``fresh``. Of several
-    processes started by PyTorch's launcher, the first does all this, and the others take the same steps and
-    return {}. Raises UsageError, MediaError, ModelError, DeviceError, Diverged, Interrupted.
+    ``preview`` is called with a model file of the current state, after about one minute, two, four and so on. An
+    interrupted run is continued; asking for more steps continues a finished run, unless ``fresh``. If PyTorch's
+    launcher starts several processes, the first returns the report, and the others take the same steps and return {}.
+    Raises UsageError, MediaError, ModelError, DeviceError, Diverged, Interrupted.
     """
     if request.as_is and is_distributed():
         raise UsageError("--as-is", "nothing is trained, which takes one process", "run it without torchrun")
@@ -84,7 +84,7 @@ def train(request: TrainingRequest, context: Context, preview: Callable[[Path], 
 
 
 def import_for_training(dataset: Path) -> None:
-    """Import what training needs in the background, while the frames of ``dataset`` are read, unless it exists."""
+    """Import torch in the background, to save time while ``dataset`` is made; do nothing if the dataset exists."""
     if not dataset.exists():
         use_huge_pages()
         import_in_background("torch")
@@ -94,7 +94,7 @@ def finished_model(request: TrainingRequest, dataset: Dataset, pictures: str, co
     """Return the report of the requested model if it exists; None if it must be trained.
 
     ``pictures``: the digest of the ``dataset``. Nothing is written, and torch is not imported. Raises UsageError if
-    another file is in the place of the model or of its previews.
+    another file has the path of the model or of its previews.
     """
     assert request.output is not None
     run = _RequestedRun(request, dataset, request.output, None)
@@ -133,15 +133,15 @@ class _RequestedRun:
         return self.request.recipe.settings("training", TrainingSettings)
 
     def set_up(self, context: Context, dist: DistContext) -> TrainingSetup:
-        from vidtrans.training.set_up import TrainingSetup  # imports torch
+        from vidtrans.training.set_up import TrainingSetup  # Imports torch.
 
         return TrainingSetup(self.dataset, self.request.recipe, self.settings, self.start, context, dist=dist)
 
     def result(self, context: Context, pictures: str) -> Result:
         """Return the result to write: the model file, with the digest of all its inputs.
 
-        Its lineage does not depend on the number of steps, so runs that differ in steps continue each other: a model of
-        fewer steps is replaced without ``--overwrite``, and nothing else is.
+        Its lineage does not depend on the number of steps, so a run continues a run with fewer steps: only its model is
+        replaced without ``--overwrite``.
         """
         parameters = self._parameters(context, pictures)
         settings = {name: value for name, value in parameters["settings"].items() if name != "steps"}
@@ -149,13 +149,13 @@ class _RequestedRun:
         overwrite = context.overwrite
         if not overwrite and (existing := recorded(context.cache, self.output)) is not None:
             overwrite = existing["lineage"] == lineage and self._continues(existing["result"])
-        sources = [self.start] if self.start else []  # beside the dataset
+        sources = [self.start] if self.start else []
         return Result(self.output, digest_of(parameters), sources, context, lineage=lineage, overwrite=overwrite)
 
     def _continues(self, existing: Table) -> bool:
         """Return whether an ``existing`` model of the same lineage is an earlier state of this run."""
         request = self.request
-        if "of_steps" in existing and request.minutes:  # a model of --as-is
+        if "of_steps" in existing and request.minutes:  # The existing model was written by --as-is.
             return bool(existing["minutes"] == request.minutes)
         is_shorter = self.settings.steps > existing["steps"]
         return is_shorter and not request.minutes and ("of_steps" in existing or not request.fresh)
@@ -168,7 +168,7 @@ class _RequestedRun:
         return previews
 
     def finished(self, result: Result) -> Table | None:
-        """Return the report of the model, if it exists with its companions; else None. Raises UsageError."""
+        """Return the report of the model if it exists with its companions, else None. Raises UsageError."""
         existing, cache = result.existing(), result.context.cache
         if existing is not None and all(recorded(cache, Path(p)) for p in existing["companions"].values()):
             return result.report(existing, cached=True)
@@ -196,19 +196,19 @@ class _RequestedRun:
 
     def budget(self, setup: TrainingSetup, digest: str) -> TimeBudget | None:
         """Return the budget of ``minutes``, None without; ``digest``: of the request. Raises UsageError."""
-        from vidtrans.training.trials import find_budget, known_budget
+        from vidtrans.training.trials import cached_budget, find_budget
 
         request = self.request
         if not request.minutes:
             return None
         if not request.as_is:
             return find_budget(setup, request.minutes, digest, request.at_most)
-        found = known_budget(setup.context, request.minutes, digest, request.at_most)
-        if found is None:
-            raise self.no_steps()
-        return found
+        budget = cached_budget(setup.context, request.minutes, digest, request.at_most)
+        if budget is None:
+            raise self.no_steps_error()
+        return budget
 
-    def no_steps(self) -> UsageError:
+    def no_steps_error(self) -> UsageError:
         """Return the error of ``as_is`` without an interrupted run."""
         why = f"no interrupted run of these options has taken a step towards {self.output}"
         return UsageError("--as-is", why, "leave it out to train, or give the options of that run")
@@ -249,7 +249,10 @@ def _train(
     budget = run.budget(setup, result.request)
     total = budget.steps if budget else run.settings.steps
     if context.dry_run and not request.as_is:
-        return _planned(setup, output, total)
+        from vidtrans.training.trials import estimate_training, transfer
+
+        cost = estimate_training(setup, total)
+        return setup.summary(output, total) | {"dry_run": True} | cost | transfer(setup, total)
     from vidtrans.training.finish import ModelWriter, deliver
     from vidtrans.training.training_run import train_run
 
@@ -259,11 +262,11 @@ def _train(
     entry = context.cache.entry(stage.name, stage.key)
     make_writer = partial(ModelWriter, setup, entry, stage, run.previews(), preview)
     if context.dry_run:
-        return _planned_as_is(run, make_writer())
+        return _plan_as_is(run, make_writer())
     with entry.locked():
         meta = entry.read()
         if meta is None and request.as_is:
-            report = _as_is(run, make_writer(), exact, result, extractor)
+            report = _deliver_as_is(run, make_writer(), exact, result, extractor)
         else:
             if meta is not None:
                 setup.dist.broadcast(None)
@@ -273,24 +276,16 @@ def _train(
     return report
 
 
-def _planned(setup: TrainingSetup, output: Path, total: int) -> Table:
-    """Return the report of a dry run of ``total`` steps."""
-    from vidtrans.training.trials import estimate_training, transfer
-
-    cost = estimate_training(setup, total)
-    return setup.summary(output, total) | {"dry_run": True} | cost | transfer(setup, total)
-
-
-def _planned_as_is(run: _RequestedRun, writer: ModelWriter) -> Table:
+def _plan_as_is(run: _RequestedRun, writer: ModelWriter) -> Table:
     """Return the report of a dry run with ``--as-is``. Raises UsageError if no step was taken."""
     finished = writer.entry.read()
     step, total = finished["result"]["steps"] if finished else _restored_step(writer), writer.state.total
     if not step:
-        raise run.no_steps()
+        raise run.no_steps_error()
     return writer.setup.summary(run.output, step) | {"of_steps": total, "dry_run": True} | estimate(0, 0)
 
 
-def _as_is(
+def _deliver_as_is(
     run: _RequestedRun, writer: ModelWriter, exact: Sequence[str], result: Result, extractor: LoadedModel | None
 ) -> Table:
     """Deliver the model of the steps that an interrupted run has taken; return its report. Raises UsageError."""
@@ -302,7 +297,7 @@ def _as_is(
     if (existing := run.finished(result)) is not None:
         return existing
     if not step:
-        raise run.no_steps()
+        raise run.no_steps_error()
     meta = deliver_as_is(writer, run.output, exact, run.request.minutes)
     return result.report(deliver(result, writer.entry, meta, extractor), cached=False)
 

@@ -13,7 +13,7 @@ from vidtrans.training import ADVERSARIAL, LOSSES, METHODS, MethodSettings, weig
 S = TypeVar("S", bound=MethodSettings)
 
 
-def _added_losses(keys: Iterable[str]) -> list[str]:
+def _plugin_losses(keys: Iterable[str]) -> list[str]:
     """Return the losses of plug-ins whose weights are among these keys of settings."""
     prefix = weight_key("")
     names = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
@@ -21,9 +21,10 @@ def _added_losses(keys: Iterable[str]) -> list[str]:
 
 
 ROLLOUT_VERSION = 5  # Version of training on a model's own outputs and on noisy inputs.
-# Pairs in a step where batch_size is 0. On an H100, 64 are 1.5 times as fast as 16, which fit into more GPUs.
-SMALLEST_AUTO_BATCH, AUTO_BATCH = 4, {"cuda": 16}
-MAX_RECURRENT_LENGTH = 24  # Frames: the memory of a recurrent model fades within a few.
+# Number of pairs in a step if batch_size is 0, by kind of device, and for other kinds. On an H100, 64 are 1.5 times as
+# fast as 16, but 16 fit into more GPUs.
+AUTO_BATCH, DEFAULT_AUTO_BATCH = {"cuda": 16}, 4
+MAX_RECURRENT_LENGTH = 24  # Maximum rollout length of a recurrent model, in frames: its memory fades within a few.
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class TrainingSettings(JoinedSettings):
     weights: Mapping[str, float] = field(default_factory=lambda: {n: loss.weight for n, loss in LOSSES.builtin.items()})
     method_settings: MethodSettings = field(default_factory=MethodSettings)
 
-    # Values other than the defaults change which losses apply, or when.
+    # Settings that change which losses are used, or when, unless they have their default values.
     changing_losses: ClassVar[tuple[str, ...]] = ("motion_weight", "gan_start", "recurrent", "colour_rebalancing")
     unrecorded: ClassVar[tuple[str, ...]] = (
         "checkpoint_seconds",
@@ -187,28 +188,28 @@ class TrainingSettings(JoinedSettings):
     def table_fields(cls, wanted: Collection[str] = ()) -> SettingFields:
         """Return (field, type) by key, of this class's settings, loss weights and the settings of all methods.
 
-        Losses and methods of plug-ins are among them if a key that is ``wanted`` is of none that is built in.
+        Losses and methods of plug-ins are included only if a key of ``wanted`` is not built in.
         """
         hints = get_type_hints(cls)
-        found: SettingFields = {f.name: (f, hints[f.name]) for f in fields(cls) if f.metadata}
-        found |= {weight_key(name): (loss.setting(), float) for name, loss in LOSSES.builtin.items()}
+        fields_by_key: SettingFields = {f.name: (f, hints[f.name]) for f in fields(cls) if f.metadata}
+        fields_by_key |= {weight_key(name): (loss.setting(), float) for name, loss in LOSSES.builtin.items()}
         for method in METHODS.builtin.values():
-            found |= setting_fields(method.settings)
-        for name in _added_losses(wanted):
-            found[weight_key(name)] = (LOSSES[name].setting(), float)
-        if not found.keys() >= set(wanted):
+            fields_by_key |= setting_fields(method.settings)
+        for name in _plugin_losses(wanted):
+            fields_by_key[weight_key(name)] = (LOSSES[name].setting(), float)
+        if not fields_by_key.keys() >= set(wanted):
             for _, method in METHODS.working():
-                found |= setting_fields(method.settings)
-        return found
+                fields_by_key |= setting_fields(method.settings)
+        return fields_by_key
 
     @classmethod
     def of(cls, **values: Any) -> Self:  # noqa: ANN401  (of settings)
         """Return settings from values by key; settings of methods other than ``method`` have no effect.
 
-        A loss of a plug-in is off unless its weight is among the values. Raises ValueError if values conflict.
+        The loss of a plug-in is off unless its weight is among the values. Raises ValueError if values conflict.
         """
         weights = {name: values.pop(weight_key(name), loss.weight) for name, loss in LOSSES.builtin.items()}
-        added = {name: values.pop(weight_key(name)) for name in _added_losses(values.keys())}
+        added = {name: values.pop(weight_key(name)) for name in _plugin_losses(values.keys())}
         weights |= {name: weight for name, weight in added.items() if weight}
         own_keys = {f.name for f in fields(cls)}
         others = {key: values.pop(key) for key in values.keys() & cls.table_fields(values).keys() - own_keys}
@@ -230,13 +231,13 @@ class TrainingSettings(JoinedSettings):
     @property
     def loss_weights(self) -> dict[str, float]:
         """Return the weights of the losses in use."""
-        return {name: weight for name, weight in self.weights.items() if weight and not self._lacks(name)}
+        return {name: weight for name, weight in self.weights.items() if weight and not self._missing_setting(name)}
 
     @property
     def loss_changes(self) -> Table:
-        """Return, by key, the default of each setting that changes the losses and is not at its default."""
-        usual = {name: getattr(type(self), name) for name in self.changing_losses}
-        return {name: default for name, default in usual.items() if getattr(self, name) != default}
+        """Return the defaults of the settings that change the losses and have other values, by key."""
+        defaults = {name: getattr(type(self), name) for name in self.changing_losses}
+        return {name: default for name, default in defaults.items() if getattr(self, name) != default}
 
     @property
     def rollout_version(self) -> Table:
@@ -245,7 +246,7 @@ class TrainingSettings(JoinedSettings):
 
     @property
     def uses_vgg(self) -> bool:
-        """Return whether the perceptual loss looks through VGG-19."""
+        """Return whether the perceptual loss uses VGG-19."""
         return self.weights["perceptual"] > 0 and self.perceptual_network == "distilled-vgg"
 
     @property
@@ -255,12 +256,12 @@ class TrainingSettings(JoinedSettings):
 
     @property
     def max_own_outputs(self) -> int:
-        """Return the longest rollout, in steps of the model; at most ``MAX_RECURRENT_LENGTH`` if recurrent."""
+        """Return the maximum rollout length, in steps of the model."""
         return min(self.max_rollout_length, MAX_RECURRENT_LENGTH) if self.recurrent else self.max_rollout_length
 
     @property
     def exports_best(self) -> bool:
-        """Return whether the best state becomes the model, not the last."""
+        """Return whether the best state becomes the model instead of the last."""
         return self.final_weights == "best" or self.patience > 0
 
     def for_key(self) -> Table:
@@ -274,9 +275,9 @@ class TrainingSettings(JoinedSettings):
 
     def on(self, kind: str) -> TrainingSettings:
         """Return the settings with ``batch_size`` 0 replaced by the default of a ``kind`` of device, such as 'cuda'."""
-        return replace(self, batch_size=self.batch_size or AUTO_BATCH.get(kind, SMALLEST_AUTO_BATCH))
+        return replace(self, batch_size=self.batch_size or AUTO_BATCH.get(kind, DEFAULT_AUTO_BATCH))
 
-    def _lacks(self, loss: str) -> str:
+    def _missing_setting(self, loss: str) -> str:
         """Return the first setting that a loss needs and that is off; '' if all are on."""
         return next((key for key in LOSSES[loss].needs if not self._value(key)), "")
 
@@ -288,7 +289,7 @@ class TrainingSettings(JoinedSettings):
         if not any(LOSSES[name].alone for name in self.loss_weights):
             raise ValueError("training.lambda_l1 and training.lambda_gan are both 0: there is nothing to learn from")
         for name, weight in self.weights.items():
-            if weight and not LOSSES[name].weight and (lacking := self._lacks(name)):
+            if weight and not LOSSES[name].weight and (lacking := self._missing_setting(name)):
                 is_off = "off" if self._value(lacking) is False else "0"
                 raise ValueError(f"training.{weight_key(name)} needs training.{lacking}, which is {is_off}: turn it on")
         if self.weights["perceptual"] and not self.weights["gan"] and self.perceptual_network == "discriminator":
@@ -303,7 +304,7 @@ class TrainingSettings(JoinedSettings):
         for name in ("colour_rebalancing", "motion_weight"):
             if getattr(self, name) and not self.weights["l1"]:
                 raise ValueError(f"training.{name} weights the L1, but training.lambda_l1 is 0: set it above 0")
-        size = self.batch_size or SMALLEST_AUTO_BATCH
+        size = self.batch_size or DEFAULT_AUTO_BATCH
         if self.grad_accum_steps > size:
             parts = self.grad_accum_steps
             raise ValueError(f"training.grad_accum_steps = {parts} is more than training.batch_size = {size}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import NamedTuple, TypeGuard, TypeVar
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -23,31 +23,32 @@ from vidtrans.training.training_words import (
     SCORE_LABELS,
     TrainingWords,
     figure,
+    is_number,
     loss_label,
 )
 from vidtrans.video.images.picture import resize
 from vidtrans.video.plots import cell_size, round_values
 from vidtrans.video.report_page import load_page
 
-# Size limits of a report. Pictures are a third larger as text: 4 MB and the curves' few hundred kB.
+# Size limits of the JPEG files in a report. Pictures are a third larger as text: 4 MB, and a few hundred kB of curves.
 FILM_BYTES, SHEET_BYTES, STRIP_BYTES, CROP_BYTES = 1_500_000, 1_500_000, 200_000, 1_000_000
-MAX_FILM, MAX_SHEETS = 96, 12
-FILM_SIDE, SHEET_SIDE, CROP_SIDE = 384, 1400, 384  # Pixels on the long side.
-# (JPEG quality, scale): the first at which pictures are within their budget is taken.
-TRIES = ((92, 1.0), (85, 1.0), (75, 1.0), (75, 0.75), (65, 0.6), (55, 0.45), (50, 0.3))
-MAX_OPEN_ROWS = 12  # Rows of a table that is shown unfolded.
+MAX_FILM_FRAMES, MAX_SHEETS = 96, 12  # Maximum numbers of pictures in the film, and of sheets.
+FILM_SIDE_PX, SHEET_SIDE_PX, CROP_SIDE_PX = 384, 1400, 384  # Maximum long sides of pictures, in pixels.
+# (JPEG quality, scale), in this order until the pictures are within their size limit.
+JPEG_SETTINGS = ((92, 1.0), (85, 1.0), (75, 1.0), (75, 0.75), (65, 0.6), (55, 0.45), (50, 0.3))
+MAX_OPEN_ROWS = 12  # Maximum number of rows of a table that is initially open.
 
-MAX_POINTS = 300  # Points of a curve, and of its envelope above and below.
-WINDOW = 40  # A curve is the mean over this fraction of the run: one part in 40.
+MAX_POINTS = 300  # Maximum number of points of a curve, and of its envelope.
+SMOOTHING_DIVISOR = 40  # A curve is a running mean over the number of steps divided by this.
 LOG_RATIO = 20.0  # Ratio of values above which an axis is logarithmic.
-WIDTH, HEIGHT = 320, 200
-LEFT, RIGHT, TOP, BOTTOM = 44, 308, 22, 168
+WIDTH, HEIGHT = 320, 200  # Size of a plot, in pixels.
+LEFT, RIGHT, TOP, BOTTOM = 44, 308, 22, 168  # Borders of the plot area, in pixels.
 
 Key = TypeVar("Key")
 
 
 class StepMarks(NamedTuple):
-    """Marks in all panels of a run: its last step, its best step, and warnings with their steps."""
+    """Marks in all plots of a run: its last step, its best step, and warnings with their steps."""
 
     last: int
     best: int | None = None
@@ -55,7 +56,7 @@ class StepMarks(NamedTuple):
 
 
 class LossCurve(NamedTuple):
-    """A resampled history, arrays (N,). ``low``, ``high``: the extremes over the steps that a point represents."""
+    """A resampled history, arrays (N,). ``low``, ``high``: the extremes over the steps of each point."""
 
     steps: np.ndarray
     low: np.ndarray
@@ -65,11 +66,11 @@ class LossCurve(NamedTuple):
 
 def window_of(count: int) -> int:
     """Return the window of a curve's running mean, in steps, for ``count`` steps."""
-    return max(1, count // WINDOW)
+    return max(1, count // SMOOTHING_DIVISOR)
 
 
 def thin(values: np.ndarray, most: int = MAX_POINTS) -> LossCurve:
-    """Resample (N,) values of steps 1 to N to ``most`` points; keep every extreme, drop values that are not finite."""
+    """Resample values of steps 1 to N, (N,), to ``most`` points; keep every extreme, drop infinities and NaN."""
     steps = np.flatnonzero(np.isfinite(values)) + 1.0
     values = values[np.isfinite(values)]
     count = min(most, len(values))
@@ -85,7 +86,7 @@ def thin(values: np.ndarray, most: int = MAX_POINTS) -> LossCurve:
 
 
 class Axis(NamedTuple):
-    """The range of a vertical axis."""
+    """The range of a vertical axis; ``log``: whether it is logarithmic."""
 
     low: float
     high: float
@@ -103,10 +104,10 @@ class Axis(NamedTuple):
             return round_values(self.low, self.high, 4)
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         if len(decades) > 4:
-            found = [10.0**d for d in decades[:: -(-len(decades) // 5)]]
+            values = [10.0**d for d in decades[:: -(-len(decades) // 5)]]
         else:
-            found = [m * 10.0**d for d in decades for m in (1, 2, 5)]
-        return [v for v in found if self.low <= v <= self.high]
+            values = [m * 10.0**d for d in decades for m in (1, 2, 5)]
+        return [v for v in values if self.low <= v <= self.high]
 
 
 def axis_for(curve: LossCurve, level: float | None = None, from_zero: bool = False) -> Axis:
@@ -125,10 +126,10 @@ def axis_for(curve: LossCurve, level: float | None = None, from_zero: bool = Fal
 
 @dataclass(frozen=True)
 class LossPanel:
-    """A plot as drawn by ``training_page.html``, in pixels of a ``WIDTH`` x ``HEIGHT`` picture.
+    """A plot for ``training_page.html``, in pixels of a ``WIDTH`` x ``HEIGHT`` picture.
 
-    ``kind``: its CSS class; ``dots``: a line through single values instead of a mean in a band; ``level``: a reference
-    value, and its name.
+    ``kind``: its CSS class; ``dots``: draw a line through single values instead of a mean in a band; ``level``: a
+    reference value, and its name.
     """
 
     label: Label
@@ -145,7 +146,6 @@ class LossPanel:
 
     @cached_property
     def axis(self) -> Axis:
-        """Return the vertical axis."""
         return axis_for(self.curve, self.level[0] if self.level else None, from_zero=not self.dots)
 
     def x(self, steps: np.ndarray | float) -> np.ndarray:
@@ -180,7 +180,7 @@ def short(step: float) -> str:
 
 @dataclass(frozen=True)
 class RolloutSummary:
-    """A rollout's scores (see ``RolloutScorer.score``), and a ``strip`` of (frame number, (H, W, 3) uint8 picture)."""
+    """A rollout's scores (see ``RolloutScorer.score``), and a ``strip`` of (frame number, picture), (H, W, 3) uint8."""
 
     scores: Table
     strip: Sequence[tuple[int, np.ndarray]]
@@ -188,9 +188,9 @@ class RolloutSummary:
 
 @dataclass(frozen=True)
 class DeliveredSummary:
-    """Delivered pictures of held-out pairs at full size at a ``step``, with their ``scores``, or {} during training.
+    """Delivered pictures of full-size held-out pairs at a ``step``, with their ``scores``, or {} during training.
 
-    ``crops``: the same part of a bicubic resize, of the delivered picture and of the target, (H, W, 3) uint8, at 1:1.
+    ``crops``: the same area of a bicubic resize, of the delivered picture and of the target, (H, W, 3) uint8, at 1:1.
     """
 
     step: int
@@ -200,14 +200,14 @@ class DeliveredSummary:
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """The content of a report. Empty parts are omitted.
+    """The content of a report. Empty sections are omitted.
 
     ``facts``: a table in this order, with formatted values; ``columns`` and ``rows``: the losses of every step from 1
-    on; ``balance``: D's loss when it cannot tell fake from real; ``scores``: (step, means over held-out pairs), as of
-    ``validation.score``; ``best``: the step of the best saved state; ``warnings``: (step, text); ``words``: the state
-    in words; ``ages``: (step, youngest, mean, oldest) of the rollouts in the pool; ``sheets``: (step, a strip of
-    outputs); ``film``: (step, output) of one pair, with its ``input`` and ``target``; ``delivered``: of full-size
-    pairs. Pictures are (H, W, 3) uint8 RGB. Steps ascend.
+    on; ``balance``: D's loss when it cannot tell fake from real; ``scores``: (step, means over held-out pairs), as from
+    ``validation.score``; ``best``: the step of the best saved state; ``warnings``: (step, text); ``words``: the summary
+    of the state; ``ages``: (step, youngest, mean, oldest) of the rollouts in the pool; ``sheets``: (step, a strip of
+    outputs); ``film``: (step, output) of one pair, with its ``input`` and ``target``; ``delivered``: the delivered
+    pictures of full-size pairs. Pictures are (H, W, 3) uint8 RGB. Steps ascend.
     """
 
     title: str
@@ -235,7 +235,6 @@ class TrainingReport:
 
     @property
     def marks(self) -> StepMarks:
-        """Return the marks of all panels: last step, best step and warnings."""
         return StepMarks(self.last, self.best, self.warnings)
 
 
@@ -251,52 +250,52 @@ def write_report(path: Path, report: TrainingReport) -> None:
 
 @cache
 def _template() -> Template:
-    filters = {"figure": _figure, "short": short, "count": "{:,}".format, "px": "{:.1f}".format}
+    filters = {"figure": _format_value, "short": short, "count": "{:,}".format, "px": "{:.1f}".format}
     return load_page(Path(__file__).with_suffix(".html"), filters)
 
 
 def render(report: TrainingReport) -> str:
     """Return the page as HTML text. All text is escaped."""
-    sheets, strip = _spread(report.sheets, MAX_SHEETS), report.rollout.strip if report.rollout else []
+    sheets, strip = _pick_evenly(report.sheets, MAX_SHEETS), report.rollout.strip if report.rollout else []
     return _template().render(
         report=report,
-        film=_film(report),
-        rollout_strip=_data_uris(strip, FILM_SIDE, STRIP_BYTES),
+        film=_film_context(report),
+        rollout_strip=_data_uris(strip, FILM_SIDE_PX, STRIP_BYTES),
         rollout_labels=ROLLOUT_LABELS,
         names=_score_names(report),
-        label=_label,
+        label=_score_label,
         best_values=_best_values(report),
         score_panels=_score_panels(report),
         loss_panels=_loss_panels(report),
         window=window_of(len(report.rows)),
         skipped=sum(1 for row in report.rows if not all(map(math.isfinite, row))),
-        crops=_crops(report.delivered),
-        sheets=_data_uris(sheets, SHEET_SIDE, SHEET_BYTES),
+        crops=_crop_rows(report.delivered),
+        sheets=_data_uris(sheets, SHEET_SIDE_PX, SHEET_BYTES),
         modest_rows=MAX_OPEN_ROWS,
         chart={"WIDTH": WIDTH, "HEIGHT": HEIGHT, "LEFT": LEFT, "RIGHT": RIGHT, "TOP": TOP, "BOTTOM": BOTTOM},
     )
 
 
-def _film(report: TrainingReport) -> dict[str, object]:
+def _film_context(report: TrainingReport) -> dict[str, object]:
     """Return the film's steps and pictures, and the last output with input and target; {} without a film."""
     if not report.film:
         return {}
-    film = _spread(report.film, MAX_FILM)
+    film = _pick_evenly(report.film, MAX_FILM_FRAMES)
     pair = [(n, p) for n, p in (("input", report.input), ("target", report.target)) if p is not None]
-    # One scale and one quality for all, so that they can be compared.
-    named = _data_uris([*((str(step), p) for step, p in film), *pair], FILM_SIDE, FILM_BYTES)
+    # All pictures have the same scale and quality, so that they can be compared.
+    named = _data_uris([*((str(step), p) for step, p in film), *pair], FILM_SIDE_PX, FILM_BYTES)
     pictures = [uri for _, uri in named[: len(film)]]
-    known = dict(named[len(film) :]) | {"output": pictures[-1]}
-    figures = [(name, known[name]) for name in ("input", "output", "target") if name in known]
+    pictures_by_name = dict(named[len(film) :]) | {"output": pictures[-1]}
+    figures = [(name, pictures_by_name[name]) for name in ("input", "output", "target") if name in pictures_by_name]
     return {"steps": [step for step, _ in film], "pictures": pictures, "figures": figures}
 
 
-def _crops(delivered: DeliveredSummary | None) -> list[list[tuple[str, str]]]:
+def _crop_rows(delivered: DeliveredSummary | None) -> list[list[tuple[str, str]]]:
     """Return the rows of the delivered crops: (caption, data URI), at 1:1."""
     names = ("bicubic resize", "delivered", "target")
     rows = delivered.crops if delivered else []
     uris = iter(
-        _data_uris([(name, p) for row in rows for name, p in zip(names, row, strict=True)], CROP_SIDE, CROP_BYTES)
+        _data_uris([(name, p) for row in rows for name, p in zip(names, row, strict=True)], CROP_SIDE_PX, CROP_BYTES)
     )
     return [[next(uris) for _ in names] for _ in rows]
 
@@ -304,27 +303,27 @@ def _crops(delivered: DeliveredSummary | None) -> list[list[tuple[str, str]]]:
 def _score_panels(report: TrainingReport) -> list[LossPanel]:
     panels = []
     for name in _score_names(report):
-        points = [(step, value) for step, table in report.scores if _is_number(value := table.get(name))]
+        points = [(step, value) for step, table in report.scores if is_number(value := table.get(name))]
         xs, ys = np.array(points, float).T
         curve, level = LossCurve(xs, ys, ys, ys), (1.0, "as sharp") if name == "sharpness" else None
-        panels.append(LossPanel(_label(name), curve, report.marks, "score", dots=True, level=level))
+        panels.append(LossPanel(_score_label(name), curve, report.marks, "score", dots=True, level=level))
     return panels
 
 
 def _best_values(report: TrainingReport) -> dict[str, float | None]:
-    """Return the best value of each score; None where no direction is better."""
+    """Return the best value of each score; None for a score without a better direction."""
     return {
-        name: _label(name).best([v for _, table in report.scores if _is_number(v := table.get(name))])
+        name: _score_label(name).best([v for _, table in report.scores if is_number(v := table.get(name))])
         for name in _score_names(report)
     }
 
 
 def _loss_panels(report: TrainingReport) -> list[LossPanel]:
-    """Return a panel for each loss: its running mean, and an envelope of all steps."""
+    """Return a plot for each loss: its running mean, and an envelope of all steps."""
     panels = []
     for at, name in enumerate(report.columns):
         values = np.array([row[at] for row in report.rows], np.float64)
-        if np.isfinite(values).any() and values.any():  # without a discriminator its column is all zeros
+        if np.isfinite(values).any() and values.any():  # Without a discriminator its column is zero.
             level = (report.balance, "a draw") if name == "discriminator" and report.balance is not None else None
             kind = name if name in ("gan", "l1", "discriminator") else "other"
             label = loss_label(name)
@@ -336,12 +335,12 @@ def _loss_panels(report: TrainingReport) -> list[LossPanel]:
 
 
 def _data_uris(named: Sequence[tuple[Key, np.ndarray]], side: int, budget: int) -> list[tuple[Key, str]]:
-    """Return JPEG data URIs of pictures at most ``side`` pixels long; quality, then size, drops to fit ``budget``."""
+    """Return JPEG data URIs of pictures of at most ``side`` pixels, with quality and size for ``budget`` bytes."""
     files: list[bytes] = []
-    for quality, scale in TRIES:
+    for quality, scale in JPEG_SETTINGS:
         fitted = [resize(p, *cell_size(p, max(16, round(side * scale)))) for _, p in named]
         sample = [_jpeg(p, quality) for p in fitted[:: max(1, -(-len(fitted) // 8))]]
-        if (quality, scale) != TRIES[-1] and sum(map(len, sample)) * len(fitted) > budget * len(sample):
+        if (quality, scale) != JPEG_SETTINGS[-1] and sum(map(len, sample)) * len(fitted) > budget * len(sample):
             continue
         files = [_jpeg(p, quality) for p in fitted]
         if sum(map(len, files)) <= budget:
@@ -351,31 +350,27 @@ def _data_uris(named: Sequence[tuple[Key, np.ndarray]], side: int, budget: int) 
 
 
 def _jpeg(rgb: np.ndarray, quality: int) -> bytes:
-    # Without chroma subsampling, which is visible on small pictures with thin lines.
+    # Chroma subsampling would be visible on small pictures with thin lines.
     full_colour = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, *full_colour]
     data: bytes = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)[1].tobytes()
     return data
 
 
-def _spread(pictures: Sequence[tuple[int, np.ndarray]], most: int) -> list[tuple[int, np.ndarray]]:
+def _pick_evenly(pictures: Sequence[tuple[int, np.ndarray]], most: int) -> list[tuple[int, np.ndarray]]:
     if len(pictures) <= most:
         return list(pictures)
     return [pictures[round(i)] for i in np.linspace(0, len(pictures) - 1, most)]
 
 
 def _score_names(report: TrainingReport) -> list[str]:
-    names = {name for _, table in report.scores for name, value in table.items() if _is_number(value)} - {"pairs"}
+    names = {name for _, table in report.scores for name, value in table.items() if is_number(value)} - {"pairs"}
     return [name for name in SCORE_LABELS if name in names] + sorted(names - set(SCORE_LABELS))
 
 
-def _is_number(value: float | None) -> TypeGuard[float]:
-    return value is not None and math.isfinite(value)
-
-
-def _label(name: str) -> Label:
+def _score_label(name: str) -> Label:
     return SCORE_LABELS.get(name) or Label(name.replace("_", " "), "")
 
 
-def _figure(value: float | None) -> str:
-    return figure(value) if _is_number(value) else "–"
+def _format_value(value: float | None) -> str:
+    return figure(value) if is_number(value) else "–"

@@ -1,8 +1,7 @@
-"""Held-out scores of a training: when to score, the best state, when to stop, and all of it in words.
+"""Held-out scores of a training: when to score, the best state, when to stop, and a summary in sentences.
 
-The words say how good the pictures are, whether they still improve, and what to try next.
-
-The studio's page and the report show the same words; a page reads them from ``STATUS_FILE``.
+The summary states the quality of the outputs, whether they still improve, and the next steps. The studio's page and the
+report show the same sentences; the page reads them from ``STATUS_FILE``.
 """
 
 from __future__ import annotations
@@ -11,27 +10,28 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeGuard
 
 import numpy as np
 
 from vidtrans.core.settings import Table
 from vidtrans.training import LOSSES, METHODS, Label
 
-STATUS_FILE = "training.json"  # The state in words, in the folder of a run's previews.
-# The scores that say how good a picture is, and the change that can be seen in one.
-VISIBLE = {"psnr": 0.2, "mean_iou": 0.01, "feature_likeness": 0.01, "patch_distance": 0.01}
-PLOTS = (*VISIBLE, "sharpness", "stroke_likeness", "content", "temporal_error", "horizon")
-FLAT_SCORINGS = 3  # Scorings without an improvement from which a run counts as flat.
-SOFT, ROUGH = 0.8, 1.25  # Sharpness, as a share of the targets'.
-FORECAST_S = 3600.0  # Seconds of further training that a forecast is for.
-FIT_SCORINGS = 4  # Fewest scorings, from a quarter of the steps on, that a forecast is fitted to.
-SCORINGS = 20  # Scorings of a run by default.
-MIN_INTERVAL = 200  # Fewest steps between two scorings, so that they cost a few percent.
-WORSE_L1_RATIO = 1.02  # Ratio of the last held-out L1 to the best, above which there is advice.
-RISING = 0.03  # Gain of a look's likeness of features in the last quarter of its run, from which there is advice.
-LOWER_IS_BETTER = ("l1", "patch_distance")
-Score = Mapping[str, float | None]
-Scores = Sequence[tuple[int, Score]]
+STATUS_FILE = "training.json"  # Name of the status file in the folder of a run's previews.
+# Scores for the quality of outputs, with the smallest visible change, in the order of preference.
+VISIBLE_CHANGE = {"psnr": 0.2, "mean_iou": 0.01, "feature_likeness": 0.01, "patch_distance": 0.01}
+PLOTTED_SCORES = (*VISIBLE_CHANGE, "sharpness", "stroke_likeness", "content", "temporal_error", "horizon")
+NUM_FLAT_SCORINGS = 3  # Number of scorings without an improvement after which the trend is flat.
+MIN_SHARPNESS, MAX_SHARPNESS = 0.8, 1.25  # Range of normal sharpness, relative to the targets.
+FORECAST_S = 3600.0  # Duration of further training in a forecast, in seconds.
+MIN_FIT_SCORINGS = 4  # Minimum number of scorings, after a quarter of the steps, for the fit of a forecast.
+NUM_SCORINGS = 20  # Default number of scorings in a run.
+MIN_SCORING_INTERVAL = 200  # Minimum number of steps between two scorings, so that they cost a few percent.
+WORSE_L1_RATIO = 1.02  # Ratio of the last held-out L1 to the best one above which there is advice.
+MIN_LIKENESS_GAIN = 0.03  # Gain of feature likeness in the last quarter of a run from which there is advice.
+LOWER_IS_BETTER = ("l1", "patch_distance")  # Main scores whose best value is the lowest.
+Score = Mapping[str, float | None]  # Values by name of a score; None: unknown.
+Scores = Sequence[tuple[int, Score]]  # (step, scores of the held-out pairs), by step.
 
 _LOSS_LABELS = {name: loss.label for name, loss in LOSSES.builtin.items()}
 for _method in METHODS.builtin.values():
@@ -93,7 +93,7 @@ ROLLOUT_LABELS = {
 
 
 def loss_label(name: str) -> Label:
-    """Return the label of a column of losses; of a plug-in that is gone, its name."""
+    """Return the label of a column of losses; for a plug-in that is not installed, its name."""
     labels = dict(_LOSS_LABELS)
     if name not in labels:
         labels |= {key: loss.label for key, loss in LOSSES.working()}
@@ -107,7 +107,7 @@ def figure(value: float) -> str:
 
 
 class Trend(StrEnum):
-    """The course of the held-out score."""
+    """The trend of the held-out score."""
 
     UNKNOWN = "unknown"
     RISING = "rising"
@@ -116,7 +116,7 @@ class Trend(StrEnum):
 
 
 class NextStep(StrEnum):
-    """An action that a page has a button for: as many steps again, the model as it is, or a render."""
+    """A next step with a button in a page: as many steps again, the model in its present state, or a render."""
 
     MORE = "more"
     ENOUGH = "enough"
@@ -125,9 +125,10 @@ class NextStep(StrEnum):
 
 @dataclass(frozen=True)
 class TrainingWords:
-    """The state of a run.
+    """The state of a run, summarised in sentences.
 
-    ``first_score``: the step of its first scoring, None if no pairs are held out. ``seconds``: of training so far.
+    ``first_score``: the step of the first scoring, None if no pairs are held out. ``seconds``: the training time so
+    far.
     """
 
     scores: Scores
@@ -140,9 +141,9 @@ class TrainingWords:
 
     @property
     def main_score(self) -> str:
-        """Return the name of the score that says how good the pictures are; '' if it is not known."""
+        """Return the name of the score for the quality of outputs; '' if it is not known."""
         newest = self.scores[-1][1] if self.scores else {}
-        return next((name for name in VISIBLE if _is_number(newest.get(name))), "")
+        return next((name for name in VISIBLE_CHANGE if is_number(newest.get(name))), "")
 
     @property
     def _sign(self) -> int:
@@ -151,40 +152,39 @@ class TrainingWords:
 
     @property
     def best(self) -> int | None:
-        """Return the step with the best main score."""
         return best_of(self.scores, self.main_score)
 
     @property
     def trend(self) -> Trend:
-        """Return how the main score changes: over the last quarter of the steps, or the last scorings."""
+        """Return the trend of the main score over the last quarter of the steps, or over the last scorings."""
         name, best = self.main_score, self.best
-        known = self._values(name)
-        if best is None or len(known) < 2:
+        points = self._values(name)
+        if best is None or len(points) < 2:
             return Trend.UNKNOWN
-        if sum(step > best for step, _ in known) >= FLAT_SCORINGS or advice(self.scores).startswith("held-out L1"):
+        if sum(step > best for step, _ in points) >= NUM_FLAT_SCORINGS or advice(self.scores).startswith("held-out L1"):
             return Trend.FLAT
-        sign, last = self._sign, known[-1][0]
-        earlier = [value for step, value in known if step <= last * 3 / 4] or [known[0][1]]
-        gain = sign * (dict(known)[best] - max(earlier, key=lambda value: sign * value))
-        return Trend.RISING if gain >= VISIBLE[name] else Trend.SLOW
+        sign, last = self._sign, points[-1][0]
+        earlier = [value for step, value in points if step <= last * 3 / 4] or [points[0][1]]
+        gain = sign * (dict(points)[best] - max(earlier, key=lambda value: sign * value))
+        return Trend.RISING if gain >= VISIBLE_CHANGE[name] else Trend.SLOW
 
     def quality(self) -> list[str]:
-        """Return sentences on how good the pictures are."""
+        """Return sentences about the quality of the outputs."""
         if self.first_score is None:
             return ["No pictures are held out, so nothing is measured: judge the pictures by eye."]
         if not self.main_score:
             return [f"Held-out pictures are measured at step {self.first_score:,} for the first time."]
         newest = self.scores[-1][1]
-        sentences = [f"{_grade(self.main_score, newest)}{self._course()}."]
+        sentences = [f"{_quality_phrase(self.main_score, newest)}{self._trend_phrase()}."]
         sharpness = newest.get("sharpness")
-        if sharpness is not None and sharpness < SOFT:
+        if sharpness is not None and sharpness < MIN_SHARPNESS:
             sentences.append(f"They are softer than their targets: they have {sharpness:.0%} of the detail.")
-        elif sharpness is not None and sharpness > ROUGH:
+        elif sharpness is not None and sharpness > MAX_SHARPNESS:
             sentences.append(f"They are rougher than their targets: they have {sharpness:.0%} of the detail.")
         return sentences
 
-    def _course(self) -> str:
-        """Return how the main score changes, as the end of a sentence."""
+    def _trend_phrase(self) -> str:
+        """Return the trend as the end of a sentence."""
         return {
             Trend.UNKNOWN: "",
             Trend.RISING: ", still improving",
@@ -193,44 +193,44 @@ class TrainingWords:
         }[self.trend]
 
     def next_steps(self) -> list[tuple[NextStep, str]]:
-        """Return what to try next, the most promising first."""
-        found, trend = [], self.trend
+        """Return suggestions for the next step, the most promising first."""
+        suggestions, trend = [], self.trend
         if not self.is_over:
             if trend is Trend.FLAT:
                 why = f"Nothing improved since step {self.best or 0:,}. If you like the pictures, stop here."
-                found.append((NextStep.ENOUGH, why))
-            return found
+                suggestions.append((NextStep.ENOUGH, why))
+            return suggestions
         if trend is Trend.RISING:
             text = "The pictures were still improving at the end: train for as many steps again."
-            found.append((NextStep.MORE, text + self._forecast_words()))
+            suggestions.append((NextStep.MORE, text + self._forecast_sentence()))
         elif trend is Trend.SLOW:
-            found.append((NextStep.MORE, "As many steps again may improve details." + self._forecast_words()))
-        found.append((NextStep.RENDER, "Render a clip with this model."))
-        return found
+            suggestions.append((NextStep.MORE, "As many steps again may improve details." + self._forecast_sentence()))
+        suggestions.append((NextStep.RENDER, "Render a clip with this model."))
+        return suggestions
 
     def forecast(self) -> float | None:
-        """Return the forecast gain of the main score after ``FORECAST_S`` more seconds; None if too little is known.
+        """Return the forecast gain of the main score after ``FORECAST_S`` more seconds; None with too few scores.
 
         The score is extrapolated along a line over the logarithm of the steps, fitted to the last three quarters of
-        them: over a few doublings, learning curves are about straight there (Hestness et al., "Deep Learning Scaling
-        is Predictable, Empirically", 2017). Positive is better for every score.
+        them: over a few doublings, learning curves are about straight there (Hestness et al., "Deep Learning Scaling is
+        Predictable, Empirically", 2017). Positive is better for every score.
         """
-        known = [(step, value) for step, value in self._values(self.main_score) if step >= self.step / 4]
-        if len(known) < FIT_SCORINGS or not self.seconds:
+        points = [(step, value) for step, value in self._values(self.main_score) if step >= self.step / 4]
+        if len(points) < MIN_FIT_SCORINGS or not self.seconds:
             return None
-        steps, values = zip(*known, strict=True)
+        steps, values = zip(*points, strict=True)
         slope = float(np.polyfit(np.log2(steps), values, 1)[0])
         return self._sign * slope * math.log2(1 + FORECAST_S / self.seconds)
 
-    def _forecast_words(self) -> str:
-        """Return the forecast as a sentence that follows another; '' without one that could be seen."""
+    def _forecast_sentence(self) -> str:
+        """Return the forecast as a sentence with a leading space; '' if the gain would not be visible."""
         gain, name = self.forecast(), self.main_score
-        if gain is None or gain < VISIBLE[name]:
+        if gain is None or gain < VISIBLE_CHANGE[name]:
             return ""
-        return f" As the curve goes, an hour more would bring up to {_gain(name, gain)}."
+        return f" As the curve goes, an hour more would bring up to {_format_gain(name, gain)}."
 
     def hints(self) -> list[str]:
-        """Return hints without a button."""
+        """Return suggestions without a button."""
         if self.trend is not Trend.FLAT:
             return []
         if (text := advice(self.scores)) and self.best != self.scores[-1][0]:
@@ -238,7 +238,7 @@ class TrainingWords:
         return ["More steps change little now. More, or more varied, training frames help further."]
 
     def table(self) -> Table:
-        """Return the state as a page receives it."""
+        """Return the state in the format for a page."""
         return {
             "step": self.step,
             "total": self.total,
@@ -249,7 +249,7 @@ class TrainingWords:
             "next": [{"action": action, "text": text} for action, text in self.next_steps()],
             "hints": self.hints(),
             "best": self.best,
-            "plots": [self._plot(name) for name in PLOTS if self._values(name)],
+            "plots": [self._plot(name) for name in PLOTTED_SCORES if self._values(name)],
         }
 
     def _plot(self, name: str) -> Table:
@@ -257,14 +257,12 @@ class TrainingWords:
         return {"name": label.name, "unit": label.unit, "hint": label.hint, "points": self._values(name)}
 
     def _values(self, name: str) -> list[tuple[int, float]]:
-        """Return the known values of a score by step."""
-        return [
-            (step, value) for step, table in self.scores if _is_number(value := table.get(name)) and value is not None
-        ]
+        """Return the known values of a score, with their steps."""
+        return [(step, value) for step, table in self.scores if is_number(value := table.get(name))]
 
 
-def _grade(name: str, newest: Mapping[str, float | None]) -> str:
-    """Return the main score as the begin of a sentence."""
+def _quality_phrase(name: str, newest: Mapping[str, float | None]) -> str:
+    """Return the main score as the start of a sentence."""
     value = newest[name] or 0.0
     if name == "psnr":
         return f"Held-out pictures are at {value:.1f} dB (colours are off by about {10 ** (-value / 20):.0%})"
@@ -275,30 +273,29 @@ def _grade(name: str, newest: Mapping[str, float | None]) -> str:
     return f"Held-out pictures are {1 - value:.0%} of the way to the target"
 
 
-def _gain(name: str, gain: float) -> str:
-    """Return a gain of the main score with its unit."""
+def _format_gain(name: str, gain: float) -> str:
     if name == "psnr":
         return f"{gain:.1f} dB"
     return f"{gain:.2f} of mean IoU" if name == "mean_iou" else f"{gain:.0%} of the way"
 
 
-def _is_number(value: float | None) -> bool:
+def is_number(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
 def score_steps(total: int, every: int = 0) -> list[int]:
-    """Return the steps that are scored: every ``every`` steps (0: ``SCORINGS`` a run at most), and the last."""
-    every = every or max(MIN_INTERVAL, -(-total // SCORINGS))
+    """Return the steps with a scoring: every ``every`` steps (0: ``NUM_SCORINGS`` a run at most), and the last."""
+    every = every or max(MIN_SCORING_INTERVAL, -(-total // NUM_SCORINGS))
     return sorted({*range(every, total, every), total})
 
 
 def best_of(scores: Scores, name: str) -> int | None:
-    """Return the first step with the best score ``name``: lowest for ``LOWER_IS_BETTER``, highest for other names."""
-    known = [(value, step) for step, table in scores if (value := table.get(name)) is not None]
-    if not known:
+    """Return the first step with the best score ``name``: the lowest for ``LOWER_IS_BETTER``, else the highest."""
+    points = [(value, step) for step, table in scores if (value := table.get(name)) is not None]
+    if not points:
         return None
     sign = 1 if name in LOWER_IS_BETTER else -1
-    return min(known, key=lambda found: sign * found[0])[1]
+    return min(points, key=lambda point: sign * point[0])[1]
 
 
 def is_enough(scores: Scores, name: str, patience: int) -> bool:
@@ -308,12 +305,12 @@ def is_enough(scores: Scores, name: str, patience: int) -> bool:
 
 
 def describe_score(scores: Scores) -> str:
-    """Return the newest held-out score as words for a progress line; '' without one."""
+    """Return the newest held-out score as text for a progress line; '' without one."""
     newest = scores[-1][1] if scores else {}
     if (psnr := newest.get("psnr")) is not None:
         return f"held out {psnr:.1f} dB"
-    if (found := newest.get("mean_iou")) is not None:
-        return f"held-out mean IoU {found:.3f}"
+    if (mean_iou := newest.get("mean_iou")) is not None:
+        return f"held-out mean IoU {mean_iou:.3f}"
     if (likeness := newest.get("feature_likeness")) is not None:
         return f"{likeness:.0%} of the way to the picture"
     distance = newest.get("patch_distance")
@@ -321,8 +318,8 @@ def describe_score(scores: Scores) -> str:
 
 
 def advice(scores: Scores) -> str:
-    """Return advice at the end of a run; '' if its last state is about as good as the best."""
-    if rising := _rising(scores):
+    """Return advice at the end of a run; '' if its last state is about as good as the best one."""
+    if rising := _rising_advice(scores):
         return rising
     best = best_of(scores, "l1")
     if best is None or best == scores[-1][0]:
@@ -336,14 +333,14 @@ def advice(scores: Scores) -> str:
     )
 
 
-def _rising(scores: Scores) -> str:
+def _rising_advice(scores: Scores) -> str:
     """Return advice if a style model's likeness of features was still rising, else ''."""
-    known = [(step, value) for step, table in scores if (value := table.get("feature_likeness")) is not None]
-    earlier = [found for found in known if found[0] <= known[-1][0] * 3 / 4]
-    if not earlier or known[-1][1] - earlier[-1][1] < RISING:
+    points = [(step, value) for step, table in scores if (value := table.get("feature_likeness")) is not None]
+    earlier = [point for point in points if point[0] <= points[-1][0] * 3 / 4]
+    if not earlier or points[-1][1] - earlier[-1][1] < MIN_LIKENESS_GAIN:
         return ""
-    (before, was), (last, now) = earlier[-1], known[-1]
+    (first_step, first), (last_step, last) = earlier[-1], points[-1]
     return (
-        f"the held-out likeness of features was still rising ({was:.0%} at step {before}, {now:.0%} at {last}): "
-        "give more --steps"
+        f"the held-out likeness of features was still rising ({first:.0%} at step {first_step}, {last:.0%} at "
+        f"{last_step}): give more --steps"
     )

@@ -1,4 +1,4 @@
-"""Found before a run: steps, cost, operators that this machine computes wrongly, and advice for ``--from``."""
+"""Checks before a run: number of steps, cost, operators that this machine computes wrongly, advice for ``--from``."""
 
 from __future__ import annotations
 
@@ -43,24 +43,27 @@ from vidtrans.video.images.picture import picture_size, read_picture
 if TYPE_CHECKING:
     from vidtrans.training.set_up import TrainingSetup
 
-# Steps; then as many as fit into the seconds, in the range. A longer trial would not pay, as the rate changes with what
-# else the machine does, and is measured again while the run trains.
-WARM_UP, TRIAL_SECONDS, TRIAL_STEPS = 2, 2.0, (4, 60)
+WARM_UP = 2  # Number of steps before the measured ones.
+# Duration of a trial in seconds, and the range of its number of steps. A longer trial is not worthwhile, as the rate
+# depends on the other load of the machine, and is measured again while the run trains.
+TRIAL_S, TRIAL_STEPS = 2.0, (4, 60)
 TRIAL = "trial"  # Broadcast by the main process to time steps in all processes, before the plan of the run.
-TRIED, COMPARED = 12, 200  # Pairs on which the model is tried, and pictures that are compared, at most.
-THUMBNAIL, WIDTH = 16, 0.05  # Side in pixels; root mean square difference, 0 to 1, of distinct pictures.
-FEW = 12.0  # Distinct pictures below which there are few.
-ALIKE = 0.5  # Share of a flat picture's error that the untrained model has removed where pictures are alike.
-FIRST_PARTS = ("stem", "entrance", "begin", "down")  # Parts of generators that find edges and textures.
+MAX_LIKENESS_PAIRS = 12  # Maximum number of pairs for the likeness of a model's outputs.
+MAX_COMPARED_PICTURES = 200  # Maximum number of pictures for the effective number.
+THUMBNAIL_SIDE_PX = 16  # Side of thumbnails for the effective number, in pixels.
+KERNEL_WIDTH = 0.05  # Root mean square difference of distinct thumbnails, for values from 0 to 1.
+MIN_DISTINCT_PICTURES = 12.0  # Effective number of pictures below which there are few.
+MIN_LIKENESS = 0.5  # Likeness of the untrained model from which the new pictures are similar to its own.
+FIRST_MODULES = ("stem", "entrance", "begin", "down")  # Modules of generators that detect edges and textures.
 
 
 def find_budget(setup: TrainingSetup, minutes: float, request: str, at_most: int | None = None) -> TimeBudget:
-    """Return the budget of ``minutes``, and of steps ``at_most``; its rate is measured once per digest ``request``."""
+    """Return the budget of ``minutes``, of ``at_most`` steps; its rate is measured once per digest ``request``."""
     context = setup.context
-    if (known := known_budget(context, minutes, request, at_most)) is not None:
-        return known
-    memo = _memo(context, request)
-    if memo.exists():
+    if (cached := cached_budget(context, minutes, request, at_most)) is not None:
+        return cached
+    budget_file = _budget_file(context, request)
+    if budget_file.exists():
         context.note(
             f"the cached number of steps in {count(minutes, 'minute')} is damaged; it is measured again", "warning"
         )
@@ -75,20 +78,20 @@ def find_budget(setup: TrainingSetup, minutes: float, request: str, at_most: int
     if not context.dry_run:
         context.cache.prepare()
         costs = [[cost.start, cost.end, cost.seconds] for cost in budget.costs]
-        write_json(memo, {"costs": costs, "sha256": digest_of([request, costs])})
+        write_json(budget_file, {"costs": costs, "sha256": digest_of([request, costs])})
     return budget
 
 
-def known_budget(context: Context, minutes: float, request: str, at_most: int | None = None) -> TimeBudget | None:
+def cached_budget(context: Context, minutes: float, request: str, at_most: int | None = None) -> TimeBudget | None:
     """Return the budget that was measured for the digest ``request`` before; None if there is none."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        value = read_small_json(_memo(context, request))
+        value = read_small_json(_budget_file(context, request))
         if value["sha256"] == digest_of([request, value["costs"]]):
             return TimeBudget(60 * minutes, [StepCost(*map(float, cost)) for cost in value["costs"]], at_most)
     return None
 
 
-def _memo(context: Context, request: str) -> Path:
+def _budget_file(context: Context, request: str) -> Path:
     return context.cache.root / "resolved" / f"{request}.json"
 
 
@@ -98,7 +101,7 @@ def estimate_training(setup: TrainingSetup, total: int) -> Table:
     step_seconds = seconds_per_step(run)
     seconds = step_seconds * total
     weights = _num_bytes(run.model.learned.state_dict())
-    # The new checkpoint is written before the old one is deleted, and the finished model is there too.
+    # Two checkpoints exist while one replaces the other, together with the finished model.
     cache = 2 * _num_bytes(run.model.state()) + weights
     width, height = run.loader.crop
     memory = min(CACHE_BYTES, 3 * width * height * len(setup.dataset.pair_names()))
@@ -135,25 +138,25 @@ def _num_bytes(state: object) -> int:
 def wrong_operators(setup: TrainingSetup) -> list[str]:
     """Return the operators of a step to compute in fp32, because this machine computes them wrongly.
 
-    Found by steps on noise at each picture size, with temporary networks; see ``inference.operator_checks``. Empty in
-    fp32 and tf32, and in a distributed run: they are not tested.
+    They are found by steps on noise at each picture size, with temporary networks; see ``inference.operator_checks``.
+    Empty in fp32 and tf32, and in a distributed run, which are not tested.
     """
     if setup.precision not in ("bf16", "fp16") or setup.dist.size > 1:
         return []
     table = {k: v for k, v in setup.settings.for_key().items() if k not in ("steps", "compile")}
     networks = [setup.generator_name, setup.generator_table, setup.discriminator_name, setup.discriminator_table]
-    own, size = [vidtrans.__version__, TrainStage.id(), setup.precision], _smallest_picture(setup)
-    question = [networks, table, size, pairing_record(setup.pairing), own]
+    versions, size = [vidtrans.__version__, TrainStage.id(), setup.precision], _smallest_picture(setup)
+    key = [networks, table, size, pairing_record(setup.pairing), versions]
 
     def find() -> list[str]:
         setup.context.begin(f"comparing operators in {setup.precision} with fp32")
-        settings = replace(setup.settings, compile=False)  # whose operators cannot be seen
+        settings = replace(setup.settings, compile=False)  # The operators of a compiled network cannot be observed.
         noise = TrainingSetup(setup.dataset, setup.recipe, settings, setup.start, setup.context, size)
         return find_wrong(lambda: try_steps(noise.make_state(Path(), 1)), setup.device)
 
     try:
-        wrong = remembered(question, setup.device, find)
-    except DeviceError:  # to compare takes more memory than a step; where that does not fit either, the run says so
+        wrong = remembered(key, setup.device, find)
+    except DeviceError:  # The comparison needs more memory than a step; the run itself reports a lack of memory.
         return []
     if wrong:
         setup.context.warn_once(wrong_products_warning(wrong, setup.precision))
@@ -161,7 +164,7 @@ def wrong_operators(setup: TrainingSetup) -> list[str]:
 
 
 def _smallest_picture(setup: TrainingSetup) -> tuple[int, int]:
-    """Return the smallest width and the smallest height of all training pictures."""
+    """Return the smallest width and the smallest height of all training pictures, in pixels."""
     if setup.picture_size is not None:
         return setup.picture_size
     widths, heights = zip(*{picture_size(pair.target) for pair in setup.targets}, strict=True)
@@ -169,48 +172,50 @@ def _smallest_picture(setup: TrainingSetup) -> tuple[int, int]:
 
 
 def seconds_per_step(run: TrainingState) -> float:
-    """Return the seconds of a step, a mean over the run: see ``step_costs``."""
+    """Return the mean duration of a step over the run, in seconds: see ``step_costs``."""
     return mean_cost(step_costs(run))
 
 
 def step_costs(run: TrainingState) -> list[StepCost]:
-    """Return the cost of steps in each part of the run, by a short trial that changes ``run``.
+    """Return the cost of steps in each span of the run, by a short trial that changes ``run``.
 
-    Each picture size is tried before and after ``turning_point``, where a step's duration changes. All processes must
+    Each picture size is timed before and after ``turning_point``, where a step's duration changes. All processes must
     call it together; the costs are means over them.
     """
     turn, growth, costs = run.model.turning_point, run.loader.growth, []
     for start, end, alone in growth.parts():
         run.loader.growth = alone
         middle = max(start, min(end, turn))
-        parts = [part for part in ((start, middle, 0.0), (middle, end, 1.0)) if part[0] < part[1]]
-        seconds = run.model.dist.mean(_seconds_at_one_size(run, [progress for *_, progress in parts]))
-        costs += [StepCost(*part[:2], each) for part, each in zip(parts, seconds, strict=True)]
+        spans = [span for span in ((start, middle, 0.0), (middle, end, 1.0)) if span[0] < span[1]]
+        seconds = run.model.dist.mean(_seconds_at_one_size(run, [progress for *_, progress in spans]))
+        costs += [StepCost(*span[:2], duration) for span, duration in zip(spans, seconds, strict=True)]
     run.loader.growth = growth
     return costs
 
 
 def try_steps(run: TrainingState) -> None:
-    """Take a step at each picture size of the run, with the losses of its start (if they change) and of its end."""
+    """Take steps at each picture size of the run, with the losses of its start (if they change) and of its end."""
     for _, _, alone in run.loader.growth.parts():
         run.loader.growth = alone
         batches = enumerate(run.batches(0, 2))
         for progress in (0.0, 1.0) if run.model.turning_point else (1.0,):
-            _trial(run, batches, progress)
+            _time_step(run, batches, progress)
 
 
 def _seconds_at_one_size(run: TrainingState, progresses: Sequence[float]) -> list[float]:
-    """Return the seconds of a step at each progress: 0 before the method's turning point, 1 after it."""
+    """Return the duration of a step in seconds at each progress: 0 before the method's turning point, 1 after it."""
     batches = enumerate(run.batches(0, WARM_UP + len(progresses) * TRIAL_STEPS[1]))
     for _ in range(WARM_UP):
-        seconds = _trial(run, batches, 1.0)
-    fits = TRIAL_SECONDS / max(seconds, 1e-4)
+        seconds = _time_step(run, batches, 1.0)
+    fits = TRIAL_S / max(seconds, 1e-4)
     number = round(run.model.dist.mean([min(max(fits, TRIAL_STEPS[0]), TRIAL_STEPS[1])])[0])
-    return [statistics.median(_trial(run, batches, progress) for _ in range(number)) for progress in progresses]
+    return [statistics.median(_time_step(run, batches, progress) for _ in range(number)) for progress in progresses]
 
 
-def _trial(run: TrainingState, batches: Iterator[tuple[int, TrainingBatch | DeviceBatch]], progress: float) -> float:
-    """Take a step, and return its seconds, including the wait for its batch."""
+def _time_step(
+    run: TrainingState, batches: Iterator[tuple[int, TrainingBatch | DeviceBatch]], progress: float
+) -> float:
+    """Take a step, and return its duration in seconds, including the wait for its batch."""
     began = time.perf_counter()
     step, batch = next(batches)
     take_step(run, batch, Trial(step, progress))
@@ -220,35 +225,37 @@ def _trial(run: TrainingState, batches: Iterator[tuple[int, TrainingBatch | Devi
 def transfer(setup: TrainingSetup, total: int) -> Table:
     """Return ``{"transfer": …}`` of a run of ``total`` steps from a model: the measures and the advice.
 
-    The advice is which parts to train, in the four cases of transfer learning (Yosinski et al., "How transferable are
-    features in deep neural networks?", NIPS 2014), decided by two measures: the effective number of distinct pictures,
-    and how well the model does on the new pairs before any training. Thresholds and advice were chosen on fine-tunings
-    of small models on clips, where freezing paid only for alike pictures.
+    The advice names the modules to train, in the four cases of transfer learning (Yosinski et al., "How transferable
+    are features in deep neural networks?", NIPS 2014), decided by two measures: the effective number of distinct
+    pictures, and the likeness of the model's outputs for the new pairs before any training. Thresholds and advice were
+    chosen on fine-tunings of small models on clips, where freezing helped only for similar pictures.
 
-    {} where a model's pictures cannot be set against targets: without ``--from``, for unpaired domains, label maps,
-    plates and models with a history. Raises ModelError.
+    {} if outputs cannot be compared with targets: without ``--from``, for unpaired domains, label maps, plates and
+    models with a history. Raises ModelError.
     """
-    record = setup.settings
-    is_plain = not (setup.dataset.domains or setup.pairing.class_colours or record.background_plate or setup.memory)
-    if setup.start is None or not is_plain or not setup.pairing.has_target:
+    has_plate = setup.settings.background_plate
+    is_special = setup.dataset.domains or setup.pairing.class_colours or has_plate or setup.memory
+    if setup.start is None or is_special or not setup.pairing.has_target:
         return {}
     generator, _ = load_generator(setup.start)
     engine = TorchEngine(generator, setup.device)
-    alike = likeness(apply(engine, setup.pairing, pair)[1:] for pair in evenly(setup.pairs, TRIED))
+    model_likeness = likeness(
+        apply(engine, setup.pairing, pair)[1:] for pair in evenly(setup.pairs, MAX_LIKENESS_PAIRS)
+    )
     distinct = effective_number(setup.pairs)
     names = [name for name, _ in inner_generator(generator).named_children()]
-    first = [name for name in names if name in FIRST_PARTS]
+    first = [name for name in names if name in FIRST_MODULES]
     return {
-        "transfer": {"distinct": round(distinct, 1), "likeness": round(alike, 3)}
-        | transfer_advice(distinct, alike, first, setup.settings.lr, total)
+        "transfer": {"distinct": round(distinct, 1), "likeness": round(model_likeness, 3)}
+        | transfer_advice(distinct, model_likeness, first, setup.settings.lr, total)
     }
 
 
-def transfer_advice(distinct: float, alike: float, first: list[str], lr: float, total: int) -> Table:
-    """Return which settings and steps suit, and why; ``first``: the parts of the generator that may be frozen."""
-    is_few, is_alike = distinct < FEW, alike > ALIKE
-    settings: Table = {"training.lr": lr / 2} if is_alike else {}
-    if is_alike:
+def transfer_advice(distinct: float, model_likeness: float, first: list[str], lr: float, total: int) -> Table:
+    """Return the recommended settings and steps with a reason; ``first``: the modules that may be frozen."""
+    is_few, is_similar = distinct < MIN_DISTINCT_PICTURES, model_likeness > MIN_LIKENESS
+    settings: Table = {"training.lr": lr / 2} if is_similar else {}
+    if is_similar:
         steps = total // 4 if is_few else total // 2
         if is_few and first:
             settings = {"training.freeze": first} | settings
@@ -263,30 +270,29 @@ def transfer_advice(distinct: float, alike: float, first: list[str], lr: float, 
 
 
 def likeness(pictures: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Return how much of a flat picture's error a model has removed: 1 all, 0 none, less where it is worse.
+    """Return the share of a flat picture's error that a model removes: 1 all, 0 none, less than 0 where it is worse.
 
     ``pictures``: (output, target), (H, W, 3) uint8 each. The flat picture has the target's median colour.
     """
-    errors = [(l1(made, target), l1(_flat(target), target)) for made, target in pictures]
-    own, flat = np.mean(errors, 0)
-    return float(1 - own / max(flat, 1e-6))
+    errors = []
+    for output, target in pictures:
+        flat = np.broadcast_to(np.median(target, (0, 1)).astype(np.uint8), target.shape)
+        errors.append((l1(output, target), l1(flat, target)))
+    output_error, flat_error = np.mean(errors, 0)
+    return float(1 - output_error / max(flat_error, 1e-6))
 
 
 def effective_number(pairs: list[Pair]) -> float:
-    """Return the number of distinct targets: 1 if all are alike, at most ``COMPARED``.
+    """Return the effective number of distinct targets: 1 if all are equal, at most ``MAX_COMPARED_PICTURES``.
 
     The exponential of the entropy of the eigenvalues of a Gaussian kernel of thumbnails (Friedman and Dieng, "The Vendi
     Score", TMLR 2023).
     """
-    size = (THUMBNAIL, THUMBNAIL)
-    pictures = [read_picture(pair.target) for pair in evenly(pairs, COMPARED)]
+    size = (THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX)
+    pictures = [read_picture(pair.target) for pair in evenly(pairs, MAX_COMPARED_PICTURES)]
     small = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(float) / 255 for picture in pictures]
     values = np.stack(small).reshape(len(small), -1)
     squares = (values**2).sum(1)
     distances = (squares[:, None] + squares - 2 * values @ values.T).clip(0) / values.shape[1]
-    shares = np.linalg.eigvalsh(np.exp(-distances / (2 * WIDTH**2)) / len(values)).clip(1e-12)
+    shares = np.linalg.eigvalsh(np.exp(-distances / (2 * KERNEL_WIDTH**2)) / len(values)).clip(1e-12)
     return float(np.exp(-(shares * np.log(shares)).sum()))
-
-
-def _flat(target: np.ndarray) -> np.ndarray:
-    return np.broadcast_to(np.median(target, (0, 1)).astype(np.uint8), target.shape)

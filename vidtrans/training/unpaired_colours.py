@@ -23,45 +23,45 @@ from vidtrans.networks.init import inner_generator
 from vidtrans.training.validation import evenly
 from vidtrans.video.images.picture import read_picture
 
-METHOD = "transport"  # An entry of ``grading.UNPAIRED_METHODS``.
-PICTURES = 24  # Pictures of each domain from which the colours are learned.
+METHOD = "transport"  # The name of a method in ``grading.UNPAIRED_METHODS``.
+MAX_PICTURES = 24  # Maximum number of pictures of each domain for the colour map.
 
 
 class DomainColours:
-    """A map of the colours of one domain's pictures to another's, computed on first use."""
+    """A map from the colours of one domain's pictures to another domain's, computed on first use."""
 
     def __init__(self, sources: Sequence[Pair], targets: Sequence[Pair]) -> None:
         self._sides = sources, targets
 
     @cached_property
-    def _learned(self) -> LearnedGrade:
+    def _grade(self) -> LearnedGrade:
         sources, targets = self._sides
         return learn_from_colours(_pictures(sources), _pictures(targets), SIZE, METHOD)
 
     @property
     def start(self) -> AffineColours:
-        """The affine approximation of the map, for colours in [−1, 1], at which a generator starts."""
+        """Return the affine approximation of the map, for colours in [−1, 1], which initialises a generator."""
         sources, targets = self._sides
         return affine_colours(_pictures(sources), _pictures(targets)).signed()
 
     @property
     def lattice(self) -> ColourLattice:
-        """The colour map, for colours in [0, 1]."""
-        return self._learned.grade.lattice
+        """Return the colour map, for colours in [0, 1]."""
+        return self._grade.grade.lattice
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
         """Return a picture, (H, W, 3) uint8, in the other domain's colours."""
         return np.rint(255 * self.lattice(picture / 255)).astype(np.uint8)
 
     def save(self, path: Path) -> None:
-        """Write the map as a model."""
-        words = self._learned.words
-        save_grade(path, self.lattice.nodes, ", ".join(words), self._learned.scores | {"words": words})
+        """Write the map as a model file."""
+        words = self._grade.words
+        save_grade(path, self.lattice.nodes, ", ".join(words), self._grade.scores | {"words": words})
 
 
 @dataclass(frozen=True)
 class ColourMaps:
-    """The learned colour maps from the source domain's colours to the target's, and back."""
+    """The colour maps from the source domain's colours to the target's, and back."""
 
     forth: DomainColours
     back: DomainColours
@@ -87,7 +87,7 @@ def start_with_colours(generator: nn.Module, maps: ColourMaps | None, *, reverse
 
 
 def _pictures(pairs: Sequence[Pair]) -> Iterator[np.ndarray]:
-    """Yield some of the pictures, evenly spaced, one at a time."""
-    for pair in evenly(pairs, PICTURES):
+    """Yield evenly spaced pictures without black bars, (H, W, 3) uint8."""
+    for pair in evenly(pairs, MAX_PICTURES):
         picture = read_picture(pair.target)
         yield bars_of([picture]).crop(picture)

@@ -22,7 +22,7 @@ from vidtrans.pairing.next_frame import Told, with_told
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.video.images.picture import read_picture
 
-MAX_SCORED = 64
+MAX_SCORED = 64  # Maximum number of held-out pairs for the scores.
 
 
 def evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
@@ -33,51 +33,44 @@ def evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
 
 
 def pair_input(pairing: Pairing, pair: Pair) -> np.ndarray:
-    """Return the network's input for a pair, (H, W, C) uint8; its random parts are the same every time."""
+    """Return the network's input for a pair, (H, W, C) uint8; its random parts are the same in every call."""
     rng = np.random.Generator(np.random.Philox(key=crc32(pair.target.name.encode())))
-    told = None if (position := condition_position(pair)) is None else Told(position)
-    return with_told(pairing.training_input([read_picture(p) for p in pair.inputs], rng), told)
+    conditions = None if (position := condition_position(pair)) is None else Told(position)
+    return with_told(pairing.training_input([read_picture(p) for p in pair.inputs], rng), conditions)
 
 
 def apply(
     engine: Engine, pairing: Pairing, pair: Pair, like: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (input, output, target) of one pair at its stored size, uint8; the output as rendered.
+    """Return (input, output, target) of one pair at its stored size, uint8; the output as in a render.
 
-    A model of many looks uses the code of the picture ``like``, by default of the target, if there is one.
+    A model of many looks uses the style code of the picture ``like``, by default of the target if there is one.
     """
     given, target = pair_input(pairing, pair), read_picture(pair.target)
     if like is None and pairing.has_target:
         like = target
-    seen = given if like is None else with_planes(given, target_code(engine, like))
-    return given, FrameRenderer(ModelInputs(pairing), engine).picture(seen, target), target
-
-
-def target_code(engine: Engine, target: np.ndarray) -> np.ndarray:
-    """Return the plane values of the style code of ``target``, (P,) uint8, for a model of many looks.
-
-    Empty (P = 0) for an engine with one look.
-    """
-    encoder = getattr(engine, "encoder", None)
-    return np.empty(0, np.uint8) if encoder is None else plane_values(code_of(encoder, target))
+    network_input, encoder = given, getattr(engine, "encoder", None)
+    if encoder is not None and like is not None:
+        network_input = with_planes(given, plane_values(code_of(encoder, like)))
+    return given, FrameRenderer(ModelInputs(pairing), engine).picture(network_input, target), target
 
 
 def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
     """Return mean L1 (0 to 1), PSNR in dB, SSIM, and sharpness (``detail_ratio``), over held-out pairs.
 
-    SSIM is None if a picture is smaller than its window. ``segmentation``: agreement of the input with one recovered
-    from the output, for pairings that support it. Of targets with classes: ``pixel_accuracy``, ``class_accuracy`` and
-    ``mean_iou`` over all pixels.
+    SSIM is None if a picture is smaller than its window. ``segmentation``: the agreement of the input with the input
+    recovered from the output, for pairings that support it. For targets with classes: ``pixel_accuracy``,
+    ``class_accuracy`` and ``mean_iou`` over all pixels.
     """
     if pairing.class_colours is not None:
         return _score_classes(engine, pairing, pairing.class_colours, evenly(pairs, MAX_SCORED))
     rows = []
     for pair in evenly(pairs, MAX_SCORED):
         given, output, target = apply(engine, pairing, pair)
-        similar = ssim(output, target) if min(target.shape[:2]) >= SSIM_WINDOW else None
-        found = (l1(output, target), min(psnr(output, target), 99.0), similar, detail_ratio(output, target))
-        agreed = pairing.agreement(given, output)
-        rows.append(found if agreed is None else (*found, agreed))
+        similarity = ssim(output, target) if min(target.shape[:2]) >= SSIM_WINDOW else None
+        row = (l1(output, target), min(psnr(output, target), 99.0), similarity, detail_ratio(output, target))
+        agreement = pairing.agreement(given, output)
+        rows.append(row if agreement is None else (*row, agreement))
     names = ("l1", "psnr", "ssim", "sharpness", "segmentation")[: len(rows[0])]
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     means = {n: None if None in column else round(float(np.mean(column)), 4) for n, column in columns.items()}
@@ -89,6 +82,6 @@ def _score_classes(engine: Engine, pairing: Pairing, classes: ClassColours, pair
         LabelCounts.of(classes.labels(output), classes.labels(target), len(classes))
         for _, output, target in (apply(engine, pairing, pair) for pair in pairs)
     )
-    found = {"pixel_accuracy": counts.pixel_accuracy, "class_accuracy": counts.class_accuracy}
-    found |= {"mean_iou": counts.mean_iou}
-    return {"pairs": len(pairs)} | {name: None if value is None else round(value, 4) for name, value in found.items()}
+    scores = {"pixel_accuracy": counts.pixel_accuracy, "class_accuracy": counts.class_accuracy}
+    scores |= {"mean_iou": counts.mean_iou}
+    return {"pairs": len(pairs)} | {name: None if value is None else round(value, 4) for name, value in scores.items()}

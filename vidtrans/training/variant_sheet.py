@@ -1,7 +1,7 @@
 """The comparison of an ablation's or a sweep's variants: a sheet of held-out outputs with scores, and the FCN-score.
 
-The FCN-score: does a labeller find in the held-out outputs the labels that they were painted from? Isola et al., CVPR
-2017, section 3.2.
+The FCN-score measures how well a labeller recovers the input labels from the held-out outputs (Isola et al., CVPR 2017,
+section 3.2).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from vidtrans.training.validation import MAX_SCORED, apply, evenly, pair_input
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots import FAINT, INK, ContactSheet, cell_size, join_row, text_band, text_width
 
-ROWS = 4
-# Pixels: of a picture's long side; bounds of a column's width, for its heading.
-CELL, NARROWEST, WIDEST = 280, 200, 480
-LEAST = 0.5  # Share of an input's pixels that must have a class of the labeller.
+NUM_ROWS = 4  # Number of pairs in a sheet.
+CELL_SIDE_PX = 280  # Long side of a picture, in pixels.
+MIN_COLUMN_PX, MAX_COLUMN_PX = 200, 480  # Range of a column's minimum width for its heading, in pixels.
+MIN_LABELLED_SHARE = 0.5  # Minimum share of an input's pixels with a class of the labeller.
 
 
 def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, context: Context) -> None:
@@ -38,7 +38,7 @@ def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, 
     """
     pairing = dataset.pairing
     held_out = dataset.role("val")
-    pairs = evenly(held_out or dataset.role("train"), ROWS)
+    pairs = evenly(held_out or dataset.role("train"), NUM_ROWS)
     columns = [[pairing.preview(pair_input(pairing, pair)) for pair in pairs]]
     for row in rows:
         engine = TorchEngine(load_generator(Path(row["model"]))[0], resolve_device(context.device), batch=1)
@@ -46,7 +46,7 @@ def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, 
         context.stop.check()
     if pairing.has_target:
         columns.append([read_picture(pair.target) for pair in pairs])
-    cell = _cell(columns[-1][0], [row["label"] for row in rows])
+    cell = _cell_size(columns[-1][0], [row["label"] for row in rows])
     headings = ("input", *(row["label"] for row in rows), "target")[: len(columns)]
     note = "None of these frames was trained on" if held_out else "Nothing was held out: all of these were trained on"
     chance = (
@@ -54,28 +54,28 @@ def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, 
     )
     foot = f"{note}. One run each{chance}."
     pictures = ContactSheet(title, list(zip(*columns, strict=True)), cell, headings).draw()
-    scored = [_scores(name, [row["held_out"].get(name) for row in rows], cell[0]) for name in _names(rows)]
+    scored = [_draw_scores(name, [row["held_out"].get(name) for row in rows], cell[0]) for name in _score_names(rows)]
     write_picture(path, np.vstack([pictures, *scored, text_band(foot, pictures.shape[1], colour=FAINT)]))
 
 
-def _cell(picture: np.ndarray, labels: Sequence[str]) -> tuple[int, int]:
-    """Return the (width, height) of cells; small pictures are enlarged, so that text fits."""
-    width, height = cell_size(picture, CELL)
+def _cell_size(picture: np.ndarray, labels: Sequence[str]) -> tuple[int, int]:
+    """Return the (width, height) of cells in pixels; small pictures are enlarged, so that text fits."""
+    width, height = cell_size(picture, CELL_SIDE_PX)
     longest = max(text_width(label) for label in labels)
-    scale = max(1.0, max(NARROWEST, min(longest, WIDEST)) / width)
+    scale = max(1.0, max(MIN_COLUMN_PX, min(longest, MAX_COLUMN_PX)) / width)
     return round(width * scale), round(height * scale)
 
 
-def _names(rows: Sequence[Table]) -> list[str]:
-    """Return the names of the scores that all variants have, without ``pairs``."""
+def _score_names(rows: Sequence[Table]) -> list[str]:
+    """Return the names of the scores of all variants, without ``pairs``."""
     return [n for n in SCORE_LABELS if all(row["held_out"].get(n) is not None for row in rows)]
 
 
-def _scores(name: str, values: Sequence[float], width: int) -> np.ndarray:
-    """Draw a line of the table: a name and a value below each variant, the best one bright."""
+def _draw_scores(name: str, values: Sequence[float], width: int) -> np.ndarray:
+    """Draw a line of the table: a name and a value below each variant, the best value bright."""
     label = SCORE_LABELS[name]
     best = label.best(values)
-    # The font of pictures has no ×.
+    # The font for text in pictures has no ×.
     bands = [text_band(f"{label.name} {label.unit.replace('×', 'x')}".strip(), width, colour=INK)]
     bands += [text_band(figure(v), width, colour=INK if v == best else FAINT) for v in values]
     return join_row([*bands, text_band("", width)])
@@ -87,32 +87,32 @@ def check_labels(labeller: Labeller, dataset: Dataset) -> None:
     if not held_out:
         remedy = "make the dataset with --set dataset.val_fraction=0.1"
         raise UsageError("--labeller", "the dataset has no held-out pairs to read", remedy)
-    given = read_picture(held_out[0].inputs[0])  # as it was given, whatever the pairing makes of it
-    if (labeller.classes.labels(given, clean=True) >= 0).mean() < LEAST:
+    picture = read_picture(held_out[0].inputs[0])  # The stored picture, without the pairing's conversion.
+    if (labeller.classes.labels(picture, clean=True) >= 0).mean() < MIN_LABELLED_SHARE:
         why = f"the inputs of {dataset.folder.name} are not label maps in the colours of {labeller.model.name}"
         raise UsageError("--labeller", why, "train it on the same label maps: make-dataset --pairing segment")
 
 
 def read_back(labeller: Labeller, dataset: Dataset, model: Path, context: Context) -> Table:
-    """Return the scores of the labels that a labeller finds in a model's held-out outputs.
+    """Return the FCN-scores of a model: the accuracy of the labels that a labeller finds in its held-out outputs.
 
-    ``fcn_of_targets``: the pixel accuracy on the targets themselves, which is what outputs could reach.
+    ``fcn_of_targets``: the pixel accuracy on the targets, which is the upper limit for outputs.
     """
     engine = TorchEngine(load_generator(model)[0], resolve_device(context.device), batch=1)
     read, classes, pairing = labeller.reader(), labeller.classes, dataset.pairing
-    painted: list[LabelCounts] = []
-    real: list[LabelCounts] = []
+    of_outputs: list[LabelCounts] = []
+    of_targets: list[LabelCounts] = []
     for pair in evenly(dataset.role("val"), MAX_SCORED):
         _, output, _ = apply(engine, pairing, pair)
         labels = classes.labels(read_picture(pair.inputs[0]), clean=True)
-        for found, picture in ((painted, output), (real, read_picture(pair.target))):
-            found.append(LabelCounts.of(classes.labels(read(picture)), labels, len(classes)))
+        for counts, picture in ((of_outputs, output), (of_targets, read_picture(pair.target))):
+            counts.append(LabelCounts.of(classes.labels(read(picture)), labels, len(classes)))
         context.stop.check()
-    whole, truth = LabelCounts.total(painted), LabelCounts.total(real)
+    total = LabelCounts.total(of_outputs)
     table = {
-        "fcn_pixel_accuracy": whole.pixel_accuracy,
-        "fcn_class_accuracy": whole.class_accuracy,
-        "fcn_iou": whole.mean_iou,
-        "fcn_of_targets": truth.pixel_accuracy,
+        "fcn_pixel_accuracy": total.pixel_accuracy,
+        "fcn_class_accuracy": total.class_accuracy,
+        "fcn_iou": total.mean_iou,
+        "fcn_of_targets": LabelCounts.total(of_targets).pixel_accuracy,
     }
     return {name: None if value is None else round(value, 4) for name, value in table.items()}

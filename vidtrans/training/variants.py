@@ -1,6 +1,6 @@
 """Variants of a training: ablations, which change one component each, and sweeps over the values of settings.
 
-A combination of a sweep is what the same command with ``--set KEY=VALUE`` for each of its values would train. The
+A combination of a sweep trains the same model as the command with ``--set KEY=VALUE`` for each of its values. The
 ablations are the tables of Isola et al. (CVPR 2017): losses (table 1), skips of the U-Net (2), size of D's patches (3).
 """
 
@@ -27,23 +27,24 @@ from vidtrans.training import weight_key
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import picture_size
 
-PATCHES = {0: 1, 1: 16, 3: 70, 5: 286}  # Number of layers of a PatchGAN: side of its patches in pixels.
-SKIPS = "skip_connections"  # The setting of generators that have skip connections.
-SWEPT_TABLES = ("generator", "discriminator", "training")
-SEED = "seed"  # An option of the command, and no setting of a table.
-MAX_VARIANTS = 64
-MAX_VALUE_LENGTH = 40  # Characters of a value in a file name.
+PATCH_SIDES_PX = {0: 1, 1: 16, 3: 70, 5: 286}  # Side of a PatchGAN's patches in pixels, by its number of layers.
+SKIPS = "skip_connections"  # Key of the setting of generators with skip connections.
+SWEPT_TABLES = ("generator", "discriminator", "training")  # Tables whose settings can be swept.
+SEED = "seed"  # Sweep key of the seed, which is an option of the command and not in a table.
+MAX_VARIANTS = 64  # Maximum number of variants of a sweep.
+MAX_VALUE_LENGTH = 40  # Maximum number of characters of a value in a file name.
 _FORM = "as in --sweep training.lr=0.0001,0.0002"
 _QUOTES = "\"'"
-_PAIRS = {"[": "]", "{": "}"} | {quote: quote for quote in _QUOTES}
-Sweep = Mapping[str, Sequence[Any]]  # values by key, with or without its table
+_CLOSING = {"[": "]", "{": "}"} | {quote: quote for quote in _QUOTES}
+Sweep = Mapping[str, Sequence[Any]]  # Values by key, with or without its table.
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One training of an ablation or a sweep. ``name``: the stem of its model's file; ``label``: its heading in sheets.
+    """One training of an ablation or a sweep.
 
-    ``settings``: its values of the swept settings, by key. ``seed``: this variant's seed, or None for the command's.
+    ``name``: the stem of its model's file; ``label``: its heading in sheets. ``settings``: its values of the swept
+    settings, by key. ``seed``: this variant's seed, or None for the command's.
     """
 
     name: str
@@ -69,18 +70,18 @@ ABLATIONS = Registry(
 def losses(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
     """Return five variants: L1, GAN and cGAN alone, L1 + GAN, and L1 + cGAN."""
     del dataset
-    _note_left_out(recipe, context)
+    _note_omitted_losses(recipe, context)
     return [
-        Variant("l1", "L1", recipe.under(_terms(recipe, l1=True, gan=False))),
-        Variant("gan", "GAN", recipe.under(_terms(recipe, l1=False, gan=True, conditional=False))),
-        Variant("cgan", "cGAN", recipe.under(_terms(recipe, l1=False, gan=True))),
-        Variant("l1-gan", "L1 + GAN", recipe.under(_terms(recipe, l1=True, gan=True, conditional=False))),
-        Variant("l1-cgan", "L1 + cGAN", recipe.under(_terms(recipe, l1=True, gan=True))),
+        Variant("l1", "L1", recipe.under(_loss_table(recipe, l1=True, gan=False))),
+        Variant("gan", "GAN", recipe.under(_loss_table(recipe, l1=False, gan=True, conditional=False))),
+        Variant("cgan", "cGAN", recipe.under(_loss_table(recipe, l1=False, gan=True))),
+        Variant("l1-gan", "L1 + GAN", recipe.under(_loss_table(recipe, l1=True, gan=True, conditional=False))),
+        Variant("l1-cgan", "L1 + cGAN", recipe.under(_loss_table(recipe, l1=True, gan=True))),
     ]
 
 
 def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
-    """Return PatchGAN variants of several depths; leave out those too deep for the training crop. Raises UsageError."""
+    """Return PatchGAN variants of several depths, without those too deep for the training crop. Raises UsageError."""
     name, table = recipe.choice("discriminator")
     if name != "patchgan":
         why = f"it varies the patches of 'patchgan', and this recipe has '{name}'"
@@ -90,18 +91,18 @@ def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]
         raise UsageError("--ablate discriminator", why, "add --set training.lambda_gan=1")
     side = _shortest_side(recipe, dataset)
     network = DISCRIMINATORS.load(name)
-    found = []
-    for layers, patch in PATCHES.items():
+    variants = []
+    for layers, patch in PATCH_SIDES_PX.items():
         smallest = network(6, network.Settings(channels=4, num_layers=layers)).smallest
         if smallest <= side:
             label = f"{patch}x{patch} patches"
             tables = {"discriminator": {**table, "num_layers": layers}}
-            found.append(Variant(f"patch-{patch}", label, recipe.under(tables)))
+            variants.append(Variant(f"patch-{patch}", label, recipe.under(tables)))
         else:
             context.note(
                 f"{patch}x{patch} patches are left out: they need {smallest} pixels a side, the pictures have {side}"
             )
-    return found
+    return variants
 
 
 def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
@@ -112,34 +113,35 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
     if name not in with_skips:
         remedy = f"use --set generator.name={with_skips[0]} (of {', '.join(with_skips)})"
         raise UsageError("--ablate skips", f"generator '{name}' has no skips to leave out", remedy)
-    _note_left_out(recipe, context)
+    _note_omitted_losses(recipe, context)
     return [
         Variant(
             f"{'' if joined else 'no-'}skips-{'l1-cgan' if gan else 'l1'}",
             f"{'skips' if joined else 'no skips'}, {'L1 + cGAN' if gan else 'L1'}",
-            recipe.under(_terms(recipe, l1=True, gan=gan) | {"generator": {SKIPS: joined}}),
+            recipe.under(_loss_table(recipe, l1=True, gan=gan) | {"generator": {SKIPS: joined}}),
         )
         for joined in (False, True)
         for gan in (False, True)
     ]
 
 
-def _terms(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> dict[str, Table]:
+def _loss_table(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> dict[str, Table]:
     """Return a [training] table with only the chosen losses, at the recipe's weights, or the paper's if those are 0."""
-    own, paper = recipe.settings("training", TrainingSettings), TrainingSettings.of()
+    settings, paper = recipe.settings("training", TrainingSettings), TrainingSettings.of()
     weights = {
-        weight_key(n): (own.weights[n] or paper.weights[n]) if on else 0.0 for n, on in (("l1", l1), ("gan", gan))
+        weight_key(n): (settings.weights[n] or paper.weights[n]) if on else 0.0 for n, on in (("l1", l1), ("gan", gan))
     }
-    return {"training": {**_others(own), **weights, "conditional": conditional}}
+    return {"training": {**_other_losses_off(settings), **weights, "conditional": conditional}}
 
 
-def _others(own: TrainingSettings) -> Table:
+def _other_losses_off(settings: TrainingSettings) -> Table:
     """Return settings that turn off the other losses in use, and reset settings that change the losses to defaults."""
-    return {weight_key(name): 0.0 for name in own.loss_weights if name not in ("l1", "gan")} | own.loss_changes
+    others = (name for name in settings.loss_weights if name not in ("l1", "gan"))
+    return {weight_key(name): 0.0 for name in others} | settings.loss_changes
 
 
-def _note_left_out(recipe: Recipe, context: Context) -> None:
-    if on := _others(recipe.settings("training", TrainingSettings)):
+def _note_omitted_losses(recipe: Recipe, context: Context) -> None:
+    if on := _other_losses_off(recipe.settings("training", TrainingSettings)):
         context.note(f"an ablation uses only L1 and GAN; left out:  {', '.join(on)}")
 
 
@@ -156,7 +158,7 @@ def _shortest_side(recipe: Recipe, dataset: Dataset) -> int:
 
 
 @dataclass(frozen=True)
-class _Axis:
+class _SweepAxis:
     """A swept key with its values; ``table`` is '' for the seed."""
 
     table: str
@@ -170,35 +172,35 @@ class _Axis:
 
 def parse_sweep(texts: Sequence[str]) -> dict[str, list[Any]]:
     """Return values by key from ``KEY=V,V`` texts, as TOML or text; a list keeps its commas. Raises UsageError."""
-    found: dict[str, list[Any]] = {}
+    by_key: dict[str, list[Any]] = {}
     for text in texts:
         key, equals, values = (part.strip() for part in text.partition("="))
         if not equals or not key:
             raise UsageError(f"--sweep {text}", "it is not of the form KEY=VALUE,VALUE", _FORM)
-        if key in found:
+        if key in by_key:
             raise UsageError(f"--sweep {key}", "it is given twice", "give all of its values in one --sweep")
         parts = [part.strip() for part in _split(values, text)]
         if not all(parts):
             raise UsageError(f"--sweep {text}", "a value is missing", f'{_FORM}; write "" for an empty text')
-        found[key] = [parse_value(part) for part in parts]
-    return found
+        by_key[key] = [parse_value(part) for part in parts]
+    return by_key
 
 
 def _split(text: str, whole: str) -> list[str]:
-    """Split at commas outside brackets and quotes; ``whole``: the option's text in errors. Raises UsageError."""
-    parts, begin, open_ends = list[str](), 0, list[str]()
-    for at, sign in enumerate(text):
-        if open_ends and sign == open_ends[-1]:
-            open_ends.pop()
-        elif open_ends and open_ends[-1] in _QUOTES:
+    """Split at commas outside brackets and quotes; ``whole``: the option's text for messages. Raises UsageError."""
+    parts, begin, expected = list[str](), 0, list[str]()  # ``expected``: the closing characters.
+    for position, character in enumerate(text):
+        if expected and character == expected[-1]:
+            expected.pop()
+        elif expected and expected[-1] in _QUOTES:
             continue
-        elif sign in _PAIRS:
-            open_ends.append(_PAIRS[sign])
-        elif sign == "," and not open_ends:
-            parts.append(text[begin:at])
-            begin = at + 1
-    if open_ends:
-        raise UsageError(f"--sweep {whole}", f"a {open_ends[-1]} is missing", 'write lists as [1,2] and text as "a,b"')
+        elif character in _CLOSING:
+            expected.append(_CLOSING[character])
+        elif character == "," and not expected:
+            parts.append(text[begin:position])
+            begin = position + 1
+    if expected:
+        raise UsageError(f"--sweep {whole}", f"a {expected[-1]} is missing", 'write lists as [1,2] and text as "a,b"')
     return [*parts, text[begin:]]
 
 
@@ -230,9 +232,9 @@ def sweep_variants(
     return tuple(found)
 
 
-def _axis(key: str, values: Sequence[Any]) -> _Axis:
-    """Return a checked axis. Raises UsageError."""
-    axis = _Axis(*_place(key), tuple(values))
+def _axis(key: str, values: Sequence[Any]) -> _SweepAxis:
+    """Return an axis with checked values. Raises UsageError."""
+    axis = _SweepAxis(*_table_and_key(key), tuple(values))
     for value in values if not axis.table else ():
         if type(value) is not int or not 0 <= value <= LARGEST_INT:
             raise UsageError(f"--sweep seed={_text(value)}", "a seed is a whole number from 0 on", "choose another")
@@ -246,14 +248,14 @@ def _axis(key: str, values: Sequence[Any]) -> _Axis:
     return axis
 
 
-def _place(key: str) -> tuple[str, str]:
+def _table_and_key(key: str) -> tuple[str, str]:
     """Return the table and the key of a setting; ``("", "seed")`` for the seed. Raises UsageError."""
     if key == SEED:
         return "", SEED
-    found = parse_key(key)
-    if found is None:
+    parts = parse_key(key)
+    if parts is None:
         raise UsageError(f"--sweep {key}", "it is not of the form KEY=VALUE,VALUE", _FORM)
-    table, name = found
+    table, name = parts
     table = table or table_of(name, SWEPT_TABLES)
     if table not in SWEPT_TABLES:
         raise unknown_name("table to sweep", table, list(SWEPT_TABLES))
@@ -261,34 +263,34 @@ def _place(key: str) -> tuple[str, str]:
 
 
 def _variant(
-    chosen: Sequence[tuple[_Axis, Any]],
+    combination: Sequence[tuple[_SweepAxis, Any]],
     flags: Mapping[str, Table],
     make_recipe: Callable[[dict[str, Table]], Recipe],
 ) -> Variant:
     """Return the variant of one combination. Raises UsageError, which names the combination if it has several keys."""
     tables = {name: dict(table) for name, table in flags.items()}
     seed = None
-    for axis, value in chosen:
+    for axis, value in combination:
         if axis.table:
             tables.setdefault(axis.table, {})[axis.key] = value
         else:
             seed = value
-    words = _short_keys([axis.name for axis, _ in chosen])
-    texts = [_text(value) for _, value in chosen]
+    words = _short_keys([axis.name for axis, _ in combination])
+    texts = [_text(value) for _, value in combination]
     label = ", ".join(f"{word}={text}" for word, text in zip(words, texts, strict=True))
-    name = "_".join(f"{_file_word(word)}-{_named(text)}" for word, text in zip(words, texts, strict=True))
+    name = "_".join(f"{_file_word(word)}-{_file_value(text)}" for word, text in zip(words, texts, strict=True))
     try:
         recipe = make_recipe(tables)
     except UsageError as error:
-        if len(chosen) > 1:
+        if len(combination) > 1:
             error = UsageError(f"--sweep, with {label}: {error.what}", error.why, error.remedy)
         raise error from None
-    settings = {axis.name: value for axis, value in chosen}
+    settings = {axis.name: value for axis, value in combination}
     return Variant(name, label, recipe, settings, seed)
 
 
 def check_variants(variants: Sequence[Variant], context: Context) -> None:
-    """Raise UsageError if two variants are the same training, because their difference changes no result."""
+    """Raise UsageError if two variants are the same training, because their difference does not affect the result."""
     labels: dict[str, str] = {}
     for variant in variants:
         recipe = variant.recipe
@@ -325,7 +327,7 @@ def _short_keys(names: Sequence[str]) -> list[str]:
 
 def _file_word(word: str) -> str:
     """Return a key's part of a file name; a loss weight is named after the loss."""
-    return _plain(word.removeprefix(weight_key("")))
+    return _sanitise(word.removeprefix(weight_key("")))
 
 
 def _text(value: object) -> str:
@@ -339,12 +341,12 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _named(text: str) -> str:
+def _file_value(text: str) -> str:
     """Return a value's part of a file name, with a digest if characters (or capitals) were dropped."""
-    plain = _plain(text)
+    plain = _sanitise(text)
     return plain if plain == text.lower() else f"{plain}-{digest_of(text)[:6]}"
 
 
-def _plain(text: str) -> str:
+def _sanitise(text: str) -> str:
     """Return text reduced to letters, digits, dots and dashes, for a file name."""
     return re.sub(r"[^A-Za-z0-9.-]+", "-", text)[:MAX_VALUE_LENGTH].strip("-.") or "empty"

@@ -10,7 +10,7 @@ import pytest
 from clips import scene
 
 from vidtrans.core.errors import UsageError
-from vidtrans.data.clip_memory import LEFT_OUT, ClipMemory, MemoryPlan, low
+from vidtrans.data.clip_memory import EXCLUDED_FRAMES, ClipMemory, MemoryPlan, low
 from vidtrans.data.dataset import Pair
 from vidtrans.data.loading import condition_position
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
@@ -79,5 +79,5 @@ def test_pairs_are_pointed_to_their_own_place_and_to_others_away_from_it() -> No
         first, *others = (round(phase * 2 * (length - 1)) for phase in pair.nearest)
         assert first == number  # the target's own place
         assert others
-        assert all(abs(other - number) > LEFT_OUT for other in others)
+        assert all(abs(other - number) > EXCLUDED_FRAMES for other in others)
         assert condition_position(pair) == pair.nearest[0]

@@ -35,9 +35,9 @@ def drawn(seed: int, *, moving: bool = True) -> Windows:
 def test_what_was_seen_before_lies_right_over_what_is_seen_now(seed: int) -> None:
     windows, frame = drawn(seed), smooth()
     for back in (1, 2):
-        now, before = windows.target(frame).astype(int), windows.past(frame, back).astype(int)
+        now, before = windows.render_target(frame).astype(int), windows.render_past(frame, back).astype(int)
         assert np.abs(now - before)[INNER].mean() < 3
-    assert np.array_equal(windows.standing().past(frame, 2), windows.target(frame))
+    assert np.array_equal(windows.stationary().render_past(frame, 2), windows.render_target(frame))
 
 
 def geometries() -> list[Geometry]:
@@ -74,7 +74,7 @@ def test_a_picture_is_placed_where_its_window_lies(seed: int) -> None:
 def test_windows_that_go_on_stay_near_the_frame_and_move_as_before_or_as_they_may(seed: int) -> None:
     rng, windows = np.random.default_rng(seed), drawn(seed)
     for _ in range(60):
-        following = windows.following(rng, FRAME)
+        following = windows.advance(rng, FRAME)
         assert following.rows[:-1] == windows.rows[1:]
         windows = following
     assert (np.abs(windows.view()[:2, 2]) <= 0.66 * np.array(FRAME)).all()

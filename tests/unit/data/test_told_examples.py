@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from datasets import make_dataset
 
-from vidtrans.data.augment import exchange_colours
+from vidtrans.data.augment import apply_colour_variant
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader
 from vidtrans.pairing.next_frame import CHANNELS, HANDS, VIEW, NextFrame, NextFrameSettings, Told
@@ -56,5 +56,5 @@ def test_a_share_is_told_to_recall_nothing_and_half_of_it_has_other_colours(tmp_
     plain = replace(example, geometry=replace(example.geometry, colours=0))
     given, target, _ = made.pictures(plain, np.random.default_rng(0))
     for planes, true in ((batch.inputs[number, :3], given[:3]), (batch.targets[number], target)):
-        changed = exchange_colours(true.transpose(1, 2, 0), example.geometry.colours)
+        changed = apply_colour_variant(true.transpose(1, 2, 0), example.geometry.colours)
         assert np.array_equal(planes, changed.transpose(2, 0, 1))

@@ -48,7 +48,7 @@ def _quick(one_thread: None) -> Iterator[None]:
     """Few rounds and shapes, one thread, and no engine that takes half a minute to compile."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(benchmark, "ROUNDS", 1)
-        patch.setattr(trials, "TRIAL_SECONDS", 0.01)
+        patch.setattr(trials, "TRIAL_S", 0.01)
         patch.setattr(trials, "TRIAL_STEPS", (2, 2))
         patch.setattr(self_test, "PAPERS", "unet-small")
         for name, values in {"KERNELS": (3,), "WIDTHS": (1, 8), "HEIGHTS": (8,)}.items():

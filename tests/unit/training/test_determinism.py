@@ -440,8 +440,8 @@ def test_layers_have_their_own_weights_again_after_use_and_after_an_error() -> N
     twin.weight = second.weight
     network = nn.Sequential(nn.Conv2d(3, 8, 3), second, twin, spectral(nn.Conv2d(8, 3, 1)), nn.Linear(3, 2))
     copies, before = WeightCopies(network), dict(network.named_parameters())
-    with suppress(ZeroDivisionError), copies.used():
-        with copies.used():
+    with suppress(ZeroDivisionError), copies.use():
+        with copies.use():
             assert second.weight.dtype == torch.bfloat16
         assert second.weight.dtype == torch.bfloat16
         raise ZeroDivisionError

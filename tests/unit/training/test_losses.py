@@ -22,7 +22,7 @@ from vidtrans.networks.colour_classes import ColourClasses, ColourClassesSetting
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.perception.vgg import DISTILLED, DistilledVGG
 from vidtrans.training import ADVERSARIAL, METHODS
-from vidtrans.training.health import LEAST_VARIATION, PICTURES, concerns, ignores_colours, relative_variation
+from vidtrans.training.health import MIN_TARGET_VARIATION, NUM_PICTURES, concerns, ignores_colours, relative_variation
 from vidtrans.training.losses.adversarial import discriminator_loss, generator_loss
 from vidtrans.training.losses.base import LossContext
 from vidtrans.training.losses.gradients import Gradients
@@ -105,7 +105,7 @@ def test_the_distance_through_vgg_is_that_of_its_taps_which_know_what_is_alike()
     found, wanted = term.vgg(painted), term.vgg(target)
     assert [tuple(tap.shape[1:]) for tap in found] == [(16, 32, 48), (32, 16, 24), (64, 8, 12), (128, 4, 6)]
     distances = [((a - b).abs().mean() / b.mean()).item() for a, b in zip(found, wanted, strict=True)]
-    value = term(LossContext(input=target, target=target, painted=painted.requires_grad_(), output=painted))
+    value = term(LossContext(input=target, target=target, raw_output=painted.requires_grad_(), output=painted))
     assert value.item() == pytest.approx(sum(w * d for w, d in zip(TAP_WEIGHTS, distances, strict=True)), rel=1e-4)
     value.backward()
     assert painted.grad is not None
@@ -122,13 +122,13 @@ def test_the_distance_through_vgg_is_that_of_its_taps_which_know_what_is_alike()
 
 def test_a_generator_that_has_collapsed_is_told_of() -> None:
     rng = np.random.default_rng(0)
-    targets = rng.normal(size=(PICTURES, 3, 8, 8))
-    same = np.repeat(targets[:1], PICTURES, 0) + 0.01 * rng.normal(size=targets.shape)
+    targets = rng.normal(size=(NUM_PICTURES, 3, 8, 8))
+    same = np.repeat(targets[:1], NUM_PICTURES, 0) + 0.01 * rng.normal(size=targets.shape)
     assert concerns([], 0.69, relative_variation(targets, targets)) == []
     [line] = concerns([], 0.69, relative_variation(same, targets))
     assert "collapsed" in line
     # Nothing can be said where the targets are all alike.
-    assert relative_variation(same, same * 0 + LEAST_VARIATION / 100 * targets) is None
+    assert relative_variation(same, same * 0 + MIN_TARGET_VARIATION / 100 * targets) is None
 
 
 @pytest.mark.parametrize(

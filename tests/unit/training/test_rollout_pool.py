@@ -22,7 +22,7 @@ from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
 from vidtrans.pairing.next_frame import CHANNELS, NextFrame, NextFrameSettings
 from vidtrans.training.feedback import (
     MIN_LENGTH,
-    RELOCATION_RUN,
+    MIN_RELOCATION_SUCCESSORS,
     NextFrameFeedback,
     RolloutPool,
     round_trip,
@@ -114,7 +114,7 @@ def test_own_frames_stand_where_the_true_ones_were_and_the_target_stays_true(clo
         plain = chains.loader.make(step)
         before = list(chains.slots)
         batch = chains.mix(plain, step, 1.0)
-        for k, slot in enumerate(chains._drawn_slots):
+        for k, slot in enumerate(chains._example_slots):
             chain = None if slot is None else before[slot]
             assert np.array_equal(batch.inputs[k], signed_planes(plain.inputs[k])) == (chain is None)
             if chain is None:
@@ -140,7 +140,7 @@ def test_a_chain_ends_where_the_clip_does_and_where_it_is_lost() -> None:
     assert all(chain is None or chain.example.index <= last for chain in chains.slots)
     assert max(chain.age for chain in chains.slots if chain is not None) <= last
     batch = chains.mix(chains.loader.make(99), 99, 1.0)
-    taken = [slot for slot in chains._drawn_slots if slot is not None]
+    taken = [slot for slot in chains._example_slots if slot is not None]
     assert taken
     chains.update(batch, torch.full_like(torch.from_numpy(batch.targets), float("nan")))
     assert all(chains.slots[slot] is None for slot in taken)
@@ -149,8 +149,8 @@ def test_a_chain_ends_where_the_clip_does_and_where_it_is_lost() -> None:
 @pytest.mark.parametrize("clock", [True, False])
 def test_a_restored_pool_goes_on_exactly(clock: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     landed: list[int] = []
-    land = RolloutPool._relocated
-    monkeypatch.setattr(RolloutPool, "_relocated", lambda *given: landed.append(1) or land(*given))
+    land = RolloutPool._relocate
+    monkeypatch.setattr(RolloutPool, "_relocate", lambda *given: landed.append(1) or land(*given))
     loader = loader_of(dataset(Path("d")), NextFrame(NextFrameSettings(1, 2, "clock" if clock else "none")))
     whole, other = chains_of(loader), chains_of(loader)
     run(whole, range(30))
@@ -236,7 +236,7 @@ def test_at_the_clips_end_what_is_wrong_goes_on_elsewhere() -> None:
         made = painted(batch, step)
         chains.update(batch, made)
         for example, slot, picture, target in zip(
-            batch.examples, chains._drawn_slots, made, batch.targets, strict=True
+            batch.examples, chains._example_slots, made, batch.targets, strict=True
         ):
             chain = None if slot is None else chains.slots[slot]
             if chain is None or slot is None or example.index != len(pairs) - 1:
@@ -249,7 +249,7 @@ def test_at_the_clips_end_what_is_wrong_goes_on_elsewhere() -> None:
             wrong = picture.numpy() - target
             for frame, output in zip((true[:3], true[3:6]), chain.outputs, strict=True):
                 assert np.allclose(output, np.clip(frame + wrong, -1, 1), atol=1e-6)
-            assert len(pairs) - 1 - chain.example.index >= RELOCATION_RUN
+            assert len(pairs) - 1 - chain.example.index >= MIN_RELOCATION_SUCCESSORS
     assert landed > 3
     assert max(chain.age for chain in chains.slots if chain) > len(pairs)
 

@@ -77,10 +77,10 @@ def test_a_triple_is_of_the_two_frames_right_before_the_older_first(seen: Path, 
             chains = chains_of(seen, drifting=drifting)
             chains.restore(torch.load("pool.pt", weights_only=True))
         batch = chains.mix(chains.loader.make(step), step, 1.0)
-        ages = [0 if slot is None else getattr(chains.slots[slot], "age", 0) for slot in chains._drawn_slots]
+        ages = [0 if slot is None else getattr(chains.slots[slot], "age", 0) for slot in chains._example_slots]
         earlier = chains.preceding()
         assert (earlier.rows.tolist() if earlier else []) == [k for k, age in enumerate(ages) if age >= 2]
-        for k, painted, targets in zip(earlier.rows, earlier.painted, earlier.targets, strict=True) if earlier else ():
+        for k, painted, targets in zip(earlier.rows, earlier.outputs, earlier.targets, strict=True) if earlier else ():
             example = batch.examples[k]
             nearer = before(chains, example)
             shown = [signed_planes(chains.loader.pictures(e, rng)[1]) for e in (before(chains, nearer), nearer)]
@@ -131,7 +131,9 @@ def model(precision: Any = "fp32", seed: int = 0, **settings: Any) -> Pix2Pix:
     judges = [build_discriminator("patchgan", PATCHES, channels) for channels in (6, TRIPLE_CHANNELS)]
     for more, network in enumerate((generator, *judges)):
         initialise(network, seed + more)
-    return Pix2Pix(generator, judges[0], TrainingSettings.of(**(ON | settings)), CPU, precision, of_triples=judges[1])
+    return Pix2Pix(
+        generator, judges[0], TrainingSettings.of(**(ON | settings)), CPU, precision, temporal_discriminator=judges[1]
+    )
 
 
 def step(learner: Pix2Pix, rows: list[int], **options: Any) -> dict[str, float]:
@@ -193,12 +195,12 @@ def test_a_generator_learns_by_the_last_frame_of_its_triples_alone() -> None:
     gan = judge()
     outputs = noise(4, 3, 16, 16).requires_grad_(True)
     earlier = PrecedingFrames(torch.tensor([1, 3]), noise(2, 6, 16, 16, seed=2), noise(2, 6, 16, 16, seed=3), 0.5)
-    assert torch.equal(earlier.fake(outputs), torch.cat([earlier.painted, outputs[[1, 3]]], 1))
+    assert torch.equal(earlier.fake(outputs), torch.cat([earlier.outputs, outputs[[1, 3]]], 1))
     assert torch.equal(earlier.real(outputs), torch.cat([earlier.targets, outputs[[1, 3]]], 1))
     generator_loss(gan.objective, gan.judge(earlier.fake(outputs))[0]).backward()
     assert outputs.grad is not None
     assert [bool(g.any()) for g in outputs.grad] == [False, True, False, True]
     placed = earlier.to(torch.device("meta"), torch.channels_last)
-    assert [t.device.type for t in (placed.rows, placed.painted, placed.targets)] == ["meta"] * 3
-    assert all(t.is_contiguous(memory_format=torch.channels_last) for t in (placed.painted, placed.targets))
+    assert [t.device.type for t in (placed.rows, placed.outputs, placed.targets)] == ["meta"] * 3
+    assert all(t.is_contiguous(memory_format=torch.channels_last) for t in (placed.outputs, placed.targets))
     assert placed.share == 0.5

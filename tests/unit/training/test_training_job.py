@@ -197,12 +197,12 @@ with distributed_context() as dist:
     for rows in ([0, 1, 2], [1, 4, 5], [3, 5]):  # the first process alone has any, both have, the other
         painted, real = torch.rand(len(rows), 6, 16, 16), torch.rand(len(rows), 6, 16, 16)
         earlier = PrecedingFrames(torch.tensor(rows), painted, real)
-        mine = earlier.within(own.start, own.stop, of=1)
+        mine = earlier.select(own.start, own.stop, num_triples=1)
         count = dist.mean([float(len(mine.rows)) if mine else 0.0])[0]
-        mine = earlier.within(own.start, own.stop, of=count)
+        mine = earlier.select(own.start, own.stop, num_triples=count)
         fake, real = outputs[own.start:own.stop], targets[own.start:own.stop]
         shown = [(mine.fake(fake), mine.real(real), mine.share)] if mine else []
-        of_triples = dist.mean([gan.update(shown, 1e-3).item()])[0]
+        loss_d_v = dist.mean([gan.update(shown, 1e-3).item()])[0]
     torch.manual_seed(2)
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 3, 3))
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
@@ -213,7 +213,7 @@ with distributed_context() as dist:
         loss.backward()
         dist.average_gradients(model)
         optimizer.step()
-    found = {"weights": model.state_dict() | judge.state_dict(), "losses": [dist.mean([loss.item()])[0], of_triples]}
+    found = {"weights": model.state_dict() | judge.state_dict(), "losses": [dist.mean([loss.item()])[0], loss_d_v]}
     torch.save(found, f"{dist.rank}-of-{dist.size}.pt")
     dist.barrier()
 if sys.platform == "linux":  # threads that outlive the group may abort the process when it ends

@@ -18,7 +18,7 @@ from vidtrans.training import Label
 from vidtrans.training import training_page as report_module
 from vidtrans.training.training_page import (
     BOTTOM,
-    MAX_FILM,
+    MAX_FILM_FRAMES,
     MAX_POINTS,
     LossCurve,
     LossPanel,
@@ -141,7 +141,7 @@ def test_it_stays_small_and_is_the_same_bytes_every_time(tmp_path: Path, monkeyp
     for name in ("FILM_BYTES", "SHEET_BYTES"):
         monkeypatch.setattr(report_module, name, 300_000)
     rng = np.random.default_rng(0)
-    film = [(s, rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)) for s in range(1, MAX_FILM + 40)]
+    film = [(s, rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)) for s in range(1, MAX_FILM_FRAMES + 40)]
     sheets = [(s, rng.integers(0, 256, (200, 150, 3), dtype=np.uint8)) for s in range(8)]
     report = a_report(film=film, sheets=sheets, rows=rng.random((20_000, 4)).tolist())
     for path in (tmp_path / "deep" / "report.html", tmp_path / "b.html"):
@@ -151,8 +151,8 @@ def test_it_stays_small_and_is_the_same_bytes_every_time(tmp_path: Path, monkeyp
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["b.html", "deep", "report.html"]
     assert len(text.encode()) < 2 * 300_000 * 4 / 3 + 500_000
     frames = json.loads(re.findall(r'id="frames">(.*?)</script>', text)[0])
-    assert len(frames["steps"]) == len(frames["pictures"]) == MAX_FILM
-    assert (frames["steps"][0], frames["steps"][-1]) == (1, MAX_FILM + 39)
+    assert len(frames["steps"]) == len(frames["pictures"]) == MAX_FILM_FRAMES
+    assert (frames["steps"][0], frames["steps"][-1]) == (1, MAX_FILM_FRAMES + 39)
 
 
 def test_the_table_has_all_scores_the_best_in_bold_and_names_the_best_and_the_last_state() -> None:

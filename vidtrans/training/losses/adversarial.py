@@ -1,4 +1,4 @@
-"""Adversarial losses of D and G. Each is a mean, independent of picture size, batch size and number of scales."""
+"""Adversarial losses of D and G: means, independent of picture size, batch size and number of scales."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidtrans.training.losses.base import Judgement, mean_of
+from vidtrans.training.losses.base import DiscriminatorOutput, mean_of
 
 
 class CrossEntropy:
-    """Cross-entropy (Goodfellow et al., 2014), non-saturating for G; halved for D as in Isola et al. (CVPR 2017)."""
+    """Cross-entropy (Goodfellow et al., 2014), non-saturating for G; halved for D as in Isola et al. (CVPR 2017).
+
+    ``balance``: D's loss when it cannot tell fake from real, here log 2.
+    """
 
     balance: ClassVar[float] = 0.6931
 
@@ -65,16 +68,16 @@ class Hinge:
 Adversarial = type[CrossEntropy] | type[LeastSquares] | type[Hinge]
 
 
-def discriminator_loss(objective: Adversarial, on_fake: Judgement, on_real: Judgement) -> Tensor:
-    """Return D's loss by ``objective``, the mean over scales; ``on_fake``, ``on_real``: features and logits of D."""
+def discriminator_loss(objective: Adversarial, on_fake: DiscriminatorOutput, on_real: DiscriminatorOutput) -> Tensor:
+    """Return D's loss by ``objective``, the mean over scales; ``on_fake``, ``on_real``: D's features and logits."""
     pairs = zip(on_fake, on_real, strict=True)
     return mean_of([objective.discriminator(fake[-1].float(), real[-1].float()) for fake, real in pairs])
 
 
-def generator_loss(objective: Adversarial, on_fake: Judgement) -> Tensor:
+def generator_loss(objective: Adversarial, on_fake: DiscriminatorOutput) -> Tensor:
     """Return G's loss by ``objective``, the mean over scales; ``on_fake``: D's features and logits for G's output."""
     return mean_of([objective.generator(scale[-1].float()) for scale in on_fake])
 
 
-def _bce(logits: Tensor, wanted: float) -> Tensor:
-    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, wanted))
+def _bce(logits: Tensor, label: float) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))

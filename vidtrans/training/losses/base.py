@@ -13,85 +13,94 @@ from torch import Tensor, nn
 from vidtrans.training import LOSSES
 from vidtrans.training.settings import TrainingSettings
 
-# A discriminator's output for a picture: for each scale its layers' features (N, C, h, w), last the logits.
-Judgement = list[list[Tensor]]
-Judge = Callable[[Tensor], Judgement]
-NUM_PRECEDING = 2  # Frames of a triple before the last.
-TRIPLE_CHANNELS = 3 * (NUM_PRECEDING + 1)
+# Output of a discriminator for a batch: for each scale the features of its layers, (N, C, h, w), then the logits.
+DiscriminatorOutput = list[list[Tensor]]
+DiscriminatorCall = Callable[[Tensor], DiscriminatorOutput]
+NUM_PRECEDING = 2  # Number of frames of a triple before the last.
+TRIPLE_CHANNELS = 3 * (NUM_PRECEDING + 1)  # Input channels of the temporal discriminator: RGB of three frames.
 
 
 @dataclass(frozen=True)
 class PrecedingFrames:
-    """The two frames before some pictures of a batch: the pictures' indices ``rows`` (M,), outputs and targets.
+    """The two frames before some examples of a batch: the examples' indices ``rows`` (M,), outputs and targets.
 
-    ``painted``, ``targets``: (M, 6, H, W) float32 in [−1, 1], older frame first. ``share``: M / triples in the step.
+    ``outputs``, ``targets``: (M, 6, H, W) float32 in [−1, 1], older frame first. ``share``: M / triples in the step.
     """
 
     rows: Tensor
-    painted: Tensor
+    outputs: Tensor
     targets: Tensor
     share: float = 1.0
 
     def to(self, device: torch.device, layout: torch.memory_format) -> PrecedingFrames:
-        """Return a copy on a device, in a memory layout."""
-        painted, targets = (t.to(device, memory_format=layout) for t in (self.painted, self.targets))
-        return replace(self, rows=self.rows.to(device), painted=painted, targets=targets)
+        outputs, targets = (t.to(device, memory_format=layout) for t in (self.outputs, self.targets))
+        return replace(self, rows=self.rows.to(device), outputs=outputs, targets=targets)
 
-    def within(self, first: int, stop: int, of: float) -> PrecedingFrames | None:
-        """Return the frames for batch rows [first, stop), renumbered from 0, or None; ``of``: triples in the step."""
-        inside = (self.rows >= first) & (self.rows < stop)
-        if not (count := int(inside.sum())):
+    def select(self, first: int, stop: int, num_triples: float) -> PrecedingFrames | None:
+        """Return the frames for the batch rows [first, stop), renumbered from 0; None if there are none.
+
+        ``num_triples``: the number of triples in the step, for ``share``.
+        """
+        is_inside = (self.rows >= first) & (self.rows < stop)
+        if not (count := int(is_inside.sum())):
             return None
-        return PrecedingFrames(self.rows[inside] - first, self.painted[inside], self.targets[inside], count / of)
+        rows, share = self.rows[is_inside] - first, count / num_triples
+        return PrecedingFrames(rows, self.outputs[is_inside], self.targets[is_inside], share)
 
     def fake(self, outputs: Tensor) -> Tensor:
-        """Return triples (M, 9, H, W) whose last frames are the batch's outputs, (N, 3, H, W)."""
-        return torch.cat([self.painted, outputs[self.rows]], 1)
+        """Return triples of outputs, (M, 9, H, W); ``outputs``: of the whole batch, (N, 3, H, W)."""
+        return torch.cat([self.outputs, outputs[self.rows]], 1)
 
     def real(self, targets: Tensor) -> Tensor:
-        """Return triples (M, 9, H, W) of target frames; the last are in the batch's ``targets``, (N, 3, H, W)."""
+        """Return triples of targets, (M, 9, H, W); ``targets``: of the whole batch, (N, 3, H, W)."""
         return torch.cat([self.targets, targets[self.rows]], 1)
 
 
 @dataclass
 class LossContext:
-    """The inputs of the loss terms for a micro-batch. A recurrent G blends ``painted`` and ``past`` into ``output``."""
+    """The inputs of the loss terms for a micro-batch.
 
-    input: Tensor  # what G saw, (N, C, H, W)
+    A recurrent G blends ``raw_output`` with ``past`` to ``output``.
+    """
+
+    input: Tensor  # Input of G, (N, C, H, W).
     target: Tensor
-    painted: Tensor  # G's picture
-    output: Tensor  # the same tensor, unless G is recurrent and keeps some of its past
-    share: float = 1.0  # of the step's pictures
-    judge: Judge | None = None  # what D says of a picture beside the input; None in steps without D
-    judge_triples: Judge | None = None  # what D_V says of three frames in a row, (M, 9, H, W); None without D_V
-    pixel_weights: Tensor | None = None  # (N, 1, H, W), of the L1
-    past: Tensor | None = None  # the previous output warped to this frame, a ``flow.history`` (N, 4, H, W)
-    earlier: PrecedingFrames | None = None  # the two frames before some of the pictures
-    autocast: Callable[[], AbstractContextManager[object]] = nullcontext  # the precision of networks
+    raw_output: Tensor  # Output of G without its history.
+    output: Tensor  # Final output of G: the same tensor, unless G is recurrent and reuses its previous output.
+    share: float = 1.0  # Share of the micro-batch in the step's examples, 0 to 1.
+    judge: DiscriminatorCall | None = None  # Runs D on a picture, with the input if conditional; None without D.
+    judge_triples: DiscriminatorCall | None = None  # Runs D_V on frame triples, (M, 9, H, W); None without D_V.
+    pixel_weights: Tensor | None = None  # Pixel weights of the L1, (N, 1, H, W).
+    past: Tensor | None = None  # The previous output warped to this frame, a ``flow.history`` (N, 4, H, W).
+    earlier: PrecedingFrames | None = None  # The two frames before some of the examples.
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext  # Context with the networks' precision.
 
     @cached_property
-    def on_fake(self) -> Judgement:
-        """Return D's features and logits for ``painted``, G's picture, by scale."""
+    def on_fake(self) -> DiscriminatorOutput:
+        """Return D's features and logits for ``raw_output``, by scale."""
         assert self.judge is not None
-        return self.judge(self.painted)
+        return self.judge(self.raw_output)
 
     @cached_property
-    def on_real(self) -> Judgement:
+    def on_real(self) -> DiscriminatorOutput:
         """Return D's features and logits for the target, by scale, without gradients."""
         assert self.judge is not None
         with torch.no_grad():
             return self.judge(self.target)
 
-    def over_pictures(self, loss: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return ``loss`` of the painted picture, plus ``loss`` of the output if a recurrent generator's differs."""
-        of_painted = loss(self.painted)
-        return of_painted if self.output is self.painted else of_painted + loss(self.output)
+    def sum_over_outputs(self, loss: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return ``loss`` of the raw output, plus ``loss`` of the final output if they differ."""
+        raw_loss = loss(self.raw_output)
+        return raw_loss if self.output is self.raw_output else raw_loss + loss(self.output)
 
 
 class Term(nn.Module):
-    """A term of the generator's loss, built once per run. ``ask_d``: whether it uses D; steps without D omit it."""
+    """A term of the generator's loss, built once per run.
 
-    ask_d = False
+    ``uses_discriminator``: whether it uses D; steps without D omit it.
+    """
+
+    uses_discriminator = False
 
     def __init__(self, settings: TrainingSettings) -> None:
         super().__init__()
@@ -108,27 +117,28 @@ class Term(nn.Module):
 
 
 class GeneratorLoss(nn.Module):
-    """The weighted sum of the losses in use. ``weights``: by name; 0 for a loss that is off but always reported."""
+    """The weighted sum of the losses in use.
+
+    ``weights``: the weights by name; 0 for a loss that is off but always reported.
+    """
 
     def __init__(self, settings: TrainingSettings) -> None:
         super().__init__()
-        on = settings.loss_weights
-        self.weights = {n: w for n, w in settings.weights.items() if n in on or LOSSES[n].reported}
+        used = settings.loss_weights
+        self.weights = {n: w for n, w in settings.weights.items() if n in used or LOSSES[n].reported}
         self.terms = nn.ModuleDict({name: LOSSES.load(name)(settings) for name in self.weights})
-        # The order of a sum decides its last bits: terms that use D come first.
-        self._order = sorted(self.terms, key=lambda name: not self.terms[name].ask_d)
+        # The order of a sum affects its last bits: terms that use D come first.
+        self._order = sorted(self.terms, key=lambda name: not self.terms[name].uses_discriminator)
 
     def forward(self, step: LossContext) -> dict[str, Tensor]:
-        """Return the unweighted losses of this step by name."""
-        found = {name: self.terms[name](step) for name in self._order if step.judge or not self.terms[name].ask_d}
-        return {name: value for name, value in found.items() if value is not None}
+        names = [name for name in self._order if step.judge or not self.terms[name].uses_discriminator]
+        losses = {name: self.terms[name](step) for name in names}
+        return {name: loss for name, loss in losses.items() if loss is not None}
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
-        """Return the weighted sum of ``losses``."""
         first, *others = (self.weights[name] * value for name, value in losses.items())
         return sum(others, first)
 
 
 def mean_of(losses: Sequence[Tensor]) -> Tensor:
-    """Return the mean of scalars, such as the losses of D's scales."""
     return losses[0] if len(losses) == 1 else torch.stack(list(losses)).mean()

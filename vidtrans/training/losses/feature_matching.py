@@ -6,21 +6,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidtrans.training.losses.base import Judgement, LossContext, Term, mean_of
+from vidtrans.training.losses.base import DiscriminatorOutput, LossContext, Term, mean_of
 
 
 class FeatureMatching(Term):
-    """The L1 between D's features of the output and of the target."""
+    """The L1 distance between D's features of the output and of the target."""
 
-    ask_d = True
+    uses_discriminator = True
 
     def forward(self, step: LossContext) -> Tensor:
-        """Return the loss, an unweighted scalar."""
         return feature_matching(step.on_fake, step.on_real)
 
 
-def feature_matching(on_fake: Judgement, on_real: Judgement) -> Tensor:
-    """Return the L1 of D's features, summed over layers as in the paper, averaged over scales; targets are detached."""
+def feature_matching(on_fake: DiscriminatorOutput, on_real: DiscriminatorOutput) -> Tensor:
+    """Return the L1 of D's features, summed over layers as in the paper, averaged over scales.
+
+    Targets are detached.
+    """
     scales: list[Tensor] = []
     for fake, real in zip(on_fake, on_real, strict=True):
         layers = [F.l1_loss(a.float(), b.detach().float()) for a, b in zip(fake[:-1], real[:-1], strict=True)]

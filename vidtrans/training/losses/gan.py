@@ -1,4 +1,4 @@
-"""The adversarial loss, in the form that ``training.gan_mode`` names."""
+"""The adversarial loss with the objective of ``training.gan_mode``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from vidtrans.training.settings import TrainingSettings
 class GAN(Term):
     """The adversarial loss of G: −log D(x, G(x)), or that of another objective."""
 
-    ask_d = True
+    uses_discriminator = True
 
     def __init__(self, settings: TrainingSettings) -> None:
         super().__init__(settings)
         self.objective = ADVERSARIAL.load(settings.gan_mode)
 
     def forward(self, step: LossContext) -> Tensor | None:
-        """Return the loss, an unweighted scalar."""
         return generator_loss(self.objective, step.on_fake)

@@ -1,4 +1,4 @@
-"""The L1 between differences of neighbouring pixels, which keeps the target's edges."""
+"""The L1 distance of image gradients, which preserves the target's edges."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from vidtrans.training.losses.base import LossContext, Term
 
 
 class Gradients(Term):
-    """The L1 between output and target of the differences of neighbouring pixels, averaged over both axes."""
+    """The L1 between the horizontal and vertical gradients of output and target, averaged over both axes."""
 
     def forward(self, step: LossContext) -> Tensor:
-        """Return the loss, an unweighted scalar."""
         weights = step.pixel_weights
 
-        def along(picture: Tensor, axis: int) -> Tensor:
-            gap = (picture - step.target).diff(dim=axis).abs()
+        def distance(picture: Tensor, axis: int) -> Tensor:
+            difference = (picture - step.target).diff(dim=axis).abs()
             if weights is None:
-                return gap.mean()
-            nearer = weights.narrow(axis, 1, weights.shape[axis] - 1)
-            return (gap * nearer).mean()
+                return difference.mean()
+            return (difference * weights.narrow(axis, 1, weights.shape[axis] - 1)).mean()
 
-        return step.over_pictures(lambda picture: (along(picture, 2) + along(picture, 3)) / 2)
+        return step.sum_over_outputs(lambda picture: (distance(picture, 2) + distance(picture, 3)) / 2)

@@ -1,4 +1,4 @@
-"""The L1 loss of the paper."""
+"""The L1 loss of pix2pix."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ class L1(Term):
     """The L1 |y − G(x)|, with optional pixel weights for motion and for rare colours."""
 
     def forward(self, step: LossContext) -> Tensor:
-        """Return the loss, an unweighted scalar."""
         weights = step.pixel_weights
         if weights is None:
-            return step.over_pictures(lambda picture: F.l1_loss(picture, step.target))
-        return step.over_pictures(lambda picture: (weights * (picture - step.target).abs()).mean())
+            return step.sum_over_outputs(lambda picture: F.l1_loss(picture, step.target))
+        return step.sum_over_outputs(lambda picture: (weights * (picture - step.target).abs()).mean())

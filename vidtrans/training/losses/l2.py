@@ -12,5 +12,4 @@ class L2(Term):
     """The mean squared error (y − G(x))²."""
 
     def forward(self, step: LossContext) -> Tensor:
-        """Return the loss, an unweighted scalar."""
-        return F.mse_loss(step.painted, step.target)
+        return F.mse_loss(step.raw_output, step.target)

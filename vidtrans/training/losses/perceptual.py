@@ -1,4 +1,4 @@
-"""Perceptual losses: the distance of output and target in the features of the run's discriminator or of VGG-19."""
+"""Perceptual losses: the distance of output and target in features of the run's discriminator or of VGG-19."""
 
 from __future__ import annotations
 
@@ -10,63 +10,64 @@ from torch.nn import functional as F
 
 from vidtrans.core.files import digest_file
 from vidtrans.perception.vgg import DISTILLED, DistilledVGG
-from vidtrans.training.losses.base import Judgement, LossContext, Term, mean_of
+from vidtrans.training.losses.base import DiscriminatorOutput, LossContext, Term, mean_of
 from vidtrans.training.settings import TrainingSettings
 
-TAP_WEIGHTS = (0.25, 0.5, 1.0, 1.0)  # Of relu1_1 to relu4_1: deep layers see features of a face, shallow ones colours.
+# Weights of relu1_1 to relu4_1: deep layers respond to features of a face, shallow layers to colours.
+TAP_WEIGHTS = (0.25, 0.5, 1.0, 1.0)
 
 
 class Perceptual(Term):
-    """The distance between output and target in the features of ``training.perceptual_network``."""
+    """The distance between output and target in features of ``training.perceptual_network``."""
 
     def __init__(self, settings: TrainingSettings) -> None:
         super().__init__(settings)
         self.vgg = DistilledVGG() if settings.uses_vgg else None
-        if self.vgg is not None:  # in this layout it takes 4/5 of the time on a CPU
+        if self.vgg is not None:  # On a CPU this layout takes 4/5 of the time.
             self.vgg.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.ask_d = self.vgg is None
+        self.uses_discriminator = self.vgg is None
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return the network's name with the digest of its weights, '' if unused."""
+        """Return the network's name with the digest of its weights; '' for D's features."""
         return f"distilled-vgg {digest_file(DISTILLED)}" if settings.uses_vgg else ""
 
     def forward(self, step: LossContext) -> Tensor:
-        """Return the loss, an unweighted scalar."""
         if self.vgg is None:
             return feature_distance(step.on_fake, step.on_real)
         with step.autocast():
             with torch.no_grad():
-                wanted = self.vgg(step.target.contiguous(memory_format=torch.channels_last))
-            found = self.vgg(step.painted.contiguous(memory_format=torch.channels_last))
-        return vgg_distance(found, wanted)
+                target_taps = self.vgg(step.target.contiguous(memory_format=torch.channels_last))
+            output_taps = self.vgg(step.raw_output.contiguous(memory_format=torch.channels_last))
+        return vgg_distance(output_taps, target_taps)
 
 
-def feature_distance(on_fake: Judgement, on_real: Judgement) -> Tensor:
+def feature_distance(on_fake: DiscriminatorOutput, on_real: DiscriminatorOutput) -> Tensor:
     """Return the squared distance between D's features, normalised per pixel: 0 to 4, averaged over all layers.
 
-    As LPIPS (Zhang et al., CVPR 2018, equation 1, with equal channel weights): the scale of D's weights has no effect.
+    As in LPIPS (Zhang et al., CVPR 2018, equation 1, with equal channel weights): the scale of D's weights has no
+    effect.
     """
     layers = [
-        (_unit(a) - _unit(b.detach())).square().sum(1).mean()
+        (_normalise(a) - _normalise(b.detach())).square().sum(1).mean()
         for fake, real in zip(on_fake, on_real, strict=True)
         for a, b in zip(fake[:-1], real[:-1], strict=True)
     ]
     return mean_of(layers)
 
 
-def _unit(features: Tensor) -> Tensor:
+def _normalise(features: Tensor) -> Tensor:
     return F.normalize(features.float(), dim=1, eps=1e-6)
 
 
-def vgg_distance(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
-    """Return the weighted sum of the L1 of the taps, each picture's divided by the mean of its target's features.
+def vgg_distance(output: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
+    """Return the weighted sum of L1 distances of the taps, each relative to the mean of the target's features.
 
     After pix2pixHD (Wang et al., CVPR 2018), with other weights.
     """
-    layers = zip(TAP_WEIGHTS, found, wanted, strict=True)
-    return torch.stack([w * _relative(a.float(), b.float()) for w, a, b in layers]).sum()
+    layers = zip(TAP_WEIGHTS, output, target, strict=True)
+    return torch.stack([w * _relative_l1(a.float(), b.float()) for w, a, b in layers]).sum()
 
 
-def _relative(found: Tensor, wanted: Tensor) -> Tensor:
-    return ((found - wanted).abs().mean((1, 2, 3)) / (wanted.mean((1, 2, 3)) + 1e-6)).mean()
+def _relative_l1(output: Tensor, target: Tensor) -> Tensor:
+    return ((output - target).abs().mean((1, 2, 3)) / (target.mean((1, 2, 3)) + 1e-6)).mean()

@@ -16,41 +16,35 @@ from torch import Tensor
 
 from vidtrans.networks.colour_classes import BIN, SIDE, bins_of, gamut, to_ab
 
-UNIFORM = 0.5  # The paper's λ: the share of the uniform distribution that is mixed in.
-SIGMA = 5.0  # The paper's smoothing of the histogram, in units of a and b.
+UNIFORM_SHARE = 0.5  # The paper's λ: weight of the uniform distribution in the mixture.
+SMOOTHING_SIGMA = 5.0  # The paper's smoothing of the histogram: σ in units of a and b.
 
 
 def rarity(pictures: Iterable[np.ndarray]) -> Tensor:
-    """Return the weight of each ab bin, (SIDE, SIDE) float32, from the colours of pictures (H, W, 3) uint8."""
+    """Return the weight of each ab bin, (SIDE, SIDE) float32, from the colours of pictures, (H, W, 3) uint8."""
     counts = np.zeros((SIDE, SIDE))
     for picture in pictures:
-        a, b = _bins(picture)
-        counts += np.bincount((a * SIDE + b).ravel(), minlength=SIDE**2).reshape(SIDE, SIDE)
+        a, b = bins_of(to_ab(torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1))
+        counts += np.bincount((a * SIDE + b).numpy().ravel(), minlength=SIDE**2).reshape(SIDE, SIDE)
     share = counts / counts.sum()
-    # Smoothed within the gamut: outside it there is nothing that could be rare.
-    inside = gamut()
-    smooth = np.where(inside, cv2.GaussianBlur(share, (0, 0), SIGMA / BIN), 0.0)
-    mixed = (1 - UNIFORM) * smooth / smooth.sum() + UNIFORM * inside / inside.sum()
-    weights = np.where(inside, 1 / np.where(inside, mixed, 1.0), 0.0)
-    # A bin that only rounding reaches weighs as the rarest one does.
-    weights[~inside] = weights.max()
+    # The histogram is smoothed within the gamut, because no picture has colours outside of it.
+    is_inside = gamut()
+    smooth = np.where(is_inside, cv2.GaussianBlur(share, (0, 0), SMOOTHING_SIGMA / BIN), 0.0)
+    mixed = (1 - UNIFORM_SHARE) * smooth / smooth.sum() + UNIFORM_SHARE * is_inside / is_inside.sum()
+    weights = np.where(is_inside, 1 / np.where(is_inside, mixed, 1.0), 0.0)
+    # Rounding can produce colours just outside of the gamut; they get the weight of the rarest bin.
+    weights[~is_inside] = weights.max()
     return torch.from_numpy((weights / (weights * share).sum()).astype(np.float32))
 
 
 def weigh(targets: Tensor, weights: Tensor) -> Tensor:
-    """Look up each pixel's weight in the table of ``rarity``: (N, 3, H, W) RGB in [−1, 1] → (N, 1, H, W)."""
+    """Return each pixel's weight from the table of ``rarity``: (N, 3, H, W) RGB in [−1, 1] → (N, 1, H, W)."""
     return weigh_colours(to_ab(targets), weights)
 
 
 def weigh_colours(ab: Tensor, weights: Tensor) -> Tensor:
-    """Look up the weights of colours, (N, 2, H, W) → (N, 1, H, W); of a table of one weight, that."""
+    """Return the weights of ab colours, (N, 2, H, W) → (N, 1, H, W); a table with one weight applies to all colours."""
     if weights.numel() == 1:
         return weights.expand(len(ab), 1, *ab.shape[2:])
     a, b = bins_of(ab)
     return weights[a, b][:, None]
-
-
-def _bins(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    tensor = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
-    a, b = bins_of(to_ab(tensor))
-    return a[0].numpy(), b[0].numpy()

@@ -1,4 +1,4 @@
-"""Texture loss: the output has as much fine texture around each place as the target."""
+"""Texture loss: the local amount of fine texture is the same in output and target."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ class Texture(Term):
     """The L1 between output and target of the local amount of fine texture."""
 
     def forward(self, step: LossContext) -> Tensor:
-        """Return the loss, an unweighted scalar."""
-        return step.over_pictures(lambda picture: texture_distance(picture, step.target))
+        return step.sum_over_outputs(lambda picture: texture_distance(picture, step.target))
 
 
 def texture_distance(fake: Tensor, target: Tensor) -> Tensor:
-    """Return the L1 of the Laplacian's mean magnitude in 8×8 windows, 4 pixels apart; both are (N, C, H, W).
+    """Return the L1 of the Laplacian's mean magnitude in 8×8 windows with stride 4; both are (N, C, H, W).
 
-    Where texture is unpredictable, the L1 favours a smooth output, and the GAN texture of any amount. This loss asks
-    for the target's amount of texture around each pixel, wherever its details lie.
+    Where texture is unpredictable, the L1 favours a smooth output, and the GAN texture of any amount. This loss
+    compares the amount of texture around each pixel, not the position of its details.
     """
     return F.l1_loss(_roughness(fake), _roughness(target))
 
 
 def _roughness(x: Tensor) -> Tensor:
+    """Return the Laplacian's mean magnitude in windows, (N, C, H, W) → (N, C, h, w)."""
     inner = x[..., 1:-1, 1:-1]
     around = x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:]
     return F.avg_pool2d((inner - around / 4).abs(), min(8, *inner.shape[-2:]), 4)

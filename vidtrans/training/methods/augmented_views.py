@@ -16,15 +16,16 @@ from torch.nn import functional as F
 from vidtrans.flow.history import METHOD, BackwardFlow, BackwardFlowEstimator, history, no_history, to_signed_range
 from vidtrans.inference.torch_engine import to_levels
 
-REAL_SHARE = 0.5  # Share of the examples that take the clip's own motion, where it has any.
-MOTION, NOISE = 0.02, 0.04  # Share of the picture's sides; σ, where colours are from −1 to 1.
+TIME_SHIFT_SHARE = 0.5  # Share of the views that are the preceding frame, among frames that differ from it.
+MAX_MOTION = 0.02  # Largest synthetic motion, in units of half the picture's sides.
+NOISE_SIGMA = 0.04  # Standard deviation of the synthetic noise, for colours in [−1, 1].
 
 
 @dataclass(frozen=True)
 class AugmentedView:
     """Augmented ``frames``, (N, 3, H, W), and the ``grid``, (N, H, W, 2), that warps the current frames to them.
 
-    ``confidence``: of the grid, (N, 1, H, W), 0 to 1.
+    ``confidence``: the confidence of the grid, (N, 1, H, W), 0 to 1.
     """
 
     frames: Tensor
@@ -32,18 +33,18 @@ class AugmentedView:
     confidence: Tensor
 
     def warp(self, outputs: Tensor) -> Tensor:
-        """Warp outputs of the current frames, (N, 3, H, W), to the view."""
+        """Warp the outputs of the current frames, (N, 3, H, W), to the view."""
         return F.grid_sample(outputs, self.grid, padding_mode="reflection", align_corners=False)
 
 
-class AugmentedViewDrawer:
-    """Draws a view of each frame: the frame before it, or a slightly moved and noisy copy."""
+class AugmentedViewSampler:
+    """A sampler of augmented views: the frame before each frame, or a slightly moved and noisy copy."""
 
     def __init__(self) -> None:
         self._flow = BackwardFlowEstimator(METHOD)
 
     def __call__(self, frames: Tensor, earlier: Tensor, random: torch.Generator) -> AugmentedView:
-        """Return a view of each frame: about half are the preceding frames, the others moved copies.
+        """Return a view of each frame: about half of them are the preceding frames, the others moved copies.
 
         Args:
             frames: (N, 3, H, W) in [−1, 1].
@@ -51,45 +52,47 @@ class AugmentedViewDrawer:
             random: Draws the kind of each view, and its motion.
         """
         count = len(frames)
-        # Drawn apart from the motion: which examples take it must say nothing of where it leads.
+        # The kind has its own random generator, so that it does not correlate with the synthetic motion.
         kind_random = torch.Generator().manual_seed(random.initial_seed() ^ 1)
-        drawn = torch.rand(count, generator=kind_random).tolist()
-        still = torch.eye(2, 3).expand(count, 2, 3)
-        motion = still + MOTION * (2 * torch.rand(count, 2, 3, generator=random) - 1)
+        kinds = torch.rand(count, generator=kind_random).tolist()
+        no_motion = torch.eye(2, 3).expand(count, 2, 3)
+        motion = no_motion + MAX_MOTION * (2 * torch.rand(count, 2, 3, generator=random) - 1)
         grid = F.affine_grid(motion.to(frames.device), list(frames.shape), align_corners=False)
-        noise = NOISE * torch.randn(frames.shape, generator=random).to(frames.device)
-        others = F.grid_sample(frames, grid, padding_mode="reflection", align_corners=False) + noise
-        sure = torch.ones_like(frames[:, :1])
-        for number in range(count):
-            if drawn[number] < REAL_SHARE and not torch.equal(frames[number], earlier[number]):
-                others[number] = earlier[number]
-                grid[number], sure[number] = self._back(frames[number], earlier[number])
-        return AugmentedView(others, grid, sure)
+        noise = NOISE_SIGMA * torch.randn(frames.shape, generator=random).to(frames.device)
+        views = F.grid_sample(frames, grid, padding_mode="reflection", align_corners=False) + noise
+        confidence = torch.ones_like(frames[:, :1])
+        for i in range(count):
+            if kinds[i] < TIME_SHIFT_SHARE and not torch.equal(frames[i], earlier[i]):
+                views[i] = earlier[i]
+                grid[i], confidence[i] = self._time_shift_grid(frames[i], earlier[i])
+        return AugmentedView(views, grid, confidence)
 
-    def _back(self, frame: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
+    def _time_shift_grid(self, frame: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
         """Return the ``grid_sample`` grid, (H, W, 2), that warps ``frame`` to ``earlier``; its confidence (1, H, W)."""
-        there = self.backward_flow(earlier, frame)
-        height, width = there.flow.shape[:2]
+        backward = self.backward_flow(earlier, frame)
+        height, width = backward.flow.shape[:2]
         y, x = np.mgrid[:height, :width]
-        places = np.stack([x + there.flow[..., 0] + 0.5, y + there.flow[..., 1] + 0.5], -1) / (width, height)
-        grid, sure = (torch.from_numpy(a.astype(np.float32)) for a in (2 * places - 1, there.within().confidence[None]))
-        return grid.to(frame.device), sure.to(frame.device)
+        positions = np.stack([x + backward.flow[..., 0] + 0.5, y + backward.flow[..., 1] + 0.5], -1) / (width, height)
+        arrays = (2 * positions - 1, backward.within().confidence[None])
+        grid, confidence = (torch.from_numpy(array.astype(np.float32)).to(frame.device) for array in arrays)
+        return grid, confidence
 
     def history(self, frames: Tensor, earlier: Tensor, outputs: Tensor) -> Tensor:
-        """Return the histories of frames, (N, 4, H, W) in [−1, 1], from ``outputs`` of the preceding frames.
+        """Return the histories of frames, (N, 4, H, W) in [−1, 1], from the ``outputs`` of the preceding frames.
 
-        All are (N, 3, H, W) in [−1, 1]; a single picture is its own preceding frame, and has an empty history.
+        All are (N, 3, H, W) in [−1, 1]; the history is empty where a frame equals its preceding frame, as for a single
+        picture.
         """
         histories = []
-        for frame, before, output in zip(frames, earlier, outputs, strict=True):
-            if torch.equal(frame, before):
+        for frame, previous, output in zip(frames, earlier, outputs, strict=True):
+            if torch.equal(frame, previous):
                 histories.append(to_signed_range(no_history(*frame.shape[1:])))
             else:
                 picture = output.float().permute(1, 2, 0).cpu().numpy()
-                histories.append(history(picture, self.backward_flow(frame, before).within()))
+                histories.append(history(picture, self.backward_flow(frame, previous).within()))
         return torch.from_numpy(np.stack(histories)).permute(0, 3, 1, 2).to(frames.device)
 
-    def backward_flow(self, here: Tensor, before: Tensor) -> BackwardFlow:
-        """Return the backward flow from ``here`` to ``before``; both are (3, H, W) in [−1, 1]."""
-        before, here = (to_levels(x[None], deep=False)[0].cpu() for x in (before, here))
-        return self._flow(before.numpy(), here.numpy())
+    def backward_flow(self, frame: Tensor, previous: Tensor) -> BackwardFlow:
+        """Return the backward flow from ``frame`` to ``previous``; both are (3, H, W) in [−1, 1]."""
+        previous, frame = (to_levels(x[None], deep=False)[0].cpu() for x in (previous, frame))
+        return self._flow(previous.numpy(), frame.numpy())

@@ -1,4 +1,4 @@
-"""The interface of training methods, and what their steps share: micro-batches and deterministic algorithms."""
+"""The interface of training methods, and the common parts of their steps: micro-batches, deterministic algorithms."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import evenly, score
 
 M = TypeVar("M", bound=nn.Module)
-_COMPILERS = ("torch._dynamo", "torch._inductor")  # Modules whose errors come from torch.compile.
-SEED_STRIDE = 1009  # Distance of the seeds of two processes: more than a batch has parts.
-# Warnings of torch where it has no deterministic algorithm (or, for attention, uses none).
-_WARNINGS = (
+_COMPILER_MODULES = ("torch._dynamo", "torch._inductor")  # Modules whose errors come from torch.compile.
+SEED_STRIDE = 1009  # Difference of the seeds of two processes: more than the micro-batches of a step.
+# Torch's warnings about operations without a deterministic algorithm (or, for attention, that do not use it).
+_NONDETERMINISM_WARNINGS = (
     re.compile(r"^(\S+) does not have a deterministic implementation"),
     re.compile(r"^(.+? [Aa]ttention) defaults to a non-deterministic algorithm"),
     re.compile(r"not deterministic because it uses (CuBLAS)"),
@@ -47,8 +47,8 @@ class TrainingStep:
         targets: (N, 3, H, W) float32 in [−1, 1].
         lr: The learning rate.
         seed: Seed of all random numbers in the step.
-        progress: Share of the run done, 0 to 1.
-        weights: Of pixels, (N, 1, H, W): of the L1, or as ``keeps_content`` says.
+        progress: Completed share of the run, 0 to 1.
+        weights: Pixel weights, (N, 1, H, W): of the L1, or as ``keeps_content`` defines.
         earlier: The two frames right before some of the inputs.
     """
 
@@ -63,7 +63,10 @@ class TrainingStep:
 
 
 class Setup(Protocol):
-    """A run's components for its method. ``number``, an argument: added to the run's seed for a network's weights."""
+    """The components of a run from which a method builds its networks.
+
+    The argument ``number`` is added to the run's seed for the initial weights of a network.
+    """
 
     settings: TrainingSettings
     device: Device
@@ -72,68 +75,61 @@ class Setup(Protocol):
 
     @property
     def in_channels(self) -> int:
-        """Return the number of input channels of the generator: a plate's channels count, a history's do not."""
+        """Return the number of input channels of the generator, with a plate's channels and without a history's."""
 
     def make_generator(self, number: int = 0, *, reverse: bool = False) -> nn.Module:
         """Build the recipe's generator, with the weights of ``--from`` if given. Raises UsageError.
 
         ``reverse``: build the generator from the target's domain to the source's.
         """
-        ...
 
     def make_discriminator(self, channels: int, number: int) -> nn.Module:
-        """Build a discriminator of the recipe's kind, for pictures (N, channels, H, W). Raises UsageError."""
-        ...
+        """Build the recipe's discriminator for pictures (N, channels, H, W). Raises UsageError."""
 
     def initialise(self, network: nn.Module, number: int) -> None:
         """Initialise the weights of a network that the method has built."""
-        ...
 
     @property
     def recolour(self) -> Callable[[np.ndarray], np.ndarray] | None:
-        """The function that maps a frame, (H, W, 3) uint8, to the target domain's colours; None for paired datasets."""
-        ...
+        """Return the map of a frame, (H, W, 3) uint8, to the target domain's colours; None for paired datasets."""
 
     def find_class_shares(self) -> Tensor:
-        """Return the share of the training pixels, 0 to 1, in each class of the targets, (K,) float32."""
-        ...
+        """Return the share of each target class in the training pixels, 0 to 1, (K,) float32."""
 
     def find_rarity(self) -> Tensor | None:
-        """Return the colour weights that ``losses.rarity`` computes; None if unused."""
-        ...
+        """Return the colour weights from ``losses.rarity``; None if unused."""
 
 
 class Stateful(Protocol):
-    """A part of a method whose state is saved and restored."""
+    """A component of a method whose state is saved and restored."""
 
-    def state(self) -> dict[str, Any]:
-        """Return the state that a step changes."""
+    def state(self) -> dict[str, Any]: ...
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Restore a state returned by ``state``."""
+    def restore(self, state: dict[str, Any]) -> None: ...
 
 
 class TrainingMethod(Protocol):
     """A training method for generators. Subclasses override the defaults that do not fit."""
 
-    unpaired: ClassVar[bool] = False  # it learns from domains without pairs, in batches of ``UnpairedLoader``
-    for_classes: ClassVar[bool] = False  # its targets are label maps
-    keeps_content: ClassVar[bool] = False  # the weights of pixels are 1 where the input's content is to be kept
+    unpaired: ClassVar[bool] = False  # Whether it learns from domains without pairs, in ``UnpairedLoader`` batches.
+    for_classes: ClassVar[bool] = False  # Whether its targets are label maps.
+    keeps_content: ClassVar[bool] = False  # Whether pixel weights are 1 where the input's content is preserved.
     settings: TrainingSettings
     device: Device
     precision: TrainingPrecision
     layout: torch.memory_format
-    dist: DistContext  # the processes that share every batch with this one
-    nondeterministic: set[str]  # operations so far for which the device has no deterministic algorithm
-    painted: Tensor  # the pictures of the last step, (N, 3, H, W) float32, detached
-    columns: list[str]  # the names of a step's losses
-    average: WeightAverage | None = None  # of the generator's weights
-    networks: dict[str, Any]  # all that are trained, ``generator`` first; with ``smallest``, and that one ``multiple``
+    dist: DistContext  # The process group that shares every batch.
+    nondeterministic: set[str]  # Executed operations without a deterministic algorithm on the device.
+    painted: Tensor  # The outputs of the last step, (N, 3, H, W) float32, detached.
+    columns: list[str]  # The names of a step's losses.
+    average: WeightAverage | None = None  # The moving average of the generator's weights.
+    g: NetworkTrainer  # The generator with its optimizer.
+    # All trained networks, ``generator`` first; each has ``smallest``, the generator also ``multiple``.
+    networks: dict[str, Any]
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
         """Build all networks and their optimizers, for a run at step 0."""
-        ...
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
@@ -143,7 +139,7 @@ class TrainingMethod(Protocol):
 
     @staticmethod
     def num_frames(settings: TrainingSettings) -> int:
-        """Return the number of consecutive frames per example of an unpaired dataset; each takes three channels.
+        """Return the number of consecutive frames per example of an unpaired dataset; each has three channels.
 
         The newest comes first.
         """
@@ -152,53 +148,53 @@ class TrainingMethod(Protocol):
 
     @staticmethod
     def code_size(settings: TrainingSettings) -> int:
-        """Return the size of the style code of a generator with many looks; 0 for none."""
+        """Return the size of the style code of a generator with many looks; 0 without a style code."""
         del settings
         return 0
 
     @property
     def learned(self) -> nn.Module:
-        """The network that becomes the model: the averaged generator, or the generator without averaging."""
+        """Return the network that becomes the model: the averaged generator, or the generator without averaging."""
         generator: nn.Module = self.average.network if self.average else self.networks["generator"]
         return generator
 
     @property
     def learned_more(self) -> Mapping[str, nn.Module]:
-        """The networks that become companion models, by the suffix of their file names."""
+        """Return the networks that become companion models, by the suffix of their file names."""
         return {}
 
     @property
     def turning_point(self) -> float:
-        """The share of the run after which the duration of a step changes; 0 if it does not."""
+        """Return the share of the run after which the duration of a step changes; 0 if it is constant."""
         return self.settings.gan_start
 
     @property
     def balance(self) -> float | None:
-        """The loss of a discriminator that cannot tell fake from real; None without a discriminator."""
+        """Return D's loss when it cannot tell fake from real; None without a discriminator."""
         return None
 
     def optimize(self, step: TrainingStep) -> dict[str, float]:
-        """Take one step, and return its unweighted losses by column name. Raises DeviceError if memory is too small."""
-        ...
+        """Take one step; return its unweighted losses by column name. Raises DeviceError if memory is too small."""
 
     @property
-    def learners(self) -> Mapping[str, Stateful]:
-        """Return the stateful parts of the method by name (``nondeterministic`` is saved separately)."""
-        raise NotImplementedError
+    def components(self) -> Mapping[str, Stateful]:
+        """Return the stateful components of the method by name (``nondeterministic`` is saved separately)."""
+        return {"generator": self.g} | ({"average": self.average} if self.average else {})
 
     def state(self) -> dict[str, Any]:
         """Return the method's state: tensors, numbers and text, in dicts and lists."""
-        learners = {name: part.state() for name, part in self.learners.items()}
-        return learners | {"nondeterministic": sorted(self.nondeterministic)}
+        states = {name: component.state() for name, component in self.components.items()}
+        return states | {"nondeterministic": sorted(self.nondeterministic)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore a state; training then continues bit-identically."""
         self.nondeterministic = set(state["nondeterministic"])
-        for name, part in self.learners.items():
-            part.restore(state[name])
+        for name, component in self.components.items():
+            component.restore(state[name])
 
-    def use(self, settings: TrainingSettings, device: Device, precision: TrainingPrecision, dist: DistContext) -> None:
-        """Set the attributes that all methods share."""
+    def configure(
+        self, settings: TrainingSettings, device: Device, precision: TrainingPrecision, dist: DistContext
+    ) -> None:
         self.settings, self.device, self.precision, self.dist = settings, device, precision, dist
         self.layout = NetworkTrainer.layout(settings, device, precision)
         self.nondeterministic, self.painted = set(), torch.empty(0)
@@ -212,15 +208,15 @@ class TrainingMethod(Protocol):
         return [to_device(pictures, self.device).to(memory_format=self.layout) for pictures in batch]
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
-        """Return the scores of outputs for held-out pairs, by name; ``best_metric`` and ``patience`` use them."""
+        """Return the mean scores of held-out pairs by name; ``best_metric`` and ``patience`` use them."""
         return score(engine, pairing, pairs)
 
     def choose(self, pairs: Sequence[Pair], most: int) -> list[Pair]:
-        """Return at most ``most`` held-out pairs to score during training."""
+        """Return at most ``most`` held-out pairs for scores during training."""
         return evenly(pairs, most)
 
     def remarks(self, scores: Table) -> list[str]:
-        """Return remarks for the user on a finished model's scores, one line each."""
+        """Return remarks for the user about a finished model's scores, one line each."""
         del scores
         return []
 
@@ -229,24 +225,27 @@ class TrainingMethod(Protocol):
         return "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
 
     def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
-        """Return problems in ``rows``, the losses of each step, as ``name: text``; ``total``: steps of the run."""
+        """Return warnings about the losses of all steps, ``rows``, as ``name: text``; ``total``: steps of the run."""
         del rows, total
         return []
 
     def is_finite(self) -> bool:
-        """Return whether all weights are finite."""
+        """Return whether all weights of all networks are finite."""
         weights = [p for network in self.networks.values() for p in network.state_dict().values()]
         return all(bool(torch.isfinite(p).all()) for p in weights)
 
 
 @contextmanager
 def training_step(device: Device, nondeterministic: set[str]) -> Iterator[None]:
-    """Run a step; collect ``nondeterministic`` operations. Raises DeviceError (memory), UsageError (compilation)."""
+    """Run a step and collect ``nondeterministic`` operations.
+
+    Raises DeviceError if memory is too small, UsageError if the networks cannot be compiled.
+    """
     try:
         with deterministic(device, nondeterministic):
             yield
     except Exception as error:
-        if type(error).__module__.startswith(_COMPILERS):
+        if type(error).__module__.startswith(_COMPILER_MODULES):
             why = str(error).strip().splitlines()[0]
             raise UsageError(
                 "training.compile", f"it cannot compile here ({why})", "use --set training.compile=false"
@@ -257,24 +256,26 @@ def training_step(device: Device, nondeterministic: set[str]) -> Iterator[None]:
         raise DeviceError(device.name, "out of memory while training", remedy) from None
 
 
-class Picture(NamedTuple):
-    """G(x) as ``output``, and the newly ``painted`` picture; they differ only with a recurrent generator's history."""
+class GeneratorOutput(NamedTuple):
+    """The output G(x), final and raw; they differ only for a recurrent generator.
 
-    output: Tensor
-    painted: Tensor
+    It blends ``raw`` with its history to ``final``.
+    """
 
-    def detach(self) -> Picture:
-        """Return a detached copy."""
-        return Picture(*(t.detach() for t in self))
+    final: Tensor
+    raw: Tensor
+
+    def detach(self) -> GeneratorOutput:
+        return GeneratorOutput(*(t.detach() for t in self))
 
 
 @dataclass
 class MicroBatch:
-    """A part of a step's batch, processed alone to save memory: inputs ``x``, targets ``y``.
+    """A micro-batch: a share of a step's batch, processed separately to save memory; inputs ``x``, targets ``y``.
 
-    ``share``: of the batch's examples, 0 to 1.
-    ``seed``: seed of the dropout; None if torch has been seeded for this single part. ``weights``: pixel weights of the
-    L1, (N, 1, H, W). ``earlier``: the frames before. ``picture``, ``detached``: G(x) with and without its graph.
+    ``share``: of the batch's examples, 0 to 1. ``seed``: the seed of the dropout; None if torch has been seeded for a
+    single micro-batch. ``weights``: pixel weights of the L1, (N, 1, H, W). ``earlier``: the preceding frames.
+    ``output``, ``detached_output``: G(x) with and without its graph.
     """
 
     x: Tensor
@@ -283,38 +284,40 @@ class MicroBatch:
     seed: int | None
     weights: Tensor | None = None
     earlier: PrecedingFrames | None = None
-    picture: Picture | None = None  # with its graph
-    detached: Picture | None = None
+    output: GeneratorOutput | None = None
+    detached_output: GeneratorOutput | None = None
 
 
 def split(x: Tensor, y: Tensor, weights: Tensor | None, count: int, seed: int) -> list[MicroBatch]:
-    """Split a batch into at most ``count`` parts whose losses, each times its share, add up to the batch's."""
-    w_parts = [None] * count if weights is None else weights.tensor_split(count)
-    cut = zip(x.tensor_split(count), y.tensor_split(count), w_parts, strict=True)
-    return [MicroBatch(a, b, len(a) / len(x), seed + i, w) for i, (a, b, w) in enumerate(cut) if len(a)]
+    """Split a batch into at most ``count`` micro-batches, whose losses times their shares add up to its loss."""
+    weight_parts = [None] * count if weights is None else weights.tensor_split(count)
+    tensors = zip(x.tensor_split(count), y.tensor_split(count), weight_parts, strict=True)
+    return [MicroBatch(a, b, len(a) / len(x), seed + i, w) for i, (a, b, w) in enumerate(tensors) if len(a)]
 
 
-def share_triples(parts: list[MicroBatch], earlier: PrecedingFrames, count: float, layout: torch.memory_format) -> None:
-    """Assign its preceding frames to each part; ``count``: the number of triples of the step."""
+def assign_triples(
+    micro_batches: list[MicroBatch], earlier: PrecedingFrames, count: float, layout: torch.memory_format
+) -> None:
+    """Assign the preceding frames to micro-batches; ``count``: the number of triples in the step."""
     first = 0
-    for part in parts:
-        inside = earlier.within(first, first + len(part.x), of=count)
-        part.earlier = inside and inside.to(part.x.device, layout)
-        first += len(part.x)
+    for batch in micro_batches:
+        selected = earlier.select(first, first + len(batch.x), count)
+        batch.earlier = selected and selected.to(batch.x.device, layout)
+        first += len(batch.x)
 
 
 def nondeterministic_operation(message: str) -> str | None:
-    """Return the operation that a torch warning reports as not deterministic; None for any other warning."""
-    return next((found[1] for pattern in _WARNINGS if (found := pattern.search(message))), None)
+    """Return the operation that a torch warning reports as nondeterministic; None for any other warning."""
+    return next((match[1] for pattern in _NONDETERMINISM_WARNINGS if (match := pattern.search(message))), None)
 
 
 @contextmanager
 def deterministic(device: Device, operations: set[str]) -> Iterator[None]:
-    """Use deterministic algorithms on CUDA, and add the operations that have none to ``operations``.
+    """Use deterministic algorithms on CUDA, and add the operations without one to ``operations``.
 
     On a CPU every operation used here is deterministic. On CUDA some sums of gradients are not: torch has slower,
-    deterministic algorithms for most of them, and warns where it has none (``torch.use_deterministic_algorithms``).
-    For MPS torch promises nothing. Not used for rendering, which does not need it.
+    deterministic algorithms for most of them, and warns where it has none (``torch.use_deterministic_algorithms``). For
+    MPS torch promises nothing. Rendering is deterministic without it.
     """
     if device.kind != "cuda":
         yield
@@ -324,10 +327,10 @@ def deterministic(device: Device, operations: set[str]) -> Iterator[None]:
     memory: Any = torch.utils.deterministic
     fills, always = memory.fill_uninitialized_memory, torch.is_warn_always_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
-    memory.fill_uninitialized_memory = False  # nothing is read before it is written
-    torch.set_warn_always(True)  # some warnings come once in a process, and a process may train several models
+    memory.fill_uninitialized_memory = False  # No step reads uninitialised memory.
+    torch.set_warn_always(True)  # Otherwise some warnings are shown once per process, which may train several models.
     try:
-        with _collecting(operations):
+        with _collect_operations(operations):
             yield
     finally:
         torch.set_warn_always(always)
@@ -336,11 +339,11 @@ def deterministic(device: Device, operations: set[str]) -> Iterator[None]:
 
 
 @contextmanager
-def _collecting(operations: set[str]) -> Iterator[None]:
+def _collect_operations(operations: set[str]) -> Iterator[None]:
     """Add nondeterministic operations to ``operations`` from warnings; show all other warnings as usual."""
     with warnings.catch_warnings():
         show: Callable[..., Any] = warnings.showwarning
-        for pattern in _WARNINGS:
+        for pattern in _NONDETERMINISM_WARNINGS:
             warnings.filterwarnings("always", message=f".*{pattern.pattern.lstrip('^')}")
 
         def collect(message: Warning | str, *further: object, **more: object) -> None:
@@ -356,7 +359,7 @@ def _collecting(operations: set[str]) -> Iterator[None]:
 def seed_random(seed: int, device: Device) -> None:
     """Seed torch's random numbers (dropout) on ``device``.
 
-    ``torch.manual_seed`` also keeps the seed, with a stack trace, for each kind of accelerator that is not in use: on
+    ``torch.manual_seed`` also stores the seed, with a stack trace, for each kind of accelerator that is not in use: on
     a CPU that takes 1.5 ms in every step.
     """
     if device.kind == "cpu":
@@ -366,15 +369,14 @@ def seed_random(seed: int, device: Device) -> None:
 
 
 def freeze(generator: nn.Module, names: Sequence[str]) -> None:
-    """Turn off the gradients of the modules ``names``, such as 'down' or 'down.0', and of all inside them.
+    """Turn off the gradients of the modules ``names``, such as 'down' or 'down.0', and of their submodules.
 
-    BatchNorm's statistics still follow the new pictures. Raises UsageError on an unknown name, and if nothing is
-    left to learn.
+    BatchNorm's statistics are still updated. Raises UsageError on an unknown name, and if no trainable weights remain.
     """
     parts = [name for name, _ in generator.named_modules() if name]
     for name in names:
         if name not in parts:
-            # Deeper names are valid too; these are enough to choose from.
+            # Deeper names are valid too, but are not listed, to keep the message short.
             raise unknown_name("part of the generator", name, [p for p in parts if p.count(".") < 2])
         generator.get_submodule(name).requires_grad_(False)
     if not any(p.requires_grad for p in generator.parameters()):

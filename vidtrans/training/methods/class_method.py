@@ -1,8 +1,8 @@
-"""Label maps: a network with a channel for each class, trained with cross-entropy.
+"""Label maps: a network with one output channel per class, trained with cross-entropy.
 
-pix2pix's own GAN and L1 fit a label map badly: their paper found plain L1 better there than the GAN, and a network of
-classes better than both (Isola et al., CVPR 2017, section 4.3; Long et al., CVPR 2015, for the loss). Classes that are
-rare weigh more, and pixels of no class nothing.
+pix2pix's own GAN and L1 fit label maps poorly: Isola et al. (CVPR 2017, section 4.3) found plain L1 better than the
+GAN, and a classification network better than both (loss: Long et al., CVPR 2015). Rare classes have a higher weight,
+and pixels without a class have weight 0.
 """
 
 from __future__ import annotations
@@ -32,11 +32,14 @@ from vidtrans.training.methods.base import (
 from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision, WeightAverage
 from vidtrans.training.settings import TrainingSettings
 
-NO_CLASS = -100  # The index that PyTorch's cross-entropy ignores.
+NO_CLASS = -100  # Label of pixels without a class, which PyTorch's cross-entropy ignores.
 
 
 class ClassMethod(TrainingMethod):
-    """Cross-entropy of a ``ClassGenerator``. ``class_weights``: of each class's pixels, (K,) float32."""
+    """The cross-entropy method for a ``ClassGenerator``.
+
+    ``class_weights``: the weight of each class's pixels, (K,) float32.
+    """
 
     for_classes = True
 
@@ -49,19 +52,18 @@ class ClassMethod(TrainingMethod):
         class_weights: Tensor,
         dist: DistContext = SINGLE_PROCESS,
     ) -> None:
-        self.use(settings, device, precision, dist)
+        self.configure(settings, device, precision, dist)
         freeze(inner_generator(generator), settings.freeze)
         self.generator = self.place(generator)
         self.networks = {"generator": self.generator}
         self.g = NetworkTrainer(self.generator, settings, device, precision, dist)
         self.average = WeightAverage(self.generator, settings.ema_decay) if settings.ema_decay else None
         self.class_weights = class_weights.to(device.torch)
-        self._logits = self.g.compiled(self.generator.logits)
+        self._logits = self.g.maybe_compile(self.generator.logits)
         self.columns = ["cross_entropy"]
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
-        """Build the network and the method."""
         generator = setup.make_generator()
         assert isinstance(generator, ClassGenerator), "the set-up has checked that the target has classes"
         weights = class_weights(setup.find_class_shares(), setup.settings.own(ClassMethodSettings).class_balance)
@@ -72,63 +74,55 @@ class ClassMethod(TrainingMethod):
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
             x, y = self.upload(step.inputs, step.targets)
             labels = self._labels(y)
-            # Divided by the weight of the whole batch, so that parts add up to the loss without parts.
-            whole = self._weight_of(labels)
+            # Divided by the weight of the whole batch, so that the losses of micro-batches add up.
+            batch_weight = self._total_weight(labels)
             self.generator.train()
             self.g.zero_grad()
-            total, painted = torch.zeros((), device=self.device.torch), []
+            total, outputs = torch.zeros((), device=self.device.torch), []
             seed = step.seed + SEED_STRIDE * self.dist.rank
-            for part in split(x, labels, None, self.settings.grad_accum_steps, seed):
-                if part.seed is not None:
-                    seed_random(part.seed, self.device)
+            for batch in split(x, labels, None, self.settings.grad_accum_steps, seed):
+                if batch.seed is not None:
+                    seed_random(batch.seed, self.device)
                 with self.g.autocast():
-                    logits = self._logits(part.x).float()
-                loss = self._cross_entropy(logits, part.y) / whole
+                    logits = self._logits(batch.x).float()
+                loss = self._cross_entropy(logits, batch.y) / batch_weight
                 self.g.backward(loss)
                 total += loss.detach()
-                painted.append(self._painted(logits.detach(), part.x))
+                outputs.append(self._to_pictures(logits.detach(), batch.x))
             self.g.optimizer_step(step.lr)
-            self.painted = torch.cat(painted)
+            self.painted = torch.cat(outputs)
             if self.average:
                 self.average.update()
             return {"cross_entropy": float(total)}
 
     def _labels(self, targets: Tensor) -> Tensor:
-        """Return the labels of target pictures, one item of a batch each."""
         return labels_of(targets, self.generator.class_colours)
 
     def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the weighted sum over the pixels."""
+        """Return the weighted cross-entropy, summed over the pixels."""
         return F.cross_entropy(logits, labels, self.class_weights, ignore_index=NO_CLASS, reduction="sum")
 
-    def _painted(self, logits: Tensor, x: Tensor) -> Tensor:
-        """Return the pictures of logits for inputs ``x``."""
+    def _to_pictures(self, logits: Tensor, x: Tensor) -> Tensor:
+        """Return the output pictures, (N, 3, H, W), for logits and inputs ``x``."""
         del x
         return self.generator.coloured(logits)
 
-    def _weight_of(self, labels: Tensor) -> Tensor:
-        """Return the sum of the weights of pixels with a class, averaged over the processes; above 0."""
+    def _total_weight(self, labels: Tensor) -> Tensor:
+        """Return the total weight of the pixels with a class, averaged over the processes; above 0."""
         counts = torch.bincount(labels[labels >= 0], minlength=len(self.class_weights))
-        own = float((counts * self.class_weights).sum())
-        return torch.tensor(max(self.dist.mean([own])[0], 1e-6), device=self.device.torch)
-
-    @property
-    def learners(self) -> dict[str, NetworkTrainer | WeightAverage]:
-        """Return the network with its optimizer, and the average."""
-        parts = {"generator": self.g, "average": self.average}
-        return {name: part for name, part in parts.items() if part is not None}
+        weight = float((counts * self.class_weights).sum())
+        return torch.tensor(max(self.dist.mean([weight])[0], 1e-6), device=self.device.torch)
 
     def describe(self, losses: Mapping[str, float]) -> str:
-        """Return the loss for the progress line."""
         return f"cross-entropy {losses['cross_entropy']:.3f}"
 
 
 def labels_of(pictures: Tensor, colours: Tensor) -> Tensor:
-    """Return the class of each pixel, (N, H, W) int64, ``NO_CLASS`` where its colour is of none.
+    """Return the class of each pixel, (N, H, W) int64; ``NO_CLASS`` for a colour without a class.
 
     Args:
-        pictures: label maps, (N, 3, H, W) float in [−1, 1].
-        colours: of the classes, (K, 3) uint8.
+        pictures: Label maps, (N, 3, H, W) float in [−1, 1].
+        colours: Colours of the classes, (K, 3) uint8.
     """
     levels = ((pictures.float() + 1) * 127.5).round().long()
     packed = levels[:, 0] << 16 | levels[:, 1] << 8 | levels[:, 2]
@@ -141,8 +135,8 @@ def labels_of(pictures: Tensor, colours: Tensor) -> Tensor:
 def class_weights(shares: Tensor, balance: float) -> Tensor:
     """Return the weight of each class's pixels, (K,) float32, whose mean over the pixels is 1.
 
-    ``shares``: of the training pixels in each class, (K,), 0 to 1. ``balance``: 0 weighs pixels equally, 1 classes.
+    ``shares``: the share of each class in the training pixels, (K,), 0 to 1. ``balance``: 0 weighs pixels equally, 1
+    classes.
     """
-    known = shares.clamp_min(1e-4)  # a class in ten-thousandth of the pixels says little about what it looks like
-    weights = known**-balance
+    weights = shares.clamp_min(1e-4) ** -balance  # The weight is limited, since a rarer class has too few examples.
     return (weights / (weights * shares).sum().clamp_min(1e-6)).float()

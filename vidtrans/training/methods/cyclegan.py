@@ -14,16 +14,16 @@ from torch import Tensor, nn
 
 from vidtrans.training import CycleGANSettings
 from vidtrans.training.methods.base import Setup
-from vidtrans.training.methods.unpaired_method import SOURCE, TARGET, Paint, Translation, UnpairedMethod
-from vidtrans.training.picture_codes import by_look
+from vidtrans.training.methods.unpaired_method import SOURCE, TARGET, FrameMap, Translation, UnpairedMethod
+from vidtrans.training.picture_codes import append_code_planes
 from vidtrans.training.settings import TrainingSettings
 
 
 class Direction(NamedTuple):
-    """One direction of the cycle: translator, its inverse, frames of both domains, (N, 3·frames, H, W)."""
+    """One direction of the cycle: the translator, its inverse, and frames of both domains, (N, 3·frames, H, W)."""
 
-    translator: Paint
-    inverse: Paint
+    translator: FrameMap
+    inverse: FrameMap
     source: Tensor
     target: Tensor
 
@@ -33,53 +33,57 @@ class CycleGAN(UnpairedMethod):
 
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
-        """Return the weights of cycle, identity and steadiness losses by name."""
-        own = settings.own(CycleGANSettings)
-        return {"cycle": own.lambda_cycle, "identity": own.lambda_identity, "steady": own.lambda_steady}
+        """Return the weights of the cycle, identity and steadiness losses by name."""
+        own_settings = settings.own(CycleGANSettings)
+        return {
+            "cycle": own_settings.lambda_cycle,
+            "identity": own_settings.lambda_identity,
+            "steady": own_settings.lambda_steady,
+        }
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
         """Build the method with its translators, D_Y and D_X."""
-        judges = {TARGET: setup.make_discriminator(3, 2), SOURCE: setup.make_discriminator(3, 3)}
-        return cls(setup, cls.translators(setup), judges)
+        discriminators = {TARGET: setup.make_discriminator(3, 2), SOURCE: setup.make_discriminator(3, 3)}
+        return cls(setup, cls.translators(setup), discriminators)
 
     @classmethod
     def translators(cls, setup: Setup) -> dict[str, nn.Module]:
-        """Build G and F, called ``generator`` and ``reverse``."""
+        """Build G as ``generator`` and F as ``reverse``."""
         return {"generator": setup.make_generator(), "reverse": setup.make_generator(1, reverse=True)}
 
     def translate(
-        self, judge: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
+        self, discriminator: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> Translation:
-        """Return losses and outputs of one direction: A to B, or B to A if ``judge`` is the source discriminator."""
+        """Return losses and outputs of one direction: A to B, or B to A for the discriminator ``SOURCE``."""
         g, f = self.networks["generator"], self.networks["reverse"]
-        look = self.look_of(y[:, :3], random)
+        look = self.encode_look(y[:, :3], random)
         direction = Direction(
-            lambda frames: self.run(g, by_look(frames, look)), lambda frames: self.run(f, frames), x, y
+            lambda frames: self.run(g, append_code_planes(frames, look)), lambda frames: self.run(f, frames), x, y
         )
-        if judge == SOURCE:
+        if discriminator == SOURCE:
             direction, look = Direction(direction.inverse, direction.translator, y, x), None
         fake = direction.translator(direction.source[:, :3])
-        return Translation(self.losses(judge, direction, fake, random, weights), fake, look)
+        return Translation(self.losses(discriminator, direction, fake, random, weights), fake, look)
 
     def losses(
-        self, judge: str, direction: Direction, fake: Tensor, random: torch.Generator, weights: Collection[str]
+        self, discriminator: str, direction: Direction, fake: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> dict[str, Tensor]:
-        """Return the unweighted losses of G by name, or, if ``judge`` is D_X, those of F with domains exchanged.
+        """Return the unweighted losses of G by name, or, for the discriminator D_X, those of F with domains exchanged.
 
         ``gan``: L_GAN(G, D_Y). Only if in ``weights``: ``cycle`` |F(G(x)) − x|, ``identity`` |G(y) − y|, ``steady``.
         """
         x, y = direction.source[:, :3], direction.target[:, :3]
-        found = {"gan": self.judged(judge, fake)}
+        losses = {"gan": self.adversarial_loss(discriminator, fake)}
         if "cycle" in weights:
-            found["cycle"] = l1_distance(direction.inverse(fake), x)
+            losses["cycle"] = l1_distance(direction.inverse(fake), x)
         if "identity" in weights:
-            found["identity"] = l1_distance(direction.translator(y), y)
+            losses["identity"] = l1_distance(direction.translator(y), y)
         if "steady" in weights:
-            found["steady"] = self.steadiness(direction.translator, direction.source, fake, random)
-        return found
+            losses["steady"] = self.steadiness(direction.translator, direction.source, fake, random)
+        return losses
 
 
-def l1_distance(output: Tensor, wanted: Tensor) -> Tensor:
+def l1_distance(output: Tensor, target: Tensor) -> Tensor:
     """Return the mean absolute difference of two batches of pictures, a scalar."""
-    return (output - wanted).abs().mean()
+    return (output - target).abs().mean()

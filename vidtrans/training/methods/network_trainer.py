@@ -1,4 +1,4 @@
-"""A network with its optimizer: gradient steps, their precision, their replay as CUDA graphs, and averaged weights."""
+"""A network with its optimizer: gradient steps, precision, replay as CUDA graphs, and averaged weights."""
 
 from __future__ import annotations
 
@@ -20,38 +20,37 @@ from vidtrans.networks.for_rendering import use_quick_norms
 from vidtrans.training import ADVERSARIAL
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.adversarial import Adversarial, discriminator_loss
-from vidtrans.training.losses.base import Judgement
+from vidtrans.training.losses.base import DiscriminatorOutput
 from vidtrans.training.settings import TrainingSettings
 
 T = TypeVar("T")
 TrainingPrecision = Precision
-_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-# Layers whose weight is used as it is, and under autocast only in bf16. Subclasses may compute with it in fp32.
-LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, MatmulConv, MatmulConvTranspose)
-WARM_UP = 3  # Steps before one is recorded: libraries choose algorithms and allocate in them.
+_AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# Layer types that use their weight unchanged, and under autocast only in bf16. Subclasses may compute in fp32.
+BF16_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, MatmulConv, MatmulConvTranspose)
+WARM_UP = 3  # Number of steps before a recorded step, in which libraries choose algorithms and allocate memory.
 Body = Callable[..., tuple[Tensor, ...]]
 
 
-def resolve_precisions(wanted: str, device: Device) -> tuple[TrainingPrecision, Precision]:
-    """Return the precision of training steps, and that of previews and scores, for a setting ``wanted``.
+def resolve_precisions(name: str, device: Device) -> tuple[TrainingPrecision, Precision]:
+    """Return the precisions of training steps, and of previews and scores, for the setting ``name``.
 
     Raises UsageError for fp16 and tf32 on devices other than CUDA.
     """
-    precision = resolve_precision(wanted, device, "training.precision")
+    precision = resolve_precision(name, device, "training.precision")
     if precision == "tf32":
         return "tf32", "fp32"
     return precision, resolve_precision("auto", device) if precision == "fp16" else precision
 
 
 def autocast(device: Device, precision: TrainingPrecision) -> torch.autocast:
-    """Return the autocast context for a precision."""
-    return torch.autocast(device.kind, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST)
+    return torch.autocast(device.kind, _AUTOCAST_DTYPES.get(precision), enabled=precision in _AUTOCAST_DTYPES)
 
 
 class _Adam(torch.optim.Adam):
     """PyTorch's Adam without the import of ``torch._dynamo``, which takes a second.
 
-    PyTorch wraps these methods to keep ``torch.compile`` from following them; here it never sees them.
+    PyTorch wraps these methods so that ``torch.compile`` does not trace them; here they are never compiled.
     """
 
     add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
@@ -62,7 +61,10 @@ class _Adam(torch.optim.Adam):
 
 
 class NetworkTrainer:
-    """A network with an Adam optimizer for its unfrozen parameters; ``dist``: processes that share a batch."""
+    """A network with an Adam optimizer for its unfrozen parameters.
+
+    ``dist``: the processes that share a batch.
+    """
 
     def __init__(
         self,
@@ -80,35 +82,34 @@ class NetworkTrainer:
         trained = [p for p in network.parameters() if p.requires_grad]
         betas = (settings.beta1, settings.beta2)
         self.optimizer = _Adam(trained, lr=settings.lr, betas=betas, fused=True)
-        # In fp16, gradients would be lost below 6e-8: the loss is scaled up by what they can bear.
+        # In fp16, gradients below 6e-8 would become 0: the loss is scaled up as far as no gradient overflows.
         self.scaler = torch.amp.GradScaler(device.kind, enabled=precision == "fp16")
         casts = device.kind == "cpu" and precision == "bf16" and not settings.compile
         self._copies = WeightCopies(network) if casts else None
 
     @staticmethod
     def layout(settings: TrainingSettings, device: Device, precision: TrainingPrecision) -> torch.memory_format:
-        """Return the memory layout of the weights and of the pictures."""
+        """Return the memory layout of weights and pictures."""
         del device, precision
         return torch.channels_last if settings.channels_last else torch.contiguous_format
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
-        """Run the network in the precision of training."""
-        with autocast(self.device, self.precision), self._copies.used() if self._copies else nullcontext():
+        """Return a context that runs the network in the precision of training."""
+        with autocast(self.device, self.precision), self._copies.use() if self._copies else nullcontext():
             yield
 
-    def compiled(self, function: Callable[[Tensor], T]) -> Callable[[Tensor], T]:
+    def maybe_compile(self, function: Callable[[Tensor], T]) -> Callable[[Tensor], T]:
         """Return a function of the network, compiled if ``training.compile`` is set."""
         if not self.settings.compile:
             return function
-        from vidtrans.inference.user_cache import environment, use_inductor_cache  # few trainings compile
+        from vidtrans.inference.user_cache import environment, use_inductor_cache  # Only few trainings compile.
 
         use_inductor_cache(environment(self.device))
         compiled: Callable[[Tensor], T] = torch.compile(function, dynamic=False)
         return compiled
 
     def zero_grad(self) -> None:
-        """Discard the gradients."""
         self.optimizer.zero_grad(set_to_none=True)
 
     def backward(self, loss: Tensor) -> None:
@@ -123,7 +124,7 @@ class NetworkTrainer:
         self.dist.average_gradients(self.network)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-            # Torch records an optimizer on this condition. The fused one does the same either way.
+            # Torch requires this flag to record an optimizer. The fused Adam computes the same without it.
             group["capturable"] = is_recording()
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -136,11 +137,9 @@ class NetworkTrainer:
         return network + [t for entry in self.optimizer.state.values() for t in entry.values() if isinstance(t, Tensor)]
 
     def state(self) -> dict[str, Any]:
-        """Return the state of network, optimizer and scaler."""
         return {part: getattr(self, part).state_dict() for part in ("network", "optimizer", "scaler")}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore a state returned by ``state``."""
         for part, value in state.items():
             getattr(self, part).load_state_dict(value)
 
@@ -160,17 +159,16 @@ class DiscriminatorTrainer(NetworkTrainer):
 
     @cached_property
     def objective(self) -> Adversarial:
-        """Return the objective that ``training.gan_mode`` names."""
         objective: Adversarial = ADVERSARIAL.load(self.settings.gan_mode)
         return objective
 
     @cached_property
-    def _judge(self) -> Callable[[Tensor], Judgement]:
+    def _judge(self) -> Callable[[Tensor], DiscriminatorOutput]:
         network: Any = self.network
-        judge: Callable[[Tensor], Judgement] = self.compiled(network.judge)
+        judge: Callable[[Tensor], DiscriminatorOutput] = self.maybe_compile(network.judge)
         return judge
 
-    def judge(self, *pictures: Tensor) -> list[Judgement]:
+    def judge(self, *pictures: Tensor) -> list[DiscriminatorOutput]:
         """Return D's outputs for pictures (N, C, H, W), in one autocast context, so that weights are converted once."""
         with self.autocast():
             return [self._judge(picture.to(memory_format=self._layout)) for picture in pictures]
@@ -194,13 +192,13 @@ class DiscriminatorTrainer(NetworkTrainer):
             self.backward(loss)
             total += loss.detach()
         self.optimizer_step(lr)
-        self.network.requires_grad_(False)  # the generator's step must not change it
+        self.network.requires_grad_(False)  # The generator's step must not change D.
         return total
 
 
 @dataclass
-class _Copy:
-    """The copy of the weight of ``layers`` in bf16, and the memory of its gradient in fp32."""
+class _Bf16Copy:
+    """A copy of the weight of ``layers`` in bf16, with memory for its gradient in fp32."""
 
     layers: list[nn.Module]
     weight: nn.Parameter
@@ -210,7 +208,7 @@ class _Copy:
 
     @torch.no_grad()
     def collect(self, copy: Tensor) -> None:
-        """Add the gradient of the copy to that of the weight, and free it for the next layer."""
+        """Add the gradient of the copy to the gradient of the weight, and free it for the next layer."""
         assert copy.grad is not None
         if self.weight.grad is None:
             self.weight.grad = self.grad.copy_(copy.grad)
@@ -220,32 +218,31 @@ class _Copy:
 
 
 class WeightCopies:
-    """The weights of a network's convolutions and linear layers in bf16, kept from step to step, for autocast on a CPU.
+    """Copies in bf16 of a network's weights of convolutions and linear layers, for autocast on a CPU.
 
-    Autocast casts every weight in each forward pass into fresh memory, and every gradient back. Here both have memory
-    of their own, and a weight is cast again only after it changed: on a processor whose matrix units compute bf16 ten
-    times as fast as fp32, the casts were two fifths of a step of U-Net 256 (54 million weights). Results are the same
-    to the bit: autocast's own copy is also made once a pass, and its gradients are also summed in bf16. (Only the
-    weight of a matrix product that several passes of one graph use, whose view autocast casts each time, is rounded
-    once more.)
+    Autocast casts every weight in each forward pass into fresh memory, and every gradient back. Here both use permanent
+    memory, and a weight is cast again only after it changed: on a processor whose matrix units compute bf16 ten times
+    as fast as fp32, the casts were two fifths of a step of U-Net 256 (54 million weights). Results are bit-identical:
+    autocast's own copy is also made once a pass, and its gradients are also summed in bf16. (Only the weight of a
+    matrix product that several passes of one graph use, whose view autocast casts each time, is rounded once more.)
     """
 
     def __init__(self, network: nn.Module) -> None:
-        found: dict[int, _Copy] = {}
+        copies: dict[int, _Bf16Copy] = {}
         for layer in network.modules():
-            weight = layer._parameters.get("weight") if type(layer) in LAYERS else None
-            if weight is None:  # other layers, and weights that are computed (spectral norm)
+            weight = layer._parameters.get("weight") if type(layer) in BF16_LAYERS else None
+            if weight is None:  # Other layers, and computed weights (spectral norm), are not copied.
                 continue
-            if id(weight) not in found:
+            if id(weight) not in copies:
                 copy = nn.Parameter(torch.empty_like(weight, dtype=torch.bfloat16), requires_grad=True)
-                found[id(weight)] = _Copy([], weight, copy, torch.empty_like(weight))
-                copy.register_post_accumulate_grad_hook(found[id(weight)].collect)
-            found[id(weight)].layers.append(layer)
-        self._copies, self._is_used = list(found.values()), False
+                copies[id(weight)] = _Bf16Copy([], weight, copy, torch.empty_like(weight))
+                copy.register_post_accumulate_grad_hook(copies[id(weight)].collect)
+            copies[id(weight)].layers.append(layer)
+        self._copies, self._is_used = list(copies.values()), False
 
     @contextmanager
-    def used(self) -> Iterator[None]:
-        """Let the layers compute with the copies. Contexts may be nested."""
+    def use(self) -> Iterator[None]:
+        """Return a context in which the layers compute with the copies. Contexts may be nested."""
         if self._is_used:
             yield
             return
@@ -264,9 +261,9 @@ class WeightCopies:
             self._is_used = False
 
     def forget(self) -> None:
-        """Cast all weights again before their next use; to call after a step of a fused optimizer.
+        """Cast all weights again before their next use; must be called after a step of a fused optimizer.
 
-        Other changes of a weight in place are seen by its version, which fused optimizers do not count up.
+        Other changes of a weight in place are detected by its version, which fused optimizers do not increase.
         """
         for one in self._copies:
             one.version = -1
@@ -281,12 +278,12 @@ class WeightCopies:
 
 
 class CapturedStep:
-    """Runs training steps, as replays of a CUDA graph if possible. ``refusal``: why they are not replayed, or ''.
+    """Runs training steps, as replays of a CUDA graph if possible. ``refusal``: the reason without replays, or ''.
 
     Launching kernels one by one takes longer than a small network needs. The first steps run as usual. Then one step is
-    run, recorded, undone and replayed. If the replay gives the same losses, weights and optimizer state to the last
-    bit, all further steps are replays; otherwise the graph is dropped. So a run has the same result with and without
-    graphs. See "CUDA Graphs" in torch's notes on CUDA semantics.
+    run, recorded, undone and replayed. If the replay gives bit-identical losses, weights and optimizer state, all
+    further steps are replays; otherwise the graph is dropped. So a run has the same result with and without graphs. See
+    "CUDA Graphs" in torch's notes on CUDA semantics.
 
     ``state``: returns the tensors that a step changes in place, always the same tensors in the same order.
     """
@@ -302,7 +299,7 @@ class CapturedStep:
         return self._replay is not None
 
     def forget(self) -> None:
-        """Drop the graph. Call it whenever the state's tensors were replaced by others."""
+        """Drop the graph; must be called whenever the state's tensors were replaced by others."""
         self._kind: Hashable = None
         self._num_taken = 0
         self._replay: Callable[[], None] | None = None
@@ -314,7 +311,7 @@ class CapturedStep:
 
         Args:
             kind: A label of the step: steps with equal labels and input shapes launch the same kernels.
-            body: Reads its arguments and the state; does not wait for the device, and seeds nothing.
+            body: A function of its arguments and the state that does not wait for the device or seed random numbers.
             inputs: Tensors on the device.
             seed: Seed of the random numbers that ``body`` draws.
         """
@@ -323,8 +320,8 @@ class CapturedStep:
             self.forget()
             self._kind = kind
         if self._replay is not None:
-            for own, given in zip(self._inputs, inputs, strict=True):
-                own.copy_(given)
+            for static_input, value in zip(self._inputs, inputs, strict=True):
+                static_input.copy_(value)
             torch.manual_seed(seed)
             self._replay()
             return self._outputs
@@ -332,42 +329,39 @@ class CapturedStep:
         if self.refusal or self._num_taken <= WARM_UP:
             torch.manual_seed(seed)
             return body(*inputs)
-        return self._take_and_record(body, inputs, seed)
+        return self._step_and_record(body, inputs, seed)
 
-    def _take_and_record(self, body: Body, inputs: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
-        before = _copied(self._state())
+    def _step_and_record(self, body: Body, inputs: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
+        before = _clone_all(self._state())
         torch.manual_seed(seed)
-        wanted = body(*inputs)
-        after = _copied(self._state())
+        expected = body(*inputs)
+        after = _clone_all(self._state())
         try:
-            own = tuple(_copied(inputs))
-            replay, outputs = record(partial(body, *own), self._device)
-            _restore(self._state(), before)
+            static_inputs = tuple(_clone_all(inputs))
+            replay, outputs = record(partial(body, *static_inputs), self._device)
+            _copy_into(self._state(), before)
             torch.manual_seed(seed)
             replay()
-            if not _equal((*outputs, *self._state()), (*wanted, *after)):
+            pairs = zip((*outputs, *self._state()), (*expected, *after), strict=True)
+            if not all(torch.equal(a, b) for a, b in pairs):
                 raise RuntimeError("a replay gives other numbers")
         except RuntimeError as error:
             self.refusal = str(error).partition("\n")[0]
-            _restore(self._state(), after)
+            _copy_into(self._state(), after)
         else:
-            self._replay, self._inputs, self._outputs = replay, own, outputs
-        return wanted
+            self._replay, self._inputs, self._outputs = replay, static_inputs, outputs
+        return expected
 
 
 @torch.no_grad()
-def _copied(tensors: Sequence[Tensor]) -> list[Tensor]:
+def _clone_all(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [t.detach().clone() for t in tensors]
 
 
 @torch.no_grad()
-def _restore(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+def _copy_into(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
     for tensor, value in zip(tensors, values, strict=True):
         tensor.copy_(value)
-
-
-def _equal(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(some, others, strict=True))
 
 
 class WeightAverage:
@@ -380,26 +374,23 @@ class WeightAverage:
     def __init__(self, generator: nn.Module, decay: float) -> None:
         self.decay, self.updates = decay, 0
         self.network = copy.deepcopy(generator).requires_grad_(False)
-        # Listed once: to walk through the layers of a small network in each step takes a twentieth of it.
+        # Listed once, because iterating over the layers of a small network takes a twentieth of a step.
         self._own: list[Tensor] = list(self.network.parameters())
         self._latest: list[Tensor] = list(generator.parameters())
         self._buffers = list(zip(self.network.buffers(), generator.buffers(), strict=True))
 
     @torch.no_grad()
     def update(self) -> None:
-        """Update the average after a step of the generator."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         torch._foreach_lerp_(self._own, self._latest, 1 - decay)
-        for own, new in self._buffers:
-            own.copy_(new)
+        for average, new in self._buffers:
+            average.copy_(new)
 
     def state(self) -> dict[str, Any]:
-        """Return the averaged weights and the number of updates."""
         return {"weights": self.network.state_dict(), "updates": self.updates}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore a state returned by ``state``."""
         self.network.load_state_dict(state["weights"])
         self.updates = int(state["updates"])
 
@@ -408,14 +399,14 @@ class WeightAverage:
 def reestimate(generator: nn.Module, inputs: Iterable[Tensor]) -> None:
     """Replace BatchNorm's running statistics by plain averages over ``inputs``, batches (N, C, H, W) in [−1, 1].
 
-    The running averages of training lag behind the weights and stem from crops. Per-frame statistics, as in the
-    paper's own test mode, would make the brightness of a video pump.
+    The running averages of training lag behind the weights and stem from crops. Per-frame statistics, as in the paper's
+    own test mode, would make the brightness of a video pump.
     """
     norms = [m for m in generator.modules() if isinstance(m, nn.BatchNorm2d)]
     if not norms:
         return
     momenta = [n.momentum for n in norms]
-    generator.eval()  # no dropout; only the norms are in train mode
+    generator.eval()  # Turns dropout off; only the norms are in train mode.
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None

@@ -26,19 +26,19 @@ class RecycleGAN(CycleGAN):
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
         """Return the weights of the paper's losses and of CycleGAN's by name."""
-        own = settings.own(RecycleGANSettings)
-        paper = {"recycle": own.lambda_recycle, "prediction": own.lambda_prediction}
+        own_settings = settings.own(RecycleGANSettings)
+        paper = {"recycle": own_settings.lambda_recycle, "prediction": own_settings.lambda_prediction}
         return paper | CycleGAN.own_weights(settings)
 
     @classmethod
     def translators(cls, setup: Setup) -> dict[str, nn.Module]:
         """Build G and F, P_X (``source_predictor``) and P_Y (``predictor``)."""
         width = setup.settings.own(RecycleGANSettings).predictor_channels
-        found = super().translators(setup)
+        networks = super().translators(setup)
         for number, name in ((4, "source_predictor"), (5, "predictor")):
-            found[name] = Translator(6, 3, TranslatorSettings(channels=width, norm="instance"))
-            setup.initialise(found[name], number)
-        return found
+            networks[name] = Translator(6, 3, TranslatorSettings(channels=width, norm="instance"))
+            setup.initialise(networks[name], number)
+        return networks
 
     @staticmethod
     def num_frames(settings: TrainingSettings) -> int:
@@ -47,14 +47,14 @@ class RecycleGAN(CycleGAN):
         return 3
 
     def losses(
-        self, judge: str, direction: Direction, fake: Tensor, random: torch.Generator, weights: Collection[str]
+        self, discriminator: str, direction: Direction, fake: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> dict[str, Tensor]:
         """Return CycleGAN's losses with |P_X(x(t−2), x(t−1)) − x(t)| and |F(P_Y(G(x(t−2)), G(x(t−1)))) − x(t)|."""
-        found = super().losses(judge, direction, fake, random, weights)
-        names = ("source_predictor", "predictor") if judge == TARGET else ("predictor", "source_predictor")
+        losses = super().losses(discriminator, direction, fake, random, weights)
+        names = ("source_predictor", "predictor") if discriminator == TARGET else ("predictor", "source_predictor")
         own_predictor, other_predictor = (self.networks[name] for name in names)
-        now, earlier = direction.source[:, :3], direction.source[:, 3:9]
+        current, earlier = direction.source[:, :3], direction.source[:, 3:9]
         translated = torch.cat([direction.translator(frame) for frame in earlier.split(3, 1)], 1)
-        found["prediction"] = l1_distance(self.run(own_predictor, earlier), now)
-        found["recycle"] = l1_distance(direction.inverse(self.run(other_predictor, translated)), now)
-        return found
+        losses["prediction"] = l1_distance(self.run(own_predictor, earlier), current)
+        losses["recycle"] = l1_distance(direction.inverse(self.run(other_predictor, translated)), current)
+        return losses

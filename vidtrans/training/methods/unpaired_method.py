@@ -1,8 +1,8 @@
-"""The common base of methods without pairs: a translator from domain A to domain B, judged by frames of B.
+"""The common base of methods without pairs: a translator from domain A to domain B, trained against frames of B.
 
 x and y are unrelated pictures of A and B. A step first updates the translators, once for each direction: two small
-updates learn more than one of their sum. Then it updates each discriminator, which sees some earlier outputs
-too. Every method can add a steadiness loss: the output must be consistent with that of a previous or moved frame.
+updates learn more than one update of their sum. Then it updates each discriminator, which also gets some earlier
+outputs. Every method can add a steadiness loss: the output must be consistent with that of a previous or moved frame.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from vidtrans.training import ADVERSARIAL, UnpairedMethodSettings, health
 from vidtrans.training.losses.adversarial import generator_loss
 from vidtrans.training.losses.structure import structure
 from vidtrans.training.losses.temporal import temporal
-from vidtrans.training.methods.augmented_views import AugmentedViewDrawer
+from vidtrans.training.methods.augmented_views import AugmentedViewSampler
 from vidtrans.training.methods.base import (
     Setup,
     Stateful,
@@ -51,98 +51,97 @@ from vidtrans.training.methods.base import (
     training_step,
 )
 from vidtrans.training.methods.network_trainer import DiscriminatorTrainer, NetworkTrainer, WeightAverage
-from vidtrans.training.picture_codes import TargetLook, latent_error
+from vidtrans.training.picture_codes import TargetCodes, latent_error
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import MAX_SCORED, apply, evenly
 from vidtrans.video.images.picture import read_picture
 
-MIN_SOURCES, MIN_TARGETS = 2, 4  # Fewest pictures for a distance of domains.
-DIGITS = 4
-Pictures = Sequence[np.ndarray]
+MIN_SOURCES, MIN_TARGETS = 2, 4  # Minimum number of pictures of each domain for a distance of domains.
+DIGITS = 4  # Number of decimals of the scores.
+Pictures = Sequence[np.ndarray]  # Pictures, (H, W, 3) uint8 each.
 
 
 class ImagePool:
-    """At most ``size`` pictures of equal shape, on a device; at ``size`` 0 ``exchange`` returns its input."""
+    """A pool of at most ``size`` earlier outputs of equal shape, on a device; at ``size`` 0 it is off."""
 
     def __init__(self, size: int, device: torch.device) -> None:
         self.size, self.device = size, device
         self._pictures: list[Tensor] = []
 
     def exchange(self, pictures: Tensor, random: torch.Generator) -> Tensor:
-        """Insert pictures (N, C, H, W), and return as many; once the pool is full, about half are earlier pictures."""
+        """Add pictures, (N, C, H, W), and return as many; once the pool is full, about half are earlier pictures."""
         if self._pictures and self._pictures[0].shape != pictures[0].shape:
-            self._pictures = []  # a run that grows has begun with larger pictures
+            self._pictures = []  # With progressive resizing, the run has begun to use larger pictures.
         if not self.size:
             return pictures
-        return torch.stack([self._exchanged(picture, random) for picture in pictures])
+        return torch.stack([self._exchange_one(picture, random) for picture in pictures])
 
-    def _exchanged(self, picture: Tensor, random: torch.Generator) -> Tensor:
+    def _exchange_one(self, picture: Tensor, random: torch.Generator) -> Tensor:
         if len(self._pictures) < self.size:
             self._pictures.append(picture)
             return picture
         if float(torch.rand((), generator=random)) < 0.5:
             return picture
-        place = int(torch.randint(self.size, (), generator=random))
-        earlier, self._pictures[place] = self._pictures[place], picture
+        index = int(torch.randint(self.size, (), generator=random))
+        earlier, self._pictures[index] = self._pictures[index], picture
         return earlier
 
     def state(self) -> dict[str, Any]:
-        """Return the pictures, in order."""
         return {"pictures": list(self._pictures)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore a state returned by ``state``."""
         self._pictures = [picture.to(self.device) for picture in state["pictures"]]
 
 
-TARGET, SOURCE = "discriminator", "source_discriminator"  # Names of the discriminators that judge B and A.
-
-
-Paint = Callable[[Tensor], Tensor]  # frames and their outputs, (N, 3, H, W)
+TARGET, SOURCE = "discriminator", "source_discriminator"  # Names of the discriminators of domains B and A.
+FrameMap = Callable[[Tensor], Tensor]  # Maps frames to outputs, (N, 3, H, W) each.
 
 
 class Translation(NamedTuple):
     """Unweighted losses of a micro-batch in one direction, by name, and its outputs ``fake``, (N, 3, H, W).
 
-    ``look``: the codes of the target frames that the outputs use, for a model of many looks.
+    ``look``: the codes of the target frames for these outputs, for a model of many looks.
     """
 
     losses: dict[str, Tensor]
     fake: Tensor
-    look: TargetLook | None = None
+    look: TargetCodes | None = None
 
 
 class UnpairedMethod(TrainingMethod):
-    """A method without pairs. ``translators``, ``generator`` first, share an optimizer; ``judges``: discriminators."""
+    """A training method without pairs.
+
+    ``translators``: trained by one optimizer, ``generator`` first. ``discriminators``: by name.
+    """
 
     unpaired: ClassVar[bool] = True
 
-    def __init__(self, setup: Setup, translators: dict[str, nn.Module], judges: dict[str, nn.Module]) -> None:
-        self.use(setup.settings, setup.device, setup.precision, setup.dist)
-        own = self.settings.own(UnpairedMethodSettings)
+    def __init__(self, setup: Setup, translators: dict[str, nn.Module], discriminators: dict[str, nn.Module]) -> None:
+        self.configure(setup.settings, setup.device, setup.precision, setup.dist)
+        own_settings = self.settings.own(UnpairedMethodSettings)
         freeze(inner_generator(translators["generator"]), self.settings.freeze)
-        self.networks = {name: self.place(network) for name, network in (translators | judges).items()}
+        self.networks = {name: self.place(network) for name, network in (translators | discriminators).items()}
         self.generator = self.networks["generator"]
         run = (self.settings, self.device, self.precision, self.dist)
         self.g = NetworkTrainer(nn.ModuleDict({name: self.networks[name] for name in translators}), *run)
-        self.judges = {name: DiscriminatorTrainer(self.networks[name], *run) for name in judges}
-        for judge in self.judges.values():
-            judge.network.requires_grad_(False)  # the translators' step, which comes first, must not change it
+        self.discriminators = {name: DiscriminatorTrainer(self.networks[name], *run) for name in discriminators}
+        for trainer in self.discriminators.values():
+            trainer.network.requires_grad_(False)  # The translators' step, which comes first, must not change it.
         self.objective = ADVERSARIAL.load(self.settings.gan_mode)
-        self.pools = {name: ImagePool(own.pool_size, self.device.torch) for name in judges}
+        self.pools = {name: ImagePool(own_settings.pool_size, self.device.torch) for name in discriminators}
         models: list[str] = [name for name in ("generator", "reverse") if name in translators]
         decay = self.settings.ema_decay
         self.averages = {name: WeightAverage(self.networks[name], decay) for name in models} if decay else {}
-        paper = self.own_weights(self.settings) | {"structure": own.lambda_structure}
+        paper = self.own_weights(self.settings) | {"structure": own_settings.lambda_structure}
         self.weights = {"gan": 1.0} | {name: weight for name, weight in paper.items() if weight}
         if self.settings.recurrent:
             self.weights |= {"memory": 1.0, "temporal": self.settings.weights["temporal"]}
-        if own.look_size:
-            self.weights |= {"latent": own.lambda_latent, "kl": own.lambda_kl}
-        self._identity_end = own.identity_end if "identity" in self.weights else 1.0
-        self.columns = [*self.weights, *judges]
+        if own_settings.look_size:
+            self.weights |= {"latent": own_settings.lambda_latent, "kl": own_settings.lambda_kl}
+        self._identity_end = own_settings.identity_end if "identity" in self.weights else 1.0
+        self.columns = [*self.weights, *discriminators]
         self.variation_tracker = health.OutputVariation()
-        self._draw_view = AugmentedViewDrawer()
+        self._sample_view = AugmentedViewSampler()
         self._recolour = setup.recolour
         self._scores: DomainScores | None = None
 
@@ -163,17 +162,16 @@ class UnpairedMethod(TrainingMethod):
 
     @staticmethod
     def code_size(settings: TrainingSettings) -> int:
-        """Return the size of the codes of the target's looks; 0 for one look."""
+        """Return the size of the target's style codes; 0 for one look."""
         return settings.own(UnpairedMethodSettings).look_size
 
     @property
     def learned(self) -> nn.Module:
-        """Return the averaged generator, or the generator without averaging."""
         return self._learned("generator")
 
     @property
     def learned_more(self) -> dict[str, nn.Module]:
-        """Return the translator from B to A as ``reverse``; {} if there is none."""
+        """Return the translator from B to A as ``reverse``; {} without one."""
         return {"reverse": self._learned("reverse")} if "reverse" in self.networks else {}
 
     def _learned(self, name: str) -> nn.Module:
@@ -182,12 +180,11 @@ class UnpairedMethod(TrainingMethod):
 
     @property
     def turning_point(self) -> float:
-        """The share of the run after which the identity loss is turned off; 0 if it stays on."""
+        """Return the share of the run after which the identity loss is turned off; 0 if it stays on."""
         return self._identity_end if self._identity_end < 1 else 0.0
 
     @property
     def balance(self) -> float | None:
-        """Return D's loss when it cannot tell fake from real."""
         return self.objective.balance
 
     def optimize(self, step: TrainingStep) -> dict[str, float]:
@@ -202,13 +199,13 @@ class UnpairedMethod(TrainingMethod):
             x, y = self.upload(step.inputs, step.targets)
             losses, fakes = self._optimize_translators(x, y, lr, random, step.progress)
             reals = {TARGET: y[:, :3], SOURCE: x[:, :3]}
-            for name, judge in self.judges.items():
-                losses[name] = judge.update([(self.pools[name].exchange(fakes[name], random), reals[name], 1.0)], lr)
+            for name, trainer in self.discriminators.items():
+                losses[name] = trainer.update([(self.pools[name].exchange(fakes[name], random), reals[name], 1.0)], lr)
             self.painted = fakes[TARGET]
             self.variation_tracker.add(self.painted, y[:, :3])
             for average in self.averages.values():
                 average.update()
-            # One transfer a step: each one waits for the device to finish.
+            # Only one transfer per step, since a transfer waits for the device to finish.
             row = torch.stack([losses[name] for name in self.columns])
             return dict(zip(self.columns, row.tolist(), strict=True))
 
@@ -223,147 +220,145 @@ class UnpairedMethod(TrainingMethod):
         totals = {name: torch.zeros((), device=self.device.torch) for name in self.weights}
         fakes: dict[str, Tensor] = {}
         count = self.settings.grad_accum_steps
-        for judge in self.judges:
+        for discriminator in self.discriminators:
             self.g.zero_grad()
             outputs = []
             for a, b in zip(x.tensor_split(count), y.tensor_split(count), strict=True):
                 if not len(a):
                     continue
                 share = len(a) / len(x)
-                losses, fake, look = self.translate(judge, a, b, random, weights)
-                given = a if judge == TARGET else b
+                losses, fake, look = self.translate(discriminator, a, b, random, weights)
+                source = a if discriminator == TARGET else b
                 if "structure" in weights:
-                    losses["structure"] = structure(fake, given[:, :3])
+                    losses["structure"] = structure(fake, source[:, :3])
                 if look:
                     losses |= self._code_losses(look, fake)
                 if self.settings.recurrent:
-                    losses |= self._memory(judge, given, fake.detach())
+                    losses |= self._recurrent_losses(discriminator, source, fake.detach())
                 self.g.backward(torch.stack([weights[name] * loss for name, loss in losses.items()]).sum() * share)
                 for name, loss in losses.items():
                     totals[name] += loss.detach() * share
                 outputs.append(fake.detach())
             self.g.optimizer_step(lr)
-            fakes[judge] = torch.cat(outputs)
+            fakes[discriminator] = torch.cat(outputs)
         return totals, fakes
 
     @abstractmethod
     def translate(
-        self, judge: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
+        self, discriminator: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> Translation:
         """Return losses and outputs of one direction, for frames ``x`` of A and ``y`` of B, (N, 3·frames, H, W).
 
-        ``judge``: the discriminator that judges the outputs. ``weights``: the losses in use in this step; others
-        are skipped.
+        ``discriminator``: the name of the outputs' discriminator, which defines the direction. ``weights``: the names
+        of the losses in this step.
         """
 
     def run(self, network: nn.Module, x: Tensor) -> Tensor:
-        """Run a network on ``x``, frames without a history, in the run's precision; return its output as float32."""
+        """Return a network's output for frames ``x`` without a history, float32, computed in the run's precision."""
         painter: Any = network.painter if isinstance(network, RecurrentGenerator) else network
         with self.g.autocast():
             return painter(x).float()
 
-    def _memory(self, judge: str, frames: Tensor, repainted: Tensor) -> dict[str, Tensor]:
+    def _recurrent_losses(self, discriminator: str, frames: Tensor, repainted: Tensor) -> dict[str, Tensor]:
         """Return a recurrent output's losses: ``memory``, L1 to ``repainted`` + adversarial; and ``temporal``."""
-        network = self.networks["generator" if judge == TARGET else "reverse"]
+        network = self.networks["generator" if discriminator == TARGET else "reverse"]
         if not isinstance(network, RecurrentGenerator):
             return {}
-        now, earlier = frames[:, :3], frames[:, 3:6]
+        current, earlier = frames[:, :3], frames[:, 3:6]
         with torch.no_grad():
-            past = self._draw_view.history(now, earlier, self.run(network, earlier))
+            past = self._sample_view.history(current, earlier, self.run(network, earlier))
         with self.g.autocast():
-            composed = network.compose(repainted, torch.cat([now, past], 1)).float()
-        memory = (composed - repainted).abs().mean() + self.judged(judge, composed)
+            composed = network.compose(repainted, torch.cat([current, past], 1)).float()
+        memory = (composed - repainted).abs().mean() + self.adversarial_loss(discriminator, composed)
         return {"memory": memory, "temporal": temporal(composed, past)}
 
-    def look_of(self, y: Tensor, random: torch.Generator) -> TargetLook | None:
-        """Encode the looks of target frames, (N, 3, H, W), as codes; None for a model of one look."""
+    def encode_look(self, y: Tensor, random: torch.Generator) -> TargetCodes | None:
+        """Encode target frames, (N, 3, H, W), as style codes; None for a model of one look."""
         if not self.code_size(self.settings):
             return None
         encoder: Any = self.generator.encoder
         with self.g.autocast():
-            found = encoder.distribution(y)
-        return TargetLook.draw(found, random)
+            distribution = encoder.distribution(y)
+        return TargetCodes.draw(distribution, random)
 
-    def _code_losses(self, look: TargetLook, painted: Tensor) -> dict[str, Tensor]:
+    def _code_losses(self, look: TargetCodes, outputs: Tensor) -> dict[str, Tensor]:
         """Return the error of the code recovered from an output, and the KL divergence of the targets' codes."""
         encoder: Any = self.generator.encoder
         with self.g.autocast():
-            latent = latent_error(encoder, painted, look.code.detach())
-        return {"latent": latent, "kl": look.found.divergence()}
+            latent = latent_error(encoder, outputs, look.code.detach())
+        return {"latent": latent, "kl": look.distribution.divergence()}
 
-    def judged(self, name: str, fake: Tensor) -> Tensor:
+    def adversarial_loss(self, name: str, fake: Tensor) -> Tensor:
         """Return the adversarial loss of outputs ``fake`` against the discriminator ``name``, a scalar."""
-        return generator_loss(self.objective, self.judges[name].judge(fake)[0])
+        return generator_loss(self.objective, self.discriminators[name].judge(fake)[0])
 
-    def steadiness(self, paint: Paint, frames: Tensor, output: Tensor, random: torch.Generator) -> Tensor:
+    def steadiness(self, translator: FrameMap, frames: Tensor, output: Tensor, random: torch.Generator) -> Tensor:
         """Return the mean absolute difference between a view's output and this output warped to the view.
 
         Args:
-            paint: The translator.
-            frames: (N, 6, H, W), a frame and the one before it.
+            translator: The translator.
+            frames: A frame and the one before it, (N, 6, H, W).
             output: The translator's output for the frame, (N, 3, H, W).
             random: Draws the view.
         """
-        view = self._draw_view(frames[:, :3], frames[:, 3:6], random)
-        return (view.confidence * (view.warp(output) - paint(view.frames)).abs()).mean()
+        view = self._sample_view(frames[:, :3], frames[:, 3:6], random)
+        return (view.confidence * (view.warp(output) - translator(view.frames)).abs()).mean()
 
     @property
-    def learners(self) -> dict[str, Stateful]:
-        """Return the networks with their optimizers, the averages, and the pools."""
+    def components(self) -> dict[str, Stateful]:
         averages = {f"average_{name}": average for name, average in self.averages.items()}
-        return {"translators": self.g} | self.judges | averages | {f"pool_{n}": pool for n, pool in self.pools.items()}
+        pools = {f"pool_{name}": pool for name, pool in self.pools.items()}
+        return {"translators": self.g, **self.discriminators, **averages, **pools}
 
     def choose(self, pairs: Sequence[Pair], most: int) -> list[Pair]:
-        """Return frames of both domains to score, source frames together with their neighbours."""
+        """Return frames of both domains for scores, source frames together with their neighbours."""
         return choose_frames(pairs, most)
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
         """Return the scores of outputs for held-out source frames, see ``DomainScores``."""
         chosen = choose_frames(pairs, MAX_SCORED)
-        if self._scores is None or not self._scores.are_of(chosen):
+        if self._scores is None or not self._scores.has_pairs(chosen):
             self._scores = DomainScores(chosen, self._recolour)
-        return self._scores.of_engine(engine, pairing, self._back)
+        return self._scores.score_engine(engine, pairing, self._reverse_translator)
 
     def remarks(self, scores: Table) -> list[str]:
-        """Return remarks if a colour map scores as well as the model, or if light and dark are reversed."""
         return domain_remarks(scores)
 
     @property
-    def _back(self) -> Callable[[np.ndarray], np.ndarray] | None:
-        """Return the function that maps an output, (H, W, 3) uint8, back to domain A; None without a network for it."""
+    def _reverse_translator(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """Return the map of an output, (H, W, 3) uint8, back to domain A; None without a network for it."""
         if "reverse" not in self.networks:
             return None
         engine = TorchEngine(self._learned("reverse"), self.device, resolve_precision("auto", self.device), batch=1)
         return lambda picture: engine(picture[None])[0]
 
     def describe(self, losses: Mapping[str, float]) -> str:
-        """Return the losses for the progress line."""
         return f"G {losses['gan']:.2f}  D {losses[TARGET]:.2f}"
 
     def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
         """Return warnings if D has won, or if G has collapsed."""
-        judged = [row[self.columns.index(TARGET)] for row in rows[-health.WINDOW :]]
-        return health.concerns(judged, self.objective.balance, self.variation_tracker.variation())
+        losses = [row[self.columns.index(TARGET)] for row in rows[-health.WINDOW :]]
+        return health.concerns(losses, self.objective.balance, self.variation_tracker.variation())
 
 
 def choose_frames(pairs: Sequence[Pair], most: int) -> list[Pair]:
     """Return at most ``most`` frames of each domain; source frames as neighbouring pairs if there are any."""
     sources = [pair for pair in pairs if pair.domain == 0]
-    pairs_in_time = [i for i, (one, next_) in enumerate(pairwise(sources)) if _follows(one, next_)]
-    if pairs_in_time:
-        first = [pairs_in_time[i] for i in segment_centres(len(pairs_in_time), min(most // 2, len(pairs_in_time)))]
+    consecutive = [i for i, (one, next_) in enumerate(pairwise(sources)) if _are_consecutive(one, next_)]
+    if consecutive:
+        first = [consecutive[i] for i in segment_centres(len(consecutive), min(most // 2, len(consecutive)))]
         sources = [sources[i] for i in sorted({*first, *(i + 1 for i in first)})]
     return [*evenly(sources, most), *evenly([pair for pair in pairs if pair.domain], most)]
 
 
-def _follows(one: Pair, other: Pair) -> bool:
+def _are_consecutive(one: Pair, other: Pair) -> bool:
     return one.shot == other.shot and one.place + 1 == other.place
 
 
 class DomainScores:
-    """The held-out frames of both domains, read and analysed once.
+    """The held-out frames of both domains, read and analysed once, to score outputs.
 
-    ``pairs``: frames of all domains. ``recolour`` maps a frame (H, W, 3) uint8 to the target's colours.
+    ``pairs``: frames of all domains. ``recolour``: maps a frame, (H, W, 3) uint8, to the target's colours.
     """
 
     def __init__(self, pairs: Sequence[Pair], recolour: Callable[[np.ndarray], np.ndarray] | None) -> None:
@@ -376,48 +371,49 @@ class DomainScores:
             for name, describe in (("patch_distance", network_patches()), ("random_distance", random_patches())):
                 if describe is not None:
                     self._distances[name] = DomainDistance.between(describe, self._inputs, self.targets)
-        self._of_colours = self._distance([recolour(given) for given in self._inputs]) if recolour else None
+        self._colour_map_distance = self._distance([recolour(given) for given in self._inputs]) if recolour else None
 
-    def are_of(self, pairs: Sequence[Pair]) -> bool:
-        """Return whether ``pairs`` are the frames scored here."""
+    def has_pairs(self, pairs: Sequence[Pair]) -> bool:
+        """Return whether ``pairs`` are the frames of this object."""
         return [pair.target for pair in pairs] == self._names
 
-    def of_engine(self, engine: Engine, pairing: Pairing, back: Callable[[np.ndarray], np.ndarray] | None) -> Table:
-        """Return the scores of an engine's outputs, see ``__call__``; many looks are taken from the targets in turn."""
-        likes: list[np.ndarray | None] = [*self.targets] or [None]
-        painted = zip(self.sources, itertools.cycle(likes), strict=False)
-        return self([apply(engine, pairing, pair, like)[1] for pair, like in painted], back)
+    def score_engine(self, engine: Engine, pairing: Pairing, back: Callable[[np.ndarray], np.ndarray] | None) -> Table:
+        """Return the scores of an engine's outputs, see ``__call__``; with many looks, targets are style pictures."""
+        style_pictures: list[np.ndarray | None] = [*self.targets] or [None]
+        examples = zip(self.sources, itertools.cycle(style_pictures), strict=False)
+        return self([apply(engine, pairing, pair, style)[1] for pair, style in examples], back)
 
     def _distance(self, pictures: Pictures) -> float | None:
-        """Return pictures' distance from the target domain by network features, else random ones; None if unknown."""
+        """Return the distance from the target domain, by network features, else random ones; None if unknown."""
         distance = self._distances.get("patch_distance", self._distances.get("random_distance"))
         return distance(pictures) if distance else None
 
     def __call__(self, outputs: Pictures, back: Callable[[np.ndarray], np.ndarray] | None) -> Table:
         """Return the scores of ``outputs`` for the sources; ``back``: the reverse translator, or None."""
         inputs = self._inputs
-        found = {name: distance(outputs) for name, distance in self._distances.items()}
-        found["patch_distance"] = self._distance(outputs)
-        found["colours_distance"] = self._of_colours
-        found["light_correlation"] = light_correlation(inputs, outputs)
-        found["diversity"] = diversity(outputs, self.targets)
-        found["cycle_error"] = cycle_error(inputs, [back(output) for output in outputs]) if back else None
-        steps = [(i, i + 1) for i, (a, b) in enumerate(pairwise(self.sources)) if _follows(a, b)]
-        sides = ([(pictures[i], pictures[k]) for i, k in steps] for pictures in (inputs, outputs))
-        found["temporal_error"] = temporal_error(*sides)
-        rounded = {name: None if value is None else round(value, DIGITS) for name, value in found.items()}
+        scores = {name: distance(outputs) for name, distance in self._distances.items()}
+        scores["patch_distance"] = self._distance(outputs)
+        scores["colours_distance"] = self._colour_map_distance
+        scores["light_correlation"] = light_correlation(inputs, outputs)
+        scores["diversity"] = diversity(outputs, self.targets)
+        scores["cycle_error"] = cycle_error(inputs, [back(output) for output in outputs]) if back else None
+        consecutive = [(i, i + 1) for i, (a, b) in enumerate(pairwise(self.sources)) if _are_consecutive(a, b)]
+        sides = ([(pictures[i], pictures[k]) for i, k in consecutive] for pictures in (inputs, outputs))
+        scores["temporal_error"] = temporal_error(*sides)
+        rounded = {name: None if value is None else round(value, DIGITS) for name, value in scores.items()}
         return {"pairs": len(outputs)} | rounded
 
 
 def domain_remarks(scores: Table) -> list[str]:
     """Return remarks for the user on the scores of a finished model, one line each."""
-    found = []
-    own, colours, light = (scores.get(n) for n in ("patch_distance", "colours_distance", "light_correlation"))
-    if own is not None and colours is not None and own >= colours:
-        found.append(
+    remarks = []
+    names = ("patch_distance", "colours_distance", "light_correlation")
+    model_distance, colours, light = (scores.get(name) for name in names)
+    if model_distance is not None and colours is not None and model_distance >= colours:
+        remarks.append(
             f"only colours were transferred: the colour map alone is as near to the target ({colours:.2f}) as "
-            f"the model ({own:.2f}), and cannot flicker"
+            f"the model ({model_distance:.2f}), and cannot flicker"
         )
     if light is not None and light < REVERSED:
-        found.append("light and dark are reversed: try a higher training.lambda_identity, or generator.colour_start")
-    return found
+        remarks.append("light and dark are reversed: try a higher training.lambda_identity, or generator.colour_start")
+    return remarks
