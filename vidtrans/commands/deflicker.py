@@ -15,7 +15,7 @@ from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import render_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
-from vidtrans.core.mask_files import given_mask
+from vidtrans.core.mask_files import optional_mask
 from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table, Time
 from vidtrans.pipeline.render import RenderingSettings
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vidtrans.rendering.plan import RenderPlan
 
 READS = used(RenderingSettings, Use.DEFLICKER)
-NAME = "deflickered"  # in the default output name: clip.deflickered.mp4
+OUTPUT_NAME = "deflickered"  # Part of the default output's name: clip.deflickered.mp4
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Deflicker(Command):
 
     def __post_init__(self) -> None:
         check_beside(self.beside, self.output)
-        given_mask(self.mask)
+        optional_mask(self.mask)
         if self.exposure and self.source is not None:
             why = "brightness is measured in PROCESSED alone, and a source shows what is flicker"
             raise UsageError("--exposure --source", why, "leave out one of them")
@@ -105,19 +105,19 @@ class Deflicker(Command):
         Frames, timestamps, size and sound are kept; a clip without sound gets the source's. Raises UsageError,
         MediaError, Interrupted.
         """
-        from vidtrans.batch.inputs import counterpart, counterparts, is_several
-        from vidtrans.batch.jobs import make_clips
+        from vidtrans.batch.inputs import is_batch, match_clip, match_clips
+        from vidtrans.batch.jobs import process_clips
 
         def work(clip: Path, place: Path | None, _: bool) -> partial[Table]:
             source = self.source
             if source is not None:
-                many = is_several(self.processed, self.batch)
-                source = counterparts([clip], source, "--source")[0] if many else counterpart(clip, source, "--source")
+                many = is_batch(self.processed, self.batch)
+                source = match_clips([clip], source, "--source")[0] if many else match_clip(clip, source, "--source")
             own = replace(self, processed=(clip,), source=source, output=place, beside=False)
             return partial(type(self)._make_one, own)
 
-        options = "deflicker", NAME, self.recipe, self.output, self.batch, context
-        return make_clips(self.processed, work, *options, beside=self.beside)
+        options = "deflicker", OUTPUT_NAME, self.recipe, self.output, self.batch, context
+        return process_clips(self.processed, work, *options, beside=self.beside)
 
     def describe(self, table: Table) -> str:
         return render_text(table)
@@ -135,7 +135,7 @@ class Deflicker(Command):
         from vidtrans.rendering.requested_output import OutputTarget, default_output, is_one_picture, request_digest
         from vidtrans.video.io.picture_paths import is_picture_source
 
-        began, [processed], mask = time.monotonic(), self.processed, given_mask(self.mask)
+        began, [processed], mask = time.monotonic(), self.processed, optional_mask(self.mask)
         if is_one_picture(processed):
             raise UsageError(str(processed), "one picture cannot flicker", "give a video or a folder of pictures")
         model = load_model(IDENTITY, context)
@@ -144,7 +144,7 @@ class Deflicker(Command):
         recipe = self.recipe.under({"temporal": temporal, "rendering": {"size": "source"}})
         settings = ResolvedRenderSettings.of(recipe, model, context.device)
         settings = settings.resolved(is_picture_source(processed), self.output, context.report)
-        output = self.output or refuse_link(default_output(processed, [NAME], settings.encoding))
+        output = self.output or refuse_link(default_output(processed, [OUTPUT_NAME], settings.encoding))
         target = OutputTarget.find(output, settings.encoding)
         own = {
             "command": "deflicker",
@@ -193,7 +193,7 @@ class Deflicker(Command):
             clip = with_sound_of(clip, guide)
         elif self.exposure:
             exposure = measure_exposure(with_cuts(clip, cuts), context)
-        mask = given_mask(self.mask)
+        mask = optional_mask(self.mask)
         return plan_render(
             clip, model, settings, context, span, mask=mask, pattern=pattern, guide=guide, exposure=exposure
         )

@@ -15,7 +15,7 @@ from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import render_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
-from vidtrans.core.mask_files import given_mask
+from vidtrans.core.mask_files import optional_mask
 from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table, Time
 from vidtrans.dreaming.settings import DreamingSettings, flag_of
@@ -64,7 +64,7 @@ class Dream(Command):
 
     def __post_init__(self) -> None:
         check_counts(frames=self.frames)
-        given_mask(self.mask)
+        optional_mask(self.mask)
         amount = self.recipe.settings("dreaming", DreamingSettings).blend_amount
         if self.mask is not None and self.recipe.settings("dreaming", DreamingSettings).loop:
             raise UsageError("--loop --mask", "what is seen around the dream does not loop", "leave out one of them")
@@ -98,7 +98,7 @@ class Dream(Command):
     @property
     def _paths(self) -> list[Path]:
         """Return the input files other than models."""
-        mask = given_mask(self.mask)
+        mask = optional_mask(self.mask)
         return [p for p in (self._source, self.blend, self.sound, mask and mask.path) if p]
 
     def make(self, context: Context) -> Table:
@@ -139,7 +139,7 @@ class Dream(Command):
             warn_about_programs(recipe.programs, context, ("encoding",))
             rendering, inputs = recipe.settings("rendering", RenderingSettings), (self.start, self.blend, sound)
             settings = dreaming, rendering, encoding
-            spec = DreamSpec(self._source, self.frames, *inputs, *settings, given_mask(self.mask))
+            spec = DreamSpec(self._source, self.frames, *inputs, *settings, optional_mask(self.mask))
             job = DreamJob(plan_dream(spec, looks, target, context), context)
             job.pictures.tell_unused(recipe, context)
             return Work(job.render, partial(result.forecast, job))
@@ -161,7 +161,7 @@ class Dream(Command):
         from vidtrans.upscaling import VERSION as UPSCALING_VERSION
 
         files = {"source": self._source, "blend": self.blend, "sound": self.sound}
-        within = given_mask(self.mask)
+        within = optional_mask(self.mask)
         rendering = self.recipe.settings("rendering", RenderingSettings)
         dreaming = self.recipe.settings("dreaming", DreamingSettings)
         return digest_of(

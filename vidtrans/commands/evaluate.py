@@ -144,12 +144,12 @@ class Evaluate(Command):
 
     def make(self, context: Context) -> Table:
         """Score renders. Raises UsageError, MediaError, Interrupted."""
-        from vidtrans.batch.inputs import counterpart, is_several
+        from vidtrans.batch.inputs import is_batch, match_clip
 
-        if is_several(self.output, self.batch):
+        if is_batch(self.output, self.batch):
             return self._make_several(context)
         [output], given = self.output, [name for name in CLIPS[1:] if getattr(self, name) is not None]
-        own: Table = {name: counterpart(output, getattr(self, name), f"--{name.replace('_', '-')}") for name in given}
+        own: Table = {name: match_clip(output, getattr(self, name), f"--{name.replace('_', '-')}") for name in given}
         return replace(self, **own)._make_one(context)
 
     def show(self, table: Table, terminal: Terminal) -> int:
@@ -209,14 +209,14 @@ class Evaluate(Command):
 
     def _make_several(self, context: Context) -> Table:
         """Score several renders, each with the clips of the same name; ``result`` is a folder of plots."""
-        from vidtrans.batch.inputs import counterparts, expand_sources
-        from vidtrans.batch.jobs import make_each
+        from vidtrans.batch.inputs import expand_sources, match_clips
+        from vidtrans.batch.jobs import process_each
 
         outputs, folder = expand_sources(self.output), self.result
         beside: dict[str, dict[Path, Path]] = {}  # by parameter name: the clip of each output
         for name in CLIPS[1:]:
             if (path := getattr(self, name)) is not None:
-                clips = counterparts(outputs, path, f"--{name.replace('_', '-')}")
+                clips = match_clips(outputs, path, f"--{name.replace('_', '-')}")
                 beside[name] = dict(zip(outputs, clips, strict=True))
 
         def work(output: Path, place: Path) -> partial[Table]:
@@ -224,7 +224,7 @@ class Evaluate(Command):
             one = replace(self, output=(output,), result=place if folder else None, **own)
             return partial(type(self)._make_one, one)
 
-        return make_each(dict.fromkeys(outputs, ".scores.png"), work, "evaluate", folder, self.batch, context)
+        return process_each(dict.fromkeys(outputs, ".scores.png"), work, "evaluate", folder, self.batch, context)
 
     def _videos(self) -> dict[str, Path]:
         return {"output": self.output[0]} | {n: path for n in CLIPS[1:] if (path := getattr(self, n)) is not None}

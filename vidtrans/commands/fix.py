@@ -11,7 +11,7 @@ from vidtrans.commands.options import FIRST_NUMBER, mask_option, output_option
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.words import cost_text, timing
 from vidtrans.core.costs import count
-from vidtrans.core.mask_files import given_mask
+from vidtrans.core.mask_files import optional_mask
 from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table
 from vidtrans.propagation.requests import FixRequest
@@ -65,7 +65,7 @@ class Fix(Command):
         """
         from vidtrans.propagation.fixing import fix
 
-        options = self.relearn, self.first_number, self.program, given_mask(self.mask)
+        options = self.relearn, self.first_number, self.program, optional_mask(self.mask)
         return fix(FixRequest(self.render, self.painted, self.output, *options), context)
 
     def describe(self, table: Table) -> str:

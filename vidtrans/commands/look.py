@@ -166,13 +166,13 @@ class Look(Command):
             raise UsageError(str(videos[0]), why, remedy)
 
     def _lesson(self, context: Context) -> LookLesson:
-        from vidtrans.batch.inputs import counterparts
+        from vidtrans.batch.inputs import match_clips
         from vidtrans.models.look_pictures import look_names
         from vidtrans.training.look_lesson import LookLesson
 
         clips = clips_of(self.on, self.recipe) if self.on else []
         area = Area.parse(self.crop) if self.crop is not None else None
-        masks = counterparts(clips, self.keep, "its mask") if self.keep else []
+        masks = match_clips(clips, self.keep, "its mask") if self.keep else []
         output = self._output(look_names(self.pictures))
         return LookLesson.of(self.pictures, clips, output, self.recipe, context, area, masks)
 

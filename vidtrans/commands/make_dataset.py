@@ -80,14 +80,14 @@ class MakeDataset(Command):
 
         Raises UsageError, MediaError, Interrupted.
         """
-        from vidtrans.batch.inputs import counterpart
+        from vidtrans.batch.inputs import match_clip
 
         if self.each:
             return self._make_each(context)
         videos = self.videos if self.unpaired else clips_of(self.videos, self.recipe)
         target = self.target
         if target is not None and len(videos) == 1:
-            target = counterpart(videos[0], target, "--target")
+            target = match_clip(videos[0], target, "--target")
         return replace(self, videos=tuple(videos), target=target)._make_one(context)
 
     def _make_one(self, context: Context) -> Table:
@@ -110,18 +110,18 @@ class MakeDataset(Command):
 
     def _make_each(self, context: Context) -> Table:
         """Make a dataset of each video in the output folder; ``target`` may be a folder of equally named clips."""
-        from vidtrans.batch.inputs import counterparts
-        from vidtrans.batch.jobs import make_each
+        from vidtrans.batch.inputs import match_clips
+        from vidtrans.batch.jobs import process_each
         from vidtrans.data.dataset_planning import SUFFIX
 
         videos, folder = clips_of(self.videos, self.recipe), self.output or Path()
-        targets = dict(zip(videos, counterparts(videos, self.target, "--target"), strict=True)) if self.target else {}
+        targets = dict(zip(videos, match_clips(videos, self.target, "--target"), strict=True)) if self.target else {}
 
         def work(video: Path, place: Path) -> partial[Table]:
             own = replace(self, videos=(video,), output=place, target=targets.get(video))
             return partial(type(self)._make_one, own)
 
-        return make_each(dict.fromkeys(videos, SUFFIX), work, "make-dataset", folder, self.batch, context)
+        return process_each(dict.fromkeys(videos, SUFFIX), work, "make-dataset", folder, self.batch, context)
 
     def describe(self, table: Table) -> str:
         frames = count(table["frames"], "frame")

@@ -22,7 +22,7 @@ from vidtrans.session import Context
 if TYPE_CHECKING:
     from vidtrans.matting.matte_request import MatteRequest
 
-NAME = "matte"  # in the default output name: clip.matte.mkv
+OUTPUT_NAME = "matte"  # Part of the default output's name: clip.matte.mkv
 READS = ("cuts", "chunk_frames", "picture_fps")
 
 
@@ -118,22 +118,22 @@ class Matte(Command):
         An interrupted run resumes. Raises UsageError, MediaError, Interrupted; VidtransError where the confidence is
         too low.
         """
-        from vidtrans.batch.inputs import is_several
-        from vidtrans.batch.jobs import make_clips
+        from vidtrans.batch.inputs import is_batch
+        from vidtrans.batch.jobs import process_clips
         from vidtrans.commands.propagate import keys_of
         from vidtrans.matting.matte_job import make_mattes
 
         # As in __post_init__, of a folder of clips.
-        if is_several(self.video, self.batch) and (self.frame or (self.keyframes is None and not self.model)):
+        if is_batch(self.video, self.batch) and (self.frame or (self.keyframes is None and not self.model)):
             raise _one_clip_only()
 
         def work(video: Path, output: Path | None, is_only: bool) -> partial[Table]:
             keys = self.keyframes and keys_of(video, self.keyframes, is_only=is_only)
             return partial(make_mattes, replace(self._request(), video=video, keyframes=keys, output=output))
 
-        others = tuple(f".{NAME}.{name}" for name in self._request().brushes.things)
-        options = "matte", NAME, self._lossless, self.output, self.batch, context
-        return make_clips(self.video, work, *options, beside=self.beside, skip=others)
+        others = tuple(f".{OUTPUT_NAME}.{name}" for name in self._request().brushes.things)
+        options = "matte", OUTPUT_NAME, self._lossless, self.output, self.batch, context
+        return process_clips(self.video, work, *options, beside=self.beside, skip=others)
 
     @property
     def _lossless(self) -> Recipe:

@@ -27,7 +27,7 @@ from vidtrans.commands.words import cost_text, timing
 from vidtrans.config.recipe import CHAIN, Recipe, make_recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.mask_files import given_mask
+from vidtrans.core.mask_files import optional_mask
 from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table, Time
 from vidtrans.pipeline.render import RenderingSettings
@@ -114,7 +114,7 @@ class Propagate(Command):
 
         An interrupted run resumes. Raises UsageError, MediaError, DeviceError, Interrupted.
         """
-        from vidtrans.batch.jobs import make_clips
+        from vidtrans.batch.jobs import process_clips
         from vidtrans.propagation.propagating import NAME, propagate
 
         def work(video: Path, output: Path | None, is_only: bool) -> partial[Table]:
@@ -122,7 +122,7 @@ class Propagate(Command):
             return partial(propagate, replace(self._request(), video=video, keyframes=keys, output=output))
 
         options = "propagate", NAME, self.recipe, self.output, self.batch, context
-        return make_clips(self.video, work, *options, beside=self.beside)
+        return process_clips(self.video, work, *options, beside=self.beside)
 
     def _request(self) -> PropagateRequest:
         return PropagateRequest(
@@ -135,7 +135,7 @@ class Propagate(Command):
             preview=self.preview,
             start=self.start,
             end=self.end,
-            mask=given_mask(self.mask),
+            mask=optional_mask(self.mask),
             layer=self.layer,
             first_number=self.first_number,
         )

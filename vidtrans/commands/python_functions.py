@@ -86,21 +86,21 @@ def function_of(cls: type[Command], name: str) -> Callable[..., CommandResult]:
 
 def _signature(cls: type[Command]) -> inspect.Signature:
     """Return the function's signature: arguments and ``output`` positional, all others keyword-only."""
-    by_name: list[inspect.Parameter] = []
-    by_place: list[inspect.Parameter] = []
+    keyword_only: list[inspect.Parameter] = []
+    positional: list[inspect.Parameter] = []
     for parameter in parameters_of(cls).values():
         default = None if parameter.owner == "recipe" else parameter.default
         default = inspect.Parameter.empty if default is MISSING else default
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if parameter.by_place else inspect.Parameter.KEYWORD_ONLY
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if parameter.is_positional else inspect.Parameter.KEYWORD_ONLY
         one = inspect.Parameter(parameter.name, kind, default=default, annotation=annotation_of(parameter))
-        (by_place if parameter.by_place else by_name).append(one)
+        (positional if parameter.is_positional else keyword_only).append(one)
     extra: list[tuple[str, Any, Any]] = []
     if cls.TABLES:
         extra += [("preset", str | None, None), ("settings", Mapping[str, Mapping[str, Any]] | None, None)]
     extra += [("report", Report | None, None), ("stop", Stop | None, None)]
     keyword = inspect.Parameter.KEYWORD_ONLY
-    by_name += [inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in extra]
-    return inspect.Signature([*by_place, *by_name], return_annotation=cls.RESULT)
+    keyword_only += [inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in extra]
+    return inspect.Signature([*positional, *keyword_only], return_annotation=cls.RESULT)
 
 
 def annotation_of(parameter: Parameter) -> Any:  # noqa: ANN401  (a type)

@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 import vidtrans
-from vidtrans.core.errors import TEMPORARY, DeviceError, Interrupted, UsageError, describe_error
+from vidtrans.core.errors import TEMPORARY_REMEDY, DeviceError, Interrupted, UsageError, describe_error
 from vidtrans.core.events import Event, Progress, Stop, silent
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
@@ -666,7 +666,7 @@ class SelfTest:
 def _verdict_of(error: Exception) -> Verdict:
     described = describe_error(error)
     if isinstance(error, OSError) and described:  # the checks write temporary files only
-        return Verdict("wrong", f"the check could not run: {described[0]}", remedy=TEMPORARY)
+        return Verdict("wrong", f"the check could not run: {described[0]}", remedy=TEMPORARY_REMEDY)
     first_line = str(error).partition("\n")[0]
     return Verdict("wrong", described[0] if described else f"{type(error).__name__}: {first_line}")
 
