@@ -18,7 +18,7 @@ from vidtrans.session import Context
 if TYPE_CHECKING:
     from vidtrans.batch.farm_report import FarmReport
 
-REPORT_HOURS = 24.0  # default period of the report: a day
+REPORT_HOURS = 24.0  # Default period of the report, in hours
 
 
 @dataclass(frozen=True)

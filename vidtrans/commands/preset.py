@@ -15,7 +15,6 @@ class PresetList(Command):
     """List the presets that ship: what each is for, and what training with it costs."""
 
     def make(self, context: Context) -> Table:
-        """Return the presets' summaries and costs, by name."""
         from vidtrans.config.recipe import preset_names, preset_text
 
         summaries = {name: preset_text(name, "summary") for name in preset_names()}
