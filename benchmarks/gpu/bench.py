@@ -32,7 +32,7 @@ from benchmarks.tables import head, row
 from benchmarks.training.rates import Networks, configurations, rates
 from vidtrans.commands.bench import stylize_frames
 from vidtrans.core.errors import DeviceError, VidtransError
-from vidtrans.doctor.subject import make_frames, make_generator
+from vidtrans.doctor.self_test import make_frames, make_generator
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import load_model

@@ -20,8 +20,7 @@ from vidtrans.cli.main import run
 from vidtrans.commands import demo
 from vidtrans.config.recipe import make_recipe
 from vidtrans.doctor import checks
-from vidtrans.doctor.self_test import CHECKS
-from vidtrans.doctor.subject import SelfTestScale
+from vidtrans.doctor.self_test import CHECKS, SelfTestScale
 from vidtrans.inference import ENGINES
 from vidtrans.models.model_file import COLOURS, companion_path, load_generator, save_grade
 from vidtrans.video.images.picture import read_picture, write_picture

@@ -31,6 +31,7 @@ LANE_HEIGHT_PX = 18  # Height of a lane, in pixels
 HOST_GAP_PX = 12  # Distance between the lanes of two hosts, in pixels
 AXIS_HEIGHT_PX = 26  # Height of the time axis, in pixels
 MAX_BARS = 5000  # Number of chunks above which consecutive chunks of a lane are drawn as one bar
+# Possible distances of two ticks on the time axis, in seconds.
 TICK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 
 

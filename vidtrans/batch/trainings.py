@@ -63,7 +63,6 @@ class VariedTraining:
 
     @property
     def option(self) -> str:
-        """Return the command-line option that requests the variation."""
         return f"--ablate {self.kind}" if self.kind else "--sweep"
 
 

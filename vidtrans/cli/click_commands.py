@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from vidtrans.commands.base import Command
     from vidtrans.core.events import Event, Report, Stop
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # Beginning of a URL
 MAX_CHOICE_CHARS = 30  # Length up to which a list of names is shown next to the flag
 SETTINGS_HELP = "Any setting of a preset; may be repeated. TABLE may be omitted if only one table has the key."
 PRESET_HELP = "A complete recipe; see 'vidtrans preset list'."
 HELP_ALL = "--help-all"
 _RECIPE = "vidtrans.recipe"  # Key of the cached recipe in a click context's ``meta``
-CONSOLE_PARAMETERS = ("as_json", "quiet", "verbose", "job_folder")
+CONSOLE_PARAMETERS = ("as_json", "quiet", "verbose", "job_folder")  # Parameters that all commands have
 MAX_FLAG_COLUMNS = 26  # Width of the flags in the help, in columns; wider flags get a separate line
 
 

@@ -20,7 +20,7 @@ from vidtrans.core.events import BatchStatus, Event, Note, Preview, Progress
 from vidtrans.core.machine import is_secondary_rank
 from vidtrans.core.system import WINDOWS
 
-MAX_BAR_COLUMNS, MIN_BAR_COLUMNS, MAX_NAME_COLUMNS = 40, 8, 48
+MAX_BAR_COLUMNS, MIN_BAR_COLUMNS, MAX_NAME_COLUMNS = 40, 8, 48  # Limits of the widths of bars and of names
 SPINNER_COLUMNS, GAP_COLUMNS = 2, 2  # Width of the spinner with its space, and of the gap between parts
 PLAIN_INTERVAL_S = 5.0  # Interval of a task's progress lines in a pipe, in seconds
 BATCH_INTERVAL_S = 60.0  # Interval of a batch's progress lines in a pipe, in seconds: each item has a line, too

@@ -20,7 +20,7 @@ from vidtrans.commands import COMMANDS, GROUPS, command_lines
 from vidtrans.core.errors import describe_error, shorten
 from vidtrans.core.machine import is_distributed, set_up_heap
 
-_VARIABLE_PREFIX = "VIDTRANS"
+_VARIABLE_PREFIX = "VIDTRANS"  # Prefix of the environment variables of options
 
 
 class CommandGroup(click.Group):

@@ -23,9 +23,9 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class Bench(Command):
-    """Measure the frames a second of each step of a render, the slowest step, and the engine that auto takes.
+    """Measure the speed of each step of a render in frames a second; name the slowest step, and the engine of auto.
 
-    It measures on a clip of its own, and leaves nothing behind but what compile and openvino keep for the next time.
+    It measures on a generated clip, and leaves no files except the compilation caches of compile and openvino.
     """
 
     CONTEXT: ClassVar = ("device", "dry_run")
@@ -118,7 +118,6 @@ class Bench(Command):
         return "\n".join(lines)
 
     def show(self, table: Table, terminal: Terminal) -> int:
-        """Show the rates as a table, and the report below it."""
         if not table.get("dry_run"):
             terminal.figures(("", "frames/s", "spread", "ms a frame", ""), _rates(table))
         return super().show(table, terminal)

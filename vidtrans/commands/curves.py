@@ -25,9 +25,9 @@ VERSION = 1  # Version of the plot and the table, part of their cache key
 
 @dataclass(frozen=True)
 class Curves(Command):
-    """Show the values of CURVEs over a clip, as a plot over its sound, a table, or in short.
+    """Show the values of CURVEs over a clip, as a plot over its sound, a table, or a summary.
 
-    A CURVE is what --strength, --mix and the like take: a number, an expression, key frames or a file of values.
+    A CURVE is a value of --strength, --mix and the like: a number, an expression, key frames or a file of values.
     """
 
     CONTEXT: ClassVar = WRITE_OPTIONS
@@ -56,7 +56,6 @@ class Curves(Command):
 
     @classmethod
     def epilog(cls) -> str:
-        """Return the help text on the names and functions of expressions."""
         from vidtrans.curves.curve import EASINGS
         from vidtrans.curves.expressions import CALLS, FUNCTIONS, NAMES, form
 

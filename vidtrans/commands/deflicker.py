@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from vidtrans.models.render_settings import ResolvedRenderSettings
     from vidtrans.rendering.plan import RenderPlan
 
-READS = used(RenderingSettings, Use.DEFLICKER)
+READS = used(RenderingSettings, Use.DEFLICKER)  # Keys of [rendering] that the command reads
 OUTPUT_NAME = "deflickered"  # Part of the default output's name: clip.deflickered.mp4
 
 
 @dataclass(frozen=True)
 class Deflicker(Command):
-    """Take the flicker out of PROCESSED: what a style network, a colouriser, a diffusion model made of a video.
+    """Take the flicker out of PROCESSED, the output of a style network, a colouriser or a diffusion model.
 
     Both may be videos, folders of pictures, or numbered pictures (frames/%05d.png). Pictures are matched with the
     source by the numbers in their names, videos frame by frame if both have equally many frames, else by time.
@@ -87,7 +87,6 @@ class Deflicker(Command):
 
     @classmethod
     def epilog(cls) -> str:
-        """Return the help text on the settings of filters and of ``[rendering]``."""
         from dataclasses import fields
 
         from vidtrans.temporal import FILTERS

@@ -20,14 +20,15 @@ from vidtrans.core.settings import Table
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
 
-FILM, CLIP = PACKAGE / "assets" / "flower.mp4", PACKAGE / "assets" / "friday.mp4"
+FILM, CLIP = PACKAGE / "assets" / "flower.mp4", PACKAGE / "assets" / "friday.mp4"  # The clips to learn, and to render
 MODEL = str(PACKAGE / "assets" / "flower.safetensors")  # A path, because the user may have a model named flower
 MEDIUM = "oil"
 STROKE_SCALE = 0.5  # Factor of the medium's stroke width, because the face in the clip is small
-MINUTES, MINUTES_FROM_NOTHING = 1.0, 2.0
+MINUTES, MINUTES_FROM_NOTHING = 1.0, 2.0  # Default training times of the bundled model, and of a new network
 # Maximum numbers of steps, about what two cores can do in that time. A faster machine finishes sooner with the same
 # result.
 MAX_STEPS, MAX_MORE_STEPS = 1200, 400
+# Settings that train a new network.
 FROM_NOTHING_TABLES: dict[str, Table] = {"dataset": {"size": "144"}, "training": {"preview_seconds": 10.0}}
 # Settings that continue the training of the bundled model, after one hour: its network size, and a lower learning rate.
 # Renders have the source's size, because the flower has fewer lines than the scene.

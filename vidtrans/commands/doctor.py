@@ -17,7 +17,7 @@ STATE_LABELS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
 @dataclass(frozen=True)
 class Doctor(Command):
-    """Look at device, codecs, libraries and disk, and say what to do about what is wrong."""
+    """Check device, codecs, libraries and disk, and give a remedy for each problem."""
 
     CONTEXT: ClassVar = ("device",)
 

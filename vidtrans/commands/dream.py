@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.rendering.requested_output import OutputTarget
 
-READS = used(RenderingSettings, Use.DREAM)
+READS = used(RenderingSettings, Use.DREAM)  # Keys of [rendering] that the command reads
 VALUE_HELP = (
     "A VALUE is a number, or a curve (see 'vidtrans curves --help'): an expression such as '1.01 + 0.004*sin(t)', with "
     "--sound also of what is heard, '1 + 0.03*low'; keyframes, frames or times: '0: 1, 4s: 1.02'; or a file of values."
@@ -79,7 +79,6 @@ class Dream(Command):
 
     @classmethod
     def epilog(cls) -> str:
-        """Return the help text that defines VALUE."""
         return VALUE_HELP
 
     @property

@@ -136,7 +136,6 @@ class Evaluate(Command):
 
     @classmethod
     def epilog(cls) -> str:
-        """Return the help text on the size at which pictures are scored."""
         return (
             f"Pictures are scored at {SHORT_SIDE} pixels on their short side or less; sharpness (but of dreams) at "
             "OUTPUT's full size."

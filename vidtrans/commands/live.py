@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vidtrans.models.look_pictures import Mixture, NamedPictures
     from vidtrans.web.server import WebServer
 
-READS = used(RenderingSettings, Use.STREAM)
+READS = used(RenderingSettings, Use.STREAM)  # Keys of [rendering] that the command reads
 
 
 @dataclass(frozen=True)

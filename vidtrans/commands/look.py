@@ -50,8 +50,8 @@ def check_pictures(pictures: Sequence[Path]) -> None:
 class Look(Command):
     """Teach a model the style of one or more PICTURES, such as a painting and its strokes, to render films in it.
 
-    Of a video, the middle frame is taken. Five minutes on two cores are enough. To go on with a stopped training,
-    run the same command again.
+    Of a video, the middle frame is used. Five minutes on two cores are enough. To resume a stopped training, run the
+    same command again.
     """
 
     CONTEXT: ClassVar = (*CACHE_OPTIONS, "device", "seed")

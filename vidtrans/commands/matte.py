@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vidtrans.matting.matte_request import MatteRequest
 
 OUTPUT_NAME = "matte"  # Part of the default output's name: clip.matte.mkv
-READS = ("cuts", "chunk_frames", "picture_fps")
+READS = ("cuts", "chunk_frames", "picture_fps")  # Keys of [rendering] that the command reads
 
 
 @dataclass(frozen=True)

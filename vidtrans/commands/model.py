@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelList(Command):
-    """List what needs no path, only a name: models for --model, and media, which --look and --strokes paint in."""
+    """List models and media that can be given by name: models for --model, media for --look and --strokes."""
 
     def make(self, context: Context) -> Table:
         """Return, by name, the path of each model, the summary and file of each medium, the summary of each format."""
@@ -53,7 +53,7 @@ class ModelList(Command):
 class ModelFormats(Command):
     """List the formats of models that can be used, of this tool and of others.
 
-    A file is known by its content, whatever it is called.
+    The format of a file is found by its content, not by its name.
     """
 
     def make(self, context: Context) -> Table:

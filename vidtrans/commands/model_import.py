@@ -36,8 +36,8 @@ class ModelImport(Command):
     """Make a model file of another tool's model.
 
     FILE is a checkpoint of pix2pix, CycleGAN, CUT, pix2pixHD and others ('vidtrans model formats' lists them), or the
-    folder of a training. The model file holds the network, and says what its input is made of; a network of many
-    styles becomes a model with looks. Nothing in a file is run, but for programs that --trust allows.
+    folder of a training. The model file holds the network and a description of its input; a network of many styles
+    becomes a model with looks. Nothing in a file is run, except programs that --trust allows.
     """
 
     CONTEXT: ClassVar = WRITE_OPTIONS

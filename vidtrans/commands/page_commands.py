@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 # Commands that a page does not offer: they print for a terminal, belong to the machine, or write outside of the folder.
 TERMINAL_COMMANDS = ("doctor", "plugins", "schema", "bench", "demo", "preset show", "preset list")
 HIDDEN_COMMANDS = (*TERMINAL_COMMANDS, "cache list", "cache clean", "model add")
+# Parameters that a page does not offer.
 HIDDEN_PARAMETERS = ("cache_dir", "print_jobs", "chunk", "join", "shard", "executor", "settings", "dry_run")
+# The JSON types that each type of parameter accepts; other types accept text.
 JSON_TYPES: Mapping[Any, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float)}
 LIVE_COMMAND = "live"
 

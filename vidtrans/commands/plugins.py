@@ -27,10 +27,10 @@ _REGISTRIES = {
 
 @dataclass(frozen=True)
 class Plugins(Command):
-    """List the parts that other packages add, and what is wrong with those that cannot be used.
+    """List the parts that other packages add, and the errors of parts that cannot be used.
 
-    A part is found by an entry point of its package, or by VIDTRANS_PLUGINS=module:object while one develops it. All of
-    them are imported to be listed. A command that uses none imports none.
+    A part is declared by an entry point of its package, or, during development, by VIDTRANS_PLUGINS=module:object. This
+    command imports all parts; other commands import only the parts that they use.
     """
 
     def make(self, context: Context) -> Table:

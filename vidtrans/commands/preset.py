@@ -12,7 +12,7 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class PresetList(Command):
-    """List the presets that ship: what each is for, and what training with it costs."""
+    """List the bundled presets, with their purpose and the cost of training with them."""
 
     def make(self, context: Context) -> Table:
         from vidtrans.config.recipe import preset_names, preset_text

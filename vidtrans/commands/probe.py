@@ -19,7 +19,7 @@ MAX_CUTS_LISTED = 12  # Maximum number of cuts in the report
 
 @dataclass(frozen=True)
 class Probe(Command):
-    """Show the frames, times, cuts, tracks and colours of a clip, and what is unusual about it."""
+    """Show the frames, times, cuts, tracks and colours of a clip, and its unusual properties."""
 
     CONTEXT: ClassVar = ("cache_dir", "dry_run")
     RESULT: ClassVar = ProbedClip

@@ -104,7 +104,6 @@ def _signature(cls: type[Command]) -> inspect.Signature:
 
 
 def python_annotation(parameter: Parameter) -> Any:  # noqa: ANN401  (a type)
-    """Return the type annotation of a parameter of the Python function."""
     kind = {Path: str | Path, Time: str | Time, ClipPart: str}.get(parameter.type, parameter.type)
     if parameter.type is str and parameter.access == "path":
         kind = str | Path

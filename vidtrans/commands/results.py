@@ -69,14 +69,14 @@ def to_tables(value: Any) -> tuple[dict[str, Any], ...]:  # noqa: ANN401
 
 
 class CommandResult(dict[str, Any]):
-    """What a command returns: the table that ``--json`` prints, as a dictionary, with typed attributes.
+    """The result of a command: the table that ``--json`` prints, as a dictionary with typed attributes.
 
-    ``print`` shows the report of the command line. Notebooks show what was made. Reading an attribute that the table
-    has no entry for, as of a dry run, raises AttributeError.
+    ``print`` shows the report of the command line; notebooks display the written files. Reading an attribute without
+    an entry in the table, for example after a dry run, raises AttributeError.
     """
 
     seconds = ResultField("seconds", float, "The seconds that the command took.")
-    is_cached = ResultField("cached", bool, "Whether the result was up to date, so that nothing was done.")
+    is_cached = ResultField("cached", bool, "Whether the result was up to date, so that nothing was computed.")
 
     def __init__(self, table: Mapping[str, Any], describe: Callable[[Table], str] | None = None) -> None:
         """Wrap the table of a command; only Python functions call this. ``describe``: returns the report of a table."""
@@ -92,7 +92,7 @@ class CommandResult(dict[str, Any]):
 
     @property
     def each(self) -> tuple[Self, ...]:
-        """The results of several clips, one for each; of one clip the result itself."""
+        """The result of each clip of a batch; for a single clip, this result."""
         if not {"items", "failed"} <= self.keys():
             return (self,)
         return tuple(type(self)(item, self._describe) for item in self["items"])
@@ -113,17 +113,17 @@ class CommandResult(dict[str, Any]):
 
 
 class RenderedClip(CommandResult):
-    """A clip that was rendered."""
+    """The result of a render."""
 
     frames = ResultField("frames", int, "The number of frames.")
     size = ResultField("size", to_size, "The (width, height) in pixels.")
     duration = ResultField("duration_s", float, "The clip's length in seconds.")
-    model = ResultField("model", _optional(str), "The model's name; a chain's are joined by '+'.")
+    model = ResultField("model", _optional(str), "The model's name; the names of a chain are joined by '+'.")
     source = ResultField("source", _optional(Path), "The clip that it was made from.")
 
     @property
     def score(self) -> ClipScores | None:
-        """The scores, if they were asked for (``score=True``)."""
+        """The scores, if they were requested (``score=True``); None otherwise."""
         table = self.get("score")
         return None if table is None else ClipScores(table)
 
@@ -135,7 +135,7 @@ class RenderedClip(CommandResult):
 
 
 class MadePicture(CommandResult):
-    """A sheet, a grid or a comparison: a picture, or a video."""
+    """The result of a command that makes a picture or video: a sheet, a grid or a comparison."""
 
     frames = ResultField("frames", int, "The number of frames that it shows.")
 
@@ -149,11 +149,11 @@ class MadePicture(CommandResult):
 
 
 class MadeDataset(CommandResult):
-    """A dataset of pairs."""
+    """The result of making a dataset."""
 
     frames = ResultField("frames", int, "The number of frames that it holds.")
-    pairs = ResultField("pairs", int, "The number of pairs, those held out among them.")
-    held_out = ResultField("held_out", int, "The number of pairs that are held out, to score models by.")
+    pairs = ResultField("pairs", int, "The number of pairs, including held-out pairs.")
+    held_out = ResultField("held_out", int, "The number of held-out pairs, on which models are scored.")
     shots = ResultField("shots", int, "The number of shots.")
 
     def _views(self) -> list[str]:
@@ -163,14 +163,14 @@ class MadeDataset(CommandResult):
 
 
 class TrainedModel(CommandResult):
-    """A model that was trained."""
+    """The result of a training."""
 
-    steps = ResultField("steps", int, "The number of steps that it has learned for.")
+    steps = ResultField("steps", int, "The number of training steps.")
     held_out = ResultField(
         "held_out", to_scores, "The mean scores of held-out pairs, by name; empty if none were held out."
     )
-    best = ResultField("best", _optional(int), "The step of the best state, which is the model's.")
-    report = ResultField("report", Path, "The page on how it learned.")
+    best = ResultField("best", _optional(int), "The step of the best state, which the model contains.")
+    report = ResultField("report", Path, "The report page of the training.")
 
     def _views(self) -> list[str]:
         from vidtrans.notebooks.views import file_view
@@ -179,14 +179,16 @@ class TrainedModel(CommandResult):
 
 
 class ClipScores(CommandResult):
-    """The scores of a clip. ``None``: it could not be measured, or what it is compared with was not given."""
+    """The scores of a clip. ``None``: the score could not be measured, or the clip to compare with is missing."""
 
     frames = ResultField("frames", int, "The number of frames.")
     ratio = ResultField("ratio", _optional(float), "Warping error, as a share of the per-frame video's.")
-    removed = ResultField("removed", _optional(float), "The share of the per-frame video's flicker that is gone.")
-    sharpness = ResultField("sharpness", _optional(float), "Sharpness, as a share of what it is compared with.")
-    psnr = ResultField("psnr", _optional(float), "PSNR to what it is compared with, in dB.")
-    ssim = ResultField("ssim", _optional(float), "SSIM to what it is compared with, to 1.")
+    removed = ResultField("removed", _optional(float), "The share of the per-frame video's flicker that was removed.")
+    sharpness = ResultField(
+        "sharpness", _optional(float), "Sharpness, as a share of the sharpness of the clip to compare with."
+    )
+    psnr = ResultField("psnr", _optional(float), "PSNR to the clip to compare with, in dB.")
+    ssim = ResultField("ssim", _optional(float), "SSIM to the clip to compare with; 1 is the maximum.")
     worst = ResultField("worst", to_tables, "The worst frames: tables of ``frame``, ``seconds`` and scores.")
 
     def _views(self) -> list[str]:
@@ -194,19 +196,19 @@ class ClipScores(CommandResult):
 
 
 class ProbedClip(CommandResult):
-    """What a clip contains."""
+    """The properties of a clip."""
 
     frames = ResultField("frames", int, "The number of frames.")
-    width = ResultField("width", int, "Pixels, as it is shown.")
-    height = ResultField("height", int, "Pixels, as it is shown.")
+    width = ResultField("width", int, "The displayed width in pixels.")
+    height = ResultField("height", int, "The displayed height in pixels.")
     rate = ResultField("rate", Fraction, "The nominal rate in frames a second.")
     duration = ResultField("seconds", float, "The clip's length in seconds.")
-    cuts = ResultField("cuts", to_ints, "The first frame of each shot but the first.")
-    warnings = ResultField("warnings", to_strings, "What is unusual about it.")
+    cuts = ResultField("cuts", to_ints, "The first frame of each shot except the first.")
+    warnings = ResultField("warnings", to_strings, "Texts on unusual properties.")
 
 
 class SampledCurves(CommandResult):
-    """Curves over a clip."""
+    """The values of curves over a clip."""
 
     frames = ResultField("frames", int, "The number of frames.")
     curves = ResultField(
@@ -221,7 +223,7 @@ class VoteOutcome(CommandResult):
     """The outcome of a vote."""
 
     votes = ResultField("votes", int, "The number of votes that count.")
-    verdict = ResultField("verdict", str, "What they show, in a sentence.")
+    verdict = ResultField("verdict", str, "The conclusion, in a sentence.")
     conditions = ResultField("conditions", to_tables, "The conditions, the best first: tables of ``name`` and scores.")
     pairs = ResultField(
         "pairs", to_tables, "The comparisons of two conditions: tables of ``first``, ``second`` and chances."

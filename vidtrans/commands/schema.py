@@ -27,9 +27,9 @@ class Schema(Command):
 
     Each parameter has its purpose, its values, its default in this folder, its flags, its section of the help, whether
     it is rarely needed, whether small forms show it always ("main") or when unfolded ("more"), whether ``try`` varies
-    it, and what a value can reach: nothing ("plain"), a file or folder ("path"), or a program of yours ("program").
-    Programs that take values from strangers must leave the last out. Of a parameter that takes names, one pattern may
-    reach further than the others: ffmpeg:NAME of --codec runs a program.
+    it, and the reach of a value: nothing ("plain"), a file or folder ("path"), or a program of yours ("program").
+    Programs that accept untrusted values must not offer the last kind. A parameter that accepts names may have one
+    pattern with a wider reach: ffmpeg:NAME of --codec runs a program.
     """
 
     command: tuple[str, ...] = argument("[COMMAND]", default=())

@@ -18,7 +18,7 @@ from vidtrans.session import Context
 class Studio(PageServerCommand):
     """Teach looks, paint, judge and render in a page of your browser, with the files of FOLDER.
 
-    It runs until Ctrl-C. Jobs go on after that, and the next start finds them.
+    It runs until Ctrl-C. Jobs continue after that, and the next start shows them.
     """
 
     CONTEXT: ClassVar = ()

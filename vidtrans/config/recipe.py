@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vidtrans.session import Context
 
 Tables = Mapping[str, Mapping[str, Any]]
-PROGRAM_REFUSAL = "a file in the folder may not run a program, as ffmpeg can write any file"
+RUNS = "a file in the folder may not run a program, as ffmpeg can write any file"
 # The settings that control a program, by table and key, and their flags.
 PROGRAM_FLAGS = {
     ("encoding", "filter"): "--filter",
@@ -43,6 +43,7 @@ NO_PAIRING, FRAME_PAIRING = "none", "aligned"  # Value of --pairing, and its pai
 # The tables with a key ``name``, which chooses an entry of a registry, and the default names. The other keys of such a
 # table are the settings of the chosen entry.
 CHOICES = {"pairing": "edges", "generator": "unet-256", "discriminator": "patchgan", "temporal": "window"}
+# The options that choose the ``name`` of a table.
 CHOICE_OPTIONS = {
     "pairing": Option(
         "How pairs are made from frames.",
@@ -57,6 +58,7 @@ CHOICE_OPTIONS = {
         form="main",
     ),
 }
+# The settings classes of the other tables.
 SETTINGS = {
     "dataset": Entry("vidtrans.data.settings:DatasetSettings", ""),
     "training": Entry("vidtrans.training.settings:TrainingSettings", ""),
@@ -67,6 +69,7 @@ SETTINGS = {
     "encoding": Entry("vidtrans.video.io.encoding:EncodingSettings", ""),
     "card": Entry("vidtrans.models.model_record:Card", ""),
 }
+# The registries of the tables with a key ``name``.
 REGISTRIES = {
     "pairing": Entry("vidtrans.pairing:PAIRINGS", ""),
     "temporal": Entry("vidtrans.temporal:FILTERS", ""),
@@ -96,7 +99,7 @@ def refuse_programs(tables: Tables, file: str) -> None:
         table, _, key = name.partition(".")
         raise UsageError(
             f"{name} in {file}",
-            PROGRAM_REFUSAL,
+            RUNS,
             f"take it out: 'vidtrans stylize' takes it as {PROGRAM_FLAGS[table, key]}, or in a --preset FILE",
         )
 

@@ -19,7 +19,7 @@ import re
 
 from vidtrans.core.system import is_too_long
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Control characters
 MAX_QUOTED = 200  # Maximum length of a library's message in an error; it may contain text from an untrusted file
 _MAX_PART_CHARS = 1000  # Maximum length of one part of an error message
 

@@ -68,7 +68,7 @@ class Preview:
 
 
 Event = Progress | Note | BatchStatus | Preview
-Report = Callable[[Event], None]
+Report = Callable[[Event], None]  # A callback that receives events
 
 
 def silent(event: Event) -> None:

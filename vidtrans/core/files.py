@@ -25,13 +25,13 @@ from vidtrans.core.system import WINDOWS, is_alive, name_length, name_limit, whe
 PARTIAL = ".partial"  # Suffix of the names of unfinished files
 HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]  # This host's ID, as hosts may share a folder
 PROCESS = "[0-9a-f]{8}-[0-9]+"  # Regular expression of ``process_mark``
-_MARK_LENGTH = 8 + 1 + 10
+_MARK_LENGTH = 8 + 1 + 10  # Maximum length of ``process_mark``
 _STALE_AGE_S = 86_400.0  # Age above which another host's partial file is stale, in seconds; its process is not visible
 _MAX_SUFFIX_LENGTH = 32  # Maximum ``name_length`` of a suffix; a longer one is not a file type
 PACKAGE = Path(__file__).parent.parent  # Folder of the package, with its data files
 IN_USE = "another program has it open"
 _MAX_SMALL_BYTES = 1 << 28  # Maximum size of a small file, in bytes; no JSON file that vidtrans writes is larger
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 20  # Size of the blocks that ``digest_file`` reads, in bytes
 _TOO_DEEP = "it is nested too deeply"
 _NEARLY_FULL_BYTES = 1 << 20  # Free space below which the cause of a failed write is a full disk, in bytes
 # Errors that only writes cause. The system does not name the file.

@@ -13,7 +13,7 @@ from vidtrans.core.system import as_found, name_key
 
 NOT = "not:"  # Prefix of a file or mask name: the inverted mask
 KEEP = "keep"  # Value in the place of a model: the source's frames, unchanged
-NAME_PATTERN = re.compile(r"[^\W\d][\w-]*")
+NAME_PATTERN = re.compile(r"[^\W\d][\w-]*")  # Valid names of masks
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,6 @@ class Names(Collection[str]):
     has_address: bool = False
 
     def load(self) -> Mapping[str, Any]:
-        """Import and return the registry."""
         module, _, name = self.registry.partition(":")
         registry: Mapping[str, Any] = getattr(importlib.import_module(module), name)
         return registry
@@ -97,10 +96,10 @@ class Names(Collection[str]):
 
 
 NO_USE = Use(0)
-Bounds = tuple[float | None, float | None]
-Form = Literal["", "main", "more"]
-Access = Literal["plain", "path", "program"]
-Owner = Literal["command", "context", "batch", "recipe"]
+Bounds = tuple[float | None, float | None]  # The lowest and the highest number; None: no limit
+Form = Literal["", "main", "more"]  # See ``Option.form``
+Access = Literal["plain", "path", "program"]  # See ``Option.access``
+Owner = Literal["command", "context", "batch", "recipe"]  # See ``Parameter.owner``
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from vidtrans.core.errors import PluginError, UsageError, VidtransError, first_line
 from vidtrans.core.system import name_key
 
+# The kinds of plug-ins: groups of entry points without the prefix "vidtrans.".
 GROUPS = (
     "pairings",
     "generators",
@@ -37,13 +38,13 @@ GROUPS = (
     "model_formats",
     "commands",
 )
-VARIABLE = "VIDTRANS_PLUGINS"
+VARIABLE = "VIDTRANS_PLUGINS"  # Environment variable with plug-ins under development
 _PREFIX = "vidtrans."  # Prefix of the groups of entry points
 _RECORDS = (".dist-info", ".egg-info")  # Suffixes of the folders with the metadata of installed packages
 _DIGITS = 12  # Number of digits of the file's digest, which is the version of a module in VIDTRANS_PLUGINS
-_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_OBJECT = re.compile(r"[A-Za-z_][\w.]{0,99}:[A-Za-z_][\w.]{0,99}")
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+!_-]{0,63}")
+_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # Valid name of a distribution
+_OBJECT = re.compile(r"[A-Za-z_][\w.]{0,99}:[A-Za-z_][\w.]{0,99}")  # Valid ``module:object``
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+!_-]{0,63}")  # Valid version of a distribution
 MAX_LIST_CHARS = 80  # Length above which an error shows only the nearest name, and not the list of names
 
 
@@ -254,7 +255,6 @@ class Plugin:
 
 
 def broken_plugin(package: Package, why: str) -> PluginError:
-    """Return the error for a plug-in that cannot be used."""
     remedy = "correct it" if ":" in package.name else f"update or remove it: pip uninstall {package.name}"
     return PluginError(f"plug-in {package}", why, remedy)
 

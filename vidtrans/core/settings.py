@@ -28,8 +28,9 @@ from vidtrans.core.text_files import read_text
 T = TypeVar("T")
 LARGEST_INT = 2**63 - 1  # Largest integer that TOML requires parsers to support
 MAX_DEPTH = 32  # Maximum depth of nested tables and lists; a list of clips needs 5
+# A frame rate: a decimal number, optionally divided by an integer.
 _RATE = re.compile(r"[0-9]{0,12}(\.[0-9]{0,12})?(/[0-9]{1,12})?", re.ASCII)
-Table = dict[str, Any]
+Table = dict[str, Any]  # A table of TOML or JSON
 SettingFields = dict[str, tuple[dataclasses.Field[Any], Any]]  # Field and type of each setting, by key
 
 

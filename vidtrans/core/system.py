@@ -18,8 +18,8 @@ MACOS = sys.platform == "darwin"
 
 _DEFAULT_NAME_LIMIT = 255  # Maximum ``name_length`` if the system reports none
 _WINDOWS_PATH_LIMIT = 259  # Maximum length of a path on Windows without long paths, in UTF-16 units
-_FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')
-_DEVICES = re.compile(r"(CON|PRN|AUX|NUL|(COM|LPT)[1-9¹²³])(\..*)?", re.IGNORECASE)
+_FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')  # Characters that Windows refuses in names
+_DEVICES = re.compile(r"(CON|PRN|AUX|NUL|(COM|LPT)[1-9¹²³])(\..*)?", re.IGNORECASE)  # Names that Windows reserves
 # Pauses between retries, in seconds: a virus scanner, indexer or backup briefly opens each new file.
 _RETRIES_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 

@@ -33,8 +33,8 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _SEPARATOR_LINE = re.compile(r'"?sep=(?P<sign>[^\n])"?\n', re.IGNORECASE)  # First line of a table, as Excel writes it
-_BINARY = re.compile(r"[\0-\x08\x0e-\x19\x1c-\x1f\x7f]")
-_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")
+_BINARY = re.compile(r"[\0-\x08\x0e-\x19\x1c-\x1f\x7f]")  # Control characters that text files do not contain
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")  # A number such as 1,234,567.8
 
 
 def text_encoding(data: bytes) -> str:

@@ -19,6 +19,7 @@ from vidtrans.core.errors import UsageError, describe_error
 from vidtrans.doctor import Finding, State
 
 CheckResult = tuple[State, str] | tuple[State, str, str]  # State, detail and remedy
+# The libraries whose versions are reported.
 LIBRARIES = ("torch", "av", "opencv-python-headless", "numpy", "scikit-image", "pillow", "safetensors", "click", "rich")
 MIN_FREE_GB = 5.0  # Free disk space below which a check gives a note, in GB
 REINSTALL = "reinstall vidtrans: pip install --force-reinstall ."
@@ -90,7 +91,6 @@ def _required_libraries() -> dict[str, str]:
 
 
 def _lowest_version(bounds: str) -> str:
-    """Return the lowest version that version bounds allow."""
     return next(part.removeprefix(">=") for part in bounds.split(",") if part.startswith(">="))
 
 

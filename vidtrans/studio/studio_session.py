@@ -60,7 +60,7 @@ class StudioSession:
         live: LiveCommand | None = None,
     ) -> None:
         self.folder, self.commands, self._report = folder, commands, report
-        self.queue = JobQueue(folder.state / "jobs", folder.root, at_once, commands.text_reports)
+        self.queue = JobQueue(folder.state / "jobs", folder.root, at_once, commands.words)
         self.media = Media(folder.state / "media", folder.root / FOLDER)
         self.uploads = Uploads(folder, self.media.check)
         self.easel = EaselStore(folder, self.media.check)

@@ -22,8 +22,7 @@ from vidtrans.core.errors import DeviceError, UsageError
 from vidtrans.core.registry import Entry
 from vidtrans.core.settings import Table
 from vidtrans.doctor import Finding, self_test
-from vidtrans.doctor.self_test import CHECKS, SelfTest, Verdict, cuda_figures
-from vidtrans.doctor.subject import SelfTestScale, SelfTestSubject, psnr
+from vidtrans.doctor.self_test import CHECKS, SelfTest, SelfTestScale, SelfTestSubject, Verdict, cuda_figures, psnr
 from vidtrans.flow import FLOWS, FlowEntry
 from vidtrans.flow.estimator import DISFast
 from vidtrans.inference import ENGINES, operator_checks

@@ -37,7 +37,7 @@ CONNECT_TIMEOUT_S = 5.0  # Time limit for a cluster's address to accept a connec
 NODE_CHECK_TIMEOUT_S = 120.0  # Time limit for the answers of all nodes, which first start Python, in seconds
 CLUSTER_CHECK_S = 10.0  # Interval at which the cluster's size is checked, in seconds
 OBJECT_STORE_BYTES = 128 << 20  # Object store of a temporary cluster, small because tasks exchange little data
-CLIENT_SCHEME = "ray://"
+CLIENT_SCHEME = "ray://"  # Scheme of a Ray client's address
 THREAD_VARIABLES = ("GOMP_SPINCOUNT",)  # Environment variables that torch reads when it is imported
 
 

@@ -150,7 +150,7 @@ class PartExecutor(RayExecutor):
         self._options["cache_dir"] = path_in_mirror(context.cache_dir)
 
     def check_this_machine(self) -> None:
-        """Raise DeviceError, UsageError if this machine differs in kind from the cluster's."""
+        """Raise DeviceError, UsageError if this machine's device or software differs from the cluster's."""
         try:
             check_node(describe_node("/", "", self.device_kind), self._node, "/")
         except DeviceError:
@@ -168,7 +168,7 @@ class PartExecutor(RayExecutor):
             report(Progress("sending files", -(-done // BYTES_PER_MB), -(-total // BYTES_PER_MB), "MB"))
             self._stop.check()
 
-        if self._receiver.missing(division, task.part) is None:
+        if self._receiver.missing_part(division, task.part) is None:
             self._ended_early.append((task, TaskResult("done", {"frames_inferred": 0, "frames_encoded": 0})))
             return
         try:
@@ -188,7 +188,7 @@ class PartExecutor(RayExecutor):
             options = options | {"scheduling_strategy": self._node_placement(node)}
         files = [self._input_files.files[path] for path in division.files]
         self._receiver.begin(self._count, division)
-        part = self._receiver.missing(division, task.part)
+        part = self._receiver.missing_part(division, task.part)
         part_task = replace(task, work=partial(division.make_part, part=part), division=None)
         remote = self._ray.remote(run_part_on_ray).options(**options)
         entry = division.entries[0]
@@ -338,8 +338,8 @@ class ChunkReceiver:
         self._folders: dict[int, Path] = {}  # Folder of the cache entry, by submission number
         self._open: dict[int, Path] = {}  # Path of the incomplete file, by submission number
 
-    def missing(self, division: Division, part: tuple[int, int]) -> tuple[int, int] | None:
-        """Return a part, the chunks [first, stop), without its leading stored chunks; None if all chunks are stored."""
+    def missing_part(self, division: Division, part: tuple[int, int]) -> tuple[int, int] | None:
+        """Return a part, the chunks [first, stop), without leading chunks that are stored; None if all are stored."""
         store = ChunkStore(self._cache.entry(*division.entries[0]), "")
         first, stop = part
         while first < stop and store.is_written(first):
