@@ -1,4 +1,4 @@
-"""Folders of clips: match_clips and results by name, results beside their sources, and the report of a night."""
+"""Folders of clips: counterparts and results by name, results beside their sources, and the report of a night."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def test_what_came_back_from_a_lost_machine_is_not_made_again(
     short(tmp_path)
     made: list[tuple[int, int]] = []
     send_file = ray_unshared._Sender._send_file
-    missing = ray_unshared.ChunkReceiver.missing
+    missing = ray_unshared.ChunkReceiver.missing_part
 
     def send_one_chunk(self: Any, path: Path) -> None:
         """The machine is lost after the first chunk."""
@@ -154,7 +154,7 @@ def test_what_came_back_from_a_lost_machine_is_not_made_again(
         return found
 
     monkeypatch.setattr(ray_unshared._Sender, "_send_file", send_one_chunk)
-    monkeypatch.setattr(ray_unshared.ChunkReceiver, "missing", note)
+    monkeypatch.setattr(ray_unshared.ChunkReceiver, "missing_part", note)
     ray.lose = lambda name, node: WorkerCrashedError if name == PART and len(parts(ray)) == 1 else None
     told = stylize("0.mp4", "-o", "apart.mp4", capsys=capsys)
     assert "the job is restarted" in told

@@ -131,10 +131,7 @@ def _ending(clip: Path, name: str, recipe: Recipe) -> str:
 
 
 def folder_of(source: Path) -> Path:
-    """Return the folder that contains a source. Numbered pictures (frames/%05d.png) count as their folder, ``frames``.
-
-    The same holds for every pattern, which is no existing file.
-    """
+    """Return the folder that contains a source, or, for numbered pictures (frames/%05d.png), its pictures' folder."""
     return source.parent if source.exists() else source.parent.parent
 
 
@@ -146,42 +143,42 @@ def bytes_of(source: Path) -> int:
         return 0
 
 
-def match_clips(outputs: Sequence[Path], given: Path, what: str) -> list[Path]:
-    """Return the clip in ``given`` that matches each of ``outputs`` by name; ``what``: the noun for it in errors.
+def match_clips(outputs: Sequence[Path], candidates: Path, noun: str) -> list[Path]:
+    """Return, for each of ``outputs``, the clip in ``candidates`` with a matching name. ``noun``: for it, in errors.
 
-    ``given``: one clip for all outputs, or a folder or glob. Of several clips, the clip matches whose name is the
+    ``candidates``: one clip for all outputs, or a folder or glob. Of several clips, the clip matches whose name is the
     longest prefix of the output's name (in.mov for in.x.mp4). Raises UsageError if no clip matches.
     """
-    if not _expands_to_several(given):
-        return [given] * len(outputs)
-    clips = expand_sources([given])
+    if not _expands_to_several(candidates):
+        return [candidates] * len(outputs)
+    clips = expand_sources([candidates])
     matched = []
     for path in outputs:
         name = base_name(path)
         others = [clip for clip in clips if path_key(clip) != path_key(path)]
         matches = [clip for clip in others if _starts_with_name(name, base_name(clip))]
         if not matches:
-            why = f"{given} holds no clip with a matching name for {what}"
+            why = f"{candidates} holds no clip with a matching name for {noun}"
             raise UsageError(str(path), why, "begin its name with its source's name")
         matched.append(max(matches, key=lambda clip: len(base_name(clip))))
     return matched
 
 
-def match_clip(output: Path, given: Path, what: str) -> Path:
-    """Return the clip that matches an output: ``given``, or of a glob or folder of videos the clip with its name."""
-    is_folder = given.is_dir() and bool(_videos_in(given)) and not pictures_in(given)
-    return match_clips([output], given, what)[0] if is_folder or _is_glob(given) else given
+def match_clip(output: Path, candidates: Path, noun: str) -> Path:
+    """Return the clip that matches an output: ``candidates``, or the clip with its name in a glob or video folder."""
+    is_folder = candidates.is_dir() and bool(_videos_in(candidates)) and not pictures_in(candidates)
+    return match_clips([output], candidates, noun)[0] if is_folder or _is_glob(candidates) else candidates
 
 
-def mattes_for(clips: Sequence[Path], given: Path, what: str, name: str = "") -> list[Path]:
-    """Return the matte of each clip: ``given``, or its video with the clip's name (in.matte.mkv) if it is a folder.
+def mattes_for(clips: Sequence[Path], path: Path, option: str, name: str = "") -> list[Path]:
+    """Return the matte of each clip: ``path``, or its video with the clip's name (in.matte.mkv) if it is a folder.
 
-    ``name``: the name of an object, if the folder has mattes of several objects (in.matte.man.mkv). ``what``: the
-    option, for errors. Raises UsageError if a clip has no matte, or several.
+    ``name``: the name of an object, if the folder has mattes of several objects (in.matte.man.mkv). ``option``: for
+    errors. Raises UsageError if a clip has no matte, or several.
     """
-    mattes = _videos_in(given) if given.is_dir() and not pictures_in(given) else []
+    mattes = _videos_in(path) if path.is_dir() and not pictures_in(path) else []
     if not mattes:
-        return [given] * len(clips)
+        return [path] * len(clips)
     names = {matte: name_key(base_name(matte)) for matte in mattes}
     chosen = []
     for clip in clips:
@@ -192,8 +189,8 @@ def mattes_for(clips: Sequence[Path], given: Path, what: str, name: str = "") ->
         matches = next((ms for text in exact if (ms := [m for m in others if names[m] == text])), [])
         matches = matches or [matte for matte in others if _starts_with_name(names[matte], clip_name)]
         if len(matches) != 1:
-            why = f"{given} holds {'several' if matches else 'none'} for {clip.name}"
-            raise UsageError(what, why, f"name the matte as the clip: {clip_name}.matte.mkv")
+            why = f"{path} holds {'several' if matches else 'none'} for {clip.name}"
+            raise UsageError(option, why, f"name the matte as the clip: {clip_name}.matte.mkv")
         chosen += matches
     return chosen
 
@@ -246,7 +243,7 @@ def result_names(sources: Sequence[Path], endings: Sequence[str]) -> list[str]:
         names = [_stem(s, level) + end for s, level, end in zip(sources, levels, endings, strict=True)]
         by_name: dict[str, list[int]] = {}
         for number, name in enumerate(names):
-            by_name.setdefault(_normalise(name), []).append(number)
+            by_name.setdefault(name_key(name).casefold(), []).append(number)  # Some file systems ignore case.
         groups = [group for group in by_name.values() if len(group) > 1]
         ambiguous = [n for group in groups for n in group if _stem(sources[n], levels[n] + 1)]
         if not ambiguous:
@@ -267,8 +264,3 @@ def _stem(source: Path, level: int) -> str:
     extension = f"-{source.suffix.lstrip('.')}" if with_extension else ""
     prefixes = [re.sub(r"[^\w.-]+", "_", part) for part in folders[len(folders) - num_folders :]]
     return "-".join([*prefixes, base_name(source)]) + extension
-
-
-def _normalise(name: str) -> str:
-    """Normalise a name, so that names are equal if some file system treats them as equal."""
-    return name_key(name).casefold()

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # Beginning of a URL
 MAX_CHOICE_CHARS = 30  # Length up to which a list of names is shown next to the flag
-SETTINGS_HELP = "Any setting of a preset; may be repeated. TABLE may be omitted if only one table has the key."
-PRESET_HELP = "A complete recipe; see 'vidtrans preset list'."
 HELP_ALL = "--help-all"
 _RECIPE = "vidtrans.recipe"  # Key of the cached recipe in a click context's ``meta``
 CONSOLE_PARAMETERS = ("as_json", "quiet", "verbose", "job_folder")  # Parameters that all commands have
@@ -140,10 +138,10 @@ def click_command(entry: str) -> click.Command:
     known = parameters_of(cls)
     params = [_click_parameter(p, cls) for p in known.values()]
     if cls.TABLES:
-        params += [
-            click.Option(["--set", "assignments"], multiple=True, metavar="[TABLE.]KEY=VALUE", help=SETTINGS_HELP),
-            click.Option(["--preset"], metavar="NAME|FILE", type=FileOrName("preset"), help=PRESET_HELP),
-        ]
+        text = "Any setting of a preset; may be repeated. TABLE may be omitted if only one table has the key."
+        params.append(click.Option(["--set", "assignments"], multiple=True, metavar="[TABLE.]KEY=VALUE", help=text))
+        text = "A complete recipe; see 'vidtrans preset list'."
+        params.append(click.Option(["--preset"], metavar="NAME|FILE", type=FileOrName("preset"), help=text))
     params.sort(key=lambda p: isinstance(p, click.Option))
     command = ParameterCommand(
         entry.split()[-1], cls, known, params=[*params, *_console_options()], callback=_run_command

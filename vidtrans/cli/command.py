@@ -61,15 +61,15 @@ JOB_FOLDER = "--job-folder"
 WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)  # Set by ``job_process``
 
 
-def unknown_command(name: str, known: Sequence[str], context: click.Context) -> click.UsageError:
+def unknown_command(name: str, names: Sequence[str], context: click.Context) -> click.UsageError:
     """Return the error for an unknown command, with the nearest command by meaning or spelling.
 
-    ``known``: the names of the commands in the group.
+    ``names``: the names of the commands in the group.
     """
     from vidtrans.core.registry import nearest_name
 
     synonym = COMMAND_WORDS.get(name.lower(), "")
-    synonym = synonym if synonym in known else COMMAND_WORDS.get(synonym, synonym)
-    near = synonym if synonym.startswith("--") or synonym.partition(" ")[0] in known else nearest_name(name, known)
+    synonym = synonym if synonym in names else COMMAND_WORDS.get(synonym, synonym)
+    near = synonym if synonym.startswith("--") or synonym.partition(" ")[0] in names else nearest_name(name, names)
     hint = f" Did you mean '{near}'?" if near else ""
     return click.UsageError(f"No such command '{name}'.{hint}", context)

@@ -179,13 +179,13 @@ def _as_stored(parameter: Parameter | None, value: Any) -> Any:  # noqa: ANN401 
     return as_found(value) if isinstance(value, Path) else value
 
 
-def command_line_words(cls: type[Command], given: UserArguments, without: Collection[str] = ()) -> list[str]:
-    """Return the user's options as words of a command line, without positional arguments and those in ``without``."""
-    words, remaining = list[str](), {name: dict(table) for name, table in given.tables.items()}
+def command_line_words(cls: type[Command], arguments: UserArguments, excluded: Collection[str] = ()) -> list[str]:
+    """Return the user's options as words of a command line, without positional arguments and those in ``excluded``."""
+    words, remaining = list[str](), {name: dict(table) for name, table in arguments.tables.items()}
     for parameter in parameters_of(cls).values():
-        if parameter.name not in given.values or parameter.name in without or parameter.option.is_argument:
+        if parameter.name not in arguments.values or parameter.name in excluded or parameter.option.is_argument:
             continue
-        value = given.values[parameter.name]
+        value = arguments.values[parameter.name]
         if parameter.owner == "recipe":
             if remaining.get(parameter.table, {}).get(parameter.key) != value or parameter.option.sets not in (
                 "",
@@ -202,4 +202,4 @@ def command_line_words(cls: type[Command], given: UserArguments, without: Collec
             words += [flag, str(one)]
     for table, settings in remaining.items():
         words += [word for key, value in settings.items() for word in ("--set", f"{table}.{key}={value_text(value)}")]
-    return [*words, *(("--preset", given.preset) if given.preset else ()), *given.messages]
+    return [*words, *(("--preset", arguments.preset) if arguments.preset else ()), *arguments.messages]

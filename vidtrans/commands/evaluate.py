@@ -22,7 +22,6 @@ from vidtrans.flow import GREY_FLOWS
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
 from vidtrans.session import Context
 
-SCORE_SUFFIXES = (".png", ".json")
 CLIP_PARAMETERS = ("output", "source", "per_frame", "reference", "matte")  # Parameters that are input clips
 # Measures in the table of several clips: of renders, dreams, labels and mattes.
 BATCH_MEASURES = ["warping_error", "ratio", "psnr", "ssim", "sharpness", "nn", "drift", "m4", "uniq", "pixel_accuracy"]
@@ -195,7 +194,7 @@ class Evaluate(Command):
         from vidtrans.output.result import produce
 
         began = time.monotonic()
-        check_suffix(self.result, "a plot or a table of scores", *SCORE_SUFFIXES)
+        check_suffix(self.result, "a plot or a table of scores", ".png", ".json")
         sources = list(self._videos().values())
         if self.result is not None:
             key = self._key(self.result, context)

@@ -101,8 +101,9 @@ def _record_lines(path: Path, kind: str, record: ModelRecord) -> list[str]:
 
     training = record.training
     operations = training.get("nondeterministic")  # Only the native format has this key.
+    verb = "trained" if training.get("steps") else "rendered"  # Only models of vidtrans have a known training size.
     return [
-        f"{path}: {record.generator['name']}, pairing '{record.pairing['name']}', {_size_text(record)}",
+        f"{path}: {record.generator['name']}, pairing '{record.pairing['name']}', {verb} at {record.auto_size} px",
         f"  format     {kind}{_package_text(FORMATS.origin(kind))}",
         f"  generator  {_settings_text(record.generator['settings'])}",
         f"  pairing    {_settings_text(record.pairing['settings'])}",
@@ -142,11 +143,6 @@ def _package_text(table: Table) -> str:
         return " of a plug-in whose record is damaged"
 
 
-def _size_text(record: ModelRecord) -> str:
-    """Return the working size as text; only models trained by vidtrans have a known training size."""
-    return f"{'trained' if record.training.get('steps') else 'rendered'} at {record.auto_size} px"
-
-
 def _changed_ports(ports: Table) -> Table:
     """Return the settings of the network's input and output (ports) that differ from the defaults."""
     defaults = to_table(PortSettings())
@@ -167,10 +163,6 @@ def _dream_text(table: Table) -> str:
     return f"{clock}; learned at {table['rate']} frames a second"
 
 
-def _pairs_text(training: Table) -> str:
-    return count(training["pairs"], "pair") if "pairs" in training else "an unknown number of pairs"
-
-
 def _settings_text(table: Table) -> str:
     return ", ".join(f"{k} {v}" for k, v in table.items())
 
@@ -178,8 +170,9 @@ def _settings_text(table: Table) -> str:
 def _training_lines(training: Table) -> list[str]:
     steps = " + ".join(map(str, training["steps"]))
     delivered = training.get("delivered")
+    pairs = count(training["pairs"], "pair") if "pairs" in training else "an unknown number of pairs"
     return [
-        f"  training   {steps} steps on {_pairs_text(training)}, preset '{training.get('preset')}'",
+        f"  training   {steps} steps on {pairs}, preset '{training.get('preset')}'",
         f"  held out   {_settings_text(training.get('held_out') or {}) or 'nothing was held out'}",
         *([f"             {delivered_text(delivered)}"] if delivered else []),
     ]

@@ -146,7 +146,7 @@ class Run(Command):
         clips = tuple(expand_clips(self.apply, self.recipe))
         recipe, note = self._recipe_for(clips, context)
         return replace(self, apply=clips, recipe=recipe)._make(
-            context, note, many=len(clips) > 1 or clips != self.apply
+            context, note, is_batch=len(clips) > 1 or clips != self.apply
         )
 
     def _recipe_for(self, clips: tuple[Path, ...], context: Context) -> tuple[Recipe, str]:
@@ -164,7 +164,7 @@ class Run(Command):
         names = clips[0].name if len(clips) == 1 else count(len(clips), "clip")
         return self.recipe, f"{self.video.name} is learned for other footage, {names} (preset {DEFAULT_PRESET})"
 
-    def _make(self, context: Context, note: str, *, many: bool) -> Table:
+    def _make(self, context: Context, note: str, *, is_batch: bool) -> Table:
         from vidtrans.batch.jobs import batch_table
         from vidtrans.core.files import base_name
         from vidtrans.data.dataset_planning import default_output
@@ -175,13 +175,13 @@ class Run(Command):
 
         began = time.monotonic()
         output = self.output
-        folder = output if many else output.parent
+        folder = output if is_batch else output.parent
         named_after = self.looks[0] if self.looks else self._training_clips[0]
-        if self.looks and not many:
+        if self.looks and not is_batch:
             named_after = output
         dataset = refuse_link(folder / default_output([named_after]))
         model = refuse_link(folder / f"{base_name(named_after)}{MODEL_SUFFIX}")
-        renders = self._renders(model, None if many else output)
+        renders = self._renders(model, None if is_batch else output)
         sources = [
             *self._training_clips,
             *self.looks,
@@ -202,7 +202,7 @@ class Run(Command):
             raise
         table = {"output": str(output), "dataset": str(dataset), "model": str(model)}
         table |= {"held_out": trained.get("held_out")}
-        if many:
+        if is_batch:
             table = batch_table(*stylize_batch(renders, output, self.batch, context), table)
         else:
             table = stylize(renders[0], context) | table

@@ -256,10 +256,10 @@ def table_of(key: str, among: Sequence[str]) -> str:
     return found[0]
 
 
-def _keys(table: str, wanted: str) -> set[str]:
-    """Return the keys of a table, with the keys of plug-ins that can be imported. ``wanted``: the key to find."""
+def _keys(table: str, key: str) -> set[str]:
+    """Return the keys of a table, with the keys of plug-ins that can be imported. ``key``: the key to find."""
     if table in SETTINGS:
-        return set(setting_fields(SETTINGS[table].load(), (wanted,)))
+        return set(setting_fields(SETTINGS[table].load(), (key,)))
     return {"name"} | {f.name for _, cls in REGISTRIES[table].load().loaded() for f in fields(cls.Settings)}
 
 

@@ -59,10 +59,10 @@ def format_cost(table: Table) -> str:
     return ", ".join(parts)
 
 
-def count(number: float, what: str) -> str:
+def count(number: float, noun: str) -> str:
     """Return a number with its noun, singular or plural: ``1 frame``, ``2 frames``, ``0.5 minutes``."""
     plain = number if isinstance(number, int) else f"{number:g}"
-    return f"{plain} {what}" if number == 1 else f"{plain} {what}s"
+    return f"{plain} {noun}" if number == 1 else f"{plain} {noun}s"
 
 
 def duration(seconds: float) -> str:

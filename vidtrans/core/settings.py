@@ -125,8 +125,8 @@ def _quote(value: object) -> str:
         return "a deeply nested value"
 
 
-def _check(value: Any, given: Option, name: str) -> None:  # noqa: ANN401  (a coerced value)
-    (low, high), choices = given.bounds or (None, None), given.choices
+def _check(value: Any, option: Option, name: str) -> None:  # noqa: ANN401  (a coerced value)
+    (low, high), choices = option.bounds or (None, None), option.choices
     for one in value if isinstance(value, tuple) else () if value is None else (value,):
         if type(one) is int and abs(one) > LARGEST_INT:
             raise UsageError(f"{name} = {_quote(one)}", "out of bounds", "choose a smaller number")

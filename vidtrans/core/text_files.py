@@ -153,11 +153,11 @@ def read_table(path: Path) -> dict[str, Any] | None:
     return None
 
 
-def _checked_object(found: object) -> dict[str, Any]:
-    if not isinstance(found, dict):
+def _checked_object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
         raise ValueError("it is no JSON object")
-    canonical_json(found).encode()  # Raises ValueError for values that a page cannot parse.
-    return found
+    canonical_json(value).encode()  # Raises ValueError for values that a page cannot parse.
+    return value
 
 
 def is_count(value: object) -> TypeGuard[int]:

@@ -584,8 +584,8 @@ def _make_window_filter(subject: SelfTestSubject, max_pairs: int | None = None) 
     return BatchWindowFilter(WindowSettings(radius=3, flow=FILTER_FLOW), str(device), flow=flow)
 
 
-def _limited_flow(flow: BatchFlow, most: int, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    if len(first) > most:
+def _limited_flow(flow: BatchFlow, max_pairs: int, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    if len(first) > max_pairs:
         raise torch.OutOfMemoryError("CUDA out of memory. (simulated)")
     return flow(first, second)
 
@@ -669,13 +669,13 @@ def _train_interrupted(subject: SelfTestSubject, steps: int) -> tuple[TrainingSt
     return second, stopped_at
 
 
-def differing_weights(one: TrainingState, other: TrainingState) -> list[str]:
+def differing_weights(first: TrainingState, second: TrainingState) -> list[str]:
     """Return the names of the weights of two trainings that differ in any bit, and 'losses' if their losses differ."""
     names = []
-    for network, module in one.model.networks.items():
-        others = other.model.networks[network].state_dict()
+    for network, module in first.model.networks.items():
+        others = second.model.networks[network].state_dict()
         names += [f"{network}.{n}" for n, w in module.state_dict().items() if not torch.equal(w, others[n])]
-    return names + (["losses"] if one.rows != other.rows else [])
+    return names + (["losses"] if first.rows != second.rows else [])
 
 
 def describe_graph_use(model: Any) -> str:  # noqa: ANN401  (the default method)

@@ -43,18 +43,14 @@ def file_view(path: Path) -> str:
     return film_view(path)
 
 
-def picture_view(picture: np.ndarray, name: str) -> str:
-    """Return the view of a picture, (H, W, 3) uint8 RGB, scaled down to the page. ``name``: its alternative text."""
-    return _page("picture", name=name, data=_jpeg(picture))
-
-
 def dataset_view(folder: Path) -> str:
     """Return the view of a few pairs of a dataset, input beside target."""
     try:
         dataset = open_dataset(folder)
-        return picture_view(dataset_sheet(dataset, NUM_DATASET_ROWS).draw(), folder.name) if dataset.pairs else ""
+        sheet = dataset_sheet(dataset, NUM_DATASET_ROWS).draw() if dataset.pairs else None
     except VidtransError as error:
         return text_view(str(error))
+    return "" if sheet is None else _page("picture", name=folder.name, data=_jpeg(sheet))
 
 
 def film_view(output: Path, source: str | Path | None = None, part: Sequence[int] | None = None) -> str:

@@ -37,7 +37,6 @@ CONNECT_TIMEOUT_S = 5.0  # Time limit for a cluster's address to accept a connec
 NODE_CHECK_TIMEOUT_S = 120.0  # Time limit for the answers of all nodes, which first start Python, in seconds
 CLUSTER_CHECK_S = 10.0  # Interval at which the cluster's size is checked, in seconds
 OBJECT_STORE_BYTES = 128 << 20  # Object store of a temporary cluster, small because tasks exchange little data
-CLIENT_SCHEME = "ray://"  # Scheme of a Ray client's address
 THREAD_VARIABLES = ("GOMP_SPINCOUNT",)  # Environment variables that torch reads when it is imported
 
 
@@ -97,7 +96,7 @@ class RayExecutor:
         """Connect to a cluster, or start one; return the temporary folder of a started cluster, '' otherwise."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         quiet: Table = {"logging_level": "ERROR", "log_to_driver": False}
-        cluster = f"{CLIENT_SCHEME}{address}" if address else os.environ.get("RAY_ADDRESS", "")
+        cluster = f"ray://{address}" if address else os.environ.get("RAY_ADDRESS", "")
         if cluster:
             try:
                 self._ray.init(address=cluster, **quiet)

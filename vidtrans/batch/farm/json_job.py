@@ -6,8 +6,6 @@ import json
 
 from vidtrans.batch.farm import FarmJob
 
-PART_PLACEHOLDER = "{part}"  # Stands for the number of a part, or a range of parts such as 3-5
-
 
 def write_json_job(job: FarmJob) -> str:
     """Return the job as JSON text. ``part`` and ``join`` are lists of arguments, null for a clip of one part."""
@@ -17,7 +15,7 @@ def write_json_job(job: FarmJob) -> str:
             "output": clip.output,
             "parts": clip.parts,
             "command": clip.whole_command,
-            "part": clip.part_command(PART_PLACEHOLDER) if clip.is_divided else None,
+            "part": clip.part_command("{part}") if clip.is_divided else None,  # A number, or a range such as 3-5
             "join": clip.join_command if clip.is_divided else None,
         }
         for clip in job.clips
