@@ -83,9 +83,9 @@ def bench(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """Measure the frames a second of each step of a render, the slowest step, and the engine that auto takes.
+    """Measure the speed of each step of a render in frames a second; name the slowest step, and the engine of auto.
 
-    It measures on a clip of its own, and leaves nothing behind but what compile and openvino keep for the next time."""
+    It measures on a generated clip, and leaves no files except the compilation caches of compile and openvino."""
 
 def check_installation(
     self_test: bool = ...,
@@ -94,7 +94,7 @@ def check_installation(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """Look at device, codecs, libraries and disk, and say what to do about what is wrong."""
+    """Check device, codecs, libraries and disk, and give a remedy for each problem."""
 
 def clean_cache(
     stage: Sequence[str] | str = ...,
@@ -175,7 +175,7 @@ def deflicker(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> RenderedClip:
-    """Take the flicker out of PROCESSED: what a style network, a colouriser, a diffusion model made of a video.
+    """Take the flicker out of PROCESSED, the output of a style network, a colouriser or a diffusion model.
 
     Both may be videos, folders of pictures, or numbered pictures (frames/%05d.png). Pictures are matched with the
     source by the numbers in their names, videos frame by frame if both have equally many frames, else by time.
@@ -366,8 +366,8 @@ def import_model(
     """Make a model file of another tool's model.
 
     FILE is a checkpoint of pix2pix, CycleGAN, CUT, pix2pixHD and others ('vidtrans model formats' lists them), or the
-    folder of a training. The model file holds the network, and says what its input is made of; a network of many
-    styles becomes a model with looks. Nothing in a file is run, but for programs that --trust allows."""
+    folder of a training. The model file holds the network and a description of its input; a network of many styles
+    becomes a model with looks. Nothing in a file is run, except programs that --trust allows."""
 
 def keyframes(
     video: Path | str,
@@ -402,24 +402,24 @@ def list_models(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """List what needs no path, only a name: models for --model, and media, which --look and --strokes paint in."""
+    """List models and media that can be given by name: models for --model, media for --look and --strokes."""
 
 def list_plugins(
     *,
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """List the parts that other packages add, and what is wrong with those that cannot be used.
+    """List the parts that other packages add, and the errors of parts that cannot be used.
 
-    A part is found by an entry point of its package, or by VIDTRANS_PLUGINS=module:object while one develops it. All of
-    them are imported to be listed. A command that uses none imports none."""
+    A part is declared by an entry point of its package, or, during development, by VIDTRANS_PLUGINS=module:object. This
+    command imports all parts; other commands import only the parts that they use."""
 
 def list_presets(
     *,
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """List the presets that ship: what each is for, and what training with it costs."""
+    """List the bundled presets, with their purpose and the cost of training with them."""
 
 def look(
     pictures: Path | Sequence[Path | str] | str,
@@ -447,8 +447,8 @@ def look(
 ) -> TrainedModel:
     """Teach a model the style of one or more PICTURES, such as a painting and its strokes, to render films in it.
 
-    Of a video, the middle frame is taken. Five minutes on two cores are enough. To go on with a stopped training,
-    run the same command again."""
+    Of a video, the middle frame is used. Five minutes on two cores are enough. To resume a stopped training, run the
+    same command again."""
 
 def make_dataset(
     videos: Path | Sequence[Path | str] | str,
@@ -546,7 +546,7 @@ def model_formats(
 ) -> CommandResult:
     """List the formats of models that can be used, of this tool and of others.
 
-    A file is known by its content, whatever it is called."""
+    The format of a file is found by its content, not by its name."""
 
 def pack_model(
     model: Path | str,
@@ -576,7 +576,7 @@ def probe(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> ProbedClip:
-    """Show the frames, times, cuts, tracks and colours of a clip, and what is unusual about it."""
+    """Show the frames, times, cuts, tracks and colours of a clip, and its unusual properties."""
 
 def propagate(
     video: Path | Sequence[Path | str] | str,
@@ -714,9 +714,9 @@ def sample_curves(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> SampledCurves:
-    """Show the values of CURVEs over a clip, as a plot over its sound, a table, or in short.
+    """Show the values of CURVEs over a clip, as a plot over its sound, a table, or a summary.
 
-    A CURVE is what --strength, --mix and the like take: a number, an expression, key frames or a file of values."""
+    A CURVE is a value of --strength, --mix and the like: a number, an expression, key frames or a file of values."""
 
 def schema(
     command: Sequence[str] | str = ...,
@@ -728,9 +728,9 @@ def schema(
 
     Each parameter has its purpose, its values, its default in this folder, its flags, its section of the help, whether
     it is rarely needed, whether small forms show it always ("main") or when unfolded ("more"), whether ``try`` varies
-    it, and what a value can reach: nothing ("plain"), a file or folder ("path"), or a program of yours ("program").
-    Programs that take values from strangers must leave the last out. Of a parameter that takes names, one pattern may
-    reach further than the others: ffmpeg:NAME of --codec runs a program."""
+    it, and the reach of a value: nothing ("plain"), a file or folder ("path"), or a program of yours ("program").
+    Programs that accept untrusted values must not offer the last kind. A parameter that accepts names may have one
+    pattern with a wider reach: ffmpeg:NAME of --codec runs a program."""
 
 def serve_live(
     model: Path | Sequence[Path | str] | str = ...,
@@ -794,7 +794,7 @@ def serve_studio(
 ) -> CommandResult:
     """Teach looks, paint, judge and render in a page of your browser, with the files of FOLDER.
 
-    It runs until Ctrl-C. Jobs go on after that, and the next start finds them."""
+    It runs until Ctrl-C. Jobs continue after that, and the next start shows them."""
 
 def sheet(
     source: Path | str,

@@ -32,7 +32,7 @@ from benchmarks.tables import head, row
 from benchmarks.training.rates import Networks, configurations, rates
 from vidtrans.commands.bench import stylize_frames
 from vidtrans.core.errors import DeviceError, VidtransError
-from vidtrans.doctor.subject import frames, make_generator
+from vidtrans.doctor.self_test import make_frames, make_generator
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import load_model
@@ -116,7 +116,7 @@ class GpuBench:
         """The generator alone, at one size, from pictures to pictures."""
         side, name = self.plan.side, self.plan.generator
         engine = TorchEngine(make_generator(name, {}), self.device)
-        shown = list(frames(side, engine.batch))
+        shown = list(make_frames(side, engine.batch))
         many = [shown[n % len(shown)] for n in range(self.plan.network_frames)]
         step = lambda count: inferred(engine, many[:count])  # noqa: E731
         rate = measure({name: step}, len(many), Context(device=self.device.name))[name]

@@ -16,7 +16,7 @@ from vidtrans.cli.main import cli
 def all_commands() -> Iterator[tuple[Any, Any]]:
     """Yield the click context of every command and subcommand, with the command."""
     root = click.Context(cli, info_name="vidtrans", auto_envvar_prefix="VIDTRANS")
-    for name in cli.lines():
+    for name in cli.help_lines():
         command = cli.get_command(root, name)
         assert command is not None
         context = click.Context(command, parent=root, info_name=name)

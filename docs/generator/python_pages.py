@@ -13,7 +13,7 @@ import vidtrans
 from generator.markdown import NOTE
 from vidtrans.commands import COMMANDS, FUNCTIONS
 from vidtrans.commands.python_functions import function_of
-from vidtrans.commands.results import CommandResult, Fact
+from vidtrans.commands.results import CommandResult, ResultField
 from vidtrans.core import errors, events
 from vidtrans.core.events import Report
 
@@ -44,7 +44,7 @@ def _results_section() -> str:
     """Return the section on what the functions return."""
     text = f"\n## Results\n\n{_docstring(CommandResult)}\n"
     for name, kind in sorted(_results().items()):
-        facts = {n: f for cls in kind.__mro__ for n, f in vars(cls).items() if isinstance(f, Fact | property)}
+        facts = {n: f for cls in kind.__mro__ for n, f in vars(cls).items() if isinstance(f, ResultField | property)}
         functions = [n for n in sorted(FUNCTIONS) if _result_of(getattr(vidtrans, n)) is kind]
         text += f"\n### {name}\n\n{_docstring(kind)}"
         if kind is not CommandResult:
@@ -65,7 +65,7 @@ def _result_of(function: Any) -> Any:
     return inspect.signature(function).return_annotation
 
 
-def _type_of(fact: Fact[Any] | property) -> str:
+def _type_of(fact: ResultField[Any] | property) -> str:
     """Return the type of an attribute: that of the function that reads it."""
     if isinstance(fact, property):
         return str(inspect.signature(fact.fget).return_annotation)

@@ -12,7 +12,7 @@ from directed_clip import lossless
 from flicker import flickering
 
 import vidtrans as api
-from vidtrans.batch.inputs import counterparts
+from vidtrans.batch.inputs import match_clips
 from vidtrans.cli.main import run
 from vidtrans.core.errors import UsageError
 
@@ -44,11 +44,11 @@ def test_counterparts_go_by_the_longest_name_that_theirs_begins_with(place: Path
     for name in ("shot.mov", "shot-2.mov", "shot-20.mov"):
         (place / "clips" / name).touch()
     made = [Path(name) for name in ("shot-2.x.mp4", "shot-20.x.mp4", "shot-3.mp4", "shot_graded.mov", "a.mp4")]
-    found = counterparts(made, place / "clips", "--source")
+    found = match_clips(made, place / "clips", "--source")
     assert [p.name for p in found] == ["shot-2.mov", "shot-20.mov", "shot.mov", "shot.mov", "a.mov"]
-    assert counterparts(made, place / "clips" / "a.mov", "--source") == [place / "clips" / "a.mov"] * 5
+    assert match_clips(made, place / "clips" / "a.mov", "--source") == [place / "clips" / "a.mov"] * 5
     with pytest.raises(UsageError, match="no clip with a matching name"):
-        counterparts([Path("shots.mp4")], place / "clips", "--source")
+        match_clips([Path("shots.mp4")], place / "clips", "--source")
 
 
 @pytest.mark.thorough

@@ -27,7 +27,7 @@ def test_help_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
-    for name, summary in cli.lines().items():
+    for name, summary in cli.help_lines().items():
         assert name in done.stdout
         assert summary in done.stdout
         assert "Usage: vidtrans" in vidtrans(name, "--help").stdout

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from vidtrans.cli.job_process import folder_of
+from vidtrans.cli.job_process import parse_job_folder
 from vidtrans.cli.main import main
 
 Capsys = pytest.CaptureFixture[str]
@@ -53,7 +53,7 @@ def test_words_after_two_dashes_are_no_options(clip: Path) -> None:
 
 
 def test_a_folder_has_one_job_at_a_time(clip: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidtrans.cli.job_process.LOCK_S", 0.1)
+    monkeypatch.setattr("vidtrans.cli.job_process.LOCK_TIMEOUT_S", 0.1)
     Path("job").mkdir()
     with FileLock("job/lock"):
         assert call("probe", clip, "--job-folder", "job") == 2
@@ -79,10 +79,10 @@ def test_what_is_no_folder_of_a_job_is_refused_in_a_line_and_stays(clip: Path, c
 
 
 def test_only_the_first_rank_reports(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert folder_of(["train", "--job-folder", "job"]) == Path("job")
+    assert parse_job_folder(["train", "--job-folder", "job"]) == Path("job")
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
-    assert folder_of(["train", "--job-folder", "job"]) is None
+    assert parse_job_folder(["train", "--job-folder", "job"]) is None
 
 
 def test_a_file_stops_a_job_which_then_goes_on_to_the_same_bytes(clip: Path, tiny_model: Path) -> None:

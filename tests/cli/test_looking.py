@@ -19,9 +19,8 @@ import vidtrans as api
 from vidtrans.cli.main import run
 from vidtrans.commands import demo
 from vidtrans.config.recipe import make_recipe
-from vidtrans.doctor import examination
-from vidtrans.doctor.self_test import CHECKS
-from vidtrans.doctor.subject import Scale
+from vidtrans.doctor import checks
+from vidtrans.doctor.self_test import CHECKS, SelfTestScale
 from vidtrans.inference import ENGINES
 from vidtrans.models.model_file import COLOURS, companion_path, load_generator, save_grade
 from vidtrans.video.images.picture import read_picture, write_picture
@@ -148,12 +147,10 @@ def test_doctor_names_a_library_that_is_older_than_the_oldest_that_works(
     installed: str, too_old: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needed = ["torch<2.14,>=2.6", "numpy>=1.26", 'onnx>=99; extra == "onnx"']
-    monkeypatch.setattr(examination, "requires", lambda name: needed)
-    monkeypatch.setattr(examination, "version", lambda name: installed if name == "torch" else "99")
-    monkeypatch.setattr(
-        examination, "library_version", lambda name: name not in ("opencv-python", "opencv-contrib-python")
-    )
-    state, detail, *remedy = examination._libraries()
+    monkeypatch.setattr(checks, "requires", lambda name: needed)
+    monkeypatch.setattr(checks, "version", lambda name: installed if name == "torch" else "99")
+    monkeypatch.setattr(checks, "library_version", lambda name: name not in ("opencv-python", "opencv-contrib-python"))
+    state, detail, *remedy = checks._libraries()
     assert (state == "wrong", "torch 2.5.9 is too old, 2.6 is needed" in detail) == (too_old, too_old)
     assert remedy == (['pip install "torch<2.14,>=2.6"'] if too_old else [])
 
@@ -166,13 +163,13 @@ def test_doctor_finds_everything_as_it_should_be_or_names_what_is_wrong(
     names = [f["name"] for f in table["findings"]]
     assert {"python", "libraries", "device", "video", "model", "folder", "presets"} <= set(names)
     monkeypatch.setenv("VIDTRANS_DOCTOR_BOGUS", "1")
-    monkeypatch.setattr(examination, "examine", lambda device: iter(()))
+    monkeypatch.setattr(checks, "run_checks", lambda device: iter(()))
     told = said(capsys, 0, "doctor")
     assert "all is well" in told
     assert "the variable VIDTRANS_DOCTOR_BOGUS matches no option of this command" in told
     monkeypatch.undo()
     monkeypatch.setattr("vidtrans.models.model_file.model_folders", list)
-    found = {f.name: f for f in examination.examine()}
+    found = {f.name: f for f in checks.run_checks()}
     assert (found["model"].state, found["video"].state) == ("wrong", "ok")
     assert "no model of this name" in found["model"].detail
 
@@ -183,7 +180,7 @@ def test_without_a_place_for_temporary_files_it_is_said_what_to_do(
     def nowhere(*_: object, **__: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
 
-    monkeypatch.setattr(examination, "examine", lambda device: iter(()))
+    monkeypatch.setattr(checks, "run_checks", lambda device: iter(()))
     monkeypatch.setattr(tempfile, "mkdtemp", nowhere)
     for arguments in (("doctor", "--self-test"), ("bench", "--size", "64", "--frames", "2")):
         told = said(capsys, 1, *arguments)
@@ -194,8 +191,8 @@ def test_without_a_place_for_temporary_files_it_is_said_what_to_do(
 @pytest.fixture
 def quick_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small pictures, one engine, and none of the checks that ``doctor`` makes without --self-test."""
-    monkeypatch.setattr("vidtrans.doctor.self_test.Scale", lambda: Scale(side=64))
-    monkeypatch.setattr("vidtrans.doctor.examination.examine", lambda device: iter(()))
+    monkeypatch.setattr("vidtrans.doctor.self_test.SelfTestScale", lambda: SelfTestScale(side=64))
+    monkeypatch.setattr("vidtrans.doctor.checks.run_checks", lambda device: iter(()))
     for name in set(ENGINES) - {"torch"}:
         monkeypatch.setattr(ENGINES, "_entries", {n: e for n, e in ENGINES._entries.items() if n != name})
 
@@ -218,7 +215,7 @@ def test_the_self_test_tells_a_line_a_check_and_gives_all_figures(
 
 @pytest.mark.usefixtures("quick_self_test", "one_thread")
 def test_the_self_test_fails_where_a_check_does(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
-    monkeypatch.setattr("vidtrans.doctor.self_test.ENGINE_PSNR", {"fp32": 150.0, "bf16": 150.0})
+    monkeypatch.setattr("vidtrans.doctor.self_test.MIN_ENGINE_PSNR_DB", {"fp32": 150.0, "bf16": 150.0})
     monkeypatch.setattr("vidtrans.doctor.self_test.CHECKS", {"engine": CHECKS["engine"]})
     assert run(["doctor", "--self-test", "--device", "cpu", "-q"]) == 1
     told = capsys.readouterr()
@@ -243,8 +240,8 @@ def test_the_demo_leaves_what_it_promises_and_is_found_again(monkeypatch: pytest
     """On small clips, with small networks; ``.ci/run`` has all of it."""
     monkeypatch.setattr(demo, "FILM", write_clip(Path("short.mp4").resolve(), moving_frames(10)))
     monkeypatch.setattr(demo, "CLIP", write_clip(Path("other.mp4").resolve(), moving_frames(10)))
-    monkeypatch.setattr(demo, "ALONE", TINY)
-    monkeypatch.setattr(demo, "MORE", TINY)
+    monkeypatch.setattr(demo, "FROM_NOTHING_TABLES", TINY)
+    monkeypatch.setattr(demo, "MORE_TRAINING_TABLES", TINY)
     monkeypatch.setattr(demo, "MODEL", None)
     given = ("demo", "--minutes", "0.001")
     done = vidtrans(*given)
@@ -284,7 +281,7 @@ def test_the_shell_completes_commands_models_pairings_and_presets(
 
 def test_what_ships_is_small_licensed_and_paints_at_once(clip: Path) -> None:
     assert (len(times(demo.FILM)), len(times(demo.CLIP))) == (150, 96)
-    more = make_recipe("others", None, demo.MORE)
+    more = make_recipe("others", None, demo.MORE_TRAINING_TABLES)
     _, record = load_generator(Path(demo.MODEL))
     channels = record.generator["settings"]["channels"]
     assert channels == more.tables["generator"]["channels"]  # the demo trains that model further

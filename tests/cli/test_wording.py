@@ -18,7 +18,7 @@ from chain import foreign_options, refuse
 from clips import moving_frames, write_clip
 from rich.console import Console as Rich
 
-from vidtrans.cli.console import Console, _log, batch_parts, batch_table, fit, progress_parts
+from vidtrans.cli.console import Console, _log, batch_parts, batch_table, fit_columns, progress_parts
 from vidtrans.commands import COMMANDS
 from vidtrans.core.costs import TimeLeft, add_up, estimate
 from vidtrans.core.events import BatchStatus, Note, Progress
@@ -39,8 +39,8 @@ def test_a_task_shows_steps_time_and_quality_and_with_v_rates_and_losses() -> No
     everything = parts(TRAINING, verbose=True)
     assert everything[3:] == ["4.0 steps/s", "G 0.71  L1 0.021  D 0.60"]
     for columns, count in ((60, 2), (80, 4), (120, 5)):  # what matters less goes first
-        assert fit("training", everything, columns)[2] == everything[:count]
-    name, bar, shown = fit("rendering " + "a" * 80 + ".mp4", [" 12/240", "about 30 s left"], 60)
+        assert fit_columns("training", everything, columns)[2] == everything[:count]
+    name, bar, shown = fit_columns("rendering " + "a" * 80 + ".mp4", [" 12/240", "about 30 s left"], 60)
     assert (bar, shown, name[-1]) == (0, [" 12/240"], "…")
     assert parts(Progress("reading a.mp4", 50, None)) == ["50 frames", "0.5 frames/s"]
 

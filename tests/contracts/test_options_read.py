@@ -20,7 +20,7 @@ from paintings import painted, write
 from peer_variants import VARIANTS, save_variant
 
 import vidtrans as api
-from vidtrans.cli.click_commands import CommandOfParameters
+from vidtrans.cli.click_commands import ParameterCommand
 from vidtrans.cli.main import cli
 from vidtrans.commands.base import Command
 from vidtrans.session import Context
@@ -77,7 +77,7 @@ SLOW = {"train", "run", "look", "propagate", "matte", "dream", "fix", "model imp
 def commands() -> Iterator[tuple[str, click.Command]]:
     """Every command that does something, by its full name."""
     context = click.Context(cli)
-    for name in cli.lines():
+    for name in cli.help_lines():
         command = cli.get_command(context, name)
         assert command is not None
         if not isinstance(command, click.Group):
@@ -154,7 +154,7 @@ def test_what_is_offered_of_a_context_is_read(
     name: str, place: Path, read: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(place)
-    monkeypatch.setattr("vidtrans.doctor.examination.examine", lambda device: iter(()))  # it hands on its device before
+    monkeypatch.setattr("vidtrans.doctor.checks.run_checks", lambda device: iter(()))  # it hands on its device before
     cache = () if name in ("bench", "doctor", "model add") else ("--cache-dir", f"cache-{name.replace(' ', '-')}")
     said(capsys, 0, *name.split(), *RUNS[name], *cache)
     for more in FURTHER.get(name, ()):
@@ -165,7 +165,7 @@ def test_what_is_offered_of_a_context_is_read(
 @pytest.mark.parametrize("name", FOUND)
 def test_every_parameter_of_a_command_is_read_in_its_file(name: str) -> None:
     command = FOUND[name]
-    assert isinstance(command, CommandOfParameters)
+    assert isinstance(command, ParameterCommand)
     bases = [cls for cls in command.cls.__mro__ if issubclass(cls, Command) and cls is not Command]
     source, whole = "".join(map(inspect.getsource, bases)), inspect.getsource(sys.modules[command.cls.__module__])
     own = [p.name for p in command.parameters.values() if p.owner == "command"]

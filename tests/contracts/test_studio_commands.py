@@ -10,7 +10,7 @@ import pytest
 
 from vidtrans.commands import COMMANDS
 from vidtrans.commands.base import parameters_of
-from vidtrans.commands.page_commands import LEFT_OUT, PageCommands
+from vidtrans.commands.page_commands import HIDDEN_COMMANDS, PageCommands
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.studio.guided_tasks import TASKS, GuidedTask
@@ -27,7 +27,7 @@ NAMES = PageCommands(lambda text: None).names()
 
 def test_all_that_work_with_files_are_offered() -> None:
     served = {"live", "vote", "studio"}
-    assert set(NAMES) == set(COMMANDS.builtin) - served - set(LEFT_OUT)
+    assert set(NAMES) == set(COMMANDS.builtin) - served - set(HIDDEN_COMMANDS)
 
 
 @pytest.mark.parametrize("name", NAMES)

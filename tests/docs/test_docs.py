@@ -17,7 +17,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "be
 def test_the_commands_of_the_readme_are_right() -> None:
     text = (ROOT / "README.md").read_text()
     typed = re.findall(r"(?:^|`|&& )vidtrans ([a-z-]+)", text, re.MULTILINE)
-    assert {"demo", "stylize"} <= set(typed) <= set(cli.lines())
+    assert {"demo", "stylize"} <= set(typed) <= set(cli.help_lines())
 
 
 def test_the_citation_has_the_version_of_the_package() -> None:

@@ -38,7 +38,7 @@ PART = "run_part_on_ray"
 def ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PretendedRay:
     """A pretended Ray, whose machines have a folder for temporary files of their own."""
     monkeypatch.setattr(ray_unshared, "LocalExecutor", InlineExecutor)
-    monkeypatch.setattr(ray_unshared, "LOOK_S", 0.01)
+    monkeypatch.setattr(ray_unshared, "CHUNK_CHECK_S", 0.01)
     monkeypatch.setattr(ray_unshared, "_MIRRORS", {})
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "there"))
     (tmp_path / "there").mkdir()
@@ -141,7 +141,7 @@ def test_what_came_back_from_a_lost_machine_is_not_made_again(
     short(tmp_path)
     made: list[tuple[int, int]] = []
     send_file = ray_unshared._Sender._send_file
-    missing = ray_unshared.Inbox.missing
+    missing = ray_unshared.ChunkReceiver.missing_part
 
     def send_one_chunk(self: Any, path: Path) -> None:
         """The machine is lost after the first chunk."""
@@ -154,7 +154,7 @@ def test_what_came_back_from_a_lost_machine_is_not_made_again(
         return found
 
     monkeypatch.setattr(ray_unshared._Sender, "_send_file", send_one_chunk)
-    monkeypatch.setattr(ray_unshared.Inbox, "missing", note)
+    monkeypatch.setattr(ray_unshared.ChunkReceiver, "missing_part", note)
     ray.lose = lambda name, node: WorkerCrashedError if name == PART and len(parts(ray)) == 1 else None
     told = stylize("0.mp4", "-o", "apart.mp4", capsys=capsys)
     assert "the job is restarted" in told
@@ -204,7 +204,7 @@ def test_one_clip_with_another_key_there_is_refused(
 
     def alter(self: Any, files: Any, context: Context) -> None:
         fetch(self, files, context)
-        write_clip(self.root / ray_unshared.place_of(tmp_path / "0.mp4"), moving_frames(4), sound=True)
+        write_clip(self.root / ray_unshared.path_in_mirror(tmp_path / "0.mp4"), moving_frames(4), sound=True)
 
     monkeypatch.setattr(ray_unshared.Mirror, "fetch", alter)
     told = stylize("0.mp4", status=1, capsys=capsys)
@@ -232,13 +232,13 @@ def test_a_clip_that_is_gone_when_it_is_to_be_sent_fails_alone(
     ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clips = short(tmp_path / "clips", 2)
-    send = ray_unshared.Outbox.send
+    send = ray_unshared.InputFileStore.add
 
     def send_late(*arguments: Any) -> None:
         clips[0].unlink(missing_ok=True)
         send(*arguments)
 
-    monkeypatch.setattr(ray_unshared.Outbox, "send", send_late)
+    monkeypatch.setattr(ray_unshared.InputFileStore, "add", send_late)
     told = stylize("clips", "-o", "out", status=5, capsys=capsys)
     assert "cannot be sent to the cluster" in told
     assert [row["state"] for row in outcomes("out")] == ["failed", "done"]
@@ -248,15 +248,15 @@ def test_a_command_on_a_machine_of_another_kind_is_refused(
     ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = Context(cache_dir=tmp_path / "cache", device="cpu")
-    examine = ray_unshared.examine
-    monkeypatch.setattr(ray_unshared, "examine", lambda *a: examine(*a) | {"processor": "ABACUS"})
+    describe_node = ray_unshared.describe_node
+    monkeypatch.setattr(ray_unshared, "describe_node", lambda *a: describe_node(*a) | {"processor": "ABACUS"})
     with pytest.raises(UsageError, match="ABACUS"):
         ray_unshared.UnsharedRayExecutor(context, None, "")
 
     def no_gpu(*arguments: Any) -> Any:
         raise DeviceError("device", "none", "none")
 
-    monkeypatch.setattr(ray_unshared, "examine", no_gpu)
+    monkeypatch.setattr(ray_unshared, "describe_node", no_gpu)
     with pytest.raises(DeviceError, match="this machine, which divides and joins clips, has none"):
         ray_unshared.UnsharedRayExecutor(context, None, "")
 
@@ -266,7 +266,7 @@ def test_no_more_parts_run_than_were_asked_for(
 ) -> None:
     executor = ray_unshared.UnsharedRayExecutor(Context(cache_dir=tmp_path / "cache", device="cpu"), 2, "")
     begun: list[Task] = []
-    monkeypatch.setattr(executor._away, "submit", lambda task, report: begun.append(task))
+    monkeypatch.setattr(executor._cluster, "submit", lambda task, report: begun.append(task))
     tasks = [Task(n, "part", lambda context: {}) for n in range(executor.slots)]
     for task in tasks:
         executor.submit(task, lambda event: None)
@@ -292,15 +292,15 @@ def test_mirrors_of_killed_commands_are_removed_and_those_of_living_ones_stay(
     ray: PretendedRay, tmp_path: Path
 ) -> None:
     there = tmp_path / "there"
-    left = there / f"{ray_unshared.PREFIX}gone"
+    left = there / f"{ray_unshared.MIRROR_PREFIX}gone"
     (left / "x").mkdir(parents=True)
     (left / "x.lock").touch()
-    (there / f"{ray_unshared.PREFIX}begun").mkdir()  # just now: its lock comes
-    (there / f"{ray_unshared.PREFIX}linked").symlink_to(tmp_path)
+    (there / f"{ray_unshared.MIRROR_PREFIX}begun").mkdir()  # just now: its lock comes
+    (there / f"{ray_unshared.MIRROR_PREFIX}linked").symlink_to(tmp_path)
     living = ray_unshared.Mirror("living")
     ray_unshared.Mirror.of("new")
     assert sorted(p.name for p in there.iterdir()) == sorted(
-        f"{ray_unshared.PREFIX}{name}" for name in ("begun", "linked", "living", "new")
+        f"{ray_unshared.MIRROR_PREFIX}{name}" for name in ("begun", "linked", "living", "new")
     )
     living._lock.release()
 
@@ -312,7 +312,7 @@ def test_sending_a_large_clip_shows_how_far_it_is_and_can_be_stopped(
     clip = tmp_path / "clip"
     clip.write_bytes(bytes(2_500_000))
     context = Context(cache_dir=tmp_path / "cache", device="cpu")
-    executor = ray_unshared.PartsOnRay(context, None, "")
+    executor = ray_unshared.PartExecutor(context, None, "")
     seen: list[Event] = []
 
     def report(event: Event) -> None:
@@ -334,13 +334,13 @@ def test_a_chunk_of_several_pieces_comes_whole(ray: PretendedRay, tmp_path: Path
     entry = cache.entry("render", "0" * 64)
     division = pretended_division(entry.stage, entry.key)
     entry.folder.mkdir(parents=True)
-    inbox = ray_unshared.Inbox(cache)
-    inbox.expect(1, division)
-    inbox.take(1, ray_unshared.Piece("../chunk-000000.mp4", b"ab", is_last=False))
+    inbox = ray_unshared.ChunkReceiver(cache)
+    inbox.begin(1, division)
+    inbox.write(1, ray_unshared.FilePiece("../chunk-000000.mp4", b"ab", is_last=False))
     assert not (entry.folder / "chunk-000000.mp4").exists()
-    inbox.take(1, ray_unshared.Piece("chunk-000000.mp4", b"cd", is_last=True))
+    inbox.write(1, ray_unshared.FilePiece("chunk-000000.mp4", b"cd", is_last=True))
     assert (entry.folder / "chunk-000000.mp4").read_bytes() == b"abcd"
-    inbox.take(1, ray_unshared.Piece("chunk-000001.mp4", b"ab", is_last=False))
+    inbox.write(1, ray_unshared.FilePiece("chunk-000001.mp4", b"ab", is_last=False))
     inbox.end(1)  # its machine is lost
     assert [p.name for p in entry.folder.iterdir()] == ["chunk-000000.mp4"]
 

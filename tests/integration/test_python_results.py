@@ -19,9 +19,9 @@ from chain import TINY, quick_training, said
 from clips import moving_frames, times, write_clip
 
 import vidtrans
-from vidtrans.commands.results import CommandResult, Fact
+from vidtrans.commands.results import CommandResult, ResultField
 from vidtrans.core.events import Note, Preview, Progress
-from vidtrans.notebooks.progress import reporting
+from vidtrans.notebooks.progress import notebook_report
 
 Patch = pytest.MonkeyPatch
 Capsys = pytest.CaptureFixture[str]
@@ -29,7 +29,7 @@ Capsys = pytest.CaptureFixture[str]
 SIZE = (64, 48)
 # What each kind of result holds, of a small run: the attributes, and the entries of the table without one of their own.
 KINDS: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str, "Path": Path, "Fraction": Fraction}
-KINDS |= {"size": tuple, "numbers": tuple, "texts": tuple, "moments": tuple, "scores": dict}
+KINDS |= {"to_size": tuple, "to_ints": tuple, "to_strings": tuple, "to_tables": tuple, "to_scores": dict}
 
 
 @pytest.fixture
@@ -38,8 +38,10 @@ def clip() -> str:
     return "c.mkv"
 
 
-def facts(result: CommandResult) -> dict[str, Fact[Any]]:
-    found = {name: fact for cls in type(result).__mro__ for name, fact in vars(cls).items() if isinstance(fact, Fact)}
+def facts(result: CommandResult) -> dict[str, ResultField[Any]]:
+    found = {
+        name: fact for cls in type(result).__mro__ for name, fact in vars(cls).items() if isinstance(fact, ResultField)
+    }
     assert all(fact.__doc__ for fact in found.values())
     return found
 
@@ -114,7 +116,7 @@ def test_a_render_is_shown_beside_its_part_of_the_source(clip: str, monkeypatch:
     after, before = videos_in(html)
     assert len(times(after)) == 5
     assert times(after) == times(before)
-    monkeypatch.setattr("vidtrans.notebooks.views.FILM_SECONDS", 0.08)
+    monkeypatch.setattr("vidtrans.notebooks.views.MAX_FILM_S", 0.08)
     html = vidtrans.stylize(clip, "identity", codec="ffv1")._repr_html_()
     assert [len(times(file)) for file in videos_in(html)] == [3, 3]
 
@@ -151,7 +153,7 @@ def notebook(monkeypatch: Patch) -> list[Area]:
 
 def test_a_job_in_a_notebook_shows_a_bar_and_warnings(notebook: list[Area], monkeypatch: Patch) -> None:
     cv2.imwrite("a.png", np.zeros((8, 8, 3), np.uint8))
-    with reporting(None) as report:
+    with notebook_report(None) as report:
         report(Progress("rendering", 3, 10, detail="4 s left"))
         bar, preview = notebook
         assert "3 of 10 frames" in bar.states[-1]

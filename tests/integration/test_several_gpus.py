@@ -76,11 +76,11 @@ def test_the_gpus_are_those_that_cuda_shows(monkeypatch: Patch) -> None:
     found = {}
     for visible in counts:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-        found[visible] = machine.cuda_devices()
+        found[visible] = machine.num_cuda_devices()
     assert found == counts
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     monkeypatch.setattr(machine, "_torch_build", lambda: "")
-    assert machine.cuda_devices() == 0  # this torch could not use them
+    assert machine.num_cuda_devices() == 0  # this torch could not use them
 
 
 @pytest.fixture
@@ -98,10 +98,10 @@ def test_gpus_are_those_that_the_driver_lists(tmp_path: Path, monkeypatch: Patch
     program.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA A (UUID: GPU-1)'\necho 'GPU 1: NVIDIA A (UUID: GPU-2)'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert machine.cuda_devices() == 2
+    assert machine.num_cuda_devices() == 2
     program.write_text("#!/bin/sh\nexit 9\n")
     machine._installed_gpus.cache_clear()
-    assert machine.cuda_devices() == 0
+    assert machine.num_cuda_devices() == 0
 
 
 PLACES = {
@@ -126,7 +126,7 @@ def test_gpus_are_found_without_that_program(tmp_path: Path, monkeypatch: Patch,
         monkeypatch.setattr(machine, "_torch_build", lambda build=build: build)
         monkeypatch.setenv("PATH", str(root))
         machine._installed_gpus.cache_clear()
-        assert machine.cuda_devices() == count, files
+        assert machine.num_cuda_devices() == count, files
         assert (machine.device_kind("auto") == "cuda") == (count > 0), files
 
 

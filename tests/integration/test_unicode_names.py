@@ -12,7 +12,7 @@ from clips import moving_frames, pictures_of, scene, write_clip, write_folder
 from datasets import make_dataset
 from made_models import make_grade
 
-from vidtrans.batch.inputs import counterparts, expand_sources, mattes_for, result_names
+from vidtrans.batch.inputs import expand_sources, match_clips, mattes_for, result_names
 from vidtrans.clips.indexing import open_clip
 from vidtrans.core.mask_files import MaskFile, parse_mask, parse_regions
 from vidtrans.core.registry import nearest_name
@@ -58,7 +58,7 @@ def test_clips_mattes_sources_and_results_of_clips(disk: Form, typed: Form) -> N
     assert expand_sources([Path(typed("clips/Café.mp4"))]) == [clip]
     assert expand_sources([Path(typed("clips/Café*")), Path(typed("clips/*é.mp4"))]) == [clip]
     assert mattes_for([clip], Path("mattes"), "--mask") == [matte]
-    assert counterparts([Path(typed("Café.x.mp4"))], Path("clips"), "it") == [clip]
+    assert match_clips([Path(typed("Café.x.mp4"))], Path("clips"), "it") == [clip]
     assert len({name_key(name) for name in result_names([clip, Path(typed("other/Café.mp4"))], [".x"] * 2)}) == 2
 
 

@@ -44,9 +44,9 @@ def vidtrans(system: str, *arguments: object, folder: Path | None = None, expect
 def commands(system: str, lines: Sequence[Sequence[object]], folder: Path) -> str:
     """Run commands one after another in one process, so that torch is imported once; each must succeed."""
     program = f"""
-from vidtrans.cli.console import write_any_text
+from vidtrans.cli.console import allow_any_text
 from vidtrans.cli.main import run
-write_any_text()
+allow_any_text()
 for command in {[[*map(str, line)] for line in lines]!r}:
     assert run(command) == 0, command
 """

@@ -15,7 +15,7 @@ from typing import Any
 
 from processes import HANG_S, until
 
-from vidtrans.commands.page_commands import PageCommands, PageLive
+from vidtrans.commands.page_commands import LiveRoomCommand, PageCommands
 from vidtrans.core.events import Stop
 from vidtrans.studio.project_folder import ProjectFolder
 from vidtrans.studio.studio_app import serve
@@ -78,7 +78,7 @@ def studio(folder: Path, port: int = 0) -> Iterator[RunningStudio]:
     """Serve the studio of a folder from a thread of this process."""
     project, stop = ProjectFolder(folder), Stop()
     project.prepare()
-    live = PageLive(project.check_value, project.root)
+    live = LiveRoomCommand(project.check_value, project.root)
     session = StudioSession(project, PageCommands(project.check_value), 1, live=live)
     server = WebServer(Address("127.0.0.1", port, TOKEN))
     thread = threading.Thread(target=serve, args=(server, session, stop), daemon=True)

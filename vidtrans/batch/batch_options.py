@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from vidtrans.batch.executors import AUTO, check_apart, parse_executor
+from vidtrans.batch.executors import AUTO, check_unshared_support, parse_executor
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, Names, option
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """The options to run a batch. Raises UsageError if they conflict."""
+    """How to run a batch: parallel jobs, shard, executor. Raises UsageError if the options conflict."""
 
     jobs: int | None = option(
         None,
@@ -56,20 +56,20 @@ class BatchOptions:
             why = "this process does one job at a time"
             raise UsageError(f"--executor inline --jobs {self.jobs}", why, "leave out --jobs, or choose local")
         if not self.shared_disk:
-            check_apart(self.executor)
+            check_unshared_support(self.executor)
 
     @property
     def is_partial(self) -> bool:
-        """Return whether this run may leave out some of the clips."""
+        """Return whether this run may leave out some of the clips (--shard, --retry-failed)."""
         return bool(self.shard) or self.retry
 
     def share_of(self, items: Sequence[T]) -> list[T]:
-        """Return the items of the shard: every n-th item, which balances short and long items; all without one."""
+        """Return this shard's items: every n-th, which balances short and long items; without --shard, all items."""
         number, count = parse_shard(self.shard or "1/1")
         return list(items[number - 1 :: count])
 
     def is_inline(self, device: str) -> bool:
-        """Return whether one clip is rendered in this process: if requested, or if there is only one worker."""
+        """Return whether a single clip is rendered in this process: on request, or if there is only one worker."""
         if self.executor == AUTO:
             from vidtrans.batch.executors.local import devices_for
 
@@ -77,7 +77,7 @@ class BatchOptions:
         return self.executor == "inline"
 
 
-SEQUENTIAL = BatchOptions()
+SEQUENTIAL = BatchOptions()  # The defaults: no shard, and the executor "auto"
 
 
 def parse_shard(text: str) -> tuple[int, int]:

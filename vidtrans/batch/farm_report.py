@@ -21,21 +21,25 @@ from vidtrans.core.files import write_bytes
 from vidtrans.core.settings import Table
 from vidtrans.video.report_page import Filter, load_page
 
-SLOWEST = 12  # number of listed chunks
-ROUNDED_S = 2e-3  # tolerance for overlaps, because times are rounded
-LATEST = 32_500_000_000.0  # seconds since the epoch, in the year 2999: dates that every system supports
-MOST = 1 << 53  # limit of counts in a line
-WIDTH, LABEL, ROW, GAP = 1160, 150, 18, 12  # of the timeline, in pixels: all, hosts' names, a lane, between hosts
-AXIS = 26
-MOST_BARS = 5000  # with more chunks, neighbours in a lane are merged
-TICKS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
+NUM_SLOWEST = 12  # Number of chunks in the list of the slowest ones
+OVERLAP_TOLERANCE_S = 2e-3  # Overlap of two chunks that counts as none, in seconds, because times are rounded
+MAX_TIME_S = 32_500_000_000.0  # Latest valid time, in seconds since the epoch: in 2999, which every system supports
+MAX_COUNT = 1 << 53  # Largest valid count in a line of the chunk log
+WIDTH_PX = 1160  # Width of the timeline, in pixels
+LABEL_WIDTH_PX = 150  # Width of the hosts' names on the left, in pixels
+LANE_HEIGHT_PX = 18  # Height of a lane, in pixels
+HOST_GAP_PX = 12  # Distance between the lanes of two hosts, in pixels
+AXIS_HEIGHT_PX = 26  # Height of the time axis, in pixels
+MAX_BARS = 5000  # Number of chunks above which consecutive chunks of a lane are drawn as one bar
+# Possible distances of two ticks on the time axis, in seconds.
+TICK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 
 
 @dataclass(frozen=True)
-class ChunkLine:
-    """A line of the chunk log: the frames [first, stop) of a ``clip``, with the ``seconds`` of each step.
+class ChunkRecord:
+    """An entry of the chunk log: the frames [first, stop) of a ``clip``, with the ``seconds`` of each step.
 
-    ``began``, ``ended``: seconds since the epoch. ``process``: its ID. ``bytes``: the size of the encoded chunk.
+    ``began``, ``ended``: seconds since the epoch. ``process``: process ID. ``bytes``: size of the encoded chunk.
     """
 
     clip: str
@@ -51,8 +55,8 @@ class ChunkLine:
     bytes: int
 
     @classmethod
-    def of(cls, line: Table) -> ChunkLine:
-        """Parse a line. Raises KeyError, TypeError, ValueError, OverflowError if it is not valid."""
+    def of(cls, line: Table) -> ChunkRecord:
+        """Parse a line of the log. Raises KeyError, TypeError, ValueError, OverflowError if it is not valid."""
         first, stop = map(int, line["frames"])
         number, process, size = (int(line[key]) for key in ("chunk", "process", "bytes"))
         device = f"{line['device']}: {line['processor']}" if line["processor"] else str(line["device"])
@@ -60,9 +64,9 @@ class ChunkLine:
         seconds = {str(step): float(value) for step, value in line["seconds"].items()}
         is_possible = (
             0 <= first < stop
-            and 0 <= began <= ended <= LATEST
-            and all(0 <= count <= MOST for count in (stop, number, process, size))
-            and all(0 <= value <= LATEST for value in seconds.values())
+            and 0 <= began <= ended <= MAX_TIME_S
+            and all(0 <= count <= MAX_COUNT for count in (stop, number, process, size))
+            and all(0 <= value <= MAX_TIME_S for value in seconds.values())
         )
         if not is_possible:
             raise ValueError(line)
@@ -71,18 +75,16 @@ class ChunkLine:
 
     @property
     def duration_s(self) -> float:
-        """Return the duration in seconds."""
         return self.ended - self.began
 
     @property
     def frames(self) -> int:
-        """Return the number of frames."""
         return self.stop - self.first
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A clip, or a ``part`` of it, that failed, and why. ``at``: seconds since the epoch, None if unknown."""
+    """A failed clip, or failed ``part`` of a clip, and the reason. ``at``: seconds since the epoch, None if unknown."""
 
     clip: str
     why: str
@@ -91,14 +93,13 @@ class Failure:
     at: float | None = None
 
 
-class _Rendered:
-    """Totals over ``chunks``."""
+class _ChunkTotals:
+    """Totals over the rendered ``chunks``."""
 
-    chunks: Sequence[ChunkLine]
+    chunks: Sequence[ChunkRecord]
 
     @property
     def frames(self) -> int:
-        """Return the number of rendered frames."""
         return sum(chunk.frames for chunk in self.chunks)
 
     @property
@@ -113,46 +114,45 @@ class _Rendered:
 
 
 @dataclass(frozen=True)
-class HostShare(_Rendered):
+class HostShare(_ChunkTotals):
     """The ``chunks`` that one host rendered; ``lanes`` groups them into rows without overlap in time."""
 
     host: str
-    chunks: Sequence[ChunkLine]
+    chunks: Sequence[ChunkRecord]
 
     @cached_property
-    def lanes(self) -> list[list[ChunkLine]]:
+    def lanes(self) -> list[list[ChunkRecord]]:
         """Return the chunks of each lane of the timeline, in order of their start."""
         return _lanes(self.chunks)
 
     @property
     def devices(self) -> list[str]:
-        """Return the devices that the host rendered on."""
         return sorted({chunk.device for chunk in self.chunks})
 
 
 @dataclass(frozen=True)
-class FarmReport(_Rendered):
+class FarmReport(_ChunkTotals):
     """The chunks of one or more batches, in order of their start, and the failures."""
 
-    chunks: Sequence[ChunkLine]
+    chunks: Sequence[ChunkRecord]
     failures: Sequence[Failure] = ()
     clips: Sequence[str] = ()
 
     @classmethod
     def of(cls, lines: Iterable[Table], failures: Sequence[Failure] = (), clips: Sequence[str] = ()) -> FarmReport:
-        """Return the report of log lines; ``clips``: the names of the clips to include, all if empty."""
-        wanted, chunks, failed = set(clips), list[ChunkLine](), list(failures)
+        """Build the report from lines of the chunk log. ``clips``: names of the clips to include; empty: all."""
+        included, chunks, failed = set(clips), list[ChunkRecord](), list(failures)
         for line in lines:
             try:
-                if wanted and line["clip"] not in wanted:
+                if included and line["clip"] not in included:
                     continue
                 if "failed" in line:
                     names = str(line["clip"]), str(line["failed"]), str(line["part"]), str(line["host"])
                     ended = float(line["ended"])
-                    failed.append(Failure(*names, ended if 0 <= ended <= LATEST else None))
+                    failed.append(Failure(*names, ended if 0 <= ended <= MAX_TIME_S else None))
                 else:
-                    chunks.append(ChunkLine.of(line))
-            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):  # not a line of this log
+                    chunks.append(ChunkRecord.of(line))
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):  # The line is damaged.
                 continue
         failed.sort(key=lambda failure: failure.at or 0.0)
         chunks.sort(key=lambda chunk: (chunk.began, chunk.host, chunk.clip, chunk.chunk))
@@ -160,12 +160,12 @@ class FarmReport(_Rendered):
 
     @cached_property
     def began(self) -> float:
-        """Return the start time of the first chunk."""
+        """Return the start of the first chunk, in seconds since the epoch."""
         return min((chunk.began for chunk in self.chunks), default=0.0)
 
     @cached_property
     def ended(self) -> float:
-        """Return the end time of the last chunk."""
+        """Return the end of the last chunk, in seconds since the epoch."""
         return max((chunk.ended for chunk in self.chunks), default=0.0)
 
     @property
@@ -175,24 +175,23 @@ class FarmReport(_Rendered):
 
     @cached_property
     def hosts(self) -> list[HostShare]:
-        """Return the share of each host, sorted by name."""
-        by_host = defaultdict[str, list[ChunkLine]](list)
+        by_host = defaultdict[str, list[ChunkRecord]](list)
         for chunk in self.chunks:
             by_host[chunk.host].append(chunk)
         return [HostShare(host, by_host[host]) for host in sorted(by_host)]
 
     @property
     def num_lanes(self) -> int:
-        """Return the maximum number of parallel chunks on each host, summed over hosts."""
+        """Return the number of lanes of all hosts, which is the largest number of parallel chunks."""
         return sum(len(host.lanes) for host in self.hosts)
 
     @property
-    def slowest(self) -> list[ChunkLine]:
-        """Return the chunks with the most seconds per frame."""
-        return sorted(self.chunks, key=lambda chunk: -chunk.duration_s / chunk.frames)[:SLOWEST]
+    def slowest(self) -> list[ChunkRecord]:
+        """Return the ``NUM_SLOWEST`` chunks with the most seconds per frame."""
+        return sorted(self.chunks, key=lambda chunk: -chunk.duration_s / chunk.frames)[:NUM_SLOWEST]
 
-    def with_another(self) -> tuple[float, float]:
-        """Return the simulated seconds to render these chunks with these machines, and with another like the largest.
+    def simulate_another_machine(self) -> tuple[float, float]:
+        """Return the simulated seconds to render the chunks with these machines, and with one more like the largest.
 
         The simulation uses the measured seconds of each chunk; tasks wait only for a free worker.
         """
@@ -200,17 +199,17 @@ class FarmReport(_Rendered):
         more = max((len(host.lanes) for host in self.hosts), default=0)
         if not tasks:
             return 0.0, 0.0
-        return finish_s(tasks, self.num_lanes), finish_s(tasks, self.num_lanes + more)
+        return schedule_length_s(tasks, self.num_lanes), schedule_length_s(tasks, self.num_lanes + more)
 
 
-def _lanes(chunks: Sequence[ChunkLine]) -> list[list[ChunkLine]]:
-    """Divide a host's chunks, in order of their start, into as few rows without overlap as possible.
+def _lanes(chunks: Sequence[ChunkRecord]) -> list[list[ChunkRecord]]:
+    """Divide a host's chunks, in order of their start, into as few lanes without overlap as possible.
 
-    A process stays in its row.
+    The chunks of a process stay in one lane.
     """
-    lanes: list[list[ChunkLine]] = []
+    lanes: list[list[ChunkRecord]] = []
     for chunk in chunks:
-        free = [lane for lane in lanes if lane[-1].ended <= chunk.began + ROUNDED_S]
+        free = [lane for lane in lanes if lane[-1].ended <= chunk.began + OVERLAP_TOLERANCE_S]
         lane = next((lane for lane in free if lane[-1].process == chunk.process), free[0] if free else None)
         if lane is None:
             lanes.append(lane := [])
@@ -218,8 +217,7 @@ def _lanes(chunks: Sequence[ChunkLine]) -> list[list[ChunkLine]]:
     return lanes
 
 
-def seconds_by_step(chunks: Iterable[ChunkLine]) -> dict[str, float]:
-    """Return the total seconds of each step over chunks."""
+def seconds_by_step(chunks: Iterable[ChunkRecord]) -> dict[str, float]:
     total = defaultdict[str, float](float)
     for chunk in chunks:
         for step, seconds in chunk.seconds.items():
@@ -227,7 +225,7 @@ def seconds_by_step(chunks: Iterable[ChunkLine]) -> dict[str, float]:
     return dict(total)
 
 
-def finish_s(tasks: Sequence[float], workers: int) -> float:
+def schedule_length_s(tasks: Sequence[float], workers: int) -> float:
     """Return the seconds until all tasks are done, assigned in order to the worker that is free first.
 
     This is Graham's list scheduling (1966): at most twice the optimum.
@@ -250,73 +248,83 @@ class Bar:
 
 
 def write_page(path: Path, report: FarmReport, title: str) -> None:
-    """Write a report as an HTML page, atomically. Equal reports give equal bytes."""
+    """Write a report atomically as an HTML page. Equal reports give equal bytes."""
     write_bytes(path, render(report, title).encode("utf-8", "replace"))
 
 
 def render(report: FarmReport, title: str) -> str:
     """Return a report as an HTML page. All text is escaped."""
-    place, rows = AXIS, list[tuple[str, float]]()
+    y_px, rows = AXIS_HEIGHT_PX, list[tuple[str, float]]()
     bars = list[Bar]()
     for share in report.hosts:
-        rows.append((share.host, place + ROW * len(share.lanes) / 2))
+        rows.append((share.host, y_px + LANE_HEIGHT_PX * len(share.lanes) / 2))
         for lane in share.lanes:
-            bars += _bars(report, lane, place, merge=len(report.chunks) > MOST_BARS)
-            place += ROW
-        place += GAP
-    now, then = report.with_another()
-    places = {"height": place, "width": WIDTH, "row": ROW, "axis": AXIS, "ticks": _ticks(report)}
-    return _template().render(report=report, title=title, bars=bars, rows=rows, now=now, then=then, **places)
+            bars += _bars(report, lane, y_px, merge=len(report.chunks) > MAX_BARS)
+            y_px += LANE_HEIGHT_PX
+        y_px += HOST_GAP_PX
+    now, then = report.simulate_another_machine()
+    sizes = {"height": y_px, "width": WIDTH_PX, "row": LANE_HEIGHT_PX, "axis": AXIS_HEIGHT_PX}
+    return _template().render(
+        report=report, title=title, bars=bars, rows=rows, now=now, then=then, ticks=_ticks(report), **sizes
+    )
 
 
 @cache
 def _template() -> Template:
-    filters: dict[str, Filter] = {"px": "{:.1f}".format, "count": "{:,}".format, "clock": clock, "span": span}
+    filters: dict[str, Filter] = {
+        "px": "{:.1f}".format,
+        "count": "{:,}".format,
+        "clock": format_clock,
+        "span": format_duration,
+    }
     return load_page(Path(__file__).with_suffix(".html"), filters)
 
 
-def _x(report: FarmReport, moment: float) -> float:
-    return LABEL + (WIDTH - LABEL - 8) * (moment - report.began) / max(report.duration_s, 1e-3)
+def _x_px(report: FarmReport, moment: float) -> float:
+    return LABEL_WIDTH_PX + (WIDTH_PX - LABEL_WIDTH_PX - 8) * (moment - report.began) / max(report.duration_s, 1e-3)
 
 
-def _bars(report: FarmReport, lane: Sequence[ChunkLine], y: float, *, merge: bool) -> Iterator[Bar]:
-    runs: list[list[ChunkLine]] = []
+def _bars(report: FarmReport, lane: Sequence[ChunkRecord], y: float, *, merge: bool) -> Iterator[Bar]:
+    groups: list[list[ChunkRecord]] = []
     for chunk in lane:
-        if merge and runs and runs[-1][-1].clip == chunk.clip and chunk.chunk == runs[-1][-1].chunk + 1:
-            runs[-1].append(chunk)
+        if merge and groups and groups[-1][-1].clip == chunk.clip and chunk.chunk == groups[-1][-1].chunk + 1:
+            groups[-1].append(chunk)
         else:
-            runs.append([chunk])
-    for run in runs:
-        left, right = _x(report, run[0].began), _x(report, run[-1].ended)
-        yield Bar(left, max(right - left - 0.6, 0.6), y, _hue(run[0].clip), _title(run))
+            groups.append([chunk])
+    for group in groups:
+        left, right = _x_px(report, group[0].began), _x_px(report, group[-1].ended)
+        yield Bar(left, max(right - left - 0.6, 0.6), y, _hue(group[0].clip), _tooltip(group))
 
 
-def _title(run: Sequence[ChunkLine]) -> str:
-    first, last, seconds = run[0], run[-1], seconds_by_step(run)
+def _tooltip(group: Sequence[ChunkRecord]) -> str:
+    first, last, seconds = group[0], group[-1], seconds_by_step(group)
     steps = ", ".join(f"{step} {value:.1f} s" for step, value in sorted(seconds.items(), key=lambda pair: -pair[1]))
-    return f"{first.clip}, frames {first.first} to {last.stop - 1}: {span(last.ended - first.began)} ({steps})"
+    return (
+        f"{first.clip}, frames {first.first} to {last.stop - 1}: {format_duration(last.ended - first.began)} ({steps})"
+    )
 
 
 def _hue(clip: str) -> int:
-    """Return a hue in degrees for a clip, the same on each page."""
+    """Return the hue of a clip, in degrees, which depends only on its name."""
     return int.from_bytes(hashlib.sha256(clip.encode()).digest()[:2], "big") % 360
 
 
 def _ticks(report: FarmReport) -> list[tuple[float, str]]:
-    step = next((s for s in TICKS if report.duration_s / s <= 12), TICKS[-1])
+    step = next((s for s in TICK_STEPS_S if report.duration_s / s <= 12), TICK_STEPS_S[-1])
     first = -(-report.began // step) * step
     count = int(max(0.0, report.ended - first) // step) + 1
     moments = [first + step * number for number in range(min(count, 60))]
-    return [(_x(report, moment), clock(moment, seconds=step < 60)) for moment in moments if moment <= report.ended]
+    moments = [moment for moment in moments if moment <= report.ended]
+    return [(_x_px(report, moment), format_clock(moment, seconds=step < 60)) for moment in moments]
 
 
-def clock(moment: float, *, seconds: bool = False) -> str:
-    """Return a time in seconds since the epoch as local time of day."""
+def format_clock(moment: float, *, seconds: bool = False) -> str:
+    """Format a time in seconds since the epoch as local time of day, ``21:05``, or with ``seconds``."""
     return time.strftime("%H:%M:%S" if seconds else "%H:%M", time.localtime(moment))
 
 
-def span(seconds: float) -> str:
-    """Return a duration as text: ``42.0 s``, ``12 min``, ``3 h 05 min``."""
+def format_duration(seconds: float) -> str:
+    """Format a duration as ``42.0 s``, ``12 min`` or ``3 h 05 min``."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)

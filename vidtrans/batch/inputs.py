@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from vidtrans.rendering.parts import Division
     from vidtrans.session import Context
 
-Work = Callable[["Context"], "Table"]  # picklable
-MAGIC = re.compile(r"[*?\[]")
+Work = Callable[["Context"], "Table"]  # Picklable function of a context that makes a result and returns its table
+GLOB_CHARACTERS = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
 class Item:
-    """A job of a batch: a ``source``, its ``output``, and the picklable ``work`` that makes it.
+    """An item of a batch: a ``source``, its ``output``, and the picklable ``work`` that makes the output.
 
-    ``divide``, picklable too, is called with a context, a ``count`` of parts, and whether the workers have
-    ``no_shared_disk``; it returns a ``Division``, or None to leave the item whole. ``size``: relative amount of work,
-    for the remaining time: bytes of the source, steps of a training. ``name``: prefix of messages, if the source does
-    not identify the job.
+    ``divide``: a picklable function, called with a context, a ``count`` of parts, and whether the workers have
+    ``no_shared_disk``; it returns a ``Division``, or None if the item must stay whole. ``size``: relative amount of
+    work, for estimates of the remaining time: bytes of the source, or training steps. ``name``: prefix of messages, if
+    the source does not identify the item.
     """
 
     source: Path
@@ -48,37 +48,36 @@ class Item:
 
     @property
     def title(self) -> str:
-        """Return the item's name in messages."""
         return self.name or str(self.source)
 
     def message(self, text: str) -> str:
-        """Return a message that names the item."""
+        """Return ``text``, with the item's name before it unless the text contains it."""
         return text if not self.name and self.source.name in text else f"{self.title}: {text}"
 
 
-def is_several(paths: Sequence[Path], batch: BatchOptions) -> bool:
-    """Return whether ``paths`` may expand to several sources, or a part of a batch is requested."""
-    return len(paths) > 1 or any(map(_stands_for_many, paths)) or batch.is_partial
+def is_batch(paths: Sequence[Path], batch: BatchOptions) -> bool:
+    """Return whether the inputs make a batch: ``paths`` may expand to several sources, or ``batch`` is partial."""
+    return len(paths) > 1 or any(map(_expands_to_several, paths)) or batch.is_partial
 
 
-def _stands_for_many(path: Path) -> bool:
+def _expands_to_several(path: Path) -> bool:
     return (path.is_dir() and bool(_videos_in(path))) or _is_glob(path)
 
 
 def _is_glob(path: Path) -> bool:
-    return bool(MAGIC.search(str(path))) and not path.exists() and not is_pattern(path)
+    return bool(GLOB_CHARACTERS.search(str(path))) and not path.exists() and not is_pattern(path)
 
 
 def _videos_in(folder: Path) -> list[Path]:
     """Return the videos in a folder, in natural order, without hidden files."""
-    found = (p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
-    return in_natural_order(p for p in found if p.is_file())
+    videos = (p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
+    return in_natural_order(p for p in videos if p.is_file())
 
 
 def expand_sources(paths: Sequence[Path], *, whole_folders: bool = False) -> list[Path]:
-    """Return the sources that files, folders and globs expand to, in order, without duplicates.
+    """Expand files, folders and globs to sources, in order, without duplicates.
 
-    A folder with videos expands to its videos; another folder is one source, a picture sequence. ``whole_folders``:
+    A folder with videos expands to its videos; any other folder is one source, a picture sequence. ``whole_folders``:
     every folder is one source. Globs expand as in a shell. Raises UsageError if a glob matches nothing.
     """
     sources: dict[str, Path] = {}
@@ -103,22 +102,22 @@ def _sources_of(path: Path, whole_folders: bool) -> list[Path]:
 
 
 def exclude_results(sources: Sequence[Path], output_of: Callable[[Path], Path]) -> list[Path]:
-    """Return the sources except those that are the output of another source, made by an earlier run."""
+    """Return the sources without those that an earlier run made from another source. ``output_of``: the output path."""
     results = {path_key(output_of(source)) for source in sources}
     return [source for source in sources if path_key(source) not in results]
 
 
 def clips_with_endings(paths: Sequence[Path], name: str, folder: Path | None, recipe: Recipe) -> dict[Path, str]:
-    """Return the clips that files, folders and globs expand to, each with its result's ending: ``.NAME.mp4``.
+    """Expand files, folders and globs to clips; return the ending of each clip's result: ``.NAME.mp4``.
 
-    A clip that is the result of another one in ``folder`` (None: beside it) is excluded, unless each clip was named.
-    Raises UsageError.
+    ``folder``: the folder of the results, None: beside the clips. A clip that is the result of another clip is
+    excluded, unless all clips were named. Raises UsageError.
     """
     clips = expand_sources(paths)
     endings = {clip: _ending(clip, name, recipe) for clip in clips}
     if clips != list(paths):
-        places = {clip: folder_of(clip) if folder is None else folder for clip in clips}
-        clips = exclude_results(clips, lambda clip: places[clip] / f"{base_name(clip)}{endings[clip]}")
+        folders = {clip: folder_of(clip) if folder is None else folder for clip in clips}
+        clips = exclude_results(clips, lambda clip: folders[clip] / f"{base_name(clip)}{endings[clip]}")
     return {clip: endings[clip] for clip in clips}
 
 
@@ -132,71 +131,72 @@ def _ending(clip: Path, name: str, recipe: Recipe) -> str:
 
 
 def folder_of(source: Path) -> Path:
-    """Return the folder in which a source lies; numbered pictures (frames/%05d.png) are a source in that of theirs."""
+    """Return the folder that contains a source, or, for numbered pictures (frames/%05d.png), its pictures' folder."""
     return source.parent if source.exists() else source.parent.parent
 
 
 def bytes_of(source: Path) -> int:
-    """Return the size in bytes of a file, or of the files in a folder; 0 if it cannot be read."""
+    """Return the size in bytes of a file, or of all files in a folder; 0 if it cannot be read."""
     try:
         return sum(p.stat().st_size for p in source.iterdir()) if source.is_dir() else source.stat().st_size
     except OSError:
         return 0
 
 
-def counterparts(outputs: Sequence[Path], given: Path, what: str) -> list[Path]:
-    """Return, for each of ``outputs``, the clip that it was made from; ``what``: the noun for that clip in errors.
+def match_clips(outputs: Sequence[Path], candidates: Path, noun: str) -> list[Path]:
+    """Return, for each of ``outputs``, the clip in ``candidates`` with a matching name. ``noun``: for it, in errors.
 
-    ``given`` is one clip for all, or a folder or glob: then the clip whose name is the longest start of the output's
-    name (in.x.mp4 and in.mov). Raises UsageError if there is none.
+    ``candidates``: one clip for all outputs, or a folder or glob. Of several clips, the clip matches whose name is the
+    longest prefix of the output's name (in.mov for in.x.mp4). Raises UsageError if no clip matches.
     """
-    if not _stands_for_many(given):
-        return [given] * len(outputs)
-    known = expand_sources([given])
-    found = []
+    if not _expands_to_several(candidates):
+        return [candidates] * len(outputs)
+    clips = expand_sources([candidates])
+    matched = []
     for path in outputs:
         name = base_name(path)
-        fitting = [clip for clip in known if _begins(name, base_name(clip)) and path_key(clip) != path_key(path)]
-        if not fitting:
-            why = f"{given} holds no clip with a matching name for {what}"
+        others = [clip for clip in clips if path_key(clip) != path_key(path)]
+        matches = [clip for clip in others if _starts_with_name(name, base_name(clip))]
+        if not matches:
+            why = f"{candidates} holds no clip with a matching name for {noun}"
             raise UsageError(str(path), why, "begin its name with its source's name")
-        found.append(max(fitting, key=lambda clip: len(base_name(clip))))
-    return found
+        matched.append(max(matches, key=lambda clip: len(base_name(clip))))
+    return matched
 
 
-def counterpart(output: Path, given: Path, what: str) -> Path:
-    """Return the clip that an output was made from: ``given``, or one of its clips if it is a glob or video folder."""
-    is_folder = given.is_dir() and bool(_videos_in(given)) and not pictures_in(given)
-    return counterparts([output], given, what)[0] if is_folder or _is_glob(given) else given
+def match_clip(output: Path, candidates: Path, noun: str) -> Path:
+    """Return the clip that matches an output: ``candidates``, or the clip with its name in a glob or video folder."""
+    is_folder = candidates.is_dir() and bool(_videos_in(candidates)) and not pictures_in(candidates)
+    return match_clips([output], candidates, noun)[0] if is_folder or _is_glob(candidates) else candidates
 
 
-def mattes_for(clips: Sequence[Path], given: Path, what: str, name: str = "") -> list[Path]:
-    """Return the matte of each clip: ``given`` for all, or of a folder of videos its own (in.matte.mkv).
+def mattes_for(clips: Sequence[Path], path: Path, option: str, name: str = "") -> list[Path]:
+    """Return the matte of each clip: ``path``, or its video with the clip's name (in.matte.mkv) if it is a folder.
 
-    ``name``: of the thing, where mattes of several lie in the folder (in.matte.man.mkv). ``what``: the option, for
-    errors. Raises UsageError if a clip has none, or several.
+    ``name``: the name of an object, if the folder has mattes of several objects (in.matte.man.mkv). ``option``: for
+    errors. Raises UsageError if a clip has no matte, or several.
     """
-    known = _videos_in(given) if given.is_dir() and not pictures_in(given) else []
-    if not known:
-        return [given] * len(clips)
-    named = {matte: name_key(base_name(matte)) for matte in known}
-    found = []
+    mattes = _videos_in(path) if path.is_dir() and not pictures_in(path) else []
+    if not mattes:
+        return [path] * len(clips)
+    names = {matte: name_key(base_name(matte)) for matte in mattes}
+    chosen = []
     for clip in clips:
-        own = name_key(base_name(clip))
-        exact = (f"{own}.matte.{name}", f"{own}.{name}") if name else ()
-        exact = (*exact, f"{own}.matte", own)
-        others = [matte for matte in known if path_key(matte) != path_key(clip)]
-        fitting = next((ms for start in exact if (ms := [m for m in others if named[m] == start])), [])
-        fitting = fitting or [matte for matte in others if _begins(named[matte], own)]
-        if len(fitting) != 1:
-            why = f"{given} holds {'several' if fitting else 'none'} for {clip.name}"
-            raise UsageError(what, why, f"name the matte as the clip: {own}.matte.mkv")
-        found += fitting
-    return found
+        clip_name = name_key(base_name(clip))
+        exact = (f"{clip_name}.matte.{name}", f"{clip_name}.{name}") if name else ()
+        exact = (*exact, f"{clip_name}.matte", clip_name)
+        others = [matte for matte in mattes if path_key(matte) != path_key(clip)]
+        matches = next((ms for text in exact if (ms := [m for m in others if names[m] == text])), [])
+        matches = matches or [matte for matte in others if _starts_with_name(names[matte], clip_name)]
+        if len(matches) != 1:
+            why = f"{path} holds {'several' if matches else 'none'} for {clip.name}"
+            raise UsageError(option, why, f"name the matte as the clip: {clip_name}.matte.mkv")
+        chosen += matches
+    return chosen
 
 
-def _begins(name: str, start: str) -> bool:
-    """Return whether a name starts with another, not followed by a letter or a digit."""
+def _starts_with_name(name: str, start: str) -> bool:
+    """Return whether a name starts with the name ``start``, and no letter or digit follows."""
     name, start = name_key(name), name_key(start)
     return name.startswith(start) and not name[len(start) : len(start) + 1].isalnum()
 
@@ -204,26 +204,25 @@ def _begins(name: str, start: str) -> bool:
 def make_items(
     sources: Sequence[Path], folder: Path | None, endings: Sequence[str], work: Callable[[Path, Path], Work]
 ) -> list[Item]:
-    """Return a job for each source, with a unique output in ``folder``; ``work(source, output)`` makes its work.
+    """Return an item for each source, with a unique output in ``folder`` (None: beside the source).
 
-    ``folder``: None: beside each source. ``endings``: for each source the ending of its output's name, such as
-    ``.x.mp4``. Raises UsageError.
+    ``endings``: the ending of each output's name, such as ``.x.mp4``. ``work``: returns the work of a (source, output).
+    Raises UsageError.
     """
     check_folder(folder or Path())
     ending_of = dict(zip(sources, endings, strict=True))
     folders = {source: folder_of(source) if folder is None else folder for source in sources}
-    together = {place: [one for one in sources if folders[one] == place] for place in folders.values()}
-    place_of = {
+    by_folder = {place: [source for source in sources if folders[source] == place] for place in folders.values()}
+    outputs = {
         source: refuse_link(place / name)
-        for place, own in together.items()
-        for source, name in zip(own, result_names(own, [ending_of[source] for source in own]), strict=True)
+        for place, group in by_folder.items()
+        for source, name in zip(group, result_names(group, [ending_of[source] for source in group]), strict=True)
     }
-    places = [place_of[source] for source in sources]
-    return [Item(s, p, work(s, p), bytes_of(s)) for s, p in zip(sources, places, strict=True)]
+    return [Item(source, outputs[source], work(source, outputs[source]), bytes_of(source)) for source in sources]
 
 
 def check_folder(folder: Path) -> None:
-    """Raise UsageError if the folder for a batch's results is a file or has a media file's extension."""
+    """Raise UsageError if the folder for a batch's results is a file, or has the extension of a media file."""
     check_parents(folder)
     if (folder.exists() and not folder.is_dir()) or folder.suffix.lstrip(".") in ENDINGS:
         raise UsageError(
@@ -234,38 +233,34 @@ def check_folder(folder: Path) -> None:
 
 
 def result_names(sources: Sequence[Path], endings: Sequence[str]) -> list[str]:
-    """Return a unique file name for each source's result: the source's name and an ending.
+    """Return a unique file name for the result of each source: the source's name and an ending.
 
     Equal names get the source's extension (a-mov.x.mp4), its folder (cam1-a.x.mp4), both, or more folders. Names do not
-    depend on the order of the list.
+    depend on the order of the sources.
     """
-    chosen = [0] * len(sources)
+    levels = [0] * len(sources)
     while True:
-        names = [_stem(s, level) + end for s, level, end in zip(sources, chosen, endings, strict=True)]
-        alike: dict[str, list[int]] = {}
+        names = [_stem(s, level) + end for s, level, end in zip(sources, levels, endings, strict=True)]
+        by_name: dict[str, list[int]] = {}
         for number, name in enumerate(names):
-            alike.setdefault(_plain(name), []).append(number)
-        raised = [n for group in alike.values() if len(group) > 1 for n in group if _stem(sources[n], chosen[n] + 1)]
-        if not raised:
-            for group in alike.values():  # folders whose names differ only in punctuation
+            by_name.setdefault(name_key(name).casefold(), []).append(number)  # Some file systems ignore case.
+        groups = [group for group in by_name.values() if len(group) > 1]
+        ambiguous = [n for group in groups for n in group if _stem(sources[n], levels[n] + 1)]
+        if not ambiguous:
+            for group in groups:  # The names of the folders differ only in punctuation.
                 for count, number in enumerate(group[1:], 2):
                     names[number] = f"{names[number].removesuffix(endings[number])}-{count}{endings[number]}"
             return names
-        for number in raised:
-            chosen[number] += 1
+        for number in ambiguous:
+            levels[number] += 1
 
 
 def _stem(source: Path, level: int) -> str:
-    """Return a source's name, with more context at a higher level; '' if the context is exhausted."""
-    further, with_ending = divmod(level, 2)
+    """Return a source's name, at higher levels with its extension and folders; '' if there are no more folders."""
+    num_folders, with_extension = divmod(level, 2)
     folders = source.resolve().parent.parts[1:]
-    if further > len(folders):
+    if num_folders > len(folders):
         return ""
-    ending = f"-{source.suffix.lstrip('.')}" if with_ending else ""
-    before = [re.sub(r"[^\w.-]+", "_", part) for part in folders[len(folders) - further :]]
-    return "-".join([*before, base_name(source)]) + ending
-
-
-def _plain(name: str) -> str:
-    """Normalise a name, so that names are equal if a file system may treat them as equal."""
-    return name_key(name).casefold()
+    extension = f"-{source.suffix.lstrip('.')}" if with_extension else ""
+    prefixes = [re.sub(r"[^\w.-]+", "_", part) for part in folders[len(folders) - num_folders :]]
+    return "-".join([*prefixes, base_name(source)]) + extension

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vidtrans.batch.batch_options import BatchOptions, parse_shard
 from vidtrans.batch.executors import Task, TaskResult, make_executor
-from vidtrans.batch.inputs import Item, Work, clips_with_endings, is_several, make_items, place_beside
+from vidtrans.batch.inputs import Item, Work, clips_with_endings, is_batch, make_items, place_beside
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError, VidtransError
@@ -33,22 +33,23 @@ if TYPE_CHECKING:
     from vidtrans.rendering.parts import Division
 
 State = Literal["done", "failed", "pending"]
-NAME = "vidtrans-batch"
-SAVE_S = 2.0  # interval of writing the summary while a batch runs
-UNREADABLE = (OSError, ValueError, KeyError, TypeError)  # errors if there is no complete summary
-PLAIN = (int, float, str, bool, type(None))
-TRIM_S = 30.0  # interval of trimming the cache while a batch runs
-REPORT_S = 0.2  # interval of progress reports
-MAX_TRIES = 2  # for a task whose worker was lost
-CLIPS = "clips", "frames"  # the words for items and their units; the latter is a key of an item's table
+SUMMARY_NAME = "vidtrans-batch"  # Stem of the names of a batch's summary and report
+SAVE_S = 2.0  # Interval at which a running batch writes its summary, in seconds
+SUMMARY_ERRORS = (OSError, ValueError, KeyError, TypeError)  # Errors of reading a missing or incomplete summary
+JSON_SCALARS = (int, float, str, bool, type(None))  # Types of the values that the summary includes
+TRIM_S = 30.0  # Interval at which a running batch trims the cache, in seconds
+REPORT_S = 0.2  # Interval of progress reports, in seconds
+MAX_LOST_WORKERS = 2  # Number of lost workers after which a task fails
+CLIP_NOUNS = "clips", "frames"  # Plural nouns for items and for their units, which are also a key of an item's table
 
 
 def run_batch(
     items: Sequence[Item], command: str, folder: Path, options: BatchOptions, context: Context
 ) -> tuple[list[Outcome], Path]:
-    """Run jobs; return the outcomes, and the path of the summary, in ``folder``. ``command``: its name in the summary.
+    """Run the items of a batch; return their outcomes, and the path of the summary in ``folder``.
 
-    Raises UsageError; Interrupted on a stop request, after all running jobs have saved.
+    ``command``: the name of the command in the summary. Raises UsageError; Interrupted on a stop request, after all
+    running jobs have saved.
     """
     summary = Summary(folder, command, options.shard)
     chosen = options.share_of(items)
@@ -57,7 +58,7 @@ def run_batch(
         chosen = [item for item in chosen if item.source.resolve() in failed]
     outcomes = [Outcome(item) for item in chosen]
     if not context.dry_run:
-        summary.save(outcomes)  # fail before the work if it cannot be written
+        summary.save(outcomes)  # If the summary cannot be written, fail before the work.
     save = None if context.dry_run else summary.refresh
     try:
         Scheduler(outcomes, options, context, save=save).run()
@@ -69,7 +70,7 @@ def run_batch(
     return outcomes, summary.path
 
 
-def make_clips(
+def process_clips(
     paths: Sequence[Path],
     work: Callable[[Path, Path | None, bool], Callable[[Context], Table]],
     command: str,
@@ -82,26 +83,39 @@ def make_clips(
     beside: bool,
     skip: tuple[str, ...] = (),
 ) -> Table:
-    """Run the job of one clip, or of each of several, whose folder is ``output``; return its table, or the batch's.
+    """Process one clip, or a batch of clips; return the table of the clip or of the batch.
 
-    ``work``: returns the job of a clip, an output (None: the default) and whether the clip is the only one.
-    ``command``: for the summary. ``name``: in default output names, ``clip.NAME.mp4``. ``recipe``: its codec chooses
-    their endings. ``beside``: outputs are put beside the clips. ``skip``: ends of names of clips that are left out of
-    several, as is a clip that is the result of another one, unless each was named. Raises UsageError, Interrupted.
+    A clip that is the result of another clip is left out of a batch, unless all clips were named.
+
+    Args:
+        paths: Clips, folders and globs.
+        work: Returns the work for a clip, its output (None: the default), and whether the clip is the only one.
+        command: The name of the command in the summary.
+        name: Part of the names of default outputs, ``clip.NAME.mp4``.
+        recipe: Its codec chooses the extension of the outputs.
+        output: The output of one clip, or the folder of several.
+        batch: How to run several clips.
+        context: The context of the run.
+        beside: Whether each output is put beside its clip.
+        skip: Suffixes of the stems of clips that are left out of a batch.
+
+    Raises:
+        UsageError: The inputs or outputs cannot be used.
+        Interrupted: A stop was requested.
     """
-    if not is_several(paths, batch):
+    if not is_batch(paths, batch):
         [clip] = paths
         return work(clip, place_beside(clip, name, recipe) if beside else output, True)(context)
     folder = None if beside else output or Path()
     endings = clips_with_endings(paths, name, folder, recipe)
     endings = {clip: ending for clip, ending in endings.items() if not (skip and base_name(clip).endswith(skip))}
     is_only = len(endings) == 1
-    return make_each(
+    return process_each(
         endings, lambda clip, place: work(clip, place, is_only), command, folder, batch, context, beside=beside
     )
 
 
-def make_each(
+def process_each(
     endings: Mapping[Path, str],
     work: Callable[[Path, Path], Work],
     command: str,
@@ -111,11 +125,11 @@ def make_each(
     *,
     beside: bool = False,
 ) -> Table:
-    """Run the job that ``work(clip, output)`` returns for each clip; return the batch's ``--json`` table.
+    """Run the work that ``work(clip, output)`` returns for each clip; return the batch's ``--json`` table.
 
-    ``endings``: for each clip the suffix of its output's name, ``.x.mp4``. ``folder``: where the outputs and the
-    summary go; None: no outputs, or outputs ``beside`` the clips, and the summary goes into the current folder. Raises
-    UsageError, Interrupted.
+    ``endings``: the ending of each output's name, ``.x.mp4``, by clip. ``folder``: the folder of the outputs and the
+    summary; None: there are no outputs, or they go ``beside`` the clips, and the summary into the current folder.
+    Raises UsageError, Interrupted.
     """
     items = make_items(list(endings), None if beside else folder or Path(), list(endings.values()), work)
     if folder is None and not beside:
@@ -125,7 +139,7 @@ def make_each(
 
 
 def batch_table(outcomes: Sequence[Outcome], summary: Path, base: Table) -> Table:
-    """Return the ``--json`` table of a batch. ``base``: the command's own entries."""
+    """Return the ``--json`` table of a batch. ``base``: the entries that the command adds."""
     done = [o.table for o in outcomes if o.state == "done"]
     failed = {str(o.item.source): o.error for o in outcomes if o.state == "failed"}
     pending = [str(o.item.source) for o in outcomes if o.state == "pending"]
@@ -141,12 +155,11 @@ def batch_table(outcomes: Sequence[Outcome], summary: Path, base: Table) -> Tabl
 
 
 def run_jobs(
-    items: Sequence[Item], options: BatchOptions, context: Context, nouns: tuple[str, str] = CLIPS
+    items: Sequence[Item], options: BatchOptions, context: Context, nouns: tuple[str, str] = CLIP_NOUNS
 ) -> list[Outcome]:
-    """Run jobs without a summary file, and return the outcomes.
+    """Run items without a summary file, and return their outcomes.
 
-    ``nouns``: the words for jobs and for their units; the latter is a key of a job's table. Raises UsageError;
-    Interrupted on a stop request, after all running jobs have saved.
+    ``nouns``: as ``CLIP_NOUNS``. Raises UsageError; Interrupted on a stop request, after all running jobs have saved.
     """
     outcomes = [Outcome(item) for item in items]
     Scheduler(outcomes, options, context, nouns=nouns).run()
@@ -154,9 +167,9 @@ def run_jobs(
 
 
 def run_spread(item: Item, options: BatchOptions, context: Context) -> Table:
-    """Run one job, divided among workers, and return its table. Raises JobFailedError with the job's message."""
+    """Run one item, divided among workers, and return its table. Raises JobFailedError with the item's error."""
     outcomes = [Outcome(item)]
-    Scheduler(outcomes, options, context, tells_ends=False).run()  # the caller reports the end
+    Scheduler(outcomes, options, context, should_report_ends=False).run()  # The caller reports the end.
     if outcomes[0].state == "failed":
         raise JobFailedError(outcomes[0].error, outcomes[0].exit_status)
     context.trim_cache()
@@ -164,7 +177,7 @@ def run_spread(item: Item, options: BatchOptions, context: Context) -> Table:
 
 
 class JobFailedError(VidtransError):
-    """The error of a job that ran in another process."""
+    """An item failed in another process, with this message and exit status."""
 
     def __init__(self, what: str, exit_status: int) -> None:
         super().__init__(what)
@@ -182,38 +195,38 @@ class Outcome:
     exit_status: int = 0
 
     def row(self) -> Table:
-        """Return the item's row of the summary."""
+        """Return the row of the item in the summary."""
         output = None if self.item.output is None else str(self.item.output)
         row: Table = {"source": str(self.item.source), "output": output, "state": self.state}
-        row |= {k: v for k, v in self.table.items() if k not in row and isinstance(v, PLAIN)}
+        row |= {k: v for k, v in self.table.items() if k not in row and isinstance(v, JSON_SCALARS)}
         return row | ({"error": self.error, "exit_status": self.exit_status} if self.state == "failed" else {})
 
 
 class Summary:
-    """The summary file: ``vidtrans-batch.json``, or for a shard ``vidtrans-batch.2-of-8.json``."""
+    """The summary file of a batch: ``vidtrans-batch.json``, or for a shard ``vidtrans-batch.2-of-8.json``."""
 
     def __init__(self, folder: Path, command: str, shard: str) -> None:
         part = ".{}-of-{}".format(*parse_shard(shard)) if shard else ""
-        self.path, self.command = folder / f"{NAME}{part}.json", command
+        self.path, self.command = folder / f"{SUMMARY_NAME}{part}.json", command
         self._saved = 0.0
 
     def failed(self) -> set[Path]:
-        """Return the sources that failed in the last run. Raises UsageError if that has left no readable summary."""
+        """Return the sources that failed in the last run. Raises UsageError if there is no readable summary."""
         try:
             rows = _read_rows(self.path)
             return {Path(row["source"]).resolve() for row in rows if row["state"] == "failed"}
-        except UNREADABLE:
+        except SUMMARY_ERRORS:
             why = "there is no summary of an earlier run"
             raise UsageError(f"--retry-failed: {self.path}", why, "leave out --retry-failed") from None
 
     def refresh(self, outcomes: Sequence[Outcome]) -> None:
-        """Write the file every few seconds. Write errors are ignored here and raised by the final ``save``."""
+        """Write the file if ``SAVE_S`` seconds have passed. Errors are ignored, and raised by the final ``save``."""
         if time.monotonic() - self._saved >= SAVE_S:
             with suppress(OSError):
                 self.save(outcomes)
 
     def save(self, outcomes: Sequence[Outcome]) -> None:
-        """Write the file. Raises OSError."""
+        """Write the file atomically. Raises OSError."""
         self._saved = time.monotonic()
         rows = [outcome.row() for outcome in outcomes]
         counts = {state: sum(row["state"] == state for row in rows) for state in ("done", "failed", "pending")}
@@ -223,8 +236,8 @@ class Summary:
 def read_summaries(folder: Path) -> list[Table]:
     """Return the rows of all summaries in a folder, each with ``source``, ``state``, and ``error`` if failed."""
     rows: list[Table] = []
-    for path in sorted(folder.glob(f"{NAME}*.json")):
-        with suppress(*UNREADABLE):
+    for path in sorted(folder.glob(f"{SUMMARY_NAME}*.json")):
+        with suppress(*SUMMARY_ERRORS):
             for row in _read_rows(path):
                 needed = {"source", "state", *(["error"] if row["state"] == "failed" else [])}
                 rows += [row] if needed <= row.keys() else []
@@ -232,17 +245,16 @@ def read_summaries(folder: Path) -> list[Table]:
 
 
 def _read_rows(path: Path) -> list[Table]:
-    """Return the rows of a summary. Raises one of ``UNREADABLE``."""
+    """Return the rows of a summary. Raises one of ``SUMMARY_ERRORS``."""
     rows: list[Table] = read_small_json(path)["items"]
     return rows
 
 
 class Scheduler:
-    """A scheduler that submits the items of ``outcomes`` to an executor, and records their outcomes.
+    """A scheduler that submits the items of ``outcomes`` to an executor, and records their outcomes there.
 
-    ``save`` is called with the outcomes at intervals. If there are more slots than items, an item with ``divide`` is
-    divided, and its parts run first. ``nouns``: the words for items and their units; the latter is a key of an item's
-    table. ``tells_ends``: report each item's end.
+    If there are more slots than items, an item with ``divide`` is divided, and its parts run first. ``save`` is called
+    with the outcomes at intervals. ``nouns``: as ``CLIP_NOUNS``. ``should_report_ends``: note each item's end.
     """
 
     def __init__(
@@ -252,23 +264,23 @@ class Scheduler:
         context: Context,
         *,
         save: Callable[[Sequence[Outcome]], None] | None = None,
-        nouns: tuple[str, str] = CLIPS,
-        tells_ends: bool = True,
+        nouns: tuple[str, str] = CLIP_NOUNS,
+        should_report_ends: bool = True,
     ) -> None:
         self.outcomes, self.context, self._options = outcomes, context, options
-        self._divided: dict[int, _DividedItem | None] = {}  # None: it was decided that the item stays whole
+        self._divided: dict[int, _DividedItem | None] = {}  # By item index; None: the item must stay whole.
         self.progress = _BatchProgress([outcome.item for outcome in outcomes], nouns)
-        self._save, self._tells_ends = save, tells_ends
+        self._save, self._should_report_ends = save, should_report_ends
         self._waiting = deque(self._whole(number) for number in range(len(outcomes)))
         self._halted = self._stopping = False
-        self._reported, self._trimmed = 0.0, time.monotonic()
+        self._reported_s, self._trimmed_s = 0.0, time.monotonic()
         self._update_lock = threading.Lock()
 
     def _whole(self, number: int) -> Task:
         return Task(number, "whole", self.outcomes[number].item.work)
 
     def run(self) -> None:
-        """Run until all tasks have ended, or no more are to start.
+        """Run until all tasks have ended, or the batch was halted.
 
         Raises UsageError; Interrupted on a stop request, after all running jobs have saved.
         """
@@ -290,13 +302,13 @@ class Scheduler:
             self.context.stop.check()
 
     def _submit(self) -> None:
-        """Fill the executor's slots. If more slots are free than items wait, divide the next item."""
+        """Fill the executor's slots. If more slots are free than tasks are waiting, divide the next item."""
         while self._waiting and not self._halted and len(self.progress.running) < self.executor.slots:
             spare = self.executor.slots - len(self.progress.running) - len(self._waiting)
             task = self._waiting.popleft()
-            divide, no_shared_disk = self.outcomes[task.number].item.divide, self.executor.ahead > 0
+            divide, no_shared_disk = self.outcomes[task.number].item.divide, self.executor.num_local_slots > 0
             if divide and (spare > 0 or no_shared_disk) and task.kind == "whole" and task.number not in self._divided:
-                count = max(1, spare + 1 - self.executor.ahead)
+                count = max(1, spare + 1 - self.executor.num_local_slots)
                 task = Task(task.number, "divide", partial(divide, count=count, no_shared_disk=no_shared_disk))
             self.progress.running[task] = _TaskProgress()
             self.executor.submit(task, partial(self._receive_event, task))
@@ -307,14 +319,14 @@ class Scheduler:
         if isinstance(event, Progress):
             if running := self.progress.running.get(task):
                 running.update(event)
-            self._update()  # an inline executor returns to ``run`` only after a whole task
+            self._update()  # An inline executor returns to ``run`` only after a whole task.
         elif isinstance(event, Note) and event.general:
             self.context.warn_once(event.text)
         elif isinstance(event, Note):
             self.context.note(self.outcomes[task.number].item.message(event.text), event.level)
 
     def _update(self) -> None:
-        """Forward a stop request; every ``REPORT_S`` report progress, and save. Runs in one thread at a time."""
+        """Forward a stop request; every ``REPORT_S`` seconds report progress and save. One thread runs it at a time."""
         if not self._update_lock.acquire(blocking=False):
             return
         try:
@@ -323,14 +335,14 @@ class Scheduler:
                 self._halted = self._stopping = True
                 self.executor.stop(status)
             now = time.monotonic()
-            if now - self._reported < REPORT_S:
+            if now - self._reported_s < REPORT_S:
                 return
-            self._reported = now
+            self._reported_s = now
             self.context.report(self.progress.event())
             if self._save:
                 self._save(self.outcomes)
-            if now - self._trimmed >= TRIM_S and not self.context.dry_run:
-                self._trimmed = now
+            if now - self._trimmed_s >= TRIM_S and not self.context.dry_run:
+                self._trimmed_s = now
                 self.context.trim_cache()
         finally:
             self._update_lock.release()
@@ -372,15 +384,15 @@ class Scheduler:
             self._end_item(number, Outcome(self.outcomes[number].item, "done", table))
 
     def _retry(self, task: Task, result: TaskResult) -> None:
-        """Queue the task of a lost worker again; fail its item after ``MAX_TRIES`` losses that it may have caused."""
+        """Queue the task of a lost worker again; fail its item if it may have caused ``MAX_LOST_WORKERS`` losses."""
         if self._stopping:
             return
-        fate, tries = result.error, task.tries + (not result.is_blameless)
-        if tries < MAX_TRIES:
-            self.context.note(f"{self.outcomes[task.number].item.title}: {fate}; the job is restarted", "warning")
-            self._waiting.appendleft(replace(task, tries=tries))
+        reason, num_lost_workers = result.error, task.num_lost_workers + (not result.is_blameless)
+        if num_lost_workers < MAX_LOST_WORKERS:
+            self.context.note(f"{self.outcomes[task.number].item.title}: {reason}; the job is restarted", "warning")
+            self._waiting.appendleft(replace(task, num_lost_workers=num_lost_workers))
         else:
-            why = f"{fate}, {MAX_TRIES} times — perhaps out of memory: use fewer --jobs, or smaller pictures"
+            why = f"{reason}, {MAX_LOST_WORKERS} times — perhaps out of memory: use fewer --jobs, or smaller pictures"
             self._fail(task, why, VidtransError.exit_status)
 
     def _fail(self, task: Task, error: str, exit_status: int) -> None:
@@ -400,7 +412,7 @@ class Scheduler:
         self.outcomes[number] = outcome
         place, item, table = f"[{self.progress.ended}/{len(self.outcomes)}]", outcome.item, outcome.table
         self._halted = self._halted or (self._options.halt and outcome.state == "failed")
-        if not self._tells_ends:
+        if not self._should_report_ends:
             return
         if outcome.state == "failed":
             self.context.note(f"{place} failed: {item.message(outcome.error)}", "warning")
@@ -413,11 +425,11 @@ class Scheduler:
 
 @dataclass
 class _DividedItem:
-    """An item that is rendered in parts, of which ``num_left`` are running or waiting; ``counts``: their frames.
+    """An item that is rendered in parts: ``num_left`` unfinished parts, and the frame ``counts`` of finished ones.
 
-    The cache entries that the parts share are locked until all parts have ended. Then the item is run as a whole, with
-    all chunks present. Until that is done its cache entries stay pinned, because between two tasks nothing else keeps
-    them from deletion.
+    The cache entries that the parts share are locked until all parts have ended. Then the item runs as a whole, with
+    all chunks present. Its cache entries stay pinned until it ends, because nothing else protects them from deletion
+    between two tasks.
     """
 
     locks: ExitStack
@@ -428,10 +440,10 @@ class _DividedItem:
 
     @classmethod
     def begin(cls, division: Division | None, cache: Cache) -> _DividedItem | None:
-        """Lock the cache entries that the parts share; None if the item stays whole.
+        """Lock the cache entries that the parts share; return None if the item must stay whole.
 
-        That is if ``division`` is None, or if another run, or another item with the same model outputs, has locked an
-        entry: the run of a whole item waits for the lock.
+        An item stays whole if ``division`` is None, or if another run, or another item with the same model outputs, has
+        locked an entry: the task of a whole item waits for that lock.
         """
         if division is None:
             return None
@@ -448,7 +460,7 @@ class _DividedItem:
             return cls(locks.pop_all(), pins.pop_all(), len(division.parts))
 
     def end_part(self, counts: Mapping[str, int]) -> bool:
-        """Add the counts of a part, empty if it failed; return whether it was the last, which unlocks the entries."""
+        """Add a part's counts, empty if it failed; after the last part unlock the cache entries and return True."""
         self.counts.update(counts)
         self.num_left -= 1
         if not self.num_left:
@@ -456,14 +468,17 @@ class _DividedItem:
         return not self.num_left
 
     def with_counts(self, table: Table) -> Table:
-        """Return the item's table with its parts' counts added, and the seconds since the parts began."""
+        """Return the item's table with the counts of its parts added, and the seconds since the parts began."""
         counts = {key: table.get(key, 0) + self.counts[key] for key in COUNTS if self.counts[key]}
         return table | counts | {"seconds": round(time.monotonic() - self.began, 3)}
 
 
 @dataclass
 class _TaskProgress:
-    """The latest progress report of a running task, and the first and latest reports that count frames or steps."""
+    """The progress of a running task.
+
+    ``last``: the latest report. ``counted``: the first and the latest report that count frames or steps.
+    """
 
     last: Progress | None = None
     counted: tuple[Progress, Progress] | None = None
@@ -479,47 +494,47 @@ class _TaskProgress:
 
     @property
     def share(self) -> float:
-        """Return the share of the item that this task has completed, 0 to 1."""
-        return self._share_of(self.units)
+        """Return the share of the item that this task has completed, in [0, 1]."""
+        return self._share_of_item(self.units)
 
     @property
-    def earlier(self) -> float:
-        """Return the share of the item that an earlier run had completed, 0 to 1, for a task of the whole item."""
-        return self._share_of(self.counted[0].done - 1) if self.counted else 0.0
+    def resumed_share(self) -> float:
+        """Return the share of the item that an earlier run had completed, in [0, 1], for a task of the whole item."""
+        return self._share_of_item(self.counted[0].done - 1) if self.counted else 0.0
 
-    def _share_of(self, units: int) -> float:
+    def _share_of_item(self, units: int) -> float:
         total = self.counted[1].total if self.counted else None
         return min(1.0, units / total) if total else 0.0
 
 
 class _BatchProgress:
-    """The total progress of a batch. Time is estimated from item sizes, as frames are not counted in advance."""
+    """The total progress of a batch. The remaining time is estimated from item sizes: frame counts are not known."""
 
     def __init__(self, items: Sequence[Item], nouns: tuple[str, str]) -> None:
         self.items, self.nouns = items, nouns
         self.ended = self.failed = self.units = 0
         self.running: dict[Task, _TaskProgress] = {}
         self._began = time.monotonic()
-        self._earlier = [0.0] * len(items)  # shares completed by earlier runs, which cost this run no time
+        self._resumed_shares = [0.0] * len(items)  # Shares that earlier runs completed, which take no time in this run.
         self._sizes = {"all": float(sum(item.size for item in items)), "done": 0.0, "skipped": 0.0}
 
     def end_task(self, task: Task) -> None:
         progress = self.running.pop(task)
         if task.kind == "whole":
-            self._earlier[task.number] = progress.earlier
+            self._resumed_shares[task.number] = progress.resumed_share
 
     def add(self, number: int, table: Table) -> None:
-        """Count the units (frames, steps) that this run made of item ``number``, by its result ``table``."""
+        """Add the units (frames, steps) that this run made of item ``number``, from the item's result ``table``."""
         if "frames_encoded" in table:
             self.units += table["frames_encoded"]
         else:
-            self.units += round(table[self.nouns[1]] * (1 - self._earlier[number]))
+            self.units += round(table[self.nouns[1]] * (1 - self._resumed_shares[number]))
 
     def end_item(self, number: int, outcome: Outcome) -> None:
         self.ended += 1
         self.failed += outcome.state == "failed"
         is_new = outcome.state == "done" and not outcome.table.get("cached")
-        share = 1 - self._earlier[number] if is_new else 0.0
+        share = 1 - self._resumed_shares[number] if is_new else 0.0
         self._sizes["done"] += outcome.item.size * share
         self._sizes["skipped"] += outcome.item.size * (1 - share)
 
@@ -527,8 +542,8 @@ class _BatchProgress:
         elapsed, running = time.monotonic() - self._began, dict(self.running)
         sizes = {task: self.items[task.number].size for task in running}
         done = self._sizes["done"] + sum(p.share * sizes[task] for task, p in running.items())
-        earlier = sum(p.earlier * sizes[task] for task, p in running.items() if task.kind == "whole")
-        total = self._sizes["all"] - self._sizes["skipped"] - earlier
+        resumed_share = sum(p.resumed_share * sizes[task] for task, p in running.items() if task.kind == "whole")
+        total = self._sizes["all"] - self._sizes["skipped"] - resumed_share
         units = self.units + sum(p.units for p in running.values())
         return BatchStatus(
             self.ended,

@@ -28,17 +28,17 @@ from vidtrans.training.requested_training import TrainingRequest, finished_model
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.variants import ABLATIONS, Variant, check_networks, check_variants, sweep_name
 
-PICTURE = "table.png"
-SHEET_VERSION = 1
-TRAININGS = "trainings", "steps"
+TABLE_PICTURE = "table.png"  # File name of the picture in the output folder
+SHEET_VERSION = 1  # Version of the picture's layout, part of its cache key
+TRAINING_NOUNS = "trainings", "steps"  # Plural nouns for the items of the batch and for their units
 
 
 @dataclass(frozen=True)
 class VariedTraining:
-    """A request to train each variant of an ablation, by its name ``kind``, or of a ``sweep``; exactly one is given.
+    """A request to train all variants of an ablation, which ``kind`` names, or of a ``sweep``; the other one is empty.
 
-    ``minutes``: per training. ``batch``: options for running several. ``labeller``: the name of a model that reads the
-    labels in held-out outputs, which become scores. Raises UsageError if the options conflict.
+    ``minutes``: time limit of each training. ``batch``: how to run the trainings. ``labeller``: the name of a model
+    that segments held-out outputs, which gives scores. Raises UsageError if the options conflict.
     """
 
     dataset: Path
@@ -63,15 +63,14 @@ class VariedTraining:
 
     @property
     def option(self) -> str:
-        """Return the command-line option that requests the variation."""
         return f"--ablate {self.kind}" if self.kind else "--sweep"
 
 
 def train_varied(request: VariedTraining, context: Context) -> Table:
     """Train every variant of an ablation or a sweep on a dataset, and return the result table.
 
-    Each variant is an ordinary training from scratch, with the same pictures, seed and steps unless varied: the
-    recipe's steps, or, with ``minutes``, as many as the slowest variant can do. The output folder gets the models, a
+    Each variant is trained from scratch with the same pictures, seed and steps, unless these are varied. The number of
+    steps is the recipe's, or, with ``minutes``, what the slowest variant can do. The output folder gets the models, a
     picture of their held-out outputs, and their scores. A failed variant does not end the others: ``failed`` names it,
     and ``rows`` has the others. Raises UsageError, MediaError and Interrupted.
     """
@@ -85,17 +84,17 @@ def train_varied(request: VariedTraining, context: Context) -> Table:
     check_place(output, [request.dataset / INDEX], folder=True)
     variants = request.sweep or tuple(ABLATIONS.load(request.kind)(request.recipe, dataset, context))
     check_variants(request.sweep, context)
-    _check_picture(output / PICTURE, _lineage(request), context)
+    _check_table_picture(output / TABLE_PICTURE, _lineage_digest(request), context)
     for variant in variants:
         check_foreign(context.cache, refuse_link(_model_of(variant, output)), context.overwrite)
     if request.minutes:
-        steps = _steps(dataset, [v.recipe for v in variants], request.minutes, context)
+        steps = _steps_in_minutes(dataset, [v.recipe for v in variants], request.minutes, context)
         variants = tuple(replace(v, recipe=v.recipe.under({"training": {"steps": steps}})) for v in variants)
-    read = _reader(request, dataset, context)
+    score_labels = _label_scorer(request, dataset, context)
     trained, failed = _train_all(request, dataset, variants, output, context)
     rows = [_row(v, output, trained[v.name]) for v in variants if v.name in trained]
     for row in rows if not context.dry_run else ():
-        row["held_out"] = row["held_out"] | read(Path(row["model"]))
+        row["held_out"] = row["held_out"] | score_labels(Path(row["model"]))
     all_steps = {t["steps"] for t in trained.values()}
     table: Table = {
         "ablation": request.kind or None,
@@ -108,7 +107,7 @@ def train_varied(request: VariedTraining, context: Context) -> Table:
     estimates = [t for t in trained.values() if "estimate" in t]
     picture: Table = {"output": None, "cached": False}
     if rows and not estimates:
-        picture = _draw(output, table, dataset, _lineage(request), context)
+        picture = _draw_table(output, table, dataset, _lineage_digest(request), context)
     if estimates or "dry_run" in picture:
         return {"output": str(output), **table, "cached": False, "dry_run": True} | add_up(estimates)
     return {
@@ -120,11 +119,14 @@ def train_varied(request: VariedTraining, context: Context) -> Table:
     }
 
 
-def _reader(request: VariedTraining, dataset: Dataset, context: Context) -> Callable[[Path], Table]:
-    """Return the function that scores the labels in a model's outputs; {} without a labeller. Raises UsageError."""
+def _label_scorer(request: VariedTraining, dataset: Dataset, context: Context) -> Callable[[Path], Table]:
+    """Return a function that scores the labels in a model's outputs; without a labeller it returns {}.
+
+    Raises UsageError.
+    """
     if not request.labeller:
         return lambda model: {}
-    from vidtrans.rendering.extraction import Labeller  # torch, only where there is something to read
+    from vidtrans.rendering.extraction import Labeller  # It imports torch, which only a labeller needs.
     from vidtrans.training.variant_sheet import check_labels, read_back
 
     labeller = Labeller.found(request.labeller, context)
@@ -133,22 +135,21 @@ def _reader(request: VariedTraining, dataset: Dataset, context: Context) -> Call
 
 
 def _output_of(request: VariedTraining) -> Path:
-    """Return the output folder of the models."""
     if request.output:
         return request.output
     stem = request.dataset.resolve().name.removesuffix(DATASET_SUFFIX)
-    varied = f"ablate-{request.kind}" if request.kind else f"sweep-{sweep_name(_keys(request))}"
+    varied = f"ablate-{request.kind}" if request.kind else f"sweep-{sweep_name(_swept_keys(request))}"
     return refuse_link(Path(f"{stem}.{varied}"))
 
 
-def _keys(request: VariedTraining) -> list[str]:
-    """Return the keys that a sweep varies; [] for an ablation."""
+def _swept_keys(request: VariedTraining) -> list[str]:
+    """Return the settings' keys that a sweep varies; [] for an ablation."""
     return list(request.sweep[0].settings) if request.sweep else []
 
 
-def _lineage(request: VariedTraining) -> str:
-    """Return a digest shared by a dataset's tables of one ablation, or of sweeps over the same keys."""
-    return digest_of(["ablate", str(request.dataset.resolve()), request.kind, sorted(_keys(request))])
+def _lineage_digest(request: VariedTraining) -> str:
+    """Return the lineage of the table picture, which is equal for one dataset and ablation, or the same swept keys."""
+    return digest_of(["ablate", str(request.dataset.resolve()), request.kind, sorted(_swept_keys(request))])
 
 
 def _model_of(variant: Variant, output: Path) -> Path:
@@ -156,15 +157,15 @@ def _model_of(variant: Variant, output: Path) -> Path:
 
 
 def _row(variant: Variant, output: Path, table: Table) -> Table:
-    """Return the table row of a variant that was trained, or would be."""
+    """Return the row of a variant. ``table``: the result of its training, or of its dry run."""
     row: Table = {"name": variant.name, "label": variant.label, "settings": variant.settings}
     row |= {"model": str(_model_of(variant, output))}
     row |= {key: table.get(key) for key in ("steps", "held_out", "cached", "seconds")}
     return row | ({"dreamt": table["dreamt"]} if "dreamt" in table else {})
 
 
-def _check_picture(path: Path, lineage: str, context: Context) -> None:
-    """Raise UsageError before training if the picture would replace another file."""
+def _check_table_picture(path: Path, lineage: str, context: Context) -> None:
+    """Raise UsageError if the table picture would replace the file of another command or table."""
     check_foreign(context.cache, refuse_link(path), context.overwrite)
     if path.exists() and not context.overwrite and not replaces_own(context.cache, path, lineage):
         why = "it is the table of another ablation or sweep"
@@ -174,11 +175,11 @@ def _check_picture(path: Path, lineage: str, context: Context) -> None:
 def _train_all(
     request: VariedTraining, dataset: Dataset, variants: Sequence[Variant], output: Path, context: Context
 ) -> tuple[dict[str, Table], dict[str, str]]:
-    """Train the missing variants; return the tables of those that are trained, and the others' errors, by name."""
+    """Train the variants without a model; return the tables of trained ones, and the errors of failed ones, by name."""
     pictures, trained, missing = dataset_digest(context, dataset), dict[str, Table](), list[Variant]()
     requests = {v.name: TrainingRequest(request.dataset, _model_of(v, output), v.recipe, fresh=True) for v in variants}
     for variant in variants:
-        existing = finished_model(requests[variant.name], dataset, pictures, _seeded(context, variant.seed))
+        existing = finished_model(requests[variant.name], dataset, pictures, _with_seed(context, variant.seed))
         if existing is None:
             missing.append(variant)
         else:
@@ -203,7 +204,7 @@ def _train_all(
     ]
     # Existing models were checked for this machine's kind of device, so a cluster must train on that kind, too.
     device = context.device_kind if context.device == "auto" else context.device
-    outcomes = run_jobs(items, request.batch, replace(context, device=device), TRAININGS)
+    outcomes = run_jobs(items, request.batch, replace(context, device=device), TRAINING_NOUNS)
     for variant, outcome in zip(missing, outcomes, strict=True):
         if outcome.state == "done":
             trained[variant.name] = outcome.table
@@ -212,16 +213,15 @@ def _train_all(
 
 
 def _train_one(request: TrainingRequest, seed: int | None, context: Context) -> Table:
-    """Train a variant, in any process."""
-    return train(request, _seeded(context, seed))
+    return train(request, _with_seed(context, seed))
 
 
-def _seeded(context: Context, seed: int | None) -> Context:
+def _with_seed(context: Context, seed: int | None) -> Context:
     return context if seed is None else replace(context, seed=seed)
 
 
-def _draw(output: Path, table: Table, dataset: Dataset, lineage: str, context: Context) -> Table:
-    """Draw the picture of the table, unless it is up to date, and return its own result table."""
+def _draw_table(output: Path, table: Table, dataset: Dataset, lineage: str, context: Context) -> Table:
+    """Draw the picture of the table, unless it is up to date; return the result table of the picture."""
     rows = table["rows"]
     models = [Path(row["model"]) for row in rows]
     request = {
@@ -233,17 +233,17 @@ def _draw(output: Path, table: Table, dataset: Dataset, lineage: str, context: C
     }
 
     def make(path: Path) -> Table:
-        from vidtrans.training.variant_sheet import draw_sheet  # torch, only when there is something to draw
+        from vidtrans.training.variant_sheet import draw_sheet  # It imports torch, which an up-to-date picture omits.
 
         title = output.name if table["steps"] is None else f"{output.name}: {count(table['steps'], 'step')} each"
         draw_sheet(path, title, rows, dataset, context)
         return {}
 
-    return produce(context, output / PICTURE, request, models, lambda: make, lineage=lineage)
+    return produce(context, output / TABLE_PICTURE, request, models, lambda: make, lineage=lineage)
 
 
-def _steps(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context: Context) -> int:
-    """Return the number of steps that the slowest of ``recipes`` can do in ``minutes``, measured once and cached."""
+def _steps_in_minutes(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context: Context) -> int:
+    """Return the number of steps that the slowest of ``recipes`` can do in ``minutes``, from a cached measurement."""
     from vidtrans.training.set_up import TrainingSetup
     from vidtrans.training.trials import find_budget
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from vidtrans.cli.command import JOB_FOLDER, LINE, OPTION_WORDS, WATCHER
+from vidtrans.cli.command import COMMAND_LINE, JOB_FOLDER, OPTION_WORDS, WATCHER
 from vidtrans.cli.console import Console
 from vidtrans.commands import COMMANDS
 from vidtrans.core.errors import Interrupted, UsageError
@@ -28,56 +28,54 @@ if TYPE_CHECKING:
     from vidtrans.commands.base import Command
     from vidtrans.core.events import Event, Report, Stop
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-WIDEST_CHOICE = 30  # characters; longer lists of names are not shown next to the flag
-ANY_SETTING = "Any setting of a preset; may be repeated. TABLE may be omitted if only one table has the key."
-A_PRESET = "A complete recipe; see 'vidtrans preset list'."
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # Beginning of a URL
+MAX_CHOICE_CHARS = 30  # Length up to which a list of names is shown next to the flag
 HELP_ALL = "--help-all"
-_RECIPE = "vidtrans.recipe"  # in a click context's ``meta``
-CONSOLE = ("as_json", "quiet", "verbose", "job_folder")
-WIDEST = 26  # columns of flags in the help; wider flags get a separate line
+_RECIPE = "vidtrans.recipe"  # Key of the cached recipe in a click context's ``meta``
+CONSOLE_PARAMETERS = ("as_json", "quiet", "verbose", "job_folder")  # Parameters that all commands have
+MAX_FLAG_COLUMNS = 26  # Width of the flags in the help, in columns; wider flags get a separate line
 
 
 def _refuse_address(value: object) -> None:
-    """Raise UsageError for a URL: only files are read and written."""
+    """Raise UsageError for a URL, because only files are read and written."""
     if _ADDRESS.match(str(value)):
         remedy = "give a path; download what is on the web first"
         raise UsageError(str(value), "it is an address, not a file of this machine", remedy)
 
 
-class _AnyPath(click.Path):
-    """A path, which only the command checks, with better messages.
+class _PathType(click.Path):
+    """A click type for paths that does not check the file system, because commands give better messages.
 
-    ``as_typed``: a path as text, or a text with one, as not:FILE; environment variables hold one on each line.
+    ``as_typed``: the value stays text, such as not:FILE; environment variables have one value on each line.
     """
 
     def __init__(self, *, as_typed: bool = False) -> None:
         super().__init__(path_type=str if as_typed else Path, readable=False)
         if as_typed:
-            self.envvar_list_splitter = "\n"  # type: ignore[misc]  # of a class in click
+            self.envvar_list_splitter = "\n"  # type: ignore[misc]  # click declares it on the class.
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
-        if value == "":  # usually an unset shell variable; Path("") would be the current folder
+        if value == "":  # Usually from an unset shell variable; Path("") would be the current folder.
             raise UsageError("an empty path", "a file name is expected", "give the name of a file")
         _refuse_address(value)
         return super().convert(value, param, ctx)
 
 
-class _Parsed(click.ParamType):
-    """A value of which ``parse`` reads the text; "" gives None."""
+class _ParsedType(click.ParamType):
+    """A click type for values that ``parse`` reads from text; "" gives None."""
 
     def __init__(self, name: str, parse: Callable[[str], object]) -> None:
         self.name, self._parse = name, parse
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        """Return the value. Raises UsageError for a text that cannot be parsed."""
+        """Parse a text. Raises UsageError."""
         return (self._parse(value) if value else None) if isinstance(value, str) else value
 
 
 class RegistryName(click.ParamType):
-    """A name in a registry, which is imported only when needed."""
+    """A click type for the names in a registry, which is imported only when needed."""
 
     name = "name"
 
@@ -86,17 +84,17 @@ class RegistryName(click.ParamType):
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         whole = f"[{'|'.join(self.values)}]"
-        return whole if len(whole) <= WIDEST_CHOICE else "NAME"
+        return whole if len(whole) <= MAX_CHOICE_CHARS else "NAME"
 
     def words(self) -> str:
-        """Return the names as text for the help, or '' if the metavar shows them."""
+        """Return the list of names for the help; '' if the metavar shows them."""
         all_names, packages = list(self.values), self.values.packages()
-        if len(", ".join(all_names)) + 2 <= WIDEST_CHOICE:
+        if len(", ".join(all_names)) + 2 <= MAX_CHOICE_CHARS:
             return ""
         return ", ".join(with_package(name, packages) for name in all_names)
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the value. Raises UsageError if it is not a known name."""
+        """Return the value. Raises UsageError if the name is unknown."""
         prefix = self.values.prefix
         name = value.partition("://")[0] if self.values.has_address else value
         if name not in self.values and not (prefix and name.startswith(prefix)):
@@ -109,7 +107,7 @@ class RegistryName(click.ParamType):
 
 
 class FileOrName(click.ParamType):
-    """A file, or the name of a model, a preset or a medium. Environment variables hold lists separated as in PATH."""
+    """A click type for a file, or the name of a model, preset or medium. Environment variables are lists as in PATH."""
 
     envvar_list_splitter = os.pathsep
 
@@ -122,7 +120,7 @@ class FileOrName(click.ParamType):
         return value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Return the names that start with ``incomplete``; if none, let the shell complete a file name."""
+        """Return the names that start with ``incomplete``; if there are none, let the shell complete a file name."""
         from vidtrans.config.recipe import preset_names
         from vidtrans.models.model_file import IDENTITY, known_models
         from vidtrans.strokes.media import medium_names
@@ -133,19 +131,21 @@ class FileOrName(click.ParamType):
 
 
 def click_command(entry: str) -> click.Command:
-    """Return the click command for a command. Each option has an environment variable, named after its flag."""
+    """Return the click command of a registry entry. Each option has an environment variable, named after its flag."""
     from vidtrans.commands.base import parameters_of
 
     cls: type[Command] = COMMANDS.load(entry)
     known = parameters_of(cls)
     params = [_click_parameter(p, cls) for p in known.values()]
     if cls.TABLES:
-        params += [
-            click.Option(["--set", "assignments"], multiple=True, metavar="[TABLE.]KEY=VALUE", help=ANY_SETTING),
-            click.Option(["--preset"], metavar="NAME|FILE", type=FileOrName("preset"), help=A_PRESET),
-        ]
+        text = "Any setting of a preset; may be repeated. TABLE may be omitted if only one table has the key."
+        params.append(click.Option(["--set", "assignments"], multiple=True, metavar="[TABLE.]KEY=VALUE", help=text))
+        text = "A complete recipe; see 'vidtrans preset list'."
+        params.append(click.Option(["--preset"], metavar="NAME|FILE", type=FileOrName("preset"), help=text))
     params.sort(key=lambda p: isinstance(p, click.Option))
-    command = CommandOfParameters(entry.split()[-1], cls, known, params=[*params, *_console_options()], callback=_run)
+    command = ParameterCommand(
+        entry.split()[-1], cls, known, params=[*params, *_console_options()], callback=_run_command
+    )
     for option in command.params:
         flags = [flag for flag in option.opts if flag.startswith("--")]
         if isinstance(option, click.Option) and option.allow_from_autoenv and option.envvar is None and flags:
@@ -165,20 +165,20 @@ def _console_options() -> list[click.Option]:
             [JOB_FOLDER],
             metavar="FOLDER",
             type=click.Path(file_okay=False),
-            expose_value=False,  # main reads it, before anything can fail
+            expose_value=False,  # ``main`` reads it earlier, before anything can fail.
             allow_from_autoenv=False,
             help="For programs: write progress and result to files in FOLDER; a file 'stop' there ends the job.",
         ),
     ]
 
 
-class CommandOfParameters(click.Command):
+class ParameterCommand(click.Command):
     """A click command whose help lists options in groups; ``--help-all`` lists the rare ones, too."""
 
     def __init__(self, name: str, cls: type[Command], parameters: Mapping[str, Parameter], **attributes: Any) -> None:  # noqa: ANN401
         super().__init__(name, help=cls.__doc__, **attributes)
         self.cls, self.parameters = cls, parameters
-        self._lists_all = False
+        self._shows_rare = False
         self.params.append(
             click.Option(
                 [HELP_ALL],
@@ -186,35 +186,35 @@ class CommandOfParameters(click.Command):
                 is_eager=True,
                 expose_value=False,
                 allow_from_autoenv=False,
-                callback=self._show_all,
+                callback=self._show_full_help,
                 help="Show rarely used options, too.",
             )
         )
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments, unless a shell seems to have expanded a pattern behind an option."""
-        args = _with_values(
+        """Parse the arguments. Raises UsageError if a shell seems to have expanded a pattern behind an option."""
+        args = _attach_flag_values(
             args, {flag: p.option.sets for p in self.parameters.values() if p.option.sets for flag in p.flags}
         )
         if not ctx.resilient_parsing:
-            self._refuse_expanded(args)
+            self._refuse_expanded_pattern(args)
             self._refuse_second_look(args)
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             meant = OPTION_WORDS.get(error.option_name.lower(), "")
             if any(meant.partition(" ")[0] in param.opts for param in self.params):
-                error.possibilities = [meant]  # type: ignore[misc]  # click finds them by their spelling alone
+                error.possibilities = [meant]  # type: ignore[misc]  # click only compares spellings.
             raise
 
-    def _refuse_expanded(self, args: list[str]) -> None:
-        """Raise UsageError where two files of one kind follow an option that takes one: an expanded pattern.
+    def _refuse_expanded_pattern(self, args: list[str]) -> None:
+        """Raise UsageError if two files of one type follow an option that takes one file: an expanded pattern.
 
-        An option that is given once may stand before the inputs, so the inputs have to begin before it.
+        An option that is given once may precede the inputs, so it is checked only if the inputs begin before it.
         """
         options = [p for p in self.parameters.values() if not p.option.is_argument and not p.option.file]
         inputs = [p for p in self.parameters.values() if p.option.is_argument]
-        if not inputs:  # nothing would take the second file
+        if not inputs:  # click refuses the second file.
             return
         many = {flag: p.many for p in options if p.access == "path" and p.name != "output" for flag in p.flags}
         with_value = {f for p in self.params if isinstance(p, click.Option) and not p.is_flag for f in p.opts}
@@ -231,58 +231,61 @@ class CommandOfParameters(click.Command):
                 raise UsageError(f"{option} {first} {second}", f"{option} takes one file at a time", remedy)
 
     def _refuse_second_look(self, args: list[str]) -> None:
-        """Raise UsageError for two looks where one is taken: the last would win, and the other go unnoticed."""
-        own = (p for p in self.parameters.values() if p.option.file == "look" and not p.many)
-        for flag in (flag for p in own for flag in p.flags):
+        """Raise UsageError if an option for one look is repeated, because click would silently use the last one."""
+        single_looks = (p for p in self.parameters.values() if p.option.file == "look" and not p.many)
+        for flag in (flag for p in single_looks for flag in p.flags):
             if sum(arg.partition("=")[0] == flag for arg in args) > 1:
                 remedy = 'mix pictures as in "a.jpg: 0.5, b.jpg: 0.5", or let them follow as in "0: a.jpg, 5s: b.jpg"'
                 raise UsageError(flag, "it was given twice", remedy)
 
-    def _show_all(self, ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    def _show_full_help(self, ctx: click.Context, param: click.Parameter, value: bool) -> None:
         if value and not ctx.resilient_parsing:
-            self._lists_all = True
+            self._shows_rare = True
             click.echo(ctx.get_help(), color=ctx.color)
             ctx.exit()
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         by_name = {param.name: param for param in self.params}
         names: dict[Group, list[str]] = {}
-        for p in self._listed():
+        for p in self._listed_parameters():
             if p.option.group:
                 names.setdefault(p.option.group, []).append(p.name)
-        for group, more in ((Group.SETTINGS, ("assignments", "preset")), (Group.MESSAGES, CONSOLE)):
+        for group, more in ((Group.SETTINGS, ("assignments", "preset")), (Group.MESSAGES, CONSOLE_PARAMETERS)):
             names[group] = [*names.get(group, ()), *(name for name in more if name in by_name)]
         records = {g: [r for n in names[g] if (r := by_name[n].get_help_record(ctx))] for g in Group if g in names}
         records[Group.MESSAGES].append(("-h, --help", "Show this and exit."))
-        if hidden := len(self.parameters) - len(self._listed()):
+        if hidden := len(self.parameters) - len(self._listed_parameters()):
             records[Group.MESSAGES].append((HELP_ALL, f"Show {hidden} more options, too."))
-        widest = min(WIDEST, max(len(flags) for rows in records.values() for flags, _ in rows))
+        widest = min(MAX_FLAG_COLUMNS, max(len(flags) for rows in records.values() for flags, _ in rows))
         for group, rows in records.items():
             if rows:
                 with formatter.section(str(group)):
-                    formatter.write_dl([(flags.ljust(widest), text) for flags, text in rows], col_max=WIDEST)
+                    formatter.write_dl([(flags.ljust(widest), text) for flags, text in rows], col_max=MAX_FLAG_COLUMNS)
 
-    def _listed(self) -> list[Parameter]:
-        return [p for p in self.parameters.values() if self._lists_all or not p.option.rare]
+    def _listed_parameters(self) -> list[Parameter]:
+        return [p for p in self.parameters.values() if self._shows_rare or not p.option.rare]
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.epilog = self.cls.epilog() or None
         super().format_epilog(ctx, formatter)
 
 
-def _with_values(args: list[str], sets: Mapping[str, str]) -> list[str]:
-    """Return arguments with ``=VALUE`` behind each flag of ``sets``: the next word; before an input ``sets[flag]``."""
+def _attach_flag_values(args: list[str], sets: Mapping[str, str]) -> list[str]:
+    """Return the arguments with ``=VALUE`` behind each flag in ``sets``.
+
+    VALUE is the next word if that is a value, otherwise ``sets[flag]``.
+    """
     words, found = deque(args), list[str]()
     while words and words[0] != "--":
         word = words.popleft()
         if word in sets:
-            word = f"{word}={words.popleft() if words and _is_value(words[0]) else sets[word]}"
+            word = f"{word}={words.popleft() if words and _is_flag_value(words[0]) else sets[word]}"
         found.append(word)
     return [*found, *words]
 
 
-def _is_value(word: str) -> bool:
-    """Return whether a word is a number or a curve, not an option, nor a clip, a folder or a pattern."""
+def _is_flag_value(word: str) -> bool:
+    """Return whether a word is a number or a curve, and not an option, a clip, a folder or a pattern."""
     from vidtrans.curves.curve import SUFFIXES, parse_curve
 
     is_plain = word.replace(".", "", 1).isdecimal() or Path(word).suffix.lower() in SUFFIXES
@@ -301,7 +304,7 @@ def _click_parameter(parameter: Parameter, cls: type[Command]) -> click.Paramete
         many = {"nargs": -1} if parameter.many else {}
         required = parameter.default is MISSING
         return click.Argument([name], type=kind, metavar=given.metavar or None, required=required, **many)  # type: ignore[arg-type]
-    is_number = isinstance(kind, click.types.IntParamType | click.types.FloatParamType)  # also with bounds
+    is_number = isinstance(kind, click.types.IntParamType | click.types.FloatParamType)  # True with bounds, too.
     usual = "N" if is_number else None if given.moves is None else "[CURVE]" if given.sets else "CURVE"
     metavar = given.metavar or usual
     attributes: dict[str, Any] = {"help": given.sentence, "metavar": metavar}
@@ -323,7 +326,7 @@ def _click_parameter(parameter: Parameter, cls: type[Command]) -> click.Paramete
 
 
 def _click_type(parameter: Parameter) -> click.ParamType | None:
-    """Return the click type that parses a value, and so determines its errors and completion."""
+    """Return the click type of a parameter, which determines parsing, errors and completion."""
     from pathlib import Path
 
     from vidtrans.core.settings import Time, parse_time
@@ -340,21 +343,21 @@ def _click_type(parameter: Parameter) -> click.ParamType | None:
         numbers = click.IntRange if parameter.type is int else click.FloatRange
         return numbers(*given.bounds, min_open=given.low_open)  # type: ignore[arg-type]
     if parameter.type is str and parameter.access == "path":
-        return _AnyPath(as_typed=True)
-    own: dict[Any, click.ParamType] = {Path: _AnyPath(), int: click.INT, float: click.FLOAT}
-    own |= {Time: _Parsed("time", parse_time), ClipPart: _Parsed("part", ClipPart.parse)}
-    return own.get(parameter.type)
+        return _PathType(as_typed=True)
+    click_types: dict[Any, click.ParamType] = {Path: _PathType(), int: click.INT, float: click.FLOAT}
+    click_types |= {Time: _ParsedType("time", parse_time), ClipPart: _ParsedType("part", ClipPart.parse)}
+    return click_types.get(parameter.type)
 
 
 class ParameterOption(click.Option):
-    """An option whose help ends with its effective default."""
+    """A click option whose help ends with its effective default."""
 
     def __init__(self, *names: Any, parameter: Parameter, cls_of: type[Command], **attributes: Any) -> None:  # noqa: ANN401
         self.parameter, self.cls_of = parameter, cls_of
         super().__init__(*names, **attributes)
 
     def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
-        """Return click's additions to the help, without ranges, which do not help to choose a value."""
+        """Return click's additions to the help without ranges, which do not help users to choose a value."""
         extra = super().get_help_extra(ctx)
         extra.pop("range", None)
         return extra
@@ -364,14 +367,14 @@ class ParameterOption(click.Option):
         text = self.help
         if isinstance(self.type, RegistryName) and (names := self.type.words()):
             self.help = f"{text} NAME: {names}."
-        with suppress(Exception):  # show the help even if vidtrans.toml is invalid
-            if words := self._default_words(ctx):
+        with suppress(Exception):  # Show the help even if vidtrans.toml is invalid.
+            if words := self._default_text(ctx):
                 self.help = f"{self.help}  [default: {words}]"
         record = super().get_help_record(ctx)
         self.help = text
         return record
 
-    def _default_words(self, ctx: click.Context) -> str:
+    def _default_text(self, ctx: click.Context) -> str:
         parameter = self.parameter
         if variable := self.resolve_envvar_value(ctx):
             return variable
@@ -380,7 +383,7 @@ class ParameterOption(click.Option):
         if parameter.owner == "recipe":
             if self.is_flag:
                 return ""
-            if _RECIPE not in ctx.meta:  # read from files, so once for all options
+            if _RECIPE not in ctx.meta:  # The recipe is read from files, so read it once for all options.
                 ctx.meta[_RECIPE] = self.cls_of.usual_recipe()
             value = ctx.meta[_RECIPE].value(parameter.table, parameter.key)
             return "none" if value in (None, "") else str(value)
@@ -388,25 +391,25 @@ class ParameterOption(click.Option):
         return "" if plain else str(parameter.default)
 
 
-def _run(*, as_json: bool, quiet: bool, verbose: bool, **others: object) -> int:
+def _run_command(*, as_json: bool, quiet: bool, verbose: bool, **others: object) -> int:
     """Build the command from click's arguments, run it, show its result, and return the exit status.
 
-    Signals request it to stop. ``others``: the command's own arguments, which the click context has, too.
+    Signals request a stop. ``others``: the command's arguments, which are read from the click context instead.
     """
     from vidtrans.core.events import Stop
     from vidtrans.session import Context
 
     click_context = click.get_current_context()
     with closing(Console(as_json=as_json, quiet=quiet, verbose=verbose)) as console:
-        click_context.find_root().obj.append(console)  # main.run reports errors through it
+        click_context.find_root().obj.append(console)  # ``main.run`` reports errors through this console.
         watcher = WATCHER.get()
         stop = watcher.stop if watcher else Stop()
         _stop_on_signals(stop)
         report = partial(_report_to_both, console.report, watcher.report) if watcher else console.report
-        own = {
+        context_values = {
             n: value for n, (parameter, value) in given_values(click_context).items() if parameter.owner == "context"
         }
-        context = Context(report=report, stop=stop, line=LINE.get(), **own)
+        context = Context(report=report, stop=stop, line=COMMAND_LINE.get(), **context_values)
         known, prefix = {p.envvar for p in click_context.command.params}, f"{click_context.auto_envvar_prefix}_"
         for name in sorted(name for name in os.environ if name.startswith(prefix) and name not in known):
             context.note(f"the variable {name} matches no option of this command and has no effect", "warning")
@@ -414,7 +417,7 @@ def _run(*, as_json: bool, quiet: bool, verbose: bool, **others: object) -> int:
             command = command_of(click_context)
             return command.show(command.make(context), console)
         except Interrupted as error:
-            error.remedy = f"to continue: {command_line(['vidtrans', *LINE.get()])}"
+            error.remedy = f"to continue: {command_line(['vidtrans', *COMMAND_LINE.get()])}"
             raise
         finally:
             if not context.dry_run:
@@ -427,8 +430,8 @@ def _report_to_both(first: Report, second: Report, event: Event) -> None:
 
 
 def _stop_on_signals(stop: Stop) -> None:
-    """Handle Ctrl-C, Ctrl-Break and TERM: the first signal finishes the frame and saves, any second ends at once."""
-    signal_break = getattr(signal, "SIGBREAK", None)  # Windows has it
+    """Handle Ctrl-C, Ctrl-Break and TERM: the first signal requests a stop, the second ends the process at once."""
+    signal_break = getattr(signal, "SIGBREAK", None)  # Only Windows has this signal.
 
     def handler(number: int, frame: object) -> None:
         if stop.requested:
@@ -437,17 +440,17 @@ def _stop_on_signals(stop: Stop) -> None:
         stop.request(128 + (signal.SIGINT if number == signal_break else number))
 
     for number in filter(None, (signal.SIGINT, signal.SIGTERM, signal_break)):
-        with suppress(ValueError):  # not in the main thread: the caller handles signals
+        with suppress(ValueError):  # Outside of the main thread, the caller handles signals.
             signal.signal(number, handler)
 
 
 def command_of(context: click.Context) -> Command:
-    """Return the command that a command line was parsed to. Raises UsageError."""
+    """Build the command from a parsed command line. Raises UsageError."""
     from vidtrans.commands.base import build
     from vidtrans.config.recipe import table_of
     from vidtrans.core.settings import parse_assignment
 
-    assert isinstance(context.command, CommandOfParameters)
+    assert isinstance(context.command, ParameterCommand)
     cls, given = context.command.cls, context.params
     tables: dict[str, dict[str, Any]] = {}
     for text in given.get("assignments", ()):
@@ -456,20 +459,20 @@ def command_of(context: click.Context) -> Command:
         if table not in cls.TABLES:
             raise unknown_name(f"table for '{context.command.name}':", table, list(cls.TABLES))
         tables.setdefault(table, {})[key] = value
-    own = {name: value for name, (_, value) in given_values(context).items()}
+    values = {name: value for name, (_, value) in given_values(context).items()}
     messages = tuple(f"--{name}" for name in ("quiet", "verbose") if given[name])
-    return build(cls, own, given.get("preset"), tables, messages)[0]
+    return build(cls, values, given.get("preset"), tables, messages)[0]
 
 
 def given_values(context: click.Context) -> dict[str, tuple[Parameter, Any]]:
-    """Return the parameters that flags and environment variables give, with their values, by name."""
-    assert isinstance(context.command, CommandOfParameters)
+    """Return the parameters set by flags and environment variables, with their values, by name."""
+    assert isinstance(context.command, ParameterCommand)
     parameters, given = context.command.parameters, context.params
     found = {name: (p, given[name]) for name, p in parameters.items() if given[name] not in (None, ())}
     found = {n: (p, not value if p.is_negated else value) for n, (p, value) in found.items()}
     variable = click.core.ParameterSource.ENVIRONMENT
     for pair in context.command.cls.EXCLUSIVE:
         of_variables = [name for name in pair if name in found and context.get_parameter_source(name) is variable]
-        if len(of_variables) == 1 and found.keys() >= set(pair):  # the flag overrides the variable
+        if len(of_variables) == 1 and found.keys() >= set(pair):  # A flag overrides the variable of the other option.
             del found[of_variables[0]]
     return found

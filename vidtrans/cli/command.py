@@ -1,4 +1,4 @@
-"""Other words for commands and options, which errors suggest; the running command's line and its watcher."""
+"""Synonyms of commands and options, for suggestions in errors; the command line and watcher of the running command."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 class Watcher(NamedTuple):
-    """Receives the events of a command beside the console, and may stop it."""
+    """The program that watches a command: ``report`` gets the command's events, and ``stop`` can stop it."""
 
     report: Report
     stop: Stop
 
 
-# What people write, and the commands and options here, of which a command line offers those that there are.
+# Commands and options that users expect, and their names in vidtrans; errors suggest those that the command has.
 COMMAND_WORDS = {
     **dict.fromkeys(("clear", "delete", "empty", "purge", "remove", "rm"), "clean"),
     **dict.fromkeys(("ls", "all"), "list"),
-    **dict.fromkeys(("cat", "describe", "info", "inspect"), "show"),  # of a group; without one, see ``unknown_command``
+    **dict.fromkeys(("cat", "describe", "info", "inspect"), "show"),  # Outside of a group, "show" maps to "probe".
     **dict.fromkeys(("ffprobe", "show"), "probe"),
     **dict.fromkeys(("apply", "convert", "paint", "process", "render", "style", "transfer"), "stylize"),
     **dict.fromkeys(("app", "gui", "ui", "web"), "studio"),
@@ -56,20 +56,20 @@ OPTION_WORDS = {
     **dict.fromkeys(("--bitrate", "--crf", "--quality"), "--set encoding.crf=N"),
     **dict.fromkeys(("--keep-colors", "--preserve-color", "--preserve-colour"), "--keep-colour"),
 }
-LINE: ContextVar[tuple[str, ...]] = ContextVar("line", default=())  # the user's words after ``vidtrans``
+COMMAND_LINE: ContextVar[tuple[str, ...]] = ContextVar("line", default=())  # The user's words after ``vidtrans``
 JOB_FOLDER = "--job-folder"
-WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)  # set by a process that runs one command
+WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)  # Set by ``job_process``
 
 
-def unknown_command(name: str, known: Sequence[str], context: click.Context) -> click.UsageError:
-    """Return the error for a command that does not exist, with the nearest one, by its meaning or its spelling.
+def unknown_command(name: str, names: Sequence[str], context: click.Context) -> click.UsageError:
+    """Return the error for an unknown command, with the nearest command by meaning or spelling.
 
-    ``known``: the names of the commands at this place.
+    ``names``: the names of the commands in the group.
     """
     from vidtrans.core.registry import nearest_name
 
-    meant = COMMAND_WORDS.get(name.lower(), "")
-    meant = meant if meant in known else COMMAND_WORDS.get(meant, meant)
-    near = meant if meant.startswith("--") or meant.partition(" ")[0] in known else nearest_name(name, known)
+    synonym = COMMAND_WORDS.get(name.lower(), "")
+    synonym = synonym if synonym in names else COMMAND_WORDS.get(synonym, synonym)
+    near = synonym if synonym.startswith("--") or synonym.partition(" ")[0] in names else nearest_name(name, names)
     hint = f" Did you mean '{near}'?" if near else ""
     return click.UsageError(f"No such command '{name}'.{hint}", context)

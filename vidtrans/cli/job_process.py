@@ -27,22 +27,22 @@ from vidtrans.core.files import write_bytes
 from vidtrans.core.job_folder import JobFolder
 from vidtrans.core.machine import is_secondary_rank
 
-POLL_S = 0.2
-LOCK_S = 5.0  # an earlier process of the folder may be about to end
-INTERVAL_S = 0.3  # between two reports of progress
+STOP_POLL_S = 0.2  # Interval at which the file ``stop`` is checked, in seconds
+LOCK_TIMEOUT_S = 5.0  # Time limit for the folder's lock, in seconds, as an earlier process may be about to end
+REPORT_INTERVAL_S = 0.3  # Minimum interval of progress reports, in seconds
 
 
 class JobReport:
-    """Writes the events of a command to the folder of its job."""
+    """A report that writes the events of a command to the job folder."""
 
     def __init__(self, folder: JobFolder) -> None:
-        self._folder, self._written = folder, 0.0
+        self._folder, self._written_s = folder, 0.0
         self._table: dict[str, object] = {k: v for k, v in folder.progress().items() if k == "preview"}
         self._task, self._time_left = "", TimeLeft(0.0, 0)
         self.write()
 
     def __call__(self, event: Event) -> None:
-        """Store an event; progress at intervals."""
+        """Store an event; write progress at most every ``REPORT_INTERVAL_S`` seconds."""
         now = time.monotonic()
         if isinstance(event, Preview):
             self._table["preview"] = _relative(Path(event.path))
@@ -56,17 +56,17 @@ class JobReport:
         elif isinstance(event, BatchStatus):
             self._table |= {"task": event.nouns[0], "done": event.done, "total": event.total, "unit": event.nouns[0]}
             self._table |= {"left_s": event.left_s, "detail": ""}
-        if now - self._written >= INTERVAL_S or not isinstance(event, Progress):
-            self._written = now
+        if now - self._written_s >= REPORT_INTERVAL_S or not isinstance(event, Progress):
+            self._written_s = now
             self.write()
 
     def write(self) -> None:
-        """Store the last event, which an interval may have held back."""
+        """Write the last event, which may not be written yet."""
         self._folder.report(self._table)
 
 
 def _relative(path: Path) -> str:
-    """Return a path as seen from the working folder, with slashes; absolute on another drive."""
+    """Return a path relative to the working folder, with slashes; an absolute path on another drive."""
     try:
         return Path(os.path.relpath(path)).as_posix()
     except ValueError:
@@ -74,46 +74,46 @@ def _relative(path: Path) -> str:
 
 
 def watch_for_stop(folder: JobFolder, stop: Stop) -> None:
-    """Request the stop once the folder asks for it; run as a thread."""
+    """Request the stop when the file ``stop`` appears in the folder; runs in a thread."""
     while not stop.requested:
         if folder.stop.exists():
             stop.request()
-        time.sleep(POLL_S)
+        time.sleep(STOP_POLL_S)
 
 
-def folder_of(arguments: Sequence[str]) -> Path | None:
-    """Return the folder that ``--job-folder`` names; None without it, and in all but the first of several ranks."""
+def parse_job_folder(arguments: Sequence[str]) -> Path | None:
+    """Return the folder of ``--job-folder``; None if it is not given, or if this process is not rank 0."""
     options = [*takewhile(lambda word: word != "--", arguments)]
     at = next((n for n, word in enumerate(options) if word.partition("=")[0] == JOB_FOLDER), None)
     if at is None or is_secondary_rank():
         return None
     name = options[at].partition("=")[2] or next(iter(options[at + 1 :]), "")
-    return Path(name) if name and not name.startswith("-") else None  # click refuses the option without a value
+    return Path(name) if name and not name.startswith("-") else None  # click refuses the option without a value.
 
 
 def run_job(path: Path, arguments: Sequence[str], run: Callable[[list[str], list[str]], int]) -> int:
-    """Call ``run`` with a command line that reports to a folder, and with the line as the user sees it.
+    """Run a command line that reports to a job folder, and return its exit status.
 
-    Return the exit status.
+    ``run`` is called with the arguments plus ``--json``, and with the arguments without ``--job-folder``.
     """
     folder, stop = JobFolder(path.absolute()), Stop()
-    with ExitStack() as held:
+    with ExitStack() as stack:
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
-            held.enter_context(folder.lock().acquire(timeout=LOCK_S))
+            stack.enter_context(folder.lock().acquire(timeout=LOCK_TIMEOUT_S))
             if folder.is_foreign():
                 raise FileExistsError(EEXIST, "its result.json or end.json is not of a job")
             folder.pid.write_text(str(os.getpid()))
             folder.clear_end(keep_stop=True)
-        except (OSError, NotImplementedError) as error:  # Timeout is an OSError
+        except (OSError, NotImplementedError) as error:  # Timeout is an OSError.
             in_use = isinstance(error, Timeout)
             why = "another job uses it" if in_use else f"it cannot be written: {getattr(error, 'strerror', error)}"
             Console().failure(f"{JOB_FOLDER} {path}: {why} — choose another folder", 2)
             return 2
-        result = held.enter_context(StringIO())
+        result = stack.enter_context(StringIO())
         threading.Thread(target=watch_for_stop, args=(folder, stop), daemon=True).start()
         report = JobReport(folder)
-        watched = WATCHER.set(Watcher(report, stop))
+        watcher_token = WATCHER.set(Watcher(report, stop))
         status, output = 1, sys.stdout
         try:
             sys.stdout = result
@@ -121,10 +121,10 @@ def run_job(path: Path, arguments: Sequence[str], run: Callable[[list[str], list
             status = run([*arguments[:at], "--json", *arguments[at:]], _without_folder(arguments))
         finally:
             sys.stdout = output
-            WATCHER.reset(watched)
-            stop.request()  # ends the thread
+            WATCHER.reset(watcher_token)
+            stop.request()  # The request ends the thread.
             report.write()
-            with suppress(OSError):  # the exit status is written in any case
+            with suppress(OSError):  # The exit status is written in any case.
                 write_bytes(folder.result, result.getvalue().encode())
             folder.finish(status, time.time())
     return status

@@ -14,39 +14,39 @@ from typing import Any
 import click
 
 from vidtrans import __version__
-from vidtrans.cli.command import JOB_FOLDER, LINE, unknown_command
-from vidtrans.cli.console import Console, write_any_text
+from vidtrans.cli.command import COMMAND_LINE, JOB_FOLDER, unknown_command
+from vidtrans.cli.console import Console, allow_any_text
 from vidtrans.commands import COMMANDS, GROUPS, command_lines
 from vidtrans.core.errors import describe_error, shorten
 from vidtrans.core.machine import is_distributed, set_up_heap
 
-_VARIABLES = "VIDTRANS"
+_VARIABLE_PREFIX = "VIDTRANS"  # Prefix of the environment variables of options
 
 
 class CommandGroup(click.Group):
-    """All commands, or those whose names begin with ``prefix``; they are imported on use, and not for ``--help``."""
+    """A group of all commands, or of those whose names begin with ``prefix``; commands are imported when used."""
 
     def __init__(self, name: str | None = None, prefix: str = "", **attributes: Any) -> None:  # noqa: ANN401
         super().__init__(name, **attributes)
         self._prefix = prefix
 
-    def lines(self) -> dict[str, str]:
-        """Return the names of its commands and groups, with their lines in ``--help``; of a plug-in, its package."""
+    def help_lines(self) -> dict[str, str]:
+        """Return the group's commands and subgroups by name, with their lines in ``--help``."""
         groups = {} if self._prefix else GROUPS
         names = {
             n.removeprefix(self._prefix): line for n, line in command_lines().items() if n.startswith(self._prefix)
         }
         return {name: line for name, line in names.items() if " " not in name} | groups
 
-    def has(self, name: str) -> bool:
-        """Return whether a word is a command or a group; plug-ins are searched only if nothing built in has it."""
+    def has_command(self, name: str) -> bool:
+        """Return whether a word is a command or a group; plug-ins are searched only if no built-in command matches."""
         return (not self._prefix and name in GROUPS) or (" " not in name and self._prefix + name in COMMANDS)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.lines())
+        return list(self.help_lines())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if not self.has(cmd_name):
+        if not self.has_command(cmd_name):
             return None
         if not self._prefix and cmd_name in GROUPS:
             return CommandGroup(cmd_name, f"{cmd_name} ", help=GROUPS[cmd_name])
@@ -56,22 +56,22 @@ class CommandGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(self.lines().items()))
+            formatter.write_dl(list(self.help_lines().items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the first word names. Raises click's error with the nearest name."""
-        if args and not self.has(args[0]) and not args[0].startswith("-"):
-            other = None if self._prefix else self._other_word(args, ctx)
-            raise other or unknown_command(args[0], list(self.lines()), ctx)
+        """Return the command named by the first word. Raises click.UsageError with the nearest name."""
+        if args and not self.has_command(args[0]) and not args[0].startswith("-"):
+            other = None if self._prefix else self._error_for_other_word(args, ctx)
+            raise other or unknown_command(args[0], list(self.help_lines()), ctx)
         return super().resolve_command(ctx, args)
 
-    def _other_word(self, args: Sequence[str], ctx: click.Context) -> click.UsageError | None:
+    def _error_for_other_word(self, args: Sequence[str], ctx: click.Context) -> click.UsageError | None:
         """Return the error for a first word that is a file, a medium or 'help'; None for others."""
         from vidtrans.strokes.media import medium_names
 
-        word, rest = args[0], [name for name in args[1:2] if self.has(name)]
+        word, rest = args[0], [name for name in args[1:2] if self.has_command(name)]
         if word == "help" and rest:
             return click.UsageError(f"No such command 'help': write 'vidtrans {rest[0]} --help'.", ctx)
         if os.path.exists(word) or os.path.splitext(word)[1]:
@@ -82,7 +82,7 @@ class CommandGroup(click.Group):
 
 
 @click.group(
-    cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": _VARIABLES}
+    cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": _VARIABLE_PREFIX}
 )
 @click.version_option(__version__, prog_name="vidtrans")
 def cli() -> None:
@@ -97,39 +97,39 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 failure, 2 usage, 3 media or model, 4 device, 5 part of a batch."""
+    """Run the command line and exit. Exit statuses: see ``vidtrans.core.errors``; 0 on success."""
     set_up_heap()
-    write_any_text()
+    allow_any_text()
     arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if any(word.startswith(JOB_FOLDER) for word in arguments):
-        from vidtrans.cli.job_process import folder_of, run_job
+        from vidtrans.cli.job_process import parse_job_folder, run_job
 
-        folder = folder_of(arguments)
+        folder = parse_job_folder(arguments)
         status = run_job(folder, arguments, run) if folder else run(arguments)
     else:
         status = run(arguments)
     if is_distributed():
-        # One run in twenty aborts while C++ ends gloo's threads, and the launcher would report a failure.
+        # Skip the normal exit: one in twenty aborts when C++ ends gloo's threads, and the launcher reports a failure.
         with suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(status)
-    gc.freeze()  # otherwise Python searches torch's objects for cycles, which delays the exit by a third of a second
+    gc.freeze()  # Python would search torch's objects for cycles, which delays the exit by a third of a second.
     sys.exit(status)
 
 
-# Threads that wait by spinning slow down other processes, and themselves. Measured on two cores,
-# training steps a second: alone 8.3 against 8.4 with GNU OpenMP's own long spin; beside another job 0.7-1.5 against
-# 0.2-0.3 (beside another training 1.5 against 2.1). torch reads this when it is imported.
+# Threads that wait by spinning slow down other processes, and themselves. Training steps per second on two cores, with
+# this value and with GNU OpenMP's longer default: alone 8.3 and 8.4, beside another job 0.7-1.5 and 0.2-0.3, beside
+# another training 1.5 and 2.1. torch reads the variable when it is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
 def run(arguments: list[str], line: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status. A bug is raised, to keep its traceback.
+    """Run a command and return its exit status. An exception that is a bug is raised, to keep its traceback.
 
-    ``line``: the words that messages and records name, if other than ``arguments``.
+    ``line``: the command line for messages and records, if it differs from ``arguments``.
     """
-    LINE.set(tuple(arguments if line is None else line))
+    COMMAND_LINE.set(tuple(arguments if line is None else line))
     consoles = [Console(as_json="--json" in arguments, verbose="-v" in arguments or "--verbose" in arguments)]
     try:
         result = cli.main(args=arguments, prog_name="vidtrans", standalone_mode=False, obj=consoles)
@@ -138,24 +138,24 @@ def run(arguments: list[str], line: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except (Exception, KeyboardInterrupt) as error:
-        console = consoles[-1]  # the command's own console, if it was created
-        described = _describe(error)
-        if described is None:
+        console = consoles[-1]  # The console of the command, if it was created
+        description = _describe(error)
+        if description is None:
             if console.as_json:
                 console.failure(f"a bug in vidtrans: {type(error).__name__}: {error}", 1)
             raise
         if console.verbose:
             traceback.print_exc()
-        console.failure(*described)
-        return described[1]
+        console.failure(*description)
+        return description[1]
 
 
 def _missing_option(error: click.UsageError) -> str:
-    """Return the message for an option that has to be given, with what it is for; '' for other errors."""
+    """Return the message for a missing required option, with its purpose; '' for other errors."""
     if not isinstance(error, click.MissingParameter) or not isinstance(error.param, click.Option) or not error.ctx:
         return ""
     flag, metavar = max(error.param.opts, key=len), error.param.make_metavar(error.ctx)
-    purpose = re.split(r"[.;] ", error.param.help or "")[0].rstrip(".")  # its first sentence
+    purpose = re.split(r"[.;] ", error.param.help or "")[0].rstrip(".")  # The first sentence of the help
     return shorten(f"{error.ctx.info_name}: {flag} is missing — give {flag} {metavar}: {purpose}")
 
 

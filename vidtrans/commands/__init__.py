@@ -13,7 +13,7 @@ from vidtrans.core.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class CommandEntry(Entry):
-    """A command's registry entry: its class, its line in ``--help``, and its Python function."""
+    """The registry entry of a command: its class, its line in ``--help``, and the name of its Python function."""
 
     function: str = ""
 
@@ -78,11 +78,12 @@ COMMANDS = Registry(
 
 
 def function_names(entries: Iterable[tuple[str, CommandEntry]]) -> dict[str, str]:
-    """Return the commands by the names of their Python functions."""
+    """Return the names of commands by the names of their Python functions."""
     return {entry.function or name.replace("-", "_").replace(" ", "_"): name for name, entry in entries}
 
 
-FUNCTIONS = function_names(COMMANDS.builtin.items())
+FUNCTIONS = function_names(COMMANDS.builtin.items())  # Names of the built-in commands, by Python function
+# Line in ``--help`` of each group of commands.
 GROUPS = {
     "batch": "Report on batches of renders.",
     "model": "List, show, import, export and share models.",
@@ -92,6 +93,6 @@ GROUPS = {
 
 
 def command_lines() -> dict[str, str]:
-    """Return each command's line in ``--help``; of a plug-in, which is not imported for it, its package."""
+    """Return each command's line in ``--help``; a plug-in is not imported, and its line names its package."""
     lines = {name: entry.summary for name, entry in COMMANDS.builtin.items()}
     return lines | {name: f"Of the plug-in {package}." for name, package in COMMANDS.packages.items()}

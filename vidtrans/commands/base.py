@@ -1,9 +1,9 @@
 """The base of commands: parameters declared once, the action, and the report as text.
 
 A command is a frozen dataclass in its own module. Its fields declared with ``option`` or ``argument`` are the user's
-parameters, from which the command line, the Python function, the schema and the reference are derived. To these are
-added the settings that have flags, from the recipe tables in ``TABLES``, and the fields of ``Context`` and
-``BatchOptions`` that ``CONTEXT`` and ``BATCH`` name.
+parameters, from which the command line, the Python function, the schema and the reference are derived. Further
+parameters are the settings with flags in the recipe tables of ``TABLES``, and the fields of ``Context`` and
+``BatchOptions`` that ``CONTEXT`` and ``BATCH`` list.
 
 Command modules are imported for ``--help``, so heavy imports belong in ``make``.
 """
@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.commands.results import CommandResult
-from vidtrans.commands.words import Terminal, show_batch
+from vidtrans.commands.text_reports import Terminal, show_batch
 from vidtrans.config.recipe import CHOICE_OPTIONS, SETTINGS, Recipe, render_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Parameter, parameters
@@ -26,15 +26,15 @@ from vidtrans.core.settings import Table, value_text
 from vidtrans.core.system import as_found
 from vidtrans.session import Context
 
-# Fields of the Context for commands that read clips, for those that also write results, or also fill the cache.
-READING = ("cache_dir", "allow_damaged", "dry_run")
-WRITING = (*READING, "overwrite")
-CACHING = (*WRITING, "cache_limit_gb")
+# Fields of the Context for commands that read clips, for commands that also write results, or that also fill the cache.
+READ_OPTIONS = ("cache_dir", "allow_damaged", "dry_run")
+WRITE_OPTIONS = (*READ_OPTIONS, "overwrite")
+CACHE_OPTIONS = (*WRITE_OPTIONS, "cache_limit_gb")
 
 
 @dataclass(frozen=True)
-class Given:
-    """The user's arguments, before defaults.
+class UserArguments:
+    """The arguments that the user gave, without defaults.
 
     Attributes:
         values: The parameters' values, by Python name.
@@ -49,23 +49,23 @@ class Given:
     messages: tuple[str, ...] = ()
 
 
-NOTHING_GIVEN = Given()
+NO_ARGUMENTS = UserArguments()
 
 
 @dataclass(frozen=True)
 class Command:
     """A command with its arguments. Frozen and picklable, since workers of a batch receive it.
 
-    The constructor raises UsageError if arguments conflict, without reading files. Field ``recipe`` holds the settings,
-    ``batch`` the options for several results, ``given`` the user's arguments.
+    The constructor raises UsageError if arguments conflict, without reading files. Field ``recipe`` has the settings,
+    ``batch`` the options for several results, ``user_arguments`` the user's arguments.
 
     Attributes:
         CONTEXT: The fields of ``Context`` that the command reads.
-        TABLES: The recipe tables that it reads, each with the settings that have options; None: all with a flag.
-        READS: The settings of ``[rendering]`` that it reads; flags for others are refused. Empty: it reads all.
-        BATCH: The fields of ``BatchOptions`` that it reads.
-        EXCLUSIVE: Pairs of parameters that exclude each other, because both say when to stop.
-        RESULT: What the Python function returns.
+        TABLES: The recipe tables that the command reads, each with the keys that become options; None: all with a flag.
+        READS: The settings of ``[rendering]`` that the command reads; flags for others are refused. Empty: all.
+        BATCH: The fields of ``BatchOptions`` that the command reads.
+        EXCLUSIVE: Pairs of parameters that exclude each other, because both limit the training.
+        RESULT: The class of the Python function's result.
     """
 
     CONTEXT: ClassVar[Collection[str]] = ()
@@ -80,11 +80,11 @@ class Command:
         raise NotImplementedError
 
     def describe(self, table: Table) -> str:
-        """Return the report on the result, the table from ``make``, as text."""
+        """Return the text of the report on a result. ``table``: from ``make``."""
         raise NotImplementedError
 
     def show(self, table: Table, terminal: Terminal) -> int:
-        """Show the report, or the outcome of a batch, and return the exit status."""
+        """Show the report, or the outcome of a batch; return the exit status."""
         if "items" in table and "failed" in table:
             return show_batch(terminal, table, self.describe)
         terminal.result(table, self.describe(table))
@@ -97,12 +97,12 @@ class Command:
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe from ``--preset`` and flags; ``arguments``: all other values. Raises UsageError."""
+        """Return the recipe of ``--preset`` and flags; ``arguments``: all other values. Raises UsageError."""
         return render_recipe(preset, tables, cls.title() if cls.READS else "", cls.READS)
 
     @classmethod
     def usual_recipe(cls) -> Recipe:
-        """Return the recipe whose values the help shows as defaults. Raises UsageError."""
+        """Return the recipe that gives the defaults in the help. Raises UsageError."""
         return cls.recipe_of(None, {}, {})
 
     @classmethod
@@ -137,9 +137,9 @@ def build(
     """
     _check_given(cls, values)
     known = parameters_of(cls)
-    values = {name: _as_found(known.get(name), value) for name, value in values.items()}
-    own, context, batch, merged = Table(), Table(), Table(), dict[str, Table]()
-    owners = {"command": own, "context": context, "batch": batch}
+    values = {name: _as_stored(known.get(name), value) for name, value in values.items()}
+    command_fields, context, batch, merged = Table(), Table(), Table(), dict[str, Table]()
+    owners = {"command": command_fields, "context": context, "batch": batch}
     for parameter in known.values():
         if parameter.name in values and parameter.owner == "recipe":
             merged.setdefault(parameter.table, {})[parameter.key] = values[parameter.name]
@@ -149,16 +149,16 @@ def build(
         merged[name] = merged.get(name, {}) | dict(table)
     fields = {field.name for field in dataclasses.fields(cls)}
     if "recipe" in fields:
-        own["recipe"] = cls.recipe_of(preset, merged, own)
+        command_fields["recipe"] = cls.recipe_of(preset, merged, command_fields)
     if "batch" in fields:
-        own["batch"] = BatchOptions(**batch)
-    if "given" in fields:
-        own["given"] = Given(dict(values), preset, merged, messages)
-    return cls(**own), context
+        command_fields["batch"] = BatchOptions(**batch)
+    if "user_arguments" in fields:
+        command_fields["user_arguments"] = UserArguments(dict(values), preset, merged, messages)
+    return cls(**command_fields), context
 
 
 def _check_given(cls: type[Command], values: Mapping[str, Any]) -> None:
-    """Raise UsageError if arguments exclude each other, or a required one is missing."""
+    """Raise UsageError if arguments exclude each other, or a required argument is missing."""
     for one, other in cls.EXCLUSIVE:
         if one in values and other in values:
             raise UsageError(f"--{one} and --{other}", "both say when to stop", "give one of them")
@@ -167,32 +167,32 @@ def _check_given(cls: type[Command], values: Mapping[str, Any]) -> None:
             raise UsageError(parameter.name, "none was given", "give one or more")
 
 
-def _as_found(parameter: Parameter | None, value: Any) -> Any:  # noqa: ANN401  (of any parameter)
-    """Return a parameter's value; files are named as the file system has them (``system.as_found``)."""
+def _as_stored(parameter: Parameter | None, value: Any) -> Any:  # noqa: ANN401  (of any parameter)
+    """Return a parameter's value, with paths in the file system's Unicode normalisation (``system.as_found``)."""
     if parameter is None or parameter.access != "path":
         return value
     if isinstance(value, tuple):
-        return tuple(_as_found(parameter, one) for one in value)
-    if isinstance(value, str):  # which may be more than a path, and end in a slash
+        return tuple(_as_stored(parameter, one) for one in value)
+    if isinstance(value, str):  # The text may contain more than a path, and end in a slash.
         found = as_found(Path(value))
         return value if found == Path(value) else f"{found}{'/' * value.endswith('/')}"
     return as_found(value) if isinstance(value, Path) else value
 
 
-def words_of(cls: type[Command], given: Given, without: Collection[str] = ()) -> list[str]:
-    """Return the given options as command-line words, except the parameters in ``without`` and positional ones."""
-    words, left = list[str](), {name: dict(table) for name, table in given.tables.items()}
+def command_line_words(cls: type[Command], arguments: UserArguments, excluded: Collection[str] = ()) -> list[str]:
+    """Return the user's options as words of a command line, without positional arguments and those in ``excluded``."""
+    words, remaining = list[str](), {name: dict(table) for name, table in arguments.tables.items()}
     for parameter in parameters_of(cls).values():
-        if parameter.name not in given.values or parameter.name in without or parameter.option.is_argument:
+        if parameter.name not in arguments.values or parameter.name in excluded or parameter.option.is_argument:
             continue
-        value = given.values[parameter.name]
+        value = arguments.values[parameter.name]
         if parameter.owner == "recipe":
-            if left.get(parameter.table, {}).get(parameter.key) != value or parameter.option.sets not in (
+            if remaining.get(parameter.table, {}).get(parameter.key) != value or parameter.option.sets not in (
                 "",
                 str(value),
             ):
-                continue  # overridden by a setting, or not the value that the flag sets
-            del left[parameter.table][parameter.key]
+                continue  # A setting overrides the flag, or the flag sets another value.
+            del remaining[parameter.table][parameter.key]
         flag = next((f for f in parameter.flags if f.startswith("--")), parameter.flags[0])
         if parameter.option.sets or parameter.type is bool:
             yes, _, no = flag.partition("/")
@@ -200,6 +200,6 @@ def words_of(cls: type[Command], given: Given, without: Collection[str] = ()) ->
             continue
         for one in value if parameter.many else (value,):
             words += [flag, str(one)]
-    for table, settings in left.items():
+    for table, settings in remaining.items():
         words += [word for key, value in settings.items() for word in ("--set", f"{table}.{key}={value_text(value)}")]
-    return [*words, *(("--preset", given.preset) if given.preset else ()), *given.messages]
+    return [*words, *(("--preset", arguments.preset) if arguments.preset else ()), *arguments.messages]

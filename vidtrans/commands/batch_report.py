@@ -18,7 +18,7 @@ from vidtrans.session import Context
 if TYPE_CHECKING:
     from vidtrans.batch.farm_report import FarmReport
 
-REPORT_HOURS = 24.0  # default period of the report: a day
+REPORT_HOURS = 24.0  # Default period of the report, in hours
 
 
 @dataclass(frozen=True)
@@ -48,23 +48,23 @@ class BatchReport(Command):
         otherwise it covers all clips in the log. Raises UsageError, MediaError if there is nothing to report.
         """
         from vidtrans.batch.farm_report import Failure, FarmReport, write_page
-        from vidtrans.batch.jobs import NAME, read_summaries
+        from vidtrans.batch.jobs import SUMMARY_NAME, read_summaries
         from vidtrans.output.result import produce, refuse_link
 
-        output = self.output or refuse_link(self.folder / f"{NAME}.html")
+        output = self.output or refuse_link(self.folder / f"{SUMMARY_NAME}.html")
         rows = read_summaries(self.folder)
         clips = list(dict.fromkeys(Path(row["source"]).name for row in rows))
         failures = [Failure(Path(row["source"]).name, str(row["error"])) for row in rows if row["state"] == "failed"]
         since = time.time() - 3600 * self.hours
-        night = FarmReport.of(context.cache.log.lines(since), failures, clips)
-        if not night.chunks and not night.failures:
+        report = FarmReport.of(context.cache.log.lines(since), failures, clips)
+        if not report.chunks and not report.failures:
             lately = f"in the last {count(self.hours, 'hour')}"
             why = f"nothing was rendered into {context.cache.root} {lately}, and nothing failed"
             raise MediaError(str(self.folder), why, "give --cache-dir, or more --hours")
-        table = _table(night, output)
+        table = _table(report, output)
 
         def make(path: Path) -> Table:
-            write_page(path, night, f"Renders of {output.resolve().parent.name}")
+            write_page(path, report, f"Renders of {output.resolve().parent.name}")
             return table
 
         key = {"command": "batch report", "table": table}
@@ -80,16 +80,16 @@ class BatchReport(Command):
         return line
 
 
-def _table(night: FarmReport, output: Path) -> Table:
-    now, then = night.with_another()
+def _table(report: FarmReport, output: Path) -> Table:
+    now, then = report.simulate_another_machine()
     return {
         "output": str(output),
-        "frames": night.frames,
-        "clips": len(night.clips),
-        "chunks": len(night.chunks),
-        "duration_s": round(night.duration_s, 1),
-        "busy_s": round(night.busy_s, 1),
-        "by_step": {step: round(seconds, 1) for step, seconds in night.seconds.items()},
+        "frames": report.frames,
+        "clips": len(report.clips),
+        "chunks": len(report.chunks),
+        "duration_s": round(report.duration_s, 1),
+        "busy_s": round(report.busy_s, 1),
+        "by_step": {step: round(seconds, 1) for step, seconds in report.seconds.items()},
         "hosts": [
             {
                 "host": share.host,
@@ -99,8 +99,8 @@ def _table(night: FarmReport, output: Path) -> Table:
                 "frames": share.frames,
                 "busy_s": round(share.busy_s, 1),
             }
-            for share in night.hosts
+            for share in report.hosts
         ],
-        "failures": [{"clip": f.clip, "part": f.part, "host": f.host, "error": f.why} for f in night.failures],
+        "failures": [{"clip": f.clip, "part": f.part, "host": f.host, "error": f.why} for f in report.failures],
         "with_another_s": [round(now, 1), round(then, 1)],
     }

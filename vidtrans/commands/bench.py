@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from vidtrans.commands.base import Command
-from vidtrans.commands.words import Terminal
+from vidtrans.commands.text_reports import Terminal
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import Interrupted, UsageError
@@ -23,9 +23,9 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class Bench(Command):
-    """Measure the frames a second of each step of a render, the slowest step, and the engine that auto takes.
+    """Measure the speed of each step of a render in frames a second; name the slowest step, and the engine of auto.
 
-    It measures on a clip of its own, and leaves nothing behind but what compile and openvino keep for the next time.
+    It measures on a generated clip, and leaves no files except the compilation caches of compile and openvino.
     """
 
     CONTEXT: ClassVar = ("device", "dry_run")
@@ -36,7 +36,7 @@ class Bench(Command):
     slow: bool = option(False, "Include engines that are slow to start: compile.", Group.SPEED, ("--all",))
 
     def make(self, context: Context) -> Table:
-        """Measure this machine, and return the rates.
+        """Measure the speed of this machine, and return the rates.
 
         The table has ``steps`` (with the engine of ``auto``), all available ``engines``, the ``skipped`` engines with
         reasons, and ``together``: the filter with its flow, and whole renders. ``bottleneck`` is the slowest step.
@@ -58,27 +58,27 @@ class Bench(Command):
 
         with tempfile.TemporaryDirectory(prefix="vidtrans-") as temporary:
             folder = Path(temporary)
-            own = replace(context, cache_dir=folder / "cache", report=silent, dry_run=False, overwrite=False)
-            look, device = load_model(self.model, own), resolve_device(context.device)
-            look.check_renders()
-            refuse_matte(look.name, look.pairing)
-            if look.extractor is not None:
-                why = f"another network, '{look.extractor.name}', makes its input"
-                raise UsageError(f"model '{look.name}'", why, "measure that one, or another model")
-            if look.pairing.guides:
-                raise UsageError(f"model '{look.name}'", "its input is guide passes", "measure another model")
+            bench_context = replace(context, cache_dir=folder / "cache", report=silent, dry_run=False, overwrite=False)
+            model, device = load_model(self.model, bench_context), resolve_device(context.device)
+            model.check_renders()
+            refuse_matte(model.name, model.pairing)
+            if model.extractor is not None:
+                why = f"another network, '{model.extractor.name}', makes its input"
+                raise UsageError(f"model '{model.name}'", why, "measure that one, or another model")
+            if model.pairing.guides:
+                raise UsageError(f"model '{model.name}'", "its input is guide passes", "measure another model")
             table: Table = {
                 "output": None,
                 "frames": self.frames,
                 "rounds": ROUNDS,
-                "model": look.name,
+                "model": model.name,
                 "cached": False,
             }
             if context.dry_run:
                 return table | {"dry_run": True}
             context.begin("making a clip")
             clip = write_clip(folder / "bench.mp4", widescreen(max(self.size, SHORT_SIDE)), self.frames)
-            benchmark = RenderBenchmark(look, own, device, folder, clip, self.size, self.frames)
+            benchmark = RenderBenchmark(model, bench_context, device, folder, clip, self.size, self.frames)
             engines, skipped = benchmark.engines(self.slow)
             try:
                 rates = measure(benchmark.steps(engines) | benchmark.renders(stylize_frames), self.frames, context)
@@ -118,14 +118,12 @@ class Bench(Command):
         return "\n".join(lines)
 
     def show(self, table: Table, terminal: Terminal) -> int:
-        """Show the rates as a table, and the rest below it."""
         if not table.get("dry_run"):
             terminal.figures(("", "frames/s", "spread", "ms a frame", ""), _rates(table))
         return super().show(table, terminal)
 
 
 def stylize_frames(video: Path, model: str, output: Path, recipe: Recipe, frames: int, context: Context) -> None:
-    """Render the first ``frames`` frames of a clip with a model."""
     from vidtrans.stylizing.requested_render import stylize
     from vidtrans.stylizing.requests import StylizeRequest
 
@@ -133,7 +131,7 @@ def stylize_frames(video: Path, model: str, output: Path, recipe: Recipe, frames
 
 
 def _rates(table: Table) -> list[tuple[str, ...]]:
-    """Return the table's rows: steps in the order of a render, all engines, and the combined measurements."""
+    """Return the rows of the table: steps in the order of a render, all engines, and the combined measurements."""
     steps, together, source = table["steps"], table["together"], "x".join(map(str, table["source_size"]))
     rows: list[tuple[str, ...]] = []
 

@@ -19,7 +19,6 @@ class CacheList(Command):
     CONTEXT: ClassVar = ("cache_dir",)
 
     def make(self, context: Context) -> Table:
-        """Return the entries with their sizes."""
         rows: list[Table] = [
             {"stage": e.stage, "key": e.key, "bytes": e.size, "complete": (e.folder / "meta.json").is_file()}
             for e in context.cache.entries()
@@ -47,10 +46,10 @@ class CacheClean(Command):
 
     def __post_init__(self) -> None:
         for name in self.stage:
-            STAGES[name]  # an unknown stage is an error
+            STAGES[name]  # Raises UsageError for an unknown stage.
 
     def make(self, context: Context) -> Table:
-        """Delete entries, and return their number and total bytes."""
+        """Delete entries; return the number and bytes of deleted entries, and the number of entries in use."""
         store = context.cache
         freed = deleted = in_use = 0
         if not self.stage:

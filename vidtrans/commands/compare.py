@@ -7,30 +7,30 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import LABELS, check_counts, output_option
+from vidtrans.commands.base import WRITE_OPTIONS, Command
+from vidtrans.commands.options import LABELS_OPTION, check_counts, output_option
 from vidtrans.commands.results import MadePicture
-from vidtrans.commands.words import sheet_text
+from vidtrans.commands.text_reports import sheet_text
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
-VERSION = 3
+VERSION = 3  # Version of the comparison's layout, part of its cache key
 
 
 @dataclass(frozen=True)
 class Compare(Command):
     """Put clips side by side under their names, frame by frame at the same times, with A's timing and sound."""
 
-    CONTEXT: ClassVar = (*WRITING, "device")
+    CONTEXT: ClassVar = (*WRITE_OPTIONS, "device")
     RESULT: ClassVar = MadePicture
 
     clips: tuple[Path, ...] = argument("A B...")
     output: Path | None = output_option("A video, or a .png of a few frames.", "A.compare.mp4")
     _: KW_ONLY
-    labels: tuple[str, ...] = LABELS(())
+    labels: tuple[str, ...] = LABELS_OPTION(())
     input_of: str | None = option(None, "Also show what this model sees of A.", Group.LOOK, ("--input",), file="model")
     columns: int | None = option(None, "Clips in a row.", Group.OUTPUT, bounds=(1, 12), default_text="up to 3")
     frames: int | None = option(None, "Number of frames in a .png.", Group.OUTPUT, bounds=(1, 100), default_text="4")
@@ -44,9 +44,10 @@ class Compare(Command):
             raise UsageError("--label", why, "give one per clip, in order")
 
     def make(self, context: Context) -> Table:
-        """Write a labelled comparison of clips.
+        """Write a labelled comparison of clips, as a video or a sheet.
 
-        Frames are matched by number if the counts are equal, else by time. Raises UsageError, MediaError, ModelError.
+        Frames are matched by number if the counts are equal, otherwise by time. Raises UsageError, MediaError,
+        ModelError.
         """
         from vidtrans.clips.indexing import content_digest, open_clip
         from vidtrans.core.files import base_name
@@ -63,7 +64,7 @@ class Compare(Command):
         encoding = EncodingSettings(codec="h264")
         if not as_sheet:
             encoding.check_container(output, single=False)
-        look = load_model(self.input_of, context) if self.input_of else None
+        model = load_model(self.input_of, context) if self.input_of else None
         labels = [*self.labels, *(c.name for c in clips[len(self.labels) :])]
         key: Table = {
             "command": "compare",
@@ -71,10 +72,10 @@ class Compare(Command):
             "clips": [content_digest(context, c) for c in clips],
             "labels": labels,
             "columns": None if as_sheet else self.columns,
-            "input": look.for_key() if look else None,
+            "input": model.for_key() if model else None,
             "count": self.frames if as_sheet else None,
             "sheet": as_sheet,
-            **({"device": context.device_kind} if look and look.extractor else {}),
+            **({"device": context.device_kind} if model and model.extractor else {}),
             **({"span": [str(start), str(end)]} if start or end else {}),
         }
 
@@ -82,8 +83,8 @@ class Compare(Command):
             opened = [open_clip(context, c) for c in clips]
             first, span = opened[0], range(*opened[0].trim(start, end))
             panels = [clip_panel(clip, first, span, label, context) for clip, label in zip(opened, labels, strict=True)]
-            if look is not None:
-                panels.insert(1, input_panel(first, look, context))
+            if model is not None:
+                panels.insert(1, input_panel(first, model, context))
             if as_sheet:
                 return lambda path: draw_sheet(panels, span, path, self.frames)
             delivery_of(first, span).check_sound(output, may_omit=False)

@@ -7,8 +7,8 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import CUTS, check_suffix
+from vidtrans.commands.base import WRITE_OPTIONS, Command
+from vidtrans.commands.options import CUTS_OPTION, check_suffix
 from vidtrans.commands.results import SampledCurves
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from vidtrans.clips.indexing import Clip
     from vidtrans.curves.curve import CurveSamples
 
-VERSION = 1
+VERSION = 1  # Version of the plot and the table, part of their cache key
 
 
 @dataclass(frozen=True)
 class Curves(Command):
-    """Show the values of CURVEs over a clip, as a plot over its sound, a table, or in short.
+    """Show the values of CURVEs over a clip, as a plot over its sound, a table, or a summary.
 
-    A CURVE is what --strength, --mix and the like take: a number, an expression, key frames or a file of values.
+    A CURVE is a value of --strength, --mix and the like: a number, an expression, key frames or a file of values.
     """
 
-    CONTEXT: ClassVar = WRITING
+    CONTEXT: ClassVar = WRITE_OPTIONS
     RESULT: ClassVar = SampledCurves
 
     curve: tuple[str, ...] = argument("CURVE...", moves=(None, None))
@@ -40,7 +40,7 @@ class Curves(Command):
         None, "A sound to hear instead of the clip's own, from its first frame on.", Group.INPUT
     )
     mask: Path | None = option(None, "The mask whose share of the picture is 'mask'.", Group.INPUT)
-    cuts: str = CUTS("auto")
+    cuts: str = CUTS_OPTION("auto")
     output: Path | None = option(
         None, "A .png: a plot over the sound. A .csv: a value for every frame.", Group.OUTPUT, ("-o", "--output")
     )
@@ -56,7 +56,6 @@ class Curves(Command):
 
     @classmethod
     def epilog(cls) -> str:
-        """Return the help text on the names and functions of expressions."""
         from vidtrans.curves.curve import EASINGS
         from vidtrans.curves.expressions import CALLS, FUNCTIONS, NAMES, form
 

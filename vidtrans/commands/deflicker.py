@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
-from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import BESIDE, check_beside, mask_option, output_option
+from vidtrans.commands.base import CACHE_OPTIONS, Command
+from vidtrans.commands.options import BESIDE_OPTION, check_beside, mask_option, output_option
 from vidtrans.commands.results import RenderedClip
-from vidtrans.commands.words import render_text
+from vidtrans.commands.text_reports import render_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
-from vidtrans.core.mask_files import given_mask
+from vidtrans.core.mask_files import optional_mask
 from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table, Time
 from vidtrans.pipeline.render import RenderingSettings
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from vidtrans.models.render_settings import ResolvedRenderSettings
     from vidtrans.rendering.plan import RenderPlan
 
-READS = used(RenderingSettings, Use.DEFLICKER)
-NAME = "deflickered"  # in the default output name: clip.deflickered.mp4
+READS = used(RenderingSettings, Use.DEFLICKER)  # Keys of [rendering] that the command reads
+OUTPUT_NAME = "deflickered"  # Part of the default output's name: clip.deflickered.mp4
 
 
 @dataclass(frozen=True)
 class Deflicker(Command):
-    """Take the flicker out of PROCESSED: what a style network, a colouriser, a diffusion model made of a video.
+    """Take the flicker out of PROCESSED, the output of a style network, a colouriser or a diffusion model.
 
     Both may be videos, folders of pictures, or numbered pictures (frames/%05d.png). Pictures are matched with the
     source by the numbers in their names, videos frame by frame if both have equally many frames, else by time.
@@ -40,7 +40,7 @@ class Deflicker(Command):
     or a pattern ('renders/*.mp4'), stands for all its videos.
     """
 
-    CONTEXT: ClassVar = (*CACHING, "device", "decoder")
+    CONTEXT: ClassVar = (*CACHE_OPTIONS, "device", "decoder")
     RESULT: ClassVar = RenderedClip
     TABLES: ClassVar = {"rendering": READS, "strokes": None, "temporal": None, "encoding": None}
     READS: ClassVar = READS
@@ -60,7 +60,7 @@ class Deflicker(Command):
         "The result; a folder for several.", "PROCESSED.deflickered.mp4, for pictures a folder"
     )
     _: KW_ONLY
-    beside: bool = BESIDE(False)
+    beside: bool = BESIDE_OPTION(False)
     start: Time | None = option(
         None, "Where in a longer source PROCESSED begins; without a source, where in PROCESSED to begin.", Group.TIME
     )
@@ -80,14 +80,13 @@ class Deflicker(Command):
 
     def __post_init__(self) -> None:
         check_beside(self.beside, self.output)
-        given_mask(self.mask)
+        optional_mask(self.mask)
         if self.exposure and self.source is not None:
             why = "brightness is measured in PROCESSED alone, and a source shows what is flicker"
             raise UsageError("--exposure --source", why, "leave out one of them")
 
     @classmethod
     def epilog(cls) -> str:
-        """Return the help text on the settings of filters and of ``[rendering]``."""
         from dataclasses import fields
 
         from vidtrans.temporal import FILTERS
@@ -100,30 +99,30 @@ class Deflicker(Command):
         )
 
     def make(self, context: Context) -> Table:
-        """Filter clips along the motion of their sources.
+        """Filter the flicker out of clips along the motion of their sources.
 
         Frames, timestamps, size and sound are kept; a clip without sound gets the source's. Raises UsageError,
         MediaError, Interrupted.
         """
-        from vidtrans.batch.inputs import counterpart, counterparts, is_several
-        from vidtrans.batch.jobs import make_clips
+        from vidtrans.batch.inputs import is_batch, match_clip, match_clips
+        from vidtrans.batch.jobs import process_clips
 
         def work(clip: Path, place: Path | None, _: bool) -> partial[Table]:
             source = self.source
             if source is not None:
-                many = is_several(self.processed, self.batch)
-                source = counterparts([clip], source, "--source")[0] if many else counterpart(clip, source, "--source")
-            own = replace(self, processed=(clip,), source=source, output=place, beside=False)
-            return partial(type(self)._make_one, own)
+                many = is_batch(self.processed, self.batch)
+                source = match_clips([clip], source, "--source")[0] if many else match_clip(clip, source, "--source")
+            one_clip = replace(self, processed=(clip,), source=source, output=place, beside=False)
+            return partial(type(self)._make_one, one_clip)
 
-        options = "deflicker", NAME, self.recipe, self.output, self.batch, context
-        return make_clips(self.processed, work, *options, beside=self.beside)
+        options = "deflicker", OUTPUT_NAME, self.recipe, self.output, self.batch, context
+        return process_clips(self.processed, work, *options, beside=self.beside)
 
     def describe(self, table: Table) -> str:
         return render_text(table)
 
     def _make_one(self, context: Context) -> Table:
-        """Filter one clip, unless its result is up to date."""
+        """Filter one clip, unless its result is up to date; return the result table."""
         from vidtrans.clips.indexing import content_digest, mask_digest
         from vidtrans.config.recipe import warn_about_programs
         from vidtrans.models.loaded_model import load_model
@@ -135,18 +134,19 @@ class Deflicker(Command):
         from vidtrans.rendering.requested_output import OutputTarget, default_output, is_one_picture, request_digest
         from vidtrans.video.io.picture_paths import is_picture_source
 
-        began, [processed], mask = time.monotonic(), self.processed, given_mask(self.mask)
+        began, [processed], mask = time.monotonic(), self.processed, optional_mask(self.mask)
         if is_one_picture(processed):
             raise UsageError(str(processed), "one picture cannot flicker", "give a video or a folder of pictures")
         model = load_model(IDENTITY, context)
-        # The identity maps colours, for which no filter is the default: name it. The result is as large as the clip.
+        # The identity model maps colours, for which the default is no filter, so set the filter's name.
+        # The result has the size of the clip.
         temporal = {"name": self.recipe.choice("temporal")[0]}
         recipe = self.recipe.under({"temporal": temporal, "rendering": {"size": "source"}})
         settings = ResolvedRenderSettings.of(recipe, model, context.device)
         settings = settings.resolved(is_picture_source(processed), self.output, context.report)
-        output = self.output or refuse_link(default_output(processed, [NAME], settings.encoding))
+        output = self.output or refuse_link(default_output(processed, [OUTPUT_NAME], settings.encoding))
         target = OutputTarget.find(output, settings.encoding)
-        own = {
+        one_clip = {
             "command": "deflicker",
             "processed": content_digest(context, processed),
             "source": content_digest(context, self.source) if self.source else "",
@@ -156,7 +156,7 @@ class Deflicker(Command):
             **({"mask": mask_digest(context, mask)} if mask else {}),
             **strokes_digest(settings.strokes, context),
         }
-        digest = request_digest(own, settings, target, stills=is_picture_source(processed), masked=bool(mask))
+        digest = request_digest(one_clip, settings, target, stills=is_picture_source(processed), masked=bool(mask))
         sources = [p for p in (processed, self.source, mask and mask.path, *settings.strokes.files) if p]
         result = Result(target.output, digest, sources, context, target.folder, began=began)
 
@@ -176,7 +176,7 @@ class Deflicker(Command):
         return result.produce(prepare)
 
     def _plan(self, model: LoadedModel, settings: ResolvedRenderSettings, pattern: str, context: Context) -> RenderPlan:
-        """Plan the render of the chosen frames, along the source's motion or with an even exposure if one is given."""
+        """Plan the render of the clip's span, along the motion of a source, or with an exposure correction."""
         from vidtrans.clips.cut_list import with_cuts
         from vidtrans.clips.indexing import measure_exposure, open_clip, with_picture_fps
         from vidtrans.evaluation.scoring import find_guide, with_sound_of
@@ -193,7 +193,7 @@ class Deflicker(Command):
             clip = with_sound_of(clip, guide)
         elif self.exposure:
             exposure = measure_exposure(with_cuts(clip, cuts), context)
-        mask = given_mask(self.mask)
+        mask = optional_mask(self.mask)
         return plan_render(
             clip, model, settings, context, span, mask=mask, pattern=pattern, guide=guide, exposure=exposure
         )

@@ -11,7 +11,7 @@ from typing import ClassVar
 from vidtrans.commands.base import Command
 from vidtrans.commands.compare import Compare
 from vidtrans.commands.options import check_minutes, output_option
-from vidtrans.commands.words import shell_path
+from vidtrans.commands.text_reports import shell_path
 from vidtrans.core.costs import count, duration, round_time
 from vidtrans.core.events import without_advice
 from vidtrans.core.files import PACKAGE
@@ -20,15 +20,19 @@ from vidtrans.core.settings import Table
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
 
-FILM, CLIP = PACKAGE / "assets" / "flower.mp4", PACKAGE / "assets" / "friday.mp4"
-MODEL, MEDIUM = str(PACKAGE / "assets" / "flower.safetensors"), "oil"  # a path: the user may have a model of that name
-SMALL = 0.5  # times the medium's own width: a face is small here
-MINUTES, MINUTES_ALONE = 1.0, 2.0
-# About that on two cores; a faster machine finishes sooner with the same result.
-MOST_STEPS, MOST_MORE_STEPS = 1200, 400
-ALONE: dict[str, Table] = {"dataset": {"size": "144"}, "training": {"preview_seconds": 10.0}}
-# Of a model that has trained for an hour: its size, and a lower rate. The flower has fewer lines than the scene.
-MORE: dict[str, Table] = {
+FILM, CLIP = PACKAGE / "assets" / "flower.mp4", PACKAGE / "assets" / "friday.mp4"  # The clips to learn, and to render
+MODEL = str(PACKAGE / "assets" / "flower.safetensors")  # A path, because the user may have a model named flower
+MEDIUM = "oil"
+STROKE_SCALE = 0.5  # Factor of the medium's stroke width, because the face in the clip is small
+MINUTES, MINUTES_FROM_NOTHING = 1.0, 2.0  # Default training times of the bundled model, and of a new network
+# Maximum numbers of steps, about what two cores can do in that time. A faster machine finishes sooner with the same
+# result.
+MAX_STEPS, MAX_MORE_STEPS = 1200, 400
+# Settings that train a new network.
+FROM_NOTHING_TABLES: dict[str, Table] = {"dataset": {"size": "144"}, "training": {"preview_seconds": 10.0}}
+# Settings that continue the training of the bundled model, after one hour: its network size, and a lower learning rate.
+# Renders have the source's size, because the flower has fewer lines than the scene.
+MORE_TRAINING_TABLES: dict[str, Table] = {
     "generator": {"channels": 24},
     "training": {"preview_seconds": 10.0, "lr": 2e-4},
     "rendering": {"size": "source"},
@@ -73,16 +77,18 @@ class Demo(Command):
         from vidtrans.training.requested_training import TrainingRequest, import_for_training, train
 
         began = time.monotonic()
-        context = replace(context, report=without_advice(context.report))  # whoever starts the demo chose no setting
+        context = replace(context, report=without_advice(context.report))  # The user of the demo chose no settings.
         folder = self.output or refuse_link(Path("vidtrans-demo"))
         if context.cache_dir == Path(FOLDER).absolute():
-            context = replace(context, cache_dir=folder / FOLDER)  # all of it in one place
+            context = replace(context, cache_dir=folder / FOLDER)  # The folder of the demo contains all its files.
         if self.from_nothing:
-            recipe, start_from, most, shown = make_recipe(BY_HEART_PRESET, None, ALONE), None, MOST_STEPS, FILM
+            recipe = make_recipe(BY_HEART_PRESET, None, FROM_NOTHING_TABLES)
+            start_from, max_steps, rendered_clip = None, MAX_STEPS, FILM
         else:
-            recipe, start_from, most, shown = make_recipe(DEFAULT_PRESET, None, MORE), MODEL, MOST_MORE_STEPS, CLIP
-        stem = shown.stem
-        film, clip = refuse_link(folder / FILM.name), refuse_link(folder / shown.name)
+            recipe = make_recipe(DEFAULT_PRESET, None, MORE_TRAINING_TABLES)
+            start_from, max_steps, rendered_clip = MODEL, MAX_MORE_STEPS, CLIP
+        stem = rendered_clip.stem
+        film, clip = refuse_link(folder / FILM.name), refuse_link(folder / rendered_clip.name)
         names = (
             f"{FILM.stem}.dataset",
             f"my-{FILM.stem}.safetensors",
@@ -98,16 +104,16 @@ class Demo(Command):
             context.note(
                 f"this takes about {self._minutes_in_all} on two CPU cores; Ctrl-C stops it, the same command continues"
             )
-        for source, copy in ((FILM, film), (shown, clip)):
+        for source, copy in ((FILM, film), (rendered_clip, clip)):
             if not copy.is_file():
                 with write_atomically(copy) as temporary:
                     shutil.copyfile(source, temporary)
         import_for_training(dataset)
         dataset_table = make_dataset(DatasetSpec([film], recipe), dataset, context)
-        request = TrainingRequest(dataset, model, recipe, self._minutes, at_most=most, start_from=start_from)
+        request = TrainingRequest(dataset, model, recipe, self._minutes, at_most=max_steps, start_from=start_from)
         trained = train(request, context)
         rendered = stylize(StylizeRequest(clip, (str(model),), render, recipe), context)
-        strokes = recipe.under({"strokes": {"medium": MEDIUM, "size": SMALL}})
+        strokes = recipe.under({"strokes": {"medium": MEDIUM, "size": STROKE_SCALE}})
         painted = stylize(StylizeRequest(clip, (str(model),), painting, strokes), context)
         labels = ("the clip", "the model's picture")
         pair = [clip, Path(rendered["output"])]
@@ -132,11 +138,11 @@ class Demo(Command):
     def _minutes(self) -> float:
         if self.minutes is not None:
             return self.minutes
-        return MINUTES_ALONE if self.from_nothing else MINUTES
+        return MINUTES_FROM_NOTHING if self.from_nothing else MINUTES
 
     @property
     def _minutes_in_all(self) -> str:
-        """The time of training, rendering and painting, in words."""
+        """Return the total time of training, rendering and painting as text, ``2 min``."""
         return duration(round_time(60 * (self._minutes + 1)))
 
     def describe(self, table: Table) -> str:

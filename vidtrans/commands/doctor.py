@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from vidtrans.commands.base import Command
-from vidtrans.commands.words import Terminal
+from vidtrans.commands.text_reports import Terminal
 from vidtrans.core.events import Progress
 from vidtrans.core.options import Group, option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
-SIGNS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
+STATE_LABELS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
 
 @dataclass(frozen=True)
 class Doctor(Command):
-    """Look at device, codecs, libraries and disk, and say what to do about what is wrong."""
+    """Check device, codecs, libraries and disk, and give a remedy for each problem."""
 
     CONTEXT: ClassVar = ("device",)
 
@@ -27,7 +27,7 @@ class Doctor(Command):
 
     def make(self, context: Context) -> Table:
         """Run all checks; ``wrong`` lists the failed ones. Raises UsageError, DeviceError, Interrupted."""
-        from vidtrans.doctor.examination import examine
+        from vidtrans.doctor.checks import run_checks
 
         test = None
         if self.self_test:
@@ -36,7 +36,7 @@ class Doctor(Command):
 
             test = SelfTest(resolve_device(context.device))
         findings = []
-        for checks in (examine(context.device), test or ()):
+        for checks in (run_checks(context.device), test or ()):
             for finding in checks:
                 context.stop.check()
                 findings.append(finding)
@@ -60,5 +60,5 @@ class Doctor(Command):
 
 
 def _line(finding: Table) -> str:
-    text = f"{SIGNS[finding['state']]} {finding['name']:15} {finding['detail']}"
+    text = f"{STATE_LABELS[finding['state']]} {finding['name']:15} {finding['detail']}"
     return f"{text}\n{'':6}{'':15} -> {finding['remedy']}" if finding["remedy"] else text

@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vidtrans.commands.base import CACHING, Command
+from vidtrans.commands.base import CACHE_OPTIONS, Command
 from vidtrans.commands.options import MODEL_SUFFIX, check_counts, mask_option, models_option, output_option
 from vidtrans.commands.results import RenderedClip
-from vidtrans.commands.words import render_text
+from vidtrans.commands.text_reports import render_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
-from vidtrans.core.mask_files import given_mask
+from vidtrans.core.mask_files import optional_mask
 from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table, Time
 from vidtrans.dreaming.settings import DreamingSettings, flag_of
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.rendering.requested_output import OutputTarget
 
-READS = used(RenderingSettings, Use.DREAM)
-EXPRESSIONS = (
+READS = used(RenderingSettings, Use.DREAM)  # Keys of [rendering] that the command reads
+VALUE_HELP = (
     "A VALUE is a number, or a curve (see 'vidtrans curves --help'): an expression such as '1.01 + 0.004*sin(t)', with "
     "--sound also of what is heard, '1 + 0.03*low'; keyframes, frames or times: '0: 1, 4s: 1.02'; or a file of values."
 )
@@ -40,7 +40,7 @@ class Dream(Command):
     Run the same command again to resume a stopped dream. More --frames, with --overwrite, continue from what is there.
     """
 
-    CONTEXT: ClassVar = (*CACHING, "device", "seed")
+    CONTEXT: ClassVar = (*CACHE_OPTIONS, "device", "seed")
     RESULT: ClassVar = RenderedClip
     TABLES: ClassVar = {"dreaming": None, "rendering": READS, "encoding": None}
     READS: ClassVar = READS
@@ -64,7 +64,7 @@ class Dream(Command):
 
     def __post_init__(self) -> None:
         check_counts(frames=self.frames)
-        given_mask(self.mask)
+        optional_mask(self.mask)
         amount = self.recipe.settings("dreaming", DreamingSettings).blend_amount
         if self.mask is not None and self.recipe.settings("dreaming", DreamingSettings).loop:
             raise UsageError("--loop --mask", "what is seen around the dream does not loop", "leave out one of them")
@@ -79,12 +79,11 @@ class Dream(Command):
 
     @classmethod
     def epilog(cls) -> str:
-        """Return the help text that defines VALUE."""
-        return EXPRESSIONS
+        return VALUE_HELP
 
     @property
     def _source(self) -> Path | None:
-        """Return the seed's file; None for noise."""
+        """Return the path of the seed; None for noise."""
         from vidtrans.dreaming.predictors import NOISE
 
         seed = next(name for name in self.source if not name.endswith(MODEL_SUFFIX))
@@ -98,7 +97,7 @@ class Dream(Command):
     @property
     def _paths(self) -> list[Path]:
         """Return the input files other than models."""
-        mask = given_mask(self.mask)
+        mask = optional_mask(self.mask)
         return [p for p in (self._source, self.blend, self.sound, mask and mask.path) if p]
 
     def make(self, context: Context) -> Table:
@@ -116,19 +115,19 @@ class Dream(Command):
 
         began = time.monotonic()
         recipe, sound = self.recipe, self.sound
-        looks = load_models(self._models, context)
+        models = load_models(self._models, context)
         encoding = recipe.settings("encoding", EncodingSettings)
         encoding = encoding.resolved(pictures=False, output=self.output, report=context.report)
         dreaming = recipe.settings("dreaming", DreamingSettings)
-        check_options(looks, dreaming)
+        check_options(models, dreaming)
         if sound is not None and (encoding.makes_pictures or encoding.codec == "gif"):
             text = f"expressions hear {sound.name}, and the result is silent: use -o with .mp4 or .mkv to keep it"
             context.note(text, "warning")
         seed = base_name(self._source) if self._source else NOISE
-        name = f"{seed}.{looks[0].name.removesuffix(SUFFIX)}.dream{encoding.default_suffix(single=False)}"
+        name = f"{seed}.{models[0].name.removesuffix(SUFFIX)}.dream{encoding.default_suffix(single=False)}"
         target = OutputTarget.find(self.output or refuse_link(Path(name)), encoding)
-        digest = self._digest(looks, target, context)
-        sources = [*self._paths, *(look.path for look in looks if look.path), *dreaming.files]
+        digest = self._digest(models, target, context)
+        sources = [*self._paths, *(model.path for model in models if model.path), *dreaming.files]
         result = Result(target.output, digest, sources, context, target.folder, began=began)
 
         def prepare() -> Work:
@@ -139,8 +138,8 @@ class Dream(Command):
             warn_about_programs(recipe.programs, context, ("encoding",))
             rendering, inputs = recipe.settings("rendering", RenderingSettings), (self.start, self.blend, sound)
             settings = dreaming, rendering, encoding
-            spec = DreamSpec(self._source, self.frames, *inputs, *settings, given_mask(self.mask))
-            job = DreamJob(plan_dream(spec, looks, target, context), context)
+            spec = DreamSpec(self._source, self.frames, *inputs, *settings, optional_mask(self.mask))
+            job = DreamJob(plan_dream(spec, models, target, context), context)
             job.pictures.tell_unused(recipe, context)
             return Work(job.render, partial(result.forecast, job))
 
@@ -149,8 +148,8 @@ class Dream(Command):
     def describe(self, table: Table) -> str:
         return render_text(table)
 
-    def _digest(self, looks: Sequence[LoadedModel], target: OutputTarget, context: Context) -> str:
-        """Return the digest of everything that affects a result. Raises UsageError, MediaError if unreadable."""
+    def _digest(self, models: Sequence[LoadedModel], target: OutputTarget, context: Context) -> str:
+        """Return the digest of all inputs that affect the result. Raises UsageError, and MediaError if unreadable."""
         from vidtrans.clips.indexing import content_digest, mask_digest
         from vidtrans.core.files import digest_of
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
@@ -161,14 +160,14 @@ class Dream(Command):
         from vidtrans.upscaling import VERSION as UPSCALING_VERSION
 
         files = {"source": self._source, "blend": self.blend, "sound": self.sound}
-        within = given_mask(self.mask)
+        within = optional_mask(self.mask)
         rendering = self.recipe.settings("rendering", RenderingSettings)
         dreaming = self.recipe.settings("dreaming", DreamingSettings)
         return digest_of(
             {
                 "command": "dream",
                 "seed": context.seed if self._source is None or dreaming.wanders() else None,
-                "models": [[look.digest, pairing_record(look.pairing)] for look in looks],
+                "models": [[model.digest, pairing_record(model.pairing)] for model in models],
                 "frames": self.frames,
                 "start": str(self.start),
                 "dreaming": dreaming.for_key(),

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
-from vidtrans.commands.base import CACHING, Command
+from vidtrans.commands.base import CACHE_OPTIONS, Command
 from vidtrans.commands.options import check_suffix
 from vidtrans.commands.results import ClipScores
-from vidtrans.commands.words import Terminal, timing
+from vidtrans.commands.text_reports import Terminal, timing
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, Names, argument, option
@@ -22,19 +22,18 @@ from vidtrans.flow import GREY_FLOWS
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
 from vidtrans.session import Context
 
-SCORE_SUFFIXES = (".png", ".json")
-CLIPS = ("output", "source", "per_frame", "reference", "matte")  # the input clips
-# The measures of several clips: of renders, dreams, labels and mattes.
-MEASURES = ["warping_error", "ratio", "psnr", "ssim", "sharpness", "nn", "drift", "m4", "uniq", "pixel_accuracy"]
-MEASURES += ["class_accuracy", "mean_iou", "label_flicker", "matte_region", "matte_boundary", "matte_jitter"]
-COLUMNS = {"": "output", "_per_frame": "per frame", "_source": "source"}  # by the ends of their keys
+CLIP_PARAMETERS = ("output", "source", "per_frame", "reference", "matte")  # Parameters that are input clips
+# Measures in the table of several clips: of renders, dreams, labels and mattes.
+BATCH_MEASURES = ["warping_error", "ratio", "psnr", "ssim", "sharpness", "nn", "drift", "m4", "uniq", "pixel_accuracy"]
+BATCH_MEASURES += ["class_accuracy", "mean_iou", "label_flicker", "matte_region", "matte_boundary", "matte_jitter"]
+COLUMN_HEADINGS = {"": "output", "_per_frame": "per frame", "_source": "source"}  # By the suffix of a measure's key
 
 
 @dataclass(frozen=True)
 class Evaluate(Command):
     """Measure the flicker, sharpness and fidelity of a render, labels, or a matte; name the worst moments."""
 
-    CONTEXT: ClassVar = CACHING
+    CONTEXT: ClassVar = CACHE_OPTIONS
     RESULT: ClassVar = ClipScores
     BATCH: ClassVar = ("jobs", "shard", "halt", "retry", "executor")
 
@@ -106,7 +105,7 @@ class Evaluate(Command):
 
     def __post_init__(self) -> None:
         self._check_labels()
-        GREY_FLOWS[self.flow]  # scores follow grey pictures: another method is an error
+        GREY_FLOWS[self.flow]  # Raises UsageError: scores need the flow of grey pictures.
         unread = {"--per-frame": self.per_frame, "--reference": self.reference, "--end": self.end}
         given = [n for n, value in unread.items() if value is not None] + ["--flow"] * (self.flow != SCORING_FLOW)
         if self.size and not self.dream:
@@ -115,9 +114,9 @@ class Evaluate(Command):
             raise UsageError(given[0], "a dream is compared only with --source", f"leave out {given[0]} or --dream")
 
     def _check_labels(self) -> None:
-        """Raise UsageError if what labels are compared with, or the source of anything else, was not given."""
+        """Raise UsageError if the options for labels and mattes conflict, or a clip to compare with is missing."""
         name = "--labels" if self.labels else "--labeller" if self.labeller else ""
-        if self.matte is not None and (other := name or next(iter(self._unlike_mattes()), "")):
+        if self.matte is not None and (other := name or next(iter(self._options_against_matte()), "")):
             raise UsageError(other, "a matte is compared with --matte alone", f"leave out {other} or --matte")
         if name and self.reference is None:
             raise UsageError(name, "labels are compared with true ones", "give them with --reference MAPS")
@@ -129,14 +128,13 @@ class Evaluate(Command):
         if self.source is None and not name and self.matte is None:
             raise UsageError("evaluate", "it compares a render with what it was made from", "give --source VIDEO")
 
-    def _unlike_mattes(self) -> list[str]:
-        given = {"--dream": self.dream, "--per-frame": self.per_frame, "--reference": self.reference}
-        given |= {"--source": self.source, "--flow": self.flow != SCORING_FLOW}
-        return [name for name, value in given.items() if value]
+    def _options_against_matte(self) -> list[str]:
+        given_names = {"--dream": self.dream, "--per-frame": self.per_frame, "--reference": self.reference}
+        given_names |= {"--source": self.source, "--flow": self.flow != SCORING_FLOW}
+        return [name for name, value in given_names.items() if value]
 
     @classmethod
     def epilog(cls) -> str:
-        """Return the help text on the size at which pictures are scored."""
         return (
             f"Pictures are scored at {SHORT_SIDE} pixels on their short side or less; sharpness (but of dreams) at "
             "OUTPUT's full size."
@@ -144,18 +142,22 @@ class Evaluate(Command):
 
     def make(self, context: Context) -> Table:
         """Score renders. Raises UsageError, MediaError, Interrupted."""
-        from vidtrans.batch.inputs import counterpart, is_several
+        from vidtrans.batch.inputs import is_batch, match_clip
 
-        if is_several(self.output, self.batch):
+        if is_batch(self.output, self.batch):
             return self._make_several(context)
-        [output], given = self.output, [name for name in CLIPS[1:] if getattr(self, name) is not None]
-        own: Table = {name: counterpart(output, getattr(self, name), f"--{name.replace('_', '-')}") for name in given}
-        return replace(self, **own)._make_one(context)
+        [output], clips = self.output, {name: getattr(self, name) for name in CLIP_PARAMETERS[1:]}
+        matched: Table = {
+            name: match_clip(output, path, f"--{name.replace('_', '-')}")
+            for name, path in clips.items()
+            if path is not None
+        }
+        return replace(self, **matched)._make_one(context)
 
     def show(self, table: Table, terminal: Terminal) -> int:
         """Show the scores; several renders as a table."""
         if items := table.get("items", ()):
-            names = [name for name in MEASURES if any(item.get(name) is not None for item in items)]
+            names = [name for name in BATCH_MEASURES if any(item.get(name) is not None for item in items)]
             values = [[item.get(name) for name in names] for item in items]
             rows = [["–" if value is None else f"{value:.3g}" for value in row] for row in values]
             paths = [item["path"] for item in items]
@@ -169,7 +171,7 @@ class Evaluate(Command):
             return f"would score {table['path']}: {frames}" + (
                 f", and write {table['output']}" if table["output"] else ""
             )
-        # By a measure that only a dream, labels or a matte has; the width of the first column.
+        # The rows and the width of the first column, by a measure that only a dream, labels or a matte has.
         special = {"nn": (_dream_rows, 14), "confusion": (_label_rows, 18), "matte_region": (_matte_rows, 14)}
         for measure, (rows, width) in special.items():
             if measure in table:
@@ -192,13 +194,13 @@ class Evaluate(Command):
         from vidtrans.output.result import produce
 
         began = time.monotonic()
-        check_suffix(self.result, "a plot or a table of scores", *SCORE_SUFFIXES)
+        check_suffix(self.result, "a plot or a table of scores", ".png", ".json")
         sources = list(self._videos().values())
         if self.result is not None:
-            key = self._for_key(self.result, context)
-            table = produce(context, self.result, key, sources, lambda: self._prepared(context))
+            key = self._key(self.result, context)
+            table = produce(context, self.result, key, sources, lambda: self._scorer(context))
         else:
-            score = self._prepared(context)
+            score = self._scorer(context)
             table = {"dry_run": True} if context.dry_run else score(None)
             table |= {"output": None, "seconds": round(time.monotonic() - began, 3), "cached": False}
         if context.dry_run:
@@ -208,29 +210,30 @@ class Evaluate(Command):
         return table
 
     def _make_several(self, context: Context) -> Table:
-        """Score several renders, each with the clips of the same name; ``result`` is a folder of plots."""
-        from vidtrans.batch.inputs import counterparts, expand_sources
-        from vidtrans.batch.jobs import make_each
+        """Score several renders against the clips with their names; ``result`` is a folder of plots."""
+        from vidtrans.batch.inputs import expand_sources, match_clips
+        from vidtrans.batch.jobs import process_each
 
         outputs, folder = expand_sources(self.output), self.result
-        beside: dict[str, dict[Path, Path]] = {}  # by parameter name: the clip of each output
-        for name in CLIPS[1:]:
+        beside: dict[str, dict[Path, Path]] = {}  # The matching clip of each output, by parameter name
+        for name in CLIP_PARAMETERS[1:]:
             if (path := getattr(self, name)) is not None:
-                clips = counterparts(outputs, path, f"--{name.replace('_', '-')}")
+                clips = match_clips(outputs, path, f"--{name.replace('_', '-')}")
                 beside[name] = dict(zip(outputs, clips, strict=True))
 
         def work(output: Path, place: Path) -> partial[Table]:
-            own: Table = {name: clips[output] for name, clips in beside.items()}
-            one = replace(self, output=(output,), result=place if folder else None, **own)
+            one_render: Table = {name: clips[output] for name, clips in beside.items()}
+            one = replace(self, output=(output,), result=place if folder else None, **one_render)
             return partial(type(self)._make_one, one)
 
-        return make_each(dict.fromkeys(outputs, ".scores.png"), work, "evaluate", folder, self.batch, context)
+        return process_each(dict.fromkeys(outputs, ".scores.png"), work, "evaluate", folder, self.batch, context)
 
     def _videos(self) -> dict[str, Path]:
-        return {"output": self.output[0]} | {n: path for n in CLIPS[1:] if (path := getattr(self, n)) is not None}
+        clips = {name: getattr(self, name) for name in CLIP_PARAMETERS[1:]}
+        return {"output": self.output[0]} | {name: path for name, path in clips.items() if path is not None}
 
-    def _for_key(self, result: Path, context: Context) -> Table:
-        """Return the values that affect the written result, for its record."""
+    def _key(self, result: Path, context: Context) -> Table:
+        """Return the cache key of the written result: all values that affect it."""
         from vidtrans.clips.indexing import content_digest
         from vidtrans.evaluation.dream_scores import VERSION as DREAM_VERSION
         from vidtrans.evaluation.label_evaluation import labels_for_key
@@ -252,8 +255,8 @@ class Evaluate(Command):
             | ({"matte": MATTE_VERSION} if self.matte else {})
         )
 
-    def _prepared(self, context: Context) -> Callable[[Path | None], Table]:
-        """Return a function that scores the aligned clips, and writes a plot or table to a path unless that is None."""
+    def _scorer(self, context: Context) -> Callable[[Path | None], Table]:
+        """Align the clips; return a function that scores them, and writes a plot or table unless its path is None."""
         from vidtrans.clips.indexing import open_clip
         from vidtrans.evaluation.dream_scores import check_dream, score_dream
         from vidtrans.evaluation.score_report import score
@@ -269,7 +272,7 @@ class Evaluate(Command):
             check_scored(output)
         aligned = {}
         for name, clip in clips.items():
-            # Another render or a reference with as many frames is the same part of the source, wherever that begins.
+            # A render or reference with as many frames covers the same part of the source, which needs no start.
             is_part = name != "source" and clip.index.num_frames == output.index.num_frames
             span = (None, None) if is_part else (self.start, self.end)
             is_source = name == "source" and not labels
@@ -288,14 +291,14 @@ class Evaluate(Command):
 
 
 def _flicker_rows(table: Table) -> list[str]:
-    """Return rows with the warping error and the flicker of each scored video; empty without pairs of frames."""
+    """Return rows with the warping error and the flicker of each scored video; [] without pairs of frames."""
     if not table["pairs"]:
         return []
     share = "" if table["ratio"] is None else f"{table['ratio']:.2f} of the per-frame video's"
-    given = [suffix for suffix in COLUMNS if table[f"warping_error{suffix}"] is not None]
-    errors = [f"{table[f'warping_error{suffix}']:.3g}" for suffix in given]
-    rows = [_row("", [COLUMNS[suffix] for suffix in given]), _row("warping error", errors, share)]
-    flicker = [table[f"flicker{suffix}"] for suffix in given]
+    given_names = [suffix for suffix in COLUMN_HEADINGS if table[f"warping_error{suffix}"] is not None]
+    errors = [f"{table[f'warping_error{suffix}']:.3g}" for suffix in given_names]
+    rows = [_row("", [COLUMN_HEADINGS[suffix] for suffix in given_names]), _row("warping error", errors, share)]
+    flicker = [table[f"flicker{suffix}"] for suffix in given_names]
     if None not in flicker:
         rows.append(_row("flicker", [f"{value:.2f}" for value in flicker], "8-bit levels"))
     return rows
@@ -322,11 +325,11 @@ def _dream_rows(table: Table) -> list[str]:
 def _fidelity_rows(table: Table, name: str) -> list[str]:
     """Return rows with the output's PSNR, SSIM, sharpness and ghosting against the video called ``name``.
 
-    If a reference and a per-frame video (without a temporal filter) are given, a second column has the per-frame
+    If a reference and a per-frame video (without a temporal filter) are given_names, a second column has the per-frame
     video's values, without ghosting, and the last row compares the output with that video.
     """
     suffixes = ["", "_per_frame"] if table["psnr_per_frame"] is not None else [""]
-    rows = [_row("", [COLUMNS[suffix] for suffix in suffixes], f"to the {name}")]
+    rows = [_row("", [COLUMN_HEADINGS[suffix] for suffix in suffixes], f"to the {name}")]
     for label, key, form, unit in (
         ("PSNR", "psnr", ".2f", "dB"),
         ("SSIM", "ssim", ".4f", ""),
@@ -351,15 +354,14 @@ def _row(name: str, values: list[str], note: str = "") -> str:
 
 
 def _label_rows(table: Table) -> list[str]:
-    """Return the scores as rows of text."""
     names = ("pixel_accuracy", "class_accuracy", "mean_iou")
     rows = [f"  {name.replace('_', ' ').replace('iou', 'IoU'):18}{table[name]:.4f}" for name in names]
     for colour, iou in zip(table["classes"], table["class_ious"], strict=True):
         rows.append(f"    {colour:16}{'in neither' if iou is None else f'{iou:.4f}'}")
     if table["label_flicker"] is not None:
         true = table["label_flicker_reference"]
-        own = "" if true is None else f"{true:.4f} of the true ones"
-        rows.append(f"  {'label flicker':18}{table['label_flicker']:.4f}   {own}")
+        one_render = "" if true is None else f"{true:.4f} of the true ones"
+        rows.append(f"  {'label flicker':18}{table['label_flicker']:.4f}   {one_render}")
     if table["permutation"]:
         order = " ".join(map(str, table["permutation"]))
         rows.append(
@@ -369,7 +371,6 @@ def _label_rows(table: Table) -> list[str]:
 
 
 def _matte_rows(table: Table) -> list[str]:
-    """Return the scores as rows of text."""
     rows = [f"  {'region J':14}{table['matte_region']:>13.3f}   intersection over union"]
     rows.append(f"  {'boundary F':14}{table['matte_boundary']:>13.3f}   of the edge, within 0.8 % of the diagonal")
     if table["matte_jitter"] is not None:

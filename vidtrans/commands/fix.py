@@ -6,12 +6,12 @@ from dataclasses import KW_ONLY, MISSING, dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import FIRST_NUMBER, mask_option, output_option
+from vidtrans.commands.base import CACHE_OPTIONS, Command
+from vidtrans.commands.options import FIRST_NUMBER_OPTION, mask_option, output_option
 from vidtrans.commands.results import RenderedClip
-from vidtrans.commands.words import cost_text, timing
+from vidtrans.commands.text_reports import cost_text, timing
 from vidtrans.core.costs import count
-from vidtrans.core.mask_files import given_mask
+from vidtrans.core.mask_files import optional_mask
 from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table
 from vidtrans.propagation.requests import FixRequest
@@ -26,7 +26,7 @@ class Fix(Command):
     correction, remove its picture and run the command again.
     """
 
-    CONTEXT: ClassVar = CACHING
+    CONTEXT: ClassVar = CACHE_OPTIONS
     RESULT: ClassVar = RenderedClip
 
     render: Path = argument()
@@ -47,7 +47,7 @@ class Fix(Command):
     )
 
     mask: str | None = mask_option("corrections are seen")
-    first_number: int | None = FIRST_NUMBER(None)
+    first_number: int | None = FIRST_NUMBER_OPTION(None)
     program: tuple[str, ...] = option(
         (),
         "A filter graph, encoder or encoder options of your own ffmpeg with which RENDER was made. Records are "
@@ -58,14 +58,14 @@ class Fix(Command):
     )
 
     def make(self, context: Context) -> Table:
-        """Propagate corrections, painted over frames of a result, through its clip.
+        """Propagate painted corrections of frames of a result through its clip.
 
         Pixels without corrections stay unchanged, bit for bit with a lossless codec. Raises UsageError, MediaError,
         Interrupted.
         """
         from vidtrans.propagation.fixing import fix
 
-        options = self.relearn, self.first_number, self.program, given_mask(self.mask)
+        options = self.relearn, self.first_number, self.program, optional_mask(self.mask)
         return fix(FixRequest(self.render, self.painted, self.output, *options), context)
 
     def describe(self, table: Table) -> str:

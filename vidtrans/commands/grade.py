@@ -7,9 +7,9 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vidtrans.commands.base import WRITING, Command
+from vidtrans.commands.base import WRITE_OPTIONS, Command
 from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output_option
-from vidtrans.commands.words import next_command, timing
+from vidtrans.commands.text_reports import next_command, timing
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, argument, option
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from vidtrans.clips.indexing import Clip
     from vidtrans.grading.learning import LearnedGrade
 
-VERSION = 3
-FRAMES = 12  # number of frames read from a clip
+VERSION = 3  # Version of the grade, part of its cache key
+NUM_FRAMES = 12  # Number of frames that are read from a clip
 CUBE_SUFFIX = ".cube"
-CUBE_SIZE, MAX_CUBE_SIZE = 33, 65  # nodes per side of a table: the common size, and the maximum
+CUBE_SIZE, MAX_CUBE_SIZE = 33, 65  # Default and maximum number of nodes per side of a table
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Grade(Command):
     crops and compression may differ.
     """
 
-    CONTEXT: ClassVar = WRITING
+    CONTEXT: ClassVar = WRITE_OPTIONS
 
     before: Path = argument()
     after: Path = argument()
@@ -123,13 +123,13 @@ class Grade(Command):
 
 
 def _frames(clip: Clip, context: Context) -> Iterator[np.ndarray]:
-    """Yield evenly spread frames of a clip, cropped to inside black or white bars: (H, W, 3 or 4) uint8 or uint16."""
+    """Yield evenly spaced frames of a clip without black or white bars, (H, W, 3 or 4) uint8 or uint16."""
     from vidtrans.clips.sampling import read_clip_frames, spread_numbers
     from vidtrans.flow.bars import bars_of
     from vidtrans.video.colour.conversion import to_uint8, with_alpha
     from vidtrans.video.frame_format import FrameFormat
 
-    numbers = spread_numbers(clip.index.num_frames, FRAMES)
+    numbers = spread_numbers(clip.index.num_frames, NUM_FRAMES)
     form = FrameFormat(deep=clip.index.findings.depth > 8, alpha="kept")
     frames = list(read_clip_frames(clip, numbers, form, context))
     common = bars_of([to_uint8(frame.rgb) for frame in frames])
@@ -139,7 +139,10 @@ def _frames(clip: Clip, context: Context) -> Iterator[np.ndarray]:
 
 
 def _pairs(before: Clip, after: Clip, context: Context) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield matching frames of two clips, (H, W, 3) uint8 or uint16: by number if counts are equal, else by time."""
+    """Yield pairs of matching frames of two clips, (H, W, 3) uint8 or uint16.
+
+    Frames match by number if both clips have equally many, otherwise by time. Raises UsageError if none match.
+    """
     from vidtrans.clips.sampling import read_clip_frames, spread_numbers
     from vidtrans.evaluation.scoring import AlignedSource
     from vidtrans.video.frame_format import FrameFormat
@@ -148,11 +151,11 @@ def _pairs(before: Clip, after: Clip, context: Context) -> Iterator[tuple[np.nda
         why = f"one picture, and {after.name} has {after.index.num_frames}"
         raise UsageError(str(before.path), why, "give as many pictures before as after, or use --unpaired")
     found = AlignedSource.find(after, before, context, remedy="cut it to begin where {} begins")
-    both = [n for n in range(before.index.num_frames) if n not in found.missing]
-    if not both:
+    matching = [n for n in range(before.index.num_frames) if n not in found.missing]
+    if not matching:
         why = f"none of its pictures has the number of one in {before.name}"
         raise UsageError(str(after.path), why, "give both pictures of a pair the same number in their file names")
-    steps, numbers = found.steps, [both[n] for n in spread_numbers(len(both), FRAMES)]
+    steps, numbers = found.steps, [matching[n] for n in spread_numbers(len(matching), NUM_FRAMES)]
     form = FrameFormat(deep=max(before.index.findings.depth, after.index.findings.depth) > 8)
     others = read_clip_frames(after, sorted({steps[n] for n in numbers}), form, context)
     latest: dict[int, np.ndarray] = {}

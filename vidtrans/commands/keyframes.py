@@ -7,18 +7,17 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import CUTS, END, START, check_counts, output_option
+from vidtrans.commands.base import WRITE_OPTIONS, Command
+from vidtrans.commands.options import CUTS_OPTION, END_OPTION, START_OPTION, check_counts, output_option
 from vidtrans.commands.results import MadePicture
-from vidtrans.commands.words import shell_path, timing
+from vidtrans.commands.text_reports import shell_path, timing
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
-VERSION = 2
-NEXT = "paint over them, then vidtrans propagate {} --keyframes {}"
+VERSION = 2  # Version of the choice, part of the cache key
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Keyframes(Command):
     along the motion.
     """
 
-    CONTEXT: ClassVar = WRITING
+    CONTEXT: ClassVar = WRITE_OPTIONS
     RESULT: ClassVar = MadePicture
 
     video: Path = argument()
@@ -44,9 +43,9 @@ class Keyframes(Command):
         default_text="one for each shot, two at least",
         form="main",
     )
-    start: Time | None = START(None)
-    end: Time | None = END(None)
-    cuts: str = CUTS("auto")
+    start: Time | None = START_OPTION(None)
+    end: Time | None = END_OPTION(None)
+    cuts: str = CUTS_OPTION("auto")
 
     def __post_init__(self) -> None:
         check_counts(count=self.count)
@@ -67,7 +66,7 @@ class Keyframes(Command):
             raise UsageError(str(video), "it is one picture", "give a video or a folder of pictures")
         output = self.output or refuse_link(Path(base_name(video) + SUFFIX))
         if output.is_dir() and any(output.iterdir()) and recorded(context.cache, output) is None:
-            # Not even with --overwrite: the folder may hold hours of painting.
+            # Not even --overwrite replaces the folder, which may contain hours of painting.
             why = "it contains files that this command did not write, or that were painted over"
             raise UsageError(str(output), why, "choose another folder with -o")
         key = {
@@ -83,12 +82,12 @@ class Keyframes(Command):
             clip = with_cuts(open_clip(context, video), self.cuts)
             if not clip.index.same_size:
                 raise UsageError(str(video), "its pictures are not of one size", "give pictures of one size")
-            shots, wanted = shots_and_count(clip, range(*clip.trim(self.start, self.end)), self.count)
+            shots, num_keyframes = shots_and_count(clip, range(*clip.trim(self.start, self.end)), self.count)
 
             def make(folder: Path) -> Table:
-                found = Proposal.of(clip, shots, wanted, context)
-                found.write(folder, context)
-                return found.table()
+                proposal = Proposal.of(clip, shots, num_keyframes, context)
+                proposal.write(folder, context)
+                return proposal.table()
 
             return make
 
@@ -104,4 +103,4 @@ class Keyframes(Command):
             more = ", ".join(map(str, table["one_more"]))
             text += f"; with one more ({more}) at {table['one_more_psnr']:.1f} dB"
         video, folder = shell_path(str(self.video)), shell_path(table["output"])
-        return f"{text}\nnext: " + NEXT.format(video, folder)
+        return f"{text}\nnext: paint over them, then vidtrans propagate {video} --keyframes {folder}"

@@ -8,8 +8,8 @@ from dataclasses import KW_ONLY, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vidtrans.commands.options import missing_model, models_option, output_option
-from vidtrans.commands.served import ServedPage
+from vidtrans.commands.options import missing_model_error, models_option, output_option
+from vidtrans.commands.page_server import PageServerCommand
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from vidtrans.models.look_pictures import Mixture, NamedPictures
     from vidtrans.web.server import WebServer
 
-READS = used(RenderingSettings, Use.STREAM)
+READS = used(RenderingSettings, Use.STREAM)  # Keys of [rendering] that the command reads
 
 
 @dataclass(frozen=True)
-class Live(ServedPage):
+class Live(PageServerCommand):
     """Draw, or stand before the camera, and see a model answer, in a page of your browser.
 
     It runs until Ctrl-C.
@@ -90,7 +90,7 @@ class Live(ServedPage):
 
     def __post_init__(self) -> None:
         if not (self.model or self._looks or medium_named(self.recipe.tables)):
-            raise missing_model("live")
+            raise missing_model_error("live")
         self.check_address("see the page and use the models")
         self._stage_settings()
 
@@ -110,7 +110,7 @@ class Live(ServedPage):
             connections = StageConnections(hub, self._stage_settings())
             stack.callback(connections.close)
             context.report(Progress(loading, 1, 1))
-            server = WebServer(self.address())  # after the models, so that an open port means a working server
+            server = WebServer(self.address())  # The models are loaded first: an open port means a working server.
             self._announce(server, context)
             serve(server, hub, context.stop, connections)
         return {
@@ -136,8 +136,8 @@ class Live(ServedPage):
         strokes = dict.fromkeys(models, self.recipe.settings("strokes", StrokesSettings))
         for one in pictures:
             model = _unique(model_at_once(one, context), models)
-            own = one.with_model(self.recipe)
-            models[model.name], strokes[model.name] = model, own.settings("strokes", StrokesSettings)
+            recipe = one.with_model(self.recipe)
+            models[model.name], strokes[model.name] = model, recipe.settings("strokes", StrokesSettings)
             if one.looks:
                 mixtures[model.name] = one.looks[one.value]
             elif (shown := medium_picture(one.medium)) is not None:
@@ -157,19 +157,23 @@ class Live(ServedPage):
         return self.looks or ((look,) if look else ())
 
     def _pictures(self, models: Mapping[str, LoadedModel]) -> tuple[list[NamedPictures], str]:
-        """Return the pictures that looks name, and the name of a model's look; '' without one. Raises UsageError."""
+        """Return the pictures named by --look, and the name of a model's look, '' if there is none.
+
+        Raises UsageError.
+        """
         from vidtrans.live.live_controls import looks_of
         from vidtrans.live.picture_looks import MOST_PICTURES
         from vidtrans.models.look_pictures import is_style, names_pictures, parse_pictures, unknown_look
 
-        own = [look for model in models.values() for look in looks_of(model)]
-        named = [look for look in self._looks if look in own or not is_style(look)]
-        named = [look for look in named if models and not names_pictures(look)]
-        if len(named) > 1:
-            raise UsageError(f"--look {named[1]}", "it is not a picture", "give one look of a model, and pictures")
-        if unknown := [look for look in named if look not in own]:
-            raise unknown_look(unknown[0], own)
-        pictures = [parse_pictures(look) for look in self._looks if look not in named]
+        known_looks = [look for model in models.values() for look in looks_of(model)]
+        model_looks = [look for look in self._looks if look in known_looks or not is_style(look)]
+        model_looks = [look for look in model_looks if models and not names_pictures(look)]
+        if len(model_looks) > 1:
+            remedy = "give one look of a model, and pictures"
+            raise UsageError(f"--look {model_looks[1]}", "it is not a picture", remedy)
+        if unknown := [look for look in model_looks if look not in known_looks]:
+            raise unknown_look(unknown[0], known_looks)
+        pictures = [parse_pictures(look) for look in self._looks if look not in model_looks]
         for one in pictures:
             if not one.medium and one.value not in one.looks:
                 raise UsageError("keyframes for look", "a live source has no timeline", "repeat --look")
@@ -178,7 +182,7 @@ class Live(ServedPage):
                 raise UsageError(f"--look {one.value}", why, "name pictures alone")
         if (many := sum(not one.medium for one in pictures)) > MOST_PICTURES:
             raise UsageError("--look", f"it names {many} pictures", f"give up to {MOST_PICTURES}")
-        return pictures, next(iter(named), "")
+        return pictures, next(iter(model_looks), "")
 
     def _load_models(self, context: Context) -> dict[str, LoadedModel]:
         """Return the models by name. Raises UsageError, ModelError."""
@@ -188,8 +192,8 @@ class Live(ServedPage):
         models: dict[str, LoadedModel] = {}
         changes, known = self.recipe.pairing_changes, set[str]()
         for name in self.model if self._looks else models_named(self.model, self.recipe.tables):
-            own = _known_changes(name, changes)
-            model, known = load_model(name, context, own), known | set(own)
+            changes_for_model = _known_changes(name, changes)
+            model, known = load_model(name, context, changes_for_model), known | set(changes_for_model)
             model = _unique(model, models)
             models[model.name] = model
         if unknown := sorted(set(changes) - known):
@@ -197,7 +201,7 @@ class Live(ServedPage):
                 raise UsageError(
                     f"--set pairing.{unknown[0]}", "looks of pictures have no such setting", "leave it out"
                 )
-            load_model(self.model[0], context, changes)  # raises with the reason
+            load_model(self.model[0], context, changes)  # Raises with the reason.
         size = self.recipe.settings("rendering", RenderingSettings).size
         if size not in OWN_SIZES and parse_size(size).short is None:
             raise UsageError(
@@ -206,11 +210,11 @@ class Live(ServedPage):
         return models
 
     def _stage_settings(self) -> StageSettings:
-        """Return where OSC and pictures come from and go to. Raises UsageError."""
+        """Return the settings for OSC and for pictures to other programs. Raises UsageError."""
         return stage_settings(self.osc, self.osc_out, self.send, allow_network=self.allow_network)
 
     def _announce(self, server: WebServer, context: Context) -> None:
-        """Report the links to the page, and who can reach it; open the page if requested."""
+        """Report the links to the page, and who can reach it; open the page on request."""
         link = server.link()
         context.note(f"open {link}")
         if self.kiosk:
@@ -225,13 +229,13 @@ class Live(ServedPage):
 
 
 def _unique(model: LoadedModel, models: Mapping[str, LoadedModel]) -> LoadedModel:
-    """Return the model with a name that none of ``models`` has."""
+    """Return the model, renamed if one of ``models`` has its name."""
     names = (model.name, *(f"{model.name}-{number}" for number in range(2, 99)))
     return replace(model, name=next(name for name in names if name not in models))
 
 
 def _known_changes(name: str, changes: Mapping[str, Any]) -> Table:
-    """Return the ``changes`` that are settings of the pairing of the model ``name``. Raises ModelError."""
+    """Return the ``changes`` whose keys are settings of the pairing of model ``name``. Raises ModelError."""
     from vidtrans.models.model_file import find_model, read_record
     from vidtrans.pairing import PAIRINGS
 

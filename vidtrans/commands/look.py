@@ -9,21 +9,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given
+from vidtrans.commands.base import CACHE_OPTIONS, NO_ARGUMENTS, Command, UserArguments
 from vidtrans.commands.options import (
-    AS_IS,
-    FRESH,
-    KEEP,
-    MINUTES,
+    AS_IS_OPTION,
+    FRESH_OPTION,
+    KEEP_OPTION,
+    MINUTES_OPTION,
     MODEL_SUFFIX,
-    WHEN_TO_STOP,
+    STOP_CONDITIONS,
     check_minutes,
     check_suffix,
-    clips_of,
+    expand_clips,
     output_option,
 )
 from vidtrans.commands.results import TrainedModel
-from vidtrans.commands.words import as_is_text, cost_text, next_command, timing, trained_text
+from vidtrans.commands.text_reports import as_is_text, cost_text, next_command, timing, trained_text
 from vidtrans.config.recipe import CHAIN, Recipe, make_recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def check_pictures(pictures: Sequence[Path]) -> None:
-    """Raise UsageError for a medium, of which there is no picture to learn from."""
+    """Raise UsageError if a name is a medium, which has no picture to learn from."""
     from vidtrans.models.look_pictures import is_medium
 
     for name in map(str, pictures):
@@ -50,14 +50,14 @@ def check_pictures(pictures: Sequence[Path]) -> None:
 class Look(Command):
     """Teach a model the style of one or more PICTURES, such as a painting and its strokes, to render films in it.
 
-    Of a video, the middle frame is taken. Five minutes on two cores are enough. To go on with a stopped training,
-    run the same command again.
+    Of a video, the middle frame is used. Five minutes on two cores are enough. To resume a stopped training, run the
+    same command again.
     """
 
-    CONTEXT: ClassVar = (*CACHING, "device", "seed")
+    CONTEXT: ClassVar = (*CACHE_OPTIONS, "device", "seed")
     RESULT: ClassVar = TrainedModel
     TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {"training": ("steps",)}
-    EXCLUSIVE: ClassVar = WHEN_TO_STOP
+    EXCLUSIVE: ClassVar = STOP_CONDITIONS
 
     pictures: tuple[Path, ...] = argument("PICTURE...")
     output: Path | None = output_option("The model.", "PICTURE.safetensors")
@@ -77,10 +77,10 @@ class Look(Command):
         default_text="all of it",
         form="main",
     )
-    keep: Path | None = KEEP(None)
-    minutes: float | None = MINUTES(None)
-    fresh: bool = FRESH(False)
-    as_is: bool = AS_IS(False)
+    keep: Path | None = KEEP_OPTION(None)
+    minutes: float | None = MINUTES_OPTION(None)
+    fresh: bool = FRESH_OPTION(False)
+    as_is: bool = AS_IS_OPTION(False)
     optimise: bool = option(
         False,
         "Learn nothing: a model that optimises each frame when it renders. The best likeness, at seconds to "
@@ -88,7 +88,7 @@ class Look(Command):
         Group.TRAINING,
     )
     recipe: Recipe
-    given: Given = NOTHING_GIVEN
+    user_arguments: UserArguments = NO_ARGUMENTS
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "a model", MODEL_SUFFIX)
@@ -112,16 +112,16 @@ class Look(Command):
         }
         if self.optimise and (names := [name for name, value in unread.items() if value]):
             raise UsageError(names[0], "nothing is learned with --optimise", "leave it out, or --optimise")
-        if self.optimise and "steps" in self.given.values:
+        if self.optimise and "steps" in self.user_arguments.values:
             raise UsageError("--steps", "nothing is learned with --optimise", "use --set generator.first_steps=N")
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe for learning a look; without a preset, that of the preset 'look'. Raises UsageError."""
+        """Return the recipe for learning a look; without a preset, use the preset 'look'. Raises UsageError."""
         return make_recipe(preset, "look", tables)
 
     def make(self, context: Context) -> Table:
-        """Train a model that paints in the style of pictures, on frames of clips or on pictures that ship.
+        """Train a model that paints in the style of pictures, on frames of clips or on bundled pictures.
 
         An interrupted run resumes. Raises UsageError, MediaError, DeviceError, Interrupted.
         """
@@ -143,7 +143,7 @@ class Look(Command):
         return table | {"seconds": round(time.monotonic() - began, 3)}
 
     def forecast(self, renders: Sequence[StylizeRequest], context: Context) -> Table:
-        """Return the estimated cost of learning the look and of ``renders`` with it, from a trial of each step."""
+        """Estimate the cost of learning the look, and of ``renders`` with it, from a trial of each step."""
         return self._forecast(self._lesson(context), renders, context)
 
     def _forecast(self, lesson: LookLesson, renders: Sequence[StylizeRequest], context: Context) -> Table:
@@ -156,7 +156,7 @@ class Look(Command):
             return table | {"looks": lesson.names}
 
     def _check_videos(self) -> None:
-        """Raise UsageError for a video among pictures without --on: it may be a style, or the clip to learn on."""
+        """Raise UsageError for a video among pictures without --on, which may be a style or the clip to learn on."""
         from vidtrans.video.io.picture_paths import is_picture_source
 
         videos = [path for path in self.pictures if path.is_file() and not is_picture_source(path)]
@@ -166,13 +166,13 @@ class Look(Command):
             raise UsageError(str(videos[0]), why, remedy)
 
     def _lesson(self, context: Context) -> LookLesson:
-        from vidtrans.batch.inputs import counterparts
+        from vidtrans.batch.inputs import match_clips
         from vidtrans.models.look_pictures import look_names
         from vidtrans.training.look_lesson import LookLesson
 
-        clips = clips_of(self.on, self.recipe) if self.on else []
+        clips = expand_clips(self.on, self.recipe) if self.on else []
         area = Area.parse(self.crop) if self.crop is not None else None
-        masks = counterparts(clips, self.keep, "its mask") if self.keep else []
+        masks = match_clips(clips, self.keep, "its mask") if self.keep else []
         output = self._output(look_names(self.pictures))
         return LookLesson.of(self.pictures, clips, output, self.recipe, context, area, masks)
 

@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
-from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import END, SEVERAL, START, TARGET, clips_of, output_option
+from vidtrans.commands.base import CACHE_OPTIONS, Command
+from vidtrans.commands.options import (
+    BATCH_OPTIONS,
+    END_OPTION,
+    START_OPTION,
+    TARGET_OPTION,
+    expand_clips,
+    output_option,
+)
 from vidtrans.commands.results import MadeDataset
-from vidtrans.commands.words import cost_text, shell_path, timing
+from vidtrans.commands.text_reports import cost_text, shell_path, timing
 from vidtrans.config.recipe import Recipe, dataset_recipe, unpaired_recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
@@ -33,10 +40,10 @@ class MakeDataset(Command):
     The dataset is a folder of pictures that you can look through: delete a picture, and its pairs are gone.
     """
 
-    CONTEXT: ClassVar = (*CACHING, "device")
+    CONTEXT: ClassVar = (*CACHE_OPTIONS, "device")
     RESULT: ClassVar = MadeDataset
     TABLES: ClassVar = {"pairing": None, "dataset": None}
-    BATCH: ClassVar = SEVERAL
+    BATCH: ClassVar = BATCH_OPTIONS
 
     videos: tuple[Path, ...] = argument("VIDEO...")
     output: Path | None = output_option(
@@ -44,7 +51,7 @@ class MakeDataset(Command):
     )
     _: KW_ONLY
     each: bool = option(False, "Make one dataset per video; --target may be a folder, too.", Group.BATCH)
-    target: Path | None = TARGET(None)
+    target: Path | None = TARGET_OPTION(None)
     matte: Path | None = option(
         None,
         "A matte, which the network sees too, in one more channel: white on what it is to tell from the rest. With "
@@ -59,8 +66,8 @@ class MakeDataset(Command):
         Group.INPUT,
         metavar="VIDEO",
     )
-    start: Time | None = START(None)
-    end: Time | None = END(None)
+    start: Time | None = START_OPTION(None)
+    end: Time | None = END_OPTION(None)
     restore: bool = option(False, "Bring back pictures that were deleted from the dataset.", Group.OUTPUT, rare=True)
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
@@ -80,14 +87,14 @@ class MakeDataset(Command):
 
         Raises UsageError, MediaError, Interrupted.
         """
-        from vidtrans.batch.inputs import counterpart
+        from vidtrans.batch.inputs import match_clip
 
         if self.each:
             return self._make_each(context)
-        videos = self.videos if self.unpaired else clips_of(self.videos, self.recipe)
+        videos = self.videos if self.unpaired else expand_clips(self.videos, self.recipe)
         target = self.target
         if target is not None and len(videos) == 1:
-            target = counterpart(videos[0], target, "--target")
+            target = match_clip(videos[0], target, "--target")
         return replace(self, videos=tuple(videos), target=target)._make_one(context)
 
     def _make_one(self, context: Context) -> Table:
@@ -100,28 +107,28 @@ class MakeDataset(Command):
         from vidtrans.rendering.extraction import FrameExtractor
 
         groups = [self.videos, *((path,) for path in self.unpaired)]
-        domains = find_domains(groups, partial(clips_of, recipe=self.recipe)) if self.unpaired else ()
+        domains = find_domains(groups, partial(expand_clips, recipe=self.recipe)) if self.unpaired else ()
         output = self.output or refuse_link(default_output(self.videos, domains))
         extractor = FrameExtractor.of_pairing(make_pairing(*self.recipe.choice("pairing")), context)
         videos = [video for domain in domains for video in domain.videos] or self.videos
         mattes = mattes_for(videos, self.matte, "--matte") if self.matte else ()
-        wanted = DatasetSpec(videos, self.recipe, self.target, self.start, self.end, extractor, domains, mattes=mattes)
-        return make_dataset(wanted, output, context, restore=self.restore)
+        spec = DatasetSpec(videos, self.recipe, self.target, self.start, self.end, extractor, domains, mattes=mattes)
+        return make_dataset(spec, output, context, restore=self.restore)
 
     def _make_each(self, context: Context) -> Table:
-        """Make a dataset of each video in the output folder; ``target`` may be a folder of equally named clips."""
-        from vidtrans.batch.inputs import counterparts
-        from vidtrans.batch.jobs import make_each
+        """Make a dataset of each video in the output folder; ``target`` may be a folder of clips with their names."""
+        from vidtrans.batch.inputs import match_clips
+        from vidtrans.batch.jobs import process_each
         from vidtrans.data.dataset_planning import SUFFIX
 
-        videos, folder = clips_of(self.videos, self.recipe), self.output or Path()
-        targets = dict(zip(videos, counterparts(videos, self.target, "--target"), strict=True)) if self.target else {}
+        videos, folder = expand_clips(self.videos, self.recipe), self.output or Path()
+        targets = dict(zip(videos, match_clips(videos, self.target, "--target"), strict=True)) if self.target else {}
 
         def work(video: Path, place: Path) -> partial[Table]:
-            own = replace(self, videos=(video,), output=place, target=targets.get(video))
-            return partial(type(self)._make_one, own)
+            one_dataset = replace(self, videos=(video,), output=place, target=targets.get(video))
+            return partial(type(self)._make_one, one_dataset)
 
-        return make_each(dict.fromkeys(videos, SUFFIX), work, "make-dataset", folder, self.batch, context)
+        return process_each(dict.fromkeys(videos, SUFFIX), work, "make-dataset", folder, self.batch, context)
 
     def describe(self, table: Table) -> str:
         frames = count(table["frames"], "frame")

@@ -8,10 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
-from vidtrans.commands.base import CACHING, Command
-from vidtrans.commands.options import BESIDE, END, FIRST_NUMBER, SEVERAL, START, check_beside, output_option
+from vidtrans.commands.base import CACHE_OPTIONS, Command
+from vidtrans.commands.options import (
+    BATCH_OPTIONS,
+    BESIDE_OPTION,
+    END_OPTION,
+    FIRST_NUMBER_OPTION,
+    START_OPTION,
+    check_beside,
+    output_option,
+)
 from vidtrans.commands.results import RenderedClip
-from vidtrans.commands.words import cost_text, timing
+from vidtrans.commands.text_reports import cost_text, timing
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
@@ -22,8 +30,8 @@ from vidtrans.session import Context
 if TYPE_CHECKING:
     from vidtrans.matting.matte_request import MatteRequest
 
-NAME = "matte"  # in the default output name: clip.matte.mkv
-READS = ("cuts", "chunk_frames", "picture_fps")
+OUTPUT_NAME = "matte"  # Part of the default output's name: clip.matte.mkv
+READS = ("cuts", "chunk_frames", "picture_fps")  # Keys of [rendering] that the command reads
 
 
 @dataclass(frozen=True)
@@ -37,11 +45,11 @@ class Matte(Command):
     lies between them and the nearest painted frames is computed again.
     """
 
-    CONTEXT: ClassVar = (*CACHING, "device", "decoder", "seed")
+    CONTEXT: ClassVar = (*CACHE_OPTIONS, "device", "decoder", "seed")
     RESULT: ClassVar = RenderedClip
     TABLES: ClassVar = {"matting": None, "rendering": ("cuts",), "encoding": ("codec",)}
     READS: ClassVar = READS
-    BATCH: ClassVar = SEVERAL
+    BATCH: ClassVar = BATCH_OPTIONS
 
     video: tuple[Path, ...] = argument("VIDEO...")
     output: Path | None = output_option(
@@ -49,7 +57,7 @@ class Matte(Command):
         "VIDEO.matte.mkv, for pictures a folder",
     )
     _: KW_ONLY
-    beside: bool = BESIDE(False)
+    beside: bool = BESIDE_OPTION(False)
     frame: tuple[str, ...] = option(
         (),
         "A frame, by number or time, and the picture painted on it: 12=painted.png. Repeat it for more.",
@@ -100,44 +108,44 @@ class Matte(Command):
     min_confidence: float = option(
         0.0, "Fail if the confidence in a frame is lower, 0 to 1; the result is kept.", Group.OUTPUT, bounds=(0, 1)
     )
-    first_number: int | None = FIRST_NUMBER(None)
-    start: Time | None = START(None)
-    end: Time | None = END(None)
+    first_number: int | None = FIRST_NUMBER_OPTION(None)
+    start: Time | None = START_OPTION(None)
+    end: Time | None = END_OPTION(None)
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
 
     def __post_init__(self) -> None:
         check_beside(self.beside, self.output)
-        self._request()  # raises if options conflict
+        self._request()  # Raises UsageError if options conflict.
         if self.frame and (len(self.video) > 1 or self.batch.is_partial):
             raise _one_clip_only()
 
     def make(self, context: Context) -> Table:
-        """Cut things out of one or several clips.
+        """Make mattes of objects in one or several clips.
 
-        An interrupted run resumes. Raises UsageError, MediaError, Interrupted; VidtransError where the confidence is
-        too low.
+        An interrupted run resumes. Raises UsageError, MediaError, Interrupted; VidtransError if the confidence is too
+        low.
         """
-        from vidtrans.batch.inputs import is_several
-        from vidtrans.batch.jobs import make_clips
-        from vidtrans.commands.propagate import keys_of
+        from vidtrans.batch.inputs import is_batch
+        from vidtrans.batch.jobs import process_clips
+        from vidtrans.commands.propagate import keyframe_folder
         from vidtrans.matting.matte_job import make_mattes
 
-        # As in __post_init__, of a folder of clips.
-        if is_several(self.video, self.batch) and (self.frame or (self.keyframes is None and not self.model)):
+        # The same check as in __post_init__, which does not know the content of folders.
+        if is_batch(self.video, self.batch) and (self.frame or (self.keyframes is None and not self.model)):
             raise _one_clip_only()
 
         def work(video: Path, output: Path | None, is_only: bool) -> partial[Table]:
-            keys = self.keyframes and keys_of(video, self.keyframes, is_only=is_only)
+            keys = self.keyframes and keyframe_folder(video, self.keyframes, is_only=is_only)
             return partial(make_mattes, replace(self._request(), video=video, keyframes=keys, output=output))
 
-        others = tuple(f".{NAME}.{name}" for name in self._request().brushes.things)
-        options = "matte", NAME, self._lossless, self.output, self.batch, context
-        return make_clips(self.video, work, *options, beside=self.beside, skip=others)
+        object_suffixes = tuple(f".{OUTPUT_NAME}.{name}" for name in self._request().brushes.things)
+        options = "matte", OUTPUT_NAME, self._matte_recipe, self.output, self.batch, context
+        return process_clips(self.video, work, *options, beside=self.beside, skip=object_suffixes)
 
     @property
-    def _lossless(self) -> Recipe:
-        """Return the recipe with the codec of mattes, unless it has another."""
+    def _matte_recipe(self) -> Recipe:
+        """Return the recipe with the default codec of mattes, unless it names a codec."""
         from vidtrans.matting.matte_request import usual_codec
 
         codec = usual_codec(with_colours=self.with_colours)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.commands.base import Command
-from vidtrans.commands.words import delivered_text
+from vidtrans.commands.text_reports import delivered_text
 from vidtrans.core.costs import count
 from vidtrans.core.errors import strip_controls
 from vidtrans.core.options import argument
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelList(Command):
-    """List what needs no path, only a name: models for --model, and media, which --look and --strokes paint in."""
+    """List models and media that can be given by name: models for --model, media for --look and --strokes."""
 
     def make(self, context: Context) -> Table:
-        """Return by name the path of each model, what each medium is and its file, and a summary of each format."""
+        """Return, by name, the path of each model, the summary and file of each medium, the summary of each format."""
         from vidtrans.models.formats import FORMATS
         from vidtrans.models.model_file import IDENTITY, known_models
         from vidtrans.strokes.media import FOLDER, load_medium, medium_names
@@ -53,7 +53,7 @@ class ModelList(Command):
 class ModelFormats(Command):
     """List the formats of models that can be used, of this tool and of others.
 
-    A file is known by its content, whatever it is called.
+    The format of a file is found by its content, not by its name.
     """
 
     def make(self, context: Context) -> Table:
@@ -93,35 +93,36 @@ class ModelShow(Command):
         if "output" not in table:
             return "identity: returns its input; to check input, output and timing"
         path, kind = Path(table["output"]), table["format"]
-        return "\n".join(map(strip_controls, _lines(path, kind, load_format(kind).read_record(path))))
+        return "\n".join(map(strip_controls, _record_lines(path, kind, load_format(kind).read_record(path))))
 
 
-def _lines(path: Path, kind: str, record: ModelRecord) -> list[str]:
+def _record_lines(path: Path, kind: str, record: ModelRecord) -> list[str]:
     from vidtrans.models.formats import FORMATS
 
     training = record.training
-    operations = training.get("nondeterministic")  # in files of our own format
+    operations = training.get("nondeterministic")  # Only the native format has this key.
+    verb = "trained" if training.get("steps") else "rendered"  # Only models of vidtrans have a known training size.
     return [
-        f"{path}: {record.generator['name']}, pairing '{record.pairing['name']}', {_size(record)}",
-        f"  format     {kind}{_package(FORMATS.origin(kind))}",
-        f"  generator  {_settings(record.generator['settings'])}",
-        f"  pairing    {_settings(record.pairing['settings'])}",
-        *(f"  plug-in    {part}{_package(table)}" for part, table in _plugins(record)),
+        f"{path}: {record.generator['name']}, pairing '{record.pairing['name']}', {verb} at {record.auto_size} px",
+        f"  format     {kind}{_package_text(FORMATS.origin(kind))}",
+        f"  generator  {_settings_text(record.generator['settings'])}",
+        f"  pairing    {_settings_text(record.pairing['settings'])}",
+        *(f"  plug-in    {part}{_package_text(table)}" for part, table in _recorded_plugins(record)),
         *(_training_lines(training) if training.get("steps") else ["  training   none"]),
         *([f"  repeatable not to the byte: {', '.join(map(str, operations))}"] if isinstance(operations, list) else []),
-        *([f"  plate      {_plate(record.plate)}"] if record.plate else []),
-        *([f"  dream      {_dream(record.dream)}"] if record.dream else []),
+        *([f"  plate      {_plate_text(record.plate)}"] if record.plate else []),
+        *([f"  dream      {_dream_text(record.dream)}"] if record.dream else []),
         *([f"  from       {record.origin['family']}, a family of 'vidtrans model formats'"] if record.origin else []),
-        *([f"  ports      {_settings(_said(record.ports))}"] if record.ports else []),
+        *([f"  ports      {_settings_text(_changed_ports(record.ports))}"] if record.ports else []),
         *([f"  memory     its last output, moved along the flow ({record.memory['flow']})"] if record.memory else []),
         *([f"  looks      many: codes of {record.code_size} numbers, see 'stylize --look'"] if record.codes else []),
-        *([f"  extractor  {_extractor(record.extractor)}"] if record.extractor else []),
+        *([f"  extractor  {_extractor_text(record.extractor)}"] if record.extractor else []),
         *(f"  {k:10} {v}" for k, v in record.card.items() if v),
     ]
 
 
-def _plugins(record: ModelRecord) -> Iterator[tuple[str, Table]]:
-    """Yield the parts of the model, and of its training, that are on record as those of plug-ins."""
+def _recorded_plugins(record: ModelRecord) -> Iterator[tuple[str, Table]]:
+    """Yield the components of the model and of its training that plug-ins provided, with their record tables."""
     for kind, table in (("generator", record.generator), ("pairing", record.pairing)):
         if "plugin" in table:
             yield f"{kind} {table['name']}", table
@@ -132,54 +133,46 @@ def _plugins(record: ModelRecord) -> Iterator[tuple[str, Table]]:
         yield kind, {"plugin": package}
 
 
-def _package(table: Table) -> str:
-    """Return the package of a plug-in's part as text; '' for a part that is built in."""
+def _package_text(table: Table) -> str:
+    """Return the package of a plug-in's component as text; '' for a built-in component."""
     if "plugin" not in table:
         return ""
     try:
         return f" of {Package.of_table(table['plugin'])}"
-    except ValueError:  # whatever a stranger wrote there
+    except ValueError:  # The file may come from an untrusted source.
         return " of a plug-in whose record is damaged"
 
 
-def _size(record: ModelRecord) -> str:
-    """Return the size as text; only models trained here have a known training size."""
-    return f"{'trained' if record.training.get('steps') else 'rendered'} at {record.auto_size} px"
+def _changed_ports(ports: Table) -> Table:
+    """Return the settings of the network's input and output (ports) that differ from the defaults."""
+    defaults = to_table(PortSettings())
+    return {name: value for name, value in ports.items() if value != defaults[name]}
 
 
-def _said(ports: Table) -> Table:
-    """Return the settings of the network's input and output (ports) that differ from those of networks trained here."""
-    plain = to_table(PortSettings())
-    return {name: value for name, value in ports.items() if value != plain[name]}
-
-
-def _plate(table: Table) -> str:
+def _plate_text(table: Table) -> str:
     size, share = "x".join(map(str, table["size"])), 100 * table["still"]
     return f"{size}, {share:.0f} % of it stays in place: for clips of this camera position only"
 
 
-def _extractor(table: Table) -> str:
+def _extractor_text(table: Table) -> str:
     return f"embedded, makes its input: {table['generator']['name']}, pairing '{table['pairing']['name']}'"
 
 
-def _dream(table: Table) -> str:
+def _dream_text(table: Table) -> str:
     clock = f"a clock of {table['positions']} places, there and back" if table["positions"] else "no clock"
     return f"{clock}; learned at {table['rate']} frames a second"
 
 
-def _pairs(training: Table) -> str:
-    return count(training["pairs"], "pair") if "pairs" in training else "an unknown number of pairs"
-
-
-def _settings(table: Table) -> str:
+def _settings_text(table: Table) -> str:
     return ", ".join(f"{k} {v}" for k, v in table.items())
 
 
 def _training_lines(training: Table) -> list[str]:
     steps = " + ".join(map(str, training["steps"]))
     delivered = training.get("delivered")
+    pairs = count(training["pairs"], "pair") if "pairs" in training else "an unknown number of pairs"
     return [
-        f"  training   {steps} steps on {_pairs(training)}, preset '{training.get('preset')}'",
-        f"  held out   {_settings(training.get('held_out') or {}) or 'nothing was held out'}",
+        f"  training   {steps} steps on {pairs}, preset '{training.get('preset')}'",
+        f"  held out   {_settings_text(training.get('held_out') or {}) or 'nothing was held out'}",
         *([f"             {delivered_text(delivered)}"] if delivered else []),
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.commands.base import Command
 from vidtrans.commands.options import check_suffix, output_option
-from vidtrans.commands.words import timing
+from vidtrans.commands.text_reports import timing
 from vidtrans.core.costs import count
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.options import Group, Names, argument, option
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from vidtrans.models.loaded_model import LoadedModel
 
-VERSION = 2
-STROKE_SIZE = 0.5
+VERSION = 2  # Version of the exported files, part of their cache key
+STROKE_SIZE = 0.5  # Default of --stroke-size, from 0 (fine) to 1 (broad)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ModelExport(Command):
     )
 
     def __post_init__(self) -> None:
-        kind = EXPORTS[self.format]  # an unknown name is an error
+        kind = EXPORTS[self.format]  # Raises UsageError for an unknown name.
         check_suffix(self.output, f"--format {self.format}", kind.suffix)
         if self.whole and not kind.takes_whole:
             raise UsageError("--whole", f"a {kind.suffix} file holds weights alone", "leave it out")
@@ -65,7 +65,7 @@ class ModelExport(Command):
             raise UsageError(f"--stroke-size {self.stroke_size:g}", "out of bounds", "choose a value from 0 to 1")
 
     def make(self, context: Context) -> Table:
-        """Write a model in another format, after comparing the outputs of both.
+        """Write a model in another format, and compare the outputs of both.
 
         Raises UsageError for a model or options that the format does not support, ModelError.
         """
@@ -119,7 +119,7 @@ class ModelExport(Command):
         return f"{table['output']}: {takes}, {size}, {same}{timing(table)}"
 
     def _conditions(self, model: LoadedModel) -> tuple[float, ...]:
-        """Return the condition planes' values, 0 to 1; () without --whole. Raises UsageError on wrong options."""
+        """Return the values of the condition planes, in [0, 1]; () without --whole. Raises UsageError."""
         from vidtrans.pairing.look_pairing import LookPairing, look_conditions
 
         pairing = model.pairing
@@ -135,7 +135,10 @@ class ModelExport(Command):
 
 
 def _code_of(model: LoadedModel, look: str) -> tuple[float, ...]:
-    """Return the condition planes' values, 0 to 1, for ``look``, a seed or picture. Raises UsageError, MediaError."""
+    """Return the condition planes' values, in [0, 1], for a ``look``: a seed or picture.
+
+    Raises UsageError, MediaError.
+    """
     from vidtrans.curves.curve import CurveClock
     from vidtrans.rendering.conditions import CodeConditions
 

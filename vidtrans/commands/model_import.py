@@ -7,9 +7,9 @@ from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vidtrans.commands.base import WRITING, Command
+from vidtrans.commands.base import WRITE_OPTIONS, Command
 from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output_option
-from vidtrans.commands.words import next_command
+from vidtrans.commands.text_reports import next_command
 from vidtrans.config.recipe import FRAME_PAIRING, NO_PAIRING, Recipe, import_recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from vidtrans.pairing.base import Pairing
     from vidtrans.rendering.extraction import FrameExtractor
 
-VERSION = 1
-LIGHT_LINES = ("edges",)  # pairings with light lines on black
-NORMS = ("picture", "stored")  # sources of batch-norm statistics for an imported network
-# Uninformative file names: the folder names the model, plus the direction of a CycleGAN.
-PLAIN_NAMES = {"latest_net_G": "", "latest_net_G_A": "_A", "latest_net_G_B": "_B", "manifest": ""}
+VERSION = 1  # Version of the imported model files, part of their cache key
+LIGHT_LINE_PAIRINGS = ("edges",)  # Pairings whose input has light lines on black
+NORM_SOURCES = ("picture", "stored")  # Sources of the batch-norm statistics of an imported network
+# Uninformative stems of files: the model is named after the folder, plus this suffix, the direction of a CycleGAN.
+NAME_SUFFIXES = {"latest_net_G": "", "latest_net_G_A": "_A", "latest_net_G_B": "_B", "manifest": ""}
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class ModelImport(Command):
     """Make a model file of another tool's model.
 
     FILE is a checkpoint of pix2pix, CycleGAN, CUT, pix2pixHD and others ('vidtrans model formats' lists them), or the
-    folder of a training. The model file holds the network, and says what its input is made of; a network of many
-    styles becomes a model with looks. Nothing in a file is run, but for programs that --trust allows.
+    folder of a training. The model file holds the network and a description of its input; a network of many styles
+    becomes a model with looks. Nothing in a file is run, except programs that --trust allows.
     """
 
-    CONTEXT: ClassVar = WRITING
+    CONTEXT: ClassVar = WRITE_OPTIONS
     TABLES: ClassVar = {"pairing": (), "card": ()}
 
     model: Path = argument("FILE")
@@ -60,7 +60,7 @@ class ModelImport(Command):
         "",
         "Whose statistics its batch norms use: each picture's own, as its authors test, or those in the file.",
         Group.INPUT,
-        choices=NORMS,
+        choices=NORM_SOURCES,
         default_text="picture",
     )
     calibrate: Path | None = option(
@@ -126,9 +126,9 @@ class ModelImport(Command):
             raise UsageError(
                 str(path), "vidtrans uses it as it is", f"give it to 'vidtrans stylize' and others with --model {path}"
             )
-        output = self.output or refuse_link(Path(f"{_name_of(path)}{MODEL_SUFFIX}"))
-        model = self._described(form, path)
-        pairing = _pairing_of(model, self.recipe)
+        output = self.output or refuse_link(Path(f"{_default_name(path)}{MODEL_SUFFIX}"))
+        model = self._describe(form, path)
+        pairing = _choose_pairing(model, self.recipe)
         extractor = FrameExtractor.of_pairing(pairing, context) if pairing else None
         if pairing and extractor:
             pairing = make_pairing(pairing.name, record_table(pairing.settings) | extractor.for_record())
@@ -146,15 +146,15 @@ class ModelImport(Command):
             "calibrate": content_digest(context, self.calibrate) if self.calibrate else "",
             "embed": self.embed,
         }
-        record = model.record(path, pairing)  # raises before anything is written
+        record = model.record(path, pairing)  # Raises before any file is written.
 
         def prepare() -> Callable[[Path], Table]:
-            return self._prepared(form, path, model, pairing, extractor, context)
+            return self._writer(form, path, model, pairing, extractor, context)
 
         table = produce(context, output, key, form.files(path), prepare)
         for note in () if table["cached"] else model.notes:
             context.note(note)
-        _warn_shrunk(model, record, context)
+        _warn_if_shrunk(model, record, context)
         return table | {
             "family": record.origin["family"],
             "pairing": record.pairing["name"],
@@ -162,7 +162,7 @@ class ModelImport(Command):
             "looks": record.pairing["settings"].get("looks", []),
         }
 
-    def _prepared(
+    def _writer(
         self,
         form: ForeignFormat,
         path: Path,
@@ -171,12 +171,15 @@ class ModelImport(Command):
         extractor: FrameExtractor | None,
         context: Context,
     ) -> Callable[[Path], Table]:
-        """Return a function that writes the model; read weights and clip first. Raises UsageError, MediaError."""
+        """Read the weights and the calibration clip; return a function that writes the model to a path.
+
+        Raises UsageError, MediaError.
+        """
         from vidtrans.models.model_file import embed_extractor, save_model
         from vidtrans.rendering.extraction import calibration_inputs
 
         generator, record = form.load_described(path, model, pairing)
-        record = replace(record, card=record.card | _card(self.recipe))
+        record = replace(record, card=record.card | _card_texts(self.recipe))
         if self.norms or self.calibrate:
             record = self._with_norms(record)
         inputs = calibration_inputs(self.calibrate, record, extractor, context) if self.calibrate else None
@@ -201,8 +204,8 @@ class ModelImport(Command):
         what = f"{done} {table['output']}: {table['family']}, {takes}, rendered at {table['working_size']} px"
         return what if table.get("dry_run") else f"{what}\nnext: {next_command(table['output'])}"
 
-    def _described(self, form: ForeignFormat, path: Path) -> ForeignModel:
-        """Return the description of the file's model, with the user's options applied."""
+    def _describe(self, form: ForeignFormat, path: Path) -> ForeignModel:
+        """Return the description of the model in a file, overridden by the user's options."""
         from vidtrans.models.formats import Hints
         from vidtrans.models.look_pictures import look_names
         from vidtrans.networks.ports import named_range
@@ -217,7 +220,7 @@ class ModelImport(Command):
         if self.value_range and not form.uses_range:
             ports |= named_range(self.value_range)
         named = self.recipe.tables.get("pairing", {}).get("name", "")
-        if model.dark_lines and named in LIGHT_LINES:
+        if model.dark_lines and named in LIGHT_LINE_PAIRINGS:
             ports["invert"] = True
         for name in ("invert", "bgr"):
             if (value := getattr(self, name)) is not None:
@@ -225,9 +228,9 @@ class ModelImport(Command):
         return replace(model, ports=model.ports | ports, size=self.size or model.size)
 
     def _with_norms(self, record: ModelRecord) -> ModelRecord:
-        """Return the record with the batch norms of --norms or --calibrate: stored statistics, or each picture's own.
+        """Return the record with the source of batch-norm statistics that --norms or --calibrate selects.
 
-        Raises UsageError if the network has no such norms, or its file has no statistics.
+        Raises UsageError if the network has no batch norms, or its file has no statistics.
         """
         settings = record.generator["settings"]
         if settings.get("norm") not in ("picture", "batch"):
@@ -240,25 +243,25 @@ class ModelImport(Command):
         return replace(record, generator=generator_table)
 
 
-def _name_of(path: Path) -> str:
+def _default_name(path: Path) -> str:
     folder = path.resolve().parent.name
-    return f"{folder}{PLAIN_NAMES[path.stem]}" if folder and path.stem in PLAIN_NAMES else path.stem
+    return f"{folder}{NAME_SUFFIXES[path.stem]}" if folder and path.stem in NAME_SUFFIXES else path.stem
 
 
-def _pairing_of(model: ForeignModel, recipe: Recipe) -> Pairing | None:
-    """Return the chosen pairing, else the file's, with the recipe's pairing settings; None if neither names one."""
+def _choose_pairing(model: ForeignModel, recipe: Recipe) -> Pairing | None:
+    """Return the recipe's pairing, or the file's pairing with the recipe's settings; None if neither names one."""
     from vidtrans.pairing.pairing_records import make_pairing
 
     table = {**recipe.tables.get("pairing", {}), **recipe.pairing_changes}
-    follows = model.pairing.get("name", "")
-    name = table.pop("name", follows)
-    if name == follows and name:
-        table = model.pairing["settings"] | table  # for example the number of classes of label maps
+    from_file = model.pairing.get("name", "")
+    name = table.pop("name", from_file)
+    if name == from_file and name:
+        table = model.pairing["settings"] | table  # such as the number of classes of label maps
     return make_pairing(name, table) if name else None
 
 
-def _warn_shrunk(model: ForeignModel, record: ModelRecord, context: Context) -> None:
-    """Warn if the network enlarges pictures more than its pairing expects: each frame is then shrunk first."""
+def _warn_if_shrunk(model: ForeignModel, record: ModelRecord, context: Context) -> None:
+    """Warn if the network enlarges pictures more than its pairing, so that each frame is shrunk first."""
     from vidtrans.pairing.pairing_records import make_pairing
 
     enlarges = int(model.generator["settings"].get("enlarges", 1))
@@ -269,7 +272,7 @@ def _warn_shrunk(model: ForeignModel, record: ModelRecord, context: Context) -> 
         context.note(f"{text} 1/{enlarges // factor} first: {remedy}", "warning")
 
 
-def _card(recipe: Recipe) -> Table:
+def _card_texts(recipe: Recipe) -> Table:
     from vidtrans.models.model_record import Card
 
     return {name: text for name, text in to_table(recipe.settings("card", Card)).items() if text}

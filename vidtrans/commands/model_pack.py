@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.commands.base import Command
 from vidtrans.commands.options import MODEL_SUFFIX, check_suffix, output_option
-from vidtrans.commands.words import timing
+from vidtrans.commands.text_reports import timing
 from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError, ModelError, UsageError
 from vidtrans.core.files import digest_file
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from vidtrans.models.model_record import ModelRecord
     from vidtrans.models.packs import OpenedPack, PackFacts
 
-VERSION = 1
-PICTURE = "assets/frames/landscape.jpg"  # painted for a thumbnail
-ABOUT_SUFFIX = ".about"  # of the folder beside a model that was taken from a pack
-NAME = "models.html"
+VERSION = 1  # Version of packs, part of their cache key
+THUMBNAIL_SOURCE = "assets/frames/landscape.jpg"  # Bundled picture that a model paints for its thumbnail
+ABOUT_SUFFIX = ".about"  # Suffix of the folder, beside a model from a pack, with its card, licence and thumbnail
+PAGE_NAME = "models.html"  # Default file name of the page
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class ModelPack(Command):
                 str(output), f"'{name}' cannot name a model on every system", "choose another name with -o"
             )
         facts = self._facts(name, path, read_record(path), context)
-        texts = {"about": _read(self.about), "licence": _read(self.licence_file)}
+        texts = {"about": _read_text(self.about), "licence": _read_text(self.licence_file)}
         if self.thumbnail is not None and not self.thumbnail.is_file():
             raise MediaError(str(self.thumbnail), "no such file", "give a picture")
         picture = self.thumbnail or _last_preview(path)
@@ -140,7 +140,7 @@ class ModelPack(Command):
         from vidtrans.models.packs import ABOUT, LICENCE, THUMBNAIL, about_text, thumbnail_of, write_pack
         from vidtrans.video.images.picture import read_picture
 
-        painted = read_picture(picture) if picture else _painted(model, context)
+        painted = read_picture(picture) if picture else _paint_thumbnail(model, context)
         if painted is None:
             context.note("it has no thumbnail, as its model paints no picture alone: give --thumbnail PICTURE")
         thumbnail = thumbnail_of(painted) if painted is not None else b""
@@ -151,22 +151,22 @@ class ModelPack(Command):
         return {"frames": 0, "bytes": target.stat().st_size, "thumbnail": bool(thumbnail), **asdict(facts)}
 
 
-def _read(path: Path | None) -> str:
-    """Return the text of a file; '' without one. Raises MediaError."""
+def _read_text(path: Path | None) -> str:
+    """Return the text of a file; '' for None. Raises MediaError."""
     from vidtrans.core.text_files import read_text
 
     return "" if path is None else read_text(path, MediaError)
 
 
-def _painted(model: Path, context: Context) -> np.ndarray | None:
-    """Return a picture that ships, painted by a model, (H, W, 3) uint8 RGB; None if it needs more than a frame."""
+def _paint_thumbnail(model: Path, context: Context) -> np.ndarray | None:
+    """Return a bundled picture painted by a model, (H, W, 3) uint8 RGB; None if the model needs more than a frame."""
     from vidtrans.core.files import PACKAGE
     from vidtrans.library.frame_model import load_model
     from vidtrans.video.images.picture import read_picture
 
     try:
         painted: np.ndarray = load_model(model, device="cpu", cache_dir=context.cache_dir)(
-            read_picture(PACKAGE / PICTURE)
+            read_picture(PACKAGE / THUMBNAIL_SOURCE)
         )
     except (ModelError, UsageError):
         return None
@@ -174,7 +174,7 @@ def _painted(model: Path, context: Context) -> np.ndarray | None:
 
 
 def _last_preview(model: Path) -> Path | None:
-    """Return the last preview that the training of a model wrote beside it; None without one."""
+    """Return the last preview that the training of a model wrote beside it; None if there is none."""
     return max(model.with_suffix(".train").glob("film/[0-9]*.png"), default=None)
 
 
@@ -194,7 +194,7 @@ class ModelAdd(Command):
         check_suffix(self.output, "a model", MODEL_SUFFIX)
 
     def make(self, context: Context) -> Table:
-        """Write the model, and what comes with it. Raises UsageError, ModelError."""
+        """Write the model, and its card, licence and thumbnail. Raises UsageError, ModelError."""
         from vidtrans.core.errors import UsageError
         from vidtrans.core.files import link_target, write_atomically
         from vidtrans.models.model_file import read_record, user_models
@@ -209,19 +209,19 @@ class ModelAdd(Command):
         check_place(output, [self.pack])
         check_place(beside, [self.pack], folder=True)
         _check_about(beside)
-        is_there = has_model(output, pack)
-        if not context.overwrite and output.exists() and not is_there:
+        is_installed = has_model(output, pack)
+        if not context.overwrite and output.exists() and not is_installed:
             raise UsageError(str(output), "another model has this name", "use --overwrite, or another name with -o")
         table = {"frames": 0, "output": str(output), "name": output.stem, "about": str(beside)} | card_table(pack)
         if context.dry_run:
-            return table | {"seconds": round(time.monotonic() - began, 3), "cached": is_there, "dry_run": True}
-        if not is_there:
+            return table | {"seconds": round(time.monotonic() - began, 3), "cached": is_installed, "dry_run": True}
+        if not is_installed:
             with write_atomically(link_target(output)) as temporary:
                 extract_model(pack, temporary)
-                read_record(temporary)  # raises for what is no model
+                read_record(temporary)  # Raises ModelError if the file is not a model.
         with write_atomically(beside) as folder:
             _write_about(folder, pack)
-        return table | {"seconds": round(time.monotonic() - began, 3), "cached": is_there}
+        return table | {"seconds": round(time.monotonic() - began, 3), "cached": is_installed}
 
     def describe(self, table: Table) -> str:
         from vidtrans.core.system import command_line
@@ -236,7 +236,7 @@ class ModelAdd(Command):
 
 
 def card_table(pack: OpenedPack) -> Table:
-    """Return what a report says of a pack."""
+    """Return the facts of a pack that a report contains."""
     facts = pack.facts
     return {
         "author": facts.author,
@@ -249,7 +249,7 @@ def card_table(pack: OpenedPack) -> Table:
 
 
 def _check_about(folder: Path) -> None:
-    """Raise UsageError if a folder that will be replaced has files of somebody else."""
+    """Raise UsageError if a folder that will be replaced has files that this command did not write."""
     from vidtrans.core.errors import UsageError
     from vidtrans.models.packs import ABOUT, LICENCE, THUMBNAIL
 
@@ -280,13 +280,13 @@ class ModelPage(Command):
     CONTEXT: ClassVar = ("cache_dir", "overwrite", "dry_run")
 
     folder: Path = argument(default=Path())
-    output: Path | None = output_option("The page, in FOLDER.", f"FOLDER/{NAME}")
+    output: Path | None = output_option("The page, in FOLDER.", f"FOLDER/{PAGE_NAME}")
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "the page", ".html")
 
     def make(self, context: Context) -> Table:
-        """Write the page; packs that are damaged are left out with a warning. Raises MediaError, UsageError."""
+        """Write the page without damaged packs, which give warnings. Raises MediaError, UsageError."""
         from vidtrans.core.files import digest_file, write_bytes
         from vidtrans.models.packs import render_page
         from vidtrans.output.result import produce, refuse_link
@@ -299,7 +299,7 @@ class ModelPage(Command):
             raise MediaError(
                 str(self.folder), why, "make one with 'vidtrans model pack MODEL -o FOLDER/NAME.vidtrans.zip'"
             )
-        output = self.output or refuse_link(self.folder / NAME)
+        output = self.output or refuse_link(self.folder / PAGE_NAME)
         title = f"Models in {self.folder.resolve().name}"
 
         def make(path: Path) -> Table:

@@ -17,99 +17,104 @@ if TYPE_CHECKING:
 MODEL_SUFFIX = ".safetensors"
 
 
-def _shared(*args: Any, **traits: Any) -> Callable[[Any], Any]:  # noqa: ANN401  (what ``option`` takes)
-    """Return a function of the default, which declares the option where a command has it."""
+def _shared_option(*args: Any, **traits: Any) -> Callable[[Any], Any]:  # noqa: ANN401  (what ``option`` takes)
+    """Return a function that declares the option as a field of a command, with a default."""
     return lambda default: option(default, *args, **traits)
 
 
-START = _shared("HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME)
-END = _shared("End time (exclusive).", Group.TIME)
-CUTS = _shared(
+START_OPTION = _shared_option("HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME)
+END_OPTION = _shared_option("End time (exclusive).", Group.TIME)
+CUTS_OPTION = _shared_option(
     "Where shots begin: auto, off, or a file: a frame or a time on each line, a CSV of PySceneDetect, or a timeline.",
     Group.TIME,
     metavar="auto|off|FILE",
     access="path",
     form="more",
 )
-MASKS = _shared(
+MASKS_OPTION = _shared_option(
     "A matte, white where the look is: a video, a picture, or a folder (of several clips one with a matte for "
     "each); not:FILE for the other side. For --region, with a name: man=man.mkv.",
     Group.LOOK,
     metavar="[NAME=]MATTE",
     access="path",
 )
-REGIONS = _shared(
+REGIONS_OPTION = _shared_option(
     "The look of a named mask, or of its other side: man=ink, not:man=oil. A model, a medium, a picture, or "
     "'keep'; repeat it for a chain. Later regions lie over earlier ones.",
     Group.LOOK,
     metavar="NAME=MODEL",
     access="path",
 )
-REST = _shared(
+REST_OPTION = _shared_option(
     "With --region: the model of all that is in no region; repeat it for a chain.",
     Group.LOOK,
     metavar="MODEL",
     default_text="keep, the frames as they are",
     access="path",
 )
-HANDLES = _shared(
+HANDLES_OPTION = _shared_option(
     "Of a timeline: frames to render on both sides of what it shows of a clip.", Group.TIME, bounds=(0, 100_000)
 )
-MEDIA = _shared(
+MEDIA_OPTION = _shared_option(
     "Of a timeline: a folder in which media that are not in their places are searched by name; repeat it for several.",
     Group.INPUT,
     metavar="FOLDER",
 )
-RATE = _shared(
+RATE_OPTION = _shared_option(
     "Of an EDL, which does not state it: frames per second, as 25, 23.976 or 30000/1001.",
     Group.TIME,
     metavar="FPS",
     default_text="that of its clips",
 )
-BESIDE = _shared("Write each result beside its source instead of into the current folder.", Group.OUTPUT)
-TARGET = _shared(
+BESIDE_OPTION = _shared_option("Write each result beside its source instead of into the current folder.", Group.OUTPUT)
+TARGET_OPTION = _shared_option(
     "A second clip (or folder): in step for --pairing aligned and stack, of the same things for matched.",
     Group.INPUT,
     metavar="VIDEO",
 )
-LABELS = _shared("The name of a clip; one for each, in order.", Group.OUTPUT, ("--label",), metavar="TEXT")
-FIRST_NUMBER = _shared(
+LABELS_OPTION = _shared_option(
+    "The name of a clip; one for each, in order.", Group.OUTPUT, ("--label",), metavar="TEXT"
+)
+FIRST_NUMBER_OPTION = _shared_option(
     "The number of the first frame in the names of the painted pictures: 1 for those that ffmpeg wrote.",
     Group.INPUT,
     metavar="N",
     default_text="0, or the numbers of the clip's own pictures",
 )
-KEEP = _shared(
+KEEP_OPTION = _shared_option(
     "A matte of the clip that is learned on, white where its content is kept, such as faces: a video, a picture, or a "
     "folder. With several clips: one for all, or a folder with a video of each clip's name.",
     Group.INPUT,
     metavar="MATTE",
 )
-MINUTES = _shared(
+MINUTES_OPTION = _shared_option(
     "Training time in minutes instead of --steps: as many as fit, by the speed before and while it trains.",
     Group.TRAINING,
     bounds=(0, 1e6),
     low_open=True,
     form="more",
 )
-FRESH = _shared("Train from scratch, ignoring earlier training.", Group.TRAINING, rare=True)
-AS_IS = _shared(
+FRESH_OPTION = _shared_option("Train from scratch, ignoring earlier training.", Group.TRAINING, rare=True)
+AS_IS_OPTION = _shared_option(
     "Train no further: write the model of the steps that an interrupted run has taken. The same options without this "
     "one continue the run later.",
     Group.TRAINING,
     rare=True,
 )
-WHEN_TO_STOP = (("steps", "minutes"),)  # exclude each other
-SEVERAL = ("jobs", "executor", "shard", "retry", "halt")  # the options of a batch of clips
+STOP_CONDITIONS = (("steps", "minutes"),)  # Pairs of parameters that exclude each other, as both limit the training
+BATCH_OPTIONS = ("jobs", "executor", "shard", "retry", "halt")  # Fields of BatchOptions for a batch of clips
 
 
 def output_option(help: str, default_text: str = "", default: Any = None) -> Any:  # noqa: ANN401  (a field)
-    """Declare the ``-o`` option. ``default_text``: the default name, as help text."""
+    """Declare the ``-o`` option. ``default_text``: the default name, for the help."""
     return option(default, help, Group.OUTPUT, ("-o", "--output"), default_text=default_text)
 
 
 def mask_option(what: str, more: str = "") -> Any:  # noqa: ANN401
-    """Declare the ``--mask`` option of a command that takes one. ``what`` is seen where it is white; ``more``: help."""
+    """Declare the ``--mask`` option of a command that takes one mask. ``what``: the content where the mask is white.
+
+    ``more``: additional help.
+    """
     text = f"A matte, white where {what} is{more}: a video, a picture, or a folder; not:FILE for the other side."
     return option(None, text, Group.LOOK, metavar="MATTE", access="path")
 
@@ -120,22 +125,25 @@ def models_option(help: str, default: Any = ()) -> Any:  # noqa: ANN401
 
 
 def check_beside(beside: bool, output: Path | None, other: str = "-o") -> None:
-    """Raise UsageError if results have two places: beside their sources, and in ``output``, which ``other`` names."""
+    """Raise UsageError if both --beside and ``output`` set the place of results. ``other``: the name of ``output``."""
     if beside and output is not None:
         raise UsageError(f"--beside and {other}", "both say where results go", "leave one of them out")
 
 
-def clips_of(paths: Sequence[Path], recipe: Recipe) -> list[Path]:
-    """Return the clips that files, folders and globs expand to; a guide folder is one clip. Raises UsageError."""
+def expand_clips(paths: Sequence[Path], recipe: Recipe) -> list[Path]:
+    """Expand files, folders and globs to clips; with pairings that need guides, a folder is one clip.
+
+    Raises UsageError.
+    """
     from vidtrans.batch.inputs import expand_sources
 
     return expand_sources(paths, whole_folders=recipe.choice("pairing")[0] in ("stack", "change"))
 
 
-def missing_model(command: str, inputs: Sequence[Path] = ()) -> UsageError:
-    """Return the error of a command that has neither a model nor a look, with looks to begin with.
+def missing_model_error(command: str, inputs: Sequence[Path] = ()) -> UsageError:
+    """Return the error of a command without a model and a look, with suggestions.
 
-    ``inputs``: its clips, of which one may be the name of a look or model.
+    ``inputs``: the command's clips; one of them may be the name of a look or model, without its option.
     """
     from vidtrans.models.model_file import known_models
     from vidtrans.strokes.media import medium_names
@@ -159,7 +167,7 @@ def check_counts(**counts: int | None) -> None:
 
 
 def check_suffix(output: Path | None, what: str, *suffixes: str) -> None:
-    """Raise UsageError unless an output has one of the ``suffixes``; ``what``: its content, for the message."""
+    """Raise UsageError if an output has none of the ``suffixes``; ``what``: the noun for its content in the message."""
     if output is not None and output.suffix.lower() not in suffixes:
         remedy = " or ".join(f"-o {output.with_suffix(suffix)}" for suffix in suffixes)
         raise UsageError(str(output), f"{what} is a {' or '.join(suffixes)} file", f"use {remedy}")
@@ -172,7 +180,7 @@ def check_minutes(minutes: float | None) -> None:
 
 
 def parse_frame_rate(option: str, text: str) -> Fraction:
-    """Parse the frames per second of an ``option``; 23.976 means 24000/1001. Raises UsageError."""
+    """Parse the value of an ``option`` in frames per second; 23.976 gives 24000/1001. Raises UsageError."""
     try:
         rate = parse_rate(text.strip())
     except (ValueError, ZeroDivisionError):

@@ -10,7 +10,7 @@ from vidtrans.core.registry import Entry, Plugin, Registry, installed_plugins
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
-# The registry of each kind of plug-in.
+# The registry of each kind of plug-in, by ``Plugin.group``.
 _REGISTRIES = {
     "pairings": Entry("vidtrans.pairing:PAIRINGS", ""),
     "generators": Entry("vidtrans.networks:GENERATORS", ""),
@@ -27,14 +27,14 @@ _REGISTRIES = {
 
 @dataclass(frozen=True)
 class Plugins(Command):
-    """List the parts that other packages add, and what is wrong with those that cannot be used.
+    """List the parts that other packages add, and the errors of parts that cannot be used.
 
-    A part is found by an entry point of its package, or by VIDTRANS_PLUGINS=module:object while one develops it. All of
-    them are imported to be listed. A command that uses none imports none.
+    A part is declared by an entry point of its package, or, during development, by VIDTRANS_PLUGINS=module:object. This
+    command imports all parts; other commands import only the parts that they use.
     """
 
     def make(self, context: Context) -> Table:
-        """Return a row for each part: package, version, kind, name, summary and state."""
+        """Return a row for each plug-in: package, version, kind, name, summary and state."""
         return {"plugins": [_row(plugin) for plugin in installed_plugins()]}
 
     def describe(self, table: Table) -> str:
@@ -68,8 +68,8 @@ def _row(plugin: Plugin) -> Table:
 
 
 def _entry(plugin: Plugin) -> Entry | None:
-    """Return the plug-in's entry, or None if a built-in part has its name. Raises PluginError if it cannot be used."""
+    """Return the plug-in's entry; None if a built-in entry has its name. Raises PluginError if it cannot be used."""
     if plugin.group not in _REGISTRIES or plugin.error:
-        plugin.load()  # raises, as the error says
+        plugin.load()  # Raises PluginError with the reason.
     registry: Registry[Entry] = _REGISTRIES[plugin.group].load()
     return None if plugin.name in registry.builtin else registry[plugin.name]

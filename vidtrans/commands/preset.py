@@ -12,10 +12,9 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class PresetList(Command):
-    """List the presets that ship: what each is for, and what training with it costs."""
+    """List the bundled presets, with their purpose and the cost of training with them."""
 
     def make(self, context: Context) -> Table:
-        """Return the presets' summaries and costs, by name."""
         from vidtrans.config.recipe import preset_names, preset_text
 
         summaries = {name: preset_text(name, "summary") for name in preset_names()}

@@ -14,12 +14,12 @@ from vidtrans.core.options import argument
 from vidtrans.core.settings import Table, to_table
 from vidtrans.session import Context
 
-CUTS_LISTED = 12
+MAX_CUTS_LISTED = 12  # Maximum number of cuts in the report
 
 
 @dataclass(frozen=True)
 class Probe(Command):
-    """Show the frames, times, cuts, tracks and colours of a clip, and what is unusual about it."""
+    """Show the frames, times, cuts, tracks and colours of a clip, and its unusual properties."""
 
     CONTEXT: ClassVar = ("cache_dir", "dry_run")
     RESULT: ClassVar = ProbedClip
@@ -27,9 +27,9 @@ class Probe(Command):
     video: Path = argument()
 
     def make(self, context: Context) -> Table:
-        """Return frames, times, shots, tracks and colours, and warnings about unusual properties.
+        """Return frames, times, shots, tracks and colours of a clip, and warnings about unusual properties.
 
-        The clip is read once, and its index is cached for later commands. Damage is reported without an error. Raises
+        The whole clip is read, and its index is cached for later commands. Damage is reported without an error. Raises
         MediaError if nothing can be read.
         """
         from vidtrans.clips.indexing import survey_clip
@@ -84,7 +84,7 @@ class Probe(Command):
 
 
 def _clip_lines(table: Table) -> list[str]:
-    """Return a line for the picture, each sound track, other streams, and the cuts."""
+    """Return lines of text on the picture, each sound track, other streams, and the cuts."""
     picture = f"{table['width']}x{table['height']}, {table['findings']['depth']} bits a channel"
     if "codec" in table:
         space, primaries = table["colour_space"], table["colour_primaries"]
@@ -103,7 +103,7 @@ def _clip_lines(table: Table) -> list[str]:
         lines.append(f"  also     {', '.join(extras)}")
     cuts = list(zip(table["cuts"], table["cuts_s"], strict=True))
     if cuts:
-        first = ", ".join(f"{s:.2f} s (frame {n})" for n, s in cuts[:CUTS_LISTED])
-        more = f" … and {len(cuts) - CUTS_LISTED} more (--json lists them)" if len(cuts) > CUTS_LISTED else ""
+        first = ", ".join(f"{s:.2f} s (frame {n})" for n, s in cuts[:MAX_CUTS_LISTED])
+        more = f" … and {len(cuts) - MAX_CUTS_LISTED} more (--json lists them)" if len(cuts) > MAX_CUTS_LISTED else ""
         lines.append(f"  cuts     at {first}{more}")
     return lines

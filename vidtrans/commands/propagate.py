@@ -9,25 +9,25 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
-from vidtrans.commands.base import CACHING, Command
+from vidtrans.commands.base import CACHE_OPTIONS, Command
 from vidtrans.commands.options import (
-    BESIDE,
-    END,
-    FIRST_NUMBER,
-    SEVERAL,
-    START,
-    WHEN_TO_STOP,
+    BATCH_OPTIONS,
+    BESIDE_OPTION,
+    END_OPTION,
+    FIRST_NUMBER_OPTION,
+    START_OPTION,
+    STOP_CONDITIONS,
     check_beside,
     check_minutes,
     mask_option,
     output_option,
 )
 from vidtrans.commands.results import RenderedClip
-from vidtrans.commands.words import cost_text, timing
+from vidtrans.commands.text_reports import cost_text, timing
 from vidtrans.config.recipe import CHAIN, Recipe, make_recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.mask_files import given_mask
+from vidtrans.core.mask_files import optional_mask
 from vidtrans.core.options import Group, Use, argument, option, used
 from vidtrans.core.settings import Table, Time
 from vidtrans.pipeline.render import RenderingSettings
@@ -44,7 +44,7 @@ class Propagate(Command):
     vidtrans propagate clip.mp4 --keyframes clip.keyframes
     """
 
-    CONTEXT: ClassVar = (*CACHING, "device", "decoder", "seed")
+    CONTEXT: ClassVar = (*CACHE_OPTIONS, "device", "decoder", "seed")
     RESULT: ClassVar = RenderedClip
     TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {
         "training": ("steps",),
@@ -53,8 +53,8 @@ class Propagate(Command):
         "temporal": None,
         "encoding": ("codec",),
     }
-    BATCH: ClassVar = SEVERAL
-    EXCLUSIVE: ClassVar = WHEN_TO_STOP
+    BATCH: ClassVar = BATCH_OPTIONS
+    EXCLUSIVE: ClassVar = STOP_CONDITIONS
 
     video: tuple[Path, ...] = argument("VIDEO...")
     keyframes: Path = option(
@@ -66,7 +66,7 @@ class Propagate(Command):
     )
     output: Path | None = output_option("The result; a folder for several.", "VIDEO.painted.mp4")
     _: KW_ONLY
-    beside: bool = BESIDE(False)
+    beside: bool = BESIDE_OPTION(False)
     follow: str = option(
         FOLLOW[0],
         "What to rely on: paint carried along the motion, the look that a network learned, or each where it is the "
@@ -85,9 +85,9 @@ class Propagate(Command):
     preview: bool = option(
         False, "Write a film of what there is so far, after a minute, and as it learns.", Group.OUTPUT
     )
-    first_number: int | None = FIRST_NUMBER(None)
-    start: Time | None = START(None)
-    end: Time | None = END(None)
+    first_number: int | None = FIRST_NUMBER_OPTION(None)
+    start: Time | None = START_OPTION(None)
+    end: Time | None = END_OPTION(None)
     mask: str | None = mask_option("the paint")
     layer: bool = option(
         False,
@@ -102,11 +102,11 @@ class Propagate(Command):
         check_beside(self.beside, self.output)
         if self.minutes != 0:
             check_minutes(self.minutes)
-        self._request()  # raises if options conflict
+        self._request()  # Raises UsageError if options conflict.
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe for painted frames; without a preset, that of the preset 'painted'. Raises UsageError."""
+        """Return the recipe for painted frames; without a preset, use the preset 'painted'. Raises UsageError."""
         return make_recipe(preset, "painted", tables)
 
     def make(self, context: Context) -> Table:
@@ -114,15 +114,15 @@ class Propagate(Command):
 
         An interrupted run resumes. Raises UsageError, MediaError, DeviceError, Interrupted.
         """
-        from vidtrans.batch.jobs import make_clips
+        from vidtrans.batch.jobs import process_clips
         from vidtrans.propagation.propagating import NAME, propagate
 
         def work(video: Path, output: Path | None, is_only: bool) -> partial[Table]:
-            keys = keys_of(video, self.keyframes, is_only=is_only)
+            keys = keyframe_folder(video, self.keyframes, is_only=is_only)
             return partial(propagate, replace(self._request(), video=video, keyframes=keys, output=output))
 
         options = "propagate", NAME, self.recipe, self.output, self.batch, context
-        return make_clips(self.video, work, *options, beside=self.beside)
+        return process_clips(self.video, work, *options, beside=self.beside)
 
     def _request(self) -> PropagateRequest:
         return PropagateRequest(
@@ -135,7 +135,7 @@ class Propagate(Command):
             preview=self.preview,
             start=self.start,
             end=self.end,
-            mask=given_mask(self.mask),
+            mask=optional_mask(self.mask),
             layer=self.layer,
             first_number=self.first_number,
         )
@@ -149,10 +149,10 @@ class Propagate(Command):
         return text + (f"\nthe network: {table['model']}" if table["model"] else "")
 
 
-def keys_of(video: Path, folder: Path, *, is_only: bool) -> Path:
-    """Return the folder of a clip's key frames: one of its name in ``folder``, or for the only clip ``folder`` itself.
+def keyframe_folder(video: Path, folder: Path, *, is_only: bool) -> Path:
+    """Return the folder of a clip's key frames: in ``folder``, a folder with the clip's name.
 
-    Raises UsageError.
+    ``is_only``: there is only one clip, whose key frames may be in ``folder`` itself. Raises UsageError.
     """
     from vidtrans.core.files import base_name
     from vidtrans.painting.choosing import SUFFIX

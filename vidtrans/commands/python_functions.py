@@ -16,13 +16,13 @@ from vidtrans.core.errors import BatchError, UsageError
 from vidtrans.core.events import Report, Stop
 from vidtrans.core.options import Parameter
 from vidtrans.core.settings import Time, parse_time
-from vidtrans.notebooks.progress import reporting
+from vidtrans.notebooks.progress import notebook_report
 from vidtrans.session import Context
 from vidtrans.store.chunking import ClipPart
 
 
 def convert(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401  (of any parameter)
-    """Convert an argument of the Python function: text to paths and times, a single value to a tuple.
+    """Convert an argument of a Python function: text to a path or time, and a single value to a tuple.
 
     Raises UsageError.
     """
@@ -30,11 +30,11 @@ def convert(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401  (of any p
         return None
     if parameter.many:
         items = [value] if isinstance(value, str | Path) else value
-        return tuple(_converted(parameter.type, item) for item in items)
-    return _converted(parameter.type, value)
+        return tuple(_convert_item(parameter.type, item) for item in items)
+    return _convert_item(parameter.type, value)
 
 
-def _converted(kind: Any, value: Any) -> Any:  # noqa: ANN401
+def _convert_item(kind: Any, value: Any) -> Any:  # noqa: ANN401
     if kind is Path:
         return Path(value)
     if kind is Time and isinstance(value, str):
@@ -45,32 +45,32 @@ def _converted(kind: Any, value: Any) -> Any:  # noqa: ANN401
 
 
 def check_ranges(parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> None:
-    """Raise UsageError if a number is out of range; the recipe checks the ranges of settings."""
+    """Raise UsageError if a number is out of range. Settings are not checked here, but in the recipe."""
     for name, value in values.items():
-        own = parameters.get(name)
-        if value is None or own is None or own.owner == "recipe" or own.option.bounds is None:
+        parameter = parameters.get(name)
+        if value is None or parameter is None or parameter.owner == "recipe" or parameter.option.bounds is None:
             continue
-        given, (low, high) = own.option, own.option.ends
-        if not (low < value if given.low_open else low <= value) or value > high:
-            least = "" if low == -math.inf else f"{'more than' if given.low_open else 'at least'} {low:g}"
+        option, (low, high) = parameter.option, parameter.option.ends
+        if not (low < value if option.low_open else low <= value) or value > high:
+            least = "" if low == -math.inf else f"{'more than' if option.low_open else 'at least'} {low:g}"
             most = "" if high == math.inf else f"at most {high:g}"
             remedy = f"choose {' and '.join(filter(None, (least, most)))}"
-            raise UsageError(f"{own.flags[-1]} {value}", "out of bounds", remedy)
+            raise UsageError(f"{parameter.flags[-1]} {value}", "out of bounds", remedy)
 
 
 def function_of(cls: type[Command], name: str) -> Callable[..., CommandResult]:
-    """Return the command as a Python function, which also accepts paths and times as text."""
+    """Return a command as a Python function, which also accepts paths and times as text."""
     known = parameters_of(cls)
     signature = _signature(cls)
 
     def call(*args: Any, **kwargs: Any) -> CommandResult:  # noqa: ANN401  (the signature names them)
-        given = signature.bind(*args, **kwargs).arguments
-        report, stop = given.pop("report", None), given.pop("stop", None)
-        preset, settings = given.pop("preset", None), given.pop("settings", None)
-        values = {n: convert(known[n], value) for n, value in given.items() if n in known}
+        option = signature.bind(*args, **kwargs).arguments
+        report, stop = option.pop("report", None), option.pop("stop", None)
+        preset, settings = option.pop("preset", None), option.pop("settings", None)
+        values = {n: convert(known[n], value) for n, value in option.items() if n in known}
         check_ranges(known, values)
         command, options = build(cls, {n: v for n, v in values.items() if v is not None}, preset, settings)
-        with reporting(report) as show:
+        with notebook_report(report) as show:
             table = command.make(Context(**options, report=show, stop=stop or Stop()))
         if failed := table.get("failed"):
             errors = "; ".join(f"{what}: {error}" for what, error in failed.items())
@@ -85,26 +85,25 @@ def function_of(cls: type[Command], name: str) -> Callable[..., CommandResult]:
 
 
 def _signature(cls: type[Command]) -> inspect.Signature:
-    """Return the function's signature: arguments and ``output`` positional, all others keyword-only."""
-    by_name: list[inspect.Parameter] = []
-    by_place: list[inspect.Parameter] = []
+    """Return the signature of a command's Python function: arguments and ``output`` positional, others keyword-only."""
+    keyword_only: list[inspect.Parameter] = []
+    positional: list[inspect.Parameter] = []
     for parameter in parameters_of(cls).values():
         default = None if parameter.owner == "recipe" else parameter.default
         default = inspect.Parameter.empty if default is MISSING else default
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if parameter.by_place else inspect.Parameter.KEYWORD_ONLY
-        one = inspect.Parameter(parameter.name, kind, default=default, annotation=annotation_of(parameter))
-        (by_place if parameter.by_place else by_name).append(one)
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if parameter.is_positional else inspect.Parameter.KEYWORD_ONLY
+        one = inspect.Parameter(parameter.name, kind, default=default, annotation=python_annotation(parameter))
+        (positional if parameter.is_positional else keyword_only).append(one)
     extra: list[tuple[str, Any, Any]] = []
     if cls.TABLES:
         extra += [("preset", str | None, None), ("settings", Mapping[str, Mapping[str, Any]] | None, None)]
     extra += [("report", Report | None, None), ("stop", Stop | None, None)]
     keyword = inspect.Parameter.KEYWORD_ONLY
-    by_name += [inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in extra]
-    return inspect.Signature([*by_place, *by_name], return_annotation=cls.RESULT)
+    keyword_only += [inspect.Parameter(n, keyword, default=d, annotation=a) for n, a, d in extra]
+    return inspect.Signature([*positional, *keyword_only], return_annotation=cls.RESULT)
 
 
-def annotation_of(parameter: Parameter) -> Any:  # noqa: ANN401  (a type)
-    """Return the type annotation of a parameter of the Python function."""
+def python_annotation(parameter: Parameter) -> Any:  # noqa: ANN401  (a type)
     kind = {Path: str | Path, Time: str | Time, ClipPart: str}.get(parameter.type, parameter.type)
     if parameter.type is str and parameter.access == "path":
         kind = str | Path

@@ -12,10 +12,10 @@ from vidtrans.core.settings import Table
 Kind = TypeVar("Kind")
 
 
-class Fact(Generic[Kind]):
-    """An attribute of a result that reads ``key`` of its table by ``read``.
+class ResultField(Generic[Kind]):
+    """A typed attribute of a result, converted by ``read`` from the entry ``key`` of its table.
 
-    Where the table has no such entry, of a dry run for example, reading it raises AttributeError.
+    Reading it raises AttributeError if the table has no such entry, for example after a dry run.
     """
 
     def __init__(self, key: str, read: Callable[[Any], Kind], meaning: str) -> None:
@@ -37,7 +37,7 @@ class Fact(Generic[Kind]):
         raise AttributeError(f"no '{self._name}' in a {owner.__name__} of {why}", name=self._name, obj=table)
 
 
-def _or_none(read: Callable[[Any], Kind]) -> Callable[[Any], Kind | None]:
+def _optional(read: Callable[[Any], Kind]) -> Callable[[Any], Kind | None]:
     def optional(value: Any) -> Kind | None:  # noqa: ANN401  (an entry of a table)
         return None if value is None else read(value)
 
@@ -45,44 +45,41 @@ def _or_none(read: Callable[[Any], Kind]) -> Callable[[Any], Kind | None]:
     return optional
 
 
-def size(value: Any) -> tuple[int, int]:  # noqa: ANN401  (an entry of a table)
-    """Return (width, height)."""
+def to_size(value: Any) -> tuple[int, int]:  # noqa: ANN401  (an entry of a table)
+    """Convert to (width, height) in pixels."""
     width, height = value
     return int(width), int(height)
 
 
-def numbers(value: Any) -> tuple[int, ...]:  # noqa: ANN401
-    """Return whole numbers."""
+def to_ints(value: Any) -> tuple[int, ...]:  # noqa: ANN401
     return tuple(map(int, value))
 
 
-def texts(value: Any) -> tuple[str, ...]:  # noqa: ANN401
-    """Return lines of text."""
+def to_strings(value: Any) -> tuple[str, ...]:  # noqa: ANN401
     return tuple(map(str, value))
 
 
-def scores(value: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Return scores by name."""
+def to_scores(value: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Convert to scores by name; None gives {}."""
     return dict(value or {})
 
 
-def moments(value: Any) -> tuple[dict[str, Any], ...]:  # noqa: ANN401
-    """Return tables, a moment each."""
+def to_tables(value: Any) -> tuple[dict[str, Any], ...]:  # noqa: ANN401
     return tuple(map(dict, value))
 
 
 class CommandResult(dict[str, Any]):
-    """What a command returns: the table that ``--json`` prints, as a dictionary, with typed attributes.
+    """The result of a command: the table that ``--json`` prints, as a dictionary with typed attributes.
 
-    ``print`` shows the report of the command line. Notebooks show what was made. Reading an attribute that the table
-    has no entry for, as of a dry run, raises AttributeError.
+    ``print`` shows the report of the command line; notebooks display the written files. Reading an attribute without
+    an entry in the table, for example after a dry run, raises AttributeError.
     """
 
-    seconds = Fact("seconds", float, "The seconds that the command took.")
-    is_cached = Fact("cached", bool, "Whether the result was up to date, so that nothing was done.")
+    seconds = ResultField("seconds", float, "The seconds that the command took.")
+    is_cached = ResultField("cached", bool, "Whether the result was up to date, so that nothing was computed.")
 
     def __init__(self, table: Mapping[str, Any], describe: Callable[[Table], str] | None = None) -> None:
-        """Not for users: functions make results. ``describe``: returns the report of a table as text."""
+        """Wrap the table of a command; only Python functions call this. ``describe``: returns the report of a table."""
         super().__init__(table)
         self._describe = describe
 
@@ -95,7 +92,7 @@ class CommandResult(dict[str, Any]):
 
     @property
     def each(self) -> tuple[Self, ...]:
-        """The results of several clips, one for each; of one clip the result itself."""
+        """The result of each clip of a batch; for a single clip, this result."""
         if not {"items", "failed"} <= self.keys():
             return (self,)
         return tuple(type(self)(item, self._describe) for item in self["items"])
@@ -106,7 +103,7 @@ class CommandResult(dict[str, Any]):
         return "\n".join(result._describe(result) for result in self.each if result._describe)
 
     def _views(self) -> list[str]:
-        """Return what notebooks show above the report, as HTML."""
+        """Return HTML views of the result, which notebooks show above the report."""
         return []
 
     def _repr_html_(self) -> str:
@@ -116,17 +113,17 @@ class CommandResult(dict[str, Any]):
 
 
 class RenderedClip(CommandResult):
-    """A clip that was rendered."""
+    """The result of a render."""
 
-    frames = Fact("frames", int, "The number of frames.")
-    size = Fact("size", size, "The (width, height) in pixels.")
-    duration = Fact("duration_s", float, "The clip's length in seconds.")
-    model = Fact("model", _or_none(str), "The model's name; a chain's are joined by '+'.")
-    source = Fact("source", _or_none(Path), "The clip that it was made from.")
+    frames = ResultField("frames", int, "The number of frames.")
+    size = ResultField("size", to_size, "The (width, height) in pixels.")
+    duration = ResultField("duration_s", float, "The clip's length in seconds.")
+    model = ResultField("model", _optional(str), "The model's name; the names of a chain are joined by '+'.")
+    source = ResultField("source", _optional(Path), "The clip that it was made from.")
 
     @property
     def score(self) -> ClipScores | None:
-        """The scores, if they were asked for (``score=True``)."""
+        """The scores, if they were requested (``score=True``); None otherwise."""
         table = self.get("score")
         return None if table is None else ClipScores(table)
 
@@ -138,9 +135,9 @@ class RenderedClip(CommandResult):
 
 
 class MadePicture(CommandResult):
-    """A sheet, a grid or a comparison: a picture, or a video."""
+    """The result of a command that makes a picture or video: a sheet, a grid or a comparison."""
 
-    frames = Fact("frames", int, "The number of frames that it shows.")
+    frames = ResultField("frames", int, "The number of frames that it shows.")
 
     def _views(self) -> list[str]:
         from vidtrans.notebooks.views import file_view
@@ -152,12 +149,12 @@ class MadePicture(CommandResult):
 
 
 class MadeDataset(CommandResult):
-    """A dataset of pairs."""
+    """The result of making a dataset."""
 
-    frames = Fact("frames", int, "The number of frames that it holds.")
-    pairs = Fact("pairs", int, "The number of pairs, those held out among them.")
-    held_out = Fact("held_out", int, "The number of pairs that are held out, to score models by.")
-    shots = Fact("shots", int, "The number of shots.")
+    frames = ResultField("frames", int, "The number of frames that it holds.")
+    pairs = ResultField("pairs", int, "The number of pairs, including held-out pairs.")
+    held_out = ResultField("held_out", int, "The number of held-out pairs, on which models are scored.")
+    shots = ResultField("shots", int, "The number of shots.")
 
     def _views(self) -> list[str]:
         from vidtrans.notebooks.views import dataset_view
@@ -166,12 +163,14 @@ class MadeDataset(CommandResult):
 
 
 class TrainedModel(CommandResult):
-    """A model that was trained."""
+    """The result of a training."""
 
-    steps = Fact("steps", int, "The number of steps that it has learned for.")
-    held_out = Fact("held_out", scores, "The mean scores of held-out pairs, by name; empty if none were held out.")
-    best = Fact("best", _or_none(int), "The step of the best state, which is the model's.")
-    report = Fact("report", Path, "The page on how it learned.")
+    steps = ResultField("steps", int, "The number of training steps.")
+    held_out = ResultField(
+        "held_out", to_scores, "The mean scores of held-out pairs, by name; empty if none were held out."
+    )
+    best = ResultField("best", _optional(int), "The step of the best state, which the model contains.")
+    report = ResultField("report", Path, "The report page of the training.")
 
     def _views(self) -> list[str]:
         from vidtrans.notebooks.views import file_view
@@ -180,53 +179,59 @@ class TrainedModel(CommandResult):
 
 
 class ClipScores(CommandResult):
-    """The scores of a clip. ``None``: it could not be measured, or what it is compared with was not given."""
+    """The scores of a clip. ``None``: the score could not be measured, or the clip to compare with is missing."""
 
-    frames = Fact("frames", int, "The number of frames.")
-    ratio = Fact("ratio", _or_none(float), "Warping error, as a share of the per-frame video's.")
-    removed = Fact("removed", _or_none(float), "The share of the per-frame video's flicker that is gone.")
-    sharpness = Fact("sharpness", _or_none(float), "Sharpness, as a share of what it is compared with.")
-    psnr = Fact("psnr", _or_none(float), "PSNR to what it is compared with, in dB.")
-    ssim = Fact("ssim", _or_none(float), "SSIM to what it is compared with, to 1.")
-    worst = Fact("worst", moments, "The worst frames: tables of ``frame``, ``seconds`` and scores.")
+    frames = ResultField("frames", int, "The number of frames.")
+    ratio = ResultField("ratio", _optional(float), "Warping error, as a share of the per-frame video's.")
+    removed = ResultField("removed", _optional(float), "The share of the per-frame video's flicker that was removed.")
+    sharpness = ResultField(
+        "sharpness", _optional(float), "Sharpness, as a share of the sharpness of the clip to compare with."
+    )
+    psnr = ResultField("psnr", _optional(float), "PSNR to the clip to compare with, in dB.")
+    ssim = ResultField("ssim", _optional(float), "SSIM to the clip to compare with; 1 is the maximum.")
+    worst = ResultField("worst", to_tables, "The worst frames: tables of ``frame``, ``seconds`` and scores.")
 
     def _views(self) -> list[str]:
-        return _plots(self)
+        return _plot_views(self)
 
 
 class ProbedClip(CommandResult):
-    """What a clip contains."""
+    """The properties of a clip."""
 
-    frames = Fact("frames", int, "The number of frames.")
-    width = Fact("width", int, "Pixels, as it is shown.")
-    height = Fact("height", int, "Pixels, as it is shown.")
-    rate = Fact("rate", Fraction, "The nominal rate in frames a second.")
-    duration = Fact("seconds", float, "The clip's length in seconds.")
-    cuts = Fact("cuts", numbers, "The first frame of each shot but the first.")
-    warnings = Fact("warnings", texts, "What is unusual about it.")
+    frames = ResultField("frames", int, "The number of frames.")
+    width = ResultField("width", int, "The displayed width in pixels.")
+    height = ResultField("height", int, "The displayed height in pixels.")
+    rate = ResultField("rate", Fraction, "The nominal rate in frames a second.")
+    duration = ResultField("seconds", float, "The clip's length in seconds.")
+    cuts = ResultField("cuts", to_ints, "The first frame of each shot except the first.")
+    warnings = ResultField("warnings", to_strings, "Texts on unusual properties.")
 
 
 class SampledCurves(CommandResult):
-    """Curves over a clip."""
+    """The values of curves over a clip."""
 
-    frames = Fact("frames", int, "The number of frames.")
-    curves = Fact("curves", moments, "The curves: tables of ``curve``, ``low``, ``high``, ``mean`` and ``values``.")
+    frames = ResultField("frames", int, "The number of frames.")
+    curves = ResultField(
+        "curves", to_tables, "The curves: tables of ``curve``, ``low``, ``high``, ``mean`` and ``values``."
+    )
 
     def _views(self) -> list[str]:
-        return _plots(self)
+        return _plot_views(self)
 
 
 class VoteOutcome(CommandResult):
     """The outcome of a vote."""
 
-    votes = Fact("votes", int, "The number of votes that count.")
-    verdict = Fact("verdict", str, "What they show, in a sentence.")
-    conditions = Fact("conditions", moments, "The conditions, the best first: tables of ``name`` and scores.")
-    pairs = Fact("pairs", moments, "The comparisons of two conditions: tables of ``first``, ``second`` and chances.")
+    votes = ResultField("votes", int, "The number of votes that count.")
+    verdict = ResultField("verdict", str, "The conclusion, in a sentence.")
+    conditions = ResultField("conditions", to_tables, "The conditions, the best first: tables of ``name`` and scores.")
+    pairs = ResultField(
+        "pairs", to_tables, "The comparisons of two conditions: tables of ``first``, ``second`` and chances."
+    )
 
 
-def _plots(result: CommandResult) -> list[str]:
-    """Return the view of a result that is a picture."""
+def _plot_views(result: CommandResult) -> list[str]:
+    """Return the HTML view of the written plot; [] if the result is not a picture."""
     from vidtrans.notebooks.views import file_view
 
     plot = Path(result.get("output") or "")

@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
-from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given, parameters_of
+from vidtrans.commands.base import CACHE_OPTIONS, NO_ARGUMENTS, Command, UserArguments, parameters_of
 from vidtrans.commands.look import Look, check_pictures
 from vidtrans.commands.options import (
-    KEEP,
-    MINUTES,
+    BATCH_OPTIONS,
+    KEEP_OPTION,
+    MINUTES_OPTION,
     MODEL_SUFFIX,
-    SEVERAL,
-    TARGET,
-    WHEN_TO_STOP,
+    STOP_CONDITIONS,
+    TARGET_OPTION,
     check_minutes,
-    clips_of,
+    expand_clips,
     output_option,
 )
 from vidtrans.commands.results import RenderedClip
-from vidtrans.commands.words import cost_text, render_text, timing
+from vidtrans.commands.text_reports import cost_text, render_text, timing
 from vidtrans.config.recipe import (
     BY_HEART_PRESET,
     CHAIN,
@@ -46,8 +46,9 @@ if TYPE_CHECKING:
     from vidtrans.data.dataset_planning import DatasetSpec
     from vidtrans.stylizing.requests import StylizeRequest
 
-SKETCH_STEPS = 300  # below, the small U-Net's pictures are blurs at 256 pixels
-TRAINED = ("pairing", "dataset", "generator", "discriminator", "training", "card")  # tables that only training reads
+MIN_SHARP_STEPS = 300  # Number of steps below which the small U-Net's pictures are blurred, at 256 pixels
+# Tables of the recipe that only a training reads.
+TRAINING_TABLES = ("pairing", "dataset", "generator", "discriminator", "training", "card")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Run(Command):
     vidtrans run --look painting.jpg --at-once --apply clip.mp4 -o out.mp4
     """
 
-    CONTEXT: ClassVar = (*CACHING, "device", "decoder", "seed")
+    CONTEXT: ClassVar = (*CACHE_OPTIONS, "device", "decoder", "seed")
     RESULT: ClassVar = RenderedClip
     TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {
         "pairing": None,
@@ -71,8 +72,8 @@ class Run(Command):
         "temporal": None,
         "encoding": ("codec",),
     }
-    BATCH: ClassVar = SEVERAL
-    EXCLUSIVE: ClassVar = WHEN_TO_STOP
+    BATCH: ClassVar = BATCH_OPTIONS
+    EXCLUSIVE: ClassVar = STOP_CONDITIONS
 
     video: Path | None = argument(default=None)
     _: KW_ONLY
@@ -92,12 +93,12 @@ class Run(Command):
         "mixture, moments or a medium, as in 'vidtrans stylize'.",
         Group.INPUT,
     )
-    target: Path | None = TARGET(None)
-    keep: Path | None = KEEP(None)
-    minutes: float | None = MINUTES(None)
+    target: Path | None = TARGET_OPTION(None)
+    keep: Path | None = KEEP_OPTION(None)
+    minutes: float | None = MINUTES_OPTION(None)
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
-    given: Given = NOTHING_GIVEN
+    user_arguments: UserArguments = NO_ARGUMENTS
 
     def __post_init__(self) -> None:
         check_minutes(self.minutes)
@@ -114,7 +115,7 @@ class Run(Command):
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe for learning from a video, or of a look with ``--look``. Raises UsageError."""
+        """Return the recipe for learning from a video, or with ``--look`` from pictures. Raises UsageError."""
         if arguments.get("at_once"):
             return render_recipe(preset, tables)
         if arguments.get("looks"):
@@ -123,47 +124,47 @@ class Run(Command):
 
     @classmethod
     def epilog(cls) -> str:
-        """Return the note on defaults with ``--look``."""
         return "With --look the defaults are those of 'vidtrans look', with --at-once those of 'vidtrans stylize'."
 
     @property
-    def _learned_on(self) -> tuple[Path, ...]:
+    def _training_clips(self) -> tuple[Path, ...]:
         return (self.video,) if self.video else self.apply
 
     def make(self, context: Context) -> Table:
-        """Train on a video or on style pictures, and render the model onto several files, folders and globs.
+        """Train on a video or on style pictures, and render the model onto files, folders and globs.
 
-        Finished steps are reused. The dataset and the model are written next to the output, named after the video; with
-        style pictures, named after the output, or for several clips inside the output folder, named after the first
-        picture. With ``at_once`` nothing is trained or written but the results. Raises UsageError, MediaError,
-        ModelError, DeviceError, Diverged, Interrupted.
+        Finished steps are reused. The dataset and the model are written next to the output, and named after the video.
+        With style pictures they are named after the output; for several clips they are in the output folder, and named
+        after the first picture. With ``at_once`` nothing is trained, and only results are written. Raises UsageError,
+        MediaError, ModelError, DeviceError, Diverged, Interrupted.
         """
         from vidtrans.clips.cut_list import cuts_for_key
 
-        cuts_for_key(self.recipe.settings("rendering", RenderingSettings).cuts)  # raises before anything is trained
+        cuts_for_key(self.recipe.settings("rendering", RenderingSettings).cuts)  # Raises before the training.
         if self.at_once:
             return self._render_at_once(context)
-        clips = tuple(clips_of(self.apply, self.recipe))
+        clips = tuple(expand_clips(self.apply, self.recipe))
         recipe, note = self._recipe_for(clips, context)
         return replace(self, apply=clips, recipe=recipe)._make(
-            context, note, many=len(clips) > 1 or clips != self.apply
+            context, note, is_batch=len(clips) > 1 or clips != self.apply
         )
 
     def _recipe_for(self, clips: tuple[Path, ...], context: Context) -> tuple[Recipe, str]:
-        """Return the recipe, and a note that says which one was chosen, '' if the user chose.
+        """Return the recipe, and a note on the chosen preset; the note is '' if the user chose it.
 
-        The default is the recipe for other footage, or the one that learns by heart if all clips are the film itself.
+        The default is the preset for other footage; if all clips are the video itself, the preset that learns it by
+        heart.
         """
-        is_chosen = self.given.preset or "name" in self.given.tables.get("pairing", {})
+        is_chosen = self.user_arguments.preset or "name" in self.user_arguments.tables.get("pairing", {})
         if self.video is None or self.looks or self.target or is_chosen or self.recipe.preset != DEFAULT_PRESET:
             return self.recipe, ""
-        if all(_are_the_same(self.video, clip, context) for clip in clips):
+        if all(_have_equal_content(self.video, clip, context) for clip in clips):
             note = f"{self.video.name} is learned by heart, as it is rendered onto itself (preset {BY_HEART_PRESET})"
-            return make_recipe(None, BY_HEART_PRESET, self.given.tables), note
+            return make_recipe(None, BY_HEART_PRESET, self.user_arguments.tables), note
         names = clips[0].name if len(clips) == 1 else count(len(clips), "clip")
         return self.recipe, f"{self.video.name} is learned for other footage, {names} (preset {DEFAULT_PRESET})"
 
-    def _make(self, context: Context, note: str, *, many: bool) -> Table:
+    def _make(self, context: Context, note: str, *, is_batch: bool) -> Table:
         from vidtrans.batch.jobs import batch_table
         from vidtrans.core.files import base_name
         from vidtrans.data.dataset_planning import default_output
@@ -174,14 +175,19 @@ class Run(Command):
 
         began = time.monotonic()
         output = self.output
-        folder = output if many else output.parent
-        named_after = self.looks[0] if self.looks else self._learned_on[0]
-        if self.looks and not many:
+        folder = output if is_batch else output.parent
+        named_after = self.looks[0] if self.looks else self._training_clips[0]
+        if self.looks and not is_batch:
             named_after = output
         dataset = refuse_link(folder / default_output([named_after]))
         model = refuse_link(folder / f"{base_name(named_after)}{MODEL_SUFFIX}")
-        renders = self._renders(model, None if many else output)
-        sources = [*self._learned_on, *self.looks, *self.apply, *(path for path in (self.target, self.keep) if path)]
+        renders = self._renders(model, None if is_batch else output)
+        sources = [
+            *self._training_clips,
+            *self.looks,
+            *self.apply,
+            *(path for path in (self.target, self.keep) if path),
+        ]
         check_renders(renders, output, sources, self.recipe, context)
         if note:
             context.note(note)
@@ -189,14 +195,14 @@ class Run(Command):
             table = self._forecast(dataset, model, renders, context)
             return table | {"output": str(output), "seconds": round(time.monotonic() - began, 3)}
         try:
-            trained = self._teach(dataset, model, context)
+            trained = self._train(dataset, model, context)
         except UsageError as error:
-            # Dataset and model lie beside the output: another name for it would not help.
+            # The dataset and the model are in the output's folder, so another name for the output does not help.
             error.remedy = re.sub(r"another( name| place)? with -o", "an -o in another folder", error.remedy)
             raise
         table = {"output": str(output), "dataset": str(dataset), "model": str(model)}
         table |= {"held_out": trained.get("held_out")}
-        if many:
+        if is_batch:
             table = batch_table(*stylize_batch(renders, output, self.batch, context), table)
         else:
             table = stylize(renders[0], context) | table
@@ -206,19 +212,20 @@ class Run(Command):
         }
 
     def _check_at_once(self) -> None:
-        """Raise UsageError if there is not one look, or an option has no effect because nothing is trained."""
+        """Raise UsageError unless there is exactly one look, or if an option has no effect without a training."""
         if len(self.looks) != 1:
             why = "it has no picture" if not self.looks else f"{len(self.looks)} looks were given, and one is rendered"
             remedy = 'give one --look: a picture, a mixture "a.jpg: 0.6, b.jpg: 0.4", or moments "0: a.jpg, 5s: b.jpg"'
             raise UsageError("--at-once", why, remedy)
-        tables = self.given.tables
+        tables = self.user_arguments.tables
         flags = {("training", "steps"): "--steps", ("pairing", "name"): "--pairing"}
-        settings = [(table, key) for table in TRAINED for key in tables.get(table, {})]
+        settings = [(table, key) for table in TRAINING_TABLES for key in tables.get(table, {})]
         unread = [str(self.video)] if self.video else []
         unread += [f"--{name}" for name in ("target", "keep", "minutes") if getattr(self, name) is not None]
         unread += [flags.get(setting, f"--set {'.'.join(setting)}") for setting in settings]
         variable = getattr(parameters_of(type(self))["seed"].option, "variable", "")
-        if "seed" in self.given.values and variable not in os.environ:  # which may be meant for other commands
+        # A seed from the environment may be meant for other commands.
+        if "seed" in self.user_arguments.values and variable not in os.environ:
             unread.append("--seed")
         if unread:
             raise UsageError(unread[0], "nothing is trained with --at-once", "leave it out, or --at-once")
@@ -244,10 +251,10 @@ class Run(Command):
 
         recipe = self.recipe
         if (extraction := make_pairing(*recipe.choice("pairing")).extraction) is not None:
-            recipe = replace(recipe, pairing_changes={"model": extraction.model})  # the model file stores no path
+            recipe = replace(recipe, pairing_changes={"model": extraction.model})  # A model file contains no paths.
         return [StylizeRequest(clip, (str(model),), output, recipe) for clip in self.apply]
 
-    def _teach(self, dataset: Path, model: Path, context: Context) -> Table:
+    def _train(self, dataset: Path, model: Path, context: Context) -> Table:
         """Make the dataset and train the model; ``cached`` is true if both existed."""
         from vidtrans.data.making import make_dataset
         from vidtrans.stylizing.forecast import check_scene
@@ -261,7 +268,7 @@ class Run(Command):
         if self.recipe.settings("training", TrainingSettings).background_plate and len(self.apply) == 1:
             check_scene(dataset, self.apply[0], model, context)
         trained = train(TrainingRequest(dataset, model, self.recipe, self.minutes), context)
-        if trained["steps"] < SKETCH_STEPS and not trained["cached"]:
+        if trained["steps"] < MIN_SHARP_STEPS and not trained["cached"]:
             more = "more --minutes" if self.minutes else "more --steps"
             context.note(
                 f"{count(trained['steps'], 'step')} give a blurred sketch: the same with {more} goes on from it"
@@ -283,10 +290,10 @@ class Run(Command):
         from vidtrans.rendering.extraction import FrameExtractor
 
         extractor = FrameExtractor.of_pairing(make_pairing(*self.recipe.choice("pairing")), context)
-        return DatasetSpec(self._learned_on, self.recipe, self.target, extractor=extractor)
+        return DatasetSpec(self._training_clips, self.recipe, self.target, extractor=extractor)
 
     def _look(self, model: Path) -> Look:
-        on, keep = self._learned_on, self.keep
+        on, keep = self._training_clips, self.keep
         return Look(self.looks, model, on=on, keep=keep, minutes=self.minutes, recipe=self.recipe)
 
     def describe(self, table: Table) -> str:
@@ -298,8 +305,8 @@ class Run(Command):
         return f"{table['output']}: {count(table['frames'], 'frame')}, model {table['model']}{timing(table)}"
 
 
-def _are_the_same(film: Path, clip: Path, context: Context) -> bool:
-    """Return whether two clips are one, or files of the same content."""
+def _have_equal_content(film: Path, clip: Path, context: Context) -> bool:
+    """Return whether two clips are the same path, or files with equal content."""
     if film.resolve() == clip.resolve():
         return True
     return film.is_file() and clip.is_file() and context.cache.digest(film) == context.cache.digest(clip)

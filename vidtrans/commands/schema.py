@@ -18,7 +18,7 @@ from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-PLAIN = {int: "integer", float: "number", bool: "boolean"}  # all others are text
+JSON_TYPE_NAMES = {int: "integer", float: "number", bool: "boolean"}  # Other types are "string"
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Schema(Command):
 
     Each parameter has its purpose, its values, its default in this folder, its flags, its section of the help, whether
     it is rarely needed, whether small forms show it always ("main") or when unfolded ("more"), whether ``try`` varies
-    it, and what a value can reach: nothing ("plain"), a file or folder ("path"), or a program of yours ("program").
-    Programs that take values from strangers must leave the last out. Of a parameter that takes names, one pattern may
-    reach further than the others: ffmpeg:NAME of --codec runs a program.
+    it, and the reach of a value: nothing ("plain"), a file or folder ("path"), or a program of yours ("program").
+    Programs that accept untrusted values must not offer the last kind. A parameter that accepts names may have one
+    pattern with a wider reach: ffmpeg:NAME of --codec runs a program.
     """
 
     command: tuple[str, ...] = argument("[COMMAND]", default=())
@@ -62,7 +62,7 @@ def schema_of(name: str) -> Table:
             "description": "Settings of a preset, by table and key.",
             "properties": {table: {"type": "object"} for table in cls.TABLES},
             "additionalProperties": False,
-            "x-access": "program",  # some of them are filter graphs
+            "x-access": "program",  # Some settings are filter graphs.
         }
     needed = [p.name for p in parameters.values() if p.owner == "command" and p.default is MISSING]
     return {
@@ -77,47 +77,47 @@ def schema_of(name: str) -> Table:
 
 
 def _property(parameter: Parameter, recipe: Recipe | None) -> Table:
-    given = parameter.option
+    declared = parameter.option
     one = {"type": _type(parameter.type)} | _values(parameter)
     found: Table = {"type": "array", "items": one} if parameter.many else one
-    if not given.is_argument:
-        found["description"] = given.sentence
-        found |= {"x-flags": list(parameter.flags), "x-group": str(given.group), "x-rare": given.rare}
-        found |= {"x-form": given.form} if given.form else {}
-        found |= {"x-vary": True} if Use.VARY in given.uses else {}
-        if given.sets:
-            found |= {"x-flag-sets": given.sets, "x-setting": f"{parameter.table}.{parameter.key}"}
+    if not declared.is_argument:
+        found["description"] = declared.sentence
+        found |= {"x-flags": list(parameter.flags), "x-group": str(declared.group), "x-rare": declared.rare}
+        found |= {"x-form": declared.form} if declared.form else {}
+        found |= {"x-vary": True} if Use.VARY in declared.uses else {}
+        if declared.sets:
+            found |= {"x-flag-sets": declared.sets, "x-setting": f"{parameter.table}.{parameter.key}"}
     if (default := _default(parameter, recipe)) is not None:
         found["default"] = default
-    return found | {"x-access": "plain" if isinstance(given.choices, Names) else parameter.access}
+    return found | {"x-access": "plain" if isinstance(declared.choices, Names) else parameter.access}
 
 
 def _type(kind: Any) -> str | list[str]:  # noqa: ANN401  (an annotation)
     if isinstance(kind, types.UnionType):
-        return [PLAIN.get(one, "string") for one in typing.get_args(kind)]
-    return PLAIN.get(kind, "string")
+        return [JSON_TYPE_NAMES.get(one, "string") for one in typing.get_args(kind)]
+    return JSON_TYPE_NAMES.get(kind, "string")
 
 
 def _values(parameter: Parameter) -> Table:
-    """Return the schema of a parameter's allowed values, besides its type."""
-    given = parameter.option
-    if isinstance(given.choices, Names):
-        names = list(given.choices)
-        more: list[Table] = [{"pattern": "://"}] if given.choices.has_address else []
-        if prefix := given.choices.prefix:
+    """Return the schema of a parameter's valid values, without their type."""
+    declared = parameter.option
+    if isinstance(declared.choices, Names):
+        names = list(declared.choices)
+        more: list[Table] = [{"pattern": "://"}] if declared.choices.has_address else []
+        if prefix := declared.choices.prefix:
             reaches = "path" if parameter.access == "plain" else parameter.access
             more.append({"pattern": f"^{prefix}", "x-access": reaches})
         return {"anyOf": [{"enum": names}, *more]} if more else {"enum": names}
-    if given.choices is not None:
-        return {"enum": list(given.choices)}
-    if given.file:
-        return {"format": f"vidtrans-{given.file}"}
+    if declared.choices is not None:
+        return {"enum": list(declared.choices)}
+    if declared.file:
+        return {"format": f"vidtrans-{declared.file}"}
     (low, high), least = (
-        given.moves or given.bounds or (None, None),
-        "exclusiveMinimum" if given.low_open else "minimum",
+        declared.moves or declared.bounds or (None, None),
+        "exclusiveMinimum" if declared.low_open else "minimum",
     )
     limits = {key: end for key, end in ((least, low), ("maximum", high)) if end is not None}
-    return {"format": "vidtrans-curve"} | limits if given.moves else limits
+    return {"format": "vidtrans-curve"} | limits if declared.moves else limits
 
 
 def _default(parameter: Parameter, recipe: Recipe | None) -> Any:  # noqa: ANN401  (as JSON has it)

@@ -7,10 +7,10 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import END, START, check_suffix, output_option
+from vidtrans.commands.base import WRITE_OPTIONS, Command
+from vidtrans.commands.options import END_OPTION, START_OPTION, check_suffix, output_option
 from vidtrans.commands.results import MadePicture
-from vidtrans.commands.words import sheet_text
+from vidtrans.commands.text_reports import sheet_text
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, Names, argument, option
 from vidtrans.core.settings import Table, Time
@@ -19,14 +19,14 @@ from vidtrans.session import Context
 if TYPE_CHECKING:
     from vidtrans.video import plots
 
-VERSION = 2
+VERSION = 2  # Version of the sheet's layout, part of its cache key
 
 
 @dataclass(frozen=True)
 class Sheet(Command):
     """Put frames of a clip, or pairs of a dataset, on one page, to look them over."""
 
-    CONTEXT: ClassVar = (*WRITING, "device")
+    CONTEXT: ClassVar = (*WRITE_OPTIONS, "device")
     RESULT: ClassVar = MadePicture
 
     source: Path = argument("VIDEO|DATASET")
@@ -47,8 +47,8 @@ class Sheet(Command):
         ("--pairing",),
         choices=Names("vidtrans.pairing:PAIRINGS", "pairing", prefix="model:"),
     )
-    start: Time | None = START(None)
-    end: Time | None = END(None)
+    start: Time | None = START_OPTION(None)
+    end: Time | None = END_OPTION(None)
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "a sheet", ".png")
@@ -74,8 +74,8 @@ class Sheet(Command):
         source, start, end = self.source, self.start, self.end
         output = self.output or refuse_link(Path(f"{base_name(source).removesuffix('.dataset')}.sheet.png"))
         is_dataset = (source / INDEX).is_file()
-        shown = [ShownPairing.of(name, context) for name in self.pairings]
-        pairings = [one.pairing for one in shown]
+        columns = [ShownPairing.of(name, context) for name in self.pairings]
+        pairings = [one.pairing for one in columns]
         for pairing in pairings:
             if pairing.needs_target:
                 why = "it cannot make its input from the frame"
@@ -89,7 +89,7 @@ class Sheet(Command):
             "source": dataset_digest(context, open_dataset(source)) if is_dataset else content_digest(context, source),
             "count": self.count,
             "pairings": [pairing_record(p) for p in pairings],
-            **({"device": context.device_kind} if any(one.extractor for one in shown) else {}),
+            **({"device": context.device_kind} if any(one.extractor for one in columns) else {}),
             **({"span": [str(start), str(end)]} if start or end else {}),
         }
 
@@ -101,7 +101,7 @@ class Sheet(Command):
             clip = open_clip(context, source)
             span = range(*clip.trim(start, end))
             if pairings:
-                return lambda path: write(path, pairing_sheet(clip, shown, span, self.count, context))
+                return lambda path: write(path, pairing_sheet(clip, columns, span, self.count, context))
             return lambda path: write(path, clip_sheet(clip, span, self.count, context))
 
         def write(path: Path, sheet: plots.ContactSheet) -> Table:

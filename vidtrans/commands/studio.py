@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from vidtrans.commands.served import ServedPage
+from vidtrans.commands.page_server import PageServerCommand
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table
@@ -15,10 +15,10 @@ from vidtrans.session import Context
 
 
 @dataclass(frozen=True)
-class Studio(ServedPage):
+class Studio(PageServerCommand):
     """Teach looks, paint, judge and render in a page of your browser, with the files of FOLDER.
 
-    It runs until Ctrl-C. Jobs go on after that, and the next start finds them.
+    It runs until Ctrl-C. Jobs continue after that, and the next start shows them.
     """
 
     CONTEXT: ClassVar = ()
@@ -32,7 +32,7 @@ class Studio(ServedPage):
 
     def make(self, context: Context) -> Table:
         """Serve the page until a stop is requested. Raises UsageError, OSError."""
-        from vidtrans.commands.page_commands import PageCommands, PageLive
+        from vidtrans.commands.page_commands import LiveRoomCommand, PageCommands
         from vidtrans.studio.project_folder import ProjectFolder
         from vidtrans.studio.studio_app import serve
         from vidtrans.studio.studio_session import StudioSession
@@ -42,9 +42,9 @@ class Studio(ServedPage):
             raise UsageError(str(self.folder), "there is no such folder", "make it, or name another")
         folder = ProjectFolder(self.folder)
         folder.prepare()
-        commands, live = PageCommands(folder.check_value), PageLive(folder.check_value, folder.root)
+        commands, live = PageCommands(folder.check_value), LiveRoomCommand(folder.check_value, folder.root)
         session = StudioSession(folder, commands, self.jobs, context.report, live)
-        # Settings of the folder, and names of its files, are read from there.
+        # Settings and file names are relative to the current folder, so change to the project's folder.
         with folder.owned(), contextlib.chdir(folder.root):
             server = WebServer(self.address())
             link = server.link()
@@ -52,8 +52,8 @@ class Studio(ServedPage):
             self.announce_reach(server, context, "see, change and delete the files of the folder")
             self.open_in_browser(link)
             serve(server, session, context.stop)
-        going_on = sum(job["state"] == "running" for job in session.jobs)
-        return {"output": None, "folder": str(folder.root), "running": going_on}
+        num_running = sum(job["state"] == "running" for job in session.jobs)
+        return {"output": None, "folder": str(folder.root), "running": num_running}
 
     def describe(self, table: Table) -> str:
         number = table["running"]

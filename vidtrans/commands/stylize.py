@@ -8,25 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
-from vidtrans.commands.base import CACHING, NOTHING_GIVEN, Command, Given, words_of
+from vidtrans.commands.base import CACHE_OPTIONS, NO_ARGUMENTS, Command, UserArguments, command_line_words
 from vidtrans.commands.options import (
-    BESIDE,
-    END,
-    HANDLES,
-    MASKS,
-    MEDIA,
-    RATE,
-    REGIONS,
-    REST,
-    SEVERAL,
-    START,
+    BATCH_OPTIONS,
+    BESIDE_OPTION,
+    END_OPTION,
+    HANDLES_OPTION,
+    MASKS_OPTION,
+    MEDIA_OPTION,
+    RATE_OPTION,
+    REGIONS_OPTION,
+    REST_OPTION,
+    START_OPTION,
     check_beside,
-    missing_model,
+    missing_model_error,
     models_option,
     parse_frame_rate,
 )
 from vidtrans.commands.results import RenderedClip
-from vidtrans.commands.words import Terminal, part_text, render_text
+from vidtrans.commands.text_reports import Terminal, part_text, render_text
 from vidtrans.config.recipe import Recipe, render_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import check_regions, only_mask, parse_regions, parse_rest
@@ -41,9 +41,9 @@ from vidtrans.timelines.timeline import is_timeline
 if TYPE_CHECKING:
     from vidtrans.stylizing.requests import StylizeRequest
 
-LIST_SUFFIX = ".toml"  # of a list of clips
-# Parameters of the printing command that the printed commands do not get.
-NOT_PRINTED = (
+LIST_SUFFIX = ".toml"  # Suffix of a list of clips
+# Parameters of --print-jobs' command that the printed commands do not get.
+UNPRINTED_PARAMETERS = (
     *("output", "beside", "print_jobs", "chunk", "join", "score", "dry_run"),
     *("jobs", "executor", "shared_disk", "shard", "halt", "retry"),
 )
@@ -61,10 +61,10 @@ class Stylize(Command):
     the temporal filter is applied once, at the end.
     """
 
-    CONTEXT: ClassVar = (*CACHING, "device", "decoder")
+    CONTEXT: ClassVar = (*CACHE_OPTIONS, "device", "decoder")
     RESULT: ClassVar = RenderedClip
     TABLES: ClassVar = {"pairing": (), "rendering": None, "strokes": None, "temporal": None, "encoding": None}
-    BATCH: ClassVar = (*SEVERAL, "shared_disk")
+    BATCH: ClassVar = (*BATCH_OPTIONS, "shared_disk")
 
     video: tuple[Path, ...] = argument("VIDEO...")
     model: tuple[str, ...] = models_option(
@@ -80,15 +80,15 @@ class Stylize(Command):
         access="path",
     )
     _: KW_ONLY
-    beside: bool = BESIDE(False)
-    mask: tuple[str, ...] = MASKS(())
-    region: tuple[str, ...] = REGIONS(())
-    rest: tuple[str, ...] = REST(())
-    handles: int = HANDLES(12)
-    media: tuple[Path, ...] = MEDIA(())
-    rate: str = RATE("")
-    start: Time | None = START(None)
-    end: Time | None = END(None)
+    beside: bool = BESIDE_OPTION(False)
+    mask: tuple[str, ...] = MASKS_OPTION(())
+    region: tuple[str, ...] = REGIONS_OPTION(())
+    rest: tuple[str, ...] = REST_OPTION(())
+    handles: int = HANDLES_OPTION(12)
+    media: tuple[Path, ...] = MEDIA_OPTION(())
+    rate: str = RATE_OPTION("")
+    start: Time | None = START_OPTION(None)
+    end: Time | None = END_OPTION(None)
     score: bool = option(False, "Measure flicker and save a plot next to the output: see 'evaluate'.", Group.OUTPUT)
     chunk: ClipPart | None = option(
         None,
@@ -112,18 +112,20 @@ class Stylize(Command):
     )
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
-    given: Given = NOTHING_GIVEN
+    user_arguments: UserArguments = NO_ARGUMENTS
 
     def __post_init__(self) -> None:
-        if self._is_many and len(self.video) > 1:
-            raise UsageError(str(self.video[1]), f"{self._kind} cannot be combined with other inputs", "give it alone")
+        if self._has_clip_list and len(self.video) > 1:
+            raise UsageError(
+                str(self.video[1]), f"{self._input_noun} cannot be combined with other inputs", "give it alone"
+            )
         self._check_regions()
         has_look = look_named(self.recipe.tables) or medium_named(self.recipe.tables)
-        if not (self.model or self.region) and not self._is_many and not has_look:
-            raise missing_model("stylize", self.video)
+        if not (self.model or self.region) and not self._has_clip_list and not has_look:
+            raise missing_model_error("stylize", self.video)
         self._check_strokes()
-        if self._is_many:
-            check_beside(self.beside, self.video[0], self._kind)
+        if self._has_clip_list:
+            check_beside(self.beside, self.video[0], self._input_noun)
         self._check_timeline()
         check_beside(self.beside, None if self.output is None else Path(self.output))
         self._check_parts()
@@ -132,8 +134,8 @@ class Stylize(Command):
         from vidtrans.models.look_pictures import is_medium
         from vidtrans.models.model_file import medium_among
 
-        unread, tables = self.given.tables.get("strokes"), self.recipe.tables
-        paints = self.region or self._is_many or medium_named(tables) or is_medium(look_named(tables))
+        unread, tables = self.user_arguments.tables.get("strokes"), self.recipe.tables
+        paints = self.region or self._has_clip_list or medium_named(tables) or is_medium(look_named(tables))
         if unread and not paints and not medium_among(self.model):
             setting, why = f"strokes.{next(iter(unread))}", "it is for strokes, and there are none"
             raise UsageError(setting, why, "add --strokes MEDIUM")
@@ -141,7 +143,7 @@ class Stylize(Command):
     def _check_parts(self) -> None:
         for flag, value in (("--print-jobs", self.print_jobs), ("--chunk, --join", self.chunk or self.join)):
             if value and self._is_list:
-                why = f"each clip of {self._kind} has its own output and options"
+                why = f"each clip of {self._input_noun} has its own output and options"
                 raise UsageError(flag, why, "name one clip, or several whose options are the same")
             if value and self._is_timeline and self.batch.is_partial:
                 raise UsageError(flag, "it divides the whole timeline", "leave out --shard and --retry-failed")
@@ -154,7 +156,7 @@ class Stylize(Command):
 
     def _check_timeline(self) -> None:
         if not self._is_timeline:
-            if used := [name for name in ("handles", "media", "rate") if name in self.given.values]:
+            if used := [name for name in ("handles", "media", "rate") if name in self.user_arguments.values]:
                 why = f"{self.video[0]} is not a timeline"
                 raise UsageError(f"--{used[0]}", why, "give a .otio or .edl file, or leave it out")
         elif self.start or self.end:
@@ -171,12 +173,11 @@ class Stylize(Command):
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of a render; for a list, without the preset, which its clips apply. Raises UsageError."""
+        """Return the recipe of a render; for a list without the preset, which each clip applies. Raises UsageError."""
         return render_recipe(None if _is_list(arguments["video"]) else preset, tables)
 
     @classmethod
     def usual_recipe(cls) -> Recipe:
-        """Return the recipe whose values the help shows as defaults."""
         return render_recipe(None, {})
 
     @property
@@ -188,11 +189,11 @@ class Stylize(Command):
         return is_timeline(self.video[0])
 
     @property
-    def _is_many(self) -> bool:
+    def _has_clip_list(self) -> bool:
         return self._is_list or self._is_timeline
 
     @property
-    def _kind(self) -> str:
+    def _input_noun(self) -> str:
         return "a timeline" if self._is_timeline else "a list of clips"
 
     @property
@@ -200,7 +201,7 @@ class Stylize(Command):
         return Path(self.output or "")
 
     def make(self, context: Context) -> Table:
-        """Render models onto videos, pictures or folders; several sources in sequence, or in parallel.
+        """Render models onto videos, pictures or folders, several of them in sequence or in parallel.
 
         Every frame keeps its timestamp, and sound packets are copied. Raises UsageError, MediaError, ModelError,
         DeviceError, Interrupted.
@@ -227,11 +228,11 @@ class Stylize(Command):
         return batch_table(outcomes, summary, {"output": str(self._folder)})
 
     def _make_timeline(self, context: Context) -> Table:
-        """Render the clips of a timeline. Raises as ``make`` does."""
+        """Render the clips of a timeline; return the table of the batch. Raises the errors of ``make``."""
         from vidtrans.batch.jobs import batch_table
         from vidtrans.stylizing.timeline_render import TimelineJob, print_timeline, stylize_timeline
 
-        given, rate = self.given, parse_frame_rate("--rate", self.rate) if self.rate else None
+        given, rate = self.user_arguments, parse_frame_rate("--rate", self.rate) if self.rate else None
         job = TimelineJob(self.video[0], self.output or "", self.handles, self.media, rate, given.preset, given.tables)
         if self.print_jobs:
             return print_timeline(job, self._template, self.print_jobs, self._command, self.batch.jobs, context)
@@ -241,13 +242,13 @@ class Stylize(Command):
 
     @property
     def _template(self) -> StylizeRequest:
-        """Return the request of each clip, but for its video and its output. Raises UsageError."""
+        """Return the request that all clips share, except video and output. Raises UsageError."""
         from vidtrans.models.look_pictures import models_named
         from vidtrans.models.model_file import IDENTITY
         from vidtrans.stylizing.requests import StylizeRequest
 
         span = (self.start, self.end)
-        models = self.model if self._is_many else models_named(self.model, self.recipe.tables)
+        models = self.model if self._has_clip_list else models_named(self.model, self.recipe.tables)
         template = StylizeRequest(self.video[0], models, None, self.recipe, *span, score=self.score)
         if not self.region:
             return replace(template, mask=only_mask(self.mask))
@@ -259,7 +260,7 @@ class Stylize(Command):
 
         template = self._template
         if self._is_list:
-            preset, tables = self.given.preset, self.given.tables
+            preset, tables = self.user_arguments.preset, self.user_arguments.tables
             return read_clip_list(self.video[0], template, preset, tables, context, self._folder)
         requests = requests_for(self.video, template, context, None if self.beside else self._folder)
         if self._is_named(requests) and not self.beside:
@@ -267,16 +268,16 @@ class Stylize(Command):
         return requests
 
     def _is_named(self, requests: Sequence[StylizeRequest]) -> bool:
-        """Return whether there is one clip, and it was named: a folder or a pattern of clips gives a folder."""
+        """Return whether the user named a single clip. Folders and patterns give a folder of results instead."""
         return [request.video for request in requests] == list(self.video[:1]) and not self.batch.is_partial
 
     @property
     def _command(self) -> tuple[str, ...]:
-        """Return the start of the commands that a job prints, up to the source."""
-        return ("vidtrans", "stylize", *words_of(type(self), self.given, NOT_PRINTED))
+        """Return the words of the commands that a job prints, up to the source."""
+        return ("vidtrans", "stylize", *command_line_words(type(self), self.user_arguments, UNPRINTED_PARAMETERS))
 
     def show(self, table: Table, terminal: Terminal) -> int:
-        """Show the result, the failures of a batch, or the job."""
+        """Show the result, the failures of a batch, or the printed job; return the exit status."""
         if "job" in table and not terminal.as_json:
             terminal.file_content(table["job"])
             return 0

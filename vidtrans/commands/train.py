@@ -11,10 +11,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
-from vidtrans.commands.base import NOTHING_GIVEN, Command, Given
-from vidtrans.commands.options import AS_IS, FRESH, MINUTES, MODEL_SUFFIX, WHEN_TO_STOP, check_minutes, output_option
+from vidtrans.commands.base import NO_ARGUMENTS, Command, UserArguments
+from vidtrans.commands.options import (
+    AS_IS_OPTION,
+    FRESH_OPTION,
+    MINUTES_OPTION,
+    MODEL_SUFFIX,
+    STOP_CONDITIONS,
+    check_minutes,
+    output_option,
+)
 from vidtrans.commands.results import TrainedModel
-from vidtrans.commands.words import Terminal, as_is_text, cost_text, next_command, timing, trained_text
+from vidtrans.commands.text_reports import Terminal, as_is_text, cost_text, next_command, timing, trained_text
 from vidtrans.config.recipe import Recipe, dataset_recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import BatchError, UsageError
@@ -31,12 +39,12 @@ class Train(Command):
     RESULT: ClassVar = TrainedModel
     TABLES: ClassVar = {"generator": (), "discriminator": (), "training": ("steps",), "card": ()}
     BATCH: ClassVar = ("jobs", "executor")
-    EXCLUSIVE: ClassVar = WHEN_TO_STOP
+    EXCLUSIVE: ClassVar = STOP_CONDITIONS
 
     dataset: Path = argument()
     output: Path | None = output_option("The model file; of --ablate and --sweep, a folder.", "DATASET.safetensors")
     _: KW_ONLY
-    minutes: float | None = MINUTES(None)
+    minutes: float | None = MINUTES_OPTION(None)
     ablate: str | None = option(
         None,
         "Train variants, each with another loss, discriminator or without skips, and put them in a table.",
@@ -60,12 +68,12 @@ class Train(Command):
         metavar="[TABLE.]KEY=V,V",
     )
     start_from: str | None = option(None, "Start from a model's weights.", Group.TRAINING, ("--from",), file="model")
-    fresh: bool = FRESH(False)
-    as_is: bool = AS_IS(False)
+    fresh: bool = FRESH_OPTION(False)
+    as_is: bool = AS_IS_OPTION(False)
     embed: bool = option(False, "Put the network of the pairing 'model' into the model file.", Group.OUTPUT, rare=True)
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
-    given: Given = NOTHING_GIVEN
+    user_arguments: UserArguments = NO_ARGUMENTS
 
     def __post_init__(self) -> None:
         check_minutes(self.minutes)
@@ -99,15 +107,14 @@ class Train(Command):
 
     @classmethod
     def usual_recipe(cls) -> Recipe:
-        """Return the recipe whose values the help shows as defaults."""
         return dataset_recipe(None, {})
 
     def make(self, context: Context) -> Table:
         """Train a model, or several variants.
 
-        An interrupted run resumes, and more steps continue a finished one, unless ``fresh``. Among processes started by
-        PyTorch's launcher, one reports, and the others return {}. Raises UsageError, MediaError, ModelError,
-        DeviceError, Diverged, Interrupted.
+        An interrupted training resumes, and more steps continue a finished one, unless ``fresh``. Of processes started
+        by PyTorch's launcher, only rank 0 returns the result, and the others return {}. Raises UsageError, MediaError,
+        ModelError, DeviceError, Diverged, Interrupted.
         """
         from vidtrans.training.requested_training import TrainingRequest, train
 
@@ -130,9 +137,9 @@ class Train(Command):
         from vidtrans.data.making import train_recipe
         from vidtrans.training.variants import parse_sweep, sweep_variants
 
-        make_recipe = partial(train_recipe, self.dataset, self.given.preset)
-        variants = sweep_variants(parse_sweep(self.sweep), self.given.tables, make_recipe)
-        if any(variant.seed is not None for variant in variants) and "seed" in self.given.values:
+        make_recipe = partial(train_recipe, self.dataset, self.user_arguments.preset)
+        variants = sweep_variants(parse_sweep(self.sweep), self.user_arguments.tables, make_recipe)
+        if any(variant.seed is not None for variant in variants) and "seed" in self.user_arguments.values:
             raise UsageError("--sweep seed", "--seed also sets the seed", "leave --seed out")
         varied = VariedTraining(
             self.dataset, self.ablate or "", self.output, self.recipe, self.minutes, variants, self.batch, self.labeller
@@ -140,8 +147,8 @@ class Train(Command):
         return train_varied(varied, context)
 
     def show(self, table: Table, terminal: Terminal) -> int:
-        """Show the trained model; for variants, a table of held-out scores if pairs were held out, and the failures."""
-        if not table:  # another process reports for all
+        """Show the trained model; of variants, a table of held-out scores, if there are any, and the failures."""
+        if not table:  # Rank 0 reports for all processes.
             return 0
         if not (self.ablate or self.sweep):
             return super().show(table, terminal)

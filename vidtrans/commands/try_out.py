@@ -7,10 +7,10 @@ from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vidtrans.commands.base import WRITING, Command
-from vidtrans.commands.options import check_counts, check_suffix, missing_model, models_option, output_option
+from vidtrans.commands.base import WRITE_OPTIONS, Command
+from vidtrans.commands.options import check_counts, check_suffix, missing_model_error, models_option, output_option
 from vidtrans.commands.results import MadePicture
-from vidtrans.commands.words import sheet_text
+from vidtrans.commands.text_reports import sheet_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, Use, argument, option, used
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.rendering.settings_grid import Variation
 
-VERSION = 6
-MEDIA = ("strokes", "strokes.medium")  # what --vary calls the medium
+VERSION = 6  # Version of the grid's layout, part of its cache key
+MEDIUM_KEYS = ("strokes", "strokes.medium")  # Keys of --vary that set the medium
 
 
 @dataclass(frozen=True)
 class Try(Command):
     """Draw a grid of settings on a few frames, in seconds, before a whole clip is rendered with one of them."""
 
-    CONTEXT: ClassVar = (*WRITING, "device")
+    CONTEXT: ClassVar = (*WRITE_OPTIONS, "device")
     RESULT: ClassVar = MadePicture
     TABLES: ClassVar = {
         "pairing": (),
@@ -65,8 +65,8 @@ class Try(Command):
         check_counts(frames=self.frames)
         varied = {text.partition("=")[0].strip().removeprefix("rendering.") for text in self.vary}
         tables = self.recipe.tables
-        if not (self.models or look_named(tables) or medium_named(tables) or varied & {"look", *MEDIA}):
-            raise missing_model("try")
+        if not (self.models or look_named(tables) or medium_named(tables) or varied & {"look", *MEDIUM_KEYS}):
+            raise missing_model_error("try")
 
     def make(self, context: Context) -> Table:
         """Write a labelled grid, with a row for each frame and a column for each setting.
@@ -86,57 +86,60 @@ class Try(Command):
         from vidtrans.upscaling import VERSION as UPSCALING_VERSION
 
         video = self.video
-        recipe, variations, label = self._with_medium()
+        recipe, variations, label = self._columns_and_label()
         output = self.output or refuse_link(Path(f"{base_name(video)}.try.png"))
         rendering = recipe.settings("rendering", RenderingSettings)
         strokes = recipe.settings("strokes", StrokesSettings)
         models = models_named(self.models, {} if "look" in {v.key for v in variations} else recipe.tables)
-        looks = [load_model(name, context, recipe.pairing_changes) for name in models]
+        chosen_models = [load_model(name, context, recipe.pairing_changes) for name in models]
         pictures: list[Path] = []
-        if not looks:
-            made, rendering, strokes, variations, pictures, label = self._at_once(rendering, variations, context)
-            looks = [made]
-        colours = _colour_maps(looks, context)
-        for look in looks:
-            look.check_renders()
-            refuse_matte(look.name, look.parts[0].pairing)
-            check_variations(look, rendering, strokes, variations)
+        if not chosen_models:
+            at_once_model, rendering, strokes, variations, pictures, label = self._model_at_once(
+                rendering, variations, context
+            )
+            chosen_models = [at_once_model]
+        colours = _colour_map_models(chosen_models, context)
+        for model in chosen_models:
+            model.check_renders()
+            refuse_matte(model.name, model.parts[0].pairing)
+            check_variations(model, rendering, strokes, variations)
         named = [rendering.look, *(str(v.value) for v in variations if v.key == "look")]
-        if any(x.has_codes for x in looks):
+        if any(x.has_codes for x in chosen_models):
             pictures = [file for text in named for file in look_files(text)]
         key = {
             "command": "try",
             "version": [VERSION, UPSCALING_VERSION],
-            "source": content_digest(context, video, looks[0].pairing.guides),
-            "models": [look.for_key() for look in looks],
+            "source": content_digest(context, video, chosen_models[0].pairing.guides),
+            "models": [model.for_key() for model in chosen_models],
             "colours": [found.for_key() for found in colours],
-            "settings": [rendering.for_key()] * len(looks),
+            "settings": [rendering.for_key()] * len(chosen_models),
             "vary": list(self.vary),
             "frames": self.frames,
             "at": [str(t) for t in self.at],
             "device": context.device_kind,
         }
-        if pictures:  # the settings contain only their paths
+        if pictures:  # The settings contain only the paths of pictures, not their content.
             key["looks"] = [context.cache.digest(file) for file in pictures]
-        painted = [strokes, *(variation.strokes(strokes) for variation in variations)]
-        key["strokes"] = [strokes_digest(each, context) for each in painted]
+        variants = [strokes, *(variation.strokes(strokes) for variation in variations)]
+        key["strokes"] = [strokes_digest(each, context) for each in variants]
 
         def prepare() -> Callable[[Path], Table]:
-            clip = open_clip(context, video, looks[0].pairing.guides)
+            clip = open_clip(context, video, chosen_models[0].pairing.guides)
             models = [
-                (look.with_changes(render_changes(look.parts[0].pairing, clip, context)), rendering) for look in looks
+                (model.with_changes(render_changes(model.parts[0].pairing, clip, context)), rendering)
+                for model in chosen_models
             ]
             shown = GridRows.of(video, models, self.frames, self.at, context)
             return lambda path: draw_grid(path, video, models, shown, variations, context, colours, label, strokes)
 
-        files = [*pictures, *(file for each in painted for file in each.files)]
-        sources = [path for path in (video, *(x.path for x in looks + colours), *files) if path]
+        files = [*pictures, *(file for each in variants for file in each.files)]
+        sources = [path for path in (video, *(x.path for x in chosen_models + colours), *files) if path]
         return produce(context, output, key, sources, prepare)
 
-    def _with_medium(self) -> tuple[Recipe, list[Variation], str]:
-        """Return the recipe, the columns, and the label of the first one, '' for that of the model.
+    def _columns_and_label(self) -> tuple[Recipe, list[Variation], str]:
+        """Return the recipe, the varied columns, and the label of the first column; '' stands for the model's name.
 
-        Without a model and a medium, the first one of ``--vary strokes`` is that of the first column.
+        Without a model and a medium, the first column gets the first medium of ``--vary strokes``.
         """
         from vidtrans.rendering.settings_grid import parse_variations
 
@@ -149,14 +152,14 @@ class Try(Command):
         columns.remove(first)
         return self.recipe.under({"strokes": {"medium": first.value}}), columns, first.flag
 
-    def _at_once(
+    def _model_at_once(
         self, rendering: RenderingSettings, variations: Sequence[Variation], context: Context
     ) -> tuple[LoadedModel, RenderingSettings, StrokesSettings, list[Variation], list[Path], str]:
         """Return a model made of all pictures or media, settings and columns for it, and the pictures' files.
 
         The last is the label of the first column.
 
-        The first column is the look of ``--look``, or else the first one of ``--vary look``. Raises UsageError.
+        The first column is the look of ``--model``, or else the first one of ``--vary look``. Raises UsageError.
         """
         from vidtrans.models.at_once import model_at_once
         from vidtrans.models.look_pictures import name_looks, parse_pictures
@@ -197,11 +200,11 @@ class Try(Command):
         return sheet_text(table)
 
 
-def _colour_maps(looks: Sequence[LoadedModel], context: Context) -> list[LoadedModel]:
-    """Return the colour-map models stored next to unpaired models, which the grid shows for comparison."""
+def _colour_map_models(chosen_models: Sequence[LoadedModel], context: Context) -> list[LoadedModel]:
+    """Return the colour-map models stored beside unpaired models, which the grid shows for comparison."""
     from vidtrans.models.loaded_model import load_model
     from vidtrans.models.model_file import COLOURS, companion_path
 
-    models = [look.path for look in looks if look.path]
+    models = [model.path for model in chosen_models if model.path]
     paths = dict.fromkeys(companion_path(path, COLOURS) for path in models)
     return [load_model(str(path), context) for path in paths if path.is_file() and path not in models]

@@ -6,11 +6,11 @@ from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from vidtrans.commands.base import WRITING
-from vidtrans.commands.options import LABELS, check_suffix, output_option
+from vidtrans.commands.base import WRITE_OPTIONS
+from vidtrans.commands.options import LABELS_OPTION, check_suffix, output_option
+from vidtrans.commands.page_server import PageServerCommand
 from vidtrans.commands.results import VoteOutcome
-from vidtrans.commands.served import ServedPage
-from vidtrans.commands.words import Terminal
+from vidtrans.commands.text_reports import Terminal
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from vidtrans.voting.stimuli import Stimuli
     from vidtrans.voting.vote_log import VoteLog
 
-EXCERPT_S, EXPOSURE_S = 2.0, 1.0  # defaults of --seconds: of preference, of real or fake
+EXCERPT_S, EXPOSURE_S = 2.0, 1.0  # Defaults of --seconds: for preference votes, and for votes with --real
 
 
 @dataclass(frozen=True)
-class Vote(ServedPage):
+class Vote(PageServerCommand):
     """Let people judge pictures or clips on a page, blind: which one they prefer, or with --real which one is real.
 
     It runs until Ctrl-C; the same command continues it. Votes are saved beside the page, in a .jsonl file of its name.
     """
 
-    CONTEXT: ClassVar = (*WRITING, "seed")
+    CONTEXT: ClassVar = (*WRITE_OPTIONS, "seed")
     RESULT: ClassVar = VoteOutcome
 
     clips: tuple[Path, ...] = argument("[A B...]", default=())
@@ -47,7 +47,7 @@ class Vote(ServedPage):
         Group.INPUT,
         metavar="CLIP|FOLDER",
     )
-    labels: tuple[str, ...] = LABELS(())
+    labels: tuple[str, ...] = LABELS_OPTION(())
     stills: bool = option(False, "Show single frames of clips instead of excerpts.", Group.TIME)
     seconds: float | None = option(
         None,
@@ -121,11 +121,12 @@ class Vote(ServedPage):
             return {"output": str(page), "log": str(votes), "dry_run": True, "seconds": 0.0, "cached": False, **plan}
         material = self._material(stimuli, study, context)
         log = self._serve(stimuli, study, votes, context)
-        going_on = replace(context, stop=Stop())  # the stop that ended the server would end this, too
-        return report(log, page, self.left_out, material, self.clips, going_on) | {"log": str(votes)}
+        report_context = replace(
+            context, stop=Stop()
+        )  # The stop request that ended the server must not stop the report.
+        return report(log, page, self.left_out, material, self.clips, report_context) | {"log": str(votes)}
 
     def show(self, table: Table, terminal: Terminal) -> int:
-        """Show the scores as a table, and the verdict."""
         if table.get("votes"):
             terminal.figures(*_figures(table))
         return super().show(table, terminal)
@@ -176,7 +177,7 @@ class Vote(ServedPage):
         return stimuli, study
 
     def _note_limits(self, stimuli: Stimuli, study: Study, context: Context) -> None:
-        """Report what a voter might see besides what is asked: other sizes; two of one content; few trials."""
+        """Report limits of the study: different sizes, which voters may notice, equal content, and few trials."""
         stimuli.warn_about_sizes(study.conditions, context)
         for n, digest in enumerate(study.digests):
             if (same := study.digests.index(digest)) < n:
@@ -186,7 +187,7 @@ class Vote(ServedPage):
             context.note(f"{things} give {count(study.num_trials, 'trial')} a person, not {self.trials}")
 
     def _material(self, stimuli: Stimuli, study: Study, context: Context) -> Material:
-        """Return an example of each condition, and what the critic measures, if there is one."""
+        """Return an example of each condition, and the distances that the critic measured, if there is one."""
         from vidtrans.voting.result_page import Material, examples_of
 
         examples = examples_of(stimuli, study.conditions)

@@ -1,4 +1,4 @@
-"""Recipes: presets, ``vidtrans.toml``, variables and flags, merged in order of precedence; what may run a program.
+"""Recipes: settings merged from presets, ``vidtrans.toml``, variables and flags; and which may run a program.
 
 From low to high: defaults, the preset, ``vidtrans.toml`` in the folder, ``VIDTRANS_*`` variables, flags. A preset
 named on the command line outranks the file.
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 Tables = Mapping[str, Mapping[str, Any]]
 RUNS = "a file in the folder may not run a program, as ffmpeg can write any file"
-# What gives a program its orders, by table and key, and the flag for it.
-FLAGS = {
+# The settings that control a program, by table and key, and their flags.
+PROGRAM_FLAGS = {
     ("encoding", "filter"): "--filter",
     ("rendering", "source_filter"): "--filter-source",
     ("encoding", "codec"): "--codec",
@@ -38,10 +38,12 @@ FLAGS = {
 }
 T = TypeVar("T")
 PROJECT_FILE = "vidtrans.toml"
-DEFAULT_PRESET, BY_HEART_PRESET = "others", "edges"  # for the look of a clip on other footage, and for itself
-NO_PAIRING, FRAME_PAIRING = "none", "aligned"  # the network takes the frame itself
-# The tables of a preset. Those with a name choose from a registry; their other keys are that choice's settings.
+DEFAULT_PRESET, BY_HEART_PRESET = "others", "edges"  # For rendering the look onto other clips, and onto the clip itself
+NO_PAIRING, FRAME_PAIRING = "none", "aligned"  # Value of --pairing, and its pairing: the input is the frame itself
+# The tables with a key ``name``, which chooses an entry of a registry, and the default names. The other keys of such a
+# table are the settings of the chosen entry.
 CHOICES = {"pairing": "edges", "generator": "unet-256", "discriminator": "patchgan", "temporal": "window"}
+# The options that choose the ``name`` of a table.
 CHOICE_OPTIONS = {
     "pairing": Option(
         "How pairs are made from frames.",
@@ -56,6 +58,7 @@ CHOICE_OPTIONS = {
         form="main",
     ),
 }
+# The settings classes of the other tables.
 SETTINGS = {
     "dataset": Entry("vidtrans.data.settings:DatasetSettings", ""),
     "training": Entry("vidtrans.training.settings:TrainingSettings", ""),
@@ -66,23 +69,24 @@ SETTINGS = {
     "encoding": Entry("vidtrans.video.io.encoding:EncodingSettings", ""),
     "card": Entry("vidtrans.models.model_record:Card", ""),
 }
+# The registries of the tables with a key ``name``.
 REGISTRIES = {
     "pairing": Entry("vidtrans.pairing:PAIRINGS", ""),
     "temporal": Entry("vidtrans.temporal:FILTERS", ""),
-    "generator": Entry("vidtrans.networks:GENERATORS", ""),  # their settings are checked where the network is built
+    "generator": Entry("vidtrans.networks:GENERATORS", ""),  # Its settings are checked when the network is built.
     "discriminator": Entry("vidtrans.networks:DISCRIMINATORS", ""),
 }
 TABLES = (*CHOICES, *SETTINGS)
-# What the steps from a video to a render read.
+# The tables for the steps from a video to a render.
 CHAIN = tuple(name for name in TABLES if name not in ("dreaming", "matting"))
 
 
 def programs_in(tables: Tables) -> dict[str, str]:
-    """Return the settings in ``tables`` that the user's ffmpeg runs with: 'table.key' → value."""
-    from vidtrans.video.io.encoding import FFMPEG_PREFIX  # it imports av
+    """Return the settings in ``tables`` that control the user's ffmpeg: 'table.key' → value."""
+    from vidtrans.video.io.encoding import FFMPEG_PREFIX  # Its module imports av.
 
     found = {}
-    for table, key in FLAGS:
+    for table, key in PROGRAM_FLAGS:
         value = tables.get(table, {}).get(key, "")
         if value and isinstance(value, str | int) and (key != "codec" or str(value).startswith(FFMPEG_PREFIX)):
             found[f"{table}.{key}"] = str(value)
@@ -90,19 +94,19 @@ def programs_in(tables: Tables) -> dict[str, str]:
 
 
 def refuse_programs(tables: Tables, file: str) -> None:
-    """Raise UsageError if ``file``, which was not named on the command line, has settings that control ffmpeg."""
+    """Raise UsageError if ``tables`` control ffmpeg. ``file``: their file, which the command line does not name."""
     for name in programs_in(tables):
         table, _, key = name.partition(".")
         raise UsageError(
             f"{name} in {file}",
             RUNS,
-            f"take it out: 'vidtrans stylize' takes it as {FLAGS[table, key]}, or in a --preset FILE",
+            f"take it out: 'vidtrans stylize' takes it as {PROGRAM_FLAGS[table, key]}, or in a --preset FILE",
         )
 
 
 @dataclass(frozen=True)
 class ProgramSetting:
-    """A setting ``table.key`` that controls ffmpeg, and the preset or list (``source``) that contains it."""
+    """A setting that controls ffmpeg: ``name`` is its table.key, ``source`` the preset or list that contains it."""
 
     source: str
     name: str
@@ -113,7 +117,7 @@ class ProgramSetting:
 
 
 def programs_from(source: str, tables: Tables, above: Tables) -> tuple[ProgramSetting, ...]:
-    """Return the settings in ``source`` that control ffmpeg and are not overridden by the tables ``above``."""
+    """Return the settings in ``tables`` that control ffmpeg, without those that the tables ``above`` override."""
     given = {f"{table}.{key}" for table, values in above.items() for key in values}
     return tuple(ProgramSetting(source, k, v) for k, v in programs_in(tables).items() if k not in given)
 
@@ -121,14 +125,14 @@ def programs_from(source: str, tables: Tables, above: Tables) -> tuple[ProgramSe
 def warn_about_programs(
     settings: Iterable[ProgramSetting], context: Context, tables: Sequence[str] = ("encoding", "rendering")
 ) -> None:
-    """Warn, once for each setting of a preset or a list, which program it runs. Call it just before the run.
+    """Warn once about each setting of a preset or a list that controls a program. Call it just before the program runs.
 
     ``tables``: the tables that the command reads.
     """
     from vidtrans.video.ffmpeg import find_program
 
     program = Path("ffmpeg")
-    with suppress(UsageError):  # there is none: the job itself raises
+    with suppress(UsageError):  # If no program is found, the job itself raises the error.
         program = find_program()
     for setting in settings:
         if setting.name.partition(".")[0] in tables:
@@ -136,18 +140,17 @@ def warn_about_programs(
 
 
 def _preset_folder() -> Path:
-    """Return the folder of the presets: inside an installed package, beside it in a checkout."""
+    """Return the folder of the presets: in an installed package inside it, in a checkout beside it."""
     installed = PACKAGE / "_presets"
     return installed if installed.is_dir() else PACKAGE.parent / "presets"
 
 
 def preset_names() -> list[str]:
-    """Return the names of the included presets."""
     return sorted(p.stem for p in _preset_folder().glob("*.toml"))
 
 
 def preset_path(name: str) -> Path:
-    """Return the file of a preset, given by name or as a path to a TOML file. Raises UsageError."""
+    """Return the file of a preset, from its name or the path of a TOML file. Raises UsageError."""
     if name.endswith(".toml"):
         path = as_found(Path(name))
         check_regular_file(path, UsageError)
@@ -160,7 +163,7 @@ def preset_path(name: str) -> Path:
 
 
 def read_tables(path: Path) -> dict[str, Table]:
-    """Return the tables of a preset or project file. Raises UsageError, also on unknown tables."""
+    """Return the tables of a preset or project file. Raises UsageError, also for unknown tables."""
     tables = {name: table for name, table in read_toml(path).items() if name not in ("summary", "cost")}
     for name, table in tables.items():
         if name not in TABLES:
@@ -177,17 +180,17 @@ def preset_text(name: str, key: Literal["summary", "cost"]) -> str:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Merged tables, parsed once into their settings classes. Picklable.
+    """A recipe: the merged tables of settings, parsed once into their settings classes. Picklable.
 
     Settings that a table leaves out have the defaults of its class. Settings of networks stay a table: they are checked
-    where the network is built, because their classes need torch.
+    when the network is built, because their classes need torch.
 
     Attributes:
-        preset: The preset's name; "" without one.
-        tables: The settings of preset, files and flags together.
-        from_preset: The settings of the preset alone.
-        pairing_changes: Settings of a model's pairing that a render changes.
-        programs: Settings of a named preset that control the user's ffmpeg.
+        preset: The name of the preset; "" if there is none.
+        tables: The merged settings of preset, files and flags.
+        from_preset: The settings of the preset only.
+        pairing_changes: Settings of a model's pairing that a render overrides.
+        programs: Settings of a preset on the command line that control the user's ffmpeg.
 
     Raises:
         UsageError: A setting is unknown or invalid.
@@ -208,12 +211,12 @@ class Recipe:
         object.__setattr__(self, "_settings", found)
 
     def choice(self, name: str) -> tuple[str, Table]:
-        """Return the chosen name (``name``) of a table with choices, such as "pairing", and the rest of the table."""
+        """Return the chosen name (key ``name``) of a table such as "pairing", and the rest of the table."""
         table = dict(self.tables.get(name, {}))
         return str(table.pop("name", CHOICES[name])), table
 
     def choice_settings(self, name: str) -> tuple[str, Any]:
-        """Return the chosen name of a table with choices, and the choice's settings; not for networks."""
+        """Return the chosen name of the table "pairing" or "temporal", and the settings of the chosen entry."""
         chosen, _ = self.choice(name)
         return chosen, self._settings.get(name) or REGISTRIES[name].load().load(chosen).Settings()
 
@@ -224,7 +227,7 @@ class Recipe:
         return settings
 
     def value(self, table: str, key: str) -> object:
-        """Return the value of one setting; of the ``key`` "name", the chosen name."""
+        """Return the value of a setting; for the ``key`` "name", the chosen name."""
         if key == "name":
             return self.choice(table)[0]
         return getattr(self.settings(table, SETTINGS[table].load()), key)
@@ -234,14 +237,14 @@ class Recipe:
         return replace(self, tables=overlaid(self.tables, tables))
 
     def only(self, *names: str) -> dict[str, Table]:
-        """Return the tables with these names, for the record of a request."""
+        """Return the tables with these names, for records and cache keys."""
         return {n: dict(self.tables.get(n, {})) for n in names}
 
 
 def table_of(key: str, among: Sequence[str]) -> str:
-    """Return the table, among these, that has a setting ``key`` in any of its choices. Raises UsageError.
+    """Return the table, of ``among``, that has a setting ``key``, for any chosen name. Raises UsageError.
 
-    For the tables of networks this imports torch.
+    Imports torch if the tables of networks are among them.
     """
     known = {table: _keys(table, key) for table in among}
     found = [table for table in among if key in known[table]]
@@ -253,15 +256,15 @@ def table_of(key: str, among: Sequence[str]) -> str:
     return found[0]
 
 
-def _keys(table: str, wanted: str) -> set[str]:
-    """Return the keys of a table, those of plug-ins only if they can be imported; ``wanted``: the key to find."""
+def _keys(table: str, key: str) -> set[str]:
+    """Return the keys of a table, with the keys of plug-ins that can be imported. ``key``: the key to find."""
     if table in SETTINGS:
-        return set(setting_fields(SETTINGS[table].load(), (wanted,)))
+        return set(setting_fields(SETTINGS[table].load(), (key,)))
     return {"name"} | {f.name for _, cls in REGISTRIES[table].load().loaded() for f in fields(cls.Settings)}
 
 
 def _project_tables() -> dict[str, Table]:
-    """Return the tables of ``vidtrans.toml`` in the current folder, or an empty dict. Raises UsageError."""
+    """Return the tables of ``vidtrans.toml`` in the current folder; {} without that file. Raises UsageError."""
     check_regular_file(Path(PROJECT_FILE), UsageError)
     tables = read_tables(Path(PROJECT_FILE)) if Path(PROJECT_FILE).is_file() else {}
     refuse_programs(tables, PROJECT_FILE)
@@ -270,19 +273,20 @@ def _project_tables() -> dict[str, Table]:
 
 def make_recipe(
     preset: str | None,
-    implied: str | None,
+    default_preset: str | None,
     flags: Mapping[str, Mapping[str, Any]],
-    implied_tables: Mapping[str, Table] | None = None,
+    default_tables: Mapping[str, Table] | None = None,
 ) -> Recipe:
-    """Return the recipe merged from a preset, ``vidtrans.toml`` and ``flags``, the tables from flags and variables.
+    """Return the recipe merged from a preset, ``vidtrans.toml`` and ``flags``. Raises UsageError.
 
-    ``preset``: named by the user. ``implied``: the preset without one; ``vidtrans.toml`` outranks it.
-    ``implied_tables``: the tables of the implied preset, if they are recorded (in a dataset). Raises UsageError.
+    ``preset``: the preset that the user named. ``default_preset``: the preset if the user named none;
+    ``vidtrans.toml`` outranks it. ``default_tables``: the recorded tables of the default preset, in a dataset.
+    ``flags``: tables from flags and variables.
     """
     from_file = _project_tables()
-    named = preset or implied
-    if preset is None and implied_tables is not None:
-        from_preset = {n: dict(t) for n, t in implied_tables.items()}
+    named = preset or default_preset
+    if preset is None and default_tables is not None:
+        from_preset = {n: dict(t) for n, t in default_tables.items()}
         refuse_programs(from_preset, "dataset.json")
     else:
         from_preset = read_tables(preset_path(named)) if named else {}
@@ -300,9 +304,9 @@ def make_recipe(
 
 
 def overlaid(*layers: Mapping[str, Mapping[str, Any]]) -> dict[str, Table]:
-    """Return the merged tables; later layers override earlier ones.
+    """Return merged tables; later layers override earlier ones.
 
-    If a layer changes a table's choice (``name``), the settings of the earlier choice are dropped.
+    If a layer changes the ``name`` of a table, the settings for the earlier name are dropped.
     """
     merged: dict[str, Table] = {}
     for layer in layers:
@@ -314,14 +318,14 @@ def overlaid(*layers: Mapping[str, Mapping[str, Any]]) -> dict[str, Table]:
 
 
 def dataset_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return the recipe of a dataset; without ``preset``, that of the pairing's name, or by default DEFAULT_PRESET."""
+    """Return the recipe of a dataset; without ``preset``, use the pairing's preset, or ``DEFAULT_PRESET``."""
     pairing = flags.get("pairing", {}).get("name") or _project_tables().get("pairing", {}).get("name")
-    implied = pairing if pairing in preset_names() else None if pairing else DEFAULT_PRESET
-    return make_recipe(preset, implied, flags)
+    default_preset = pairing if pairing in preset_names() else None if pairing else DEFAULT_PRESET
+    return make_recipe(preset, default_preset, flags)
 
 
 def unpaired_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return the recipe of a dataset of domains without pairs; without ``preset``, use the preset 'unpaired'.
+    """Return the recipe of an unpaired dataset of domains; without ``preset``, use the preset 'unpaired'.
 
     The pairing in ``vidtrans.toml`` is ignored, because it is for datasets with pairs.
     """
@@ -332,9 +336,9 @@ def unpaired_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) 
 
 
 def import_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return the recipe of an imported model, its pairing and card. ``pairing_changes``: see below.
+    """Return the recipe of an imported model, for its pairing and card.
 
-    Settings of a pairing without a name are ``pairing_changes`` of the pairing found in the model file.
+    If the flags set pairing settings but no name, they become ``pairing_changes`` of the pairing in the model file.
     """
     tables = {name: dict(table) for name, table in flags.items()}
     changes: Table = {}
@@ -348,10 +352,10 @@ def import_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) ->
 def render_recipe(
     preset: str | None, flags: Mapping[str, Mapping[str, Any]], command: str = "", read: Sequence[str] = ()
 ) -> Recipe:
-    """Return the recipe of a render. ``[pairing]`` among the flags changes the input of the model.
+    """Return the recipe of a render. ``[pairing]`` in the flags overrides settings of the model's pairing.
 
-    A ``command`` that reads only some settings of [rendering], ``read``, refuses flags for others, as they would have
-    no effect. A preset and ``vidtrans.toml`` are shared by all commands: their other settings are dropped. Raises
+    A ``command`` that reads only the settings ``read`` of [rendering] refuses flags for other settings, which would
+    have no effect. A preset and ``vidtrans.toml`` are shared by all commands: their other settings are dropped. Raises
     UsageError.
     """
     recipe = make_recipe(preset, None, {name: table for name, table in flags.items() if name != "pairing"})

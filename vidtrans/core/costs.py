@@ -1,4 +1,4 @@
-"""Cost estimates: of ``--dry-run`` (seconds, disk, memory), as a table and as text; the time left of a running task."""
+"""Cost estimates: the seconds, disk and memory of ``--dry-run``, as a table and as text; a task's remaining time."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
 from vidtrans.core.system import peak_memory
 
-TRIAL_FRAMES = 12  # at most, from which the cost of all frames is estimated
+TRIAL_FRAMES = 12  # Maximum number of frames in the trial from which the cost of all frames is estimated
 
 
-def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, held_bytes: int = 0) -> Table:
+def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, extra_memory_bytes: int = 0) -> Table:
     """Return the table of a dry run: seconds, and bytes of the result, of the cache, and of peak memory.
 
-    ``cache_bytes``: files that can be deleted afterwards. ``held_bytes``: memory that the job needs in addition to its
-    trial, which has run in this process.
+    ``cache_bytes``: files that can be deleted afterwards. ``extra_memory_bytes``: memory that the job needs in addition
+    to its trial, which has run in this process.
     """
     return {
         "estimate": {
             "seconds": round(seconds, 1),
             "disk_bytes": round(disk_bytes),
             "cache_bytes": round(cache_bytes),
-            "memory_bytes": peak_memory() + held_bytes,  # a job that streams its frames needs no more than its trial
+            # A job that streams its frames needs no more memory than its trial.
+            "memory_bytes": peak_memory() + extra_memory_bytes,
         }
     }
 
 
 def after(seconds: float, table: Table) -> Table:
-    """Add to an estimate the ``seconds`` of reading the clip before the trial, because the job reads it, too."""
+    """Return an estimate plus the ``seconds`` that reading the clip took before the trial: the job reads it, too."""
     cost = table["estimate"]
     return {"estimate": cost | {"seconds": round(cost["seconds"] + seconds, 1)}}
 
 
 def add_up(tables: Sequence[Table]) -> Table:
-    """Add up the estimates of consecutive steps; the memory is that of the step that needs most."""
+    """Return the sum of the estimates of consecutive steps; the memory is the largest of all steps."""
     parts = [t["estimate"] for t in tables]
     memory = [p["memory_bytes"] for p in parts if p["memory_bytes"]]
     sums = {k: round(sum(p[k] for p in parts), 1) for k in ("seconds", "disk_bytes", "cache_bytes")}
@@ -43,12 +44,12 @@ def add_up(tables: Sequence[Table]) -> Table:
 
 
 def without_result(table: Table) -> Table:
-    """Return an estimate with no disk use for a result, for a step that writes only to the cache."""
+    """Return an estimate with 0 bytes for the result, for a step that writes only to the cache."""
     return {"estimate": table["estimate"] | {"disk_bytes": 0}}
 
 
 def format_cost(table: Table) -> str:
-    """Return the text of an estimate: ``about 12 min, 30 MB on disk, 1.2 GB of memory``."""
+    """Format an estimate as ``about 12 min, 30 MB on disk, 1.2 GB of memory``."""
     cost = table["estimate"]
     parts = [f"about {duration(cost['seconds'])}", f"{size(cost['disk_bytes'])} on disk"]
     if cost["cache_bytes"]:
@@ -58,10 +59,10 @@ def format_cost(table: Table) -> str:
     return ", ".join(parts)
 
 
-def count(number: float, what: str) -> str:
+def count(number: float, noun: str) -> str:
     """Return a number with its noun, singular or plural: ``1 frame``, ``2 frames``, ``0.5 minutes``."""
     plain = number if isinstance(number, int) else f"{number:g}"
-    return f"{plain} {what}" if number == 1 else f"{plain} {what}s"
+    return f"{plain} {noun}" if number == 1 else f"{plain} {noun}s"
 
 
 def duration(seconds: float) -> str:
@@ -82,23 +83,23 @@ def size(num_bytes: float) -> str:
 
 
 class TimeLeft:
-    """The estimated time left of a task, from its progress events; it settles, and does not jump.
+    """A smoothed estimate of a task's remaining time, from its progress events.
 
-    ``began``: the moment of the first event, in seconds of ``time.monotonic``; ``first``: the units done by then.
+    ``began``: the time of the first event, in seconds of ``time.monotonic``; ``first``: the units done by then.
     """
 
-    MIN_S = 2.0  # from the first event to the first estimate: first units are slow
-    SETTLING = 0.3  # of the time so far, or of the time left if that is less: a change of the rate is followed in it
-    LONGER = 1.25  # times the seconds on show, from which the time left may rise
+    MIN_S = 2.0  # Time from the first event to the first estimate, in seconds, because the first units are slow
+    SMOOTHING = 0.3  # Time constant of the smoothing, as a share of the elapsed or remaining time, the shorter one
+    MIN_RISE = 1.25  # Factor above which an estimate may exceed the displayed one, so that the display does not jitter
 
     def __init__(self, began: float, first: int) -> None:
         self.began, self.first = began, first
         self._rate_since = self._next = (began, first)
         self._updated, self._end = began, math.nan
-        self._on_show = math.inf
+        self._displayed_s = math.inf
 
     def update(self, event: Progress, now: float) -> float | None:
-        """Return the seconds left, rounded as a person says them; None where they are unknown or nothing is left."""
+        """Return the remaining seconds, rounded by ``round_time``; None if they are unknown, or the task is done."""
         elapsed = now - self.began
         if not event.total or event.done >= event.total or event.done <= self.first or elapsed < self.MIN_S:
             return None
@@ -108,23 +109,23 @@ class TimeLeft:
                 self._rate_since = self._next
             self._next = (now, event.done)
         since, done = self._rate_since
-        if event.done <= done:  # a stage that was begun again
+        if event.done <= done:  # The stage was started again.
             return None
-        left = (event.total - event.done) * (now - since) / (event.done - done)
+        left_s = (event.total - event.done) * (now - since) / (event.done - done)
         if event.at_most_s is not None:
-            left = min(left, event.at_most_s)
-        self._follow(now + left, now)
-        settled = max(0.0, self._end - now)
-        if (rounded := round_time(settled)) < self._on_show or settled > self.LONGER * self._on_show:
-            self._on_show = rounded
-        return self._on_show
+            left_s = min(left_s, event.at_most_s)
+        self._follow(now + left_s, now)
+        smoothed_s = max(0.0, self._end - now)
+        if (rounded := round_time(smoothed_s)) < self._displayed_s or smoothed_s > self.MIN_RISE * self._displayed_s:
+            self._displayed_s = rounded
+        return self._displayed_s
 
     def _follow(self, end: float, now: float) -> None:
-        """Move the end towards the newest estimate, by more of the difference the more time has passed."""
+        """Move the smoothed end time towards ``end``, the newest estimate; exponential smoothing over time."""
         if math.isnan(self._end):
             self._end = end
         else:
-            pace = self.SETTLING * max(1.0, min(now - self.began, end - now))
+            pace = self.SMOOTHING * max(1.0, min(now - self.began, end - now))
             self._end += (end - self._end) * (1 - math.exp((self._updated - now) / pace))
         self._updated = now
 

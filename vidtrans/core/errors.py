@@ -19,32 +19,32 @@ import re
 
 from vidtrans.core.system import is_too_long
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-MAX_QUOTED = 200  # characters of a library's message about a file, which may quote a stranger's text
-_MAX_PART = 1000  # characters of one part of a message
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Control characters
+MAX_QUOTED = 200  # Maximum length of a library's message in an error; it may contain text from an untrusted file
+_MAX_PART_CHARS = 1000  # Maximum length of one part of an error message
 
 
-def shorten(text: str, most: int = _MAX_PART) -> str:
-    """Shorten a text to about ``most`` characters, by replacing its middle with an ellipsis."""
-    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
+def shorten(text: str, max_chars: int = _MAX_PART_CHARS) -> str:
+    """Shorten a text to about ``max_chars`` characters: replace its middle by an ellipsis."""
+    return text if len(text) <= max_chars else f"{text[: max_chars // 2]} … {text[-max_chars // 2 :]}"
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first non-empty line of an error's text, shortened where it is long."""
+    """Return the first non-empty line of an error's text, cut after ``MAX_QUOTED``; '' texts give the type."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     line = (lines or [type(error).__name__])[0]
     return line if len(line) <= MAX_QUOTED else f"{line[:MAX_QUOTED]}…"
 
 
 def strip_controls(text: str) -> str:
-    """Replace the control characters of a text, which could control a terminal."""
+    """Replace the control characters of a text, which could manipulate a terminal, by U+FFFD."""
     return _CONTROLS.sub("�", text)
 
 
 class VidtransError(Exception):
-    """A failure that a person can act on: what happened, why, and what to do.
+    """A failure that a user can fix: ``what`` happened, ``why``, and the ``remedy``.
 
-    ``str()`` is the one line that is shown: ``what: why — remedy``.
+    ``str()`` returns the displayed line: ``what: why — remedy``.
     """
 
     exit_status = 1
@@ -67,7 +67,7 @@ class UsageError(VidtransError):
 
 
 class PluginError(UsageError):
-    """A part of another package cannot be imported, or is not what it should be."""
+    """A plug-in of another package cannot be imported, or has the wrong type."""
 
 
 class MediaError(VidtransError):
@@ -104,6 +104,7 @@ class Interrupted(VidtransError):
 
 _WRITABLE = "choose a folder that can be written"
 _IN_THE_WAY = "a file stands where a folder should be, or the reverse: choose another place"
+# Remedies for errors of a disk, by errno.
 DISK = {
     errno.ENOSPC: "free some space and run the same command again",
     errno.EDQUOT: "free some space and run the same command again",
@@ -118,13 +119,12 @@ DISK = {
     errno.EISDIR: _IN_THE_WAY,
     errno.ENAMETOOLONG: "use a shorter name",
 }
-TEMPORARY = "free some space, or set TMPDIR to a folder that can be written"
+TEMPORARY_REMEDY = "free some space, or set TMPDIR to a folder that can be written"
 
-# Messages of libraries that ran out of memory. NVIDIA's have their own statuses, which torch only passes on.
-# CUDNN_STATUS_NOT_INITIALIZED and its like in cuBLAS are not here: a full GPU may be the cause, but so is a driver or a
-# cuDNN that does not fit, and retries with less would then end in advice that does not help. That cuDNN
-# finds no engine or algorithm may be an old driver's fault as well, but torch says no more of too little memory, and no
-# status comes with it.
+# Messages of libraries that ran out of memory. NVIDIA's libraries have status names, which torch passes on.
+# CUDNN_STATUS_NOT_INITIALIZED and its equivalent in cuBLAS are left out: the cause may be a full GPU, but also an
+# incompatible driver or cuDNN, and then retries with less memory would end in wrong advice. "cuDNN finds no engine or
+# algorithm" may also come from an old driver, but it is the only message that torch gives for a lack of memory there.
 _OUT_OF_MEMORY = re.compile(
     "|".join(
         (
@@ -149,14 +149,14 @@ _OUT_OF_MEMORY = re.compile(
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error of torch or another library means that memory, on the device or the host, ran out.
+    """Return whether an error of torch or another library means that device or host memory ran out.
 
-    Errors of vidtrans do not count, whatever their text: retries were already made.
+    Errors of vidtrans do not count, whatever their text: their retries have already failed.
     """
     if isinstance(error, VidtransError):
         return False
     if isinstance(error, MemoryError) or any(c.__name__ == "OutOfMemoryError" for c in type(error).__mro__):
-        return True  # torch's class, without importing torch
+        return True  # The name identifies torch's class without an import of torch.
     return _OUT_OF_MEMORY.search(str(error)) is not None
 
 
@@ -166,13 +166,13 @@ def describe_error(error: BaseException) -> tuple[str, int] | None:
         return str(error), error.exit_status
     if out_of_memory(error):
         return "out of memory — use smaller pictures, or close other programs", 4
-    if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):  # of tempfile
-        return f"temporary files: no folder takes them — {TEMPORARY}", 1
+    if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):  # raised by tempfile
+        return f"temporary files: no folder takes them — {TEMPORARY_REMEDY}", 1
     if isinstance(error, FileNotFoundError) and is_too_long(str(error.filename or "")):
         return f"{error.filename}: the path is too long for Windows — use a shorter one, or switch on long paths", 2
     if isinstance(error, OSError) and error.errno in DISK:
-        named = str(error.filename or "").removeprefix("file:")  # FFmpeg's names
-        where = f"{named}: " if named else ""
+        name = str(error.filename or "").removeprefix("file:")  # FFmpeg adds this prefix.
+        where = f"{name}: " if name else ""
         status = 2 if error.errno == errno.ENAMETOOLONG else 1
         return f"{where}{str(error.strerror).lower()} — {DISK[error.errno]}", status
     return None

@@ -1,4 +1,4 @@
-"""Events that long jobs report: progress, notes, batch status. The library calls back; the command line prints."""
+"""Events that long jobs report to a callback: progress, notes, batch status; and the request to stop a job."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from vidtrans.core.errors import Interrupted
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress of a ``task`` (its name): ``done`` of ``total`` units; ``total`` is None where it is unknown.
+    """The progress of a ``task``, by its name: ``done`` of ``total`` units; ``total`` is None if it is unknown.
 
-    ``unit``: the plural of the unit. ``detail``: text to show after the numbers; ``figures``: more of it, for -v.
-    ``counted``: a batch adds up these units, which are frames of renders or steps of trainings. ``at_most_s``: the
-    seconds after which the task ends in any case; None without such a limit.
+    ``unit``: the plural of the unit. ``detail``: text to show after the numbers; ``figures``: more text, for -v.
+    ``counted``: the units are frames of a render or steps of a training, which a batch adds up. ``at_most_s``: upper
+    bound of the task's remaining seconds; None without a bound.
     """
 
     task: str
@@ -32,8 +32,8 @@ class Progress:
 class Note:
     """A message to the user. ``level`` is 'info' or 'warning'.
 
-    ``general``: it concerns the whole command, so a batch reports it only once. ``advises``: it recommends a setting,
-    so a command that chooses all settings itself leaves it out (``without_advice``).
+    ``general``: the note concerns the whole command, so a batch reports it only once. ``advises``: the note recommends
+    a setting, so a command that chooses all settings itself drops it (``without_advice``).
     """
 
     text: str
@@ -46,7 +46,7 @@ class Note:
 class BatchStatus:
     """The state of a batch: ``done`` items of ``total``, of which some ``failed``.
 
-    ``units``: units finished so far, at ``rate`` per second; ``left_s``: the estimated remaining seconds, None where
+    ``units``: units finished so far, at ``rate`` per second. ``left_s``: the estimated remaining seconds, None if
     unknown. ``workers``: the title and the last progress of each running item. ``nouns``: plurals for items and units.
     """
 
@@ -62,26 +62,26 @@ class BatchStatus:
 
 @dataclass(frozen=True)
 class Preview:
-    """A picture, a video or a page at ``path``, written again and again, shows what there is so far."""
+    """A preview of an unfinished result: a picture, video or page at ``path``, which is overwritten repeatedly."""
 
     path: Path
 
 
 Event = Progress | Note | BatchStatus | Preview
-Report = Callable[[Event], None]
+Report = Callable[[Event], None]  # A callback that receives events
 
 
 def silent(event: Event) -> None:
-    """Ignore an event: a Report for callers that want none."""
+    """Ignore an event: the Report of callers that need no events."""
 
 
 def without_advice(report: Report) -> Report:
-    """Return a Report that passes on all events but the notes that recommend a setting."""
+    """Return a Report that forwards all events except notes that recommend a setting."""
     return lambda event: None if isinstance(event, Note) and event.advises else report(event)
 
 
 class Stop:
-    """A request to stop, which long loops check between frames or steps; they raise ``Interrupted``.
+    """A request to stop. Long loops check it between frames or steps, and raise ``Interrupted``.
 
     One object may serve several calls. ``exit_status`` is None until a stop is requested.
     """
@@ -93,14 +93,14 @@ class Stop:
     def request(self, exit_status: int = 130) -> None:
         """Request the stop, from any thread, callback or signal handler.
 
-        ``exit_status``: that of ``Interrupted``; 130 as after Ctrl-C, 143 as after TERM.
+        ``exit_status``: the exit status of ``Interrupted``: 130 for Ctrl-C, 143 for TERM.
         """
         self.requested, self.exit_status = True, exit_status
 
     def check(self) -> None:
-        """Raise Interrupted if a stop was requested; called at points where finished work is saved."""
+        """Raise Interrupted if a stop was requested. Call it where all finished work is saved."""
         if self.exit_status is not None:
             raise Interrupted(self.exit_status)
 
 
-NEVER = Stop()  # for work that nobody stops
+NEVER = Stop()  # The default of functions that take a Stop: nothing requests it

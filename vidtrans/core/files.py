@@ -1,6 +1,6 @@
 """Write files atomically, read small files safely, compute digests, and name files in errors.
 
-Partial files have hidden names with the mark of a process, so that those of killed processes can be found.
+Partial files have hidden names with the mark of a process, so that the files of killed processes can be found.
 """
 
 from __future__ import annotations
@@ -22,26 +22,29 @@ from typing import Any
 from vidtrans.core.errors import MediaError, VidtransError
 from vidtrans.core.system import WINDOWS, is_alive, name_length, name_limit, when_free
 
-PARTIAL = ".partial"
-HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]  # processes of several hosts may share a folder
-PROCESS = "[0-9a-f]{8}-[0-9]+"  # the form of ``process_mark``
-_MARK_LENGTH = 8 + 1 + 10
-_ABANDONED_S = 86_400.0  # age from which another host's half-written file is stale, whose process is not known here
-_LONGEST_SUFFIX = 32  # a longer ending of a name is not a file type
-PACKAGE = Path(__file__).parent.parent  # contains the packaged files
+PARTIAL = ".partial"  # Suffix of the names of unfinished files
+HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]  # This host's ID, as hosts may share a folder
+PROCESS = "[0-9a-f]{8}-[0-9]+"  # Regular expression of ``process_mark``
+_MARK_LENGTH = 8 + 1 + 10  # Maximum length of ``process_mark``
+_STALE_AGE_S = 86_400.0  # Age above which another host's partial file is stale, in seconds; its process is not visible
+_MAX_SUFFIX_LENGTH = 32  # Maximum ``name_length`` of a suffix; a longer one is not a file type
+PACKAGE = Path(__file__).parent.parent  # Folder of the package, with its data files
 IN_USE = "another program has it open"
-_SMALL_BYTES = 1 << 28  # no JSON file of vidtrans's own is larger
-_BLOCK_BYTES = 1 << 20
+_MAX_SMALL_BYTES = 1 << 28  # Maximum size of a small file, in bytes; no JSON file that vidtrans writes is larger
+_BLOCK_BYTES = 1 << 20  # Size of the blocks that ``digest_file`` reads, in bytes
 _TOO_DEEP = "it is nested too deeply"
-_NEARLY_FULL = 1 << 20  # a write that fails with fewer bytes free has failed for lack of space
-# Only a write fails with these; the system does not say of which file.
+_NEARLY_FULL_BYTES = 1 << 20  # Free space below which the cause of a failed write is a full disk, in bytes
+# Errors that only writes cause. The system does not name the file.
 _WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-# In a pattern, what stands for a picture's number: %d, or %05d with at least five digits.
+# Placeholder of a picture's number in a pattern: %d, or %05d with at least five digits.
 NUMBER = re.compile("%(?:0(?P<digits>[0-9]{1,2}))?d(?![A-Za-z])")
 
 
 def canonical_json(value: object) -> str:
-    """Return JSON text that is equal for equal values. Raises ValueError on NaN, infinity and deep nesting."""
+    """Return JSON text, compact and with sorted keys: equal values give equal text.
+
+    Raises ValueError on NaN, infinity and deep nesting.
+    """
     try:
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     except RecursionError:
@@ -54,7 +57,7 @@ def digest_of(value: object) -> str:
 
 
 def base_name(path: Path) -> str:
-    """Return the name of a folder, of a file without its ending, or of a pattern without its number."""
+    """Return a path's name without its extension, and of a pattern without the number's placeholder."""
     path = path.resolve()
     if path.is_dir():
         return path.name
@@ -64,7 +67,7 @@ def base_name(path: Path) -> str:
 
 
 def special_file_kind(path: Path) -> str:
-    """Return the kind of a special file, as "a pipe"; "" for files and folders, and where nothing exists."""
+    """Return the kind of a special file, such as "a pipe"; "" for files, folders and missing paths."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -82,8 +85,8 @@ def check_regular_file(path: Path, error: type[VidtransError] = MediaError) -> N
 def digest_file(path: Path, check: Callable[[], None] | None = None) -> str:
     """Return the SHA-256 (hex) of a file's content. ``check`` is called between blocks, and may raise."""
     sha256 = hashlib.sha256()
-    # Not blocking: what was a file a moment ago may be a pipe now.
-    with open(path, "rb", buffering=0, opener=_open_without_waiting) as stream:
+    # Open without blocking, because the file may have been replaced by a pipe.
+    with open(path, "rb", buffering=0, opener=_open_nonblocking) as stream:
         block = memoryview(bytearray(_BLOCK_BYTES))
         while count := stream.readinto(block):
             sha256.update(block[:count])
@@ -92,26 +95,26 @@ def digest_file(path: Path, check: Callable[[], None] | None = None) -> str:
     return sha256.hexdigest()
 
 
-def _open_without_waiting(path: str, flags: int) -> int:
+def _open_nonblocking(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def read_small_file(path: Path) -> bytes:
     """Return the content of a small file, of at most 256 MiB.
 
-    Raises OSError where it cannot be read, and ValueError where it is not a regular file or is too large.
+    Raises OSError if it cannot be read, and ValueError if it is not a regular file or is too large.
     """
     if kind := special_file_kind(path):
         raise ValueError(f"it is {kind}, not a file")
-    with open(path, "rb", opener=_open_without_waiting) as stream:
-        content = stream.read(_SMALL_BYTES + 1)
-    if len(content) > _SMALL_BYTES:
+    with open(path, "rb", opener=_open_nonblocking) as stream:
+        content = stream.read(_MAX_SMALL_BYTES + 1)
+    if len(content) > _MAX_SMALL_BYTES:
         raise ValueError("it is too large")
     return content
 
 
 def parse_json(text: str | bytes) -> Any:  # noqa: ANN401  (JSON)
-    """Parse JSON text. Raises ValueError where it is not JSON, or is nested too deeply."""
+    """Parse JSON text. Raises ValueError if it is not JSON, or is nested too deeply."""
     try:
         return json.loads(text)
     except UnicodeDecodeError:
@@ -121,19 +124,19 @@ def parse_json(text: str | bytes) -> Any:  # noqa: ANN401  (JSON)
 
 
 def read_small_json(path: Path) -> Any:  # noqa: ANN401  (JSON)
-    """Parse a small JSON file. Raises as ``read_small_file`` and ``parse_json``."""
+    """Parse a small JSON file. Raises the errors of ``read_small_file`` and ``parse_json``."""
     return parse_json(read_small_file(path))
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` survive a power cut, where the system can sync folders."""
-    with suppress(OSError):  # Windows opens no folder
+    """Flush a folder's entries to the disk, so that a rename survives a power cut; do nothing on Windows."""
+    with suppress(OSError):  # Windows cannot open folders.
         _sync(folder, os.O_RDONLY)
 
 
 def sync_file(path: Path) -> None:
     """Flush a file from the system's cache to the disk."""
-    _sync(path, os.O_RDWR)  # Windows syncs no handle that can only read
+    _sync(path, os.O_RDWR)  # Windows cannot flush a read-only handle.
 
 
 def _sync(path: Path, flags: int) -> None:
@@ -145,26 +148,26 @@ def _sync(path: Path, flags: int) -> None:
 
 
 def link_target(path: Path) -> Path:
-    """Return the target of a link, whether it exists or not; other paths unchanged.
+    """Return the target of a link, which need not exist; other paths are returned unchanged.
 
-    Writing to the target leaves the link in place. Only for results that a user named: other links are not followed.
+    Writing to the target leaves the link in place. Use it only for results that a user named: other links are refused.
     """
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def remove_stale_partials(target: Path) -> None:
-    """Delete the partial files that killed processes left for ``target``; those of running processes stay."""
+    """Delete the partial files of killed processes for ``target``; files of running processes stay."""
     for partial in stale_partials(target):
         remove(partial)
 
 
 def look_anew(folder: Path) -> None:
-    """Refresh an NFS client's list of the names in a folder, which need not exist.
+    """Refresh the names in a folder that an NFS client has cached. The folder need not exist.
 
-    For 30 to 60 seconds a client treats a name as absent after it did not find it, even if other hosts create it
-    (``acdirmin`` in nfs(5)). Opening the folder refreshes the list, except on mounts with ``nocto``.
+    For 30 to 60 seconds after a client has not found a name, it treats the name as absent, even if another host creates
+    it (``acdirmin`` in nfs(5)). Opening the folder refreshes the cache, except on mounts with ``nocto``.
     """
-    with suppress(OSError, ValueError):  # there may be no such folder, nor any of such a name
+    with suppress(OSError, ValueError):  # The folder may not exist, or its name may be invalid.
         try:
             os.scandir(folder).close()
         except FileNotFoundError:
@@ -173,16 +176,16 @@ def look_anew(folder: Path) -> None:
                 os.scandir(folder).close()
 
 
-def move_into_place(made: Path, target: Path) -> None:
+def move_into_place(finished: Path, target: Path) -> None:
     """Rename a finished file or folder to its final name, replacing an existing one.
 
-    Raises OSError, with EBUSY where another program has ``target`` open (on Windows ``target`` then stays as it is).
+    Raises OSError, with EBUSY if another program has ``target`` open: on Windows, ``target`` is then unchanged.
     """
     finish_replacing(target)
     if target.is_dir() and not target.is_symlink():
         _rename(target, replaced_path(target), target)
     try:
-        _rename(made, target, target)
+        _rename(finished, target, target)
     except BaseException:
         finish_replacing(target)
         raise
@@ -191,7 +194,7 @@ def move_into_place(made: Path, target: Path) -> None:
 
 
 def _rename(old: Path, new: Path, target: Path) -> None:
-    """Rename a file or folder; where another program has ``target`` open, raise OSError with EBUSY."""
+    """Rename a file or folder. Raises OSError, with EBUSY if another program has ``target`` open."""
     try:
         when_free(lambda: os.replace(old, new))
     except PermissionError as error:
@@ -202,7 +205,7 @@ def _rename(old: Path, new: Path, target: Path) -> None:
 
 
 def finish_replacing(target: Path) -> None:
-    """Clean up after a run that was killed while it replaced a folder; if ``target`` is missing, restore the old."""
+    """Clean up after a process that was killed while it replaced a folder: if ``target`` is missing, restore it."""
     old = replaced_path(target)
     if not old.exists():
         return
@@ -213,9 +216,9 @@ def finish_replacing(target: Path) -> None:
 
 @contextmanager
 def keeping_what_is_in_use(note: Callable[[str], None]) -> Iterator[None]:
-    """Ignore the error of replacing a file that another program has open; the file stays, and ``note`` gets a message.
+    """Ignore the error of replacing a file that another program has open; call ``note`` with a message instead.
 
-    For files that people watch during a job, as previews: a file in use must not end the job.
+    Used for files that people open during a job, such as previews: a file in use must not end the job.
     """
     try:
         yield
@@ -229,7 +232,7 @@ def keeping_what_is_in_use(note: Callable[[str], None]) -> Iterator[None]:
 def write_atomically(target: Path) -> Iterator[Path]:
     """Yield a temporary path; on success fsync it and rename it to ``target``, on failure delete it.
 
-    An OSError of the disk names ``target``, since the user does not know the temporary name.
+    An OSError of the disk names ``target``, because the user does not know the temporary name.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = partial_path(target)
@@ -242,16 +245,16 @@ def write_atomically(target: Path) -> Iterator[Path]:
     except BaseException as error:
         remove(temporary)
         if isinstance(error, OSError):
-            # Of a copy the second name is the one written to. FFmpeg's names begin with "file:".
-            named = str(error.filename2 or error.filename or "").removeprefix("file:")
-            if temporary.name in Path(named).parts if named else error.errno in _WRITE_ERRORS:
+            # The second name of a failed copy is its target. FFmpeg's names begin with "file:".
+            name = str(error.filename2 or error.filename or "").removeprefix("file:")
+            if temporary.name in Path(name).parts if name else error.errno in _WRITE_ERRORS:
                 raise OSError(error.errno, error.strerror, str(target)) from error
         raise
 
 
 @contextmanager
 def naming_disk_errors(path: Path) -> Iterator[None]:
-    """Convert a disk error, also one that a library wrapped, to an OSError that names ``path``."""
+    """Convert a disk error in this block, even one that a library wrapped, to an OSError that names ``path``."""
     try:
         yield
     except Exception as error:
@@ -265,31 +268,30 @@ def _disk_error(error: Exception, path: Path) -> int | None:
     """Return the errno of a write error that names no file; None for other errors."""
     if isinstance(error, OSError):
         return None if error.filename or error.errno not in _WRITE_ERRORS else error.errno
-    if shutil.disk_usage(path.parent).free < _NEARLY_FULL:
+    if shutil.disk_usage(path.parent).free < _NEARLY_FULL_BYTES:
         return errno.ENOSPC
-    if match := re.search(r"\(os error (\d+)\)", str(error)):  # safetensors
+    if match := re.search(r"\(os error (\d+)\)", str(error)):  # The text of safetensors, which is written in Rust.
         return int(match[1])
-    if not isinstance(error, RuntimeError) or "inline_container" not in str(error):  # torch's writer of archives
+    if not isinstance(error, RuntimeError) or "inline_container" not in str(error):  # torch's archive writer
         return None
-    # Its message says why a file cannot be opened, and not why it cannot be written.
+    # The writer's message has the reason if a file cannot be opened, but not if it cannot be written.
     return next((code for code in errno.errorcode if os.strerror(code) in str(error)), errno.EIO)
 
 
 def write_bytes(target: Path, data: bytes) -> None:
-    """Write a file atomically."""
     with write_atomically(target) as temporary:
         temporary.write_bytes(data)
 
 
 def write_json(target: Path, value: object, *, indent: int | None = None) -> None:
-    """Write a JSON file atomically, in ASCII, which is safe in any encoding: indented, or compact with sorted keys."""
+    """Write a JSON file atomically, indented, or compact with sorted keys; in ASCII, which every encoding contains."""
     separators = (",", ":") if indent is None else None
     text = json.dumps(value, allow_nan=False, indent=indent, sort_keys=indent is None, separators=separators)
     write_bytes(target, (text + "\n").encode("ascii"))
 
 
 def remove(path: Path) -> None:
-    """Delete a file or folder if it exists. On Windows, files that another program has open stay."""
+    """Delete a file or folder if it exists. On Windows, files that another program has open are kept."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
         return
@@ -301,9 +303,9 @@ def remove(path: Path) -> None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Return the total size of the files below ``folder`` in bytes; what vanishes meanwhile counts as 0."""
+    """Return the total size of the files below ``folder`` in bytes; files that are deleted meanwhile count as 0."""
     total = 0
-    for parent, _, names in os.walk(folder):  # unlike ``rglob``, it passes over a folder that vanishes
+    for parent, _, names in os.walk(folder):  # Unlike ``rglob``, it ignores folders that are deleted meanwhile.
         for name in names:
             with suppress(OSError):
                 total += os.stat(os.path.join(parent, name)).st_size
@@ -311,7 +313,7 @@ def folder_bytes(folder: Path) -> int:
 
 
 def process_mark() -> str:
-    """Return a text that identifies this process among all processes on all hosts that may share a folder."""
+    """Return an ID of this process that is unique among the hosts that share a folder."""
     return f"{HOST}-{os.getpid()}"
 
 
@@ -322,52 +324,52 @@ def partial_path(target: Path) -> Path:
 
 
 def replaced_path(target: Path) -> Path:
-    """Return the hidden path for an old folder while the new one gets the name of ``target``."""
+    """Return the hidden path to which an old folder is moved while a new one is renamed to ``target``."""
     return target.with_name(_hidden_name(target, target.name, ".replaced") + ".replaced")
 
 
 def stale_partials(target: Path) -> list[Path]:
-    """Return the partial files of ``target`` left by killed processes, or by this one; not of running processes."""
+    """Return the partial files of ``target`` that killed processes, or this process, left."""
     before, after = _partial_name(target)
-    found = []
+    stale = []
     for name in os.listdir(target.parent):
         mark = name[len(before) : -len(after)]
         if name == f"{before}{mark}{after}" and re.fullmatch(PROCESS, mark) and _is_stale(target.with_name(name), mark):
-            found.append(target.with_name(name))
-    return found
+            stale.append(target.with_name(name))
+    return stale
 
 
 def _is_stale(partial: Path, mark: str) -> bool:
-    """Return whether the process that wrote a partial file has ended, or is this one."""
+    """Return whether the process that wrote a partial file has ended, or is this process."""
     host, _, number = mark.partition("-")
     if host == HOST:
         return int(number) == os.getpid() or not is_alive(int(number))
     with suppress(OSError):
-        return time.time() - partial.stat().st_mtime > _ABANDONED_S
+        return time.time() - partial.stat().st_mtime > _STALE_AGE_S
     return False
 
 
 def _partial_name(target: Path) -> tuple[str, str]:
-    """Return the parts of ``partial_path``'s name before and after the mark of a process."""
-    suffix = target.suffix if name_length(target.suffix) <= _LONGEST_SUFFIX else ""
+    """Return the name of ``partial_path`` before and after the mark of the process."""
+    suffix = target.suffix if name_length(target.suffix) <= _MAX_SUFFIX_LENGTH else ""
     after = f"{PARTIAL}{suffix}"
     stem = target.name[: len(target.name) - len(suffix)]
     return _hidden_name(target, stem, f".{'0' * _MARK_LENGTH}{after}") + ".", after
 
 
 def _hidden_name(target: Path, stem: str, ending: str) -> str:
-    """Return '.STEM' with room for ``ending``; a too long stem is cut and gets a digest of the whole name."""
+    """Return '.STEM', short enough for ``ending`` to follow; a cut stem gets a digest of the whole name."""
     room = name_limit(target.parent) - name_length(f".{ending}")
     if name_length(stem) <= room:
         return f".{stem}"
     mark = f"~{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}"
     while name_length(stem + mark) > room:
-        stem = stem[:-1]  # A whole character: FFmpeg refuses half of one
+        stem = stem[:-1]  # Cut whole characters, because FFmpeg refuses incomplete ones.
     return f".{stem}{mark}"
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file, or a folder with all in it. Raises the first OSError; ``shutil.copytree`` loses its number."""
+    """Copy a file, or a folder recursively. Raises the first OSError; ``shutil.copytree`` loses its errno."""
     if not source.is_dir():
         shutil.copyfile(source, target)
         return

@@ -1,7 +1,7 @@
-"""The folder through which another program watches and stops a command: the files of ``--job-folder FOLDER``.
+"""The files of ``--job-folder FOLDER``, through which another program watches and stops a command.
 
-The process of the command writes all files but ``stop``. It holds ``lock`` while it lives, by which another program, or
-the same one after a restart, knows that the job is running.
+The process of the command writes all files except ``stop``. It holds ``lock`` while it runs, so that another program,
+even after a restart, knows that the job is running.
 """
 
 from __future__ import annotations
@@ -22,46 +22,45 @@ class JobFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.result, self.stop, self.pid = path / "result.json", path / "stop", path / "pid"
-        self._progress, self._end = path / "progress.json", path / "end.json"
+        self._progress_file, self._end_file = path / "progress.json", path / "end.json"
 
     def lock(self) -> FileLock:
-        """Return the lock that the job's process holds while it lives."""
+        """Return the lock that the job's process holds while it runs."""
         return FileLock(self.path / "lock")
 
     def is_running(self) -> bool:
-        """Return whether the job's process lives."""
         try:
             with self.lock().acquire(timeout=0):
                 return False
         except Timeout:
             return True
-        except (OSError, NotImplementedError):  # a disk without locks
+        except (OSError, NotImplementedError):  # The disk has no locks.
             return False
 
     def progress(self) -> Table:
-        """Return the last report of the process; empty before that."""
-        return read_table(self._progress) or {}
+        """Return the last progress that the process reported; {} before the first report."""
+        return read_table(self._progress_file) or {}
 
     def report(self, table: Table) -> None:
-        """Store the progress; called by the process."""
-        with suppress(OSError):  # the next report may succeed
-            write_json(self._progress, table)
+        """Store the progress. Errors are ignored, because the next report may succeed."""
+        with suppress(OSError):
+            write_json(self._progress_file, table)
 
     def end(self) -> Table | None:
-        """Return the exit status, and the time; None while the job has not ended."""
-        found = read_table(self._end)
-        return found if found and isinstance(found.get("exit_status"), int) else None
+        """Return the ``exit_status`` and the time ``finished`` of the job; None if it has not ended."""
+        table = read_table(self._end_file)
+        return table if table and isinstance(table.get("exit_status"), int) else None
 
     def finish(self, exit_status: int, finished: float) -> None:
-        """Store that the process ends; called by it. Raises OSError."""
-        write_json(self._end, {"exit_status": exit_status, "finished": finished})
+        """Store the exit status, and the time in seconds since the epoch. Raises OSError."""
+        write_json(self._end_file, {"exit_status": exit_status, "finished": finished})
 
     def outcome(self) -> Table:
-        """Return the result of the command, as ``--json`` prints it; empty if nothing can be read."""
+        """Return the result of the command, as ``--json`` prints it; {} if it cannot be read."""
         return read_table(self.result) or {}
 
     def kill(self) -> None:
-        """End the process at once, if it lives; the job can be resumed from what was saved."""
+        """Kill the process, if it runs. The job can be resumed from its saved work."""
         import psutil
 
         with suppress(OSError, ValueError, psutil.Error):
@@ -74,10 +73,10 @@ class JobFolder:
         self.stop.touch()
 
     def is_foreign(self) -> bool:
-        """Return whether a result or an end is there that no job wrote: the process of a job writes ``pid`` first."""
-        return not self.pid.exists() and (self.result.exists() or self._end.exists())
+        """Return whether the folder has a result of another program: the process of a job writes ``pid`` first."""
+        return not self.pid.exists() and (self.result.exists() or self._end_file.exists())
 
     def clear_end(self, *, keep_stop: bool = False) -> None:
-        """Remove the end and the result of an earlier process, and the request to stop. Raises OSError."""
-        for path in (self._end, self.result, *(() if keep_stop else (self.stop,))):
+        """Remove an earlier process's exit status and result, and the stop request. Raises OSError."""
+        for path in (self._end_file, self.result, *(() if keep_stop else (self.stop,))):
             path.unlink(missing_ok=True)

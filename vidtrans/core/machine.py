@@ -17,10 +17,10 @@ from typing import Any
 
 from vidtrans.core.errors import UsageError
 
-ROOT = Path("/")  # where the system shows its devices
-ARENA_MAX, MMAP_THRESHOLD, TRIM_THRESHOLD = -8, -3, -1  # of glibc's mallopt
-LARGE_BLOCK = 4_000_000  # bytes
-RELEASE_PIXELS = 8_000_000  # of pictures between two releases of freed memory: a 4K picture, four of 1080p
+ROOT = Path("/")  # Root of the file system, below which the kernel lists its devices
+ARENA_MAX, MMAP_THRESHOLD, TRIM_THRESHOLD = -8, -3, -1  # Parameters of glibc's mallopt
+LARGE_BLOCK_BYTES = 4_000_000  # Size of heap blocks from which ``return_large_blocks`` returns them, in bytes
+RELEASE_PIXELS = 8_000_000  # Rendered pixels between two releases of freed memory: one 4K picture, or four of 1080p
 
 
 def cores() -> int:
@@ -29,7 +29,7 @@ def cores() -> int:
 
 
 def import_onnx_runtime() -> Any:  # noqa: ANN401  (a module without types)
-    """Import ONNX Runtime without its telemetry, and return the module. Raises ImportError where it is not installed.
+    """Import ONNX Runtime without its telemetry, and return the module. Raises ImportError if it is not installed.
 
     Version 1.32 writes a telemetry session file to the folder for temporary files when it is imported.
     """
@@ -50,12 +50,12 @@ def import_onnx_runtime() -> Any:  # noqa: ANN401  (a module without types)
 
 
 def set_up_heap() -> None:
-    """Make all threads share one heap that keeps freed memory, where the C library is glibc.
+    """Make glibc share one heap among all threads, and keep freed memory in it; without glibc, do nothing.
 
-    Call it before threads start. Otherwise each thread has its own heap and keeps freed memory there: a 720p render
-    with the window filter takes a sixth less memory with one heap, in the same time. Memory that one frame frees, in
-    blocks of up to 32 MB, is reused by the next frame: returning it to the system and getting it back page by page took
-    2 % of that render's time.
+    Call it before threads start. By default each thread has a heap, which keeps freed memory: with one heap, a 720p
+    render with the window filter takes a sixth less memory, in the same time. Memory that one frame frees, in blocks
+    of up to 32 MB, is reused by the next frame: returning it to the system and getting it back page by page took 2 % of
+    that render's time.
     """
     if sys.platform == "linux":
         for option, value in ((ARENA_MAX, 1), (MMAP_THRESHOLD, 32 << 20), (TRIM_THRESHOLD, 256 << 20)):
@@ -63,32 +63,32 @@ def set_up_heap() -> None:
 
 
 def _set_heap(option: int, value: int) -> None:
-    import ctypes  # takes milliseconds
+    import ctypes  # The import takes milliseconds.
 
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(option, value)
 
 
 def return_large_blocks(kind: str, width: int, height: int) -> None:
-    """Return freed blocks of 4 MB or more to the system at once, from now on, if a picture is so large: glibc alone.
+    """Make glibc return each freed block of 4 MB or more to the system, if a picture is that large.
 
-    Only for a render on a device of the ``kind`` cpu. The window filter at 1080p leaves holes of 150 to 700 MB between
-    the blocks that it keeps. To return those costs 1 % of its time; with blocks of 1 MB it would be 14 %.
+    Does nothing for a device ``kind`` other than cpu. The window filter at 1080p leaves holes of 150 to 700 MB between
+    the blocks that it keeps. Returning them costs 1 % of its time; with blocks of 1 MB it would be 14 %.
     """
-    if sys.platform == "linux" and kind == "cpu" and 3 * width * height >= LARGE_BLOCK:
-        _set_heap(MMAP_THRESHOLD, LARGE_BLOCK)
+    if sys.platform == "linux" and kind == "cpu" and 3 * width * height >= LARGE_BLOCK_BYTES:
+        _set_heap(MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
 def release_interval(width: int, height: int) -> int:
-    """Return the number of pictures of this size between two calls of ``release_freed_memory`` in a render on a CPU."""
+    """Return the number of pictures between two calls of ``release_freed_memory``, in a render on a CPU."""
     return max(1, -(-RELEASE_PIXELS // (width * height)))
 
 
 def release_freed_memory() -> None:
-    """Return to the system what this process has freed of its heap, where the C library is glibc: see ``set_up_heap``.
+    """Make glibc return the heap's freed memory to the system: see ``set_up_heap``.
 
-    Large pictures leave holes between what is kept, up to a fifth of a render's memory. To return them and to get new
-    memory takes 0.06 s, and is therefore done once in ``RELEASE_PIXELS``, for which a network on a CPU takes seconds.
+    Large pictures leave holes between the used blocks, up to a fifth of a render's memory. Returning them and getting
+    new memory takes 0.06 s, so it is done once every ``RELEASE_PIXELS``, for which a network on a CPU takes seconds.
     """
     if sys.platform == "linux":
         import ctypes
@@ -98,17 +98,17 @@ def release_freed_memory() -> None:
 
 
 def use_huge_pages() -> None:
-    """Let torch put CPU tensors on huge pages, if the system offers them; results are unchanged.
+    """Make torch allocate CPU tensors on huge pages, if the system has them; results are unchanged.
 
-    A step frees and allocates hundreds of megabytes; with 4 kB pages that takes a fifth of U-Net 256's CPU time.
-    Torch reads this variable when it first allocates memory; a value set by the user is kept.
+    A training step frees and allocates hundreds of megabytes; with 4 kB pages that takes a fifth of U-Net 256's CPU
+    time. Torch reads the variable when it first allocates memory; a value set by the user is kept.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def release_cached_memory(device_kind: str) -> None:
     """Return torch's unused cached memory to the device, because cuBLAS and cuDNN cannot use it."""
-    import torch  # its caller has
+    import torch  # The caller has already imported it.
 
     if device_kind == "cuda":
         torch.cuda.empty_cache()
@@ -127,17 +127,17 @@ def processor() -> str:
 def device_kind(name: str) -> str:
     """Return the kind of a ``--device``: 'cuda', 'mps' or 'cpu'; for ``auto``, the kind that torch would choose here.
 
-    The digest of a request, which is compared before torch is imported, contains the kind. It does not contain the
-    device's number, since another GPU of the same machine makes the same result.
+    Digests of requests are compared before torch is imported, and contain the kind. They do not contain the device's
+    number, because another GPU of the same machine gives the same result.
     """
     if name != "auto":
         return name.partition(":")[0]
-    if cuda_devices():
+    if num_cuda_devices():
         return "cuda"
     return "mps" if sys.platform == "darwin" and platform.machine() == "arm64" else "cpu"
 
 
-def cuda_devices() -> int:
+def num_cuda_devices() -> int:
     """Return the number of NVIDIA GPUs, or AMD GPUs with ROCm, that the installed torch may use."""
     if not _torch_build():
         return 0
@@ -147,11 +147,11 @@ def cuda_devices() -> int:
     entries: list[str] = []
     for entry in map(str.strip, visible.split(",")):
         if not re.fullmatch(r"\d+|(GPU|MIG)-\S+", entry):
-            break  # CUDA ignores this entry (such as -1) and all that follow
+            break  # CUDA ignores this entry (such as -1) and all later ones.
         if entry in entries:
-            return 0  # CUDA shows none where one is named twice
+            return 0  # CUDA shows no GPU if one is listed twice.
         entries.append(entry)
-    # CUDA shows a process one part of a divided GPU, however many are named.
+    # CUDA shows only one instance of a divided GPU (MIG) to a process, even if several are listed.
     return 1 if entries and entries[0].startswith("MIG-") else len(entries)
 
 
@@ -162,13 +162,13 @@ def _torch_build() -> str:
 
 
 def torch_version() -> str:
-    """Return the version of the installed torch without that of its build, such as '2.13.0'; '' where it has none."""
+    """Return the version of the installed torch without its build suffix, such as '2.13.0'; '' if it is unknown."""
     found = re.search(r"^__version__\b[^=\n]*=\s*['\"]([^'\"+]+)", _torch_version_file(), re.MULTILINE)
     return found[1] if found else ""
 
 
 def _torch_version_file() -> str:
-    """Return the text of torch's version file, read without importing torch; '' where there is none."""
+    """Return the text of torch's version file, read without importing torch; '' if there is no such file."""
     spec = find_spec("torch")
     if spec is None or spec.origin is None:
         return ""
@@ -186,7 +186,7 @@ def _installed_gpus() -> int:
             ["nvidia-smi", "-L"], capture_output=True, encoding="utf-8", errors="replace", timeout=20
         )
     except (OSError, subprocess.TimeoutExpired):
-        return _nvidia_gpus()  # slim containers lack the program
+        return _nvidia_gpus()  # Slim containers lack the program.
     return sum(line.startswith("GPU ") for line in listed.stdout.splitlines()) if listed.returncode == 0 else 0
 
 
@@ -197,14 +197,14 @@ def _nvidia_gpus() -> int:
 
 
 def _amd_gpus() -> int:
-    """Return the number of GPUs listed in the files of AMD's driver; 1 where it does not list them."""
+    """Return the number of GPUs listed in the files of AMD's driver; 1 if the driver lists none."""
     if not (ROOT / "dev/kfd").exists():
         return 0
     return max(1, len(list((ROOT / "dev/dri").glob("renderD*"))))
 
 
 def check_device_name(name: str) -> None:
-    """Raise UsageError for a text that is not a device's name, whether or not this machine has the device."""
+    """Raise UsageError if a text is not a device's name. The device need not exist on this machine."""
     if not _DEVICES.fullmatch(name):
         raise UsageError(f"device '{name}'", "no such device", "choose auto, cuda, cuda:N, mps or cpu")
 
@@ -213,10 +213,10 @@ _DEVICES = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,4})?")
 
 
 def is_distributed() -> bool:
-    """Return whether this process is one of several processes of the same job."""
+    """Return whether this process is one of several processes of a distributed job (WORLD_SIZE)."""
     return os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def is_secondary_rank() -> bool:
-    """Return whether this process is one of several and not the first one, which reports for all."""
+    """Return whether this process is distributed and not rank 0, which reports for all ranks."""
     return is_distributed() and os.environ.get("RANK", "0") != "0"

@@ -11,16 +11,17 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.system import as_found, name_key
 
-NOT = "not:"  # before a file or a name: the other side of it
-KEEP = "keep"  # instead of a model: the frames as they are
-NAME = re.compile(r"[^\W\d][\w-]*")
+NOT = "not:"  # Prefix of a file or mask name: the inverted mask
+KEEP = "keep"  # Value in the place of a model: the source's frames, unchanged
+NAME_PATTERN = re.compile(r"[^\W\d][\w-]*")  # Valid names of masks
 
 
 @dataclass(frozen=True)
 class MaskFile:
-    """A matte, white where the look is; ``inverted``: white where it is not. ``name``: for ``--region``.
+    """The file of a matte, white where the look is applied, or black if ``inverted``. ``name``: for ``--region``.
 
-    ``sequence``: the masks, of which this picture is one, that decide together what is inside; None: it decides itself.
+    ``sequence``: the folder of masks to which this picture belongs, whose values decide which is inside; None: a single
+    file.
     """
 
     path: Path
@@ -29,15 +30,14 @@ class MaskFile:
     sequence: Path | None = None
 
     def inverse(self) -> MaskFile:
-        """Return the other side of the matte."""
         return replace(self, inverted=not self.inverted)
 
 
 @dataclass(frozen=True)
 class RegionLook:
-    """A part of the picture with its own look, where ``mask`` is white.
+    """A region of the picture, where ``mask`` is white, and the look for it.
 
-    ``models``: a chain; none: the source is kept, unless ``look`` names pictures or a medium.
+    ``models``: a chain of models; if it is empty, ``look`` names pictures or a medium, or the source is kept.
     """
 
     mask: MaskFile
@@ -46,15 +46,15 @@ class RegionLook:
 
 
 def parse_mask(text: str, folder: Path = Path(), *, named: bool = False) -> MaskFile:
-    """Return the mask that an option names: ``[not:]FILE``; an existing file of the whole name is that file.
+    """Parse a mask option, ``[not:]FILE``. If a file with the whole text as its name exists, return that file.
 
-    ``folder``: of a relative path. ``named``: a name precedes it, ``NAME=[not:]FILE``. Raises UsageError.
+    ``folder``: the base of a relative path. ``named``: the text is ``NAME=[not:]FILE``. Raises UsageError.
     """
     whole = as_found(folder / text)
     if whole.exists():
         return MaskFile(whole)
     before, equals, rest = text.partition("=")
-    name = name_key(before) if named and equals and NAME.fullmatch(name_key(before)) else ""
+    name = name_key(before) if named and equals and NAME_PATTERN.fullmatch(name_key(before)) else ""
     file = rest if name else text
     inverted = file.startswith(NOT) and not as_found(folder / file).exists()
     file = file.removeprefix(NOT) if inverted else file
@@ -63,28 +63,28 @@ def parse_mask(text: str, folder: Path = Path(), *, named: bool = False) -> Mask
     return MaskFile(as_found(folder / file), inverted, name)
 
 
-def given_mask(text: str | None) -> MaskFile | None:
-    """Return the mask of an option that may be left out; None without one. Raises UsageError."""
+def optional_mask(text: str | None) -> MaskFile | None:
+    """Parse an optional mask option; None gives None. Raises UsageError."""
     return parse_mask(text) if text is not None else None
 
 
 def only_mask(masks: Sequence[str], folder: Path = Path()) -> MaskFile | None:
-    """Return the mask of a command that takes one; None without one. Raises UsageError for several."""
+    """Parse the masks of a command that takes at most one; return None if there is none. Raises UsageError."""
     if len(masks) > 1:
         raise UsageError("--mask", f"{len(masks)} were given", "give a look to each: --region NAME=MODEL")
     return parse_mask(masks[0], folder) if masks else None
 
 
 def parse_regions(masks: Sequence[str], regions: Sequence[str], folder: Path = Path()) -> tuple[RegionLook, ...]:
-    """Return the regions of a render, of which later ones lie over earlier ones.
+    """Parse the regions of a render; later regions cover earlier ones.
 
     Args:
-        masks: ``NAME=[not:]FILE``, each.
-        regions: ``[not:]NAME=MODEL``, each; one that is repeated has a chain of models, in the order given.
-        folder: of relative paths of masks.
+        masks: Texts ``NAME=[not:]FILE``.
+        regions: Texts ``[not:]NAME=MODEL``. A repeated region has a chain of models, in this order.
+        folder: The base of relative paths of masks.
 
     Raises:
-        UsageError: A name is unknown, not used, or given twice.
+        UsageError: A name is unknown, unused, or repeated among the masks.
     """
     named: dict[str, MaskFile] = {}
     for text in masks:
@@ -106,18 +106,18 @@ def parse_regions(masks: Sequence[str], regions: Sequence[str], folder: Path = P
     if unused := next((name for name in named if name not in {name for name, _ in chains}), ""):
         raise UsageError(f"--mask {unused}=…", "no region has it", f"add --region {unused}=MODEL, or leave it out")
     return tuple(
-        RegionLook(named[name].inverse() if inverted else named[name], _kept(models, f"--region {name}"))
+        RegionLook(named[name].inverse() if inverted else named[name], _model_chain(models, f"--region {name}"))
         for (name, inverted), models in chains.items()
     )
 
 
 def parse_rest(models: Sequence[str]) -> tuple[str, ...]:
-    """Return the models of what is in no region; () if it is kept. Raises UsageError."""
-    return _kept(models, "--rest")
+    """Return the chain of models for pixels outside of all regions; () if the source is kept. Raises UsageError."""
+    return _model_chain(models, "--rest")
 
 
-def _kept(models: Sequence[str], option: str) -> tuple[str, ...]:
-    """Return a chain of models; () for ``keep``."""
+def _model_chain(models: Sequence[str], option: str) -> tuple[str, ...]:
+    """Return a chain of models; () for ``keep``. Raises UsageError for ``keep`` among models."""
     if KEEP not in models:
         return tuple(models)
     if len(models) > 1:
@@ -128,9 +128,9 @@ def _kept(models: Sequence[str], option: str) -> tuple[str, ...]:
 def check_regions(
     masks: Sequence[str], regions: Sequence[str], rest: Sequence[str], others: Sequence[tuple[str, object]]
 ) -> None:
-    """Raise UsageError if options for masks and regions do not fit each other.
+    """Raise UsageError if the options for masks and regions conflict.
 
-    ``others``: options for the look of the whole picture, with their values.
+    ``others``: the options for the look of the whole picture, with their values.
     """
     if not regions:
         only_mask(masks)

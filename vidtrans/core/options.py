@@ -1,9 +1,9 @@
 """Options, declared once, as fields of dataclasses: ``share: float = option(1.0, "share of the look", bounds=(0, 1))``.
 
-Parameters of commands, settings of recipes, of networks and of plug-ins, the context and the batch are all declared so.
-A field with a group has a flag, and is a parameter of the commands that read it; one without is a setting of its table.
-The command line, the Python functions, the schema, the checks of tables and the reference are derived from them. This
-module has only light imports and does not depend on any command.
+All of these are declared so: parameters of commands, settings of recipes, networks and plug-ins, the context, the
+batch. A field with a group has a flag, and is a parameter of the commands that read it; a field without a group is a
+setting of its table. The command line, the Python functions, the schema, the checks of tables and the reference are
+derived from these fields. This module has only light imports and does not depend on any command.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ P = ParamSpec("P")
 
 
 class Group(StrEnum):
-    """The sections of a command's help, in their order."""
+    """The sections of a command's help, in order."""
 
     INPUT = "Input"
     OUTPUT = "Output"
@@ -46,10 +46,10 @@ class Group(StrEnum):
 
 
 class Use(Flags):
-    """Who else reads a setting of a render, besides the commands that read all of its table.
+    """The additional users of a render setting, besides the commands that read its whole table.
 
-    RUN: commands that train and render offer its option. VARY: ``try`` shows several values of it on one frame, and a
-    marker on a timeline sets it. STREAM: it acts on frames that come one by one, as in a live session. LIVE: it is a
+    RUN: commands that train and render offer its option. VARY: ``try`` compares values of it on one frame, and a marker
+    on a timeline can set it. STREAM: it applies to a stream of single frames, as in a live session. LIVE: it is a
     slider of the live page. DEFLICKER, DREAM: these commands read it.
     """
 
@@ -63,10 +63,10 @@ class Use(Flags):
 
 @dataclass(frozen=True)
 class Names(Collection[str]):
-    """Values that are names in a registry, ``"module:REGISTRY"``, or in ``others``.
+    """The valid names of an option: the names in a registry, ``"module:REGISTRY"``, and ``others``.
 
     ``kind``: the noun for a name in errors. ``prefix``: values with this prefix are not checked. ``has_address``: an
-    address may follow, as in NAME://ADDRESS.
+    address may follow the name, as in NAME://ADDRESS.
     """
 
     registry: str
@@ -76,13 +76,12 @@ class Names(Collection[str]):
     has_address: bool = False
 
     def load(self) -> Mapping[str, Any]:
-        """Import and return the registry."""
         module, _, name = self.registry.partition(":")
-        found: Mapping[str, Any] = getattr(importlib.import_module(module), name)
-        return found
+        registry: Mapping[str, Any] = getattr(importlib.import_module(module), name)
+        return registry
 
     def packages(self) -> Mapping[str, Package]:
-        """Return the packages of the names that plug-ins add."""
+        """Return the packages of plug-ins, by the names that they add."""
         return getattr(self.load(), "packages", {})
 
     def __contains__(self, name: object) -> bool:
@@ -96,11 +95,11 @@ class Names(Collection[str]):
         return len(self.others) + len(self.load())
 
 
-NOWHERE = Use(0)
-Bounds = tuple[float | None, float | None]
-Form = Literal["", "main", "more"]
-Access = Literal["plain", "path", "program"]
-Owner = Literal["command", "context", "batch", "recipe"]
+NO_USE = Use(0)
+Bounds = tuple[float | None, float | None]  # The lowest and the highest number; None: no limit
+Form = Literal["", "main", "more"]  # See ``Option.form``
+Access = Literal["plain", "path", "program"]  # See ``Option.access``
+Owner = Literal["command", "context", "batch", "recipe"]  # See ``Parameter.owner``
 
 
 @dataclass(frozen=True)
@@ -108,25 +107,26 @@ class Option:
     """An option: its help, flags and accepted values.
 
     Attributes:
-        help: Its effect: a phrase, which becomes a sentence where a flag has it, or a sentence with its full stop.
+        help: The effect of the option: a phrase, or a sentence with its full stop.
         group: The section of the help; None for a setting without a flag.
-        flags: As written on the command line; () for the field's name with dashes. A ``/`` separates yes from no.
+        flags: The flags on the command line; () for the field's name with dashes. A ``/`` separates yes from no.
         metavar: The name of its value in the help.
-        bounds: The lowest and the highest number; None for no limit. ``low_open``: it is greater than the lowest.
-        moves: The bounds within which it may change over time: a number, or a curve (``vidtrans.curves``), which may
-            name files, wherever the access is "plain". None: it may not.
+        bounds: The lowest and the highest number; None for no limit. ``low_open``: the lowest number is excluded.
+        moves: The bounds of a value that may change over time: a number, or a curve (``vidtrans.curves``), which may
+            name files even if the access is "plain". None: the value is constant.
         choices: The accepted words. A setting whose ``Names`` have a prefix is checked by its own class.
-        file: A file, or the name of such a thing, which is searched for.
-        uses: Who else reads the setting.
-        sets: The value that the flag sets where it is given without a value.
-        flag_help: The help of the flag, where the setting's own does not suit.
-        default_text: The default in words, where it is not a constant.
+        file: The kind of file: the value is a path, or a name that is searched for.
+        uses: The additional users of the setting.
+        sets: The value that the flag sets if it is given without a value.
+        flag_help: The help of the flag, if it differs from the setting's help.
+        default_text: The default in words, if it is not a constant.
         variable: An environment variable shared by all commands; '' for the command's own variable.
-        rare: Listed by ``--help-all`` only.
-        access: What a value can reach: nothing ("plain"), a file ("path"), or a program of the user's ("program").
-            Web pages and other programs leave "program" options out. "": "path" for a file's type, else "plain".
-        form: Whether small forms, as a node's or a panel's, show it always ("main"), or when unfolded ("more").
-        is_argument: It is a positional argument of the command line; the ``metavar`` '' is then its name in capitals.
+        rare: Whether only ``--help-all`` lists it.
+        access: The reach of a value: nothing ("plain"), a file ("path"), or a program of the user ("program"). Web
+            pages and other programs do not offer "program" options. "": "path" for a file's type, else "plain".
+        form: Whether small forms, such as a node or a panel, show it always ("main"), or when unfolded ("more").
+        is_argument: Whether it is a positional argument of the command line; an empty ``metavar`` stands for its name
+            in capitals.
     """
 
     help: str
@@ -138,7 +138,7 @@ class Option:
     moves: Bounds | None = None
     choices: Collection[str] | None = None
     file: Literal["", "model", "preset", "look", "medium"] = ""
-    uses: Use = NOWHERE
+    uses: Use = NO_USE
     sets: str = ""
     flag_help: str = ""
     default_text: str = ""
@@ -150,7 +150,7 @@ class Option:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The lowest and the highest value, also over time."""
+        """The lowest and the highest value, over time, too; infinite without a limit."""
         low, high = self.moves or self.bounds or (None, None)
         return -math.inf if low is None else low, math.inf if high is None else high
 
@@ -162,7 +162,7 @@ class Option:
 
 
 def declaring(kind: Callable[P, Option]) -> Callable[Concatenate[Any, P], Any]:
-    """Return a function that declares a field: its default, then what ``kind``, a class of options, takes."""
+    """Return a function that declares a field: it takes the default, and the arguments of ``kind``, an option class."""
 
     def declare(default: Any, /, *args: P.args, **traits: P.kwargs) -> Any:  # noqa: ANN401  (of any field)
         return dataclasses.field(default=default, metadata={"option": kind(*args, **traits)})
@@ -170,17 +170,17 @@ def declaring(kind: Callable[P, Option]) -> Callable[Concatenate[Any, P], Any]:
     return declare
 
 
-# Declares a field: ``option(default, help, group, …)``. The default is MISSING for an option that has to be given.
+# Declares a field: ``option(default, help, group, …)``. The default of a required option is MISSING.
 option = declaring(Option)
 
 
 def argument(metavar: str = "", default: Any = MISSING, **traits: Any) -> Any:  # noqa: ANN401  (of any field)
-    """Declare a positional argument of a command; ``traits``: fields of ``Option``."""
+    """Declare a positional argument of a command. ``traits``: other fields of ``Option``."""
     return option(default, "", metavar=metavar, is_argument=True, **traits)
 
 
 def option_of(field: dataclasses.Field[Any]) -> Option:
-    """Return the option that a field declares; for a plain field one without help and bounds."""
+    """Return the option that a field declares; for a plain field, an option without help and bounds."""
     given: Option = field.metadata.get("option", _PLAIN)
     return given
 
@@ -189,20 +189,20 @@ _PLAIN = Option("")
 
 
 def _options_of(cls: Any) -> Mapping[str, Option]:  # noqa: ANN401  (of any dataclass)
-    """Return the options of the fields of a dataclass, by field."""
     return {field.name: option_of(field) for field in dataclasses.fields(cls)}
 
 
-options_of: Callable[[Any], Mapping[str, Option]] = cache(_options_of)  # a live control asks often
+# The options of the fields of a dataclass, by field name. Cached, because live controls call it for each frame.
+options_of: Callable[[Any], Mapping[str, Option]] = cache(_options_of)
 
 
 def used(cls: type, use: Use) -> tuple[str, ...]:
-    """Return the settings of a class that have a use, in order."""
+    """Return the keys of the settings of a class that have a use, in order."""
     return tuple(name for name, given in options_of(cls).items() if use & given.uses)
 
 
 def moving(cls: type) -> dict[str, Option]:
-    """Return those settings of a class that may change over time, by key."""
+    """Return the settings of a class that may change over time, by key."""
     return {name: given for name, given in options_of(cls).items() if given.moves}
 
 
@@ -211,14 +211,14 @@ class Parameter:
     """An option as a parameter of a command.
 
     Attributes:
-        name: Its name in Python.
-        option: Its declaration.
-        type: Its type, without None.
+        name: The name of the parameter in Python.
+        option: The declaration of the option.
+        type: The type of a value, without None.
         many: Whether several values may be given, as a tuple.
-        default: Its default; MISSING where it is required, and the settings' own default for a setting.
-        owner: The class that it is a field of: the command, the context, the batch, or a recipe's setting.
+        default: The default; MISSING if the parameter is required. The default of a setting is that of its class.
+        owner: The class that declares the field: of the command, the context, the batch, or a table of the recipe.
         table, key: The table and the key of a setting in a recipe.
-        by_place: Whether the Python function also takes it as a positional argument.
+        is_positional: Whether the Python function also takes it as a positional argument.
     """
 
     name: str
@@ -229,11 +229,10 @@ class Parameter:
     owner: Owner
     table: str = ""
     key: str = ""
-    by_place: bool = False
+    is_positional: bool = False
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The flags of an option."""
         return self.option.flags or ("--" + self.name.replace("_", "-"),)
 
     @property
@@ -243,18 +242,18 @@ class Parameter:
 
     @property
     def access(self) -> Access:
-        """What a value can reach: nothing ("plain"), a file ("path") or a program ("program")."""
+        """The reach of a value: nothing ("plain"), a file ("path") or a program ("program")."""
         return self.option.access or ("path" if self.type is Path or self.option.file else "plain")
 
 
-# A live control that moves asks for the types of its class sixty times a second.
+# Cached, because a live control that moves needs the types of its class sixty times a second.
 type_hints = cache(typing.get_type_hints)
 
 
 def parameters(cls: Any, owner: Owner, table: str = "") -> dict[str, Parameter]:  # noqa: ANN401  (of any dataclass)
-    """Return the parameters that the fields of a dataclass declare, by field; ``table``: of the recipe, for settings.
+    """Return the parameters that the fields of a dataclass declare, by field name.
 
-    A setting has the name of its flag.
+    ``table``: the recipe's table, if the class has its settings; the parameter of a setting has the name of its flag.
     """
     hints, found = type_hints(cls), {}
     for field in dataclasses.fields(cls):
@@ -269,7 +268,7 @@ def parameters(cls: Any, owner: Owner, table: str = "") -> dict[str, Parameter]:
 
 
 def plain_type(hint: Any) -> tuple[Any, bool]:  # noqa: ANN401  (an annotation)
-    """Return the type of an annotation without ``| None``, or that of a tuple's items; and whether it is a tuple."""
+    """Return the type of an annotation without ``| None``, or of a tuple's items, and whether it is a tuple."""
     parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     kept = [part for part in parts if part is not type(None)]
     if len(kept) == 1 and typing.get_origin(kept[0]) is tuple:

@@ -1,7 +1,7 @@
 """Networks of torchvision and their weights.
 
-torchvision would download missing weights; vidtrans does not. They must be in torch's cache folder, and the error for
-missing weights gives their address.
+torchvision would download missing weights; vidtrans does not. The weights must be in torch's cache folder; the error
+for missing weights gives their address.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from vidtrans.core.errors import ModelError, UsageError
 
 
 def torchvision_module(name: str, what: str, instead: str) -> Any:  # noqa: ANN401  (a module)
-    """Import ``torchvision.NAME``. Raises UsageError: ``what`` needs it, and the user may choose ``instead``."""
+    """Import ``torchvision.NAME``. Raises UsageError: ``what`` needs torchvision; the user may choose ``instead``."""
     try:
         return importlib.import_module(f"torchvision.{name}")
     except ImportError as error:
         why = "it needs torchvision" if error.name == "torchvision" else f"torchvision cannot be loaded ({error})"
-    except (RuntimeError, OSError) as error:  # what a build for another torch ends in
+    except (RuntimeError, OSError) as error:  # raised by a build for another version of torch
         why = f"torchvision does not go with torch {torch.__version__} ({error})"
     remedy = f"install the torchvision that goes with your torch (see pytorch.org), or choose {instead}"
     raise UsageError(what, why, remedy)
 
 
 def find_weights(address: str, what: str, instead: str, *, lacking: str = "") -> Path:
-    """Return the path in torch's cache of the weights from ``address``. Raises UsageError where they are missing.
+    """Return the path, in torch's cache, of the weights published at ``address``. Raises UsageError if it is missing.
 
-    ``lacking``: a text before the reason in the error; ``what`` and ``instead`` as for ``torchvision_module``.
+    ``lacking``: text before the reason in the error; ``what`` and ``instead`` as for ``torchvision_module``.
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
     if not path.is_file():
@@ -41,7 +41,7 @@ def find_weights(address: str, what: str, instead: str, *, lacking: str = "") ->
 
 
 def load_weights(network: Any, path: Path, address: str) -> Any:  # noqa: ANN401  (of torchvision)
-    """Load the weights in a file, published at ``address``, into a network of torchvision. Raises ModelError."""
+    """Load weights, which are published at ``address``, from a file into a torchvision network. Raises ModelError."""
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, EOFError, RuntimeError, ValueError, TypeError, AttributeError, pickle.UnpicklingError) as error:

@@ -1,13 +1,12 @@
-"""Registries of interchangeable parts: from a name to a dotted path and a one-line summary.
+"""Registries of interchangeable components: they map a name to an import path and a one-line summary.
 
 A registry is filled explicitly, in the ``__init__`` of its package, and an entry is imported only when it is used:
 ``--help`` can list every choice without loading torch or OpenCV.
 
-Another package offers a part by an entry point in the group ``vidtrans.KIND`` (``GROUPS``), whose value names an entry
-of the registry: the line that would stand in the registry's table. ``VIDTRANS_PLUGINS=module:object`` adds parts that
-are not installed, while one develops them: the object maps kinds to tables of entries. The installed packages are
-searched once in a process, and only when a name is unknown or names are listed. A plug-in is imported when its part is
-used.
+Another package adds a component by an entry point in the group ``vidtrans.KIND`` (``GROUPS``), whose value names an
+entry of the registry, as in the registry's own table. ``VIDTRANS_PLUGINS=module:object`` adds components under
+development, which are not installed: the object maps kinds to tables of entries. The installed packages are searched
+once per process, and only if a name is unknown or names are listed. A plug-in is imported when its component is used.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from vidtrans.core.errors import PluginError, UsageError, VidtransError, first_line
 from vidtrans.core.system import name_key
 
+# The kinds of plug-ins: groups of entry points without the prefix "vidtrans.".
 GROUPS = (
     "pairings",
     "generators",
@@ -38,19 +38,19 @@ GROUPS = (
     "model_formats",
     "commands",
 )
-VARIABLE = "VIDTRANS_PLUGINS"
-_PREFIX = "vidtrans."
-_RECORDS = (".dist-info", ".egg-info")
-_DIGITS = 12  # of the digest that stands for the version of a module in VIDTRANS_PLUGINS
-_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_OBJECT = re.compile(r"[A-Za-z_][\w.]{0,99}:[A-Za-z_][\w.]{0,99}")
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+!_-]{0,63}")
-LONGEST_LIST = 80  # characters of names that are listed beside the nearest one
+VARIABLE = "VIDTRANS_PLUGINS"  # Environment variable with plug-ins under development
+_PREFIX = "vidtrans."  # Prefix of the groups of entry points
+_RECORDS = (".dist-info", ".egg-info")  # Suffixes of the folders with the metadata of installed packages
+_DIGITS = 12  # Number of digits of the file's digest, which is the version of a module in VIDTRANS_PLUGINS
+_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # Valid name of a distribution
+_OBJECT = re.compile(r"[A-Za-z_][\w.]{0,99}:[A-Za-z_][\w.]{0,99}")  # Valid ``module:object``
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+!_-]{0,63}")  # Valid version of a distribution
+MAX_LIST_CHARS = 80  # Length above which an error shows only the nearest name, and not the list of names
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A choice of a registry; ``path`` is ``package.module:Name``."""
+    """An entry of a registry; ``path`` is ``package.module:Name``."""
 
     path: str
     summary: str
@@ -69,9 +69,9 @@ E = TypeVar("E", bound=Entry)
 class Registry(Mapping[str, E], Generic[E]):
     """A read-only mapping of names to entries; the error for an unknown name lists the valid names.
 
-    ``group``: the kind of plug-ins that add entries, of ``GROUPS``; '' for none. An entry that is built in
-    outranks a plug-in of its name. To get the entry of a plug-in imports it and may raise PluginError; its name alone
-    does not.
+    ``kind``: the noun for an entry in errors. ``group``: the kind of plug-ins that add entries, of ``GROUPS``; '' for
+    none. A built-in entry outranks a plug-in with the same name. Getting the entry of a plug-in imports it and may
+    raise PluginError; listing its name does not.
     """
 
     def __init__(self, kind: str, entries: Mapping[str, E], group: str = "") -> None:
@@ -80,7 +80,7 @@ class Registry(Mapping[str, E], Generic[E]):
 
     @property
     def builtin(self) -> Mapping[str, E]:
-        """The entries that are not of plug-ins; plug-ins are not searched for."""
+        """The built-in entries, without a search for plug-ins."""
         return self._entries
 
     def __getitem__(self, name: str) -> E:
@@ -101,21 +101,21 @@ class Registry(Mapping[str, E], Generic[E]):
         return name in self._entries or name in self._plugins()
 
     def load(self, name: str) -> Any:  # noqa: ANN401  (whatever the entry names)
-        """Import and return the object of a name. Raises UsageError on an unknown name."""
+        """Import and return the object of an entry. Raises UsageError if the name is unknown."""
         return self[name].load()
 
     def working(self) -> Iterator[tuple[str, E]]:
-        """Yield names and entries: first those that are built in, then of the plug-ins that can be imported."""
+        """Yield names and entries: first the built-in entries, then the plug-ins that can be imported."""
         yield from self._entries.items()
         for name in self._plugins():
             try:
                 entry = self._entry(name)
-            except PluginError:  # 'vidtrans plugins' and the use of its name say why
+            except PluginError:  # 'vidtrans plugins', and any use of the name, report the error.
                 continue
             yield name, entry
 
     def loaded(self) -> Iterator[tuple[str, Any]]:
-        """Yield names and objects of the entries of ``working``, without those whose module cannot be imported."""
+        """Yield the names and imported objects of ``working``; skip plug-ins whose module cannot be imported."""
         for name, entry in self.working():
             try:
                 part = entry.load()
@@ -125,18 +125,19 @@ class Registry(Mapping[str, E], Generic[E]):
 
     @property
     def packages(self) -> dict[str, Package]:
-        """The packages of the names that plug-ins add."""
+        """The packages of plug-ins, by the names that they add."""
         return {name: found[0].package for name, found in self._plugins().items()}
 
     def origin(self, name: str) -> dict[str, Any]:
-        """Return ``{"plugin": …}`` with package and version, for records and cache keys; {} for what is built in."""
+        """Return ``{"plugin": …}`` with package and version, for records and cache keys; {} for a built-in entry."""
         package = None if name in self._entries else self.packages.get(name)
         return {"plugin": package.to_table()} if package else {}
 
     def require(self, record: Mapping[str, Any], file: Path, error: type[VidtransError]) -> None:
-        """Raise ``error`` for the ``file`` of a recorded part that is of an absent plug-in.
+        """Raise ``error`` if a recorded component needs a plug-in that is not installed. ``file``: of the record.
 
-        ``record``: its ``name``, and ``plugin`` if it is of one (see ``origin``). Raises ValueError if that is invalid.
+        ``record``: the component's ``name``, and ``plugin`` if it belongs to one (see ``origin``). Raises ValueError if
+        that is invalid.
         """
         if "plugin" in record and record["name"] not in self:
             package = Package.of_table(record["plugin"])
@@ -153,9 +154,9 @@ class Registry(Mapping[str, E], Generic[E]):
             packages = " and ".join(str(one.package) for one in (plugin, *others))
             raise PluginError(f"{self.kind} '{name}'", f"{packages} both offer it", "uninstall one of them")
         entry: E = plugin.load()
-        wanted = type(next(iter(self._entries.values())))
-        if not isinstance(entry, wanted):
-            why = f"'{plugin.path}' must be a {wanted.__name__}, as for any {self.kind}"
+        entry_class = type(next(iter(self._entries.values())))
+        if not isinstance(entry, entry_class):
+            why = f"'{plugin.path}' must be a {entry_class.__name__}, as for any {self.kind}"
             raise broken_plugin(plugin.package, why)
         return entry
 
@@ -163,35 +164,34 @@ class Registry(Mapping[str, E], Generic[E]):
 def unknown_name(
     kind: str, name: object, choices: Iterable[str], packages: Mapping[str, Package] | None = None
 ) -> UsageError:
-    """Return the error for a name that is not in ``choices``, with the nearest one if it looks like a typo.
+    """Return the error for a name that is not in ``choices``, with the nearest name if it looks like a typo.
 
-    A long list of names is left out then.
-
-    ``packages``: of the names that plug-ins add; by default those of ``choices``, if it is a registry.
+    If there is a nearest name, a long list of all names is left out. ``packages``: the packages of plug-ins, by the
+    names that they add; by default those of ``choices``, if it is a registry.
     """
     names = sorted(choices)
     near = nearest_name(str(name), names)
     hint = f"did you mean '{near}'?" if near else ""
     found = choices.packages if packages is None and isinstance(choices, Registry) else packages or {}
     words = f"choose from: {', '.join(with_package(one, found) for one in names) or 'none'}"
-    remedy = hint if hint and len(words) > LONGEST_LIST else f"{hint} {words}".strip()
+    remedy = hint if hint and len(words) > MAX_LIST_CHARS else f"{hint} {words}".strip()
     return UsageError(f"unknown {kind} '{name}'", "", remedy)
 
 
 def with_package(name: str, packages: Mapping[str, Package]) -> str:
-    """Return a name, followed by its package if it is of a plug-in."""
+    """Return a name, followed by its package if a plug-in adds it."""
     return f"{name} (of {packages[name]})" if name in packages else name
 
 
 def nearest_name(name: str, choices: Iterable[str]) -> str:
-    """Return the choice that a mistyped name is nearest to, whatever its case; '' if none is near."""
+    """Return the choice that is most similar to a mistyped name, ignoring case; '' if none is similar."""
     plain = {name_key(choice).casefold(): choice for choice in choices}
     near = get_close_matches(name_key(name).casefold(), plain, n=1)
     return plain[near[0]] if near else ""
 
 
 def nearest_file(path: Path) -> Path | None:
-    """Return the file in a path's folder whose name is nearest to the path's, at which there is none; None if none."""
+    """Return the file in the folder of a missing file whose name is most similar; None if none is similar."""
     try:
         near = nearest_name(path.name, (name for name in os.listdir(path.parent) if name != path.name))
     except (OSError, ValueError):
@@ -200,20 +200,20 @@ def nearest_file(path: Path) -> Path | None:
 
 
 def name_check(path: Path) -> str:
-    """Return the remedy for a file that is not there: the nearest name in its folder, or to check the name."""
+    """Return the remedy for a missing file: the most similar name in its folder, or the advice to check the name."""
     near = nearest_file(path)
     return f"did you mean '{near}'?" if near else "check the name"
 
 
 class Package(NamedTuple):
-    """Where a part comes from: name and version of a distribution, or a ``module:object`` and a digest of its file."""
+    """The package of a plug-in: name and version of a distribution, or a ``module:object`` and a digest of its file."""
 
     name: str
     version: str
 
     @classmethod
     def of_table(cls, table: object) -> Package:
-        """Read a package from a record, which may be a stranger's. Raises ValueError."""
+        """Parse the package in a record, which may come from an untrusted file. Raises ValueError."""
         name, version = (table.get(key) for key in ("package", "version")) if isinstance(table, dict) else ("", "")
         if not isinstance(name, str) or not (_PACKAGE.fullmatch(name) or _OBJECT.fullmatch(name)):
             raise ValueError("the package of its plug-in has no valid name")
@@ -225,26 +225,26 @@ class Package(NamedTuple):
         return f"{VARIABLE}={self.name}" if ":" in self.name else f"{self.name} {self.version}"
 
     def to_table(self) -> dict[str, str]:
-        """Return the package for records and cache keys."""
+        """Return the package as a table for records and cache keys."""
         return {"package": self.name, "version": self.version}
 
     def how_to_install(self) -> str:
-        """Return the advice for a machine that lacks the package."""
+        """Return the remedy for a machine without the package."""
         return f"set {self}" if ":" in self.name else f"if you trust it: pip install {self.name}"
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """A part of another package. ``group``: its kind, of ``GROUPS``; ``path``: the ``module:object`` of its entry.
+    """A component of another package. ``group``: its kind, of ``GROUPS``. ``path``: the ``module:object`` of its entry.
 
-    ``error``: why it cannot be used, known without its import; '' if nothing is wrong.
+    ``error``: the reason why it cannot be used, if it is known without an import; '' otherwise.
     """
 
     group: str
     name: str
     package: Package
     path: str
-    entry: Any = field(default=None, compare=False)  # found already, of VIDTRANS_PLUGINS
+    entry: Any = field(default=None, compare=False)  # The entry itself, if VIDTRANS_PLUGINS gave it
     error: str = ""
 
     def load(self) -> Any:  # noqa: ANN401  (an entry of the registry, which the registry checks)
@@ -255,14 +255,13 @@ class Plugin:
 
 
 def broken_plugin(package: Package, why: str) -> PluginError:
-    """Return the error for a plug-in that cannot be used."""
     remedy = "correct it" if ":" in package.name else f"update or remove it: pip uninstall {package.name}"
     return PluginError(f"plug-in {package}", why, remedy)
 
 
 @cache
-def _outcome(path: str) -> tuple[Any, str]:
-    """Return what a ``module:object`` names and '', or None and why it cannot be imported."""
+def _import_object(path: str) -> tuple[Any, str]:
+    """Return the object at a ``module:object`` and '', or None and the reason why it cannot be imported."""
     module, _, name = path.partition(":")
     try:
         found: Any = importlib.import_module(module)
@@ -272,27 +271,27 @@ def _outcome(path: str) -> tuple[Any, str]:
         return None, str(error)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # whatever a stranger's code raises
+    except BaseException as error:  # Code of another package may raise anything.
         return None, f"{type(error).__name__}: {first_line(error)}"
     return found, ""
 
 
 def _import(path: str, package: Package) -> Any:  # noqa: ANN401  (whatever the path names)
-    found, error = _outcome(path)
+    found, error = _import_object(path)
     if error:
         raise broken_plugin(package, error)
     return found
 
 
 def import_part(path: str) -> Any:  # noqa: ANN401  (whatever the path names)
-    """Import the part of a plug-in's entry. Raises PluginError if its module cannot be imported."""
+    """Import the object at the path of a plug-in's entry. Raises PluginError if its module cannot be imported."""
     root = path.partition(":")[0].partition(".")[0]
     same_root = (one.package for one in installed_plugins() if one.path.partition(":")[0].partition(".")[0] == root)
     return _import(path, next(same_root, Package(path, "")))
 
 
 def plugins_of(group: str) -> dict[str, list[Plugin]]:
-    """Return the plug-ins of a group by name, usually one for each name."""
+    """Return the plug-ins of a group, by name; there are several if packages use the same name."""
     by_name: dict[str, list[Plugin]] = {}
     for plugin in installed_plugins():
         if plugin.group == group and plugin.name:
@@ -302,24 +301,24 @@ def plugins_of(group: str) -> dict[str, list[Plugin]]:
 
 @cache
 def installed_plugins() -> tuple[Plugin, ...]:
-    """Return all plug-ins, those in VIDTRANS_PLUGINS first."""
-    return (*_of_variable(), *_of_packages())
+    """Return all plug-ins: first those in VIDTRANS_PLUGINS, then those of installed packages."""
+    return (*_plugins_of_variable(), *_plugins_of_packages())
 
 
-def _of_packages() -> Iterator[Plugin]:
+def _plugins_of_packages() -> Iterator[Plugin]:
     seen = set()
     for folder in _folders_with_entry_points():
-        from importlib.metadata import Distribution  # slow to import, and rarely needed
+        from importlib.metadata import Distribution  # Its import is slow, and rarely needed.
 
         distribution = Distribution.at(folder)
         name = distribution.metadata["Name"] or folder.name.partition("-")[0]
         if (normal := re.sub(r"[-_.]+", "-", name).lower()) in seen:
-            continue  # the first one on the path is the one that is imported
+            continue  # Python imports the first distribution on the path.
         seen.add(normal)
         package = Package(name, distribution.metadata["Version"] or "0")
         try:
             points = [*distribution.entry_points]
-        except (TypeError, ValueError) as error:  # a line without '=', or bytes that are no text
+        except (TypeError, ValueError) as error:  # A line has no '=', or the bytes are not text.
             why = f"its entry_points.txt cannot be read ({first_line(error)})"
             yield Plugin("", "", package, str(folder), error=why)
             continue
@@ -331,28 +330,28 @@ def _of_packages() -> Iterator[Plugin]:
 
 
 def _folders_with_entry_points() -> Iterator[Path]:
-    """Yield the records of installed packages that mention a group of vidtrans.
+    """Yield the metadata folders of installed packages that have entry points in a group of vidtrans.
 
-    importlib.metadata reads the records of all packages, which takes a tenth of the time of ``vidtrans --help``.
+    importlib.metadata would read the metadata of all packages, a tenth of the time of ``vidtrans --help``.
     """
-    for place in dict.fromkeys(sys.path):
+    for parent in dict.fromkeys(sys.path):
         try:
-            names = sorted(name for name in os.listdir(place or ".") if name.endswith(_RECORDS))
-        except OSError:  # a place on the path need not exist, and may be an archive
+            names = sorted(name for name in os.listdir(parent or ".") if name.endswith(_RECORDS))
+        except OSError:  # An item of the path may be missing, or an archive.
             continue
         for name in names:
-            folder = Path(place or ".", name)
+            folder = Path(parent or ".", name)
             try:
                 text = (folder / "entry_points.txt").read_bytes()
-            except OSError:  # most packages have none
+            except OSError:  # Most packages have no entry points.
                 continue
             if f"[{_PREFIX}".encode() in text.replace(b" ", b""):
                 yield folder
 
 
-def _of_variable() -> Iterator[Plugin]:
+def _plugins_of_variable() -> Iterator[Plugin]:
     for path in filter(None, (part.strip() for part in os.environ.get(VARIABLE, "").split(","))):
-        tables, error = _outcome(path) if _OBJECT.fullmatch(path) else (None, "it must be module:object")
+        tables, error = _import_object(path) if _OBJECT.fullmatch(path) else (None, "it must be module:object")
         package = Package(path if ":" in path else f"{path}:object", _digest(path))
         if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
             form = "the object must map kinds to tables of entries, as {'pairings': {'negative': Entry(…)}}"
@@ -364,7 +363,7 @@ def _of_variable() -> Iterator[Plugin]:
 
 
 def _digest(path: str) -> str:
-    """Return the first digits of the SHA-256 of the file of a module that was imported; '0' without a file."""
+    """Return the first digits of the SHA-256 of an imported module's file; '0' if it has no file."""
     import hashlib
 
     file = getattr(sys.modules.get(path.partition(":")[0]), "__file__", None)
@@ -372,6 +371,6 @@ def _digest(path: str) -> str:
 
 
 def forget_plugins() -> None:
-    """Search again at the next use, as after an installation."""
+    """Clear the cached search for plug-ins, for example after an installation."""
     installed_plugins.cache_clear()
-    _outcome.cache_clear()
+    _import_object.cache_clear()

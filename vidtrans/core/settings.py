@@ -1,7 +1,7 @@
 """Settings: frozen dataclasses filled from tables, and the parsers of times, sizes, rates and assignments.
 
 A settings class is a frozen dataclass whose fields, declared as in ``options.py``, are str, int, float, bool, tuples of
-these, or one of them ``| None``. Unknown keys and wrong types are refused with the valid ones named.
+these, or one of them ``| None``. Unknown keys and wrong types are refused with a list of the valid ones.
 """
 
 from __future__ import annotations
@@ -26,21 +26,22 @@ from vidtrans.core.system import WINDOWS
 from vidtrans.core.text_files import read_text
 
 T = TypeVar("T")
-LARGEST_INT = 2**63 - 1  # what TOML promises to hold
-MAX_DEPTH = 32  # tables and lists within each other; a list of clips needs 5
+LARGEST_INT = 2**63 - 1  # Largest integer that TOML requires parsers to support
+MAX_DEPTH = 32  # Maximum depth of nested tables and lists; a list of clips needs 5
+# A frame rate: a decimal number, optionally divided by an integer.
 _RATE = re.compile(r"[0-9]{0,12}(\.[0-9]{0,12})?(/[0-9]{1,12})?", re.ASCII)
-Table = dict[str, Any]
-SettingFields = dict[str, tuple[dataclasses.Field[Any], Any]]  # the field and the type of each setting, by its key
+Table = dict[str, Any]  # A table of TOML or JSON
+SettingFields = dict[str, tuple[dataclasses.Field[Any], Any]]  # Field and type of each setting, by key
 
 
 class JoinedSettings:
-    """Base of a settings class whose table joins the keys of several classes; ``of`` builds it from values."""
+    """The base of a settings class whose table combines the keys of several classes; ``of`` builds it from values."""
 
     @classmethod
     def table_fields(cls, wanted: Collection[str] = ()) -> SettingFields:
-        """Return the field and the type of each setting of all the classes, by key.
+        """Return the field and the type of each setting of all classes, by key.
 
-        Settings of plug-ins are among them where they are ``wanted``. Raises PluginError for one that does not load.
+        Settings of plug-ins are included only if ``wanted`` has their keys. Raises PluginError if one does not load.
         """
         raise NotImplementedError
 
@@ -88,7 +89,7 @@ def to_table(settings: Any) -> Table:  # noqa: ANN401  (of any settings class)
 
 
 def record_table(settings: Any) -> Table:  # noqa: ANN401  (of any settings class)
-    """Return the table for records and cache keys, without the fields in ``unrecorded``, which change no result."""
+    """Return the table for records and cache keys, without ``unrecorded`` fields, which do not affect results."""
     unrecorded = getattr(type(settings), "unrecorded", ())
     return {name: value for name, value in to_table(settings).items() if name not in unrecorded}
 
@@ -103,19 +104,19 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:  # noqa: ANN401  (types of
             if isinstance(value, list | tuple):
                 return tuple(_coerce(v, typing.get_args(option)[0], name) for v in value)
         elif option is float and type(value) in (int, float):
-            if abs(value) <= sys.float_info.max:  # neither NaN nor infinite, and a float can hold it
+            if abs(value) <= sys.float_info.max:  # False for NaN, infinity, and integers that are too large.
                 return float(value)
         elif option is str and type(value) is int:
-            return str(value)  # size = 256
+            return str(value)  # such as size = 256
         elif type(value) is option:
             return value
-    names = {float: "a finite number", types.NoneType: '"none"'}
-    wanted = " or ".join(names.get(o, getattr(o, "__name__", str(o))) for o in options)
-    raise UsageError(f"{name} = {_quote(value)}", f"it must be {wanted}", "see 'vidtrans preset show'")
+    type_names = {float: "a finite number", types.NoneType: '"none"'}
+    expected = " or ".join(type_names.get(o, getattr(o, "__name__", str(o))) for o in options)
+    raise UsageError(f"{name} = {_quote(value)}", f"it must be {expected}", "see 'vidtrans preset show'")
 
 
 def _quote(value: object) -> str:
-    """Return the repr of a value for messages; replaces numbers with thousands of digits and deep nesting by words."""
+    """Return the repr of a value for messages; huge numbers and deeply nested values are replaced by words."""
     try:
         return repr(value)
     except ValueError:
@@ -124,8 +125,8 @@ def _quote(value: object) -> str:
         return "a deeply nested value"
 
 
-def _check(value: Any, given: Option, name: str) -> None:  # noqa: ANN401  (a coerced value)
-    (low, high), choices = given.bounds or (None, None), given.choices
+def _check(value: Any, option: Option, name: str) -> None:  # noqa: ANN401  (a coerced value)
+    (low, high), choices = option.bounds or (None, None), option.choices
     for one in value if isinstance(value, tuple) else () if value is None else (value,):
         if type(one) is int and abs(one) > LARGEST_INT:
             raise UsageError(f"{name} = {_quote(one)}", "out of bounds", "choose a smaller number")
@@ -138,9 +139,9 @@ def _check(value: Any, given: Option, name: str) -> None:  # noqa: ANN401  (a co
 
 
 def parse_assignment(text: str) -> tuple[str, str, Any]:
-    """Parse ``'training.lr=0.001'`` to ``('training', 'lr', 0.001)``; without a table it is ``''``. Raises UsageError.
+    """Parse ``'training.lr=0.001'`` to ``('training', 'lr', 0.001)``, and ``'lr=0.001'`` to ``('', 'lr', 0.001)``.
 
-    A value that is not valid TOML is text.
+    A value that is not valid TOML is text. Raises UsageError.
     """
     key, equals, value = text.partition("=")
     found = parse_key(key)
@@ -166,7 +167,7 @@ def read_toml(path: Path) -> Table:
 
 
 def _parse_toml(text: str) -> Table:
-    """Parse TOML. Raises tomllib.TOMLDecodeError, and ValueError for values that no setting can hold."""
+    """Parse TOML. Raises tomllib.TOMLDecodeError, and ValueError for values that are invalid in all settings."""
     import tomllib
 
     try:
@@ -180,7 +181,7 @@ def _parse_toml(text: str) -> Table:
     found: list[tuple[Any, int]] = [(table, 0)]
     while found:
         value, depth = found.pop()
-        if depth > MAX_DEPTH:  # tomllib takes any number of dotted keys, and what reads the table would recurse
+        if depth > MAX_DEPTH:  # tomllib accepts any number of dotted keys, and readers of the table recurse.
             raise ValueError("its tables are nested too deeply")
         if isinstance(value, dict | list):
             found += [(v, depth + 1) for v in (value.values() if isinstance(value, dict) else value)]
@@ -189,12 +190,12 @@ def _parse_toml(text: str) -> Table:
     return table
 
 
-# Read as TOML, "C:\new" would hold a line break. Where backslashes are doubled, somebody has written TOML.
+# A quoted Windows path, which is TOML only if its backslashes are doubled: otherwise "C:\new" has a line break.
 _WINDOWS_PATH = re.compile(r'"((?:[A-Za-z]:\\|\\\\)[^"]*)"')
 
 
 def parse_value(text: str) -> Any:  # noqa: ANN401  (a TOML value)
-    """Parse a TOML value; other texts are returned unchanged. Raises UsageError for values that no setting can hold."""
+    """Parse a TOML value; other texts are returned unchanged. Raises UsageError for values invalid in all settings."""
     import tomllib
 
     path = _WINDOWS_PATH.fullmatch(text) if WINDOWS else None
@@ -225,9 +226,9 @@ def _quoted(text: str) -> str:
 
 
 def parse_rate(text: str) -> Fraction:
-    """Parse a frame rate, as ``24``, ``23.976`` or ``30000/1001``. Raises ValueError, ZeroDivisionError.
+    """Parse a frame rate such as ``24``, ``23.976`` or ``30000/1001``. Raises ValueError, ZeroDivisionError.
 
-    Digits are limited: an exponent, as Fraction accepts it, could fill the memory.
+    The number of digits is limited, and exponents, which Fraction accepts, are refused: they could fill the memory.
     """
     if not _RATE.fullmatch(text):
         raise ValueError("it is not a frame rate")
@@ -237,23 +238,23 @@ def parse_rate(text: str) -> Fraction:
 
 @dataclass(frozen=True)
 class Time:
-    """A moment on a clip: a frame number counted from 0, or seconds from the first frame."""
+    """A position in a clip: a frame number counted from 0, or seconds from the first frame."""
 
     frame: int | None = None
     seconds: Fraction | None = None
 
     def __str__(self) -> str:
-        # As a Decimal, because a time is read without an exponent.
+        # Format a Decimal, because ``parse_time`` reads no exponent.
         return f"{self.frame}" if self.frame is not None else f"{Decimal(repr(float(self.seconds or 0))):f}s"
 
 
-LONGEST_TIME = 40  # characters
+MAX_TIME_CHARS = 40  # Maximum length of a time as text
 
 
 def parse_time(text: str) -> Time:
     """Parse ``HH:MM:SS.mmm`` (or ``MM:SS``), ``12.5s`` or a frame number. Raises UsageError."""
     text = text.strip()
-    if len(text) > LONGEST_TIME:
+    if len(text) > MAX_TIME_CHARS:
         raise UsageError(f"time '{text}'", "it is too long", "use HH:MM:SS.mmm, 12.5s or a frame number from 0")
     if re.fullmatch(r"\d+", text, re.ASCII):
         return Time(frame=int(text))
@@ -268,9 +269,9 @@ def parse_time(text: str) -> Time:
 
 @dataclass(frozen=True)
 class Size:
-    """A working size: the most pixels of the short side, or width × height, or (both None) the source's own.
+    """A working size: the maximum of the short side, or exactly width × height, or (both None) the source's size.
 
-    ``least``: the fewest pixels of the short side; 0 enlarges nothing.
+    ``least``: the minimum of the short side; 0 enlarges nothing. All in pixels.
     """
 
     short: int | None = None
@@ -278,14 +279,14 @@ class Size:
     least: int = 0
 
     def of(self, width: int, height: int) -> tuple[int, int]:
-        """Return the (width, height) for a picture of the given size."""
+        """Return the (width, height) in pixels for a source of a size."""
         if self.exact:
             return self.exact
         side = min(width, height)
-        wanted = max(side if self.short is None else min(side, self.short), self.least)
-        if wanted == side:
+        short = max(side if self.short is None else min(side, self.short), self.least)
+        if short == side:
             return width, height
-        scale = Fraction(wanted, side)
+        scale = Fraction(short, side)
         return max(1, round(width * scale)), max(1, round(height * scale))
 
     def __str__(self) -> str:
@@ -294,12 +295,12 @@ class Size:
         return "source" if self.short is None else str(self.short)
 
 
-AS_STORED = Size()
-SMALLEST_SIDE, LARGEST_SIDE = 16, 8192
+AS_STORED = Size()  # The size of the source
+SMALLEST_SIDE, LARGEST_SIDE = 16, 8192  # Valid range of a side, in pixels
 
 
 def parse_size(text: str | int) -> Size:
-    """Parse ``256`` (short side), ``640x360`` or ``source``. Raises UsageError."""
+    """Parse a working size: ``256`` (short side), ``640x360`` or ``source``. Raises UsageError."""
     text = str(text).strip().lower()
     if text == "source":
         return Size()

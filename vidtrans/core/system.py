@@ -16,11 +16,11 @@ from pathlib import Path
 WINDOWS = os.name == "nt"
 MACOS = sys.platform == "darwin"
 
-_USUAL_LIMIT = 255  # of a name's length, where the system gives none
-_LONGEST_PATH = 259  # UTF-16 units that Windows takes, unless long paths are switched on
-_FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')
-_DEVICES = re.compile(r"(CON|PRN|AUX|NUL|(COM|LPT)[1-9¹²³])(\..*)?", re.IGNORECASE)
-# A virus scanner, an indexer or a backup opens what was just written, for a moment.
+_DEFAULT_NAME_LIMIT = 255  # Maximum ``name_length`` if the system reports none
+_WINDOWS_PATH_LIMIT = 259  # Maximum length of a path on Windows without long paths, in UTF-16 units
+_FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')  # Characters that Windows refuses in names
+_DEVICES = re.compile(r"(CON|PRN|AUX|NUL|(COM|LPT)[1-9¹²³])(\..*)?", re.IGNORECASE)  # Names that Windows reserves
+# Pauses between retries, in seconds: a virus scanner, indexer or backup briefly opens each new file.
 _RETRIES_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 
@@ -32,26 +32,26 @@ def name_length(name: str) -> int:
 def name_limit(folder: Path) -> int:
     """Return the largest ``name_length`` of a file in ``folder``, which need not exist."""
     for place in (folder, *folder.absolute().parents):
-        with suppress(OSError, ValueError, AttributeError):  # Windows has no such call
+        with suppress(OSError, ValueError, AttributeError):  # Windows has no ``pathconf``.
             return os.pathconf(place, "PC_NAME_MAX")
-    return _USUAL_LIMIT
+    return _DEFAULT_NAME_LIMIT
 
 
 def path_key(path: Path) -> str:
-    """Return a text that is equal for two paths of a file: on Windows and macOS, which ignore case, in lower case."""
+    """Return a key that is equal for all spellings of a path: in lower case on Windows and macOS, which ignore case."""
     text = str(path.resolve())
     return unicodedata.normalize("NFC", text).lower() if WINDOWS or MACOS else text
 
 
 def name_key(name: str) -> str:
-    """Return a text that is equal for one name in two Unicode normalisations: Macs decompose é, keyboards do not."""
+    """Return a name in Unicode form NFC, which is equal for all spellings: Macs decompose é, keyboards do not."""
     return unicodedata.normalize("NFC", name)
 
 
 def as_found(path: Path) -> Path:
-    """Return the path with each name as the file system has it, if that has it in another Unicode normalisation.
+    """Return a path in the Unicode normalisation of the file system's names.
 
-    Names that do not exist in any normalisation stay as they are.
+    Names that do not exist in any normalisation are unchanged.
     """
     if str(path).isascii() or os.path.lexists(path):
         return path
@@ -59,7 +59,7 @@ def as_found(path: Path) -> Path:
     for part in path.parts[len(found.parts) :]:
         place = found / part
         if not part.isascii() and not os.path.lexists(place):
-            with suppress(OSError, ValueError):  # no folder, or one that may not be read
+            with suppress(OSError, ValueError):  # The parent is not a folder, or cannot be read.
                 alike = [name for name in os.listdir(found) if name_key(name) == name_key(part)]
                 place = found / min(alike, default=part)
         found = place
@@ -67,7 +67,7 @@ def as_found(path: Path) -> Path:
 
 
 def path_limit() -> int | None:
-    """Return the largest length of a path in UTF-16 units on Windows; None on other systems, or with long paths."""
+    """Return the maximum length of a path on Windows, in UTF-16 units; None on other systems, or with long paths."""
     if not WINDOWS:
         return None
     with suppress(AttributeError, OSError, ImportError):
@@ -75,11 +75,11 @@ def path_limit() -> int | None:
 
         if ctypes.windll.ntdll.RtlAreLongPathsEnabled():  # type: ignore[attr-defined,unused-ignore]
             return None
-    return _LONGEST_PATH
+    return _WINDOWS_PATH_LIMIT
 
 
 def name_fault(name: str) -> str:
-    """Return why Windows does not allow a file or folder name; '' for a valid name, and on other systems."""
+    """Return the reason why Windows refuses a file or folder name; '' for a valid name, and on other systems."""
     if not WINDOWS or name in ("", ".", ".."):
         return ""
     if found := _FORBIDDEN.search(name):
@@ -90,15 +90,15 @@ def name_fault(name: str) -> str:
 
 
 def is_too_long(path: str, room: int = 0) -> bool:
-    """Return whether a path with ``room`` more characters is too long for Windows; False on other systems."""
+    """Return whether a path plus ``room`` characters is too long for Windows; False on other systems."""
     limit = path_limit()
     return limit is not None and name_length(os.path.abspath(path)) + room > limit
 
 
 def when_free(call: Callable[[], object]) -> None:
-    """Call a function that moves or deletes a file; on Windows, retry while another program has it open (up to 1.6 s).
+    """Call a function that moves or deletes a file; on Windows, retry for 1.6 s while another program has it open.
 
-    Raises OSError, as ``call`` does: PermissionError where the file stays in use.
+    Raises the OSError of ``call``: PermissionError if the file stays in use.
     """
     for pause_s in _RETRIES_S if WINDOWS else ():
         try:
@@ -116,28 +116,28 @@ def command_line(words: Sequence[str]) -> str:
 
 
 def module_command(module: str) -> list[str]:
-    """Return the command of a Python process that calls ``main`` of a module.
+    """Return the command line of a Python process that calls ``main`` of a module.
 
-    It has no ``-m``: with that, a file in the working folder could replace a module of Python.
+    It does not use ``-m``, with which a file in the working folder could replace a module of Python.
     """
     return [sys.executable, "-P", "-c", f"from {module} import main; main()"]
 
 
 def is_alive(pid: int) -> bool:
     """Return whether a process is running; a zombie process is not."""
-    if not WINDOWS:  # where this ends the process
+    if not WINDOWS:  # On Windows, ``os.kill`` ends the process.
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
             return False
         except OSError:
-            return True  # another user's
-    import psutil  # takes milliseconds, and ``vidtrans --help`` imports this module
+            return True  # The process belongs to another user.
+    import psutil  # The import takes milliseconds, and ``vidtrans --help`` imports this module.
 
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
-        return not WINDOWS  # the system hides it, or it has ended since
+        return not WINDOWS  # On other systems than Windows, the process exists, and the system hides it.
     except psutil.Error:
         return True
 

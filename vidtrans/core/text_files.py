@@ -1,7 +1,7 @@
 """Read text and tables as editors and spreadsheets save them: in any common encoding, with any separator.
 
-Also JSON of pages and of files in the project, checked so that it can be sent on to pages: Python's parser accepts NaN,
-infinity and halves of surrogate pairs. A browser's parser refuses the first two, and UTF-8 has no code for the last.
+Also parse JSON of pages and project files, and check that a page can parse it again: Python's parser accepts NaN,
+infinity and lone surrogates, while browsers refuse NaN and infinity, and UTF-8 cannot encode lone surrogates.
 """
 
 from __future__ import annotations
@@ -22,48 +22,48 @@ from vidtrans.core.files import canonical_json, check_regular_file, parse_json, 
 from vidtrans.core.registry import name_check
 from vidtrans.core.system import as_found
 
-NO_TEXT = "it is not a text file"
-SEPARATORS = "\t;|,"  # in the order of preference: a comma may be a decimal sign too
-SAMPLED_ROWS = 50  # of a table, by which its separator is found
-_MARKS = (
+NOT_TEXT = "it is not a text file"
+SEPARATORS = "\t;|,"  # Separators of cells in the order of preference; a comma may also be a decimal sign
+NUM_SAMPLED_ROWS = 50  # Number of rows from which the separator of a table is found
+_BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before that of UTF-16, with which it begins
+    (codecs.BOM_UTF32_LE, "utf-32"),  # It precedes the mark of UTF-16, because it begins with that mark.
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_SEPARATOR_LINE = re.compile(r'"?sep=(?P<sign>[^\n])"?\n', re.IGNORECASE)  # written and read by Excel
-_BINARY = re.compile(r"[\0-\x08\x0e-\x19\x1c-\x1f\x7f]")
-_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")
+_SEPARATOR_LINE = re.compile(r'"?sep=(?P<sign>[^\n])"?\n', re.IGNORECASE)  # First line of a table, as Excel writes it
+_BINARY = re.compile(r"[\0-\x08\x0e-\x19\x1c-\x1f\x7f]")  # Control characters that text files do not contain
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")  # A number such as 1,234,567.8
 
 
 def text_encoding(data: bytes) -> str:
-    """Return the codec of a text, which ``data`` begins: UTF-8, 16 or 32, else Windows' for Latin letters."""
-    if named := next((name for mark, name in _MARKS if data.startswith(mark)), ""):
+    """Return the codec of a text from its first bytes: UTF-8, UTF-16 or UTF-32, otherwise Windows-1252."""
+    if named := next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), ""):
         return named
     head = data[:4096]
     zeros = head[::2].count(0), head[1::2].count(0)
-    if len(head) > 3 and max(zeros) > 0.2 * len(head) and not min(zeros):  # UTF-16 without a mark
+    if len(head) > 3 and max(zeros) > 0.2 * len(head) and not min(zeros):  # UTF-16 without a byte order mark
         return "utf-16-be" if zeros[0] else "utf-16-le"
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(data)  # its last letter may be cut
+        codecs.getincrementaldecoder("utf-8")().decode(data)  # The last character may be incomplete.
     except UnicodeDecodeError:
         return "cp1252"
     return "utf-8"
 
 
 def decode_text(data: bytes) -> str:
-    """Return the text in the content of a file, or in its beginning, with Unix line ends. Raises ValueError."""
+    """Decode the content of a file, or its first bytes, to text with Unix line ends. Raises ValueError."""
     text = data.decode(text_encoding(data), "replace")
     if _BINARY.search(text):
-        raise ValueError(NO_TEXT)
+        raise ValueError(NOT_TEXT)
     return text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_text(path: Path, error: type[VidtransError] = UsageError, what: str = "", remedy: str = "") -> str:
     """Return the text in a file of at most 256 MiB.
 
-    Raises ``error`` about ``what``, by default the path, where it cannot be read; ``remedy``: for a file without text.
+    Raises ``error`` about ``what``, by default the path, if it cannot be read. ``remedy``: for a file that is not text.
     """
     what, path = what or str(path), as_found(path)
     check_regular_file(path, error)
@@ -82,23 +82,23 @@ def read_text(path: Path, error: type[VidtransError] = UsageError, what: str = "
 
 
 class TableRow(NamedTuple):
-    """A row of a table: its last ``line`` in the file, counted from 1, and its cells."""
+    """A row of a table: its cells, and the number of its last ``line`` in the file, counted from 1."""
 
     line: int
     cells: list[str]
 
 
 def read_rows(text: str) -> Iterator[TableRow]:
-    """Yield the rows of a table, without empty ones; cells have no spaces around them.
+    """Yield the rows of a table without empty rows; spaces around cells are removed.
 
-    Cells are separated by what ``sep=`` in the first line names, else by the tab, ``;``, ``|`` or comma that divides
-    most rows alike. Raises ValueError for a cell of more than 128 KB.
+    The separator is given by ``sep=`` in the first line; otherwise it is the tab, ``;``, ``|`` or comma that gives most
+    rows the same number of cells. Raises ValueError for a cell of more than 128 KB.
     """
     first = _SEPARATOR_LINE.match(text)
     if first:
         text = text[first.end() :]
     separator = first["sign"] if first else _separator(text)
-    for line, cells in _parsed(text, separator):
+    for line, cells in _parse_rows(text, separator):
         row = [cell.strip() for cell in cells]
         if separator == ",":
             row = [cell.replace(",", "") if _THOUSANDS.fullmatch(cell) else cell for cell in row]
@@ -110,13 +110,13 @@ def _separator(text: str) -> str:
     """Return the separator that gives most rows the same number of cells."""
     alike = {}
     for separator in SEPARATORS:
-        counts = [len(cells) for _, cells in islice(_parsed(text, separator), SAMPLED_ROWS)]
+        counts = [len(cells) for _, cells in islice(_parse_rows(text, separator), NUM_SAMPLED_ROWS)]
         divided = [count for count in counts if count > 1]
         alike[separator] = max((divided.count(count) for count in set(divided)), default=0)
-    return max(alike, key=alike.__getitem__) if any(alike.values()) else ","  # of equals the first
+    return max(alike, key=alike.__getitem__) if any(alike.values()) else ","  # ``max`` prefers the first of equals.
 
 
-def _parsed(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+def _parse_rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
         yield from ((reader.line_num, cells) for cells in reader)
@@ -125,7 +125,7 @@ def _parsed(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def parse_number(text: str) -> float:
-    """Return the number in a cell, whose decimal sign may be a comma. Raises ValueError."""
+    """Parse the number in a cell, whose decimal sign may be a comma. Raises ValueError."""
     plain = text.strip().replace("\u00a0", "").replace("\u202f", "")
     if "," in plain:
         groups, decimal = (".", ",") if plain.rfind(",") > plain.rfind(".") else (",", ".")
@@ -139,7 +139,7 @@ def parse_table(text: str | bytes) -> dict[str, Any]:
 
 
 def parse_own_table(text: str | bytes) -> dict[str, Any]:
-    """Parse a JSON object that a command wrote; NaN and infinity in it become null. Raises ValueError."""
+    """Parse a JSON object that a command wrote; NaN and infinity become None. Raises ValueError."""
     try:
         return _checked_object(json.loads(text, parse_constant=lambda _: None))
     except RecursionError:
@@ -147,19 +147,19 @@ def parse_own_table(text: str | bytes) -> dict[str, Any]:
 
 
 def read_table(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in a file, as ``parse_own_table``; None if the file is missing or damaged."""
+    """Return the JSON object in a file, parsed by ``parse_own_table``; None if the file is missing or damaged."""
     with suppress(OSError, ValueError):
         return parse_own_table(read_small_file(path))
     return None
 
 
-def _checked_object(found: object) -> dict[str, Any]:
-    if not isinstance(found, dict):
+def _checked_object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
         raise ValueError("it is no JSON object")
-    canonical_json(found).encode()  # raises ValueError on what cannot be sent
-    return found
+    canonical_json(value).encode()  # Raises ValueError for values that a page cannot parse.
+    return value
 
 
 def is_count(value: object) -> TypeGuard[int]:
-    """Return whether a value is a whole number from 0."""
+    """Return whether a value is an integer of at least 0 and less than 2^40."""
     return type(value) is int and 0 <= value < 1 << 40

@@ -1,4 +1,4 @@
-"""Background threads: prefetch a generator, run jobs in a bounded queue, and time their steps."""
+"""Background threads: prefetch a generator, run jobs in a bounded queue, and measure the time of steps."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ import cv2
 from vidtrans.core.machine import cores
 
 T = TypeVar("T")
-WAITING = ""  # a step that is not counted
-POLL_S = 0.05  # while a thread ends
-BUFFERED_BYTES = 12_000_000  # of pictures, at most, between two stages: one of 1080p, four of 720p
+WAITING = ""  # Name of the step whose time is not counted
+POLL_S = 0.05  # Interval at which ``close`` checks whether a thread has ended, in seconds
+MAX_BUFFERED_BYTES = 12_000_000  # Maximum size of the pictures between two stages: one of 1080p, or four of 720p
 
 
 def buffer_capacity(width: int, height: int, least: int = 2) -> int:
-    """Return the number of pictures of this size that are buffered between two stages, at least ``least``."""
-    return max(least, min(32, BUFFERED_BYTES // (3 * width * height)))
+    """Return the number of pictures to buffer between two stages, from their size: ``least`` to 32."""
+    return max(least, min(32, MAX_BUFFERED_BYTES // (3 * width * height)))
 
 
 def stage_buffer_capacity(kind: str, width: int, height: int) -> int:
-    """Return ``buffer_capacity`` for the stages around a network on a device of a ``kind``; 0: the stages take turns.
+    """Return the number of pictures to buffer around a network on a device ``kind``; 0: the stages run in turn.
 
     Parallel stages use the cores that are idle while a network runs on a GPU. Even on a CPU of two cores, which a
-    network fills, they are 4 to 8 % faster (measured, 256x256). On a single core nothing runs in parallel. Beside a
-    CPU's network one large picture in advance is enough: the network takes longer for it than all other stages.
+    network fills, they are 4 to 8 % faster (measured, 256x256). On a single core nothing runs in parallel. With the
+    network on a CPU, one large picture in advance is enough: the network is slower than all other stages together.
     """
     if kind != "cpu":
         return buffer_capacity(width, height)
@@ -41,31 +41,31 @@ def stage_buffer_capacity(kind: str, width: int, height: int) -> int:
 
 
 def decoder_threads(kind: str, width: int, height: int) -> int:
-    """Return the number of threads that decode for a network on a device of a ``kind``; 0: one for each core.
+    """Return the number of decoder threads for a network on a device ``kind``; 0: one for each core.
 
-    Each of the decoder's threads holds pictures of the source. For a large picture, a network on a CPU takes many times
-    as long as one thread that decodes.
+    Each decoder thread holds pictures of the source in memory. For large pictures, a network on a CPU is many times
+    slower than one decoder thread.
     """
     return 1 if kind == "cpu" and buffer_capacity(width, height, least=1) == 1 else 0
 
 
 def import_torch() -> None:
-    """Import torch, if it is not imported yet, in the least time. Raises as an import does.
+    """Import torch, if it is not imported yet, without garbage collection, which is faster. Raises import errors.
 
-    Call it where torch is needed next, not in a thread beside other work: an import holds the interpreter's lock, for
-    which each call of the other work into NumPy, OpenCV or FFmpeg then waits. An import beside the indexing of a short
-    clip takes a tenth longer than one after it.
+    Call it directly before torch is needed, and not in a thread: an import holds the interpreter's lock, so that calls
+    of other threads into NumPy, OpenCV or FFmpeg wait. Indexing a short clip during the import takes a tenth longer
+    than indexing it before.
     """
     if "torch" not in sys.modules:
-        with _no_search_for_cycles():
+        with _without_garbage_collection():
             importlib.import_module("torch")
 
 
 def import_in_background(name: str) -> None:
-    """Import a module in a thread; a later import by another thread waits for it, and raises its error if it failed."""
+    """Import a module in a thread; a later import in another thread waits for it, and raises the error of a failure."""
 
     def load() -> None:
-        with suppress(Exception), _no_search_for_cycles():  # raised again by the import that needs it
+        with suppress(Exception), _without_garbage_collection():  # The later import raises the error again.
             importlib.import_module(name)
 
     if name not in sys.modules:
@@ -73,11 +73,11 @@ def import_in_background(name: str) -> None:
 
 
 @contextmanager
-def _no_search_for_cycles() -> Iterator[None]:
-    """Switch the garbage collector off in this block, and have it never search what is alive at its end.
+def _without_garbage_collection() -> Iterator[None]:
+    """Switch the garbage collector off in this block, and exclude all objects at its end from later searches.
 
-    That is, modules that are imported there, and little else: a cycle that is garbage by then is never freed. It would
-    find nothing to free. Its searches take a tenth of the time of an import of torch, and as long after it.
+    These objects are mostly imported modules, in which the collector finds nothing to free. Its searches take a tenth
+    of the time of an import of torch, and as long after it. A cycle that is garbage at the end is never freed.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -91,17 +91,17 @@ def _no_search_for_cycles() -> Iterator[None]:
 
 @contextmanager
 def limit_opencv_threads(kind: str) -> Iterator[None]:
-    """Give OpenCV half of the cores in this block if a network runs on the CPU; with more, they wait for each other.
+    """Limit OpenCV to half of the cores in this block, if ``kind`` is cpu: with more, OpenCV and the network compete.
 
-    Blocks may overlap, in threads and in generators: the last one to end restores the number of threads.
+    Blocks may overlap, in threads and in generators: the last block to end restores the number of threads.
     """
     if kind != "cpu":
         yield
         return
     with _OPENCV.lock:
         if not _OPENCV.blocks:
-            _OPENCV.before = cv2.getNumThreads()
-            cv2.setNumThreads(min(_OPENCV.before, max(1, cores() // 2)))
+            _OPENCV.threads_before = cv2.getNumThreads()
+            cv2.setNumThreads(min(_OPENCV.threads_before, max(1, cores() // 2)))
         _OPENCV.blocks += 1
     try:
         yield
@@ -109,15 +109,15 @@ def limit_opencv_threads(kind: str) -> Iterator[None]:
         with _OPENCV.lock:
             _OPENCV.blocks -= 1
             if not _OPENCV.blocks:
-                cv2.setNumThreads(_OPENCV.before)
+                cv2.setNumThreads(_OPENCV.threads_before)
 
 
 class _OpenCVThreads:
-    """OpenCV's number of threads ``before`` it was limited, and how many ``blocks`` limit it."""
+    """The state of ``limit_opencv_threads``: OpenCV's number of threads before the limit, and the running blocks."""
 
     def __init__(self) -> None:
-        # Reentrant: the garbage collector may end a block of a generator in the middle of another.
-        self.lock, self.blocks, self.before = threading.RLock(), 0, 0
+        # The lock is reentrant, because the garbage collector may end a generator's block inside another block.
+        self.lock, self.blocks, self.threads_before = threading.RLock(), 0, 0
 
 
 _OPENCV = _OpenCVThreads()
@@ -126,9 +126,9 @@ _OPENCV = _OpenCVThreads()
 class Prefetcher(Iterator[T], Generic[T]):
     """Run a generator in a background thread, which makes up to ``capacity`` items in advance.
 
-    With capacity 0 there is no thread: items are made on request. Order and errors are the generator's, which starts
-    with the first request. Always close it: the generator is then closed in its own thread, after its current item.
-    ``clock``: pauses the consumer's current step while it waits for an item.
+    With capacity 0 there is no thread: items are made on request. The generator starts with the first request; its
+    order and its errors are kept. Always close it: the generator is then closed in its thread, after its current item.
+    ``clock``: its current step pauses while the consumer waits for an item.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class Prefetcher(Iterator[T], Generic[T]):
         return item
 
     def close(self) -> None:
-        """Drop the items that were not used, and close the generator. May be called more than once."""
+        """Drop unused items, and close the generator. May be called more than once."""
         pool, self._pool = self._pool, None
         if pool is None or not self._pending:
             self._source.close()
@@ -161,7 +161,7 @@ class Prefetcher(Iterator[T], Generic[T]):
                 future.cancel()
             self._pending.clear()
             if threading.current_thread() in self._thread:
-                # The garbage collector, in the middle of an item: the generator ends with its thread.
+                # The garbage collector calls this during an item: the generator ends with its thread.
                 pool.shutdown(wait=False)
                 return
             self._close_source(pool)
@@ -169,13 +169,13 @@ class Prefetcher(Iterator[T], Generic[T]):
             pool.shutdown()
 
     def _close_source(self, pool: ThreadPoolExecutor) -> None:
-        """Close the generator in its own thread; here, if the interpreter or the garbage collector ended that.
+        """Close the generator in its thread, or in this thread if the interpreter or garbage collector ended that one.
 
-        A pool that is garbage ends its thread, and takes jobs all the same.
+        A pool that is garbage ends its thread, but still accepts jobs.
         """
         try:
             ended = pool.submit(self._source.close)
-        except RuntimeError:  # the interpreter ends
+        except RuntimeError:  # The interpreter is exiting.
             self._source.close()
             return
         while not wait([ended], POLL_S).done:
@@ -198,13 +198,13 @@ class BackgroundQueue:
         self._pool = ThreadPoolExecutor(1, "vidtrans-background") if capacity else None
 
     def put(self, job: Callable[[], None]) -> None:
-        """Add a job; wait while the queue is full."""
+        """Add a job; wait while the queue is full. Raises the error of an earlier job."""
         if self._pool is None:
             job()
             return
         while self._pending and (self._pending[0].done() or len(self._pending) > self._capacity):
             self._pending.popleft().result()
-        with suppress(RuntimeError):  # it was shut down by a job that raised, just now: the next call raises that
+        with suppress(RuntimeError):  # A job has just failed and shut the pool down; the next call raises its error.
             future = self._pool.submit(job)
             future.add_done_callback(self._stop_after_error)
             self._pending.append(future)
@@ -227,7 +227,7 @@ class BackgroundQueue:
 
 
 class StepClock:
-    """Adds up the seconds that threads spend in each step, without waits. A nested step pauses the outer one."""
+    """A clock that adds up the seconds of each step over threads, without waits. A nested step pauses the outer one."""
 
     def __init__(self) -> None:
         self._lock, self._seconds = threading.Lock(), defaultdict[str, float](float)
@@ -235,7 +235,7 @@ class StepClock:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Count the time in this block for the step ``name``."""
+        """Add the time of this block to the step ``name``."""
         local, began = self._local, time.perf_counter()
         outer = getattr(local, "name", WAITING)
         with self._lock:
@@ -250,7 +250,7 @@ class StepClock:
             local.name, local.since = outer, ended
 
     def take(self) -> dict[str, float]:
-        """Return the seconds of each step since the last call, of all threads; unfinished steps are not counted yet."""
+        """Return the seconds of each step in all threads since the last call, without unfinished steps."""
         with self._lock:
             taken, self._seconds = self._seconds, defaultdict(float)
         return {name: seconds for name, seconds in taken.items() if name != WAITING}

@@ -1,7 +1,7 @@
 """Copies of pictures between host and device. On a CUDA GPU they run in parallel with computations.
 
-Computations run on the device's current stream, copies on streams of their own. Streams wait for each other on the
-device, while the host continues. Only this module and ``inference.cuda_graphs`` deal with streams.
+Computations run on the device's current stream, copies on two other streams. Streams wait for each other on the device,
+while the host continues. Only this module and ``inference.cuda_graphs`` use streams.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from torch import Tensor
 
 
 class Upload:
-    """A running copy of a picture to a device. ``source`` is the picture: (H, W, C) uint8 or uint16."""
+    """A running copy of a picture to a device. ``source``: the picture, (H, W, C) uint8 or uint16."""
 
     def __init__(self, source: np.ndarray, tensor: Tensor) -> None:
         self.source, self._tensor = source, tensor
 
     def wait(self) -> Tensor:
-        """Return the picture on the device, uint8, or int16 of uint16's bits; later computations wait for the copy."""
+        """Return the picture on the device, uint8, or uint16 as int16; later computations wait for the copy."""
         return self._tensor
 
 
@@ -29,12 +29,12 @@ class Download:
         self._tensor = tensor
 
     def wait(self) -> np.ndarray:
-        """Wait for the copy and return the picture: uint8, or uint16 for an int16 tensor with its bits."""
+        """Wait for the copy and return the picture, uint8, or uint16 from the bits of an int16 tensor."""
         return from_bits(self._tensor)
 
 
 class Transfers:
-    """Copies to a device and back without streams, each finished on return."""
+    """Copies between host and device without streams; each copy is finished on return."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -49,7 +49,6 @@ class Transfers:
 
 
 def transfers_for(device: torch.device) -> Transfers:
-    """Return the object that copies to a device and back."""
     return StreamTransfers(device) if device.type == "cuda" else Transfers(device)
 
 
@@ -60,13 +59,13 @@ def as_bits(picture: np.ndarray) -> Tensor:
 
 
 def from_bits(bits: Tensor) -> np.ndarray:
-    """Return the pictures of an ``as_bits`` tensor, from any device, as an array, uint8 or uint16."""
+    """Convert a tensor of ``as_bits``, on any device, to an array, uint8 or uint16."""
     picture: np.ndarray = bits.cpu().numpy()
     return picture.view(np.uint16) if picture.dtype == np.int16 else picture
 
 
 class StreamTransfers(Transfers):
-    """Copies on a GPU's own streams, through pinned memory, which torch keeps until they are done. Thread-safe."""
+    """Copies on two GPU streams, through pinned memory, which torch keeps until they are done. Thread-safe."""
 
     def __init__(self, device: torch.device) -> None:
         super().__init__(device)
@@ -74,7 +73,7 @@ class StreamTransfers(Transfers):
 
     def upload(self, picture: np.ndarray) -> Upload:
         """Start to copy a picture to the GPU; its array may be changed afterwards."""
-        with torch.cuda.stream(self._up):  # which chooses the device, for pinned memory too
+        with torch.cuda.stream(self._up):  # The stream selects the device, for pinned memory, too.
             pinned = as_bits(picture).pin_memory()
             tensor = pinned.to(self._device, non_blocking=True)
             return _StreamUpload(picture, tensor, self._up.record_event())
@@ -86,8 +85,8 @@ class StreamTransfers(Transfers):
             pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
             self._down.wait_event(computed)
             pinned.copy_(tensor, non_blocking=True)
-            tensor.record_stream(self._down)  # its memory is not given to others before the copy is done
-            arrived = torch.cuda.Event(blocking=True)  # the thread that waits sleeps
+            tensor.record_stream(self._down)  # The tensor's memory is not reused before the copy is done.
+            arrived = torch.cuda.Event(blocking=True)  # A waiting thread sleeps instead of spinning.
             arrived.record(self._down)
         return _StreamDownload(pinned, arrived)
 

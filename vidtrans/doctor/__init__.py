@@ -10,7 +10,7 @@ State = Literal["ok", "note", "wrong"]
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check as ``doctor`` reports it; ``remedy`` says what to do if the state is not "ok"."""
+    """The result of a check in the report of ``doctor``; ``remedy``: the advice if the state is not "ok"."""
 
     name: str
     state: State

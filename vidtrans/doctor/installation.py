@@ -20,12 +20,12 @@ from vidtrans.video.io.encoder import SegmentWriter, read_lossless
 from vidtrans.video.io.encoding import CODECS, EncodingSettings, PictureFormat, decoder_problem, encoder_problem
 from vidtrans.video.io.reader import ClipReader, HardwareDecoder
 
-# Software encoders that make test clips for the codecs that NVDEC may decode.
-ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9"}
+# The software encoder of the test clip for each codec that NVDEC may decode.
+TEST_ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9"}
 
 
-def lossless_round_trip_is_exact() -> bool:
-    """Return whether pictures are unchanged after they are written as lossless video and read back."""
+def is_round_trip_lossless() -> bool:
+    """Return whether pictures are unchanged after lossless encoding and decoding."""
     frames = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), dtype=np.uint8)
     form = PictureFormat(64, 48, Fraction(1), Fraction(1, 25), Fraction(25))
     with tempfile.TemporaryDirectory(prefix="vidtrans-") as folder:
@@ -36,21 +36,23 @@ def lossless_round_trip_is_exact() -> bool:
         return all(np.array_equal(a, b) for a, b in zip(frames, read_lossless(path), strict=True))
 
 
-def hardware_codecs() -> tuple[list[str], list[str], str]:
-    """Return the codecs that NVDEC decodes exactly, the ``--codec`` choices that NVENC encodes, and why NVDEC fails.
+def find_hardware_codecs() -> tuple[list[str], list[str], str]:
+    """Return the codecs that NVDEC decodes exactly, the ``--codec`` choices that NVENC encodes, and NVDEC's error.
 
-    Each codec is tried, because an FFmpeg that supports it may run with a GPU or a driver that does not.
+    Each codec is tried, because FFmpeg may support a codec that the GPU or its driver does not.
     """
-    encoded = [name for name, codec in CODECS.items() if codec.software and not encoder_problem(name)]
+    encoded_codecs = [name for name, codec in CODECS.items() if codec.software and not encoder_problem(name)]
     if why := decoder_problem("nvdec"):
-        return [], encoded, why
+        return [], encoded_codecs, why
     with tempfile.TemporaryDirectory(prefix="vidtrans-") as folder:
-        decoded = [codec for codec, encoder in ENCODERS.items() if _is_decoded_alike(Path(folder) / codec, encoder)]
-    return decoded, encoded, "no codec passed a trial"
+        decoded_codecs = [
+            codec for codec, encoder in TEST_ENCODERS.items() if _is_decoding_exact(Path(folder) / codec, encoder)
+        ]
+    return decoded_codecs, encoded_codecs, "no codec passed a trial"
 
 
-def _is_decoded_alike(clip: Path, encoder: str) -> bool:
-    """Return whether NVDEC and the CPU decode the same frames from a small clip, which is written to ``clip``."""
+def _is_decoding_exact(clip: Path, encoder: str) -> bool:
+    """Write a small clip to ``clip``; return whether NVDEC and the CPU decode equal frames from it."""
     options = {"x265-params": "log-level=error"} if encoder == "libx265" else {}
     with closing(av.open(str(clip), "w", format="matroska")) as out:
         stream = out.add_stream(encoder, rate=25, options=options)
@@ -63,12 +65,12 @@ def _is_decoded_alike(clip: Path, encoder: str) -> bool:
     hardware = HardwareDecoder("nvdec", "", failures.append)
     with ClipReader(clip, hardware=hardware) as on_gpu, ClipReader(clip) as on_cpu:
         pairs = zip(on_gpu.frames(), on_cpu.frames(), strict=True)
-        alike = all(a.pts == b.pts and np.array_equal(a.rgb, b.rgb) for a, b in pairs)
-    return alike and not failures
+        is_equal = all(a.pts == b.pts and np.array_equal(a.rgb, b.rgb) for a, b in pairs)
+    return is_equal and not failures
 
 
-def model_rate(name: str, width: int, height: int, device: str) -> float:
-    """Return the speed of a bundled model on a device, in frames per second. Raises ModelError, DeviceError."""
+def measure_model_fps(name: str, width: int, height: int, device: str) -> float:
+    """Measure the speed of a bundled model on a device, in frames per second. Raises ModelError, DeviceError."""
     path = find_model(name)
     assert path is not None
     generator, record = load_generator(path)

@@ -1,8 +1,8 @@
 """The self-test of ``vidtrans doctor --self-test``: whether a device computes correctly, and how fast.
 
-Each kind of check is a function of the ``Subject`` that returns check functions by name; a check function returns a
-``Verdict``, and an exception counts as a failed check. Pictures, clips and networks are synthetic, all files are
-temporary.
+Each kind of check is a function of the ``SelfTestSubject`` that returns check functions by name; a check function
+returns a ``Verdict``, and an exception counts as a failed check. Pictures, clips and networks are synthetic; all files
+are temporary.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import nn
 
 import vidtrans
-from vidtrans.core.errors import TEMPORARY, DeviceError, Interrupted, UsageError, describe_error
+from vidtrans.core.errors import TEMPORARY_REMEDY, DeviceError, Interrupted, UsageError, describe_error
 from vidtrans.core.events import Event, Progress, Stop, silent
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.data.loading import Loader
 from vidtrans.doctor import Finding, State
-from vidtrans.doctor.examination import library_version
-from vidtrans.doctor.subject import Scale, Subject, alike, flickering, frames, make_generator, psnr, signed, texture
+from vidtrans.doctor.checks import library_version
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.inference import ENGINES
@@ -41,15 +41,16 @@ from vidtrans.inference.operator_checks import find_wrong
 from vidtrans.inference.torch_engine import TorchEngine, to_pictures
 from vidtrans.inference.user_cache import caches_in
 from vidtrans.models.loaded_model import load_model
-from vidtrans.networks.init import build_discriminator, initialise
+from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.rendering.benchmark import STEPS, RenderBenchmark, Step, inferred, machine, measure, write_clip
+from vidtrans.rendering.benchmark import pictures as benchmark_pictures
 from vidtrans.session import Context
 from vidtrans.temporal import FILTERS
 from vidtrans.temporal.batch_motion import BatchFlow, load_batch_flow
 from vidtrans.temporal.batch_window import BatchWindowFilter
 from vidtrans.temporal.settings import WindowSettings
-from vidtrans.temporal.stream import filter_samples
+from vidtrans.temporal.stream import Sample, filter_samples
 from vidtrans.training import METHODS
 from vidtrans.training.loop import TrainingLoop, TrainingState
 from vidtrans.training.methods.network_trainer import resolve_precisions
@@ -57,43 +58,160 @@ from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.trials import seconds_per_step
 from vidtrans.video.images.picture import write_picture
 
-LIBRARIES = ("torch", "torchvision", "triton", "numpy", "opencv-python-headless", "av", "onnxruntime", "openvino")
+REPORTED_LIBRARIES = (
+    "torch",
+    "torchvision",
+    "triton",
+    "numpy",
+    "opencv-python-headless",
+    "av",
+    "onnxruntime",
+    "openvino",
+)
 REMEDY = "send the output of 'vidtrans doctor --self-test --json' with a report"
-FLOW = "dis-fast"  # The flow of the filter checks: one of OpenCV's, the quickest.
+FILTER_FLOW = "dis-fast"  # Flow method of the filter checks: the fastest of OpenCV's methods
 
-# The least PSNR in dB of an engine to eager fp32, for 16-bit pictures, chosen with the synthetic network on a CPU.
-# There, fp32 by other kernels and fp64 are 111 to 116 dB from eager fp32 (three kinds of generators), convolutions with
-# factors rounded to TF32 67 to 70 dB, and bf16 50 to 52 dB. So 90 dB requires true fp32, and 40 dB allows bf16 but no
-# further error.
-ENGINE_PSNR = {"fp32": 90.0, "bf16": 40.0}
-ENGINE_PICTURES = 4
+# The minimum PSNR in dB of an engine against eager fp32, for 16-bit pictures, chosen with the synthetic network on a
+# CPU. There, fp32 with other kernels and fp64 give 111 to 116 dB (three kinds of generators), convolutions with factors
+# rounded to TF32 67 to 70 dB, and bf16 50 to 52 dB. So 90 dB requires true fp32, and 40 dB allows bf16 but no further
+# error.
+MIN_ENGINE_PSNR_DB = {"fp32": 90.0, "bf16": 40.0}
+NUM_ENGINE_PICTURES = 4
 
-# The shapes of the compared convolutions: libraries have special kernels for some.
+# The shapes of the compared convolutions, because libraries have special kernels for some shapes.
 KERNELS, STRIDES, WIDTHS, HEIGHTS, CHANNELS = (2, 3, 4, 5), (1, 2), (1, 2, 8), (1, 8, 32), (3, 32)
 
-# The least PSNR in dB of a filter to NumPy, as in the project's tests; coordinates rounded to half precision give 7 dB.
-FILTER_PSNR = 70.0
+# The minimum PSNR in dB of a filter against NumPy, as in the project's tests. Coordinates in half precision give 7 dB.
+MIN_FILTER_PSNR_DB = 70.0
 
 # The flow check is a pan by whole pixels over a texture. As in the project's tests, the mean end-point error must be at
 # most 0.15 pixels. Two devices add in different orders and may then choose different patches; a mean difference of 0.05
-# pixels allows for that, but for no faulty operation.
-MOTION = (3, -2)  # pixels, x and y
-RIM = 16  # The width in pixels of the border that does not count: its match may lie outside the other picture.
-MOST_ERROR, MOST_DISTANCE = 0.15, 0.05  # pixels
+# pixels allows for that, but not for a faulty operation.
+MOTION_PX = (3, -2)  # The motion of the texture in x and y, in pixels
+BORDER_PX = 16  # Width of the ignored border, in pixels: its match may be outside of the other picture
+MAX_FLOW_ERROR_PX = 0.15  # Maximum mean end-point error against the true motion, in pixels
+MAX_FLOW_DISTANCE_PX = 0.05  # Maximum mean end-point distance between the device's flow and the CPU's, in pixels
 
-SHARES = (0.75, 0.5, 0.35, 0.25)  # Shares of the unlimited run's memory, tried in turn until memory runs out.
-# The least PSNR in dB of a tiled to a whole picture, which are never equal: on a CPU 45 to 54 dB by the tile's side.
-TILED_PSNR = 40.0
-PAIRS_AT_ONCE = 3  # Frame pairs that the limited flow method takes, on devices other than CUDA.
+MEMORY_SHARES = (0.75, 0.5, 0.35, 0.25)  # Shares of the unlimited run's memory, tried in turn until memory runs out
+# The minimum PSNR in dB of a tiled against a whole picture. They are never equal: 45 to 54 dB on a CPU, by tile size.
+MIN_TILED_PSNR_DB = 40.0
+MAX_FLOW_PAIRS = 3  # Maximum number of frame pairs per call of the limited flow method, on devices other than CUDA
 
-PAIRING = "denoise"  # A pairing whose input has three channels, as the synthetic generator takes them.
-PICTURES, BATCH = 8, 4
-MODEL, PAPERS = "flower", "unet-256"  # The bundled model, and the network of pix2pix, whose speeds are measured.
+TEST_PAIRING = "denoise"  # A pairing with three input channels, which the synthetic generator needs
+NUM_TRAINING_PICTURES, TRAINING_BATCH_SIZE = 8, 4
+RATE_MODEL, RATE_NETWORK = "flower", "unet-256"  # The bundled model and the network of pix2pix for the speed checks
+
+GENERATOR = ("unet-small", {"channels": 16})  # The generator of most presets
+FLICKER_LEVELS = 12  # Maximum change of a frame's brightness, in grey levels
+GRAIN_LEVELS = 6.0  # Standard deviation of the grain, in grey levels
+
+
+@dataclass(frozen=True)
+class SelfTestScale:
+    """The amount of work in a self-test.
+
+    Attributes:
+        side: Side in pixels of the synthetic pictures.
+        frames: Number of frames of the synthetic clip.
+        large_side: Side in pixels of the picture for the memory check; above 256, the smallest side of tiles.
+        training_side: Side in pixels of the training pictures.
+        training_steps: Number of steps of the training check.
+        rate_sizes: (width, height) in pixels of the clips in the speed check; on a CPU only the first is used.
+        rate_frames: Number of frames of these clips on a CPU.
+        rate_frames_on_gpu: Number of frames of these clips on a GPU.
+    """
+
+    side: int = 256
+    frames: int = 10
+    large_side: int = 640
+    training_side: int = 64
+    training_steps: int = 50
+    rate_sizes: tuple[tuple[int, int], ...] = ((256, 256), (1280, 720))
+    rate_frames: int = 12
+    rate_frames_on_gpu: int = 96
+
+
+@dataclass(frozen=True)
+class SelfTestSubject:
+    """The device under test, a folder for temporary files, and the scale of the test."""
+
+    device: Device
+    folder: Path
+    scale: SelfTestScale = field(default_factory=SelfTestScale)
+
+
+def psnr(output: np.ndarray, expected: np.ndarray) -> float:
+    """Return the PSNR in dB of two arrays of equal shape and integer type; 200 for equal arrays.
+
+    Raises ValueError for unequal shapes or types, which NumPy would broadcast.
+    """
+    if (output.shape, output.dtype) != (expected.shape, expected.dtype):
+        raise ValueError(f"{output.shape} {output.dtype} instead of {expected.shape} {expected.dtype}")
+    full = float(np.iinfo(expected.dtype).max)
+    error = float(np.mean((output.astype(np.float64) - expected) ** 2))
+    return round(float(min(200.0, 10 * np.log10(full**2 / max(error, 1e-20)))), 2)
+
+
+def are_equal(first: np.ndarray, second: np.ndarray) -> bool:
+    """Return whether two arrays have the same dtype and equal values."""
+    return first.dtype == second.dtype and np.array_equal(first, second)
+
+
+def make_frames(side: int, count: int) -> np.ndarray:
+    """Return a synthetic clip with motion, (count, side, side, 3) uint8."""
+    return np.stack(list(benchmark_pictures(side, side, count)))
+
+
+def make_texture(side: int) -> np.ndarray:
+    """Return a picture with detail everywhere, which flow methods need, (side, side, 3) uint8."""
+    noise = np.random.default_rng(2).normal(0, 1, (side, side, 3)).astype(np.float32)
+    layers = [cv2.GaussianBlur(noise, (0, 0), sigma) for sigma in (2.0, 8.0)]
+    levels = sum(layer * (28 / layer.std()) for layer in layers) + 128
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+
+
+def make_generator(name: str = GENERATOR[0], table: dict[str, Any] | None = None) -> Any:  # noqa: ANN401
+    """Return the generator ``name`` with settings ``table``, 3 channels, random weights and realistic batch norms.
+
+    The batch norms have the statistics of the synthetic clip. With other statistics, activations would vanish or
+    saturate, and a comparison of precisions would show nothing.
+    """
+    generator = build_generator(name, GENERATOR[1] if table is None else table, 3)
+    initialise(generator, 0)
+    norms = [m for m in generator.modules() if isinstance(m, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        generator.train()(to_network_input(make_frames(max(256, generator.multiple), 2)))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return generator.eval()
+
+
+def to_network_input(clip: np.ndarray) -> torch.Tensor:
+    """Convert pictures, (N, H, W, C) uint8, to a network's input, (N, C, H, W) float32 in [−1, 1]."""
+    return torch.from_numpy(clip).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
+
+
+def make_flickering_clip(clip: np.ndarray) -> tuple[np.ndarray, list[Sample]]:
+    """Return a steady stylised clip, (N, H, W, 3) uint16, and filter samples of it with added flicker and grain."""
+    steady = 15 + 0.8 * 255 * (clip[..., ::-1].astype(np.float32) / 255) ** 1.4
+    rng = np.random.default_rng(1)
+    brighter = rng.uniform(-FLICKER_LEVELS, FLICKER_LEVELS, (len(clip), 1, 1, 1)).astype(np.float32)
+    grain = rng.normal(0, GRAIN_LEVELS, (*clip.shape[:3], 1)).astype(np.float32)
+    outputs = _to_uint16(steady + brighter + grain)
+    samples = [Sample(i, i, guide, output, i == 0) for i, (guide, output) in enumerate(zip(clip, outputs, strict=True))]
+    return _to_uint16(steady), samples
+
+
+def _to_uint16(levels: np.ndarray) -> np.ndarray:
+    return np.rint(np.clip(levels, 0, 255) * 257).astype(np.uint16)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of one check of the self-test: ``detail`` as a line of text, ``figures`` as JSON values."""
+    """The result of a check of the self-test: ``detail`` is a line of text, ``figures`` are JSON values."""
 
     state: State
     detail: str
@@ -102,7 +220,6 @@ class Verdict:
 
     @classmethod
     def of(cls, ok: bool, detail: str, figures: Table) -> Verdict:
-        """Return "ok" or "wrong"."""
         return cls("ok" if ok else "wrong", detail, figures)
 
     @classmethod
@@ -111,14 +228,14 @@ class Verdict:
         return cls("note", f"not available: {error.why}")
 
 
-Checks = Mapping[str, Callable[[], Verdict]]
+Checks = Mapping[str, Callable[[], Verdict]]  # Check functions by name
 
 
-def _repeatable(repeats: bool) -> str:
+def _repeatability_text(repeats: bool) -> str:
     return f"{'' if repeats else 'NOT '}repeatable"
 
 
-def device_checks(subject: Subject) -> Checks:
+def device_checks(subject: SelfTestSubject) -> Checks:
     """Report the device's name, memory, driver and library versions, and hardware precisions."""
     return {"hardware": lambda: _check_device(subject.device)}
 
@@ -139,7 +256,7 @@ def _check_device(device: Device) -> Verdict:
 
 
 def cuda_figures(device: torch.device) -> Table:
-    """Return torch's figures of a CUDA device and the versions of CUDA, driver and cuDNN."""
+    """Return the properties of a CUDA device, and the versions of CUDA, its driver and cuDNN."""
     card = torch.cuda.get_device_properties(device)
     driver = driver_version()
     return {
@@ -154,9 +271,9 @@ def cuda_figures(device: torch.device) -> Table:
 
 
 def driver_version() -> int:
-    """Return the newest CUDA that NVIDIA's driver knows, as 12040 for 12.4; 0 without that driver.
+    """Return the newest CUDA version that NVIDIA's driver supports, 12040 for 12.4; 0 without a driver.
 
-    Torch has no function for it.
+    Torch has no function for this.
     """
     version = ctypes.c_int()
     with suppress(OSError):
@@ -166,38 +283,38 @@ def driver_version() -> int:
     return version.value
 
 
-def engine_checks(subject: Subject) -> Checks:
+def engine_checks(subject: SelfTestSubject) -> Checks:
     """Compare each engine on the device with eager torch on a CPU in fp32, and two runs with each other."""
     return {f"engine {name}": partial(_check_engine, subject, name) for name in ENGINES}
 
 
-def _check_engine(subject: Subject, name: str) -> Verdict:
-    """Return the verdict on an engine in fp32 (unless it is slow to start) and in the ``auto`` precision."""
-    generator, shown = make_generator(), frames(subject.scale.side, ENGINE_PICTURES)
+def _check_engine(subject: SelfTestSubject, name: str) -> Verdict:
+    """Check an engine in the ``auto`` precision, and, unless it is slow to start, in fp32."""
+    generator, pictures = make_generator(), make_frames(subject.scale.side, NUM_ENGINE_PICTURES)
     with torch.inference_mode():
-        wanted = to_pictures(generator(signed(shown)), deep=True)
+        expected = to_pictures(generator(to_network_input(pictures)), deep=True)
     auto = resolve_precision("auto", subject.device)
     precisions = [auto] if ENGINES.load(name).slow_to_start else sorted({"fp32", auto}, reverse=True)
-    found: dict[str, float] = {}
+    psnr_db: dict[str, float] = {}
     repeats = True
     for precision in precisions:
         try:
             engine = ENGINES.load(name)(generator, subject.device, precision)
-            made = engine(shown, deep=True)
-        except UsageError as error:  # raised by engines that are not available here
-            if found:
-                break  # it is available in fp32
+            output = engine(pictures, deep=True)
+        except UsageError as error:  # Raised by engines that are not available on this machine.
+            if psnr_db:
+                break  # The engine is available in fp32.
             return Verdict.absent(error)
-        found[precision] = psnr(made, wanted)
-        repeats = repeats and alike(engine(shown, deep=True), made)
-    least = {precision: ENGINE_PSNR[precision] for precision in found}
-    ok = repeats and all(found[p] >= least[p] for p in found)
-    parts = ", ".join(f"{p} {found[p]:.1f} dB (at least {least[p]:.0f})" for p in found)
-    figures = {"psnr": found, "least_psnr": least, "repeats": repeats}
-    return Verdict.of(ok, f"{parts} to eager fp32 on the CPU; {_repeatable(repeats)}", figures)
+        psnr_db[precision] = psnr(output, expected)
+        repeats = repeats and are_equal(engine(pictures, deep=True), output)
+    least = {precision: MIN_ENGINE_PSNR_DB[precision] for precision in psnr_db}
+    ok = repeats and all(psnr_db[p] >= least[p] for p in psnr_db)
+    parts = ", ".join(f"{p} {psnr_db[p]:.1f} dB (at least {least[p]:.0f})" for p in psnr_db)
+    figures = {"psnr": psnr_db, "least_psnr": least, "repeats": repeats}
+    return Verdict.of(ok, f"{parts} to eager fp32 on the CPU; {_repeatability_text(repeats)}", figures)
 
 
-def product_checks(subject: Subject) -> Checks:
+def product_checks(subject: SelfTestSubject) -> Checks:
     """Compare convolutions with a reference, in each precision that renders and trainings use.
 
     Renders and trainings make the same comparison (``inference.operator_checks``), and replace a wrong kernel by one in
@@ -209,8 +326,8 @@ def product_checks(subject: Subject) -> Checks:
     }
 
 
-def _check_convolutions(subject: Subject, precision: Precision) -> Verdict:
-    """Compare plain and transposed convolutions and their gradients with fp32, small outputs, both memory layouts."""
+def _check_convolutions(subject: SelfTestSubject, precision: Precision) -> Verdict:
+    """Compare plain and transposed convolutions and their gradients with fp32, in both memory layouts."""
     cases = list(itertools.product(KERNELS, STRIDES, WIDTHS, HEIGHTS, CHANNELS, (False, True), (False, True)))
 
     def run() -> None:
@@ -228,7 +345,7 @@ def _check_convolutions(subject: Subject, precision: Precision) -> Verdict:
 
 
 def _convolve(
-    subject: Subject,
+    subject: SelfTestSubject,
     precision: Precision,
     kernel: int,
     stride: int,
@@ -241,7 +358,7 @@ def _convolve(
     place, dtype = subject.device.torch, torch_dtype(precision)
     kind = nn.ConvTranspose2d if transposed else nn.Conv2d
     conv = kind(channels, 16, kernel, stride, (kernel - 1) // 2).to(place, dtype)
-    # The output has ``height`` and ``width``; for transposed convolutions the input has.
+    # ``height`` and ``width`` are the size of the output, and for transposed convolutions the size of the input.
     scale, more = (1, 0) if transposed else (stride, int(stride == 1 and kernel % 2 == 0))
     x = torch.rand((2, channels, height * scale + more, width * scale + more)).to(place, dtype)
     if channels_last:
@@ -250,7 +367,7 @@ def _convolve(
     conv(x.requires_grad_()).sum().backward()
 
 
-def filter_checks(subject: Subject) -> Checks:
+def filter_checks(subject: SelfTestSubject) -> Checks:
     """Compare each temporal filter on the device with NumPy, two runs, and the flicker before and after.
 
     The class that renders use on the device is tested; on a CPU it is the GPU class. Both get their flow from OpenCV,
@@ -259,65 +376,67 @@ def filter_checks(subject: Subject) -> Checks:
     return {f"filter {name}": partial(_check_filter, subject, name) for name in FILTERS}
 
 
-def _check_filter(subject: Subject, name: str) -> Verdict:
+def _check_filter(subject: SelfTestSubject, name: str) -> Verdict:
     entry, kind = FILTERS[name], subject.device.kind
-    shown = frames(subject.scale.side, subject.scale.frames)
-    steady, samples = flickering(shown)
-    wanted = _filtered(entry.load(), "cpu", shown)
+    pictures = make_frames(subject.scale.side, subject.scale.frames)
+    steady, samples = make_flickering_clip(pictures)
+    expected = _filter_clip(entry.load(), "cpu", pictures)
     on_device = entry.load_for(kind if kind != "cpu" else entry.gpus[0])
-    made, again = (_filtered(on_device, str(subject.device.torch), shown) for _ in range(2))
-    repeats, found = alike(made, again), psnr(made, wanted)
-    gain = round(psnr(made, steady) - psnr(np.stack([s.output for s in samples]), steady), 2)
-    figures = {"psnr": found, "least_psnr": FILTER_PSNR, "repeats": repeats, "gain_db": gain}
-    ok = repeats and found >= FILTER_PSNR and gain >= 0
+    output, again = (_filter_clip(on_device, str(subject.device.torch), pictures) for _ in range(2))
+    repeats, psnr_db = are_equal(output, again), psnr(output, expected)
+    gain = round(psnr(output, steady) - psnr(np.stack([s.output for s in samples]), steady), 2)
+    figures = {"psnr": psnr_db, "least_psnr": MIN_FILTER_PSNR_DB, "repeats": repeats, "gain_db": gain}
+    ok = repeats and psnr_db >= MIN_FILTER_PSNR_DB and gain >= 0
     where = "the device" if kind != "cpu" else "the CPU as on a GPU"
-    detail = f"on {where} {found:.1f} dB to NumPy (at least {FILTER_PSNR:.0f}), {gain:+.1f} dB to a steady clip"
-    return Verdict.of(ok, f"{detail}; {_repeatable(repeats)}", figures)
+    detail = (
+        f"on {where} {psnr_db:.1f} dB to NumPy (at least {MIN_FILTER_PSNR_DB:.0f}), {gain:+.1f} dB to a steady clip"
+    )
+    return Verdict.of(ok, f"{detail}; {_repeatability_text(repeats)}", figures)
 
 
-def _filtered(cls: Any, device: str, shown: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a filter's class)
+def _filter_clip(cls: Any, device: str, pictures: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a filter's class)
     known = {f.name for f in fields(cls.Settings)}
-    method = cls(cls.Settings(**({"flow": FLOW} if "flow" in known else {})), device)
-    return _steadied(method, shown)
+    method = cls(cls.Settings(**({"flow": FILTER_FLOW} if "flow" in known else {})), device)
+    return _apply_filter(method, pictures)
 
 
-def _steadied(method: Any, shown: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a filter)
-    """Return the flickering version of the clip ``shown`` after a filter, (N, H, W, 3) uint16."""
-    return np.stack([picture for _, picture in filter_samples(flickering(shown)[1], method)])
+def _apply_filter(method: Any, pictures: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a filter)
+    """Add flicker to a stylised clip, apply a filter, and return its output, (N, H, W, 3) uint16."""
+    return np.stack([picture for _, picture in filter_samples(make_flickering_clip(pictures)[1], method)])
 
 
-def flow_checks(subject: Subject) -> Checks:
+def flow_checks(subject: SelfTestSubject) -> Checks:
     """Compare each flow method with a known motion, two runs, and the device with the CPU."""
     return {f"flow {name}": partial(_check_flow, subject, name) for name in FLOWS}
 
 
-def _check_flow(subject: Subject, name: str) -> Verdict:
+def _check_flow(subject: SelfTestSubject, name: str) -> Verdict:
     first, second = _moving_pair(subject.scale.side)
     on_device = FLOWS[name].runs_on_device
     device = str(subject.device.torch) if on_device else "cpu"
     try:
-        made, again = (_flow(name, device, first, second) for _ in range(2))
-    except UsageError as error:  # raised by methods that are not installed
+        output, again = (_flow(name, device, first, second) for _ in range(2))
+    except UsageError as error:  # Raised by methods that are not installed.
         return Verdict.absent(error)
-    repeats, error_px = alike(made, again), _mean_distance(made, np.array(MOTION, np.float32))
-    figures = {"error_px": error_px, "most_error_px": MOST_ERROR, "repeats": repeats, "on_device": on_device}
-    detail = f"mean error {error_px:.3f} pixels (at most {MOST_ERROR})"
-    ok = repeats and error_px <= MOST_ERROR
+    repeats, error_px = are_equal(output, again), _mean_distance(output, np.array(MOTION_PX, np.float32))
+    figures = {"error_px": error_px, "most_error_px": MAX_FLOW_ERROR_PX, "repeats": repeats, "on_device": on_device}
+    detail = f"mean error {error_px:.3f} pixels (at most {MAX_FLOW_ERROR_PX})"
+    ok = repeats and error_px <= MAX_FLOW_ERROR_PX
     if on_device and subject.device.kind != "cpu":
-        distance = figures["apart_px"] = _mean_distance(made, _flow(name, "cpu", first, second))
-        figures["most_apart_px"] = MOST_DISTANCE
-        detail += f", {distance:.4f} from the CPU's flow (at most {MOST_DISTANCE})"
-        ok = ok and distance <= MOST_DISTANCE
+        distance = figures["apart_px"] = _mean_distance(output, _flow(name, "cpu", first, second))
+        figures["most_apart_px"] = MAX_FLOW_DISTANCE_PX
+        detail += f", {distance:.4f} from the CPU's flow (at most {MAX_FLOW_DISTANCE_PX})"
+        ok = ok and distance <= MAX_FLOW_DISTANCE_PX
     where = "on the device" if on_device else "on the CPU"
-    return Verdict.of(ok, f"{where}: {detail}; {_repeatable(repeats)}", figures)
+    return Verdict.of(ok, f"{where}: {detail}; {_repeatability_text(repeats)}", figures)
 
 
 def _moving_pair(side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return two pictures (side, side, 3) uint8, between which the texture moves by ``MOTION`` pixels."""
-    (x, y), big = MOTION, texture(side + 2 * RIM)
+    """Return two pictures (side, side, 3) uint8, between which the texture moves by ``MOTION_PX`` pixels."""
+    (x, y), big = MOTION_PX, make_texture(side + 2 * BORDER_PX)
     return tuple(
         np.ascontiguousarray(big[top : top + side, left : left + side])
-        for top, left in ((RIM, RIM), (RIM - y, RIM - x))
+        for top, left in ((BORDER_PX, BORDER_PX), (BORDER_PX - y, BORDER_PX - x))
     )  # type: ignore[return-value]
 
 
@@ -328,18 +447,18 @@ def _flow(name: str, device: str, first: np.ndarray, second: np.ndarray) -> np.n
 
 def _mean_distance(flow: np.ndarray, other: np.ndarray) -> float:
     """Return the mean end-point distance of two flows without the border, in pixels. Raises ValueError for NaN."""
-    inner = np.linalg.norm(flow - other, axis=2)[RIM:-RIM, RIM:-RIM]
+    inner = np.linalg.norm(flow - other, axis=2)[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX]
     if not np.isfinite(inner).all():
         raise ValueError("the flow is not finite")
     return round(float(inner.mean()), 5)
 
 
-def memory_checks(subject: Subject) -> Checks:
-    """Compare the results of a picture and a clip with too little memory with those of enough memory.
+def memory_checks(subject: SelfTestSubject) -> Checks:
+    """Compare results with too little memory with results with enough memory, for a picture and a clip.
 
     On CUDA the process is limited to less memory than the unlimited run used, so torch's allocator runs out of memory.
-    On other devices, where no such limit exists, the network or the flow method is replaced by one that raises torch's
-    out-of-memory error above a size. That tests how vidtrans reacts, but not how the device reports the lack of memory.
+    Other devices have no such limit, so the network or the flow method is replaced by one that raises torch's
+    out-of-memory error above a size. That tests the reaction of vidtrans, but not how the device reports the error.
     """
     return {
         "memory engine": partial(_check_engine_memory, subject),
@@ -347,75 +466,81 @@ def memory_checks(subject: Subject) -> Checks:
     }
 
 
-def _check_engine_memory(subject: Subject) -> Verdict:
-    """Compare in fp32 a picture painted in tiles, after memory ran out, with one painted at once."""
-    generator, shown = make_generator(), frames(subject.scale.large_side, 1)
+def _check_engine_memory(subject: SelfTestSubject) -> Verdict:
+    """Compare, in fp32, a picture that is computed in tiles after memory ran out with the whole picture."""
+    generator, pictures = make_generator(), make_frames(subject.scale.large_side, 1)
     untouched = TorchEngine(generator, subject.device, "fp32", batch=1)
     limited = TorchEngine(generator, subject.device, "fp32", batch=1)
-    wanted, needed = _measured(lambda: untouched(shown, deep=True), subject)
-    made = wanted
-    for share in SHARES:
-        with _engine_limit(limited, subject, share, needed):
-            made = limited(shown, deep=True)
+    expected, needed = _measure_memory(lambda: untouched(pictures, deep=True), subject)
+    output = expected
+    for share in MEMORY_SHARES:
+        with _limit_engine(limited, subject, share, needed):
+            output = limited(pictures, deep=True)
         if limited.tile is not None:
             break
     if limited.tile is None:
         return Verdict("note", "memory did not run out, so tiles were not tested", {"tile": None, "psnr": None})
-    found = psnr(made, wanted)
-    figures = {"tile": limited.tile, "psnr": found, "least_psnr": TILED_PSNR, "limit": _kind_of_limit(subject)}
-    height, width = shown.shape[1:3]
-    detail = f"{width}x{height} in tiles of {limited.tile}: {found:.1f} dB to the whole (at least {TILED_PSNR:.0f})"
-    return Verdict.of(found >= TILED_PSNR, f"{detail}; {figures['limit']}", figures)
+    psnr_db = psnr(output, expected)
+    figures = {
+        "tile": limited.tile,
+        "psnr": psnr_db,
+        "least_psnr": MIN_TILED_PSNR_DB,
+        "limit": _describe_limit(subject),
+    }
+    height, width = pictures.shape[1:3]
+    detail = f"{width}x{height} in tiles of {limited.tile}: {psnr_db:.1f} dB to the whole"
+    detail += f" (at least {MIN_TILED_PSNR_DB:.0f})"
+    return Verdict.of(psnr_db >= MIN_TILED_PSNR_DB, f"{detail}; {figures['limit']}", figures)
 
 
-def _check_filter_memory(subject: Subject) -> Verdict:
-    """Compare the batched window filter with itself in smaller batches, after memory ran out; results must be equal."""
-    shown = frames(subject.scale.side, subject.scale.frames)
-    wanted, needed = _measured(lambda: _steadied(_window(subject), shown), subject)
-    made, limited = wanted, _window(subject)
-    for share in SHARES:
-        limited = _window(subject, PAIRS_AT_ONCE)
+def _check_filter_memory(subject: SelfTestSubject) -> Verdict:
+    """Compare the batched window filter with smaller batches after memory ran out; results must be equal."""
+    pictures = make_frames(subject.scale.side, subject.scale.frames)
+    expected, needed = _measure_memory(lambda: _apply_filter(_make_window_filter(subject), pictures), subject)
+    output, limited = expected, _make_window_filter(subject)
+    for share in MEMORY_SHARES:
+        limited = _make_window_filter(subject, MAX_FLOW_PAIRS)
         full = limited.batch_size
-        with _limit(subject, share, needed):
-            made = _steadied(limited, shown)
-        if limited.batch_size < min(full, len(shown)):
+        with _limit_memory(subject, share, needed):
+            output = _apply_filter(limited, pictures)
+        if limited.batch_size < min(full, len(pictures)):
             break
     else:
         return Verdict("note", "memory did not run out, so smaller batches were not tested", {"batch_size": None})
-    same = alike(made, wanted)
-    figures = {"batch_size": limited.batch_size, "equal": same, "limit": _kind_of_limit(subject)}
+    same = are_equal(output, expected)
+    figures = {"batch_size": limited.batch_size, "equal": same, "limit": _describe_limit(subject)}
     detail = f"{limited.batch_size} frames at once: {'' if same else 'NOT '}the same pictures"
     return Verdict.of(same, f"{detail}; {figures['limit']}", figures)
 
 
-def _is_cuda(subject: Subject) -> bool:
+def _is_cuda(subject: SelfTestSubject) -> bool:
     return subject.device.torch.type == "cuda"
 
 
-def _kind_of_limit(subject: Subject) -> str:
+def _describe_limit(subject: SelfTestSubject) -> str:
     return "the device's memory was limited" if _is_cuda(subject) else "the lack of memory was simulated"
 
 
-def _measured(run: Callable[[], np.ndarray], subject: Subject) -> tuple[np.ndarray, int]:
-    """Return the result of ``run()``, and on CUDA its peak memory in bytes above the memory in use before, else 0."""
+def _measure_memory(run: Callable[[], np.ndarray], subject: SelfTestSubject) -> tuple[np.ndarray, int]:
+    """Return the result of ``run()``, and on CUDA its peak memory in bytes above the memory in use, otherwise 0."""
     if not _is_cuda(subject):
         return run(), 0
     device = subject.device.torch
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_reserved(device)
-    made = run()
-    return made, torch.cuda.max_memory_reserved(device) - before
+    output = run()
+    return output, torch.cuda.max_memory_reserved(device) - before
 
 
 @contextmanager
-def _limit(subject: Subject, share: float, needed: int) -> Iterator[None]:
-    """Limit the process to its present CUDA memory plus ``share`` of ``needed`` bytes; do nothing off CUDA."""
+def _limit_memory(subject: SelfTestSubject, share: float, needed: int) -> Iterator[None]:
+    """Limit the process to its present CUDA memory plus ``share`` of ``needed`` bytes; without CUDA, do nothing."""
     if not _is_cuda(subject):
         yield
         return
     device = subject.device.torch
-    index = torch.cuda.current_device() if device.index is None else device.index  # torch takes no other here
+    index = torch.cuda.current_device() if device.index is None else device.index  # torch needs a number here.
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(device).total_memory
     allowed = torch.cuda.memory_reserved(device) + share * needed
@@ -427,11 +552,11 @@ def _limit(subject: Subject, share: float, needed: int) -> Iterator[None]:
 
 
 @contextmanager
-def _engine_limit(engine: TorchEngine, subject: Subject, share: float, needed: int) -> Iterator[None]:
-    """Limit memory as ``_limit`` does; off CUDA, the network refuses more than ``share`` of the picture's pixels."""
+def _limit_engine(engine: TorchEngine, subject: SelfTestSubject, share: float, needed: int) -> Iterator[None]:
+    """Limit memory as ``_limit_memory`` does; without CUDA, the network refuses more than ``share`` of the pixels."""
     if _is_cuda(subject):
         try:
-            with _limit(subject, share, needed):
+            with _limit_memory(subject, share, needed):
                 yield
         except DeviceError as error:
             raise RuntimeError(f"with {share:.0%} of the memory: {error}") from error
@@ -450,22 +575,22 @@ def _engine_limit(engine: TorchEngine, subject: Subject, share: float, needed: i
         engine._network = network
 
 
-def _window(subject: Subject, most_pairs: int | None = None) -> BatchWindowFilter:
-    """Return the window filter on the device; off CUDA its flow method refuses more than ``most_pairs`` at once."""
+def _make_window_filter(subject: SelfTestSubject, max_pairs: int | None = None) -> BatchWindowFilter:
+    """Return the window filter on the device; without CUDA, its flow refuses more than ``max_pairs`` per call."""
     device = subject.device.torch
-    flow: BatchFlow = load_batch_flow(FLOW, device)
-    if most_pairs is not None and not _is_cuda(subject):
-        flow = partial(_small_flow, flow, most_pairs)
-    return BatchWindowFilter(WindowSettings(radius=3, flow=FLOW), str(device), flow=flow)
+    flow: BatchFlow = load_batch_flow(FILTER_FLOW, device)
+    if max_pairs is not None and not _is_cuda(subject):
+        flow = partial(_limited_flow, flow, max_pairs)
+    return BatchWindowFilter(WindowSettings(radius=3, flow=FILTER_FLOW), str(device), flow=flow)
 
 
-def _small_flow(flow: BatchFlow, most: int, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    if len(first) > most:
+def _limited_flow(flow: BatchFlow, max_pairs: int, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    if len(first) > max_pairs:
         raise torch.OutOfMemoryError("CUDA out of memory. (simulated)")
     return flow(first, second)
 
 
-def training_checks(subject: Subject) -> Checks:
+def training_checks(subject: SelfTestSubject) -> Checks:
     """Compare the weights of an interrupted and resumed training with those of an uninterrupted one.
 
     The weights must be bit-identical. The loop of ``train`` runs with its checkpoint on disk, in ``auto`` precision.
@@ -473,18 +598,18 @@ def training_checks(subject: Subject) -> Checks:
     return {"resume": partial(_check_resume, subject)}
 
 
-def make_training(subject: Subject, folder: Path, steps: int, side: int) -> TrainingState:
-    """Return a small training at step 0 on a synthetic clip. Its pictures and checkpoints are written to ``folder``."""
+def make_training(subject: SelfTestSubject, folder: Path, steps: int, side: int) -> TrainingState:
+    """Return a small training at step 0 on a synthetic clip; ``folder``: for its pictures and checkpoints."""
     precision = resolve_precisions("auto", subject.device)[0]
-    pairing = make_pairing(PAIRING, {})
-    settings = TrainingSettings.of(steps=steps, batch_size=BATCH, crop_size=side, checkpoint_seconds=1e9)
+    pairing = make_pairing(TEST_PAIRING, {})
+    settings = TrainingSettings.of(steps=steps, batch_size=TRAINING_BATCH_SIZE, crop_size=side, checkpoint_seconds=1e9)
     discriminator = build_discriminator("patchgan", {"num_layers": 1, "channels": 16}, 6)
     initialise(discriminator, 1)
     generator = make_generator()
     loader = Loader(
-        _pairs(folder, side),
+        _make_pairs(folder, side),
         pairing,
-        batch=BATCH,
+        batch=TRAINING_BATCH_SIZE,
         seed=0,
         multiple=generator.multiple,
         crop=side,
@@ -496,22 +621,22 @@ def make_training(subject: Subject, folder: Path, steps: int, side: int) -> Trai
     return TrainingState(folder, model, loader, 0, [steps], picture_channels=3, device=subject.device)
 
 
-def _pairs(folder: Path, side: int) -> list[Pair]:
-    paths = [folder / f"{number:06}.png" for number in range(PICTURES)]
+def _make_pairs(folder: Path, side: int) -> list[Pair]:
+    paths = [folder / f"{number:06}.png" for number in range(NUM_TRAINING_PICTURES)]
     folder.mkdir(parents=True, exist_ok=True)
-    for path, picture in zip(paths, frames(side, PICTURES), strict=True):
+    for path, picture in zip(paths, make_frames(side, NUM_TRAINING_PICTURES), strict=True):
         write_picture(path, picture)
     return [Pair((path,), path, "train", place=number) for number, path in enumerate(paths)]
 
 
-def _check_resume(subject: Subject) -> Verdict:
+def _check_resume(subject: SelfTestSubject) -> Verdict:
     steps = subject.scale.training_steps
     whole = make_training(subject, subject.folder / "whole", steps, subject.scale.training_side)
     TrainingLoop(whole, silent, Stop()).train()
-    resumed, stopped_at = _stopped_and_resumed(subject, steps)
-    unequal = differing(whole, resumed)
-    model: Any = whole.model  # has more than every method: precision, captured
-    graph = graph_use(model)
+    resumed, stopped_at = _train_interrupted(subject, steps)
+    unequal = differing_weights(whole, resumed)
+    model: Any = whole.model  # The default method has attributes that others lack: precision, captured.
+    graph = describe_graph_use(model)
     figures: Table = {"steps": steps, "stopped_at": stopped_at, "equal": not unequal, "graph": graph}
     figures |= {"precision": model.precision, "nondeterministic": sorted(model.nondeterministic)}
     detail = f"{steps} steps in {figures['precision']}, one run stopped after {stopped_at} and resumed:"
@@ -521,8 +646,8 @@ def _check_resume(subject: Subject) -> Verdict:
     return Verdict("ok" if graph in ("", "replayed") else "note", f"{detail} the same weights{replay}", figures)
 
 
-def _stopped_and_resumed(subject: Subject, steps: int) -> tuple[TrainingState, int]:
-    """Return a training, stopped half-way and resumed in new networks, at step ``steps``, and the step of the stop."""
+def _train_interrupted(subject: SelfTestSubject, steps: int) -> tuple[TrainingState, int]:
+    """Train ``steps`` steps, stopped half-way and resumed in new networks; return the training and the stop's step."""
     stop, folder = Stop(), subject.folder / "resumed"
 
     def stop_half_way(event: Event) -> None:
@@ -544,27 +669,27 @@ def _stopped_and_resumed(subject: Subject, steps: int) -> tuple[TrainingState, i
     return second, stopped_at
 
 
-def differing(one: TrainingState, other: TrainingState) -> list[str]:
-    """Return the names of the weights that are not bit-identical, and 'losses' if the recorded losses differ."""
+def differing_weights(first: TrainingState, second: TrainingState) -> list[str]:
+    """Return the names of the weights of two trainings that differ in any bit, and 'losses' if their losses differ."""
     names = []
-    for network, module in one.model.networks.items():
-        others = other.model.networks[network].state_dict()
+    for network, module in first.model.networks.items():
+        others = second.model.networks[network].state_dict()
         names += [f"{network}.{n}" for n, w in module.state_dict().items() if not torch.equal(w, others[n])]
-    return names + (["losses"] if one.rows != other.rows else [])
+    return names + (["losses"] if first.rows != second.rows else [])
 
 
-def graph_use(model: Any) -> str:  # noqa: ANN401  (the default method)
-    """Return 'replayed' if steps were replayed as a CUDA graph, '' off CUDA, or the reason why they were not."""
+def describe_graph_use(model: Any) -> str:  # noqa: ANN401  (the default method)
+    """Return 'replayed' if steps were replayed as a CUDA graph, '' without CUDA, otherwise the reason."""
     if model.captured is None:
         return "" if model.device.kind != "cuda" else "it is off"
     return "replayed" if model.captured.is_replaying else model.captured.refusal or "too few steps"
 
 
-def rate_checks(subject: Subject) -> Checks:
+def rate_checks(subject: SelfTestSubject) -> Checks:
     """Measure the speed of each step of a render, for each clip size, and of a training step.
 
-    Each step is measured alone with a bundled model; also measured are the U-Net 256 of pix2pix and a training step of
-    a small network. A speed cannot fail the check; the slowest step is named.
+    Each step is measured separately with a bundled model; also measured are the U-Net 256 of pix2pix and a training
+    step of a small network. No speed fails the check; the slowest step is named.
     """
     scale = subject.scale
     sizes = scale.rate_sizes[: 1 if subject.device.kind == "cpu" else None]
@@ -576,17 +701,19 @@ def rate_checks(subject: Subject) -> Checks:
     }
 
 
-def _num_frames(subject: Subject) -> int:
+def _num_frames(subject: SelfTestSubject) -> int:
     return subject.scale.rate_frames if subject.device.kind == "cpu" else subject.scale.rate_frames_on_gpu
 
 
-def _measure_render(subject: Subject, size: tuple[int, int]) -> Verdict:
+def _measure_render(subject: SelfTestSubject, size: tuple[int, int]) -> Verdict:
     """Measure the steps of a render whose source and working size are ``size`` (width, height)."""
     count, folder = _num_frames(subject), subject.folder / f"{size[0]}x{size[1]}"
     folder.mkdir()
     context = Context(cache_dir=folder / "cache", device=subject.device.name)
     clip = write_clip(folder / "clip.mp4", size, count)
-    benchmark = RenderBenchmark(load_model(MODEL, context), context, subject.device, folder, clip, min(size), count)
+    benchmark = RenderBenchmark(
+        load_model(RATE_MODEL, context), context, subject.device, folder, clip, min(size), count
+    )
     steps = benchmark.steps({benchmark.auto: benchmark.engine})
     steps["engine"] = steps.pop(f"engine {benchmark.auto}")
     rates = measure(steps, count, context)
@@ -596,29 +723,30 @@ def _measure_render(subject: Subject, size: tuple[int, int]) -> Verdict:
     return Verdict("ok", f"frames/s: {speeds}; the slowest is {slowest}", figures)
 
 
-def _measure_unet(subject: Subject) -> Verdict:
+def _measure_unet(subject: SelfTestSubject) -> Verdict:
     """Measure the U-Net 256 of pix2pix on the engine 'torch', from input pictures to output pictures."""
     side = subject.scale.side
-    engine = TorchEngine(make_generator(PAPERS, {}), subject.device)
-    inputs = list(frames(side, engine.batch))
+    engine = TorchEngine(make_generator(RATE_NETWORK, {}), subject.device)
+    inputs = list(make_frames(side, engine.batch))
     step: Step = lambda count: inferred(engine, [inputs[n % len(inputs)] for n in range(count)])  # noqa: E731
-    rate = measure({PAPERS: step}, _num_frames(subject), Context(device=subject.device.name))[PAPERS]
+    rate = measure({RATE_NETWORK: step}, _num_frames(subject), Context(device=subject.device.name))[RATE_NETWORK]
     detail = f"U-Net 256 at {side}x{side}: {rate['fps']:.4g} frames/s in {engine.precision}, batch {engine.batch}"
-    return Verdict("ok", detail, {"fps": {PAPERS: rate}, "precision": engine.precision, "batch": engine.batch})
+    return Verdict("ok", detail, {"fps": {RATE_NETWORK: rate}, "precision": engine.precision, "batch": engine.batch})
 
 
-def _measure_training(subject: Subject) -> Verdict:
+def _measure_training(subject: SelfTestSubject) -> Verdict:
     """Measure a training step, including the preparation of its batch."""
     side = subject.scale.side
     run = make_training(subject, subject.folder / "rate", 1000, side)
-    rate = round(BATCH / seconds_per_step(run), 2)
+    rate = round(TRAINING_BATCH_SIZE / seconds_per_step(run), 2)
     model: Any = run.model
     precision = model.precision
-    detail = f"a small U-Net at {side}x{side}, batch {BATCH}, {precision}: {rate:.4g} pictures/s"
-    return Verdict("ok", detail, {"pictures_per_second": rate, "precision": precision, "batch": BATCH})
+    detail = f"a small U-Net at {side}x{side}, batch {TRAINING_BATCH_SIZE}, {precision}: {rate:.4g} pictures/s"
+    return Verdict("ok", detail, {"pictures_per_second": rate, "precision": precision, "batch": TRAINING_BATCH_SIZE})
 
 
-CHECKS: dict[str, Callable[[Subject], Checks]] = {
+# The kinds of checks, in the order of the self-test.
+CHECKS: dict[str, Callable[[SelfTestSubject], Checks]] = {
     "device": device_checks,
     "engine": engine_checks,
     "products": product_checks,
@@ -631,10 +759,10 @@ CHECKS: dict[str, Callable[[Subject], Checks]] = {
 
 
 class SelfTest:
-    """The checks of a device. Iterate over it once for the findings; then ``table`` holds all figures."""
+    """The self-test of a device. Iterate over it once for the findings; then ``table`` has all figures."""
 
-    def __init__(self, device: Device, scale: Scale | None = None) -> None:
-        self._device, self._scale = device, scale or Scale()
+    def __init__(self, device: Device, scale: SelfTestScale | None = None) -> None:
+        self._device, self._scale = device, scale or SelfTestScale()
         self.table: Table = {"device": device.name, "system": system(), "checks": []}
 
     def __iter__(self) -> Iterator[Finding]:
@@ -643,7 +771,7 @@ class SelfTest:
             folder = Path(temporary)
             with caches_in(folder / "engines"):
                 for kind in CHECKS:
-                    subject = Subject(self._device, folder / kind, self._scale)
+                    subject = SelfTestSubject(self._device, folder / kind, self._scale)
                     subject.folder.mkdir()
                     for name, check in CHECKS[kind](subject).items():
                         yield self._run(kind, name, check)
@@ -655,20 +783,26 @@ class SelfTest:
         try:
             verdict = check()
         except Exception as error:
-            verdict = _verdict_of(error)
+            verdict = _error_verdict(error)
         seconds = round(time.perf_counter() - began, 2)
-        own = {"kind": kind, "name": name, "state": verdict.state, "seconds": seconds, "figures": verdict.figures}
-        self.table["checks"].append(own)
+        check_table = {
+            "kind": kind,
+            "name": name,
+            "state": verdict.state,
+            "seconds": seconds,
+            "figures": verdict.figures,
+        }
+        self.table["checks"].append(check_table)
         remedy = verdict.remedy or (REMEDY if verdict.state == "wrong" else "")
         return Finding(name, verdict.state, f"{verdict.detail} ({seconds:.1f} s)", remedy)
 
 
-def _verdict_of(error: Exception) -> Verdict:
-    described = describe_error(error)
-    if isinstance(error, OSError) and described:  # the checks write temporary files only
-        return Verdict("wrong", f"the check could not run: {described[0]}", remedy=TEMPORARY)
+def _error_verdict(error: Exception) -> Verdict:
+    description = describe_error(error)
+    if isinstance(error, OSError) and description:  # The checks write only temporary files.
+        return Verdict("wrong", f"the check could not run: {description[0]}", remedy=TEMPORARY_REMEDY)
     first_line = str(error).partition("\n")[0]
-    return Verdict("wrong", described[0] if described else f"{type(error).__name__}: {first_line}")
+    return Verdict("wrong", description[0] if description else f"{type(error).__name__}: {first_line}")
 
 
 def system() -> Table:
@@ -677,5 +811,5 @@ def system() -> Table:
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
         "vidtrans": vidtrans.__version__,
-        "libraries": {name: found for name in LIBRARIES if (found := library_version(name))},
+        "libraries": {name: number for name in REPORTED_LIBRARIES if (number := library_version(name))},
     }

@@ -1,1 +1,1 @@
-"""What notebooks show: results as HTML, and the progress of a job."""
+"""Display in notebooks: results as HTML, and the progress of a job."""

@@ -1,4 +1,4 @@
-"""The progress of a job in a notebook: a bar, warnings, and what there is to see so far."""
+"""The progress of a job in a notebook: a bar, warnings, and previews."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from vidtrans.core.events import BatchStatus, Event, Note, Preview, Progress, Re
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BETWEEN_S = 0.2  # from one state of the bar to the next
-BETWEEN_VIEWS_S = 5.0  # a page has megabytes
-NOTES_SHOWN = 4
+DRAW_INTERVAL_S = 0.2  # Minimum interval of updates of the bar, in seconds
+PREVIEW_INTERVAL_S = 5.0  # Minimum interval of updates of the preview, in seconds, as a page has megabytes
+MAX_NOTES = 4  # Number of last notes below the bar
 
 
 @contextmanager
-def reporting(report: Report | None) -> Iterator[Report]:
-    """Give the report for a job: ``report`` itself, or by default a bar in a notebook, and nothing elsewhere."""
-    display = None if report else _display()
+def notebook_report(report: Report | None) -> Iterator[Report]:
+    """Yield the report for a job: ``report``; if it is None, a bar in a notebook, or ``silent`` in other programs."""
+    display = None if report else _display_factory()
     if display is None:
         yield report or silent
         return
-    shown = NotebookProgress(display(), display())
+    progress = NotebookProgress(display(), display())
     try:
-        yield shown
+        yield progress
     finally:
-        shown.close()
+        progress.close()
 
 
-def _display() -> Callable[[], Any] | None:
-    """Return a function that makes an area of a notebook's output, and returns its handle; None in other programs."""
+def _display_factory() -> Callable[[], Any] | None:
+    """Return a function that creates an output area in a notebook and returns its handle; None in other programs."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if not hasattr(shell, "kernel"):
         return None
@@ -46,31 +46,31 @@ def _display() -> Callable[[], Any] | None:
 
 
 class NotebookProgress:
-    """Shows events in two areas of a notebook's output, whose handles have ``update``: the bar, and the preview."""
+    """A report that shows events in two output areas of a notebook: the bar, and the preview."""
 
     def __init__(self, bar: Any, preview: Any) -> None:  # noqa: ANN401  (IPython's handles)
         self._bar, self._preview, self._lock = bar, preview, Lock()
         self._notes: list[str] = []
         self._line = ""
         self._views: dict[str, str] = {}
-        self._drawn = self._viewed = 0.0
+        self._drawn_s = self._previewed_s = 0.0
         self._began = time.monotonic()
 
     def __call__(self, event: Event) -> None:
-        """Show an event; threads may call it."""
+        """Show an event. Thread-safe."""
         with self._lock:
             if isinstance(event, Note):
                 self._notes.append(f"warning: {event.text}" if event.level == "warning" else event.text)
                 self._draw()
             elif isinstance(event, Preview):
-                self._view(event.path)
+                self._show_preview(event.path)
             else:
                 self._line = _batch_line(event) if isinstance(event, BatchStatus) else _task_line(event)
-                if time.monotonic() - self._drawn >= BETWEEN_S:
+                if time.monotonic() - self._drawn_s >= DRAW_INTERVAL_S:
                     self._draw()
 
     def close(self) -> None:
-        """Remove the bar and the preview; warnings stay."""
+        """Remove the bar and the preview, and keep the warnings."""
         with self._lock:
             self._line = ""
             self._notes = [note for note in self._notes if note.startswith("warning: ")]
@@ -78,17 +78,17 @@ class NotebookProgress:
             self._show(self._preview, "")
 
     def _draw(self) -> None:
-        self._drawn = time.monotonic()
-        notes = "".join(f"<div>{escape(note)}</div>" for note in self._notes[-NOTES_SHOWN:])
+        self._drawn_s = time.monotonic()
+        notes = "".join(f"<div>{escape(note)}</div>" for note in self._notes[-MAX_NOTES:])
         self._show(self._bar, f'<div style="font-size:.9em">{self._line}{notes}</div>' if self._line or notes else "")
 
-    def _view(self, path: Path) -> None:
-        """Show a file of each kind, the newest; not too often, for each update goes to the browser."""
+    def _show_preview(self, path: Path) -> None:
+        """Show the newest preview of each file type, at intervals, because each update is sent to the browser."""
         from vidtrans.notebooks.views import file_view
 
-        if path.suffix not in self._views or time.monotonic() - self._viewed >= BETWEEN_VIEWS_S:
+        if path.suffix not in self._views or time.monotonic() - self._previewed_s >= PREVIEW_INTERVAL_S:
             self._views[path.suffix] = file_view(path)
-            self._viewed = time.monotonic()
+            self._previewed_s = time.monotonic()
             self._show(self._preview, "".join(self._views.values()))
 
     @staticmethod

@@ -1,6 +1,6 @@
-"""Results as HTML that needs no other file: videos, pictures, pages and datasets, at the size of a page.
+"""Self-contained HTML views of results: videos, pictures, pages and datasets, at the size of a page.
 
-Everything is embedded, so that a notebook can be moved and converted. What cannot be read any more is named.
+All files are embedded, so that a notebook can be moved and converted. A file that cannot be read gives an error text.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from vidtrans.video.io.picture_paths import is_picture
 from vidtrans.video.plots import cell_size
 from vidtrans.video.report_page import load_page
 
-FILM_SIDE, PICTURE_SIDE = 640, 1280  # pixels on the long side
-FILM_SECONDS = 10
-DATASET_ROWS = 4
+MAX_FILM_SIDE_PX, MAX_PICTURE_SIDE_PX = 640, 1280  # Maximum long side of embedded videos and pictures, in pixels
+MAX_FILM_S = 10  # Maximum duration of an embedded video, in seconds
+NUM_DATASET_ROWS = 4  # Number of pairs in the view of a dataset
 JPEG_QUALITY = 90
 
 
 def text_view(text: str) -> str:
-    """Return text as it is printed."""
+    """Return preformatted text as HTML."""
     return _page("text", text=text)
 
 
 def file_view(path: Path) -> str:
-    """Return a picture, a video, a folder of pictures or a page, shown in place."""
+    """Return the view of a picture, a video, a folder of pictures or an HTML page."""
     if path.suffix.lower() == ".html":
         try:
             return _page("page", name=path.name, html=path.read_text("utf-8"))
@@ -43,60 +43,61 @@ def file_view(path: Path) -> str:
     return film_view(path)
 
 
-def picture_view(picture: np.ndarray, name: str) -> str:
-    """Return a picture, (H, W, 3) uint8 RGB, scaled down to the size of a page. ``name``: for those who see none."""
-    return _page("picture", name=name, data=_jpeg(picture))
-
-
 def dataset_view(folder: Path) -> str:
-    """Return a few pairs of a dataset: input beside target."""
+    """Return the view of a few pairs of a dataset, input beside target."""
     try:
         dataset = open_dataset(folder)
-        return picture_view(dataset_sheet(dataset, DATASET_ROWS).draw(), folder.name) if dataset.pairs else ""
+        sheet = dataset_sheet(dataset, NUM_DATASET_ROWS).draw() if dataset.pairs else None
     except VidtransError as error:
         return text_view(str(error))
+    return "" if sheet is None else _page("picture", name=folder.name, data=_jpeg(sheet))
 
 
 def film_view(output: Path, source: str | Path | None = None, part: Sequence[int] | None = None) -> str:
-    """Return a clip, a picture or a folder of pictures; with its ``source`` before and after, divided by a wipe.
+    """Return the view of a clip, picture or folder of pictures; with a ``source``, a before/after wipe.
 
-    ``part``: the frames [first, stop) of the source. At most ``FILM_SECONDS`` are shown, with sound.
+    ``part``: the frames [first, stop) of the source. Shows at most ``MAX_FILM_S`` seconds, with sound.
     """
     try:
-        shown = [_embedded(output, None)]
+        embedded = [_embed_clip(output, None)]
     except VidtransError as error:
         return text_view(str(error))
     if source is not None:
-        with suppress(VidtransError):  # it was moved, or came through a pipe
-            shown.insert(0, _embedded(Path(source), part))
-    is_wipe = len(shown) == 2 and shown[0][0] == shown[1][0]
-    kind, _ = shown[-1]
-    return _page("film", name=output.name, kind=kind, data=[data for _, data in shown] if is_wipe else [shown[-1][1]])
+        with suppress(VidtransError):  # The source was moved, or read from a pipe.
+            embedded.insert(0, _embed_clip(Path(source), part))
+    is_wipe = len(embedded) == 2 and embedded[0][0] == embedded[1][0]
+    kind, _ = embedded[-1]
+    return _page(
+        "film", name=output.name, kind=kind, data=[data for _, data in embedded] if is_wipe else [embedded[-1][1]]
+    )
 
 
-def _embedded(path: Path, part: Sequence[int] | None) -> tuple[str, str]:
-    """Return 'img' or 'video', and the data URI of a clip's first seconds. Raises MediaError, UsageError."""
+def _embed_clip(path: Path, part: Sequence[int] | None) -> tuple[str, str]:
+    """Return the HTML element, 'img' or 'video', and the data URI of a clip's beginning.
+
+    Raises MediaError, UsageError.
+    """
     if path.is_file() and is_picture(path):
         return "img", _jpeg(read_picture(path))
     with TemporaryDirectory(prefix="vidtrans-") as folder, open_clip(path, cache_dir=Path(folder) / "cache") as clip:
-        own = clip[part[0] : part[1]] if part is not None else clip
-        if len(own) == 1:
-            return "img", _jpeg(own[0].rgb)
+        part_clip = clip[part[0] : part[1]] if part is not None else clip
+        if len(part_clip) == 1:
+            return "img", _jpeg(part_clip[0].rgb)
         film = Path(folder) / "film.mp4"
-        _write_small(own, film)
+        _write_small(part_clip, film)
         return "video", _data_uri("video/mp4", film.read_bytes())
 
 
 def _write_small(clip: OpenedClip, path: Path) -> None:
     begin = clip.times[0]
-    shown = clip[: sum(time - begin < FILM_SECONDS for time in clip.times)]
-    width, height = cell_size(shown[0].rgb, min(FILM_SIDE, max(clip.size)))
-    width, height = (max(2, side // 2 * 2) for side in (width, height))  # as H.264 needs it
-    write_clip((resize(frame.rgb, width, height) for frame in shown), path, like=shown)
+    embedded = clip[: sum(time - begin < MAX_FILM_S for time in clip.times)]
+    width, height = cell_size(embedded[0].rgb, min(MAX_FILM_SIDE_PX, max(clip.size)))
+    width, height = (max(2, side // 2 * 2) for side in (width, height))  # H.264 needs even sides.
+    write_clip((resize(frame.rgb, width, height) for frame in embedded), path, like=embedded)
 
 
 def _jpeg(picture: np.ndarray) -> str:
-    small = resize(picture[..., :3], *cell_size(picture, min(PICTURE_SIDE, max(picture.shape[:2]))))
+    small = resize(picture[..., :3], *cell_size(picture, min(MAX_PICTURE_SIDE_PX, max(picture.shape[:2]))))
     return _data_uri("image/jpeg", encode_jpeg(small, JPEG_QUALITY, subsampled=True))
 
 

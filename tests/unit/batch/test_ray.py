@@ -15,7 +15,7 @@ from processes import states
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.executors import Task
 from vidtrans.batch.executors import ray as on_ray
-from vidtrans.batch.executors.ray import Board, RayExecutor
+from vidtrans.batch.executors.ray import EventBoard, RayExecutor
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import Outcome, run_batch
 from vidtrans.core.errors import DeviceError, UsageError, VidtransError
@@ -51,16 +51,16 @@ def run(folder: Path, *whats: str, told: list[str] | None = None) -> list[Outcom
 def test_a_machine_that_would_make_other_bytes_is_refused_by_name(
     what: str, why: str, ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    examine = on_ray.examine
+    describe_node = on_ray.describe_node
     other = {"versions": {"torch": "1.0"}, "processor": "ABACUS", "sees": False}[what]
 
     def odd(*arguments: Any) -> dict[str, Any]:
-        found = examine(*arguments)
+        found = describe_node(*arguments)
         if ray.node == NODES[1]:
             found |= {"host": "oddity", what: found[what] | other if isinstance(other, dict) else other}
         return found
 
-    monkeypatch.setattr(on_ray, "examine", odd)
+    monkeypatch.setattr(on_ray, "describe_node", odd)
     with pytest.raises(UsageError, match=f"oddity: {why}"):
         run(tmp_path, "good")
     assert not [name for name, _ in ray.ran if name == RUN]
@@ -69,13 +69,13 @@ def test_a_machine_that_would_make_other_bytes_is_refused_by_name(
 def test_one_that_comes_later_is_refused_as_well(
     ray: PretendedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    examine = on_ray.examine
+    describe_node = on_ray.describe_node
 
     def odd_when_it_runs(folder: str, marker: str, device: str) -> dict[str, Any]:
-        found = examine(folder, marker, device)
+        found = describe_node(folder, marker, device)
         return found if marker else found | {"processor": "ABACUS"}  # a task names no marker
 
-    monkeypatch.setattr(on_ray, "examine", odd_when_it_runs)
+    monkeypatch.setattr(on_ray, "describe_node", odd_when_it_runs)
     outcome = run(tmp_path, "good")[0]
     assert (outcome.state, outcome.exit_status) == ("failed", 2)
     assert "ABACUS" in outcome.error
@@ -88,7 +88,7 @@ def test_a_task_that_took_too_much_memory_gets_a_machine_to_itself(ray: Pretende
     assert states(run(tmp_path, "good", told=told)) == ["done"]
     assert any("ran out of memory; the next try gets a whole machine" in text for text in told)
     assert asked()[1] == 64.0 > asked()[0]
-    assert [node for name, node in ray.ran if name == "examine"] == list(NODES)  # all machines are asked
+    assert [node for name, node in ray.ran if name == "describe_node"] == list(NODES)  # all machines are asked
 
 
 def test_one_that_always_takes_too_much_is_named_and_a_machine_that_is_lost_costs_no_try(
@@ -107,7 +107,7 @@ def test_a_board_that_was_lost_hears_again_that_all_are_to_stop(ray: PretendedRa
     executor = RayExecutor(cluster(tmp_path), None, "")
     executor.submit(Task(0, "whole", partial(batch_jobs.job, Path("0 good"), "good")), lambda event: None)
     executor.stop(130)
-    executor._board._actor = Board()
+    executor._board._actor = EventBoard()
     assert executor.receive(0) is not None
     assert executor._board._actor.exchange(1, []) == 130
 
@@ -133,6 +133,6 @@ def test_one_kind_of_device_is_chosen_for_all(
     nodes = [{"NodeID": n, "Alive": True, "Resources": has} for n, has in zip(NODES, resources, strict=True)]
     monkeypatch.setattr(ray, "nodes", lambda: nodes)
     executor = RayExecutor(cluster(tmp_path), None, "")
-    assert executor.kind == "cpu"
+    assert executor.device_kind == "cpu"
     assert [node["NodeID"] for node in executor._nodes()] == list(NODES)
-    assert executor._kind("auto") == "cuda"
+    assert executor._device_kind("auto") == "cuda"

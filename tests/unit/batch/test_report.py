@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vidtrans.batch.farm_report import MOST_BARS, Failure, FarmReport, render
+from vidtrans.batch.farm_report import MAX_BARS, Failure, FarmReport, render
 from vidtrans.core.settings import Table
 
 quick = settings(max_examples=25)
@@ -51,5 +51,5 @@ def test_the_page_escapes_what_it_shows_and_merges_many_bars() -> None:
     night = FarmReport.of([line(0, 1, clip="<b>.mp4", host="<i>")], [Failure("<u>", "<s>why")])
     text = render(night, "<title>")
     assert not [tag for tag in ("<b>", "<i>", "<u>", "<s>", "<title><") if tag in text]
-    many = FarmReport.of([line(t, t + 1, chunk=t) for t in range(MOST_BARS + 1)])
+    many = FarmReport.of([line(t, t + 1, chunk=t) for t in range(MAX_BARS + 1)])
     assert render(many, "many").count("<rect") == 1

@@ -225,7 +225,7 @@ def test_a_file_that_is_absent_damaged_too_large_or_a_pipe_is_not_read(
         Path("a.json").write_bytes(content)
         with pytest.raises(ValueError, match=r"\w"):
             read_small_json(Path("a.json"))
-    monkeypatch.setattr(files, "_SMALL_BYTES", 1 << 20)
+    monkeypatch.setattr(files, "_MAX_SMALL_BYTES", 1 << 20)
     os.truncate("a.json", 1 << 40)
     with pytest.raises(ValueError, match="too large"):
         read_small_json(Path("a.json"))

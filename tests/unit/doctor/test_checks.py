@@ -22,8 +22,7 @@ from vidtrans.core.errors import DeviceError, UsageError
 from vidtrans.core.registry import Entry
 from vidtrans.core.settings import Table
 from vidtrans.doctor import Finding, self_test
-from vidtrans.doctor.self_test import CHECKS, SelfTest, Verdict, cuda_figures
-from vidtrans.doctor.subject import Scale, Subject, psnr
+from vidtrans.doctor.self_test import CHECKS, SelfTest, SelfTestScale, SelfTestSubject, Verdict, cuda_figures, psnr
 from vidtrans.flow import FLOWS, FlowEntry
 from vidtrans.flow.estimator import DISFast
 from vidtrans.inference import ENGINES, operator_checks
@@ -38,7 +37,7 @@ from vidtrans.training import trials
 from vidtrans.training.methods.pix2pix import Pix2Pix
 
 SIDES: dict[str, Any] = {"side": 64, "large_side": 320, "training_side": 32, "rate_sizes": ((64, 64),)}
-SMALL = Scale(frames=5, training_steps=2, rate_frames=2, rate_frames_on_gpu=2, **SIDES)
+SMALL = SelfTestScale(frames=5, training_steps=2, rate_frames=2, rate_frames_on_gpu=2, **SIDES)
 GPU = Device("cuda", "cuda")
 COUNTER = itertools.count()  # numbers that no repeat finds again
 
@@ -50,7 +49,7 @@ def _quick(one_thread: None) -> Iterator[None]:
         patch.setattr(benchmark, "ROUNDS", 1)
         patch.setattr(trials, "TRIAL_S", 0.01)
         patch.setattr(trials, "TRIAL_STEPS", (2, 2))
-        patch.setattr(self_test, "PAPERS", "unet-small")
+        patch.setattr(self_test, "RATE_NETWORK", "unet-small")
         for name, values in {"KERNELS": (3,), "WIDTHS": (1, 8), "HEIGHTS": (8,)}.items():
             patch.setattr(self_test, name, values)
         patch.setattr(ENGINES, "_entries", {n: e for n, e in ENGINES._entries.items() if n != "compile"})
@@ -58,7 +57,7 @@ def _quick(one_thread: None) -> Iterator[None]:
 
 
 def verdict(kind: str, name: str, folder: Path, device: Device = CPU) -> Verdict:
-    return CHECKS[kind](Subject(device, folder, SMALL))[name]()
+    return CHECKS[kind](SelfTestSubject(device, folder, SMALL))[name]()
 
 
 def add(patch: pytest.MonkeyPatch, registry: Any, cls: str, **more: Any) -> None:
@@ -145,7 +144,7 @@ def test_a_gpu_is_compared_with_the_cpu(tmp_path: Path, monkeypatch: pytest.Monk
     # A pretended GPU has no graphs, which is told; it is no failure.
     assert checked.found["resume"].state == "note"
     assert checked.figures("resume")["graph"]
-    names = [list(self_test.rate_checks(Subject(device, tmp_path))) for device in (CPU, GPU)]
+    names = [list(self_test.rate_checks(SelfTestSubject(device, tmp_path))) for device in (CPU, GPU)]
     assert names[0] == ["rates 256x256", "rate unet-256", "rate training"]
     assert names[1] == ["rates 256x256", "rates 1280x720", "rate unet-256", "rate training"]
 
@@ -253,7 +252,7 @@ def fractions(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, int]]:
 def test_on_cuda_the_limit_is_a_share_of_what_was_needed_and_is_lifted(fractions: list[tuple[float, int]]) -> None:
 
     def run_out() -> None:
-        with self_test._engine_limit(cast(Any, None), Subject(GPU, Path()), 0.5, 400):
+        with self_test._limit_engine(cast(Any, None), SelfTestSubject(GPU, Path()), 0.5, 400):
             assert fractions == [(0.3, 0)]
             raise DeviceError("cuda", "out of memory for one frame")
 
@@ -326,8 +325,8 @@ def test_what_torch_says_of_a_cuda_device_can_be_written_as_json(monkeypatch: py
 
 @pytest.mark.parametrize("part", ["engine", "filter"])
 def test_where_memory_did_not_run_out_that_is_said(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(self_test, "SHARES", (1.0,))
-    monkeypatch.setattr(self_test, "PAIRS_AT_ONCE", 100)
+    monkeypatch.setattr(self_test, "MEMORY_SHARES", (1.0,))
+    monkeypatch.setattr(self_test, "MAX_FLOW_PAIRS", 100)
     found = verdict("memory", f"memory {part}", tmp_path)
     assert found.state == "note"
     assert "did not run out" in found.detail

@@ -10,7 +10,7 @@ import numba
 import pytest
 
 from vidtrans.core.errors import VidtransError
-from vidtrans.doctor import examination
+from vidtrans.doctor import checks
 from vidtrans.strokes import kernels
 
 
@@ -47,6 +47,6 @@ def test_damaged_code_is_compiled_again(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_doctor_knows_whether_compiled_code_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert examination._strokes()[0] == "ok"
+    assert checks._strokes()[0] == "ok"
     monkeypatch.setattr(kernels, "cache_folder", lambda: None)
-    assert "NUMBA_CACHE_DIR" in examination._strokes()[-1]
+    assert "NUMBA_CACHE_DIR" in checks._strokes()[-1]

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vidtrans as api
-from vidtrans.commands.words import delivered_text
+from vidtrans.commands.text_reports import delivered_text
 from vidtrans.data.dataset import Pair
 from vidtrans.models.model_file import read_record
 from vidtrans.training.methods.unpaired_method import DomainScores, domain_remarks

@@ -23,7 +23,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Event, Note
 from vidtrans.core.settings import Size
 from vidtrans.doctor import installation
-from vidtrans.doctor.examination import _hardware_video
+from vidtrans.doctor.checks import _hardware_video
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import FromRGB, ToRGB
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
@@ -277,7 +277,7 @@ def test_doctor_tries_what_the_gpu_decodes(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(installation, "encoder_problem", lambda name: "" if name == "h264-nvenc" else "none")
     assert _hardware_video() == ("ok", "--decoder nvdec reads h264, hevc, vp9; --codec writes h264-nvenc")
     PretendedGPU(monkeypatch, fails_at=20)  # packets of the second and of the third clip
-    assert installation.hardware_codecs()[0] == ["h264", "hevc"]
+    assert installation.find_hardware_codecs()[0] == ["h264", "hevc"]
     monkeypatch.setattr(installation, "decoder_problem", lambda name: "no NVIDIA driver is found")
     monkeypatch.setattr(installation, "encoder_problem", lambda name: "none")
     state, text = _hardware_video()[:2]

@@ -21,23 +21,33 @@ from vidtrans.session import Context
 if TYPE_CHECKING:
     from vidtrans.rendering.parts import Division
 
-LOCAL = "local"
-AUTO = "auto"  # inline for one clip on one device; otherwise local
-SHARED = ("cache_dir", "seed", "overwrite", "dry_run", "allow_damaged", "decode_threads", "decoder", "cache_limit_gb")
+LOCAL = "local"  # Name of the executor that "auto" chooses for several clips or devices
+AUTO = "auto"  # Value of --executor: inline for one clip on one device, otherwise local
+# Attributes of a context that all processes of a batch share.
+SHARED_OPTIONS = (
+    "cache_dir",
+    "seed",
+    "overwrite",
+    "dry_run",
+    "allow_damaged",
+    "decode_threads",
+    "decoder",
+    "cache_limit_gb",
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """Work on the item ``number`` of a batch; ``work`` is called with a context.
+    """A task of a batch: ``work`` on the item with index ``number``, called with a context. Picklable.
 
-    ``kind``: the whole item, the decision how to divide it, or one ``part``, the chunks [first, stop), of its
-    ``division``. ``tries``: the number of lost workers that this task may have caused. Picklable.
+    ``kind``: render the whole item, decide how to divide it, or render one ``part``, the chunks [first, stop), of its
+    ``division``. ``num_lost_workers``: the number of lost workers that this task may have caused.
     """
 
     number: int
     kind: Literal["whole", "divide", "part"]
     work: Callable[[Context], Table | Division | None]
-    tries: int = 0
+    num_lost_workers: int = 0
     part: tuple[int, int] = (0, 0)
     division: Division | None = None
 
@@ -62,36 +72,36 @@ class TaskResult:
 
 
 class Executor(Protocol):
-    """A runner of up to ``slots`` tasks at a time, each alone in its process.
+    """An interface that runs up to ``slots`` tasks in parallel, one task per process.
 
-    Constructed from the tasks' shared context, the value of ``--jobs`` (None: as many as make sense), and the address
-    in ``--executor NAME://ADDRESS``. Its methods are called from one thread. Raises UsageError; VidtransError if it
-    cannot run anything. ``ahead``: the number of slots that divide and join items on this machine; if it is not 0,
+    Constructed from the tasks' shared context, the value of ``--jobs`` (None: one per device), and the address in
+    ``--executor NAME://ADDRESS``. Its methods are called from one thread. Raises UsageError; VidtransError if it cannot
+    run anything. ``num_local_slots``: the number of slots that divide and join items on this machine; if it is not 0,
     every item is divided, even into a single part.
     """
 
     takes_address: ClassVar[bool]
-    ahead: ClassVar[int]
+    num_local_slots: ClassVar[int]
     slots: int
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None: ...
 
     def submit(self, task: Task, report: Report) -> None:
-        """Start a task; call it only while fewer than ``slots`` run. ``report``, thread-safe, receives its events."""
+        """Start a task; call it only while fewer than ``slots`` tasks run. ``report``: thread-safe, gets its events."""
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Return an ended task and its result; None if none ends in ``timeout_s`` (``inline`` runs its task)."""
+        """Return an ended task and its result; None if no task ends within ``timeout_s`` (``inline`` runs its task)."""
 
     def stop(self, exit_status: int) -> None:
-        """Ask all running tasks to save and end; ``receive`` then returns each, as "stopped" unless it was done."""
+        """Ask all running tasks to save and end; ``receive`` then returns each task, as "stopped" if unfinished."""
 
     def close(self) -> None:
-        """Release everything, and end running tasks. Their items stay unfinished in the cache."""
+        """End running tasks, and release all resources. Items of ended tasks stay unfinished in the cache."""
 
 
 @dataclass(frozen=True)
 class ExecutorEntry(Entry):
-    """An executor's registry entry. ``unshared``: the class for machines without a shared disk, '' if none."""
+    """A registry entry of an executor. ``unshared``: path of its class for machines without a shared disk, or ''."""
 
     unshared: str = ""
 
@@ -120,8 +130,8 @@ def parse_executor(text: str) -> tuple[str, str]:
     return name, address
 
 
-def check_apart(text: str) -> None:
-    """Raise UsageError if the executor of an ``--executor`` value cannot work without a shared disk."""
+def check_unshared_support(text: str) -> None:
+    """Raise UsageError if the executor named by ``--executor`` needs a disk that all machines share."""
     name = LOCAL if text == AUTO else parse_executor(text)[0]
     if not EXECUTORS[name].unshared:
         remedy = "choose --executor ray, or leave out --no-shared-disk"
@@ -132,8 +142,8 @@ def make_executor(text: str, context: Context, jobs: int | None, *, shared_disk:
     """Return the executor for ``--executor`` and ``--jobs``. Close it after use. Raises UsageError."""
     name, address = parse_executor(LOCAL if text == AUTO else text)
     entry = EXECUTORS[name]
-    chosen = entry if shared_disk else Entry(entry.unshared, entry.summary)
-    executor: Executor = chosen.load()(context, jobs, address)
+    executor_class = (entry if shared_disk else Entry(entry.unshared, entry.summary)).load()
+    executor: Executor = executor_class(context, jobs, address)
     return executor
 
 
@@ -145,20 +155,20 @@ def run_task(task: Task, context: Context) -> TaskResult:
     except Interrupted:
         return TaskResult("stopped")
     except Exception as error:
-        words = describe_error(error)
-        if words is None:
-            what = f"a bug in vidtrans: {type(error).__name__}: {error}"
-            return TaskResult("failed", error=what, exit_status=1, traceback=traceback.format_exc().rstrip())
-        return TaskResult("failed", error=words[0], exit_status=words[1], disk_full=is_disk_full(error))
+        description = describe_error(error)
+        if description is None:
+            message = f"a bug in vidtrans: {type(error).__name__}: {error}"
+            return TaskResult("failed", error=message, exit_status=1, traceback=traceback.format_exc().rstrip())
+        message, exit_status = description
+        return TaskResult("failed", error=message, exit_status=exit_status, disk_full=is_disk_full(error))
     finally:
         context.cache.save_digests()
 
 
 def is_disk_full(error: Exception) -> bool:
-    """Return whether an error reports a full disk."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def shared_options(context: Context) -> Table:
-    """Return the options of a context for another process, except device, report and stop. Picklable."""
-    return {name: getattr(context, name) for name in SHARED}
+    """Return a context's options for another process, all but device, report and stop. Picklable."""
+    return {name: getattr(context, name) for name in SHARED_OPTIONS}

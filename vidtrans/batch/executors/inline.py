@@ -13,7 +13,7 @@ from vidtrans.session import Context
 class InlineExecutor:
     """An executor that runs one task at a time, in this process, in ``receive``. A crash ends the batch."""
 
-    ahead: ClassVar[int] = 0
+    num_local_slots: ClassVar[int] = 0
     takes_address: ClassVar[bool] = False
     slots = 1
 
@@ -22,11 +22,10 @@ class InlineExecutor:
         self._submitted: list[tuple[Task, Report]] = []
 
     def submit(self, task: Task, report: Report) -> None:
-        """Store the task until ``receive`` runs it."""
         self._submitted.append((task, report))
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Run the submitted task, and return it with its result; None without a task."""
+        """Run the submitted task, and return it with its result; None if no task was submitted."""
         if not self._submitted:
             return None
         task, report = self._submitted.pop()
@@ -36,4 +35,4 @@ class InlineExecutor:
         """Do nothing: the task checks the same stop request as the batch."""
 
     def close(self) -> None:
-        """Do nothing: there is nothing to release."""
+        """Do nothing: this executor owns no processes or files."""

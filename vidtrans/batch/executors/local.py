@@ -22,82 +22,79 @@ from typing import IO, Any, BinaryIO, ClassVar
 from vidtrans.batch.executors import Task, TaskResult, run_task, shared_options
 from vidtrans.core.errors import VidtransError
 from vidtrans.core.events import Event, Progress, Report, Stop
-from vidtrans.core.machine import cuda_devices, set_up_heap
+from vidtrans.core.machine import num_cuda_devices, set_up_heap
 from vidtrans.core.settings import Table
 from vidtrans.core.system import module_command
 from vidtrans.session import Context
 
-REPORT_S = 0.2  # seconds between two progress reports
-LAST_LINES = 20  # of a process's standard error, kept for the error message
-ENDING_S = 5.0  # time for a process to end before it is killed
+REPORT_S = 0.2  # Minimum interval of a task's progress reports, in seconds
+NUM_STDERR_LINES = 20  # Number of last lines of a worker's standard error that are kept for the error message
+EXIT_TIMEOUT_S = 5.0  # Time limit for a worker to end before it is killed, in seconds
 
 
 class LocalExecutor:
     """An executor with worker processes, by default one per device. The task of a worker that dies is lost."""
 
-    ahead: ClassVar[int] = 0
+    num_local_slots: ClassVar[int] = 0
     takes_address: ClassVar[bool] = False
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None:
-        self._devices = devices_for(context.device, jobs)  # devices without a worker
-        self.slots = len(self._devices)
+        self._free_devices = devices_for(context.device, jobs)
+        self.slots = len(self._free_devices)
         self._options = shared_options(context)
         self._messages: queue.Queue[tuple[Worker, Any]] = queue.Queue()
         self._idle: list[Worker] = []
         self._busy: dict[Worker, tuple[Task, Report]] = {}
 
     def submit(self, task: Task, report: Report) -> None:
-        """Send the task to an idle worker, or to a new one."""
-        worker = self._idle.pop(0) if self._idle else Worker(self._devices.pop(0), self._options, self._messages)
+        worker = self._idle.pop(0) if self._idle else Worker(self._free_devices.pop(0), self._options, self._messages)
         self._busy[worker] = task, report
         worker.send(task)
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Handle a worker's message; return its task if that has ended. Raises VidtransError if it cannot start."""
+        """Handle one message of a worker; return the task if it ended. Raises VidtransError for a failed start."""
         try:
             worker, message = self._messages.get(timeout=timeout_s)
         except queue.Empty:
             return None
         if message is None:
-            return self._lose(worker)
+            return self._handle_exit(worker)
         if isinstance(message, TaskResult):
             self._idle.append(worker)
             return self._busy.pop(worker)[0], message
-        if worker in self._busy:  # else a late note of the task before
+        if worker in self._busy:  # Otherwise the message is a late note of the worker's last task.
             self._busy[worker][1](message)
         return None
 
-    def _lose(self, worker: Worker) -> tuple[Task, TaskResult] | None:
-        """Free the device of a dead worker, and report its task, if any, as lost."""
+    def _handle_exit(self, worker: Worker) -> tuple[Task, TaskResult] | None:
+        """Free the device of a dead worker; return its task, if it had one, as lost."""
         worker.end()
-        self._devices.append(worker.device)
+        self._free_devices.append(worker.device)
         if worker in self._idle:
             self._idle.remove(worker)
         task, _ = self._busy.pop(worker, (None, None))
         if not worker.is_ready:
-            raise VidtransError("a worker process could not start", worker.fate, "run 'vidtrans doctor'")
-        return None if task is None else (task, TaskResult("lost", error=worker.fate))
+            raise VidtransError("a worker process could not start", worker.exit_reason, "run 'vidtrans doctor'")
+        return None if task is None else (task, TaskResult("lost", error=worker.exit_reason))
 
     def stop(self, exit_status: int) -> None:
-        """Send the stop request to every busy worker."""
         for worker in self._busy:
             worker.send(exit_status)
 
     def close(self) -> None:
-        """End all processes."""
         for worker in (*self._busy, *self._idle):
             worker.end()
 
 
 class Worker:
-    """A process on a ``device`` that receives tasks, and an exit status as the stop request.
+    """A worker process for a ``device``; it receives tasks, or an exit status as the stop request.
 
-    Its output arrives in ``messages`` as (worker, message), and (worker, None) when it has ended.
+    Its messages arrive in ``messages`` as (worker, message); (worker, None) means that the process has ended.
     """
 
     def __init__(self, device: str, options: Table, messages: queue.Queue[tuple[Worker, Any]]) -> None:
         self.device, self.is_ready = device, False
-        self._lines: deque[str] = deque(maxlen=LAST_LINES)
+        self._lines: deque[str] = deque(maxlen=NUM_STDERR_LINES)
         self._process = subprocess.Popen(
             module_command("vidtrans.batch.executors.local"),
             stdin=subprocess.PIPE,
@@ -105,7 +102,7 @@ class Worker:
             stderr=subprocess.PIPE,
             # Only the parent process handles Ctrl-C.
             start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # on Windows
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Only Windows has this flag.
         )
         pipes = self._process.stdin, self._process.stdout, self._process.stderr
         self._stdin, stdout, stderr = (pipe for pipe in pipes if pipe)
@@ -119,7 +116,7 @@ class Worker:
         self.send({**options, "device": device})
 
     def send(self, message: Task | int | Table) -> None:
-        """Send a message; if the process has ended, ``messages`` reports it."""
+        """Send a message. Errors are ignored: if the process has ended, ``messages`` reports it."""
         with suppress(OSError):
             pickle.dump(message, self._stdin)
             self._stdin.flush()
@@ -127,9 +124,9 @@ class Worker:
     def end(self) -> None:
         """End the process, even if it is busy."""
         with suppress(OSError):
-            self._stdin.close()  # the worker then ends
+            self._stdin.close()  # An idle worker ends when its input is closed.
         try:
-            self._process.wait(ENDING_S)
+            self._process.wait(EXIT_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -139,15 +136,14 @@ class Worker:
             pipe.close()
 
     @property
-    def fate(self) -> str:
-        """Return how the process ended, as text."""
+    def exit_reason(self) -> str:
         status = self._process.returncode
         how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
         message = f": {self._lines[-1]}" if self._lines else ""
         return f"its process was ended {how}{message}"
 
     def _read_messages(self, stdout: IO[bytes], messages: queue.Queue[tuple[Worker, Any]]) -> None:
-        with suppress(Exception):  # the process has ended, or its message is unreadable
+        with suppress(Exception):  # The process has ended, or its message is unreadable.
             while True:
                 message = pickle.load(stdout)
                 if message == "ready":
@@ -163,16 +159,16 @@ class Worker:
 
 
 def devices_for(device: str, jobs: int | None) -> list[str]:
-    """Return the device of each of ``jobs`` workers, for ``auto`` spread over all GPUs; None: one worker per device."""
-    count = cuda_devices() if device in ("auto", "cuda") else 0
-    places = [f"cuda:{n}" for n in range(count)] if count > 1 else [device]
-    return [places[n % len(places)] for n in range(jobs or len(places))]
+    """Return the device of each worker; ``auto`` and ``cuda`` use all GPUs. ``jobs`` None: one worker per device."""
+    num_gpus = num_cuda_devices() if device in ("auto", "cuda") else 0
+    devices = [f"cuda:{n}" for n in range(num_gpus)] if num_gpus > 1 else [device]
+    return [devices[n % len(devices)] for n in range(jobs or len(devices))]
 
 
 def main() -> None:
-    """Run tasks until standard input is closed."""
+    """Run a worker process: execute tasks from standard input until it is closed."""
     set_up_heap()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process sends the stop request
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent process handles Ctrl-C and sends the stop request.
     writer = _MessageWriter(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
     messages = sys.stdin.buffer
@@ -191,7 +187,7 @@ def _listen(messages: BinaryIO, tasks: queue.Queue[Task], stop: Stop) -> None:
         try:
             message = pickle.load(messages)
         except Exception:
-            os._exit(1)  # the parent has ended; finished chunks are on the disk
+            os._exit(1)  # The parent process has ended; finished chunks are on the disk.
         if isinstance(message, int):
             stop.request(message)
         else:
@@ -202,7 +198,7 @@ class _MessageWriter:
     """A thread-safe writer of pickled messages."""
 
     def __init__(self, out: BinaryIO) -> None:
-        self._out, self._lock, self._reported = out, threading.Lock(), 0.0
+        self._out, self._lock, self._progress_sent_s = out, threading.Lock(), 0.0
 
     def send(self, message: object) -> None:
         with self._lock:
@@ -213,7 +209,7 @@ class _MessageWriter:
         """Send every note, and progress at most every ``REPORT_S`` seconds."""
         now = time.monotonic()
         if isinstance(event, Progress):
-            if now - self._reported < REPORT_S:
+            if now - self._progress_sent_s < REPORT_S:
                 return
-            self._reported = now
+            self._progress_sent_s = now
         self.send(event)

@@ -2,7 +2,7 @@
 
 Ray places tasks and reports lost ones, which the scheduler submits again. A temporary cluster ends with the process
 that started it. All machines have the folders of sources, results and cache at the same paths. ``run_on_ray``,
-``examine`` and ``Board`` run in the cluster's processes. Ray is imported only where it is used.
+``describe_node`` and ``EventBoard`` run in the cluster's processes. Ray is imported only where it is used.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from vidtrans.session import Context
 from vidtrans.store.cache import warning_about_locks
 from vidtrans.store.stages import libraries
 
-EXCHANGE_S = 0.25  # interval of a task's messages to the board
-DECISIVE = ("vidtrans", "torch", "av", "opencv-python-headless", "numpy")  # packages that affect the results' bytes
-RayObject = Any  # an object of Ray, which is imported only where it is used
-ENGINES: dict[tuple[str, ...], Any] = {}  # of this process, which runs one task at a time
-ANSWER_S = 5.0  # time limit for an address to answer
-EXAMINE_S = 120.0  # time limit for every node's answer, including the start of Python there
-LOOK_S = 10.0  # interval of checks of the cluster's size
-STORE_BYTES = 128 << 20  # object store of a temporary cluster: tasks exchange little data
-CLIENT = "ray://"
-SPINNING = ("GOMP_SPINCOUNT",)  # variables that the command has set, and that torch reads when it is imported
+BOARD_EXCHANGE_S = 0.25  # Interval at which a task exchanges messages with the event board, in seconds
+# Packages whose versions affect the bytes of the results.
+RESULT_PACKAGES = ("vidtrans", "torch", "av", "opencv-python-headless", "numpy")
+RayObject = Any  # Type of Ray's objects, because Ray is imported only where it is used
+ENGINES: dict[tuple[str, ...], Any] = {}  # Inference engines of this process, reused by its consecutive tasks
+CONNECT_TIMEOUT_S = 5.0  # Time limit for a cluster's address to accept a connection, in seconds
+NODE_CHECK_TIMEOUT_S = 120.0  # Time limit for the answers of all nodes, which first start Python, in seconds
+CLUSTER_CHECK_S = 10.0  # Interval at which the cluster's size is checked, in seconds
+OBJECT_STORE_BYTES = 128 << 20  # Object store of a temporary cluster, small because tasks exchange little data
+THREAD_VARIABLES = ("GOMP_SPINCOUNT",)  # Environment variables that torch reads when it is imported
 
 
 class RayExecutor:
@@ -47,121 +47,122 @@ class RayExecutor:
     a task.
     """
 
-    ahead: ClassVar[int] = 0
+    num_local_slots: ClassVar[int] = 0
     takes_address: ClassVar[bool] = True
 
     shares_disk: ClassVar[bool] = True
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None:
         if address:
-            knock(address)
+            check_address(address)
         self._ray = import_ray()
         self._folder = os.getcwd()
-        self._running: dict[Any, tuple[int, Task, Report]] = {}  # by Ray reference: submission number, task, report
+        self._running: dict[Any, tuple[int, Task, Report]] = {}  # Submission number, task, report, by Ray reference
         self._board: Any = None
-        self._exit_status: int | None = None  # of the stop request sent to tasks
-        self._owns = not self._ray.is_initialized()  # otherwise the caller disconnects from the cluster
-        self._temporary = self._connect(address) if self._owns else ""
+        self._exit_status: int | None = None  # Exit status of the stop request that was sent to the tasks
+        self._owns_connection = not self._ray.is_initialized()  # Otherwise the caller of vidtrans disconnects.
+        self._temporary_folder = self._connect(address) if self._owns_connection else ""
         try:
-            self._begin(context, jobs)
+            self._set_up(context, jobs)
         except BaseException:
             self.close()
             raise
 
-    def _begin(self, context: Context, jobs: int | None) -> None:
-        self.kind = kind = self._kind(context.device)
+    def _set_up(self, context: Context, jobs: int | None) -> None:
+        self.device_kind = device_kind = self._device_kind(context.device)
         import torch
 
-        threads = torch.get_num_threads()  # as here, so that results equal those of a render without a cluster
-        self._cpus, self._gpus = (1, 1) if kind == "cuda" else (threads, 0)
-        self._jobs, self._looked = jobs, 0.0
+        threads = torch.get_num_threads()  # The number of threads affects results, so all nodes use this machine's.
+        self._cpus, self._gpus = (1, 1) if device_kind == "cuda" else (threads, 0)
+        self._max_jobs, self._slots_updated_s = jobs, 0.0
         self.slots = 0
         self._count = 0
-        self._alone: set[int] = set()  # items that ran out of memory: each gets a whole node
-        self._options = shared_options(context) | {"device": kind}
-        variables = {"OMP_NUM_THREADS": str(threads)} | {n: os.environ[n] for n in SPINNING if n in os.environ}
+        self._whole_node_items: set[int] = set()  # Items that ran out of memory; each of them gets a whole node.
+        self._options = shared_options(context) | {"device": device_kind}
+        variables = {"OMP_NUM_THREADS": str(threads)} | {n: os.environ[n] for n in THREAD_VARIABLES if n in os.environ}
         self._environment = {"env_vars": variables}
-        self._look()
-        self._examine(context)
-        # On this machine, or, for a Ray client, on its server: the command depends on that node anyway.
-        here = self._on(self._ray.get_runtime_context().get_node_id())
-        # Ray may end the board, too, if memory runs out: its events are lost, and tasks continue with a new one.
-        lives: Table = {"max_restarts": -1, "max_task_retries": -1}
-        self._board = self._ray.remote(Board).options(num_cpus=0, scheduling_strategy=here, **lives).remote()
+        self._update_slots()
+        self._check_nodes(context)
+        # The board runs on this machine, or, for a Ray client, on its server: the command depends on that node anyway.
+        this_node = self._node_placement(self._ray.get_runtime_context().get_node_id())
+        # Ray may end the board, too, if memory runs out: its events are lost, and tasks continue with a new board.
+        restarts: Table = {"max_restarts": -1, "max_task_retries": -1}
+        board = self._ray.remote(EventBoard).options(num_cpus=0, scheduling_strategy=this_node, **restarts)
+        self._board = board.remote()
 
-    # Connecting
+    # Connection to the cluster
 
     def _connect(self, address: str) -> str:
-        """Connect; return the temporary folder of a cluster started for this process, or ''."""
+        """Connect to a cluster, or start one; return the temporary folder of a started cluster, '' otherwise."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         quiet: Table = {"logging_level": "ERROR", "log_to_driver": False}
-        named = f"{CLIENT}{address}" if address else os.environ.get("RAY_ADDRESS", "")
-        if named:
+        cluster = f"ray://{address}" if address else os.environ.get("RAY_ADDRESS", "")
+        if cluster:
             try:
-                self._ray.init(address=named, **quiet)
+                self._ray.init(address=cluster, **quiet)
             except (ConnectionError, RuntimeError, TimeoutError) as error:
                 remedy = "see 'ray status' there; for ray://, start the cluster's head with RAY_AUTH_MODE=token"
-                raise UsageError(f"--executor ray: {named}", first_line(error).rstrip(" :"), remedy) from error
+                raise UsageError(f"--executor ray: {cluster}", first_line(error).rstrip(" :"), remedy) from error
             return ""
         try:
             self._ray.init(address="auto", **quiet)
             return ""
-        except ConnectionError:  # there is none
+        except ConnectionError:  # No cluster runs on this machine.
             pass
         except RuntimeError as error:
             raise UsageError("--executor ray", first_line(error), "see 'ray status'") from error
         folder = tempfile.mkdtemp(prefix="ray-")
-        own: Table = {"num_cpus": cores(), "object_store_memory": STORE_BYTES, "_temp_dir": folder}
-        polite: Table = {"worker_niceness": 0}  # as the workers of ``local`` are
-        self._ray.init(include_dashboard=False, _system_config=polite, **own, **quiet)
+        size: Table = {"num_cpus": cores(), "object_store_memory": OBJECT_STORE_BYTES, "_temp_dir": folder}
+        priority: Table = {"worker_niceness": 0}  # The same priority as the workers of ``local``
+        self._ray.init(include_dashboard=False, _system_config=priority, **size, **quiet)
         return folder
 
-    def _kind(self, device: str) -> str:
-        """Return the kind of device for all tasks, as one clip must not mix kinds. Raises DeviceError."""
+    def _device_kind(self, device: str) -> str:
+        """Return the device kind, cuda or cpu, of all tasks, as one clip must not mix kinds. Raises DeviceError."""
         num_gpus = int(self._ray.cluster_resources().get("GPU", 0))
-        kind = device.partition(":")[0]
-        if kind == "auto":
+        device_kind = device.partition(":")[0]
+        if device_kind == "auto":
             return "cuda" if num_gpus else "cpu"
-        if kind == "cuda" and not num_gpus:
+        if device_kind == "cuda" and not num_gpus:
             raise DeviceError(f"--device {device}", "no machine of the cluster has a GPU", "use --device cpu")
-        return kind
+        return device_kind
 
-    def _examine(self, context: Context) -> None:
+    def _check_nodes(self, context: Context) -> None:
         """Check that all nodes have equal software, hardware and folders. Raises UsageError, VidtransError."""
-        # A process without a share of a GPU sees no GPU.
+        # Ray hides the GPU from a process that reserves no share of it.
         options: Table = {"num_cpus": 0, "num_gpus": 0.01 * self._gpus, "runtime_env": self._environment}
-        asked = []
+        references = []
         folder = self._folder if self.shares_disk else "/"
-        with marked_folder(context, is_needed=self.shares_disk) as marker:
+        with marker_file(context, is_needed=self.shares_disk) as marker:
             for node in self._nodes():
-                where = self._on(node["NodeID"])
-                remote = self._ray.remote(examine).options(scheduling_strategy=where, **options)
-                asked.append(remote.remote(folder, marker, self._options["device"]))
+                placement = self._node_placement(node["NodeID"])
+                remote = self._ray.remote(describe_node).options(scheduling_strategy=placement, **options)
+                references.append(remote.remote(folder, marker, self._options["device"]))
             try:
-                answers = self._ray.get(asked, timeout=EXAMINE_S)
+                answers = self._ray.get(references, timeout=NODE_CHECK_TIMEOUT_S)
             except self._ray.exceptions.GetTimeoutError as error:
-                why = f"a machine of the cluster did not answer in {EXAMINE_S:.0f} s"
+                why = f"a machine of the cluster did not answer in {NODE_CHECK_TIMEOUT_S:.0f} s"
                 raise VidtransError("--executor ray", why, "see 'ray status' and the cluster's free memory") from error
             except self._ray.exceptions.RayError as error:
                 why = f"a machine of the cluster does not run vidtrans: {first_line(error)}"
                 raise VidtransError("--executor ray", why, "install vidtrans there") from error
         first = answers[0]
         # This machine's processor does not matter, because it renders nothing.
-        check_node(first, first | {"versions": libraries(*DECISIVE), "host": socket.gethostname()}, self._folder)
+        check_node(first, first | {"versions": libraries(*RESULT_PACKAGES), "host": socket.gethostname()}, self._folder)
         for answer in answers:
             check_node(answer, first, self._folder)
         self._node = first | {"folder": self._folder}
         if self.shares_disk and len(answers) > 1 and (warning := warning_about_locks(context.cache.root)):
             context.warn_once(warning)
 
-    def _on(self, node: str) -> RayObject:
-        """Return the Ray strategy that places a task or an actor on a node."""
+    def _node_placement(self, node: str) -> RayObject:
+        """Return the Ray scheduling strategy that places a task or an actor on a node."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        return NodeAffinitySchedulingStrategy(node, soft=False)  # Ray ignores soft affinity for actors
+        return NodeAffinitySchedulingStrategy(node, soft=False)  # Ray ignores soft affinity for actors.
 
     def _nodes(self) -> list[Table]:
-        """Return the nodes that can run a task."""
+        """Return Ray's tables of the nodes that can run a task."""
         return [
             node
             for node in self._ray.nodes()
@@ -170,73 +171,72 @@ class RayExecutor:
             and node["Resources"].get("GPU", 0) >= self._gpus
         ]
 
-    def _look(self) -> None:
-        """Update the number of slots every ``LOOK_S`` seconds, as machines join and leave the cluster."""
+    def _update_slots(self) -> None:
+        """Update the number of slots every ``CLUSTER_CHECK_S`` seconds, as machines join and leave the cluster."""
         now = time.monotonic()
-        if self._looked and now - self._looked < LOOK_S:
+        if self._slots_updated_s and now - self._slots_updated_s < CLUSTER_CHECK_S:
             return
-        self._looked = now
+        self._slots_updated_s = now
         nodes = [node["Resources"] for node in self._nodes()]
         per_node = [min(n.get("CPU", 0) // self._cpus, n.get("GPU", 0) if self._gpus else 1e9) for n in nodes]
         if not self.slots and not nodes:
             needed = "a GPU" if self._gpus else f"{self._cpus} CPUs, as many as a task has threads (OMP_NUM_THREADS)"
             raise DeviceError("--executor ray", f"no machine of the cluster has {needed}", "see 'ray status'")
-        self._most_cpus = max((n.get("CPU", 0) for n in nodes), default=self._cpus)
-        self.slots = self._jobs or max(1, int(sum(per_node)))
+        self._max_cpus = max((n.get("CPU", 0) for n in nodes), default=self._cpus)
+        self.slots = self._max_jobs or max(1, int(sum(per_node)))
 
-    # What the scheduler calls
+    # The interface ``Executor``
 
     def submit(self, task: Task, report: Report) -> None:
         """Submit the task to Ray. A task that was lost for lack of memory gets a whole node."""
         self._count += 1
         options: Table = {
-            "num_cpus": self._most_cpus if task.number in self._alone else self._cpus,
+            "num_cpus": self._max_cpus if task.number in self._whole_node_items else self._cpus,
             "num_gpus": self._gpus,
-            "max_retries": 0,  # the scheduler counts them, and tells
+            "max_retries": 0,  # The scheduler restarts, counts and reports lost tasks.
             "runtime_env": self._environment,
         }
         self._running[self._start(task, options)] = self._count, task, report
 
     def _start(self, task: Task, options: Table) -> RayObject:
-        """Submit a task to Ray with Ray's ``options``; ``_count`` is its submission number."""
-        run = self._ray.remote(run_on_ray).options(**options)
-        return run.remote(self._count, replace(task, division=None), self._options, self._node, self._board)
+        """Submit a task with Ray's ``options``; return its Ray reference. ``_count`` is its submission number."""
+        remote = self._ray.remote(run_on_ray).options(**options)
+        return remote.remote(self._count, replace(task, division=None), self._options, self._node, self._board)
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Forward the tasks' events; return an ended task."""
-        self._look()
+        """Forward the tasks' events; return an ended task and its result, if any."""
+        self._update_slots()
         if not self._running:
             time.sleep(timeout_s)
             return None
         ended, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout_s)
         try:
-            if self._exit_status is not None:  # a restarted board has lost the request
+            if self._exit_status is not None:  # A board that Ray restarted has lost the stop request.
                 self._board.stop.remote(self._exit_status)
-            events = self._ray.get(self._board.take.remote())
+            events = self._ray.get(self._board.pop_events.remote())
         except self._ray.exceptions.RayError as error:
             raise VidtransError(
                 "--executor ray", f"the cluster is lost: {first_line(error)}", "run the command again"
             ) from error
         reports = {number: report for number, _, report in self._running.values()}
         for number, event in events:
-            if number in reports:  # otherwise a late event of an ended task
-                self._hear(number, event, reports[number])
+            if number in reports:  # Otherwise the event is a late one of an ended task.
+                self._handle_event(number, event, reports[number])
         if not ended:
             return None
         number, task, _ = self._running.pop(ended[0])
         return task, self._result(number, ended[0], task)
 
-    def _hear(self, number: int, event: RayObject, report: Report) -> None:
+    def _handle_event(self, number: int, event: RayObject, report: Report) -> None:
         report(event)
 
     def _result(self, number: int, reference: RayObject, task: Task) -> TaskResult:
-        """Return the result of an ended submission."""
         errors = self._ray.exceptions
         try:
             result: TaskResult = self._ray.get(reference)
             return result
         except errors.OutOfMemoryError:
-            self._alone.add(task.number)
+            self._whole_node_items.add(task.number)
             return TaskResult("lost", error="its machine ran out of memory; the next try gets a whole machine")
         except (errors.NodeDiedError, errors.TaskUnschedulableError):
             return TaskResult("lost", error="its machine was lost", is_blameless=True)
@@ -262,20 +262,20 @@ class RayExecutor:
             with suppress(Exception):
                 self._ray.kill(self._board)
             self._board = None
-        self._leave()
+        self._disconnect()
 
-    def _leave(self) -> None:
-        if self._owns:
+    def _disconnect(self) -> None:
+        if self._owns_connection:
             self._ray.shutdown()
-        if self._temporary:
-            remove(Path(self._temporary))
+        if self._temporary_folder:
+            remove(Path(self._temporary_folder))
 
 
 def import_ray() -> RayObject:
     """Return the ``ray`` module. Raises UsageError if it is not installed."""
     token = Path.home() / ".ray" / "auth_token"
     if any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")) or token.is_file():
-        # `ray start` asks for a token by default, and a program that connects shows none by default.
+        # `ray start` requires a token by default, and a program that connects sends none by default.
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
@@ -284,21 +284,24 @@ def import_ray() -> RayObject:
     return ray
 
 
-def knock(address: str) -> None:
-    """Raise UsageError if HOST:PORT does not answer."""
+def check_address(address: str) -> None:
+    """Raise UsageError if nothing accepts connections at ``address``, HOST:PORT."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise UsageError(f"--executor ray://{address}", "no HOST:PORT", "write ray://head:10001")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S).close()
     except OSError as error:
         why, remedy = f"no answer ({error.strerror or error})", "start it: ray start --head"
         raise UsageError(f"--executor ray://{address}", why, remedy) from None
 
 
 @contextmanager
-def marked_folder(context: Context, *, is_needed: bool) -> Iterator[str]:
-    """Yield the path of a file in the cache that every node must see; '' in a dry run, or if not ``is_needed``."""
+def marker_file(context: Context, *, is_needed: bool) -> Iterator[str]:
+    """Create a file in the cache, by which nodes check that they share it; yield its path.
+
+    In a dry run, or if not ``is_needed``, yield ''.
+    """
     if context.dry_run or not is_needed:
         yield ""
         return
@@ -312,74 +315,78 @@ def marked_folder(context: Context, *, is_needed: bool) -> Iterator[str]:
 
 
 def run_on_ray(number: int, task: Task, options: Table, node: Table, board: RayObject) -> TaskResult:
-    """Run a task with a context of ``options``; ``number`` is its submission number.
+    """Run a task, in a process of the cluster, with a context of ``options``; ``number`` is its submission number.
 
-    ``node``: the ``folder`` to run in, and the required software and hardware as ``examine`` returns them, which a node
-    that joined later may lack.
+    ``node``: the ``folder`` to run in, and the required software and hardware as ``describe_node`` returns them, which
+    a node that joined the cluster later may lack.
     """
     set_up_heap()
     try:
-        check_node(examine(node["folder"], "", options["device"]), node, node["folder"])
+        check_node(describe_node(node["folder"], "", options["device"]), node, node["folder"])
     except UsageError as error:
         return TaskResult("failed", error=str(error), exit_status=error.exit_status)
     os.chdir(node["folder"])
     stop = Stop()
-    link = Link(board, number, stop)
+    link = BoardClient(board, number, stop)
     try:
         return run_task(task, Context(report=link.report, stop=stop, engines=ENGINES, **options))
     finally:
         link.close()
 
 
-def examine(folder: str, marker: str, device: str) -> Table:
+def describe_node(folder: str, marker: str, device: str) -> Table:
     """Return this node's ``host``, ``versions``, ``processor``, and whether it ``sees`` ``folder`` and ``marker``."""
     from vidtrans.inference.device import resolve_device
     from vidtrans.rendering.parts import processor
 
     sees = Path(folder).is_dir() and (not marker or Path(marker).is_file())
-    named = processor(resolve_device(device))
-    return {"host": socket.gethostname(), "versions": libraries(*DECISIVE), "processor": named, "sees": sees}
+    processor_name = processor(resolve_device(device))
+    versions = libraries(*RESULT_PACKAGES)
+    return {"host": socket.gethostname(), "versions": versions, "processor": processor_name, "sees": sees}
 
 
-def check_node(node: Table, wanted: Table, folder: str) -> None:
-    """Raise UsageError if a node (see ``examine``) lacks ``folder``, or would give results other than ``wanted``'s."""
+def check_node(node: Table, required: Table, folder: str) -> None:
+    """Raise UsageError if a ``node`` differs from the node ``required``, so that results differ, or lacks ``folder``.
+
+    Both nodes are tables as ``describe_node`` returns them.
+    """
     what = f"--executor ray: {node['host']}"
-    for name, here in wanted["versions"].items():
+    for name, here in required["versions"].items():
         if (there := node["versions"].get(name, "none")) != here:
-            why = f"it has {name} {there}, and {wanted['host']} {here}: results would differ"
+            why = f"it has {name} {there}, and {required['host']} {here}: results would differ"
             raise UsageError(what, why, f"install {name} {here} there, or leave that machine out of the cluster")
-    if node["processor"] != wanted["processor"]:
-        why = f"it renders on {node['processor']}, and {wanted['host']} on {wanted['processor']}: results would differ"
+    if node["processor"] != required["processor"]:
+        other = f"{required['host']} on {required['processor']}"
+        why = f"it renders on {node['processor']}, and {other}: results would differ"
         raise UsageError(what, why, "make a cluster of machines of one kind")
     if not node["sees"]:
         why = f"it does not see '{folder}', or not the cache of this command"
         raise UsageError(what, why, "share the folder with all machines, at the same path")
 
 
-class Board:
-    """An actor that stores the tasks' events until they are taken, and the stop request."""
+class EventBoard:
+    """A Ray actor that buffers the tasks' events for the command, and stores its stop request."""
 
     def __init__(self) -> None:
         self._events: list[tuple[int, Event]] = []
         self._exit_status: int | None = None
 
     def exchange(self, number: int, events: list[Event]) -> int | None:
-        """Add the events of a task; return the exit status of the stop request, or None."""
+        """Store the events of a task; return the exit status of the stop request, None if there is none."""
         self._events += [(number, event) for event in events]
         return self._exit_status
 
-    def take(self) -> list[tuple[int, Event]]:
-        """Return the events since the last call."""
+    def pop_events(self) -> list[tuple[int, Event]]:
+        """Remove and return the stored events with their submission numbers."""
         events, self._events = self._events, []
         return events
 
     def stop(self, exit_status: int) -> None:
-        """Ask all tasks to stop."""
         self._exit_status = exit_status
 
 
-class Link:
-    """A thread that sends a task's events to the board, and receives the stop request from it."""
+class BoardClient:
+    """A background thread of a task that sends its events to the board, and receives the stop request from it."""
 
     def __init__(self, board: RayObject, number: int, stop: Stop) -> None:
         self._board, self._number, self._stop = board, number, stop
@@ -403,7 +410,7 @@ class Link:
         self._exchange()
 
     def _run(self) -> None:
-        while not self._ended.wait(EXCHANGE_S):
+        while not self._ended.wait(BOARD_EXCHANGE_S):
             self._exchange()
 
     def _exchange(self) -> None:
@@ -412,7 +419,8 @@ class Link:
         with self._lock:
             events = [*self._notes, *([self._progress] if self._progress else [])]
             self._notes, self._progress = [], None
-        with suppress(ray.exceptions.RayError):  # missing progress must not fail a task; a lost board ends the command
+        # Missing progress must not fail a task; if the board is lost, the command itself ends.
+        with suppress(ray.exceptions.RayError):
             status = ray.get(self._board.exchange.remote(self._number, events))
             if status is not None:
                 self._stop.request(status)

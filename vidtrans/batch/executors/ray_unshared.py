@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 
 from vidtrans.batch.executors import Executor, Task, TaskResult, is_disk_full, run_task
 from vidtrans.batch.executors.local import LocalExecutor
-from vidtrans.batch.executors.ray import ENGINES, Link, RayExecutor, RayObject, check_node, examine
+from vidtrans.batch.executors.ray import ENGINES, BoardClient, RayExecutor, RayObject, check_node, describe_node
 from vidtrans.core.errors import DeviceError, Interrupted, UsageError, VidtransError, describe_error, first_line
 from vidtrans.core.events import Progress, Report, Stop
 from vidtrans.core.files import (
@@ -50,14 +50,14 @@ from vidtrans.store.cache import Cache
 from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.stages import InferStage, RenderStage
 
-LOOK_S = 1.0  # interval of checks for finished chunks
-PIECE_BYTES = 32 << 20  # size of the pieces that files are sent in
-PREFIX = "vidtrans-mirror-"  # of folder names in the system's temporary folder
-BEGINNING_S = 60.0  # a mirror younger than this may still get its lock
-_MIRRORS: dict[str, Mirror] = {}  # of this process, by command
-MESSAGES = 64  # local messages that are read before the cluster's
-CLEAN_S = 10.0  # time limit for all machines to remove their mirrors
-MEGABYTE = 1_000_000
+CHUNK_CHECK_S = 1.0  # Interval at which a machine looks for finished chunks to send, in seconds
+PIECE_BYTES = 32 << 20  # Size of the pieces in which files are sent, in bytes
+MIRROR_PREFIX = "vidtrans-mirror-"  # Prefix of the names of mirror folders in the system's temporary folder
+LOCK_GRACE_S = 60.0  # Age below which a mirror without a lock file counts as in use, in seconds
+_MIRRORS: dict[str, Mirror] = {}  # The mirrors of this process, by the mark of their command
+LOCAL_MESSAGES = 64  # Maximum number of local messages that are handled before the cluster's
+CLEANUP_TIMEOUT_S = 10.0  # Time limit for all machines to remove their mirrors, in seconds
+BYTES_PER_MB = 1_000_000
 
 
 class UnsharedRayExecutor:
@@ -67,50 +67,50 @@ class UnsharedRayExecutor:
     the kind affects cache keys, and this machine may continue a clip that the cluster began.
     """
 
-    ahead: ClassVar[int] = 2  # one to divide and one to join, while all machines are busy
+    num_local_slots: ClassVar[int] = 2  # One slot divides and one joins items, while all cluster machines are busy.
     takes_address: ClassVar[bool] = True
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None:
-        self._away = PartsOnRay(context, jobs, address)
+        self._cluster = PartExecutor(context, jobs, address)
         try:
-            self._away.check_this_machine()
-            self._here = LocalExecutor(replace(context, device=self._away.kind), 1, "")
+            self._cluster.check_this_machine()
+            self._local = LocalExecutor(replace(context, device=self._cluster.device_kind), 1, "")
         except BaseException:
-            self._away.close()
+            self._cluster.close()
             raise
-        self._waiting: dict[Executor, deque[tuple[Task, Report]]] = {self._here: deque(), self._away: deque()}
-        self._running: dict[Executor, int] = {self._here: 0, self._away: 0}
+        self._waiting: dict[Executor, deque[tuple[Task, Report]]] = {self._local: deque(), self._cluster: deque()}
+        self._running: dict[Executor, int] = {self._local: 0, self._cluster: 0}
         self._stopped: deque[Task] = deque()
 
     @property
     def slots(self) -> int:
-        """Return the number of tasks to accept: more than the cluster's slots, so that it never runs idle."""
-        return self._away.slots + self.ahead
+        """Return the maximum number of tasks: more than the cluster's slots, so that no machine is idle."""
+        return self._cluster.slots + self.num_local_slots
 
     def submit(self, task: Task, report: Report) -> None:
         """Submit a part to the cluster, and other tasks locally. Tasks beyond the slots are queued."""
-        where = self._away if task.kind == "part" else self._here
-        self._waiting[where].append((task, report))
-        self._begin(where)
+        executor: Executor = self._cluster if task.kind == "part" else self._local
+        self._waiting[executor].append((task, report))
+        self._start_waiting(executor)
 
-    def _begin(self, executor: Executor) -> None:
+    def _start_waiting(self, executor: Executor) -> None:
         while self._waiting[executor] and self._running[executor] < executor.slots:
             executor.submit(*self._waiting[executor].popleft())
             self._running[executor] += 1
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Return an ended task, local or from the cluster."""
+        """Return an ended task and its result, from the local process or the cluster; None if there is none."""
         if self._stopped:
             return self._stopped.popleft(), TaskResult("stopped")
-        order: list[Executor] = [*[self._here] * MESSAGES, self._away]
+        order: list[Executor] = [*[self._local] * LOCAL_MESSAGES, self._cluster]
         for executor in order:
-            is_last = executor is self._away or not self._running[self._away]
+            is_last = executor is self._cluster or not self._running[self._cluster]
             if self._running[executor] and (ended := executor.receive(timeout_s if is_last else 0)):
                 self._running[executor] -= 1
-                self._begin(executor)
+                self._start_waiting(executor)
                 task, result = ended
                 if task.kind == "whole" or result.state == "failed":
-                    self._away.forget(task.number)
+                    self._cluster.drop_files(task.number)
                 return ended
             if is_last:
                 break
@@ -124,115 +124,121 @@ class UnsharedRayExecutor:
             waiting.clear()
 
     def close(self) -> None:
-        """End local and cluster tasks, and remove all files from the cluster."""
+        """End the tasks, local ones and the cluster's, and remove all files from the cluster."""
         try:
-            self._here.close()
+            self._local.close()
         finally:
-            self._away.close()
+            self._cluster.close()
 
 
-class PartsOnRay(RayExecutor):
+class PartExecutor(RayExecutor):
     """An executor for parts of items on machines that share no folder with this one."""
 
     shares_disk: ClassVar[bool] = False
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None:
-        self._full: set[str] = set()  # nodes with full disks
-        self._done: deque[tuple[Task, TaskResult]] = deque()  # ended without being sent to the cluster
-        self._inbox = Inbox(context.cache)
+        self._full_nodes: set[str] = set()  # Ray identifiers of nodes whose disk is full
+        self._ended_early: deque[tuple[Task, TaskResult]] = deque()  # Tasks that ended without reaching the cluster
+        self._receiver = ChunkReceiver(context.cache)
         self._mark, self._stop = f"{process_mark()}-{uuid4().hex[:8]}", context.stop
         super().__init__(context, jobs, address)
-        self._outbox = Outbox(self._ray)
+        self._input_files = InputFileStore(self._ray)
 
-    def _begin(self, context: Context, jobs: int | None) -> None:
-        super()._begin(context, jobs)
-        self._node |= {"mark": self._mark, "folder": str(place_of(Path(self._folder)))}
-        self._options["cache_dir"] = place_of(context.cache_dir)
+    def _set_up(self, context: Context, jobs: int | None) -> None:
+        super()._set_up(context, jobs)
+        self._node |= {"mark": self._mark, "folder": str(path_in_mirror(Path(self._folder)))}
+        self._options["cache_dir"] = path_in_mirror(context.cache_dir)
 
     def check_this_machine(self) -> None:
-        """Raise DeviceError, UsageError if this machine differs in kind from the cluster's."""
+        """Raise DeviceError, UsageError if this machine's device or software differs from the cluster's."""
         try:
-            check_node(examine("/", "", self.kind), self._node, "/")
+            check_node(describe_node("/", "", self.device_kind), self._node, "/")
         except DeviceError:
-            why = f"the cluster renders on {self.kind}, and this machine, which divides and joins clips, has none"
+            device = self.device_kind
+            why = f"the cluster renders on {device}, and this machine, which divides and joins clips, has none"
             remedy = "run vidtrans on a machine of the cluster's kind, or render on CPUs: --device cpu"
             raise DeviceError("--no-shared-disk", why, remedy) from None
 
     def submit(self, task: Task, report: Report) -> None:
-        """Send the task's input files, and submit the task to Ray without its leading chunks that are stored."""
+        """Send the task's input files, and submit the task to Ray, without leading chunks that are already stored."""
         division = task.division
         assert division is not None
 
-        def tell(done: int, total: int) -> None:
-            report(Progress("sending files", -(-done // MEGABYTE), -(-total // MEGABYTE), "MB"))
+        def report_bytes(done: int, total: int) -> None:
+            report(Progress("sending files", -(-done // BYTES_PER_MB), -(-total // BYTES_PER_MB), "MB"))
             self._stop.check()
 
-        if self._inbox.missing(division, task.part) is None:
-            self._done.append((task, TaskResult("done", {"frames_inferred": 0, "frames_encoded": 0})))
+        if self._receiver.missing_part(division, task.part) is None:
+            self._ended_early.append((task, TaskResult("done", {"frames_inferred": 0, "frames_encoded": 0})))
             return
         try:
-            self._outbox.send(task.number, division.files, tell)
+            self._input_files.add(task.number, division.files, report_bytes)
             super().submit(task, report)
         except Interrupted:
-            self._done.append((task, TaskResult("stopped")))
+            self._ended_early.append((task, TaskResult("stopped")))
         except (CannotSendError, self._ray.exceptions.RayError) as error:
-            what = f"it cannot be sent to the cluster: {first_line(error)}"
-            self._done.append((task, TaskResult("failed", error=what, exit_status=1)))
+            message = f"it cannot be sent to the cluster: {first_line(error)}"
+            self._ended_early.append((task, TaskResult("failed", error=message, exit_status=1)))
 
     def _start(self, task: Task, options: Table) -> RayObject:
         division = task.division
         assert division is not None
-        if self._full and task.number not in self._alone and (nodes := self._nodes()):
+        if self._full_nodes and task.number not in self._whole_node_items and (nodes := self._nodes()):
             node = nodes[self._count % len(nodes)]["NodeID"]
-            options = options | {"scheduling_strategy": self._on(node)}
-        sent = [self._outbox.sent[path] for path in division.files]
-        self._inbox.expect(self._count, division)
-        part = self._inbox.missing(division, task.part)
-        own = replace(task, work=partial(division.make_part, part=part), division=None)
-        run = self._ray.remote(run_part_on_ray).options(**options)
-        return run.remote(self._count, own, self._options, self._node, self._board, sent, division.entries[0])
+            options = options | {"scheduling_strategy": self._node_placement(node)}
+        files = [self._input_files.files[path] for path in division.files]
+        self._receiver.begin(self._count, division)
+        part = self._receiver.missing_part(division, task.part)
+        part_task = replace(task, work=partial(division.make_part, part=part), division=None)
+        remote = self._ray.remote(run_part_on_ray).options(**options)
+        entry = division.entries[0]
+        return remote.remote(self._count, part_task, self._options, self._node, self._board, files, entry)
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
         """Write received chunks into the cache; return an ended task."""
-        return self._done.popleft() if self._done else super().receive(timeout_s)
+        return self._ended_early.popleft() if self._ended_early else super().receive(timeout_s)
 
-    def _hear(self, number: int, event: RayObject, report: Report) -> None:
-        if isinstance(event, Piece | LogLines):
-            self._inbox.take(number, event)
+    def _handle_event(self, number: int, event: RayObject, report: Report) -> None:
+        if isinstance(event, FilePiece | LogLines):
+            self._receiver.write(number, event)
         else:
             report(event)
 
     def _result(self, number: int, reference: RayObject, task: Task) -> TaskResult:
         result: Any = super()._result(number, reference, task)
-        self._inbox.end(number)
-        if isinstance(result, TaskResult):  # it was lost
+        self._receiver.end(number)
+        if isinstance(result, TaskResult):  # The task was lost.
             return result
-        own: TaskResult
-        own, node = result
-        if own.disk_full:
-            self._full.add(node)
+        task_result: TaskResult
+        task_result, node = result
+        if task_result.disk_full:
+            self._full_nodes.add(node)
             if self._nodes():
-                return TaskResult("lost", error=f"a disk of the cluster is full ({own.error})", is_blameless=True)
-        return own
+                why = f"a disk of the cluster is full ({task_result.error})"
+                return TaskResult("lost", error=why, is_blameless=True)
+        return task_result
 
     def _nodes(self) -> list[Table]:
-        return [node for node in super()._nodes() if node["NodeID"] not in self._full]
+        return [node for node in super()._nodes() if node["NodeID"] not in self._full_nodes]
 
-    def forget(self, number: int) -> None:
-        """Drop the files that were sent for an item."""
-        self._outbox.forget(number)
+    def drop_files(self, number: int) -> None:
+        """Drop the input files that were sent for the item with index ``number``."""
+        self._input_files.drop_files(number)
 
-    def _leave(self) -> None:
-        self._inbox.close()
-        with suppress(Exception):  # a lost machine needs no cleaning
+    def _disconnect(self) -> None:
+        self._receiver.close()
+        with suppress(Exception):  # A lost machine needs no cleanup.
             if self._count:
                 remote = self._ray.remote(remove_mirrors)
                 nodes = [node for node in self._ray.nodes() if node["Alive"]]
                 options: Table = {"num_cpus": 0, "runtime_env": self._environment}
-                where = [options | {"scheduling_strategy": self._on(node["NodeID"])} for node in nodes]
-                asked = [remote.options(**given).remote(self._mark) for given in where]
-                self._ray.wait(asked, num_returns=len(asked), timeout=CLEAN_S)
-        super()._leave()
+                placements = [self._node_placement(node["NodeID"]) for node in nodes]
+                references = [
+                    remote.options(**options, scheduling_strategy=placement).remote(self._mark)
+                    for placement in placements
+                ]
+                self._ray.wait(references, num_returns=len(references), timeout=CLEANUP_TIMEOUT_S)
+        super()._disconnect()
 
 
 class CannotSendError(Exception):
@@ -241,16 +247,20 @@ class CannotSendError(Exception):
 
 @dataclass(frozen=True)
 class SentFile:
-    """A file in Ray's object store: path below a mirror, ``mark`` (bytes, mtime in ns), references to ``pieces``."""
+    """An input file in Ray's object store.
 
-    place: Path
-    mark: tuple[int, int]
+    ``relative_path``: its path below a mirror. ``fingerprint``: its size in bytes and modification time in ns.
+    ``pieces``: Ray references to its content, in order.
+    """
+
+    relative_path: Path
+    fingerprint: tuple[int, int]
     pieces: list[RayObject] = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A piece of the chunk file ``name``; ``is_last``: it ends the file. A chunk's JSON file is sent last."""
+class FilePiece:
+    """A piece of the file ``name`` of a chunk; ``is_last``: it ends the file. A chunk's JSON file is sent last."""
 
     name: str
     data: bytes = field(repr=False)
@@ -259,42 +269,43 @@ class Piece:
 
 @dataclass(frozen=True)
 class LogLines:
-    """Lines of the chunk log's file ``name``."""
+    """Lines for the file ``name`` of the chunk log."""
 
     name: str
     lines: str
 
 
-def place_of(path: Path) -> Path:
-    """Return the path below a mirror for an absolute path."""
+def path_in_mirror(path: Path) -> Path:
+    """Return the path of an absolute path's file relative to a mirror folder."""
     return Path(*path.parts[1:])
 
 
-class Outbox:
-    """Input files in Ray's object store, each stored once, for as long as an item needs it."""
+class InputFileStore:
+    """The input files in Ray's object store, each stored once, while an item needs it."""
 
     def __init__(self, ray: RayObject) -> None:
         self._ray = ray
-        self.sent: dict[Path, SentFile] = {}
-        self._needed: dict[int, set[Path]] = {}  # by item number
+        self.files: dict[Path, SentFile] = {}
+        self._needed: dict[int, set[Path]] = {}  # Input files of each item, by item index
 
-    def send(self, number: int, files: Sequence[Path], tell: Callable[[int, int], None]) -> None:
-        """Store those files of item ``number`` that are not stored yet; call ``tell`` with the bytes sent and in total.
+    def add(self, number: int, files: Sequence[Path], report_bytes: Callable[[int, int], None]) -> None:
+        """Store the files of item ``number`` that are not stored yet.
 
-        Raises CannotSendError, and the errors of ``tell``.
+        ``report_bytes``: called with the number of bytes sent, and the total. Raises CannotSendError, and the errors of
+        ``report_bytes``.
         """
         self._needed.setdefault(number, set()).update(files)
-        new = [path for path in files if path not in self.sent]
+        new = [path for path in files if path not in self.files]
         with self._naming_errors():
             stats = {path: path.stat() for path in new}
-        done, total = 0, sum(one.st_size for one in stats.values())
-        for path, own in stats.items():
+        done, total = 0, sum(status.st_size for status in stats.values())
+        for path, status in stats.items():
             pieces = []
             for piece, num_bytes in self._put(path):
                 pieces.append(piece)
                 done += num_bytes
-                tell(done, total)
-            self.sent[path] = SentFile(place_of(path), (own.st_size, own.st_mtime_ns), pieces)
+                report_bytes(done, total)
+            self.files[path] = SentFile(path_in_mirror(path), (status.st_size, status.st_mtime_ns), pieces)
 
     def _put(self, path: Path) -> Iterator[tuple[RayObject, int]]:
         """Store a file; yield a reference to each piece, and its number of bytes."""
@@ -304,55 +315,55 @@ class Outbox:
 
     @contextmanager
     def _naming_errors(self) -> Iterator[None]:
-        """Convert errors of files and of Ray to CannotSendError; errors of ``tell`` pass unchanged."""
+        """Convert errors of files and of Ray to CannotSendError; errors of ``report_bytes`` pass unchanged."""
         try:
             yield
         except (OSError, self._ray.exceptions.RayError) as error:
-            words = getattr(error, "strerror", None) or first_line(error)
-            raise CannotSendError(f"{getattr(error, 'filename', None) or ''} {words}".strip()) from error
+            reason = getattr(error, "strerror", None) or first_line(error)
+            raise CannotSendError(f"{getattr(error, 'filename', None) or ''} {reason}".strip()) from error
 
-    def forget(self, number: int) -> None:
+    def drop_files(self, number: int) -> None:
         """Drop the item's files that no other item needs."""
-        gone = self._needed.pop(number, set())
+        dropped = self._needed.pop(number, set())
         needed = set().union(*self._needed.values())
-        for path in gone - needed:
-            self.sent.pop(path, None)
+        for path in dropped - needed:
+            self.files.pop(path, None)
 
 
-class Inbox:
-    """A receiver that writes the chunks that tasks send into their cache entries."""
+class ChunkReceiver:
+    """A receiver that writes the chunks, which tasks on the cluster send, into the cache entries of their items."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
-        self._folders: dict[int, Path] = {}  # by submission number
-        self._open: dict[int, Path] = {}  # by submission number: its incomplete file
+        self._folders: dict[int, Path] = {}  # Folder of the cache entry, by submission number
+        self._open: dict[int, Path] = {}  # Path of the incomplete file, by submission number
 
-    def missing(self, division: Division, part: tuple[int, int]) -> tuple[int, int] | None:
-        """Return a part, the chunks [first, stop), without its leading stored chunks; None if all chunks are stored."""
+    def missing_part(self, division: Division, part: tuple[int, int]) -> tuple[int, int] | None:
+        """Return a part, the chunks [first, stop), without leading chunks that are stored; None if all are stored."""
         store = ChunkStore(self._cache.entry(*division.entries[0]), "")
         first, stop = part
         while first < stop and store.is_written(first):
             first += 1
         return (first, stop) if first < stop else None
 
-    def expect(self, number: int, division: Division) -> None:
-        """Write the pieces of submission ``number`` from now on into the cache entry of its division."""
+    def begin(self, number: int, division: Division) -> None:
+        """Accept pieces of submission ``number`` for the cache entry of its division."""
         self._folders[number] = self._cache.entry(*division.entries[0]).folder
 
-    def take(self, number: int, sent: Piece | LogLines) -> None:
+    def write(self, number: int, event: FilePiece | LogLines) -> None:
         """Write a piece or log lines of a submission. Raises OSError."""
-        if isinstance(sent, LogLines):
-            self._cache.log.append(Path(sent.name).name, sent.lines)
+        if isinstance(event, LogLines):
+            self._cache.log.append(Path(event.name).name, event.lines)
             return
-        target = self._folders[number] / Path(sent.name).name
+        target = self._folders[number] / Path(event.name).name
         is_first = number not in self._open
         temporary = self._open.setdefault(number, partial_path(target))
         with naming_disk_errors(target):
             if is_first:
                 remove_stale_partials(target)
             with temporary.open("wb" if is_first else "ab") as file:
-                file.write(sent.data)
-            if sent.is_last:
+                file.write(event.data)
+            if event.is_last:
                 sync_file(temporary)
                 move_into_place(temporary, target)
                 del self._open[number]
@@ -364,7 +375,6 @@ class Inbox:
             remove(temporary)
 
     def close(self) -> None:
-        """End all submissions."""
         for number in [*self._folders]:
             self.end(number)
 
@@ -376,40 +386,40 @@ def run_part_on_ray(
     node: Table,
     board: RayObject,
     files: list[SentFile],
-    wanted: tuple[str, str],
+    entry_names: tuple[str, str],
 ) -> tuple[TaskResult, str]:
-    """Render a part of an item; return the result, and the node's Ray identifier. ``number``: submission number.
+    """Render a part of an item in a process of the cluster; return its result, and the node's Ray identifier.
 
-    ``files``: the input files. ``wanted``: the cache entry, (stage, key), whose chunks are sent back. ``node``: the
-    command's current ``folder``, relative to the mirror, its ``mark``, which identifies the run, and the required
-    software and hardware.
+    ``number``: the submission number. ``files``: the input files. ``entry_names``: stage and key of the cache entry
+    whose chunks are sent back. ``node``: the command's current ``folder``, relative to the mirror, its ``mark``, which
+    identifies the command, and the required software and hardware.
     """
     import ray
 
     set_up_heap()
-    here = str(ray.get_runtime_context().get_node_id())
-    os.chdir("/")  # the mirror of an earlier command may be gone
+    node_id = str(ray.get_runtime_context().get_node_id())
+    os.chdir("/")  # The current folder may be the removed mirror of an earlier command.
     stop = Stop()
-    link = Link(board, number, stop)
-    lost: list[str] = []
+    link = BoardClient(board, number, stop)
+    transfer_errors: list[str] = []
 
     def work(context: Context) -> Table:
         try:
-            check_node(examine("/", "", options["device"]), node, "/")
+            check_node(describe_node("/", "", options["device"]), node, "/")
             mirror.fetch(files, context)
             folder = mirror.root / node["folder"]
             folder.mkdir(parents=True, exist_ok=True)
             os.chdir(folder)
-            entry = context.cache.entry(*wanted)
-            sender = _Sender(entry.folder, board, number)
+            entry = context.cache.entry(*entry_names)
+            sender = _ChunkSender(entry.folder, board, number)
             sender.start()
             try:
                 table = task.work(context)
             finally:
                 sender.close()
         except ray.exceptions.RayError as error:
-            lost.append(f"its input files or results were lost in transfer ({first_line(error)})")
-            raise VidtransError(lost[0]) from error
+            transfer_errors.append(f"its input files or results were lost in transfer ({first_line(error)})")
+            raise VidtransError(transfer_errors[0]) from error
         if not entry.folder.is_dir():
             why = f"a machine of the cluster would render something else: its {entry.stage} has another key"
             remedy = "give paths relative to the current folder, and install the same programs on all machines"
@@ -419,25 +429,25 @@ def run_part_on_ray(
 
     try:
         mirror = Mirror.of(node["mark"])
-        own = options | {"cache_dir": mirror.root / options["cache_dir"]}
-        context = Context(report=link.report, stop=stop, engines=ENGINES, **own)
+        options = options | {"cache_dir": mirror.root / options["cache_dir"]}
+        context = Context(report=link.report, stop=stop, engines=ENGINES, **options)
         context.cache.log.clear()
         result = run_task(replace(task, work=work), context)
-        _clean(context)
+        _remove_chunks(context)
         with suppress(OSError):
             log = context.cache.log.own_file
-            send(board, number, LogLines(log.name, log.read_text("utf-8")))
-    except (OSError, UsageError) as error:  # from the mirror
-        words, status = describe_error(error) or (str(error), 1)
-        result = TaskResult("failed", error=words, exit_status=status, disk_full=is_disk_full(error))
+            send_event(board, number, LogLines(log.name, log.read_text("utf-8")))
+    except (OSError, UsageError) as error:  # The mirror cannot be set up or filled.
+        message, status = describe_error(error) or (str(error), 1)
+        result = TaskResult("failed", error=message, exit_status=status, disk_full=is_disk_full(error))
     finally:
         os.chdir("/")
         link.close()
-    return (TaskResult("lost", error=lost[0]) if lost else result), here
+    return (TaskResult("lost", error=transfer_errors[0]) if transfer_errors else result), node_id
 
 
-def _clean(context: Context) -> None:
-    """Remove all rendered chunks: they were sent, and the next part of this process is usually of another clip."""
+def _remove_chunks(context: Context) -> None:
+    """Remove all rendered chunks, which were sent: the next task of this process usually renders another clip."""
     with suppress(OSError, VidtransError):
         for entry in context.cache.entries():
             if entry.stage in (RenderStage.name, InferStage.name):
@@ -445,10 +455,10 @@ def _clean(context: Context) -> None:
 
 
 class Mirror:
-    """The mirror folder of this process, which keeps it locked: a mirror that is not locked has been abandoned."""
+    """The mirror folder of this process, which locks it: a mirror without a lock was left by a killed process."""
 
     def __init__(self, command: str) -> None:
-        base = Path(tempfile.gettempdir()) / f"{PREFIX}{command}"
+        base = Path(tempfile.gettempdir()) / f"{MIRROR_PREFIX}{command}"
         base.mkdir(mode=0o700, exist_ok=True)
         if not _is_own(base):
             what = f"{socket.gethostname()}: {base}"
@@ -457,61 +467,61 @@ class Mirror:
         self._lock.acquire()
         self.root = base / process_mark()
         self.root.mkdir(exist_ok=True)
-        self._held: dict[Path, tuple[int, int]] = {}
+        self._fingerprints: dict[Path, tuple[int, int]] = {}  # Fingerprint of each file in the mirror, by relative path
 
     @classmethod
     def of(cls, command: str) -> Mirror:
-        """Return this process's mirror for the run ``command``; first remove mirrors that killed runs have left."""
+        """Return this process's mirror for the mark of a command; first remove mirrors that killed commands left."""
         if command not in _MIRRORS:
-            _remove_abandoned(command)
+            _remove_abandoned_mirrors(command)
             _MIRRORS[command] = cls(command)
         return _MIRRORS[command]
 
     def fetch(self, files: list[SentFile], context: Context) -> None:
-        """Make the mirror hold exactly these files. Raises OSError, Interrupted, and Ray's errors."""
+        """Write these files into the mirror, and remove all others. Raises OSError, Interrupted, and Ray's errors."""
         import ray
 
-        for place in self._held.keys() - {file.place for file in files}:
-            remove(self.root / place)
-            del self._held[place]
+        for path in self._fingerprints.keys() - {file.relative_path for file in files}:
+            remove(self.root / path)
+            del self._fingerprints[path]
         for done, file in enumerate(files):
-            if self._held.get(file.place) == file.mark:
+            if self._fingerprints.get(file.relative_path) == file.fingerprint:
                 continue
-            target = self.root / file.place
+            target = self.root / file.relative_path
             target.parent.mkdir(parents=True, exist_ok=True)
-            self._held[file.place] = -1, -1
+            self._fingerprints[file.relative_path] = -1, -1  # The file is incomplete.
             with target.open("wb") as opened:
                 for piece in file.pieces:
                     opened.write(ray.get(piece))
                     context.stop.check()
                     context.report(Progress("fetching files", done, len(files), "files"))
-            self._held[file.place] = file.mark
+            self._fingerprints[file.relative_path] = file.fingerprint
 
 
 def remove_mirrors(command: str) -> None:
-    """Remove this machine's mirrors of a command that ends."""
-    remove(Path(tempfile.gettempdir()) / f"{PREFIX}{command}")
+    """Remove this machine's mirrors for the mark of a command."""
+    remove(Path(tempfile.gettempdir()) / f"{MIRROR_PREFIX}{command}")
 
 
-def _remove_abandoned(command: str) -> None:
-    """Remove mirrors on this machine that killed processes of this user's other commands have left."""
-    for base in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+def _remove_abandoned_mirrors(command: str) -> None:
+    """Remove mirrors on this machine that were left by killed processes of this user's other commands."""
+    for base in Path(tempfile.gettempdir()).glob(f"{MIRROR_PREFIX}*"):
         with suppress(OSError):
-            if base.name != f"{PREFIX}{command}" and _is_own(base) and _is_abandoned(base):
+            if base.name != f"{MIRROR_PREFIX}{command}" and _is_own(base) and _is_abandoned(base):
                 remove(base)
 
 
 def _is_own(base: Path) -> bool:
-    """Return whether a path is a folder, not a link, of this user."""
-    found = base.lstat()
-    # On Windows each user has a temporary folder of their own.
-    return stat.S_ISDIR(found.st_mode) and (WINDOWS or found.st_uid == os.getuid())
+    """Return whether a path is a folder of this user, and not a link."""
+    status = base.lstat()
+    # On Windows, each user has a private temporary folder.
+    return stat.S_ISDIR(status.st_mode) and (WINDOWS or status.st_uid == os.getuid())
 
 
 def _is_abandoned(base: Path) -> bool:
     locks = sorted(base.glob("*.lock"))
     if not locks:
-        return time.time() - base.stat().st_mtime > BEGINNING_S
+        return time.time() - base.stat().st_mtime > LOCK_GRACE_S
     for path in locks:
         try:
             FileLock(path).acquire(timeout=0).lock.release()
@@ -520,20 +530,20 @@ def _is_abandoned(base: Path) -> bool:
     return True
 
 
-class _Sender(threading.Thread):
-    """A thread that sends the finished chunks of a cache entry, those with a JSON file, to the board."""
+class _ChunkSender(threading.Thread):
+    """A background thread that sends the finished chunks of a cache entry, which have a JSON file, to the board."""
 
     def __init__(self, folder: Path, board: RayObject, number: int) -> None:
         super().__init__(daemon=True)
         self._folder, self._board, self._number = folder, board, number
-        self._sent: set[str] = set()
+        self._sent_names: set[str] = set()
         self._ended = threading.Event()
         self._error: BaseException | None = None
 
     def run(self) -> None:
         """Send finished chunks until closed; ``close`` raises the first error."""
         try:
-            while not self._ended.wait(LOOK_S):
+            while not self._ended.wait(CHUNK_CHECK_S):
                 self._send()
         except Exception as error:
             self._error = error
@@ -548,23 +558,23 @@ class _Sender(threading.Thread):
 
     def _send(self) -> None:
         for description in sorted(self._folder.glob("chunk-*.json")):
-            if description.name not in self._sent:
+            if description.name not in self._sent_names:
                 for path in self._folder.glob(f"{description.stem}.*"):
                     if path != description:
                         self._send_file(path)
                 self._send_file(description)
-                self._sent.add(description.name)
+                self._sent_names.add(description.name)
 
     def _send_file(self, path: Path) -> None:
         size, is_last = path.stat().st_size, False
         with path.open("rb") as file:
             while not is_last:
                 data = file.read(PIECE_BYTES)
-                is_last = not data or file.tell() >= size  # without data: a file that became shorter
-                send(self._board, self._number, Piece(path.name, data, is_last=is_last))
+                is_last = not data or file.tell() >= size  # There is no data if the file became shorter.
+                send_event(self._board, self._number, FilePiece(path.name, data, is_last=is_last))
 
 
-def send(board: RayObject, number: int, event: Piece | LogLines) -> None:
+def send_event(board: RayObject, number: int, event: FilePiece | LogLines) -> None:
     """Put an event on the board, and wait until it has arrived. Raises Ray's errors."""
     import ray
 

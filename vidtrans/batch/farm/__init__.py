@@ -16,40 +16,38 @@ from vidtrans.core.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class ClipTasks:
-    """A clip in ``parts`` parts: the ``command`` that renders it, and ``at_end``, options to write the result with."""
+    """A clip that is rendered in ``parts`` parts by ``command``. ``output_options``: options for writing the result."""
 
     source: str
     output: str
     parts: int
     command: tuple[str, ...]
-    at_end: tuple[str, ...] = ()
+    output_options: tuple[str, ...] = ()
 
     @property
     def is_divided(self) -> bool:
-        """Return whether the clip has several parts, which must be joined."""
         return self.parts > 1
 
     def part_command(self, part: str, *, join: bool = False) -> list[str]:
         """Return the command that renders a ``part``: "3", "3-5", or a variable of the queue.
 
-        ``join``: the part that ends last joins the clip.
+        ``join``: the command that ends last joins the clip.
         """
-        return [*self.command, "--chunk", f"{part}/{self.parts}", *(["--join", *self.at_end] if join else [])]
+        return [*self.command, "--chunk", f"{part}/{self.parts}", *(["--join", *self.output_options] if join else [])]
 
     @property
     def join_command(self) -> list[str]:
-        """Return the command that joins the parts; it fails if one is missing."""
-        return [*self.command, "--join", *self.at_end]
+        """Return the command that joins the parts, and fails if a part is missing."""
+        return [*self.command, "--join", *self.output_options]
 
     @property
     def whole_command(self) -> list[str]:
-        """Return the command that renders a clip of one part."""
-        return [*self.command, *self.at_end]
+        return [*self.command, *self.output_options]
 
 
 @dataclass(frozen=True)
 class FarmJob:
-    """A job of clips, rendered by commands in a ``folder`` with the variables of ``environment``."""
+    """A farm job: its ``clips`` are rendered by commands in ``folder`` with the variables of ``environment``."""
 
     name: str
     folder: Path
@@ -57,7 +55,7 @@ class FarmJob:
     clips: Sequence[ClipTasks]
 
     def shell_line(self, command: Sequence[str]) -> str:
-        """Return a command as a line for a POSIX shell, in the folder and with the environment."""
+        """Return a command as a line for a POSIX shell, run in the job's folder and environment."""
         variables = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
         return f"cd {shlex.quote(str(self.folder))} && {' '.join([*variables, shlex.join(command)])}"
 

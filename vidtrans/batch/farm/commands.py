@@ -9,7 +9,7 @@ from vidtrans.batch.farm import FarmJob
 
 
 def write_commands(job: FarmJob) -> str:
-    """Return the lines for a POSIX shell."""
+    """Return the job as lines for a POSIX shell."""
     lines: list[str] = []
     for clip in job.clips:
         if clip.is_divided:

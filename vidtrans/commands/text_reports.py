@@ -10,11 +10,11 @@ from vidtrans.core.errors import BatchError
 from vidtrans.core.settings import Table
 from vidtrans.core.system import command_line
 
-FAILED_NAMED = 5  # number of failed clips named in a line
+MAX_FAILED_NAMES = 5  # Maximum number of failed clips in the report's line
 
 
 class Terminal(Protocol):
-    """The part of the console that commands use."""
+    """The interface of the console for commands."""
 
     as_json: bool
     quiet: bool
@@ -23,7 +23,7 @@ class Terminal(Protocol):
         """Show the result of a successful command: ``text``, or with --json ``table``."""
 
     def text(self, text: str) -> None:
-        """Show text that is itself the result."""
+        """Show text that is the result itself."""
 
     def figures(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Show a table of numbers above the result; not with --json or --quiet."""
@@ -32,11 +32,11 @@ class Terminal(Protocol):
         """Show the error of a failed command; with --json, ``table`` with the error and the exit status."""
 
     def file_content(self, text: str) -> None:
-        """Show text to be redirected to a file: in UTF-8 with Unix line ends on all systems."""
+        """Show text that users redirect to a file: in UTF-8 with Unix line ends on all systems."""
 
 
 def render_text(table: Table) -> str:
-    """Return the report on a video or picture that was rendered, or would be."""
+    """Return the report on a rendered video or picture, or of a dry run."""
     frames = count(table["frames"], "frame")
     if table.get("dry_run"):
         width, height = table["working_size"]
@@ -63,7 +63,6 @@ def part_text(table: Table) -> str:
 
 
 def sheet_text(table: Table) -> str:
-    """Return the report on a sheet, a grid or a comparison."""
     if table.get("dry_run"):
         return f"would make {table['output']}"
     what = "picture" if table["output"].endswith(".png") else "frame"
@@ -71,17 +70,15 @@ def sheet_text(table: Table) -> str:
 
 
 def cost_text(table: Table) -> str:
-    """Return the estimated cost of a dry run as text."""
     return f"; {format_cost(table)}"
 
 
 def timing(table: Table) -> str:
-    """Return the duration of a command as text, or that the result is up to date."""
+    """Return ``, 12.3 s`` for the duration of a command, or ``, up to date``."""
     return ", up to date" if table["cached"] else f", {table['seconds']:.1f} s"
 
 
 def trained_text(table: Table) -> str:
-    """Return the report on a trained model."""
     scores = table.get("held_out") or {}
     score = f", held out {scores['psnr']:.1f} dB" if "psnr" in scores else ""
     if (likeness := scores.get("feature_likeness")) is not None:
@@ -104,12 +101,12 @@ def trained_text(table: Table) -> str:
 
 
 def as_is_text(table: Table) -> str:
-    """Return the report of a dry run on the model of an interrupted run."""
+    """Return the report of a dry run with --as-is, which writes the model of an interrupted training."""
     return f"would write {table['output']}: the model of step {table['steps']:,} of {table['of_steps']:,}"
 
 
 def delivered_text(scores: Table) -> str:
-    """Return the scores of delivered pictures, ``delivered`` of a training, as a line of text."""
+    """Return a line of text on the scores of full-size pictures. ``scores``: the entry ``delivered`` of a training."""
     size = f"at {scores['size'][0]}x{scores['size'][1]}" if scores["size"] else "at full size"
     return (
         f"delivered {size}: {scores['psnr']:.1f} dB, sharpness {scores['sharpness']:.2f} of the target's "
@@ -118,13 +115,12 @@ def delivered_text(scores: Table) -> str:
 
 
 def next_command(model: str, *, dreams: bool = False) -> str:
-    """Return the command that uses a model; ``dreams``: it predicts frames."""
+    """Return the command line that uses a model; ``dreams``: the model predicts frames."""
     name = shell_path(model)
     return f"vidtrans dream VIDEO --model {name} --frames 300" if dreams else f"vidtrans stylize VIDEO --model {name}"
 
 
 def shell_path(path: str) -> str:
-    """Return a path quoted for the shell."""
     return command_line([f"./{path}" if path.startswith("-") else path])
 
 
@@ -139,8 +135,8 @@ def show_batch(terminal: Terminal, table: Table, describe: Callable[[Table], str
         line = f"{count(len(done), 'clip')}, {count(table['frames'], 'frame')}"
         terminal.result(table, line + ("" if planned else f"; the result of each is in {summary}"))
         return 0
-    names = ", ".join(list(failed)[:FAILED_NAMED])
-    names += f" and {len(failed) - FAILED_NAMED} more" if len(failed) > FAILED_NAMED else ""
+    names = ", ".join(list(failed)[:MAX_FAILED_NAMES])
+    names += f" and {len(failed) - MAX_FAILED_NAMES} more" if len(failed) > MAX_FAILED_NAMES else ""
     line = f"{len(failed)} of {count(len(done) + len(failed) + len(pending), 'clip')} failed: {names}"
     line += f"; {len(pending)} not begun" if pending else ""
     remedy = f"the first of them: {next(iter(failed.values()))}"  # a dry run leaves no summary

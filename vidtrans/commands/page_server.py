@@ -17,17 +17,17 @@ from vidtrans.web import LOOPBACK
 if TYPE_CHECKING:
     from vidtrans.web.server import Address, WebServer
 
-PORT = 8765
-LEAST_TOKEN = 16  # characters
+DEFAULT_PORT = 8765
+MIN_TOKEN_CHARS = 16  # Minimum length of an access token
 
 
 @dataclass(frozen=True)
-class ServedPage(Command):
-    """The base of commands that serve a page; their last note says that Ctrl-C ends it."""
+class PageServerCommand(Command):
+    """The base of commands that serve a page."""
 
     _: KW_ONLY
     host: str = option(LOOPBACK[0], "The address to listen at.", Group.SERVER)
-    port: int = option(PORT, "0 selects a free port.", Group.SERVER, bounds=(0, 65535))
+    port: int = option(DEFAULT_PORT, "0 selects a free port.", Group.SERVER, bounds=(0, 65535))
     allow_network: bool = option(False, "Let others on the network reach what is opened here.", Group.SERVER)
     https: bool = option(
         False, "With a certificate for this machine's names; on a phone the camera needs it.", Group.SERVER
@@ -38,16 +38,15 @@ class ServedPage(Command):
     open_page: bool = option(False, "Open the page in the browser.", Group.SERVER, ("--open",))
 
     def check_address(self, visitors: str) -> None:
-        """Raise UsageError if the address or the token is refused. ``visitors``: what others could do there."""
+        """Raise UsageError if the address or the token is not allowed. ``visitors``: the actions of others, as text."""
         if self.host not in LOOPBACK and not self.allow_network:
             why = f"others on the network could {visitors}"
             raise UsageError(f"--host {self.host}", why, "add --allow-network if that is meant")
-        if self.token and (len(self.token) < LEAST_TOKEN or not re.fullmatch(r"[A-Za-z0-9_-]+", self.token)):
-            why = f"a token has at least {LEAST_TOKEN} letters, digits, - and _"
+        if self.token and (len(self.token) < MIN_TOKEN_CHARS or not re.fullmatch(r"[A-Za-z0-9_-]+", self.token)):
+            why = f"a token has at least {MIN_TOKEN_CHARS} letters, digits, - and _"
             raise UsageError("--token", why, "leave it out: one is made")
 
     def address(self) -> Address:
-        """Return the address to serve at."""
         from vidtrans.web.access import new_token
         from vidtrans.web.certificate import certificate_folder
         from vidtrans.web.server import Address
@@ -56,7 +55,7 @@ class ServedPage(Command):
         return Address(self.host, self.port, self.token or new_token(), folder)
 
     def announce_reach(self, server: WebServer, context: Context, visitors: str) -> None:
-        """Report who can reach the page, and how to end it. ``visitors``: what anybody with the link can do."""
+        """Report who can reach the page, and how to end it. ``visitors``: the actions of others, as text."""
         if server.address.is_open:
             from vidtrans.web.server import qr_text
 
@@ -69,6 +68,5 @@ class ServedPage(Command):
         context.note("Ctrl-C ends it")
 
     def open_in_browser(self, link: str) -> None:
-        """Open the page if --open asks for it."""
         if self.open_page:
             webbrowser.open(link)
