@@ -26,7 +26,7 @@ from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.inference.device import CPU
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.interop.checkpoint_format import CheckpointFormat
-from vidtrans.interop.exporting.checkpoint_file import their_state
+from vidtrans.interop.exporting.checkpoint_file import foreign_state_dict
 from vidtrans.interop.onnx.onnx_format import OnnxFormat
 from vidtrans.interop.onnx.trial import trial_picture
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
@@ -53,7 +53,7 @@ def native(name: str, norm: str) -> tuple[torch.nn.Module, ModelRecord]:
 def imported(name: str, norm: str, folder: Path) -> torch.nn.Module:
     generator, record = native(name, norm)
     path, form = folder / "net_G.pth", CheckpointFormat()
-    torch.save(their_state(record, generator)[1], path)
+    torch.save(foreign_state_dict(record, generator)[1], path)
     return form.load_described(path, form.describe(path), make_pairing("aligned", {}))[0].eval()
 
 
