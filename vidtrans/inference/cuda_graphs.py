@@ -48,7 +48,6 @@ class RecordedNetwork:
         self.forget()
 
     def forget(self) -> None:
-        """Free the graph and its memory."""
         self._layout: Hashable = None
         self._num_runs = 0
         self._replay: Callable[[], None] | None = None

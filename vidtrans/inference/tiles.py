@@ -21,9 +21,8 @@ from torch.nn import functional as F
 from vidtrans.networks.layers import SqueezeExcitation
 
 MIN_TILE_PX = 256  # Smallest side of a tile in pixels: a smaller tile is mostly rim
-OVERLAP_PX = (
-    128  # Overlap in pixels: 256-pixel tiles of the bundled model reach 46 dB against the whole picture; 96: 35 dB
-)
+# Overlap in pixels: 256-pixel tiles of the bundled model reach 46 dB against the whole picture; 96: 35 dB
+OVERLAP_PX = 128
 NUM_CELLS = 4  # Cells along a fixed-size tile: tones are averaged per cell, and neighbouring tiles overlap by one cell
 GlobalLayer = nn.InstanceNorm2d | SqueezeExcitation  # Layers that use the whole picture
 NormStatistics = dict[nn.Module, tuple[Tensor, Tensor]]  # Mean and variance of each layer's input, (N, C) float32

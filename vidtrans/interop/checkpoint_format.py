@@ -60,12 +60,8 @@ OPTIMISER_KEYS = {"param_groups", "state"}
 STATE_DICT_REMEDY = "save the generator's state_dict() alone"
 OPTION_FILES = ("train_opt.txt", "opt.txt", "test_opt.txt")
 MAX_OPTION_BYTES = 1 << 20
-SIZE_OPTIONS = (
-    "crop_size",
-    "fineSize",
-    "load_size",
-    "loadSize",
-)  # Options with the training size, in order of precedence.
+# Options with the training size, in order of precedence.
+SIZE_OPTIONS = ("crop_size", "fineSize", "load_size", "loadSize")
 UNPAIRED_MODELS = ("cycle_gan", "cut", "fastcut", "sincut")  # Models whose input is the frame.
 MIN_NEAREST_SHARE = 0.2  # Smallest share of matching tensors for which an error names the nearest family.
 
@@ -177,7 +173,6 @@ class CheckpointFormat(ForeignFormat):
         )
 
     def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
-        """Return the generator's tensors under vidtrans's weight names. Raises ModelError."""
         checkpoint = recognise(path)
         layout = checkpoint.candidate.layout
         stored = {ours: checkpoint.tensors[theirs] for ours, theirs in layout.names.items()}

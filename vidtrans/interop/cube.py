@@ -53,9 +53,8 @@ class CubeFormat(ModelFormat):
         """Return a record of a colour map with the file's size and title. Raises ModelError."""
         with path.open("rb") as file:
             text = _text(file.read(HEAD_BYTES), path)
-        whole = (
-            text.rpartition("\n")[0] if path.stat().st_size > HEAD_BYTES else text
-        )  # The last line may be incomplete
+        # The last line may be incomplete
+        whole = text.rpartition("\n")[0] if path.stat().st_size > HEAD_BYTES else text
         head = _Head.read(_lines(whole or text), path)
         return ModelRecord(
             generator={"name": "colour-map", "settings": head.settings},

@@ -30,19 +30,11 @@ MAX_ENTRIES = 20_000  # Largest number of storages in a file.
 MAX_DEPTH = 3  # Deepest nesting of tables and lists.
 MAX_BYTES = 32 << 20  # Largest size of a pickle without tensor data; that of a real model is below a megabyte.
 MAX_READS = 4_000_000  # Largest number of reads of instructions and arguments.
-MAX_ARGUMENTS = (
-    3_000_000  # Largest number of values in the arguments of all calls: a million calls may share one long list.
-)
+# Largest number of values in the arguments of all calls: a million calls may share one long list.
+MAX_ARGUMENTS = 3_000_000
 MAX_NAME_CHARACTERS = 200  # Number of stored characters of a function's or class's name.
-ITEM_BYTES = {
-    "float64": 8,
-    "int64": 8,
-    "float32": 4,
-    "int32": 4,
-    "float16": 2,
-    "bfloat16": 2,
-    "int16": 2,
-}  # Bytes per number; 1 for other dtypes
+# Bytes per number; 1 for other dtypes
+ITEM_BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int16": 2}
 STORAGE_DTYPES = {
     "FloatStorage": "float32",
     "DoubleStorage": "float64",
@@ -165,28 +157,18 @@ class PickleReader(pickle._Unpickler):
         """Return the name of a function or class without importing it."""
         return GlobalName(module[:MAX_NAME_CHARACTERS], name[:MAX_NAME_CHARACTERS])
 
-    def persistent_load(self, persistent_id: Any) -> Storage:  # noqa: ANN401  (of a stranger's file)
+    def persistent_load(self, pid: Any) -> Storage:  # noqa: ANN401  (of a stranger's file)
         """Return the storage of a persistent id, a tuple ('storage', class, key, location, length, …)."""
-        is_storage = (
-            isinstance(persistent_id, tuple)
-            and len(persistent_id) >= 5
-            and persistent_id[0] == "storage"
-            and isinstance(persistent_id[1], GlobalName)
-        )
-        if not is_storage or persistent_id[1].module != "torch":
+        is_storage = isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage" and isinstance(pid[1], GlobalName)
+        if not is_storage or pid[1].module != "torch":
             raise PickleError("it refers to external data in an unknown way")
-        kind = STORAGE_DTYPES.get(persistent_id[1].name)
-        if (
-            kind is None
-            or not isinstance(persistent_id[2], str)
-            or type(persistent_id[4]) is not int
-            or not 0 <= persistent_id[4] < 2**48
-        ):
-            raise PickleError(f"it holds numbers of an unsupported type ({persistent_id[1].name[:40]})")
-        if len(persistent_id) > 5 and persistent_id[5] is not None:
+        kind = STORAGE_DTYPES.get(pid[1].name)
+        if kind is None or not isinstance(pid[2], str) or type(pid[4]) is not int or not 0 <= pid[4] < 2**48:
+            raise PickleError(f"it holds numbers of an unsupported type ({pid[1].name[:40]})")
+        if len(pid) > 5 and pid[5] is not None:
             why = "it has views of storages, as files of torch before 0.4 do: save it again with a newer torch"
             raise PickleError(why)
-        return self.storages.setdefault(persistent_id[2], Storage(kind, persistent_id[2], persistent_id[4]))
+        return self.storages.setdefault(pid[2], Storage(kind, pid[2], pid[4]))
 
     def _call(self, function: object, arguments: object) -> Any:  # noqa: ANN401  (of a stranger's file)
         """Return the tensor or table that a call describes, or an ``Opaque`` for any other call."""
@@ -340,7 +322,7 @@ class TorchFile:
 
 
 def is_torch_file(path: Path) -> bool:
-    """Return whether a file begins like a file of ``torch.save``; only its first bytes are read. Raises OSError."""
+    """Return whether ``torch.save`` wrote a file, judged by its first bytes or its directory. Raises OSError."""
     with path.open("rb") as file:
         head = file.read(64)
     if head.startswith(ZIP):
@@ -356,7 +338,6 @@ def is_bare_pickle(path: Path) -> bool:
 
 
 def _is_archive(path: Path) -> bool:
-    """Return whether a zip archive was written by torch.save."""
     try:
         with zipfile.ZipFile(path) as archive:
             return _pickle_name(archive) is not None

@@ -13,13 +13,8 @@ from vidtrans.core.errors import first_line
 from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.interop.onnx.trial import TrialError, answer_request, limit_process, trial_picture
 
-SIZES = (
-    (256, 512),
-    (256, 256),
-    (512, 512),
-    (224, 224),
-    (128, 128),
-)  # (height, width) to try; fixed sizes are often square
+# (height, width) to try; fixed sizes are often square
+SIZES = ((256, 512), (256, 256), (512, 512), (224, 224), (128, 128))
 CHANNEL_COUNTS = (3, 1, 4)
 OPSET = 17
 EXPORTED_SIZES, EXPORTED_EXTRA_PX = ((64, 96),), 33  # An exported program accepts any size.

@@ -52,10 +52,8 @@ FORMATS = Registry(
 )
 # Weights of the style predictor. They are in a subfolder, because every file in assets/ is a model that has a name.
 STYLE_PREDICTION = PACKAGE / "assets" / "networks" / "style-prediction.safetensors"
-WEIGHT_SUFFIX, STEP_SUFFIX = (
-    ".weight",
-    ".step",
-)  # Suffixes of the names of weights, and of the quantisation steps of int8 weights
+# Suffixes of the names of weights, and of the quantisation steps of int8 weights
+WEIGHT_SUFFIX, STEP_SUFFIX = (".weight", ".step")
 
 
 class ModelFormat:
@@ -249,9 +247,8 @@ def _with_dtypes(weights: Mapping[str, Any], expected: Mapping[str, Any]) -> dic
 class Hints:
     """Facts about a file that the user supplies because the file does not contain them."""
 
-    range: str = (
-        ""  # Value range of the network's input and output, a name of ``networks.ports.RANGES``; '' to detect it
-    )
+    # Value range of the network's input and output, a name of ``networks.ports.RANGES``; '' to detect it
+    range: str = ""
     layout: str = ""  # Axis order of the input, 'nchw' or 'nhwc'; '' to detect it
     trust: bool = False  # Whether a program in the file may run once, for conversion
     predictor: Path | None = None  # File of the network that predicts a picture's style vector

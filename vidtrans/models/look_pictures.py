@@ -190,7 +190,6 @@ class NamedPictures:
 
     @property
     def has_clip(self) -> bool:
-        """Return whether a look contains the style of the clip's own frames."""
         return any(path is None for mixture in self.looks.values() for path, _ in mixture)
 
 
@@ -204,7 +203,6 @@ def models_named(models: Sequence[str], tables: Mapping[str, Table]) -> tuple[st
 
 
 def medium_label(medium: str) -> str:
-    """Return the display name of a medium, given by name or by file."""
     return plain_name(Path(medium).stem)
 
 

@@ -49,7 +49,6 @@ class ChainPairing(Pairing):
         return frames[0] if self._first.finishes else self._first.input(frames)
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """Return the first network's input for a drawing."""
         return self._first.drawing_input(picture)
 
 
@@ -170,7 +169,6 @@ class ModelChain(LoadedModel):
         return self.steps
 
     def with_changes(self, changes: Table) -> ModelChain:
-        """Return the chain with changed settings of its first model's pairing."""
         first, *others = self.steps
         return replace(self, steps=(first.with_changes(changes), *others)) if changes else self
 

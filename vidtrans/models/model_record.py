@@ -26,15 +26,8 @@ MAX_RECORD_BYTES = 4 << 20  # Largest size of a record's JSON, in bytes
 MAX_POSITIONS = 10_000_000
 MAX_CHANNELS = 512  # Largest number of input channels: label maps have one per class
 RATE = re.compile(r"[0-9]{1,12}(/[0-9]{1,12})?")
-OPTIONAL_TABLES = (
-    "plate",
-    "dream",
-    "memory",
-    "ports",
-    "origin",
-    "extractor",
-    "codes",
-)  # Tables that are left out of the file when they are empty
+# Tables that are left out of the file when they are empty
+OPTIONAL_TABLES = ("plate", "dream", "memory", "ports", "origin", "extractor", "codes")
 TABLES = ("generator", "pairing", "training", "card", *OPTIONAL_TABLES)
 
 
@@ -93,9 +86,8 @@ class ModelRecord:
         loses its eyes. Trained looks keep most of their strokes at 480; predicted looks are sharper and more stable up
         to 720.
         """
-        is_other = (
-            self.generator["name"] == "optimised" or self.ports or self.origin
-        )  # A network of another tool has its own size
+        # Optimised models and networks of other tools keep their size
+        is_other = self.generator["name"] == "optimised" or self.ports or self.origin
         if self.pairing["name"] != "look" or is_other:
             return self.size
         return self.size * 5 // 3 if self.training else self.size * 5 // 2

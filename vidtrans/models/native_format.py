@@ -32,7 +32,6 @@ class NativeFormat(ModelFormat):
     suffixes = (".safetensors",)
 
     def detect(self, path: Path) -> bool:
-        """Return whether the safetensors header contains the metadata key of vidtrans."""
         with path.open("rb") as file:
             header = file.read(min(int.from_bytes(file.read(8), "little"), MAX_HEADER_BYTES))
         return b'"__metadata__"' in header and f'"{METADATA_KEY}"'.encode() in header
@@ -53,7 +52,6 @@ class NativeFormat(ModelFormat):
         return parse_record(text, path)
 
     def load(self, path: Path) -> tuple[Any, ModelRecord]:
-        """Return the generator with its weights, on the CPU, and the record. Raises ModelError."""
         record = self.read_record(path)
         return build_with_weights(path, record, partial(_read_weights, has_extractor=bool(record.extractor))), record
 

@@ -43,10 +43,8 @@ MAX_ENTRY_BYTES = {MANIFEST: 1 << 16, ABOUT: 1 << 18, LICENCE: 1 << 18, THUMBNAI
 MAX_MODEL_BYTES = 16 << 30
 MAX_LINE_CHARACTERS = 4096  # Largest length of a line on the card, in characters
 BLOCK_BYTES = 1 << 20
-COMPRESSION_METHODS = (
-    zipfile.ZIP_STORED,
-    zipfile.ZIP_DEFLATED,
-)  # Other methods may need gigabytes of memory and raise other errors
+# Other methods may need gigabytes of memory and raise other errors
+COMPRESSION_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 MODEL_NAME = re.compile(r"[^\W_][\w .+-]{0,79}")  # A model name that is a valid file name on every system
 RESERVED_NAME = re.compile(
     r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE
@@ -191,9 +189,8 @@ def _parse_facts(table: Table) -> PackFacts:
         is_number = field.name in ("size", "short_side")
         if type(value) is not (int if is_number else str) or (isinstance(value, int) and value < 0):
             raise ValueError(f"its manifest has no usable '{field.name}'")
-        values[field.name] = (
-            value if is_number else strip_controls(str(value)[:MAX_LINE_CHARACTERS])
-        )  # A terminal may display it
+        # A terminal may display it
+        values[field.name] = value if is_number else strip_controls(str(value)[:MAX_LINE_CHARACTERS])
     return PackFacts(**values)
 
 

@@ -29,9 +29,8 @@ TONE_SIDE_PX = 128  # Side of the downscaled picture from which the tone is comp
 # Ratio of the deviation of colours across their main axis to that along it. Drawings in ink, charcoal and pencil have
 # 0.01 to 0.04, a blueprint 0.11 to 0.14, paintings 0.3 and more.
 ONE_INK, MANY_COLOURS = 0.06, 0.11
-UNIFORM_DEVIATION = (
-    0.02  # Standard deviation, in values from -1 to 1, below which a picture is uniform and its axis is grey
-)
+# Standard deviation, in values from -1 to 1, below which a picture is uniform and its axis is grey
+UNIFORM_DEVIATION = 0.02
 
 
 @dataclass

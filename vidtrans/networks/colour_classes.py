@@ -109,9 +109,8 @@ def bins_of(ab: Tensor) -> tuple[Tensor, Tensor]:
 @cache
 def gamut() -> np.ndarray:
     """Return a mask of the ab bins that contain RGB colours, (SIDE, SIDE) bool."""
-    levels = (
-        torch.linspace(0, 255, 52, device="cpu").round() / 127.5 - 1
-    )  # On the CPU, even if the network is built on another device
+    # On the CPU, even if the network is built on another device
+    levels = torch.linspace(0, 255, 52, device="cpu").round() / 127.5 - 1
     inside = np.zeros((SIDE, SIDE), bool)
     a, b = bins_of(to_ab(torch.cartesian_prod(levels, levels, levels).T[None, :, None]))
     inside[a.numpy(), b.numpy()] = True

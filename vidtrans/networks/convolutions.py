@@ -17,9 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-MAX_TILED_CHANNELS = (
-    8  # Largest number of output channels: from 16 on, the vectors of all processors are filled without tiles
-)
+# Largest number of output channels: from 16 on, the vectors of all processors are filled without tiles
+MAX_TILED_CHANNELS = 8
 TILE_SIDE = 2  # Side of the block of outputs that ``TiledConv`` computes as channels of one position
 BINOMIAL = (0.25, 0.5, 0.25)
 # Weights of three rows of a picture in each kernel row of its upsampled version, for even and odd output rows.

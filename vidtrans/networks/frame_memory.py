@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 MAX_PIXELS = 16_000_000  # Largest total number of pixels of the stored frames.
-MAX_STORED_BYTES = (
-    5_400_000  # Largest total size of the stored frames in bytes: a model of the default width has 12 MB.
-)
+# Largest total size of the stored frames in bytes: a model of the default width has 12 MB.
+MAX_STORED_BYTES = 5_400_000
 QUALITIES = (98, 95, 92, 88, 84, 78, 70, 60, 50)  # JPEG qualities in descending order.
 FULL_CHROMA = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
 POSITION_TOLERANCE = 0.25  # Error of an 8-bit position, in frames.

@@ -47,7 +47,6 @@ def checkpointing_setting() -> Any:  # noqa: ANN401  (a dataclass field)
 
 
 def normalise(channels: int, norm: str) -> list[nn.Module]:
-    """Return the norm layer as a list of one; an empty list for 'none'."""
     if norm == "none":
         return []
     if norm == "batch":
@@ -247,7 +246,6 @@ class SpectralNorm(nn.Module):
             self.left.copy_(left)
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Return the weight divided by the estimate of its largest singular value."""
         kind = weight.device.type
         with nullcontext() if kind == "meta" else torch.autocast(kind, enabled=False):
             if self.training:

@@ -94,7 +94,6 @@ class ResidualSettings(BlockSettings):
 
 
 def first_layer(inputs: int, outputs: int, settings: BlockSettings) -> nn.Sequential:
-    """Return the 7×7 layer at full size (c7s1-k)."""
     return nn.Sequential(*convolution(inputs, outputs, 7, norm=settings.norm, mirror=True, bias=settings.conv_bias))
 
 

@@ -55,7 +55,6 @@ class Patches(torch.nn.Module):
         return [part[chosen] for part in seen[0]], [part[chosen] for part in seen[1]]
 
     def manner(self, picture: Tensor) -> Projected:
-        """Return the sorted projections of a picture's patches."""
         with torch.no_grad():
             return [sort_values(projected) for projected in self.see(picture)[0]]
 

@@ -23,7 +23,6 @@ class CheckpointExport(ExportFormat):
     """Export a state dict for the tool of the generator's family, such as pytorch-CycleGAN-and-pix2pix or SPADE."""
 
     def check(self, subject: ExportSubject) -> None:
-        """Raise UsageError for a generator that no other tool has."""
         if subject.pairing.class_colours is not None:
             why = "they cannot hold the colours of classes"
             raise UsageError("the other tools' .pth files", why, "use --format onnx or torchscript")

@@ -245,7 +245,6 @@ class NetworkGraph(nn.Module):
         self.network = to_exportable(generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the output, (N, 3, H, W) in [−1, 1]."""
         height, width = x.shape[2], x.shape[3]
         if self.multiple > 1:
             x = grow_by_mirroring(x, 2, self.multiple, self.smallest)

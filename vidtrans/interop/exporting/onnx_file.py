@@ -32,7 +32,6 @@ class OnnxExport(ExportFormat):
     """Export to ONNX, opset 17. ``write`` needs the packages onnx and ONNX Runtime, which checks the written file."""
 
     def check(self, subject: ExportSubject) -> None:
-        """Raise UsageError if onnx or ONNX Runtime is not installed; see ``ExportFormat``."""
         _runtime()
 
     def write(self, path: Path, subject: ExportSubject) -> Table:

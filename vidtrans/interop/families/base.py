@@ -168,7 +168,6 @@ class Fit:
 
 
 def match_layout(candidate: Candidate, shapes: Shapes) -> Fit:
-    """Return the match of a candidate and the tensor shapes of a checkpoint."""
     layout = candidate.layout
     missing = [name for name in layout.shapes if name not in shapes]
     unexpected = [name for name in shapes if name not in layout.shapes and name not in layout.unused]
@@ -216,7 +215,6 @@ def detect_norm(shapes: Shapes, norm: str, conv: str) -> str:
 
 
 def swap_halves(tensor: Any) -> Any:  # noqa: ANN401  (no torch here)
-    """Return a tensor with its halves along the first axis swapped."""
     import torch
 
     return torch.cat(tensor.chunk(2)[::-1])
@@ -257,5 +255,4 @@ class LabelFamily(Family):
     """A family of networks for label maps or pictures; the training options describe the labels."""
 
     def with_options(self, candidate: Candidate, options: Mapping[str, str]) -> Candidate:
-        """Return the candidate with the label pairing of the options."""
         return replace(candidate, pairing=label_pairing(candidate.channels[0], options) or candidate.pairing)

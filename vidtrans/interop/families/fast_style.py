@@ -21,7 +21,6 @@ class FastStyle(Family):
     tool = "pytorch/examples fast_neural_style"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network with the width and number of blocks of the checkpoint; None for another network."""
         if FIRST_WEIGHT not in shapes:
             return None
         blocks = {int(match[1]) for name in shapes if (match := BLOCK_PATTERN.fullmatch(name))}
@@ -32,7 +31,6 @@ class FastStyle(Family):
         return Candidate(generator, (inputs, outputs), layout, ports=dict(range_ports(0, 255)), pairing=FRAME_PAIRING)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of a generator 'style-net' with the settings of the PyTorch examples."""
         if name != "style-net":
             return None
         fixed = {"padding": "mirror", "upsampling": "nearest", "head": "linear", "conv_bias": True}

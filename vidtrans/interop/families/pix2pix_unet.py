@@ -14,11 +14,8 @@ from vidtrans.interop.families.base import (
     detect_norm,
 )
 
-GENERATOR_NAMES = {
-    6: "unet-64",
-    7: "unet-128",
-    9: "unet-512",
-}  # Generator by the number of halvings; otherwise unet-256
+# Generator by the number of halvings; otherwise unet-256
+GENERATOR_NAMES = {6: "unet-64", 7: "unet-128", 9: "unet-512"}
 MAX_HALVINGS = 9
 FIXED_SETTINGS: Table = {"upsample": "transposed", "skip_connections": True, "inner_norm": False, "conv_bias": False}
 
@@ -39,7 +36,6 @@ class PeerUNet(Family):
     tool = "pytorch-CycleGAN-and-pix2pix"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the U-Net with the checkpoint's width and number of nested blocks; None if it is no U-Net."""
         first = "model.model.0.weight"
         if first not in shapes:
             return None
@@ -55,7 +51,6 @@ class PeerUNet(Family):
         return Candidate(generator, (inputs, outputs), layout, size=2**halvings, dark_lines=True)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of a generator 'unet-256' or one of ``GENERATOR_NAMES``."""
         if name not in ("unet-256", *GENERATOR_NAMES.values()):
             return None
         check_fixed_settings(settings, FIXED_SETTINGS)

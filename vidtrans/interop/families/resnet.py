@@ -170,7 +170,6 @@ class PeerResnet(Family):
     tool = "pytorch-CycleGAN-and-pix2pix, contrastive-unpaired-translation"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network with the checkpoint's number of blocks; None if it has no residual blocks."""
         sizes = read_sizes(shapes)
         if sizes is None:
             return None
@@ -182,7 +181,6 @@ class PeerResnet(Family):
         return Candidate(generator, (sizes.inputs, sizes.outputs), layout, origin=sizes.origin)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of a generator 'residual'."""
         if name != "residual":
             return None
         check_fixed_settings(settings, FIXED_SETTINGS if origin else FIXED_SETTINGS | {"conv_bias": False})
@@ -191,7 +189,6 @@ class PeerResnet(Family):
 
 
 def _map_tensors(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
-    """Map all tensors of a generator with two halvings, and return the layout."""
     walk = LayerWalk(layout, "model", settings, dropout=sizes.dropout)
     map_body(walk, "body", replace(sizes, halvings=2), sizes.width)
     walk.head("head", sizes.width, sizes.outputs)
@@ -199,7 +196,6 @@ def _map_tensors(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
 
 
 def sizes_from_settings(settings: Table, channels: tuple[int, int], origin: Table) -> Sizes:
-    """Return the sizes of one of our generators with complete settings."""
     return Sizes(
         width=settings["channels"],
         inputs=channels[0],
@@ -219,7 +215,6 @@ class GlobalGenerator(LabelFamily):
     tool = "pix2pixHD"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network with the checkpoint's numbers of halvings and blocks; None if it is not from pix2pixHD."""
         sizes = read_sizes(shapes)
         if sizes is None or sizes.blur_down or sizes.blur_up:
             return None
@@ -230,7 +225,6 @@ class GlobalGenerator(LabelFamily):
         return Candidate(generator, channels, layout, 512, label_ports(sizes.inputs), origin=sizes.origin)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of a generator 'hd' without enhancers."""
         if name != "hd" or settings["enhancers"]:
             return None
         check_settings(settings)
@@ -259,7 +253,6 @@ class LocalEnhancer(LabelFamily):
     tool = "pix2pixHD"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network with the checkpoint's number of enhancers; None if it has no enhancers."""
         numbers = {int(match[1]) for name in shapes if (match := ENHANCER_DOWN_PATTERN.fullmatch(name))}
         sizes = read_sizes(shapes)
         if not numbers or sizes is None:
@@ -281,7 +274,6 @@ class LocalEnhancer(LabelFamily):
         )
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of a generator 'hd' with enhancers."""
         if name != "hd" or not settings["enhancers"]:
             return None
         check_settings(settings)

@@ -56,7 +56,6 @@ class PeerSpade(LabelFamily):
         return Candidate(generator, (labels, outputs), layout, size, ports=dict(LABEL_PORTS), notes=notes)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of a generator 'spade' with the upsampling steps of 'normal', 'more' or 'most'."""
         if name != "spade":
             return None
         sizes = settings["upsamplings"], settings["middle_doubling"], settings["widest"]
@@ -68,7 +67,6 @@ class PeerSpade(LabelFamily):
         return map_tensors(Layout.for_export(origin), settings, channels, width)
 
     def with_options(self, candidate: Candidate, options: Mapping[str, str]) -> Candidate:
-        """Return the candidate with the number of upsampling steps and the labels of the training options."""
         candidate = super().with_options(candidate, options)
         settings = dict(candidate.generator["settings"])
         upsampling_layers = options.get("num_upsampling_layers", "")

@@ -34,13 +34,8 @@ RANDOM_OPS = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
 TEXT_OPS = frozenset({"ImageDecoder", "TfIdfVectorizer", "LabelEncoder", "RegexFullMatch"})
-NON_TENSOR_PREFIXES = (
-    "Sequence",
-    "SplitToSequence",
-    "ConcatFromSequence",
-    "Optional",
-    "String",
-)  # Prefixes of the names of operators on sequences, optionals and text.
+# Prefixes of the names of operators on sequences, optionals and text.
+NON_TENSOR_PREFIXES = ("Sequence", "SplitToSequence", "ConcatFromSequence", "Optional", "String")
 INPUT_DTYPES = ("float32", "float16", "uint8")
 MAX_SIDE_PX = 8192  # Longest side of a fixed input size, in pixels.
 MAX_FIXED_BATCH = 16

@@ -173,7 +173,6 @@ class Graph:
         return {name for node in self.nodes for name in node.outputs} | {port.name for port in self.inputs}
 
     def constants(self) -> dict[str, np.ndarray]:
-        """Return the small constants of the graph by name."""
         found = {name: value for name, value in self.initializers.items() if value is not None}
         computed_names = (node for node in self.nodes if node.op == "Constant" and node.outputs)
         return found | {node.outputs[0]: node.constant for node in computed_names if node.constant is not None}

@@ -126,11 +126,8 @@ SURE_MARGIN = 0.2  # Cost difference of two ranges below which the choice is unc
 MIN_EQUAL_CORRELATION = 0.98  # Correlation above which the outputs for two ranges count as equal.
 END_TOLERANCE = 0.15  # Tolerance of the ends of a range, as a share of its width.
 MISMATCH_COST, HALF_MISMATCH_COST = 0.5, 0.25  # Costs of different ranges of input and output.
-NOMINAL_RANGES = {
-    "NominalRange_0_255": "0..255",
-    "Normalized_0_1": "0..1",
-    "Normalized_1_1": "-1..1",
-}  # Names from MetadataProps.md of ONNX
+# Names from MetadataProps.md of ONNX
+NOMINAL_RANGES = {"NominalRange_0_255": "0..255", "Normalized_0_1": "0..1", "Normalized_1_1": "-1..1"}
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,6 @@ class TrialError(Exception):
 
 
 def main() -> None:
-    """Run the network of a request, and answer with the result."""
     with answer_request() as (request, answer):
         runtime = import_onnx_runtime()  # Import before the limits are set, because the import writes a temporary file
         limit_process(request["memory"], request["seconds"] * request["threads"])
