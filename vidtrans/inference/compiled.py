@@ -114,7 +114,9 @@ class ExternalEngine(TorchEngine):
 
     def _prepare(self, network: nn.Module) -> Run:
         try:
-            library = [_import(name) for name in self.modules][-1]
+            library: Any = None
+            for name in self.modules:
+                library = import_onnx_runtime() if name == "onnxruntime" else importlib.import_module(name)
         except ImportError:
             remedy = f"pip install 'vidtrans[{self.name}]', or use --engine torch"
             raise UsageError(f"--engine {self.name}", f"{self.needs} is not installed", remedy) from None
@@ -137,11 +139,6 @@ class ExternalEngine(TorchEngine):
         raise NotImplementedError
 
 
-def _import(name: str) -> ModuleType:
-    module: ModuleType = import_onnx_runtime() if name == "onnxruntime" else importlib.import_module(name)
-    return module
-
-
 class OnnxEngine(ExternalEngine):
     """ONNX Runtime, in fp32. Raises UsageError if the precision is set to bf16."""
 
@@ -160,9 +157,7 @@ class OnnxEngine(ExternalEngine):
         options.intra_op_num_threads = torch.get_num_threads()
         file = io.BytesIO()
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # torch warns that this exporter is deprecated; it needs only the package onnx
+            warnings.simplefilter("ignore")  # This exporter is deprecated, but needs only the package onnx
             torch.onnx.export(
                 network,
                 (x,),

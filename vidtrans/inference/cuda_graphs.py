@@ -8,7 +8,6 @@ it.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,7 +16,6 @@ NUM_WARM_UP_RUNS = 2  # Number of runs before recording, in which libraries choo
 
 
 def is_recording() -> bool:
-    """Return whether the current CUDA stream records operations instead of running them."""
     return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
@@ -38,8 +36,7 @@ def record(
 class RecordedNetwork:
     """A network runner that replays the last input shape as a CUDA graph. Not thread-safe.
 
-    ``refusal``: why recording failed; '' if it did not. The values and addresses of the network's weights must not
-    change.
+    ``refusal``: why recording failed; '' if it did not. The network's weights must keep value and address.
     """
 
     def __init__(self, run: Callable[[Tensor], Tensor], device: torch.device) -> None:
@@ -76,7 +73,7 @@ class RecordedNetwork:
         """Record the network, and check that the replay on ``x`` gives the output ``expected``."""
         try:
             graph_input = x.clone()
-            replay, (output,) = record(partial(_as_tuple, self._run, graph_input), self._device)
+            replay, (output,) = record(lambda: (self._run(graph_input),), self._device)
             replay()
             if not torch.equal(output, expected):
                 raise RuntimeError("a replay gives other numbers")
@@ -84,7 +81,3 @@ class RecordedNetwork:
             self.refusal = str(error).partition("\n")[0]
         else:
             self._replay, self._input, self._output = replay, graph_input, output
-
-
-def _as_tuple(run: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, ...]:
-    return (run(x),)

@@ -155,8 +155,7 @@ def _corrected(
 ) -> Any:  # noqa: ANN401
     """Return the correct result of an operator: its ``output``, or a recomputed result of the same type.
 
-    ``convolution``: the operator as a convolution, if it is one. ``output`` None: the operator is already known as
-    wrong.
+    ``convolution``: the operator as a convolution, if it is one. ``output`` None: it is known to be wrong.
     """
     if convolution is not None:
         if output is not None and convolution.is_correct(output):

@@ -62,10 +62,8 @@ def fade_weights(overlap: int, *, fades: bool = True) -> Tensor:
     return (t * t * (3 - 2 * t)).to(torch.float32)
 
 
-def blend_tiles(
-    parts: Iterable[Tensor], starts: Sequence[int], length: int, side: int, *, fades: bool = True
-) -> Tensor:
-    """Cross-fade parts of equal size into one tensor of ``length`` along dimension ``side``, 2 (rows) or 3 (columns).
+def blend_tiles(parts: Iterable[Tensor], starts: Sequence[int], length: int, dim: int, *, fades: bool = True) -> Tensor:
+    """Cross-fade parts of equal size into one tensor of ``length`` along dimension ``dim``, 2 (rows) or 3 (columns).
 
     The weights of two parts add up to exactly one, so that equal parts are unchanged.
     """
@@ -73,11 +71,11 @@ def blend_tiles(
     end = 0
     for start, part in zip(starts, parts, strict=True):
         if whole is None:
-            whole = part.new_empty([*part.shape[:side], length, *part.shape[side + 1 :]])
-        overlap, size = end - start, part.shape[side]
-        share = fade_weights(overlap, fades=fades).to(part.device).reshape([-1] + [1] * (3 - side))
-        whole.narrow(side, start, overlap).lerp_(part.narrow(side, 0, overlap), share)
-        whole.narrow(side, end, size - overlap).copy_(part.narrow(side, overlap, size - overlap))
+            whole = part.new_empty([*part.shape[:dim], length, *part.shape[dim + 1 :]])
+        overlap, size = end - start, part.shape[dim]
+        share = fade_weights(overlap, fades=fades).to(part.device).reshape([-1] + [1] * (3 - dim))
+        whole.narrow(dim, start, overlap).lerp_(part.narrow(dim, 0, overlap), share)
+        whole.narrow(dim, end, size - overlap).copy_(part.narrow(dim, overlap, size - overlap))
         end = start + size
     assert whole is not None
     return whole

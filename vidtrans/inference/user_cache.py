@@ -49,9 +49,8 @@ def use_inductor_cache(environment: str) -> None:
     packed for one instruction set corrupt a process on another one, for example on machines that share a home folder.
     """
     previous = os.environ.get(INDUCTOR_CACHE)
-    if previous is not None and not Path(previous).name.startswith(
-        "torchinductor_"
-    ):  # The value is torch's default, not the user's
+    # torch sets the variable to such a default.
+    if previous is not None and not Path(previous).name.startswith("torchinductor_"):
         return
     with suppress(RuntimeError):  # Without a home folder torch uses its default folder
         os.environ[INDUCTOR_CACHE] = str(cache_folder() / "inductor" / digest_of(environment)[:16])

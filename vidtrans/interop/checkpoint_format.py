@@ -57,7 +57,7 @@ MAX_PREFIXES = 4  # Largest number of nested prefixes in a tensor name.
 # Largest ratio of tensor bytes to file bytes: many tensors may be views of one storage.
 MAX_SHARED_RATIO = 2
 OPTIMISER_KEYS = {"param_groups", "state"}
-STATE_DICT_REMEDY = "save the generator's state_dict() alone"
+SAVE_REMEDY = "save the generator's state_dict() alone"
 OPTION_FILES = ("train_opt.txt", "opt.txt", "test_opt.txt")
 MAX_OPTION_BYTES = 1 << 20
 # Options with the training size, in order of precedence.
@@ -83,9 +83,7 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
     table, begin = _read_header(path)
     size = path.stat().st_size - begin
     tensors = {name: _parse_tensor(path, name, entry, begin, size) for name, entry in table.items()}
-    ranges = sorted(
-        (tensor.at, tensor.length * ITEM_BYTES.get(tensor.kind, 1)) for tensor in tensors.values() if tensor.length
-    )
+    ranges = sorted((t.at, t.length * ITEM_BYTES.get(t.kind, 1)) for t in tensors.values() if t.length)
     if any(at + length > after for (at, length), (after, _) in pairwise(ranges)):
         raise SafetensorsError("two of its tensors share their bytes")
     return tensors
@@ -207,11 +205,8 @@ def _match_description(checkpoint: RecognisedCheckpoint, model: ExportedModel) -
     from vidtrans.networks import GENERATORS, UNTRAINED
     from vidtrans.networks.init import complete_settings
 
-    name, ports, origin = (
-        model.generator["name"],
-        model.record_tables.get("ports", {}),
-        model.record_tables.get("origin", {}),
-    )
+    name, tables = model.generator["name"], model.record_tables
+    ports, origin = tables.get("ports", {}), tables.get("origin", {})
     channels = (ports.get("in_channels", model.in_channels), ports.get("out_channels", 3))
     shapes = {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
     try:
@@ -226,7 +221,7 @@ def _match_description(checkpoint: RecognisedCheckpoint, model: ExportedModel) -
             continue
         if layout is not None:
             candidate = Candidate({"name": name, "settings": settings}, channels, layout, ports=ports, origin=origin)
-            if not match_layout(candidate, shapes).first_problem:
+            if not match_layout(candidate, shapes).problem:
                 return RecognisedCheckpoint(checkpoint.tensors, family, candidate)
     return checkpoint
 
@@ -248,7 +243,7 @@ def _recognise_tensors(path: Path) -> RecognisedCheckpoint:
             if candidate is None:
                 continue
             fit = match_layout(candidate, shapes)
-            if not fit.first_problem:
+            if not fit.problem:
                 if contents.needs or is_training_checkpoint(contents.value):
                     break
                 return RecognisedCheckpoint(tensors, name, candidate)
@@ -271,9 +266,7 @@ def _refusal_error(path: Path, value: object, needs: list[str], best: tuple[Fit,
         return ModelError(str(path), *reason_and_remedy)
     known = "'vidtrans model formats' lists the known families"
     if best is not None and best[0].share >= MIN_NEAREST_SHARE:
-        why = (
-            f"its tensors fit no known family; the nearest is {best[2].title} ({best[1]}), but {best[0].first_problem}"
-        )
+        why = f"its tensors fit no known family; the nearest is {best[2].title} ({best[1]}), but {best[0].problem}"
         return ModelError(str(path), why, known)
     return ModelError(str(path), "its tensors fit no known family of generators", known)
 
@@ -300,20 +293,20 @@ def explain_refusal(value: object, needs: list[str]) -> tuple[str, str] | None:
         if set(value) >= OPTIMISER_KEYS:
             return "it is the state of an optimiser, not a network", "give the generator's file"
         if is_training_checkpoint(value):
-            return "it is a training checkpoint, with the states of optimisers", STATE_DICT_REMEDY
+            return "it is a training checkpoint, with the states of optimisers", SAVE_REMEDY
     if needs:
         if isinstance(value, dict):
-            return more_than_tensors(needs), STATE_DICT_REMEDY
+            return more_than_tensors(needs), SAVE_REMEDY
         callee = value.callee if isinstance(value, Opaque) else needs[-1]
         return (
             f"it is a pickled Python object that would run {callee[:100]}, which vidtrans never does",
-            STATE_DICT_REMEDY,
+            SAVE_REMEDY,
         )
     if not isinstance(value, dict):
-        return "it holds no tensors by name", STATE_DICT_REMEDY
+        return "it holds no tensors by name", SAVE_REMEDY
     names = [name for name, one in value.items() if isinstance(one, StoredTensor)]
     if not names:
-        return "it holds no tensors by name", STATE_DICT_REMEDY
+        return "it holds no tensors by name", SAVE_REMEDY
     if reason := _other_network({str(name): value[name].shape for name in names}):
         return reason, "give the generator's file (…_net_G.pth)"
     return None

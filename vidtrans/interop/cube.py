@@ -50,7 +50,6 @@ class CubeFormat(ModelFormat):
         return False
 
     def read_record(self, path: Path) -> ModelRecord:
-        """Return a record of a colour map with the file's size and title. Raises ModelError."""
         with path.open("rb") as file:
             text = _text(file.read(HEAD_BYTES), path)
         # The last line may be incomplete
@@ -68,7 +67,6 @@ class CubeFormat(ModelFormat):
         )
 
     def load(self, path: Path) -> tuple[Any, ModelRecord]:
-        """Build the colour map with the file's nodes; return it with its record. Raises ModelError."""
         from vidtrans.networks.colour_map import ColourMap, ColourMapSettings
 
         record, luts = self.read_record(path), read_cube(path)
@@ -157,7 +155,6 @@ class _Head:
 
 
 def _size(values: Mapping[str, list[str]], key: str, max_nodes: int, path: Path) -> int:
-    """Return the size of a LUT. Raises ModelError."""
     text = (values.get(key) or [""])[0]
     size = int(text) if text.isdecimal() and len(text) < 6 else 0
     if not 2 <= size <= max_nodes:

@@ -93,6 +93,8 @@ class ExportedModel:
         """Return the description of the model in a file. Raises ModelError for a damaged description."""
         try:
             pairing = self.input_pairing(path)
+            tables = {name: table for name, table in self.record_tables.items() if name not in PORT_TABLES}
+
             model = ForeignModel(
                 family=family,
                 generator=generator,
@@ -101,9 +103,7 @@ class ExportedModel:
                 pairing=pairing_record(pairing),
                 card=self.card,
                 origin={"exported": self.generator["name"], **(origin or {})},
-                record_tables={}
-                if self.whole
-                else {name: table for name, table in self.record_tables.items() if name not in PORT_TABLES},
+                record_tables={} if self.whole else tables,
                 notes=("'vidtrans model export' wrote it, and says what its input is made of",),
             )
             parse_record(model.record(path).to_json(), path)

@@ -47,15 +47,7 @@ STORAGE_DTYPES = {
     "ByteStorage": "uint8",
     "BoolStorage": "bool",
 }
-_DAMAGE_ERRORS = (
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-    pickle.UnpicklingError,
-)
+_ERRORS = (ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError, pickle.UnpicklingError)
 
 
 class PickleError(ValueError):
@@ -150,11 +142,10 @@ class PickleReader(pickle._Unpickler):
             raise
         except (EOFError, struct.error):
             raise PickleError("its pickle is cut off") from None
-        except _DAMAGE_ERRORS as error:
+        except _ERRORS as error:
             raise PickleError(f"its pickle is damaged ({type(error).__name__})") from None
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  (Python has a class here)
-        """Return the name of a function or class without importing it."""
         return GlobalName(module[:MAX_NAME_CHARACTERS], name[:MAX_NAME_CHARACTERS])
 
     def persistent_load(self, pid: Any) -> Storage:  # noqa: ANN401  (of a stranger's file)

@@ -86,14 +86,12 @@ def _convert_once(path: Path, mtime_ns: int) -> bytes:
             "channels": exported.in_channels if exported and not exported.whole else 0,
         }
         try:
-            completed = subprocess.run(
-                COMMAND, input=json.dumps(request).encode(), capture_output=True, timeout=TIMEOUT_S
-            )
-            answer = json.loads(completed.stdout)
+            done = subprocess.run(COMMAND, input=json.dumps(request).encode(), capture_output=True, timeout=TIMEOUT_S)
+            answer = json.loads(done.stdout)
         except subprocess.TimeoutExpired:
             raise ModelError(str(path), f"it runs for more than {TIMEOUT_S} s", "use a smaller network") from None
         except ValueError:
-            why = f"its program crashed the conversion process (status {completed.returncode})"
+            why = f"its program crashed the conversion process (status {done.returncode})"
             raise ModelError(str(path), why, "do not use this file") from None
         if answer.get("error"):
             remedy = "export it as ONNX in the program that made it"

@@ -62,6 +62,7 @@ class OpenedClip:
 
     @property
     def path(self) -> Path:
+        """Return the path of the file or folder."""
         return self.clip.path
 
     @property
@@ -246,7 +247,6 @@ def write_clip(
 def _check_arguments(
     frames: Iterable[Any], path: Path, like: OpenedClip | None, encoding: EncodingSettings, *, overwrite: bool
 ) -> None:
-    """Raise UsageError for invalid arguments before any frame is encoded."""
     check_frames(frames)
     if like is not None and not isinstance(like, OpenedClip):
         raise UsageError("like", f"it is of type {type(like).__name__}", "give what open_clip returns")
@@ -287,11 +287,9 @@ def _encode_at(
     """Encode pictures at a constant rate; return the assembly of the video."""
     base = 1 / rate if rate.denominator in (1, 1001) else Fraction(1, TICKS_PER_S)
     step = round(1 / rate / base)
-    picture_format = PictureFormat(0, 0, Fraction(1), base, rate)
-    num_written, picture = _encode(
-        frames, segment, encoding, picture_format, (step * n for n in itertools.count()), stop
-    )
-    timing = Timing([step * n for n in range(num_written)], [step] * num_written, base)
+    form = PictureFormat(0, 0, Fraction(1), base, rate)
+    written, picture = _encode(frames, segment, encoding, form, (step * n for n in itertools.count()), stop)
+    timing = Timing([step * n for n in range(written)], [step] * written, base)
     return Assembly(encoding, picture, timing, None, None)
 
 
@@ -299,7 +297,7 @@ def _encode(
     frames: Iterable[Any],
     segment: Path,
     encoding: EncodingSettings,
-    picture_format: PictureFormat,
+    form: PictureFormat,
     stamps: Iterable[int],
     stop: Stop,
 ) -> tuple[int, PictureFormat]:
@@ -307,34 +305,26 @@ def _encode(
 
     The number is at most one more than that of the timestamps.
     """
-    iterator, times, num_written = iter(frames), iter(stamps), 0
+    iterator, times, written = iter(frames), iter(stamps), 0
     first = next(iterator, None)
     if first is None:
         raise UsageError("frames", "there are none", "give at least one picture")
-    first_picture = to_array(first, "frame 0")
-    depth = encoding.depth_for(8 * first_picture.itemsize)
-    picture_format = replace(
-        picture_format, width=first_picture.shape[1], height=first_picture.shape[0], depth=depth, alpha=False
-    )
-    encoding.check_size(picture_format)
-    stored_format = (
-        picture_format
-        if depth in encoding.chunk_codec.depths
-        else replace(picture_format, depth=16 if depth > 8 else 8)
-    )
-    with closing(SegmentWriter(segment, stored_format, encoding)) as writer:
-        for frame in itertools.chain([first_picture], iterator):
+    sample = to_array(first, "frame 0")
+    depth = encoding.depth_for(8 * sample.itemsize)
+    form = replace(form, width=sample.shape[1], height=sample.shape[0], depth=depth, alpha=False)
+    encoding.check_size(form)
+    stored_form = form if depth in encoding.chunk_codec.depths else replace(form, depth=16 if depth > 8 else 8)
+    with closing(SegmentWriter(segment, stored_form, encoding)) as writer:
+        for frame in itertools.chain([sample], iterator):
             stop.check()
-            picture = to_array(frame, f"frame {num_written}")
-            if picture.shape != first_picture.shape or picture.dtype != first_picture.dtype:
-                actual, expected = (
-                    f"{image.shape[1]}x{image.shape[0]} of {image.dtype}" for image in (picture, first_picture)
-                )
+            picture = to_array(frame, f"frame {written}")
+            if picture.shape != sample.shape or picture.dtype != sample.dtype:
+                actual, expected = (f"{one.shape[1]}x{one.shape[0]} of {one.dtype}" for one in (picture, sample))
                 why = f"it is {actual}, the first one {expected}"
-                raise UsageError(f"frame {num_written}", why, "give frames of one size and type")
-            num_written += 1
+                raise UsageError(f"frame {written}", why, "give frames of one size and type")
+            written += 1
             stamp = next(times, None)
             if stamp is None:
                 break
             writer.write(picture, stamp)
-    return num_written, picture_format
+    return written, form

@@ -76,7 +76,6 @@ def is_tensor(picture: object) -> TypeGuard[torch.Tensor]:
 
 
 def _check_picture(picture: np.ndarray | torch.Tensor, dtype: str, what: str) -> None:
-    """Raise UsageError for an array or a tensor that is no picture."""
     shape = tuple(picture.shape)
     if dtype in DTYPES and len(shape) == 3 and shape[2] == 3 and 0 not in shape:
         return

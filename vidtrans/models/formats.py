@@ -273,9 +273,7 @@ class ForeignModel:
     notes: tuple[str, ...] = ()  # Messages for the person who imports the file
     dark_lines: bool = False  # Whether its training drawings have dark lines on white instead of light lines on black
     styles: tuple[tuple[float, ...], ...] = ()  # Style vectors of its looks, for a network with a style input
-    record_tables: Table = field(
-        default_factory=dict
-    )  # Further tables of the record, by name, of a model that vidtrans exported
+    record_tables: Table = field(default_factory=dict)  # Further tables of the record of an exported model
 
     def record(self, path: Path, pairing: Pairing | None = None) -> ModelRecord:
         """Return the model's record with ``pairing``, by default its family's.

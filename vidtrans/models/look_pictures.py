@@ -117,9 +117,7 @@ def is_number(text: str) -> bool:
 def _readings(text: str, is_name: IsName, read: ReadPart) -> list[Reading]:
     """Return the ways to split a text at some of its commas into parts that ``read`` accepts."""
     pieces = text.rstrip().removesuffix(",").split(",")
-    readings_from: list[list[Reading]] = [[] for _ in pieces] + [
-        [()]
-    ]  # Ways to read the text from each piece to its end
+    readings_from: list[list[Reading]] = [[] for _ in pieces] + [[()]]  # Ways to read the text from each piece on
     for start in reversed(range(len(pieces))):
         for end in range(start + 1, min(start + 1 + MAX_COMMAS, len(pieces)) + 1):
             if readings_from[end]:

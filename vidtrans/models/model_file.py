@@ -57,14 +57,12 @@ def find_model(name: str) -> Path | None:
 
 
 def _missing_file_error(path: Path) -> ModelError:
-    """Return the error for a path without a file, with the nearest name in its folder."""
     near = nearest_file(path)
     remedy = f"did you mean '{near}'?" if near else "train one with 'vidtrans train DATASET'"
     return ModelError(str(path), "no such file", remedy)
 
 
 def _unknown_model_error(name: str) -> ModelError:
-    """Return the error for an unknown model name, with the nearest name of a model or a medium."""
     models = [*known_models(), IDENTITY]
     near = nearest_name(name, [*medium_names(), *models])
     use = f"use it without --model, as in: vidtrans stylize VIDEO --look {near}"
@@ -112,9 +110,8 @@ def file_in_folder(path: Path) -> Path:
     if len(checkpoints) == 1:
         return checkpoints[0]
     if not checkpoints:
-        raise ModelError(
-            str(path), f"none of {', '.join(FOLDER_CHECKPOINTS)} is in this folder", "give the model's file"
-        )
+        why = f"none of {', '.join(FOLDER_CHECKPOINTS)} is in this folder"
+        raise ModelError(str(path), why, "give the model's file")
     why = f"it holds {' and '.join(p.name for p in checkpoints)}, one for each direction"
     raise ModelError(str(path), why, f"give one of them: {' or '.join(map(str, checkpoints))}")
 

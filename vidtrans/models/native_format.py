@@ -22,7 +22,7 @@ from vidtrans.models.formats import ModelFormat, build_with_weights, cpu_weights
 from vidtrans.models.model_record import ModelRecord, parse_record
 
 METADATA_KEY = "vidtrans"
-EXTRACTOR_PREFIX = "extractor/"  # Prefix of an embedded extractor's weight names; no module name has a slash
+PREFIX = "extractor/"  # Prefix of an embedded extractor's weight names; no module name has a slash
 MAX_HEADER_BYTES = 16 << 20  # Limit for the metadata and one entry per tensor, in bytes
 
 
@@ -79,7 +79,7 @@ class NativeFormat(ModelFormat):
             extractor_weights = cpu_weights(extractor[0])
             embedded = replace(extractor[1], weights=weights_digest(extractor_weights))
             record = replace(record, extractor=json.loads(embedded.to_json()))
-            weights |= {EXTRACTOR_PREFIX + name: tensor for name, tensor in extractor_weights.items()}
+            weights |= {PREFIX + name: tensor for name, tensor in extractor_weights.items()}
         with write_atomically(path) as temporary:
             temporary.touch()
             mode = temporary.stat().st_mode
@@ -94,10 +94,8 @@ def _read_weights(path: Path, *, has_extractor: bool, of_extractor: bool = False
 
     try:
         with safe_open(str(path), framework="pt") as file:
-            names = [n for n in file.keys() if not has_extractor or n.startswith(EXTRACTOR_PREFIX) == of_extractor]  # noqa: SIM118
-            weights = {
-                name.removeprefix(EXTRACTOR_PREFIX) if of_extractor else name: file.get_tensor(name) for name in names
-            }
+            names = [n for n in file.keys() if not has_extractor or n.startswith(PREFIX) == of_extractor]  # noqa: SIM118
+            weights = {name.removeprefix(PREFIX) if of_extractor else name: file.get_tensor(name) for name in names}
             # Tensors are memory-mapped, and Windows cannot replace a mapped file, so training could not save its model.
             return {name: tensor.clone() for name, tensor in weights.items()} if WINDOWS else weights
     except SafetensorError as error:

@@ -46,9 +46,8 @@ BLOCK_BYTES = 1 << 20
 # Other methods may need gigabytes of memory and raise other errors
 COMPRESSION_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 MODEL_NAME = re.compile(r"[^\W_][\w .+-]{0,79}")  # A model name that is a valid file name on every system
-RESERVED_NAME = re.compile(
-    r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE
-)  # File names that Windows reserves
+# File names that Windows reserves
+RESERVED_NAME = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 DAMAGED_REMEDY = "get it again, or make one with 'vidtrans model pack'"
 RATIO = re.compile(r"[\d.]+/[\d.]+")
 # The folders of a path: of an absolute path up to its last separator, of a relative one without spaces.
@@ -170,7 +169,6 @@ def extract_model(pack: OpenedPack, target: Path) -> None:
 
 
 def has_model(path: Path, pack: OpenedPack) -> bool:
-    """Return whether a file has the size and hash of a pack's model."""
     return path.is_file() and path.stat().st_size == pack.facts.size and digest_file(path) == pack.facts.sha256
 
 

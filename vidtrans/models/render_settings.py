@@ -114,9 +114,9 @@ class ResolvedRenderSettings:
             filter_table["flow_plugin"] = origin["plugin"]
         if self.is_batched:
             filter_table |= {"batched": FILTERS[self.filter_name].gpu_version, "device": device_kind(self.device)}
-        return filter_table | (
-            {"flow": FLOWS[self._flow].identity_on(device_kind(self.device))} if self._flow_in_torch else {}
-        )
+        if self._flow_in_torch:
+            filter_table |= {"flow": FLOWS[self._flow].identity_on(device_kind(self.device))}
+        return filter_table
 
     @property
     def _flow(self) -> str:

@@ -121,10 +121,8 @@ def tone_of(pictures: Sequence[np.ndarray]) -> Tensor:
     The colours of a grey picture, or of one in a single ink, lie on a line in RGB, and its tone projects onto this
     line. The tone of other pictures is the identity map.
     """
-    small = [
-        cv2.resize(middle_of(picture), (TONE_SIDE_PX, TONE_SIDE_PX), interpolation=cv2.INTER_AREA)
-        for picture in pictures
-    ]
+    size = (TONE_SIDE_PX, TONE_SIDE_PX)
+    small = [cv2.resize(middle_of(picture), size, interpolation=cv2.INTER_AREA) for picture in pictures]
     colours = np.concatenate(small).reshape(-1, 3) / 127.5 - 1
     mean = colours.mean(0)
     spreads, axes = np.linalg.eigh(np.cov((colours - mean).T))

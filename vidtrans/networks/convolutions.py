@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 # Largest number of output channels: from 16 on, the vectors of all processors are filled without tiles
 MAX_TILED_CHANNELS = 8
-TILE_SIDE = 2  # Side of the block of outputs that ``TiledConv`` computes as channels of one position
+TILE = 2  # Side of the block of outputs that ``TiledConv`` computes as channels of one position
 BINOMIAL = (0.25, 0.5, 0.25)
 # Weights of three rows of a picture in each kernel row of its upsampled version, for even and odd output rows.
 DOUBLING_WEIGHTS = {
@@ -35,7 +35,7 @@ MAX_POSITIONS = 256  # Largest number of pixels in a batch, at the smaller of in
 class TiledConv(nn.Conv2d):
     """``nn.Conv2d`` with a large kernel, stride 1 and few outputs, which would leave most lanes of a processor empty.
 
-    It computes ``TILE_SIDE``² neighbouring outputs as channels of one position, with a kernel that contains the
+    It computes ``TILE``² neighbouring outputs as channels of one position, with a kernel that contains the
     original kernel once per output, shifted.
     """
 
@@ -45,15 +45,12 @@ class TiledConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) → (N, outputs, H − kernel + 1, W − kernel + 1)."""
         kernel = self.kernel_size[0]
-        if (
-            not x.is_cpu
-            or self.out_channels > MAX_TILED_CHANNELS
-            or any((side - kernel + 1) % TILE_SIDE for side in x.shape[2:])
-        ):
+        is_uneven = any((side - kernel + 1) % TILE for side in x.shape[2:])
+        if not x.is_cpu or self.out_channels > MAX_TILED_CHANNELS or is_uneven:
             return super().forward(x)
         weight = _shifted_kernels(self.weight).contiguous(memory_format=_memory_format(x))
-        bias = None if self.bias is None else self.bias.repeat_interleave(TILE_SIDE**2)
-        return F.pixel_shuffle(F.conv2d(x, weight, bias, TILE_SIDE), TILE_SIDE)
+        bias = None if self.bias is None else self.bias.repeat_interleave(TILE**2)
+        return F.pixel_shuffle(F.conv2d(x, weight, bias, TILE), TILE)
 
 
 class BlurredConv(nn.Conv2d):
@@ -65,9 +62,7 @@ class BlurredConv(nn.Conv2d):
     def composed_kernel(self) -> Tensor:
         """Return the kernel of filter and convolution, (outputs, inputs, 5, 5)."""
         row = torch.tensor(BINOMIAL, device=self.weight.device)
-        with torch.autocast(
-            self.weight.device.type, enabled=False
-        ):  # Compute in fp32, so that the kernel is rounded only once
+        with torch.autocast(self.weight.device.type, enabled=False):  # Round the kernel only once
             return _convolve_kernels(self.weight.float(), row[:, None] * row).to(self.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -120,8 +115,8 @@ def _memory_format(x: Tensor) -> torch.memory_format:
 
 def _shifted_kernels(weight: Tensor) -> Tensor:
     """Return a kernel (outputs, inputs, K, K) shifted to each tile position: (TILE_SIDE²·outputs, inputs, K', K')."""
-    last = TILE_SIDE - 1
-    places = [F.pad(weight, (x, last - x, y, last - y)) for y in range(TILE_SIDE) for x in range(TILE_SIDE)]
+    last = TILE - 1
+    places = [F.pad(weight, (x, last - x, y, last - y)) for y in range(TILE) for x in range(TILE)]
     return torch.stack(places, 1).flatten(0, 1)
 
 
@@ -136,15 +131,15 @@ class _FixedTiledConv(nn.Module):
 
     def __init__(self, layer: TiledConv) -> None:
         super().__init__()
-        bias = None if layer.bias is None else layer.bias.repeat_interleave(TILE_SIDE**2)
-        self.conv: nn.Module = _conv(_shifted_kernels(layer.weight), bias, TILE_SIDE)
+        bias = None if layer.bias is None else layer.bias.repeat_interleave(TILE**2)
+        self.conv: nn.Module = _conv(_shifted_kernels(layer.weight), bias, TILE)
         self.beyond = layer.kernel_size[0] - 1
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = (side - self.beyond for side in x.shape[2:])
-        if height % TILE_SIDE or width % TILE_SIDE:
-            x = F.pad(x, (0, -width % TILE_SIDE, 0, -height % TILE_SIDE))
-        return F.pixel_shuffle(self.conv(x), TILE_SIDE)[:, :, :height, :width]
+        if height % TILE or width % TILE:
+            x = F.pad(x, (0, -width % TILE, 0, -height % TILE))
+        return F.pixel_shuffle(self.conv(x), TILE)[:, :, :height, :width]
 
 
 def to_standard_layers(layer: TiledConv | BlurredConv | DoublingConv) -> nn.Module:

@@ -134,14 +134,12 @@ def unpacked(files: np.ndarray, ends: np.ndarray, size: tuple[int, int]) -> np.n
 
 def _jpeg_size(file: bytes) -> tuple[int, int] | None:
     """Return (height, width) of a JPEG file by its first frame header; None if it has none."""
-    offset = 2
-    while file[:2] == b"\xff\xd8" and offset + 9 <= len(file) and file[offset] == 0xFF:
-        marker, length = file[offset + 1], int.from_bytes(file[offset + 2 : offset + 4], "big")
+    at = 2
+    while file[:2] == b"\xff\xd8" and at + 9 <= len(file) and file[at] == 0xFF:
+        marker, length = file[at + 1], int.from_bytes(file[at + 2 : at + 4], "big")
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return int.from_bytes(file[offset + 5 : offset + 7], "big"), int.from_bytes(
-                file[offset + 7 : offset + 9], "big"
-            )
-        offset += 2 + length
+            return int.from_bytes(file[at + 5 : at + 7], "big"), int.from_bytes(file[at + 7 : at + 9], "big")
+        at += 2 + length
     return None
 
 

@@ -85,10 +85,8 @@ def build_generator(
     if name == ONNX_GRAPH and not ports:  # The graph of an exported model contains its wrappers
         generator = cls(in_channels, out_channels, settings)
     elif ports:
-        port_settings = from_table(PortSettings, ports, "ports")
-        generator = AdaptedGenerator(
-            cls(port_settings.in_channels, port_settings.out_channels, settings), in_channels, port_settings
-        )
+        own = from_table(PortSettings, ports, "ports")
+        generator = AdaptedGenerator(cls(own.in_channels, own.out_channels, settings), in_channels, own)
     elif classes is not None:
         generator = ClassGenerator(cls(in_channels, len(classes), settings), classes)
     elif code_size:

@@ -104,9 +104,7 @@ class FeatureMeasure:
         total = seen[0].new_zeros((), dtype=torch.float32)
         for weight, features, targets in zip(self.content_weights, seen, of_inputs, strict=True):
             if weight:
-                total = total + weight * weighted_error(
-                    _normalise_features(features), _normalise_features(targets), where
-                )
+                total = total + weight * weighted_error(_normalise(features), _normalise(targets), where)
         return total
 
 
@@ -188,14 +186,11 @@ def _statistics(features: Tensor, weights: Tensor | None = None) -> tuple[Tensor
     shares = shares / shares.sum(2, keepdim=True).clamp_min(1e-6)
     mean = (shares * flat).sum(2)
     variance = (shares * (flat - mean[..., None]).square()).sum(2)
-    return (
-        (shares * flat) @ flat.transpose(1, 2),
-        mean,
-        (variance + 1e-12).sqrt(),
-    )  # The epsilon keeps the gradient finite at 0
+    deviation = (variance + 1e-12).sqrt()  # The epsilon keeps the gradient finite at 0
+    return (shares * flat) @ flat.transpose(1, 2), mean, deviation
 
 
-def _normalise_features(features: Tensor) -> Tensor:
+def _normalise(features: Tensor) -> Tensor:
     exact = features.float()
     mean, deviation = exact.mean((2, 3), keepdim=True), exact.std((2, 3), correction=0, keepdim=True)
     return (exact - mean) / (deviation + 1e-3)

@@ -13,13 +13,13 @@ from torch.nn import functional as F
 
 from vidtrans.perception.measure import enlarge_to, sort_values, sorted_distance, weighted_error
 
-PATCH_SIDE_PX, PATCH_STRIDE_PX = 7, 2  # Side of a patch and distance between patches, in pixels
+PATCH_PX, STRIDE_PX = 7, 2  # Side of a patch and distance between patches, in pixels
 SCALES = (1, 2, 4)  # Factors of average pooling
-MIN_SIDE_PX = PATCH_SIDE_PX * SCALES[-1]  # Smallest side of a picture in pixels, for one patch at the coarsest scale
+MIN_SIDE_PX = PATCH_PX * SCALES[-1]  # Smallest side of a picture in pixels, for one patch at the coarsest scale
 NUM_DIRECTIONS = 48  # Number of random directions of the sliced Wasserstein distance
 STYLE_SCALE = 20.0  # Factor that gives a style about the weight that it has with network features
 LUMA = (0.2126, 0.7152, 0.0722)  # BT.709
-CONTRAST_WINDOW_PX = 9  # Side of the window in which lightness is normalised, in pixels
+WINDOW_PX = 9  # Side of the window in which lightness is normalised, in pixels
 CONTENT_SCALES, CONTENT_SCALE = (2, 4), 1.0
 
 Projected = list[Tensor]  # (N, DIRECTIONS, M) for each scale
@@ -33,7 +33,7 @@ class Patches(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         random = torch.Generator().manual_seed(0)
-        directions = torch.randn(NUM_DIRECTIONS, 3 * PATCH_SIDE_PX * PATCH_SIDE_PX, generator=random)
+        directions = torch.randn(NUM_DIRECTIONS, 3 * PATCH_PX * PATCH_PX, generator=random)
         self.register_buffer("directions", F.normalize(directions, dim=1))
 
     @classmethod
@@ -45,7 +45,7 @@ class Patches(torch.nn.Module):
         exact = enlarge_to(pictures.float(), MIN_SIDE_PX)
         projected = []
         for factor in SCALES:
-            patches = F.unfold(F.avg_pool2d(exact, factor), PATCH_SIDE_PX, stride=PATCH_STRIDE_PX)
+            patches = F.unfold(F.avg_pool2d(exact, factor), PATCH_PX, stride=STRIDE_PX)
             projected.append(self.directions @ patches)
         light = (exact * exact.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
         return projected, [_local_contrast(F.avg_pool2d(light, factor)) for factor in CONTENT_SCALES]
@@ -67,9 +67,7 @@ class Patches(torch.nn.Module):
         for factor, projections, targets in zip(SCALES, seen[0], manner, strict=True):
             chosen = projections
             if where is not None:
-                weights = F.avg_pool2d(
-                    F.avg_pool2d(enlarge_to(where, MIN_SIDE_PX), factor), PATCH_SIDE_PX, PATCH_STRIDE_PX
-                )
+                weights = F.avg_pool2d(F.avg_pool2d(enlarge_to(where, MIN_SIDE_PX), factor), PATCH_PX, STRIDE_PX)
                 chosen = projections[..., weights.flatten() > 0.5]
             if chosen.shape[-1]:
                 total = total + sorted_distance(sort_values(chosen), targets)
@@ -88,8 +86,6 @@ class Patches(torch.nn.Module):
 
 
 def _local_contrast(light: Tensor) -> Tensor:
-    mean = F.avg_pool2d(light, CONTRAST_WINDOW_PX, 1, CONTRAST_WINDOW_PX // 2, count_include_pad=False)
-    variance = F.avg_pool2d(
-        (light - mean).square(), CONTRAST_WINDOW_PX, 1, CONTRAST_WINDOW_PX // 2, count_include_pad=False
-    )
+    mean = F.avg_pool2d(light, WINDOW_PX, 1, WINDOW_PX // 2, count_include_pad=False)
+    variance = F.avg_pool2d((light - mean).square(), WINDOW_PX, 1, WINDOW_PX // 2, count_include_pad=False)
     return (light - mean) / (variance + 1e-3).sqrt()

@@ -20,7 +20,7 @@ from vidtrans.perception.measure import FeatureMeasure, Features, enlarge_to
 LAYERS = (1, 6, 11, 20, 29)  # relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 in torchvision's numbering
 MIN_SIDE_PX = 32  # Smallest side in pixels: there are four poolings before the last layer
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-MEASURE_LABEL, ALTERNATIVES = "look measure 'vgg19'", "'efficientnet' or 'patches'"
+LABEL, ALTERNATIVES = "look measure 'vgg19'", "'efficientnet' or 'patches'"
 
 DISTILLED = PACKAGE / "assets" / "networks" / "distilled-vgg.safetensors"
 STAGES = ("1_1",), ("1_2", "2_1"), ("2_2", "3_1"), ("3_2", "3_3", "3_4", "4_1")  # Convolutions before each tap
@@ -41,9 +41,7 @@ class VGG19(nn.Module, FeatureMeasure):
     def __init__(self) -> None:
         super().__init__()
         path, address = _find_vgg()
-        network = load_weights(
-            torchvision_module("models", MEASURE_LABEL, ALTERNATIVES).vgg19(weights=None), path, address
-        )
+        network = load_weights(torchvision_module("models", LABEL, ALTERNATIVES).vgg19(weights=None), path, address)
         self.layers = network.features[: LAYERS[-1] + 1]
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(1, 3, 1, 1))
@@ -70,8 +68,8 @@ class VGG19(nn.Module, FeatureMeasure):
 
 def _find_vgg() -> tuple[Path, str]:
     """Return the path of torchvision's weights and their URL. Raises UsageError."""
-    address: str = torchvision_module("models", MEASURE_LABEL, ALTERNATIVES).VGG19_Weights.DEFAULT.url
-    return find_weights(address, MEASURE_LABEL, ALTERNATIVES, lacking="its weights are not installed: "), address
+    address: str = torchvision_module("models", LABEL, ALTERNATIVES).VGG19_Weights.DEFAULT.url
+    return find_weights(address, LABEL, ALTERNATIVES, lacking="its weights are not installed: "), address
 
 
 class DistilledVGG(nn.Module):

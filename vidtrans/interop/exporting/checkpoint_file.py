@@ -84,9 +84,8 @@ def foreign_state_dict(record: ModelRecord, generator: Any) -> tuple[str, dict[s
 def _rename_tensors(state: Table, layout: Layout) -> dict[str, Any]:
     """Return tensors under the other tool's names. Raises ValueError for a tensor that its files cannot contain."""
     for ours, constant in layout.constants.items():
-        is_constant = ours.endswith(COUNTER) or bool(
-            (state[ours] == constant_tensor(constant).to(state[ours].dtype)).all()
-        )
+        expected = constant_tensor(constant).to(state[ours].dtype)
+        is_constant = ours.endswith(COUNTER) or bool((state[ours] == expected).all())
         if not is_constant:
             raise ValueError(f"such a file has no '{ours}': it must be {constant[1]:g} everywhere, and is not")
     if unmapped := [name for name in state if name not in layout.names and name not in layout.constants]:

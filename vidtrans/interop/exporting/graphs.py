@@ -363,12 +363,10 @@ def check_file(subject: ExportSubject, graph: NetworkGraph | WholeGraph, run: Ru
     }
     if subject.whole:
         report["input_difference"] = max(comparison.net_input for comparison in comparisons)
-    different_share = float((values > LEVEL + ROUNDING_ERROR).mean())
-    is_close = (
-        different_share <= MAX_DIFFERENT_SHARE and report["input_difference"] <= 1
-        if subject.whole
-        else values.max() <= MAX_DIFFERENCE
-    )
+    share = float((values > LEVEL + ROUNDING_ERROR).mean())
+    is_close = values.max() <= MAX_DIFFERENCE
+    if subject.whole:
+        is_close = share <= MAX_DIFFERENT_SHARE and report["input_difference"] <= 1
     if not is_close or not np.isfinite(values).all():
         why = f"the exported file's output differs from the model's (by up to {values.max():.3g})"
         raise ModelError(f"model '{subject.name}'", why, "no file was written; please report this with the model")

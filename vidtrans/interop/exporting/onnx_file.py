@@ -20,12 +20,10 @@ from vidtrans.interop.exporting.graphs import NetworkGraph, WholeGraph, build_gr
 OPSET = 17
 # Largest number of iterations of a line-following loop, 8 pixels each, so that the file states its limit.
 MAX_ITERATIONS = 4096
-INPUT_NAME, OUTPUT_NAME = "input", "output"
+INPUT, OUTPUT = "input", "output"
 # Descriptions of input and output for the files.
-NETWORK_PORTS_TEXT = (
-    "float32 (N, {channels}, H, W) from -1 to 1, the network's own input; output (N, 3, H, W) from -1 to 1"
-)
-WHOLE_PORTS_TEXT = "uint8 (N, H, W, 3) RGB; output the same, {factor}sRGB as in pictures and video"
+NETWORK_TEXT = "float32 (N, {channels}, H, W) from -1 to 1, the network's own input; output (N, 3, H, W) from -1 to 1"
+WHOLE_TEXT = "uint8 (N, H, W, 3) RGB; output the same, {factor}sRGB as in pictures and video"
 
 
 class OnnxExport(ExportFormat):
@@ -43,7 +41,7 @@ class OnnxExport(ExportFormat):
         session = _session(runtime, path, subject)
 
         def run(x: np.ndarray) -> np.ndarray:
-            output: np.ndarray = session.run(None, {INPUT_NAME: np.ascontiguousarray(x[None])})[0]
+            output: np.ndarray = session.run(None, {INPUT: np.ascontiguousarray(x[None])})[0]
             return output[0]
 
         return {"opset": OPSET, "operators": _operators(path), **check_file(subject, graph, run)}
@@ -75,12 +73,9 @@ def _export(path: Path, graph: NetworkGraph | WholeGraph, subject: ExportSubject
             graph,
             (example,),
             str(path),
-            input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
-            dynamic_axes={
-                INPUT_NAME: sizes,
-                OUTPUT_NAME: {k: f"{v}_out" if larger and k else v for k, v in sizes.items()},
-            },
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_axes={INPUT: sizes, OUTPUT: {k: f"{v}_out" if larger and k else v for k, v in sizes.items()}},
             opset_version=OPSET,
             dynamo=False,
         )
@@ -94,15 +89,13 @@ def _describe(path: Path, subject: ExportSubject, network: NetworkGraph) -> None
     model: Any = onnx.load(str(path))
     factor = subject.pairing.upscale_factor
     larger = f"{factor} times as large, " if factor > 1 else ""
-    ports_text = (WHOLE_PORTS_TEXT if subject.whole else NETWORK_PORTS_TEXT).format(
-        factor=larger, channels=subject.in_channels
-    )
+    text = (WHOLE_TEXT if subject.whole else NETWORK_TEXT).format(factor=larger, channels=subject.in_channels)
     model.producer_name = "vidtrans"
     model.producer_version = ""
-    model.doc_string = f"{subject.name}: {ports_text}"
+    model.doc_string = f"{subject.name}: {text}"
     table = {
         METADATA_KEY: build_description(subject),
-        "input": ports_text,
+        "input": text,
         "size": f"any; exact from {network.smallest} pixels a side; trained at {subject.record.size}",
     }
     onnx.helper.set_model_props(model, table)

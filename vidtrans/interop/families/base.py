@@ -131,8 +131,7 @@ class Family:
     def candidate(self, shapes: Shapes) -> Candidate | None:
         """Return the network of this family that fits a checkpoint best; None without the family's tensor names.
 
-        The sizes of the network come from some of the ``shapes``. ``match_layout`` checks all of them, and names the
-        first mismatch.
+        Its sizes come from some of the ``shapes``. ``match_layout`` checks all of them, and names the first mismatch.
         """
         raise NotImplementedError
 
@@ -157,14 +156,14 @@ class Family:
 
 @dataclass(frozen=True)
 class Fit:
-    """The match of a candidate and a checkpoint: the ``share`` of matching tensors, 0 to 1, and the ``first_problem``.
+    """The match of a candidate and a checkpoint: the ``share`` of matching tensors, 0 to 1, and the ``problem``.
 
-    A tensor with the right name and another shape counts half. ``first_problem`` is a sentence; '' if all tensors
+    A tensor with the right name and another shape counts half. ``problem`` is a sentence; '' if all tensors
     match.
     """
 
     share: float
-    first_problem: str
+    problem: str
 
 
 def match_layout(candidate: Candidate, shapes: Shapes) -> Fit:
@@ -192,11 +191,9 @@ def check_fixed_settings(settings: Table, fixed: Table) -> None:
 
     Also raised for an instance norm with scale and shift, which none of these tools has.
     """
-    different = [name for name, value in fixed.items() if settings.get(name, value) != value]
-    if different:
-        raise ValueError(
-            f"generator.{different[0]} is {settings[different[0]]}, but this tool's is always {fixed[different[0]]}"
-        )
+    for name, value in fixed.items():
+        if settings.get(name, value) != value:
+            raise ValueError(f"generator.{name} is {settings[name]}, but this tool's is always {value}")
     if settings.get("norm") == "instance":
         raise ValueError("this tool's instance norms have no scale and shift: train with generator.norm=plain-instance")
 

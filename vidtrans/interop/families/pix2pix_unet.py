@@ -20,13 +20,10 @@ MAX_HALVINGS = 9
 FIXED_SETTINGS: Table = {"upsample": "transposed", "skip_connections": True, "inner_norm": False, "conv_bias": False}
 
 
-def block_prefix(depth: int) -> str:
-    """Return the prefix of the tensor names of the block at a depth; 0 is the outermost block."""
-    return "model" if depth == 0 else "model.model.1" + ".model.3" * (depth - 1)
-
-
 def _tensor_prefix(depth: int, part: int) -> str:
-    return f"{block_prefix(depth)}.model.{part}"
+    """Return the prefix of the tensor names of a layer in the block at a depth; 0 is the outermost block."""
+    block = "model" if depth == 0 else "model.model.1" + ".model.3" * (depth - 1)
+    return f"{block}.model.{part}"
 
 
 class PeerUNet(Family):

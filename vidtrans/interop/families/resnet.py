@@ -37,34 +37,30 @@ FRAME_PAIRING = {"name": "aligned", "settings": {}}  # Pairing whose input is th
 class LayerWalk:
     """A pass over the tool's list of layers that maps each layer to ours. ``at``: the current index in the list.
 
-    ``settings``: our generator's settings, of which ``norm`` and ``conv_bias`` are used. ``ours``: the name of our
-    layer.
+    ``settings``: our generator's settings, of which ``norm`` and ``conv_bias`` are used. ``ours``: our layer's name.
     """
 
     def __init__(self, layout: Layout, prefix: str, settings: Table, *, dropout: bool) -> None:
         self.layout, self.at = layout, 0
         self._prefix, self._norm, self._dropout = prefix, settings["norm"], dropout
         self._biased = self._norm == "plain-instance" or settings.get("conv_bias", False)
-        self._num_norm_entries = 0 if self._norm == "none" else 1  # Entries of a norm in our lists of layers
+        self._norm_length = 0 if self._norm == "none" else 1  # Entries of a norm in our lists of layers
 
     def entrance(self, ours: str, inputs: int, outputs: int) -> None:
-        """Map the first layer, a mirror-padded 7×7 convolution."""
         self._layer(ours, 1, self._name_at(1), self._name_at(2), (outputs, inputs, 7, 7))
         self.at += 4
 
     def down(self, ours: str, inputs: int, outputs: int, *, blur: bool = False) -> None:
         self._layer(ours, 0, self._name_at(0), self._name_at(1), (outputs, inputs, 3, 3))
         if blur:
-            self.layout.tensor(
-                f"{ours}.{2 + self._num_norm_entries}.filt", f"{self._name_at(3)}.filt", (outputs, 1, 3, 3)
-            )
+            self.layout.tensor(f"{ours}.{2 + self._norm_length}.filt", f"{self._name_at(3)}.filt", (outputs, 1, 3, 3))
         self.at += 4 if blur else 3
 
     def block(self, ours: str, channels: int) -> None:
         inside, shape = f"{self._name_at(0)}.conv_block", (channels, channels, 3, 3)
         second = 6 if self._dropout else 5
         self._layer(f"{ours}.branch", 1, f"{inside}.1", f"{inside}.2", shape)
-        self._layer(f"{ours}.branch", 4 + self._num_norm_entries, f"{inside}.{second}", f"{inside}.{second + 1}", shape)
+        self._layer(f"{ours}.branch", 4 + self._norm_length, f"{inside}.{second}", f"{inside}.{second + 1}", shape)
         self.at += 1
 
     def up(self, ours: str, inputs: int, outputs: int, *, blur: bool = False) -> None:
@@ -78,7 +74,6 @@ class LayerWalk:
         self.at += 4 if blur else 3
 
     def head(self, ours: str, inputs: int, outputs: int) -> None:
-        """Map the output layer, a mirror-padded 7×7 convolution."""
         self.layout.conv(f"{ours}.1", self._name_at(1), (outputs, inputs, 7, 7), bias=True)
         self.at += HEAD_LENGTH
 
@@ -176,7 +171,7 @@ class PeerResnet(Family):
         norms = first_layer_settings(shapes)
         settings = norms | {"channels": sizes.width, "blocks": sizes.blocks}
         settings |= {"blur_down": sizes.blur_down, "blur_up": sizes.blur_up}
-        layout = _map_tensors(Layout(shapes), settings, sizes)
+        layout = _map_tensors(Layout(shapes), settings, replace(sizes, halvings=2), "body")
         generator = {"name": "residual", "settings": settings}
         return Candidate(generator, (sizes.inputs, sizes.outputs), layout, origin=sizes.origin)
 
@@ -185,12 +180,12 @@ class PeerResnet(Family):
             return None
         check_fixed_settings(settings, FIXED_SETTINGS if origin else FIXED_SETTINGS | {"conv_bias": False})
         sizes = sizes_from_settings(settings, channels, origin)
-        return _map_tensors(Layout.for_export(origin), settings, sizes)
+        return _map_tensors(Layout.for_export(origin), settings, sizes, "body")
 
 
-def _map_tensors(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
+def _map_tensors(layout: Layout, settings: Table, sizes: Sizes, body: str) -> Layout:
     walk = LayerWalk(layout, "model", settings, dropout=sizes.dropout)
-    map_body(walk, "body", replace(sizes, halvings=2), sizes.width)
+    map_body(walk, body, sizes, sizes.width)
     walk.head("head", sizes.width, sizes.outputs)
     return walk.layout
 
@@ -220,7 +215,7 @@ class GlobalGenerator(LabelFamily):
             return None
         settings = first_layer_settings(shapes) | {"channels": sizes.width, "blocks": sizes.blocks}
         settings["downsamplings"] = sizes.halvings
-        layout = _map_global_tensors(Layout(shapes), settings, sizes)
+        layout = _map_tensors(Layout(shapes), settings, sizes, "whole")
         generator, channels = {"name": "hd", "settings": settings}, (sizes.inputs, sizes.outputs)
         return Candidate(generator, channels, layout, 512, label_ports(sizes.inputs), origin=sizes.origin)
 
@@ -229,7 +224,7 @@ class GlobalGenerator(LabelFamily):
             return None
         check_settings(settings)
         sizes = sizes_from_settings(settings, channels, origin)
-        return _map_global_tensors(Layout.for_export(origin), settings, sizes)
+        return _map_tensors(Layout.for_export(origin), settings, sizes, "whole")
 
 
 def check_settings(settings: Table) -> None:
@@ -237,13 +232,6 @@ def check_settings(settings: Table) -> None:
     check_fixed_settings(settings, FIXED_SETTINGS)
     if not settings["conv_bias"] and settings["norm"] != "plain-instance":
         raise ValueError("its convolutions have no bias, but this tool's have: train with generator.conv_bias=true")
-
-
-def _map_global_tensors(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
-    walk = LayerWalk(layout, "model", settings, dropout=sizes.dropout)
-    map_body(walk, "whole", sizes, sizes.width)
-    walk.head("head", sizes.width, sizes.outputs)
-    return walk.layout
 
 
 class LocalEnhancer(LabelFamily):

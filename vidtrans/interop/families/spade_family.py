@@ -18,9 +18,7 @@ AMBIGUOUS_NOTE = (
     "(256 pixels); for 'more' put its opt.txt beside it"
 )
 
-MEAN_CODE_NOTE = (
-    "it was trained with a style encoder: every frame gets the style code 0, the mean of the training's codes"
-)
+CODE_NOTE = "it was trained with a style encoder: every frame gets the style code 0, the mean of the training's codes"
 
 
 class PeerSpade(LabelFamily):
@@ -50,7 +48,7 @@ class PeerSpade(LabelFamily):
         if len(latent) == 2:
             settings |= {"latent": latent[1], "start_size": start_size(latent[0] // (WIDEST * width))}
         layout = map_tensors(Layout(shapes), settings, (labels, outputs), width)
-        notes = (*(() if ups == NUM_UPS_MOST else (AMBIGUOUS_NOTE,)), *((MEAN_CODE_NOTE,) if len(latent) == 2 else ()))
+        notes = (*(() if ups == NUM_UPS_MOST else (AMBIGUOUS_NOTE,)), *((CODE_NOTE,) if len(latent) == 2 else ()))
         generator = {"name": "spade", "settings": settings}
         size = 8 << settings["upsamplings"]
         return Candidate(generator, (labels, outputs), layout, size, ports=dict(LABEL_PORTS), notes=notes)
@@ -139,7 +137,6 @@ def _conv(
 
 
 def _norm(layout: Layout, ours: str, theirs: str, channels: int, labels: int, settings: Table) -> None:
-    """Map a SPADE norm and the convolutions that make its scale and shift."""
     hidden, kernel = settings["hidden"], settings["kernel"]
     if settings["norm"] == "batch":
         for name in STATISTICS:

@@ -172,8 +172,7 @@ def _check_input(path: Path, port: Port, channels: Collection[int]) -> None:
 def _refusal_reason(node: Node, graph: Graph, bounds: dict[str, float] | None, rounds: float = 1) -> str:
     """Return the reason for refusing an operator; '' if it is allowed.
 
-    ``bounds``: constants that can limit a loop; None where loops are forbidden. ``rounds``: iterations of the enclosing
-    loops.
+    ``bounds``: constants that can limit a loop; None where loops are forbidden. ``rounds``: of the enclosing loops.
     """
     name = f"{node.domain}.{node.op}"[:80] if node.domain else node.op[:80]
     is_standard = node.domain in STANDARD_DOMAINS or node.domain == RUNTIME_DOMAIN

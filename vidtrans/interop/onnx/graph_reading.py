@@ -2,8 +2,7 @@
 
 Field numbers are from ``onnx.proto`` (github.com/onnx/onnx, IR versions 3 to 13), the message encoding from
 protobuf.dev, "Encoding". The package onnx is not used, because it needs gigabytes of memory for a hostile file of 40
-MB, and twice the size of any file. This reader needs memory for only one field at a time, for any size that the file
-claims.
+MB, and twice the size of any file. This reader needs memory for only one field at a time.
 """
 
 from __future__ import annotations
@@ -346,9 +345,8 @@ class _Reader:
         if count > MAX_CONSTANT_SIZE or kind not in DTYPES:
             return None
         if raw is not None:
-            values = np.frombuffer(
-                self.data[raw.start : min(raw.end, raw.start + 8 * MAX_CONSTANT_SIZE)], DTYPES[kind]
-            ).tolist()
+            end = min(raw.end, raw.start + 8 * MAX_CONSTANT_SIZE)
+            values = np.frombuffer(self.data[raw.start : end], DTYPES[kind]).tolist()
         return np.array(values, np.float64).reshape(dims) if len(values) == count else None
 
     def _port(self, message: Field) -> Port:

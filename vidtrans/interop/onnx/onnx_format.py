@@ -55,7 +55,6 @@ class StyleLooks:
 
     @property
     def listed(self) -> str:
-        """Return the names of the looks for messages, abbreviated if there are many."""
         several = self.names if len(self.names) <= MAX_LISTED_LOOKS else (self.names[0], "…", self.names[-1])
         return ", ".join(several).replace(", …,", " …")
 
@@ -231,7 +230,6 @@ def _findings(
     bounds: tuple[float, float] | None,
     bgr: bool,
 ) -> dict[str, RangeFinding]:
-    """Return the findings about a file by subject, for the messages of an import."""
     free = "any" if trial.multiple == 1 else f"any, in multiples of {trial.multiple}"
     size = f"{trial.size[1]}x{trial.size[0]}" if trial.size else free
     how = "limited by its last operators" if bounds else "from the smallest and largest values of trial outputs"

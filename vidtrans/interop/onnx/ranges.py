@@ -121,9 +121,9 @@ def _apply_affines(ends: tuple[float, float], steps: list[Affine]) -> tuple[floa
 MEAN, DEVIATION = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
 RANGE_ENDS = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
 IMAGENET = "imagenet"
-RANGES_BY_FREQUENCY = ("0..1", "-1..1", "0..255", IMAGENET)  # Ranges, the most common one first.
+COMMON_RANGES = ("0..1", "-1..1", "0..255", IMAGENET)  # Ranges, the most common one first.
 SURE_MARGIN = 0.2  # Cost difference of two ranges below which the choice is uncertain.
-MIN_EQUAL_CORRELATION = 0.98  # Correlation above which the outputs for two ranges count as equal.
+MIN_SIMILARITY = 0.98  # Correlation above which the outputs for two ranges count as equal.
 END_TOLERANCE = 0.15  # Tolerance of the ends of a range, as a share of its width.
 MISMATCH_COST, HALF_MISMATCH_COST = 0.5, 0.25  # Costs of different ranges of input and output.
 # Names from MetadataProps.md of ONNX
@@ -210,8 +210,8 @@ def bounds_range(bounds: tuple[float, float] | None) -> str | None:
 class RangeCandidate:
     """A pair of ranges, the input's name and the output's (low, high), and its cost; a high cost means unlikely."""
 
-    input_range: str
-    output_range: tuple[float, float]
+    input: str
+    output: tuple[float, float]
     cost: float
 
 
@@ -228,33 +228,22 @@ def choose_ranges(
     )
     best = candidates[0]
     if len(candidates) == 1:
-        return RangeFinding(best.input_range, True, "no other range gives pictures"), best.output_range
+        return RangeFinding(best.input, True, "no other range gives pictures"), best.output
     close = [c for c in candidates[1:] if c.cost - best.cost < SURE_MARGIN]
     # Among ranges with equal outputs, choose the most common one.
-    equivalent = [
-        c
-        for c in (best, *close)
-        if c is best or _output_correlation(trials, c.input_range, best.input_range) >= MIN_EQUAL_CORRELATION
-    ]
+    equivalent = [c for c in (best, *close) if c is best or _similarity(trials, c.input, best.input) >= MIN_SIMILARITY]
     if len(equivalent) == 1 + len(close):
-        best = (
-            min(equivalent, key=lambda c: RANGES_BY_FREQUENCY.index(c.input_range))
-            if bounds_range(bounds) is None and close
-            else best
-        )
+        if bounds_range(bounds) is None and close:
+            best = min(equivalent, key=lambda c: COMMON_RANGES.index(c.input))
         others = [c for c in candidates if c is not best]
-        equal = all(
-            _output_correlation(trials, c.input_range, best.input_range) >= MIN_EQUAL_CORRELATION for c in others
-        )
+        equal = all(_similarity(trials, c.input, best.input) >= MIN_SIMILARITY for c in others)
         reason = "all ranges give the same pictures" if equal else "it gives the best pictures by far"
-        return RangeFinding(best.input_range, True, reason), best.output_range
-    names = ", ".join(c.input_range for c in close)
-    return RangeFinding(
-        best.input_range, False, f"{best.input_range} gives likely pictures, but so does {names}"
-    ), best.output_range
+        return RangeFinding(best.input, True, reason), best.output
+    names = ", ".join(c.input for c in close)
+    return RangeFinding(best.input, False, f"{best.input} gives likely pictures, but so does {names}"), best.output
 
 
-def _output_correlation(trials: Table, one: str, other: str) -> float:
+def _similarity(trials: Table, one: str, other: str) -> float:
     return float(trials[one]["alike"].get(other, trials[other]["alike"].get(one, 0.0)))
 
 

@@ -94,10 +94,8 @@ def run_trial(
     ``port``: its picture input; ``style``: the values of its style input, see ``StyleLooks.feed``. Raises ModelError if
     its outputs are no pictures, or if it needs too much time or memory; UsageError without ONNX Runtime.
     """
-    request = _trial_request(path, port, ranges, layout) | {
-        "outputs": [out.name for out in graph.outputs],
-        "style": style,
-    }
+    request = _trial_request(path, port, ranges, layout)
+    request |= {"outputs": [out.name for out in graph.outputs], "style": style}
     answer = _run_request(path, request)
     return Trial(**answer | {"size": tuple(answer["size"]) if answer["size"] else None})
 
@@ -363,18 +361,15 @@ class TrialRun:
         outputs: dict[str, np.ndarray] = {}
         for name, scale, shift in self.request["ranges"]:
             pictures = [trial_picture(*size, seed) for seed in SEEDS]
-            output_pictures = [_picture(self._run(p, scale, shift)[view[0]], view) for p in pictures]
-            output = np.stack(output_pictures)
+            results = [_picture(self._run(p, scale, shift)[view[0]], view) for p in pictures]
+            output = np.stack(results)
             if not np.isfinite(output).all():
                 continue
             repeated = output[0] if outputs else _picture(self._run(pictures[0], scale, shift)[view[0]], view)
             if not np.array_equal(repeated, output[0]):
                 raise TrialError("its output differs between runs on the same input")
             outputs[name] = output
-            greys = [
-                (luminance(p), _resize_grey(g.mean(axis=0), size))
-                for p, g in zip(pictures, output_pictures, strict=True)
-            ]
+            greys = [(luminance(p), _resize_grey(g.mean(axis=0), size)) for p, g in zip(pictures, results, strict=True)]
             statistics[name] = {
                 "quantiles": np.quantile(output, QUANTILES).tolist(),
                 "deviation": float(output.std()),
