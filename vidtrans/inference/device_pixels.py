@@ -30,16 +30,16 @@ def to_levels_serially(output: Tensor, *, deep: bool) -> Tensor:
     Idle threads of torch spin, which slows down the threads of another library that runs the network.
     """
     top = 65535 if deep else 255
-    levels = output.numpy() + np.float32(1)
-    levels *= np.float32(top / 2)
-    np.rint(levels, out=levels).clip(0, top, out=levels)
-    pictures = levels.astype(np.uint16).view(np.int16) if deep else levels.astype(np.uint8)
+    values = output.numpy() + np.float32(1)
+    values *= np.float32(top / 2)
+    np.rint(values, out=values).clip(0, top, out=values)
+    pictures = values.astype(np.uint16).view(np.int16) if deep else values.astype(np.uint8)
     return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 2, 3, 1)))
 
 
-def from_levels_serially(levels: Tensor, middle: float) -> Tensor:
+def from_levels_serially(pixels: Tensor, middle: float) -> Tensor:
     """Return (N, C, H, W) levels on the CPU as float32 in [−1, 1], by numpy; ``middle`` is 127.5 or 32767.5."""
-    values = np.ascontiguousarray(levels.numpy()).astype(np.float32)
+    values = np.ascontiguousarray(pixels.numpy()).astype(np.float32)
     values /= np.float32(middle)
     values -= np.float32(1)
     return torch.from_numpy(values)

@@ -67,18 +67,18 @@ def blend_tiles(parts: Iterable[Tensor], starts: Sequence[int], length: int, dim
 
     The weights of two parts add up to exactly one, so that equal parts are unchanged.
     """
-    whole: Tensor | None = None
+    blended: Tensor | None = None
     end = 0
     for start, part in zip(starts, parts, strict=True):
-        if whole is None:
-            whole = part.new_empty([*part.shape[:dim], length, *part.shape[dim + 1 :]])
+        if blended is None:
+            blended = part.new_empty([*part.shape[:dim], length, *part.shape[dim + 1 :]])
         overlap, size = end - start, part.shape[dim]
         share = fade_weights(overlap, fades=fades).to(part.device).reshape([-1] + [1] * (3 - dim))
-        whole.narrow(dim, start, overlap).lerp_(part.narrow(dim, 0, overlap), share)
-        whole.narrow(dim, end, size - overlap).copy_(part.narrow(dim, overlap, size - overlap))
+        blended.narrow(dim, start, overlap).lerp_(part.narrow(dim, 0, overlap), share)
+        blended.narrow(dim, end, size - overlap).copy_(part.narrow(dim, overlap, size - overlap))
         end = start + size
-    assert whole is not None
-    return whole
+    assert blended is not None
+    return blended
 
 
 def run_tiled(
@@ -86,22 +86,22 @@ def run_tiled(
     x: Tensor,
     side: int,
     multiple: int,
-    whole: Sequence[GlobalLayer] = (),
+    global_layers: Sequence[GlobalLayer] = (),
     *,
     fades: bool = True,
 ) -> Tensor:
     """Run ``network``, (N, C, H, W) → (N, 3, H, W), in tiles of at most ``side`` pixels a side.
 
-    H, W and ``side`` are multiples of ``multiple``. ``whole``: the layers that use the whole picture. ``fades``: tiles
-    are cross-faded instead of cut.
+    H, W and ``side`` are multiples of ``multiple``. ``global_layers``: those that use the whole picture. ``fades``:
+    tiles are cross-faded instead of cut.
     """
     height, width = x.shape[2:]
     tall, wide = min(height, side), min(width, side)
     rows, columns = tile_starts(height, tall, multiple), tile_starts(width, wide, multiple)
 
     statistics: NormStatistics = {}
-    if whole:
-        with record_statistics(whole) as statistics:
+    if global_layers:
+        with record_statistics(global_layers) as statistics:
             network(F.interpolate(x, (tall, wide), mode="area"))
     with use_statistics(statistics):
         tile = lambda top, left: network(_cut(x, top, left, tall, wide))  # noqa: E731
@@ -122,13 +122,13 @@ def run_fixed(
     rows, columns = (tile_starts(n, tile, multiple, tile // NUM_CELLS) for n, tile in ((height, tall), (width, wide)))
     if len(rows) == len(columns) == 1:
         return network(x)
-    whole = network(F.interpolate(x, size, mode="area")) if matched else None
-    if whole is not None:
-        whole = F.interpolate(whole, (height, width), mode="bilinear", align_corners=False)
+    coarse = network(F.interpolate(x, size, mode="area")) if matched else None
+    if coarse is not None:
+        coarse = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
 
     def run(top: int, left: int) -> Tensor:
         output = network(_cut(x, top, left, tall, wide).contiguous())
-        return output if whole is None else _with_tones(output, _cut(whole, top, left, tall, wide))
+        return output if coarse is None else _with_tones(output, _cut(coarse, top, left, tall, wide))
 
     return _run_grid(run, rows, columns, (height, width))
 

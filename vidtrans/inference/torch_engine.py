@@ -124,9 +124,9 @@ class TorchEngine:
         self._max_pixels = MAX_PIXELS.get(device.kind)
         self.tile: int | None = None
         self._sides: dict[tuple[int, int], int] = {}  # Tile sides that fit in memory, by the picture's (height, width)
-        self._whole = [m for m in network.modules() if isinstance(m, GlobalLayer)]
+        self._global_layers = [m for m in network.modules() if isinstance(m, GlobalLayer)]
         # The frame memory is stretched over the network's input, which must be the picture, not a tile.
-        self._whole_only = getattr(inner_generator(generator), "frame_memory", None) is not None or needs_gradients
+        self._is_never_tiled = getattr(inner_generator(generator), "frame_memory", None) is not None or needs_gradients
         self.identity = {
             "engine": self.name,
             "torch": torch.__version__.partition("+")[0],
@@ -138,15 +138,15 @@ class TorchEngine:
         if self._max_pixels is not None and self.batch > 1:
             self.identity["pixels"] = str(self._max_pixels)
         if not self._is_feed_forward:
-            own: Any = inner_generator(generator)
-            self.identity |= own.identity
+            inner: Any = inner_generator(generator)
+            self.identity |= inner.identity
         self._input_channels: int | None = getattr(generator, "input_channels", None)
         self._checks = self.checks(network, generator) if self._is_feed_forward else None
         self._network = self._prepare(network)
         records = self.is_recorded and device.kind == "cuda" and self._is_feed_forward
         self._recorded = RecordedNetwork(self._run_network, self.place) if records else None
-        if self._whole and self._network is not network:
-            self._whole_only = True  # The compiled network cannot use recorded statistics
+        if self._global_layers and self._network is not network:
+            self._is_never_tiled = True  # The compiled network cannot use recorded statistics
 
     def _resolve(self, precision: str) -> Precision:
         return resolve_precision(precision, self.device)
@@ -268,11 +268,13 @@ class TorchEngine:
             if tile is None:
                 run = partial(self._recorded or self._run_network, x)
             else:
-                run = partial(run_tiled, self._run_network, x, tile, self.multiple, self._whole, fades=self._fades)
+                run = partial(
+                    run_tiled, self._run_network, x, tile, self.multiple, self._global_layers, fades=self._fades
+                )
             output = run() if len(x) > 1 else self.if_it_fits(run)
             if output is not None:
                 return output
-            side = None if self._whole_only else next_tile_side(tile or max(height, width), self.multiple)
+            side = None if self._is_never_tiled else next_tile_side(tile or max(height, width), self.multiple)
             if side is None:
                 raise self._memory_error()
             self._sides[height, width] = side  # Start with this side for later pictures

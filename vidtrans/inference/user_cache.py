@@ -42,10 +42,10 @@ def cache_folder() -> Path:
     return folder
 
 
-def use_inductor_cache(environment: str) -> None:
+def use_inductor_cache(kernels: str) -> None:
     """Let torch.compile store its results for other processes, unless the user has set its variable.
 
-    ``environment``: the properties that affect the code; each has its own folder, since weights that PyTorch 2.13
+    ``kernels``: the properties that affect the code; each has its own folder, since weights that PyTorch 2.13
     packed for one instruction set corrupt a process on another one, for example on machines that share a home folder.
     """
     previous = os.environ.get(INDUCTOR_CACHE)
@@ -53,7 +53,7 @@ def use_inductor_cache(environment: str) -> None:
     if previous is not None and not Path(previous).name.startswith("torchinductor_"):
         return
     with suppress(RuntimeError):  # Without a home folder torch uses its default folder
-        os.environ[INDUCTOR_CACHE] = str(cache_folder() / "inductor" / digest_of(environment)[:16])
+        os.environ[INDUCTOR_CACHE] = str(cache_folder() / "inductor" / digest_of(kernels)[:16])
 
 
 def environment(device: Device) -> str:

@@ -264,11 +264,11 @@ def _refusal_error(path: Path, value: object, needs: list[str], best: tuple[Fit,
     reason_and_remedy = explain_refusal(value, needs)
     if reason_and_remedy:
         return ModelError(str(path), *reason_and_remedy)
-    known = "'vidtrans model formats' lists the known families"
+    remedy = "'vidtrans model formats' lists the known families"
     if best is not None and best[0].share >= MIN_NEAREST_SHARE:
         why = f"its tensors fit no known family; the nearest is {best[2].title} ({best[1]}), but {best[0].problem}"
-        return ModelError(str(path), why, known)
-    return ModelError(str(path), "its tensors fit no known family of generators", known)
+        return ModelError(str(path), why, remedy)
+    return ModelError(str(path), "its tensors fit no known family of generators", remedy)
 
 
 def _tensor_tables(value: object) -> list[Tensors]:

@@ -262,9 +262,9 @@ def _check_arguments(
         raise UsageError(str(path), "it exists", "give another name, or overwrite=True")
 
 
-def _check_count(given: int, like: OpenedClip) -> None:
-    if given != len(like):
-        why = f"{count(given, 'picture')} for its {count(len(like), 'frame')}"
+def _check_count(num_pictures: int, like: OpenedClip) -> None:
+    if num_pictures != len(like):
+        why = f"{count(num_pictures, 'picture')} for its {count(len(like), 'frame')}"
         raise UsageError(f"like {like.path.name}", why, "give as many, or a part of the clip: like=clip[:n]")
 
 

@@ -40,7 +40,7 @@ class ClipFrame:
         return f"ClipFrame(index={self.index}, time={float(self.time):.3f}, rgb={self.rgb.shape})"
 
 
-def to_array(picture: object, what: str = "a frame") -> np.ndarray:
+def to_array(picture: object, label: str = "a frame") -> np.ndarray:
     """Return a picture as a contiguous array, without a copy if it is one already. Raises UsageError for other data.
 
     Accepts arrays, tensors on any device, and ``ClipFrame``s.
@@ -48,24 +48,24 @@ def to_array(picture: object, what: str = "a frame") -> np.ndarray:
     if isinstance(picture, ClipFrame):
         picture = picture.rgb
     if is_tensor(picture):
-        _check_picture(picture, str(picture.dtype).removeprefix("torch."), what)
+        _check_picture(picture, str(picture.dtype).removeprefix("torch."), label)
         try:
             picture = picture.detach().cpu().numpy()
         except (TypeError, NotImplementedError) as error:  # The tensor is sparse or has no data
-            raise UsageError(what, first_line(error), REMEDY) from None
+            raise UsageError(label, first_line(error), REMEDY) from None
     elif isinstance(picture, np.ndarray):
-        _check_picture(picture, str(picture.dtype), what)
+        _check_picture(picture, str(picture.dtype), label)
     else:
-        raise UsageError(what, f"it is of type {type(picture).__name__}, not an array or a tensor", REMEDY)
+        raise UsageError(label, f"it is of type {type(picture).__name__}, not an array or a tensor", REMEDY)
     return np.ascontiguousarray(picture)
 
 
-def copy_to_array(picture: object, what: str = "a frame") -> np.ndarray:
+def copy_to_array(picture: object, label: str = "a frame") -> np.ndarray:
     """Return a copy of a picture as an array, which later changes to the picture do not affect.
 
     Raises like ``to_array``.
     """
-    array = to_array(picture, what)
+    array = to_array(picture, label)
     shared = array is picture or array.base is not None or isinstance(picture, ClipFrame)
     return array.copy() if shared else array
 
@@ -75,7 +75,7 @@ def is_tensor(picture: object) -> TypeGuard[torch.Tensor]:
     return hasattr(picture, "detach") and hasattr(picture, "cpu")
 
 
-def _check_picture(picture: np.ndarray | torch.Tensor, dtype: str, what: str) -> None:
+def _check_picture(picture: np.ndarray | torch.Tensor, dtype: str, label: str) -> None:
     shape = tuple(picture.shape)
     if dtype in DTYPES and len(shape) == 3 and shape[2] == 3 and 0 not in shape:
         return
@@ -88,17 +88,17 @@ def _check_picture(picture: np.ndarray | torch.Tensor, dtype: str, what: str) ->
         remedy = "give the grey three times: numpy.dstack([grey] * 3)"
     elif dtype in DTYPES and len(shape) == 3 and shape[0] == 3:
         remedy = "the channels come last: array.transpose(1, 2, 0), or tensor.permute(1, 2, 0)"
-    raise UsageError(what, f"it is {'x'.join(map(str, shape)) or 'a number'} of {dtype}", remedy)
+    raise UsageError(label, f"it is {'x'.join(map(str, shape)) or 'a number'} of {dtype}", remedy)
 
 
-def check_frames(frames: object, what: str = "frames") -> None:
+def check_frames(frames: object, label: str = "frames") -> None:
     """Raise UsageError for an object that is not several pictures in order, such as one picture or a path."""
     if isinstance(frames, str | Path):
-        raise UsageError(what, f"'{frames}' is a path", "open it: vidtrans.open_clip(path)")
+        raise UsageError(label, f"'{frames}' is a path", "open it: vidtrans.open_clip(path)")
     if isinstance(frames, ClipFrame) or getattr(frames, "ndim", 4) < 4:
-        raise UsageError(what, "it is one picture", "give a list of pictures, or call model(picture)")
+        raise UsageError(label, "it is one picture", "give a list of pictures, or call model(picture)")
     if not hasattr(frames, "__iter__") and not hasattr(frames, "__getitem__"):
-        raise UsageError(what, f"it is of type {type(frames).__name__}", "give a list or a generator of pictures")
+        raise UsageError(label, f"it is of type {type(frames).__name__}", "give a list or a generator of pictures")
 
 
 def device_of(picture: object) -> torch.device | None:

@@ -16,7 +16,7 @@ from vidtrans.core.threads import import_torch
 from vidtrans.inference import ENGINES
 from vidtrans.inference.engine import Engine, IdentityEngine
 from vidtrans.models.formats import FORMATS, format_of, load_format, suffixes
-from vidtrans.models.model_file import IDENTITY, Part, find_model, load_generator, model_folders, read_record
+from vidtrans.models.model_file import IDENTITY, ModelRole, find_model, load_generator, model_folders, read_record
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import ONNX_GRAPH
 from vidtrans.pairing.base import Extraction, Pairing
@@ -43,7 +43,7 @@ class LoadedModel:
     record: ModelRecord | None
     changes: Table = field(default_factory=dict)  # Pairing settings that the render overrides
     extractor: LoadedModel | None = None  # Network that makes the model's input, if its pairing uses one
-    part: Part = "model"  # Role and location in the file, see ``model_file.read_record``
+    role: ModelRole = "model"  # Network of the file, see ``model_file.ModelRole``
     # Keeps a file in the cache or in a temporary folder from deletion.
     hold: object = field(default=None, repr=False, compare=False)
 
@@ -55,14 +55,14 @@ class LoadedModel:
         """
         if self.record is None:
             return make_pairing("aligned", dict(self.changes))
-        made = make_pairing(self.record.pairing["name"], {**self.record.pairing["settings"], **self.changes})
-        if made.in_channels != self.record.in_channels:
+        resolved = make_pairing(self.record.pairing["name"], {**self.record.pairing["settings"], **self.changes})
+        if resolved.in_channels != self.record.in_channels:
             raise UsageError(
                 f"--set pairing.… {self.changes}",
-                f"the input's channels would be {made.in_channels}, '{self.name}' takes {self.record.in_channels}",
+                f"the input's channels would be {resolved.in_channels}, '{self.name}' takes {self.record.in_channels}",
                 "change other settings, or train a model with these",
             )
-        return made
+        return resolved
 
     @property
     def parts(self) -> tuple[LoadedModel, ...]:
@@ -74,7 +74,7 @@ class LoadedModel:
 
     @property
     def is_identity(self) -> bool:
-        return all(part.path is None for part in self.parts)
+        return all(model.path is None for model in self.parts)
 
     def check_renders(self) -> None:
         """Raise UsageError for a model conditioned on a position in its training clip, which another clip lacks."""
@@ -89,7 +89,7 @@ class LoadedModel:
     @property
     def padding_key(self) -> dict[str, int]:
         """Return the version of the padding for other tools' networks, for cache keys; {} for vidtrans's networks."""
-        return {"imported": 2} if any(part.record and part.record.origin for part in self.parts) else {}
+        return {"imported": 2} if any(model.record and model.record.origin for model in self.parts) else {}
 
     @property
     def is_recurrent(self) -> bool:
@@ -147,7 +147,7 @@ class LoadedModel:
     def load_generator(self) -> tuple[Any, ModelRecord]:
         """Build the generator on the CPU; the identity model has none. Raises ModelError."""
         assert self.path is not None
-        return load_generator(self.path, self.part)
+        return load_generator(self.path, self.role)
 
 
 def load_model(name: str, context: Context, changes: Mapping[str, Any] | None = None) -> LoadedModel:
@@ -166,7 +166,7 @@ def load_model(name: str, context: Context, changes: Mapping[str, Any] | None = 
         record = read_record(model.path, "embedded")
         # Compute the digest instead of trusting the record's, since it is part of cache keys.
         digest = digest_of(["embedded", record.to_json(), *record.plugins])
-        embedded = LoadedModel(model.path, digest, extraction.model, record, part="embedded")
+        embedded = LoadedModel(model.path, digest, extraction.model, record, role="embedded")
         return replace(model, extractor=_check_extractor(embedded))
     if not extractor_path and extraction.digest:
         assert model.path is not None  # the identity model has no such pairing
@@ -195,13 +195,13 @@ def load_extractor(extraction: Extraction, context: Context, path: str = "") -> 
     return _check_extractor(model)
 
 
-def _find_model(name: str, context: Context, changes: Table, part: Part = "model") -> LoadedModel:
+def _find_model(name: str, context: Context, changes: Table, role: ModelRole = "model") -> LoadedModel:
     path = find_model(name)
     try:
         if path is None:
             return LoadedModel(None, IDENTITY, IDENTITY, None, changes)
-        record = read_record(path, part)
-        return LoadedModel(path, _digest(path, record, context), path.stem, record, changes, part=part)
+        record = read_record(path, role)
+        return LoadedModel(path, _digest(path, record, context), path.stem, record, changes, role=role)
     except PermissionError:
         raise ModelError(str(path), "permission denied", "make the file readable") from None
 

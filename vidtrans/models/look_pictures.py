@@ -98,8 +98,8 @@ def with_other_paths(look: str, folder: Path, change: Callable[[Path], str]) -> 
         return is_file(name, folder) or not set(name) & set(",:")
 
     readings = [parts for read in (_with_moment, _with_share) for parts in _readings(look, is_name, read)]
-    found = next((parts for parts in readings if any(is_file(part.name, folder) for part in parts)), None)
-    return look if found is None else ", ".join(map(changed, found))
+    matching = next((parts for parts in readings if any(is_file(part.name, folder) for part in parts)), None)
+    return look if matching is None else ", ".join(map(changed, matching))
 
 
 def is_file(name: str, folder: Path) -> bool:
@@ -152,8 +152,8 @@ def _with_moment(text: str, is_name: IsName) -> Iterator[LookPart]:
 
 def _require_unique(text: str, readings: list[Reading]) -> Reading:
     if len(readings) > 1:
-        one, other = (" and ".join(f"'{part.name}'" for part in parts) for parts in readings[:2])
-        raise UsageError(f"--look '{text}'", f"it can be read as {one} or as {other}", "rename a picture")
+        first, second = (" and ".join(f"'{part.name}'" for part in parts) for parts in readings[:2])
+        raise UsageError(f"--look '{text}'", f"it can be read as {first} or as {second}", "rename a picture")
     return readings[0] if readings else ()
 
 

@@ -27,7 +27,7 @@ REVERSE, COLOURS = "reverse", "colours"  # Middle part of the file names of comp
 FOLDER_CHECKPOINTS = ("latest_net_G.pth", "latest_net_G_A.pth", "latest_net_G_B.pth")
 # Network of a model file: the model; the model used as an extractor, whose input is the frame unless its file says
 # otherwise; or the extractor embedded in the file.
-Part = Literal["model", "extractor", "embedded"]
+ModelRole = Literal["model", "extractor", "embedded"]
 
 
 def find_model(name: str) -> Path | None:
@@ -136,26 +136,26 @@ def user_models() -> Path:
     return Path(platformdirs.user_data_dir("vidtrans")) / "models"
 
 
-def read_record(path: Path, part: Part = "model") -> ModelRecord:
-    """Return the checked record of a ``part`` of a model file, without loading weights or torch. Raises ModelError."""
+def read_record(path: Path, role: ModelRole = "model") -> ModelRecord:
+    """Return the checked record of a network of a model file, without loading weights or torch. Raises ModelError."""
     model_format = load_format(format_of(path))
-    if part == "extractor" and isinstance(model_format, ForeignFormat):
+    if role == "extractor" and isinstance(model_format, ForeignFormat):
         model = model_format.describe(path)
         return model.record(path, _extractor_pairing(model))
     record = model_format.read_record(path)
-    return record.extractor_record(path) if part == "embedded" else record
+    return record.extractor_record(path) if role == "embedded" else record
 
 
-def load_generator(path: Path, part: Part = "model") -> tuple[Any, ModelRecord]:
+def load_generator(path: Path, role: ModelRole = "model") -> tuple[Any, ModelRecord]:
     """Return a model file's generator with its weights, in eval mode on the CPU, and its record. Raises ModelError."""
     from vidtrans.networks.init import inner_generator  # Imports torch
 
     model_format = load_format(format_of(path))
-    if part == "extractor" and isinstance(model_format, ForeignFormat):
+    if role == "extractor" and isinstance(model_format, ForeignFormat):
         model = model_format.describe(path)
         generator, record = model_format.load_described(path, model, _extractor_pairing(model))
     else:
-        generator, record = model_format.load_extractor(path) if part == "embedded" else model_format.load(path)
+        generator, record = model_format.load_extractor(path) if role == "embedded" else model_format.load(path)
     if record.origin and "exported" not in record.origin:  # Other tools pad only to the stride of the network
         generator.multiple = int(getattr(inner_generator(generator), "stride", generator.multiple))
     for parameter in generator.parameters():

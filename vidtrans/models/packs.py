@@ -172,10 +172,10 @@ def has_model(path: Path, pack: OpenedPack) -> bool:
     return path.is_file() and path.stat().st_size == pack.facts.size and digest_file(path) == pack.facts.sha256
 
 
-def card_of(table: Mapping[str, object], given: Mapping[str, str]) -> Card:
-    """Return the card of a model's record, in which ``given`` replaces values."""
-    known = {field.name: str(table.get(field.name, ""))[:MAX_LINE_CHARACTERS] for field in fields(Card)}
-    return Card(**known | {name: value for name, value in given.items() if value})
+def card_of(table: Mapping[str, object], overrides: Mapping[str, str]) -> Card:
+    """Return the card of a model's record, in which ``overrides`` replace values."""
+    values = {field.name: str(table.get(field.name, ""))[:MAX_LINE_CHARACTERS] for field in fields(Card)}
+    return Card(**values | {name: value for name, value in overrides.items() if value})
 
 
 def _parse_facts(table: Table) -> PackFacts:
@@ -234,11 +234,11 @@ def about_text(facts: PackFacts, more: str) -> str:
         f"- Input: pairing '{facts.pairing}'",
         f"- Model file: {size}",
     ]
-    made = f"\n## How it was made\n\n```sh\n{facts.command}\n```\n" if facts.command else ""
+    making = f"\n## How it was made\n\n```sh\n{facts.command}\n```\n" if facts.command else ""
     notes = f"{facts.notes.strip()}\n\n" if facts.notes.strip() else ""
-    own = f"{more.strip()}\n\n" if more.strip() else ""
+    introduction = f"{more.strip()}\n\n" if more.strip() else ""
     usage = f"## Use\n\n```sh\n{usage_commands(facts, facts.name + PACK_SUFFIX)}\n```"
-    return f"# {facts.name}\n\n{notes}{own}" + "\n".join(rows) + f"\n\n{usage}\n{made}"
+    return f"# {facts.name}\n\n{notes}{introduction}" + "\n".join(rows) + f"\n\n{usage}\n{making}"
 
 
 def usage_commands(facts: PackFacts, file: str) -> str:

@@ -114,7 +114,7 @@ def _memory_format(x: Tensor) -> torch.memory_format:
 
 
 def _shifted_kernels(weight: Tensor) -> Tensor:
-    """Return a kernel (outputs, inputs, K, K) shifted to each tile position: (TILE_SIDE²·outputs, inputs, K', K')."""
+    """Return a kernel (outputs, inputs, K, K) shifted to each tile position: (TILE²·outputs, inputs, K', K')."""
     last = TILE - 1
     places = [F.pad(weight, (x, last - x, y, last - y)) for y in range(TILE) for x in range(TILE)]
     return torch.stack(places, 1).flatten(0, 1)

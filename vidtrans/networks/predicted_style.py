@@ -143,7 +143,8 @@ def remove_halos(frame: Tensor, picture: Tensor) -> Tensor:
         bright = _luma(excess)
         change = change + F.relu(bright) / (bright.abs() + MIN_HALO_LUMA) * beside_edge * excess
     # At full size the change follows the edges of the frame.
-    slope, offset = (_upsample_cells(x) for x in _local_fit(luma, change, 2, SMOOTH_VARIANCE))
+    fit = _local_fit(luma, change, 2, SMOOTH_VARIANCE)
+    slope, offset = (F.interpolate(x, scale_factor=CELL_PX, mode="bilinear", align_corners=False) for x in fit)
     return (picture - slope * _luma(frame) - offset).clamp(-1, 1)
 
 
@@ -181,10 +182,6 @@ def _mean_by_colour(colours: Tensor, values: Tensor) -> Tensor:
     sums = weights @ flat.transpose(1, 2)
     means = sums / (weights.sum(2, keepdim=True) + 1e-3)
     return (means.transpose(1, 2) @ weights).reshape(values.shape)
-
-
-def _upsample_cells(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=CELL_PX, mode="bilinear", align_corners=False)
 
 
 def is_narrower(table: Table, other: Table) -> bool:

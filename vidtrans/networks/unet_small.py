@@ -178,17 +178,17 @@ def run_in_strips(run: Callable[[Tensor, Tensor], Tensor], x: Tensor, skip: Tens
     height, rows = skip.shape[2], strip_rows(x, skip)
     if rows >= height:
         return run(x, skip)
-    whole: Tensor | None = None
+    result: Tensor | None = None
     reach = rows + 2 * MARGIN_ROWS  # Also for the first and the last strip: every new shape packs the weights again
     for top in range(0, height, rows):
         end, first = min(height, top + rows), max(0, min(top - MARGIN_ROWS, height - reach))
         output = run(x[:, :, first // 2 : (first + reach) // 2], skip[:, :, first : first + reach])
-        if whole is None:
+        if result is None:
             size = (*output.shape[:2], 2 * height, output.shape[3])
-            whole = torch.empty(size, dtype=output.dtype, memory_format=torch.channels_last)
-        whole[:, :, 2 * top : 2 * end] = output[:, :, 2 * (top - first) : 2 * (end - first)]
-    assert whole is not None
-    return whole
+            result = torch.empty(size, dtype=output.dtype, memory_format=torch.channels_last)
+        result[:, :, 2 * top : 2 * end] = output[:, :, 2 * (top - first) : 2 * (end - first)]
+    assert result is not None
+    return result
 
 
 def strip_rows(x: Tensor, skip: Tensor) -> int:

@@ -136,10 +136,6 @@ def add_in_logit_space(picture: Tensor, change: Tensor) -> Tensor:
     return torch.tanh(change + torch.atanh(picture.clamp(-MAX_COLOUR, MAX_COLOUR)))
 
 
-def _without_view(values: Tensor) -> Tensor:
-    return torch.cat([values[:, : -NUM_LEVELS - NUM_VIEW], values[:, -NUM_LEVELS:]], 1)
-
-
 class WarpMix(nn.Module):
     """A U-Net that works at half size inside. Its input holds the frames, oldest first, then planes of conditions.
 
@@ -207,7 +203,7 @@ class WarpMix(nn.Module):
         frames = self._pad(x[:, : x.shape[1] - self.num_conditions])
         # The planes of conditions are constant, so one pixel is enough.
         values = x[:, -self.num_conditions :, 0, 0] if self.num_conditions else None
-        film = self._film(None if values is None else _without_view(values))
+        film = self._film(values)
         recalled, recall, network_input = None, None, F.pixel_unshuffle(frames, 2)
         if self.frame_memory is not None and values is not None:
             recall = ((values[:, -NUM_LEVELS] + 1) / 2)[:, None, None, None]
@@ -235,7 +231,7 @@ class WarpMix(nn.Module):
     def _film(self, values: Tensor | None) -> list[Tensor | None]:
         if self.film is None or values is None:
             return [None] * (1 + 2 * len(self.up))
-        return [*self.film(values)]
+        return [*self.film(torch.cat([values[:, : -NUM_LEVELS - NUM_VIEW], values[:, -NUM_LEVELS:]], 1))]
 
     def _mix(self, latest: Tensor, outputs: Tensor, recalled: Tensor | None, recall: Tensor | None) -> Tensor:
         """Mix warped and synthesised picture in float32, as half-precision positions have errors of several pixels."""

@@ -37,16 +37,16 @@ class LookMeasure(Protocol):
     def manner(self, picture: Tensor) -> Any:  # noqa: ANN401
         """Return the style representation of a style picture, (1, 3, H, W)."""
 
-    def one(self, seen: Any, number: int) -> Any:  # noqa: ANN401
+    def one(self, embedding: Any, number: int) -> Any:  # noqa: ANN401
         """Return the representation of picture ``number`` from that of a batch."""
 
-    def style(self, seen: Any, manner: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
+    def style(self, embedding: Any, manner: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
         """Return the distance of one picture's representation from a style: a scalar of about 0 to 10.
 
         It is a mean over the pixel weights, so it does not depend on the weighted area; it is finite for weights of 0.
         """
 
-    def content(self, seen: Any, of_inputs: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
+    def content(self, embedding: Any, input_embedding: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
         """Return the content distance of pictures from their inputs, a scalar: a mean multiplied by ``where``."""
 
     @classmethod
@@ -78,18 +78,20 @@ class FeatureMeasure:
     def see(self, pictures: Tensor) -> Features:
         return self.features(pictures)
 
-    def one(self, seen: Features, number: int) -> Features:
-        return [features[number : number + 1] for features in seen]
+    def one(self, embedding: Features, number: int) -> Features:
+        return [features[number : number + 1] for features in embedding]
 
     def manner(self, picture: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Return the Gram matrix (1, C, C), means (1, C) and deviations (1, C) of each tap."""
         with torch.no_grad():
             return [_statistics(f) for f in self.features(picture)]
 
-    def style(self, seen: Features, manner: list[tuple[Tensor, Tensor, Tensor]], where: Tensor | None = None) -> Tensor:
+    def style(
+        self, embedding: Features, manner: list[tuple[Tensor, Tensor, Tensor]], where: Tensor | None = None
+    ) -> Tensor:
         """Return the weighted sum over taps of the relative squared errors of Gram matrices, means and deviations."""
-        total = seen[0].new_zeros((), dtype=torch.float32)
-        for weight, features, targets in zip(self.style_weights, seen, manner, strict=True):
+        total = embedding[0].new_zeros((), dtype=torch.float32)
+        for weight, features, targets in zip(self.style_weights, embedding, manner, strict=True):
             parts, weights, shares = _in_parts(features, self.parts), None, None
             if where is not None:
                 weights = _in_parts(resize_weights(where, features), self.parts)
@@ -99,10 +101,10 @@ class FeatureMeasure:
                 total = total + weight * (errors if shares is None else shares * errors).mean()
         return total
 
-    def content(self, seen: Features, of_inputs: Features, where: Tensor | None = None) -> Tensor:
+    def content(self, embedding: Features, input_embedding: Features, where: Tensor | None = None) -> Tensor:
         """Return the weighted sum over taps of squared distances, normalised per picture to ignore colours."""
-        total = seen[0].new_zeros((), dtype=torch.float32)
-        for weight, features, targets in zip(self.content_weights, seen, of_inputs, strict=True):
+        total = embedding[0].new_zeros((), dtype=torch.float32)
+        for weight, features, targets in zip(self.content_weights, embedding, input_embedding, strict=True):
             if weight:
                 total = total + weight * weighted_error(_normalise(features), _normalise(targets), where)
         return total

@@ -50,21 +50,23 @@ class Patches(torch.nn.Module):
         light = (exact * exact.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
         return projected, [_local_contrast(F.avg_pool2d(light, factor)) for factor in CONTENT_SCALES]
 
-    def one(self, seen: tuple[Projected, list[Tensor]], number: int) -> tuple[Projected, list[Tensor]]:
+    def one(self, embedding: tuple[Projected, list[Tensor]], number: int) -> tuple[Projected, list[Tensor]]:
         chosen = slice(number, number + 1)
-        return [part[chosen] for part in seen[0]], [part[chosen] for part in seen[1]]
+        return [part[chosen] for part in embedding[0]], [part[chosen] for part in embedding[1]]
 
     def manner(self, picture: Tensor) -> Projected:
         with torch.no_grad():
             return [sort_values(projected) for projected in self.see(picture)[0]]
 
-    def style(self, seen: tuple[Projected, list[Tensor]], manner: Projected, where: Tensor | None = None) -> Tensor:
+    def style(
+        self, embedding: tuple[Projected, list[Tensor]], manner: Projected, where: Tensor | None = None
+    ) -> Tensor:
         """Return ``STYLE_SCALE`` times the mean squared distance of the patch distributions, summed over scales.
 
         With weights, only patches with a mean weight above 0.5 count.
         """
         total = manner[0].new_zeros(())
-        for factor, projections, targets in zip(SCALES, seen[0], manner, strict=True):
+        for factor, projections, targets in zip(SCALES, embedding[0], manner, strict=True):
             chosen = projections
             if where is not None:
                 weights = F.avg_pool2d(F.avg_pool2d(enlarge_to(where, MIN_SIDE_PX), factor), PATCH_PX, STRIDE_PX)
@@ -75,12 +77,12 @@ class Patches(torch.nn.Module):
 
     def content(
         self,
-        seen: tuple[Projected, list[Tensor]],
-        of_inputs: tuple[Projected, list[Tensor]],
+        embedding: tuple[Projected, list[Tensor]],
+        input_embedding: tuple[Projected, list[Tensor]],
         where: Tensor | None = None,
     ) -> Tensor:
         """Return the mean squared distance of normalised lightness, summed over scales."""
-        pairs = zip(seen[1], of_inputs[1], strict=True)
+        pairs = zip(embedding[1], input_embedding[1], strict=True)
         distances = [weighted_error(lightness, targets, where) for lightness, targets in pairs]
         return CONTENT_SCALE * torch.stack(distances).sum()
 

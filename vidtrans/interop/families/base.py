@@ -156,10 +156,9 @@ class Family:
 
 @dataclass(frozen=True)
 class Fit:
-    """The match of a candidate and a checkpoint: the ``share`` of matching tensors, 0 to 1, and the ``problem``.
+    """The match of a candidate and a checkpoint: the ``share`` of matching tensors, 0 to 1, and the first ``problem``.
 
-    A tensor with the right name and another shape counts half. ``problem`` is a sentence; '' if all tensors
-    match.
+    A tensor with the right name and another shape counts half. ``problem`` is a sentence; '' if all tensors match.
     """
 
     share: float

@@ -23,6 +23,7 @@ from vidtrans.interop.families.base import (
 )
 
 BLOCK_PATTERN = re.compile(r"model\.(\d{1,4})\.conv_block\.")
+HEAD_PATTERN = re.compile(r"model\.(\d{1,4})\.weight")  # With a 7×7 kernel it is the weight of the last layer
 BLUR_PATTERN = re.compile(r"model\.(\d{1,4})\.filt")
 FIRST_WEIGHT = "model.1.weight"
 ENHANCER_DOWN_PATTERN = re.compile(r"model(\d)_1\.1\.weight")
@@ -122,7 +123,11 @@ def read_sizes(shapes: Shapes) -> Sizes | None:
     blurs = [int(match[1]) for name in shapes if (match := BLUR_PATTERN.fullmatch(name))]
     blur_down = any(index < blocks[0] for index in blurs)
     second_conv = f"model.{blocks[0]}.conv_block.5.weight"
-    heads = [int(name.split(".")[1]) for name, shape in shapes.items() if is_head(name, shape)]
+    heads = [
+        int(match[1])
+        for name, shape in shapes.items()
+        if (match := HEAD_PATTERN.fullmatch(name)) and shape[2:] == (7, 7)
+    ]
     return Sizes(
         width=axis_length(shapes, FIRST_WEIGHT, 0, 1),
         inputs=axis_length(shapes, FIRST_WEIGHT, 1, 1),
@@ -133,11 +138,6 @@ def read_sizes(shapes: Shapes) -> Sizes | None:
         blur_down=blur_down,
         blur_up=any(index > blocks[-1] for index in blurs),
     )
-
-
-def is_head(name: str, shape: tuple[int, ...]) -> bool:
-    """Return whether a tensor may be the output layer's weight: that of a 7×7 convolution in the list 'model.*'."""
-    return re.fullmatch(r"model\.\d{1,4}\.weight", name) is not None and len(shape) == 4 and shape[2:] == (7, 7)
 
 
 def first_layer_settings(shapes: Shapes) -> Table:

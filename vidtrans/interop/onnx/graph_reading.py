@@ -116,11 +116,11 @@ def read_integers(data: Buffer, field: Field) -> list[int]:
     """Return the signed integers of a repeated field, packed or not. Raises DamagedError."""
     if field.wire != BYTES:
         return [to_signed(field.value)]
-    found, at = [], field.start
+    integers, at = [], field.start
     while at < field.end:
         value, at = read_varint(data, at, field.end)
-        found.append(to_signed(value))
-    return found
+        integers.append(to_signed(value))
+    return integers
 
 
 @dataclass(frozen=True)

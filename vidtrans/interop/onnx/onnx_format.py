@@ -113,8 +113,8 @@ def _predict_vectors(path: Path, hints: Hints, length: int) -> tuple[tuple[float
         raise ModelError(
             str(path), "it takes a style itself, and predicts none", "give the network that predicts styles"
         )
-    known, _ = known_range(graph, inputs.picture, hints.range)
-    input_range = str(known.value) if known else DEFAULT_PREDICTOR_RANGE
+    finding, _ = known_range(graph, inputs.picture, hints.range)
+    input_range = str(finding.value) if finding else DEFAULT_PREDICTOR_RANGE
     return predict_styles(
         path, inputs.picture, input_range, length, lambda width, height: _crop_pictures(hints, width, height)
     )
@@ -162,12 +162,12 @@ def describe_onnx(path: Path, hints: Hints = NO_HINTS) -> OnnxDescription:
     graph = read_graph(path)
     inputs = check_graph(path, graph)
     looks = find_looks(path, inputs, hints)
-    known, bgr = known_range(graph, inputs.picture, hints.range)
-    names = [known.value] if known else list(RANGES)
+    finding, bgr = known_range(graph, inputs.picture, hints.range)
+    names = [finding.value] if finding else list(RANGES)
     trial = run_trial(path, graph, inputs.picture, names, hints.layout, looks.feed if looks else None)
     bounds = bounds_at_output(graph, graph.outputs[trial.index].name)
     estimated, output_range = choose_ranges(trial.ranges, trial.out_channels, bounds, names)
-    input_finding = known or estimated
+    input_finding = finding or estimated
     if not input_finding.is_sure:
         options = " or ".join(f"--range {name}" for name in names if name in input_finding.reason)
         why = f"the value range of its input is not clear ({input_finding.reason})"

@@ -243,27 +243,29 @@ def choose_ranges(
     return RangeFinding(best.input, False, f"{best.input} gives likely pictures, but so does {names}"), best.output
 
 
-def _similarity(trials: Table, one: str, other: str) -> float:
-    return float(trials[one]["alike"].get(other, trials[other]["alike"].get(one, 0.0)))
+def _similarity(trials: Table, first: str, second: str) -> float:
+    return float(trials[first]["alike"].get(second, trials[second]["alike"].get(first, 0.0)))
 
 
 def _rate_range(name: str, stats: Table, channels: int, bounds: tuple[float, float] | None) -> RangeCandidate:
     """Return a candidate for an input range; its cost increases with each implausible property of the trial outputs."""
     cost = 1 - stats["structure"]
-    known = bounds_range(bounds)
+    nominal = bounds_range(bounds)
     if channels == 1:  # Edge maps and depth maps do not fill a range
-        output_range = RANGE_ENDS[known] if known else bounds or _output_ends(stats)
-        mismatch = MISMATCH_COST if known and name != known and not (name == IMAGENET and known != "-1..1") else 0.0
+        output_range = RANGE_ENDS[nominal] if nominal else bounds or _output_ends(stats)
+        mismatch = (
+            MISMATCH_COST if nominal and name != nominal and not (name == IMAGENET and nominal != "-1..1") else 0.0
+        )
         return RangeCandidate(name, output_range, cost + mismatch)
     if bounds:  # With too wide an input range, many values are clipped
         cost += stats["clipped"]
-    choices = [(known or "", bounds)] if bounds else list(RANGE_ENDS.items())
+    choices = [(nominal or "", bounds)] if bounds else list(RANGE_ENDS.items())
     quantiles = stats["quantiles"]  # The 1 % and the 99 % quantile are compared with the ends of a range
     best = min(
         (_end_distance(quantiles[1], quantiles[-2], ends) + _mismatch_cost(name, given_name), ends)
         for given_name, ends in choices
     )
-    return RangeCandidate(name, RANGE_ENDS[known] if known else best[1], cost + best[0])
+    return RangeCandidate(name, RANGE_ENDS[nominal] if nominal else best[1], cost + best[0])
 
 
 def _mismatch_cost(input_range: str, output_range: str) -> float:
