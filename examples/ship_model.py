@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from vidtrans.models.formats import STYLE_PREDICTION, to_8_bits, weights_digest, weights_of
+from vidtrans.models.formats import STYLE_PREDICTION, cpu_weights, to_8_bits, weights_digest
 from vidtrans.models.model_file import load_generator
 from vidtrans.models.native_format import METADATA_KEY
 
@@ -25,7 +25,7 @@ if source.name == STYLE_PREDICTION.name:
     save_file(stored, output)
 else:
     generator, record = load_generator(source)
-    weights = to_8_bits(weights_of(generator))
+    weights = to_8_bits(cpu_weights(generator))
     record = replace(record, weights=weights_digest(weights))
     if notes:
         record = replace(record, card={"author": "vidtrans", "licence": "CC0-1.0", "notes": notes})

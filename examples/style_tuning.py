@@ -31,8 +31,8 @@ from torch.nn import functional as F
 
 from vidtrans.core.files import PACKAGE
 from vidtrans.models.style_prediction import StylePrediction
-from vidtrans.networks.painter import fading
-from vidtrans.networks.predicted_style import CHANNELS, NORMED, PredictedStyle, PredictedStyleSettings
+from vidtrans.networks.painter import fade_flat_frames
+from vidtrans.networks.predicted_style import CHANNELS, NORMED_LAYERS, PredictedStyle, PredictedStyleSettings
 from vidtrans.video.images.picture import read_picture
 
 BATCH = 2  # scenes a step
@@ -95,7 +95,7 @@ class Student(nn.Module):
             if stored:
                 own[name] = original[stored]
         self.network.load_state_dict(own)
-        for name in NORMED:
+        for name in NORMED_LAYERS:
             for part in ("scale", "shift"):
                 weight, bias = (original[f"style.{name}.{part}.{kind}"] for kind in ("weight", "bias"))
                 self.maps[f"style/{name}/{part}".replace(".", ":")] = torch.cat([weight[:, :, 0, 0], bias[:, None]], 1)
@@ -146,7 +146,7 @@ class Teacher:
     def _painted(self, frame: Tensor, style: Tensor, stroke: Tensor) -> Tensor:
         side = round(SIDE * STROKE ** -float(stroke) / 4) * 4
         picture = self._at_size(_scaled(frame, side), style[..., None, None])
-        return fading(2 * frame - 1, 2 * _scaled(picture, SIDE).clamp(0, 1) - 1) / 2 + 0.5
+        return fade_flat_frames(2 * frame - 1, 2 * _scaled(picture, SIDE).clamp(0, 1) - 1) / 2 + 0.5
 
     def _at_size(self, x: Tensor, style: Tensor) -> Tensor:
         for number in range(3):

@@ -27,7 +27,7 @@ from typing import Any
 LIBRARY = {
     "BatchError": "vidtrans.core.errors:BatchError",
     "BatchStatus": "vidtrans.core.events:BatchStatus",
-    "ClipFrame": "vidtrans.library.given_pictures:ClipFrame",
+    "ClipFrame": "vidtrans.library.picture_arrays:ClipFrame",
     "ClipScores": "vidtrans.commands.results:ClipScores",
     "CommandResult": "vidtrans.commands.results:CommandResult",
     "Deflicker": "vidtrans.library.frame_model:DeflickeredFrames",
@@ -45,7 +45,7 @@ LIBRARY = {
     "Preview": "vidtrans.core.events:Preview",
     "ProbedClip": "vidtrans.commands.results:ProbedClip",
     "Progress": "vidtrans.core.events:Progress",
-    "Propagator": "vidtrans.library.propagating_frames:Propagator",
+    "Propagator": "vidtrans.library.propagator:Propagator",
     "RenderedClip": "vidtrans.commands.results:RenderedClip",
     "Report": "vidtrans.core.events:Report",
     "SampledCurves": "vidtrans.commands.results:SampledCurves",

@@ -32,11 +32,11 @@ from vidtrans.core.events import Stop as Stop
 from vidtrans.library.frame_model import DeflickeredFrames as DeflickeredFrames
 from vidtrans.library.frame_model import FrameModel as FrameModel
 from vidtrans.library.frame_model import load_model as load_model
-from vidtrans.library.given_pictures import ClipFrame as ClipFrame
 from vidtrans.library.opened_clip import OpenedClip as OpenedClip
 from vidtrans.library.opened_clip import open_clip as open_clip
 from vidtrans.library.opened_clip import write_clip as write_clip
-from vidtrans.library.propagating_frames import Propagator as Propagator
+from vidtrans.library.picture_arrays import ClipFrame as ClipFrame
+from vidtrans.library.propagator import Propagator as Propagator
 
 __version__: str
 LIBRARY: dict[str, str]

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from vidtrans.perception.efficientnet_lite import STEM, EfficientNetLite
+from vidtrans.perception.efficientnet_lite import STEM_TAP, EfficientNetLite
 from vidtrans.perception.measure import Style, to_signed
 
 CPU = torch.device("cpu")
@@ -19,7 +19,7 @@ class Critic(EfficientNetLite):
     """A measure by the ends of EfficientNet-Lite2's first stages and the middle of its fifth."""
 
     size: ClassVar[int] = 2
-    taps: ClassVar[tuple[int, ...]] = (STEM, 0, 3, 6, 12)
+    taps: ClassVar[tuple[int, ...]] = (STEM_TAP, 0, 3, 6, 12)
 
     def judge(
         self, frames: Sequence[np.ndarray], painted: Sequence[np.ndarray], style: np.ndarray

@@ -23,7 +23,7 @@ WARNED = "computed in fp32 instead"
 
 @pytest.fixture(autouse=True)
 def _faulty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.setattr(operator_checks, "_known", {})
+    monkeypatch.setattr(operator_checks, "_correct_operators", {})
     with caches_in(tmp_path / "user"):
         yield
 
@@ -41,7 +41,7 @@ def test_a_strip_is_rendered_right_under_a_key_of_its_own(strip: Path, tiny_mode
     assert WARNED not in healthy
     keys = {path.name for path in Path(".vidtrans/infer").iterdir()}
     with FaultyProcessor(), caches_in(Path("faulty").resolve()):
-        operator_checks._known.clear()
+        operator_checks._correct_operators.clear()
         found = said_json(capsys, *command, *BF16, "-o", "faulty.mkv", "--overwrite")
         again = said(capsys, 0, *command, *BF16, "-o", "again.mkv")
     assert found["exact"]

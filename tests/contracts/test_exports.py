@@ -261,6 +261,6 @@ def as_picture(levels: torch.Tensor) -> np.ndarray:
 
 
 def test_a_file_that_computes_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graphs, "exportable", lambda generator: lively(build_generator("few-shot", {}, 3)))
+    monkeypatch.setattr(graphs, "to_exportable", lambda generator: lively(build_generator("few-shot", {}, 3)))
     with pytest.raises(ModelError, match="output differs from the model's"):
         EXPORTS.load("torchscript")().write(Path("file"), subject("unet-64", {}))

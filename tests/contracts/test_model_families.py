@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from peer_variants import VARIANTS, checkpoint_of
 
 from vidtrans.interop.families import FAMILIES
-from vidtrans.interop.families.base import Family, Layout, Shapes, compare
+from vidtrans.interop.families.base import Family, Layout, Shapes, match_layout
 
 every_family = pytest.mark.parametrize("name", FAMILIES)
 NAMES = sorted({name for variant in VARIANTS[::4] for name in checkpoint_of(variant, variant.build(0))})
@@ -36,6 +36,6 @@ def test_it_says_what_it_is_and_whose_and_leaves_nothing_and_other_kinds_alone(n
 @given(shapes=some_shapes)
 def test_tensors_of_any_shapes_are_compared_or_left_alone(name: str, shapes: Shapes) -> None:
     candidate = family_of(name).candidate(shapes)
-    fits = candidate is not None and compare(candidate, shapes).first == ""
+    fits = candidate is not None and match_layout(candidate, shapes).problem == ""
     layout = candidate.layout if candidate is not None and fits else Layout(shapes, shapes=dict(shapes))
     assert set(shapes) <= set(layout.shapes) | layout.unused

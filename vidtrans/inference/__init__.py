@@ -1,7 +1,7 @@
-"""The engines that run a generator on batches of frames, and their registry.
+"""Engines, which run a generator on batches of frames, and their registry.
 
-An engine is constructed from a generator, a device, a precision and a batch size, with the interface of
-``torch_engine.TorchEngine``, its base class. ``compiled.choose_engine`` resolves ``auto``.
+An engine is constructed from a generator, a device, a precision and a batch size; its interface is that of its base
+class ``torch_engine.TorchEngine``. ``compiled.choose_engine`` resolves ``auto``.
 """
 
 from __future__ import annotations

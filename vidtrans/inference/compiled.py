@@ -24,30 +24,30 @@ from vidtrans.inference.torch_engine import Run, TorchEngine
 from vidtrans.inference.user_cache import cache_folder, environment, use_inductor_cache
 from vidtrans.networks.for_rendering import can_pack, copy_sharing_weights, fold_norm
 
-# Largest accepted root mean square error against fp32, of values in [−1, 1]. Random networks have at most .01 in bf16
-# and 1e-6 in fp32; above the limit fp32 gives the better picture, whatever the cause.
-MOST_ERROR = {"fp32": 1e-3, "tf32": 0.02, "bf16": 0.1, "fp16": 0.05}
+# Largest accepted root mean square error against fp32, of values in [−1, 1]. Random networks have at most 0.01 in
+# bf16 and 1e-6 in fp32; above the limit fp32 gives the better picture.
+MAX_RMS_ERROR = {"fp32": 1e-3, "tf32": 0.02, "bf16": 0.1, "fp16": 0.05}
 
 
 def choose_engine(name: str, device: Device, precision: str) -> str:
     """Return the name of an engine: ``name``, or for ``auto`` the fastest installed one by our measurements.
 
-    On a CPU torch with packed convolutions is as fast as compiled, and starts at once; OpenVINO and ONNX Runtime took
-    1.7 and 2.5 times as long. On a GPU ``auto`` is torch: the gain of ``compile``, and the clip length from which it
-    pays off, have not been measured.
+    On a CPU, torch with packed convolutions is as fast as torch.compile and has no compilation delay; OpenVINO and ONNX
+    Runtime took 1.7 and 2.5 times as long. On a GPU ``auto`` is torch: the gain of ``compile``, and the clip length
+    from which it pays off, have not been measured.
     """
     if name != "auto":
         return name
     if device.kind != "cpu" or can_pack(device.kind, resolve_precision(precision, device)):
         return "torch"
-    engines = (OpenVINOEngine, OnnxEngine)  # the faster one first
+    engines = (OpenVINOEngine, OnnxEngine)  # The faster one comes first
     return next((engine.name for engine in engines if all(map(find_spec, engine.modules))), "torch")
 
 
 class WholeNetworkChecks(NetworkChecks):
-    """The comparison of a compiled network with fp32, as a whole; if its output is wrong, all of it runs in fp32."""
+    """The comparison of a whole compiled network with fp32; if its output is wrong, the whole network runs in fp32."""
 
-    compares_batches: ClassVar[bool] = True  # the network is compiled for full batches
+    compares_batches: ClassVar[bool] = True  # The network is compiled for full batches
 
     def __init__(self, network: nn.Module, generator: Any) -> None:  # noqa: ANN401
         super().__init__(network, generator)
@@ -60,16 +60,16 @@ class WholeNetworkChecks(NetworkChecks):
             self._exact_network = exact.to(x.device, torch.float32)
         return self._exact_network(x)
 
-    def _compare(self, engine: ComparedEngine, x: Tensor, made: list[Tensor]) -> list[str]:
-        output, wanted = engine.compute(x), self._exact(x[-1:])
-        error = (output[-1:] - wanted).square().mean()
-        right = not bool(wanted.isfinite().all()) or bool(error <= MOST_ERROR[engine.precision] ** 2)
-        made.append(output if right else self._exact(x))
-        if right:
-            self._exact_network = None  # it is as large as the network
-        return [] if right else [f"{engine.name} on {'×'.join(map(str, x.shape))}"]
+    def _compare(self, engine: ComparedEngine, x: Tensor, results: list[Tensor]) -> list[str]:
+        output, expected = engine.compute(x), self._exact(x[-1:])
+        error = (output[-1:] - expected).square().mean()
+        is_correct = not bool(expected.isfinite().all()) or bool(error <= MAX_RMS_ERROR[engine.precision] ** 2)
+        results.append(output if is_correct else self._exact(x))
+        if is_correct:
+            self._exact_network = None  # Free its memory: it is as large as the network
+        return [] if is_correct else [f"{engine.name} on {'×'.join(map(str, x.shape))}"]
 
-    def _run_right(self, engine: ComparedEngine, x: Tensor, wrong: list[str]) -> Tensor:
+    def _run_corrected(self, engine: ComparedEngine, x: Tensor, wrong: list[str]) -> Tensor:
         return self._exact(x)
 
 
@@ -114,14 +114,16 @@ class ExternalEngine(TorchEngine):
 
     def _prepare(self, network: nn.Module) -> Run:
         try:
-            library = [_import(name) for name in self.modules][-1]
+            library: Any = None
+            for name in self.modules:
+                library = import_onnx_runtime() if name == "onnxruntime" else importlib.import_module(name)
         except ImportError:
             remedy = f"pip install 'vidtrans[{self.name}]', or use --engine torch"
             raise UsageError(f"--engine {self.name}", f"{self.needs} is not installed", remedy) from None
         self.identity[self.modules[-1]] = library.__version__
-        # These libraries take fp32 weights, whatever precision they compute in.
+        # These libraries take fp32 weights for every precision of the computation.
         network.to(dtype=torch.float32, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        compiled: dict[torch.Size, Run] = {}  # for the last size only
+        compiled: dict[torch.Size, Run] = {}  # Only the last shape is cached
 
         def run(x: Tensor) -> Tensor:
             x = x.to(torch.float32).contiguous()
@@ -137,16 +139,11 @@ class ExternalEngine(TorchEngine):
         raise NotImplementedError
 
 
-def _import(name: str) -> ModuleType:
-    module: ModuleType = import_onnx_runtime() if name == "onnxruntime" else importlib.import_module(name)
-    return module
-
-
 class OnnxEngine(ExternalEngine):
     """ONNX Runtime, in fp32. Raises UsageError if the precision is set to bf16."""
 
     name: ClassVar[str] = "onnx"
-    needs: ClassVar[str] = "ONNX Runtime, or onnx,"  # torch's exporter needs onnx
+    needs: ClassVar[str] = "ONNX Runtime, or onnx,"  # The exporter of torch needs onnx
     modules: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime")
 
     def _resolve(self, precision: str) -> Precision:
@@ -160,14 +157,14 @@ class OnnxEngine(ExternalEngine):
         options.intra_op_num_threads = torch.get_num_threads()
         file = io.BytesIO()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns that this exporter, which needs no package but onnx, is old
+            warnings.simplefilter("ignore")  # This exporter is deprecated, but needs only the package onnx
             torch.onnx.export(
                 network,
                 (x,),
                 file,  # type: ignore[arg-type]
                 input_names=["x"],
                 output_names=["y"],
-                opset_version=17,  # the first with all operators of the networks
+                opset_version=17,  # The first version with all operators of the networks
                 dynamo=False,
             )
         session = library.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
@@ -187,10 +184,10 @@ class OpenVINOEngine(ExternalEngine):
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
-        with suppress(RuntimeError):  # the user has no home folder
+        with suppress(RuntimeError):  # Raised if the user has no home folder
             options["CACHE_DIR"] = str(cache_folder() / "openvino")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about branches that depend on a size, which is fixed here
+            warnings.simplefilter("ignore")  # Warnings about branches on a size, which is fixed here
             model = library.convert_model(network, example_input=x)
         model.reshape(list(x.shape))
         compiled = library.Core().compile_model(model, "CPU", options)

@@ -1,23 +1,21 @@
 """CUDA graphs: record repeated kernel launches once, and replay them with one launch.
 
 For small pictures, launching a network's kernels one by one takes longer than running them. See "CUDA Graphs" in
-torch's notes on CUDA semantics. A replay is used only if it gives the same numbers to the last bit, so that results do
-not depend on whether there is a graph.
+torch's notes on CUDA semantics. A graph is used only if its replay is bit-identical, so that results do not depend on
+it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from functools import partial
 
 import torch
 from torch import Tensor
 
-WARM_UP = 2  # runs before recording, in which libraries choose algorithms and allocate memory
+NUM_WARM_UP_RUNS = 2  # Number of runs before recording, in which libraries choose algorithms and allocate memory
 
 
 def is_recording() -> bool:
-    """Return whether the current operations are being recorded instead of run."""
     return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
@@ -29,7 +27,7 @@ def record(
     Raises RuntimeError for operations that cannot be recorded, such as a wait for the device.
     """
     graph = torch.cuda.CUDAGraph()
-    # Other threads upload or filter at the same time.
+    # Other threads launch uploads and filters during the recording.
     with torch.cuda.graph(graph, stream=torch.cuda.Stream(device), capture_error_mode="thread_local"):
         outputs = body()
     return graph.replay, outputs
@@ -38,7 +36,7 @@ def record(
 class RecordedNetwork:
     """A network runner that replays the last input shape as a CUDA graph. Not thread-safe.
 
-    ``refusal``: why recording failed; '' if it has not. The network's weights must keep their values and their memory.
+    ``refusal``: why recording failed; '' if it did not. The network's weights must keep value and address.
     """
 
     def __init__(self, run: Callable[[Tensor], Tensor], device: torch.device) -> None:
@@ -47,8 +45,7 @@ class RecordedNetwork:
         self.forget()
 
     def forget(self) -> None:
-        """Drop the graph and free its memory."""
-        self._kind: Hashable = None
+        self._layout: Hashable = None
         self._num_runs = 0
         self._replay: Callable[[], None] | None = None
         self._input: Tensor | None = None
@@ -56,10 +53,10 @@ class RecordedNetwork:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the network's output for ``x``, in memory that later calls do not overwrite."""
-        kind = (x.shape, x.stride(), x.dtype)
-        if kind != self._kind:
+        layout = (x.shape, x.stride(), x.dtype)
+        if layout != self._layout:
             self.forget()
-            self._kind = kind
+            self._layout = layout
         if self._replay is not None:
             assert self._input is not None
             assert self._output is not None
@@ -67,24 +64,20 @@ class RecordedNetwork:
             self._replay()
             return self._output.clone()
         self._num_runs += 1
-        made = self._run(x)
-        if not self.refusal and self._num_runs == WARM_UP:
-            self._record(x, made)
-        return made
+        output = self._run(x)
+        if not self.refusal and self._num_runs == NUM_WARM_UP_RUNS:
+            self._record(x, output)
+        return output
 
-    def _record(self, x: Tensor, wanted: Tensor) -> None:
-        """Record the network, and check that the replay on ``x`` gives the output ``wanted``."""
+    def _record(self, x: Tensor, expected: Tensor) -> None:
+        """Record the network, and check that the replay on ``x`` gives the output ``expected``."""
         try:
-            own = x.clone()
-            replay, (output,) = record(partial(_as_tuple, self._run, own), self._device)
+            graph_input = x.clone()
+            replay, (output,) = record(lambda: (self._run(graph_input),), self._device)
             replay()
-            if not torch.equal(output, wanted):
+            if not torch.equal(output, expected):
                 raise RuntimeError("a replay gives other numbers")
         except RuntimeError as error:
             self.refusal = str(error).partition("\n")[0]
         else:
-            self._replay, self._input, self._output = replay, own, output
-
-
-def _as_tuple(run: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, ...]:
-    return (run(x),)
+            self._replay, self._input, self._output = replay, graph_input, output

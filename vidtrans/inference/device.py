@@ -1,4 +1,4 @@
-"""The devices and precisions that networks run on."""
+"""Devices and precisions for the computation of networks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vidtrans.core.errors import DeviceError, UsageError
 from vidtrans.core.machine import check_device_name
 
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
-CUDA_ONLY = ("tf32", "fp16")
+CUDA_ONLY = ("tf32", "fp16")  # Precisions that other devices do not support
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,6 @@ class Device:
 
     @property
     def torch(self) -> torch.device:
-        """Return the torch device."""
         return torch.device(self.name)
 
     @property
@@ -40,7 +39,7 @@ CPU = Device("cpu", "cpu")
 
 
 def resolve_device(name: str) -> Device:
-    """Return the device for a ``--device`` value. Raises UsageError, or DeviceError if it is absent."""
+    """Return the device for a ``--device`` value. Raises UsageError, or DeviceError if there is no such device."""
     check_device_name(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -52,8 +51,8 @@ def resolve_device(name: str) -> Device:
             f"device '{name}'", f"{count(torch.cuda.device_count(), 'CUDA device')} here", "choose another"
         )
     if kind == "cuda":
-        # The same kernels and the same rounding on every run; TF32 would make "fp32" something else. cuBLAS reads the
-        # variable when it starts: with workspaces of a fixed size it adds up in a fixed order on every stream.
+        # Use the same kernels and rounding in every run, and no TF32 in "fp32". cuBLAS reads the variable when it
+        # starts: with workspaces of a fixed size its order of summation is fixed on every stream.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
@@ -64,20 +63,22 @@ def resolve_device(name: str) -> Device:
     return Device(name, kind)
 
 
-def resolve_precision(wanted: str, device: Device, setting: str = "precision") -> Precision:
-    """Return the precision to use; ``auto`` is bf16 if the device supports it in hardware, else fp32.
+def resolve_precision(precision: str, device: Device, setting: str = "precision") -> Precision:
+    """Return the precision to use; ``auto`` is bf16 if the hardware supports it, otherwise fp32.
 
-    Raises UsageError, which names the ``setting``, for fp16 and tf32 without CUDA.
+    Raises UsageError for fp16 and tf32 without CUDA; the error names the ``setting``.
     """
-    if wanted in CUDA_ONLY and device.kind != "cuda":
-        raise UsageError(f"{setting} = '{wanted}'", f"needs CUDA, the device is {device.kind}", "choose auto or bf16")
-    if wanted != "auto":
-        return cast(Precision, wanted)
+    if precision in CUDA_ONLY and device.kind != "cuda":
+        raise UsageError(
+            f"{setting} = '{precision}'", f"needs CUDA, the device is {device.kind}", "choose auto or bf16"
+        )
+    if precision != "auto":
+        return cast(Precision, precision)
     if device.kind == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device.kind == "cpu":
         fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        # ONEDNN_MAX_CPU_ISA may limit oneDNN to less than the processor supports.
+        # ONEDNN_MAX_CPU_ISA may limit oneDNN to a subset of the instructions of the processor.
         return "bf16" if fast and torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
     return "fp32"
 
@@ -89,25 +90,24 @@ def to_device(tensor: torch.Tensor, device: Device) -> torch.Tensor:
 
 
 def torch_dtype(precision: Precision) -> torch.dtype:
-    """Return torch's dtype for a precision."""
     return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
 
 
 @contextmanager
 def tensor_float32(precision: Precision) -> Iterator[None]:
-    """Enable TF32 for CUDA's matrix products and convolutions within this context, if that is the precision.
+    """Enable TF32 for matrix products and convolutions on CUDA in this context if the precision is tf32.
 
-    The setting is process-wide: no other thread may compute meanwhile in full fp32.
+    The setting is process-wide: no other thread may compute in full fp32 at the same time.
     """
     if precision != "tf32":
         yield
         return
     backends: Any = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    before = [backend.allow_tf32 for backend in backends]
+    previous = [backend.allow_tf32 for backend in backends]
     for backend in backends:
         backend.allow_tf32 = True
     try:
         yield
     finally:
-        for backend, allowed in zip(backends, before, strict=True):
+        for backend, allowed in zip(backends, previous, strict=True):
             backend.allow_tf32 = allowed

@@ -1,4 +1,4 @@
-"""Pixel levels as tensors: uint8, and uint16 as int16 of the same bits, since torch has no uint16 arithmetic."""
+"""Pixel values as tensors: uint8, and uint16 stored as int16 with the same bits, as torch has no uint16 arithmetic."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from vidtrans.video.images.picture import resize
 
 
 def levels(bits: Tensor) -> Tensor:
-    """Return pictures in a type that torch computes with: uint8, or int32 for uint16 stored as int16 bits."""
+    """Return pictures in an arithmetic dtype: uint8 unchanged, uint16 bits stored as int16 converted to int32."""
     return bits.to(torch.int32) & 0xFFFF if bits.dtype == torch.int16 else bits
 
 
-def to_bits(values: Tensor, kind: torch.dtype) -> Tensor:
+def to_bits(values: Tensor, dtype: torch.dtype) -> Tensor:
     """Return whole numbers in [0, 255] as uint8, or in [0, 65535] as uint16 stored as int16 bits."""
-    return values.to(torch.int32).to(kind) if kind == torch.int16 else values.to(kind)
+    return values.to(torch.int32).to(dtype) if dtype == torch.int16 else values.to(dtype)
 
 
 def eight_bits(pictures: Tensor) -> Tensor:
-    """Return pictures, uint8 or uint16 as int32, as uint8, rounded as ``conversion.to_uint8`` does."""
+    """Return pictures as uint8, from uint8 or from uint16 levels in int32, rounded like ``conversion.to_uint8``."""
     return pictures if pictures.dtype == torch.uint8 else ((pictures + 128) // 257).to(torch.uint8)
 
 
 def to_levels_serially(output: Tensor, *, deep: bool) -> Tensor:
-    """Return the result of ``torch_engine.to_levels`` for a CPU tensor, computed by numpy in this thread alone.
+    """Return the result of ``torch_engine.to_levels`` for a CPU tensor, computed by numpy in the calling thread.
 
-    torch's threads spin while they wait for work, which slows down the threads of a library that runs a network.
+    Idle threads of torch spin, which slows down the threads of another library that runs the network.
     """
     top = 65535 if deep else 255
-    levels = output.numpy() + np.float32(1)
-    levels *= np.float32(top / 2)
-    np.rint(levels, out=levels).clip(0, top, out=levels)
-    pictures = levels.astype(np.uint16).view(np.int16) if deep else levels.astype(np.uint8)
+    values = output.numpy() + np.float32(1)
+    values *= np.float32(top / 2)
+    np.rint(values, out=values).clip(0, top, out=values)
+    pictures = values.astype(np.uint16).view(np.int16) if deep else values.astype(np.uint8)
     return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 2, 3, 1)))
 
 
-def from_levels_serially(levels: Tensor, middle: float) -> Tensor:
-    """Return (N, C, H, W) levels on the CPU as float32 in [−1, 1], by numpy; ``middle``: 127.5 or 32767.5."""
-    values = np.ascontiguousarray(levels.numpy()).astype(np.float32)
+def from_levels_serially(pixels: Tensor, middle: float) -> Tensor:
+    """Return (N, C, H, W) levels on the CPU as float32 in [−1, 1], by numpy; ``middle`` is 127.5 or 32767.5."""
+    values = np.ascontiguousarray(pixels.numpy()).astype(np.float32)
     values /= np.float32(middle)
     values -= np.float32(1)
     return torch.from_numpy(values)
 
 
-def plate_as(plate: np.ndarray, inputs: Tensor) -> Tensor:
-    """Return a background plate, (h, w, 3) uint8, as (N, H, W, 3): of the inputs' size, dtype and device."""
+def expand_plate(plate: np.ndarray, inputs: Tensor) -> Tensor:
+    """Return a background plate, (h, w, 3) uint8, as (N, H, W, 3) with the size, dtype and device of the inputs."""
     height, width = inputs.shape[1:3]
-    found = torch.from_numpy(resize(plate, width, height)).to(inputs)
-    return (found if inputs.dtype == torch.uint8 else found * 257).expand(len(inputs), -1, -1, -1)
+    picture = torch.from_numpy(resize(plate, width, height)).to(inputs)
+    return (picture if inputs.dtype == torch.uint8 else picture * 257).expand(len(inputs), -1, -1, -1)

@@ -15,9 +15,9 @@ from vidtrans.video.images.picture import resize
 class Engine(Protocol):
     """A map from (N, H, W, C) uint8 or uint16 inputs to (N, H, W, 3) pictures, uint16 if ``deep``, of any H and W.
 
-    ``batch``: the number of inputs run at once; a picture never depends on its neighbours in a batch. ``device_kind``:
-    "cpu", "cuda" or "mps"; ``precision``: of the computation, "" if nothing is computed. ``identity``: the engine
-    properties that affect its results, for cache keys only.
+    ``batch``: the number of inputs run at once; a picture never depends on the other pictures of its batch.
+    ``device_kind``: "cpu", "cuda" or "mps"; ``precision``: of the computation, "" if nothing is computed. ``identity``:
+    the engine properties that affect its results, for cache keys only.
     """
 
     batch: int
@@ -25,25 +25,21 @@ class Engine(Protocol):
     identity: dict[str, str]
 
     @property
-    def precision(self) -> str:
-        """Return the precision of the computation."""
-        ...
+    def precision(self) -> str: ...
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
-        """Return ``identity`` for cache keys at a picture size, for which some operators may run in fp32."""
+        """Return ``identity`` for cache keys at a picture size, at which some operators may need fp32."""
         ...
 
     def batch_for(self, height: int, width: int) -> int:
-        """Return the number of inputs of a size that are run at once: ``batch``, or fewer of a large size."""
+        """Return the number of inputs of a size that are run at once: ``batch``, or fewer for a large size."""
         ...
 
-    def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
-        """Return the model's pictures for a batch of inputs; shapes as above."""
-        ...
+    def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray: ...
 
 
 class IdentityEngine:
-    """The engine of ``--model identity``: it returns its input, to check reading, writing and timing."""
+    """The engine of ``--model identity``: it returns its input, for tests of reading, writing and timing."""
 
     batch = 1
     device_kind = "cpu"
@@ -51,11 +47,9 @@ class IdentityEngine:
     identity = {"engine": "identity"}  # noqa: RUF012
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
-        """Return the identity, which is the same at any size."""
         return self.identity
 
     def batch_for(self, height: int, width: int) -> int:
-        """Return the batch size, which is the same at any size."""
         return self.batch
 
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
@@ -64,7 +58,7 @@ class IdentityEngine:
 
 
 def wrong_products_warning(wrong: Sequence[str], precision: str) -> str:
-    """Return the warning that the operators ``wrong`` give wrong results here, and so run in a finer precision."""
+    """Return the warning that the operators ``wrong`` give wrong results, so that they run in a higher precision."""
     what = "an operator" if len(wrong) == 1 else f"{len(wrong)} operators"
     return (
         f"this machine computes {what} wrongly in {precision} at this size: "
@@ -82,10 +76,10 @@ def with_plate(inputs: np.ndarray, plate: np.ndarray) -> np.ndarray:
 
 
 def with_history(inputs: np.ndarray, in_channels: int) -> np.ndarray:
-    """Append an empty history to (N, H, W, in_channels) uint8 or uint16 inputs, unless they have a history."""
+    """Append an empty history to (N, H, W, in_channels) uint8 or uint16 inputs that have none."""
     if inputs.shape[3] > in_channels:
         return inputs
-    nothing = no_history(*inputs.shape[1:3])
+    history = no_history(*inputs.shape[1:3])
     if inputs.dtype == np.uint16:
-        nothing = to_uint16(nothing)
-    return np.concatenate([inputs, np.broadcast_to(nothing, (len(inputs), *nothing.shape))], axis=3)
+        history = to_uint16(history)
+    return np.concatenate([inputs, np.broadcast_to(history, (len(inputs), *history.shape))], axis=3)

@@ -2,9 +2,9 @@
 
 Libraries choose a kernel by processor, precision and shape, and a kernel can be wrong: torch 2.13 returns NaN in bf16
 on processors with AMX for a convolution of stride 2 whose output is one pixel wide. Each operator is compared on its
-actual input: a convolution on the last picture of a batch and a few output channels, a small part of the network's cost
-in fp32; in fp32 itself these channels go through another kernel. The result is cached in the user's cache folder, by
-machine, libraries, network and shape, so that other processes need not repeat it.
+actual input. For a convolution these are the last picture of a batch and a few output channels, a small part of the
+network's cost in fp32; in fp32 itself these channels use another kernel. The result is stored in the user's cache
+folder by machine, libraries, network and shape, so that other processes need not repeat the comparison.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from vidtrans.inference.device import Device
 from vidtrans.inference.user_cache import environment, remembered
 from vidtrans.networks.for_rendering import plain_weight
 
-CHANNELS = 4  # compared output channels of a convolution, spread evenly from the first to the last
-_MOST_VALUES = 1 << 26  # limit of a convolution's input values that are converted to fp32 at once
-# Tolerances: a share of the output's root mean square, and a share of the value itself. Correct kernels accumulate in
+NUM_CHANNELS = 4  # Number of compared output channels of a convolution, evenly spread from the first to the last
+_MAX_VALUES = 1 << 26  # Largest number of input values of a convolution that are converted to fp32 at once
+# Relative tolerances: of the root mean square of the output, and of the value itself. Correct kernels accumulate in
 # fp32 and round at the end, so that bf16 is within 2⁻⁸ of a value, and fp32 by another algorithm within 1e-4 of the
 # root mean square; a wrong kernel gives NaN, or uninitialised memory.
 TOLERANCE = {torch.bfloat16: (0.06, 2**-6), torch.float16: (0.02, 2**-8), torch.float32: (2e-3, 1e-3)}
@@ -37,7 +37,7 @@ _ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
     "sigmoid": torch.sigmoid,
 }
 _PRODUCTS = ("aten.mm.default", "aten.bmm.default", "aten.addmm.default", "aten.baddbmm.default")
-# Operators that are composed of products.
+# Operators that torch decomposes into products.
 _COMPOSED = (
     "aten.conv2d.default",
     "aten.conv2d.padding",
@@ -47,7 +47,7 @@ _COMPOSED = (
     "aten.einsum.default",
 )
 _BACKWARD = "aten.convolution_backward.default"
-_known: dict[tuple[str, str], bool] = {}  # by environment and signature: whether the operator is right
+_correct_operators: dict[tuple[str, str], bool] = {}  # Whether an operator is correct, by environment and signature
 _thread = threading.local()
 
 
@@ -70,111 +70,114 @@ class Convolution(NamedTuple):
     def of(cls, name: str, args: Sequence[Any]) -> Convolution | None:
         """Return the convolution that an operator computes; None for other operators, types and shapes."""
         if name == "aten.convolution.default":
-            made = cls(*args)
+            convolution = cls(*args)
         elif name == "mkldnn._convolution_pointwise.default":
             x, weight, bias, padding, stride, dilation, groups, activation, slope, _ = args
             weight = plain_weight(weight)
-            own = (stride, padding, dilation, False, [0, 0], groups)
-            made = cls(x, weight, bias, *own, _ACTIVATIONS[activation], tuple(slope))
-        elif name == "mkldnn._convolution_transpose_pointwise.default" and args[7] == 1:  # groups
+            geometry = (stride, padding, dilation, False, [0, 0], groups)
+            convolution = cls(x, weight, bias, *geometry, _ACTIVATIONS[activation], tuple(slope))
+        elif name == "mkldnn._convolution_transpose_pointwise.default" and args[7] == 1:  # Only without groups, args[7]
             x, weight, bias, padding, output_padding, stride, dilation, groups, activation, slope, _ = args
             weight = plain_weight(weight)
-            own = (stride, padding, dilation, True, output_padding, groups)
-            made = cls(x, weight, bias, *own, _ACTIVATIONS[activation], tuple(slope))
+            geometry = (stride, padding, dilation, True, output_padding, groups)
+            convolution = cls(x, weight, bias, *geometry, _ACTIVATIONS[activation], tuple(slope))
         else:
             return None
-        return made if made.x.dim() == 4 and made.x.dtype in TOLERANCE else None
+        return convolution if convolution.x.dim() == 4 and convolution.x.dtype in TOLERANCE else None
 
     def in_finer_precision(self) -> Tensor:
-        """Return the result computed in float32, or in float64 for float32 input on a CPU."""
-        dtype = _finer(self.x)
+        """Return the result in float32, or in float64 for float32 input on a CPU."""
+        dtype = _finer_dtype(self.x)
         bias = None if self.bias is None else self.bias.to(dtype)
         return self.activation(self.compute(self.x.to(dtype), self.weight.to(dtype), bias), *self.slope)
 
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Return a convolution of this geometry, without the activation."""
+        """Return a convolution with these geometric arguments, without the activation."""
         return torch.convolution(x, weight, bias, *self[3:9])
 
-    def is_right(self, output: Tensor) -> bool:
-        """Return whether ``output`` is correct within rounding, tested on its last picture and some channels."""
+    def is_correct(self, output: Tensor) -> bool:
+        """Return whether ``output`` is correct within rounding, compared on its last picture and some channels."""
         x, weight, bias, output = self.x[-1:], self.weight, self.bias, output[-1:]
         if self.groups == 1:
-            side = 1 if self.transposed else 0
-            last = weight.shape[side] - 1
-            channels = sorted({round(i * last / (CHANNELS - 1)) for i in range(CHANNELS)})
-            weight, output = weight.index_select(side, torch.tensor(channels, device=x.device)), output[:, channels]
+            axis = 1 if self.transposed else 0
+            last = weight.shape[axis] - 1
+            channels = sorted({round(i * last / (NUM_CHANNELS - 1)) for i in range(NUM_CHANNELS)})
+            weight, output = weight.index_select(axis, torch.tensor(channels, device=x.device)), output[:, channels]
             bias = None if bias is None else bias[channels]
-        wanted = self._in_slices(x, weight)
+        expected = self._in_slices(x, weight)
         if bias is not None:
-            wanted += bias.to(wanted.dtype)[:, None, None]
-        # No activation enlarges a difference.
-        return _is_near(output, self.activation(wanted, *self.slope), x.dtype, scale=wanted)
+            expected += bias.to(expected.dtype)[:, None, None]
+        # No activation increases a difference.
+        return _is_near(output, self.activation(expected, *self.slope), x.dtype, scale=expected)
 
     def _in_slices(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Return the convolution in float32 without bias; a large input is processed a few input channels at a time."""
-        most = max(1, _MOST_VALUES // (x.shape[2] * x.shape[3]))
-        if self.groups > 1 or most >= x.shape[1]:
+        """Return the convolution in float32 without bias; a large input is processed in slices of input channels."""
+        max_channels = max(1, _MAX_VALUES // (x.shape[2] * x.shape[3]))
+        if self.groups > 1 or max_channels >= x.shape[1]:
             return self.compute(x.float(), weight.float(), None)
-        parts = zip(x.split(most, 1), weight.split(most, 0 if self.transposed else 1), strict=True)
-        first, *others = (self.compute(some.float(), own.float(), None) for some, own in parts)
+        slices = zip(x.split(max_channels, 1), weight.split(max_channels, 0 if self.transposed else 1), strict=True)
+        first, *others = (self.compute(x.float(), weight.float(), None) for x, weight in slices)
         for other in others:
             first += other
         return first
 
 
-def _finer(x: Tensor) -> torch.dtype:
-    """Return the dtype to recompute operators of ``x`` in; float32 on a GPU, where TF32 may have been used, stays."""
+def _finer_dtype(x: Tensor) -> torch.dtype:
+    """Return the dtype in which operators on ``x`` are recomputed.
+
+    On a GPU float32 stays float32, since the wrong result may have used TF32.
+    """
     return torch.float64 if x.dtype == torch.float32 and x.device.type == "cpu" else torch.float32
 
 
-def _is_near(output: Tensor, wanted: Tensor, dtype: torch.dtype, scale: Tensor | None = None) -> bool:
-    """Return whether a result is correct within rounding. Values beyond the range of ``dtype`` are not compared."""
-    in_range = wanted.to(dtype).isfinite()
-    scale = (wanted if scale is None else scale)[in_range]
+def _is_near(output: Tensor, expected: Tensor, dtype: torch.dtype, scale: Tensor | None = None) -> bool:
+    """Return whether a result is correct within rounding. Values outside of the range of ``dtype`` are not compared."""
+    in_range = expected.to(dtype).isfinite()
+    scale = (expected if scale is None else scale)[in_range]
     of_mean, of_value = TOLERANCE[dtype]
-    allowed = of_mean * scale.square().mean().sqrt() + of_value * wanted.abs() + torch.finfo(dtype).smallest_normal
-    return bool(((output - wanted).abs() <= allowed)[in_range].all())  # False for NaN
+    allowed = of_mean * scale.square().mean().sqrt() + of_value * expected.abs() + torch.finfo(dtype).smallest_normal
+    return bool(((output - expected).abs() <= allowed)[in_range].all())  # A comparison with NaN is False
 
 
 def _in_finer_precision(func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
-    """Return an operator's result computed in float32, or in float64 for float32 input on a CPU."""
-    dtype = _finer(next(a for a in args if isinstance(a, Tensor)))
+    """Return an operator's result in float32, or in float64 for float32 input on a CPU."""
+    dtype = _finer_dtype(next(a for a in args if isinstance(a, Tensor)))
     converted = (a.to(dtype) if isinstance(a, Tensor) and a.is_floating_point() else a for a in args)
     return func(*converted, **kwargs)
 
 
-def _right(
+def _corrected(
     convolution: Convolution | None,
     func: Callable[..., Any],
     args: Sequence[Any],
     kwargs: dict[str, Any],
     output: Any,  # noqa: ANN401
 ) -> Any:  # noqa: ANN401
-    """Return the correct result of an operator: its ``output``, or, if wrong, a recomputed one of the same type.
+    """Return the correct result of an operator: its ``output``, or a recomputed result of the same type.
 
-    ``convolution``: the operator as a convolution, if it is one. ``output`` None: the operator is known to be wrong.
+    ``convolution``: the operator as a convolution, if it is one. ``output`` None: it is known to be wrong.
     """
     if convolution is not None:
-        if output is not None and convolution.is_right(output):
+        if output is not None and convolution.is_correct(output):
             return output
-        made = convolution.in_finer_precision().to(convolution.x.dtype)
+        recomputed = convolution.in_finer_precision().to(convolution.x.dtype)
         nhwc = convolution.x.is_contiguous(memory_format=torch.channels_last)
-        return made.contiguous(memory_format=torch.channels_last if nhwc else torch.contiguous_format)
-    wanted = _in_finer_precision(func, args, kwargs)
-    results = zip(_many(output), _many(wanted), strict=True)
+        return recomputed.contiguous(memory_format=torch.channels_last if nhwc else torch.contiguous_format)
+    expected = _in_finer_precision(func, args, kwargs)
+    results = zip(_as_sequence(output), _as_sequence(expected), strict=True)
     if output is not None and all(w is None or _is_near(o, w, o.dtype) for o, w in results):
         return output
     dtype = next(a.dtype for a in args if isinstance(a, Tensor))
-    converted = [None if w is None else w.to(dtype) for w in _many(wanted)]
-    return tuple(converted) if isinstance(wanted, tuple) else converted[0]
+    converted = [None if w is None else w.to(dtype) for w in _as_sequence(expected)]
+    return tuple(converted) if isinstance(expected, tuple) else converted[0]
 
 
-def _many(results: Any) -> Sequence[Any]:  # noqa: ANN401
+def _as_sequence(results: Any) -> Sequence[Any]:  # noqa: ANN401
     return results if isinstance(results, tuple) else (results,)
 
 
 def _signature(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
-    """Return the properties that select the kernel: operator, shapes, types and settings; '' for other operators."""
+    """Return the properties that select the kernel: operator, shapes, dtypes, settings; '' for other operators."""
     if "convolution" not in name and name not in _PRODUCTS:
         return ""
     if next(a.dtype for a in args if isinstance(a, Tensor)) not in TOLERANCE:
@@ -186,8 +189,8 @@ def _signature(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
     return f"{name.removesuffix('.default')}({', '.join(parts)})"
 
 
-class _Mode(TorchDispatchMode):
-    """A dispatch mode that intercepts matrix products and convolutions, decomposing the operators built from them."""
+class _ProductMode(TorchDispatchMode):
+    """A dispatch mode that intercepts matrix products and convolutions, and decomposes operators built from them."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -197,7 +200,7 @@ class _Mode(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
         kwargs = kwargs or {}
         name = str(func)
-        if name in _COMPOSED and func._can_decompose():  # in inference mode torch does not decompose them
+        if name in _COMPOSED and func._can_decompose():  # Inference mode does not decompose them
             with self:
                 output = func.decompose(*args, **kwargs)
             if output is not NotImplemented:
@@ -208,11 +211,10 @@ class _Mode(TorchDispatchMode):
         return self.compute(name, signature, func, args, kwargs)
 
     def compute(self, name: str, signature: str, func: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
-        """Return the result of a matrix product or convolution."""
         raise NotImplementedError
 
 
-class _Comparing(_Mode):
+class _ComparingMode(_ProductMode):
     """A mode that compares each operator signature once per process. ``wrong``: the signatures of wrong operators."""
 
     def __init__(self, device: Device) -> None:
@@ -224,57 +226,56 @@ class _Comparing(_Mode):
         with _uncorrected():
             output = func(*args, **kwargs)
         key = self._environment, signature
-        if _known.get(key):
+        if _correct_operators.get(key):
             return output
         convolution = Convolution.of(name, args)
         if convolution is None and name not in (_BACKWARD, *_PRODUCTS):
             return output
-        right = _right(convolution, func, args, kwargs, None if key in _known else output)
-        _known[key] = right is output
-        if right is not output:
+        corrected = _corrected(convolution, func, args, kwargs, None if key in _correct_operators else output)
+        _correct_operators[key] = corrected is output
+        if corrected is not output:
             self.wrong.add(signature)
-        return right
+        return corrected
 
 
-class _InFp32(_Mode):
-    """A mode that computes operators with the given signatures in a finer precision."""
+class _Fp32Mode(_ProductMode):
+    """A mode that computes operators with the given signatures in a higher precision."""
 
     def __init__(self, signatures: Sequence[str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._signatures = frozenset(signatures)
 
     def compute(self, name: str, signature: str, func: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
-        """Return the result, in a finer precision for the given signatures."""
         if signature in self._signatures and not getattr(_thread, "uncorrected", False):
-            return _right(Convolution.of(name, args), func, args, kwargs, None)
+            return _corrected(Convolution.of(name, args), func, args, kwargs, None)
         return func(*args, **kwargs)
 
 
 @contextmanager
 def _uncorrected() -> Iterator[None]:
-    """Disable an enclosing ``_InFp32`` during a comparison, whose corrections would hide wrong operators."""
-    before = getattr(_thread, "uncorrected", False)
+    """Disable an enclosing ``_Fp32Mode`` during a comparison: its corrections would hide wrong operators."""
+    previous = getattr(_thread, "uncorrected", False)
     _thread.uncorrected = True
     try:
         yield
     finally:
-        _thread.uncorrected = before
+        _thread.uncorrected = previous
 
 
 def find_wrong(run: Callable[[], object], device: Device) -> list[str]:
     """Call ``run``, which runs networks, and return the signatures (name, shapes, settings) of wrong operators."""
-    with _Comparing(device) as comparing:
+    with _ComparingMode(device) as comparing:
         run()
     return sorted(comparing.wrong)
 
 
-def computed_in_fp32(signatures: Sequence[str]) -> _InFp32 | nullcontext[None]:
+def computed_in_fp32(signatures: Sequence[str]) -> _Fp32Mode | nullcontext[None]:
     """Return a context in which operators with these signatures run in fp32 (fp32 operators on a CPU: in fp64)."""
-    return _InFp32(signatures) if signatures else nullcontext()
+    return _Fp32Mode(signatures) if signatures else nullcontext()
 
 
 class ComparedEngine(Protocol):
-    """The interface of an engine whose network is compared."""
+    """The interface of an engine whose network is compared with fp32."""
 
     name: ClassVar[str]
     device: Device
@@ -282,33 +283,33 @@ class ComparedEngine(Protocol):
     identity: dict[str, str]
 
     def compute(self, x: Tensor) -> Tensor:
-        """Run the network, without corrections, on (N, C, H, W) float32."""
+        """Run the network without corrections on (N, C, H, W) float32."""
 
     def if_it_fits(self, run: Callable[[], Any]) -> Any:  # noqa: ANN401  (what ``run`` returns)
-        """Return what ``run`` returns; None where memory runs out."""
+        """Return the result of ``run``; None if memory runs out."""
 
 
 class NetworkChecks:
-    """The comparison of a network's operators with fp32. ``wrong``: by input shape, the operators to compute in fp32.
+    """The comparison of a network's operators with fp32. ``wrong``: the operators to compute in fp32, by input shape.
 
-    The object holds no reference to an engine, which would keep the engine's memory alive.
+    The object has no reference to an engine, which would keep the engine's memory allocated.
     """
 
-    compares_batches: ClassVar[bool] = False  # comparing one picture is faster
+    compares_batches: ClassVar[bool] = False  # Comparing a single picture is faster
 
     def __init__(self, network: nn.Module, generator: Any) -> None:  # noqa: ANN401  (the network's origin)
         self._architecture = [repr(network), [list(p.shape) for p in network.parameters()]]
         self.wrong: dict[torch.Size, list[str]] = {}
 
     def run(self, engine: ComparedEngine, x: Tensor) -> Tensor:
-        """Run the network, computing the operators that are wrong at the shape of ``x`` in fp32."""
-        if x.shape not in self.wrong and (made := self._find(engine, x)) is not None:
-            return made
+        """Run the network; operators that are wrong at the shape of ``x`` are computed in fp32."""
+        if x.shape not in self.wrong and (result := self._find(engine, x)) is not None:
+            return result
         wrong = self.wrong[x.shape]
-        return self._run_right(engine, x, wrong) if wrong else engine.compute(x)
+        return self._run_corrected(engine, x, wrong) if wrong else engine.compute(x)
 
     def wrong_at(self, engine: ComparedEngine, shape: torch.Size) -> list[str]:
-        """Return the operators that are wrong at a shape, tested on noise."""
+        """Return the signatures of operators that are wrong at a shape, tested on noise."""
         if shape not in self.wrong:
             noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
             self._find(engine, noise.to(engine.device.torch))
@@ -316,19 +317,19 @@ class NetworkChecks:
 
     @torch.inference_mode()
     def _find(self, engine: ComparedEngine, x: Tensor) -> Tensor | None:
-        """Find the wrong operators at the shape of ``x``; return the correct result, or None if known before."""
-        made: list[Tensor] = []
-        question = [*self._architecture, list(x.shape), engine.identity]
-        compare = lambda: remembered(question, engine.device, lambda: self._compare(engine, x, made))  # noqa: E731
+        """Find the wrong operators at the shape of ``x``; return the correct result, or None for cached operators."""
+        results: list[Tensor] = []
+        cache_key = [*self._architecture, list(x.shape), engine.identity]
+        compare = lambda: remembered(cache_key, engine.device, lambda: self._compare(engine, x, results))  # noqa: E731
         wrong = engine.if_it_fits(compare)
-        # Comparing needs more memory than running. If running does not fit either, tiles are used: another shape.
+        # Comparing needs more memory than running. If running does not fit either, tiles of another shape are used.
         self.wrong[x.shape] = wrong or []
-        return made[0] if made and wrong is not None else None
+        return results[0] if results and wrong is not None else None
 
-    def _compare(self, engine: ComparedEngine, x: Tensor, made: list[Tensor]) -> list[str]:
-        """Return the wrong operators at the shape of ``x``, and append the correct result to ``made``."""
-        return find_wrong(lambda: made.append(engine.compute(x)), engine.device)
+    def _compare(self, engine: ComparedEngine, x: Tensor, results: list[Tensor]) -> list[str]:
+        """Return the wrong operators at the shape of ``x``, and append the correct result to ``results``."""
+        return find_wrong(lambda: results.append(engine.compute(x)), engine.device)
 
-    def _run_right(self, engine: ComparedEngine, x: Tensor, wrong: list[str]) -> Tensor:
+    def _run_corrected(self, engine: ComparedEngine, x: Tensor, wrong: list[str]) -> Tensor:
         with computed_in_fp32(wrong):
             return engine.compute(x)

@@ -20,44 +20,44 @@ from vidtrans.core.machine import release_cached_memory
 from vidtrans.flow.history import CHANNELS as HISTORY_CHANNELS
 from vidtrans.inference.cuda_graphs import RecordedNetwork
 from vidtrans.inference.device import Device, Precision, resolve_precision, tensor_float32, to_device, torch_dtype
-from vidtrans.inference.device_pixels import from_levels_serially, plate_as, to_levels_serially
+from vidtrans.inference.device_pixels import expand_plate, from_levels_serially, to_levels_serially
 from vidtrans.inference.engine import with_history
 from vidtrans.inference.operator_checks import NetworkChecks
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run_tiled
 from vidtrans.networks.convolutions import fix_kernels
 from vidtrans.networks.for_rendering import can_pack, copy_sharing_weights, fold_norm, pack, use_quick_norms
 from vidtrans.networks.init import inner_generator
-from vidtrans.networks.unet_small import use_little_memory
+from vidtrans.networks.unet_small import reduce_memory
 from vidtrans.networks.wrappers import PlateGenerator
 from vidtrans.video.images.picture import resize
 
 Run = Callable[[Tensor], Tensor]
 T = TypeVar("T")
-BATCH = {"cpu": 4, "cuda": 16, "mps": 4}
-# Limit of pixels run through the network at once, by device kind; part of cache keys. On a CPU more are no faster, as a
-# U-Net's layers exceed the CPU cache, and a render of 1080p would take half as much memory again. On a GPU the limit is
-# two pictures of 1080p.
+BATCH_SIZES = {"cpu": 4, "cuda": 16, "mps": 4}  # Default batch size by device kind
+# Largest number of pixels in a batch, by device kind; part of cache keys. On a CPU larger batches are no faster, as a
+# U-Net's layers exceed the CPU cache, and a render of 1080p would take 1.5 times the memory. On a GPU the limit is two
+# pictures of 1080p.
 MAX_PIXELS = {"cpu": 1 << 18, "cuda": 1 << 22}
 
 
 def pad_by_mirroring(x: Tensor, multiple: int) -> Tensor:
-    """Pad (N, C, H, W) to multiples of ``multiple``, right and below, by mirroring."""
+    """Pad (N, C, H, W) at the right and bottom to multiples of ``multiple``, by mirroring."""
     height, width = x.shape[2:]
     return grow_by_mirroring(x, height + -height % multiple, width + -width % multiple)
 
 
 def grow_by_mirroring(x: Tensor, height: int, width: int) -> Tensor:
-    """Pad (N, C, H, W) to at least a height and a width, right and below, by mirroring."""
-    for side, wanted in ((2, height), (3, width)):
-        length = x.shape[side]
-        if length < wanted:
-            at = torch.arange(wanted, device=x.device) % (2 * length)
-            x = x.index_select(side, torch.minimum(at, 2 * length - 1 - at))
+    """Pad (N, C, H, W) at the right and bottom to at least a height and a width, by mirroring."""
+    for axis, min_length in ((2, height), (3, width)):
+        length = x.shape[axis]
+        if length < min_length:
+            positions = torch.arange(min_length, device=x.device) % (2 * length)
+            x = x.index_select(axis, torch.minimum(positions, 2 * length - 1 - positions))
     return x
 
 
 def to_levels(output: Tensor, *, deep: bool) -> Tensor:
-    """Round (N, 3, H, W) float32 in [-1, 1] to (N, H, W, 3) uint8, or uint16 as int16 of the same bits."""
+    """Round (N, 3, H, W) float32 in [-1, 1] to (N, H, W, 3) uint8, or uint16 stored as int16 with the same bits."""
     top = 65535 if deep else 255
     levels = (output + 1).mul_(top / 2).round_().clamp_(0, top).to(torch.int32 if deep else torch.uint8)
     return (levels.to(torch.int16) if deep else levels).permute(0, 2, 3, 1).contiguous()
@@ -74,11 +74,11 @@ def _as_pictures(levels: Tensor) -> np.ndarray:
 
 
 class TorchEngine:
-    """An engine for generators whose inputs' sides must be a ``multiple``: it pads by mirroring and crops the outputs.
+    """An engine for generators that need sides of a ``multiple``: it pads by mirroring and crops the outputs.
 
-    A generator with a background plate gets it as additional input. A recurrent generator takes one picture at a time,
-    with or without a history. If memory runs out, batches are halved, and single pictures are tiled. Raises UsageError
-    if this engine cannot be used here. Any exception may mean that memory ran out (ONNX Runtime's are not
+    A generator with a background plate receives it as additional input. A recurrent generator processes one picture at
+    a time, with or without a history. If memory runs out, batches are halved, and single pictures are tiled. Raises
+    UsageError if this engine cannot be used here. Any exception may mean that memory ran out (ONNX Runtime's are not
     RuntimeErrors); ``errors.out_of_memory`` decides.
 
     ``place``: the device that ``predict`` expects its input on. ``encoder``: the picture encoder of a multi-style
@@ -86,8 +86,8 @@ class TorchEngine:
     """
 
     name: ClassVar[str] = "torch"
-    slow_to_start: ClassVar[bool] = False  # bench measures a slow engine only with --all
-    is_recorded: ClassVar[bool] = True  # as a CUDA graph, see ``cuda_graphs``
+    slow_to_start: ClassVar[bool] = False  # The command bench measures a slow engine only with --all
+    is_recorded: ClassVar[bool] = True  # Whether to replay it as a CUDA graph, see ``cuda_graphs``
     checks: ClassVar[type[NetworkChecks]] = NetworkChecks
 
     def __init__(
@@ -106,9 +106,9 @@ class TorchEngine:
         if not self._is_feed_forward and type(self) is not TorchEngine:
             why = "another library runs this model" if self._runs_itself else "this model optimises each frame"
             raise UsageError(f"--engine {self.name}", why, "use --engine torch")
-        self.batch = 1 if self._recurrent_channels or self._runs_itself else batch or BATCH[device.kind]
+        self.batch = 1 if self._recurrent_channels or self._runs_itself else batch or BATCH_SIZES[device.kind]
         self.multiple: int = generator.multiple
-        # In the precision and on the device of its weights: a picture's code must not depend on the engine.
+        # It stays in the precision and on the device of its weights, so that codes do not depend on the engine.
         self.encoder: Any = getattr(generator, "encoder", None)
         self._plate = generator.picture if isinstance(generator, PlateGenerator) else None
         self._dtype = torch_dtype(self.precision)
@@ -119,14 +119,14 @@ class TorchEngine:
         network = network.to(self.place, self._dtype).to(memory_format=self._memory_format)
         self._fixed_size: tuple[int, int] | None = getattr(generator, "fixed_size", None)
         self._sees_whole = getattr(generator, "sees_whole", False)
-        self._fades = not hasattr(generator, "class_colours")  # colours of classes do not mix
+        self._fades = not hasattr(generator, "class_colours")  # Mixtures of class colours belong to no class
         # The batch size affects which kernels run, so it is derived from picture sizes, not from free memory.
         self._max_pixels = MAX_PIXELS.get(device.kind)
         self.tile: int | None = None
-        self._sides: dict[tuple[int, int], int] = {}  # tile sides that fit in memory, by the picture's (height, width)
-        self._whole = [m for m in network.modules() if isinstance(m, GlobalLayer)]
-        # Kept frames are stretched over the network's input, which would be the tile.
-        self._whole_only = getattr(inner_generator(generator), "frame_memory", None) is not None or needs_gradients
+        self._sides: dict[tuple[int, int], int] = {}  # Tile sides that fit in memory, by the picture's (height, width)
+        self._global_layers = [m for m in network.modules() if isinstance(m, GlobalLayer)]
+        # The frame memory is stretched over the network's input, which must be the picture, not a tile.
+        self._is_never_tiled = getattr(inner_generator(generator), "frame_memory", None) is not None or needs_gradients
         self.identity = {
             "engine": self.name,
             "torch": torch.__version__.partition("+")[0],
@@ -138,37 +138,36 @@ class TorchEngine:
         if self._max_pixels is not None and self.batch > 1:
             self.identity["pixels"] = str(self._max_pixels)
         if not self._is_feed_forward:
-            own: Any = inner_generator(generator)
-            self.identity |= own.identity
+            inner: Any = inner_generator(generator)
+            self.identity |= inner.identity
         self._input_channels: int | None = getattr(generator, "input_channels", None)
         self._checks = self.checks(network, generator) if self._is_feed_forward else None
         self._network = self._prepare(network)
         records = self.is_recorded and device.kind == "cuda" and self._is_feed_forward
         self._recorded = RecordedNetwork(self._run_network, self.place) if records else None
-        if self._whole and self._network is not network:
-            self._whole_only = True  # other code runs the network, which cannot use recorded statistics
+        if self._global_layers and self._network is not network:
+            self._is_never_tiled = True  # The compiled network cannot use recorded statistics
 
     def _resolve(self, precision: str) -> Precision:
-        """Return the precision that this engine uses for a ``rendering.precision`` value."""
         return resolve_precision(precision, self.device)
 
     def _prepare(self, network: nn.Module) -> Run:
-        """Return a function that runs the network on (N, C, H, W) in its precision, channels last, on its device."""
+        """Return a function that runs the network on (N, C, H, W), channels last, in its precision, on its device."""
         if not self._is_feed_forward or not can_pack(self.device.kind, self.precision):
             return network
         if use_quick_norms(network):
             self.identity["norms"] = "each picture"
         self.identity["engine"] = "torch-packed"
-        use_little_memory(network)
+        reduce_memory(network)
         return pack(network)
 
     @property
     def exact(self) -> list[str]:
-        """Return the operators that are computed in fp32 because they would be wrong otherwise."""
+        """Return the operators that are computed in fp32 because their results are wrong otherwise."""
         return sorted({name for names in self._checks.wrong.values() for name in names}) if self._checks else []
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
-        """Return ``identity`` and the operators that run in fp32 at a size, as they would be wrong otherwise."""
+        """Return ``identity`` and the operators that need fp32 at a size."""
         if self._checks is None or self._input_channels is None:
             return self.identity
         channels = self._input_channels + (0 if self._plate is None else 3)
@@ -203,7 +202,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def run(self, inputs: Tensor, *, deep: bool = False) -> Tensor:
-        """Run (N, H, W, C) uint8, or uint16 as int32 → (N, H, W, 3) uint8, or uint16 (``deep``) as int16 of its bits.
+        """Run (N, H, W, C) uint8, or uint16 as int32 → (N, H, W, 3) uint8, or uint16 (``deep``) stored as int16.
 
         The result stays on the engine's device, without synchronising a GPU. Raises DeviceError as ``__call__`` does.
         """
@@ -211,7 +210,7 @@ class TorchEngine:
         while len(inputs):
             count = self.batch_for(*inputs.shape[1:3])
             part, inputs = inputs[:count], inputs[count:]
-            # Always the same batch size: kernels are chosen by batch size, and may round differently.
+            # Fill every batch: kernels are chosen by batch size, and may round differently.
             missing = part[-1:].expand(count - len(part), *part.shape[1:])
             filled = torch.cat([part, missing]) if len(missing) else part
             outputs.append(self._in_halves(partial(self._forward, deep=deep), filled)[: len(part)])
@@ -222,14 +221,14 @@ class TorchEngine:
         if self._max_pixels is None:
             return self.batch
         pixels = (height + -height % self.multiple) * (width + -width % self.multiple)
-        most = min(self.batch, max(1, self._max_pixels // pixels))
-        return next(count for count in range(most, 0, -1) if self.batch % count == 0)
+        max_batch = min(self.batch, max(1, self._max_pixels // pixels))
+        return next(count for count in range(max_batch, 0, -1) if self.batch % count == 0)
 
     def _in_halves(self, run: Run, inputs: Tensor) -> Tensor:
-        """Run a batch; if memory does not suffice, run its halves, and use that batch size from now on."""
-        made = self.if_it_fits(partial(run, inputs))
-        if made is not None:
-            return made
+        """Run a batch; if memory does not suffice, run its halves, and use that batch size for later batches."""
+        output = self.if_it_fits(partial(run, inputs))
+        if output is not None:
+            return output
         if len(inputs) == 1:
             raise self._memory_error()
         self.batch = half = len(inputs) // 2
@@ -251,13 +250,13 @@ class TorchEngine:
         return DeviceError(self.device.name, "out of memory for one frame", "use a smaller size, or the CPU")
 
     def _padded(self, x: Tensor) -> Tensor:
-        """Pad (N, C, H, W) to multiples of ``multiple``, and to at least the network's fixed size if it has one."""
+        """Pad (N, C, H, W) to multiples of ``multiple``, and to at least the fixed size of the network."""
         if self._fixed_size is None:
             return pad_by_mirroring(x, self.multiple)
         return grow_by_mirroring(pad_by_mirroring(x, self.multiple), *self._fixed_size)
 
     def _run_fitting(self, x: Tensor) -> Tensor:
-        """Run (N, C, H, W) float32, sides multiples → (N, 3, H, W) float32; a single picture in tiles if needed.
+        """Run (N, C, H, W) float32 with padded sides → (N, 3, H, W) float32, a single picture in tiles if necessary.
 
         Raises DeviceError if not even the smallest tiles fit in memory.
         """
@@ -269,17 +268,19 @@ class TorchEngine:
             if tile is None:
                 run = partial(self._recorded or self._run_network, x)
             else:
-                run = partial(run_tiled, self._run_network, x, tile, self.multiple, self._whole, fades=self._fades)
-            made = run() if len(x) > 1 else self.if_it_fits(run)
-            if made is not None:
-                return made
-            side = None if self._whole_only else next_tile_side(tile or max(height, width), self.multiple)
+                run = partial(
+                    run_tiled, self._run_network, x, tile, self.multiple, self._global_layers, fades=self._fades
+                )
+            output = run() if len(x) > 1 else self.if_it_fits(run)
+            if output is not None:
+                return output
+            side = None if self._is_never_tiled else next_tile_side(tile or max(height, width), self.multiple)
             if side is None:
                 raise self._memory_error()
-            self._sides[height, width] = side  # reuse for later pictures
+            self._sides[height, width] = side  # Start with this side for later pictures
 
     def _run_network(self, x: Tensor) -> Tensor:
-        """Run the network on whole pictures or tiles, with its wrong operators in fp32."""
+        """Run the network on whole pictures or tiles; operators with wrong results are computed in fp32."""
         if self._checks is None or self._checks.wrong.get(x.shape) == []:
             return self.compute(x)
         return self._checks.run(self, x)
@@ -292,7 +293,7 @@ class TorchEngine:
     def _forward(self, inputs: Tensor, deep: bool) -> Tensor:
         (height, width), middle = inputs.shape[1:3], 127.5 if inputs.dtype == torch.uint8 else 32767.5
         x = inputs if inputs.device.type == self.place.type else to_device(inputs, self.device)
-        x = (x if self._plate is None else torch.cat([x, plate_as(self._plate, x)], dim=3)).permute(0, 3, 1, 2)
+        x = (x if self._plate is None else torch.cat([x, expand_plate(self._plate, x)], dim=3)).permute(0, 3, 1, 2)
         if self._runs_itself and self.device.kind == "cpu":
             y = self._run_fitting(from_levels_serially(self._padded(x), middle))
             return to_levels_serially(y[..., :height, :width], deep=deep)

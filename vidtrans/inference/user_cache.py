@@ -1,4 +1,4 @@
-"""The user's cache folder, in which engines store compiled networks and check results for other processes."""
+"""The user's cache folder, in which engines store compiled networks and the results of checks for other processes."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from vidtrans.core.files import digest_of, read_small_json, write_json
 from vidtrans.core.machine import processor
 from vidtrans.inference.device import Device
 
-CHECK_VERSION = 2  # of the comparison in ``operator_checks``
-INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"  # torch's variable
-_other_folder: ContextVar[Path | None] = ContextVar("folder of what engines keep", default=None)
+CHECK_VERSION = 2  # Version of the comparison in ``operator_checks``
+INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"  # Environment variable of torch.compile
+_other_folder: ContextVar[Path | None] = ContextVar("engine cache folder", default=None)
 
 
 @contextmanager
 def caches_in(folder: Path) -> Iterator[None]:
     """Use ``folder`` in place of the user's cache folder within this context."""
-    before, token = os.environ.get(INDUCTOR_CACHE), _other_folder.set(folder)
+    previous, token = os.environ.get(INDUCTOR_CACHE), _other_folder.set(folder)
     os.environ[INDUCTOR_CACHE] = str(folder / "inductor")
     try:
         yield
     finally:
         _other_folder.reset(token)
         os.environ.pop(INDUCTOR_CACHE)
-        if before is not None:
-            os.environ[INDUCTOR_CACHE] = before
+        if previous is not None:
+            os.environ[INDUCTOR_CACHE] = previous
 
 
 def cache_folder() -> Path:
@@ -42,37 +42,38 @@ def cache_folder() -> Path:
     return folder
 
 
-def use_inductor_cache(environment: str) -> None:
+def use_inductor_cache(kernels: str) -> None:
     """Let torch.compile store its results for other processes, unless the user has set its variable.
 
-    ``environment``: the properties that affect the code; each has its own folder, since weights that PyTorch 2.13
+    ``kernels``: the properties that affect the code; each has its own folder, since weights that PyTorch 2.13
     packed for one instruction set corrupt a process on another one, for example on machines that share a home folder.
     """
-    before = os.environ.get(INDUCTOR_CACHE)
-    if before is not None and not Path(before).name.startswith("torchinductor_"):  # torch sets its own default
+    previous = os.environ.get(INDUCTOR_CACHE)
+    # torch sets the variable to such a default.
+    if previous is not None and not Path(previous).name.startswith("torchinductor_"):
         return
-    with suppress(RuntimeError):  # torch then uses its own folder
-        os.environ[INDUCTOR_CACHE] = str(cache_folder() / "inductor" / digest_of(environment)[:16])
+    with suppress(RuntimeError):  # Without a home folder torch uses its default folder
+        os.environ[INDUCTOR_CACHE] = str(cache_folder() / "inductor" / digest_of(kernels)[:16])
 
 
 def environment(device: Device) -> str:
-    """Return the properties that select kernels, besides shapes: hardware, libraries, threads and variables."""
+    """Return the properties that select kernels in addition to shapes: hardware, libraries, threads and variables."""
     if device.kind == "cuda":
         return f"torch {torch.__version__} {device.card} cuDNN {torch.backends.cudnn.version()}"
     if device.kind != "cpu":
         return f"torch {torch.__version__} {device.kind}"
     flags = [torch.cpu._is_avx512_bf16_supported(), torch.cpu._is_amx_tile_supported()]
-    own = (processor(), torch.backends.cpu.get_cpu_capability(), flags, torch.get_num_threads(), torch.__version__)
-    return f"{own} {os.environ.get('ONEDNN_MAX_CPU_ISA', '')}"
+    hardware = (processor(), torch.backends.cpu.get_cpu_capability(), flags, torch.get_num_threads(), torch.__version__)
+    return f"{hardware} {os.environ.get('ONEDNN_MAX_CPU_ISA', '')}"
 
 
-def remembered(question: object, device: Device, find: Callable[[], list[str]]) -> list[str]:
-    """Return the wrong operators for a JSON ``question``: as an earlier process stored them, or from ``find``."""
-    name = f"{digest_of([CHECK_VERSION, environment(device), question])}.json"
+def remembered(key: object, device: Device, find: Callable[[], list[str]]) -> list[str]:
+    """Return the wrong operators that an earlier process stored for a JSON ``key``, or store the result of ``find``."""
+    name = f"{digest_of([CHECK_VERSION, environment(device), key])}.json"
     # RuntimeError: the user has no home folder.
     with suppress(OSError, RuntimeError, ValueError, KeyError, TypeError):
         return [str(signature) for signature in read_small_json(cache_folder() / "checks" / name)["wrong"]]
     wrong = find()
-    with suppress(OSError, RuntimeError):  # a full disk or a read-only folder costs the next process a comparison
+    with suppress(OSError, RuntimeError):  # If writing fails, the next process repeats the comparison
         write_json(cache_folder() / "checks" / name, {"wrong": wrong})
     return wrong

@@ -1,7 +1,7 @@
-"""Calibrate batch norms: set their running statistics to those of a clip, once for all frames.
+"""Calibrate batch norms: set their running statistics to those of a clip, for use in all frames.
 
-With the statistics of each single picture, as pix2pix's authors render, a local change affects the whole output, which
-flickers. The running statistics from training are those of other pictures, and of earlier weights.
+With the statistics of each single picture, as the authors of pix2pix render, a local change affects the whole output,
+which flickers. The running statistics from training are those of other pictures and of earlier weights.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vidtrans.networks.layers import PictureNorm
 
 
 def calibrate(generator: Any, inputs: np.ndarray) -> None:  # noqa: ANN401  (a generator)
-    """Set the running statistics of a generator's batch norms to those of all ``inputs`` together, in place.
+    """Set the running statistics of a generator's batch norms to the statistics of all ``inputs``, in place.
 
     Args:
         generator: A generator (see ``networks``) in eval mode.
@@ -25,7 +25,7 @@ def calibrate(generator: Any, inputs: np.ndarray) -> None:  # noqa: ANN401  (a g
     """
     x = torch.from_numpy(inputs).permute(0, 3, 1, 2).float() / 127.5 - 1
     norms = [m for m in generator.modules() if isinstance(m, PictureNorm | nn.BatchNorm2d)]
-    handles = [norm.register_forward_hook(_use_all) for norm in norms]
+    handles = [norm.register_forward_hook(_use_batch_statistics) for norm in norms]
     try:
         with torch.no_grad():
             generator(pad_by_mirroring(x, generator.multiple))
@@ -34,8 +34,8 @@ def calibrate(generator: Any, inputs: np.ndarray) -> None:  # noqa: ANN401  (a g
             handle.remove()
 
 
-def _use_all(norm: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-    """Set a norm's statistics to those of the whole batch, and return its output with them; a forward hook."""
+def _use_batch_statistics(norm: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+    """Set the statistics of a norm to those of the whole batch, and return the output with them; a forward hook."""
     assert isinstance(norm, PictureNorm | nn.BatchNorm2d)
     (x,) = inputs
     variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)

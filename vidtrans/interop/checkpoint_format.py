@@ -1,7 +1,7 @@
 """The model format for PyTorch checkpoints of other tools: tensors by name, in a pickle or in safetensors.
 
-A safetensors file begins with eight bytes that give the length of its JSON header, which gives each tensor's dtype,
-shape and byte range after the header. The header is checked, and each tensor is read on demand.
+A safetensors file begins with eight bytes that contain the length of its JSON header. The header lists the dtype, the
+shape and the byte range of each tensor. It is checked, and each tensor is read on demand.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.settings import Table
-from vidtrans.interop.exported import ExportedModel, description_in
+from vidtrans.interop.exported import ExportedModel, read_description
 from vidtrans.interop.families import FAMILIES
-from vidtrans.interop.families.base import Candidate, Family, Fit, compare, swap_halves, value_of
+from vidtrans.interop.families.base import Candidate, Family, Fit, constant_tensor, match_layout, swap_halves
 from vidtrans.interop.torch_file import (
     ITEM_BYTES,
     Opaque,
@@ -32,12 +32,13 @@ from vidtrans.interop.torch_file import (
     read_torch_file,
 )
 from vidtrans.models.formats import NO_HINTS, ForeignFormat, ForeignModel, Hints
+from vidtrans.models.model_record import reject_repeated_keys
 from vidtrans.models.native_format import NativeFormat
 
-MAX_HEADER = 4 << 20  # The most bytes of a header: tens of thousands of tensors.
+MAX_HEADER_BYTES = 4 << 20  # Largest size of a header in bytes: tens of thousands of tensors.
 MAX_TENSORS = 20_000
 MAX_AXES = 8
-KINDS = {
+DTYPES = {
     "F64": "float64",
     "F32": "float32",
     "F16": "float16",
@@ -50,18 +51,19 @@ KINDS = {
     "BOOL": "bool",
 }
 Tensors = Mapping[str, StoredTensor]
-WRAPPERS = ("state_dict", "params_ema", "params", "netG", "net_G", "G", "g_ema", "generator", "model", "weights")
+WRAPPER_KEYS = ("state_dict", "params_ema", "params", "netG", "net_G", "G", "g_ema", "generator", "model", "weights")
 PREFIXES = ("module.", "netG.", "net_G.", "generator.", "_orig_mod.")
-MAX_PREFIXES = 4  # The most prefixes that may be nested in a tensor's name.
-# The largest ratio of the tensors' bytes to the file's: many tensors may be views of one storage.
-MAX_SHARING = 2
-OPTIMISER = {"param_groups", "state"}
-STATE = "save the generator's state_dict() alone"
+MAX_PREFIXES = 4  # Largest number of nested prefixes in a tensor name.
+# Largest ratio of tensor bytes to file bytes: many tensors may be views of one storage.
+MAX_SHARED_RATIO = 2
+OPTIMISER_KEYS = {"param_groups", "state"}
+SAVE_REMEDY = "save the generator's state_dict() alone"
 OPTION_FILES = ("train_opt.txt", "opt.txt", "test_opt.txt")
 MAX_OPTION_BYTES = 1 << 20
-SIDES = ("crop_size", "fineSize", "load_size", "loadSize")  # Options for the training size, in order of precedence.
-UNPAIRED = ("cycle_gan", "cut", "fastcut", "sincut")  # Models whose input is the frame itself.
-NEAR = 0.2  # The smallest share of fitting tensors for which an error names the nearest family.
+# Options with the training size, in order of precedence.
+SIZE_OPTIONS = ("crop_size", "fineSize", "load_size", "loadSize")
+UNPAIRED_MODELS = ("cycle_gan", "cut", "fastcut", "sincut")  # Models whose input is the frame.
+MIN_NEAREST_SHARE = 0.2  # Smallest share of matching tensors for which an error names the nearest family.
 
 
 class SafetensorsError(ValueError):
@@ -69,33 +71,33 @@ class SafetensorsError(ValueError):
 
 
 def is_safetensors(path: Path) -> bool:
-    """Return whether a file starts with a header that lists tensors; reads only the header. Raises OSError."""
+    """Return whether a file starts with a header that lists tensors; only the header is read. Raises OSError."""
     try:
-        return any(isinstance(entry, dict) and "data_offsets" in entry for entry in _header(path)[0].values())
+        return any(isinstance(entry, dict) and "data_offsets" in entry for entry in _read_header(path)[0].values())
     except SafetensorsError:
         return False
 
 
 def read_safetensors(path: Path) -> dict[str, StoredTensor]:
     """Return a file's tensors by name. Raises SafetensorsError, OSError."""
-    table, begin = _header(path)
+    table, begin = _read_header(path)
     size = path.stat().st_size - begin
-    found = {name: _tensor(path, name, entry, begin, size) for name, entry in table.items()}
-    places = sorted((one.at, one.length * ITEM_BYTES.get(one.kind, 1)) for one in found.values() if one.length)
-    if any(at + length > after for (at, length), (after, _) in pairwise(places)):
+    tensors = {name: _parse_tensor(path, name, entry, begin, size) for name, entry in table.items()}
+    ranges = sorted((t.at, t.length * ITEM_BYTES.get(t.kind, 1)) for t in tensors.values() if t.length)
+    if any(at + length > after for (at, length), (after, _) in pairwise(ranges)):
         raise SafetensorsError("two of its tensors share their bytes")
-    return found
+    return tensors
 
 
-def _header(path: Path) -> tuple[dict[str, Any], int]:
-    """Return the header's entries for tensors, unchecked, and the byte offset at which the tensors' data start."""
+def _read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """Return the unchecked header entries of tensors, and the byte offset of the tensor data."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        text = file.read(length) if 2 <= length <= MAX_HEADER else b""
+        text = file.read(length) if 2 <= length <= MAX_HEADER_BYTES else b""
     if len(text) != length or not text.startswith(b"{"):
         raise SafetensorsError("its header is missing or cut off")
     try:
-        table = json.loads(text, object_pairs_hook=_each_once)
+        table = json.loads(text, object_pairs_hook=reject_repeated_keys)
     except (ValueError, RecursionError):
         raise SafetensorsError("its header is damaged") from None
     metadata = table.pop("__metadata__", {})
@@ -106,33 +108,26 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
     return table, 8 + length
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise ValueError("a key appears twice in it")
-    return table
-
-
-def _tensor(path: Path, name: str, entry: Any, begin: int, size: int) -> StoredTensor:  # noqa: ANN401  (of JSON)
-    """Return the checked tensor of a header entry; the file has ``size`` bytes of data from offset ``begin`` on."""
+def _parse_tensor(path: Path, name: str, entry: Any, begin: int, size: int) -> StoredTensor:  # noqa: ANN401  (of JSON)
+    """Return the checked tensor of a header entry; the file has ``size`` bytes of data from offset ``begin``."""
     try:
-        kind, shape, (first, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+        safetensors_dtype, shape, (first, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
         numbers = [*shape, first, end]
     except (TypeError, KeyError, ValueError):
         raise SafetensorsError(f"its header has no complete entry for '{name[:80]}'") from None
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise SafetensorsError(f"'{name[:80]}' holds numbers of an unsupported type ({str(kind)[:20]})")
+    if not isinstance(safetensors_dtype, str) or safetensors_dtype not in DTYPES:
+        raise SafetensorsError(f"'{name[:80]}' holds numbers of an unsupported type ({str(safetensors_dtype)[:20]})")
     if len(shape) > MAX_AXES or not all(type(n) is int and 0 <= n < 1 << 48 for n in numbers):
         raise SafetensorsError(f"the shape or the byte range of '{name[:80]}' is out of bounds")
-    length, ours = math.prod(shape), KINDS[kind]
-    if end - first != length * ITEM_BYTES.get(ours, 1) or end > size:
+    length, dtype = math.prod(shape), DTYPES[safetensors_dtype]
+    if end - first != length * ITEM_BYTES.get(dtype, 1) or end > size:
         raise SafetensorsError(f"'{name[:80]}' is cut off, or its byte range does not fit its shape")
     strides = tuple(accumulate(reversed(shape[1:]), lambda a, b: a * b, initial=1))[::-1] if shape else ()
-    return StoredTensor(tuple(shape), ours, path, begin + first, length, strides)
+    return StoredTensor(tuple(shape), dtype, path, begin + first, length, strides)
 
 
 @dataclass(frozen=True)
-class Recognised:
+class RecognisedCheckpoint:
     """A recognised checkpoint: tensors by name without prefixes, the family's name in ``FAMILIES``, and the network."""
 
     tensors: Tensors
@@ -143,29 +138,29 @@ class Recognised:
 class CheckpointFormat(ForeignFormat):
     """Files of ``torch.save``, and safetensors of other tools, that hold a generator of a known family."""
 
-    suffixes = ()  # a bare name never selects a checkpoint, because training folders contain many
+    suffixes = ()  # A bare name never selects a checkpoint, because training folders contain many
 
     def detect(self, path: Path) -> bool:
         """Return whether a file is one of torch.save, or safetensors of another tool.
 
-        Any other pickle is accepted too, so that an error can explain why it is unusable.
+        Any other pickle is also accepted, so that an error can explain why it is unusable.
         """
         if is_torch_file(path) or is_bare_pickle(path):
             return True
         return is_safetensors(path) and not NativeFormat().detect(path)
 
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
-        """Return the description of the network in a file and in the options file beside it. Raises ModelError."""
-        found = recognise(path)
-        if exported := ExportedModel.read(description_in(path)):
-            candidate = found.candidate
-            return exported.model(path, found.family, candidate.generator, candidate.ports, candidate.origin)
-        family: Family = FAMILIES.load(found.family)()
-        theirs = read_options(path)
-        candidate, options = family.with_options(found.candidate, theirs), translate_options(theirs)
+        """Return the description of the network in a file, completed by its options file. Raises ModelError."""
+        checkpoint = recognise(path)
+        if exported := ExportedModel.read(read_description(path)):
+            candidate = checkpoint.candidate
+            return exported.model(path, checkpoint.family, candidate.generator, candidate.ports, candidate.origin)
+        family: Family = FAMILIES.load(checkpoint.family)()
+        tool_options = read_options(path)
+        candidate, options = family.with_options(checkpoint.candidate, tool_options), translate_options(tool_options)
         inputs, outputs = candidate.channels
         return ForeignModel(
-            family=found.family,
+            family=checkpoint.family,
             generator=candidate.generator,
             ports={"in_channels": inputs, "out_channels": outputs} | candidate.ports,
             size=options.get("size", candidate.size),
@@ -176,11 +171,10 @@ class CheckpointFormat(ForeignFormat):
         )
 
     def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
-        """Return the generator's tensors under vidtrans's weight names. Raises ModelError."""
-        found = recognise(path)
-        layout = found.candidate.layout
-        stored = {ours: found.tensors[theirs] for ours, theirs in layout.names.items()}
-        if sum(tensor.num_bytes for tensor in stored.values()) > MAX_SHARING * path.stat().st_size:
+        checkpoint = recognise(path)
+        layout = checkpoint.candidate.layout
+        stored = {ours: checkpoint.tensors[theirs] for ours, theirs in layout.names.items()}
+        if sum(tensor.num_bytes for tensor in stored.values()) > MAX_SHARED_RATIO * path.stat().st_size:
             raise ModelError(
                 str(path),
                 "its tensors share stored bytes, so they are far larger in memory than the file",
@@ -188,56 +182,58 @@ class CheckpointFormat(ForeignFormat):
             )
         weights = {ours: _as_float(tensor.read()) for ours, tensor in stored.items()}
         weights |= {ours: swap_halves(weights[ours]) for ours in layout.swapped}
-        return weights | {ours: value_of(constant) for ours, constant in layout.constants.items()}
+        return weights | {ours: constant_tensor(constant) for ours, constant in layout.constants.items()}
 
 
 def _as_float(tensor: Any) -> Any:  # noqa: ANN401  (no torch here)
     return tensor.float() if tensor.is_floating_point() else tensor.long()
 
 
-def recognise(path: Path) -> Recognised:
-    """Return the network in a checkpoint. Raises ModelError, which says what another file is, if known."""
-    found = _recognised(path)
-    exported = ExportedModel.read(description_in(path))
-    return found if exported is None else _as_exported(found, exported)
+def recognise(path: Path) -> RecognisedCheckpoint:
+    """Return the network in a checkpoint. Raises ModelError, which identifies unusable files where possible."""
+    checkpoint = _recognise_tensors(path)
+    exported = ExportedModel.read(read_description(path))
+    return checkpoint if exported is None else _match_description(checkpoint, exported)
 
 
-def _as_exported(found: Recognised, model: ExportedModel) -> Recognised:
-    """Return the network of a file that 'vidtrans model export' wrote, under the name and settings that it has there.
+def _match_description(checkpoint: RecognisedCheckpoint, model: ExportedModel) -> RecognisedCheckpoint:
+    """Return the network of a file that 'vidtrans model export' wrote, with the name and settings of its description.
 
-    Some networks are those of several families. The network is as found if the file's description does not fit it.
+    The tensors of some networks fit several families. If the description does not fit the tensors, the checkpoint is
+    returned unchanged.
     """
     from vidtrans.networks import GENERATORS, UNTRAINED
     from vidtrans.networks.init import complete_settings
 
-    name, ports, origin = model.generator["name"], model.kept.get("ports", {}), model.kept.get("origin", {})
+    name, tables = model.generator["name"], model.record_tables
+    ports, origin = tables.get("ports", {}), tables.get("origin", {})
     channels = (ports.get("in_channels", model.in_channels), ports.get("out_channels", 3))
-    shapes = {name: tensor.shape for name, tensor in found.tensors.items()}
+    shapes = {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
     try:
         registry = UNTRAINED if name in UNTRAINED else GENERATORS
         settings = complete_settings(registry, name, model.generator.get("settings", {}), "generator")
     except (UsageError, ValueError, TypeError, KeyError):
-        return found
+        return checkpoint
     for family in FAMILIES:
         try:
             layout = FAMILIES.load(family)().layout_of(name, settings, channels, origin)
         except (ValueError, TypeError, KeyError):
             continue
         if layout is not None:
-            made = Candidate({"name": name, "settings": settings}, channels, layout, ports=ports, origin=origin)
-            if not compare(made, shapes).first:
-                return Recognised(found.tensors, family, made)
-    return found
+            candidate = Candidate({"name": name, "settings": settings}, channels, layout, ports=ports, origin=origin)
+            if not match_layout(candidate, shapes).problem:
+                return RecognisedCheckpoint(checkpoint.tensors, family, candidate)
+    return checkpoint
 
 
-def _recognised(path: Path) -> Recognised:
+def _recognise_tensors(path: Path) -> RecognisedCheckpoint:
     try:
-        made = _read(path)
+        contents = _read(path)
     except (PickleError, SafetensorsError) as error:
         raise ModelError(str(path), str(error), "copy it again, or save its state_dict() again") from None
-    if made is None:
+    if contents is None:
         raise ModelError(str(path), "it is a pickle, but not of torch.save", "give a checkpoint of a generator")
-    tables = list(_tables(made.value))
+    tables = list(_tensor_tables(contents.value))
     best: tuple[Fit, str, Family] | None = None
     for tensors in tables:
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
@@ -246,14 +242,14 @@ def _recognised(path: Path) -> Recognised:
             candidate = family.candidate(shapes)
             if candidate is None:
                 continue
-            fit = compare(candidate, shapes)
-            if not fit.first:
-                if made.needs or is_training(made.value):
+            fit = match_layout(candidate, shapes)
+            if not fit.problem:
+                if contents.needs or is_training_checkpoint(contents.value):
                     break
-                return Recognised(tensors, name, candidate)
+                return RecognisedCheckpoint(tensors, name, candidate)
             if best is None or fit.share > best[0].share:
                 best = fit, name, family
-    raise _refusal(path, made.value, made.needs, best)
+    raise _refusal_error(path, contents.value, contents.needs, best)
 
 
 def _read(path: Path) -> TorchFile | None:
@@ -263,63 +259,66 @@ def _read(path: Path) -> TorchFile | None:
     return TorchFile(read_safetensors(path), []) if is_safetensors(path) else None
 
 
-def _refusal(path: Path, value: object, needs: list[str], best: tuple[Fit, str, Family] | None) -> ModelError:
+def _refusal_error(path: Path, value: object, needs: list[str], best: tuple[Fit, str, Family] | None) -> ModelError:
     """Return the error for a refused checkpoint. ``needs``: see ``TorchFile``; ``best``: nearest family, or None."""
     reason_and_remedy = explain_refusal(value, needs)
     if reason_and_remedy:
         return ModelError(str(path), *reason_and_remedy)
-    known = "'vidtrans model formats' lists the known families"
-    if best is not None and best[0].share >= NEAR:
-        why = f"its tensors fit no known family; the nearest is {best[2].title} ({best[1]}), but {best[0].first}"
-        return ModelError(str(path), why, known)
-    return ModelError(str(path), "its tensors fit no known family of generators", known)
+    remedy = "'vidtrans model formats' lists the known families"
+    if best is not None and best[0].share >= MIN_NEAREST_SHARE:
+        why = f"its tensors fit no known family; the nearest is {best[2].title} ({best[1]}), but {best[0].problem}"
+        return ModelError(str(path), why, remedy)
+    return ModelError(str(path), "its tensors fit no known family of generators", remedy)
 
 
-def _tables(value: object) -> list[Tensors]:
-    """Return the tables of tensors, by name without common prefixes, in which a checkpoint may hold its generator."""
+def _tensor_tables(value: object) -> list[Tensors]:
+    """Return the tables of tensors, by name without common prefixes, that may be the generator of a checkpoint."""
     if not isinstance(value, dict):
         return []
-    inside = [value[name] for name in WRAPPERS if isinstance(value.get(name), dict)]
-    found: list[Tensors] = []
+    inside = [value[name] for name in WRAPPER_KEYS if isinstance(value.get(name), dict)]
+    tables: list[Tensors] = []
     for table in (value, *inside):
         tensors = {str(name): one for name, one in table.items() if isinstance(one, StoredTensor)}
         for _ in range(MAX_PREFIXES):
             prefix = next((p for p in PREFIXES if all(n.startswith(p) for n in tensors)), "")
             tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
         if tensors:
-            found.append(tensors)
-    return found
+            tables.append(tensors)
+    return tables
 
 
 def explain_refusal(value: object, needs: list[str]) -> tuple[str, str] | None:
-    """Return why a checkpoint is refused, and the remedy; None if that is not known. ``needs``: see ``TorchFile``."""
+    """Return the reason and the remedy for a refused checkpoint; None if unknown. ``needs``: see ``TorchFile``."""
     if isinstance(value, dict):
-        if set(value) >= OPTIMISER:
+        if set(value) >= OPTIMISER_KEYS:
             return "it is the state of an optimiser, not a network", "give the generator's file"
-        if is_training(value):
-            return "it is a training checkpoint, with the states of optimisers", STATE
+        if is_training_checkpoint(value):
+            return "it is a training checkpoint, with the states of optimisers", SAVE_REMEDY
     if needs:
         if isinstance(value, dict):
-            return more_than_tensors(needs), STATE
-        made_by = value.made_by if isinstance(value, Opaque) else needs[-1]
-        return f"it is a pickled Python object that would run {made_by[:100]}, which vidtrans never does", STATE
+            return more_than_tensors(needs), SAVE_REMEDY
+        callee = value.callee if isinstance(value, Opaque) else needs[-1]
+        return (
+            f"it is a pickled Python object that would run {callee[:100]}, which vidtrans never does",
+            SAVE_REMEDY,
+        )
     if not isinstance(value, dict):
-        return "it holds no tensors by name", STATE
+        return "it holds no tensors by name", SAVE_REMEDY
     names = [name for name, one in value.items() if isinstance(one, StoredTensor)]
     if not names:
-        return "it holds no tensors by name", STATE
+        return "it holds no tensors by name", SAVE_REMEDY
     if reason := _other_network({str(name): value[name].shape for name in names}):
         return reason, "give the generator's file (…_net_G.pth)"
     return None
 
 
-def is_training(value: object) -> bool:
-    """Return whether a checkpoint is for resuming a training: it holds the state of an optimiser."""
+def is_training_checkpoint(value: object) -> bool:
+    """Return whether a checkpoint is for resuming training: it contains the state of an optimiser."""
     return isinstance(value, dict) and any(isinstance(name, str) and "optim" in name.lower() for name in value)
 
 
 def _other_network(shapes: dict[str, tuple[int, ...]]) -> str:
-    """Return the reason for refusing the tensors of a discriminator or of CUT's netF; '' for any other network."""
+    """Return the reason for refusing a discriminator or CUT's netF; '' for any other network."""
     plain = {name.removeprefix("module."): shape for name, shape in shapes.items()}
     if _is_discriminator(plain):
         return "it is a discriminator, not a generator"
@@ -329,7 +328,7 @@ def _other_network(shapes: dict[str, tuple[int, ...]]) -> str:
 
 
 def _is_discriminator(shapes: dict[str, tuple[int, ...]]) -> bool:
-    """Return whether names are a discriminator's, or all kernels are small and the last layer has one channel."""
+    """Return whether tensors have names of a discriminator, or small kernels and one channel in the last layer."""
     if any(name.startswith(("scale0", "discriminator_0", "layer0")) for name in shapes):
         return True
     convolutions = [shape for name, shape in shapes.items() if name.endswith("weight") and len(shape) == 4]
@@ -339,28 +338,28 @@ def _is_discriminator(shapes: dict[str, tuple[int, ...]]) -> bool:
 
 def translate_options(options: Mapping[str, str]) -> Table:
     """Return the ``size`` (short side in pixels), ``pairing`` and ``notes`` that another tool's options imply."""
-    found: Table = {}
-    side = next((options[name] for name in SIDES if options.get(name, "").isdecimal()), "")
+    translated: Table = {}
+    side = next((options[name] for name in SIZE_OPTIONS if options.get(name, "").isdecimal()), "")
     if side and 16 <= (short := _short_side(int(side), options.get("aspect_ratio", ""))) <= 8192:
-        found["size"] = short
-    if options.get("model", "").lower() in UNPAIRED:
-        found["pairing"] = {"name": "aligned", "settings": {}}
+        translated["size"] = short
+    if options.get("model", "").lower() in UNPAIRED_MODELS:
+        translated["pairing"] = {"name": "aligned", "settings": {}}
     quoted = [
         f"{name} {options[name]}" for name in ("model", "netG", "norm", "direction", "preprocess") if name in options
     ]
     if quoted:
-        found["notes"] = (f"its options are: {', '.join(quoted)}"[:300],)
-    return found
+        translated["notes"] = (f"its options are: {', '.join(quoted)}"[:300],)
+    return translated
 
 
 def _short_side(width: int, aspect_ratio: str) -> int:
-    """Return the short side of a picture ``width`` pixels wide; ``aspect_ratio``: SPADE's width / height; '': 1."""
+    """Return the short side of a picture of ``width`` pixels; ``aspect_ratio``: SPADE's width / height, '' for 1."""
     number = float(aspect_ratio) if re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,6})?", aspect_ratio) else 1.0
     return round(width / max(number, 1.0))
 
 
 def read_options(checkpoint: Path) -> dict[str, str]:
-    """Return the options in the file beside a checkpoint, texts by option name; {} without a file."""
+    """Return the values in the options file of a checkpoint by option name; {} without such a file."""
     for name in OPTION_FILES:
         path = checkpoint.parent / name
         if path.is_file() and path.stat().st_size <= MAX_OPTION_BYTES:

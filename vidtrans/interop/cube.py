@@ -1,6 +1,6 @@
-"""LUTs as ``.cube`` files, which editing programs and ffmpeg read (Adobe, Cube LUT Specification 1.0).
+"""LUTs in ``.cube`` files, which editing programs and ffmpeg read (Adobe, Cube LUT Specification 1.0).
 
-DaVinci Resolve also writes a 1D LUT and a 3D LUT into one file: the 1D LUT, the shaper, comes first.
+DaVinci Resolve also writes a 1D LUT and a 3D LUT into one file: the 1D LUT, the shaper, is applied first.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from vidtrans.models.formats import ModelFormat
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 
 SUFFIX = ".cube"
-MAX_SIZE = 129  # The most nodes per side: twice as many as any program writes.
-MAX_CURVE = 65_536  # The most nodes of a 1D LUT, as many as DaVinci Resolve writes.
-RANGED = 16_385  # The nodes of a 1D LUT for colours from 0 to 1, if the file's own do not lie at 0 and 1.
+MAX_CUBE_NODES = 129  # Largest number of nodes per side: twice as many as any program writes.
+MAX_CURVE_NODES = 65_536  # Largest number of nodes of a 1D LUT, which DaVinci Resolve writes.
+RESAMPLED_NODES = 16_385  # Number of nodes to which a 1D LUT with another domain is resampled for colours from 0 to 1.
 MAX_BYTES = 256 << 20
-HEAD_BYTES = 64 << 10  # The first bytes of a file, which must contain its size.
+HEAD_BYTES = 64 << 10  # Number of first bytes of a file that must contain its size.
 SIZE_LINE = re.compile(r"(?mi)^\s*LUT_(?:3D|1D)_SIZE\s+[0-9]{1,6}\s*(?:#.*)?$")
-NUMBER = re.compile(r"[+-]?[0-9.]")
-EXACT_DIGITS = 7  # The digits after the point that float32 has.
-# Keywords by their number of values, besides TITLE; DaVinci Resolve writes the ranges.
+NUMBER_START = re.compile(r"[+-]?[0-9.]")
+EXACT_DIGITS = 7  # Decimal places that float32 resolves.
+# Number of values of each keyword except TITLE; DaVinci Resolve writes the input ranges.
 KEYWORDS = dict.fromkeys(("LUT_3D_SIZE", "LUT_1D_SIZE"), 1) | dict.fromkeys(("DOMAIN_MIN", "DOMAIN_MAX"), 3)
 KEYWORDS |= dict.fromkeys(("LUT_3D_INPUT_RANGE", "LUT_1D_INPUT_RANGE"), 2)
 
 
 class CubeFormat(ModelFormat):
-    """The model format for ``.cube`` files: LUTs for grading, of any program. ``vidtrans grade`` writes them."""
+    """The model format for ``.cube`` files: LUTs for grading from any program. ``vidtrans grade`` writes them."""
 
     suffixes: ClassVar[tuple[str, ...]] = (SUFFIX,)
 
@@ -50,10 +50,10 @@ class CubeFormat(ModelFormat):
         return False
 
     def read_record(self, path: Path) -> ModelRecord:
-        """Return a record of a colour map with the file's size and title. Raises ModelError."""
         with path.open("rb") as file:
             text = _text(file.read(HEAD_BYTES), path)
-        whole = text.rpartition("\n")[0] if path.stat().st_size > HEAD_BYTES else text  # the last line may be cut
+        # The last line may be incomplete
+        whole = text.rpartition("\n")[0] if path.stat().st_size > HEAD_BYTES else text
         head = _Head.read(_lines(whole or text), path)
         return ModelRecord(
             generator={"name": "colour-map", "settings": head.settings},
@@ -67,7 +67,6 @@ class CubeFormat(ModelFormat):
         )
 
     def load(self, path: Path) -> tuple[Any, ModelRecord]:
-        """Build the colour map with the file's nodes; return it with its record. Raises ModelError."""
         from vidtrans.networks.colour_map import ColourMap, ColourMapSettings
 
         record, luts = self.read_record(path), read_cube(path)
@@ -83,7 +82,7 @@ class CubeLuts(NamedTuple):
 
     Attributes:
         nodes: The 3D LUT, (n, n, n, 3) float64; the first axis is blue.
-        shaper: The curves before it, (n, 3) float64: places in the 3D LUT, where 0 and 1 are its first and last node.
+        shaper: The preceding curves, (n, 3) float64: positions in the 3D LUT, from 0 (first node) to 1 (last node).
     """
 
     nodes: np.ndarray
@@ -91,22 +90,22 @@ class CubeLuts(NamedTuple):
 
 
 class _Range(NamedTuple):
-    """The colours of the first and the last node of a LUT, by channel."""
+    """The colours at the first and the last node of a LUT, by channel."""
 
     low: tuple[float, ...]
     high: tuple[float, ...]
 
     @property
     def is_usual(self) -> bool:
-        """Whether the first node is for colour 0 and the last for colour 1, in each channel."""
+        """Return whether the first node is for colour 0 and the last for colour 1, in each channel."""
         return set(self.low) == {0.0} and set(self.high) == {1.0}
 
 
 @dataclass(frozen=True)
 class _Head:
-    """The head of a file: the number of nodes of its 1D LUT and those per side of its 3D LUT, and their ranges.
+    """The head of a file: the node counts of its 1D LUT and per side of its 3D LUT, and their input ranges.
 
-    A number is 0 if the file does not have this LUT.
+    The number is 0 for a LUT that the file does not contain.
     """
 
     curve: int
@@ -117,11 +116,11 @@ class _Head:
 
     @classmethod
     def read(cls, lines: list[str], path: Path) -> _Head:
-        """Parse the lines before the colours. Raises ModelError unless all are known, and there is a size."""
+        """Parse the lines before the colours. Raises ModelError for an unknown line or a missing size."""
         values = _keywords(lines, path)
-        curve = _size(values, "LUT_1D_SIZE", MAX_CURVE, path) if "LUT_1D_SIZE" in values else 0
-        size = _size(values, "LUT_3D_SIZE", MAX_SIZE, path) if "LUT_3D_SIZE" in values or not curve else 0
-        # What a domain stands for is the input of the first LUT.
+        curve = _size(values, "LUT_1D_SIZE", MAX_CURVE_NODES, path) if "LUT_1D_SIZE" in values else 0
+        size = _size(values, "LUT_3D_SIZE", MAX_CUBE_NODES, path) if "LUT_3D_SIZE" in values or not curve else 0
+        # A domain belongs to the input of the first LUT.
         curve_range = _range(values, "LUT_1D_INPUT_RANGE", path, has_domain=True)
         own_range = _range(values, "LUT_3D_INPUT_RANGE", path, has_domain=not curve)
         title = next((line[5:].strip().strip('"') for line in lines if _keyword(line) == "TITLE"), "")
@@ -129,44 +128,43 @@ class _Head:
 
     @property
     def settings(self) -> Table:
-        """The settings of the ``ColourMap``, whose LUTs are for colours from 0 to 1."""
+        """Return the settings of the ``ColourMap``, whose LUTs are for colours from 0 to 1."""
         return {"size": self.size or 2} | ({"shaper": count} if (count := self._num_curve_nodes) else {})
 
     @property
     def _num_curve_nodes(self) -> int:
-        """The nodes of the shaper: the file's if they lie at 0 and 1, else ``RANGED``; for a range alone 2."""
+        """Return the number of shaper nodes: the file's, ``RESAMPLED_NODES`` for another domain, 2 without a 1D LUT."""
         if not self.curve:
             return 0 if self.range.is_usual else 2
-        return self.curve if self.curve_range.is_usual else RANGED
+        return self.curve if self.curve_range.is_usual else RESAMPLED_NODES
 
     def shaper(self, curves: np.ndarray) -> np.ndarray | None:
-        """Return the shaper's nodes (n, 3), places in the 3D LUT, from the file's 1D LUT, (m, 3)."""
+        """Return the nodes of the shaper (n, 3), positions in the 3D LUT, for the 1D LUT of the file, (m, 3)."""
         if not self._num_curve_nodes:
             return None
         colours = np.linspace(0, 1, self._num_curve_nodes)
-        made = np.repeat(colours[:, None], 3, 1)
+        shaper = np.repeat(colours[:, None], 3, 1)
         if self.curve and self.curve_range.is_usual:
-            made = curves
+            shaper = curves
         elif self.curve:
             ends = zip(*self.curve_range, strict=True)
-            places = [np.linspace(low, high, self.curve) for low, high in ends]
-            made = np.stack([np.interp(colours, at, curves[:, c]) for c, at in enumerate(places)], 1)
+            positions = [np.linspace(low, high, self.curve) for low, high in ends]
+            shaper = np.stack([np.interp(colours, nodes, curves[:, c]) for c, nodes in enumerate(positions)], 1)
         low, high = map(np.array, self.range)
-        return (made - low) / (high - low) if self.size else made
+        return (shaper - low) / (high - low) if self.size else shaper
 
 
-def _size(values: Mapping[str, list[str]], key: str, most: int, path: Path) -> int:
-    """Return the size of a LUT. Raises ModelError."""
-    given = (values.get(key) or [""])[0]
-    size = int(given) if given.isdecimal() and len(given) < 6 else 0
-    if not 2 <= size <= most:
-        what = "nodes per side: 33 is usual" if most == MAX_SIZE else "nodes"
-        raise ModelError(str(path), f"its {key} is '{given[:MAX_QUOTED]}'", f"write it with 2 to {most} {what}")
+def _size(values: Mapping[str, list[str]], key: str, max_nodes: int, path: Path) -> int:
+    text = (values.get(key) or [""])[0]
+    size = int(text) if text.isdecimal() and len(text) < 6 else 0
+    if not 2 <= size <= max_nodes:
+        what = "nodes per side: 33 is usual" if max_nodes == MAX_CUBE_NODES else "nodes"
+        raise ModelError(str(path), f"its {key} is '{text[:MAX_QUOTED]}'", f"write it with 2 to {max_nodes} {what}")
     return size
 
 
 def _range(values: Mapping[str, list[str]], key: str, path: Path, *, has_domain: bool) -> _Range:
-    """Return the input range of a LUT; ``has_domain``: DOMAIN_MIN and DOMAIN_MAX are its own. Raises ModelError."""
+    """Return the input range of a LUT; ``has_domain``: DOMAIN_MIN and DOMAIN_MAX apply to it. Raises ModelError."""
     domain = {name for name in ("DOMAIN_MIN", "DOMAIN_MAX") if has_domain and name in values}
     low, high = (
         values.get(name, [n] * 3) if has_domain else [n] * 3 for name, n in (("DOMAIN_MIN", "0"), ("DOMAIN_MAX", "1"))
@@ -176,23 +174,23 @@ def _range(values: Mapping[str, list[str]], key: str, path: Path, *, has_domain:
             why = f"it has both {key} and DOMAIN_MIN or DOMAIN_MAX"
             raise ModelError(str(path), why, "remove one of them")
         low, high = ([value] * 3 for value in values[key])
-    found = _Range(_numbers(low), _numbers(high))
-    if not all(a < b for a, b in zip(*found, strict=True)):
+    colour_range = _Range(_numbers(low), _numbers(high))
+    if not all(a < b for a, b in zip(*colour_range, strict=True)):
         why = f"its colours go from {' '.join(low)[:MAX_QUOTED]} to {' '.join(high)[:MAX_QUOTED]}"
         raise ModelError(str(path), why, "write it for colours from 0 to 1")
-    return found
+    return colour_range
 
 
 def read_cube(path: Path) -> CubeLuts:
     """Read the LUTs of a file. Raises ModelError.
 
-    Colours outside of the file's own range get the value of its first or last node.
+    Colours outside of the input range get the value of the first or the last node.
     """
     if path.stat().st_size > MAX_BYTES:
         raise ModelError(str(path), f"it is larger than {MAX_BYTES >> 20} MiB", "do not use this file")
     lines = _lines(_text(path.read_bytes(), path))
     head = _Head.read(lines, path)
-    rows = [line for line in lines if NUMBER.match(line)]
+    rows = [line for line in lines if NUMBER_START.match(line)]
     count = head.curve + head.size**3
     if len(rows) != count:
         raise ModelError(str(path), f"it has {len(rows)} colours instead of {count}", "write or copy it again")
@@ -203,7 +201,7 @@ def read_cube(path: Path) -> CubeLuts:
     if colours.shape[1:] != (3,) or not np.isfinite(colours).all():
         raise ModelError(str(path), "a line is not a colour (three numbers)", "write or copy it again")
     shaper = head.shaper(colours[: head.curve])
-    if not head.size:  # a 1D LUT alone: its places are the colours
+    if not head.size:  # A 1D LUT alone maps to colours
         return CubeLuts(np.stack(np.meshgrid(*[[0.0, 1.0]] * 3, indexing="ij")[::-1], 3), shaper)
     return CubeLuts(colours[head.curve :].reshape(head.size, head.size, head.size, 3), shaper)
 
@@ -218,7 +216,7 @@ def write_cube(path: Path, nodes: np.ndarray, title: str) -> None:
 
 
 def _text(data: bytes, path: Path) -> str:
-    """Return the text in the bytes of a file, or of its beginning. Raises ModelError."""
+    """Decode the first or all bytes of a file. Raises ModelError."""
     try:
         return decode_text(data)
     except ValueError as error:
@@ -226,11 +224,11 @@ def _text(data: bytes, path: Path) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """Return the lines without comments and without empty lines; a # in a title begins no comment."""
-    found = (
+    """Return the lines without comments and empty lines; a # in a title is no comment."""
+    lines = (
         line.strip() if _keyword(line) == "TITLE" else line.partition("#")[0].strip() for line in text.splitlines()
     )
-    return [line for line in found if line]
+    return [line for line in lines if line]
 
 
 def _keyword(line: str) -> str:
@@ -239,22 +237,22 @@ def _keyword(line: str) -> str:
 
 def _keywords(lines: list[str], path: Path) -> dict[str, list[str]]:
     """Return the values of the keywords. Raises ModelError for a line that is neither a keyword nor a colour."""
-    found: dict[str, list[str]] = {}
+    keywords: dict[str, list[str]] = {}
     for line in lines:
         key, *values = line.split()
         key = key.upper()
-        if NUMBER.match(line) or key == "TITLE":
+        if NUMBER_START.match(line) or key == "TITLE":
             continue
         if KEYWORDS.get(key) != len(values) and key not in ("LUT_3D_SIZE", "LUT_1D_SIZE"):
             why = f"a line is not known here: '{line[:MAX_QUOTED]}'"
             raise ModelError(str(path), why, "export the table again, for full-range inputs from 0 to 1")
-        if found.setdefault(key, values) != values:
+        if keywords.setdefault(key, values) != values:
             raise ModelError(str(path), f"it has two lines of {key}", "remove the wrong one")
-    return found
+    return keywords
 
 
 def _numbers(texts: list[str]) -> tuple[float, ...]:
-    """Parse three numbers. Infinite ones are NaN, and all three are if a text is no number."""
+    """Parse three numbers; an infinite one becomes NaN, and all three do if a text is no number."""
     try:
         return tuple(float(text) if math.isfinite(float(text)) else math.nan for text in texts)
     except ValueError:

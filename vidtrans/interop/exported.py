@@ -1,4 +1,4 @@
-"""The description that 'vidtrans model export' writes into its files, by which they render as their models do."""
+"""The description that 'vidtrans model export' writes into its files, so that they render like their models."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 
-FORMAT = 1  # The version of descriptions.
-METADATA_KEY = "vidtrans"  # The key of the description in ONNX files.
-DESCRIPTION = "vidtrans.json"  # The name of the description in archives.
-MAX_DESCRIPTION = 16 << 20  # The most bytes of a description.
-PORTS = ("ports", "origin")  # Tables of an imported network: part of what a graph computes, but not of its weights.
-KEPT = ("dream", "codes", *PORTS)
+DESCRIPTION_VERSION = 1  # Version of the description.
+METADATA_KEY = "vidtrans"  # Metadata key of the description in ONNX files.
+DESCRIPTION_NAME = "vidtrans.json"  # File name of the description in archives.
+MAX_DESCRIPTION_BYTES = 16 << 20  # Largest size of a description in bytes.
+PORT_TABLES = ("ports", "origin")  # Tables of an imported network: a graph implements them, a checkpoint does not.
+RECORD_TABLES = ("dream", "codes", *PORT_TABLES)  # Further tables of the record that rendering needs
 
 
-def description_in(path: Path) -> bytes:
+def read_description(path: Path) -> bytes:
     """Return the description in an archive that 'vidtrans model export' wrote; b"" for another file."""
     with (
         suppress(zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError),
         zipfile.ZipFile(path) as file,
     ):
-        found = [info for info in file.filelist if info.filename.endswith(f"/{DESCRIPTION}")]
-        if len(found) == 1 and found[0].file_size <= MAX_DESCRIPTION:
-            return file.read(found[0])
+        infos = [info for info in file.filelist if info.filename.endswith(f"/{DESCRIPTION_NAME}")]
+        if len(infos) == 1 and infos[0].file_size <= MAX_DESCRIPTION_BYTES:
+            return file.read(infos[0])
     return b""
 
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """What a file of ``vidtrans model export`` says of its model, so that it renders as the model does.
+    """The description of the model in an exported file, with all that rendering needs.
 
     Attributes:
         generator, pairing, size, card: As in the model's record.
         in_channels: The number of the network's input channels.
         whole: Whether the file includes the pairing.
-        kept: The other tables of the record that rendering needs, those of ``KEPT``.
+        record_tables: The other tables of the record that rendering needs, see ``RECORD_TABLES``.
     """
 
     generator: Table
@@ -53,47 +53,49 @@ class ExportedModel:
     card: Table
     in_channels: int
     whole: bool
-    kept: Table
+    record_tables: Table
 
     @classmethod
     def read(cls, text: str | bytes) -> ExportedModel | None:
-        """Return the described model; None for another text."""
+        """Parse a description; return None for any other text."""
         try:
             table = parse_table(text)
-            if table["format"] != FORMAT:
+            if table["format"] != DESCRIPTION_VERSION:
                 return None
-            kept = {name: dict(table[name]) for name in KEPT if name in table}
-            found = cls(
+            record_tables = {name: dict(table[name]) for name in RECORD_TABLES if name in table}
+            model = cls(
                 generator=dict(table["generator"]),
                 pairing=dict(table["pairing"]),
                 size=int(table["trained_size"]),
                 card=dict(table["card"]),
                 in_channels=int(table["in_channels"]),
                 whole=bool(table["whole"]),
-                kept=kept,
+                record_tables=record_tables,
             )
-            found.pairing["name"], found.pairing["settings"], found.generator["name"]
+            model.pairing["name"], model.pairing["settings"], model.generator["name"]
         except (ValueError, KeyError, TypeError, OverflowError):
             return None
-        return found
+        return model
 
-    def made_pairing(self, path: Path) -> Pairing:
-        """Return the pairing that makes the input of the file. Raises ModelError for one of an absent plug-in."""
+    def input_pairing(self, path: Path) -> Pairing:
+        """Return the pairing that makes the input of the file. Raises ModelError if its plug-in is not installed."""
         PAIRINGS.require(self.pairing, path, ModelError)
-        made = make_pairing(self.pairing["name"], self.pairing["settings"])
+        pairing = make_pairing(self.pairing["name"], self.pairing["settings"])
         if not self.whole:
-            return made
-        if made.upscale_factor > 1:
-            return make_pairing("enlarge", {"factor": made.upscale_factor})
-        return make_pairing("grade" if made.at_source_size else "aligned", {})
+            return pairing
+        if pairing.upscale_factor > 1:
+            return make_pairing("enlarge", {"factor": pairing.upscale_factor})
+        return make_pairing("grade" if pairing.at_source_size else "aligned", {})
 
     def model(
         self, path: Path, family: str, generator: Table, ports: Table, origin: Table | None = None
     ) -> ForeignModel:
         """Return the description of the model in a file. Raises ModelError for a damaged description."""
         try:
-            pairing = self.made_pairing(path)
-            made = ForeignModel(
+            pairing = self.input_pairing(path)
+            tables = {name: table for name, table in self.record_tables.items() if name not in PORT_TABLES}
+
+            model = ForeignModel(
                 family=family,
                 generator=generator,
                 ports={"in_channels": pairing.in_channels} | ports,
@@ -101,12 +103,12 @@ class ExportedModel:
                 pairing=pairing_record(pairing),
                 card=self.card,
                 origin={"exported": self.generator["name"], **(origin or {})},
-                kept={} if self.whole else {name: table for name, table in self.kept.items() if name not in PORTS},
+                record_tables={} if self.whole else tables,
                 notes=("'vidtrans model export' wrote it, and says what its input is made of",),
             )
-            parse_record(made.record(path).to_json(), path)
+            parse_record(model.record(path).to_json(), path)
         except (UsageError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 str(path), f"its description is damaged ({first_line(error)})", "export it again"
             ) from None
-        return made
+        return model

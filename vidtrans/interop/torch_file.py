@@ -1,13 +1,13 @@
 """Files of ``torch.save`` in all versions: read their contents safely, and each tensor on demand.
 
-Since torch 1.6 a file is a zip archive with a pickle and an entry for each storage; before, it was five pickles and
-then the bytes of the storages. No code in a file is run, and no more memory is used than its size justifies.
+Since torch 1.6 a file is a zip archive with a pickle and an entry per storage; before, it was five pickles followed by
+the bytes of the storages. No code in a file is run, and no more memory is used than the file size justifies.
 
 ``torch.load(weights_only=True)`` is not used. It refuses files of pickle protocol 4 and 5; files of a few hundred bytes
-keep it busy for ever (a key of nested tuples, whose hash takes 2^100 steps); it loads all tensors to tell what a file
-is; and its refusals do not say what a file would run. Here memory and time are bounded by the length of the pickle. A
-function or class in a pickle is represented by its name (``Name``); the result of a call that does not rebuild a tensor
-by an ``Opaque``.
+can make it run forever (a key of nested tuples, whose hash takes 2^100 steps); it loads all tensors to identify a file;
+and its refusals do not name the code that a file would run. Here memory and time are bounded by the length of the
+pickle. A function or class in a pickle is represented by its name (``GlobalName``); the result of a call that does not
+rebuild a tensor by an ``Opaque``.
 """
 
 from __future__ import annotations
@@ -24,16 +24,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 ZIP, LEGACY_MAGIC = b"PK\x03\x04", 0x1950A86A20F9469CFC6C
-LEGACY_HEAD = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # The pickle of the magic number, after its protocol byte.
-LOCAL_HEADER = 30  # The bytes before the name in a zip's local header.
-MAX_ENTRIES = 20_000  # The most storages of one file.
-MAX_DEPTH = 3  # The deepest nesting of tables and lists.
-MAX_BYTES = 32 << 20  # The most bytes of a pickle, which has no tensor data; a real model's has less than a megabyte.
-MAX_READS = 4_000_000  # The most reads of an instruction or of its argument.
-MAX_COPIED = 3_000_000  # The most values in the arguments of all calls: a million calls may share one long list.
-MAX_NAME = 200  # The characters of a function's or a class's name that are stored.
-ITEM_BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int16": 2}  # others: 1
-STORAGE_KINDS = {
+LEGACY_HEAD = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # Pickle of the magic number, after the protocol byte.
+LOCAL_HEADER_BYTES = 30  # Number of bytes before the name in a zip's local header.
+MAX_ENTRIES = 20_000  # Largest number of storages in a file.
+MAX_DEPTH = 3  # Deepest nesting of tables and lists.
+MAX_BYTES = 32 << 20  # Largest size of a pickle without tensor data; that of a real model is below a megabyte.
+MAX_READS = 4_000_000  # Largest number of reads of instructions and arguments.
+# Largest number of values in the arguments of all calls: a million calls may share one long list.
+MAX_ARGUMENTS = 3_000_000
+MAX_NAME_CHARACTERS = 200  # Number of stored characters of a function's or class's name.
+# Bytes per number; 1 for other dtypes
+ITEM_BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int16": 2}
+STORAGE_DTYPES = {
     "FloatStorage": "float32",
     "DoubleStorage": "float64",
     "HalfStorage": "float16",
@@ -45,15 +47,15 @@ STORAGE_KINDS = {
     "ByteStorage": "uint8",
     "BoolStorage": "bool",
 }
-_DAMAGES = (ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError, pickle.UnpicklingError)
+_ERRORS = (ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError, pickle.UnpicklingError)
 
 
 class PickleError(ValueError):
-    """A pickle is damaged, or is not one that ``torch.save`` writes."""
+    """A pickle is damaged, or has a structure that ``torch.save`` does not write."""
 
 
 @dataclass(frozen=True)
-class Name:
+class GlobalName:
     """The name of a function or class in a pickle."""
 
     module: str
@@ -65,12 +67,12 @@ class Name:
 
 @dataclass(eq=False)
 class Opaque:
-    """The placeholder for the result of a call of ``made_by`` that was not made; it ignores items added to it."""
+    """The placeholder for the result of a call of ``callee`` that was not executed; items added to it are ignored."""
 
-    made_by: str
+    callee: str
 
     def append(self, value: object) -> None:
-        """Ignore a value; lists have this method."""
+        """Ignore a value; unpickling calls this method of lists."""
 
     extend = append
 
@@ -95,14 +97,14 @@ class StoredShape:
 
 
 class PickleStream(BytesIO):
-    """The bytes of one or several pickles in memory; it limits the number of reads, and so the time."""
+    """The bytes of one or several pickles; it limits the number of reads, and so the time."""
 
-    left = MAX_READS
+    reads_left = MAX_READS
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read up to ``size`` bytes. Raises PickleError after ``MAX_READS`` calls."""
-        self.left -= 1
-        if self.left < 0:
+        self.reads_left -= 1
+        if self.reads_left < 0:
             raise PickleError("it has more instructions than any model")
         return super().read(size)
 
@@ -113,13 +115,13 @@ def more_than_tensors(needs: list[str]) -> str:
 
 
 class PickleReader(pickle._Unpickler):
-    """Reads the next pickle of a stream with Python's instructions, except that it calls nothing.
+    """A reader of the next pickle of a stream, with Python's instructions, that executes no calls.
 
     ``needs``: the names of the functions and classes that it did not call, the outermost last. ``storages``: the
-    storages that the pickle refers to, by key.
+    storages in the pickle, by key.
     """
 
-    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {}  # filled in below
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {}  # Assigned after the class
     stack: list[Any]
     append: Callable[[Any], None]
     pop_mark: Callable[[], list[Any]]
@@ -132,7 +134,6 @@ class PickleReader(pickle._Unpickler):
         self._copied = 0
 
     def read_value(self) -> Any:  # noqa: ANN401  (of a stranger's file)
-        """Return the pickle's value. Raises PickleError."""
         try:
             return self.load()
         except PickleError:
@@ -141,37 +142,34 @@ class PickleReader(pickle._Unpickler):
             raise
         except (EOFError, struct.error):
             raise PickleError("its pickle is cut off") from None
-        except _DAMAGES as error:
+        except _ERRORS as error:
             raise PickleError(f"its pickle is damaged ({type(error).__name__})") from None
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  (Python has a class here)
-        """Return the name of a function or class without importing it."""
-        return Name(module[:MAX_NAME], name[:MAX_NAME])
+        return GlobalName(module[:MAX_NAME_CHARACTERS], name[:MAX_NAME_CHARACTERS])
 
-    def persistent_load(self, given: Any) -> Storage:  # noqa: ANN401  (of a stranger's file)
+    def persistent_load(self, pid: Any) -> Storage:  # noqa: ANN401  (of a stranger's file)
         """Return the storage of a persistent id, a tuple ('storage', class, key, location, length, …)."""
-        is_storage = (
-            isinstance(given, tuple) and len(given) >= 5 and given[0] == "storage" and isinstance(given[1], Name)
-        )
-        if not is_storage or given[1].module != "torch":
+        is_storage = isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage" and isinstance(pid[1], GlobalName)
+        if not is_storage or pid[1].module != "torch":
             raise PickleError("it refers to external data in an unknown way")
-        kind = STORAGE_KINDS.get(given[1].name)
-        if kind is None or not isinstance(given[2], str) or type(given[4]) is not int or not 0 <= given[4] < 2**48:
-            raise PickleError(f"it holds numbers of an unsupported type ({given[1].name[:40]})")
-        if len(given) > 5 and given[5] is not None:
+        kind = STORAGE_DTYPES.get(pid[1].name)
+        if kind is None or not isinstance(pid[2], str) or type(pid[4]) is not int or not 0 <= pid[4] < 2**48:
+            raise PickleError(f"it holds numbers of an unsupported type ({pid[1].name[:40]})")
+        if len(pid) > 5 and pid[5] is not None:
             why = "it has views of storages, as files of torch before 0.4 do: save it again with a newer torch"
             raise PickleError(why)
-        return self.storages.setdefault(given[2], Storage(kind, given[2], given[4]))
+        return self.storages.setdefault(pid[2], Storage(kind, pid[2], pid[4]))
 
     def _call(self, function: object, arguments: object) -> Any:  # noqa: ANN401  (of a stranger's file)
         """Return the tensor or table that a call describes, or an ``Opaque`` for any other call."""
-        rebuild = _REBUILDS.get(str(function)) if isinstance(function, Name) else None
+        rebuild = _REBUILDS.get(str(function)) if isinstance(function, GlobalName) else None
         if rebuild is None or not isinstance(arguments, tuple):
-            made_by = str(function) if isinstance(function, Name) else "an object"
-            self.needs.setdefault(made_by)
-            return Opaque(made_by)
-        self._copied += sum(len(one) for one in (arguments, *arguments) if isinstance(one, tuple | list))
-        if self._copied > MAX_COPIED:
+            callee = str(function) if isinstance(function, GlobalName) else "an object"
+            self.needs.setdefault(callee)
+            return Opaque(callee)
+        self._copied += sum(len(sequence) for sequence in (arguments, *arguments) if isinstance(sequence, tuple | list))
+        if self._copied > MAX_ARGUMENTS:
             raise PickleError("its pickle is far larger than any model's when it is unpacked")
         return rebuild(*arguments)
 
@@ -191,14 +189,14 @@ class PickleReader(pickle._Unpickler):
         self._new_object()
 
     def _build(self) -> None:
-        self.stack.pop()  # the state, which is only used for module versions and for objects that are not made
+        self.stack.pop()  # The state is used only for module versions and for objects that are not created
 
     def _ignore_frame(self) -> None:
-        self.read(8)  # the length of the frame
+        self.read(8)  # The length of the frame
 
     def _set_items(self) -> None:
         items = self.pop_mark()
-        if isinstance(self.stack[-1], dict):  # else it is an ``Opaque``
+        if isinstance(self.stack[-1], dict):  # Otherwise it is an ``Opaque``
             self.stack[-1].update(_table(items))
 
     def _set_item(self) -> None:
@@ -216,7 +214,7 @@ class PickleReader(pickle._Unpickler):
 def _table(items: list[Any]) -> dict[Hashable, Any]:
     """Return the table of alternating keys and values.
 
-    Raises PickleError for a key that may be slow to look up, such as a tuple or a large number.
+    Raises PickleError for a key with a slow hash, such as a tuple or a large number.
     """
     for key in items[::2]:
         if key is not None and not isinstance(key, str) and not (type(key) is int and abs(key) < 2**31):
@@ -225,7 +223,7 @@ def _table(items: list[Any]) -> dict[Hashable, Any]:
 
 
 def _ordered(*arguments: object) -> dict[Hashable, Any]:
-    """Return the table for a call of ``OrderedDict``, whose argument in old files is a list of items."""
+    """Return the table of a call of ``OrderedDict``, whose argument in old files is a list of items."""
     pairs = arguments[0] if arguments and isinstance(arguments[0], list) else []
     return _table([part for key, value in pairs for part in (key, value)])
 
@@ -244,10 +242,10 @@ def _rebuild_tensor(
 
 
 def _whole_numbers(values: object) -> tuple[int, ...]:
-    made = tuple(values) if isinstance(values, tuple | list) else (None,)
-    if len(made) > 16 or not all(type(value) is int and 0 <= value < 2**62 for value in made):
+    numbers = tuple(values) if isinstance(values, tuple | list) else (None,)
+    if len(numbers) > 16 or not all(type(value) is int and 0 <= value < 2**62 for value in numbers):
         raise PickleError("the shape of a tensor is damaged")
-    return made
+    return numbers
 
 
 _REBUILDS: dict[str, Callable[..., Any]] = {
@@ -257,8 +255,8 @@ _REBUILDS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _ordered,
     "torch.Size": lambda values=(): tuple(values) if isinstance(values, list | tuple) else (),
 }
-_PYTHON: dict[int, Callable[[Any], None]] = pickle._Unpickler.dispatch
-_CHANGED: dict[bytes, Callable[[Any], None]] = {
+_PICKLE_DISPATCH: dict[int, Callable[[Any], None]] = pickle._Unpickler.dispatch
+_OVERRIDES: dict[bytes, Callable[[Any], None]] = {
     pickle.FRAME: PickleReader._ignore_frame,
     pickle.REDUCE: PickleReader._reduce,
     pickle.NEWOBJ: PickleReader._new_object,
@@ -267,13 +265,13 @@ _CHANGED: dict[bytes, Callable[[Any], None]] = {
     pickle.SETITEM: PickleReader._set_item,
     pickle.SETITEMS: PickleReader._set_items,
     pickle.DICT: PickleReader._make_table,
-    pickle.EMPTY_SET: _PYTHON[pickle.EMPTY_LIST[0]],  # sets look each value up
-    pickle.ADDITEMS: _PYTHON[pickle.APPENDS[0]],
-    pickle.FROZENSET: _PYTHON[pickle.LIST[0]],
+    pickle.EMPTY_SET: _PICKLE_DISPATCH[pickle.EMPTY_LIST[0]],  # Sets would hash each value
+    pickle.ADDITEMS: _PICKLE_DISPATCH[pickle.APPENDS[0]],
+    pickle.FROZENSET: _PICKLE_DISPATCH[pickle.LIST[0]],
     **dict.fromkeys((pickle.EXT1, pickle.EXT2, pickle.EXT4), PickleReader._refuse),
     **dict.fromkeys((pickle.BYTEARRAY8, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER), PickleReader._refuse),
 }
-PickleReader.dispatch = _PYTHON | {opcode[0]: do for opcode, do in _CHANGED.items()}
+PickleReader.dispatch = _PICKLE_DISPATCH | {opcode[0]: do for opcode, do in _OVERRIDES.items()}
 
 
 @dataclass(frozen=True)
@@ -283,13 +281,12 @@ class StoredTensor:
     shape: tuple[int, ...]
     kind: str
     path: Path
-    at: int  # byte offset of its first number in the file
-    length: int  # elements from its first to its last, both included
+    at: int  # Byte offset of its first number in the file
+    length: int  # Number of elements from the first to the last, inclusive
     strides: tuple[int, ...]
 
     @property
     def num_bytes(self) -> int:
-        """Return the tensor's size in memory, in bytes."""
         return math.prod(self.shape) * ITEM_BYTES.get(self.kind, 1)
 
     def read(self) -> Any:  # noqa: ANN401  (no torch here)
@@ -316,7 +313,7 @@ class TorchFile:
 
 
 def is_torch_file(path: Path) -> bool:
-    """Return whether a file starts like a file of ``torch.save``; reads little. Raises OSError."""
+    """Return whether ``torch.save`` wrote a file, judged by its first bytes or its directory. Raises OSError."""
     with path.open("rb") as file:
         head = file.read(64)
     if head.startswith(ZIP):
@@ -325,31 +322,30 @@ def is_torch_file(path: Path) -> bool:
 
 
 def is_bare_pickle(path: Path) -> bool:
-    """Return whether a file starts like a pickle of any kind. Raises OSError."""
+    """Return whether a file begins like a pickle of any kind. Raises OSError."""
     with path.open("rb") as file:
         head = file.read(2)
     return len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5
 
 
 def _is_archive(path: Path) -> bool:
-    """Return whether a zip archive was written by torch.save."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return _pickle_in(archive) is not None
+            return _pickle_name(archive) is not None
     except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeError, EOFError):
         return False
     except OSError as error:
-        if error.errno != errno.EINVAL:  # raised for a seek before the start of the file
+        if error.errno != errno.EINVAL:  # Raised for a seek to a negative offset
             raise
         return False
 
 
-def _pickle_in(archive: zipfile.ZipFile) -> str | None:
+def _pickle_name(archive: zipfile.ZipFile) -> str | None:
     """Return the name of the pickle in an archive of torch.save; None for other archives, such as TorchScript."""
     names = archive.namelist() if len(archive.filelist) <= MAX_ENTRIES else []
-    found = [name for name in names if name.count("/") <= 1 and name.rpartition("/")[2] == "data.pkl"]
+    pickles = [name for name in names if name.count("/") <= 1 and name.rpartition("/")[2] == "data.pkl"]
     is_script = any(name.rpartition("/")[2] == "constants.pkl" for name in names)
-    return found[0] if len(found) == 1 and not is_script else None
+    return pickles[0] if len(pickles) == 1 and not is_script else None
 
 
 def read_torch_file(path: Path) -> TorchFile:
@@ -362,7 +358,7 @@ def read_torch_file(path: Path) -> TorchFile:
 def _read_zip(path: Path) -> TorchFile:
     try:
         with zipfile.ZipFile(path) as archive:
-            name = _pickle_in(archive)
+            name = _pickle_name(archive)
             if name is None:
                 raise PickleError("its archive has no pickle")
             data, entries = archive.getinfo(name), {info.filename: info for info in archive.filelist}
@@ -381,21 +377,21 @@ def _read_zip(path: Path) -> TorchFile:
         raise PickleError(f"its archive is damaged ({type(error).__name__})") from None
     folder, size = name.removesuffix("data.pkl") + "data/", path.stat().st_size
 
-    def place_of(storage: Storage) -> int:
+    def offset_of(storage: Storage) -> int:
         info = entries.get(folder + storage.key)
-        wanted = storage.length * ITEM_BYTES.get(storage.kind, 1)
+        num_bytes = storage.length * ITEM_BYTES.get(storage.kind, 1)
         is_whole = info is not None and info.compress_type == zipfile.ZIP_STORED
-        if info is None or not is_whole or not wanted <= info.file_size == info.compress_size:
+        if info is None or not is_whole or not num_bytes <= info.file_size == info.compress_size:
             raise PickleError(f"the numbers of storage '{storage.key[:40]}' are missing")
         with path.open("rb") as file:
             file.seek(info.header_offset)
-            header = file.read(LOCAL_HEADER)
-        at = info.header_offset + LOCAL_HEADER + _short(header, 26) + _short(header, 28)
+            header = file.read(LOCAL_HEADER_BYTES)
+        at = info.header_offset + LOCAL_HEADER_BYTES + _read_uint16(header, 26) + _read_uint16(header, 28)
         if at + info.file_size > size:
             raise PickleError("it is cut off")
         return at
 
-    return TorchFile(_with_tensors(value, path, place_of), list(reader.needs))
+    return TorchFile(_locate_tensors(value, path, offset_of), list(reader.needs))
 
 
 def _is_big_endian(archive: zipfile.ZipFile, order: zipfile.ZipInfo | None) -> bool:
@@ -404,7 +400,7 @@ def _is_big_endian(archive: zipfile.ZipFile, order: zipfile.ZipInfo | None) -> b
     return archive.read(order).strip() == b"big"
 
 
-def _short(header: bytes, at: int) -> int:
+def _read_uint16(header: bytes, at: int) -> int:
     return int.from_bytes(header[at : at + 2], "little")
 
 
@@ -419,7 +415,7 @@ def _read_legacy(path: Path) -> TorchFile:
     if isinstance(system, dict) and system.get("little_endian") is False:
         raise PickleError("its numbers are big-endian")
     lengths, at = readers[3].storages, stream.tell()
-    places: dict[str, int] = {}
+    offsets: dict[str, int] = {}
     with path.open("rb") as file:
         for key in keys:
             if not isinstance(key, str) or key not in lengths:
@@ -428,51 +424,51 @@ def _read_legacy(path: Path) -> TorchFile:
             file.seek(at)
             if int.from_bytes(file.read(8), "little") != storage.length:
                 raise PickleError(f"the length of storage '{key[:40]}' does not match its tensors")
-            places[key] = at + 8
+            offsets[key] = at + 8
             at += 8 + storage.length * ITEM_BYTES.get(storage.kind, 1)
             if at > size:
                 raise PickleError("it is cut off")
 
-    def place_of(storage: Storage) -> int:
-        if storage.key not in places:
+    def offset_of(storage: Storage) -> int:
+        if storage.key not in offsets:
             raise PickleError(f"the numbers of storage '{storage.key[:40]}' are missing")
-        return places[storage.key]
+        return offsets[storage.key]
 
     needs = [name for reader in readers for name in reader.needs]
-    return TorchFile(_with_tensors(value, path, place_of), needs)
+    return TorchFile(_locate_tensors(value, path, offset_of), needs)
 
 
-def _with_tensors(value: object, path: Path, place_of: Callable[[Storage], int]) -> Any:  # noqa: ANN401
+def _locate_tensors(value: object, path: Path, offset_of: Callable[[Storage], int]) -> Any:  # noqa: ANN401
     """Return ``value`` with a checked ``StoredTensor`` for each tensor. Raises PickleError.
 
-    Contents deeper than ``MAX_DEPTH`` tables and lists are left out. A shared object is converted only once, because a
+    Contents deeper than ``MAX_DEPTH`` tables and lists are omitted. A shared object is converted only once, because a
     small file may contain a million references to a list of a million values.
     """
-    done: dict[tuple[int, int], Any] = {}
+    converted: dict[tuple[int, int], Any] = {}
 
-    def located(view: StoredShape) -> StoredTensor:
+    def locate(view: StoredShape) -> StoredTensor:
         length, kind = _checked_length(view), view.storage.kind
-        at = place_of(view.storage) + view.offset * ITEM_BYTES.get(kind, 1)
+        at = offset_of(view.storage) + view.offset * ITEM_BYTES.get(kind, 1)
         return StoredTensor(view.shape, kind, path, at, length, view.strides)
 
     def walk(value: object, depth: int) -> Any:  # noqa: ANN401
         if not isinstance(value, StoredShape | dict | list | tuple):
             return value
         key = id(value), depth
-        if key not in done:
+        if key not in converted:
             if isinstance(value, StoredShape):
-                done[key] = located(value)
+                converted[key] = locate(value)
             elif isinstance(value, dict):
-                done[key] = {k: walk(v, depth - 1) for k, v in value.items()} if depth else {}
+                converted[key] = {k: walk(v, depth - 1) for k, v in value.items()} if depth else {}
             else:
-                done[key] = [walk(v, depth - 1) for v in value] if depth else []
-        return done[key]
+                converted[key] = [walk(v, depth - 1) for v in value] if depth else []
+        return converted[key]
 
     return walk(value, MAX_DEPTH)
 
 
 def _checked_length(view: StoredShape) -> int:
-    """Return the number of elements from a tensor's first to its last, both included.
+    """Return the number of elements from the first to the last of a tensor, inclusive.
 
     Raises PickleError if the tensor exceeds its storage, or has more elements than the storage.
     """

@@ -13,16 +13,16 @@ from typing import Any, ClassVar
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.system import module_command
-from vidtrans.interop.exported import ExportedModel, description_in
+from vidtrans.interop.exported import ExportedModel, read_description
 from vidtrans.interop.onnx.graph_reading import read_graph
 from vidtrans.interop.onnx.onnx_format import describe_onnx, exported_graph, graph_model, graph_weights
 from vidtrans.interop.onnx.trial import check_installed
 from vidtrans.models.formats import NO_HINTS, ForeignFormat, ForeignModel, Hints
 
 FAMILY = "TorchScript program"
-SECONDS = 300  # The time limit of a conversion.
-MEMORY = 24 << 30  # The bytes of address space, of which torch reserves many times more than it uses.
-MAX_ENTRIES = 100_000  # The most files in an archive.
+TIMEOUT_S = 300  # Time limit of a conversion, in seconds.
+MEMORY_BYTES = 24 << 30  # Limit of the address space; torch reserves many times more than it uses.
+MAX_ENTRIES = 100_000  # Largest number of files in an archive.
 COMMAND = module_command("vidtrans.interop.torchscript_process")
 
 
@@ -33,7 +33,6 @@ class TorchScriptFormat(ForeignFormat):
     uses_range: ClassVar[bool] = True
 
     def detect(self, path: Path) -> bool:
-        """Return whether the file is a zip archive with TorchScript's code and constants."""
         with path.open("rb") as file:
             if file.read(4) != b"PK\x03\x04":
                 return False
@@ -49,48 +48,48 @@ class TorchScriptFormat(ForeignFormat):
         if not hints.trust:
             why, remedy = "a TorchScript file contains a program", f"vidtrans model import {path} --trust"
             raise UsageError(str(path), why, f"if you trust its author: {remedy}")
-        data, described = _converted(path.absolute(), path.stat().st_mtime_ns), description_in(path)
+        data, model_description = _convert_once(path.absolute(), path.stat().st_mtime_ns), read_description(path)
         with tempfile.TemporaryDirectory() as folder:
             graph = Path(folder, f"{path.stem}.onnx")
             graph.write_bytes(data)
             try:
-                if described and not (hints.range or hints.layout):
-                    made = exported_graph(graph, read_graph(graph), described)
-                    if made is not None:
-                        return replace(made, family=FAMILY)
-                found = describe_onnx(graph, hints)
+                if model_description and not (hints.range or hints.layout):
+                    model = exported_graph(graph, read_graph(graph), model_description)
+                    if model is not None:
+                        return replace(model, family=FAMILY)
+                graph_description = describe_onnx(graph, hints)
             except ModelError as error:
                 raise ModelError(str(path), f"as an ONNX graph, {error.why}", error.remedy) from None
             except UsageError as error:
                 remedy = error.remedy.replace(str(graph), f"{path} --trust")
                 raise UsageError(error.what.replace(str(graph), str(path)), error.why, remedy) from None
-        return replace(graph_model(path, found), family=FAMILY)
+        return replace(graph_model(path, graph_description), family=FAMILY)
 
     def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
-        """Return the bytes of the converted graph as 'data', uint8; ``describe`` has checked the trust."""
-        return graph_weights(_converted(path.absolute(), path.stat().st_mtime_ns), model)
+        """Return the bytes of the converted graph as 'data', uint8; ``describe`` has checked the trust before."""
+        return graph_weights(_convert_once(path.absolute(), path.stat().st_mtime_ns), model)
 
 
 @lru_cache(maxsize=1)
-def _converted(path: Path, mtime_ns: int) -> bytes:
+def _convert_once(path: Path, mtime_ns: int) -> bytes:
     """Convert a program to the bytes of an ONNX file, once per ``mtime_ns``. Raises ModelError, UsageError."""
     check_installed(str(path))
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "graph.onnx")
-        exported = ExportedModel.read(description_in(path))
+        exported = ExportedModel.read(read_description(path))
         request = {
             "path": str(path),
             "target": str(target),
-            "seconds": SECONDS,
-            "memory": MEMORY,
+            "seconds": TIMEOUT_S,
+            "memory": MEMORY_BYTES,
             "exported": exported is not None,
             "channels": exported.in_channels if exported and not exported.whole else 0,
         }
         try:
-            done = subprocess.run(COMMAND, input=json.dumps(request).encode(), capture_output=True, timeout=SECONDS)
+            done = subprocess.run(COMMAND, input=json.dumps(request).encode(), capture_output=True, timeout=TIMEOUT_S)
             answer = json.loads(done.stdout)
         except subprocess.TimeoutExpired:
-            raise ModelError(str(path), f"it runs for more than {SECONDS} s", "use a smaller network") from None
+            raise ModelError(str(path), f"it runs for more than {TIMEOUT_S} s", "use a smaller network") from None
         except ValueError:
             why = f"its program crashed the conversion process (status {done.returncode})"
             raise ModelError(str(path), why, "do not use this file") from None

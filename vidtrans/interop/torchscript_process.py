@@ -11,25 +11,26 @@ import numpy as np
 
 from vidtrans.core.errors import first_line
 from vidtrans.core.machine import import_onnx_runtime
-from vidtrans.interop.onnx.trial import TrialError, answering, limit_process, trial_picture
+from vidtrans.interop.onnx.trial import TrialError, answer_request, limit_process, trial_picture
 
-SIZES = ((256, 512), (256, 256), (512, 512), (224, 224), (128, 128))  # (height, width); fixed sizes are often square
-CHANNELS = (3, 1, 4)
+# (height, width) to try; fixed sizes are often square
+SIZES = ((256, 512), (256, 256), (512, 512), (224, 224), (128, 128))
+CHANNEL_COUNTS = (3, 1, 4)
 OPSET = 17
-EXPORTED_SIZES, EXPORTED_LARGER = ((64, 96),), 33  # An exported program takes any size.
-LARGER = 256  # The pixels added to each side to test whether the graph takes other sizes.
-APART = 1e-3  # The largest difference of graph and program, as a share of the output's standard deviation.
-# The share of values that may differ by more, where a pairing rounds its lines; see ``exporting.graphs``.
-MOST_OFF = 0.01
+EXPORTED_SIZES, EXPORTED_EXTRA_PX = ((64, 96),), 33  # An exported program accepts any size.
+EXTRA_PX = 256  # Pixels added to each side to test whether the graph accepts other sizes.
+MAX_DIFFERENCE = 1e-3  # Largest difference of graph and program, as a share of the output's standard deviation.
+# Largest share of values with a larger difference, caused by rounding in a pairing; see ``exporting.graphs``.
+MAX_DIFFERENT_SHARE = 0.01
 
 
 class ConversionError(TrialError):
-    """The program cannot be converted; the message gives the reason."""
+    """The program cannot be converted; the message is the reason."""
 
 
 def main() -> None:
     """Convert the program of a request; the answer has an error, or is empty."""
-    with answering() as (request, _):
+    with answer_request() as (request, _):
         limit_process(request["memory"], 8 * request["seconds"], writes=True)
         convert(request["path"], request["target"], request["channels"], exported=request["exported"])
 
@@ -37,21 +38,21 @@ def main() -> None:
 def convert(path: str, target: str, channels: int = 0, *, exported: bool = False) -> None:
     """Convert the program in file ``path`` to the ONNX file ``target`` and compare them. Raises ConversionError.
 
-    ``exported``: 'vidtrans model export' wrote the program; ``channels``: of its input, if it is the network alone,
-    whose graph then takes and gives colours in [-1, 1]. 0: found by trying.
+    ``exported``: 'vidtrans model export' wrote the program; ``channels``: input channels of an exported network without
+    pairing, whose graph then has colours in [-1, 1]; 0 tries several numbers.
     """
     import torch
 
     try:
         program: Any = torch.jit.load(path, map_location="cpu").eval().float()
-    except Exception as error:  # torch raises whatever its reader does
+    except Exception as error:  # torch raises the errors of its reader
         raise ConversionError(f"torch cannot load it ({first_line(error)})") from None
     if channels:
         program = _symmetric(program)
-    with suppress(Exception):  # best effort: removes what only training needs
+    with suppress(Exception):  # Best effort: remove parts that only training needs
         program = torch.jit.freeze(program)
-    tried, larger = (EXPORTED_SIZES, EXPORTED_LARGER) if exported else (SIZES, LARGER)
-    picture = _example(program, (channels,) if channels else CHANNELS, tried)
+    sizes_to_try, extra_px = (EXPORTED_SIZES, EXPORTED_EXTRA_PX) if exported else (SIZES, EXTRA_PX)
+    picture = _example(program, (channels,) if channels else CHANNEL_COUNTS, sizes_to_try)
     sizes = {0: "batch", 2: "height", 3: "width"}
     reason = ""
     for free in ({"input": sizes, "output": sizes}, {}):
@@ -59,10 +60,10 @@ def convert(path: str, target: str, channels: int = 0, *, exported: bool = False
             _export(program, picture, target, free)
             if exported:
                 _limit_loops(target)
-            share = MOST_OFF if exported else 0.0
+            share = MAX_DIFFERENT_SHARE if exported else 0.0
             _compare(program, target, picture, share)
             if free:
-                _compare(program, target, _picture(picture.shape[1], *(n + larger for n in picture.shape[2:])), share)
+                _compare(program, target, _picture(picture.shape[1], *(n + extra_px for n in picture.shape[2:])), share)
         except ConversionError as error:
             reason = reason or str(error)
             continue
@@ -79,18 +80,18 @@ def _picture(channels: int, height: int, width: int) -> Any:  # noqa: ANN401  (a
     return torch.from_numpy(planes.transpose(2, 0, 1)[None]).float()
 
 
-def _first(output: Any) -> Any:  # noqa: ANN401  (of a program)
+def _first_tensor(output: Any) -> Any:  # noqa: ANN401  (of a program)
     """Return the output picture: the output itself, or the first item of a tuple or list."""
     import torch
 
-    found = output[0] if isinstance(output, tuple | list) and output else output
-    if not isinstance(found, torch.Tensor):
-        raise ConversionError(f"it returns {type(found).__name__}, not a tensor")
-    return found
+    tensor = output[0] if isinstance(output, tuple | list) and output else output
+    if not isinstance(tensor, torch.Tensor):
+        raise ConversionError(f"it returns {type(tensor).__name__}, not a tensor")
+    return tensor
 
 
 def _symmetric(program: Any) -> Any:  # noqa: ANN401  (modules)
-    """Return a module that takes and gives colours in [-1, 1], of a program for those in [0, 1]."""
+    """Return a module for colours in [-1, 1], from a program for colours in [0, 1]."""
     import torch
 
     class Symmetric(torch.nn.Module):
@@ -99,14 +100,14 @@ def _symmetric(program: Any) -> Any:  # noqa: ANN401  (modules)
             self.program = program
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            made: torch.Tensor = self.program((x + 1) / 2)
-            return made * 2 - 1
+            output: torch.Tensor = self.program((x + 1) / 2)
+            return output * 2 - 1
 
     return torch.jit.script(Symmetric()).eval()
 
 
 def _limit_loops(target: str) -> None:
-    """Give the loops of an exported pairing, which follow lines, a number of rounds that can be read in the file."""
+    """Give each loop of an exported pairing, which follows lines, a constant limit in the file."""
     import onnx
 
     from vidtrans.interop.exporting.onnx_file import limit_loops
@@ -116,32 +117,32 @@ def _limit_loops(target: str) -> None:
     onnx.save(model, target)
 
 
-def _example(program: Any, numbers: Sequence[int], sizes: Sequence[tuple[int, int]]) -> Any:  # noqa: ANN401
-    """Return a picture that the program accepts, (1, C, H, W), of one of the numbers of channels and ``sizes``.
+def _example(program: Any, channel_counts: Sequence[int], sizes: Sequence[tuple[int, int]]) -> Any:  # noqa: ANN401
+    """Return a picture (1, C, H, W) that the program accepts, for one of the numbers of channels and ``sizes``.
 
     Raises ConversionError.
     """
     import torch
 
     reason = ""
-    for channels in numbers:
+    for channels in channel_counts:
         for size in sizes:
             picture = _picture(channels, *size)
             try:
                 with torch.no_grad():
-                    _first(program(picture))
+                    _first_tensor(program(picture))
             except RuntimeError as error:
                 reason = reason or first_line(error)
                 continue
             return picture
-    raise ConversionError(f"it takes no picture of {', '.join(map(str, numbers))} channels ({reason})")
+    raise ConversionError(f"it takes no picture of {', '.join(map(str, channel_counts))} channels ({reason})")
 
 
 def _export(program: Any, picture: Any, target: str, free: dict[str, dict[int, str]]) -> None:  # noqa: ANN401
     import torch
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch, that this exporter is the old one; it needs only the package onnx
+        warnings.simplefilter("ignore")  # torch warns that this exporter is deprecated; it needs only the package onnx
         try:
             torch.onnx.export(
                 program,
@@ -157,21 +158,21 @@ def _export(program: Any, picture: Any, target: str, free: dict[str, dict[int, s
             raise ConversionError(first_line(error)) from None
 
 
-def _compare(program: Any, target: str, picture: Any, most_off: float) -> None:  # noqa: ANN401  (module, tensor)
-    """Raise ConversionError if the graph does not run, or more than a share ``most_off`` of its output differs."""
+def _compare(program: Any, target: str, picture: Any, max_share: float) -> None:  # noqa: ANN401  (module, tensor)
+    """Raise ConversionError if the graph does not run, or if more than ``max_share`` of its output differs."""
     import torch
 
     onnxruntime = import_onnx_runtime()
 
     with torch.no_grad():
-        wanted = _first(program(picture)).numpy()
+        expected = _first_tensor(program(picture)).numpy()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(target, options, providers=["CPUExecutionProvider"])
-        made = session.run(None, {session.get_inputs()[0].name: picture.numpy()})[0]
+        output = session.run(None, {session.get_inputs()[0].name: picture.numpy()})[0]
     except Exception as error:  # ONNX Runtime has a dozen classes
         raise ConversionError(first_line(error)) from None
-    limit = APART * max(float(wanted.std()), 1e-6)
-    if made.shape != wanted.shape or not (np.abs(made - wanted) > limit).mean() <= most_off:
+    limit = MAX_DIFFERENCE * max(float(expected.std()), 1e-6)
+    if output.shape != expected.shape or not (np.abs(output - expected) > limit).mean() <= max_share:
         raise ConversionError("the output of the ONNX graph differs from the program's")

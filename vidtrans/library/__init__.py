@@ -1,5 +1,6 @@
-"""Frames in, frames out: clips, models and filters for programs that have pictures, not files.
+"""The Python interface: clips, models and filters for programs that work on frames instead of files.
 
-``vidtrans`` re-exports what is public here. Pictures are numpy arrays or torch tensors, (H, W, 3) RGB, uint8 or uint16,
-upright and full range; results are of the same kind. Mistakes raise the errors of ``vidtrans.core.errors``.
+``vidtrans`` re-exports the public names. Pictures are numpy arrays or torch tensors, (H, W, 3) RGB, uint8 or uint16,
+upright and full range; results have the type of the input. Invalid arguments raise the errors of
+``vidtrans.core.errors``.
 """

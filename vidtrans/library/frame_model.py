@@ -1,9 +1,8 @@
-"""A model as a function of frames, and as a render of clips and streams; the temporal filter for any pictures.
+"""A model as a function of frames and as a render of clips and streams, and the temporal filter for any pictures.
 
-A render of frames that come one by one differs from that of a clip in what that learns by looking through the whole
-clip first: held frames are painted again, faults of a model's pictures are not mended, and no mask or key frames are
-read. Cuts are found some frames late, so that results come as many frames later. Memory does not grow with the number
-of frames.
+A render of a clip analyses the whole clip first. A render of single frames cannot: it renders held frames again, does
+not repair faulty outputs of a model, and reads no mask or key frames. A cut is detected with a delay of some frames,
+and results have the same delay. The memory does not grow with the number of frames.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ from vidtrans.core.settings import Size, Time
 from vidtrans.curves.curve import CurveClock
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector
 from vidtrans.inference.engine import Engine
-from vidtrans.library.given_pictures import ClipFrame, Picture, check_frames, device_of, on_device, own_array
-from vidtrans.library.opened_clip import OpenedClip, stopped_as
+from vidtrans.library.opened_clip import OpenedClip, with_stop_message
+from vidtrans.library.picture_arrays import ClipFrame, Picture, check_frames, copy_to_array, copy_to_device, device_of
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine, load_models_in_turn
 from vidtrans.models.model_file import IDENTITY
@@ -55,27 +54,28 @@ if TYPE_CHECKING:
 
 STOPPED = ("no further pictures are made", "call render again, with another Stop")
 Tables = Mapping[str, Mapping[str, Any]]
-ENDLESS = 1 << 62  # frames of a stream, or of a shot, whose end is not known yet
+UNKNOWN_LENGTH = 1 << 62  # Number of frames of a stream or shot with an unknown end
 
 
 class FrameModel:
-    """A model, or a chain of models: ``model(frame)`` paints a frame, ``model.render(clip)`` a clip.
+    """A model, or a chain of models: ``model(frame)`` renders a frame, ``model.render(clip)`` a clip.
 
-    Threads may share a model, with the same pictures as one thread: calls take turns, and each render that runs has
-    networks of its own, so that two at once need the memory of two models.
+    Threads may share a model, and get the same pictures as a single thread: calls are serialised, and each running
+    render has its own networks, so that two parallel renders need the memory of two models.
     """
 
     def __init__(self, names: tuple[str, ...], settings: Tables, context: Context) -> None:
-        """Not for users: ``load_model`` makes models."""
+        """Create a model; users call ``load_model``."""
         self._names, self._settings, self.context = names, settings, context
-        self._turn = Lock()
-        # Engines that no render uses. Without a lock: the garbage collector may end a render anywhere, and add its own.
-        self._idle: list[dict[tuple[str, ...], Any]] = []
-        self._model  # noqa: B018  (raise early if it cannot be read)
+        self._call_lock = Lock()
+        # Engines that no render uses. There is no lock: the garbage collector may end a render at any point, which adds
+        # its engines.
+        self._idle_engines: list[dict[tuple[str, ...], Any]] = []
+        self._model  # noqa: B018  (raise early if the model cannot be read)
 
     @property
     def name(self) -> str:
-        """The name of the model, or the names of a chain."""
+        """Return the name of the model, or the joined names of a chain."""
         return self._model.name
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -86,25 +86,25 @@ class FrameModel:
     @overload
     def __call__(self, frame: Picture) -> Picture: ...
     def __call__(self, frame: Any) -> Any:
-        """Paint one frame by itself, without a temporal filter.
+        """Render one frame without a temporal filter.
 
         Args:
             frame: (H, W, 3) RGB, uint8 or uint16; a numpy array, a torch tensor on any device, or a ``ClipFrame``.
 
         Returns:
-            The picture, of the frame's size and type; larger where the model enlarges.
+            The output, with the frame's type and size; an upscaling model enlarges it.
 
         Raises:
-            UsageError: It is no picture, or the model needs more than one frame: use ``render``.
+            UsageError: The frame is no picture, or the model needs more than one frame: use ``render``.
         """
-        picture = own_array(frame)
+        picture = copy_to_array(frame)
         single = self._single
-        with self._turn, self._with_engines(single.context):
+        with self._call_lock, self._with_engines(single.context):
             opened = single.open(picture)
             with closing(opened.renderer) as renderer:
                 (sample,) = renderer.stream([single.prepare(opened, 0, picture, (0, 1))])
-                made = single.finish(opened, sample, picture)
-        return on_device(made, device_of(frame))
+                output = single.finish(opened, sample, picture)
+        return copy_to_device(output, device_of(frame))
 
     def render(
         self,
@@ -115,48 +115,48 @@ class FrameModel:
         settings: Tables | None = None,
         stop: Stop | None = None,
     ) -> Generator[Any, None, None]:
-        """Paint frames in order, with the temporal filter, and yield the pictures; memory is constant.
+        """Render frames in order, with the temporal filter, and yield the outputs; memory is constant.
 
-        Of an ``OpenedClip`` the pictures are those that ``vidtrans stylize`` encodes, byte for byte: cuts, held frames
-        and the model's faults are known. Of other iterables nothing is known in advance: cuts are found on the way, and
-        pictures come some 30 frames later; a model's faults are not mended.
+        For an ``OpenedClip`` the outputs equal those that ``vidtrans stylize`` encodes, byte for byte: cuts, held
+        frames and faulty outputs are detected first. For other iterables cuts are detected during the render, outputs
+        have a delay of some 30 frames, and faulty outputs are not repaired.
 
         Args:
-            frames: a clip, or pictures as for a call, all of one size and type.
+            frames: a clip, or pictures as for a call, all with the same size and type.
             temporal: the filter: 'window', 'causal' or 'off'; by default that of ``stylize``.
-            flow_from: pictures whose motion the filter follows, one for each frame; by default the frames themselves.
-            settings: as in a preset, over those of the model: ``{"rendering": {"strength": 0.5}}``.
+            flow_from: pictures from which the filter estimates motion, one per frame; by default the frames.
+            settings: as in a preset; they override those of the model: ``{"rendering": {"strength": 0.5}}``.
             stop: a request to stop, which raises ``Interrupted``.
 
         Raises:
-            UsageError: Frames are no pictures or differ, or a setting does not fit.
+            UsageError: A frame is no picture or differs in size or type, or a setting is invalid.
         """
         merged = overlaid(self._settings, settings or {}, {"temporal": {"name": temporal}} if temporal else {})
         context = replace(self.context, stop=stop or Stop(), engines={})
         if isinstance(frames, OpenedClip) and flow_from is None:
-            return self._of_clip(self._job(frames, merged, context))
+            return self._render_clip(self._job(frames, merged, context))
         stream = FrameStream(self._stream_model(merged, context, single=False), frames, flow_from, context.stop)
-        return self._of_stream(stream, context)
+        return self._render_stream(stream, context)
 
-    def _of_clip(self, job: RenderJob) -> Generator[np.ndarray, None, None]:
-        with stopped_as(*STOPPED), self._with_engines(job.context), closing(job.pictures()) as pictures:
+    def _render_clip(self, job: RenderJob) -> Generator[np.ndarray, None, None]:
+        with with_stop_message(*STOPPED), self._with_engines(job.context), closing(job.pictures()) as pictures:
             for _, picture in pictures:
-                yield picture.copy()  # held frames share one
+                yield picture.copy()  # Held frames share an array
 
-    def _of_stream(self, stream: FrameStream, context: Context) -> Generator[Any, None, None]:
-        with stopped_as(*STOPPED), self._with_engines(context), closing(stream.pictures()) as pairs:
+    def _render_stream(self, stream: FrameStream, context: Context) -> Generator[Any, None, None]:
+        with with_stop_message(*STOPPED), self._with_engines(context), closing(stream.pictures()) as pairs:
             for device, picture in pairs:
-                yield on_device(picture, device)
+                yield copy_to_device(picture, device)
 
     @contextmanager
     def _with_engines(self, context: Context) -> Iterator[None]:
-        """Lend a context engines that no other render uses, if there are any, and keep those that it loads."""
+        """Give a context the engines that no render uses, if there are any; keep its engines for later renders."""
         with suppress(IndexError):
-            context.engines.update(self._idle.pop())
+            context.engines.update(self._idle_engines.pop())
         try:
             yield
         finally:
-            self._idle.append(dict(context.engines))
+            self._idle_engines.append(dict(context.engines))
             context.engines.clear()
 
     def _job(self, clip: OpenedClip, settings: Tables, context: Context) -> RenderJob:
@@ -166,7 +166,7 @@ class FrameModel:
         if clip.frames != range(clip.clip.index.num_frames):
             start, end = (Time(frame=number) for number in (clip.frames.start, clip.frames.stop))
             request = replace(request, start=start, end=end)
-        # What is encoded is of no concern, but that the pictures are of the clip's own kind.
+        # Nothing is encoded; the codec only selects the bit depth of the outputs.
         tables = {**request.recipe.tables, "encoding": {"codec": "h265" if clip.deep else "h264"}}
         tables["encoding"] |= {"bit_depth": "10"} if clip.deep else {}
         request = replace(request, recipe=replace(request.recipe, tables=tables))
@@ -174,20 +174,20 @@ class FrameModel:
 
     @cached_property
     def _model(self) -> LoadedModel:
-        return self._found(self._settings)[0]
+        return self._load(self._settings)[0]
 
-    def _found(self, settings: Tables) -> tuple[LoadedModel, Recipe]:
-        """Return the model of these settings, and their recipe, in which looks have the model's names for them."""
+    def _load(self, settings: Tables) -> tuple[LoadedModel, Recipe]:
+        """Return the model for the settings, and the recipe with the look names of the model."""
         from vidtrans.models.at_once import model_at_once
 
         request = self._request(settings)
         recipe, changes = request.recipe, request.recipe.pairing_changes
         if (pictures := request.pictures) is not None:
-            look = model_at_once(pictures, self.context, None, changes)
-            return look, pictures.with_model(recipe)
-        look = load_models_in_turn(request.models, self.context, changes)
-        look.check_renders()
-        return look, recipe
+            model = model_at_once(pictures, self.context, None, changes)
+            return model, pictures.with_model(recipe)
+        model = load_models_in_turn(request.models, self.context, changes)
+        model.check_renders()
+        return model, recipe
 
     def _request(self, settings: Tables, video: Path = Path()) -> StylizeRequest:
         from vidtrans.stylizing.requests import StylizeRequest
@@ -199,9 +199,9 @@ class FrameModel:
         return self._stream_model(self._settings, replace(self.context, engines={}), single=True)
 
     def _stream_model(self, settings: Tables, context: Context, *, single: bool) -> StreamModel:
-        look, recipe = self._found(settings)
-        resolved = ResolvedRenderSettings.of(recipe, look, context.device)
-        return StreamModel(look, resolved, context, single=single)
+        model, recipe = self._load(settings)
+        resolved = ResolvedRenderSettings.of(recipe, model, context.device)
+        return StreamModel(model, resolved, context, single=single)
 
 
 def load_model(
@@ -212,10 +212,10 @@ def load_model(
     cache_dir: str | Path = FOLDER,
     report: Report = silent,
 ) -> FrameModel:
-    """Load a model by name or file; several form a chain, in which each paints on the output of the one before.
+    """Load a model by name or file; several models form a chain, in which each takes the output of the previous one.
 
     Args:
-        name: as for ``--model``: a file, the name of a model, or a medium ('oil'). Left out where the settings name
+        name: as for ``--model``: a file, the name of a model, or a medium ('oil'). Omit it if the settings name
             looks of pictures: ``{"rendering": {"look": "a.jpg: 0.6, b.jpg: 0.4"}}``.
         settings: as in a preset: ``{"rendering": {"size": "512"}, "pairing": {...}}``.
         device: 'auto', 'cuda', 'cuda:N', 'mps' or 'cpu'.
@@ -223,8 +223,8 @@ def load_model(
         report: called with progress and notes.
 
     Raises:
-        ModelError: It was not found, or is no model.
-        UsageError: A setting does not fit.
+        ModelError: The model was not found, or the file is no model.
+        UsageError: A setting is invalid.
     """
     names = (name,) if isinstance(name, str | Path) else tuple(name)
     context = Context(cache_dir=Path(cache_dir), device=device, report=report)
@@ -232,11 +232,11 @@ def load_model(
 
 
 class DeflickeredFrames:
-    """Pictures without flicker: iterate it once for each pass over ``frames``.
+    """Pictures without flicker; each iteration is a new pass over ``frames``.
 
-    ``for picture in Deflicker(processed, flow_from=source): …`` follows the motion of the source that the processed
-    pictures were made from; without it, their own. Of an ``OpenedClip`` alone the pictures are those of
-    ``vidtrans deflicker``.
+    ``for picture in Deflicker(processed, flow_from=source): …`` uses the motion of the source of the processed
+    pictures; without ``flow_from`` it uses the motion of the processed pictures. For an ``OpenedClip`` without
+    ``flow_from`` the outputs are those of ``vidtrans deflicker``.
     """
 
     def __init__(
@@ -251,20 +251,20 @@ class DeflickeredFrames:
         report: Report = silent,
         stop: Stop | None = None,
     ) -> None:
-        """Make a filter of pictures.
+        """Create a filter for pictures.
 
         Args:
             frames: a clip, or pictures (H, W, 3), uint8 or uint16, all of one size and type: arrays or tensors.
-            flow_from: as many pictures, whose motion is followed.
-            temporal: the filter: 'window', which looks some 15 frames ahead, or 'causal', which does not.
-            settings: of the filter: ``{"strength": 0.5}``.
+            flow_from: one picture per frame, from which the filter estimates motion.
+            temporal: the filter: 'window', which uses some 15 later frames, or 'causal', which uses none.
+            settings: the settings of the filter: ``{"strength": 0.5}``.
             device: 'auto', 'cuda', 'cuda:N', 'mps' or 'cpu'.
             cache_dir: the folder of intermediate results.
             report: called with progress and notes.
             stop: a request to stop, which raises ``Interrupted`` in an iteration.
 
         Raises:
-            UsageError: There is no such filter, or it has no such setting, or ``frames`` are none.
+            UsageError: There is no such filter or setting, or ``frames`` are no pictures.
         """
         check_frames(frames)
         self._frames, self._flow_from, self._stop = frames, flow_from, stop
@@ -272,12 +272,15 @@ class DeflickeredFrames:
         self._model = load_model(IDENTITY, settings=tables, device=device, cache_dir=cache_dir, report=report)
 
     def __iter__(self) -> Generator[Any, None, None]:
-        """Yield the pictures, of the frames' kind. Raises UsageError if frames are no pictures, or differ in size."""
+        """Yield the filtered pictures with the frames' type.
+
+        Raises UsageError for frames of different sizes or other data.
+        """
         return self._model.render(self._frames, flow_from=self._flow_from, stop=self._stop)
 
 
 class FrameStream:
-    """A render of frames that come one by one; ``flow_from``: as many pictures, whose motion the filter follows."""
+    """A render of frames that arrive one by one; ``flow_from``: one picture per frame for the motion of the filter."""
 
     def __init__(
         self,
@@ -293,7 +296,7 @@ class FrameStream:
             check_frames(flow_from, "flow_from")
 
     def pictures(self) -> Generator[tuple[Any, np.ndarray], None, None]:
-        """Yield the device of each frame, see ``device_of``, and its picture, (H, W, 3) of its type, some frames later.
+        """Yield the device of each frame (see ``device_of``) and its output (H, W, 3), with a delay of some frames.
 
         Raises UsageError if a frame is no picture, or differs in size or type from the first one.
         """
@@ -306,7 +309,7 @@ class FrameStream:
             opened = model.open(opening[0])
             renderer = stack.enter_context(closing(opened.renderer))
             prepared = (
-                model.prepare(opened, number, picture, (first, ENDLESS))
+                model.prepare(opened, number, picture, (first, UNKNOWN_LENGTH))
                 for number, (picture, first) in enumerate(chain([opening], shots))
             )
             samples = stack.enter_context(closing(self._guided(renderer.stream(prepared))))
@@ -318,15 +321,15 @@ class FrameStream:
         first: np.ndarray | None = None
         for number, (frame, guide) in enumerate(_pairs(self._frames, self._flow_from)):
             self._stop.check()
-            picture = own_array(frame, f"frame {number}")
+            picture = copy_to_array(frame, f"frame {number}")
             first = picture if first is None else first
             if picture.shape != first.shape or picture.dtype != first.dtype:
-                why = f"it is {_kind(picture)}, the first one {_kind(first)}"
+                why = f"it is {_describe_picture(picture)}, the first one {_describe_picture(first)}"
                 raise UsageError(f"frame {number}", why, "give frames of one size and type, or one stream for each")
             self._devices.append(device_of(frame))
             self._sources.append(picture)
             if self._flow_from is not None:
-                self._guides.append(own_array(guide, f"picture {number} of flow_from"))
+                self._guides.append(copy_to_array(guide, f"picture {number} of flow_from"))
             yield picture
 
     def _guided(self, samples: Generator[Sample, None, None]) -> Generator[Sample, None, None]:
@@ -352,44 +355,44 @@ def _pairs(frames: Iterable[object], flow_from: Iterable[object] | None) -> Iter
         yield frame, guide
 
 
-def _kind(picture: np.ndarray) -> str:
+def _describe_picture(picture: np.ndarray) -> str:
     return f"{picture.shape[1]}x{picture.shape[0]} of {picture.dtype}"
 
 
 def shots_of(frames: Iterable[np.ndarray]) -> Generator[tuple[np.ndarray, int], None, None]:
-    """Yield each frame with the number of the first frame of its shot, some frames after it came."""
-    cuts, waiting = _CutsSoFar(), deque[np.ndarray]()
+    """Yield each frame with the number of the first frame of its shot, with a delay of some frames."""
+    cuts, pending = _StreamingCutDetector(), deque[np.ndarray]()
     for frame in frames:
         height, width = frame.shape[:2]
         cuts.add(to_uint8(resize(frame, *Size(short=ANALYSIS_SHORT_SIDE).of(width, height))))
-        waiting.append(frame)
-        for first in cuts.firsts(ended=False):
-            yield waiting.popleft(), first
-    for first in cuts.firsts(ended=True):
-        yield waiting.popleft(), first
+        pending.append(frame)
+        for first in cuts.shot_starts(ended=False):
+            yield pending.popleft(), first
+    for first in cuts.shot_starts(ended=True):
+        yield pending.popleft(), first
 
 
-class _CutsSoFar(CutDetector):
-    """Tells, while frames are added, which of them start a shot."""
+class _StreamingCutDetector(CutDetector):
+    """A cut detector that reports the shot of each frame while frames are added."""
 
-    def firsts(self, *, ended: bool) -> Iterator[int]:
-        """Yield, for each further frame that is decided, the first frame of its shot."""
+    def shot_starts(self, *, ended: bool) -> Iterator[int]:
+        """Yield the first frame of the shot for each further frame whose shot is certain; ``ended``: for all frames."""
         if ended:
             self._decide_all()
-        begun = [start for start in self._shots if start <= self._told]
-        first = begun[-1] if begun else 0
-        while self._told < min(self._decided, self._count):
-            first = self._told if self._told in self._shots else first
-            self._told += 1
+        starts = [start for start in self._shots if start <= self._num_yielded]
+        first = starts[-1] if starts else 0
+        while self._num_yielded < min(self._decided, self._count):
+            first = self._num_yielded if self._num_yielded in self._shots else first
+            self._num_yielded += 1
             yield first
 
-    _told = 0
+    _num_yielded = 0
 
 
 class StreamModel:
-    """A model with its settings, for one stream of frames. Looks and blends may have key frames, by number.
+    """A model with its settings for one stream of frames. Looks and blends may have key frames, given by frame number.
 
-    Raises UsageError if the model or a setting needs more than frames; ``single``: more than one frame.
+    Raises UsageError if the model or a setting needs more than frames; ``single``: also if it needs several frames.
     """
 
     def __init__(self, model: LoadedModel, settings: ResolvedRenderSettings, context: Context, *, single: bool) -> None:
@@ -397,20 +400,22 @@ class StreamModel:
         _check_model(model, single=single)
         rendering = settings.rendering
         _check_settings(rendering)
-        moment: Callable[[Time], Fraction] = _no_moment if single else _frame_number
-        self._shots = [0]  # first frames; the looks of shots follow them
-        clock = CurveClock(lambda frame: frame, moment, _unknown_seconds)
+        moment: Callable[[Time], Fraction] = _reject_time if single else _frame_number
+        self._shots = [0]  # First frame of each shot, for looks that change at cuts
+        clock = CurveClock(lambda frame: frame, moment, _reject_seconds)
         self._conditions = conditions_of(model, rendering, clock, self._shots)
         self._values = FrameValues(rendering, clock, PICTURE_VALUES)
         self._strokes = StreamStrokes(settings.strokes, clock, "frames come one by one")
 
     @property
     def finds_cuts(self) -> bool:
-        """Return whether shots are told apart."""
         return self.settings.rendering.cuts != OFF
 
     def open(self, picture: np.ndarray) -> FrameByFrame:
-        """Return the model for frames in order, of the size and type of a ``picture``. Close its renderer after use."""
+        """Return the renderer for frames in order, with the size and type of ``picture``.
+
+        Close its ``renderer`` after use.
+        """
         model, size, rendering = self.model, (picture.shape[1], picture.shape[0]), self.settings.rendering
         self.settings.check_sides(model, self._strokes.size_seen(model, rendering.size, size))
         is_chain = len(model.parts) > 1
@@ -428,14 +433,14 @@ class StreamModel:
         return FrameByFrame(model, rendering, self._strokes, engine, self.context, inputs=inputs, deep=deep)
 
     def prepare(self, opened: FrameByFrame, number: int, picture: np.ndarray, shot: tuple[int, int]) -> PreparedFrame:
-        """Make the input of a frame; ``shot``: the frames [first, stop) of its shot."""
+        """Return the prepared input of a frame; ``shot``: its shot as the frame range [first, stop)."""
         if shot[0] > self._shots[-1]:
             self._shots.append(shot[0])
         size = self._strokes.size_seen(self.model, self.settings.rendering.size, (picture.shape[1], picture.shape[0]))
         return opened.prepare(Frame(number, number, picture), size, shot)
 
     def finish(self, opened: FrameByFrame, sample: Sample, source: np.ndarray) -> np.ndarray:
-        """Return the result at the size of the ``source``, multiplied by the factor of a pairing that enlarges."""
+        """Return the result at the size of the ``source``, multiplied by the upscale factor of the pairing."""
         return opened.finish(sample, with_factor(source, self.model.pairing), self._values(sample.index))
 
 
@@ -455,7 +460,7 @@ def _check_model(model: LoadedModel, *, single: bool) -> None:
 
 
 def _check_settings(rendering: RenderingSettings) -> None:
-    """Raise UsageError for settings of a render that need the whole clip, or would be read and do nothing."""
+    """Raise UsageError for render settings that need the whole clip or have no effect on a stream."""
     ignored = {
         f"cuts {rendering.cuts}": rendering.cuts not in (AUTO, OFF),
         f"drawing {rendering.drawing}": rendering.drawing == "yes",
@@ -463,13 +468,13 @@ def _check_settings(rendering: RenderingSettings) -> None:
         f"draft_step {rendering.draft_step}": rendering.draft_step > 1,
         f"duplicate_threshold {rendering.duplicate_threshold:g}": rendering.duplicate_threshold > 0,
     }
-    if given := next((name for name, is_given in ignored.items() if is_given), ""):
+    if setting := next((name for name, is_set in ignored.items() if is_set), ""):
         why = "it needs a clip, and frames come one by one"
-        raise UsageError(f"rendering.{given}", why, "leave it out, or render what open_clip returns")
+        raise UsageError(f"rendering.{setting}", why, "leave it out, or render what open_clip returns")
 
 
-def _unknown_seconds(frame: int) -> float:
-    """Raise UsageError."""
+def _reject_seconds(frame: int) -> float:
+    """Raise UsageError, since frames of a stream have no times."""
     raise UsageError("curves", "a stream of frames has no times", "use the frame's number: frame")
 
 
@@ -480,6 +485,6 @@ def _frame_number(moment: Time) -> Fraction:
     return Fraction(moment.frame)
 
 
-def _no_moment(moment: Time) -> Fraction:
+def _reject_time(moment: Time) -> Fraction:
     why = "a single frame is at no time of a clip"
     raise UsageError(f"key frame at {moment}", why, "give one value, or use model.render")

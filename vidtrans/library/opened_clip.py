@@ -1,4 +1,4 @@
-"""A clip as a sequence of frames: iterated, indexed, cut, and read at a time; and pictures written as a clip."""
+"""A clip as a sequence of frames, with iteration, slicing and access by time; and pictures encoded as a clip."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.files import write_atomically
 from vidtrans.core.settings import Time, parse_time
 from vidtrans.core.system import as_found
-from vidtrans.library.given_pictures import ClipFrame, check_frames, to_array
+from vidtrans.library.picture_arrays import ClipFrame, check_frames, to_array
 from vidtrans.output.delivery import Assembly, Delivery
 from vidtrans.output.result import check_place
 from vidtrans.session import Context
@@ -33,12 +33,12 @@ from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing
 
-TICKS = 90000  # a second, of clips whose rate is no whole number
+TICKS_PER_S = 90000  # Ticks per second of clips whose rate is no whole number
 
 
 @contextmanager
-def stopped_as(why: str, remedy: str) -> Iterator[None]:
-    """Raise an ``Interrupted`` of this block with another reason and remedy."""
+def with_stop_message(why: str, remedy: str) -> Iterator[None]:
+    """Replace the reason and the remedy of an ``Interrupted`` that is raised in this context."""
     try:
         yield
     except Interrupted as error:
@@ -47,48 +47,48 @@ def stopped_as(why: str, remedy: str) -> Iterator[None]:
 
 
 class OpenedClip:
-    """The frames of a video, a picture, or a folder of pictures: each once, upright, with its time.
+    """The frames of a video, a picture, or a folder of pictures, upright and with exact times.
 
-    Its index is exact: it comes from decoding the clip once, and is kept in the cache. Threads may share a clip; each
-    iteration has a decoder of its own. Iterate rather than index where frames are read in order: an index may decode
-    from the keyframe before it. Use as a context manager, or call ``close``, to release the decoder of indexed frames.
+    The index comes from decoding the clip once, and is stored in the cache. Threads may share a clip; each iteration
+    has its own decoder. To read frames in order, iterate: indexing may decode from the preceding keyframe. Use it as a
+    context manager, or call ``close``, to release the decoder of indexed frames.
     """
 
     def __init__(self, clip: indexing.Clip, context: Context, frames: range, *, deep: bool = False) -> None:
-        """Not for users: ``open_clip`` makes clips."""
+        """Create a clip; users call ``open_clip``."""
         self.clip, self.context, self.frames, self.deep = clip, context, frames, deep
         self._format = FrameFormat(deep=deep)
         self._cursor, self._lock = clip.cursor(self._format, context.decode_threads), Lock()
 
     @property
     def path(self) -> Path:
-        """The file or folder."""
+        """Return the path of the file or folder."""
         return self.clip.path
 
     @property
     def size(self) -> tuple[int, int]:
-        """The (width, height) in pixels."""
+        """Return the (width, height) in pixels."""
         return self.clip.index.width, self.clip.index.height
 
     @property
     def fps(self) -> Fraction:
-        """The nominal rate in frames a second; frames need not be evenly spaced: see ``times``."""
+        """Return the nominal rate in frames per second; see ``times`` for frames that are not evenly spaced."""
         return self.clip.index.rate
 
     @property
     def times(self) -> tuple[Fraction, ...]:
-        """The time of each frame in seconds from the clip's start, exact."""
+        """Return the exact time of each frame in seconds from the clip's start."""
         return tuple(self._time(number) for number in self.frames)
 
     @property
     def duration(self) -> Fraction:
-        """The seconds from the first frame to the end of the last."""
+        """Return the seconds from the first frame to the end of the last frame."""
         index = self.clip.index
         return Fraction(sum(index.durations()[self.frames.start : self.frames.stop])) * index.time_base
 
     @property
     def shots(self) -> tuple[int, ...]:
-        """The first frame of each shot, counted in this clip."""
+        """Return the first frame of each shot, as numbers in this clip."""
         first = self.frames.start
         inside = [number - first for number in self.clip.shots if number in self.frames]
         return tuple(inside if inside[:1] == [0] else [0, *inside])
@@ -101,14 +101,14 @@ class OpenedClip:
             self.clip.frames(self._format, self.context.decode_threads, self.frames.start, self.frames.stop)
         ) as frames:
             for frame in frames:
-                yield self._own(frame)
+                yield self._clip_frame(frame)
 
     @overload
     def __getitem__(self, key: int) -> ClipFrame: ...
     @overload
     def __getitem__(self, key: slice) -> OpenedClip: ...
     def __getitem__(self, key: int | slice) -> ClipFrame | OpenedClip:
-        """Return a frame, or a part of the clip; a part is a clip whose frames are read when they are needed."""
+        """Return a frame, or for a slice a clip, whose frames are read on demand."""
         if isinstance(key, slice):
             part = self.frames[key]
             if part.step != 1 or not part:
@@ -120,14 +120,14 @@ class OpenedClip:
         """Return the first frame at or after a time: seconds, or text as for ``--start`` ('1:02.5', '3.5s')."""
         if isinstance(time, float) and not isfinite(time):
             raise UsageError(f"time {time}", "it is not a time", "give seconds from the clip's start")
-        wanted = parse_time(time) if isinstance(time, str) else Time(seconds=Fraction(time))
-        number = self.clip.frame_at(wanted)
+        moment = parse_time(time) if isinstance(time, str) else Time(seconds=Fraction(time))
+        number = self.clip.frame_at(moment)
         if number not in self.frames:
             raise IndexError(f"no frame of {self.path.name} is at {time} s or later in this part")
         return self._read(number)
 
     def close(self) -> None:
-        """Close the decoder of indexed frames. The clip can be used again."""
+        """Close the decoder of indexed frames. The clip remains usable."""
         with self._lock:
             self._cursor.close()
 
@@ -153,9 +153,9 @@ class OpenedClip:
     def _read(self, number: int) -> ClipFrame:
         with self._lock:
             frame = self._cursor(number)
-            return self._own(replace(frame, rgb=frame.rgb.copy()))  # the cursor keeps the frame
+            return self._clip_frame(replace(frame, rgb=frame.rgb.copy()))  # The cursor may return this frame again
 
-    def _own(self, frame: Frame) -> ClipFrame:
+    def _clip_frame(self, frame: Frame) -> ClipFrame:
         return ClipFrame(frame.rgb, frame.index - self.frames.start, self._time(frame.index))
 
 
@@ -170,24 +170,24 @@ def open_clip(
     report: Report = silent,
     stop: Stop | None = None,
 ) -> OpenedClip:
-    """Open a video, a picture, or a folder of pictures; the first time, it is read once for its index.
+    """Open a video, a picture, or a folder of pictures; the first call decodes it to build its index.
 
     Args:
         path: the file, the folder, or a pattern ('frames/%05d.png').
-        start: where to begin, as for ``--start``: '1:02.5', '3.5s', or the number of a frame.
-        end: where to end, exclusive.
-        deep: frames have 16 bits a channel (uint16), not 8.
-        allow_damaged: take the readable frames of a damaged video.
+        start: the first frame, as for ``--start``: '1:02.5', '3.5s', or a frame number.
+        end: the end, exclusive, in the same form.
+        deep: whether frames have 16 bits per channel (uint16) instead of 8.
+        allow_damaged: whether to accept the readable frames of a damaged video.
         cache_dir: the folder of the index.
         report: called with progress.
-        stop: a request to stop reading it, which raises ``Interrupted``.
+        stop: a request to stop reading, which raises ``Interrupted``.
 
     Raises:
-        MediaError: It cannot be read.
-        UsageError: No frame lies between ``start`` and ``end``, or its pictures differ in size.
+        MediaError: The file or folder cannot be read.
+        UsageError: There is no frame between ``start`` and ``end``, or the pictures differ in size.
     """
     context = Context(cache_dir=Path(cache_dir), allow_damaged=allow_damaged, report=report, stop=stop or Stop())
-    with stopped_as(f"{Path(path).name} was not read to its end", "open it again"):
+    with with_stop_message(f"{Path(path).name} was not read to its end", "open it again"):
         clip = indexing.open_clip(context, as_found(Path(path)))
     if not clip.index.same_size:
         raise UsageError(str(path), "its pictures differ in size", "open them one by one")
@@ -207,31 +207,32 @@ def write_clip(
     report: Report = silent,
     stop: Stop | None = None,
 ) -> int:
-    """Encode pictures as a video, and return their number.
+    """Encode pictures as a video, and return the number of pictures.
 
     Args:
         frames: (H, W, 3) pictures, uint8 or uint16, all of one size: arrays, tensors, or a generator of them.
-        path: the file; its ending chooses the container.
-        like: the clip that they were made from: each gets the time of its frame, and the sound is copied.
-        fps: frames a second; needed without ``like``.
-        codec: 'h264', 'h265', 'av1', 'prores', 'ffv1' …: see ``vidtrans stylize --codec``; 'auto': by the ending.
-        crf: quality; lower is better. By default that of ``stylize``.
+        path: the file; its suffix selects the container.
+        like: the source clip, from which the times of the frames and the sound are copied.
+        fps: frames per second; required without ``like``.
+        codec: 'h264', 'h265', 'av1', 'prores', 'ffv1' … (see ``vidtrans stylize --codec``), or 'auto' for the suffix.
+        crf: the quality, lower is better; by default that of ``stylize``.
         overwrite: whether to replace a file.
         report: called with progress.
         stop: a request to stop, which raises ``Interrupted``; nothing is written then.
 
     Raises:
-        UsageError: A frame is no picture, or differs from the first; there are more or fewer than ``like`` has; there
-            is a file and ``overwrite`` is off, or it is a source; the codec cannot hold them. Nothing is written then.
+        UsageError: A frame is no picture or differs from the first; the number of frames differs from ``like``; the
+            file exists without ``overwrite`` or is a source; the codec does not support the pictures. Nothing is
+            written in these cases.
     """
     path, encoding = Path(path), EncodingSettings(codec=codec, crf=crf, fps="source" if fps is None else str(fps))
-    _check(frames, path, like, encoding, overwrite=overwrite)
+    _check_arguments(frames, path, like, encoding, overwrite=overwrite)
     encoding = encoding.resolved(pictures=False, output=path, report=report)
     if encoding.makes_pictures:
         raise UsageError(str(path), f"{encoding.codec} is no video", "give a name such as clip.mp4")
     encoding.check_container(path, single=False)
     remedy = "give its frames again"
-    with stopped_as(f"{path.name} is not written", remedy), TemporaryDirectory(prefix="vidtrans-") as folder:
+    with with_stop_message(f"{path.name} is not written", remedy), TemporaryDirectory(prefix="vidtrans-") as folder:
         context = Context(cache_dir=Path(folder) / FOLDER, report=report, stop=stop or Stop())
         segment = Path(folder) / f"segment.{encoding.chunk_codec.segments}"
         if like is not None:
@@ -243,10 +244,9 @@ def write_clip(
     return len(assembly.timing.pts)
 
 
-def _check(
+def _check_arguments(
     frames: Iterable[Any], path: Path, like: OpenedClip | None, encoding: EncodingSettings, *, overwrite: bool
 ) -> None:
-    """Raise UsageError for what is known to be wrong before there are frames."""
     check_frames(frames)
     if like is not None and not isinstance(like, OpenedClip):
         raise UsageError("like", f"it is of type {type(like).__name__}", "give what open_clip returns")
@@ -262,30 +262,30 @@ def _check(
         raise UsageError(str(path), "it exists", "give another name, or overwrite=True")
 
 
-def _check_count(given: int, like: OpenedClip) -> None:
-    if given != len(like):
-        why = f"{count(given, 'picture')} for its {count(len(like), 'frame')}"
+def _check_count(num_pictures: int, like: OpenedClip) -> None:
+    if num_pictures != len(like):
+        why = f"{count(num_pictures, 'picture')} for its {count(len(like), 'frame')}"
         raise UsageError(f"like {like.path.name}", why, "give as many, or a part of the clip: like=clip[:n]")
 
 
 def _encode_like(
     like: OpenedClip, frames: Iterable[Any], path: Path, encoding: EncodingSettings, segment: Path, stop: Stop
 ) -> Assembly:
-    """Encode pictures with the times of a clip; return the plan of the result, with its sound."""
+    """Encode pictures with the times of a clip; return the assembly of the video, with its sound."""
     clip, numbers = like.clip, like.frames
     delivery = Delivery(clip, numbers, encoding, trimmed=len(numbers) < clip.index.num_frames)
     delivery.check_sound(path)
     stamps = (stamp for number in numbers for stamp in delivery.stamps(number))
-    written, picture = _encode(frames, segment, encoding, delivery.picture, stamps, stop)
-    _check_count(written, like)
+    num_written, picture = _encode(frames, segment, encoding, delivery.picture, stamps, stop)
+    _check_count(num_written, like)
     return replace(delivery.assembly(folder=False), picture=picture)
 
 
 def _encode_at(
     rate: Fraction, frames: Iterable[Any], encoding: EncodingSettings, segment: Path, stop: Stop
 ) -> Assembly:
-    """Encode pictures at a rate; return the plan of the result."""
-    base = 1 / rate if rate.denominator in (1, 1001) else Fraction(1, TICKS)
+    """Encode pictures at a constant rate; return the assembly of the video."""
+    base = 1 / rate if rate.denominator in (1, 1001) else Fraction(1, TICKS_PER_S)
     step = round(1 / rate / base)
     form = PictureFormat(0, 0, Fraction(1), base, rate)
     written, picture = _encode(frames, segment, encoding, form, (step * n for n in itertools.count()), stop)
@@ -301,26 +301,26 @@ def _encode(
     stamps: Iterable[int],
     stop: Stop,
 ) -> tuple[int, PictureFormat]:
-    """Encode pictures with the given timestamps, in a format but for their size and depth, which is returned.
+    """Encode pictures with the given timestamps; return their number and the picture format with their size and depth.
 
-    Return how many there were, too: at most one more than timestamps.
+    The number is at most one more than that of the timestamps.
     """
-    given, times, written = iter(frames), iter(stamps), 0
-    first = next(given, None)
+    iterator, times, written = iter(frames), iter(stamps), 0
+    first = next(iterator, None)
     if first is None:
         raise UsageError("frames", "there are none", "give at least one picture")
-    opening = to_array(first, "frame 0")
-    depth = encoding.depth_for(8 * opening.itemsize)
-    form = replace(form, width=opening.shape[1], height=opening.shape[0], depth=depth, alpha=False)
+    sample = to_array(first, "frame 0")
+    depth = encoding.depth_for(8 * sample.itemsize)
+    form = replace(form, width=sample.shape[1], height=sample.shape[0], depth=depth, alpha=False)
     encoding.check_size(form)
-    stored = form if depth in encoding.chunk_codec.depths else replace(form, depth=16 if depth > 8 else 8)
-    with closing(SegmentWriter(segment, stored, encoding)) as writer:
-        for frame in itertools.chain([opening], given):
+    stored_form = form if depth in encoding.chunk_codec.depths else replace(form, depth=16 if depth > 8 else 8)
+    with closing(SegmentWriter(segment, stored_form, encoding)) as writer:
+        for frame in itertools.chain([sample], iterator):
             stop.check()
             picture = to_array(frame, f"frame {written}")
-            if picture.shape != opening.shape or picture.dtype != opening.dtype:
-                kind, wanted = (f"{one.shape[1]}x{one.shape[0]} of {one.dtype}" for one in (picture, opening))
-                why = f"it is {kind}, the first one {wanted}"
+            if picture.shape != sample.shape or picture.dtype != sample.dtype:
+                actual, expected = (f"{one.shape[1]}x{one.shape[0]} of {one.dtype}" for one in (picture, sample))
+                why = f"it is {actual}, the first one {expected}"
                 raise UsageError(f"frame {written}", why, "give frames of one size and type")
             written += 1
             stamp = next(times, None)

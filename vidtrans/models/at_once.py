@@ -1,6 +1,6 @@
-"""A model made at once of pictures: their styles are predicted, nothing is trained.
+"""Models with predicted styles: a network predicts the styles of pictures, and nothing is trained.
 
-The file is in the cache. It is an ordinary model with a look for each picture, or for each mixture of pictures.
+The file is in the cache. It is an ordinary model with one look for each picture or mixture of pictures.
 """
 
 from __future__ import annotations
@@ -38,41 +38,41 @@ if TYPE_CHECKING:
     from vidtrans.models.style_prediction import StylePrediction
 
 GENERATOR = "predicted-style"
-SIZE = 288  # lines at which its strokes are as large as in the pictures that the networks were trained on
-VERSION = 7  # of what is made of the networks' weights and of pictures
-MOST_LOOKS = 32  # in one network
-CLIP_FRAMES = 5  # frames of a clip whose styles' mean is the clip's own
+TRAINED_SIZE_PX = 288  # Short side in pixels at which strokes are as large as in the training pictures of the networks
+VERSION = 7  # Version of the conversion of weights and pictures to a model file; part of the cache key
+MAX_LOOKS = 32  # Largest number of looks in one network
+NUM_CLIP_FRAMES = 5  # Number of frames whose mean style is the style of a clip
 
 
 @dataclass(frozen=True)
 class StyleSource:
-    """A source of a style, (N,), for which ``digest`` stands in cache keys."""
+    """A source of a style vector, (N,) float32; its ``digest`` identifies it in cache keys."""
 
     digest: str
     style: Callable[[StylePrediction], Tensor]
 
     @classmethod
     def of_pictures(cls, digest: str, read: Callable[[], Sequence[np.ndarray]]) -> StyleSource:
-        """Return the mean style of pictures (H, W, 3) uint8, which are read when they are needed."""
-        return cls(digest, lambda known: known.style(read()))
+        """Return the mean style of pictures (H, W, 3) uint8, which are read only when the style is computed."""
+        return cls(digest, lambda prediction: prediction.style(read()))
 
 
-_digest_once = cache(digest_file)
-Looks = Mapping[str, Sequence[tuple[StyleSource, float]]]  # by name: the styles that are mixed, with their shares
+_cached_digest = cache(digest_file)
+Looks = Mapping[str, Sequence[tuple[StyleSource, float]]]  # The styles and shares of a mixture, by the name of the look
 
 
 def model_at_once(
     pictures: NamedPictures, context: Context, clip: Path | None = None, changes: Mapping[str, Any] | None = None
 ) -> LoadedModel:
-    """Return a model with the looks of pictures, from the cache or made now; of a medium, the identity with its name.
+    """Return the model that renders the looks of pictures, from the cache or computed now.
 
-    ``clip``: whose own style the pictures may be mixed with. ``changes``: settings of the model's pairing. Raises
-    UsageError, MediaError.
+    For a medium, return the identity with the medium's name. ``clip``: the clip whose own style the pictures may be
+    mixed with. ``changes``: settings of the model's pairing. Raises UsageError, MediaError.
     """
     if pictures.medium:
         return replace(load_model(IDENTITY, context, changes), name=pictures.name)
     looks = {
-        name: [(_source(style, context, clip), share) for style, share in mixture]
+        name: [(_style_source(style, context, clip), share) for style, share in mixture]
         for name, mixture in pictures.looks.items()
     }
     return predicted_model(looks, context, changes)
@@ -81,28 +81,31 @@ def model_at_once(
 def predicted_model(
     looks: Looks, context: Context, changes: Mapping[str, Any] | None = None, *, is_kept: bool = True
 ) -> LoadedModel:
-    """Return a model with looks, from the cache or made now; temporary if it is not ``is_kept``, or in a dry run."""
+    """Return a model with the given looks, from the cache or computed now.
+
+    The file is temporary without ``is_kept`` and in a dry run. Raises UsageError for too many looks.
+    """
     mixtures = [[(source.digest, share) for source, share in each] for each in looks.values()]
-    if len(looks) > MOST_LOOKS:
-        raise UsageError("--look", f"it names {len(looks)} looks", f"give up to {MOST_LOOKS} at once")
-    stage = AtOnceStage(list(looks), mixtures, _digest_once(STYLE_PREDICTION), VERSION)
+    if len(looks) > MAX_LOOKS:
+        raise UsageError("--look", f"it names {len(looks)} looks", f"give up to {MAX_LOOKS} at once")
+    stage = AtOnceStage(list(looks), mixtures, _cached_digest(STYLE_PREDICTION), VERSION)
     entry = context.cache.entry(stage.name, stage.key)
     file = NamedPictures(dict.fromkeys(looks, ()), "").name + SUFFIX
     if is_kept and not context.dry_run:
         with entry.locked(wait_for="another run that predicts the same looks"):
             if entry.read() is None:
-                _make(looks, entry.folder / file)
+                _write_model(looks, entry.folder / file)
                 entry.finish({"model": file}, (file,))
             return replace(load_model(str(entry.folder / file), context, changes), hold=entry.pin())
     if is_kept and entry.read() is not None:
         return load_model(str(entry.folder / file), context, changes)
-    folder = _Folder()
-    _make(looks, folder.path / file)
+    folder = _TemporaryFolder()
+    _write_model(looks, folder.path / file)
     return replace(load_model(str(folder.path / file), context, changes), hold=folder)
 
 
-class _Folder:
-    """A temporary folder, which is deleted with this object."""
+class _TemporaryFolder:
+    """A temporary folder, deleted together with this object."""
 
     def __init__(self) -> None:
         self.path = Path(mkdtemp(prefix="vidtrans-"))
@@ -110,7 +113,7 @@ class _Folder:
 
 
 def read_look(path: Path, remedy: str, option: str = "--look") -> np.ndarray:
-    """Return a picture of an ``option`` without its bars, (H, W, 3) uint8. Raises MediaError with the ``remedy``."""
+    """Return a picture of an ``option`` without black bars, (H, W, 3) uint8. Raises MediaError with the ``remedy``."""
     try:
         picture = read_picture(path)
         return bars_of([picture]).crop(picture)
@@ -119,32 +122,32 @@ def read_look(path: Path, remedy: str, option: str = "--look") -> np.ndarray:
 
 
 def read_style(path: Path, context: Context) -> np.ndarray:
-    """Return a style picture, of a video its middle frame, as ``read_style_picture`` does. Raises MediaError."""
+    """Return a style picture, or the middle frame of a video, as ``read_style_picture`` does. Raises MediaError."""
     try:
         return read_style_picture(open_clip(context, path), context)
     except MediaError as error:
         raise MediaError(f"--look {path}", error.why, error.remedy) from None
 
 
-def _source(style: Path | None, context: Context, clip: Path | None) -> StyleSource:
+def _style_source(style: Path | None, context: Context, clip: Path | None) -> StyleSource:
     if style is not None:
         return StyleSource.of_pictures(context.cache.digest(style), lambda: [read_style(style, context)])
     if clip is None:
         raise UsageError(f"--look {CLIP}", "there is no clip, whose own style it would be", "name pictures alone")
-    digest = f"{CLIP} {content_digest(context, clip)} {CLIP_FRAMES}"
-    return StyleSource.of_pictures(digest, lambda: _frames_of(clip, context))
+    digest = f"{CLIP} {content_digest(context, clip)} {NUM_CLIP_FRAMES}"
+    return StyleSource.of_pictures(digest, lambda: _read_spread_frames(clip, context))
 
 
-def _frames_of(path: Path, context: Context) -> list[np.ndarray]:
-    """Return evenly spread frames of a clip, without its bars. Raises MediaError."""
+def _read_spread_frames(path: Path, context: Context) -> list[np.ndarray]:
+    """Return evenly spread frames of a clip, (H, W, 3) uint8, without black bars. Raises MediaError."""
     clip = open_clip(context, path)
-    numbers = spread_numbers(clip.index.num_frames, CLIP_FRAMES)
+    numbers = spread_numbers(clip.index.num_frames, NUM_CLIP_FRAMES)
     frames = [frame.rgb for frame in read_clip_frames(clip, numbers, FrameFormat(), context)]
     bars = bars_of(frames)
     return [bars.crop(frame) for frame in frames]
 
 
-def _make(looks: Looks, output: Path) -> None:
+def _write_model(looks: Looks, output: Path) -> None:
     import torch
 
     from vidtrans.models.style_prediction import StylePrediction
@@ -161,7 +164,7 @@ def _make(looks: Looks, output: Path) -> None:
         pairing={"name": "look", "version": 1, "settings": {"looks": names}},
         in_channels=3 + condition_planes(len(names)),
         out_channels=3,
-        size=SIZE,
+        size=TRAINED_SIZE_PX,
         normalisation=NORMALISATION,
         training={},
         card={"notes": "a look at once, by the networks of Magenta (Apache 2.0)"},

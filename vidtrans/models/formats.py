@@ -1,8 +1,8 @@
 """Model formats: each recognises one kind of model file by its content, reads it and, if supported, writes it.
 
-A format is a subclass of ``ModelFormat``, or of ``ForeignFormat`` for files of other tools, which describes a file
-before its record is made. The first format that detects a file reads it. Weights are loaded into the generator that a
-record describes, and checked.
+A format is a subclass of ``ModelFormat``. A format of another tool is a subclass of ``ForeignFormat``, which describes
+a file before its record is made. The first format that detects a file reads it. The weights are loaded into the
+generator that the record describes, and checked.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from vidtrans.core.registry import Entry, Registry
 from vidtrans.core.settings import Table, from_table, to_table
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks import ONNX_GRAPH
-from vidtrans.networks.ports import MOST_PICTURE_CHANNELS, PortSettings
+from vidtrans.networks.ports import MAX_PICTURE_CHANNELS, PortSettings
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 from vidtrans.video.io.picture_paths import is_picture
 
 NATIVE = "vidtrans"
-PACK_SUFFIX = ".vidtrans.zip"  # of a model with its card, to share
+PACK_SUFFIX = ".vidtrans.zip"  # Suffix of a pack: a zip file with a model and its card, to share
 FORMATS = Registry(
     "model format",
     {
@@ -50,22 +50,23 @@ FORMATS = Registry(
     },
     group="model_formats",
 )
-# Of looks at once; in a folder, because files in assets/ are models that have a name.
+# Weights of the style predictor. They are in a subfolder, because every file in assets/ is a model that has a name.
 STYLE_PREDICTION = PACKAGE / "assets" / "networks" / "style-prediction.safetensors"
-WEIGHT, STEP = ".weight", ".step"  # ends of the names of weights, and of the steps of those that are stored in 8 bits
+# Suffixes of the names of weights, and of the quantisation steps of int8 weights
+WEIGHT_SUFFIX, STEP_SUFFIX = (".weight", ".step")
 
 
 class ModelFormat:
     """One kind of model file. Importing its module imports no torch; code in a file is never run."""
 
-    suffixes: ClassVar[tuple[str, ...]]  # of the files that a bare name may mean
+    suffixes: ClassVar[tuple[str, ...]]  # File suffixes that are tried after a bare model name
 
     def detect(self, path: Path) -> bool:
-        """Return whether a file, perhaps damaged, begins like this format; reads a little of it. Raises OSError."""
+        """Return whether a file, perhaps damaged, begins like this format, from its first bytes. Raises OSError."""
         raise NotImplementedError
 
     def files(self, path: Path) -> list[Path]:
-        """Return the paths of a detected model file and of the files that belong to it, the model file first."""
+        """Return the path of a detected model file, followed by the paths of its auxiliary files."""
         return [path]
 
     def read_record(self, path: Path) -> ModelRecord:
@@ -73,11 +74,14 @@ class ModelFormat:
         raise NotImplementedError
 
     def load(self, path: Path) -> tuple[Any, ModelRecord]:
-        """Return a detected file's generator, a torch module on the CPU, and its record. Raises ModelError."""
+        """Return the generator of a detected file, a torch module on the CPU, and its record. Raises ModelError."""
         raise NotImplementedError
 
     def load_extractor(self, path: Path) -> tuple[Any, ModelRecord]:
-        """Return generator and record of the network, embedded in the file, that makes its input. Raises ModelError."""
+        """Return the generator and the record of the embedded extractor, which makes the model's input.
+
+        Raises ModelError.
+        """
         why = "files of this format embed no network that makes the model's input"
         raise ModelError(str(path), why, "use a .safetensors file that 'vidtrans train --embed' wrote")
 
@@ -105,41 +109,40 @@ def format_of(path: Path) -> str:
 
 
 def load_format(name: str) -> ModelFormat:
-    """Return the model format with this name."""
     return FORMATS.load(name)()
 
 
 def suffixes() -> list[str]:
-    """Return the file suffixes of model files, in the order in which they are searched."""
+    """Return the file suffixes of model files in search order."""
     return list(dict.fromkeys(suffix for _, kind in _formats() for suffix in kind.suffixes))
 
 
 def _formats() -> Iterator[tuple[str, ModelFormat]]:
-    """Yield the formats by name, the built-in ones first; plug-ins that cannot be imported are left out."""
+    """Yield the formats by name, the built-in ones first; plug-ins that cannot be imported are skipped."""
     return ((name, cls()) for name, cls in FORMATS.loaded())
 
 
-def weights_of(generator: Any) -> dict[str, Any]:  # noqa: ANN401  (no torch here)
+def cpu_weights(generator: Any) -> dict[str, Any]:  # noqa: ANN401  (no torch here)
     """Return a generator's weights as contiguous tensors on the CPU, by name."""
     return {k: v.detach().to("cpu").contiguous() for k, v in generator.state_dict().items()}
 
 
 def weights_digest(weights: Mapping[str, Any]) -> str:
     """Return the SHA-256 (hex) over the names and bytes of all tensors, the ``weights`` field of a record."""
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in sorted(weights):
-        whole.update(name.encode() + b"\0")
-        whole.update(np.ascontiguousarray(weights[name].numpy()).reshape(-1).view(np.uint8).data)
-    return whole.hexdigest()
+        digest.update(name.encode() + b"\0")
+        digest.update(np.ascontiguousarray(weights[name].numpy()).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def build_with_weights(
     path: Path, record: ModelRecord, read: Callable[[Path], Mapping[str, Any]], *, foreign: bool = False
 ) -> Any:  # noqa: ANN401  (no torch here)
-    """Build the generator of a record and load the weights that ``read(path)`` returns (CPU tensors by name).
+    """Build the generator of a record and load the weights that ``read(path)`` returns, CPU tensors by name.
 
-    ``foreign``: the file is another tool's, and has no digest of its weights. Raises ModelError if the weights do not
-    fit the generator, differ from the recorded digest or are not finite; ``read`` may raise OSError and ValueError.
+    ``foreign``: another tool wrote the file, so it has no digest of its weights. Raises ModelError if the weights do
+    not fit the generator, differ from the recorded digest or are not finite; ``read`` may raise OSError and ValueError.
     """
     import torch
 
@@ -156,24 +159,27 @@ def build_with_weights(
             )
         weights = read(path)
         values = weights if foreign else from_8_bits(weights)
-        built.load_state_dict(_of_kinds(values, built.state_dict()), assign=True)
+        built.load_state_dict(_with_dtypes(values, built.state_dict()), assign=True)
     except (UsageError, RuntimeError, OSError, ValueError, TypeError, OverflowError) as error:
         why = f"its weights do not fit its architecture ({first_line(error)})"
         raise ModelError(str(path), why, "train or copy it again") from None
-    _check_values(path, values, None if foreign else record.weights, weights)
+    _check_weights(path, values, None if foreign else record.weights, weights)
     if generator["name"] == ONNX_GRAPH:
-        # A stranger may have written a model file around a graph: check the bytes that will run as in a file of theirs.
+        # The graph in a model file is untrusted, too: check its bytes as those of an imported ONNX file.
         data = next(tensor for name, tensor in weights.items() if name.endswith("data"))
         FORMATS.load("onnx").check_bytes(path, data.numpy().tobytes(), record.in_channels + record.code_size)
     return built
 
 
-def _check_values(path: Path, weights: Mapping[str, Any], saved: str | None, stored: Mapping[str, Any]) -> None:
-    """Raise ModelError for weights that are not finite, or if the digest of ``stored`` is not ``saved`` (None: any)."""
-    with ThreadPoolExecutor(1, "vidtrans-digest") as beside:
-        digest = beside.submit(weights_digest, stored) if saved is not None else None
+def _check_weights(path: Path, weights: Mapping[str, Any], saved: str | None, stored: Mapping[str, Any]) -> None:
+    """Raise ModelError for weights that are not finite, or if the digest of ``stored`` differs from ``saved``.
+
+    Without ``saved`` the digest is not checked.
+    """
+    with ThreadPoolExecutor(1, "vidtrans-digest") as executor:
+        digest = executor.submit(weights_digest, stored) if saved is not None else None
         floats = {k: v for k, v in weights.items() if v.is_floating_point() and v.numel()}
-        # Extremes show in a tenth of the time whether all values are finite.
+        # Checking the minimum and the maximum takes a tenth of the time of checking all values.
         bad = [name for name, tensor in floats.items() if name.endswith("running_var") and tensor.amin() < 0]
         bad += [name for name, tensor in floats.items() if not all(map(math.isfinite, tensor.aminmax()))]
     if digest is not None and digest.result() != saved:
@@ -183,69 +189,70 @@ def _check_values(path: Path, weights: Mapping[str, Any], saved: str | None, sto
 
 
 def to_8_bits(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """Return weights in less space: those of convolutions as int8 with a step for each channel, the others in 16 bits.
+    """Return compressed weights: int8 with one step per output channel for convolutions, float16 for the others.
 
-    ``NAME.weight`` (C, …) is stored as ``round(weight / step)``, int8, beside ``NAME.step`` (C,), float16.
+    ``NAME.weight`` (C, …) is stored as ``round(weight / step)``, int8, together with ``NAME.step`` (C,), float16.
     """
     stored: dict[str, Any] = {}
     for name, tensor in weights.items():
-        if not (tensor.is_floating_point() and tensor.ndim > 1 and name.endswith(WEIGHT)):
+        if not (tensor.is_floating_point() and tensor.ndim > 1 and name.endswith(WEIGHT_SUFFIX)):
             stored[name] = tensor.half() if tensor.is_floating_point() else tensor
             continue
         values = tensor.float()
         largest = values.abs().flatten(1).amax(1)
-        step = (largest / 127).clamp_min(2.0**-24).half()  # the smallest float16 above 0
+        step = (largest / 127).clamp_min(2.0**-24).half()  # 2^-24 is the smallest positive float16
         stored[name] = (values / _per_channel(step, values)).round().clamp(-127, 127).char()
-        stored[name.removesuffix(WEIGHT) + STEP] = step
+        stored[name.removesuffix(WEIGHT_SUFFIX) + STEP_SUFFIX] = step
     return stored
 
 
 def from_8_bits(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return weights without steps: those that ``to_8_bits`` stored as int8 in float32, the others as they are.
+    """Return the weights that ``to_8_bits`` stored, in float32, without their steps; copy the other tensors unchanged.
 
-    Raises ValueError where a step does not fit its weights.
+    Raises ValueError if a step does not fit its weights.
     """
     import torch
 
     weights = dict(stored)
     for name, step in stored.items():
-        weight = stored.get(name.removesuffix(STEP) + WEIGHT)
-        if not name.endswith(STEP) or weight is None or weight.dtype != torch.int8:
+        weight = stored.get(name.removesuffix(STEP_SUFFIX) + WEIGHT_SUFFIX)
+        if not name.endswith(STEP_SUFFIX) or weight is None or weight.dtype != torch.int8:
             continue
         del weights[name]
         if step.dtype not in (torch.float16, torch.float32) or step.shape != weight.shape[:1]:
             raise ValueError(f"'{name[:MAX_QUOTED]}' does not fit its weights")
-        weights[name.removesuffix(STEP) + WEIGHT] = weight.float() * _per_channel(step.float(), weight)
+        weights[name.removesuffix(STEP_SUFFIX) + WEIGHT_SUFFIX] = weight.float() * _per_channel(step.float(), weight)
     return weights
 
 
 def _per_channel(step: Any, weight: Any) -> Any:  # noqa: ANN401  (no torch here)
-    """Return steps (C,) in a shape that multiplies weights (C, …)."""
+    """Return per-channel steps (C,), reshaped to broadcast with weights (C, …)."""
     return step.view(-1, *[1] * (weight.ndim - 1))
 
 
-def _of_kinds(weights: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return weights with the generator's dtypes; float16 becomes float32. Raises ValueError if others differ."""
+def _with_dtypes(weights: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the weights in the generator's dtypes, float16 as float32. Raises ValueError for any other difference."""
     import torch
 
-    found = {}
+    converted = {}
     for name, tensor in weights.items():
-        kind = wanted[name].dtype if name in wanted else tensor.dtype
+        kind = expected[name].dtype if name in expected else tensor.dtype
         if tensor.dtype != kind and (tensor.dtype, kind) != (torch.float16, torch.float32):
             raise ValueError(f"'{name[:MAX_QUOTED]}' holds {tensor.dtype}, it needs {kind}")
-        found[name] = tensor.to(kind)
-    return found
+        converted[name] = tensor.to(kind)
+    return converted
 
 
 @dataclass(frozen=True)
 class Hints:
     """Facts about a file that the user supplies because the file does not contain them."""
 
-    range: str = ""  # of the network's input and output, a name of ``networks.ports.RANGES``; '' to detect it
-    layout: str = ""  # the axis order of its input, 'nchw' or 'nhwc'; '' to detect it
-    trust: bool = False  # a program in the file may run once, for conversion
-    predictor: Path | None = None  # the file of the network that finds the network's style vector for a picture
-    styles: tuple[tuple[str, Path], ...] = ()  # names of looks, and their pictures
+    # Value range of the network's input and output, a name of ``networks.ports.RANGES``; '' to detect it
+    range: str = ""
+    layout: str = ""  # Axis order of the input, 'nchw' or 'nhwc'; '' to detect it
+    trust: bool = False  # Whether a program in the file may run once, for conversion
+    predictor: Path | None = None  # File of the network that predicts a picture's style vector
+    styles: tuple[tuple[str, Path], ...] = ()  # Names of looks with their pictures
 
 
 NO_HINTS = Hints()
@@ -255,55 +262,55 @@ NO_HINTS = Hints()
 class ForeignModel:
     """The contents of another tool's model file, before the user has chosen how its input is made."""
 
-    family: str  # the kind of network in words, as ``vidtrans model formats`` lists it
-    generator: Table  # the generator's ``name`` in ``networks`` and its complete ``settings``
-    ports: Table  # settings of ``PortSettings`` that differ from the defaults
-    size: int  # short side in pixels at which it is rendered by default
-    # The pairing that follows from the family, with its settings; empty if the user must choose one.
+    family: str  # Kind of network, as ``vidtrans model formats`` lists it
+    generator: Table  # The generator's ``name`` in ``networks`` and its complete ``settings``
+    ports: Table  # Settings of ``PortSettings`` that differ from the defaults
+    size: int  # Default short side of renders, in pixels
+    # Name and settings of the family's pairing; empty if the user must choose one.
     pairing: Table = field(default_factory=dict)
-    card: Table = field(default_factory=dict)  # author and licence, as far as the file states them
-    origin: Table = field(default_factory=dict)  # facts beside the weights that an export needs; not the ``family``
-    notes: tuple[str, ...] = ()  # sentences for the person who imports the file
-    dark_lines: bool = False  # its training drawings have dark lines on white instead of light lines on black
-    styles: tuple[tuple[float, ...], ...] = ()  # the style vectors of its looks, for a network that takes one
-    kept: Table = field(default_factory=dict)  # other tables of the record, by name, of a model that vidtrans exported
+    card: Table = field(default_factory=dict)  # Author and licence, if the file states them
+    origin: Table = field(default_factory=dict)  # Additional facts that an export needs, without the ``family``
+    notes: tuple[str, ...] = ()  # Messages for the person who imports the file
+    dark_lines: bool = False  # Whether its training drawings have dark lines on white instead of light lines on black
+    styles: tuple[tuple[float, ...], ...] = ()  # Style vectors of its looks, for a network with a style input
+    record_tables: Table = field(default_factory=dict)  # Further tables of the record of an exported model
 
     def record(self, path: Path, pairing: Pairing | None = None) -> ModelRecord:
-        """Return the model's record with ``pairing``, by default the pairing that follows from its family.
+        """Return the model's record with ``pairing``, by default its family's.
 
         Raises UsageError if there is no pairing, ModelError if the network takes another number of channels.
         """
         if pairing is None and not self.pairing:
             why = f"it is a {self.family}, and its file does not say what its input is made of"
             words = "NAME ('edges', 'none' for the frame itself …)"
-            if (channels := self.ports.get("in_channels", 3)) > MOST_PICTURE_CHANNELS:
+            if (channels := self.ports.get("in_channels", 3)) > MAX_PICTURE_CHANNELS:
                 words = _label_options(channels)
             raise UsageError(str(path), why, f"vidtrans model import {path} --pairing {words}")
-        made = pairing or make_pairing(self.pairing["name"], self.pairing["settings"])
+        resolved = pairing or make_pairing(self.pairing["name"], self.pairing["settings"])
         ports = from_table(PortSettings, self.ports, "ports")
-        if not ports.takes(made.in_channels):
+        if not ports.takes(resolved.in_channels):
             takes = count(ports.in_channels, "channel")
-            why = f"its network takes {takes}, the pairing '{made.name}' makes {made.in_channels}"
+            why = f"its network takes {takes}, the pairing '{resolved.name}' makes {resolved.in_channels}"
             remedy = "choose another --pairing, or other settings of it"
-            if made.name == "labels":
+            if resolved.name == "labels":
                 remedy = f"--pairing {_label_options(ports.in_channels)}"
             if ports.conditions:
-                why = f"it has {ports.conditions} looks, which are no part of the pairing '{made.name}' as given"
+                why = f"it has {ports.conditions} looks, which are no part of the pairing '{resolved.name}' as given"
                 remedy = f"leave --pairing out, or give {ports.conditions} names with --set pairing.looks=…"
             raise ModelError(str(path), why, remedy)
-        named = pairing_record(made)
+        pairing_table = pairing_record(resolved)
         return ModelRecord(
             generator=self.generator,
-            pairing={"name": named["name"], "settings": named["settings"]},
-            in_channels=made.in_channels,
+            pairing={"name": pairing_table["name"], "settings": pairing_table["settings"]},
+            in_channels=resolved.in_channels,
             out_channels=3,
             size=self.size,
             normalisation=NORMALISATION,
             training={},
             card=self.card,
-            ports={} if ports == PortSettings(in_channels=made.in_channels) else to_table(ports),
+            ports={} if ports == PortSettings(in_channels=resolved.in_channels) else to_table(ports),
             origin={"family": self.family} | self.origin,
-            **self.kept,
+            **self.record_tables,
         )
 
 
@@ -316,22 +323,25 @@ def _label_options(channels: int) -> str:
 class ForeignFormat(ModelFormat):
     """A model format of another tool, whose files may lack facts that only the user knows (``Hints``)."""
 
-    uses_range: ClassVar[bool] = False  # ``describe`` itself applies ``Hints.range`` to the network's input and output
-    uses_predictor: ClassVar[bool] = False  # it uses ``Hints.predictor``
+    uses_range: ClassVar[bool] = False  # Whether ``describe`` applies ``Hints.range`` to the network's input and output
+    uses_predictor: ClassVar[bool] = False  # Whether ``describe`` uses ``Hints.predictor``
 
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
         """Describe a detected file, without reading its weights or importing torch.
 
-        Raises ModelError, and UsageError if the file is ambiguous and a hint would settle it.
+        Raises ModelError, and UsageError if the file is ambiguous and a hint is needed.
         """
         raise NotImplementedError
 
     def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
-        """Return a file's tensors, float32 on the CPU, by vidtrans's names. Raises ModelError, OSError, ValueError."""
+        """Return a file's tensors, float32 on the CPU, by their names in vidtrans.
+
+        Raises ModelError, OSError, ValueError.
+        """
         raise NotImplementedError
 
     def read_record(self, path: Path) -> ModelRecord:
-        """Return the record with the pairing that follows from the family. Raises ModelError, UsageError."""
+        """Return the record with the pairing of its family. Raises ModelError, UsageError."""
         return self.describe(path).record(path)
 
     def load(self, path: Path) -> tuple[Any, ModelRecord]:

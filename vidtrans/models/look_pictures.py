@@ -1,4 +1,4 @@
-"""What a ``--look`` without a model names: pictures, one, a mixture, or in turn; or a medium.
+"""Parse the value of ``--look`` when it names no model: one picture, a mixture, pictures with start times, or a medium.
 
 Names may be files whose names contain commas and colons.
 """
@@ -26,23 +26,23 @@ from vidtrans.strokes.media import medium_names
 from vidtrans.strokes.settings import medium_named
 from vidtrans.video.io.picture_paths import is_picture
 
-MOST_COMMAS = 16  # in a name
-MOST_READINGS = 8  # of a text
-CLIP = "clip"  # names the style of the clip's own frames, unless a file has this name
-MEDIUM_SUFFIX = ".toml"  # of a medium's file
+MAX_COMMAS = 16  # Largest number of commas in a name
+MAX_READINGS = 8  # Largest number of interpretations of a text
+CLIP = "clip"  # Name for the style of the clip's own frames, unless a file has this name
+MEDIUM_SUFFIX = ".toml"  # Suffix of a medium's file
 IsName = Callable[[str], bool]
-Style = Path | None  # a picture, or None: the style of the clip's own frames
-Mixture = tuple[tuple[Style, float], ...]  # styles and shares, which add up to 1
+Style = Path | None  # A picture, or None for the style of the clip's own frames
+Mixture = tuple[tuple[Style, float], ...]  # Styles with their shares, which add up to 1
 HINT = (
     'give a picture or a medium, a mixture as in "a.jpg: 0.6, b.jpg: 0.4" (or "a.jpg: 0.6, clip: 0.4"; shares may '
     'move, "a.jpg: 1 - low, b.jpg: low"), or moments as in "0: a.jpg, 5s: b.jpg"'
 )
-LONGEST_NAME = 80  # bytes, of a file
+MAX_NAME_BYTES = 80  # Largest length of a file name, in bytes
 
 
 @dataclass(frozen=True)
 class LookPart:
-    """A name, and the text of the share after it (a number or a curve) or of the moment before it; '' without one."""
+    """A name with the text of its share (a number or a curve) or of its start time; '' without one."""
 
     name: str
     share: str = ""
@@ -58,7 +58,7 @@ ReadPart = Callable[[str, IsName], Iterator[LookPart]]
 
 
 def parse_look_parts(look: str, is_name: IsName, *, has_shares: bool = True) -> Reading:
-    """Return the parts of a ``--look``: one name, names with shares, or names with moments; () if it has no such form.
+    """Return the parts of a ``--look``: one name, names with shares, or names with start times; () for another form.
 
     ``is_name`` decides where names with commas and colons end. ``has_shares``: whether names may have shares. Raises
     UsageError if the text can be read in two ways.
@@ -66,11 +66,11 @@ def parse_look_parts(look: str, is_name: IsName, *, has_shares: bool = True) -> 
     if is_name(look):
         return (LookPart(look),)
     mixtures = _readings(look, is_name, _with_share) if has_shares else []
-    return _only_one(look, [*mixtures, *_readings(look, is_name, _with_moment)])
+    return _require_unique(look, [*mixtures, *_readings(look, is_name, _with_moment)])
 
 
 def split_names(text: str, is_name: IsName) -> list[str]:
-    """Return names that are separated by commas; the commas in a name that ``is_name`` knows do not separate.
+    """Return names that are separated by commas; a comma within a name that ``is_name`` accepts is no separator.
 
     Raises UsageError if the text can be read in two ways.
     """
@@ -80,13 +80,13 @@ def split_names(text: str, is_name: IsName) -> list[str]:
             yield LookPart(part)
 
     readings = _readings(text, is_name, plain)
-    known = [parts for parts in readings if all(is_name(part.name) for part in parts)]
+    matches = [parts for parts in readings if all(is_name(part.name) for part in parts)]
     longest = [parts for parts in readings if len(parts) == min(map(len, readings))]
-    return [part.name for part in _only_one(text, known or longest)]
+    return [part.name for part in _require_unique(text, matches or longest)]
 
 
 def with_other_paths(look: str, folder: Path, change: Callable[[Path], str]) -> str:
-    """Return a ``--look`` with ``change(folder / name)`` in place of each name of a picture in ``folder``."""
+    """Return a ``--look`` in which ``change(folder / name)`` replaces the name of each picture in ``folder``."""
     if is_file(look, folder):
         return change(as_found(folder / look))
 
@@ -98,17 +98,16 @@ def with_other_paths(look: str, folder: Path, change: Callable[[Path], str]) -> 
         return is_file(name, folder) or not set(name) & set(",:")
 
     readings = [parts for read in (_with_moment, _with_share) for parts in _readings(look, is_name, read)]
-    found = next((parts for parts in readings if any(is_file(part.name, folder) for part in parts)), None)
-    return look if found is None else ", ".join(map(changed, found))
+    matching = next((parts for parts in readings if any(is_file(part.name, folder) for part in parts)), None)
+    return look if matching is None else ", ".join(map(changed, matching))
 
 
 def is_file(name: str, folder: Path) -> bool:
-    """Return whether ``name`` is a file in ``folder``; False for a name that is too long, where Path.is_file raises."""
+    """Return whether ``name`` is a file in ``folder``; False for a name that is too long for Path.is_file."""
     return bool(name) and os.path.isfile(as_found(folder / name))
 
 
 def is_number(text: str) -> bool:
-    """Return whether a text is a number, as shares are."""
     with suppress(ValueError):
         float(text)
         return True
@@ -116,27 +115,27 @@ def is_number(text: str) -> bool:
 
 
 def _readings(text: str, is_name: IsName, read: ReadPart) -> list[Reading]:
-    """Return the ways to cut a text at some of its commas so that ``read`` finds each part to be one."""
+    """Return the ways to split a text at some of its commas into parts that ``read`` accepts."""
     pieces = text.rstrip().removesuffix(",").split(",")
-    rests: list[list[Reading]] = [[] for _ in pieces] + [[()]]  # by piece: the ways to read the text from there on
+    readings_from: list[list[Reading]] = [[] for _ in pieces] + [[()]]  # Ways to read the text from each piece on
     for start in reversed(range(len(pieces))):
-        for end in range(start + 1, min(start + 1 + MOST_COMMAS, len(pieces)) + 1):
-            if rests[end]:
+        for end in range(start + 1, min(start + 1 + MAX_COMMAS, len(pieces)) + 1):
+            if readings_from[end]:
                 parts = read(",".join(pieces[start:end]).strip(), is_name)
-                rests[start] += [(part, *rest) for part in parts for rest in rests[end]]
-        del rests[start][MOST_READINGS:]
-    return rests[0]
+                readings_from[start] += [(part, *rest) for part in parts for rest in readings_from[end]]
+        del readings_from[start][MAX_READINGS:]
+    return readings_from[0]
 
 
 def _with_share(text: str, is_name: IsName) -> Iterator[LookPart]:
     for at in (at for at, character in enumerate(text) if character == ":"):
         name, share = text[:at].strip(), text[at + 1 :].strip()
-        if is_name(name) and (is_number(share) or _moves(share)):
+        if is_name(name) and (is_number(share) or _is_curve(share)):
             yield LookPart(name, share=share)
 
 
-def _moves(text: str) -> bool:
-    """Return whether a text is a share that changes over time: an expression without key frames."""
+def _is_curve(text: str) -> bool:
+    """Return whether a share is an expression of time without key frames."""
     with suppress(UsageError):
         return not parse_curve(text, "--look").moments
     return False
@@ -151,35 +150,34 @@ def _with_moment(text: str, is_name: IsName) -> Iterator[LookPart]:
                 yield LookPart(name, moment=str(moment))
 
 
-def _only_one(text: str, readings: list[Reading]) -> Reading:
+def _require_unique(text: str, readings: list[Reading]) -> Reading:
     if len(readings) > 1:
-        one, other = (" and ".join(f"'{part.name}'" for part in parts) for parts in readings[:2])
-        raise UsageError(f"--look '{text}'", f"it can be read as {one} or as {other}", "rename a picture")
+        first, second = (" and ".join(f"'{part.name}'" for part in parts) for parts in readings[:2])
+        raise UsageError(f"--look '{text}'", f"it can be read as {first} or as {second}", "rename a picture")
     return readings[0] if readings else ()
 
 
 @dataclass(frozen=True)
 class NamedPictures:
-    """What a ``--look`` names."""
+    """The looks or the medium that a ``--look`` names."""
 
-    looks: dict[str, Mixture]  # of pictures, a mixture for each look by its name
-    value: str  # of ``--look`` in these names
-    medium: str = ""  # the name or the file of the medium; '' for pictures
+    looks: dict[str, Mixture]  # Mixtures of pictures, by the name of the look
+    value: str  # The value of ``--look`` with these names
+    medium: str = ""  # Name or file of the medium; '' for pictures
 
     @property
     def name(self) -> str:
-        """Return the name of the model that is made of them."""
+        """Return the name of the model for these pictures, at most ``MAX_NAME_BYTES`` long."""
         if self.medium:
             return medium_label(self.medium)
-        return "+".join(self.looks).encode()[:LONGEST_NAME].decode(errors="ignore")
+        return "+".join(self.looks).encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
     @property
     def files(self) -> list[Path]:
-        """Return the pictures' files."""
         return [path for mixture in self.looks.values() for path, _ in mixture if isinstance(path, Path)]
 
     def with_model(self, recipe: Recipe) -> Recipe:
-        """Return a recipe for the model that is made of them. Raises UsageError if it has another medium."""
+        """Return the recipe with these looks or this medium. Raises UsageError if the recipe has another medium."""
         if not self.medium:
             return recipe.under({"rendering": {"look": self.value}})
         other = medium_named(recipe.tables)
@@ -190,26 +188,24 @@ class NamedPictures:
 
     @property
     def has_clip(self) -> bool:
-        """Return whether the style of the clip's own frames has a part in a look."""
         return any(path is None for mixture in self.looks.values() for path, _ in mixture)
 
 
 def models_named(models: Sequence[str], tables: Mapping[str, Table]) -> tuple[str, ...]:
-    """Return the models of a render; the identity if strokes paint the film itself, () if ``--look`` names what does.
+    """Return the model names of a render: the identity for strokes alone, () if ``--look`` supplies the model.
 
-    ``tables``: of the recipe.
+    ``tables``: the tables of the recipe.
     """
     is_plain = not models and medium_named(tables) and not look_named(tables)
     return (IDENTITY,) if is_plain else tuple(models)
 
 
 def medium_label(medium: str) -> str:
-    """Return the name of a medium for files and lists; ``medium``: a name or a file."""
     return plain_name(Path(medium).stem)
 
 
 def look_names(pictures: Sequence[Path]) -> list[str]:
-    """Return the names of looks, taken from the file names of their pictures. Raises UsageError if two are equal."""
+    """Return one look name per picture, taken from the file names. Raises UsageError if two are equal."""
     names = [plain_name(base_name(picture)) for picture in pictures]
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise UsageError(f"look '{twice}'", "two pictures have this name", "give each once, or rename one of them")
@@ -217,7 +213,7 @@ def look_names(pictures: Sequence[Path]) -> list[str]:
 
 
 def plain_name(text: str) -> str:
-    """Return the name of a look without commas and colons, which separate looks in a ``--look``."""
+    """Return a look name without commas and colons, which are separators in a ``--look``."""
     return text.replace(",", "_").replace(":", "_").strip() or "look"
 
 
@@ -225,9 +221,9 @@ def parse_pictures(look: str, folder: Path = Path()) -> NamedPictures:
     """Return the pictures, in ``folder``, or the medium that a ``--look`` names. Raises UsageError for other names."""
     parts = parse_look_parts(look, partial(is_style, folder=folder))
     if not parts:
-        raise _unreadable(look, folder)
+        raise _look_error(look, folder)
     if media := [part.name for part in parts if is_medium(part.name, folder)]:
-        return _only_medium(look, parts, media, folder)
+        return _parse_medium(look, parts, media, folder)
     if not all(is_number(part.share) for part in parts if part.share):
         looks, used = _unique_names([((_style(part.name, folder), 1.0),) for part in parts])
         value = ", ".join(f"{name}: {part.share}" for name, part in zip(used, parts, strict=True))
@@ -245,14 +241,17 @@ def names_pictures(look: str) -> bool:
 
 
 def name_looks(mixtures: Sequence[Mixture], moments: Sequence[str] = ()) -> NamedPictures:
-    """Return looks with a unique name for each; ``moments``: when each begins; without them the first is shown."""
+    """Return the mixtures as looks with unique names.
+
+    ``moments``: the start time of each look; without them the first look is used for the whole clip.
+    """
     looks, used = _unique_names(mixtures)
     value = ", ".join(f"{moment}: {name}" for moment, name in zip(moments, used, strict=True)) if moments else used[0]
     return NamedPictures(looks, value)
 
 
 def _unique_names(mixtures: Sequence[Mixture]) -> tuple[dict[str, Mixture], list[str]]:
-    """Return looks with a unique name for each, and the names of all mixtures, of equal ones the same."""
+    """Return the looks by unique name, and the name of each mixture; equal mixtures share one name."""
     looks: dict[str, Mixture] = {}
     used = []
     for mixture in mixtures:
@@ -266,22 +265,22 @@ def _unique_names(mixtures: Sequence[Mixture]) -> tuple[dict[str, Mixture], list
 
 
 def is_style(name: str, folder: Path = Path()) -> bool:
-    """Return whether a text is a picture or a medium's file in ``folder``, a medium, or the clip's own style."""
+    """Return whether a text is the name of a medium, the clip's own style, or a file in ``folder``."""
     return name == CLIP or name in medium_names() or is_file(name, folder)
 
 
 def is_medium(name: str, folder: Path = Path()) -> bool:
-    """Return whether a text is a medium, or its file in ``folder``; a picture of a medium's name is the picture."""
+    """Return whether a text is a medium's name or file in ``folder``; a picture with a medium's name is a picture."""
     return name.endswith(MEDIUM_SUFFIX) if is_file(name, folder) else name in medium_names()
 
 
 def medium_picture(name: str) -> Path | None:
-    """Return the picture that shows what a medium looks like; None without one."""
+    """Return the sample picture of a medium; None if there is none."""
     path = MEDIA / f"{name}.jpg"
     return path if path.is_file() else None
 
 
-def _only_medium(look: str, parts: Sequence[LookPart], media: Sequence[str], folder: Path) -> NamedPictures:
+def _parse_medium(look: str, parts: Sequence[LookPart], media: Sequence[str], folder: Path) -> NamedPictures:
     [first, *_] = media
     if look == first:
         return NamedPictures({}, "", str(as_found(folder / look)) if is_file(look, folder) else look)
@@ -304,8 +303,8 @@ def _mixture(look: str, parts: Sequence[LookPart], folder: Path) -> Mixture:
     return tuple((_style(part.name, folder), share / total) for part, share in zip(parts, shares, strict=True))
 
 
-def _unreadable(look: str, folder: Path) -> UsageError:
-    """Return the error for a ``--look`` that names something unknown, or has no known form."""
+def _look_error(look: str, folder: Path) -> UsageError:
+    """Return the error for a ``--look`` with an unknown name or form."""
     parts = [[each.strip() for each in part.rpartition(":")[::2]] for part in look.split(",")]
     if all(is_style(name, folder) for name, _ in parts):
         return UsageError(f"--look '{look}'", "after a picture comes its share, a number", HINT)
@@ -336,7 +335,7 @@ def _unreadable(look: str, folder: Path) -> UsageError:
 
 
 def unknown_look(name: str, looks: Sequence[str]) -> UsageError:
-    """Return the error for a name that is not one of a model's ``looks``, with the nearest one, or a medium."""
+    """Return the error for a name that is not in ``looks``, with the nearest name of a look or a medium."""
     near = nearest_name(name, [*(medium for medium in medium_names() if medium not in looks), *looks])
     hint = f"did you mean '{near}'? " if near else ""
     if near and near not in looks:

@@ -1,4 +1,4 @@
-"""A chain of models, used as a single one: its input, the engine that runs one after the other, and their sizes."""
+"""A chain of models, used as a single one: its pairing, the engine that runs them in order, and their sizes."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from vidtrans.session import Context
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import resize
 
-PixelSize = tuple[int, int]  # width, height
-SEPARATOR = "+"  # between the models' names
+PixelSize = tuple[int, int]  # (width, height) in pixels
+SEPARATOR = "+"  # Separator of the models' names
 
 
 class ChainPairing(Pairing):
-    """The pairing of a chain of models, built from the ``first`` model's pairing and not registered.
+    """The pairing of a chain of models, built from the pairing of the ``first`` model and not registered.
 
-    A first pairing that ``finishes`` needs the frame beside its output: then the frame is the input, and the chain
-    computes the network's input from it. ``upscale_factor``: the whole chain's.
+    If the first pairing ``finishes``, it needs the frame as well as its output: then the input is the frame, and the
+    chain computes the network's input from it. ``upscale_factor``: the factor of the whole chain.
     """
 
     name = "chain"
@@ -49,7 +49,6 @@ class ChainPairing(Pairing):
         return frames[0] if self._first.finishes else self._first.input(frames)
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """Return the first network's input for a drawing."""
         return self._first.drawing_input(picture)
 
 
@@ -60,10 +59,10 @@ def chain_channels(first: Pairing) -> int:
 
 @dataclass(frozen=True)
 class ChainLink:
-    """One model of a chain: its ``pairing``, its ``engine``, and the (width, height) at which its ``network`` runs.
+    """One model of a chain: its ``pairing``, its ``engine``, and the (width, height) of its network's input.
 
-    ``has_codes``: it takes a style code as constant channels beside its input. If ``pairing.finishes``, the output has
-    the size of the input picture, otherwise the network's size.
+    ``has_codes``: the model takes a style code as constant channels in addition to its input. If ``pairing.finishes``,
+    the output has the size of the input picture, otherwise the network's size.
     """
 
     pairing: Pairing
@@ -72,25 +71,25 @@ class ChainLink:
     has_codes: bool = False
 
     def __call__(self, pictures: Sequence[np.ndarray], values: np.ndarray, *, deep: bool) -> list[np.ndarray]:
-        """Return this model's pictures, one for each picture of the previous model.
+        """Return the output of this model for each picture of the previous model.
 
         Args:
             pictures: (H, W, 3) uint8, or uint16 of a ``deep`` chain, all of one size.
             values: (N, P) uint8, the conditions of each picture for a multi-style model; P is 0 without any.
             deep: return uint16 pictures.
         """
-        made = [self._input(*one) for one in zip(pictures, values, strict=True)]
-        outputs = list(self.engine(np.stack(made), deep=deep))
-        return [self._finished(*one) for one in zip(pictures, outputs, made, strict=True)]
+        inputs = [self._input(*item) for item in zip(pictures, values, strict=True)]
+        outputs = list(self.engine(np.stack(inputs), deep=deep))
+        return [self._finish(*item) for item in zip(pictures, outputs, inputs, strict=True)]
 
     def _input(self, picture: np.ndarray, values: np.ndarray) -> np.ndarray:
         picture = resize(picture if self.pairing.deep else to_uint8(picture), *self.network)
         if len(values) and isinstance(self.pairing, LookPairing):
             return self.pairing.with_planes(picture, values)
-        made = self.pairing.input([picture])
-        return with_planes(made, values) if self.has_codes else made
+        network_input = self.pairing.input([picture])
+        return with_planes(network_input, values) if self.has_codes else network_input
 
-    def _finished(self, picture: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
+    def _finish(self, picture: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
         if not self.pairing.finishes:
             return output
         size = picture.shape[1], picture.shape[0]
@@ -98,10 +97,10 @@ class ChainLink:
 
 
 class ChainEngine:
-    """An engine that runs the ``links`` in order, on the input of a ``ChainPairing``; its output has one ``size``.
+    """An engine that runs the ``links`` in order on the input of a ``ChainPairing``; its output has one ``size``.
 
-    Additional constant channels of the input are the conditions of the multi-style model, except for a ``LookPairing``
-    that comes first, whose input contains them. Models exchange arrays, of 16 bits in a deep chain.
+    Additional constant channels of the input are the conditions of the multi-style model, except for a first
+    ``LookPairing``, whose input contains them. Models exchange uint8 arrays, uint16 in a deep chain.
     """
 
     def __init__(self, links: Sequence[ChainLink], size: PixelSize) -> None:
@@ -110,10 +109,9 @@ class ChainEngine:
         self.batch = max(engine.batch for engine in engines)
         self.device_kind = engines[0].device_kind
         self.precision = "+".join(dict.fromkeys(engine.precision for engine in engines))
-        self.identity = self._joined([engine.identity for engine in engines])
+        self.identity = self._join_identities([engine.identity for engine in engines])
 
-    def _joined(self, identities: Sequence[dict[str, str]]) -> dict[str, str]:
-        """Combine the identities of all engines into one."""
+    def _join_identities(self, identities: Sequence[dict[str, str]]) -> dict[str, str]:
         joined = {
             name: "+".join(dict.fromkeys(identity[name] for identity in identities))
             for name in ("engine", "precision", "device")
@@ -122,34 +120,34 @@ class ChainEngine:
         return joined
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
-        """Return the identity for cache keys; the arguments are unused, as the chain fixes each network's size."""
-        return self._joined([link.engine.identity_at(*link.network) for link in self._links])
+        """Return the identity for cache keys; the size is ignored, as the chain fixes the size of each network."""
+        return self._join_identities([link.engine.identity_at(*link.network) for link in self._links])
 
     def batch_for(self, height: int, width: int) -> int:
-        """Return the largest batch of the engines; the arguments are unused, as the chain fixes each network's size."""
+        """Return the largest batch of the engines; the size is ignored, as the chain fixes the size of each network."""
         return max(link.engine.batch_for(*reversed(link.network)) for link in self._links)
 
     @property
     def exact(self) -> list[str]:
-        """Return the operators that any engine computes in fp32 because its precision gives wrong results."""
+        """Return the operators that some engine computes in fp32 because its precision gives wrong results."""
         return sorted({name for link in self._links for name in getattr(link.engine, "exact", ())})
 
     @property
     def tile(self) -> int | None:
-        """Return the longest side in pixels of the smallest tiles of any network; None if all pictures fit whole."""
+        """Return the longest side in pixels of the smallest tiles of any network; None without tiles."""
         tiles = [tile for link in self._links if (tile := getattr(link.engine, "tile", None))]
         return min(tiles, default=None)
 
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
         """Run (N, h, w, C) uint8 or uint16 → (N, H, W, 3) uint8, or uint16 if ``deep``, at the chain's size."""
         first, channels = self._links[0], chain_channels(self._links[0].pairing)
-        values, whole, inputs = inputs[:, 0, 0, channels:], inputs, inputs[..., :channels]
+        values, all_channels, inputs = inputs[:, 0, 0, channels:], inputs, inputs[..., :channels]
         if values.dtype == np.uint16:
-            values = (values >> 8).astype(np.uint8)  # as ``to_uint8``, which does not take an empty array
+            values = (values >> 8).astype(np.uint8)  # ``to_uint8`` rejects empty arrays
         if first.pairing.finishes:
             pictures = first(list(inputs), values, deep=deep)
         else:
-            pictures = list(first.engine(whole if first.has_codes else inputs, deep=deep))
+            pictures = list(first.engine(all_channels if first.has_codes else inputs, deep=deep))
         for link in self._links[1:]:
             pictures = link(pictures, values, deep=deep)
         return np.stack([resize(picture, *self._size) for picture in pictures])
@@ -157,89 +155,85 @@ class ChainEngine:
 
 @dataclass(frozen=True)
 class ModelChain(LoadedModel):
-    """Several models, each of which takes the output of the model before it as its source.
+    """Several models, each of which takes the output of the previous model as its source.
 
     ``steps``: the models in order; ``digest`` covers their digests and pairings. A model runs at the size that it was
-    trained for, except one that maps the colours of single pixels or restores the frame's pixels
-    (``Pairing.finishes``): it keeps the size of its source.
+    trained at. Exceptions keep the size of their source: models that map the colours of single pixels, or that restore
+    the pixels of the frame (``Pairing.finishes``).
     """
 
     steps: tuple[LoadedModel, ...] = ()
 
     @property
     def parts(self) -> tuple[LoadedModel, ...]:
-        """Return the models in order."""
         return self.steps
 
     def with_changes(self, changes: Table) -> ModelChain:
-        """Return the chain with other settings of its first model's pairing."""
         first, *others = self.steps
         return replace(self, steps=(first.with_changes(changes), *others)) if changes else self
 
     @property
     def pairing(self) -> Pairing:
-        """Return the pairing that makes the chain's input from a raw frame."""
         return ChainPairing(self.steps[0].pairing, prod(step.pairing.upscale_factor for step in self.steps))
 
     def check_renders(self) -> None:
-        """Raise UsageError for a model that cannot be in a chain, or not at its position in it."""
+        """Raise UsageError for a model that cannot be in a chain, or not at its position in the chain."""
         enlarged = ""
         for number, step in enumerate(self.steps):
             step.check_renders()
-            if why := _alone(step, first=number == 0):
+            if why := _chain_obstacle(step, first=number == 0):
                 remedy = "render it alone first, then the other models on its result"
                 raise UsageError(f"model '{step.name}' in a chain", why, remedy)
-            if enlarged and not _follows(step):
+            if enlarged and not _keeps_source_size(step):
                 why = f"it paints at its own size, so the enlargement by '{enlarged}' is lost"
                 raise UsageError(f"model '{step.name}' in a chain", why, f"give '{enlarged}' after it")
             enlarged = step.name if step.pairing.upscale_factor > 1 else enlarged
 
     @property
     def maps_colours(self) -> bool:
-        """Whether every model of the chain maps colours pixel by pixel."""
         return all(step.maps_colours for step in self.steps)
 
-    def working_size(self, wanted: str, source: PixelSize) -> PixelSize:
+    def working_size(self, size: str, source: PixelSize) -> PixelSize:
         """Return the (width, height) of the chain's output, at which sources are read, for a ``rendering.size``."""
-        width, height = self._painted_size(wanted, source)
+        width, height = self._painted_size(size, source)
         factor = prod(step.pairing.upscale_factor for step in self.steps)
         return width * factor, height * factor
 
-    def input_size(self, wanted: str, source: PixelSize) -> PixelSize:
-        """Return the (width, height) of the frames that the first model gets."""
+    def input_size(self, size: str, source: PixelSize) -> PixelSize:
+        """Return the (width, height) of the frames that the first model receives."""
         first = self.steps[0]
-        return self._painted_size(wanted, source) if first.pairing.finishes else self.network_sizes(wanted, source)[0]
+        return self._painted_size(size, source) if first.pairing.finishes else self.network_sizes(size, source)[0]
 
-    def network_sizes(self, wanted: str, source: PixelSize) -> list[PixelSize]:
-        """Return the (width, height) at which each network of the chain runs, in order."""
+    def network_sizes(self, size: str, source: PixelSize) -> list[PixelSize]:
+        """Return the (width, height) of each network's input, in order."""
         sizes: list[PixelSize] = []
-        current = self._painted_size(wanted, source)
+        current = self._painted_size(size, source)
         for step in self.steps:
             if step.pairing.at_source_size:
                 factor = step.pairing.upscale_factor
                 current = current[0] * factor, current[1] * factor
                 sizes.append(current)
             elif step.pairing.finishes:
-                sizes.append(step.size_for(wanted).of(*source) if wanted in OWN_SIZES else current)
+                sizes.append(step.size_for(size).of(*source) if size in OWN_SIZES else current)
             else:
-                current = step.size_for(wanted).of(*source)
+                current = step.size_for(size).of(*source)
                 sizes.append(current)
         return sizes
 
-    def _painted_size(self, wanted: str, source: PixelSize) -> PixelSize:
-        """Return the (width, height) of the largest picture before upscaling; the source's if no model has its own."""
-        if wanted not in OWN_SIZES:
-            return parse_size(wanted).of(*source)
-        own = [step.size_for(wanted).of(*source) for step in self.steps if not _follows(step)]
-        return max(own, default=source)
+    def _painted_size(self, size: str, source: PixelSize) -> PixelSize:
+        """Return the largest (width, height) before upscaling; the source's if all models keep their source's size."""
+        if size not in OWN_SIZES:
+            return parse_size(size).of(*source)
+        sizes = [step.size_for(size).of(*source) for step in self.steps if not _keeps_source_size(step)]
+        return max(sizes, default=source)
 
 
-def _follows(model: LoadedModel) -> bool:
-    """Return whether a model's output keeps the size and detail of its source, whatever size it was trained for."""
+def _keeps_source_size(model: LoadedModel) -> bool:
+    """Return whether the output keeps the size and detail of the source, regardless of the training size."""
     return model.pairing.at_source_size or model.pairing.finishes
 
 
-def _alone(model: LoadedModel, *, first: bool) -> str:
+def _chain_obstacle(model: LoadedModel, *, first: bool) -> str:
     """Return the reason why a model cannot be in a chain, or not after another model; '' if it can."""
     pairing = model.pairing
     if model.is_recurrent:
@@ -260,15 +254,15 @@ def _alone(model: LoadedModel, *, first: bool) -> str:
 
 
 def without_identity(names: Sequence[str]) -> list[str]:
-    """Return the model names without ``identity``; if nothing else is left, return ``identity`` alone."""
+    """Return the model names without ``identity``, or ``identity`` alone if nothing else is left."""
     return [name for name in names if name != IDENTITY] or [IDENTITY]
 
 
 def load_models_in_turn(names: Sequence[str], context: Context, changes: Mapping[str, Any]) -> LoadedModel:
-    """Find the models of a render and return them as a ``ModelChain``; return a single model as it is.
+    """Find the models of a render and return a ``ModelChain``, or the model itself if there is only one.
 
-    ``identity`` is left out of a chain. ``changes`` are settings of the first model's pairing. Raises as
-    ``load_model``, and UsageError if ``names`` is empty.
+    ``identity`` is left out of a chain. ``changes``: settings of the first model's pairing. Raises like ``load_model``,
+    and UsageError if ``names`` is empty.
     """
     if not names:
         raise UsageError("--model", "no model was given", "give one, or several to apply one after the other")

@@ -23,48 +23,46 @@ from vidtrans.strokes.media import medium_names
 
 SUFFIX = ".safetensors"
 IDENTITY = "identity"
-REVERSE, COLOURS = "reverse", "colours"  # what the names of models end in that come beside another
-IN_FOLDERS = ("latest_net_G.pth", "latest_net_G_A.pth", "latest_net_G_B.pth")
-# Which network of a file is meant: the model; the model as the extractor of others, which takes frames where its file
-# does not say what it takes; or the extractor that is embedded in it.
-Part = Literal["model", "extractor", "embedded"]
+REVERSE, COLOURS = "reverse", "colours"  # Middle part of the file names of companion models
+FOLDER_CHECKPOINTS = ("latest_net_G.pth", "latest_net_G_A.pth", "latest_net_G_B.pth")
+# Network of a model file: the model; the model used as an extractor, whose input is the frame unless its file says
+# otherwise; or the extractor embedded in the file.
+ModelRole = Literal["model", "extractor", "embedded"]
 
 
 def find_model(name: str) -> Path | None:
-    """Return the file that ``--model name`` means; None for the built-in ``identity``. Raises ModelError.
+    """Return the file of the model ``name``; None for the built-in ``identity``. Raises ModelError.
 
-    ``name`` is a path, with or without its suffix, or a bare name that is searched in ``model_folders``: native files
-    in all of them first, then each kind of other tools' files, so that an export of a model does not hide the model.
+    ``name`` is a path, with or without suffix, or a bare name that is searched in ``model_folders``: first native files
+    in all folders, then each foreign format, so that an export of a model does not hide the model.
     """
     if name == IDENTITY:
         return None
-    given = as_found(Path(name))
-    check_regular_file(given, ModelError)
-    if os.path.isfile(given):  # unlike the methods of Path, these functions raise for no name
-        return given
+    path = as_found(Path(name))
+    check_regular_file(path, ModelError)
+    if os.path.isfile(path):  # The methods of Path raise for some names, these functions for none
+        return path
     is_imported = not name.endswith(("/", "\\")) and os.path.isfile(as_found(Path(f"{name}{SUFFIX}")))
-    if os.path.isdir(given) and not is_imported and any((given / inside).is_file() for inside in IN_FOLDERS):
-        return file_in_folder(given)
-    if given.suffix in suffixes():
-        raise _no_file(given)
-    folders = model_folders() if len(given.parts) == 1 else [Path()]
+    if os.path.isdir(path) and not is_imported and any((path / inside).is_file() for inside in FOLDER_CHECKPOINTS):
+        return file_in_folder(path)
+    if path.suffix in suffixes():
+        raise _missing_file_error(path)
+    folders = model_folders() if len(path.parts) == 1 else [Path()]
     for candidate in (as_found(folder / f"{name}{suffix}") for suffix in suffixes() for folder in folders):
         if os.path.isfile(candidate):
             return candidate
-    if len(given.parts) > 1 or nearest_file(given):
-        raise _no_file(given)
-    raise _unknown_model(name)
+    if len(path.parts) > 1 or nearest_file(path):
+        raise _missing_file_error(path)
+    raise _unknown_model_error(name)
 
 
-def _no_file(path: Path) -> ModelError:
-    """Return the error for a model's path at which there is no file, with the nearest name in its folder."""
+def _missing_file_error(path: Path) -> ModelError:
     near = nearest_file(path)
     remedy = f"did you mean '{near}'?" if near else "train one with 'vidtrans train DATASET'"
     return ModelError(str(path), "no such file", remedy)
 
 
-def _unknown_model(name: str) -> ModelError:
-    """Return the error for a name that no model has, with the nearest name of a model or a medium."""
+def _unknown_model_error(name: str) -> ModelError:
     models = [*known_models(), IDENTITY]
     near = nearest_name(name, [*medium_names(), *models])
     use = f"use it without --model, as in: vidtrans stylize VIDEO --look {near}"
@@ -77,7 +75,7 @@ def _unknown_model(name: str) -> ModelError:
 
 
 def medium_among(names: Sequence[str]) -> str:
-    """Return the medium that ``names`` mean instead of a model: the only name, and no model has it; or ''."""
+    """Return the medium if ``names`` is one medium's name that no model has; otherwise ''."""
     if len(names) != 1 or names[0] not in medium_names():
         return ""
     try:
@@ -88,17 +86,17 @@ def medium_among(names: Sequence[str]) -> str:
 
 
 def companion_path(model: Path, name: str) -> Path:
-    """Return the path of the file ``name`` of a model: 'night.NAME.safetensors' beside 'night.safetensors'."""
+    """Return the path of a model's companion file: 'night.NAME.safetensors' for 'night.safetensors'."""
     return model.with_name(f"{model.name.removesuffix(SUFFIX)}.{name}{SUFFIX}")
 
 
 def both_ways(model: Path) -> list[Path]:
-    """Return a model's file and, if it exists beside it, the file of the reverse model (B to A)."""
+    """Return a model's file, followed by the file of its reverse model (B to A) if that exists."""
     return [model, *(path for path in [companion_path(model, REVERSE)] if path.is_file())]
 
 
 def file_in_folder(path: Path) -> Path:
-    """Return the model file in another tool's folder; a file is returned as it is. Raises ModelError for 0 or 2 files.
+    """Return the checkpoint in another tool's folder; return a file unchanged. Raises ModelError for 0 or 2 files.
 
     pytorch-CycleGAN-and-pix2pix writes ``latest_net_G.pth`` into its training folder; for CycleGAN it writes one file
     for each direction.
@@ -108,69 +106,70 @@ def file_in_folder(path: Path) -> Path:
         if path.is_file():
             return path
         raise ModelError(str(path), "no such file", "give the model's file, or its folder")
-    found = [path / name for name in IN_FOLDERS if (path / name).is_file()]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise ModelError(str(path), f"none of {', '.join(IN_FOLDERS)} is in this folder", "give the model's file")
-    why = f"it holds {' and '.join(p.name for p in found)}, one for each direction"
-    raise ModelError(str(path), why, f"give one of them: {' or '.join(map(str, found))}")
+    checkpoints = [path / name for name in FOLDER_CHECKPOINTS if (path / name).is_file()]
+    if len(checkpoints) == 1:
+        return checkpoints[0]
+    if not checkpoints:
+        why = f"none of {', '.join(FOLDER_CHECKPOINTS)} is in this folder"
+        raise ModelError(str(path), why, "give the model's file")
+    why = f"it holds {' and '.join(p.name for p in checkpoints)}, one for each direction"
+    raise ModelError(str(path), why, f"give one of them: {' or '.join(map(str, checkpoints))}")
 
 
 def known_models() -> dict[str, Path]:
-    """Return the paths of all models that can be given by a bare name, by that name."""
+    """Return the paths of all models in the model folders, by bare name."""
     folders = [f for f in reversed(model_folders()) if f.is_dir()]
     patterns = [f"*{suffix}" for suffix in reversed(suffixes())]
-    found = {p.stem: p for pattern in patterns for folder in folders for p in sorted(folder.glob(pattern))}
-    return dict(sorted(found.items()))
+    paths = {p.stem: p for pattern in patterns for folder in folders for p in sorted(folder.glob(pattern))}
+    return dict(sorted(paths.items()))
 
 
 def model_folders() -> list[Path]:
-    """Return the folders in which model names are searched, in order; the last holds the bundled models."""
+    """Return the folders in which model names are searched, in search order; the last one holds the bundled models."""
     return [Path(), Path("models"), user_models(), PACKAGE / "assets"]
 
 
 def user_models() -> Path:
-    """Return the user's own folder of models, whose names are known in every working folder."""
+    """Return the user's model folder, which is searched from every working folder."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("vidtrans")) / "models"
 
 
-def read_record(path: Path, part: Part = "model") -> ModelRecord:
-    """Return the checked record of a ``part`` of a model file, without loading weights or torch. Raises ModelError."""
-    form = load_format(format_of(path))
-    if part == "extractor" and isinstance(form, ForeignFormat):
-        model = form.describe(path)
-        return model.record(path, _pairing_of_extractor(model))
-    record = form.read_record(path)
-    return record.extractor_record(path) if part == "embedded" else record
+def read_record(path: Path, role: ModelRole = "model") -> ModelRecord:
+    """Return the checked record of a network of a model file, without loading weights or torch. Raises ModelError."""
+    model_format = load_format(format_of(path))
+    if role == "extractor" and isinstance(model_format, ForeignFormat):
+        model = model_format.describe(path)
+        return model.record(path, _extractor_pairing(model))
+    record = model_format.read_record(path)
+    return record.extractor_record(path) if role == "embedded" else record
 
 
-def load_generator(path: Path, part: Part = "model") -> tuple[Any, ModelRecord]:
+def load_generator(path: Path, role: ModelRole = "model") -> tuple[Any, ModelRecord]:
     """Return a model file's generator with its weights, in eval mode on the CPU, and its record. Raises ModelError."""
-    from vidtrans.networks.init import inner_generator  # it imports torch
+    from vidtrans.networks.init import inner_generator  # Imports torch
 
-    form = load_format(format_of(path))
-    if part == "extractor" and isinstance(form, ForeignFormat):
-        model = form.describe(path)
-        generator, record = form.load_described(path, model, _pairing_of_extractor(model))
+    model_format = load_format(format_of(path))
+    if role == "extractor" and isinstance(model_format, ForeignFormat):
+        model = model_format.describe(path)
+        generator, record = model_format.load_described(path, model, _extractor_pairing(model))
     else:
-        generator, record = form.load_extractor(path) if part == "embedded" else form.load(path)
-    if record.origin and "exported" not in record.origin:  # another tool pads no further than its network needs
+        generator, record = model_format.load_extractor(path) if role == "embedded" else model_format.load(path)
+    if record.origin and "exported" not in record.origin:  # Other tools pad only to the stride of the network
         generator.multiple = int(getattr(inner_generator(generator), "stride", generator.multiple))
     for parameter in generator.parameters():
         parameter.requires_grad_(False)
     return generator.eval(), record
 
 
-def _pairing_of_extractor(model: ForeignModel) -> Pairing | None:
-    """Return the pairing 'aligned', whose input is the frame, for a network without a pairing of its own; else None."""
+def _extractor_pairing(model: ForeignModel) -> Pairing | None:
+    """Return the pairing 'aligned', whose input is the frame, for a network without its own pairing; otherwise None."""
     return None if model.pairing else make_pairing("aligned", {})
 
 
 def save_model(path: Path, generator: Any, record: ModelRecord) -> None:  # noqa: ANN401  (no torch here)
-    """Write a model file atomically. Weights are stored as they are in the generator, in 32 or 16 bits."""
+    """Write a model file atomically, with weights in the generator's dtype, 32 or 16 bits."""
     load_format(NATIVE).save(path, generator, record)
 
 

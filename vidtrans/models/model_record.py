@@ -1,4 +1,4 @@
-"""The metadata of a model file: parse, check and write its record, for every model format."""
+"""Parse, check and write the record of a model file, its metadata in every format."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from vidtrans.pairing import LARGEST_ZOOM, PAIRINGS
 from vidtrans.pairing.pairing_records import make_pairing
 
 FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS, WITH_EXTRACTOR, WITH_CODES = 1, 2, 3, 4, 5, 6
-NORMALISATION = "uint8 / 127.5 - 1"  # of the pictures that networks see
-MAX_BYTES = 4 << 20  # of a record's JSON
+NORMALISATION = "uint8 / 127.5 - 1"  # Value range of the network's input and output, computed from 8-bit pictures
+MAX_RECORD_BYTES = 4 << 20  # Largest size of a record's JSON, in bytes
 MAX_POSITIONS = 10_000_000
-MAX_CHANNELS = 512  # of an input: label maps have one for each class
+MAX_CHANNELS = 512  # Largest number of input channels: label maps have one per class
 RATE = re.compile(r"[0-9]{1,12}(/[0-9]{1,12})?")
-OPTIONAL = ("plate", "dream", "memory", "ports", "origin", "extractor", "codes")  # not in a file where they are empty
-TABLES = ("generator", "pairing", "training", "card", *OPTIONAL)
+# Tables that are left out of the file when they are empty
+OPTIONAL_TABLES = ("plate", "dream", "memory", "ports", "origin", "extractor", "codes")
+TABLES = ("generator", "pairing", "training", "card", *OPTIONAL_TABLES)
 
 
 @dataclass(frozen=True)
@@ -41,31 +42,31 @@ class Card:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """The metadata of a model. Tables that do not apply to a model are empty."""
+    """The metadata of a model. A table that does not apply to a model is empty."""
 
-    generator: Table  # its ``name`` and ``settings``
-    pairing: Table  # its ``name`` and ``settings``
-    in_channels: int  # that the pairing makes
-    out_channels: int  # 3
-    size: int  # short side in pixels of the training pictures
-    normalisation: str  # the map from 8-bit pictures to the network's values, as text
-    training: Table  # figures of the training, for people
-    card: Table  # author, licence and notes, for people
+    generator: Table  # Its ``name`` and ``settings``
+    pairing: Table  # Its ``name`` and ``settings``
+    in_channels: int  # Number of input channels that the pairing makes
+    out_channels: int  # Always 3
+    size: int  # Short side of the training pictures, in pixels
+    normalisation: str  # Formula from 8-bit pictures to the network's values, as text
+    training: Table  # Training statistics, for people
+    card: Table  # Author, licence and notes, for people
     weights: str = ""  # SHA-256 (hex) over the tensors, written by ``save_model``
-    # For a generator that paints on a background plate (its weights 'plate' and 'scene'): the plate's ``size`` (width,
-    # height), and ``still``, how still the camera was, 0 to 1.
+    # For a generator with a background plate (its weights 'plate' and 'scene'): the plate's ``size`` (width,
+    # height), and ``still``, the stillness of the camera from 0 to 1.
     plate: Table = field(default_factory=dict)
     # For a model that predicts frames: the number of ``positions`` of its clock (0: no clock), the frame ``rate`` of
-    # the training clip, and the ``statistics`` of its frames. Of kept frames: the lengths of their ``runs``, the
-    # numbers of the runs' ``shots``, the ``clips`` (name and rate), and of each of the ``frames`` the number of its
-    # clip and its own there. ``zoom``: of a moving camera.
+    # the training clip, and the ``statistics`` of its frames. For stored frames: the lengths of consecutive ``runs``,
+    # the shot number of each run (``shots``), the ``clips`` (name and rate), and ``frames``: the clip number and the
+    # frame number of each stored frame. ``zoom``: the zoom of a moving camera.
     dream: Table = field(default_factory=dict)
-    memory: Table = field(default_factory=dict)  # recurrent: the ``flow`` method that warps its last output
-    ports: Table = field(default_factory=dict)  # of another tool's network: settings of ``PortSettings``
-    origin: Table = field(default_factory=dict)  # of that: its ``family``, and facts beside the weights
-    extractor: Table = field(default_factory=dict)  # the record of the embedded network that makes the input
-    # For a generator with many looks: the ``size`` of the style code that is added to the input, and the ``mean`` and
-    # ``spread`` (standard deviation) of the training pictures' codes.
+    memory: Table = field(default_factory=dict)  # For a recurrent model: the ``flow`` method that warps its last output
+    ports: Table = field(default_factory=dict)  # For another tool's network: settings of ``PortSettings``
+    origin: Table = field(default_factory=dict)  # For another tool's network: its ``family`` and further facts
+    extractor: Table = field(default_factory=dict)  # Record of the embedded extractor
+    # For a generator with many looks: the ``size`` of the style code in the input, and the ``mean`` and ``spread``
+    # (standard deviation) of the codes of the training pictures.
     codes: Table = field(default_factory=dict)
 
     def extractor_record(self, path: Path) -> ModelRecord:
@@ -74,38 +75,40 @@ class ModelRecord:
 
     @property
     def code_size(self) -> int:
-        """The length of a style code, of which each number is an extra input plane; 0 for a model with one look."""
+        """Return the length of a style code, which is also its number of input planes; 0 for a model with one look."""
         return self.codes["size"] if self.codes else 0
 
     @property
     def auto_size(self) -> int:
-        """The short side in pixels of renders by default: the trained one, or for looks a larger one.
+        """Return the default short side of renders in pixels: the training size, or a larger one for looks.
 
-        Strokes are the largest at the trained size, 288 pixels, but faces that are a quarter of the picture lose their
-        eyes there. Learned looks keep most of their strokes at 480; looks at once are sharper and calmer up to 720.
+        Strokes are largest at the training size, 288 pixels, but at that size a face that is a quarter of the picture
+        loses its eyes. Trained looks keep most of their strokes at 480; predicted looks are sharper and more stable up
+        to 720.
         """
-        is_other = self.generator["name"] == "optimised" or self.ports or self.origin  # or of another tool
+        # Optimised models and networks of other tools keep their size
+        is_other = self.generator["name"] == "optimised" or self.ports or self.origin
         if self.pairing["name"] != "look" or is_other:
             return self.size
         return self.size * 5 // 3 if self.training else self.size * 5 // 2
 
     @property
     def least_size(self) -> int:
-        """The fewest pixels of the short side of renders by default; 0 enlarges no clip.
+        """Return the smallest short side of renders in pixels by default; 0 never enlarges a clip.
 
-        A network that learned from pairs finds the eyes of a face only at about the scale that it was trained at.
+        A network trained on pairs detects the eyes of a face only at about the scale of its training pictures.
         """
         return self.size if self.training and self.pairing["name"] != "look" else 0
 
     @property
     def plugins(self) -> list[Table]:
-        """The packages of the plug-ins of its generator and pairing: those installed here, maybe of other versions."""
+        """Return the installed packages, with their versions, of the plug-ins for its generator and pairing."""
         parts = [(r, part) for r, part in ((GENERATORS, self.generator), (PAIRINGS, self.pairing)) if "plugin" in part]
         return [package for registry, part in parts for package in registry.origin(part["name"]).values()]
 
     def to_json(self) -> str:
-        """Return the record as JSON without empty optional tables, marked with the oldest format that can hold it."""
-        known = {k: v for k, v in self.__dict__.items() if k not in OPTIONAL or v}
+        """Return the record as JSON without empty optional tables, with the oldest format version that can hold it."""
+        tables = {k: v for k, v in self.__dict__.items() if k not in OPTIONAL_TABLES or v}
         levels = (
             (WITH_CODES, self.codes),
             (WITH_EXTRACTOR, self.extractor),
@@ -113,22 +116,22 @@ class ModelRecord:
             (WITH_MEMORY, self.memory),
             (WITH_PLATE, self.plate),
         )
-        written = next((level for level, table in levels if table), FORMAT)
-        return canonical_json({"format": written, **known})
+        version = next((level for level, table in levels if table), FORMAT)
+        return canonical_json({"format": version, **tables})
 
 
 def parse_record(text: str, path: Path) -> ModelRecord:
     """Parse and check the JSON record of the model file ``path``. Raises ModelError."""
-    if len(text) > MAX_BYTES:
+    if len(text) > MAX_RECORD_BYTES:
         raise ModelError(str(path), "its metadata is absurdly large", "do not use this file")
     try:
-        value: dict[str, Any] = json.loads(text, object_pairs_hook=_each_once)
-        found = value.pop("format")
-        if found not in (FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS, WITH_EXTRACTOR, WITH_CODES):
-            why = f"model format {str(found)[:MAX_QUOTED]} is unknown to this version"
+        value: dict[str, Any] = json.loads(text, object_pairs_hook=reject_repeated_keys)
+        version = value.pop("format")
+        if version not in (FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS, WITH_EXTRACTOR, WITH_CODES):
+            why = f"model format {str(version)[:MAX_QUOTED]} is unknown to this version"
             raise ModelError(str(path), why, "update vidtrans, or train again")
         record = ModelRecord(**value)
-        _check(record, path)
+        _check_record(record, path)
         if record.extractor:
             _check_embedding(record, path)
     except PluginError:
@@ -139,7 +142,7 @@ def parse_record(text: str, path: Path) -> ModelRecord:
     return record
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> Table:
+def reject_repeated_keys(pairs: list[tuple[str, Any]]) -> Table:
     """Return a JSON object as a table. Raises ValueError for a repeated key, whose value would be ambiguous."""
     table = dict(pairs)
     if len(table) != len(pairs):
@@ -156,8 +159,8 @@ def _check_embedding(record: ModelRecord, path: Path) -> None:
     record.extractor_record(path)
 
 
-def _check(record: ModelRecord, path: Path) -> None:
-    """Raise ValueError for a record that cannot be, ModelError for one of a plug-in that is absent."""
+def _check_record(record: ModelRecord, path: Path) -> None:
+    """Raise ValueError for an invalid record, ModelError if its plug-in is not installed."""
     for name in TABLES:
         if not isinstance(getattr(record, name), dict):
             raise ValueError(f"'{name}' is not a table")
@@ -170,7 +173,7 @@ def _check(record: ModelRecord, path: Path) -> None:
         raise ValueError("its number of channels or its size is not an integer")
     pairing = make_pairing(record.pairing["name"], record.pairing["settings"])
     if pairing.extraction is not None and not pairing.extraction.digest:
-        # A stranger's record would name any file of this machine, or of another one, to be opened.
+        # Without a digest, an untrusted record could make any local or network file be opened.
         raise ValueError("its pairing names a network without its digest")
     if record.origin and not isinstance(record.origin.get("family"), str):
         raise ValueError("its origin names no family")
@@ -189,12 +192,12 @@ def _check(record: ModelRecord, path: Path) -> None:
             raise ValueError("the plate's stillness is out of bounds")
     if record.dream:
         positions, rate = record.dream["positions"], record.dream["rate"]
-        # Not any Fraction: one to the power of a billion takes all memory.
+        # Restrict the syntax: a Fraction with a huge exponent exhausts the memory.
         if type(positions) is not int or not 0 <= positions <= MAX_POSITIONS or not RATE.fullmatch(rate):
             raise ValueError("its clock is out of bounds")
         if not 0 < Fraction(rate) <= 1000:
             raise ValueError("its clock is out of bounds")
-        _check_kept_frames(record.dream)
+        _check_stored_frames(record.dream)
     if record.ports and (record.plate or record.memory):
         raise ValueError("a network of another tool has no plate and no memory")
     if record.ports and not from_table(PortSettings, record.ports, "ports").takes(record.in_channels):
@@ -220,8 +223,8 @@ def _check_codes(record: ModelRecord) -> None:
         raise ValueError("its codes' spread is below 0")
 
 
-def _check_kept_frames(table: Table) -> None:
-    """Raise ValueError for a record of kept frames, or of a camera's window, that cannot be."""
+def _check_stored_frames(table: Table) -> None:
+    """Raise ValueError for an invalid table of stored frames or of the camera's zoom."""
     runs, shots, frames = (table.get(name, []) for name in ("runs", "shots", "frames"))
     if not all(type(n) is int and 0 < n <= MAX_POSITIONS for n in (*runs, *shots)):
         raise ValueError("the runs of its kept frames are out of bounds")

@@ -1,9 +1,10 @@
-"""The model file of vidtrans: one ``.safetensors`` with the generator's weights and all that is needed to use them.
+"""The native model file: one ``.safetensors`` with the generator's weights and everything needed to use them.
 
-Its one metadata key, ``vidtrans``, is canonical JSON (with several keys the bytes would differ from run to
-run): format, architecture and settings, pairing and settings, size, normalisation, training record, card, the
-weights' digest. The network that makes the model's input may be embedded: its weights under a prefix, its record inside
-of the record. Without times and paths, the same training gives the same bytes (limits: docs/guides/training/gpus.md).
+Its single metadata key, ``vidtrans``, is canonical JSON (with several keys the bytes would differ between runs):
+format, architecture and settings, pairing and settings, size, normalisation, training record, card, the weights'
+digest. The network that makes the model's input may be embedded: its weights have a name prefix, and its record is
+nested in the record. There are no times and paths, so the same training gives the same bytes (limits:
+docs/guides/training/gpus.md).
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from typing import Any
 from vidtrans.core.errors import ModelError, first_line
 from vidtrans.core.files import naming_disk_errors, write_atomically
 from vidtrans.core.system import WINDOWS
-from vidtrans.models.formats import ModelFormat, build_with_weights, weights_digest, weights_of
+from vidtrans.models.formats import ModelFormat, build_with_weights, cpu_weights, weights_digest
 from vidtrans.models.model_record import ModelRecord, parse_record
 
 METADATA_KEY = "vidtrans"
-PREFIX = "extractor/"  # of the names of an embedded extractor's weights; no module's name has a slash
-MAX_HEADER_BYTES = 16 << 20  # the metadata, and a line for each tensor
+PREFIX = "extractor/"  # Prefix of an embedded extractor's weight names; no module name has a slash
+MAX_HEADER_BYTES = 16 << 20  # Limit for the metadata and one entry per tensor, in bytes
 
 
 class NativeFormat(ModelFormat):
@@ -31,7 +32,6 @@ class NativeFormat(ModelFormat):
     suffixes = (".safetensors",)
 
     def detect(self, path: Path) -> bool:
-        """Return whether the safetensors header contains the metadata key of vidtrans."""
         with path.open("rb") as file:
             header = file.read(min(int.from_bytes(file.read(8), "little"), MAX_HEADER_BYTES))
         return b'"__metadata__"' in header and f'"{METADATA_KEY}"'.encode() in header
@@ -42,7 +42,7 @@ class NativeFormat(ModelFormat):
 
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-        if MAX_HEADER_BYTES < length <= path.stat().st_size:  # to read it takes many times its size
+        if MAX_HEADER_BYTES < length <= path.stat().st_size:  # Parsing takes many times this size in memory
             raise ModelError(str(path), "its metadata is absurdly large", "do not use this file")
         try:
             with safe_open(str(path), framework="numpy") as file:
@@ -52,7 +52,6 @@ class NativeFormat(ModelFormat):
         return parse_record(text, path)
 
     def load(self, path: Path) -> tuple[Any, ModelRecord]:
-        """Return the generator with its weights, on the CPU, and the record. Raises ModelError."""
         record = self.read_record(path)
         return build_with_weights(path, record, partial(_read_weights, has_extractor=bool(record.extractor))), record
 
@@ -68,25 +67,25 @@ class NativeFormat(ModelFormat):
         record: ModelRecord,
         extractor: tuple[Any, ModelRecord] | None = None,
     ) -> None:
-        """Write weights and record. Weights are stored as they are in the generator, in 32 or 16 bits.
+        """Write weights and record, with the weights in the generator's dtype, 32 or 16 bits.
 
         ``extractor``: the generator and the record of an extractor to embed.
         """
         from safetensors.torch import save_file
 
-        weights = weights_of(generator)
+        weights = cpu_weights(generator)
         record = replace(record, weights=weights_digest(weights), extractor={})
         if extractor is not None:
-            own = weights_of(extractor[0])
-            embedded = replace(extractor[1], weights=weights_digest(own))
+            extractor_weights = cpu_weights(extractor[0])
+            embedded = replace(extractor[1], weights=weights_digest(extractor_weights))
             record = replace(record, extractor=json.loads(embedded.to_json()))
-            weights |= {PREFIX + name: tensor for name, tensor in own.items()}
+            weights |= {PREFIX + name: tensor for name, tensor in extractor_weights.items()}
         with write_atomically(path) as temporary:
             temporary.touch()
             mode = temporary.stat().st_mode
             with naming_disk_errors(temporary):
                 save_file(weights, str(temporary), metadata={METADATA_KEY: record.to_json()})
-            temporary.chmod(mode)  # it is made for its owner alone
+            temporary.chmod(mode)  # safetensors creates files that only their owner can read
 
 
 def _read_weights(path: Path, *, has_extractor: bool, of_extractor: bool = False) -> dict[str, Any]:
@@ -97,7 +96,7 @@ def _read_weights(path: Path, *, has_extractor: bool, of_extractor: bool = False
         with safe_open(str(path), framework="pt") as file:
             names = [n for n in file.keys() if not has_extractor or n.startswith(PREFIX) == of_extractor]  # noqa: SIM118
             weights = {name.removeprefix(PREFIX) if of_extractor else name: file.get_tensor(name) for name in names}
-            # Tensors are memory-mapped, and Windows cannot replace a mapped file: a training could not save meanwhile.
+            # Tensors are memory-mapped, and Windows cannot replace a mapped file, so training could not save its model.
             return {name: tensor.clone() for name, tensor in weights.items()} if WINDOWS else weights
     except SafetensorError as error:
         raise ValueError(str(error)) from None

@@ -1,8 +1,9 @@
 """The pack of a model, to share it: a zip file with the model file, its card, its licence, a thumbnail, and a manifest.
 
-Any program for zip files opens it. Its bytes follow from its contents: no times, and no names of folders. A pack may be
-a stranger's: ``open_pack`` checks names, sizes and hashes, and ``extract_model`` writes a file whose hash it checks.
-The page of a folder of packs is one self-contained HTML file from the Jinja template ``packs.html``.
+Any zip program opens it. Its bytes depend only on its contents: there are no times and no folder names. A pack may come
+from an untrusted source: ``open_pack`` checks names, sizes and hashes, and ``extract_model`` checks the hash of the
+file that it writes. The page of a folder of packs is one self-contained HTML file from the Jinja template
+``packs.html``.
 """
 
 from __future__ import annotations
@@ -38,19 +39,21 @@ from vidtrans.video.report_page import Filter, load_page
 
 FORMAT = 1
 MANIFEST, ABOUT, LICENCE, THUMBNAIL = "manifest.json", "README.md", "LICENSE.txt", "thumbnail.jpg"
-MOST_BYTES = {MANIFEST: 1 << 16, ABOUT: 1 << 18, LICENCE: 1 << 18, THUMBNAIL: 1 << 20}
-MOST_MODEL_BYTES = 16 << 30
-MOST_TEXT = 4096  # characters of a line on the card
-BLOCK = 1 << 20
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for gigabytes of memory, and raise other errors
-NAME = re.compile(r"[^\W_][\w .+-]{0,79}")  # of a model, as a file's name on every system
-RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)  # on Windows
-DAMAGED = "get it again, or make one with 'vidtrans model pack'"
+MAX_ENTRY_BYTES = {MANIFEST: 1 << 16, ABOUT: 1 << 18, LICENCE: 1 << 18, THUMBNAIL: 1 << 20}
+MAX_MODEL_BYTES = 16 << 30
+MAX_LINE_CHARACTERS = 4096  # Largest length of a line on the card, in characters
+BLOCK_BYTES = 1 << 20
+# Other methods may need gigabytes of memory and raise other errors
+COMPRESSION_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+MODEL_NAME = re.compile(r"[^\W_][\w .+-]{0,79}")  # A model name that is a valid file name on every system
+# File names that Windows reserves
+RESERVED_NAME = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+DAMAGED_REMEDY = "get it again, or make one with 'vidtrans model pack'"
 RATIO = re.compile(r"[\d.]+/[\d.]+")
-# Folders before a file's name: of an absolute path up to its last separator, of a relative one without spaces.
-FOLDERS = re.compile(r"(?:(?:[A-Za-z]:|~)?[/\\][^=,:]*[/\\]|(?:[A-Za-z]:|~)?[^\s=,:]*[/\\]+)(?=[^\s/\\])")
-THUMBNAIL_PX = 640  # the longer side
-QUALITY = 88
+# The folders of a path: of an absolute path up to its last separator, of a relative one without spaces.
+FOLDER_PREFIX = re.compile(r"(?:(?:[A-Za-z]:|~)?[/\\][^=,:]*[/\\]|(?:[A-Za-z]:|~)?[^\s=,:]*[/\\]+)(?=[^\s/\\])")
+THUMBNAIL_PX = 640  # Longer side of a thumbnail, in pixels
+JPEG_QUALITY = 88
 
 
 @dataclass(frozen=True)
@@ -58,16 +61,16 @@ class PackFacts:
     """The manifest of a pack: facts of the model, its file, and its card."""
 
     name: str
-    sha256: str  # (hex) of the model file
-    size: int  # bytes of the model file
+    sha256: str  # SHA-256 (hex) of the model file
+    size: int  # Size of the model file, in bytes
     author: str = ""
     licence: str = ""
     notes: str = ""
-    command: str = ""  # the command line that made the model, without names of folders; '' if unknown
-    network: str = ""  # the generator's name
+    command: str = ""  # Command line that made the model, without folder names; '' if unknown
+    network: str = ""  # Name of the generator
     pairing: str = ""
-    short_side: int = 0  # pixels, of the training pictures
-    version: str = __version__  # the vidtrans that packed it
+    short_side: int = 0  # Short side of the training pictures, in pixels
+    version: str = __version__  # Version of vidtrans that wrote the pack
 
     def __post_init__(self) -> None:
         if not is_model_name(self.name):
@@ -88,43 +91,43 @@ class OpenedPack:
 
 
 def is_model_name(name: str) -> bool:
-    """Return whether a text can name a model: one that is a file's name on every system, without a folder."""
-    return bool(NAME.fullmatch(name)) and not RESERVED.fullmatch(name) and name == name.rstrip(" .")
+    """Return whether a text is a valid model name: a file name on every system, without a folder."""
+    return bool(MODEL_NAME.fullmatch(name)) and not RESERVED_NAME.fullmatch(name) and name == name.rstrip(" .")
 
 
 def without_folders(words: Sequence[str]) -> list[str]:
-    """Return the words of a command line with the names of files alone: folders may be nobody's business."""
-    return [*map(_without_folders, words)]
+    """Return the words of a command line with file names instead of paths, since folder names may be private."""
+    return [*map(_strip_folders, words)]
 
 
-def _without_folders(word: str) -> str:
+def _strip_folders(word: str) -> str:
     if RATIO.fullmatch(word):
         return word
-    if not re.search(r"[=,]|: ", word):  # one path, or none
+    if not re.search(r"[=,]|: ", word):  # The word is one path, or none
         return re.split(r"[/\\](?=[^/\\])", word)[-1].rstrip("/\\") or word
-    return FOLDERS.sub("", word)
+    return FOLDER_PREFIX.sub("", word)
 
 
 def write_pack(path: Path, model: Path, facts: PackFacts, texts: Mapping[str, bytes]) -> None:
-    """Write a pack, the zip file ``path``, with the ``model`` file.
+    """Write a pack, the zip file ``path``, with the model file ``model``.
 
     ``texts``: contents of ``ABOUT``, and of ``LICENCE`` and ``THUMBNAIL`` if there are any. Raises UsageError if a text
     is larger than packs may hold, ModelError if the model file is too large, or changes meanwhile.
     """
     contents = {MANIFEST: canonical_json({"format": FORMAT, **asdict(facts)}).encode(), **texts}
     for name, content in contents.items():
-        if len(content) > MOST_BYTES[name]:
-            raise UsageError(name, f"it has {len(content):,} bytes, of {MOST_BYTES[name]:,} allowed", "shorten it")
-    if facts.size > MOST_MODEL_BYTES:
+        if len(content) > MAX_ENTRY_BYTES[name]:
+            raise UsageError(name, f"it has {len(content):,} bytes, of {MAX_ENTRY_BYTES[name]:,} allowed", "shorten it")
+    if facts.size > MAX_MODEL_BYTES:
         raise ModelError(str(model), "it is too large for a pack", "share the file")
     digest = hashlib.sha256()
     with naming_disk_errors(path), zipfile.ZipFile(path, "w", allowZip64=True) as packed:
         for name, content in contents.items():
-            packed.writestr(_entry(name), content)
-        entry = _entry(f"{facts.name}.safetensors")
-        entry.file_size = facts.size  # decides between 32 and 64 bits
+            packed.writestr(_zip_entry(name), content)
+        entry = _zip_entry(f"{facts.name}.safetensors")
+        entry.file_size = facts.size  # Selects 32-bit or 64-bit zip fields
         with model.open("rb") as source, packed.open(entry, "w") as target:
-            while block := source.read(BLOCK):
+            while block := source.read(BLOCK_BYTES):
                 digest.update(block)
                 target.write(block)
     if digest.hexdigest() != facts.sha256:
@@ -132,33 +135,33 @@ def write_pack(path: Path, model: Path, facts: PackFacts, texts: Mapping[str, by
 
 
 def open_pack(path: Path) -> OpenedPack:
-    """Return a pack, whose model is not yet checked. Raises ModelError."""
-    with _opened(path) as packed:
+    """Return a pack without checking the hash of its model. Raises ModelError."""
+    with _open_zip(path) as packed:
         names = packed.namelist()
-        if any(entry.compress_type not in METHODS for entry in packed.infolist()):
+        if any(entry.compress_type not in COMPRESSION_METHODS for entry in packed.infolist()):
             raise ValueError("it is compressed in a way that packs are not")
         if len(set(names)) != len(names) or MANIFEST not in names or ABOUT not in names:
             raise ValueError("its contents are not those of a pack")
-        facts = _facts(parse_table(_read(packed, MANIFEST)))
-        if extra := set(names) - {*MOST_BYTES, f"{facts.name}.safetensors"}:
+        facts = _parse_facts(parse_table(_read_entry(packed, MANIFEST)))
+        if extra := set(names) - {*MAX_ENTRY_BYTES, f"{facts.name}.safetensors"}:
             raise ValueError(f"it contains {sorted(extra)[0]!r:.80}, which no pack has")
-        if packed.getinfo(f"{facts.name}.safetensors").file_size != facts.size or facts.size > MOST_MODEL_BYTES:
+        if packed.getinfo(f"{facts.name}.safetensors").file_size != facts.size or facts.size > MAX_MODEL_BYTES:
             raise ValueError("its model has another size than it says")
-        texts = {name: _read(packed, name) for name in (ABOUT, LICENCE, THUMBNAIL) if name in names}
+        texts = {name: _read_entry(packed, name) for name in (ABOUT, LICENCE, THUMBNAIL) if name in names}
         about, licence = (texts.get(name, b"").decode("utf-8", "replace") for name in (ABOUT, LICENCE))
         return OpenedPack(path, facts, about, licence, texts.get(THUMBNAIL, b""))
 
 
 def extract_model(pack: OpenedPack, target: Path) -> None:
-    """Write the model of a pack to a path. Raises ModelError unless its hash is that of the manifest."""
+    """Write a pack's model to ``target``. Raises ModelError if its hash differs from the manifest's."""
     digest = hashlib.sha256()
     with (
-        _opened(pack.path) as packed,
+        _open_zip(pack.path) as packed,
         naming_disk_errors(target),
         packed.open(f"{pack.facts.name}.safetensors") as source,
         target.open("wb") as file,
     ):
-        while block := source.read(BLOCK):
+        while block := source.read(BLOCK_BYTES):
             digest.update(block)
             file.write(block)
     if digest.hexdigest() != pack.facts.sha256:
@@ -166,17 +169,16 @@ def extract_model(pack: OpenedPack, target: Path) -> None:
 
 
 def has_model(path: Path, pack: OpenedPack) -> bool:
-    """Return whether a file is the model of a pack."""
     return path.is_file() and path.stat().st_size == pack.facts.size and digest_file(path) == pack.facts.sha256
 
 
-def card_of(table: Mapping[str, object], given: Mapping[str, str]) -> Card:
-    """Return the card of a model's record with the values that are ``given`` in their places."""
-    known = {field.name: str(table.get(field.name, ""))[:MOST_TEXT] for field in fields(Card)}
-    return Card(**known | {name: value for name, value in given.items() if value})
+def card_of(table: Mapping[str, object], overrides: Mapping[str, str]) -> Card:
+    """Return the card of a model's record, in which ``overrides`` replace values."""
+    values = {field.name: str(table.get(field.name, ""))[:MAX_LINE_CHARACTERS] for field in fields(Card)}
+    return Card(**values | {name: value for name, value in overrides.items() if value})
 
 
-def _facts(table: Table) -> PackFacts:
+def _parse_facts(table: Table) -> PackFacts:
     if table.pop("format", None) != FORMAT:
         raise ValueError("its format is unknown to this version: update vidtrans")
     values: dict[str, Any] = {}
@@ -185,27 +187,28 @@ def _facts(table: Table) -> PackFacts:
         is_number = field.name in ("size", "short_side")
         if type(value) is not (int if is_number else str) or (isinstance(value, int) and value < 0):
             raise ValueError(f"its manifest has no usable '{field.name}'")
-        values[field.name] = value if is_number else strip_controls(str(value)[:MOST_TEXT])  # a terminal may show it
+        # A terminal may display it
+        values[field.name] = value if is_number else strip_controls(str(value)[:MAX_LINE_CHARACTERS])
     return PackFacts(**values)
 
 
-def _entry(name: str) -> zipfile.ZipInfo:
-    """Return the header of a file in a pack, which depends on its name alone."""
+def _zip_entry(name: str) -> zipfile.ZipInfo:
+    """Return the header of a file in a pack; it depends only on the name."""
     entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     entry.create_system, entry.external_attr = 3, 0o644 << 16
     return entry
 
 
-def _read(packed: zipfile.ZipFile, name: str) -> bytes:
-    if packed.getinfo(name).file_size > MOST_BYTES[name]:
+def _read_entry(packed: zipfile.ZipFile, name: str) -> bytes:
+    if packed.getinfo(name).file_size > MAX_ENTRY_BYTES[name]:
         raise ValueError(f"its {name} is absurdly large")
     with packed.open(name) as file:
-        return file.read(MOST_BYTES[name])
+        return file.read(MAX_ENTRY_BYTES[name])
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open a pack; raise ModelError for whatever is wrong with it."""
+def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a pack; raise ModelError for any damage."""
     check_regular_file(path, ModelError)
     if not path.exists():
         raise ModelError(str(path), "no such file", f"give a {PACK_SUFFIX} file")
@@ -214,31 +217,31 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
             yield packed
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, KeyError, ValueError, EOFError, zlib.error) as error:
         why = first_line(error) if isinstance(error, ValueError) else "it is no pack of a model, or it is damaged"
-        raise ModelError(str(path), why, DAMAGED) from None
+        raise ModelError(str(path), why, DAMAGED_REMEDY) from None
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        raise ModelError(str(path), "it is damaged", DAMAGED) from None
+        raise ModelError(str(path), "it is damaged", DAMAGED_REMEDY) from None
 
 
 def about_text(facts: PackFacts, more: str) -> str:
-    """Return the README of a pack as Markdown; ``more`` is the author's own text."""
+    """Return the README of a pack as Markdown; ``more`` is the author's additional text."""
     size = f"{facts.size / 1e6:.1f} MB, SHA-256 {facts.sha256}"
     rows = [
         *([f"- Author: {facts.author}"] if facts.author else []),
-        f"- Licence: {facts.licence or 'none is named: ask its author before you use it'}",
+        f"- Licence: {facts.licence or 'none is named: ask its author before you usage_commands it'}",
         f"- Network: {facts.network}, from pictures of {count(facts.short_side, 'pixel')} on the short side",
         f"- Input: pairing '{facts.pairing}'",
         f"- Model file: {size}",
     ]
-    made = f"\n## How it was made\n\n```sh\n{facts.command}\n```\n" if facts.command else ""
+    making = f"\n## How it was made\n\n```sh\n{facts.command}\n```\n" if facts.command else ""
     notes = f"{facts.notes.strip()}\n\n" if facts.notes.strip() else ""
-    own = f"{more.strip()}\n\n" if more.strip() else ""
-    usage = f"## Use\n\n```sh\n{use(facts, facts.name + PACK_SUFFIX)}\n```"
-    return f"# {facts.name}\n\n{notes}{own}" + "\n".join(rows) + f"\n\n{usage}\n{made}"
+    introduction = f"{more.strip()}\n\n" if more.strip() else ""
+    usage = f"## Use\n\n```sh\n{usage_commands(facts, facts.name + PACK_SUFFIX)}\n```"
+    return f"# {facts.name}\n\n{notes}{introduction}" + "\n".join(rows) + f"\n\n{usage}\n{making}"
 
 
-def use(facts: PackFacts, file: str) -> str:
+def usage_commands(facts: PackFacts, file: str) -> str:
     """Return the commands that take the pack in a ``file`` and render with its model."""
     add = command_line(["vidtrans", "model", "add", file])
     return f"{add}\n{command_line(['vidtrans', 'stylize', 'VIDEO', '--model', facts.name])}"
@@ -252,12 +255,12 @@ def thumbnail_of(rgb: np.ndarray) -> bytes:
     scale = min(1.0, THUMBNAIL_PX / max(height, width))
     small = resize(rgb, max(1, round(width * scale)), max(1, round(height * scale))) if scale < 1 else rgb
     file = io.BytesIO()
-    Image.fromarray(small).save(file, "JPEG", quality=QUALITY)
+    Image.fromarray(small).save(file, "JPEG", quality=JPEG_QUALITY)
     return file.getvalue()
 
 
 def checked_thumbnail(data: bytes) -> bytes:
-    """Return a stranger's thumbnail as a JPEG of our own; b'' if it is no picture of a usual size."""
+    """Return an untrusted thumbnail as a newly encoded JPEG; b'' if it is no picture of a usual size."""
     from PIL import Image
 
     try:
@@ -270,7 +273,7 @@ def checked_thumbnail(data: bytes) -> bytes:
 
 
 def render_page(packs: Sequence[OpenedPack], title: str) -> str:
-    """Return the page of ``packs``, which links to their files in its own folder. All text is escaped."""
+    """Return the HTML page of ``packs``, with links to their files in the page's folder. All text is escaped."""
 
     def picture(pack: OpenedPack) -> Markup:
         data = checked_thumbnail(pack.thumbnail)
@@ -280,6 +283,6 @@ def render_page(packs: Sequence[OpenedPack], title: str) -> str:
         "picture": picture,
         "link": lambda pack: quote(pack.path.name),
         "megabytes": lambda size: f"{size / 1e6:.1f} MB",
-        "use": use,
+        "use": usage_commands,
     }
     return load_page(Path(__file__).with_suffix(".html"), filters).render(packs=packs, title=title)

@@ -23,13 +23,13 @@ from vidtrans.temporal.settings import VoteSettings
 from vidtrans.temporal.stream import BatchFilter, Filter
 from vidtrans.video.io.encoding import EncodingSettings
 
-MAX_SIDE_RENDERED = 16384  # pixels: the limit of x264, which stores the model's outputs
-MAX_SIDE_FILTERED = 32766  # pixels: the limit of OpenCV's remap
+MAX_SIDE_RENDERED = 16384  # Limit of x264, which stores the model's outputs, in pixels
+MAX_SIDE_FILTERED = 32766  # Limit of OpenCV's remap, in pixels
 
 
-def classes_of(look: LoadedModel) -> ClassColours | None:
-    """Return the classes whose colours a model's output has, of a chain its last model's; None for pictures."""
-    return look.parts[-1].pairing.class_colours
+def classes_of(model: LoadedModel) -> ClassColours | None:
+    """Return the class colours of a model's output, for a chain those of its last model; None for pictures."""
+    return model.parts[-1].pairing.class_colours
 
 
 @dataclass(frozen=True)
@@ -39,55 +39,54 @@ class ResolvedRenderSettings:
     rendering: RenderingSettings
     encoding: EncodingSettings
     filter_name: str
-    filter_settings: Any  # of the filter's own class
-    # The value of ``--device``. On a GPU it runs the temporal filter if the filter has a GPU version, and the filter's
-    # flow method if that is a network (OpenCV methods run on the CPU).
+    filter_settings: Any  # An instance of the filter's ``Settings``
+    # Value of ``--device``. A GPU runs the temporal filter if the filter has a GPU version, and the filter's flow
+    # method if that is a network (OpenCV methods run on the CPU).
     device: str
     strokes: StrokesSettings = field(default_factory=StrokesSettings)
 
     @classmethod
-    def of(cls, recipe: Recipe, look: LoadedModel, device: str, *, painted: bool = False) -> ResolvedRenderSettings:
+    def of(cls, recipe: Recipe, model: LoadedModel, device: str, *, painted: bool = False) -> ResolvedRenderSettings:
         """Return the settings that a recipe gives for a model. Raises UsageError.
 
-        A model that maps colours has no filter by default, unless key frames are ``painted``, and strokes have none,
-        which would smear them; a model of classes has votes.
+        By default there is no filter for a model that maps colours, unless key frames are ``painted``, nor for strokes,
+        which a filter would smear. A model of classes has the filter 'vote'.
         """
         name, settings = recipe.choice_settings("temporal")
         strokes = recipe.settings("strokes", StrokesSettings)
         if strokes.palette and not strokes.medium:
             raise UsageError("--palette", "it is for strokes, and there are none", "add --strokes MEDIUM")
         is_named = "name" in recipe.tables.get("temporal", {})
-        if ((look.maps_colours and not painted) or strokes.medium) and not is_named:
+        if ((model.maps_colours and not painted) or strokes.medium) and not is_named:
             name, settings = "off", FILTERS.load("off").Settings()
-        elif classes_of(look) and not is_named:
+        elif classes_of(model) and not is_named:
             name, settings = "vote", from_table(VoteSettings, recipe.tables.get("temporal", {}), "temporal")
         if (flow := getattr(settings, "flow", "")) and FILTERS[name].is_batched(device_kind(device)):
             settings = replace(settings, flow=FLOWS[flow].on_gpu or flow)
         rendering = recipe.settings("rendering", RenderingSettings)
-        if look.optimises and "chunk_frames" not in recipe.tables.get("rendering", {}):
-            rendering = replace(rendering, chunk_frames=1)  # each frame takes as long as many of a network's
+        if model.optimises and "chunk_frames" not in recipe.tables.get("rendering", {}):
+            rendering = replace(rendering, chunk_frames=1)  # Save every frame, since each takes seconds or minutes
         encoding = recipe.settings("encoding", EncodingSettings)
-        if (classes := classes_of(look)) and not encoding.palette and not strokes.medium:
+        if (classes := classes_of(model)) and not encoding.palette and not strokes.medium:
             encoding = replace(encoding, palette=" ".join(classes.names))
         return cls(rendering, encoding, name, settings, device, strokes)
 
     @classmethod
     def of_extractor(cls, rendering: RenderingSettings, device: str) -> ResolvedRenderSettings:
-        """Return the settings of an extractor's render: raw outputs of 8 bits a channel, without a filter."""
+        """Return the settings of an extractor's render: raw 8-bit outputs without a filter."""
         return cls(rendering, EncodingSettings(codec="h264"), "off", FILTERS.load("off").Settings(), device)
 
     def without_filter(self) -> ResolvedRenderSettings:
-        """Return these settings without a temporal filter."""
         return replace(self, filter_name="off", filter_settings=FILTERS.load("off").Settings())
 
     def resolved(self, pictures: bool, output: Path | None, report: Report = silent) -> ResolvedRenderSettings:
-        """Return these settings with a definite codec; ``pictures``: the source is pictures, not a video."""
+        """Return the settings with a definite codec; ``pictures``: the source is still pictures, not a video."""
         return replace(self, encoding=self.encoding.resolved(pictures=pictures, output=output, report=report))
 
-    def check_sides(self, look: LoadedModel, size: tuple[int, int]) -> None:
-        """Raise UsageError if the model or the temporal filter cannot have pictures of a (width, height)."""
+    def check_sides(self, model: LoadedModel, size: tuple[int, int]) -> None:
+        """Raise UsageError if a (width, height) is too large for the model or the temporal filter."""
         side, what = max(size), f"{size[0]}x{size[1]}"
-        if not look.is_identity and side > MAX_SIDE_RENDERED:
+        if not model.is_identity and side > MAX_SIDE_RENDERED:
             why = f"a model's output has at most {MAX_SIDE_RENDERED} pixels a side"
             raise UsageError(what, why, "choose a smaller size")
         if self.filter_name != "off" and side > MAX_SIDE_FILTERED:
@@ -95,31 +94,33 @@ class ResolvedRenderSettings:
             raise UsageError(what, why, "choose --temporal off, or give smaller pictures")
 
     def make_filter(self) -> Filter | BatchFilter:
-        """Make the temporal filter. Raises UsageError, ModelError or DeviceError if its flow method cannot run."""
+        """Create the temporal filter. Raises UsageError, ModelError or DeviceError if its flow method cannot run."""
         device = "cpu"
         if self.is_batched or self._flow_in_torch:
             from vidtrans.inference.device import resolve_device
 
             device = str(resolve_device(self.device).torch)
-        made: Filter | BatchFilter = FILTERS[self.filter_name].load_for(device_kind(self.device))(
+        temporal_filter: Filter | BatchFilter = FILTERS[self.filter_name].load_for(device_kind(self.device))(
             self.filter_settings, device
         )
-        return made
+        return temporal_filter
 
     def filter_record(self) -> Table:
-        """Return the filter's properties that affect the output, for cache keys. Raises as ``make_filter``."""
+        """Return the filter's properties that affect the output, for cache keys. Raises like ``make_filter``."""
         version = FILTERS.load(self.filter_name).version
-        made = {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
-        made |= FILTERS.origin(self.filter_name)
+        filter_table = {"name": self.filter_name, "version": version, "settings": to_table(self.filter_settings)}
+        filter_table |= FILTERS.origin(self.filter_name)
         if self._flow and (origin := FLOWS.origin(self._flow)):
-            made["flow_plugin"] = origin["plugin"]
+            filter_table["flow_plugin"] = origin["plugin"]
         if self.is_batched:
-            made |= {"batched": FILTERS[self.filter_name].gpu_version, "device": device_kind(self.device)}
-        return made | ({"flow": FLOWS[self._flow].identity_on(device_kind(self.device))} if self._flow_in_torch else {})
+            filter_table |= {"batched": FILTERS[self.filter_name].gpu_version, "device": device_kind(self.device)}
+        if self._flow_in_torch:
+            filter_table |= {"flow": FLOWS[self._flow].identity_on(device_kind(self.device))}
+        return filter_table
 
     @property
     def _flow(self) -> str:
-        """The name of the filter's flow method; '' if it has none."""
+        """Return the filter's flow method; '' if it has none."""
         return str(getattr(self.filter_settings, "flow", ""))
 
     @property
@@ -128,11 +129,11 @@ class ResolvedRenderSettings:
 
     @property
     def is_batched(self) -> bool:
-        """Whether the filter runs in batches on the device, in torch; on a CPU, NumPy and OpenCV are faster."""
+        """Return whether the filter runs in batches on the device, in torch; on a CPU, NumPy and OpenCV are faster."""
         return FILTERS[self.filter_name].is_batched(device_kind(self.device))
 
     def for_key(self, *, stills: bool, masked: bool) -> Table:
-        """Return the settings that affect the output, for cache keys; with ``picture_fps`` or feather only if used."""
+        """Return the settings that affect the output, for cache keys; omit unused ``picture_fps`` and feather."""
         without = [] if stills else ["picture_fps"]
         without += [] if masked else ["mask_feather"]
         rendering = {k: v for k, v in self.rendering.for_key().items() if k not in without}

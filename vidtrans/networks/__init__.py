@@ -1,20 +1,20 @@
 """Generators and discriminators. Each is a torch module with a frozen ``Settings`` dataclass.
 
-A generator is constructed with ``(in_channels, out_channels, settings)`` and maps (N, in, H, W) in [−1, 1] to
-(N, out, H, W) in [−1, 1]. The sides of its input must be multiples of ``multiple``; ``smallest`` is the smallest side
-in pixels on which it can train.
+A generator is constructed with ``(in_channels, out_channels, settings)`` and maps (N, in, H, W) in [−1, 1] to (N, out,
+H, W) in [−1, 1]. The sides of its input must be multiples of ``multiple``; ``smallest`` is the smallest side in pixels
+for training.
 
-Optional attributes of a generator: ``needs_fp32``: it is rendered in fp32 in any case. ``needs_gradients``: it computes
-gradients while it renders, so engines run it unchanged and on whole pictures; its ``identity`` is part of cache keys.
+Optional attributes of a generator: ``needs_fp32``: it always runs in fp32. ``needs_gradients``: it computes gradients
+while it renders, so engines run it unchanged and on whole pictures; its ``identity`` is part of cache keys.
 ``runs_itself``: another library runs it, one picture at a time, so engines leave it unchanged; its ``identity`` is part
-of cache keys too. ``fixed_size``: the only (height, width) that it takes, or None; larger pictures go through it in
-tiles. ``sees_whole``: with a fixed size, whether each output pixel depends on the whole input, as with instance norms.
-``remembers``: it takes a history of its own output (``flow.history``) in addition to the ``in_channels`` of its input.
+of cache keys, too. ``fixed_size``: the only (height, width) of its input, or None; larger pictures are tiled.
+``sees_whole``: with a fixed size, whether each output pixel depends on the whole input, as with instance norms.
+``remembers``: its input has the history of its output (``flow.history``) after the ``in_channels``.
 
-A discriminator is constructed with ``(channels, settings)``, has ``smallest`` too, and judges the concatenated input
-and picture with one logit per patch. ``judge(x)`` returns for each scale a list of layer features (N, c, h, w) that
-ends with the logits (N, 1, h, w); feature matching compares all but the logits.
-A call returns the logits alone: a tensor, or a list of tensors for a discriminator with several scales.
+A discriminator is constructed with ``(channels, settings)`` and has ``smallest``, too. Its input is the concatenation
+of input and picture, its output one logit per patch. ``judge(x)`` returns for each scale a list of layer features (N,
+c, h, w) that ends with the logits (N, 1, h, w); feature matching compares all but the logits. A call returns only the
+logits: a tensor, or a list of tensors for a discriminator with several scales.
 
 A ``Settings`` class lists in ``unrecorded`` the fields that do not affect any result.
 """
@@ -70,9 +70,9 @@ GENERATORS = Registry(
     group="generators",
 )
 
-ONNX_GRAPH = "onnx-graph"  # a generator whose weights are the bytes of an ONNX file
+ONNX_GRAPH = "onnx-graph"  # The generator whose weights are the bytes of an ONNX file
 
-# Generators that only model files name, because they are made or imported and not trained from a recipe.
+# Generators that occur only in model files, because they are computed or imported, not trained from a recipe.
 UNTRAINED = Registry(
     "generator",
     {

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 CODE_RANGE = 4.0  # Codes lie between −4 and 4, which a standard normal distribution exceeds once in 16,000 draws.
-MAX_CODE_SIZE = 64  # The most numbers of a code.
+MAX_CODE_SIZE = 64  # Largest length of a code.
 
 
 def plane_values(code: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Return the values of a style code's planes, (size,) uint8, for a code (size,) in [−4, 4]."""
+    """Return the plane values of a style code, (size,) uint8, for a code (size,) in [−4, 4]."""
     shares = (np.clip(np.asarray(code, np.float64) / CODE_RANGE, -1, 1) + 1) / 2
     return np.rint(255 * shares).astype(np.uint8)
 
 
 def with_planes(picture: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return ``picture`` (H, W, C), uint8 or uint16, with a plane for each of ``values`` (P,) uint8: (H, W, C + P)."""
+    """Return ``picture`` (H, W, C), uint8 or uint16, with one constant plane per value (P,) uint8: (H, W, C + P)."""
     planes = np.empty((*picture.shape[:2], len(values)), picture.dtype)
     planes[...] = values if picture.dtype == np.uint8 else values.astype(np.uint16) * 257
     return np.dstack([picture, planes])

@@ -1,7 +1,7 @@
-"""Colours as classes: the bins of CIELAB's ab plane that hold RGB colours, and a generator that weighs them.
+"""Colours as classes: the bins of CIELAB's ab plane that contain RGB colours, and a generator of their probabilities.
 
-An L1 loss answers a jacket that may be red or blue with grey. Of classes a network learns that it is red or blue, and
-the annealed mean decides (Zhang, Isola and Efros, "Colorful Image Colorization", ECCV 2016).
+With an L1 loss, a jacket that may be red or blue becomes grey. With classes a network predicts probabilities of red and
+blue, and the annealed mean decides (Zhang, Isola and Efros, "Colorful Image Colorization", ECCV 2016).
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from vidtrans.core.options import option
 from vidtrans.networks.unet_small import UNetSmall, UNetSmallSettings
 
 BIN = 10.0  # The width of a bin, in units of a and b.
-# The bins along a and b, around −110, −100, … 110. 260 hold colours; the paper's 313 are those of their convex hull.
+# Number of bins along a and along b, centred at −110, −100, … 110. 260 of them contain RGB colours; the paper's 313
+# bins cover their convex hull.
 SIDE = 23
-SHARE = 4  # The pixels of a picture to a pixel of classes, along each side, as in the paper.
-# The channels of the U-Net, from −1 to 1, and the factor on them: classes soon differ by several nats.
-FEATURES, SCALE = 64, 4.0
+SHARE = 4  # Picture pixels per class pixel along each side, as in the paper.
+# Number of feature channels of the U-Net, and the factor on the features in [−1, 1], so that logits differ by nats.
+FEATURES, FEATURE_SCALE = 64, 4.0
 
 _TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
 _WHITE = (0.950456, 1.0, 1.088754)
@@ -30,7 +31,7 @@ _WHITE = (0.950456, 1.0, 1.088754)
 
 @dataclass(frozen=True)
 class ColourClassesSettings(UNetSmallSettings):
-    """Those of ``unet-small``, and of the annealed mean. ``residual`` has no effect: the lightness is the input's."""
+    """Settings of ``unet-small`` and of the annealed mean. ``residual`` has no effect: the lightness is the input's."""
 
     temperature: float = option(
         0.38,
@@ -40,9 +41,9 @@ class ColourClassesSettings(UNetSmallSettings):
 
 
 class ColourClasses(nn.Module):
-    """A small U-Net that finds the probabilities of colours, and paints their annealed mean in the input's lightness.
+    """A small U-Net that predicts colour probabilities, and combines their annealed mean with the input's lightness.
 
-    The input's lightness is that of its first channel, or of its first three as RGB.
+    The lightness is the first channel of the input, or the luma of its first three channels as RGB.
     """
 
     Settings = ColourClassesSettings
@@ -50,7 +51,7 @@ class ColourClasses(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, settings: ColourClassesSettings) -> None:
         super().__init__()
-        del out_channels  # a picture has 3
+        del out_channels  # Pictures have 3 channels
         self.painter = UNetSmall(in_channels, FEATURES, replace(settings, residual=False))
         self.multiple, self.smallest = self.painter.multiple, self.painter.smallest
         self.temperature = settings.temperature
@@ -60,7 +61,7 @@ class ColourClasses(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the unnormalised log-probabilities of the bins, (N, C, H, W) → (N, K, H/4, W/4)."""
-        logits: Tensor = self.classify(F.avg_pool2d(SCALE * self.painter(x), SHARE))
+        logits: Tensor = self.classify(F.avg_pool2d(FEATURE_SCALE * self.painter(x), SHARE))
         return logits
 
     def coloured(self, logits: Tensor, x: Tensor) -> Tensor:
@@ -85,9 +86,9 @@ def to_ab(pictures: Tensor) -> Tensor:
 
 
 def to_rgb(grey: Tensor, ab: Tensor) -> Tensor:
-    """Return sRGB pictures, (N, 3, H, W), as light as ``grey``, (N, 1, H, W), with colours ``ab``, (N, 2, H, W).
+    """Return sRGB pictures (N, 3, H, W) with the lightness of ``grey`` (N, 1, H, W) and colours ``ab`` (N, 2, H, W).
 
-    Greys and pictures are in [−1, 1]; what no RGB colour shows is clipped.
+    Greys and pictures are in [−1, 1]; colours outside of the RGB gamut are clipped.
     """
     y = _cube_root(_linear((grey + 1) / 2))
     a, b = ab.split(1, 1)
@@ -100,7 +101,7 @@ def to_rgb(grey: Tensor, ab: Tensor) -> Tensor:
 
 
 def bins_of(ab: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the numbers of the bins along a and b, (N, H, W) int64 from 0 to ``SIDE`` − 1, of (N, 2, H, W)."""
+    """Return the bin indices along a and b, (N, H, W) int64 from 0 to ``NUM_BINS`` − 1, for ab (N, 2, H, W)."""
     a, b = ((ab / BIN).round() + SIDE // 2).clamp(0, SIDE - 1).long().unbind(1)
     return a, b
 
@@ -108,7 +109,8 @@ def bins_of(ab: Tensor) -> tuple[Tensor, Tensor]:
 @cache
 def gamut() -> np.ndarray:
     """Return a mask of the ab bins that contain RGB colours, (SIDE, SIDE) bool."""
-    levels = torch.linspace(0, 255, 52, device="cpu").round() / 127.5 - 1  # whatever device a network is built on
+    # On the CPU, even if the network is built on another device
+    levels = torch.linspace(0, 255, 52, device="cpu").round() / 127.5 - 1
     inside = np.zeros((SIDE, SIDE), bool)
     a, b = bins_of(to_ab(torch.cartesian_prod(levels, levels, levels).T[None, :, None]))
     inside[a.numpy(), b.numpy()] = True

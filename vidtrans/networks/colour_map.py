@@ -1,4 +1,4 @@
-"""A colour grade as a network: a 3D LUT with trilinear interpolation, maybe behind a 1D LUT, for each pixel alone."""
+"""A colour grade as a network: a 3D LUT with trilinear interpolation, after an optional 1D LUT per channel."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class ColourMapSettings:
 
 
 class ColourMap(nn.Module):
-    """A 3D LUT whose nodes are trainable; before it there may be a 1D LUT, the shaper. Initially it is the identity."""
+    """A trainable 3D LUT, after an optional 1D LUT, the shaper. Initially it is the identity."""
 
     Settings = ColourMapSettings
     multiple = 1
     smallest = 1
-    needs_fp32: ClassVar[bool] = True  # of 8 bits a channel bf16 keeps the upper 7 or 8
+    needs_fp32: ClassVar[bool] = True  # bf16 keeps only 7 or 8 bits per channel
 
     def __init__(self, in_channels: int, out_channels: int, settings: ColourMapSettings) -> None:
         super().__init__()
-        del in_channels  # an input of several pictures maps the last one; a single channel is taken as grey
+        del in_channels  # Of several input pictures the last one is mapped; a single channel is grey
         steps = torch.linspace(0.0, 1.0, settings.size)
         blue, green, red = torch.meshgrid(steps, steps, steps, indexing="ij")
         self.nodes = nn.Parameter(torch.stack((red, green, blue)[:out_channels]))
@@ -46,32 +46,32 @@ class ColourMap(nn.Module):
             self.nodes.copy_(torch.from_numpy(np.moveaxis(nodes, -1, 0).astype(np.float32)))
 
     def set_shaper(self, curves: np.ndarray) -> None:
-        """Set the shaper's nodes, (n, 3): places in the 3D LUT, of which 0 and 1 are the first and the last node."""
+        """Set the shaper's nodes, (n, 3): positions in the 3D LUT, from 0 at its first node to 1 at its last."""
         assert self.shaper is not None
         with torch.no_grad():
             self.shaper.copy_(torch.from_numpy(curves.T.astype(np.float32)))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W), of which the last three channels are mapped, or one grey channel → (N, 3, H, W)."""
-        # As grid_sample counts, the first and the last node are at −1 and 1: red, green, blue are x, y, z.
+        # For grid_sample the first and the last node are at −1 and 1, and x, y, z are red, green, blue.
         colours = x[:, -3:] if x.shape[1] >= 3 else x[:, :1].expand(-1, 3, -1, -1)
         if self.shaper is not None:
-            colours = shaped(colours, self.shaper)
+            colours = apply_shaper(colours, self.shaper)
         places = colours.permute(0, 2, 3, 1)[:, None].to(self.nodes.dtype)
         nodes = self.nodes[None].expand(len(x), -1, -1, -1, -1)
         mapped = F.grid_sample(nodes, places, padding_mode="border", align_corners=True)
         return mapped[:, :, 0] * 2 - 1
 
 
-def shaped(colours: Tensor, shaper: Tensor) -> Tensor:
-    """Return colours (N, 3, H, W) in [-1, 1] mapped by a curve for each channel, (3, n) nodes, to places in [-1, 1]."""
+def apply_shaper(colours: Tensor, shaper: Tensor) -> Tensor:
+    """Map colours (N, 3, H, W) in [-1, 1] by one curve per channel, (3, n) nodes, to LUT positions in [-1, 1]."""
     count = shaper.shape[1]
-    places = ((colours.to(shaper.dtype) + 1) / 2).clamp(0, 1) * (count - 1)
-    below = places.floor().clamp(max=count - 2)
-    share, node = places - below, below.long()
-    made = []
+    positions = ((colours.to(shaper.dtype) + 1) / 2).clamp(0, 1) * (count - 1)
+    below = positions.floor().clamp(max=count - 2)
+    weight, node = positions - below, below.long()
+    curves = []
     for channel in range(3):
-        number = node[:, channel].reshape(-1)
-        low, high = (shaper[channel].index_select(0, number + step).reshape(node[:, channel].shape) for step in (0, 1))
-        made.append(low + share[:, channel] * (high - low))
-    return torch.stack(made, 1) * 2 - 1
+        index = node[:, channel].reshape(-1)
+        low, high = (shaper[channel].index_select(0, index + step).reshape(node[:, channel].shape) for step in (0, 1))
+        curves.append(low + weight[:, channel] * (high - low))
+    return torch.stack(curves, 1) * 2 - 1

@@ -1,14 +1,14 @@
-"""Convolutions that are computed faster than torch's own: with what stands beside them, in tiles, or as products.
+"""Convolutions that are faster than torch's: composed with neighbouring layers, tiled, or as matrix products.
 
-Composed ones have the weights and the output of the layers that they replace, and take a half to a sixth of their time
-on a CPU: a filter before a convolution, or a doubling of the size, is folded into its kernel, and no larger picture is
-written.
+A composed convolution has the weights and the output of the layers that it replaces, and takes a half to a sixth of
+their time on a CPU: a blur before a convolution, or an upsampling by 2, is folded into its kernel, and no larger
+picture is written.
 
-Over a handful of positions a convolution is a matrix product. The inner layers of a U-Net move megabytes of weights for
-a few pixels. In bf16 on a CPU torch's convolution is slower for them: forward and backward of 512 → 512 channels, 4×4,
-stride 2, from 8×8 pixels take 17 ms on one core, and 8 ms as products; transposed, 1024 → 512 from 8×8, 50 and 23 ms.
-In fp32 they hardly differ, and above ``MOST_POSITIONS`` the convolution is faster. Both give the same numbers except
-for the rounding of bf16.
+Over a few positions a convolution is a matrix product. The inner layers of a U-Net move megabytes of weights for a few
+pixels. In bf16 on a CPU torch's convolution is slower for them: forward and backward of 512 → 512 channels, 4×4, stride
+2, from 8×8 pixels take 17 ms on one core, and 8 ms as products; transposed, 1024 → 512 from 8×8, 50 and 23 ms. In fp32
+the times hardly differ, and above ``MAX_POSITIONS`` the convolution is faster. The results are equal except for the
+rounding of bf16.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-MOST_TILED = 8  # output channels; from 16 on, the vectors of all processors are filled without tiles
-TILE = 2  # outputs along each side that ``TiledConv`` computes as channels of one position
+# Largest number of output channels: from 16 on, the vectors of all processors are filled without tiles
+MAX_TILED_CHANNELS = 8
+TILE = 2  # Side of the block of outputs that ``TiledConv`` computes as channels of one position
 BINOMIAL = (0.25, 0.5, 0.25)
-# What each of a kernel's three rows reads, for the even and the odd rows of a picture of twice the size, in weights of
-# three rows of the smaller one.
-DOUBLED = {
+# Weights of three rows of a picture in each kernel row of its upsampled version, for even and odd output rows.
+DOUBLING_WEIGHTS = {
     "nearest": (((1.0, 0, 0), (0, 1.0, 0), (0, 1.0, 0)), ((0, 1.0, 0), (0, 1.0, 0), (0, 0, 1.0))),
     "bilinear": (
         ((0.75, 0.25, 0), (0.25, 0.75, 0), (0, 0.75, 0.25)),
         ((0.25, 0.75, 0), (0, 0.75, 0.25), (0, 0.25, 0.75)),
     ),
 }
-MOST_POSITIONS = 256  # pixels of a whole batch, at the smaller of input and output size
+MAX_POSITIONS = 256  # Largest number of pixels in a batch, at the smaller of input and output size
 
 
 class TiledConv(nn.Conv2d):
-    """``nn.Conv2d`` of a large kernel and stride 1 with few outputs, which leave most of a processor's lanes empty.
+    """``nn.Conv2d`` with a large kernel, stride 1 and few outputs, which would leave most lanes of a processor empty.
 
-    It computes ``TILE``² neighbouring outputs as channels of one position, by a kernel that holds its own once for each
-    of them, shifted.
+    It computes ``TILE``² neighbouring outputs as channels of one position, with a kernel that contains the
+    original kernel once per output, shifted.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, bias: bool = True) -> None:
@@ -45,93 +45,94 @@ class TiledConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) → (N, outputs, H − kernel + 1, W − kernel + 1)."""
         kernel = self.kernel_size[0]
-        if not x.is_cpu or self.out_channels > MOST_TILED or any((side - kernel + 1) % TILE for side in x.shape[2:]):
+        is_uneven = any((side - kernel + 1) % TILE for side in x.shape[2:])
+        if not x.is_cpu or self.out_channels > MAX_TILED_CHANNELS or is_uneven:
             return super().forward(x)
-        weight = _shifted(self.weight).contiguous(memory_format=_layout(x))
+        weight = _shifted_kernels(self.weight).contiguous(memory_format=_memory_format(x))
         bias = None if self.bias is None else self.bias.repeat_interleave(TILE**2)
         return F.pixel_shuffle(F.conv2d(x, weight, bias, TILE), TILE)
 
 
 class BlurredConv(nn.Conv2d):
-    """A 3×3 binomial filter, then ``nn.Conv2d(inputs, outputs, 3, 2)``: strides that do not alias."""
+    """A 3×3 binomial filter and ``nn.Conv2d(inputs, outputs, 3, 2)`` in one: downsampling without aliasing."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3, 2)
 
-    def composed(self) -> Tensor:
-        """Return the kernel of both, (outputs, inputs, 5, 5)."""
+    def composed_kernel(self) -> Tensor:
+        """Return the kernel of filter and convolution, (outputs, inputs, 5, 5)."""
         row = torch.tensor(BINOMIAL, device=self.weight.device)
-        with torch.autocast(self.weight.device.type, enabled=False):  # so that it is rounded once
-            return _convolved(self.weight.float(), row[:, None] * row).to(self.weight.dtype)
+        with torch.autocast(self.weight.device.type, enabled=False):  # Round the kernel only once
+            return _convolve_kernels(self.weight.float(), row[:, None] * row).to(self.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H + 4, W + 4) → (N, outputs, H/2, W/2); the input is padded for both."""
-        return F.conv2d(x, self.composed().contiguous(memory_format=_layout(x)), self.bias, 2)
+        return F.conv2d(x, self.composed_kernel().contiguous(memory_format=_memory_format(x)), self.bias, 2)
 
 
 class DoublingConv(nn.Conv2d):
-    """Doubles the size, then ``nn.Conv2d(inputs, outputs, 3)``; around the picture its border is repeated.
+    """Upsampling by 2 and ``nn.Conv2d(inputs, outputs, 3)`` in one, with the border repeated.
 
-    Each output of a doubled picture depends on 3×3 of its inputs (a polyphase filter).
+    Each output of the upsampled picture depends on 3×3 input pixels (a polyphase filter).
     """
 
     def __init__(self, inputs: int, outputs: int, mode: str, *, bias: bool = True) -> None:
         super().__init__(inputs, outputs, 3, bias=bias)
         self.mode = mode
 
-    def composed(self) -> Tensor:
-        """Return the kernel of both, (4·outputs, inputs, 3, 3), in the order of ``nn.PixelShuffle``."""
-        reads = torch.tensor(DOUBLED[self.mode], device=self.weight.device)
+    def composed_kernel(self) -> Tensor:
+        """Return the kernel of both operations, (4·outputs, inputs, 3, 3), in the order of ``nn.PixelShuffle``."""
+        reads = torch.tensor(DOUBLING_WEIGHTS[self.mode], device=self.weight.device)
         with torch.autocast(self.weight.device.type, enabled=False):
             kernel = torch.einsum("oiyx,pya,qxb->opqiab", self.weight.float(), reads, reads)
         return kernel.flatten(0, 2).to(self.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) → (N, outputs, 2H, 2W)."""
-        weight = self.composed().contiguous(memory_format=_layout(x))
+        weight = self.composed_kernel().contiguous(memory_format=_memory_format(x))
         bias = None if self.bias is None else self.bias.repeat_interleave(4)
-        return F.pixel_shuffle(F.conv2d(_bordered(x), weight, bias), 2)
+        return F.pixel_shuffle(F.conv2d(_pad_border(x), weight, bias), 2)
 
 
-def _bordered(x: Tensor) -> Tensor:
-    """Return (N, C, H, W) with its border repeated around it, (N, C, H + 2, W + 2)."""
+def _pad_border(x: Tensor) -> Tensor:
+    """Pad (N, C, H, W) by repeating its border: (N, C, H + 2, W + 2)."""
     if not x.is_cpu and torch.are_deterministic_algorithms_enabled():
         return repeat_border(x)
     return F.pad(x, (1,) * 4, mode="replicate")
 
 
 def repeat_border(x: Tensor) -> Tensor:
-    """Return ``F.pad(x, (1, 1, 1, 1), mode="replicate")`` whose gradients are deterministic on CUDA."""
+    """Return ``F.pad(x, (1, 1, 1, 1), mode="replicate")`` with deterministic gradients on CUDA."""
     for side in (-1, -2):
         x = torch.cat([x.narrow(side, 0, 1), x, x.narrow(side, x.shape[side] - 1, 1)], side)
     return x
 
 
-def _layout(x: Tensor) -> torch.memory_format:
+def _memory_format(x: Tensor) -> torch.memory_format:
     is_last = x.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if is_last else torch.contiguous_format
 
 
-def _shifted(weight: Tensor) -> Tensor:
-    """Return a kernel (outputs, inputs, K, K) at each place of a tile, (TILE²·outputs, inputs, K', K')."""
+def _shifted_kernels(weight: Tensor) -> Tensor:
+    """Return a kernel (outputs, inputs, K, K) shifted to each tile position: (TILE²·outputs, inputs, K', K')."""
     last = TILE - 1
     places = [F.pad(weight, (x, last - x, y, last - y)) for y in range(TILE) for x in range(TILE)]
     return torch.stack(places, 1).flatten(0, 1)
 
 
-def _convolved(weight: Tensor, kernel: Tensor) -> Tensor:
+def _convolve_kernels(weight: Tensor, kernel: Tensor) -> Tensor:
     """Return the full convolution of each plane of ``weight``, (outputs, inputs, K, K), with a symmetric 3×3 kernel."""
     planes = weight.flatten(0, 1)[:, None]
     return F.conv2d(planes, kernel[None, None], padding=2)[:, 0].unflatten(0, weight.shape[:2])
 
 
-class _Tiles(nn.Module):
-    """A ``TiledConv`` as a strided convolution and a pixel shuffle."""
+class _FixedTiledConv(nn.Module):
+    """A ``TiledConv`` with a fixed kernel, as a strided convolution and a pixel shuffle."""
 
     def __init__(self, layer: TiledConv) -> None:
         super().__init__()
         bias = None if layer.bias is None else layer.bias.repeat_interleave(TILE**2)
-        self.conv: nn.Module = _conv(_shifted(layer.weight), bias, TILE)
+        self.conv: nn.Module = _conv(_shifted_kernels(layer.weight), bias, TILE)
         self.beyond = layer.kernel_size[0] - 1
 
     def forward(self, x: Tensor) -> Tensor:
@@ -141,50 +142,50 @@ class _Tiles(nn.Module):
         return F.pixel_shuffle(self.conv(x), TILE)[:, :, :height, :width]
 
 
-def plain(layer: TiledConv | BlurredConv | DoublingConv) -> nn.Module:
-    """Return torch's own layers with the same output, for exporters."""
+def to_standard_layers(layer: TiledConv | BlurredConv | DoublingConv) -> nn.Module:
+    """Return standard torch layers with the same output, for exporters."""
     if isinstance(layer, TiledConv):
         return _conv(layer.weight, layer.bias, 1)
     if isinstance(layer, BlurredConv):
-        return _conv(layer.composed(), layer.bias, 2)
+        return _conv(layer.composed_kernel(), layer.bias, 2)
     bias = None if layer.bias is None else layer.bias.repeat_interleave(4)
-    return nn.Sequential(nn.ReplicationPad2d(1), _conv(layer.composed(), bias, 1), nn.PixelShuffle(2))
+    return nn.Sequential(nn.ReplicationPad2d(1), _conv(layer.composed_kernel(), bias, 1), nn.PixelShuffle(2))
 
 
 def fix_kernels(network: nn.Module, *, tiled: bool) -> None:
-    """Replace composed convolutions, in place, by layers whose kernels are computed once, for rendering.
+    """Replace composed convolutions, in place, by layers with precomputed kernels for rendering.
 
-    ``tiled``: also those of ``TiledConv``, which is quicker on a CPU only.
+    ``tiled``: also replace ``TiledConv``, which is faster only on a CPU.
     """
     for module in list(network.modules()):
         for name, child in module.named_children():
-            if tiled and isinstance(child, TiledConv) and child.out_channels <= MOST_TILED:
-                setattr(module, name, _Tiles(child))
+            if tiled and isinstance(child, TiledConv) and child.out_channels <= MAX_TILED_CHANNELS:
+                setattr(module, name, _FixedTiledConv(child))
             elif isinstance(child, BlurredConv | DoublingConv):
-                setattr(module, name, plain(child))
+                setattr(module, name, to_standard_layers(child))
 
 
 def _conv(weight: Tensor, bias: Tensor | None, stride: int) -> nn.Conv2d:
     outputs, inputs, kernel = weight.shape[:3]
-    made = nn.Conv2d(inputs, outputs, kernel, stride, bias=bias is not None)
-    made.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, bias=bias is not None)
+    conv.weight = nn.Parameter(weight.detach(), requires_grad=False)
     if bias is not None:
-        made.bias = nn.Parameter(bias.detach(), requires_grad=False)
-    return made
+        conv.bias = nn.Parameter(bias.detach(), requires_grad=False)
+    return conv
 
 
-def is_faster(x: Tensor, positions: int) -> bool:
-    """Return whether the matrix product is faster in training on ``x`` with this number of positions (pixels)."""
+def is_matmul_faster(x: Tensor, positions: int) -> bool:
+    """Return whether a matrix product is faster in training on ``x`` with this number of positions (pixels)."""
     return (
         x.device.type == "cpu"
-        and positions <= MOST_POSITIONS
+        and positions <= MAX_POSITIONS
         and torch.is_autocast_enabled("cpu")
         and torch.get_autocast_dtype("cpu") == torch.bfloat16
     )
 
 
 class MatmulConv(nn.Conv2d):
-    """``nn.Conv2d(…, 4, 2, 1)`` that is computed as a matrix product if that is faster."""
+    """``nn.Conv2d(…, 4, 2, 1)``, computed as a matrix product where that is faster."""
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
         super().__init__(inputs, outputs, 4, 2, 1, bias=bias)
@@ -192,7 +193,7 @@ class MatmulConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) → (N, outputs, H/2, W/2)."""
         height, width = x.shape[2] // 2, x.shape[3] // 2
-        if not self.training or not is_faster(x, len(x) * height * width):
+        if not self.training or not is_matmul_faster(x, len(x) * height * width):
             return super().forward(x)
         columns = F.unfold(x, 4, padding=1, stride=2).transpose(1, 2)
         product = F.linear(columns, self.weight.flatten(1), self.bias)
@@ -200,7 +201,7 @@ class MatmulConv(nn.Conv2d):
 
 
 class MatmulConvTranspose(nn.ConvTranspose2d):
-    """``nn.ConvTranspose2d(…, 4, 2, 1)`` that is computed as a matrix product if that is faster."""
+    """``nn.ConvTranspose2d(…, 4, 2, 1)``, computed as a matrix product where that is faster."""
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
         super().__init__(inputs, outputs, 4, 2, 1, bias=bias)
@@ -208,7 +209,7 @@ class MatmulConvTranspose(nn.ConvTranspose2d):
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(N, inputs, h, w) → (N, outputs, 2h, 2w)."""
         height, width = x.shape[2:]
-        if not self.training or output_size is not None or not is_faster(x, len(x) * height * width):
+        if not self.training or output_size is not None or not is_matmul_faster(x, len(x) * height * width):
             return super().forward(x, output_size)
         columns = torch.matmul(x.flatten(2).transpose(1, 2), self.weight.flatten(1))
         product = F.fold(columns.transpose(1, 2), (2 * height, 2 * width), 4, padding=1, stride=2)

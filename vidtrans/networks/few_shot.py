@@ -1,7 +1,7 @@
-"""A small network that trains on a few painted frames; it has no norms, so that it carries over to other frames.
+"""A small network without norms, trained on a few painted frames and applied to all frames of a clip.
 
-It works at half the size and below, and learns from small patches in minutes, as few-shot patch-based training (Texler
-et al., SIGGRAPH 2020) does with a larger network.
+It works at half the size and below, and is trained on small patches in minutes, like the larger network of few-shot
+patch-based training (Texler et al., SIGGRAPH 2020).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from vidtrans.core.options import option
 
 SLOPE = 0.1  # The negative slope of LeakyReLU.
-FAINT = 0.1  # The factor on the initial weights of layers whose output is added to a sum.
+RESIDUAL_GAIN = 0.1  # Factor on the initial weights of residual layers, whose output is added to a sum.
 
 
 @dataclass(frozen=True)
@@ -71,20 +71,20 @@ class FewShot(nn.Module):
                 nn.init.zeros_(module.bias)
         for module in self.modules():
             if isinstance(module, _Block):
-                module.second.weight.data *= FAINT
-        self.end.weight.data *= FAINT
+                module.second.weight.data *= RESIDUAL_GAIN
+        self.end.weight.data *= RESIDUAL_GAIN
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W) in [−1, 1] → (N, out, H, W), clamped to [−1, 1] in eval mode only."""
-        found = [self.levels[0](self.begin(F.pixel_unshuffle(x, 2)))]
+        features = [self.levels[0](self.begin(F.pixel_unshuffle(x, 2)))]
         for down, level in zip(self.down, list(self.levels)[1:], strict=True):
-            found.append(level(F.leaky_relu(down(found[-1]), SLOPE)))
-        y = found.pop()
+            features.append(level(F.leaky_relu(down(features[-1]), SLOPE)))
+        y = features.pop()
         for up, after in zip(reversed(self.up), reversed(self.after), strict=True):
-            skip = found.pop()
+            skip = features.pop()
             y = after(skip + F.interpolate(up(y), size=skip.shape[2:], mode="bilinear", align_corners=False))
         picture = F.pixel_shuffle(self.end(F.leaky_relu(y, SLOPE)), 2)
-        # Values beyond white and black are allowed in training, because a clamp has no gradient there.
+        # Do not clamp in training: outside of [−1, 1] a clamp has no gradient.
         return picture if self.training else picture.clamp(-1, 1)
 
 

@@ -1,4 +1,4 @@
-"""Prepare a trained network for rendering: norms folded into convolutions, weights in the processor's own layout.
+"""Prepare a trained network for rendering: fold norms into convolutions, and pack weights for the processor.
 
 On a CPU torch's instance norms copy each picture to a channels-first layout. A batch norm over a single picture
 computes the same sum in the channels-last layout of the convolutions: rendering in bf16 takes about a twentieth of the
@@ -6,7 +6,7 @@ time, and a translator's forward and backward pass in training two thirds. Outpu
 two levels of 255.
 
 Eager torch reorders a convolution's weights at every call; for a U-Net of 54 million weights and one picture of 256×256
-that is half of the time, which weights in oneDNN's own layout save. torch.compile does the same after 17 seconds; its
+that is half of the time, which weights in oneDNN's layout save. torch.compile does the same after 17 seconds; its
 result is as fast.
 """
 
@@ -22,7 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from vidtrans.networks.layers import PictureNorm, norm_each_picture
 
-# oneDNN's names of the activations.
+# Names of the activations in oneDNN.
 ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
     nn.LeakyReLU: "leaky_relu",
@@ -38,17 +38,17 @@ OPERATORS = (
 
 
 def can_pack(kind: str, precision: str) -> bool:
-    """Return whether ``pack`` works on a device of a ``kind``: a CPU, if torch has what it calls of oneDNN."""
+    """Return whether ``pack`` works on a device of a ``kind``: a CPU with the required oneDNN operators of torch."""
     if kind != "cpu" or not torch.backends.mkldnn.is_available():
         return False
-    here = all(hasattr(torch.ops.mkldnn, name) for name in OPERATORS)
-    return here and (precision == "fp32" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
+    has_operators = all(hasattr(torch.ops.mkldnn, name) for name in OPERATORS)
+    return has_operators and (precision == "fp32" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
 
 
 class PackedConvolution(nn.Module):
     """A convolution, transposed or not, fused with its activation. Weights are packed for the last input shape.
 
-    Not thread-safe.
+    It is not thread-safe.
     """
 
     def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, activation: nn.Module | None) -> None:
@@ -69,21 +69,21 @@ class PackedConvolution(nn.Module):
             self._reorder = torch.ops.mkldnn._reorder_convolution_weight
             self._run = torch.ops.mkldnn._convolution_pointwise
         self._shape: torch.Size | None = None
-        self._laid_out = self.weight
+        self._packed_weight = self.weight
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, C, H, W), and apply the activation."""
         if x.shape != self._shape:
-            self._laid_out = self._reorder(self.weight, *self._geometry, list(x.shape))
-            self._laid_out.plain = self.weight  # for plain_weight
+            self._packed_weight = self._reorder(self.weight, *self._geometry, list(x.shape))
+            self._packed_weight.plain = self.weight  # Read by ``plain_weight``
             self._shape = x.shape
-        made: Tensor = self._run(x, self._laid_out, self.bias, *self._geometry, *self._activation)
-        return made
+        output: Tensor = self._run(x, self._packed_weight, self.bias, *self._geometry, *self._activation)
+        return output
 
 
-def plain_weight(laid_out: Tensor) -> Tensor:
-    """Return a ``PackedConvolution``'s weight in torch's layout, given the packed tensor ``laid_out``."""
-    plain: Tensor = getattr(laid_out, "plain", laid_out)
+def plain_weight(packed_weight: Tensor) -> Tensor:
+    """Return a weight of ``PackedConvolution`` in torch's layout, given the packed tensor."""
+    plain: Tensor = getattr(packed_weight, "plain", packed_weight)
     return plain
 
 
@@ -94,15 +94,15 @@ def pack(network: nn.Module) -> nn.Module:
     """
     for module in list(network.modules()):
         children = [(n, child) for n, child in module._modules.items() if not isinstance(child, nn.Identity)]
-        for (name, child), (name_behind, behind) in pairwise([*children, ("", nn.Identity())]):
+        for (name, child), (activation_name, activation) in pairwise([*children, ("", nn.Identity())]):
             if not isinstance(child, nn.Conv2d | nn.ConvTranspose2d):
                 continue
             if child.padding_mode != "zeros" or isinstance(child.padding, str):
                 continue
-            fused = isinstance(module, nn.Sequential) and type(behind) in ACTIVATIONS
-            module._modules[name] = PackedConvolution(child, behind if fused else None)
+            fused = isinstance(module, nn.Sequential) and type(activation) in ACTIVATIONS
+            module._modules[name] = PackedConvolution(child, activation if fused else None)
             if fused:
-                module._modules[name_behind] = nn.Identity()
+                module._modules[activation_name] = nn.Identity()
     return network
 
 
@@ -124,7 +124,7 @@ def fold_norm(network: nn.Module) -> nn.Module:
 
 
 def copy_sharing_weights(network: nn.Module) -> nn.Module:
-    """Return a quick copy that shares its weights until they are replaced, as by ``to`` and ``fold_norm``."""
+    """Return a copy that shares the weights of a network; ``to`` and ``fold_norm`` replace them only in the copy."""
     memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in network.parameters()}
     return copy.deepcopy(network, memo | {id(b): b for b in network.buffers()})
 
@@ -134,7 +134,7 @@ class EachPictureNorm(nn.InstanceNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, C, H, W); return the same shape."""
-        return _normed(self, x)
+        return _normalise(self, x)
 
 
 class EachPictureBatchNorm(PictureNorm):
@@ -142,26 +142,26 @@ class EachPictureBatchNorm(PictureNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, C, H, W); return the same shape."""
-        return super().forward(x) if x.shape[2] * x.shape[3] == 1 else _normed(self, x)
+        return super().forward(x) if x.shape[2] * x.shape[3] == 1 else _normalise(self, x)
 
 
-def _normed(norm: nn.InstanceNorm2d, x: Tensor) -> Tensor:
+def _normalise(norm: nn.InstanceNorm2d, x: Tensor) -> Tensor:
     return norm_each_picture(x, repeat((norm.weight, norm.bias)), norm.eps)
 
 
-QUICK: dict[type[nn.InstanceNorm2d], type[nn.InstanceNorm2d]] = {
+FAST_NORMS: dict[type[nn.InstanceNorm2d], type[nn.InstanceNorm2d]] = {
     nn.InstanceNorm2d: EachPictureNorm,
     PictureNorm: EachPictureBatchNorm,
 }
 
 
 def use_quick_norms(network: nn.Module, *, training: bool = False) -> bool:
-    """Replace a network's instance norms by faster ones, in place; return whether the network has faster ones now.
+    """Replace the instance norms of a network by faster ones, in place; return whether it has faster norms now.
 
-    ``training``: norms that learn statistics stay unchanged.
+    ``training``: norms with running statistics stay unchanged.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.InstanceNorm2d)]
     for norm in norms:
-        if type(norm) in QUICK and not (training and norm.track_running_stats):
-            norm.__class__ = QUICK[type(norm)]  # in place, since others hold references to the modules
-    return any(type(norm) in QUICK.values() for norm in norms)
+        if type(norm) in FAST_NORMS and not (training and norm.track_running_stats):
+            norm.__class__ = FAST_NORMS[type(norm)]  # Change the class in place, since other modules refer to the norm
+    return any(type(norm) in FAST_NORMS.values() for norm in norms)

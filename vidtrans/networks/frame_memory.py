@@ -1,4 +1,4 @@
-"""The module that stores small copies of a clip's frames in a network and looks them up by position."""
+"""A module that stores small copies of a clip's frames in a network and retrieves them by position."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-MOST_PIXELS = 16_000_000  # The most pixels of all kept frames together.
-KEPT_BYTES = 5_400_000  # The most bytes of all kept frames together: a model of the default width has 12 MB.
-QUALITIES = (98, 95, 92, 88, 84, 78, 70, 60, 50)  # JPEG qualities, the best first.
+MAX_PIXELS = 16_000_000  # Largest total number of pixels of the stored frames.
+# Largest total size of the stored frames in bytes: a model of the default width has 12 MB.
+MAX_STORED_BYTES = 5_400_000
+QUALITIES = (98, 95, 92, 88, 84, 78, 70, 60, 50)  # JPEG qualities in descending order.
 FULL_CHROMA = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
-TOLERANCE = 0.25  # The frames by which a position given in 8 bits may lie behind the frame that is meant.
+POSITION_TOLERANCE = 0.25  # Error of an 8-bit position, in frames.
 
 
 class FrameMemory(nn.Module):
-    """Frames of a clip along its timeline, which runs forwards and back: ``length`` pictures of ``size`` (h, w).
+    """Frames of a clip along its timeline, which runs forwards and backwards: ``length`` pictures of ``size`` (h, w).
 
-    Its weights are the pictures as JPEG files: ``files``, one after another, and ``ends``, where each ends.
+    Its weights are the pictures as JPEG files: the concatenated ``files``, and the end offset of each file, ``ends``.
     """
 
     pictures: Tensor
@@ -36,13 +37,13 @@ class FrameMemory(nn.Module):
         self.register_buffer("ends", torch.zeros(length, dtype=torch.int64))
 
     def fill(self, pictures: np.ndarray) -> None:
-        """Take the frames, (length, h, w, 3) uint8, compressed."""
+        """Compress and store the frames, (length, h, w, 3) uint8."""
         self.take(*packed(pictures))
 
     def take(self, files: np.ndarray, ends: np.ndarray) -> None:
-        """Take frames that are ``packed``; without any files, black ones.
+        """Store frames that ``pack_pictures`` compressed; without any files, store black frames.
 
-        Raises ValueError if they are damaged, or not as many or as large.
+        Raises ValueError if the files are damaged, or differ from the expected number or size.
         """
         count, _, height, width = self.pictures.shape
         if len(ends) != count:
@@ -66,55 +67,56 @@ class FrameMemory(nn.Module):
             errors.append(str(error))
 
     def forward(self, hands: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the frames around the position, (N, 6, h, w), and the frame at it, (N, 3, h, w), in [-1, 1].
+        """Return the neighbouring frames, (N, 6, h, w), and the frame at the position, (N, 3, h, w), in [-1, 1].
 
-        ``hands`` (N, HANDS): see ``pairing.next_frame``. The first three channels are the frame before in the
-        direction of the timeline, the others the frame at or after the position. Between two frames both are mixed.
+        ``hands`` (N, HANDS): see ``pairing.next_frame``. The first three channels are the previous frame in the
+        direction of the timeline, the others the frame at or after the position. At positions between two frames, the
+        frame at the position is their mixture.
         """
-        turn, last = turned(hands), len(self.pictures) - 1
-        place = turn.abs() * 2 * last
+        turn, last = decode_position(hands), len(self.pictures) - 1
+        position = turn.abs() * 2 * last
         forwards = turn >= 0
-        after = torch.where(forwards, (place - TOLERANCE).ceil(), (place + TOLERANCE).floor())
+        after = torch.where(forwards, (position - POSITION_TOLERANCE).ceil(), (position + POSITION_TOLERANCE).floor())
         before = after - torch.where(forwards, 1.0, -1.0)
-        share = (1 - (after - place).abs()).clamp(0, 1)[:, None, None, None]
-        found = self.pictures[torch.stack([before, after]).long().clamp(0, last)].float() / 127.5 - 1
-        return torch.cat([found[0], found[1]], 1), torch.lerp(found[0], found[1], share)
+        weight = (1 - (after - position).abs()).clamp(0, 1)[:, None, None, None]
+        neighbours = self.pictures[torch.stack([before, after]).long().clamp(0, last)].float() / 127.5 - 1
+        return torch.cat([neighbours[0], neighbours[1]], 1), torch.lerp(neighbours[0], neighbours[1], weight)
 
 
-def views(planes: Tensor) -> Tensor:
-    """Return the view conditions, (N, 2, 3) float32, of their planes' values, (N, VIEW): see ``pairing.next_frame``."""
+def decode_views(planes: Tensor) -> Tensor:
+    """Return the view conditions, (N, 2, 3) float32, from plane values, (N, VIEW): see ``pairing.next_frame``."""
     high, low = (((planes[:, k::2].float() + 1) * 127.5).round() for k in (0, 1))
     return ((256 * high + low) * (4 / 65535) - 2).reshape(-1, 2, 3)
 
 
 def seen(pictures: Tensor, view: Tensor, height: int, width: int) -> Tensor:
-    """Return what is seen of (N, C, h, w) through views (N, 2, 3): (N, C, height, width) float32, by bicubic sampling.
+    """Sample pictures (N, C, h, w) through affine views (N, 2, 3), bicubic: (N, C, height, width) float32.
 
-    Beyond its edges a picture is mirrored.
+    Outside of its edges a picture is mirrored.
     """
     with torch.autocast(pictures.device.type, enabled=False):
         grid = F.affine_grid(view.float(), [len(pictures), 1, height, width], align_corners=False)
         return F.grid_sample(pictures.float(), grid, "bicubic", "reflection", align_corners=False)
 
 
-def packed(pictures: np.ndarray, most: int = KEPT_BYTES) -> tuple[np.ndarray, np.ndarray]:
-    """Return (N, h, w, 3) uint8 as JPEG files, (bytes,) uint8, and where each ends, (N,) int64.
+def packed(pictures: np.ndarray, max_bytes: int = MAX_STORED_BYTES) -> tuple[np.ndarray, np.ndarray]:
+    """Return (N, h, w, 3) uint8 as concatenated JPEG files, (bytes,) uint8, and their end offsets, (N,) int64.
 
-    They have the best of ``QUALITIES`` with which they take at most ``most`` bytes; the last if none is.
+    They have the best of ``QUALITIES`` that needs at most ``max_bytes``, or else the last one.
     """
     for quality in QUALITIES:
         options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, FULL_CHROMA]
         files = [cv2.imencode(".jpg", picture[..., ::-1], options)[1] for picture in pictures]
         ends = np.cumsum([len(file) for file in files])
-        if ends[-1] <= most:
+        if ends[-1] <= max_bytes:
             break
     return np.concatenate(files), ends.astype(np.int64)
 
 
 def unpacked(files: np.ndarray, ends: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return the pictures that were ``packed``, nearly as they were, (N, h, w, 3) uint8 of ``size`` (h, w).
+    """Decode pictures that ``pack_pictures`` compressed, (N, h, w, 3) uint8 of ``size`` (h, w).
 
-    Raises ValueError if they are damaged, or of another size, before anything is decoded.
+    Raises ValueError for damaged files or files of another size, before any is decoded.
     """
     if not len(ends) or ends[-1] != len(files) or (np.diff(ends, prepend=0) <= 0).any():
         raise ValueError("the kept frames are damaged")
@@ -123,10 +125,10 @@ def unpacked(files: np.ndarray, ends: np.ndarray, size: tuple[int, int]) -> np.n
         raise ValueError("a kept frame is damaged, or of another size")
     pictures = np.empty((len(parts), *size, 3), np.uint8)
     for picture, part in zip(pictures, parts, strict=True):
-        found = cv2.imdecode(part, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        if found is None or found.shape != picture.shape:
+        decoded = cv2.imdecode(part, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if decoded is None or decoded.shape != picture.shape:
             raise ValueError("a kept frame is damaged")
-        picture[:] = found[..., ::-1]
+        picture[:] = decoded[..., ::-1]
     return pictures
 
 
@@ -141,14 +143,15 @@ def _jpeg_size(file: bytes) -> tuple[int, int] | None:
     return None
 
 
-def turned(hands: Tensor) -> Tensor:
-    """Return the position, (N,) float32 in turns from −½ to ½; ``hands`` (N, HANDS) are its sines and cosines.
+def decode_position(hands: Tensor) -> Tensor:
+    """Return the position, (N,) float32 in turns from −½ to ½, from its sines and cosines ``hands`` (N, HANDS).
 
-    Hands are sines and cosines of 1, 2, 4, … times the position, possibly quantised to 8 bits; faster ones refine it.
+    Hands are sines and cosines of 1, 2, 4, … times the position, possibly quantised to 8 bits; higher multiples refine
+    it.
     """
     angles = torch.atan2(hands[:, 0::2].float(), hands[:, 1::2].float()) / (2 * math.pi)
     turn = angles[:, 0]
     for number in range(1, angles.shape[1]):
-        off = angles[:, number] - 2**number * turn
-        turn = turn + (off - off.round()) / 2**number
+        error = angles[:, number] - 2**number * turn
+        turn = turn + (error - error.round()) / 2**number
     return (turn - turn.round()).float()

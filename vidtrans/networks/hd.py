@@ -76,7 +76,7 @@ class HD(nn.Module):
         super().__init__()
         halvings = settings.downsamplings + settings.enhancers
         self.multiple, self.stride = multiple_of(halvings, settings.norm), 2**halvings
-        self.smallest = 2 ** (halvings + 1)  # norms need more than one value to train on
+        self.smallest = 2 ** (halvings + 1)  # Norms need more than one value in training
         self.checkpointing = settings.grad_checkpointing
         widths = [settings.channels // 2**i for i in range(settings.enhancers + 1)]
         self.whole = ResidualBody(in_channels, widths[0], settings.downsamplings, settings.blocks, settings)
@@ -97,22 +97,22 @@ class HD(nn.Module):
 def is_coarser(table: Table, other: Table) -> bool:
     """Return whether ``load_coarser`` can load a generator with settings ``other`` into one with settings ``table``.
 
-    Both tables are complete. ``other`` must have fewer enhancers and equal settings otherwise; without any enhancers,
+    Both tables are complete. ``other`` must have fewer enhancers and otherwise equal settings; without any enhancers,
     its ``enhancer_blocks`` may differ.
     """
-    own = ("enhancers",) if other["enhancers"] else ("enhancers", "enhancer_blocks")
-    return other["enhancers"] < table["enhancers"] and {**other, **{k: table[k] for k in own}} == table
+    free_keys = ("enhancers",) if other["enhancers"] else ("enhancers", "enhancer_blocks")
+    return other["enhancers"] < table["enhancers"] and {**other, **{k: table[k] for k in free_keys}} == table
 
 
 def load_coarser(generator: HD, state: Mapping[str, Tensor]) -> None:
-    """Load a trained coarser generator's ``state`` dict into ``generator``, except its head, which fits its size only.
+    """Load the ``state`` dict of a coarser generator into ``generator``, except its head, which fits only its size.
 
-    Raises UsageError if the weights do not fit, and then changes nothing.
+    Raises UsageError, and changes nothing, if the weights do not fit.
     """
-    own = generator.state_dict()
-    given = {k: v for k, v in state.items() if not k.startswith("head.")}
-    unfit = [k for k, v in given.items() if k not in own or own[k].shape != v.shape]
-    if unfit or any(k.startswith("whole.") and k not in given for k in own):
-        why = f"'{unfit[0]}' does not fit the new generator" if unfit else "it has no global network"
+    target = generator.state_dict()
+    loaded = {k: v for k, v in state.items() if not k.startswith("head.")}
+    mismatched = [k for k, v in loaded.items() if k not in target or target[k].shape != v.shape]
+    if mismatched or any(k.startswith("whole.") and k not in loaded for k in target):
+        why = f"'{mismatched[0]}' does not fit the new generator" if mismatched else "it has no global network"
         raise UsageError("a coarser hd generator", why, "use the same generator settings and only add enhancers")
-    generator.load_state_dict(given, strict=False)
+    generator.load_state_dict(loaded, strict=False)

@@ -25,7 +25,7 @@ _WITH_PAINTER = PlateGenerator | RecurrentGenerator | CodedGenerator | ClassGene
 
 
 def initialise(network: nn.Module, seed: int) -> None:
-    """Draw weights as in pix2pix: N(0, 0.02) for convolutions, N(1, 0.02) for the scales of norms, biases 0.
+    """Draw weights like pix2pix: N(0, 0.02) for convolutions, N(1, 0.02) for the scales of norms, biases 0.
 
     Embeddings are drawn like convolutions; linear layers, which pix2pix does not have, from N(0, 1/√inputs), which
     preserves the signal's scale. Attention gates stay at 0. A network with ``draw_weights(generator)`` draws its own
@@ -51,7 +51,7 @@ def _draw(network: nn.Module, generator: torch.Generator) -> None:
             deviation = module.in_features**-0.5
         elif not isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
             continue
-        if parametrize.is_parametrized(module):  # its weight is computed from the trained parameter
+        if parametrize.is_parametrized(module):  # The weight is computed from the trained parameter
             weight = module.parametrizations.weight.original
             nn.init.normal_(weight, mean, deviation, generator=generator)
             module.parametrizations.weight[0].restart(weight)
@@ -74,17 +74,15 @@ def build_generator(
 ) -> Any:  # noqa: ANN401  (a module with ``multiple`` and ``smallest``, see the room's docstring)
     """Build the generator ``name``; ``plate`` (width, height) adds a background plate, ``memory`` makes it recurrent.
 
-    ``ports`` adapts a network of another tool (``PortSettings`` as a table). A ``code_size`` above 0 gives it many
-    looks, selected by code planes in its input. ``classes``: the colours of classes, (K, 3) uint8, of
-    which the output has one in each pixel.
-    Raises UsageError for unknown names and settings.
-
-    Its attribute ``input_channels`` is the number of its input channels, without those of a plate or a history.
+    ``ports`` adapts a network of another tool (``PortSettings`` as a table). With a ``code_size`` above 0 it has many
+    looks, selected by code planes in its input. ``classes``: the colours of classes, (K, 3) uint8, to which output
+    pixels are restricted. The attribute ``input_channels`` is the number of its input channels without those of a plate
+    or a history. Raises UsageError for unknown names and settings.
     """
     cls = (UNTRAINED if name in UNTRAINED else GENERATORS).load(name)
     settings = from_table(cls.Settings, table, "generator")
     generator: Any
-    if name == ONNX_GRAPH and not ports:  # an exported model: its wrappers are in the graph
+    if name == ONNX_GRAPH and not ports:  # The graph of an exported model contains its wrappers
         generator = cls(in_channels, out_channels, settings)
     elif ports:
         own = from_table(PortSettings, ports, "ports")
@@ -104,7 +102,7 @@ def build_generator(
 
 
 def inner_generator(generator: nn.Module) -> nn.Module:
-    """Return the wrapped generator, without the plate, memory, port, code or class wrapper around it."""
+    """Return the generator inside a plate, memory, port, code or class wrapper."""
     if isinstance(generator, AdaptedGenerator):
         return generator.network
     return generator.painter if isinstance(generator, _WITH_PAINTER) else generator
@@ -117,5 +115,5 @@ def build_discriminator(name: str, table: Table, channels: int) -> Any:  # noqa:
 
 
 def complete_settings(registry: Registry[Entry], name: str, table: Table, where: str) -> Table:
-    """Return a network's settings with defaults filled in; ``where``: table name in errors. Raises UsageError."""
+    """Return the complete settings of a network; ``where``: name of the table in errors. Raises UsageError."""
     return record_table(from_table(registry.load(name).Settings, table, where))

@@ -47,7 +47,6 @@ def checkpointing_setting() -> Any:  # noqa: ANN401  (a dataclass field)
 
 
 def normalise(channels: int, norm: str) -> list[nn.Module]:
-    """Return the norm layer as a list of one; an empty list for 'none'."""
     if norm == "none":
         return []
     if norm == "batch":
@@ -56,9 +55,10 @@ def normalise(channels: int, norm: str) -> list[nn.Module]:
 
 
 def norm_each_picture(x: Tensor, affine: Iterable[tuple[Tensor | None, Tensor | None]], eps: float) -> Tensor:
-    """Return pictures (N, C, H, W), each normalised by its own statistics; ``affine``: their scales and shifts, (C,).
+    """Return pictures (N, C, H, W), each normalised by its own statistics; ``affine``: scales and shifts, (C,) each.
 
-    As batch norms of single pictures: an instance norm would copy them all to a channels-first layout on a CPU.
+    It uses batch norms of single pictures: on a CPU an instance norm would copy all pictures to a channels-first
+    layout.
     """
     pictures = zip(x.split(1), affine, strict=False)
     normed = [F.batch_norm(one, None, None, scale, shift, True, 0.0, eps) for one, (scale, shift) in pictures]
@@ -66,9 +66,9 @@ def norm_each_picture(x: Tensor, affine: Iterable[tuple[Tensor | None, Tensor | 
 
 
 class PictureNorm(nn.InstanceNorm2d):
-    """A batch norm that uses each picture's own statistics, as pix2pix's authors render (batch size 1, training mode).
+    """A batch norm with the statistics of each picture, as the authors of pix2pix render (batch size 1, training mode).
 
-    It has the parameters and running statistics of a batch norm, under the same names, so their state dicts are
+    It has the parameters and running statistics of a batch norm under the same names, so their state dicts are
     interchangeable. For a single pixel the output is the shift.
     """
 
@@ -84,7 +84,7 @@ class PictureNorm(nn.InstanceNorm2d):
 
 
 def has_bias(norm: str) -> bool:
-    """Return whether a convolution has a bias, depending on the norm after it: for 'none' and 'plain-instance'."""
+    """Return whether a convolution has a bias, which the norm after it decides: for 'none' and 'plain-instance'."""
     return norm in ("none", "plain-instance")
 
 
@@ -107,7 +107,7 @@ class ReflectPad(nn.Module):
 def reflect_pad(x: Tensor, width: int) -> Tensor:
     """Return ``F.pad(x, …, mode="reflect")``, (N, C, H + 2·width, W + 2·width), by concatenating flipped borders.
 
-    Its gradients are deterministic on CUDA; torch's own reflection padding has no deterministic gradient there.
+    Its gradients are deterministic on CUDA; those of torch's reflection padding are not.
     """
     for side in (-1, -2):
         length = x.shape[side]
@@ -129,9 +129,9 @@ def convolution(
     activate: bool = True,
     bias: bool = False,
 ) -> list[nn.Module]:
-    """Return layers: a convolution that keeps the size except for its stride, padded by zeros or mirroring; norm; ReLU.
+    """Return a convolution with zero or mirror padding, which keeps the size except for its stride; norm; ReLU.
 
-    ``bias``: give the convolution a bias whatever the norm.
+    ``bias``: give the convolution a bias with any norm.
     """
     padding = dilation * (kernel // 2)
     own_bias = bias or has_bias(norm)
@@ -182,7 +182,7 @@ class Attention(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         inner = max(1, channels // 8)
-        self.inner = nn.Conv2d(channels, 3 * inner, 1, bias=False)  # the paper's f, g and h
+        self.inner = nn.Conv2d(channels, 3 * inner, 1, bias=False)  # f, g and h in the paper
         self.outer = nn.Conv2d(inner, channels, 1, bias=False)
         self.gate = nn.Parameter(torch.zeros(1))
 
@@ -190,9 +190,9 @@ class Attention(nn.Module):
         """(N, C, H, W) → the same shape."""
         size = x.shape[-2:]
         query, key, value = self.inner(x).flatten(2).transpose(1, 2).chunk(3, dim=2)
-        # This never holds the whole (h·w)² attention matrix; the paper does not scale its products.
-        seen = F.scaled_dot_product_attention(query, key, value, scale=1.0)
-        attended: Tensor = x + self.gate * self.outer(seen.transpose(1, 2).unflatten(2, size))
+        # This never allocates the (h·w)² attention matrix; the paper does not scale its products.
+        attention = F.scaled_dot_product_attention(query, key, value, scale=1.0)
+        attended: Tensor = x + self.gate * self.outer(attention.transpose(1, 2).unflatten(2, size))
         return attended
 
 
@@ -246,28 +246,27 @@ class SpectralNorm(nn.Module):
             self.left.copy_(left)
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Return the weight divided by the estimate of its largest singular value."""
         kind = weight.device.type
         with nullcontext() if kind == "meta" else torch.autocast(kind, enabled=False):
             if self.training:
                 self._iterate(weight)
-            # Copies, because the buffers change before the backward pass.
+            # Copy the buffers, because they change before the backward pass.
             left, right = (v.to(torch.float32, copy=True) for v in (self.left, self.right))
             return weight / torch.dot(left, weight.float().flatten(1) @ right).to(weight.dtype)
 
 
-def spectral(conv: nn.Conv2d, wanted: bool = True) -> nn.Conv2d:
-    """Return ``conv``, its weight spectrally normalised if ``wanted``.
+def spectral(conv: nn.Conv2d, enabled: bool = True) -> nn.Conv2d:
+    """Return ``conv``, with spectral norm if ``enabled``.
 
-    Do not use it before a BatchNorm in a generator, which could not be folded then.
+    Do not use it before a BatchNorm in a generator, which then could not be folded.
     """
-    if wanted:
+    if enabled:
         parametrize.register_parametrization(conv, "weight", SpectralNorm(conv.weight))
     return conv
 
 
 def run_stages(stages: Iterable[nn.Module], x: Tensor, *others: Tensor, checkpointing: bool) -> Tensor:
-    """Run stages one after the other; each gets the previous output and ``others``.
+    """Run stages in sequence; each takes the previous output and ``others``.
 
     With ``checkpointing``, activations are recomputed in the backward pass (Chen et al., "Training Deep Nets with
     Sublinear Memory Cost", 2016); outputs, gradients and statistics stay the same.
@@ -283,18 +282,18 @@ def run_stages(stages: Iterable[nn.Module], x: Tensor, *others: Tensor, checkpoi
 
 @contextmanager
 def _recomputation(stage: nn.Module) -> Iterator[None]:
-    """Keep the recomputation from updating BatchNorm statistics and spectral norms a second time."""
+    """Prevent a second update of BatchNorm statistics and spectral norms by the recomputation."""
     norms = [m for m in stage.modules() if isinstance(m, nn.BatchNorm2d) and m.training]
-    moving = [m for m in stage.modules() if isinstance(m, SpectralNorm) and m.training]
-    counted = [dict(norm._buffers) for norm in norms]
+    spectral_norms = [m for m in stage.modules() if isinstance(m, SpectralNorm) and m.training]
+    saved_buffers = [dict(norm._buffers) for norm in norms]
     try:
         for norm in norms:
             norm._buffers.update({k: v if v is None else v.clone() for k, v in norm._buffers.items()})
-        for one in moving:
-            one.training = False
+        for spectral_norm in spectral_norms:
+            spectral_norm.training = False
         yield
     finally:
-        for norm, buffers in zip(norms, counted, strict=True):
+        for norm, buffers in zip(norms, saved_buffers, strict=True):
             norm._buffers.update(buffers)
-        for one in moving:
-            one.training = True
+        for spectral_norm in spectral_norms:
+            spectral_norm.training = True

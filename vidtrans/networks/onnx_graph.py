@@ -1,6 +1,6 @@
-"""An ONNX graph as a generator, run by ONNX Runtime. Its only weight is the file's bytes.
+"""An ONNX graph as a generator, run by ONNX Runtime. Its only weight is the bytes of the file.
 
-Engines run it unchanged (``runs_itself``): it is not compiled, packed or recorded, and takes one picture at a time.
+Engines run it unchanged (``runs_itself``), one picture at a time: it is not compiled, packed or recorded.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from torch.nn import functional as F
 from vidtrans.core.errors import ModelError, UsageError, first_line, out_of_memory
 from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.core.options import option
-from vidtrans.networks.ports import MAX_LOOKS, MAX_NUMBERS, STYLE_KINDS
+from vidtrans.networks.ports import MAX_LOOKS, MAX_STYLE_LENGTH, STYLE_DTYPES
 
 IN_LAYOUTS, OUT_LAYOUTS = ("nchw", "nhwc", "chw", "hwc"), ("nchw", "nhwc", "nhw", "chw", "hwc", "hw")
 KINDS = ("float32", "float16", "uint8")
-MAX_BYTES = 2 << 30
+MAX_BYTES = 2 << 30  # Largest size of a graph
 
 
 @dataclass(frozen=True)
 class OnnxGraphSettings:
-    """Settings of ``OnnxGraph``: its inputs' layout, type and size, its looks, and which output is the picture."""
+    """Settings of ``OnnxGraph``: layout, dtype and size of its inputs, its looks, and the output with the picture."""
 
     bytes: int = option(0, "size of the graph in bytes", bounds=(1, MAX_BYTES))
     layout: str = option("nchw", "axis order of its input", choices=IN_LAYOUTS)
@@ -39,8 +39,8 @@ class OnnxGraphSettings:
     opaque: float | None = option(None, "the value for full opacity, if it takes a fourth channel")
     picture_input: int = option(0, "which of its inputs is the picture, counted from 0", bounds=(0, 1))
     looks: int = option(0, "number of looks, each a vector for its other input; 0: none", bounds=(0, MAX_LOOKS))
-    style_shape: tuple[int, ...] = option((), "shape of its other input, a style vector", bounds=(1, MAX_NUMBERS))
-    style_kind: str = option("float32", "data type of its other input", choices=STYLE_KINDS)
+    style_shape: tuple[int, ...] = option((), "shape of its other input, a style vector", bounds=(1, MAX_STYLE_LENGTH))
+    style_kind: str = option("float32", "data type of its other input", choices=STYLE_DTYPES)
     output: int = option(0, "which of its outputs is the picture, counted from 0", bounds=(0, 1000))
     out_layout: str = option("nchw", "axis order of that output", choices=OUT_LAYOUTS)
     enlarges: int = option(1, "factor by which that output is larger than the input", bounds=(1, 16))
@@ -51,7 +51,7 @@ class OnnxGraphSettings:
             raise ValueError("generator.height and width must both be 0 or both be above 0")
         if self.height and self.multiple > 1:
             raise ValueError("generator.multiple applies only if height and width are 0")
-        if (self.looks == 0) != (not self.style_shape) or math.prod(self.style_shape) > MAX_NUMBERS:
+        if (self.looks == 0) != (not self.style_shape) or math.prod(self.style_shape) > MAX_STYLE_LENGTH:
             raise ValueError("generator.looks and style_shape do not fit together")
 
 
@@ -82,7 +82,7 @@ class OnnxGraph(nn.Module):
         self._session: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_session": None}  # each copy makes its own
+        return self.__dict__ | {"_session": None}  # Each copy creates its session
 
     @property
     def identity(self) -> dict[str, str]:
@@ -101,7 +101,7 @@ class OnnxGraph(nn.Module):
         return pictures[0] if len(pictures) == 1 else torch.cat(pictures)
 
     def _style(self, shares: Tensor | None) -> np.ndarray | None:
-        """Return the style vector for the weights ``shares``, (1, looks), as its input takes it; None without looks."""
+        """Return the style vector for look weights, (1, looks), in the shape of the style input; None without looks."""
         if not self.settings.looks:
             return None
         styles = self.get_buffer("styles")
@@ -115,12 +115,12 @@ class OnnxGraph(nn.Module):
             x = F.avg_pool2d(x, settings.enlarges)
         if settings.opaque is not None:
             x = torch.cat([x, torch.full_like(x[:, :1], settings.opaque)], dim=1)
-        given = self._run_session(self._to_input(x), style)
-        wanted = tuple(side * settings.enlarges // settings.shrinks for side in x.shape[2:])
-        if given.shape[2:] != wanted:
-            found, sides = ("x".join(map(str, size[::-1])) for size in (given.shape[2:], wanted))
-            raise self._error(f"its output is {found} pixels instead of {sides}", "import the model again")
-        y = torch.from_numpy(given).to(x.device)
+        array = self._run_session(self._to_input(x), style)
+        expected = tuple(side * settings.enlarges // settings.shrinks for side in x.shape[2:])
+        if array.shape[2:] != expected:
+            actual, sides = ("x".join(map(str, size[::-1])) for size in (array.shape[2:], expected))
+            raise self._error(f"its output is {actual} pixels instead of {sides}", "import the model again")
+        y = torch.from_numpy(array).to(x.device)
         if y.dtype != torch.float32:
             y = y.to(torch.float32)
         if settings.shrinks > 1:
@@ -128,7 +128,7 @@ class OnnxGraph(nn.Module):
         return y
 
     def _to_input(self, x: Tensor) -> np.ndarray:
-        """Return (1, C, H, W) as an array with the layout, batch size and type of the graph's input."""
+        """Return (1, C, H, W) as an array with the layout, batch size and dtype of the graph's input."""
         settings = self.settings
         x = x.permute(0, 2, 3, 1) if settings.layout.endswith("c") else x
         x = x if settings.layout.startswith("n") else x[0]
@@ -140,25 +140,25 @@ class OnnxGraph(nn.Module):
             x = x.to(torch.float16)
         return np.ascontiguousarray(x.detach().cpu().numpy())
 
-    def _run_session(self, fed: np.ndarray, style: np.ndarray | None) -> np.ndarray:
+    def _run_session(self, network_input: np.ndarray, style: np.ndarray | None) -> np.ndarray:
         """Run the graph on a picture and a style, and return the first picture of the chosen output, (1, c, h, w)."""
         session = self._session or self._start()
         try:
-            names, at = [each.name for each in session.get_inputs()], self.settings.picture_input
-            feeds = {names[at]: fed} | ({names[1 - at]: style} if style is not None else {})
-            (given,) = session.run([session.get_outputs()[self.settings.output].name], feeds)
-        except Exception as error:  # ONNX Runtime has a dozen classes
+            names, position = [each.name for each in session.get_inputs()], self.settings.picture_input
+            feeds = {names[position]: network_input} | ({names[1 - position]: style} if style is not None else {})
+            (output,) = session.run([session.get_outputs()[self.settings.output].name], feeds)
+        except Exception as error:  # ONNX Runtime has a dozen exception classes
             if out_of_memory(error):
                 raise
-            sides = "x".join(map(str, fed.shape))
+            sides = "x".join(map(str, network_input.shape))
             raise self._error(f"it cannot run on {sides}: {first_line(error)}", "use another size") from None
         layout = self.settings.out_layout
-        if not isinstance(given, np.ndarray) or given.ndim != len(layout):
+        if not isinstance(output, np.ndarray) or output.ndim != len(layout):
             raise self._error(f"its output does not have the recorded layout '{layout}'", "import the model again")
-        given = given[:1] if layout.startswith("n") else given[None]
+        output = output[:1] if layout.startswith("n") else output[None]
         if "c" not in layout:
-            given = given[:, None]
-        picture: np.ndarray = given.transpose(0, 3, 1, 2) if layout.endswith("c") else given
+            output = output[:, None]
+        picture: np.ndarray = output.transpose(0, 3, 1, 2) if layout.endswith("c") else output
         return picture
 
     def _start(self) -> Any:  # noqa: ANN401  (of a library that may be absent)

@@ -1,8 +1,9 @@
-"""Style transfer by optimising the pixels of each frame: slow, and as close to the style as its measure can tell.
+"""Style transfer by optimising the pixels of each frame: slow, but as close to the style as its measure permits.
 
 Gatys et al., "Image Style Transfer Using Convolutional Neural Networks" (CVPR 2016); for clips after Ruder et al.
 ("Artistic Style Transfer for Videos", GCPR 2016): each frame starts from the last output, warped along the motion, and
-is pulled towards it where the flow is reliable. It needs no training: the style pictures are its weights.
+a loss keeps it close to this start where the flow is reliable. It needs no training: its weights are the style
+pictures.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from vidtrans.networks.painter import condition_channels, read_conditions
 from vidtrans.perception import MEASURES, load_measure
 from vidtrans.perception.measure import Style, draw_shift, moved, stroke_side
 
-RATE, LAST_RATE = 0.06, 0.01  # first and last learning rate of Adam, for colours in [−1, 1]
-MAX_SIDE = 2048  # pixels of a style picture
-MAX_STYLES = 16  # styles in memory: about 1 MB each
-SMALLEST_WHOLE = 128  # shortest side in pixels of a frame that is first optimised at half its size
+FIRST_RATE, LAST_RATE = 0.06, 0.01  # First and last learning rate of Adam, for colours in [−1, 1]
+MAX_SIDE_PX = 2048  # Largest side of a style picture, in pixels
+MAX_STYLES = 16  # Largest number of styles in memory: about 1 MB each
+MIN_COARSE_SIDE_PX = 128  # Smallest short side in pixels of a frame that is optimised at half size first
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,16 @@ class OptimisedSettings:
     steady: float = option(20.0, "weight of the difference to the warped last output", bounds=(0.0, 1000.0))
 
     def __post_init__(self) -> None:
-        if any(side > MAX_SIDE for size in self.shapes for side in size):
-            raise ValueError(f"generator.sizes: a style picture is at most {MAX_SIDE} pixels a side")
+        if any(side > MAX_SIDE_PX for size in self.shapes for side in size):
+            raise ValueError(f"generator.sizes: a style picture is at most {MAX_SIDE_PX} pixels a side")
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
         """Return the (width, height) of each style picture. Raises ValueError."""
-        found = [parse_size(text).exact for text in self.sizes]
-        if not found or None in found:
+        sizes = [parse_size(text).exact for text in self.sizes]
+        if not sizes or None in sizes:
             raise ValueError(f"generator.sizes: each size must be WxH (got {', '.join(self.sizes) or 'none'})")
-        return [size for size in found if size]
+        return [size for size in sizes if size]
 
 
 class Optimised(nn.Module):
@@ -83,18 +84,18 @@ class Optimised(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3 + conditions + 4, H, W), of which the last 4 channels are a ``flow.history`` → (N, 3, H, W)."""
         with torch.inference_mode(False), torch.enable_grad():
-            return torch.cat([self._paint(one.clone()) for one in x.split(1)])
+            return torch.cat([self._optimise_frame(one.clone()) for one in x.split(1)])
 
-    def _paint(self, x: Tensor) -> Tensor:
-        """Paint one frame; the first frame of a shot, unless it is small, is optimised at half size first."""
+    def _optimise_frame(self, x: Tensor) -> Tensor:
+        """Optimise one frame; the first frame of a shot is first optimised at half size, unless it is small."""
         frame, past = x[:, :3].clone(), x[:, -CHANNELS:].clone()
         conditions = x[:, 3 : 3 + self.conditions]
         shares, stroke = read_conditions(conditions, self.looks)
-        task = _Task(self, frame, past, shares[0].tolist(), stroke_side(float(stroke[0] + 1) / 2))
+        task = _FrameOptimisation(self, frame, past, shares[0].tolist(), stroke_side(float(stroke[0] + 1) / 2))
         random = torch.Generator().manual_seed(0)
         if task.has_past:
             return task.optimise(task.start(), self.settings.next_steps, random)
-        if min(frame.shape[2:]) < SMALLEST_WHOLE:
+        if min(frame.shape[2:]) < MIN_COARSE_SIDE_PX:
             return task.optimise(task.start(), self.settings.first_steps, random)
         coarse = task.at_half()
         rough = coarse.optimise(coarse.start(), self.settings.first_steps // 2, random)
@@ -103,50 +104,50 @@ class Optimised(nn.Module):
 
     @property
     def identity(self) -> dict[str, str]:
-        """Return the identity of the measure, which affects the result, for cache keys. Raises as ``measure_on``."""
+        """Return the identity of the measure, which affects the result, for cache keys. Raises like ``measure_on``."""
         return {"measure": MEASURES.load(self.settings.measure).identity()}
 
     def measure_on(self, device: torch.device) -> Any:  # noqa: ANN401  (a ``LookMeasure``)
-        """Return the perceptual measure, loaded onto ``device``. Raises UsageError if it is not installed."""
+        """Return the measure on ``device``. Raises UsageError if it is not installed."""
         if self._measure is None:
             self._measure = load_measure(self.settings.measure).to(device)
         return self._measure
 
     def style(self, look: int, side: int, device: torch.device) -> Style:
-        """Return the style of a look, computed from its style picture at the given short ``side`` in pixels."""
+        """Return the style of a look, from its style picture at a short ``side`` in pixels."""
         if (look, side) not in self._styles:
-            if len(self._styles) >= MAX_STYLES:  # the size of strokes changes from frame to frame
+            if len(self._styles) >= MAX_STYLES:  # The stroke size may change in every frame
                 self._styles.clear()
             picture = self.get_buffer(f"picture_{look}").permute(1, 2, 0).cpu().numpy()
             self._styles[look, side] = Style.of(picture, side, self.measure_on(device))
         return self._styles[look, side]
 
 
-class _Task:
+class _FrameOptimisation:
     """The optimisation of one frame: the frame, the warped output of the previous frame, and the weighted styles."""
 
     def __init__(self, network: Optimised, frame: Tensor, past: Tensor, shares: Sequence[float], side: int) -> None:
         self.network, self.frame, self.shares, self.side = network, frame, shares, side
         self.past = past
-        self.brought, self.sure = past[:, :3], (past[:, 3:] + 1) / 2
-        self.has_past = bool((self.sure > 0).any())
+        self.warped, self.trust = past[:, :3], (past[:, 3:] + 1) / 2
+        self.has_past = bool((self.trust > 0).any())
         self.measure = network.measure_on(frame.device)
         looks = [number for number, share in enumerate(shares) if share > 0]
         self.styles = [(shares[look], network.style(look, side, frame.device)) for look in looks]
 
-    def at_half(self) -> _Task:
+    def at_half(self) -> _FrameOptimisation:
         frame, past = (F.avg_pool2d(x, 2) for x in (self.frame, self.past))
-        return _Task(self.network, frame, past, self.shares, max(self.side // 2, 32))
+        return _FrameOptimisation(self.network, frame, past, self.shares, max(self.side // 2, 32))
 
     def start(self) -> Tensor:
-        """Return the initial picture: the warped previous output where it is reliable, the frame elsewhere."""
-        return self.brought + (1 - self.sure) * self.frame
+        """Return the initial picture: the warped previous output where its trust is high, the frame elsewhere."""
+        return self.warped + (1 - self.trust) * self.frame
 
     def optimise(self, start: Tensor, steps: int, random: torch.Generator) -> Tensor:
         picture = start.detach().clone().requires_grad_()
-        optimizer = torch.optim.Adam([picture], RATE)
+        optimizer = torch.optim.Adam([picture], FIRST_RATE)
         for step in range(steps):
-            optimizer.param_groups[0]["lr"] = RATE * (LAST_RATE / RATE) ** (step / steps)
+            optimizer.param_groups[0]["lr"] = FIRST_RATE * (LAST_RATE / FIRST_RATE) ** (step / steps)
             optimizer.zero_grad()
             self._loss(picture, random).backward()
             optimizer.step()
@@ -158,16 +159,16 @@ class _Task:
         settings = self.network.settings
         shift = draw_shift(picture.shape[2:], random)
         shifted = moved(picture, shift)
-        seen = self.measure.see(shifted)
+        features = self.measure.see(shifted)
         with torch.no_grad():
-            of_frame = self.measure.see(moved(self.frame, shift))
-        loss: Tensor = self.measure.content(seen, of_frame)
+            frame_features = self.measure.see(moved(self.frame, shift))
+        loss: Tensor = self.measure.content(features, frame_features)
         for share, style in self.styles:
-            loss = loss + settings.style * share * self.measure.style(seen, style.manner)
+            loss = loss + settings.style * share * self.measure.style(features, style.manner)
             loss = loss + settings.colour * share * style.colour_distance(shifted, random)
         loss = loss + settings.smooth * _roughness(picture)
         if self.has_past:
-            loss = loss + settings.steady * (self.sure * picture - self.brought).square().mean()
+            loss = loss + settings.steady * (self.trust * picture - self.warped).square().mean()
         return loss
 
 

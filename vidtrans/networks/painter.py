@@ -1,8 +1,8 @@
-"""Fast neural style with several looks: a narrow network of Johnson et al. (ECCV 2016) with a norm for each look.
+"""Fast neural style with several looks: a narrow network of Johnson et al. (ECCV 2016) with one norm per look.
 
 "Perceptual Losses for Real-Time Style Transfer and Super-Resolution". Looks differ only in the scales and shifts of the
-norms (Dumoulin et al., "A Learned Representation for Artistic Style", ICLR 2017), and their mixtures give mixed looks.
-The stroke size changes each scale and shift linearly.
+norms (Dumoulin et al., "A Learned Representation for Artistic Style", ICLR 2017), and mixtures of these give mixed
+looks. The stroke size changes each scale and shift linearly.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from vidtrans.core.options import option
 from vidtrans.networks.convolutions import DoublingConv, TiledConv
 from vidtrans.networks.layers import ReflectPad, norm_each_picture
 
-KERNEL = 9  # The kernel side of the first and the last layer: a stroke is wider than 3 pixels.
-FLAT = 0.08  # The standard deviation of a frame, in [−1, 1], at which output and frame are mixed half and half.
+KERNEL = 9  # Kernel side of the first and the last layer: a stroke is wider than 3 pixels.
+FLAT_DEVIATION = 0.08  # Standard deviation of a frame in [−1, 1] for which output and frame have equal weights.
 
 
 @dataclass(frozen=True)
@@ -46,29 +46,29 @@ def read_conditions(planes: Tensor, looks: int) -> tuple[Tensor, Tensor]:
     one = planes.new_ones(len(planes), 1)
     if looks == 0:
         return one, 0 * one
-    given = planes[:, :, 0, 0]
+    values = planes[:, :, 0, 0]
     if looks == 1:
-        return one, given
-    return shares_in(given[:, :-1]), given[:, -1:]
+        return one, values
+    return look_weights(values[:, :-1]), values[:, -1:]
 
 
-def shares_in(values: Tensor) -> Tensor:
-    """Return the weights of looks, (N, looks), which add up to 1, from the values of their planes in [−1, 1]."""
+def look_weights(values: Tensor) -> Tensor:
+    """Return look weights, (N, looks), which add up to 1, from plane values in [−1, 1]."""
     shares = (values + 1) / 2
     total = shares.sum(1, keepdim=True)
     even = torch.full_like(shares, 1 / shares.shape[1])
     return torch.where(total > 0.01, shares / total.clamp_min(0.01), even)
 
 
-def fading(frame: Tensor, picture: Tensor) -> Tensor:
-    """Return a network's picture, mixed with the frame itself as its contrast falls; all (N, 3, H, W) in [−1, 1].
+def fade_flat_frames(frame: Tensor, picture: Tensor) -> Tensor:
+    """Return a network's picture, mixed with the frame when its contrast is low; all (N, 3, H, W) in [−1, 1].
 
-    Instance norms bring every frame to the same contrast, so a fade to black would not get dark, and noise would be
-    painted.
+    Instance norms give every frame the same contrast, so a fade to black would not become dark, and noise would be
+    amplified.
     """
-    contrast = (frame.float().var((1, 2, 3), correction=0, keepdim=True) / FLAT**2).square()
-    seen = (contrast / (1 + contrast)).to(picture.dtype)
-    mixed: Tensor = seen * picture + (1 - seen) * frame
+    contrast = (frame.float().var((1, 2, 3), correction=0, keepdim=True) / FLAT_DEVIATION**2).square()
+    weight = (contrast / (1 + contrast)).to(picture.dtype)
+    mixed: Tensor = weight * picture + (1 - weight) * frame
     return mixed
 
 
@@ -102,7 +102,7 @@ class ConditionalNorm(nn.Module):
         return norm_each_picture(x, zip(scale, shift, strict=True), self.norm.eps)
 
 
-def affine(norm: Any, shares: Tensor, stroke: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401  (it has these tensors)
+def affine(norm: Any, shares: Tensor, stroke: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401  (the norm has these tensors)
     """Return scale and shift, (N, C) each, of a ``ConditionalNorm`` for the weights of the looks and a stroke size."""
     scale = shares @ norm.scale + stroke * (shares @ norm.stroke_scale)
     shift = shares @ norm.shift + stroke * (shares @ norm.stroke_shift)
@@ -110,7 +110,7 @@ def affine(norm: Any, shares: Tensor, stroke: Tensor) -> tuple[Tensor, Tensor]: 
 
 
 class Layer(nn.Module):
-    """Convolution that keeps the size – conditional norm – ReLU; ``larger``: double the size first, in this mode."""
+    """Convolution that keeps the size – conditional norm – ReLU; ``larger``: mode of an upsampling by 2 before it."""
 
     def __init__(
         self, inputs: int, outputs: int, looks: int, kernel: int = 3, *, stride: int = 1, larger: str = ""
@@ -149,7 +149,7 @@ class Painter(nn.Module):
     """Generator c9s1-16, d32, d64, R64×3, u32, u16, c9s1-3 (Johnson's notation); the norms take the conditions."""
 
     Settings = PainterSettings
-    multiple = 8  # an instance norm over a single value would give zero
+    multiple = 8  # An instance norm over a single value would give zero
     smallest = 16
 
     def __init__(self, in_channels: int, out_channels: int, settings: PainterSettings) -> None:
@@ -165,7 +165,7 @@ class Painter(nn.Module):
         self.head = nn.Sequential(ReflectPad(KERNEL // 2), TiledConv(widths[0], out_channels, KERNEL), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) → (N, out, H, W). With looks, flat frames stay as they are: see ``fading``."""
+        """(N, in, H, W) → (N, out, H, W). With looks, see also ``fade_flat_frames``."""
         planes = x.shape[1] - self.conditions
         shares, stroke = read_conditions(x[:, planes:], self.looks)
         frame = y = x[:, :planes]
@@ -174,4 +174,4 @@ class Painter(nn.Module):
         picture: Tensor = self.head(y)
         if self.looks == 0:
             return picture
-        return fading(frame, picture)
+        return fade_flat_frames(frame, picture)

@@ -56,8 +56,8 @@ class PatchGAN(nn.Module):
             layers += [spectral(conv, bound), *normalise(b, norm), nn.LeakyReLU(0.2)]
         layers.append(spectral(nn.Conv2d(widths[-1], 1, kernel, 1, padding), bound))
         self.net = nn.Sequential(*layers)
-        # The two 4×4 stride-1 layers at the end shrink the grid by one position each; below this size nothing is
-        # left. A norm needs more than a single pixel.
+        # The two 4×4 stride-1 layers at the end shrink the grid by one position each, so a smaller input would leave
+        # nothing. A norm needs more than a single pixel.
         self.smallest = 2**count * 3 if count else 2
 
     def forward(self, x: Tensor) -> Tensor:
@@ -75,19 +75,19 @@ class PatchGAN(nn.Module):
         return [*features, x]
 
     def judge(self, x: Tensor) -> list[list[Tensor]]:
-        """Return ``features(x)`` in a list of one, for the single scale."""
+        """Return ``features(x)`` in a list with one item for the single scale."""
         return [self.features(x)]
 
 
 class MultiScale(nn.Module):
-    """Multi-scale discriminator: a PatchGAN for each of ``num_scales`` sizes, each half of the one before."""
+    """Multi-scale discriminator: a PatchGAN for each of ``num_scales`` sizes, each half of the previous size."""
 
     Settings = MultiScaleSettings
 
     def __init__(self, channels: int, settings: MultiScaleSettings) -> None:
         super().__init__()
         scales = [PatchGAN(channels, settings) for _ in range(settings.num_scales)]
-        self.smallest = (scales[0].smallest - 1) * 2 ** (settings.num_scales - 1) + 1  # halving rounds up
+        self.smallest = (scales[0].smallest - 1) * 2 ** (settings.num_scales - 1) + 1  # Halving rounds up
         self.scales = nn.ModuleList(scales)
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -96,10 +96,10 @@ class MultiScale(nn.Module):
 
     def judge(self, x: Tensor) -> list[list[Tensor]]:
         """Return the features of each scale, the full size first."""
-        judged = []
+        features = []
         scale: Any
         for i, scale in enumerate(self.scales):
             if i:
                 x = F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)
-            judged.append(scale.features(x))
-        return judged
+            features.append(scale.features(x))
+        return features

@@ -17,10 +17,10 @@ from torch.nn import functional as F
 from vidtrans.networks.code_planes import CODE_RANGE
 
 SLOPE = 0.2  # The negative slope of LeakyReLU.
-LEVELS = (-0.6, -0.2, 0.2, 0.6)  # Thresholds of colours in [−1, 1], for statistics of the excess above each.
+THRESHOLDS = (-0.6, -0.2, 0.2, 0.6)  # Thresholds in [−1, 1] of the statistics of excess colour values.
 # Initially codes differ clearly and have little noise: a generator that learns to ignore codes never recovers.
 FIRST_GAIN, FIRST_LOG_VARIANCE = 4.0, -2.0
-LOG_VARIANCES = (-8.0, 2.0)  # The lower and upper limit of a code's log variance.
+LOG_VARIANCES = (-8.0, 2.0)  # Lower and upper limit of the log variance of a code.
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,15 @@ class CodeDistribution:
 
 
 class PictureEncoder(nn.Module):
-    """Encoder, (N, 3, H, W) in [−1, 1] with sides of at least 16 pixels → codes of ``size`` numbers."""
+    """Encoder, (N, 3, H, W) in [−1, 1] with sides of at least 16 pixels → style codes (N, size)."""
 
     def __init__(self, size: int, channels: int = 16) -> None:
         super().__init__()
         self.size = size
         widths = [3, channels, 2 * channels, 4 * channels, 4 * channels]
         self.layers = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in itertools.pairwise(widths))
-        found = sum(widths[1:]) + len(colour_statistics(torch.zeros(1, 3, 2, 2))[0])
-        self.hidden = nn.Linear(found, 64)
+        num_features = sum(widths[1:]) + len(colour_statistics(torch.zeros(1, 3, 2, 2))[0])
+        self.hidden = nn.Linear(num_features, 64)
         self.head = nn.Linear(64, 2 * size)
 
     def draw_weights(self, generator: torch.Generator) -> None:
@@ -64,11 +64,11 @@ class PictureEncoder(nn.Module):
 
     def distribution(self, pictures: Tensor) -> CodeDistribution:
         """Return the distributions of the codes of pictures (N, 3, H, W) in [−1, 1]."""
-        found, x = [colour_statistics(pictures)], pictures
+        features, x = [colour_statistics(pictures)], pictures
         for layer in self.layers:
             x = F.leaky_relu(layer(x), SLOPE)
-            found.append(x.mean((2, 3)))
-        hidden = F.leaky_relu(self.hidden(torch.cat([f.to(x.dtype) for f in found], 1)), SLOPE)
+            features.append(x.mean((2, 3)))
+        hidden = F.leaky_relu(self.hidden(torch.cat([f.to(x.dtype) for f in features], 1)), SLOPE)
         mean, log_variance = self.head(hidden).float().chunk(2, 1)
         return CodeDistribution(CODE_RANGE * torch.tanh(mean / CODE_RANGE), log_variance.clamp(*LOG_VARIANCES))
 
@@ -80,15 +80,15 @@ class PictureEncoder(nn.Module):
 def colour_statistics(pictures: Tensor) -> Tensor:
     """Return statistics of the colours of (N, 3, H, W): (N, 21) float32.
 
-    Mean and deviation of each channel, covariances of channel pairs (times 4), and the mean excess above ``LEVELS``.
+    Means and deviations of channels, covariances of channel pairs (times 4), and mean excess above ``THRESHOLDS``.
     """
     flat = pictures.float().flatten(2)
     mean = flat.mean(2, keepdim=True)
     centred = flat - mean
     deviation = (centred.square().mean(2) + 1e-4).sqrt()
     covariances = torch.stack([(centred[:, a] * centred[:, b]).mean(1) for a, b in ((0, 1), (0, 2), (1, 2))], 1)
-    above = [F.relu(flat - level).mean(2) for level in LEVELS]
-    return torch.cat([mean[..., 0], deviation, 4 * covariances, *above], 1)
+    excess = [F.relu(flat - threshold).mean(2) for threshold in THRESHOLDS]
+    return torch.cat([mean[..., 0], deviation, 4 * covariances, *excess], 1)
 
 
 def code_planes(codes: Tensor, height: int, width: int) -> Tensor:

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 from vidtrans.core.options import option
 
-MAX_LOOKS = 64  # The most looks of a network that mixes them by weights.
-MAX_NUMBERS = 4096  # The most numbers of a style vector.
-STYLE_KINDS = ("float32", "float16")  # The data types of a style vector.
-MOST_PICTURE_CHANNELS = 4  # An input with more is a label map, as a rule.
+MAX_LOOKS = 64  # Largest number of looks of a network that mixes them by weights.
+MAX_STYLE_LENGTH = 4096  # Largest length of a style vector.
+STYLE_DTYPES = ("float32", "float16")  # Supported dtypes of a style vector.
+MAX_PICTURE_CHANNELS = 4  # An input with more channels is usually a label map.
 RANGES = ("-1..1", "0..1", "0..255", "imagenet")  # Common names of a network's value range.
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # Of pictures in 0…1.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # For pictures in 0…1.
 
 
 @dataclass(frozen=True)
 class PortSettings:
     """Conversion of pictures: network input = x · in_scale + in_shift, y = network output · out_scale + out_shift.
 
-    x and y are pictures in [−1, 1]. A scale or shift is one number for all channels, or one for each channel in the
-    network's own order.
+    x and y are pictures in [−1, 1]. A scale or shift is one number for all channels, or one per channel in the channel
+    order of the network.
     """
 
     in_channels: int = option(3, "channels that the network takes", bounds=(1, 1024))

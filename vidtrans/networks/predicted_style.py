@@ -1,10 +1,10 @@
-"""A style transfer network whose norms another network predicts from a picture: any picture's look, without training.
+"""A style transfer network whose norms another network predicts from a picture: any picture's look without training.
 
-Ghiasi et al., "Exploring the structure of a real-time, arbitrary neural artistic stylization network", BMVC 2017, as
-Magenta distilled it for phones. The predicted norms are weights of this network, for each of its looks. Two things
-differ, so that strokes move with what they paint (Zhang, "Making convolutional networks shift-invariant again", ICML
-2019): a blur before each stride, and bilinear instead of nearest upsampling. Where nothing was trained on a clip, the
-picture is corrected: a grey style has no coloured fringes (``with_tone``), and edges no bright rims (``without_rims``).
+Ghiasi et al., "Exploring the structure of a real-time, arbitrary neural artistic stylization network", BMVC 2017, in
+the version that Magenta distilled for phones. The predicted norms are weights of this network, for each of its looks.
+Two changes make strokes follow the motion (Zhang, "Making convolutional networks shift-invariant again", ICML 2019): a
+blur before each stride, and bilinear instead of nearest upsampling. A network that was not trained on a clip corrects
+its picture: a grey style has no coloured fringes (``apply_tone``), and edges have no bright halos (``remove_halos``).
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from vidtrans.core.options import option
 from vidtrans.core.settings import Table
 from vidtrans.networks.convolutions import BlurredConv, TiledConv
 from vidtrans.networks.layers import ReflectPad
-from vidtrans.networks.painter import KERNEL, Block, Layer, condition_channels, fading, read_conditions
+from vidtrans.networks.painter import KERNEL, Block, Layer, condition_channels, fade_flat_frames, read_conditions
 
-CHANNELS = 8  # The channels at full size of the network whose norms are predicted.
-NORMS = ("scale", "shift", "stroke_scale", "stroke_shift")  # The parameters of a layer's norm.
-BLOCKS = 5
-STRIDE = 4  # The side in pixels of a cell in which bright rims are found.
-# Radii in cells: of the guided filter, from a rim to its edge, and of a rim's surroundings.
-RADIUS, REACH, WIDE = 3, 8, 30
-PASSES = 2  # Each removes half of a rim.
-LEVELS = 4  # The levels of each channel in the lattice of colours.
-# Variances of the source's luma, from -1 to 1: of a plain area, of an edge.
-SMOOTH, EDGE = 0.04**2, 0.12**2
-DARK = 0.02  # The luma above which a rim counts in full.
+CHANNELS = 8  # Channels at full size of the network whose norms are predicted.
+NORMS = ("scale", "shift", "stroke_scale", "stroke_shift")  # Parameters of a layer's norm.
+NUM_BLOCKS = 5
+CELL_PX = 4  # Side of the cells in which halos are detected, in pixels.
+# Radii in cells: of the guided filter, from a halo to its edge, and of the surroundings of a halo.
+FILTER_RADIUS, EDGE_RADIUS, WIDE_RADIUS = 3, 8, 30
+NUM_PASSES = 2  # Each pass removes half of a halo.
+LATTICE_LEVELS = 4  # Levels per channel in the lattice of colours.
+# Variances of the source's luma in [-1, 1]: of a smooth area, and of an edge.
+SMOOTH_VARIANCE, EDGE_VARIANCE = 0.04**2, 0.12**2
+MIN_HALO_LUMA = 0.02  # Luma difference at which a halo is corrected by half.
 LUMA = (0.2126, 0.7152, 0.0722)  # BT.709
-NO_TONE = torch.cat([torch.eye(3).flatten(), torch.zeros(3)])
-NORMED = (
-    *(f"blocks.{n}.{half}" for n in range(BLOCKS) for half in ("first", "second")),
+IDENTITY_TONE = torch.cat([torch.eye(3).flatten(), torch.zeros(3)])
+NORMED_LAYERS = (
+    *(f"blocks.{n}.{half}" for n in range(NUM_BLOCKS) for half in ("first", "second")),
     "up.0",
     "up.1",
     "head",
-)  # layers
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class PredictedStyleSettings:
 
 
 class PredictedStyle(nn.Module):
-    """Generator c9s1-8, d16, d32 without norms, R32×5, u16, u8, c9s1-3; norms by look, and a sigmoid at the end."""
+    """Generator c9s1-8, d16, d32 without norms, R32×5, u16, u8, c9s1-3; one norm per look, and a final sigmoid."""
 
     Settings = PredictedStyleSettings
     multiple = 8
@@ -71,7 +71,7 @@ class PredictedStyle(nn.Module):
         super().__init__()
         self.looks, self.conditions = settings.looks, condition_channels(settings.looks)
         if settings.corrects:
-            self.tone = nn.Parameter(NO_TONE.repeat(max(settings.looks, 1), 1))
+            self.tone = nn.Parameter(IDENTITY_TONE.repeat(max(settings.looks, 1), 1))
         self.corrects = settings.corrects
         looks, (first, second, third) = settings.looks, (settings.channels * 2**n for n in range(3))
         self.down = nn.ModuleList(
@@ -81,12 +81,12 @@ class PredictedStyle(nn.Module):
                 nn.Sequential(ReflectPad(2), BlurredConv(second, third)),
             )
         )
-        self.blocks = nn.ModuleList(Block(third, looks) for _ in range(BLOCKS))
+        self.blocks = nn.ModuleList(Block(third, looks) for _ in range(NUM_BLOCKS))
         self.up = nn.ModuleList(Layer(a, b, looks, larger="bilinear") for a, b in ((third, second), (second, first)))
         self.head = Layer(first, out_channels, looks, KERNEL)
 
     def draw_weights(self, generator: torch.Generator) -> None:
-        """Draw weights that keep the strength of the signal, since three layers have no norm (He et al., ICCV 2015)."""
+        """Draw weights that preserve the signal's scale, since three layers have no norm (He et al., ICCV 2015)."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, generator=generator)
@@ -94,12 +94,12 @@ class PredictedStyle(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def styles(self) -> dict[str, nn.Parameter]:
-        """Return the parameters that differ by look, (looks, numbers) each, by name: those of norms, and the tone."""
-        names = [f"{layer}.norm.{part}" for layer in NORMED for part in NORMS]
+        """Return the parameters that depend on the look, (looks, numbers) each, by name: the norms, and the tone."""
+        names = [f"{layer}.norm.{part}" for layer in NORMED_LAYERS for part in NORMS]
         return {name: self.get_parameter(name) for name in (*names, *(["tone"] if self.corrects else []))}
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) → (N, out, H, W). With looks, flat frames stay as they are: see ``painter.fading``."""
+        """(N, in, H, W) → (N, out, H, W). With looks, see also ``painter.fade_flat_frames``."""
         planes = x.shape[1] - self.conditions
         shares, stroke = read_conditions(x[:, planes:], self.looks)
         frame = x[:, :planes]
@@ -108,42 +108,43 @@ class PredictedStyle(nn.Module):
             y = F.relu(layer(y), inplace=True)
         for part in (*self.blocks, *self.up):
             y = part(y, shares, stroke)
-        picture = torch.tanh(self.head(y, shares, stroke, activate=False) / 2)  # from −1 to 1, as 2 sigmoid(y) − 1
+        picture = torch.tanh(self.head(y, shares, stroke, activate=False) / 2)  # Equal to 2 sigmoid(y) − 1, in [−1, 1]
         if self.corrects:
-            # In full precision: sums over a frame leave fp16's range, and variances lose bf16's digits.
-            full = with_tone(picture.float(), (shares @ self.tone).float())
-            picture = without_rims(frame.float(), full).to(picture.dtype)
-        return fading(frame, picture) if self.looks else picture
+            # Use fp32: sums over a frame exceed the range of fp16, and variances need more digits than bf16 has.
+            full = apply_tone(picture.float(), (shares @ self.tone).float())
+            picture = remove_halos(frame.float(), full).to(picture.dtype)
+        return fade_flat_frames(frame, picture) if self.looks else picture
 
 
-def with_tone(picture: Tensor, tone: Tensor) -> Tensor:
-    """Map the colours of pictures (N, 3, H, W) in [−1, 1] by their tones (N, 12): a matrix's rows, then an offset."""
+def apply_tone(picture: Tensor, tone: Tensor) -> Tensor:
+    """Map the colours of pictures (N, 3, H, W) in [−1, 1] by tones (N, 12): the rows of a matrix, and an offset."""
     matrix, offset = tone[:, :9].reshape(-1, 3, 3), tone[:, 9:, None]
     mapped: Tensor = (matrix @ picture.flatten(2) + offset).reshape(picture.shape)
     return mapped
 
 
-def without_rims(frame: Tensor, picture: Tensor) -> Tensor:
-    """Return a network's picture without the bright rims beside the frame's edges; all (N, 3, H, W) in [-1, 1].
+def remove_halos(frame: Tensor, picture: Tensor) -> Tensor:
+    """Return a network's picture without bright halos at edges of the frame; all (N, 3, H, W) in [-1, 1].
 
-    A guided filter (He et al., ECCV 2010) separates the picture's smooth part from its strokes. Beside edges of the
-    frame, where the smooth part is brighter than the mean of all pixels of the same frame colour, it is set to that
+    A guided filter (He et al., ECCV 2010) separates the smooth part of the picture from its strokes. Where the smooth
+    part near an edge of the frame is brighter than the mean of all pixels of the same frame colour, it is set to that
     mean. H and W are multiples of 4.
     """
-    source, look = F.avg_pool2d(frame, STRIDE), F.avg_pool2d(picture, STRIDE)
+    source, look = F.avg_pool2d(frame, CELL_PX), F.avg_pool2d(picture, CELL_PX)
     luma = _luma(source)
-    variance = _variance(luma, REACH)
-    beside_edge = variance / (variance + EDGE)
+    variance = _variance(luma, EDGE_RADIUS)
+    beside_edge = variance / (variance + EDGE_VARIANCE)
     change = torch.zeros_like(look)
-    for _ in range(PASSES):
-        slope, offset = _local_fit(luma, look - change, RADIUS, SMOOTH)
-        base = _box(slope, RADIUS) * luma + _box(offset, RADIUS)
-        excess = base - _by_colour(source, base)
-        excess = excess - _box(excess, WIDE)
+    for _ in range(NUM_PASSES):
+        slope, offset = _local_fit(luma, look - change, FILTER_RADIUS, SMOOTH_VARIANCE)
+        base = _box(slope, FILTER_RADIUS) * luma + _box(offset, FILTER_RADIUS)
+        excess = base - _mean_by_colour(source, base)
+        excess = excess - _box(excess, WIDE_RADIUS)
         bright = _luma(excess)
-        change = change + F.relu(bright) / (bright.abs() + DARK) * beside_edge * excess
-    # At full size the change follows the frame's own edges.
-    slope, offset = (_enlarged(x) for x in _local_fit(luma, change, 2, SMOOTH))
+        change = change + F.relu(bright) / (bright.abs() + MIN_HALO_LUMA) * beside_edge * excess
+    # At full size the change follows the edges of the frame.
+    fit = _local_fit(luma, change, 2, SMOOTH_VARIANCE)
+    slope, offset = (F.interpolate(x, scale_factor=CELL_PX, mode="bilinear", align_corners=False) for x in fit)
     return (picture - slope * _luma(frame) - offset).clamp(-1, 1)
 
 
@@ -153,7 +154,7 @@ def _luma(picture: Tensor) -> Tensor:
 
 
 def _box(x: Tensor, radius: int) -> Tensor:
-    """Return the means over squares of 2 radius + 1 cells, with the border repeated."""
+    """Return the means over squares of 2 radius + 1 cells; the border is repeated."""
     return F.avg_pool2d(F.pad(x, (radius,) * 4, mode="replicate"), 2 * radius + 1, 1)
 
 
@@ -168,13 +169,13 @@ def _local_fit(guide: Tensor, x: Tensor, radius: int, smooth: float) -> tuple[Te
     return slope, mean_x - slope * mean
 
 
-def _by_colour(colours: Tensor, values: Tensor) -> Tensor:
-    """Return for each cell the mean of ``values`` over all cells of its colour; (N, 3, h, w) both.
+def _mean_by_colour(colours: Tensor, values: Tensor) -> Tensor:
+    """Return for each cell the mean of ``values`` over all cells of its colour; both (N, 3, h, w).
 
-    Means lie in a lattice of colours, between whose points they are interpolated.
+    Means are computed at the points of a colour lattice, and interpolated between them.
     """
-    levels = torch.arange(LEVELS, device=colours.device, dtype=colours.dtype).view(1, LEVELS, 1)
-    places = (colours.flatten(2) + 1) * ((LEVELS - 1) / 2)
+    levels = torch.arange(LATTICE_LEVELS, device=colours.device, dtype=colours.dtype).view(1, LATTICE_LEVELS, 1)
+    places = (colours.flatten(2) + 1) * ((LATTICE_LEVELS - 1) / 2)
     red, green, blue = (F.relu(1 - (places[:, n : n + 1] - levels).abs()) for n in range(3))
     weights = (red[:, :, None, None] * green[:, None, :, None] * blue[:, None, None, :]).flatten(1, 3)
     flat = values.flatten(2)
@@ -183,29 +184,25 @@ def _by_colour(colours: Tensor, values: Tensor) -> Tensor:
     return (means.transpose(1, 2) @ weights).reshape(values.shape)
 
 
-def _enlarged(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=STRIDE, mode="bilinear", align_corners=False)
-
-
 def is_narrower(table: Table, other: Table) -> bool:
-    """Return whether a generator with settings ``other`` has the looks of one with ``table``, and no more channels.
+    """Return whether settings ``other`` have the looks of ``table``, and no more channels.
 
-    Corrections change no weights besides the tone.
+    Corrections change no weights except the tone.
     """
     return other["channels"] <= table["channels"] and other["looks"] == table["looks"]
 
 
 @torch.no_grad()
 def load_narrower(generator: PredictedStyle, state: Mapping[str, Tensor]) -> None:
-    """Load a narrower generator's ``state`` dict into ``generator``, which then gives its output.
+    """Load the ``state`` dict of a narrower generator into ``generator``, which then has the same output.
 
-    None of the narrower one's channels depends on the others, which keep their weights (Chen et al., "Net2Net", ICLR
+    The loaded channels do not depend on the additional ones, which keep their weights (Chen et al., "Net2Net", ICLR
     2016).
     """
-    for name, own in generator.state_dict().items():
-        if (given := state.get(name)) is None:  # the tone of one that corrects nothing
+    for name, target in generator.state_dict().items():
+        if (loaded := state.get(name)) is None:  # A network without corrections has no tone
             continue
-        part = own[tuple(slice(length) for length in given.shape)]
-        if own.dim() == 4:
-            own[: len(given)] = 0
-        part.copy_(given)
+        part = target[tuple(slice(length) for length in loaded.shape)]
+        if target.dim() == 4:
+            target[: len(loaded)] = 0
+        part.copy_(loaded)

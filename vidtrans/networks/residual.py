@@ -1,4 +1,4 @@
-"""The residual generator of Johnson et al. (ECCV 2016), with the mirrored borders of CycleGAN (Zhu et al., ICCV 2017).
+"""The residual generator of Johnson et al. (ECCV 2016), with the mirror padding of CycleGAN (Zhu et al., ICCV 2017).
 
 "Perceptual Losses for Real-Time Style Transfer and Super-Resolution".
 """
@@ -52,7 +52,7 @@ class BlurUp(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        line = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4  # two of four numbers meet at each pixel of the larger picture
+        line = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4  # Two of the four taps contribute to each pixel of the output
         self.register_buffer("filt", (line[:, None] * line).repeat(channels, 1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,12 +94,11 @@ class ResidualSettings(BlockSettings):
 
 
 def first_layer(inputs: int, outputs: int, settings: BlockSettings) -> nn.Sequential:
-    """Return the 7×7 layer at full size (c7s1-k)."""
     return nn.Sequential(*convolution(inputs, outputs, 7, norm=settings.norm, mirror=True, bias=settings.conv_bias))
 
 
 def downsample_layer(inputs: int, outputs: int, settings: BlockSettings, *, blur: bool = False) -> nn.Sequential:
-    """Return a 3×3 layer that halves the size (dk), by its stride or, with ``blur``, by ``BlurDown`` after it."""
+    """Return a 3×3 layer that halves the size (dk) by its stride, or with ``blur`` by a ``BlurDown`` after it."""
     conv = convolution(inputs, outputs, norm=settings.norm, stride=1 if blur else 2, bias=settings.conv_bias)
     return nn.Sequential(*conv, *([BlurDown(outputs)] if blur else []))
 
@@ -178,7 +177,7 @@ class Residual(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, settings: ResidualSettings) -> None:
         super().__init__()
         self.multiple, self.stride = multiple_of(DOWNSAMPLINGS, settings.norm), 2**DOWNSAMPLINGS
-        self.smallest = 2 ** (DOWNSAMPLINGS + 1)  # norms need more than one value to train on
+        self.smallest = 2 ** (DOWNSAMPLINGS + 1)  # Norms need more than one value in training
         blurs = settings.blur_down, settings.blur_up
         self.body = ResidualBody(in_channels, settings.channels, DOWNSAMPLINGS, settings.blocks, settings, blurs)
         self.head = picture_head(settings.channels, out_channels)

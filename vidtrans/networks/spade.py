@@ -62,10 +62,10 @@ class _Spade(nn.Module):
         self.scale = nn.Conv2d(settings.hidden, channels, *window)
         self.shift = nn.Conv2d(settings.hidden, channels, *window)
 
-    def forward(self, x: Tensor, areas: Tensor) -> Tensor:
+    def forward(self, x: Tensor, label_map: Tensor) -> Tensor:
         """(N, channels, h, w), label map of any size (N, map_channels, H, W) → (N, channels, h, w)."""
-        seen = self.look(F.interpolate(areas, x.shape[-2:], mode="nearest"))
-        modulated: Tensor = self.norm(x) * (1 + self.scale(seen)) + self.shift(seen)
+        features = self.look(F.interpolate(label_map, x.shape[-2:], mode="nearest"))
+        modulated: Tensor = self.norm(x) * (1 + self.scale(features)) + self.shift(features)
         return modulated
 
 
@@ -85,18 +85,18 @@ class _SpadeBlock(nn.Module):
                 [_Spade(inputs, map_channels, settings), spectral(nn.Conv2d(inputs, outputs, 1, bias=False), bound)]
             )
 
-    def forward(self, x: Tensor, areas: Tensor) -> Tensor:
+    def forward(self, x: Tensor, label_map: Tensor) -> Tensor:
         y = x
         for norm, conv in zip(self.norms, self.convs, strict=True):
-            y = conv(F.leaky_relu(norm(y, areas), 0.2))
+            y = conv(F.leaky_relu(norm(y, label_map), 0.2))
         if self.shortcut:
             norm, conv = self.shortcut
-            x = conv(norm(x, areas))
+            x = conv(norm(x, label_map))
         return x + y
 
 
 class CodeStart(nn.Linear):
-    """The first features, made from a style code. The code is always 0, the mean of the training distribution."""
+    """The first features, computed from a style code. The code is always 0, the mean of the training distribution."""
 
     def __init__(self, code: int, channels: int, size: tuple[int, ...]) -> None:
         super().__init__(code, channels * math.prod(size))
@@ -117,9 +117,9 @@ class SpadeGenerator(nn.Module):
         super().__init__()
         doublings, early = settings.upsamplings, settings.middle_doubling
         self.multiple, self.stride = multiple_of(doublings, settings.norm), 2**doublings
-        self.smallest = 2 ** (doublings + 1)  # norms need more than one value to train on
+        self.smallest = 2 ** (doublings + 1)  # Norms need more than one value in training
         self.halvings, self.checkpointing = doublings, settings.grad_checkpointing
-        self.same_size = () if early else (1,)  # indices of blocks without an upsampling before
+        self.same_size = () if early else (1,)  # Indices of blocks without an upsampling before them
         outward = range(doublings - early, -1, -1)
         widths = [settings.channels * min(settings.widest, 2**i) for i in outward]
         if settings.latent:
@@ -127,7 +127,7 @@ class SpadeGenerator(nn.Module):
         else:
             self.start = nn.Conv2d(in_channels, widths[0], 3, 1, 1)
         self.first = _SpadeBlock(widths[0], widths[0], in_channels, settings)
-        # One block after each doubling, and, as in the paper, two after the first.
+        # As in the paper, there are two blocks after the first doubling and one after each other doubling.
         steps = [widths[:2], [widths[1]] * 2, *map(list, itertools.pairwise(widths[1:]))]
         self.blocks = nn.ModuleList(_SpadeBlock(a, b, in_channels, settings) for a, b in steps)
         self.head = nn.Sequential(nn.LeakyReLU(0.2), nn.Conv2d(widths[-1], out_channels, 3, 1, 1), nn.Tanh())

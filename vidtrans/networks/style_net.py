@@ -18,7 +18,7 @@ from vidtrans.core.options import option
 from vidtrans.networks.convolutions import TiledConv
 from vidtrans.networks.layers import ReflectPad
 
-KERNEL = 9  # The kernel side of the first and the last layer.
+KERNEL = 9  # Kernel side of the first and the last layer.
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class StyleNetSettings:
 
 
 class ZeroPad(nn.Module):
-    """Zero padding with which a convolution divides even sides exactly by its stride (TensorFlow's 'SAME')."""
+    """Zero padding for which a convolution divides even sides exactly by its stride (TensorFlow's 'SAME')."""
 
     def __init__(self, kernel: int, stride: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class ZeroPad(nn.Module):
         return F.pad(x, (self.before, self.after) * 2)
 
 
-class Doubling(nn.ConvTranspose2d):
+class DoublingConvTranspose(nn.ConvTranspose2d):
     """A transposed 3×3 convolution of stride 2 that crops at the right and bottom, as TensorFlow's 'SAME' does."""
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool) -> None:
@@ -79,7 +79,7 @@ def style_layer(
     bias = settings.conv_bias or not norm
     layers: dict[str, nn.Module] = {}
     if larger and settings.upsampling == "transposed":
-        layers["conv"] = Doubling(inputs, outputs, bias=bias)
+        layers["conv"] = DoublingConvTranspose(inputs, outputs, bias=bias)
     else:
         if larger:
             layers["repeat"] = nn.Upsample(scale_factor=2.0)
@@ -112,11 +112,11 @@ class StyleBlock(nn.Module):
 
 
 class StyleNet(nn.Module):
-    """Generator c9s1-32, d64, d128, R128×5, u64, u32, c9s1-3; it takes and gives the value range of the file."""
+    """Generator c9s1-32, d64, d128, R128×5, u64, u32, c9s1-3; input and output have the value range of the file."""
 
     Settings = StyleNetSettings
     multiple = 4
-    smallest = 8  # an instance norm over a single value would give zero
+    smallest = 8  # An instance norm over a single value would give zero
 
     def __init__(self, in_channels: int, out_channels: int, settings: StyleNetSettings) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""A small generator: it changes textures and colours, and keeps the layout of a frame. Unpaired training uses it.
+"""A small generator for unpaired training, which changes textures and colours and preserves the layout of a frame.
 
-CycleGAN's residual network (Zhu et al., ICCV 2017), narrow, at half size inside (space to depth), with one skip around
-the blocks. It may start from an affine colour map, and then learns only the differences from it.
+It is the residual network of CycleGAN (Zhu et al., ICCV 2017), narrow, at half size inside (space to depth), with one
+skip around the blocks. It may start from an affine colour map, and then learns only the differences from it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from vidtrans.core.options import option
 from vidtrans.networks.layers import ResidualBlock, convolution, norm_setting, upsampling
 
-HEAD_CHANNELS = 16  # The channels at full size.
-LIMIT = 0.98  # The largest magnitude of a colour before atanh, which is infinite at black and white (±1).
+HEAD_CHANNELS = 16  # Number of channels at full size.
+MAX_COLOUR = 0.98  # Largest magnitude of a colour before atanh, which is infinite at black and white (±1).
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class TranslatorSettings:
         "residual blocks at an eighth of the size: a larger receptive field, to tell objects apart by their lines",
         bounds=(0, 18),
     )
-    # An instance norm subtracts the mean of each crop, so that a network trained on crops does not learn which colour
-    # the bright areas of a frame have. Unpaired training, on whole frames and batches of one, needs it all the same.
+    # An instance norm subtracts the mean of each crop, so a network trained on crops does not learn the colours of the
+    # bright areas of a frame. Unpaired training, on whole frames and batches of one, needs it nevertheless.
     norm: str = norm_setting("batch")
     head: str = option(
         "resize",
@@ -60,7 +60,7 @@ class Translator(nn.Module):
             self.register_buffer("colours", torch.eye(out_channels, 4))
         self.entrance = nn.Sequential(*convolution(4 * in_channels, width, norm=norm, mirror=True))
         self.down = nn.Sequential(*convolution(width, 2 * width, norm=norm, stride=2))
-        self.multiple = 16 if settings.deep_blocks else 8  # an instance norm over a single value would give zero
+        self.multiple = 16 if settings.deep_blocks else 8  # An instance norm over a single value would give zero
         self.smallest = 2 * self.multiple
         self.deep: nn.Sequential | None = None
         if settings.deep_blocks:
@@ -95,7 +95,7 @@ class Translator(nn.Module):
         skip, *inner = taps = self.taps(x)
         y = self.head(self.fuse(torch.cat([self.up(inner[-1]), skip], 1)))
         if self.starts_with_colours:
-            y = y + torch.atanh(self._recoloured(x))
+            y = y + torch.atanh(self._map_colours(x))
         return torch.tanh(y), taps
 
     def taps(self, x: Tensor) -> list[Tensor]:
@@ -107,9 +107,9 @@ class Translator(nn.Module):
             taps.append(block(taps[-1]))
         return taps
 
-    def _recoloured(self, x: Tensor) -> Tensor:
-        """Return the input's first three channels through the colour map, (N, 3, H, W) float32 in (−1, 1)."""
+    def _map_colours(self, x: Tensor) -> Tensor:
+        """Apply the colour map to the first three channels, (N, 3, H, W) float32 in (−1, 1)."""
         colours, picture = self.colours.float()[..., None, None], x[:, :3].float()
-        # Elementwise products, because autocast would round a matrix product.
+        # Use elementwise products, because autocast would round a matrix product.
         mapped = sum((colours[:, c] * picture[:, c : c + 1] for c in range(3)), colours[:, 3])
-        return mapped.clamp(-LIMIT, LIMIT)
+        return mapped.clamp(-MAX_COLOUR, MAX_COLOUR)

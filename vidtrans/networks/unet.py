@@ -68,10 +68,10 @@ class _UNetUp(nn.Sequential):
         )
 
 
-def _takes_one_value(settings: UNetSettings) -> bool:
-    """Return whether the innermost layer may be a single pixel although it has a norm.
+def _may_end_in_one_pixel(settings: UNetSettings) -> bool:
+    """Return whether the innermost layer may be a single pixel in spite of its norm.
 
-    A ``PictureNorm`` discards that pixel, but skips still carry the picture, as in pix2pix-tensorflow at 256 pixels.
+    A ``PictureNorm`` discards that pixel, but skips still transmit the picture, as in pix2pix-tensorflow at 256 pixels.
     """
     return settings.norm == "none" or (settings.norm == "picture" and settings.skip_connections)
 
@@ -90,7 +90,7 @@ class UNet(nn.Module):
         self.skips, self.checkpointing = settings.skip_connections, settings.grad_checkpointing
         depth = settings.downsamplings
         self.multiple = self.smallest = 2**depth
-        if settings.inner_norm and not _takes_one_value(settings):
+        if settings.inner_norm and not _may_end_in_one_pixel(settings):
             self.smallest = 2 ** (depth + 1)
             self.multiple = self.multiple if settings.norm == "batch" else self.smallest
         widths = [settings.channels * min(2**i, 8) for i in range(depth)]

@@ -1,9 +1,9 @@
 """A small U-Net for training in minutes: it works at half size inside, with residual blocks and skips.
 
-For rendering large pictures its outermost layers can run in strips of rows, in sequence. These layers work at half and
-full size, and between them stand the largest tensors: of a 4K picture 0.7 GB in bf16, of which strips leave a tenth.
-Memory of that size also comes new from the system at every picture, which takes longer than the rows that neighbouring
-strips both compute.
+For large pictures its outermost layers can run on strips of rows, in sequence. These layers work at half and full size,
+and have the largest tensors between them: 0.7 GB in bf16 for a 4K picture, of which strips need a tenth. Memory of that
+size is also newly allocated by the system for every picture, which takes longer than computing the overlapping rows of
+the strips twice.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.options import option
 from vidtrans.networks.layers import convolution
 
-# The most bytes of the doubled tensor of a picture that is run whole; see ``machine.set_up_heap``.
+# Largest upsampled tensor of a picture that is run whole, in bytes; see ``machine.set_up_heap``.
 WHOLE_BYTES = 32 << 20
-STRIP_BYTES = 24 << 20  # The most bytes of a strip's doubled tensor.
-# The rows at half size beside a strip that its outputs depend on: two 3×3 convolutions, and a resizing head.
-MARGIN = 4
+STRIP_BYTES = 24 << 20  # Largest upsampled tensor of a strip, in bytes.
+# Rows at half size next to a strip on which its outputs depend: two 3×3 convolutions and a resizing head.
+MARGIN_ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class SmallResidual(nn.Module):
 
 
 class _SmallUp(nn.Module):
-    """Nearest-neighbour doubling, convolution, the skip (if any) concatenated and fused by a 1×1 convolution."""
+    """Nearest-neighbour upsampling by 2, convolution, and fusion with the optional skip by a 1×1 convolution."""
 
     def __init__(self, inputs: int, skip: int, outputs: int) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class UNetSmall(nn.Module):
         width = settings.channels
         widths = [width, 2 * width, 3 * width, 4 * width]
         self.multiple = 2 ** len(widths)
-        self.smallest = 2 * self.multiple  # BatchNorm needs more than one value to train on
+        self.smallest = 2 * self.multiple  # BatchNorm needs more than one value in training
         self.stem = _conv(4 * in_channels, width)
         self.down = nn.ModuleList(
             nn.Sequential(
@@ -149,22 +149,22 @@ class UNetSmall(nn.Module):
         return y
 
 
-def use_little_memory(network: nn.Module) -> None:
-    """Make every ``UNetSmall`` in a network use less memory for large pictures, in place; its outputs are the same."""
+def reduce_memory(network: nn.Module) -> None:
+    """Make every ``UNetSmall`` in a network use less memory for large pictures, in place, with equal outputs."""
     for module in network.modules():
         if isinstance(module, UNetSmall):
-            vars(module)["outermost"] = partial(in_strips, module.outermost)
+            vars(module)["outermost"] = partial(run_in_strips, module.outermost)
         elif isinstance(module, SmallResidual):
             vars(module)["forward"] = partial(_residual_in_place, module)
 
 
 def _residual_in_place(block: SmallResidual, x: Tensor) -> Tensor:
-    """Return ``block(x)``, in the memory of its last convolution's output."""
+    """Return ``block(x)`` in the memory of the output of its last convolution."""
     y: Tensor = block.second(block.first(x))
     return y.add_(x).relu_()
 
 
-def in_strips(run: Callable[[Tensor, Tensor], Tensor], x: Tensor, skip: Tensor) -> Tensor:
+def run_in_strips(run: Callable[[Tensor, Tensor], Tensor], x: Tensor, skip: Tensor) -> Tensor:
     """Return ``run(x, skip)``, ``UNetSmall.outermost``, computed in strips if the picture is large.
 
     Args:
@@ -178,26 +178,26 @@ def in_strips(run: Callable[[Tensor, Tensor], Tensor], x: Tensor, skip: Tensor) 
     height, rows = skip.shape[2], strip_rows(x, skip)
     if rows >= height:
         return run(x, skip)
-    whole: Tensor | None = None
-    reach = rows + 2 * MARGIN  # also of the first and last strip: weights are packed anew for every other shape
+    result: Tensor | None = None
+    reach = rows + 2 * MARGIN_ROWS  # Also for the first and the last strip: every new shape packs the weights again
     for top in range(0, height, rows):
-        end, first = min(height, top + rows), max(0, min(top - MARGIN, height - reach))
-        made = run(x[:, :, first // 2 : (first + reach) // 2], skip[:, :, first : first + reach])
-        if whole is None:
-            size = (*made.shape[:2], 2 * height, made.shape[3])
-            whole = torch.empty(size, dtype=made.dtype, memory_format=torch.channels_last)
-        whole[:, :, 2 * top : 2 * end] = made[:, :, 2 * (top - first) : 2 * (end - first)]
-    assert whole is not None
-    return whole
+        end, first = min(height, top + rows), max(0, min(top - MARGIN_ROWS, height - reach))
+        output = run(x[:, :, first // 2 : (first + reach) // 2], skip[:, :, first : first + reach])
+        if result is None:
+            size = (*output.shape[:2], 2 * height, output.shape[3])
+            result = torch.empty(size, dtype=output.dtype, memory_format=torch.channels_last)
+        result[:, :, 2 * top : 2 * end] = output[:, :, 2 * (top - first) : 2 * (end - first)]
+    assert result is not None
+    return result
 
 
 def strip_rows(x: Tensor, skip: Tensor) -> int:
-    """Return the number of rows of ``skip`` in a strip: all, or an even number that makes strips about equal."""
+    """Return the number of rows of ``skip`` in a strip: all, or an even number for strips of about equal size."""
     height = skip.shape[2]
     row_bytes = x.shape[0] * x.shape[1] * skip.shape[3] * x.element_size()
     if height * row_bytes <= WHOLE_BYTES:
         return height
-    count = -(-height // max(4 * MARGIN, STRIP_BYTES // row_bytes))
+    count = -(-height // max(4 * MARGIN_ROWS, STRIP_BYTES // row_bytes))
     rows = -(-height // count)
     rows += rows % 2
-    return rows if rows + 2 * MARGIN <= height else height
+    return rows if rows + 2 * MARGIN_ROWS <= height else height

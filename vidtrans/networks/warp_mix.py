@@ -1,9 +1,9 @@
-"""A generator for next-frame prediction: it warps the latest frame, and mixes in a newly painted picture.
+"""A generator for next-frame prediction: it warps the latest frame, and mixes it with a newly synthesised picture.
 
-Output: (1 − α)·warp(latest, flow) + α·direct. Warping keeps detail (as in Finn et al., "Unsupervised Learning for
-Physical Interaction through Video Prediction", NIPS 2016); painting restores what warping cannot, and because α is
-never 0, errors decay instead of accumulating. Conditions modulate the features (FiLM, Perez et al., AAAI 2018),
-and select among its clip's own frames.
+Output: (1 − α)·warp(latest, flow) + α·direct. Warping preserves detail (as in Finn et al., "Unsupervised Learning for
+Physical Interaction through Video Prediction", NIPS 2016); synthesis restores what warping cannot, and because α is
+never 0, errors decay instead of accumulating. Conditions modulate the features (FiLM, Perez et al., AAAI 2018), and
+select stored frames of the training clip.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import option
 from vidtrans.flow.tensors import warp
-from vidtrans.networks.frame_memory import MOST_PIXELS, FrameMemory, seen, views
+from vidtrans.networks.frame_memory import MAX_PIXELS, FrameMemory, decode_views, seen
 from vidtrans.networks.unet_small import HalfSizeSettings, SmallResidual
 
-HIDDEN = 128  # The channels of the hidden layers between the conditions and the modulation.
-# The condition channels after the position: 12 of the view, then recall and noise; see ``next_frame``.
+HIDDEN = 128  # Channels of the hidden layers between the conditions and the modulation.
+# Condition channels after the position: 12 for the view, then recall and noise; see ``next_frame``.
 NUM_VIEW, NUM_LEVELS = 12, 2
-BRIGHTEST = 0.98  # The largest magnitude of a remembered picture before atanh, which is infinite at ±1.
+MAX_COLOUR = 0.98  # Largest magnitude of a stored picture before atanh, which is infinite at ±1.
 
 
 @dataclass(frozen=True)
 class WarpMixSettings(HalfSizeSettings):
-    """Settings of ``WarpMix``: width, depth, mixing of the two pictures, conditions, and its clip's frames."""
+    """Settings of ``WarpMix``: width, depth, mixture of the two pictures, conditions, and stored frames."""
 
     max_flow_px: float = option(8.0, "largest motion of a pixel of the latest frame, in pixels", bounds=(0.0, 256.0))
     min_synthesis: float = option(
@@ -65,15 +65,15 @@ class WarpMixSettings(HalfSizeSettings):
             raise ValueError(f"generator.told_channels must be 0, or more than {NUM_VIEW + NUM_LEVELS}")
         if len(self.memory_size) != 2:
             raise ValueError(f"generator.memory_size needs 2 numbers (got {len(self.memory_size)})")
-        if self.memory_frames * self.memory_size[0] * self.memory_size[1] > MOST_PIXELS:
-            raise ValueError(f"generator.memory_frames of memory_size have more than {MOST_PIXELS} pixels")
+        if self.memory_frames * self.memory_size[0] * self.memory_size[1] > MAX_PIXELS:
+            raise ValueError(f"generator.memory_frames of memory_size have more than {MAX_PIXELS} pixels")
 
 
 class SingleNorm(nn.InstanceNorm2d):
-    """Instance norm that also takes a single pixel, for which it gives the bias; torch's instance norm refuses it.
+    """Instance norm that accepts a single pixel, for which the output is the bias; torch's instance norm refuses it.
 
-    On a CPU it runs one picture at a time as a batch norm, with equal results that keep the channels-last layout.
-    Torch's instance norm of a batch takes 1.5 to 3 times as long, and the next convolution must convert the layout.
+    On a CPU it runs as a batch norm of one picture at a time, with equal results in the channels-last layout. Torch's
+    instance norm of a batch takes 1.5 to 3 times as long, and the next convolution must convert the layout.
     """
 
     def __init__(self, channels: int) -> None:
@@ -88,7 +88,7 @@ class SingleNorm(nn.InstanceNorm2d):
 
 
 class _ModulatedConv(nn.Module):
-    """Convolution, norm, modulation by conditions, if there are any, and ReLU if ``activate``."""
+    """Convolution, norm, modulation by conditions if there are any, and ReLU if ``activate``."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, activate: bool = True) -> None:
         super().__init__()
@@ -127,27 +127,25 @@ class _Film(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(HIDDEN, 2 * width) for width in widths)
 
     def forward(self, values: Tensor) -> list[Tensor]:
-        known = self.read(values)
-        return [layer(known)[..., None, None] for layer in self.layers]
+        hidden = self.read(values)
+        return [layer(hidden)[..., None, None] for layer in self.layers]
 
 
-def changed(picture: Tensor, change: Tensor) -> Tensor:
-    """Return a picture in [-1, 1] with a change of any size added that leads out of this range nowhere."""
-    return torch.tanh(change + torch.atanh(picture.clamp(-BRIGHTEST, BRIGHTEST)))
-
-
-def _without_view(values: Tensor) -> Tensor:
-    return torch.cat([values[:, : -NUM_LEVELS - NUM_VIEW], values[:, -NUM_LEVELS:]], 1)
+def add_in_logit_space(picture: Tensor, change: Tensor) -> Tensor:
+    """Add an unbounded change to a picture in [-1, 1] so that the result stays in this range."""
+    return torch.tanh(change + torch.atanh(picture.clamp(-MAX_COLOUR, MAX_COLOUR)))
 
 
 class WarpMix(nn.Module):
     """A U-Net that works at half size inside. Its input holds the frames, oldest first, then planes of conditions.
 
-    Frames of its clip are part of its input, and reach its output past the network: with m the frame at the position,
-    and r the recall condition, it paints (1 − r)·p + r·tanh(q + atanh(m)). With one output for both p and q it
-    learns to do without the memory, as it must where r is 0. p is tanh(o) of an output o; or, with w the warped frame,
-    tanh(o + atanh(w)): then pictures of other scenes last, where else they turn into patches of wild colours.
-    If the input has too few channels for a frame, the whole output is painted.
+    Stored frames of the training clip are part of its input, and a second path leads them to its output: with m the
+    frame at the position, and r the recall condition, it synthesises (1 − r)·p + r·tanh(q + atanh(m)). With one output
+    for both p and q it learns to ignore the memory, as it must where r is 0. p is tanh(o) of an output o; or, with w
+    the warped frame, tanh(o + atanh(w)): then pictures of other scenes persist, which otherwise turn into patches of
+    wild colours.
+
+    If the input has too few channels for a frame, the whole output is synthesised.
     """
 
     Settings = WarpMixSettings
@@ -178,7 +176,7 @@ class WarpMix(nn.Module):
         height, across = settings.memory_size
         self.frame_memory = FrameMemory(settings.memory_frames, (height, across)) if settings.memory_frames else None
         self.changes = settings.free_changes and self.frame_memory is not None
-        # Kept frames are whole pictures: they would not lie right over one that was padded before it comes here.
+        # Stored frames are whole pictures, which would not align with an input that was padded before.
         self.multiple = 1 if self.frame_memory else self.inner_multiple
         self.stem = _ModulatedConv(4 * frame_channels + (6 if self.frame_memory else 0), width)
         self.down = nn.ModuleList(
@@ -195,26 +193,26 @@ class WarpMix(nn.Module):
             if self.num_conditions
             else None
         )
-        # The picture, the share and the flow (x, y) of the mixture, and what a remembered picture lacks.
+        # Output channels: the picture, share and flow (x, y) of the mixture, and the change of a stored picture.
         self.parts = [3, *([1, 2] if self.warps else []), *([3] if self.frame_memory else [])]
         self.head = nn.Sequential(nn.Conv2d(width, 4 * sum(self.parts), 3, 1, 1), nn.PixelShuffle(2))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, H, W) → (N, 3, H, W)."""
         height, width = x.shape[2:]
-        frames = self._padded(x[:, : x.shape[1] - self.num_conditions])
-        # The planes of conditions are constant, so one pixel suffices.
+        frames = self._pad(x[:, : x.shape[1] - self.num_conditions])
+        # The planes of conditions are constant, so one pixel is enough.
         values = x[:, -self.num_conditions :, 0, 0] if self.num_conditions else None
-        film = self._film(None if values is None else _without_view(values))
-        recalled, recall, given = None, None, F.pixel_unshuffle(frames, 2)
+        film = self._film(values)
+        recalled, recall, network_input = None, None, F.pixel_unshuffle(frames, 2)
         if self.frame_memory is not None and values is not None:
             recall = ((values[:, -NUM_LEVELS] + 1) / 2)[:, None, None, None]
-            around, at = self.frame_memory(values[:, : -NUM_LEVELS - NUM_VIEW])
-            view = views(values[:, -NUM_LEVELS - NUM_VIEW : -NUM_LEVELS])
-            half = seen(around, view, -(-height // 2), -(-width // 2)) * recall
-            given = torch.cat([given, self._padded(half, 2).to(given.dtype)], 1)
-            recalled = self._padded(seen(at, view, height, width))
-        y = self.stem(given)
+            neighbours, current = self.frame_memory(values[:, : -NUM_LEVELS - NUM_VIEW])
+            view = decode_views(values[:, -NUM_LEVELS - NUM_VIEW : -NUM_LEVELS])
+            half = seen(neighbours, view, -(-height // 2), -(-width // 2)) * recall
+            network_input = torch.cat([network_input, self._pad(half, 2).to(network_input.dtype)], 1)
+            recalled = self._pad(seen(current, view, height, width))
+        y = self.stem(network_input)
         skips = []
         for stage in self.down:
             skips.append(y)
@@ -222,31 +220,31 @@ class WarpMix(nn.Module):
         y = self.bottom(y, film[0])
         for up, first, second in zip(self.up, film[1::2], film[2::2], strict=True):
             y = up(y, skips.pop(), first, second)
-        made = self._mix(frames[:, -3:], self.head(y), recalled, recall)
-        return made if made.shape[2:] == (height, width) else made[..., :height, :width]
+        picture = self._mix(frames[:, -3:], self.head(y), recalled, recall)
+        return picture if picture.shape[2:] == (height, width) else picture[..., :height, :width]
 
-    def _padded(self, x: Tensor, scale: int = 1) -> Tensor:
-        """Repeat the border on the right and below, to whole multiples at a ``scale``-th of the size."""
+    def _pad(self, x: Tensor, scale: int = 1) -> Tensor:
+        """Repeat the border at the right and bottom, to whole multiples at a ``scale``-th of the size."""
         down, across = (-side % (self.inner_multiple // scale) for side in x.shape[2:])
         return F.pad(x, (0, across, 0, down), mode="replicate") if down or across else x
 
     def _film(self, values: Tensor | None) -> list[Tensor | None]:
         if self.film is None or values is None:
             return [None] * (1 + 2 * len(self.up))
-        return [*self.film(values)]
+        return [*self.film(torch.cat([values[:, : -NUM_LEVELS - NUM_VIEW], values[:, -NUM_LEVELS:]], 1))]
 
-    def _mix(self, latest: Tensor, made: Tensor, recalled: Tensor | None, recall: Tensor | None) -> Tensor:
-        """Mix warped and painted picture in float32, because positions in half precision are off by pixels."""
-        with torch.autocast(made.device.type, enabled=False):
-            # Contiguous, because tanh of a channel slice takes seven times as long.
-            direct, *others = made.float().contiguous().split(self.parts, dim=1)
+    def _mix(self, latest: Tensor, outputs: Tensor, recalled: Tensor | None, recall: Tensor | None) -> Tensor:
+        """Mix warped and synthesised picture in float32, as half-precision positions have errors of several pixels."""
+        with torch.autocast(outputs.device.type, enabled=False):
+            # Make it contiguous, because tanh of a channel slice takes seven times as long.
+            direct, *others = outputs.float().contiguous().split(self.parts, dim=1)
             if not self.warps:
                 return torch.tanh(direct)
-            share, flow, *lacking = others
-            moved = warp(latest.float(), self.reach * torch.tanh(flow))
-            painted = changed(moved, direct) if self.changes else torch.tanh(direct)
+            share, flow, *memory_change = others
+            warped = warp(latest.float(), self.reach * torch.tanh(flow))
+            painted = add_in_logit_space(warped, direct) if self.changes else torch.tanh(direct)
             if recalled is not None and recall is not None:
-                painted = torch.lerp(painted, changed(recalled, lacking[0]), recall.float())
+                painted = torch.lerp(painted, add_in_logit_space(recalled, memory_change[0]), recall.float())
             alpha = self.leak + (1 - self.leak) * torch.sigmoid(share)
-            mixed: Tensor = moved + alpha * (painted - moved)
+            mixed: Tensor = warped + alpha * (painted - warped)
         return mixed

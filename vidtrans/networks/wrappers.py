@@ -1,4 +1,4 @@
-"""Modules around a generator: value ranges of other tools, classes, looks by a code, a background plate, recurrence."""
+"""Wrappers of generators: value ranges of other tools, classes, looks by style code, a background plate, recurrence."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from torch import Tensor, nn
 from vidtrans.core.errors import UsageError
 from vidtrans.networks.code_planes import CODE_RANGE
 from vidtrans.networks.layers import PictureNorm
-from vidtrans.networks.painter import shares_in
+from vidtrans.networks.painter import look_weights
 from vidtrans.networks.picture_encoder import PictureEncoder
 from vidtrans.networks.ports import PortSettings
 
-LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, of R'G'B'
-# The factor on a painter's output, which is from −1 to 1: the largest difference of two logits is 20, a ratio of 5e8.
-LOGITS = 10.0
-KEEPER_WIDTH = 8  # The inner channels of the keeper of a recurrent generator.
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601 weights of R'G'B'
+# Factor on the output in [−1, 1]: the largest difference of two logits is 20, a ratio of probabilities of 5e8.
+LOGIT_SCALE = 10.0
+KEEPER_WIDTH = 8  # Inner channels of the mask network of a recurrent generator.
 
 
 class AdaptedGenerator(nn.Module):
-    """A generator that adapts ``network``, which takes (N, ``ports.in_channels``, H, W), as its ``ports`` describe.
+    """A generator that adapts ``network``, which takes (N, ``ports.in_channels``, H, W), as its ``ports`` specify.
 
-    Tools differ in value range (0…1, 0…255, or a mean and a deviation for each channel), in the order of colours, and
-    in the number of channels. The adapter applies one affine map per side, and reorders or expands channels.
-    With ``ports.conditions`` the network also takes the weights of its looks, (N, ``ports.conditions``) in [0, 1].
+    Tools differ in value range (0…1, 0…255, or mean and deviation per channel), in the order of colours, and in the
+    number of channels. The adapter applies one affine map per side, and reorders or expands channels. With
+    ``ports.conditions`` the network also takes the weights of its looks, (N, ``ports.conditions``) in [0, 1].
     """
 
     def __init__(self, network: Any, in_channels: int, ports: PortSettings) -> None:  # noqa: ANN401  (a generator)
@@ -48,10 +48,10 @@ class AdaptedGenerator(nn.Module):
         if not self.ports.conditions:
             return self._from_network(self.network(self._to_network(x)))
         frame, planes = x.tensor_split([x.shape[1] - self.ports.conditions], dim=1)
-        return self._from_network(self.network(self._to_network(frame), shares_in(planes[:, :, 0, 0])))
+        return self._from_network(self.network(self._to_network(frame), look_weights(planes[:, :, 0, 0])))
 
     def _is_serial(self, x: Tensor) -> bool:
-        """Return whether to avoid torch's thread pool, so that the library that runs the network has all cores."""
+        """Return whether to avoid torch's thread pool, so that the library of the network can use all cores."""
         return self.runs_itself and x.device.type == "cpu" and x.dtype == torch.float32 and not x.requires_grad
 
     def _to_network(self, x: Tensor) -> Tensor:
@@ -98,10 +98,10 @@ def _by_channel(x: Tensor, values: tuple[float, ...], operation: Callable[[Tenso
 
 
 class ClassGenerator(nn.Module):
-    """A generator that gives each pixel the colour of the class that ``painter``, (N, C, H, W) → (N, K, H, W), finds.
+    """A generator that colours each pixel by its most likely class in ``painter``, (N, C, H, W) → (N, K, H, W).
 
-    So a model of classes is rendered, exported and chained like any other; only its training sees the channels.
-    ``colours``: those of the K classes, (K, 3) uint8.
+    So a model of classes is rendered, exported and chained like any other; only its training uses the class channels.
+    ``colours``: the colours of the K classes, (K, 3) uint8.
     """
 
     class_colours: Tensor
@@ -118,12 +118,12 @@ class ClassGenerator(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the unnormalised log-probabilities of the classes, (N, K, H, W), for (N, C, H, W)."""
-        return LOGITS * self.painter(x)
+        return LOGIT_SCALE * self.painter(x)
 
     def coloured(self, scores: Tensor) -> Tensor:
         """Return the colours of the classes with the highest scores, (N, K, H, W) → (N, 3, H, W) float32 in [−1, 1]."""
-        chosen = self.class_colours[scores.argmax(1)]
-        return chosen.permute(0, 3, 1, 2).float() / 127.5 - 1
+        colours = self.class_colours[scores.argmax(1)]
+        return colours.permute(0, 3, 1, 2).float() / 127.5 - 1
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, 3, H, W), in which each pixel has exactly the colour of a class."""
@@ -131,19 +131,19 @@ class ClassGenerator(nn.Module):
 
 
 class CurrentCode:
-    """The style codes (N, size) of the batch that a generator is processing; a copied network starts without codes."""
+    """The style codes (N, size) of the batch that a generator is processing; a deep copy has no codes."""
 
     def __init__(self) -> None:
         self.values: Tensor | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CurrentCode:
-        made = CurrentCode()
-        memo[id(self)] = made
-        return made
+        copied = CurrentCode()
+        memo[id(self)] = copied
+        return copied
 
 
 class CodedNorm(nn.Module):
-    """A norm whose output is scaled and shifted by the style code. Before training it equals the plain norm."""
+    """A norm whose output is scaled and shifted by the style code. Before training it equals the inner norm."""
 
     def __init__(self, norm: nn.Module, channels: int, size: int, current: CurrentCode) -> None:
         super().__init__()
@@ -161,15 +161,15 @@ class CodedNorm(nn.Module):
 
 
 class CodedGenerator(nn.Module):
-    """A generator of many looks: each norm of ``painter``, which takes (N, ``in_channels`` + size, H, W), is coded.
+    """A generator with many looks: a style code modulates the norms of ``painter``, (N, ``in_channels`` + size, H, W).
 
-    The code comes as constant planes at the end of the input, as in BicycleGAN (Zhu et al., NeurIPS 2017), whose
+    The code is given as constant planes at the end of the input, as in BicycleGAN (Zhu et al., NeurIPS 2017), whose
     networks have batch norms. An instance norm removes everything that is constant over a picture, so planes alone
     would have no effect; therefore the code also scales and shifts each norm (AdaIN, Huang and Belongie, ICCV 2017).
-    The encoder that finds the code of a picture is part of the module, so that a model file is complete.
+    The encoder, which computes the code of a picture, is part of the module, so that a model file is complete.
 
     Batch norms are replaced by ``PictureNorm``: batch statistics would mix the looks in a batch, so that low and high
-    contrast could not be distinguished. An input without code planes is painted with the code 0.
+    contrast could not be distinguished. An input without code planes has the code 0.
     """
 
     def __init__(self, painter: Any, in_channels: int, size: int) -> None:  # noqa: ANN401  (a generator)
@@ -194,13 +194,13 @@ class CodedGenerator(nn.Module):
 
 
 class PlateGenerator(nn.Module):
-    """A generator that composes the output of ``painter``, (N, in + 3, H, W) → (N, 4, H, W), onto a background plate.
+    """A generator that composites the output of ``painter``, (N, in + 3, H, W) → (N, 4, H, W), over a background plate.
 
-    The plate comes as three more channels of the input, cropped and mirrored like the training pair; a fourth channel
-    of the output, m, is the foreground mask: m·rgb + (1 − m)·plate.
+    The plate is given as three more channels of the input, cropped and mirrored like the training pair; the fourth
+    channel of the output, m, is the foreground mask: m·rgb + (1 − m)·plate.
 
     ``plate`` (H, W, 3) uint8 is the background of the targets; ``scene``, of the same shape, is the background of the
-    source frames (equal to the plate unless the training pairs have targets of another appearance).
+    source frames (equal to the plate unless targets differ in appearance).
     """
 
     plate: Tensor
@@ -227,24 +227,24 @@ class PlateGenerator(nn.Module):
 
     @property
     def picture(self) -> np.ndarray:
-        """The background plate, (H, W, 3) uint8."""
+        """Return the background plate, (H, W, 3) uint8."""
         return self.plate.cpu().numpy()
 
     def set_plate(self, plate: np.ndarray, scene: np.ndarray) -> None:
-        """Set both backgrounds, (H, W, 3) uint8 each, in the size given at construction."""
+        """Set both backgrounds, (H, W, 3) uint8 each, with the size given at construction."""
         self.plate.copy_(torch.from_numpy(plate))
         self.scene.copy_(torch.from_numpy(scene))
 
 
 class RecurrentGenerator(nn.Module):
-    """A generator that composes its last output, warped along the motion, with the picture of a ``painter``.
+    """A generator that composites its last output, warped along the motion, with the picture of a ``painter``.
 
-    The painter is any generator that takes (N, ``in_channels``, H, W). It follows vid2vid (Wang et al., "Video-to-Video
-    Synthesis", NeurIPS 2018, section 3.1) with the flow given: where a mask allows, the output is the last output,
-    warped along the source's motion; the rest is repainted. Unlike vid2vid, the painter does not get the past as input:
-    every example trains it to paint, and trains a small network, the keeper, to predict the mask. After equal numbers
-    of steps the painter was worse in two variants: with the past as input (half as fast, because the past gives most of
-    the answer), and with gradients through the composition (soft pictures are easier to keep; held-out L1 8 % higher).
+    The painter is any generator that takes (N, ``in_channels``, H, W). The method follows vid2vid (Wang et al.,
+    "Video-to-Video Synthesis", NeurIPS 2018, section 3.1) with precomputed flow: where a mask is high, the output is
+    the last output, warped along the source's motion; the rest is repainted. Unlike vid2vid, the past is no input of
+    the painter: every example trains the painter, and a small network, the keeper, which predicts the mask. After equal
+    numbers of steps two variants were worse: with the past as input (half as fast, because the past gives most of the
+    answer), and with gradients through the composition (soft pictures are easier to keep; held-out L1 8 % higher).
     """
 
     remembers: ClassVar[bool] = True
@@ -255,7 +255,7 @@ class RecurrentGenerator(nn.Module):
         self.in_channels = in_channels
         self.multiple = lcm(painter.multiple, 2)
         self.smallest: int = painter.smallest
-        # At half the size: the mask has soft edges, and costs a tenth of the painter's time.
+        # It works at half the size: the mask has soft edges, and costs a tenth of the painter's time.
         self.keeper = nn.Sequential(
             nn.Conv2d(3 + in_channels + 4, KEEPER_WIDTH, 4, 2, 1),
             nn.ReLU(),
@@ -273,7 +273,7 @@ class RecurrentGenerator(nn.Module):
     def forward_with_repaint(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the output and the repainted picture, (N, 3, H, W); in training one tensor if no input has a history.
 
-        The painter gets no gradients from the output: it would learn to paint soft pictures, which are easy to keep.
+        The painter receives no gradients from the output: it would learn soft pictures, which are easy to keep.
         """
         repainted = self.painter(x[:, :-4])
         if not torch.is_grad_enabled():

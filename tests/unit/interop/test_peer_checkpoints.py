@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.interop.checkpoint_format import is_safetensors, read_safetensors, recognise
-from vidtrans.interop.exporting.checkpoint_file import their_state
+from vidtrans.interop.exporting.checkpoint_file import foreign_state_dict
 from vidtrans.interop.families.spade_family import start_size
 from vidtrans.interop.torch_file import PickleStream
 from vidtrans.models.formats import ForeignModel, format_of
@@ -112,7 +112,7 @@ def record_of(model: ForeignModel) -> ModelRecord:
 )
 def test_a_network_is_recognised_computes_what_it_did_there_and_goes_back_bit_for_bit(variant: Variant) -> None:
     ours, model, theirs = recognised(variant)
-    family, state = their_state(record_of(model), ours)
+    family, state = foreign_state_dict(record_of(model), ours)
     assert family in FAMILIES[variant.family]
     # What nothing ever used does not go back.
     unused = (".running_", "num_batches") if variant.old_keys.startswith("instance-statistics") else ()
@@ -125,7 +125,7 @@ def test_a_network_that_no_other_tool_writes_is_not_written() -> None:
     settings = {"channels": 4, "blocks": 1, "head": "tanh"}
     record = ModelRecord({"name": "style-net", "settings": settings}, {}, 3, 3, 256, NORMALISATION, {}, {})
     with pytest.raises(UsageError, match="this tool's is always"):
-        their_state(record, build_generator("style-net", settings, 3))
+        foreign_state_dict(record, build_generator("style-net", settings, 3))
 
 
 def test_tensors_that_are_all_views_of_one_storage_are_not_read() -> None:
@@ -151,7 +151,7 @@ def test_all_pickles_are_read_and_none_for_ever(protocol: int, container: str, m
     found = recognise(path)
     assert found.tensors.keys() == state.keys()
     assert all(torch.equal(found.tensors[name].read(), tensor) for name, tensor in state.items())
-    monkeypatch.setattr(PickleStream, "left", 1000)
+    monkeypatch.setattr(PickleStream, "reads_left", 1000)
     with pytest.raises(ModelError, match="more instructions than any model"):
         recognise(path)
 

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import digest_file
-from vidtrans.models.formats import STEP, to_8_bits, weights_digest, weights_of
+from vidtrans.models.formats import STEP_SUFFIX, cpu_weights, to_8_bits, weights_digest
 from vidtrans.models.loaded_model import LoadedModel, load_extractor, load_model
 from vidtrans.models.model_file import embed_extractor, load_generator, read_record
 from vidtrans.models.model_record import ModelRecord, parse_record
@@ -197,7 +197,7 @@ def saved(name: str, stored: dict[str, Any], record: ModelRecord) -> Path:
 def test_weights_of_8_bits_are_read_within_half_a_step() -> None:
     path = make_model("whole.safetensors", "aligned")
     generator, record = load_generator(path)
-    weights = {name: tensor.clone() for name, tensor in weights_of(generator).items()}
+    weights = {name: tensor.clone() for name, tensor in cpu_weights(generator).items()}
     short = saved("short.safetensors", to_8_bits(weights), record)
     assert short.stat().st_size < 0.4 * path.stat().st_size
     read = load_generator(short)[0].state_dict()
@@ -209,8 +209,8 @@ def test_weights_of_8_bits_are_read_within_half_a_step() -> None:
 
 def test_steps_that_fit_no_weights_or_make_them_infinite_are_refused() -> None:
     generator, record = load_generator(make_model("whole.safetensors", "aligned"))
-    stored = to_8_bits(weights_of(generator))
-    name = next(name for name in stored if name.endswith(STEP))
+    stored = to_8_bits(cpu_weights(generator))
+    name = next(name for name in stored if name.endswith(STEP_SUFFIX))
     for step, why in (
         (stored[name].repeat(2), "does not fit its weights"),
         (stored[name].float() * 0 + 3e38, "finite"),

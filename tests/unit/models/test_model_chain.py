@@ -13,7 +13,7 @@ from made_models import make_grade, make_model
 
 from vidtrans.core.errors import UsageError
 from vidtrans.inference import compiled
-from vidtrans.models.loaded_model import MOST_ENGINES, LoadedModel, load_engine, load_model
+from vidtrans.models.loaded_model import MAX_ENGINES, LoadedModel, load_engine, load_model
 from vidtrans.models.model_chain import ModelChain, load_chain_engine, load_models_in_turn
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
@@ -198,12 +198,12 @@ def test_a_grade_runs_in_torch_and_refuses_onnx_runtime(
 
 def test_those_that_were_used_last_stay() -> None:
     context, settings = Context(device="cpu"), RenderingSettings(engine="torch")
-    files = [make_model(f"m{n}.safetensors", "edges", seed=n) for n in range(MOST_ENGINES + 2)]
+    files = [make_model(f"m{n}.safetensors", "edges", seed=n) for n in range(MAX_ENGINES + 2)]
     models = [load_model(str(file), context) for file in files]
     first, made = load_engine(models[0], settings, context), []
     for model in models[1:]:
         made.append(weakref.ref(load_engine(model, settings, context)))
         assert load_engine(models[0], settings, context) is first
     gc.collect()
-    assert sum(engine() is not None for engine in made) == MOST_ENGINES - 1
-    assert [key[0] for key in context.engines] == [model.digest for model in (*models[1 - MOST_ENGINES :], models[0])]
+    assert sum(engine() is not None for engine in made) == MAX_ENGINES - 1
+    assert [key[0] for key in context.engines] == [model.digest for model in (*models[1 - MAX_ENGINES :], models[0])]

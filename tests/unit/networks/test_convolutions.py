@@ -25,7 +25,7 @@ from vidtrans.networks.convolutions import (
     MatmulConvTranspose,
     TiledConv,
     fix_kernels,
-    plain,
+    to_standard_layers,
 )
 from vidtrans.networks.unet_small import SmallResidual, UNetSmall, UNetSmallSettings
 
@@ -88,7 +88,7 @@ def test_what_is_exported_or_rendered_gives_the_same(kind: str) -> None:
     conv: Any = network[0]
     pictures = [torch.randn(1, conv.in_channels, 16, width) for width in (20, 21)]
     wanted = [network(x) for x in pictures]
-    torch.testing.assert_close(plain(conv)(pictures[0]), wanted[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(to_standard_layers(conv)(pictures[0]), wanted[0], atol=1e-5, rtol=1e-5)
     fix_kernels(network, tiled=True)
     for x, y in zip(pictures, wanted, strict=True):
         torch.testing.assert_close(network(x), y, atol=1e-5, rtol=1e-5)
@@ -108,7 +108,7 @@ def learn(layer: nn.Module, x: Tensor, *, bf16: bool) -> list[Tensor]:
 def _always() -> Iterator[None]:
     """Whatever the device can do: whether it pays is another question."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(convolutions, "is_faster", lambda x, positions: True)
+    patch.setattr(convolutions, "is_matmul_faster", lambda x, positions: True)
     yield
     patch.undo()
 
@@ -128,12 +128,12 @@ def test_products_are_convolutions(
     """The convolution itself in fp32: in bf16 a processor with AMX makes NaN of a column of pixels (torch 2.13)."""
     torch.manual_seed(0)
     layer = kind(6, 4, bias=bias)
-    plain: nn.Module = copy.deepcopy(layer)
-    plain.__class__ = nn.Conv2d if kind is MatmulConv else nn.ConvTranspose2d
+    to_standard_layers: nn.Module = copy.deepcopy(layer)
+    to_standard_layers.__class__ = nn.Conv2d if kind is MatmulConv else nn.ConvTranspose2d
     grain = 2 if kind is MatmulConv else 1
     x = torch.randn(batch, 6, grain * height, grain * width)
     within = 0.03 if bf16 else 1e-5  # measured: 0.0094 and 7e-7, on 5 seeds × SSE4.1, AVX2 and AVX-512
-    for ours, theirs in zip(learn(layer, x, bf16=bf16), learn(plain, x, bf16=False), strict=True):
+    for ours, theirs in zip(learn(layer, x, bf16=bf16), learn(to_standard_layers, x, bf16=False), strict=True):
         assert ours.shape == theirs.shape
         torch.testing.assert_close(ours, theirs, rtol=within, atol=within * float(theirs.abs().max()))
 
@@ -157,7 +157,7 @@ def test_strips_give_the_same_numbers(
         whole = network(x)
         monkeypatch.setattr(unet_small, "WHOLE_BYTES", 1)
         monkeypatch.setattr(unet_small, "STRIP_BYTES", 16 * 48 * 4 * 20)  # 20 rows at half size
-        unet_small.use_little_memory(network)
+        unet_small.reduce_memory(network)
         assert unet_small.strip_rows(*network.inner(x)) <= 20
         torch.testing.assert_close(network(x), whole, rtol=0, atol=1e-5)
 

@@ -111,7 +111,7 @@ def test_kept_frames_are_compressed_to_fit_and_come_back_as_they_were_kept() -> 
     frames = np.stack([scene(96, 64, seed=i) for i in range(6)])
     files, ends = packed(frames)
     assert np.abs(unpacked(files, ends, (64, 96)).astype(int) - frames).mean() < 2
-    smaller, _ = packed(frames, most=len(files) // 2)
+    smaller, _ = packed(frames, max_bytes=len(files) // 2)
     assert len(smaller) <= len(files) // 2
     memory = FrameMemory(6, (64, 96))
     memory.take(files, ends)

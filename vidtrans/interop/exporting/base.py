@@ -9,7 +9,7 @@ from typing import Any
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import canonical_json
 from vidtrans.core.settings import Table
-from vidtrans.interop.exported import FORMAT, KEPT
+from vidtrans.interop.exported import DESCRIPTION_VERSION, RECORD_TABLES
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import ONNX_GRAPH
 from vidtrans.pairing.base import Pairing
@@ -25,7 +25,7 @@ class ExportSubject:
         record: The model's record.
         pairing: The pairing that makes the network's input from a frame.
         whole: Whether to include the pairing in the file: RGB in, RGB out.
-        conditions: Values, 0 to 1, of the constant input planes (weights of looks, style code) in a whole file.
+        conditions: Values from 0 to 1 of the constant input planes (look weights, style code) in a whole file.
     """
 
     name: str
@@ -37,7 +37,7 @@ class ExportSubject:
 
     @property
     def in_channels(self) -> int:
-        """The number of the network's input channels: the pairing's channels plus the planes of a style code."""
+        """Return the number of input channels of the network, with the planes of a style code."""
         return self.record.in_channels + self.record.code_size
 
 
@@ -45,20 +45,20 @@ class ExportFormat:
     """The interface of an export format. Importing its module may import torch."""
 
     def check(self, subject: ExportSubject) -> None:
-        """Raise UsageError if the format cannot hold the model, or if a package for writing it is not installed."""
+        """Raise UsageError if the format cannot represent the model, or if a required package is not installed."""
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
-        """Write the file to ``path``, a temporary one, compare it with the model, and return figures for the report.
+        """Write the file to the temporary ``path``, compare it with the model, and return statistics for the report.
 
         Raises:
             UsageError: A package that writes the format is not installed.
-            ModelError: The written file computes something other than the model.
+            ModelError: The output of the written file differs from the model's.
         """
         raise NotImplementedError
 
 
 def check_exports(name: str, record: ModelRecord, pairing: Pairing, *, whole: bool) -> None:
-    """Raise UsageError if model ``name`` cannot be exported or, with ``whole``, its pairing cannot be in the file."""
+    """Raise UsageError if model ``name`` cannot be exported or, with ``whole``, its pairing cannot be included."""
     why = ""
     if record.generator["name"] == "optimised":
         why = "it optimises each frame and has no network to export"
@@ -76,15 +76,15 @@ def check_exports(name: str, record: ModelRecord, pairing: Pairing, *, whole: bo
         raise UsageError(f"model '{name}'", why, "leave --whole out, and make the network's input yourself")
 
 
-def description(subject: ExportSubject) -> str:
-    """Return the description to store in a file, which ``ExportedModel.read`` reads.
+def build_description(subject: ExportSubject) -> str:
+    """Return the description for a file as JSON, which ``ExportedModel.read`` parses.
 
-    It is JSON without versions, times and paths: the same model, the same bytes.
+    It has no versions, times and paths, so the same model gives the same bytes.
     """
     record = subject.record
-    kept = {name: table for name in KEPT if (table := getattr(record, name))}
+    record_tables = {name: table for name in RECORD_TABLES if (table := getattr(record, name))}
     table = {
-        "format": FORMAT,
+        "format": DESCRIPTION_VERSION,
         "name": subject.name,
         "generator": record.generator,
         "pairing": record.pairing,
@@ -93,6 +93,6 @@ def description(subject: ExportSubject) -> str:
         "multiple": int(subject.generator.multiple),
         "whole": subject.whole,
         "card": {key: value for key, value in record.card.items() if value},
-        **kept,
+        **record_tables,
     }
     return canonical_json(table)

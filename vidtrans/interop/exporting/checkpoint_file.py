@@ -12,10 +12,10 @@ import torch
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.settings import Table
 from vidtrans.interop.checkpoint_format import recognise
-from vidtrans.interop.exported import DESCRIPTION
-from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, description
+from vidtrans.interop.exported import DESCRIPTION_NAME
+from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, build_description
 from vidtrans.interop.families import FAMILIES
-from vidtrans.interop.families.base import COUNTER, Family, Layout, swap_halves, value_of
+from vidtrans.interop.families.base import COUNTER, Family, Layout, constant_tensor, swap_halves
 from vidtrans.models.model_record import ModelRecord
 
 
@@ -23,33 +23,32 @@ class CheckpointExport(ExportFormat):
     """Export a state dict for the tool of the generator's family, such as pytorch-CycleGAN-and-pix2pix or SPADE."""
 
     def check(self, subject: ExportSubject) -> None:
-        """Raise UsageError for a generator that no other tool has."""
         if subject.pairing.class_colours is not None:
             why = "they cannot hold the colours of classes"
             raise UsageError("the other tools' .pth files", why, "use --format onnx or torchscript")
-        their_state(subject.record, subject.generator)
+        foreign_state_dict(subject.record, subject.generator)
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
         """Write the tensors, compare them with those read back, and return family, tool and number of tensors."""
-        family, state = their_state(subject.record, subject.generator)
-        buffer = io.BytesIO()  # given a path, torch writes its name into the archive, and the bytes depend on it
+        family, state = foreign_state_dict(subject.record, subject.generator)
+        buffer = io.BytesIO()  # For a path, torch would write the file name into the archive
         torch.save(state, buffer)
-        with zipfile.ZipFile(buffer, "a") as archive:  # what reads tensors passes over it
+        with zipfile.ZipFile(buffer, "a") as archive:  # Readers of tensors ignore this entry
             folder = archive.namelist()[0].partition("/")[0]
-            archive.writestr(zipfile.ZipInfo(f"{folder}/{DESCRIPTION}"), description(subject))
+            archive.writestr(zipfile.ZipInfo(f"{folder}/{DESCRIPTION_NAME}"), build_description(subject))
         path.write_bytes(buffer.getvalue())
         if not torch.load(path, weights_only=True).keys() == state.keys():
             raise ModelError(f"model '{subject.name}'", "torch does not read its file as it was written", "report this")
-        found = recognise(path)
-        if found.tensors.keys() != state.keys() or not all(
-            torch.equal(found.tensors[name].read(), tensor) for name, tensor in state.items()
+        checkpoint = recognise(path)
+        if checkpoint.tensors.keys() != state.keys() or not all(
+            torch.equal(checkpoint.tensors[name].read(), tensor) for name, tensor in state.items()
         ):
             raise ModelError(f"model '{subject.name}'", "its file does not read back as it was written", "report this")
         return {"family": family, "tool": FAMILIES.load(family).tool, "tensors": len(state)}
 
 
-def their_state(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any]]:  # noqa: ANN401  (no torch here)
-    """Return the name of the family that has this generator, and the generator's tensors under that family's names.
+def foreign_state_dict(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any]]:  # noqa: ANN401  (no torch here)
+    """Return the family of a generator, and the tensors of the generator under the names of that family.
 
     Args:
         record: The model's record.
@@ -58,7 +57,7 @@ def their_state(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any
     Raises:
         UsageError: No family has this generator.
     """
-    from vidtrans.models.formats import weights_of
+    from vidtrans.models.formats import cpu_weights
     from vidtrans.networks import GENERATORS, UNTRAINED
     from vidtrans.networks.init import complete_settings, inner_generator
 
@@ -70,22 +69,23 @@ def their_state(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any
     registry = UNTRAINED if name in UNTRAINED else GENERATORS
     settings = complete_settings(registry, name, record.generator["settings"], "generator")
     channels = (record.ports.get("in_channels", record.in_channels), record.ports.get("out_channels", 3))
-    state = weights_of(inner_generator(generator))
+    state = cpu_weights(inner_generator(generator))
     for family_name in FAMILIES:
         family: Family = FAMILIES.load(family_name)()
         try:
             layout = family.layout_of(name, settings, channels, record.origin)
             if layout is not None:
-                return family_name, _renamed(state, layout)
+                return family_name, _rename_tensors(state, layout)
         except ValueError as error:
             raise UsageError(f"a file for {family.tool}", str(error), "use --format onnx") from None
     raise UsageError(what, f"none of the tools that read such files has a generator like '{name}'", "use --format onnx")
 
 
-def _renamed(state: Table, layout: Layout) -> dict[str, Any]:
-    """Return tensors under the other tool's names. Raises ValueError for a tensor that its files cannot hold."""
+def _rename_tensors(state: Table, layout: Layout) -> dict[str, Any]:
+    """Return tensors under the other tool's names. Raises ValueError for a tensor that its files cannot contain."""
     for ours, constant in layout.constants.items():
-        is_constant = ours.endswith(COUNTER) or bool((state[ours] == value_of(constant).to(state[ours].dtype)).all())
+        expected = constant_tensor(constant).to(state[ours].dtype)
+        is_constant = ours.endswith(COUNTER) or bool((state[ours] == expected).all())
         if not is_constant:
             raise ValueError(f"such a file has no '{ours}': it must be {constant[1]:g} everywhere, and is not")
     if unmapped := [name for name in state if name not in layout.names and name not in layout.constants]:

@@ -1,6 +1,6 @@
-"""Modules to export, and the comparison of a written file with its model before it gets its final name.
+"""Modules to export, and the comparison of a written file with its model before it is moved to its final path.
 
-A module is a network that takes pictures of any size, alone or with its pairing, for floats or 8 bits.
+A module is a network for pictures of any size, alone or with its pairing, for floats or 8 bits.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from vidtrans.core.settings import Table
 from vidtrans.inference.torch_engine import pad_by_mirroring, to_pictures
 from vidtrans.interop.exporting.base import ExportSubject
 from vidtrans.networks.code_planes import with_planes
-from vidtrans.networks.colour_map import ColourMap, shaped
-from vidtrans.networks.convolutions import BlurredConv, DoublingConv, TiledConv, plain
+from vidtrans.networks.colour_map import ColourMap, apply_shaper
+from vidtrans.networks.convolutions import BlurredConv, DoublingConv, TiledConv, to_standard_layers
 from vidtrans.networks.layers import Attention, ReflectPad
 from vidtrans.networks.painter import ConditionalNorm, affine
 from vidtrans.networks.warp_mix import SingleNorm
@@ -35,13 +35,13 @@ from vidtrans.pairing.operators import PairingOperators, scripted
 from vidtrans.video.images.picture import resize
 
 Run = Callable[[np.ndarray], np.ndarray]
-LARGEST_DIFFERENCE = 1e-3  # The largest difference of a network's output, for colours in [−1, 1].
+MAX_DIFFERENCE = 1e-3  # Largest difference of a network's output, for colours in [−1, 1].
 LEVEL = 1 / 127.5  # One grey level of 8 bits, for colours in [−1, 1].
-# Share of a whole file's values that may differ by more than a level. Another library may round a value between two
-# levels of the network's input differently, which changes the output around it.
-MOST_OFF = 0.01
-MARGIN = 1e-5  # The difference that rounding in float32 makes.
-SMALLEST = 64  # The smallest side in pixels of the compared pictures.
+# Largest share of values of a whole file that may differ by more than a level: another library may round a value
+# between two levels of the network's input differently, which changes the output around it.
+MAX_DIFFERENT_SHARE = 0.01
+ROUNDING_ERROR = 1e-5  # Rounding error of float32.
+MIN_SIDE_PX = 64  # Smallest side of the compared pictures, in pixels.
 
 
 class _PlainReflectPad(nn.Module):
@@ -64,8 +64,8 @@ class _PlainAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self.inner(x).flatten(2).chunk(3, dim=1)
-        seen = torch.softmax(query.transpose(1, 2) @ key, dim=-1)
-        attended = (value @ seen.transpose(1, 2)).reshape(x.shape[0], value.shape[1], x.shape[2], x.shape[3])
+        attention = torch.softmax(query.transpose(1, 2) @ key, dim=-1)
+        attended = (value @ attention.transpose(1, 2)).reshape(x.shape[0], value.shape[1], x.shape[2], x.shape[3])
         result: Tensor = x + self.gate * self.outer(attended)
         return result
 
@@ -85,14 +85,14 @@ class _PlainColourMap(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[1] < 3:
             x = x[:, :1].expand(-1, 3, -1, -1)
-        x = x[:, -3:] if self.shaper is None else shaped(x[:, -3:], self.shaper)
-        place = (((x + 1) / 2).clamp(0, 1) * (self.size - 1)).float()
-        below = place.floor().clamp(max=self.size - 2)
-        share, node = place - below, below.long()
+        x = x[:, -3:] if self.shaper is None else apply_shaper(x[:, -3:], self.shaper)
+        position = (((x + 1) / 2).clamp(0, 1) * (self.size - 1)).float()
+        below = position.floor().clamp(max=self.size - 2)
+        fraction, node = position - below, below.long()
         total: Tensor | None = None
         for corner in range(8):
-            steps = [corner >> axis & 1 for axis in range(3)]  # of red, green and blue
-            weights = [share[:, c] if step else 1 - share[:, c] for c, step in enumerate(steps)]
+            steps = [corner >> axis & 1 for axis in range(3)]  # Steps along red, green and blue
+            weights = [fraction[:, c] if step else 1 - fraction[:, c] for c, step in enumerate(steps)]
             red, green, blue = (node[:, c] + step for c, step in enumerate(steps))
             number = ((blue * self.size + green) * self.size + red).unsqueeze(1)
             colour = torch.cat([self._channel(c, number) for c in range(3)], 1)
@@ -130,12 +130,12 @@ class _PlainAdapted(nn.Module):
             self.register_buffer(name, torch.tensor(values)[:, None, None])
 
     def forward(self, x: Tensor) -> Tensor:
-        wanted = self.ports.in_channels
-        if x.shape[1] == 3 and wanted == 1:
+        in_channels = self.ports.in_channels
+        if x.shape[1] == 3 and in_channels == 1:
             x = (x * self.luminance).sum(1, keepdim=True)
-        elif x.shape[1] == 1 and wanted > 1:
-            x = x.expand(-1, wanted, -1, -1)
-        if self.ports.bgr and wanted == 3:
+        elif x.shape[1] == 1 and in_channels > 1:
+            x = x.expand(-1, in_channels, -1, -1)
+        if self.ports.bgr and in_channels == 3:
             x = torch.cat([x[:, c : c + 1] for c in (2, 1, 0)], 1)
         if self.ports.invert:
             x = -x
@@ -159,62 +159,62 @@ class _PlainConditionalNorm(nn.Module):
         return normed * scale[..., None, None] + shift[..., None, None]
 
 
-def _plain_norm(norm: SingleNorm) -> nn.Module:
-    made = nn.InstanceNorm2d(norm.num_features, norm.eps, affine=True)
-    made.weight, made.bias = norm.weight, norm.bias
-    return made
+def _exportable_norm(norm: SingleNorm) -> nn.Module:
+    instance_norm = nn.InstanceNorm2d(norm.num_features, norm.eps, affine=True)
+    instance_norm.weight, instance_norm.bias = norm.weight, norm.bias
+    return instance_norm
 
 
-PLAIN: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
+EXPORTABLE_LAYERS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     ReflectPad: _PlainReflectPad,
     Attention: _PlainAttention,
     ColourMap: _PlainColourMap,
     AdaptedGenerator: _PlainAdapted,
-    SingleNorm: _plain_norm,
+    SingleNorm: _exportable_norm,
     ConditionalNorm: _PlainConditionalNorm,
-    TiledConv: plain,
-    BlurredConv: plain,
-    DoublingConv: plain,
+    TiledConv: to_standard_layers,
+    BlurredConv: to_standard_layers,
+    DoublingConv: to_standard_layers,
 }
 
 
-def exportable(generator: nn.Module) -> nn.Module:
-    """Return a copy of a generator in eval mode whose layers can be exported; results are equal within rounding.
+def to_exportable(generator: nn.Module) -> nn.Module:
+    """Return a copy of a generator in eval mode with exportable layers; outputs are equal within rounding.
 
     Input sides must be at least ``smallest_side``. Spectral norms are merged into the weights.
     """
-    made = _plain(copy.deepcopy(generator).eval())
-    for parent in list(made.modules()):
+    network = _to_exportable(copy.deepcopy(generator).eval())
+    for parent in list(network.modules()):
         for name, child in parent.named_children():
-            setattr(parent, name, _plain(child))
-    return made
+            setattr(parent, name, _to_exportable(child))
+    return network
 
 
-def _plain(module: Any) -> nn.Module:  # noqa: ANN401  (a layer)
-    if type(module) in PLAIN:
-        return PLAIN[type(module)](module)
+def _to_exportable(module: Any) -> nn.Module:  # noqa: ANN401  (a layer)
+    if type(module) in EXPORTABLE_LAYERS:
+        return EXPORTABLE_LAYERS[type(module)](module)
     if isinstance(module, nn.Conv2d) and parametrize.is_parametrized(module, "weight"):
-        # Not ``remove_parametrizations``: it changes the class, which the generator itself shares.
+        # ``remove_parametrizations`` would change the class, which the original generator shares.
         settings = module.kernel_size, module.stride, module.padding, module.dilation, module.groups
-        made = nn.Conv2d(module.in_channels, module.out_channels, *settings, bias=module.bias is not None)  # type: ignore[arg-type]
-        made.weight, made.bias = nn.Parameter(module.weight.detach(), requires_grad=False), module.bias
-        return made
+        conv = nn.Conv2d(module.in_channels, module.out_channels, *settings, bias=module.bias is not None)  # type: ignore[arg-type]
+        conv.weight, conv.bias = nn.Parameter(module.weight.detach(), requires_grad=False), module.bias
+        return conv
     return module
 
 
 @torch.no_grad()
 def smallest_side(generator: Any, channels: int) -> int:  # noqa: ANN401  (a generator)
-    """Return the first side in pixels, by doubling, at which no ``ReflectPad`` of a generator needs its fallback."""
+    """Return the smallest doubled side in pixels at which no ``ReflectPad`` of a generator needs its fallback."""
     paddings = [m for m in generator.modules() if isinstance(m, ReflectPad)]
     side, small = int(generator.multiple), []
     if any(isinstance(m, nn.InstanceNorm2d) for m in generator.modules()):
         side = max(side, int(generator.smallest))  # torch refuses an instance norm over a single value
 
-    def note(padding: nn.Module, given: tuple[Tensor, ...]) -> None:
-        if isinstance(padding, ReflectPad) and min(given[0].shape[-2:]) <= padding.width:
+    def record_small_input(padding: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if isinstance(padding, ReflectPad) and min(inputs[0].shape[-2:]) <= padding.width:
             small.append(padding)
 
-    hooks = [padding.register_forward_pre_hook(note) for padding in paddings]
+    hooks = [padding.register_forward_pre_hook(record_small_input) for padding in paddings]
     try:
         while True:
             small.clear()
@@ -229,11 +229,11 @@ def smallest_side(generator: Any, channels: int) -> int:  # noqa: ANN401  (a gen
 
 @scripted
 def grow_by_mirroring(x: Tensor, side: int, multiple: int, smallest: int) -> Tensor:
-    """Pad dimension ``side`` of (N, C, H, W) at its end by mirroring, to a multiple of ``multiple`` >= ``smallest``."""
+    """Pad dimension ``side`` of (N, C, H, W) at its end by mirroring, to a multiple of ``multiple`` ≥ ``smallest``."""
     length = x.size(side)
-    wanted = (max(length, smallest) + multiple - 1) // multiple * multiple
-    at = torch.remainder(torch.arange(wanted, device=x.device), 2 * length)
-    return x.index_select(side, torch.minimum(at, 2 * length - 1 - at))
+    padded_length = (max(length, smallest) + multiple - 1) // multiple * multiple
+    positions = torch.remainder(torch.arange(padded_length, device=x.device), 2 * length)
+    return x.index_select(side, torch.minimum(positions, 2 * length - 1 - positions))
 
 
 class NetworkGraph(nn.Module):
@@ -242,10 +242,9 @@ class NetworkGraph(nn.Module):
     def __init__(self, generator: Any, channels: int) -> None:  # noqa: ANN401  (a generator)
         super().__init__()
         self.multiple, self.smallest = int(generator.multiple), smallest_side(generator, channels)
-        self.network = exportable(generator)
+        self.network = to_exportable(generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the output, (N, 3, H, W) in [−1, 1]."""
         height, width = x.shape[2], x.shape[3]
         if self.multiple > 1:
             x = grow_by_mirroring(x, 2, self.multiple, self.smallest)
@@ -270,8 +269,8 @@ class UnitGraph(nn.Module):
 class WholeGraph(nn.Module):
     """The whole model, RGB in and RGB out: the pairing, the network, and the pairing's ``finish``.
 
-    ``eight_bits``: input and output are (N, H, W, 3) uint8; else (N, 3, H, W) floats in [0, 1], where the input is
-    clamped and the output is not rounded.
+    ``eight_bits``: input and output are (N, H, W, 3) uint8; otherwise (N, 3, H, W) floats in [0, 1], with a clamped
+    input and an output that is not rounded.
     """
 
     def __init__(self, network: NetworkGraph, pairing: PairingOperators, *, eight_bits: bool) -> None:
@@ -289,7 +288,7 @@ class WholeGraph(nn.Module):
 
 
 class CodedOperators(PairingOperators):
-    """The ``inner`` operators of a pairing, with the planes of a style code added to their output."""
+    """The ``inner`` operators of a pairing, which also append the planes of a style code to their output."""
 
     def __init__(self, inner: PairingOperators, pairing: Pairing, conditions: tuple[float, ...]) -> None:
         super().__init__(pairing, conditions)
@@ -297,25 +296,25 @@ class CodedOperators(PairingOperators):
         self.smallest = inner.smallest  # type: ignore[misc]
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Return the input, (N, in_channels + code size, H, W) levels, for a frame, (N, 3, H, W) levels 0 to 255."""
-        made: Tensor = self.inner(frame)
-        planes = [torch.full_like(made[:, :1], float(round(255 * value))) for value in self.conditions]
-        return torch.cat([made, *planes], 1)
+        """Return the input, (N, in_channels + code size, H, W), for a frame, (N, 3, H, W); levels from 0 to 255."""
+        levels: Tensor = self.inner(frame)
+        planes = [torch.full_like(levels[:, :1], float(round(255 * value))) for value in self.conditions]
+        return torch.cat([levels, *planes], 1)
 
     def finish(self, frame: Tensor, output: Tensor) -> Tensor:
-        """Return the output finished by the ``inner`` operators; all are (N, 3, H, W) levels 0 to 255."""
+        """Return the output of the ``inner`` operators' ``finish``; all are (N, 3, H, W) levels from 0 to 255."""
         return self.inner.finish(frame, output)
 
 
 def pairing_operators(subject: ExportSubject) -> PairingOperators:
     """Return a subject's pairing as torch operators. The pairing's ``operators`` must name a class."""
     module, _, name = subject.pairing.operators.partition(":")
-    made: PairingOperators = getattr(importlib.import_module(module), name)(subject.pairing, subject.conditions)
-    return CodedOperators(made, subject.pairing, subject.conditions) if subject.record.code_size else made
+    operators: PairingOperators = getattr(importlib.import_module(module), name)(subject.pairing, subject.conditions)
+    return CodedOperators(operators, subject.pairing, subject.conditions) if subject.record.code_size else operators
 
 
-def graph_of(subject: ExportSubject, *, eight_bits: bool) -> NetworkGraph | WholeGraph:
-    """Return the module to export for a subject; ``eight_bits``: see ``WholeGraph``, without effect on a network."""
+def build_graph(subject: ExportSubject, *, eight_bits: bool) -> NetworkGraph | WholeGraph:
+    """Return the module to export for a subject; ``eight_bits``: see ``WholeGraph``, ignored for a network alone."""
     network = NetworkGraph(subject.generator, subject.in_channels)
     if not subject.whole:
         return network.eval()
@@ -337,7 +336,7 @@ class Comparison:
 
 
 def check_file(subject: ExportSubject, graph: NetworkGraph | WholeGraph, run: Run) -> Table:
-    """Run a file on synthetic pictures of three sizes, compare it with its model, and return figures for the report.
+    """Run a file on synthetic pictures of three sizes, compare it with its model, and return statistics for the report.
 
     Args:
         subject: The model.
@@ -349,24 +348,26 @@ def check_file(subject: ExportSubject, graph: NetworkGraph | WholeGraph, run: Ru
         ModelError: The file's output differs from the model's.
     """
     network = graph.network if isinstance(graph, WholeGraph) else graph
-    least = graph.pairing.smallest if isinstance(graph, WholeGraph) else 1
-    side = max(network.smallest, network.multiple, SMALLEST, least)
+    pairing_min_side = graph.pairing.smallest if isinstance(graph, WholeGraph) else 1
+    side = max(network.smallest, network.multiple, MIN_SIDE_PX, pairing_min_side)
     sizes = ((side, side), (side + side // 3 + 1, side + 3), (side + 1, 2 * side - 7))
-    pictures = [made_up_picture(height, width, seed) for seed, (height, width) in enumerate(sizes)]
+    pictures = [synthetic_picture(height, width, seed) for seed, (height, width) in enumerate(sizes)]
     if isinstance(graph, WholeGraph):
-        compared = [_compare_whole(subject, graph.pairing, run, picture) for picture in pictures]
+        comparisons = [_compare_whole(subject, graph.pairing, run, picture) for picture in pictures]
     else:
-        compared = [_compare_network(subject, run, picture) for picture in pictures]
-    values = np.concatenate([one.output.ravel() for one in compared])
+        comparisons = [_compare_network(subject, run, picture) for picture in pictures]
+    values = np.concatenate([comparison.output.ravel() for comparison in comparisons])
     report: Table = {
         "max_difference": float(values.max()),
         "compared_sizes": [f"{width}x{height}" for height, width in sizes],
     }
     if subject.whole:
-        report["input_difference"] = max(one.net_input for one in compared)
-    off = float((values > LEVEL + MARGIN).mean())
-    good = off <= MOST_OFF and report["input_difference"] <= 1 if subject.whole else values.max() <= LARGEST_DIFFERENCE
-    if not good or not np.isfinite(values).all():
+        report["input_difference"] = max(comparison.net_input for comparison in comparisons)
+    share = float((values > LEVEL + ROUNDING_ERROR).mean())
+    is_close = values.max() <= MAX_DIFFERENCE
+    if subject.whole:
+        is_close = share <= MAX_DIFFERENT_SHARE and report["input_difference"] <= 1
+    if not is_close or not np.isfinite(values).all():
         why = f"the exported file's output differs from the model's (by up to {values.max():.3g})"
         raise ModelError(f"model '{subject.name}'", why, "no file was written; please report this with the model")
     return report
@@ -380,19 +381,19 @@ def _compare_network(subject: ExportSubject, run: Run, frame: np.ndarray) -> Com
 
 
 def _compare_whole(subject: ExportSubject, operators: PairingOperators, run: Run, frame: np.ndarray) -> Comparison:
-    """Compare the input by ``operators`` with a render's, and the file's output with the model's for that input."""
+    """Compare the input of ``operators`` with a render's, and the file's output with the model's for that input."""
     guide, expected = render_input(subject, frame)
     with torch.no_grad():
         levels = operators(torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))[None].float())
-    seen = levels[0].permute(1, 2, 0).numpy()
+    net_input = levels[0].permute(1, 2, 0).numpy()
     output = to_pictures(run_model(subject, levels / 127.5 - 1), deep=False)[0]
     finished = subject.pairing.finish(guide, output, expected)
     output_difference = np.abs(run(frame).astype(np.float32) - finished) / 127.5
-    return Comparison(output_difference, float(np.abs(seen - expected).max()))
+    return Comparison(output_difference, float(np.abs(net_input - expected).max()))
 
 
 def render_input(subject: ExportSubject, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a frame (H, W, 3) uint8 at its render size, and the network's input that a render makes from it."""
+    """Return a frame (H, W, 3) uint8 at its render size, and the network input of a render of this frame."""
     pairing = subject.pairing
     if pairing.upscale_factor > 1:
         height, width = (side * pairing.upscale_factor for side in frame.shape[:2])
@@ -400,27 +401,27 @@ def render_input(subject: ExportSubject, frame: np.ndarray) -> tuple[np.ndarray,
     if isinstance(pairing, LookPairing):
         *shares, stroke = subject.conditions
         return frame, pairing.conditioned(frame, np.array(shares), stroke)
-    made = pairing.input([frame])
+    network_input = pairing.input([frame])
     if subject.record.code_size:
-        made = with_planes(made, np.rint(255 * np.array(subject.conditions)).astype(np.uint8))
-    return frame, made
+        network_input = with_planes(network_input, np.rint(255 * np.array(subject.conditions)).astype(np.uint8))
+    return frame, network_input
 
 
 @torch.no_grad()
 def run_model(subject: ExportSubject, x: Tensor) -> Tensor:
-    """Return the output (N, 3, H, W) of the network before export for ``x`` (N, C, H, W) float32 in [−1, 1]."""
+    """Return the output (N, 3, H, W) of the original network for ``x`` (N, C, H, W) float32 in [−1, 1]."""
     height, width = x.shape[2:]
     output: Tensor = subject.generator(pad_by_mirroring(x, subject.generator.multiple))
     return output[:, :, :height, :width].float()
 
 
-def made_up_picture(height: int, width: int, seed: int) -> np.ndarray:
-    """Return a synthetic picture with smooth colours, discs and noise, (height, width, 3) uint8; fixed by ``seed``."""
+def synthetic_picture(height: int, width: int, seed: int) -> np.ndarray:
+    """Return a picture with smooth colours, discs and noise, (height, width, 3) uint8, determined by ``seed``."""
     rng = np.random.default_rng(seed)
-    soft = cv2.resize(rng.random((5, 7, 3)).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    picture = cv2.resize(rng.random((5, 7, 3)).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     for _ in range(12):
-        at = (int(rng.integers(width)), int(rng.integers(height)))
+        centre = (int(rng.integers(width)), int(rng.integers(height)))
         radius = int(rng.integers(2, max(3, min(height, width) // 4)))
-        cv2.circle(soft, at, radius, [float(v) for v in rng.random(3)], -1)
-    noisy = soft * 225 + 15 + rng.normal(0, 3, soft.shape)
+        cv2.circle(picture, centre, radius, [float(v) for v in rng.random(3)], -1)
+    noisy = picture * 225 + 15 + rng.normal(0, 3, picture.shape)
     return np.rint(np.clip(noisy, 0, 255)).astype(np.uint8)

@@ -14,36 +14,35 @@ from vidtrans.core.errors import UsageError, first_line
 from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.core.settings import Table
 from vidtrans.interop.exported import METADATA_KEY
-from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, description
-from vidtrans.interop.exporting.graphs import NetworkGraph, WholeGraph, check_file, graph_of
+from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, build_description
+from vidtrans.interop.exporting.graphs import NetworkGraph, WholeGraph, build_graph, check_file
 
 OPSET = 17
-# The most rounds of a loop that follows lines, 8 pixels a round: its file says how long it can take.
-MAX_ROUNDS = 4096
+# Largest number of iterations of a line-following loop, 8 pixels each, so that the file states its limit.
+MAX_ITERATIONS = 4096
 INPUT, OUTPUT = "input", "output"
-# Descriptions of input and output, written into the files.
-NETWORK_WORDS = "float32 (N, {channels}, H, W) from -1 to 1, the network's own input; output (N, 3, H, W) from -1 to 1"
-WHOLE_WORDS = "uint8 (N, H, W, 3) RGB; output the same, {factor}sRGB as in pictures and video"
+# Descriptions of input and output for the files.
+NETWORK_TEXT = "float32 (N, {channels}, H, W) from -1 to 1, the network's own input; output (N, 3, H, W) from -1 to 1"
+WHOLE_TEXT = "uint8 (N, H, W, 3) RGB; output the same, {factor}sRGB as in pictures and video"
 
 
 class OnnxExport(ExportFormat):
     """Export to ONNX, opset 17. ``write`` needs the packages onnx and ONNX Runtime, which checks the written file."""
 
     def check(self, subject: ExportSubject) -> None:
-        """Raise UsageError if onnx or ONNX Runtime is not installed; see ``ExportFormat``."""
         _runtime()
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
-        """Write the file, compare its output with the model's, and return the figures; see ``ExportFormat``."""
+        """Write the file, compare its output with the model's, and return statistics; see ``ExportFormat``."""
         runtime = _runtime()
-        graph = graph_of(subject, eight_bits=True)
+        graph = build_graph(subject, eight_bits=True)
         network = graph.network if isinstance(graph, WholeGraph) else graph
         _export(path, graph, subject, network)
         session = _session(runtime, path, subject)
 
         def run(x: np.ndarray) -> np.ndarray:
-            made: np.ndarray = session.run(None, {INPUT: np.ascontiguousarray(x[None])})[0]
-            return made[0]
+            output: np.ndarray = session.run(None, {INPUT: np.ascontiguousarray(x[None])})[0]
+            return output[0]
 
         return {"opset": OPSET, "operators": _operators(path), **check_file(subject, graph, run)}
 
@@ -51,7 +50,7 @@ class OnnxExport(ExportFormat):
 def _runtime() -> ModuleType:
     """Return the module ONNX Runtime. Raises UsageError if it or onnx is not installed."""
     try:
-        import onnx  # noqa: F401  (torch's exporter asks for it)
+        import onnx  # noqa: F401  (the exporter of torch needs it)
 
         runtime: ModuleType = import_onnx_runtime()
     except ImportError:
@@ -61,7 +60,7 @@ def _runtime() -> ModuleType:
 
 
 def _export(path: Path, graph: NetworkGraph | WholeGraph, subject: ExportSubject, network: NetworkGraph) -> None:
-    side = max(2 * network.multiple, network.smallest) + 1  # a size whose traced path holds for all sizes
+    side = max(2 * network.multiple, network.smallest) + 1  # A size at which the trace is valid for all sizes
     if subject.whole:
         example = torch.zeros(1, side, side + 2, 3, dtype=torch.uint8)
         sizes, larger = {0: "N", 1: "H", 2: "W"}, subject.pairing.upscale_factor > 1
@@ -69,7 +68,7 @@ def _export(path: Path, graph: NetworkGraph | WholeGraph, subject: ExportSubject
         example = torch.zeros(1, subject.in_channels, side, side + 2)
         sizes, larger = {0: "N", 2: "H", 3: "W"}, False
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of the older exporter, and of sizes that are compared
+        warnings.simplefilter("ignore")  # Warnings about the older exporter, and about compared sizes
         torch.onnx.export(
             graph,
             (example,),
@@ -90,13 +89,13 @@ def _describe(path: Path, subject: ExportSubject, network: NetworkGraph) -> None
     model: Any = onnx.load(str(path))
     factor = subject.pairing.upscale_factor
     larger = f"{factor} times as large, " if factor > 1 else ""
-    words = (WHOLE_WORDS if subject.whole else NETWORK_WORDS).format(factor=larger, channels=subject.in_channels)
+    text = (WHOLE_TEXT if subject.whole else NETWORK_TEXT).format(factor=larger, channels=subject.in_channels)
     model.producer_name = "vidtrans"
     model.producer_version = ""
-    model.doc_string = f"{subject.name}: {words}"
+    model.doc_string = f"{subject.name}: {text}"
     table = {
-        METADATA_KEY: description(subject),
-        "input": words,
+        METADATA_KEY: build_description(subject),
+        "input": text,
         "size": f"any; exact from {network.smallest} pixels a side; trained at {subject.record.size}",
     }
     onnx.helper.set_model_props(model, table)
@@ -105,20 +104,20 @@ def _describe(path: Path, subject: ExportSubject, network: NetworkGraph) -> None
 
 
 def limit_loops(graph: Any) -> None:  # noqa: ANN401  (of the package onnx)
-    """Give each loop a number of rounds that can be read in the file: at most ``MAX_ROUNDS``."""
+    """Give each loop a constant number of iterations in the file, at most ``MAX_ITERATIONS``."""
     import onnx
 
-    inside, constants = [graph], {}
-    while inside:
-        for node in inside.pop().node:
+    graphs, constants = [graph], {}
+    while graphs:
+        for node in graphs.pop().node:
             if node.op_type == "Constant":
                 constants[node.output[0]] = onnx.helper.get_attribute_value(node.attribute[0])
             if node.op_type == "Loop":
                 rounds = int(onnx.numpy_helper.to_array(constants[node.input[0]]))
-                bound = np.array(min(rounds, MAX_ROUNDS), np.int64)  # torch writes the largest that there is
+                bound = np.array(min(rounds, MAX_ITERATIONS), np.int64)  # torch writes the largest integer
                 graph.initializer.append(onnx.numpy_helper.from_array(bound, f"rounds_{len(graph.initializer)}"))
                 node.input[0] = graph.initializer[-1].name
-                inside += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+                graphs += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
 
 
 def _session(runtime: ModuleType, path: Path, subject: ExportSubject) -> Any:  # noqa: ANN401  (of ONNX Runtime)
@@ -127,7 +126,7 @@ def _session(runtime: ModuleType, path: Path, subject: ExportSubject) -> Any:  #
     options.log_severity_level = 3
     try:
         return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has classes of its own, none of them public
+    except Exception as error:  # The exception classes of ONNX Runtime are not public
         why = f"ONNX Runtime cannot load the exported file ({first_line(error)})"
         raise UsageError(f"model '{subject.name}'", why, "update onnxruntime") from None
 
@@ -136,10 +135,10 @@ def _operators(path: Path) -> list[str]:
     """Return the sorted names of the operators in a file, including operators inside loops."""
     import onnx
 
-    found: set[str] = set()
+    names: set[str] = set()
     graphs = [onnx.load(str(path), load_external_data=False).graph]
     while graphs:
         for node in graphs.pop().node:
-            found.add(node.op_type)
+            names.add(node.op_type)
             graphs += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
-    return sorted(found)
+    return sorted(names)

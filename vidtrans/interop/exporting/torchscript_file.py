@@ -12,45 +12,45 @@ import torch
 from torch import nn
 
 from vidtrans.core.settings import Table
-from vidtrans.interop.exported import DESCRIPTION
-from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, description
-from vidtrans.interop.exporting.graphs import UnitGraph, WholeGraph, check_file, graph_of
+from vidtrans.interop.exported import DESCRIPTION_NAME
+from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, build_description
+from vidtrans.interop.exporting.graphs import UnitGraph, WholeGraph, build_graph, check_file
 
 
 class TorchScriptExport(ExportFormat):
     """Export to a traced module, float32 (N, C, H, W) → (N, 3, H, W), with colours in [0, 1]."""
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
-        """Write the file, compare its output with the model's, and return the figures; see ``ExportFormat``."""
-        graph = graph_of(subject, eight_bits=False)
+        """Write the file, compare its output with the model's, and return statistics; see ``ExportFormat``."""
+        graph = build_graph(subject, eight_bits=False)
         network = graph.network if isinstance(graph, WholeGraph) else graph
         channels = 3 if isinstance(graph, WholeGraph) else subject.in_channels
         side = max(2 * network.multiple, network.smallest) + 1
         module: nn.Module = graph if isinstance(graph, WholeGraph) else UnitGraph(graph).eval()
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of sizes that are compared, and of TorchScript being old
+            warnings.simplefilter("ignore")  # Warnings about compared sizes and about TorchScript being deprecated
             traced: Any = torch.jit.trace(module, torch.zeros(1, channels, side, side + 2), check_trace=False)
-            # Not to the path: torch's writer of archives ends the process where the disk is full.
+            # Write via a buffer: the archive writer of torch ends the process if the disk is full.
             buffer = io.BytesIO()
-            torch.jit.save(traced, buffer, _extra_files={DESCRIPTION: description(subject)})
+            torch.jit.save(traced, buffer, _extra_files={DESCRIPTION_NAME: build_description(subject)})
             path.write_bytes(buffer.getvalue())
             loaded: Any = torch.jit.load(str(path), map_location="cpu")
 
         @torch.no_grad()
         def run(x: np.ndarray) -> np.ndarray:
-            made: np.ndarray
+            output: np.ndarray
             if subject.whole:
                 frame = torch.from_numpy(np.ascontiguousarray(x.transpose(2, 0, 1)))[None].float() / 255
                 levels = torch.round(loaded(frame)[0] * 255).clamp(0, 255).to(torch.uint8)
-                made = levels.permute(1, 2, 0).numpy()
+                output = levels.permute(1, 2, 0).numpy()
             else:
-                made = (loaded((torch.from_numpy(x)[None] + 1) / 2)[0] * 2 - 1).numpy()
-            return made
+                output = (loaded((torch.from_numpy(x)[None] + 1) / 2)[0] * 2 - 1).numpy()
+            return output
 
         return {"operators": _operators(loaded), **check_file(subject, graph, run)}
 
 
 def _operators(loaded: Any) -> list[str]:  # noqa: ANN401  (a ScriptModule)
-    """Return the sorted names of the tensor operators (``aten::``) it calls, and "prim::Loop" if it loops."""
+    """Return the sorted names of the called tensor operators (``aten::``), and "prim::Loop" for loops."""
     loops = {"prim::Loop"} if "prim::Loop" in str(loaded.inlined_graph) else set()
     return sorted({name for name in torch.jit.export_opnames(loaded) if name.startswith("aten::")} | loops)

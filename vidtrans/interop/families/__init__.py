@@ -1,7 +1,7 @@
-"""Families of networks: other tools' generators, recognised by the names and shapes of their tensors.
+"""Families of networks: generators of other tools, recognised by the names and shapes of their tensors.
 
 To add a family, add a file with a subclass of ``base.Family`` here, and a line to ``FAMILIES``. A checkpoint belongs to
-the family that accounts for all of its tensors, whatever the file's name.
+the family whose layout contains all of its tensors; the file name does not matter.
 """
 
 from __future__ import annotations

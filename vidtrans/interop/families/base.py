@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from vidtrans.core.settings import Table
-from vidtrans.networks.ports import MOST_PICTURE_CHANNELS
+from vidtrans.networks.ports import MAX_PICTURE_CHANNELS
 
 Shape = tuple[int, ...]
-Shapes = Mapping[str, Shape]  # of a checkpoint's tensors, by its own names
-COUNTER = "num_batches_tracked"  # A tensor of batch norms since torch 0.4.1.
+Shapes = Mapping[str, Shape]  # Tensor shapes of a checkpoint, by name
+COUNTER = "num_batches_tracked"  # Tensor of batch norms since torch 0.4.1.
 STATISTICS = ("running_mean", "running_var")
 
 
@@ -20,16 +20,16 @@ class Layout:
     """The mapping from the tensors of vidtrans's generator to the tensors of another tool's file, for given sizes.
 
     Attributes:
-        given: The shapes of the file's tensors, by name.
+        file_shapes: The shapes of the file's tensors, by name.
         names: The file's tensor name for each of our tensor names.
         shapes: The required shape of each of the file's tensors, by the file's name.
         constants: Shape and value of each of our tensors that the file lacks.
         unused: Names of the file's tensors that are ignored.
-        counted: Whether batch norms have a batch counter (since torch 0.4.1); None: if ``given`` has it.
+        counted: Whether batch norms have a batch counter (since torch 0.4.1); None: if ``file_shapes`` has it.
         swapped: Our tensors whose halves along the first axis are in the opposite order in the file.
     """
 
-    given: Shapes = field(default_factory=dict)
+    file_shapes: Shapes = field(default_factory=dict)
     counted: bool | None = None
     names: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
@@ -39,12 +39,12 @@ class Layout:
 
     @classmethod
     def for_export(cls, origin: Table) -> Layout:
-        """Return an empty layout for a file to write, for a model with this ``origin``."""
+        """Return an empty layout for writing a file, for a model with this ``origin``."""
         return cls(counted=origin.get("counters", True))
 
     @property
     def origin(self) -> Table:
-        """Return the facts about the file that ``for_export`` needs: whether batch norms lack counters."""
+        """Return the facts about the file for ``for_export``: whether batch norms lack counters."""
         return {"counters": False} if any(name.endswith(COUNTER) for name in self.constants) else {}
 
     def tensor(self, ours: str, theirs: str, shape: Shape) -> None:
@@ -55,15 +55,15 @@ class Layout:
     def conv(self, ours: str, theirs: str, shape: Shape, *, bias: bool, zero_bias: bool = False) -> None:
         """Map a convolution whose weight has the shape (outputs, inputs, k, k).
 
-        ``zero_bias``: our convolution has a bias although the file's has none, so it is 0.
+        ``zero_bias``: our convolution has a bias that the file lacks, so the bias is 0.
         """
-        self._biased(ours, theirs, shape, shape[0], bias=bias, zero_bias=zero_bias)
+        self._map_weights(ours, theirs, shape, shape[0], bias=bias, zero_bias=zero_bias)
 
     def transposed(self, ours: str, theirs: str, shape: Shape, *, bias: bool, zero_bias: bool = False) -> None:
         """Map a transposed convolution whose weight has the shape (inputs, outputs, k, k); see ``conv``."""
-        self._biased(ours, theirs, shape, shape[1], bias=bias, zero_bias=zero_bias)
+        self._map_weights(ours, theirs, shape, shape[1], bias=bias, zero_bias=zero_bias)
 
-    def _biased(self, ours: str, theirs: str, shape: Shape, outputs: int, *, bias: bool, zero_bias: bool) -> None:
+    def _map_weights(self, ours: str, theirs: str, shape: Shape, outputs: int, *, bias: bool, zero_bias: bool) -> None:
         self.tensor(f"{ours}.weight", f"{theirs}.weight", shape)
         if bias:
             self.tensor(f"{ours}.bias", f"{theirs}.bias", (outputs,))
@@ -71,7 +71,7 @@ class Layout:
             self.constants[f"{ours}.bias"] = ((outputs,), 0.0)
 
     def norm(self, ours: str, theirs: str, channels: int, norm: str) -> None:
-        """Map the tensors of a norm of kind ``norm``; running statistics of old instance norms are ignored."""
+        """Map the tensors of a norm of type ``norm``; running statistics of old instance norms are ignored."""
         if norm in ("batch", "picture"):
             for name in ("weight", "bias", *STATISTICS):
                 self.tensor(f"{ours}.{name}", f"{theirs}.{name}", (channels,))
@@ -83,8 +83,8 @@ class Layout:
             self.unused |= {f"{theirs}.{name}" for name in (*STATISTICS, COUNTER)}
 
     def counter(self, ours: str, theirs: str) -> None:
-        """Map the batch counter of a batch norm, or set it to 0 for old files, which have none."""
-        if self.counted or (self.counted is None and f"{theirs}.{COUNTER}" in self.given):
+        """Map the batch counter of a batch norm, or set it to 0 for old files without a counter."""
+        if self.counted or (self.counted is None and f"{theirs}.{COUNTER}" in self.file_shapes):
             self.tensor(f"{ours}.{COUNTER}", f"{theirs}.{COUNTER}", ())
         else:
             self.constants[f"{ours}.{COUNTER}"] = ((), 0)
@@ -98,11 +98,11 @@ class Candidate:
         generator: Table with its ``name`` in ``networks`` and the ``settings`` that differ from the defaults.
         channels: Its numbers of input and output channels.
         layout: The mapping of its tensors.
-        size: Short side in pixels at which it is rendered, unless the tool's options give another.
+        size: Default short side of renders in pixels, unless the tool's options specify another.
         ports: Settings of ``networks.ports.PortSettings`` that differ from the defaults, without the channels.
-        pairing: The pairing that follows from the network, with settings; empty if the user must choose one.
-        origin: Facts beside the weights that an export needs.
-        notes: Sentences for the person who imports it.
+        pairing: Name and settings of the network's pairing; empty if the user must choose one.
+        origin: Additional facts that an export needs.
+        notes: Messages for the person who imports it.
         dark_lines: Whether its training drawings have dark lines on white instead of light lines on black.
     """
 
@@ -118,7 +118,7 @@ class Candidate:
 
 
 class Family:
-    """One kind of generator of another tool, in all sizes.
+    """One type of generator of another tool, in all sizes.
 
     Attributes:
         title: The family's name for messages.
@@ -129,18 +129,18 @@ class Family:
     tool: ClassVar[str]
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network of this family that fits a checkpoint best; None if it lacks the family's tensor names.
+        """Return the network of this family that fits a checkpoint best; None without the family's tensor names.
 
-        The network's sizes are read from some ``shapes``; ``compare`` checks all, and names the first misfit.
+        Its sizes come from some of the ``shapes``. ``match_layout`` checks all of them, and names the first mismatch.
         """
         raise NotImplementedError
 
     def with_options(self, candidate: Candidate, options: Mapping[str, str]) -> Candidate:
-        """Return the candidate, completed by the tool's training ``options``, texts by the tool's option names."""
+        """Return the candidate, completed by the training ``options`` of the tool, texts by option name."""
         return candidate
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of one of our generators in a file of this family; None if the family has no such kind.
+        """Return the layout of one of our generators in a file of this family; None if the family has no such type.
 
         Args:
             name: The generator's name.
@@ -149,105 +149,106 @@ class Family:
             origin: The ``origin`` of its record; empty if vidtrans trained it.
 
         Raises:
-            ValueError: The family has this kind of generator, but not with these settings; the message names one.
+            ValueError: The family has this type of generator, but not with these settings; the message names one.
         """
         return None
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The fit of a candidate and a checkpoint: the ``share`` of fitting tensors, 0 to 1, and the ``first`` problem.
+    """The match of a candidate and a checkpoint: the ``share`` of matching tensors, 0 to 1, and the first ``problem``.
 
-    A tensor with the right name and another shape counts half. ``first`` is a sentence; '' if all tensors fit.
+    A tensor with the right name and another shape counts half. ``problem`` is a sentence; '' if all tensors match.
     """
 
     share: float
-    first: str
+    problem: str
 
 
-def compare(candidate: Candidate, shapes: Shapes) -> Fit:
-    """Return the fit of a candidate and the shapes of a checkpoint's tensors."""
+def match_layout(candidate: Candidate, shapes: Shapes) -> Fit:
     layout = candidate.layout
     missing = [name for name in layout.shapes if name not in shapes]
-    strangers = [name for name in shapes if name not in layout.shapes and name not in layout.unused]
-    unequal = [name for name, wanted in layout.shapes.items() if shapes.get(name, wanted) != wanted]
+    unexpected = [name for name in shapes if name not in layout.shapes and name not in layout.unused]
+    mismatched = [name for name, expected in layout.shapes.items() if shapes.get(name, expected) != expected]
     problems = {
-        name: f"'{name}' is {_in_words(shapes[name])}, not {_in_words(layout.shapes[name])}" for name in unequal
+        name: f"'{name}' is {_shape_text(shapes[name])}, not {_shape_text(layout.shapes[name])}" for name in mismatched
     }
     problems |= {name: f"'{name}' is missing" for name in missing}
-    in_order = [problems[name] for name in layout.shapes if name in problems]
-    in_order += [f"'{name}' does not belong to it" for name in strangers]
-    total = max(len(layout.shapes) + len(strangers), 1)
-    share = 1 - (len(missing) + len(strangers) + len(unequal) / 2) / total
-    return Fit(share, in_order[0][:200] if in_order else "")
+    ordered_problems = [problems[name] for name in layout.shapes if name in problems]
+    ordered_problems += [f"'{name}' does not belong to it" for name in unexpected]
+    total = max(len(layout.shapes) + len(unexpected), 1)
+    share = 1 - (len(missing) + len(unexpected) + len(mismatched) / 2) / total
+    return Fit(share, ordered_problems[0][:200] if ordered_problems else "")
 
 
-def _in_words(shape: Shape) -> str:
+def _shape_text(shape: Shape) -> str:
     return "x".join(map(str, shape)) or "a single number"
 
 
-def refuse_others(settings: Table, wanted: Table) -> None:
-    """Raise ValueError if our generator's settings differ from ``wanted``, which the other tool's generator always has.
+def check_fixed_settings(settings: Table, fixed: Table) -> None:
+    """Raise ValueError if settings of our generator differ from ``fixed``, the constant settings of the other tool.
 
     Also raised for an instance norm with scale and shift, which none of these tools has.
     """
-    found = [name for name, value in wanted.items() if settings.get(name, value) != value]
-    if found:
-        raise ValueError(f"generator.{found[0]} is {settings[found[0]]}, but this tool's is always {wanted[found[0]]}")
+    for name, value in fixed.items():
+        if settings.get(name, value) != value:
+            raise ValueError(f"generator.{name} is {settings[name]}, but this tool's is always {value}")
     if settings.get("norm") == "instance":
         raise ValueError("this tool's instance norms have no scale and shift: train with generator.norm=plain-instance")
 
 
-def side(shapes: Shapes, name: str, axis: int, default: int = 0) -> int:
+def axis_length(shapes: Shapes, name: str, axis: int, default: int = 0) -> int:
     """Return a tensor's length along an axis, at least 1; ``default`` if there is no such tensor or axis."""
     shape = shapes.get(name, ())
     return max(1, shape[axis]) if axis < len(shape) else default
 
 
-def norm_kind(shapes: Shapes, norm: str, conv: str) -> str:
-    """Return the ``generator.norm`` that follows from the tensors named ``norm``.… and ``conv``.…, the layer before."""
+def detect_norm(shapes: Shapes, norm: str, conv: str) -> str:
+    """Return the ``generator.norm`` for the tensors of a norm and of its convolution, given by name prefixes."""
     if f"{norm}.weight" in shapes:
         return "picture" if f"{norm}.running_mean" in shapes else "instance"
     return "plain-instance" if f"{conv}.bias" in shapes else "none"
 
 
 def swap_halves(tensor: Any) -> Any:  # noqa: ANN401  (no torch here)
-    """Return a tensor with the two halves along its first axis exchanged."""
     import torch
 
     return torch.cat(tensor.chunk(2)[::-1])
 
 
-def value_of(constant: tuple[Shape, float]) -> Any:  # noqa: ANN401  (no torch here)
-    """Return a tensor of the given (shape, value); an int64 one if the shape is ()."""
+def constant_tensor(constant: tuple[Shape, float]) -> Any:  # noqa: ANN401  (no torch here)
+    """Return a tensor for (shape, value); int64 for the shape ()."""
     import torch
 
     shape, value = constant
     return torch.full(shape, value) if shape else torch.tensor(int(value))
 
 
-LABEL_PORTS: Table = {"in_scale": (0.5,), "in_shift": (0.5,)}  # For networks that take label planes of 0 and 1.
+LABEL_PORTS: Table = {"in_scale": (0.5,), "in_shift": (0.5,)}  # For networks with label planes of 0 and 1.
 
 
 def label_ports(channels: int) -> Table:
     """Return the ``PortSettings`` for a number of input channels: up to 4 are a picture in [−1, 1], more are labels."""
-    return dict(LABEL_PORTS) if channels > MOST_PICTURE_CHANNELS else {}
+    return dict(LABEL_PORTS) if channels > MAX_PICTURE_CHANNELS else {}
 
 
 def label_pairing(channels: int, options: Mapping[str, str]) -> Table:
-    """Return the pairing 'labels' by pix2pixHD's or SPADE's options; {} if these mean another number of channels."""
-    given = options.get("label_nc", "")
-    if not given.isdecimal() or len(given) > 4 or not int(given):
+    """Return the pairing 'labels' for the options of pix2pixHD or SPADE; {} if its number of channels differs."""
+    num_labels = options.get("label_nc", "")
+    if not num_labels.isdecimal() or len(num_labels) > 4 or not int(num_labels):
         return {}
-    rest = options.get("contain_dontcare_label", "") == "True"
-    settings = {"classes": int(given) + rest, "rest_is_last": rest, "boundaries": options.get("no_instance") == "False"}
+    has_rest_class = options.get("contain_dontcare_label", "") == "True"
+    settings = {
+        "classes": int(num_labels) + has_rest_class,
+        "rest_is_last": has_rest_class,
+        "boundaries": options.get("no_instance") == "False",
+    }
     fits = settings["classes"] + settings["boundaries"] == channels
     return {"name": "labels", "settings": settings} if fits else {}
 
 
 class LabelFamily(Family):
-    """A family whose networks may take label maps, which the tool's training options describe."""
+    """A family of networks for label maps or pictures; the training options describe the labels."""
 
     def with_options(self, candidate: Candidate, options: Mapping[str, str]) -> Candidate:
-        """Return the candidate with the label pairing that the options describe."""
         return replace(candidate, pairing=label_pairing(candidate.channels[0], options) or candidate.pairing)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 from vidtrans.core.settings import Table
-from vidtrans.interop.families.base import Candidate, Family, Layout, Shapes, refuse_others, side
-from vidtrans.interop.families.resnet import FRAME
+from vidtrans.interop.families.base import Candidate, Family, Layout, Shapes, axis_length, check_fixed_settings
+from vidtrans.interop.families.resnet import FRAME_PAIRING
 from vidtrans.networks.ports import range_ports
 
-FIRST = "conv1.conv2d.weight"
-BLOCK = re.compile(r"res(\d{1,3})\.conv1\.conv2d\.weight")
-KERNEL = 9  # The kernel side of the first and the last layer.
+FIRST_WEIGHT = "conv1.conv2d.weight"
+BLOCK_PATTERN = re.compile(r"res(\d{1,3})\.conv1\.conv2d\.weight")
+KERNEL = 9  # Kernel side of the first and the last layer.
 
 
 class FastStyle(Family):
@@ -21,26 +21,24 @@ class FastStyle(Family):
     tool = "pytorch/examples fast_neural_style"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network with the width and the number of blocks of the checkpoint; None for another network."""
-        if FIRST not in shapes:
+        if FIRST_WEIGHT not in shapes:
             return None
-        blocks = {int(found[1]) for name in shapes if (found := BLOCK.fullmatch(name))}
-        settings: Table = {"channels": side(shapes, FIRST, 0, 1), "blocks": max(1, len(blocks))}
-        inputs, outputs = side(shapes, FIRST, 1, 1), side(shapes, "deconv3.conv2d.weight", 0, 3)
+        blocks = {int(match[1]) for name in shapes if (match := BLOCK_PATTERN.fullmatch(name))}
+        settings: Table = {"channels": axis_length(shapes, FIRST_WEIGHT, 0, 1), "blocks": max(1, len(blocks))}
+        inputs, outputs = axis_length(shapes, FIRST_WEIGHT, 1, 1), axis_length(shapes, "deconv3.conv2d.weight", 0, 3)
         generator = {"name": "style-net", "settings": settings}
-        layout = lay_out(Layout(shapes), settings, inputs, outputs)
-        return Candidate(generator, (inputs, outputs), layout, ports=dict(range_ports(0, 255)), pairing=FRAME)
+        layout = map_tensors(Layout(shapes), settings, inputs, outputs)
+        return Candidate(generator, (inputs, outputs), layout, ports=dict(range_ports(0, 255)), pairing=FRAME_PAIRING)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of a generator 'style-net' with the settings of the PyTorch examples."""
         if name != "style-net":
             return None
-        theirs = {"padding": "mirror", "upsampling": "nearest", "head": "linear", "conv_bias": True}
-        refuse_others(settings, theirs)
-        return lay_out(Layout(), settings, *channels)
+        fixed = {"padding": "mirror", "upsampling": "nearest", "head": "linear", "conv_bias": True}
+        check_fixed_settings(settings, fixed)
+        return map_tensors(Layout(), settings, *channels)
 
 
-def lay_out(layout: Layout, settings: Table, inputs: int, outputs: int) -> Layout:
+def map_tensors(layout: Layout, settings: Table, inputs: int, outputs: int) -> Layout:
     """Map all tensors of a network with the ``channels`` and ``blocks`` in ``settings``; return ``layout``."""
     width = settings["channels"]
 
@@ -53,9 +51,9 @@ def lay_out(layout: Layout, settings: Table, inputs: int, outputs: int) -> Layou
     layer("down.0", "conv2", "in2", (width, 2 * width))
     layer("down.1", "conv3", "in3", (2 * width, 4 * width))
     for i in range(settings["blocks"]):
-        for at, part in ((1, "first"), (2, "second")):
+        for number, part in ((1, "first"), (2, "second")):
             theirs = f"res{i + 1}"
-            layer(f"blocks.{i}.{part}", f"{theirs}.conv{at}", f"{theirs}.in{at}", (4 * width, 4 * width))
+            layer(f"blocks.{i}.{part}", f"{theirs}.conv{number}", f"{theirs}.in{number}", (4 * width, 4 * width))
     layer("up.0", "deconv1", "in4", (4 * width, 2 * width))
     layer("up.1", "deconv2", "in5", (2 * width, width))
     layer("head", "deconv3", "", (width, outputs), KERNEL)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from vidtrans.core.settings import Table
-from vidtrans.interop.families.base import Candidate, Family, Layout, Shape, Shapes, norm_kind, refuse_others, side
+from vidtrans.interop.families.base import (
+    Candidate,
+    Family,
+    Layout,
+    Shape,
+    Shapes,
+    axis_length,
+    check_fixed_settings,
+    detect_norm,
+)
 
-NAMES = {6: "unet-64", 7: "unet-128", 9: "unet-512"}  # our generator by the number of halvings; else unet-256
+# Generator by the number of halvings; otherwise unet-256
+GENERATOR_NAMES = {6: "unet-64", 7: "unet-128", 9: "unet-512"}
 MAX_HALVINGS = 9
-OURS_ALONE: Table = {"upsample": "transposed", "skip_connections": True, "inner_norm": False, "conv_bias": False}
+FIXED_SETTINGS: Table = {"upsample": "transposed", "skip_connections": True, "inner_norm": False, "conv_bias": False}
 
 
-def block(depth: int) -> str:
-    """Return the tensor name prefix of the block at a depth; 0 is the outermost block."""
-    return "model" if depth == 0 else "model.model.1" + ".model.3" * (depth - 1)
-
-
-def _at(depth: int, part: int) -> str:
-    return f"{block(depth)}.model.{part}"
+def _tensor_prefix(depth: int, part: int) -> str:
+    """Return the prefix of the tensor names of a layer in the block at a depth; 0 is the outermost block."""
+    block = "model" if depth == 0 else "model.model.1" + ".model.3" * (depth - 1)
+    return f"{block}.model.{part}"
 
 
 class PeerUNet(Family):
@@ -26,48 +33,46 @@ class PeerUNet(Family):
     tool = "pytorch-CycleGAN-and-pix2pix"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the U-Net with the checkpoint's width and number of nested blocks; None if it is no U-Net."""
         first = "model.model.0.weight"
         if first not in shapes:
             return None
-        inside = [depth for depth in range(1, MAX_HALVINGS) if f"{_at(depth, 1)}.weight" in shapes]
+        inside = [depth for depth in range(1, MAX_HALVINGS) if f"{_tensor_prefix(depth, 1)}.weight" in shapes]
         halvings = max(3, len(inside) + 1)
-        norm = norm_kind(shapes, _at(1, 2), _at(1, 1))
+        norm = detect_norm(shapes, _tensor_prefix(1, 2), _tensor_prefix(1, 1))
         channels, inputs, outputs = (
-            side(shapes, n, a, 1) for n, a in ((first, 0), (first, 1), ("model.model.3.weight", 1))
+            axis_length(shapes, n, a, 1) for n, a in ((first, 0), (first, 1), ("model.model.3.weight", 1))
         )
         settings: Table = {"channels": channels, "downsamplings": halvings, "norm": norm}
-        layout = lay_out(Layout(shapes), settings, inputs, outputs)
-        generator = {"name": NAMES.get(halvings, "unet-256"), "settings": settings}
+        layout = map_tensors(Layout(shapes), settings, inputs, outputs)
+        generator = {"name": GENERATOR_NAMES.get(halvings, "unet-256"), "settings": settings}
         return Candidate(generator, (inputs, outputs), layout, size=2**halvings, dark_lines=True)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of a generator 'unet-256' or one of ``NAMES``."""
-        if name not in ("unet-256", *NAMES.values()):
+        if name not in ("unet-256", *GENERATOR_NAMES.values()):
             return None
-        refuse_others(settings, OURS_ALONE)
-        return lay_out(Layout.for_export(origin), settings, *channels)
+        check_fixed_settings(settings, FIXED_SETTINGS)
+        return map_tensors(Layout.for_export(origin), settings, *channels)
 
 
-def lay_out(layout: Layout, settings: Table, inputs: int, outputs: int) -> Layout:
+def map_tensors(layout: Layout, settings: Table, inputs: int, outputs: int) -> Layout:
     """Map all tensors of a U-Net with these ``settings`` and numbers of channels; return ``layout``."""
     depth, norm = settings["downsamplings"], settings["norm"]
     widths = [settings["channels"] * min(2**i, 8) for i in range(depth)]
-    biased = norm == "plain-instance"  # the authors' networks without any norm have no bias either
+    biased = norm == "plain-instance"  # The authors' networks without any norm have no bias, either
     for i, (a, b) in enumerate(zip([inputs, *widths[:-1]], widths, strict=True)):
-        at = 0 if i == 0 else 1
-        ours = f"down.{i}.{at}"
-        layout.conv(ours, _at(i, at), (b, a, 4, 4), bias=biased, zero_bias=norm == "none")
+        index = 0 if i == 0 else 1
+        ours = f"down.{i}.{index}"
+        layout.conv(ours, _tensor_prefix(i, index), (b, a, 4, 4), bias=biased, zero_bias=norm == "none")
         if 0 < i < depth - 1:
-            layout.norm(f"down.{i}.2", _at(i, 2), b, norm)
+            layout.norm(f"down.{i}.2", _tensor_prefix(i, 2), b, norm)
     for i in range(depth - 1, 0, -1):
         innermost = i == depth - 1
-        at, ours = (3 if innermost else 5), f"up.{depth - 1 - i}"
+        index, ours = (3 if innermost else 5), f"up.{depth - 1 - i}"
         shape: Shape = (widths[i] * (1 if innermost else 2), widths[i - 1], 4, 4)
-        layout.transposed(f"{ours}.1", _at(i, at), shape, bias=biased, zero_bias=norm == "none")
-        if not innermost:  # we concatenate inner features and skip, pix2pix skip and inner features
+        layout.transposed(f"{ours}.1", _tensor_prefix(i, index), shape, bias=biased, zero_bias=norm == "none")
+        if not innermost:  # We concatenate inner features and skip, pix2pix the other way round
             layout.swapped.add(f"{ours}.1.weight")
-        layout.norm(f"{ours}.2", _at(i, at + 1), widths[i - 1], norm)
+        layout.norm(f"{ours}.2", _tensor_prefix(i, index + 1), widths[i - 1], norm)
     layout.transposed("head.1", "model.model.3", (2 * widths[0], outputs, 4, 4), bias=True)
     layout.swapped.add("head.1.weight")
     return layout

@@ -1,6 +1,6 @@
-"""The families of residual generators in CycleGAN, CUT and pix2pixHD: one flat list of layers.
+"""The families of residual generators of CycleGAN, CUT and pix2pixHD, which are one flat list of layers.
 
-pix2pixHD's full generator (Wang et al., CVPR 2018) has local enhancers around the global one, a list for each.
+The full generator of pix2pixHD (Wang et al., CVPR 2018) adds local enhancers, with a list for each.
 """
 
 from __future__ import annotations
@@ -16,26 +16,27 @@ from vidtrans.interop.families.base import (
     LabelFamily,
     Layout,
     Shapes,
+    axis_length,
+    check_fixed_settings,
+    detect_norm,
     label_ports,
-    norm_kind,
-    refuse_others,
-    side,
 )
 
-BLOCK = re.compile(r"model\.(\d{1,4})\.conv_block\.")
-BLUR = re.compile(r"model\.(\d{1,4})\.filt")
-FIRST = "model.1.weight"
-DOWN = re.compile(r"model(\d)_1\.1\.weight")
-ENHANCER_BLOCK = re.compile(r"model1_2\.(\d{1,3})\.conv_block\.")
+BLOCK_PATTERN = re.compile(r"model\.(\d{1,4})\.conv_block\.")
+HEAD_PATTERN = re.compile(r"model\.(\d{1,4})\.weight")  # With a 7×7 kernel it is the weight of the last layer
+BLUR_PATTERN = re.compile(r"model\.(\d{1,4})\.filt")
+FIRST_WEIGHT = "model.1.weight"
+ENHANCER_DOWN_PATTERN = re.compile(r"model(\d)_1\.1\.weight")
+ENHANCER_BLOCK_PATTERN = re.compile(r"model1_2\.(\d{1,3})\.conv_block\.")
 MAX_ENHANCERS = 2
-HEAD_LENGTH = 3  # The list entries of the last layer: padding, convolution, tanh.
-# Settings of our residual layers that these tools lack, with the value that matches their layers.
-OURS_ALONE: Table = {"upsample": "transposed", "self_attention": False, "squeeze_excitation": False, "dilation": 1}
-FRAME = {"name": "aligned", "settings": {}}  # The pairing whose input is the frame itself.
+HEAD_LENGTH = 3  # Number of list entries of the last layer: padding, convolution, tanh.
+# Settings of our residual layers that these tools lack, with the matching values.
+FIXED_SETTINGS: Table = {"upsample": "transposed", "self_attention": False, "squeeze_excitation": False, "dilation": 1}
+FRAME_PAIRING = {"name": "aligned", "settings": {}}  # Pairing whose input is the frame.
 
 
 class LayerWalk:
-    """A walk along the tool's list of layers that maps each layer to ours. ``at``: the current index in the list.
+    """A pass over the tool's list of layers that maps each layer to ours. ``at``: the current index in the list.
 
     ``settings``: our generator's settings, of which ``norm`` and ``conv_bias`` are used. ``ours``: our layer's name.
     """
@@ -44,50 +45,45 @@ class LayerWalk:
         self.layout, self.at = layout, 0
         self._prefix, self._norm, self._dropout = prefix, settings["norm"], dropout
         self._biased = self._norm == "plain-instance" or settings.get("conv_bias", False)
-        self._behind = 0 if self._norm == "none" else 1  # entries of a norm in our lists of layers
+        self._norm_length = 0 if self._norm == "none" else 1  # Entries of a norm in our lists of layers
 
     def entrance(self, ours: str, inputs: int, outputs: int) -> None:
-        """Map the first layer, a mirror-padded 7×7 convolution."""
-        self._layer(ours, 1, self._place(1), self._place(2), (outputs, inputs, 7, 7))
+        self._layer(ours, 1, self._name_at(1), self._name_at(2), (outputs, inputs, 7, 7))
         self.at += 4
 
     def down(self, ours: str, inputs: int, outputs: int, *, blur: bool = False) -> None:
-        """Map a layer that halves the size."""
-        self._layer(ours, 0, self._place(0), self._place(1), (outputs, inputs, 3, 3))
+        self._layer(ours, 0, self._name_at(0), self._name_at(1), (outputs, inputs, 3, 3))
         if blur:
-            self.layout.tensor(f"{ours}.{2 + self._behind}.filt", f"{self._place(3)}.filt", (outputs, 1, 3, 3))
+            self.layout.tensor(f"{ours}.{2 + self._norm_length}.filt", f"{self._name_at(3)}.filt", (outputs, 1, 3, 3))
         self.at += 4 if blur else 3
 
     def block(self, ours: str, channels: int) -> None:
-        """Map a residual block."""
-        inside, shape = f"{self._place(0)}.conv_block", (channels, channels, 3, 3)
+        inside, shape = f"{self._name_at(0)}.conv_block", (channels, channels, 3, 3)
         second = 6 if self._dropout else 5
         self._layer(f"{ours}.branch", 1, f"{inside}.1", f"{inside}.2", shape)
-        self._layer(f"{ours}.branch", 4 + self._behind, f"{inside}.{second}", f"{inside}.{second + 1}", shape)
+        self._layer(f"{ours}.branch", 4 + self._norm_length, f"{inside}.{second}", f"{inside}.{second + 1}", shape)
         self.at += 1
 
     def up(self, ours: str, inputs: int, outputs: int, *, blur: bool = False) -> None:
-        """Map a layer that doubles the size."""
         if blur:
-            self.layout.tensor(f"{ours}.0.filt", f"{self._place(0)}.filt", (inputs, 1, 4, 4))
-            self._layer(ours, 1, self._place(1), self._place(2), (outputs, inputs, 3, 3))
+            self.layout.tensor(f"{ours}.0.filt", f"{self._name_at(0)}.filt", (inputs, 1, 4, 4))
+            self._layer(ours, 1, self._name_at(1), self._name_at(2), (outputs, inputs, 3, 3))
         else:
             bias = {"bias": self._biased, "zero_bias": self._has_zero_bias}
-            self.layout.transposed(f"{ours}.0", self._place(0), (inputs, outputs, 3, 3), **bias)
-            self.layout.norm(f"{ours}.1", self._place(1), outputs, self._norm)
+            self.layout.transposed(f"{ours}.0", self._name_at(0), (inputs, outputs, 3, 3), **bias)
+            self.layout.norm(f"{ours}.1", self._name_at(1), outputs, self._norm)
         self.at += 4 if blur else 3
 
     def head(self, ours: str, inputs: int, outputs: int) -> None:
-        """Map the output layer, a mirror-padded 7×7 convolution."""
-        self.layout.conv(f"{ours}.1", self._place(1), (outputs, inputs, 7, 7), bias=True)
+        self.layout.conv(f"{ours}.1", self._name_at(1), (outputs, inputs, 7, 7), bias=True)
         self.at += HEAD_LENGTH
 
     @property
     def _has_zero_bias(self) -> bool:
-        """Whether our convolutions have a bias although the tool's have none; our bias must then be 0."""
+        """Return whether our convolutions have a bias that the tool's lack, which must then be 0."""
         return self._norm == "none" and not self._biased
 
-    def _place(self, step: int) -> str:
+    def _name_at(self, step: int) -> str:
         return f"{self._prefix}.{self.at + step}"
 
     def _layer(self, ours: str, at: int, conv: str, norm: str, shape: tuple[int, int, int, int]) -> None:
@@ -100,8 +96,8 @@ class LayerWalk:
 class Sizes:
     """The sizes of a residual generator.
 
-    ``width``: channels of the first layer. ``halvings``, ``blocks``: numbers of layers. ``dropout``, ``blur_down``,
-    ``blur_up``: whether it has dropout in its blocks, and blurs where it halves and doubles the size.
+    ``width``: channels of the first layer. ``halvings``, ``blocks``: numbers of layers. ``dropout``: whether blocks
+    have dropout. ``blur_down``, ``blur_up``: whether downsampling and upsampling layers blur.
     """
 
     width: int
@@ -115,43 +111,42 @@ class Sizes:
 
     @property
     def origin(self) -> Table:
-        """Return the facts about a file that an export needs: dropout, which shifts the indices of later layers."""
+        """Return the facts about a file for an export: dropout, which shifts the indices of later layers."""
         return {"dropout": True} if self.dropout else {}
 
 
 def read_sizes(shapes: Shapes) -> Sizes | None:
     """Return the sizes of the generator in the list 'model.*' of a checkpoint; None if it has no residual blocks."""
-    blocks = sorted({int(found[1]) for name in shapes if (found := BLOCK.match(name))})
-    if not blocks or FIRST not in shapes:
+    blocks = sorted({int(match[1]) for name in shapes if (match := BLOCK_PATTERN.match(name))})
+    if not blocks or FIRST_WEIGHT not in shapes:
         return None
-    blurs = [int(found[1]) for name in shapes if (found := BLUR.fullmatch(name))]
-    blur_down = any(at < blocks[0] for at in blurs)
-    second = f"model.{blocks[0]}.conv_block.5.weight"
-    heads = [int(name.split(".")[1]) for name, shape in shapes.items() if is_head(name, shape)]
+    blurs = [int(match[1]) for name in shapes if (match := BLUR_PATTERN.fullmatch(name))]
+    blur_down = any(index < blocks[0] for index in blurs)
+    second_conv = f"model.{blocks[0]}.conv_block.5.weight"
+    heads = [
+        int(match[1])
+        for name, shape in shapes.items()
+        if (match := HEAD_PATTERN.fullmatch(name)) and shape[2:] == (7, 7)
+    ]
     return Sizes(
-        width=side(shapes, FIRST, 0, 1),
-        inputs=side(shapes, FIRST, 1, 1),
-        outputs=side(shapes, f"model.{max(heads)}.weight", 0, 3) if heads else 3,
+        width=axis_length(shapes, FIRST_WEIGHT, 0, 1),
+        inputs=axis_length(shapes, FIRST_WEIGHT, 1, 1),
+        outputs=axis_length(shapes, f"model.{max(heads)}.weight", 0, 3) if heads else 3,
         halvings=max(1, (blocks[0] - 4) // (4 if blur_down else 3)),
         blocks=len(blocks),
-        dropout=len(shapes.get(second, ())) != 4,
+        dropout=len(shapes.get(second_conv, ())) != 4,
         blur_down=blur_down,
-        blur_up=any(at > blocks[-1] for at in blurs),
+        blur_up=any(index > blocks[-1] for index in blurs),
     )
 
 
-def is_head(name: str, shape: tuple[int, ...]) -> bool:
-    """Return whether a tensor may be the output layer's weight: that of a 7×7 convolution in the list 'model.*'."""
-    return re.fullmatch(r"model\.\d{1,4}\.weight", name) is not None and len(shape) == 4 and shape[2:] == (7, 7)
-
-
-def first_norm(shapes: Shapes) -> Table:
-    """Return our settings ``norm`` and ``conv_bias`` that match the first layer of a checkpoint."""
-    norm = norm_kind(shapes, "model.2", "model.1")
+def first_layer_settings(shapes: Shapes) -> Table:
+    """Return our settings ``norm`` and ``conv_bias`` for the first layer of a checkpoint."""
+    norm = detect_norm(shapes, "model.2", "model.1")
     return {"norm": norm, "conv_bias": norm in ("batch", "picture", "instance") and "model.1.bias" in shapes}
 
 
-def walk_body(walk: LayerWalk, ours: str, sizes: Sizes, width: int) -> None:
+def map_body(walk: LayerWalk, ours: str, sizes: Sizes, width: int) -> None:
     """Map all layers except the output layer of a generator whose first layer has ``width`` channels."""
     steps = list(itertools.pairwise(width * 2**i for i in range(sizes.halvings + 1)))
     walk.entrance(f"{ours}.entrance", sizes.inputs, width)
@@ -170,36 +165,32 @@ class PeerResnet(Family):
     tool = "pytorch-CycleGAN-and-pix2pix, contrastive-unpaired-translation"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network with the checkpoint's number of blocks; None if it has no residual blocks."""
         sizes = read_sizes(shapes)
         if sizes is None:
             return None
-        norms = first_norm(shapes)
+        norms = first_layer_settings(shapes)
         settings = norms | {"channels": sizes.width, "blocks": sizes.blocks}
         settings |= {"blur_down": sizes.blur_down, "blur_up": sizes.blur_up}
-        layout = _lay_out(Layout(shapes), settings, sizes)
+        layout = _map_tensors(Layout(shapes), settings, replace(sizes, halvings=2), "body")
         generator = {"name": "residual", "settings": settings}
         return Candidate(generator, (sizes.inputs, sizes.outputs), layout, origin=sizes.origin)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of a generator 'residual'."""
         if name != "residual":
             return None
-        refuse_others(settings, OURS_ALONE if origin else OURS_ALONE | {"conv_bias": False})
-        sizes = sizes_of(settings, channels, origin)
-        return _lay_out(Layout.for_export(origin), settings, sizes)
+        check_fixed_settings(settings, FIXED_SETTINGS if origin else FIXED_SETTINGS | {"conv_bias": False})
+        sizes = sizes_from_settings(settings, channels, origin)
+        return _map_tensors(Layout.for_export(origin), settings, sizes, "body")
 
 
-def _lay_out(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
-    """Map all tensors of a generator with two halvings, and return the layout."""
+def _map_tensors(layout: Layout, settings: Table, sizes: Sizes, body: str) -> Layout:
     walk = LayerWalk(layout, "model", settings, dropout=sizes.dropout)
-    walk_body(walk, "body", replace(sizes, halvings=2), sizes.width)
+    map_body(walk, body, sizes, sizes.width)
     walk.head("head", sizes.width, sizes.outputs)
     return walk.layout
 
 
-def sizes_of(settings: Table, channels: tuple[int, int], origin: Table) -> Sizes:
-    """Return the sizes of one of our generators, from its complete settings."""
+def sizes_from_settings(settings: Table, channels: tuple[int, int], origin: Table) -> Sizes:
     return Sizes(
         width=settings["channels"],
         inputs=channels[0],
@@ -219,37 +210,28 @@ class GlobalGenerator(LabelFamily):
     tool = "pix2pixHD"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network with the checkpoint's numbers of halvings and blocks; None if it is not pix2pixHD's."""
         sizes = read_sizes(shapes)
         if sizes is None or sizes.blur_down or sizes.blur_up:
             return None
-        settings = first_norm(shapes) | {"channels": sizes.width, "blocks": sizes.blocks}
+        settings = first_layer_settings(shapes) | {"channels": sizes.width, "blocks": sizes.blocks}
         settings["downsamplings"] = sizes.halvings
-        layout = _lay_out_global(Layout(shapes), settings, sizes)
+        layout = _map_tensors(Layout(shapes), settings, sizes, "whole")
         generator, channels = {"name": "hd", "settings": settings}, (sizes.inputs, sizes.outputs)
         return Candidate(generator, channels, layout, 512, label_ports(sizes.inputs), origin=sizes.origin)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of a generator 'hd' without enhancers."""
         if name != "hd" or settings["enhancers"]:
             return None
-        check_biases(settings)
-        sizes = sizes_of(settings, channels, origin)
-        return _lay_out_global(Layout.for_export(origin), settings, sizes)
+        check_settings(settings)
+        sizes = sizes_from_settings(settings, channels, origin)
+        return _map_tensors(Layout.for_export(origin), settings, sizes, "whole")
 
 
-def check_biases(settings: Table) -> None:
+def check_settings(settings: Table) -> None:
     """Raise ValueError if settings differ from pix2pixHD's, whose convolutions all have a bias."""
-    refuse_others(settings, OURS_ALONE)
+    check_fixed_settings(settings, FIXED_SETTINGS)
     if not settings["conv_bias"] and settings["norm"] != "plain-instance":
         raise ValueError("its convolutions have no bias, but this tool's have: train with generator.conv_bias=true")
-
-
-def _lay_out_global(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
-    walk = LayerWalk(layout, "model", settings, dropout=sizes.dropout)
-    walk_body(walk, "whole", sizes, sizes.width)
-    walk.head("head", sizes.width, sizes.outputs)
-    return walk.layout
 
 
 class LocalEnhancer(LabelFamily):
@@ -259,37 +241,37 @@ class LocalEnhancer(LabelFamily):
     tool = "pix2pixHD"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network with the checkpoint's number of enhancers; None if it has no enhancers."""
-        numbers = {int(found[1]) for name in shapes if (found := DOWN.fullmatch(name))}
+        numbers = {int(match[1]) for name in shapes if (match := ENHANCER_DOWN_PATTERN.fullmatch(name))}
         sizes = read_sizes(shapes)
         if not numbers or sizes is None:
             return None
         enhancers = min(max(numbers), MAX_ENHANCERS)
-        blocks = len({found[1] for name in shapes if (found := ENHANCER_BLOCK.match(name))})
-        outputs = side(shapes, f"model{enhancers}_2.{blocks + 4}.weight", 0, 3)
-        settings: Table = first_norm(shapes) | {
+        blocks = len({match[1] for name in shapes if (match := ENHANCER_BLOCK_PATTERN.match(name))})
+        outputs = axis_length(shapes, f"model{enhancers}_2.{blocks + 4}.weight", 0, 3)
+        settings: Table = first_layer_settings(shapes) | {
             "channels": sizes.width,
             "blocks": sizes.blocks,
             "downsamplings": sizes.halvings,
             "enhancers": enhancers,
             "enhancer_blocks": max(1, blocks),
         }
-        layout = _lay_out_enhanced(Layout(shapes), settings, replace(sizes, outputs=outputs))
+        layout = _map_enhanced_tensors(Layout(shapes), settings, replace(sizes, outputs=outputs))
         generator = {"name": "hd", "settings": settings}
         return Candidate(
             generator, (sizes.inputs, outputs), layout, 1024, label_ports(sizes.inputs), origin=sizes.origin
         )
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of a generator 'hd' with enhancers."""
         if name != "hd" or not settings["enhancers"]:
             return None
-        check_biases(settings)
-        return _lay_out_enhanced(Layout.for_export(origin), settings, sizes_of(settings, channels, origin))
+        check_settings(settings)
+        return _map_enhanced_tensors(
+            Layout.for_export(origin), settings, sizes_from_settings(settings, channels, origin)
+        )
 
 
-def _lay_out_enhanced(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
-    walk_body(LayerWalk(layout, "model", settings, dropout=sizes.dropout), "whole", sizes, sizes.width)
+def _map_enhanced_tensors(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
+    map_body(LayerWalk(layout, "model", settings, dropout=sizes.dropout), "whole", sizes, sizes.width)
     for number in range(1, settings["enhancers"] + 1):
         width = sizes.width // 2**number
         ours, down = f"enhancers.{number - 1}", LayerWalk(layout, f"model{number}_1", settings, dropout=False)

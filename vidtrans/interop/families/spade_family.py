@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from vidtrans.core.settings import Table
-from vidtrans.interop.families.base import LABEL_PORTS, STATISTICS, Candidate, LabelFamily, Layout, Shapes, side
+from vidtrans.interop.families.base import LABEL_PORTS, STATISTICS, Candidate, LabelFamily, Layout, Shapes, axis_length
 
-HEAD = "head_0.norm_0.mlp_shared.0.weight"
-NORMAL, MOST = 4, 5  # The number of blocks that halve the channels; 5 for 'most'.
-WIDEST = 16  # The innermost channels, in units of the authors' ngf.
-MAX_STEP = 256  # The largest side of learned first features.
-SAME = (
+FIRST_WEIGHT = "head_0.norm_0.mlp_shared.0.weight"
+NUM_UPS_NORMAL, NUM_UPS_MOST = 4, 5  # Number of blocks that halve the channels, for 'normal' and for 'most'.
+WIDEST = 16  # Number of innermost channels, in units of the authors' ngf.
+MAX_START_SIDE = 256  # Largest side of learned first features.
+AMBIGUOUS_NOTE = (
     "networks of 'num_upsampling_layers normal' and 'more' have the same tensors: it is treated as 'normal' "
     "(256 pixels); for 'more' put its opt.txt beside it"
 )
 
-MEAN = "it was trained with a style encoder: every frame gets the style code 0, the mean of the training's codes"
+CODE_NOTE = "it was trained with a style encoder: every frame gets the style code 0, the mean of the training's codes"
 
 
 class PeerSpade(LabelFamily):
@@ -28,33 +28,32 @@ class PeerSpade(LabelFamily):
     tool = "SPADE"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network that fits; only ``with_options`` tells 'more' (512 pixels) from 'normal' (256 pixels)."""
-        if HEAD not in shapes:
+        """Return the network that fits; only ``with_options`` distinguishes 'more' (512 pixels) from 'normal' (256)."""
+        if FIRST_WEIGHT not in shapes:
             return None
-        ups = MOST if "up_4.norm_0.mlp_shared.0.weight" in shapes else NORMAL
-        width = max(1, side(shapes, "head_0.norm_0.mlp_gamma.weight", 0) // WIDEST)
-        labels, outputs = side(shapes, HEAD, 1, 1), side(shapes, "conv_img.weight", 0, 3)
+        ups = NUM_UPS_MOST if "up_4.norm_0.mlp_shared.0.weight" in shapes else NUM_UPS_NORMAL
+        width = max(1, axis_length(shapes, "head_0.norm_0.mlp_gamma.weight", 0) // WIDEST)
+        labels, outputs = axis_length(shapes, FIRST_WEIGHT, 1, 1), axis_length(shapes, "conv_img.weight", 0, 3)
         settings: Table = {
-            "channels": max(1, width // 2) if ups == MOST else width,
-            "upsamplings": 7 if ups == MOST else 5,
-            "middle_doubling": ups == MOST,
-            "widest": 2 * WIDEST if ups == MOST else WIDEST,
-            "hidden": side(shapes, HEAD, 0, 1),
-            "kernel": side(shapes, HEAD, 2, 3),
+            "channels": max(1, width // 2) if ups == NUM_UPS_MOST else width,
+            "upsamplings": 7 if ups == NUM_UPS_MOST else 5,
+            "middle_doubling": ups == NUM_UPS_MOST,
+            "widest": 2 * WIDEST if ups == NUM_UPS_MOST else WIDEST,
+            "hidden": axis_length(shapes, FIRST_WEIGHT, 0, 1),
+            "kernel": axis_length(shapes, FIRST_WEIGHT, 2, 3),
             "norm": "batch" if f"head_0.norm_0.param_free_norm.{STATISTICS[0]}" in shapes else "instance",
             "spectral": "head_0.conv_0.weight_orig" in shapes,
         }
         latent = shapes.get("fc.weight", ())
         if len(latent) == 2:
             settings |= {"latent": latent[1], "start_size": start_size(latent[0] // (WIDEST * width))}
-        layout = lay_out(Layout(shapes), settings, (labels, outputs), width)
-        notes = (*(() if ups == MOST else (SAME,)), *((MEAN,) if len(latent) == 2 else ()))
+        layout = map_tensors(Layout(shapes), settings, (labels, outputs), width)
+        notes = (*(() if ups == NUM_UPS_MOST else (AMBIGUOUS_NOTE,)), *((CODE_NOTE,) if len(latent) == 2 else ()))
         generator = {"name": "spade", "settings": settings}
         size = 8 << settings["upsamplings"]
         return Candidate(generator, (labels, outputs), layout, size, ports=dict(LABEL_PORTS), notes=notes)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of a generator 'spade' whose upsampling steps are those of 'normal', 'more' or 'most'."""
         if name != "spade":
             return None
         sizes = settings["upsamplings"], settings["middle_doubling"], settings["widest"]
@@ -63,16 +62,15 @@ class PeerSpade(LabelFamily):
         if settings["norm"] not in ("batch", "instance", "plain-instance"):
             raise ValueError(f"generator.norm is {settings['norm']}, but this tool's is batch or instance")
         width = settings["channels"] * settings["widest"] // WIDEST
-        return lay_out(Layout.for_export(origin), settings, channels, width)
+        return map_tensors(Layout.for_export(origin), settings, channels, width)
 
     def with_options(self, candidate: Candidate, options: Mapping[str, str]) -> Candidate:
-        """Return the candidate with the number of upsampling steps and the labels of the training options."""
         candidate = super().with_options(candidate, options)
         settings = dict(candidate.generator["settings"])
-        how = options.get("num_upsampling_layers", "")
-        if how == "more" and not settings["middle_doubling"]:
+        upsampling_layers = options.get("num_upsampling_layers", "")
+        if upsampling_layers == "more" and not settings["middle_doubling"]:
             settings |= {"upsamplings": 6, "middle_doubling": True}
-        notes = tuple(note for note in candidate.notes if not how or note != SAME)
+        notes = tuple(note for note in candidate.notes if not upsampling_layers or note != AMBIGUOUS_NOTE)
         return replace(
             candidate,
             generator=candidate.generator | {"settings": settings},
@@ -81,17 +79,17 @@ class PeerSpade(LabelFamily):
         )
 
 
-def start_size(places: int) -> tuple[int, int]:
-    """Return the likely (height, width) of a map of ``places`` positions: 1:2, or else the most nearly square one."""
-    if not 0 < places <= MAX_STEP**2:
+def start_size(num_positions: int) -> tuple[int, int]:
+    """Return the likely (height, width) of a map of ``num_positions``: 1:2, or else the most nearly square size."""
+    if not 0 < num_positions <= MAX_START_SIDE**2:
         return 1, 1
-    if places % 2 == 0 and math.isqrt(places // 2) ** 2 == places // 2:
-        return math.isqrt(places // 2), 2 * math.isqrt(places // 2)
-    height = next(h for h in range(math.isqrt(places), 0, -1) if places % h == 0)
-    return height, places // height
+    if num_positions % 2 == 0 and math.isqrt(num_positions // 2) ** 2 == num_positions // 2:
+        return math.isqrt(num_positions // 2), 2 * math.isqrt(num_positions // 2)
+    height = next(h for h in range(math.isqrt(num_positions), 0, -1) if num_positions % h == 0)
+    return height, num_positions // height
 
 
-def lay_out(layout: Layout, settings: Table, channels: tuple[int, int], width: int) -> Layout:
+def map_tensors(layout: Layout, settings: Table, channels: tuple[int, int], width: int) -> Layout:
     """Map all tensors of a network whose innermost layers have 16 × ``width`` channels, and return the layout."""
     (labels, outputs), top = channels, WIDEST * width
     if settings.get("latent"):
@@ -100,7 +98,7 @@ def lay_out(layout: Layout, settings: Table, channels: tuple[int, int], width: i
     else:
         layout.conv("start", "fc", (top, labels, 3, 3), bias=True)
     _block(layout, "first", "head_0", (top, top), labels, settings)
-    ups = MOST if settings["widest"] > WIDEST else NORMAL
+    ups = NUM_UPS_MOST if settings["widest"] > WIDEST else NUM_UPS_NORMAL
     steps = [("G_middle_0", top, top), ("G_middle_1", top, top)]
     steps += [(f"up_{i}", top >> i, top >> (i + 1)) for i in range(ups)]
     for i, (theirs, a, b) in enumerate(steps):
@@ -139,7 +137,6 @@ def _conv(
 
 
 def _norm(layout: Layout, ours: str, theirs: str, channels: int, labels: int, settings: Table) -> None:
-    """Map a SPADE norm and the convolutions that make its scale and shift."""
     hidden, kernel = settings["hidden"], settings["kernel"]
     if settings["norm"] == "batch":
         for name in STATISTICS:

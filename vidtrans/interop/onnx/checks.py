@@ -1,4 +1,4 @@
-"""Check an ONNX graph before it runs: refuse unsafe operators, endless loops, and graphs whose input is no picture."""
+"""Check an ONNX graph before it runs: refuse unsafe operators, endless loops, and graphs without a picture input."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidtrans.core.errors import ModelError
-from vidtrans.interop.onnx.graph_reading import MAX_NODES, OTHER_KINDS, REMEDY, Graph, Node, Port
-from vidtrans.networks.ports import MAX_NUMBERS, STYLE_KINDS
+from vidtrans.interop.onnx.graph_reading import MAX_NODES, NON_TENSOR_TYPES, REMEDY, Graph, Node, Port
+from vidtrans.networks.ports import MAX_STYLE_LENGTH, STYLE_DTYPES
 
-PLAIN = ("", "ai.onnx")
-# The operators of ONNX Runtime that exporters and optimisers write into image networks. Other operators may run code
-# of other libraries, or open files.
+STANDARD_DOMAINS = ("", "ai.onnx")
+# Operators of ONNX Runtime that exporters and optimisers write into image networks. Others may run code of other
+# libraries, or open files.
 RUNTIME_DOMAIN = "com.microsoft"
 # fmt: off
 RUNTIME_OPS = frozenset((
@@ -27,25 +27,26 @@ RUNTIME_OPS = frozenset((
     "Trilu", "Upsample",
 ))
 # fmt: on
-BRANCHES = frozenset({"If", "Loop", "Scan", "SequenceMap"})
-LOOPS = "it has branches, or loops without a small number of rounds"
-MAX_ROUNDS = 1 << 16  # The most rounds of a loop, times those of the loops around it.
-RANDOM = frozenset(
+BRANCH_OPS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+LOOPS_REASON = "it has branches, or loops without a small number of rounds"
+MAX_ITERATIONS = 1 << 16  # Largest number of iterations of a loop, multiplied by those of its enclosing loops.
+RANDOM_OPS = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
-TEXT = frozenset({"ImageDecoder", "TfIdfVectorizer", "LabelEncoder", "RegexFullMatch"})
-NOT_TENSORS = ("Sequence", "SplitToSequence", "ConcatFromSequence", "Optional", "String")  # Prefixes of operator names.
-INPUT_KINDS = ("float32", "float16", "uint8")
-MAX_SIDE = 8192  # The longest side in pixels of a fixed input size.
+TEXT_OPS = frozenset({"ImageDecoder", "TfIdfVectorizer", "LabelEncoder", "RegexFullMatch"})
+# Prefixes of the names of operators on sequences, optionals and text.
+NON_TENSOR_PREFIXES = ("Sequence", "SplitToSequence", "ConcatFromSequence", "Optional", "String")
+INPUT_DTYPES = ("float32", "float16", "uint8")
+MAX_SIDE_PX = 8192  # Longest side of a fixed input size, in pixels.
 MAX_FIXED_BATCH = 16
-CHANNELS = (1, 3, 4)
+CHANNEL_COUNTS = (1, 3, 4)
 
 
 @dataclass(frozen=True)
 class GraphInputs:
-    """The inputs of a network: its ``picture``, and the vector of a ``style``, or None.
+    """The inputs of a network: its ``picture``, and its ``style`` vector, or None.
 
-    ``picture_index``: the picture's index among the graph's inputs.
+    ``picture_index``: the index of the picture among the inputs of the graph.
     """
 
     picture: Port
@@ -53,17 +54,17 @@ class GraphInputs:
     picture_index: int = 0
 
 
-def check_graph(path: Path, graph: Graph, channels: Collection[int] = CHANNELS) -> GraphInputs:
-    """Return a graph's inputs. Raises ModelError unless it makes pictures of a picture, or of a picture and a style.
+def check_graph(path: Path, graph: Graph, channels: Collection[int] = CHANNEL_COUNTS) -> GraphInputs:
+    """Return the inputs of a graph. Raises ModelError unless it maps a picture, or a picture and a style, to pictures.
 
-    ``channels``: the numbers of channels that a picture may have.
+    ``channels``: the supported numbers of picture channels.
     """
-    reasons = [_refusal(node, graph, graph.bounds()) for node in graph.nodes]
-    reasons += [_refusal(node, graph, None) for body in graph.functions.values() for node in body]
+    reasons = [_refusal_reason(node, graph, graph.bounds()) for node in graph.nodes]
+    reasons += [_refusal_reason(node, graph, None) for body in graph.functions.values() for node in body]
     for why in reasons:
         if why:
             raise ModelError(str(path), why, REMEDY)
-    if _inlined(graph) > MAX_NODES:
+    if _count_inlined(graph) > MAX_NODES:
         raise ModelError(str(path), "its functions are nested too deeply or too large", "do not use this file")
     if not graph.nodes or not graph.outputs:
         raise ModelError(str(path), "its graph computes nothing", "copy or export it again")
@@ -72,21 +73,21 @@ def check_graph(path: Path, graph: Graph, channels: Collection[int] = CHANNELS) 
         why = f"it needs {len(needed)} inputs ({_names(needed)}), but a network takes a picture, and at most one style"
         raise ModelError(str(path), why, REMEDY)
     for port in (*needed, *graph.outputs):
-        if port.kind in OTHER_KINDS.values():
+        if port.kind in NON_TENSOR_TYPES.values():
             raise ModelError(str(path), f"'{port.name[:40]}' is {port.kind}, not a picture", REMEDY)
-    found = _inputs(path, needed)
-    _check_input(path, found.picture, channels)
-    return found
+    inputs = _classify_inputs(path, needed)
+    _check_input(path, inputs.picture, channels)
+    return inputs
 
 
-def _inputs(path: Path, needed: list[Port]) -> GraphInputs:
-    """Return one or two inputs by their kind. Raises ModelError if two are not a picture and a style."""
+def _classify_inputs(path: Path, needed: list[Port]) -> GraphInputs:
+    """Return the picture input and the optional style input. Raises ModelError for two other inputs."""
     if len(needed) == 1:
         return GraphInputs(needed[0])
     styles = [port for port in needed if style_shape(port)]
     if len(styles) == 1:
         return GraphInputs(needed[1 - needed.index(styles[0])], styles[0], 1 - needed.index(styles[0]))
-    others = [port for port in needed if not feeds(port)]
+    others = [port for port in needed if not input_layouts(port)]
     if styles or not others:
         why = f"it needs 2 {'styles' if styles else 'pictures'} ({_names(needed)}), but a network takes one picture"
         raise ModelError(str(path), f"{why}, and at most one style", REMEDY)
@@ -98,15 +99,15 @@ def _inputs(path: Path, needed: list[Port]) -> GraphInputs:
 def style_shape(port: Port) -> tuple[int, ...]:
     """Return the shape of an input that is one vector of at least two numbers; () for any other input.
 
-    A free first axis of several counts as a batch of one.
+    A free first axis of several axes counts as a batch of one.
     """
     shape = port.shape or ()
     if len(shape) > 1 and not isinstance(shape[0], int):
         shape = (1, *shape[1:])
     sides = tuple(axis for axis in shape if isinstance(axis, int))
     longest = max(sides, default=0)
-    is_vector = len(sides) == len(shape) and 2 <= longest <= MAX_NUMBERS and math.prod(sides) == longest
-    return sides if is_vector and port.kind in STYLE_KINDS else ()
+    is_vector = len(sides) == len(shape) and 2 <= longest <= MAX_STYLE_LENGTH and math.prod(sides) == longest
+    return sides if is_vector and port.kind in STYLE_DTYPES else ()
 
 
 def _names(ports: list[Port]) -> str:
@@ -119,13 +120,16 @@ def _shape_text(port: Port) -> str:
     return "x".join(str(axis or "?")[:20] for axis in port.shape[:8]) or "a single number"
 
 
-def feeds(port: Port, allowed: Collection[int] = CHANNELS) -> list[tuple[str, int]]:
-    """Return the possible (layout, channels) of an input, the most likely first; ``allowed``: numbers of channels."""
+def input_layouts(port: Port, allowed: Collection[int] = CHANNEL_COUNTS) -> list[tuple[str, int]]:
+    """Return the possible (layout, channels) of an input, most likely first.
+
+    ``allowed``: the supported numbers of channels.
+    """
     if port.shape is None:
         return [(layout, n) for layout in ("nchw", "nhwc") for n in (3, 1)]
     if len(port.shape) not in (3, 4):
         return []
-    found = []
+    layouts = []
     for layout in ("nchw", "nhwc") if len(port.shape) == 4 else ("chw", "hwc"):
         channels = port.shape[layout.index("c")]
         sides = [port.shape[layout.index(side)] for side in "hw"]
@@ -134,14 +138,14 @@ def feeds(port: Port, allowed: Collection[int] = CHANNELS) -> list[tuple[str, in
             and channels in allowed
             and not any(isinstance(side, int) and side in allowed for side in sides)
         ):
-            found.append((layout, int(channels or 0)))
+            layouts.append((layout, int(channels or 0)))
         elif not isinstance(channels, int):
-            found += [(layout, n) for n in (3, 1)]
-    return sorted(found, key=lambda feed: not isinstance(port.shape[feed[0].index("c")], int))  # type: ignore[index]
+            layouts += [(layout, n) for n in (3, 1)]
+    return sorted(layouts, key=lambda feed: not isinstance(port.shape[feed[0].index("c")], int))  # type: ignore[index]
 
 
 def fixed_sides(port: Port, layout: str) -> tuple[int | None, int | None]:
-    """Return the input's fixed (height, width), with None for a free side."""
+    """Return the fixed (height, width) of an input, with None for a free side."""
     if port.shape is None:
         return None, None
     height, width = (port.shape[layout.index(side)] for side in "hw")
@@ -149,78 +153,78 @@ def fixed_sides(port: Port, layout: str) -> tuple[int | None, int | None]:
 
 
 def _check_input(path: Path, port: Port, channels: Collection[int]) -> None:
-    if port.kind not in INPUT_KINDS:
-        why = f"its input takes {port.kind or 'an unknown type'} instead of one of {', '.join(INPUT_KINDS)}"
+    if port.kind not in INPUT_DTYPES:
+        why = f"its input takes {port.kind or 'an unknown type'} instead of one of {', '.join(INPUT_DTYPES)}"
         raise ModelError(str(path), why, REMEDY)
     if port.shape is None:
         return
-    if not feeds(port, channels):
+    if not input_layouts(port, channels):
         why = f"its input is not a picture of 1, 3 or 4 channels (shape {_shape_text(port)})"
         raise ModelError(str(path), why, REMEDY)
     if len(port.shape) == 4 and isinstance(port.shape[0], int) and port.shape[0] > MAX_FIXED_BATCH:
         raise ModelError(str(path), f"it takes {port.shape[0]} pictures at once", "export it for one picture")
-    if any(isinstance(axis, int) and axis > MAX_SIDE for axis in port.shape):
+    if any(isinstance(axis, int) and axis > MAX_SIDE_PX for axis in port.shape):
         raise ModelError(
-            str(path), f"its input is larger than {MAX_SIDE} pixels a side", "export it for a smaller size"
+            str(path), f"its input is larger than {MAX_SIDE_PX} pixels a side", "export it for a smaller size"
         )
 
 
-def _refusal(node: Node, graph: Graph, bounds: dict[str, float] | None, rounds: float = 1) -> str:
+def _refusal_reason(node: Node, graph: Graph, bounds: dict[str, float] | None, rounds: float = 1) -> str:
     """Return the reason for refusing an operator; '' if it is allowed.
 
-    ``bounds``: the numbers that can limit a loop; None where no loops are allowed. ``rounds``: of the loops around it.
+    ``bounds``: constants that can limit a loop; None where loops are forbidden. ``rounds``: of the enclosing loops.
     """
     name = f"{node.domain}.{node.op}"[:80] if node.domain else node.op[:80]
-    is_standard = node.domain in PLAIN or node.domain == RUNTIME_DOMAIN
-    if _function(node, graph) is not None and not is_standard and not node.bodies:
-        return ""  # not for a standard operator's name, for which it is unclear whether the function or operator runs
+    is_standard = node.domain in STANDARD_DOMAINS or node.domain == RUNTIME_DOMAIN
+    if _function_body(node, graph) is not None and not is_standard and not node.bodies:
+        return ""  # For the name of a standard operator it would be unclear whether the function or the operator runs
     if node.domain == RUNTIME_DOMAIN:
         return "" if node.op in RUNTIME_OPS else f"its operator '{name}' is not allowed"
-    if node.domain not in PLAIN:
+    if node.domain not in STANDARD_DOMAINS:
         return f"its operator '{name}' belongs to another program"
     if node.op == "Loop" and node.bodies and bounds is not None and _is_bounded(node, bounds, rounds):
-        return _refusal_inside(node, graph, bounds, rounds)
-    if node.op in BRANCHES or node.bodies:
-        return f"{LOOPS} ('{name}')"
-    if node.op in RANDOM:
+        return _refusal_reason_inside(node, graph, bounds, rounds)
+    if node.op in BRANCH_OPS or node.bodies:
+        return f"{LOOPS_REASON} ('{name}')"
+    if node.op in RANDOM_OPS:
         return f"it draws random numbers ('{name}'), so a clip would flicker"
-    if node.op in TEXT or node.op.startswith(NOT_TENSORS):
+    if node.op in TEXT_OPS or node.op.startswith(NON_TENSOR_PREFIXES):
         return f"it works on sequences or text ('{name}')"
     return ""
 
 
 def _is_bounded(loop: Node, bounds: dict[str, float], rounds: float) -> bool:
-    """Return whether a number limits a loop's rounds, and it keeps only its last values, not those of each round."""
-    [body, *others], most = loop.bodies, bounds.get(loop.inputs[0]) if loop.inputs else None
-    is_small = most is not None and 0 <= most * rounds <= MAX_ROUNDS
+    """Return whether a constant limits the iterations of a loop, which outputs only its last values, not all values."""
+    [body, *others], limit = loop.bodies, bounds.get(loop.inputs[0]) if loop.inputs else None
+    is_small = limit is not None and 0 <= limit * rounds <= MAX_ITERATIONS
     return not others and is_small and len(body.outputs) == len(loop.inputs) - 1 == len(loop.outputs) + 1
 
 
-def _refusal_inside(loop: Node, graph: Graph, bounds: dict[str, float], rounds: float) -> str:
+def _refusal_reason_inside(loop: Node, graph: Graph, bounds: dict[str, float], rounds: float) -> str:
     """Return the reason for refusing an operator inside a bounded loop; '' if all are allowed."""
     body, rounds = loop.bodies[0], rounds * max(1, bounds[loop.inputs[0]])
-    own = body.made() | body.initializers.keys()
-    seen = {name: value for name, value in bounds.items() if name not in own} | body.bounds()
-    return next((why for node in body.nodes if (why := _refusal(node, graph, seen, rounds))), "")
+    inner_names = body.computed_names() | body.initializers.keys()
+    visible_bounds = {name: value for name, value in bounds.items() if name not in inner_names} | body.bounds()
+    return next((why for node in body.nodes if (why := _refusal_reason(node, graph, visible_bounds, rounds))), "")
 
 
-def _function(node: Node, graph: Graph) -> list[Node] | None:
-    """Return the body of the file's own function that ``node`` calls; None if it is any other operator."""
-    domains = PLAIN if node.domain in PLAIN else (node.domain,)
-    found = (graph.functions.get((domain, node.op, node.overload)) for domain in domains)
-    return next((body for body in found if body is not None), None)
+def _function_body(node: Node, graph: Graph) -> list[Node] | None:
+    """Return the body of the function that ``node`` calls; None for any other operator."""
+    domains = STANDARD_DOMAINS if node.domain in STANDARD_DOMAINS else (node.domain,)
+    bodies = (graph.functions.get((domain, node.op, node.overload)) for domain in domains)
+    return next((body for body in bodies if body is not None), None)
 
 
-def _inlined(graph: Graph) -> int:
-    """Return the number of operators with all functions inlined, or MAX_NODES + 1 if there are more."""
+def _count_inlined(graph: Graph) -> int:
+    """Return the number of operators with all functions inlined, or MAX_NODES + 1 for more."""
     counts: dict[int, int] = {}
 
     def count(nodes: list[Node], depth: int) -> int:
-        if depth > 64:  # a recursive function
+        if depth > 64:  # The function is recursive
             return MAX_NODES + 1
         total = 0
         for node in nodes:
-            body = _function(node, graph)
+            body = _function_body(node, graph)
             if body is None:
                 total += 1
             else:

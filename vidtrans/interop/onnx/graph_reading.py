@@ -1,8 +1,8 @@
-"""A reader for ONNX graphs: inputs, outputs, operators and small constants, without running the graph.
+"""A reader of ONNX graphs: inputs, outputs, operators and small constants, without running the graph.
 
-Field numbers are from ``onnx.proto`` (github.com/onnx/onnx, IR versions 3 to 13); messages are encoded as protobuf.dev,
-"Encoding", says. The package onnx is not used, because it needs gigabytes of memory for a hostile file of 40 MB, and
-twice the size of any file. This reader needs memory for one field at a time only, whatever sizes the file claims.
+Field numbers are from ``onnx.proto`` (github.com/onnx/onnx, IR versions 3 to 13), the message encoding from
+protobuf.dev, "Encoding". The package onnx is not used, because it needs gigabytes of memory for a hostile file of 40
+MB, and twice the size of any file. This reader needs memory for only one field at a time.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from vidtrans.core.errors import ModelError
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # Wire types; groups (3 and 4) do not occur in ONNX files.
 MAX_VARINT_BYTES = 10
-MAX_NAME = 1 << 12  # The most bytes of a name.
-MAX_BYTES = 2 << 30  # The limit of protobuf's own parsers.
+MAX_NAME_BYTES = 1 << 12  # Largest length of a name in bytes.
+MAX_BYTES = 2 << 30  # Limit of the parsers of protobuf, in bytes.
 MAX_NODES = 100_000
-MAX_FIELDS = 5_000_000  # The most fields of all messages that are read.
-MAX_DEPTH = 8  # The deepest nesting of graphs inside operators.
-SMALL = 64  # The most elements of a constant that is read; larger constants are weights.
+MAX_FIELDS = 5_000_000  # Largest total number of fields that are read.
+MAX_DEPTH = 8  # Deepest nesting of graphs in operators.
+MAX_CONSTANT_SIZE = 64  # Largest number of elements of a constant that is read; larger constants are weights.
 DTYPES = {1: "float32", 2: "uint8", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
-OTHER_KINDS = {4: "a sequence", 5: "a map", 7: "an opaque type", 8: "a sparse tensor", 9: "an optional"}
+NON_TENSOR_TYPES = {4: "a sequence", 5: "a map", 7: "an opaque type", 8: "a sparse tensor", 9: "an optional"}
 REMEDY = "export the model again, as one image→image network"
-Axis = int | str | None  # Fixed, named, or unknown.
+Axis = int | str | None  # A fixed, named or unknown length.
 Buffer = mmap.mmap | bytes
 
 
@@ -39,7 +39,7 @@ class DamagedError(ValueError):
 
 
 class Field(NamedTuple):
-    """One field: ``value`` of a varint or fixed-width field; ``start`` and ``end`` of its content in the buffer."""
+    """One field: the ``value`` of a varint or fixed-width field; ``start`` and ``end`` of its content in the buffer."""
 
     number: int
     wire: int
@@ -60,7 +60,7 @@ def map_file(path: Path) -> Iterator[Buffer]:
 
 
 def read_varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
-    """Read a varint at offset ``at``; return its unsigned 64-bit value and the offset after it. Raises DamagedError."""
+    """Read a varint at offset ``at``; return its unsigned 64-bit value and the next offset. Raises DamagedError."""
     value = 0
     for count in range(MAX_VARINT_BYTES):
         if at >= end:
@@ -73,8 +73,8 @@ def read_varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
     raise DamagedError("a number has no end")
 
 
-def fields(data: Buffer, start: int, end: int) -> Iterator[Field]:
-    """Yield the fields of the message in the bytes from ``start`` to ``end``. Raises DamagedError."""
+def read_fields(data: Buffer, start: int, end: int) -> Iterator[Field]:
+    """Yield the fields of the message in bytes ``start`` to ``end``. Raises DamagedError."""
     at = start
     while at < end:
         tag, at = read_varint(data, at, end)
@@ -95,11 +95,11 @@ def fields(data: Buffer, start: int, end: int) -> Iterator[Field]:
         yield Field(number, wire, value, begin, at)
 
 
-def name_of(data: Buffer, field: Field) -> str:
-    """Return a name, by which two values are the same or not. Raises DamagedError unless it is short, and text."""
+def read_name(data: Buffer, field: Field) -> str:
+    """Return a name. Raises DamagedError unless it is short text."""
     if field.wire != BYTES:
         raise DamagedError("a name is a number")
-    if field.end - field.start > MAX_NAME:
+    if field.end - field.start > MAX_NAME_BYTES:
         raise DamagedError("a name is too long")
     try:
         return data[field.start : field.end].decode("utf-8")
@@ -107,20 +107,20 @@ def name_of(data: Buffer, field: Field) -> str:
         raise DamagedError("a name is not text") from None
 
 
-def signed(value: int) -> int:
-    """Return an unsigned 64-bit value as a signed one (two's complement)."""
+def to_signed(value: int) -> int:
+    """Return the signed value of an unsigned 64-bit value (two's complement)."""
     return value - (1 << 64) if value >> 63 else value
 
 
-def integers_of(data: Buffer, field: Field) -> list[int]:
+def read_integers(data: Buffer, field: Field) -> list[int]:
     """Return the signed integers of a repeated field, packed or not. Raises DamagedError."""
     if field.wire != BYTES:
-        return [signed(field.value)]
-    found, at = [], field.start
+        return [to_signed(field.value)]
+    integers, at = [], field.start
     while at < field.end:
         value, at = read_varint(data, at, field.end)
-        found.append(signed(value))
-    return found
+        integers.append(to_signed(value))
+    return integers
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Node:
-    """An operator, its numeric attributes by name, a small tensor attribute or None, and the graphs inside it."""
+    """An operator, its numeric attributes by name, a small tensor attribute or None, and its inner graphs."""
 
     op: str
     domain: str
@@ -147,35 +147,34 @@ class Node:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Return the names of its inputs, and of all values that the graphs inside it read."""
+        """Return the names of its inputs, and of all values that its inner graphs read."""
         return self.inputs + tuple(name for body in self.bodies for node in body.nodes for name in node.reads)
 
 
 @dataclass
 class Graph:
-    """The contents of an ONNX file. ``functions``: the file's own operators, by (domain, name, overload)."""
+    """The contents of an ONNX file. ``functions``: the functions of the file, by (domain, name, overload)."""
 
     inputs: list[Port] = field(default_factory=list)
     outputs: list[Port] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
-    initializers: dict[str, np.ndarray | None] = field(default_factory=dict)  # None: large, or given twice
+    initializers: dict[str, np.ndarray | None] = field(default_factory=dict)  # None for a large or duplicate value
     functions: dict[tuple[str, str, str], list[Node]] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
 
     def bounds(self) -> dict[str, float]:
-        """Return the single numbers by name that are certain; readers can be made to disagree about a ``Constant``."""
-        made, values = self.made(), self.initializers.items()
-        return {n: float(v.ravel()[0]) for n, v in values if v is not None and v.size == 1 and n not in made}
+        """Return the constant numbers by name, without ``Constant`` operators, for which readers may disagree."""
+        computed_names, values = self.computed_names(), self.initializers.items()
+        return {n: float(v.ravel()[0]) for n, v in values if v is not None and v.size == 1 and n not in computed_names}
 
-    def made(self) -> set[str]:
-        """Return the names of the inputs and of what operators give."""
+    def computed_names(self) -> set[str]:
+        """Return the names of the inputs and of the outputs of operators."""
         return {name for node in self.nodes for name in node.outputs} | {port.name for port in self.inputs}
 
     def constants(self) -> dict[str, np.ndarray]:
-        """Return the small constants of the graph by name."""
         found = {name: value for name, value in self.initializers.items() if value is not None}
-        made = (node for node in self.nodes if node.op == "Constant" and node.outputs)
-        return found | {node.outputs[0]: node.constant for node in made if node.constant is not None}
+        computed_names = (node for node in self.nodes if node.op == "Constant" and node.outputs)
+        return found | {node.outputs[0]: node.constant for node in computed_names if node.constant is not None}
 
 
 def read_graph(path: Path) -> Graph:
@@ -184,11 +183,11 @@ def read_graph(path: Path) -> Graph:
     if size > MAX_BYTES:
         raise ModelError(str(path), f"it has {size >> 20} MiB, but ONNX files have at most {MAX_BYTES >> 20}", REMEDY)
     with map_file(path) as data:
-        return read_graph_in(data, path)
+        return parse_graph(data, path)
 
 
-def read_graph_in(data: Buffer, path: Path) -> Graph:
-    """Read a graph from ``data``; ``path`` names the file in errors. Raises ModelError as ``read_graph``."""
+def parse_graph(data: Buffer, path: Path) -> Graph:
+    """Read a graph from ``data``; ``path`` names the file in errors. Raises ModelError like ``read_graph``."""
     try:
         return _Reader(data, path).read()
     except (DamagedError, ValueError, OverflowError) as error:
@@ -196,16 +195,16 @@ def read_graph_in(data: Buffer, path: Path) -> Graph:
 
 
 class _Reader:
-    """Reads one file; it limits the number of fields, and so the time."""
+    """The parser of one file; it limits the number of fields, and so the time."""
 
     def __init__(self, data: Buffer, path: Path) -> None:
         self.data, self.path, self.graph = data, path, Graph()
-        self.left, self.nodes, self.depth = MAX_FIELDS, 0, 0
+        self.fields_left, self.nodes, self.depth = MAX_FIELDS, 0, 0
 
     def _fields(self, start: int, end: int) -> Iterator[Field]:
-        for part in fields(self.data, start, end):
-            self.left -= 1
-            if self.left < 0:
+        for part in read_fields(self.data, start, end):
+            self.fields_left -= 1
+            if self.fields_left < 0:
                 raise ModelError(str(self.path), f"it has more than {MAX_FIELDS} fields", "do not use this file")
             yield part
 
@@ -226,10 +225,10 @@ class _Reader:
         return self.graph
 
     def _text(self, part: Field) -> str:
-        return self.data[part.start : min(part.end, part.start + MAX_NAME)].decode("utf-8", "replace")
+        return self.data[part.start : min(part.end, part.start + MAX_NAME_BYTES)].decode("utf-8", "replace")
 
-    def _read_graph(self, whole: Field, graph: Graph) -> None:
-        for part in self._inside(whole):
+    def _read_graph(self, message: Field, graph: Graph) -> None:
+        for part in self._inside(message):
             if part.number == 1:
                 graph.nodes.append(self._node(part))
             elif part.number == 5:
@@ -242,31 +241,31 @@ class _Reader:
             elif part.number == 12:
                 graph.outputs.append(self._port(part))
 
-    def _read_function(self, whole: Field) -> None:
+    def _read_function(self, message: Field) -> None:
         texts, nodes = {1: "", 10: "", 13: ""}, []
-        for part in self._inside(whole):
+        for part in self._inside(message):
             if part.number in texts:
-                texts[part.number] = name_of(self.data, part)
+                texts[part.number] = read_name(self.data, part)
             elif part.number == 7:
                 nodes.append(self._node(part))
             elif part.number == 11:
-                self._attribute(part)  # raises for data in another file
+                self._attribute(part)  # Raises for data in another file
         self.graph.functions[texts[10], texts[1], texts[13]] = nodes
 
-    def _node(self, whole: Field) -> Node:
+    def _node(self, message: Field) -> Node:
         self.nodes += 1
         if self.nodes > MAX_NODES:
             raise ModelError(str(self.path), f"it has more than {MAX_NODES} operators", "do not use this file")
         inputs, outputs, texts = [], [], {4: "", 7: "", 8: ""}
         numbers: dict[str, tuple[float, ...]] = {}
         constant, bodies = None, list[Graph]()
-        for part in self._inside(whole):
+        for part in self._inside(message):
             if part.number == 1:
-                inputs.append(name_of(self.data, part))
+                inputs.append(read_name(self.data, part))
             elif part.number == 2:
-                outputs.append(name_of(self.data, part))
+                outputs.append(read_name(self.data, part))
             elif part.number in texts:
-                texts[part.number] = name_of(self.data, part)
+                texts[part.number] = read_name(self.data, part)
             elif part.number == 5:
                 name, values, tensor, graphs = self._attribute(part)
                 numbers |= {name: values} if values else {}
@@ -276,23 +275,23 @@ class _Reader:
             constant = np.array(next(iter(numbers.values())), np.float64)
         return Node(texts[4], texts[7], tuple(inputs), tuple(outputs), numbers, constant, tuple(bodies), texts[8])
 
-    def _attribute(self, whole: Field) -> tuple[str, tuple[float, ...], np.ndarray | None, list[Graph]]:
-        """Return an attribute's name, numbers, small tensor (or None) and graphs."""
+    def _attribute(self, message: Field) -> tuple[str, tuple[float, ...], np.ndarray | None, list[Graph]]:
+        """Return the name, numbers, small tensor (or None) and graphs of an attribute."""
         name, numbers, tensor, graphs = "", list[float](), None, list[Graph]()
-        for part in self._inside(whole):
+        for part in self._inside(message):
             if part.number == 1:
-                name = name_of(self.data, part)
+                name = read_name(self.data, part)
             elif part.number in (2, 7):
                 numbers += self._floats(part)
-            elif part.number in (3, 8) and part.end - part.start <= 10 * SMALL:
-                numbers += [float(n) for n in integers_of(self.data, part)]
+            elif part.number in (3, 8) and part.end - part.start <= 10 * MAX_CONSTANT_SIZE:
+                numbers += [float(n) for n in read_integers(self.data, part)]
             elif part.number in (5, 10):
                 tensor = self._tensor(part)[1]
             elif part.number in (6, 11):
                 graphs.append(self._body(part))
             elif part.number in (22, 23):
                 raise ModelError(str(self.path), "it has sparse weights", REMEDY)
-        return name, tuple(numbers[:SMALL]), tensor, graphs
+        return name, tuple(numbers[:MAX_CONSTANT_SIZE]), tensor, graphs
 
     def _body(self, part: Field) -> Graph:
         self.depth += 1
@@ -306,25 +305,25 @@ class _Reader:
     def _floats(self, part: Field) -> list[float]:
         if part.wire != BYTES:
             return list(struct.unpack("<f", part.value.to_bytes(4, "little")))
-        count = min((part.end - part.start) // 4, SMALL)
+        count = min((part.end - part.start) // 4, MAX_CONSTANT_SIZE)
         return [float(v) for v in np.frombuffer(self.data[part.start : part.start + 4 * count], "<f4")]
 
-    def _tensor(self, whole: Field) -> tuple[str, np.ndarray | None]:
+    def _tensor(self, message: Field) -> tuple[str, np.ndarray | None]:
         """Return a tensor's name and its values, or None for a large tensor. Raises ModelError."""
         dims: list[int] = []
         kind, name, raw, values = 0, "", None, list[float]()
-        for part in self._inside(whole):
+        for part in self._inside(message):
             if part.number == 1:
-                dims += integers_of(self.data, part) if len(dims) < SMALL else [-1]
+                dims += read_integers(self.data, part) if len(dims) < MAX_CONSTANT_SIZE else [-1]
             elif part.number == 2:
                 kind = part.value
             elif part.number == 8:
-                name = name_of(self.data, part)
+                name = read_name(self.data, part)
             elif part.number == 9:
                 raw = part
             elif part.number in (13, 14) and (part.number == 13 or part.value):
                 raise ModelError(str(self.path), "its weights are in another file", "export it as a single file")
-            elif len(values) <= SMALL:
+            elif len(values) <= MAX_CONSTANT_SIZE:
                 values += self._values(part)
         count = 1
         for n in dims:
@@ -336,46 +335,47 @@ class _Reader:
     def _values(self, part: Field) -> list[float]:
         if part.number == 4:
             return self._floats(part)
-        if part.number in (5, 7) and part.end - part.start <= 10 * SMALL:
-            return [float(n) for n in integers_of(self.data, part)]
+        if part.number in (5, 7) and part.end - part.start <= 10 * MAX_CONSTANT_SIZE:
+            return [float(n) for n in read_integers(self.data, part)]
         return []
 
     def _small(
         self, kind: int, dims: list[int], count: int, raw: Field | None, values: list[float]
     ) -> np.ndarray | None:
-        if count > SMALL or kind not in DTYPES:
+        if count > MAX_CONSTANT_SIZE or kind not in DTYPES:
             return None
         if raw is not None:
-            values = np.frombuffer(self.data[raw.start : min(raw.end, raw.start + 8 * SMALL)], DTYPES[kind]).tolist()
+            end = min(raw.end, raw.start + 8 * MAX_CONSTANT_SIZE)
+            values = np.frombuffer(self.data[raw.start : end], DTYPES[kind]).tolist()
         return np.array(values, np.float64).reshape(dims) if len(values) == count else None
 
-    def _port(self, whole: Field) -> Port:
+    def _port(self, message: Field) -> Port:
         name, kind, shape = "", "", None
-        for part in self._inside(whole):
+        for part in self._inside(message):
             if part.number == 1:
-                name = name_of(self.data, part)
+                name = read_name(self.data, part)
             elif part.number == 2:
                 for inner in self._inside(part):
-                    kind = OTHER_KINDS.get(inner.number, kind)
+                    kind = NON_TENSOR_TYPES.get(inner.number, kind)
                     if inner.number == 1:
                         kind, shape = self._tensor_type(inner)
         return Port(name, kind, shape)
 
-    def _tensor_type(self, whole: Field) -> tuple[str, tuple[Axis, ...] | None]:
+    def _tensor_type(self, message: Field) -> tuple[str, tuple[Axis, ...] | None]:
         kind, shape = "", None
-        for part in self._inside(whole):
+        for part in self._inside(message):
             if part.number == 1:
                 kind = DTYPES.get(part.value, f"element type {part.value}")
             elif part.number == 2:
                 shape = tuple(self._axis(dim) for dim in self._inside(part) if dim.number == 1)
         return kind, shape
 
-    def _axis(self, whole: Field) -> Axis:
+    def _axis(self, message: Field) -> Axis:
         axis: Axis = None
-        for part in self._inside(whole):
+        for part in self._inside(message):
             if part.number == 1 and part.wire == VARINT:
                 # Some exporters write 0 or −1 for a free side.
-                side = signed(part.value)
+                side = to_signed(part.value)
                 if not -1 <= side < 1 << 31:
                     raise ModelError(str(self.path), f"a side of {side} pixels is impossible", "do not use this file")
                 axis = side if side > 0 else None

@@ -1,4 +1,4 @@
-"""Find the value ranges of a network's input and output from its graph, its metadata or the results of trials."""
+"""Determine the value ranges of a network's input and output from its graph, its metadata or trial runs."""
 
 from __future__ import annotations
 
@@ -12,68 +12,70 @@ from vidtrans.core.settings import Table
 from vidtrans.interop.onnx.graph_reading import Graph, Node, Port
 from vidtrans.networks.ports import IMAGENET_MEAN, IMAGENET_STD
 
-MAX_STEPS = 24  # The most operators that are followed from the input or the output.
-PASSING = frozenset({"Identity", "Cast", "Transpose", "Unsqueeze", "Squeeze", "Reshape", "DequantizeLinear", "Pad"})
-ACTIVATIONS = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0)}
-INTEGER_CASTS = (2.0,)  # The attribute ``to`` of a Cast to uint8.
+MAX_STEPS = 24  # Largest number of operators that are followed from the input or the output.
+PASS_THROUGH_OPS = frozenset(
+    {"Identity", "Cast", "Transpose", "Unsqueeze", "Squeeze", "Reshape", "DequantizeLinear", "Pad"}
+)
+ACTIVATION_BOUNDS = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0)}
+UINT8_CAST = (2.0,)  # Attribute ``to`` of a Cast to uint8.
 
 
 @dataclass(frozen=True)
 class Affine:
-    """The map ``x · scale + shift``, with one number for all channels, or one for each."""
+    """The map ``x · scale + shift``, with one number for all channels, or one per channel."""
 
     scale: np.ndarray
     shift: np.ndarray
 
 
 def affine_at_input(graph: Graph, name: str) -> Affine | None:
-    """Return the affine map that a graph first applies to its input ``name``; None if there is none."""
-    constants, users = graph.constants(), _users(graph)
+    """Return the affine map at the start of a graph, applied to its input ``name``; None without one."""
+    constants, consumers = graph.constants(), _consumers(graph)
     scale, shift, steps = np.ones(1), np.zeros(1), 0
     for _ in range(MAX_STEPS):
-        nodes = users.get(name, [])
+        nodes = consumers.get(name, [])
         if len(nodes) != 1 or not nodes[0].outputs:
             break
         node = nodes[0]
         step = _affine_step(node, name, constants)
         if step is not None:
             scale, shift, steps = scale * step.scale, shift * step.scale + step.shift, steps + 1
-        elif node.op not in PASSING or node.inputs[0] != name:
+        elif node.op not in PASS_THROUGH_OPS or node.inputs[0] != name:
             break
         name = node.outputs[0]
     return Affine(scale, shift) if steps and max(scale.size, shift.size) <= 4 else None
 
 
 def bounds_at_output(graph: Graph, name: str) -> tuple[float, float] | None:
-    """Return the smallest and largest possible value of output ``name`` by its last operators; None if unlimited."""
+    """Return the smallest and largest possible value of output ``name`` from its last operators; None if unlimited."""
     constants = graph.constants()
-    makers = {output: node for node in graph.nodes for output in node.outputs}
-    later: list[Affine] = []
+    producers = {output: node for node in graph.nodes for output in node.outputs}
+    affines: list[Affine] = []
     for _ in range(MAX_STEPS):
-        node = makers.get(name)
+        node = producers.get(name)
         if node is None or not node.inputs:
             return None
-        ends = _bounds(node, constants)
-        if ends is not None:
-            return _mapped(ends, later[::-1])
-        if node.op in PASSING:
+        bounds = _bounds(node, constants)
+        if bounds is not None:
+            return _apply_affines(bounds, affines[::-1])
+        if node.op in PASS_THROUGH_OPS:
             name = node.inputs[0]
             continue
-        free = [i for i in node.inputs if i not in constants]
-        step = _affine_step(node, free[0], constants) if len(free) == 1 else None
+        variable_inputs = [i for i in node.inputs if i not in constants]
+        step = _affine_step(node, variable_inputs[0], constants) if len(variable_inputs) == 1 else None
         if step is None:
             return None
-        later.append(step)
-        name = free[0]
+        affines.append(step)
+        name = variable_inputs[0]
     return None
 
 
-def _users(graph: Graph) -> dict[str, list[Node]]:
-    found: dict[str, list[Node]] = {}
+def _consumers(graph: Graph) -> dict[str, list[Node]]:
+    consumers: dict[str, list[Node]] = {}
     for node in graph.nodes:
         for name in node.reads:
-            found.setdefault(name, []).append(node)
-    return found
+            consumers.setdefault(name, []).append(node)
+    return consumers
 
 
 def _affine_step(node: Node, name: str, constants: dict[str, np.ndarray]) -> Affine | None:
@@ -84,32 +86,32 @@ def _affine_step(node: Node, name: str, constants: dict[str, np.ndarray]) -> Aff
     other = constants.get(node.inputs[1 if first else 0])
     if other is None or other.size not in (1, 3, 4) or not np.isfinite(other).all():
         return None
-    value, none, one = other.ravel(), np.zeros(1), np.ones(1)
+    value, zero, one = other.ravel(), np.zeros(1), np.ones(1)
     if node.op == "Add":
         return Affine(one, value)
     if node.op == "Mul":
-        return Affine(value, none)
+        return Affine(value, zero)
     if node.op == "Sub":
         return Affine(one, -value) if first else Affine(-one, value)
-    return Affine(1 / value, none) if first and (value != 0).all() else None
+    return Affine(1 / value, zero) if first and (value != 0).all() else None
 
 
 def _bounds(node: Node, constants: dict[str, np.ndarray]) -> tuple[float, float] | None:
-    if node.op in ACTIVATIONS:
-        return ACTIVATIONS[node.op]
-    if node.op == "Cast" and node.numbers.get("to") == INTEGER_CASTS:
+    if node.op in ACTIVATION_BOUNDS:
+        return ACTIVATION_BOUNDS[node.op]
+    if node.op == "Cast" and node.numbers.get("to") == UINT8_CAST:
         return 0.0, 255.0
     if node.op != "Clip":
         return None
-    ends = [node.numbers.get(key, (None,))[0] for key in ("min", "max")]
-    for place, operand in enumerate(node.inputs[1:3]):
+    bounds = [node.numbers.get(key, (None,))[0] for key in ("min", "max")]
+    for index, operand in enumerate(node.inputs[1:3]):
         if operand in constants and constants[operand].size == 1:
-            ends[place] = float(constants[operand].ravel()[0])
-    low, high = ends
+            bounds[index] = float(constants[operand].ravel()[0])
+    low, high = bounds
     return (low, high) if low is not None and high is not None and low < high else None
 
 
-def _mapped(ends: tuple[float, float], steps: list[Affine]) -> tuple[float, float]:
+def _apply_affines(ends: tuple[float, float], steps: list[Affine]) -> tuple[float, float]:
     values = np.array(ends)[:, None]
     for step in steps:
         values = values * step.scale + step.shift
@@ -117,33 +119,30 @@ def _mapped(ends: tuple[float, float], steps: list[Affine]) -> tuple[float, floa
 
 
 MEAN, DEVIATION = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
-ENDS = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
+RANGE_ENDS = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
 IMAGENET = "imagenet"
-USUAL = ("0..1", "-1..1", "0..255", IMAGENET)  # The most common range first.
-SURE_MARGIN = 0.2  # The cost difference between two ranges below which the choice is not sure.
-ALIKE = 0.98  # The correlation above which the outputs for two ranges count as equal.
-OFF = 0.15  # The tolerance for the ends of a range, as a share of its width.
-MISMATCH, HALF_MISMATCH = 0.5, 0.25  # The costs of ranges of input and output that differ.
-NOMINAL = {
-    "NominalRange_0_255": "0..255",
-    "Normalized_0_1": "0..1",
-    "Normalized_1_1": "-1..1",
-}  # ONNX, MetadataProps.md
+COMMON_RANGES = ("0..1", "-1..1", "0..255", IMAGENET)  # Ranges, the most common one first.
+SURE_MARGIN = 0.2  # Cost difference of two ranges below which the choice is uncertain.
+MIN_SIMILARITY = 0.98  # Correlation above which the outputs for two ranges count as equal.
+END_TOLERANCE = 0.15  # Tolerance of the ends of a range, as a share of its width.
+MISMATCH_COST, HALF_MISMATCH_COST = 0.5, 0.25  # Costs of different ranges of input and output.
+# Names from MetadataProps.md of ONNX
+NOMINAL_RANGES = {"NominalRange_0_255": "0..255", "Normalized_0_1": "0..1", "Normalized_1_1": "-1..1"}
 
 
 @dataclass(frozen=True)
 class RangeFinding:
-    """One finding about a file: its value, whether it is ``sure``, and the reason in words."""
+    """One finding about a file: its value, whether it is certain, and the reason in words."""
 
     value: Any
-    sure: bool
+    is_sure: bool
     reason: str
 
 
 def input_affine(name: str, channels: int, bgr: bool = False) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the (scale, shift) that maps pictures in [0, 1] to the range ``name``, for each channel or for all."""
+    """Return the (scale, shift) from pictures in [0, 1] to the range ``name``, per channel or for all channels."""
     if name != IMAGENET:
-        low, high = ENDS[name]
+        low, high = RANGE_ENDS[name]
         return (high - low,), (low,)
     mean, deviation = (MEAN.mean(keepdims=True), DEVIATION.mean(keepdims=True)) if channels == 1 else (MEAN, DEVIATION)
     order = slice(None, None, -1 if bgr else 1)
@@ -153,55 +152,55 @@ def input_affine(name: str, channels: int, bgr: bool = False) -> tuple[tuple[flo
 def _range_of_graph(affine: Affine | None) -> tuple[RangeFinding, bool] | None:
     """Return the input range that the graph's normalisation expects, and whether it is for BGR; None if unclear.
 
-    The graph maps that range to a usual internal one: 0…1, −1…1, −½…½, ImageNet's, or 0…255 minus ImageNet's mean.
+    The graph maps that range to a common internal one: 0…1, −1…1, −½…½, ImageNet's, or 0…255 minus ImageNet's mean.
     """
     if affine is None:
         return None
-    for name, (low, high) in ENDS.items():
+    for name, (low, high) in RANGE_ENDS.items():
         inner = np.array([affine.scale * low + affine.shift, affine.scale * high + affine.shift])
         for bgr in (False, True):
-            if any(_near(inner, target) for target in _targets(bgr)):
+            if any(_is_near(inner, target) for target in _internal_ranges(bgr)):
                 return RangeFinding(name, True, "the graph normalises its input itself"), bgr
     return None
 
 
-def _targets(bgr: bool) -> list[np.ndarray]:
-    """Return the usual internal ranges, each (2, 1) or (2, 3): lower and upper end, for all channels or for each."""
+def _internal_ranges(bgr: bool) -> list[np.ndarray]:
+    """Return the common internal ranges: the lower and the upper end, (2, 1) for all channels or (2, 3) per channel."""
     mean, deviation = (v[::-1] if bgr else v for v in (MEAN, DEVIATION))
     per_channel = [np.array([-mean / deviation, (1 - mean) / deviation]), np.array([-255 * mean, 255 - 255 * mean])]
-    if bgr:  # one number for all channels fits both orders
+    if bgr:  # A single number for all channels fits both orders
         return per_channel
     return [np.array([[0.0], [1.0]]), np.array([[-1.0], [1.0]]), np.array([[-0.5], [0.5]]), *per_channel]
 
 
-def _near(inner: np.ndarray, target: np.ndarray) -> bool:
-    """Return whether the ends ``inner`` are near those of ``target``, (2, C) each, with channels in the same order."""
+def _is_near(inner: np.ndarray, target: np.ndarray) -> bool:
+    """Return whether two ranges, (2, C) each, have similar ends and the same order of channels."""
     if target.shape[1] > 1 and inner.shape[1] != target.shape[1]:
         return False
     width = (target[1] - target[0]).mean()
-    if np.abs(inner - target).max() > OFF * width:
+    if np.abs(inner - target).max() > END_TOLERANCE * width:
         return False
     return target.shape[1] == 1 or bool((np.argsort(inner[0]) == np.argsort(target[0])).all())
 
 
-def known_range(graph: Graph, port: Port, wanted: str) -> tuple[RangeFinding | None, bool]:
-    """Return the range of a graph's input if it is known without trials, else None; and whether colours are BGR."""
+def known_range(graph: Graph, port: Port, user_range: str) -> tuple[RangeFinding | None, bool]:
+    """Return the input range of a graph if it is known without trial runs, else None; and whether colours are BGR."""
     bgr = graph.metadata.get("Image.BitmapPixelFormat", "").lower().startswith("bgr")
-    read = _range_of_graph(affine_at_input(graph, port.name))
-    bgr |= bool(read and read[1])
-    if wanted:
-        return RangeFinding(wanted, True, "as given"), bgr
+    graph_range = _range_of_graph(affine_at_input(graph, port.name))
+    bgr |= bool(graph_range and graph_range[1])
+    if user_range:
+        return RangeFinding(user_range, True, "as given"), bgr
     if port.kind == "uint8":
         return RangeFinding("0..255", True, "it takes 8-bit integers"), bgr
-    if nominal := NOMINAL.get(graph.metadata.get("Image.NominalPixelRange", "")):
+    if nominal := NOMINAL_RANGES.get(graph.metadata.get("Image.NominalPixelRange", "")):
         return RangeFinding(nominal, True, "the file's metadata say so"), bgr
-    return read[0] if read else None, bgr
+    return graph_range[0] if graph_range else None, bgr
 
 
 def bounds_range(bounds: tuple[float, float] | None) -> str | None:
-    """Return the name of the usual range with about these bounds; None if there is none."""
-    for name, (low, high) in reversed(ENDS.items()):
-        slack = OFF * (high - low)
+    """Return the name of the common range with approximately these bounds; None if there is none."""
+    for name, (low, high) in reversed(RANGE_ENDS.items()):
+        slack = END_TOLERANCE * (high - low)
         if bounds and abs(bounds[0] - low) <= slack and abs(bounds[1] - high) <= slack:
             return name
     return None
@@ -209,80 +208,84 @@ def bounds_range(bounds: tuple[float, float] | None) -> str | None:
 
 @dataclass(frozen=True)
 class RangeCandidate:
-    """A pair of ranges, the input's name and the output's (low, high), and its cost, the higher the less likely."""
+    """A pair of ranges, the input's name and the output's (low, high), and its cost; a high cost means unlikely."""
 
-    taken: str
-    given: tuple[float, float]
+    input: str
+    output: tuple[float, float]
     cost: float
 
 
 def choose_ranges(
     trials: Table, channels: int, bounds: tuple[float, float] | None, allowed: Sequence[str]
 ) -> tuple[RangeFinding, tuple[float, float]]:
-    """Return the input range, and the output's (low, high), for which the trial outputs look most like pictures.
+    """Return the input range, and the output's (low, high), for which the trial outputs are most like pictures.
 
-    ``trials``: ``Trial.ranges``; ``channels``: the output's; ``bounds``: the (low, high) that the graph allows it, or
-    None; ``allowed``: names of the input ranges to choose from.
+    ``trials``: ``Trial.ranges``; ``channels``: number of output channels; ``bounds``: the (low, high) that the graph
+    imposes on the output, or None; ``allowed``: names of the input ranges to choose from.
     """
-    every = sorted(
-        (_candidate(name, trials[name], channels, bounds) for name in allowed if name in trials), key=lambda c: c.cost
+    candidates = sorted(
+        (_rate_range(name, trials[name], channels, bounds) for name in allowed if name in trials), key=lambda c: c.cost
     )
-    best = every[0]
-    if len(every) == 1:
-        return RangeFinding(best.taken, True, "no other range gives pictures"), best.given
-    close = [c for c in every[1:] if c.cost - best.cost < SURE_MARGIN]
-    # For ranges that give equal pictures the choice does not matter: take the most common one.
-    same = [c for c in (best, *close) if c is best or _alike(trials, c.taken, best.taken) >= ALIKE]
-    if len(same) == 1 + len(close):
-        best = min(same, key=lambda c: USUAL.index(c.taken)) if bounds_range(bounds) is None and close else best
-        others = [c for c in every if c is not best]
-        equal = all(_alike(trials, c.taken, best.taken) >= ALIKE for c in others)
+    best = candidates[0]
+    if len(candidates) == 1:
+        return RangeFinding(best.input, True, "no other range gives pictures"), best.output
+    close = [c for c in candidates[1:] if c.cost - best.cost < SURE_MARGIN]
+    # Among ranges with equal outputs, choose the most common one.
+    equivalent = [c for c in (best, *close) if c is best or _similarity(trials, c.input, best.input) >= MIN_SIMILARITY]
+    if len(equivalent) == 1 + len(close):
+        if bounds_range(bounds) is None and close:
+            best = min(equivalent, key=lambda c: COMMON_RANGES.index(c.input))
+        others = [c for c in candidates if c is not best]
+        equal = all(_similarity(trials, c.input, best.input) >= MIN_SIMILARITY for c in others)
         reason = "all ranges give the same pictures" if equal else "it gives the best pictures by far"
-        return RangeFinding(best.taken, True, reason), best.given
-    names = ", ".join(c.taken for c in close)
-    return RangeFinding(best.taken, False, f"{best.taken} gives likely pictures, but so does {names}"), best.given
+        return RangeFinding(best.input, True, reason), best.output
+    names = ", ".join(c.input for c in close)
+    return RangeFinding(best.input, False, f"{best.input} gives likely pictures, but so does {names}"), best.output
 
 
-def _alike(trials: Table, one: str, other: str) -> float:
-    return float(trials[one]["alike"].get(other, trials[other]["alike"].get(one, 0.0)))
+def _similarity(trials: Table, first: str, second: str) -> float:
+    return float(trials[first]["alike"].get(second, trials[second]["alike"].get(first, 0.0)))
 
 
-def _candidate(name: str, stats: Table, channels: int, bounds: tuple[float, float] | None) -> RangeCandidate:
-    """Return a candidate for an input range; its cost grows with each implausible property of the trial outputs."""
-    against = 1 - stats["structure"]
-    known = bounds_range(bounds)
-    if channels == 1:  # maps of edges or depths fill no range
-        given = ENDS[known] if known else bounds or _spread(stats)
-        mismatch = MISMATCH if known and name != known and not (name == IMAGENET and known != "-1..1") else 0.0
-        return RangeCandidate(name, given, against + mismatch)
-    if bounds:  # an input that is too wide makes many values end at the bounds
-        against += stats["clipped"]
-    choices = [(known or "", bounds)] if bounds else list(ENDS.items())
-    quantiles = stats["quantiles"]  # of which the 1 % and the 99 % quantile are compared with the ends of a range
+def _rate_range(name: str, stats: Table, channels: int, bounds: tuple[float, float] | None) -> RangeCandidate:
+    """Return a candidate for an input range; its cost increases with each implausible property of the trial outputs."""
+    cost = 1 - stats["structure"]
+    nominal = bounds_range(bounds)
+    if channels == 1:  # Edge maps and depth maps do not fill a range
+        output_range = RANGE_ENDS[nominal] if nominal else bounds or _output_ends(stats)
+        mismatch = (
+            MISMATCH_COST if nominal and name != nominal and not (name == IMAGENET and nominal != "-1..1") else 0.0
+        )
+        return RangeCandidate(name, output_range, cost + mismatch)
+    if bounds:  # With too wide an input range, many values are clipped
+        cost += stats["clipped"]
+    choices = [(nominal or "", bounds)] if bounds else list(RANGE_ENDS.items())
+    quantiles = stats["quantiles"]  # The 1 % and the 99 % quantile are compared with the ends of a range
     best = min(
-        (_missed(quantiles[1], quantiles[-2], ends) + _mismatch(name, given_name), ends) for given_name, ends in choices
+        (_end_distance(quantiles[1], quantiles[-2], ends) + _mismatch_cost(name, given_name), ends)
+        for given_name, ends in choices
     )
-    return RangeCandidate(name, ENDS[known] if known else best[1], against + best[0])
+    return RangeCandidate(name, RANGE_ENDS[nominal] if nominal else best[1], cost + best[0])
 
 
-def _mismatch(taken: str, given: str) -> float:
-    """Return the cost of two ranges, by name, that are not equal; 0 if they are, or the output's is unknown."""
-    if taken == given or not given:
+def _mismatch_cost(input_range: str, output_range: str) -> float:
+    """Return the cost of two different ranges, by name; 0 for equal ranges or an unknown output range."""
+    if input_range == output_range or not output_range:
         return 0.0
-    return HALF_MISMATCH if (taken, given) == (IMAGENET, "0..1") else MISMATCH
+    return HALF_MISMATCH_COST if (input_range, output_range) == (IMAGENET, "0..1") else MISMATCH_COST
 
 
-def _missed(least: float, most: float, ends: tuple[float, float]) -> float:
+def _end_distance(smallest: float, largest: float, ends: tuple[float, float]) -> float:
     """Return the distance of two values from the ends of a range, as a share of its width."""
     width = ends[1] - ends[0]
-    return abs(least - ends[0]) / width + abs(most - ends[1]) / width
+    return abs(smallest - ends[0]) / width + abs(largest - ends[1]) / width
 
 
-def _spread(stats: Table) -> tuple[float, float]:
-    """Return the ends of an output without bounds: a usual range that it fills, or its values' range plus 10 %."""
-    least, most = stats["quantiles"][0], stats["quantiles"][-1]
-    for ends in ENDS.values():
-        if _missed(least, most, ends) <= OFF:
+def _output_ends(stats: Table) -> tuple[float, float]:
+    """Return the ends of an output without bounds: a common range that it fills, or its range of values plus 10 %."""
+    smallest, largest = stats["quantiles"][0], stats["quantiles"][-1]
+    for ends in RANGE_ENDS.values():
+        if _end_distance(smallest, largest, ends) <= END_TOLERANCE:
             return ends
-    more = (most - least) / 10 or 1.0
-    return (least if least == 0 else least - more, most + more)
+    margin = (largest - smallest) / 10 or 1.0
+    return (smallest if smallest == 0 else smallest - margin, largest + margin)

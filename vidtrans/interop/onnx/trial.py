@@ -1,8 +1,8 @@
-"""Try an ONNX file in a process of its own, which imports NumPy and ONNX Runtime and prints one JSON object.
+"""Run an ONNX file in a separate process, which imports NumPy and ONNX Runtime and prints one JSON object.
 
-The process may be killed at any time, cannot write files, and has limits on memory and time. The pictures to try
-networks on are synthetic, with the statistics of photographs: overlapping discs of all sizes ("dead leaves": Lee,
-Mumford and Huang, "Occlusion Models for Natural Images", IJCV 2001) with shading and fine texture.
+The process may be killed at any time, cannot write files, and has limits on memory and time. The trial pictures are
+synthetic, with the statistics of photographs: overlapping discs of all sizes ("dead leaves": Lee, Mumford and Huang,
+"Occlusion Models for Natural Images", IJCV 2001) with shading and fine texture.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from vidtrans.core.errors import ModelError, UsageError, first_line
 from vidtrans.core.machine import cores, import_onnx_runtime
 from vidtrans.core.settings import Table
 from vidtrans.core.system import module_command
-from vidtrans.interop.onnx.checks import feeds, fixed_sides
+from vidtrans.interop.onnx.checks import fixed_sides, input_layouts
 from vidtrans.interop.onnx.graph_reading import REMEDY, Graph, Port
 from vidtrans.interop.onnx.ranges import input_affine
 
-SECONDS = 240  # The time limit of a trial.
-MEMORY = 8 << 30  # The bytes of address space, of which ONNX Runtime reserves more than it uses.
-PREDICTED_SIDE = 256  # The side in pixels of a style picture, where the predictor takes any size.
-COPIES = 4  # The copies of the file in memory while a session is created.
+TIMEOUT_S = 240  # Time limit of a trial, in seconds.
+MEMORY_BYTES = 8 << 30  # Limit of the address space; ONNX Runtime reserves more than it uses.
+STYLE_SIDE_PX = 256  # Side of a style picture in pixels, for a predictor of any size.
+NUM_FILE_COPIES = 4  # Number of copies of the file in memory while a session is created.
 COMMAND = module_command("vidtrans.interop.onnx.trial")
 
-# Sizes (height, width) to try if sides are free: multiples of powers of two, then of 32 · 7, 9 · 28, 48 and 512.
-BASES = ((256, 512), (224, 448), (252, 504), (240, 480), (512, 1024))
+# Sizes (height, width) to try for free sides: multiples of powers of two, then of 32 · 7, 9 · 28, 48 and 512.
+BASE_SIZES = ((256, 512), (224, 448), (252, 504), (240, 480), (512, 1024))
 MULTIPLES = (1, 2, 4, 7, 8, 12, 14, 16, 24, 28, 32, 48, 56, 64, 128, 256)
-FACTORS = (1, 2, 3, 4, 8, 16)  # Possible factors of enlarging or shrinking.
+SCALE_FACTORS = (1, 2, 3, 4, 8, 16)  # Possible factors between input and output size.
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 SEEDS = (0, 1)
-TONE = 0.02  # The share of an output's standard deviation above which a change shows as a seam.
-# The index of an output, its layout, channels, and factor: negative where it shrinks.
-View = tuple[int, str, int, int]
-DISCS = 260  # The number of discs in a synthetic picture.
-LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, of R'G'B'
+SEAM_THRESHOLD = 0.02  # Share of an output's standard deviation above which a change is visible as a seam.
+# Index of an output, its layout, channels, and size factor, which is negative for a smaller output.
+OutputView = tuple[int, str, int, int]
+NUM_DISCS = 260  # Number of discs in a synthetic picture.
+LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 weights of R'G'B'
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Trial:
         index: Index of the chosen output among the graph's outputs.
         out_layout: Axis order of the chosen output.
         out_channels: Number of the chosen output's channels.
-        factor: How many times larger than the input the chosen output is; negative: smaller.
+        factor: Size of the chosen output divided by the input size; negative for the inverse factor of a smaller one.
         sees_whole: Whether an output pixel depends on distant input pixels; tested for fixed sizes only.
         pictures: Number of outputs that are pictures.
         ranges: Statistics of the chosen output for each input range, for ``ranges.choose_ranges``.
@@ -89,103 +89,103 @@ def check_installed(what: str) -> None:
 def run_trial(
     path: Path, graph: Graph, port: Port, ranges: Sequence[str], layout: str = "", style: Table | None = None
 ) -> Trial:
-    """Try a network with each of the input ``ranges``, by name. ``layout``: 'nchw' or 'nhwc' alone; '': both.
+    """Run a network with each of the input ``ranges``, by name. ``layout``: only 'nchw' or 'nhwc'; '' for both.
 
-    ``port``: its input for the picture; ``style``: what its second input gets, see ``StyleLooks.feed``. Raises
-    ModelError if it gives no pictures, or needs too much time or memory; UsageError without ONNX Runtime.
+    ``port``: its picture input; ``style``: the values of its style input, see ``StyleLooks.feed``. Raises ModelError if
+    its outputs are no pictures, or if it needs too much time or memory; UsageError without ONNX Runtime.
     """
-    request = _request(path, port, ranges, layout) | {"outputs": [out.name for out in graph.outputs], "style": style}
-    found = _run_request(path, request)
-    return Trial(**found | {"size": tuple(found["size"]) if found["size"] else None})
+    request = _trial_request(path, port, ranges, layout)
+    request |= {"outputs": [out.name for out in graph.outputs], "style": style}
+    answer = _run_request(path, request)
+    return Trial(**answer | {"size": tuple(answer["size"]) if answer["size"] else None})
 
 
 def predict_styles(
-    path: Path, port: Port, taken: str, length: int, read: Callable[[int, int], Sequence[np.ndarray]]
+    path: Path, port: Port, input_range: str, length: int, read_pictures: Callable[[int, int], Sequence[np.ndarray]]
 ) -> tuple[tuple[float, ...], ...]:
-    """Return the style vectors, of ``length`` numbers each, that a predictor gives for pictures.
+    """Return the style vectors of ``length`` numbers that a predictor computes for pictures.
 
-    ``port``: its input; ``taken``: the name of its range; ``read(width, height)`` returns the pictures, (H, W, 3)
-    uint8, of its size. Raises ModelError if it gives none, UsageError without ONNX Runtime.
+    ``port``: its input; ``input_range``: the name of its range; ``read_pictures(width, height)`` returns the pictures,
+    (H, W, 3) uint8, in its size. Raises ModelError if it returns no styles, UsageError without ONNX Runtime.
     """
-    request = _request(path, port, [taken])
+    request = _trial_request(path, port, [input_range])
     height, width = (request["height"] or request["width"], request["width"] or request["height"])
-    pictures = read(width or PREDICTED_SIDE, height or PREDICTED_SIDE)
+    pictures = read_pictures(width or STYLE_SIDE_PX, height or STYLE_SIDE_PX)
     request["pictures"] = [[base64.b64encode(each.tobytes()).decode(), each.shape] for each in pictures]
-    found = _run_request(path, request | {"length": length}, "give the network that predicts this network's styles")
-    if not np.isfinite(found["vectors"]).all():
+    answer = _run_request(path, request | {"length": length}, "give the network that predicts this network's styles")
+    if not np.isfinite(answer["vectors"]).all():
         raise ModelError(str(path), "it gives a style that is not finite (NaN or infinite)", "give another picture")
-    return tuple(tuple(vector) for vector in found["vectors"])
+    return tuple(tuple(vector) for vector in answer["vectors"])
 
 
-def _request(path: Path, port: Port, ranges: Sequence[str], layout: str = "") -> Table:
+def _trial_request(path: Path, port: Port, ranges: Sequence[str], layout: str = "") -> Table:
     """Return a request to the trial process about the picture input ``port``. Raises UsageError."""
     check_installed(str(path))
-    ways = [feed for feed in feeds(port) if not layout or feed[0].endswith(layout.removeprefix("n"))]
-    if not ways:
+    layouts = [feed for feed in input_layouts(port) if not layout or feed[0].endswith(layout.removeprefix("n"))]
+    if not layouts:
         raise UsageError(f"--layout {layout}", f"the input of {path} has another layout", "leave out --layout")
-    height, width = fixed_sides(port, ways[0][0])
+    height, width = fixed_sides(port, layouts[0][0])
     shape = port.shape or ()
     return {
         "path": str(path.absolute()),
         "threads": cores(),
-        "memory": MEMORY + COPIES * path.stat().st_size,
-        "seconds": SECONDS,
+        "memory": MEMORY_BYTES + NUM_FILE_COPIES * path.stat().st_size,
+        "seconds": TIMEOUT_S,
         "input": port.name,
         "kind": port.kind,
-        "feeds": ways,
+        "feeds": layouts,
         "batch": shape[0] if len(shape) == 4 and isinstance(shape[0], int) else 1,
         "height": height,
         "width": width,
-        "ranges": [(name, *input_affine(name, ways[0][1])) for name in ranges],
+        "ranges": [(name, *input_affine(name, layouts[0][1])) for name in ranges],
     }
 
 
 def _run_request(path: Path, request: Table, remedy: str = REMEDY) -> dict[str, Any]:
-    """Return the answer of the trial process. Raises ModelError with the ``remedy`` if that is an error."""
-    found = _answer(path, request)
-    if "error" in found:
-        raise ModelError(str(path), str(found["error"]), remedy)
-    return found
+    """Return the answer of the trial process. Raises ModelError with the ``remedy`` for an error in the answer."""
+    answer = _run_process(path, request)
+    if "error" in answer:
+        raise ModelError(str(path), str(answer["error"]), remedy)
+    return answer
 
 
-def _answer(path: Path, request: Table) -> dict[str, Any]:
+def _run_process(path: Path, request: Table) -> dict[str, Any]:
     """Run the trial process and return its answer. Raises ModelError if the process times out or crashes."""
     try:
-        done = subprocess.run(COMMAND, input=json.dumps(request).encode(), capture_output=True, timeout=SECONDS)
+        completed = subprocess.run(COMMAND, input=json.dumps(request).encode(), capture_output=True, timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        why = f"it needs more than {SECONDS} s for a few small pictures"
+        why = f"it needs more than {TIMEOUT_S} s for a few small pictures"
         raise ModelError(str(path), why, "use a smaller network") from None
     try:
-        answer: dict[str, Any] = json.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(completed.stdout)
     except ValueError:
-        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [""]
-        why = f"ONNX Runtime crashes with it (status {done.returncode}{': ' * bool(last[0])}{last[0][:200]})"
+        last = completed.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [""]
+        why = f"ONNX Runtime crashes with it (status {completed.returncode}{': ' * bool(last[0])}{last[0][:200]})"
         raise ModelError(str(path), why, "do not use this file") from None
     return answer
 
 
 class TrialError(Exception):
-    """The network cannot be used; the message gives the reason."""
+    """The network is unusable; the message is the reason."""
 
 
 def main() -> None:
-    """Try the network of a request, and answer with the result."""
-    with answering() as (request, answer):
-        runtime = import_onnx_runtime()  # before the limits are set, because it writes a file, which is removed
+    with answer_request() as (request, answer):
+        runtime = import_onnx_runtime()  # Import before the limits are set, because the import writes a temporary file
         limit_process(request["memory"], request["seconds"] * request["threads"])
         run = TrialRun(request, runtime)
         answer |= run.predict() if "pictures" in request else run.find()
 
 
 @contextmanager
-def answering() -> Iterator[tuple[Table, Table]]:
-    """Yield a request, JSON from standard input, and a table for the answer, which is then printed as JSON.
+def answer_request() -> Iterator[tuple[Table, Table]]:
+    """Yield a request, parsed from standard input, and a table for the answer, which is printed as JSON at the end.
 
-    A TrialError, or a lack of memory, becomes the ``error`` in the answer.
+    A TrialError or a lack of memory becomes the ``error`` in the answer.
     """
     request, answer = json.load(sys.stdin), Table()
     stdout = os.dup(1)
-    os.dup2(2, 1)  # output of libraries goes to stderr
+    os.dup2(2, 1)  # Redirect the output of libraries to stderr
     try:
         yield request, answer
     except TrialError as error:
@@ -197,8 +197,8 @@ def answering() -> Iterator[tuple[Table, Table]]:
 
 
 def limit_process(memory: int, cpu_seconds: int, *, writes: bool = False) -> None:
-    """Limit this process to a number of bytes and of seconds; ``writes``: it may write files."""
-    with suppress(ImportError, ValueError, OSError):  # Windows has no such limits; the parent has a timeout
+    """Limit the memory of this process in bytes, and its CPU time; ``writes``: it may write files."""
+    with suppress(ImportError, ValueError, OSError):  # Windows has no such limits, but the parent has a timeout
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -209,14 +209,14 @@ def limit_process(memory: int, cpu_seconds: int, *, writes: bool = False) -> Non
 
 
 class TrialRun:
-    """The trial of one network, with the input layout and channels that work."""
+    """The trial of one network, with the layout and channels of its input."""
 
     def __init__(self, request: Table, onnxruntime: Any) -> None:  # noqa: ANN401  (a module without types)
         onnxruntime.set_default_logger_severity(4)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = request["threads"]
         options.log_severity_level = 4
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads use no CPU
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # Waiting threads use no CPU time
         try:
             with open(request["path"], "rb") as file:
                 self.session = onnxruntime.InferenceSession(file.read(), options, providers=["CPUExecutionProvider"])
@@ -228,9 +228,9 @@ class TrialRun:
         self.layout, self.channels = "", 0
 
     def find(self) -> Table:
-        """Return the fields of ``trial.Trial``: layouts and sizes, and output statistics for each input range."""
+        """Return the fields of ``Trial``: layouts and sizes, and output statistics for each input range."""
         size, outputs, views = self._first_run()
-        view = self._choose(views, outputs)
+        view = self._choose_output(views, outputs)
         fixed = self.request["height"] is not None or self.request["width"] is not None
         multiple = 0 if fixed else self._multiple(size, view)
         return {
@@ -245,14 +245,14 @@ class TrialRun:
         }
 
     def predict(self) -> Table:
-        """Return the style vectors that a predictor gives for the request's pictures. Raises TrialError."""
+        """Return the style vectors of a predictor for the pictures of the request. Raises TrialError."""
         pictures = [
             np.frombuffer(base64.b64decode(text), np.uint8).reshape(shape) / 255
             for text, shape in self.request["pictures"]
         ]
-        return {"vectors": [self._vector(picture) for picture in pictures]}
+        return {"vectors": [self._predict_vector(picture) for picture in pictures]}
 
-    def _vector(self, picture: np.ndarray) -> list[float]:
+    def _predict_vector(self, picture: np.ndarray) -> list[float]:
         reason = ""
         for layout, channels in self.request["feeds"]:
             self.layout, self.channels = layout, channels
@@ -268,11 +268,11 @@ class TrialRun:
             reason = f"no output is a style of {self.request['length']} numbers (its outputs are {shapes})"
         raise TrialError(reason)
 
-    def _first_run(self) -> tuple[tuple[int, int], list[np.ndarray], list[View]]:
-        """Return a working (height, width), its outputs, and the views of outputs as pictures. Raises TrialError."""
+    def _first_run(self) -> tuple[tuple[int, int], list[np.ndarray], list[OutputView]]:
+        """Return a valid (height, width), the outputs for it, and the outputs that are pictures. Raises TrialError."""
         reason = ""
         height, width = self.request["height"], self.request["width"]
-        sizes = [(height or width, width or height)] if height or width else BASES
+        sizes = [(height or width, width or height)] if height or width else BASE_SIZES
         for size in sizes:
             for layout, channels in self.request["feeds"]:
                 self.layout, self.channels = layout, channels
@@ -281,7 +281,7 @@ class TrialRun:
                 except TrialError as error:
                     reason = reason or f"it does not run: {error}"
                     continue
-                views = list(_views(outputs, size))
+                views = list(_output_views(outputs, size))
                 if views:
                     return size, outputs, views
                 shapes = ", ".join(str(list(o.shape)) for o in outputs[:8])
@@ -291,7 +291,7 @@ class TrialRun:
     def _run_first_range(self, size: tuple[int, int]) -> list[np.ndarray]:
         return self._run(trial_picture(size[0], size[1], SEEDS[0]), *self.request["ranges"][0][1:])
 
-    def _multiple(self, base: tuple[int, int], view: View) -> int:
+    def _multiple(self, base: tuple[int, int], view: OutputView) -> int:
         """Return the smallest number of pixels of which sides must be multiples; 0 if only the size ``base`` works."""
         for multiple in MULTIPLES:
             if any(side % multiple for side in base):
@@ -301,40 +301,40 @@ class TrialRun:
                 outputs = self._run_first_range(size)
             except TrialError:
                 continue
-            if view in _views(outputs, size):
+            if view in _output_views(outputs, size):
                 return multiple
         return 0
 
-    def _sees_whole(self, size: tuple[int, int], view: View) -> bool:
+    def _sees_whole(self, size: tuple[int, int], view: OutputView) -> bool:
         """Return whether a corner of the output depends on distant parts of the input."""
-        one, other = trial_picture(*size, SEEDS[0]), trial_picture(*size, SEEDS[1]).copy()
+        first, second = trial_picture(*size, SEEDS[0]), trial_picture(*size, SEEDS[1]).copy()
         height, width = size
-        # Two inputs share a quarter, in the top left. Compare a sixteenth of it, its far corner, in the outputs.
-        other[: height // 2, : width // 2] = one[: height // 2, : width // 2]
+        # The inputs are equal in their top left quarter. Compare the far corner of it, a sixteenth, in the outputs.
+        second[: height // 2, : width // 2] = first[: height // 2, : width // 2]
         scale, shift = self.request["ranges"][0][1:]
-        made = [_picture(self._run(picture, scale, shift)[view[0]], view) for picture in (one, other)]
-        rows, columns = (max(n // 8, 1) for n in made[0].shape[1:])
-        corners = [picture[:, :rows, :columns] for picture in made]
-        return bool(np.abs(corners[0] - corners[1]).mean() > TONE * made[0].std())
+        outputs = [_picture(self._run(picture, scale, shift)[view[0]], view) for picture in (first, second)]
+        rows, columns = (max(n // 8, 1) for n in outputs[0].shape[1:])
+        corners = [picture[:, :rows, :columns] for picture in outputs]
+        return bool(np.abs(corners[0] - corners[1]).mean() > SEAM_THRESHOLD * outputs[0].std())
 
-    def _choose(self, views: list[View], outputs: list[np.ndarray]) -> View:
+    def _choose_output(self, views: list[OutputView], outputs: list[np.ndarray]) -> OutputView:
         """Return the main output: preferably of the input's size and in colour; of several, the fused output."""
         best = max((v[3] == 1, v[2] >= 3) for v in views)
         views = [v for v in views if (v[3] == 1, v[2] >= 3) == best]
-        chosen = [v for v in views if "fus" in self.request["outputs"][v[0]].lower()]
-        if chosen or len(views) == 1:
-            return (chosen or views)[0]
+        fused = [v for v in views if "fus" in self.request["outputs"][v[0]].lower()]
+        if fused or len(views) == 1:
+            return (fused or views)[0]
         if len({v[2] for v in views}) > 1:
             return views[0]
-        # Side outputs and their fusion, which is nearest to the mean of all.
+        # Of side outputs and their fusion, the fusion is nearest to the mean.
         pictures = [_picture(outputs[v[0]], v) for v in views]
-        middle = np.mean([(p - p.mean()) / (p.std() + 1e-9) for p in pictures], axis=0)
-        return max(zip(views, pictures, strict=True), key=lambda pair: correlation(pair[1], middle))[0]
+        mean_picture = np.mean([(p - p.mean()) / (p.std() + 1e-9) for p in pictures], axis=0)
+        return max(zip(views, pictures, strict=True), key=lambda pair: correlation(pair[1], mean_picture))[0]
 
     def _run(self, picture: np.ndarray, scale: list[float], shift: list[float]) -> list[np.ndarray]:
         """Run the network on a picture (H, W, 3) in [0, 1], times ``scale`` plus ``shift``. Raises TrialError."""
         x = picture if self.channels >= 3 else luminance(picture)[..., None]
-        # A scale has one number for all channels, or one for each, of which a single channel uses the first.
+        # A scale has one number, or one per channel; a single channel uses the first one.
         x = x * np.array(scale)[: x.shape[2]] + np.array(shift)[: x.shape[2]]
         if self.channels == 4:
             opaque = np.full_like(x[..., :1], scale[0] + shift[0])
@@ -344,55 +344,59 @@ class TrialRun:
         x = np.rint(x).clip(0, 255).astype(kind) if kind == "uint8" else x.astype(kind)
         if self.layout.startswith("n"):
             x = np.repeat(x[None], self.request["batch"], axis=0)
-        feeds = {self.request["input"]: np.ascontiguousarray(x)}
+        session_inputs = {self.request["input"]: np.ascontiguousarray(x)}
         if style := self.request.get("style"):
-            feeds[style["input"]] = np.array(style["values"], style["kind"]).reshape(style["shape"])
+            session_inputs[style["input"]] = np.array(style["values"], style["kind"]).reshape(style["shape"])
         try:
-            outputs = self.session.run(None, feeds)
+            outputs = self.session.run(None, session_inputs)
         except MemoryError:
             raise
         except Exception as error:
             raise TrialError(first_line(error)) from None
         return [o if isinstance(o, np.ndarray) else np.empty(0) for o in outputs]
 
-    def _try_ranges(self, size: tuple[int, int], view: View) -> Table:
-        """Return the statistics of the output pictures for each input range, and their correlations between ranges."""
-        found: Table = {}
-        shown: dict[str, np.ndarray] = {}
+    def _try_ranges(self, size: tuple[int, int], view: OutputView) -> Table:
+        """Return statistics of the output pictures for each input range, and their correlations between ranges."""
+        statistics: Table = {}
+        outputs: dict[str, np.ndarray] = {}
         for name, scale, shift in self.request["ranges"]:
             pictures = [trial_picture(*size, seed) for seed in SEEDS]
-            given = [_picture(self._run(p, scale, shift)[view[0]], view) for p in pictures]
-            made = np.stack(given)
-            if not np.isfinite(made).all():
+            results = [_picture(self._run(p, scale, shift)[view[0]], view) for p in pictures]
+            output = np.stack(results)
+            if not np.isfinite(output).all():
                 continue
-            again = made[0] if shown else _picture(self._run(pictures[0], scale, shift)[view[0]], view)
-            if not np.array_equal(again, made[0]):
+            repeated = output[0] if outputs else _picture(self._run(pictures[0], scale, shift)[view[0]], view)
+            if not np.array_equal(repeated, output[0]):
                 raise TrialError("its output differs between runs on the same input")
-            shown[name] = made
-            greys = [(luminance(p), _resized(g.mean(axis=0), size)) for p, g in zip(pictures, given, strict=True)]
-            found[name] = {
-                "quantiles": np.quantile(made, QUANTILES).tolist(),
-                "deviation": float(made.std()),
-                "clipped": float(np.mean((made == made.min()) | (made == made.max()))),
+            outputs[name] = output
+            greys = [(luminance(p), _resize_grey(g.mean(axis=0), size)) for p, g in zip(pictures, results, strict=True)]
+            statistics[name] = {
+                "quantiles": np.quantile(output, QUANTILES).tolist(),
+                "deviation": float(output.std()),
+                "clipped": float(np.mean((output == output.min()) | (output == output.max()))),
                 "structure": float(np.mean([structure(*pair) for pair in greys])),
                 "content": float(np.mean([correlation(*pair) for pair in greys])),
-                "alike": {other: correlation(_middle(made), _middle(shown[other])) for other in shown if other != name},
+                "alike": {
+                    other: correlation(_crop_border(output), _crop_border(outputs[other]))
+                    for other in outputs
+                    if other != name
+                },
             }
-        if not found:
+        if not statistics:
             raise TrialError("its output has values that are not finite (NaN or infinite) for ordinary pictures")
-        if all(stats["deviation"] < 1e-6 for stats in found.values()):
+        if all(stats["deviation"] < 1e-6 for stats in statistics.values()):
             raise TrialError("its output does not depend on its input")
-        return found
+        return statistics
 
 
-def _middle(pictures: np.ndarray) -> np.ndarray:
-    """Return (N, C, H, W) without an eighth at each border, where zero padding has another effect in each range."""
+def _crop_border(pictures: np.ndarray) -> np.ndarray:
+    """Crop an eighth at each border of (N, C, H, W), where the effect of zero padding depends on the range."""
     rows, columns = (side // 8 for side in pictures.shape[2:])
     return pictures[:, :, rows : pictures.shape[2] - rows, columns : pictures.shape[3] - columns]
 
 
-def _views(outputs: list[np.ndarray], size: tuple[int, int]) -> Iterator[View]:
-    """Yield a view for each output that is a picture, given the input's (height, width)."""
+def _output_views(outputs: list[np.ndarray], size: tuple[int, int]) -> Iterator[OutputView]:
+    """Yield a view of each output that is a picture, given the input's (height, width)."""
     for index, output in enumerate(outputs):
         if output.dtype.kind not in "fu" or not output.size:
             continue
@@ -400,15 +404,15 @@ def _views(outputs: list[np.ndarray], size: tuple[int, int]) -> Iterator[View]:
         for layout in {4: ("nchw", "nhwc"), 3: ("nhw", "chw", "hwc"), 2: ("hw",)}.get(len(shape), ()):
             sides = shape[layout.index("h")], shape[layout.index("w")]
             channels = shape[layout.index("c")] if "c" in layout else 1
-            factor = _factor(sides, size)
+            factor = _size_factor(sides, size)
             if factor and channels in (1, 3, 4) and (layout != "nhw" or shape[0] == 1):
                 yield index, layout, channels, factor
                 break
 
 
-def _factor(sides: tuple[int, int], size: tuple[int, int]) -> int:
-    """Return the factor by which ``sides`` are larger than ``size``, negative if smaller, 0 if no factor fits."""
-    for factor in FACTORS:
+def _size_factor(sides: tuple[int, int], size: tuple[int, int]) -> int:
+    """Return the factor from ``size`` to ``sides``, negative for the inverse factor of smaller sides, 0 without one."""
+    for factor in SCALE_FACTORS:
         if all(out == factor * side for out, side in zip(sides, size, strict=True)):
             return factor
         if all(out * factor == side for out, side in zip(sides, size, strict=True)):
@@ -416,7 +420,7 @@ def _factor(sides: tuple[int, int], size: tuple[int, int]) -> int:
     return 0
 
 
-def _picture(output: np.ndarray, view: View) -> np.ndarray:
+def _picture(output: np.ndarray, view: OutputView) -> np.ndarray:
     """Return the first picture of an output as (C, H, W) float64, with at most three channels."""
     _, layout, _, _ = view
     picture = output[0] if layout.startswith("n") else output
@@ -426,24 +430,24 @@ def _picture(output: np.ndarray, view: View) -> np.ndarray:
     return (picture if picture.ndim == 3 else picture[None])[:3].astype(np.float64)
 
 
-def _resized(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return a grey picture resized to (height, width) by an integer factor: mean of blocks, or repeated pixels."""
+def _resize_grey(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize a grey picture to (height, width) by an integer factor: block means, or repeated pixels."""
     height, width = size
     if grey.shape[0] > height:
         return grey.reshape(height, grey.shape[0] // height, width, grey.shape[1] // width).mean(axis=(1, 3))
     return np.repeat(np.repeat(grey, height // grey.shape[0], 0), width // grey.shape[1], 1)
 
 
-@lru_cache(maxsize=16)  # a few megabytes each; all value ranges are tried with the same pictures
+@lru_cache(maxsize=16)  # A few megabytes each; all value ranges use the same pictures
 def trial_picture(height: int, width: int, seed: int) -> np.ndarray:
-    """Return a synthetic picture (height, width, 3) float64 in [0, 1], read-only, the same for the same seed."""
+    """Return a synthetic picture (height, width, 3) float64 in [0, 1], read-only, determined by the seed."""
     rng = np.random.default_rng(seed)
     side = min(height, width)
     rows, columns = np.mgrid[0:height, 0:width] / side
     picture = np.empty((height, width, 3))
     picture[:] = 0.25 + 0.5 * rng.random(3)
     # The density of radii is proportional to r^-3, as for occluding objects at all distances.
-    radii = 1 / np.sqrt(rng.uniform(1 / 0.5**2, 1 / 0.015**2, DISCS))
+    radii = 1 / np.sqrt(rng.uniform(1 / 0.5**2, 1 / 0.015**2, NUM_DISCS))
     for radius in sorted(radii, reverse=True):
         y, x = rng.random(2) * (height, width) / side
         grey, tint = rng.beta(0.9, 0.9), rng.normal(0, 0.13, 3)

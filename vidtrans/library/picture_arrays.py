@@ -1,4 +1,4 @@
-"""The pictures that the library takes and returns: numpy arrays, or torch tensors."""
+"""The pictures of the Python interface: numpy arrays or torch tensors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     import torch
 
 Picture = TypeVar("Picture", np.ndarray, "torch.Tensor")
-TYPES = ("uint8", "uint16")
+DTYPES = ("uint8", "uint16")  # Supported dtypes
 REMEDY = "give (height, width, 3) RGB in uint8 or uint16"
 
 
 @dataclass(frozen=True)
 class ClipFrame:
-    """A frame of a clip. ``numpy.asarray(frame)`` is its picture.
+    """A frame of a clip. ``numpy.asarray(frame)`` returns its picture.
 
     Attributes:
         rgb: (H, W, 3) uint8 or uint16, upright, full range.
@@ -40,63 +40,65 @@ class ClipFrame:
         return f"ClipFrame(index={self.index}, time={float(self.time):.3f}, rgb={self.rgb.shape})"
 
 
-def to_array(picture: object, what: str = "a frame") -> np.ndarray:
-    """Return a picture as a contiguous array, without a copy where it is one. Raises UsageError for other data.
+def to_array(picture: object, label: str = "a frame") -> np.ndarray:
+    """Return a picture as a contiguous array, without a copy if it is one already. Raises UsageError for other data.
 
-    Takes arrays, tensors on any device, and ``ClipFrame``s.
+    Accepts arrays, tensors on any device, and ``ClipFrame``s.
     """
     if isinstance(picture, ClipFrame):
         picture = picture.rgb
     if is_tensor(picture):
-        _check(picture, str(picture.dtype).removeprefix("torch."), what)
+        _check_picture(picture, str(picture.dtype).removeprefix("torch."), label)
         try:
             picture = picture.detach().cpu().numpy()
-        except (TypeError, NotImplementedError) as error:  # sparse, or without data
-            raise UsageError(what, first_line(error), REMEDY) from None
+        except (TypeError, NotImplementedError) as error:  # The tensor is sparse or has no data
+            raise UsageError(label, first_line(error), REMEDY) from None
     elif isinstance(picture, np.ndarray):
-        _check(picture, str(picture.dtype), what)
+        _check_picture(picture, str(picture.dtype), label)
     else:
-        raise UsageError(what, f"it is of type {type(picture).__name__}, not an array or a tensor", REMEDY)
+        raise UsageError(label, f"it is of type {type(picture).__name__}, not an array or a tensor", REMEDY)
     return np.ascontiguousarray(picture)
 
 
-def own_array(picture: object, what: str = "a frame") -> np.ndarray:
-    """Return a copy of a picture, as ``to_array``: whoever gave it may change it."""
-    array = to_array(picture, what)
+def copy_to_array(picture: object, label: str = "a frame") -> np.ndarray:
+    """Return a copy of a picture as an array, which later changes to the picture do not affect.
+
+    Raises like ``to_array``.
+    """
+    array = to_array(picture, label)
     shared = array is picture or array.base is not None or isinstance(picture, ClipFrame)
     return array.copy() if shared else array
 
 
 def is_tensor(picture: object) -> TypeGuard[torch.Tensor]:
-    """Return whether something is a tensor; torch is not imported for it."""
+    """Return whether an object is a torch tensor, without importing torch."""
     return hasattr(picture, "detach") and hasattr(picture, "cpu")
 
 
-def _check(picture: np.ndarray | torch.Tensor, dtype: str, what: str) -> None:
-    """Raise UsageError for an array or a tensor that is no picture."""
+def _check_picture(picture: np.ndarray | torch.Tensor, dtype: str, label: str) -> None:
     shape = tuple(picture.shape)
-    if dtype in TYPES and len(shape) == 3 and shape[2] == 3 and 0 not in shape:
+    if dtype in DTYPES and len(shape) == 3 and shape[2] == 3 and 0 not in shape:
         return
     remedy = REMEDY
     if dtype.startswith(("float", "bfloat")):
         remedy = "of floats from 0 to 1 give (255 * x).round().astype('uint8'), of a tensor (255 * x).round().byte()"
-    elif dtype in TYPES and len(shape) == 3 and shape[2] == 4:
+    elif dtype in DTYPES and len(shape) == 3 and shape[2] == 4:
         remedy = "leave out the alpha: picture[:, :, :3]"
-    elif dtype in TYPES and len(shape) == 2:
+    elif dtype in DTYPES and len(shape) == 2:
         remedy = "give the grey three times: numpy.dstack([grey] * 3)"
-    elif dtype in TYPES and len(shape) == 3 and shape[0] == 3:
+    elif dtype in DTYPES and len(shape) == 3 and shape[0] == 3:
         remedy = "the channels come last: array.transpose(1, 2, 0), or tensor.permute(1, 2, 0)"
-    raise UsageError(what, f"it is {'x'.join(map(str, shape)) or 'a number'} of {dtype}", remedy)
+    raise UsageError(label, f"it is {'x'.join(map(str, shape)) or 'a number'} of {dtype}", remedy)
 
 
-def check_frames(frames: object, what: str = "frames") -> None:
-    """Raise UsageError for what cannot be several pictures in order, such as one picture, or a path."""
+def check_frames(frames: object, label: str = "frames") -> None:
+    """Raise UsageError for an object that is not several pictures in order, such as one picture or a path."""
     if isinstance(frames, str | Path):
-        raise UsageError(what, f"'{frames}' is a path", "open it: vidtrans.open_clip(path)")
+        raise UsageError(label, f"'{frames}' is a path", "open it: vidtrans.open_clip(path)")
     if isinstance(frames, ClipFrame) or getattr(frames, "ndim", 4) < 4:
-        raise UsageError(what, "it is one picture", "give a list of pictures, or call model(picture)")
+        raise UsageError(label, "it is one picture", "give a list of pictures, or call model(picture)")
     if not hasattr(frames, "__iter__") and not hasattr(frames, "__getitem__"):
-        raise UsageError(what, f"it is of type {type(frames).__name__}", "give a list or a generator of pictures")
+        raise UsageError(label, f"it is of type {type(frames).__name__}", "give a list or a generator of pictures")
 
 
 def device_of(picture: object) -> torch.device | None:
@@ -104,8 +106,8 @@ def device_of(picture: object) -> torch.device | None:
     return picture.device if is_tensor(picture) else None
 
 
-def on_device(picture: np.ndarray, device: torch.device | None) -> Any:  # noqa: ANN401  (an array or a tensor)
-    """Return a copy of a picture, which the caller may change: a tensor on a ``device``, without one an array."""
+def copy_to_device(picture: np.ndarray, device: torch.device | None) -> Any:  # noqa: ANN401  (an array or a tensor)
+    """Return a copy of a picture: a tensor on ``device``, or an array if ``device`` is None."""
     if device is None:
         return picture.copy()
     import torch

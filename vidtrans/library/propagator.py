@@ -1,4 +1,4 @@
-"""Painted key frames, carried through a clip, as pictures."""
+"""Propagate painted key frames through a clip, and return the frames as pictures."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.settings import Time
-from vidtrans.library.given_pictures import own_array
-from vidtrans.library.opened_clip import OpenedClip, stopped_as
+from vidtrans.library.opened_clip import OpenedClip, with_stop_message
+from vidtrans.library.picture_arrays import copy_to_array
 from vidtrans.propagation.propagating import PaintingJob, painted
 from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.session import Context
@@ -30,10 +30,10 @@ from vidtrans.video.images.picture import write_picture
 
 
 class Propagator:
-    """A clip painted like a few of its frames: iterate it for the pictures of ``vidtrans propagate``, in order.
+    """A clip rendered in the style of its painted key frames; iterate it for the frames of ``vidtrans propagate``.
 
-    The first pass trains a network on the key frames, unless ``minutes`` is 0. It is kept in the cache folder, where
-    later passes find it; nothing else is written.
+    The first pass trains a network on the key frames, unless ``minutes`` is 0. The network is stored in the cache
+    folder for later passes; nothing else is written.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class Propagator:
         report: Report = silent,
         stop: Stop | None = None,
     ) -> None:
-        """Make a painter of a clip.
+        """Create a propagator for a clip.
 
         Args:
-            clip: what ``open_clip`` returns, or a part of it.
-            key_frames: the painted pictures by the number of their frame in ``clip``; or a folder of them, as for
+            clip: a clip from ``open_clip``, or a slice of it.
+            key_frames: the painted pictures by frame number in ``clip``; or a folder of them, as for
                 ``vidtrans propagate``.
-            minutes: of training; 0: none, by motion alone; None: the recipe's steps.
+            minutes: the training time; 0 uses motion alone; None uses the recipe's number of steps.
             follow: 'motion', 'look' or 'auto'.
             settings: as in a preset: ``{"training": {"steps": 500}}``.
             device: 'auto', 'cuda', 'cuda:N', 'mps' or 'cpu'.
@@ -67,7 +67,7 @@ class Propagator:
             UsageError: A key frame is no picture or not in the clip, or options conflict.
         """
         self._clip = clip
-        self._key_frames = key_frames if isinstance(key_frames, str | Path) else _own_key_frames(clip, key_frames)
+        self._key_frames = key_frames if isinstance(key_frames, str | Path) else _copy_key_frames(clip, key_frames)
         if minutes is not None and not 0 <= minutes < inf:
             raise UsageError(f"minutes {minutes}", "it is no length of time", "give 0 or more, or leave it out")
         numbers, recipe = clip.frames, make_recipe(None, "painted", settings or {})
@@ -79,14 +79,14 @@ class Propagator:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         again = "iterate again, with another Stop: a training continues where it stopped"
-        with stopped_as("no further pictures are made", again), ExitStack() as stack:
-            # Not a TemporaryDirectory: one of an iteration that is garbage warns that it deletes itself.
+        with with_stop_message("no further pictures are made", again), ExitStack() as stack:
+            # A TemporaryDirectory would warn when the garbage collector ends an iteration.
             temporary = Path(mkdtemp(prefix="vidtrans-"))
             stack.callback(rmtree, temporary, ignore_errors=True)
             folder = self._key_frames
             if not isinstance(folder, str | Path):
-                folder = self._written(temporary / "keys", folder)
-            # Beside the output are the dataset and the network, for one pass.
+                folder = self._write_key_frames(temporary / "keys", folder)
+            # The dataset and the network of this pass are written next to the output.
             output = temporary / f"{self._clip.path.stem}.mkv"
             request = replace(self._request, keyframes=Path(folder), output=output)
             job = stack.enter_context(closing(PaintingJob(request, self._context, time.monotonic())))
@@ -95,20 +95,20 @@ class Propagator:
             with closing(painted(job).pictures()) as pictures:
                 yield from (picture for _, picture in pictures)
 
-    def _written(self, folder: Path, key_frames: Mapping[int, np.ndarray]) -> Path:
-        """Write the key frames as files, named by their numbers in the whole clip; return their folder."""
+    def _write_key_frames(self, folder: Path, key_frames: Mapping[int, np.ndarray]) -> Path:
+        """Write the key frames as files, named by their numbers in the whole clip; return the folder."""
         folder.mkdir()
         for number, picture in key_frames.items():
             write_picture(folder / f"{self._clip.frames[number]:06d}.png", picture)
         return folder
 
 
-def _own_key_frames(clip: OpenedClip, key_frames: Mapping[int, Any]) -> dict[int, np.ndarray]:
-    """Return copies of the key frames, which their owner may change. Raises UsageError."""
+def _copy_key_frames(clip: OpenedClip, key_frames: Mapping[int, Any]) -> dict[int, np.ndarray]:
+    """Return copies of the key frames, which later changes to the originals do not affect. Raises UsageError."""
     if not key_frames:
         raise UsageError("key frames", "there are none", "give painted pictures by the number of their frame")
     for number in key_frames:
         if not isinstance(number, Integral) or not 0 <= number < len(clip):
             why = f"the clip has {count(len(clip), 'frame')}"
             raise UsageError(f"key frame {number}", why, "give whole numbers counted from 0")
-    return {int(number): own_array(picture, f"key frame {number}") for number, picture in key_frames.items()}
+    return {int(number): copy_to_array(picture, f"key frame {number}") for number, picture in key_frames.items()}
