@@ -33,7 +33,7 @@ from vidtrans.painting.key_frames import find_key_frames, key_frame_files, tell_
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.rendering.chain import FramePath
-from vidtrans.rendering.enlarger import tell_unused_upscale
+from vidtrans.rendering.enlarger import note_unused_upscale
 from vidtrans.rendering.plan import RenderPlan, plan_render
 from vidtrans.rendering.planned_strokes import strokes_digest
 from vidtrans.rendering.render_job import RenderJob
@@ -70,7 +70,7 @@ def propagate(request: PropagateRequest, context: Context) -> Table:
         def prepare() -> Work:
             job.check()
             job.tell_shots()
-            tell_unused_upscale(job.rough().plan, request.recipe, context)
+            note_unused_upscale(job.rough().plan, request.recipe, context)
             return Work(make, lambda: job.result.report(job.forecast(), cached=False))
 
         def make(result: Result) -> Table:

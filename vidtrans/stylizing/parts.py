@@ -24,7 +24,7 @@ from vidtrans.models.formats import format_of, load_format
 from vidtrans.output.result import Result
 from vidtrans.pipeline.render import look_named
 from vidtrans.rendering.chain import log_failure
-from vidtrans.rendering.parts import MIN_PART_FRAMES, ChunkManifest, DividedRender, Division, spans
+from vidtrans.rendering.parts import MIN_PART_FRAMES, ChunkManifest, DividedRender, Division, describe_ranges
 from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.session import Context
 from vidtrans.store.cache import META
@@ -95,7 +95,7 @@ def _stylize_part(request: StylizeRequest, part: ClipPart | None, context: Conte
 def _check_whole(divided: DividedRender, wanted: Result) -> None:
     """Raise VidtransError if chunks are missing."""
     if missing := divided.missing(verify=True):
-        why = f"{spans(missing)} of {divided.job.plan.num_frames} are not rendered"
+        why = f"{describe_ranges(missing)} of {divided.job.plan.num_frames} are not rendered"
         raise VidtransError(str(wanted.output), why, "render these parts with --chunk, then --join again")
 
 
@@ -121,7 +121,7 @@ def divide(request: StylizeRequest, context: Context, count: int, *, no_shared_d
             context.note(f"{request.video.name}: a draft cannot be split, and is rendered on this machine")
         return None
     if not no_shared_disk:
-        return DividedRender(job).divide(partial(make_part, request, is_held=True), count)
+        return DividedRender(job).divide(partial(make_part, request, is_locked=True), count)
     division = DividedRender(job).divide(partial(make_part, for_mirror(render)), count, no_shared_disk=True)
     return division and replace(division, files=files_of(render, job.plan.clip))
 
@@ -132,11 +132,11 @@ def _open(render: RequestedRender) -> Clip | None:
     return clip if clip is not None and clip.index.same_size else None
 
 
-def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], *, is_held: bool = False) -> Table:
-    """Render the chunks [first, stop) of a divided render; ``is_held`` as in ``DividedRender.render``."""
+def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], *, is_locked: bool = False) -> Table:
+    """Render the chunks [first, stop) of a divided render; ``is_locked`` as in ``DividedRender.render``."""
     render = RequestedRender(request, context, time.monotonic())
     job = render.job(render.open())
-    return DividedRender(job).render(job.plan.chunks[slice(*part)], is_held=is_held)
+    return DividedRender(job).render(job.plan.chunks[slice(*part)], is_locked=is_locked)
 
 
 def files_of(render: RequestedRender, clip: Clip) -> list[Path]:

@@ -23,12 +23,12 @@ from vidtrans.output.result import Result, check_foreign, refuse_link
 from vidtrans.pipeline.infer import InferSettings
 from vidtrans.pipeline.render import PICTURE_STAGES
 from vidtrans.rendering.conditions import look_files as named_looks
-from vidtrans.rendering.enlarger import tell_unused_upscale
-from vidtrans.rendering.parts import forget_terms
+from vidtrans.rendering.enlarger import note_unused_upscale
+from vidtrans.rendering.parts import delete_terms
 from vidtrans.rendering.picture_folders import render_pictures
 from vidtrans.rendering.plan import RenderPlan, plan_render
 from vidtrans.rendering.planned_strokes import strokes_digest
-from vidtrans.rendering.regions import RegionLayer, RegionPlans, check_paints_region
+from vidtrans.rendering.regions import RegionLayer, RegionPlans, check_can_paint_region
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import OutputTarget, default_output, is_one_picture, request_digest
 from vidtrans.session import Context
@@ -54,7 +54,7 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
         return result.report(existing, cached=True)
     job = render.job(clip or render.open())
     for plan in job.regions.looks or (job.plan,):
-        tell_unused_upscale(plan, request.recipe, context)
+        note_unused_upscale(plan, request.recipe, context)
     output = result.output
     if request.score:
         from vidtrans.evaluation.score_report import check_scorable, score_path, score_render
@@ -64,7 +64,7 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
     if context.dry_run:
         return result.forecast(job) | render.at_trained_size(job)
     table = existing or job.render(result)
-    forget_terms(context, str(output))
+    delete_terms(context, str(output))
     if request.score:
         table |= {"score": score_render(job, output, result.request, context)}
     if not request.in_batch:
@@ -110,7 +110,7 @@ class RequestedRender:
             if (is_plain or not region.models) and not region.look:
                 own = replace(own, models=(IDENTITY,), recipe=kept(recipe))
             render = replace(self, request=own)
-            check_paints_region(render.look)
+            check_can_paint_region(render.look)
             found.append((region.mask, renders.setdefault(render._look_key, render)))
         return found
 
