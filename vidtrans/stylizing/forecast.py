@@ -17,7 +17,7 @@ from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import estimate_pictures
 from vidtrans.models.loaded_model import load_extractor
 from vidtrans.models.render_settings import ResolvedRenderSettings
-from vidtrans.output.delivery import pass_of, try_pass
+from vidtrans.output.delivery import make_ffmpeg_job, try_ffmpeg_job
 from vidtrans.output.result import check_foreign, check_place
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.rendering.picture_folders import refuse_video
@@ -133,4 +133,4 @@ def _check_clip(clip: Path, place: Path, recipe: Recipe, encoding: EncodingSetti
         if resolved_encoding.needs_program:
             warn_about_programs(recipe.programs, context, ("encoding",))
             picture = PictureFormat(64, 48, Fraction(1), Fraction(1, 25), Fraction(25))
-            try_pass(pass_of(resolved_encoding, picture), picture, context)
+            try_ffmpeg_job(make_ffmpeg_job(resolved_encoding, picture), picture, context)
