@@ -107,7 +107,7 @@ class FrameCurve:
                 self._value(frame)
 
     def for_key(self) -> str:
-        """Return the curve's text for cache keys; if it reads signals, which depend on files, a digest of its values."""
+        """Return the curve's text for cache keys; for a curve of signals, which depend on files, a digest of values."""
         if not self.curve.signals:
             return str(self.curve)
         values: list[float | None] = [None] * self._num_frames
