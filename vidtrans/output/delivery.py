@@ -252,7 +252,6 @@ class Retiming:
         self.timing = Timing(tuple(grid), (step,) * count, base)
 
     def stamps(self, number: int) -> tuple[int, ...]:
-        """Return the timestamps of frame ``number`` of the range."""
         return (self.timing.pts[number],) if self.rate is None else tuple(self._stamps[number])
 
     @property
@@ -459,7 +458,6 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
 
 
 def _write_lossless(clip: Clip, picture: PictureFormat, path: Path, context: Context) -> None:
-    """Write the clip in lossless RGB with its timestamps."""
     index, segment = clip.index, path.with_suffix(".segment.nut")
     form = FrameFormat(deep=picture.depth > 8, alpha="kept" if picture.alpha else "laid")
     try:

@@ -329,7 +329,6 @@ class Result:
         return up_to_date(cache, self.output, self.request, overwrite, folder=self.folder)
 
     def produce(self, prepare: Callable[[], Work]) -> Table:
-        """Make the result unless it exists; return its report. See ``produce_all``."""
         [table] = produce_all([self], prepare)
         return table
 

@@ -96,7 +96,7 @@ class Pairing:
             yield PairPositions((position,), position)
 
     def stored(self, frame: np.ndarray) -> np.ndarray:
-        """Return the picture of a frame that a dataset stores, (H, W, 3) uint8; without a second clip, also the target."""
+        """Return the picture that a dataset stores of a frame, (H, W, 3) uint8; by default it is also the target."""
         return frame
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:

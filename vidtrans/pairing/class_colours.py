@@ -107,7 +107,6 @@ class ClassColours:
 
     @property
     def names(self) -> list[str]:
-        """Return the colours of the classes in order, as '#rrggbb'."""
         return [f"#{code:06x}" for code in pack_colours(self.table).tolist()]
 
     @cached_property

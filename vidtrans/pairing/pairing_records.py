@@ -78,7 +78,6 @@ class MatteChannel(Pairing):
         return self.inner.finish(frame, output, net_input[..., :-1])
 
     def preview(self, net_input: np.ndarray) -> np.ndarray:
-        """Convert the input to a picture for people, darkened outside of the matte."""
         inside = net_input[..., -1:].astype(np.float32) / 255
         return np.rint(self.inner.preview(net_input[..., :-1]) * (0.4 + 0.6 * inside)).astype(net_input.dtype)
 

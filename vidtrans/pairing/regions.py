@@ -90,7 +90,6 @@ class Regions(Pairing):
 
     @property
     def swatches(self) -> list[tuple[str, str]]:
-        """Return the palette's colours, which have no meaning."""
         return [(f"#{colour.tobytes().hex()}", "") for colour in palette(self.settings.levels).colours]
 
     def agreement(self, net_input: np.ndarray, output: np.ndarray) -> float:

@@ -116,12 +116,10 @@ def are_idle(settings: StageSettings) -> bool:
 
 
 def have_device_form(settings: StageSettings) -> bool:
-    """Return whether a GPU can run all picture stages with these settings."""
     return all(stage.has_device_form(settings) for stage in PICTURE_STAGES)
 
 
 def picture_versions() -> Table:
-    """Return the versions of the picture stages by name, for cache keys."""
     return {name: stage.version for name, stage in zip(STAGES, PICTURE_STAGES, strict=True)}
 
 

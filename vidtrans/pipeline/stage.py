@@ -72,7 +72,6 @@ class PictureStage(Stage):
 
     @classmethod
     def has_device_form(cls, settings: StageSettings) -> bool:
-        """Return whether ``run_on_device`` supports these settings."""
         return cls.is_idle(settings)
 
     @classmethod

@@ -291,7 +291,6 @@ class PaintingJob:
         return self.model
 
     def job_with_network(self, model: Path) -> RenderJob:
-        """Return the render job with the network in the file ``model``."""
         network = load_model(str(model), self.context)
         assert network.record is not None
         network_facts = {"model": str(model), "steps": network.record.training["step"]}
@@ -325,7 +324,6 @@ class PaintingJob:
 
     @property
     def facts(self) -> Table:
-        """Return the entries of the result table about key frames."""
         bare = [shot.start for shot in self.maps.shots if not any(key in shot for key in self.keys)]
         return {"keyframes": self.keys, "shots_without": bare, "shares": None}
 
@@ -352,6 +350,5 @@ class PaintingJob:
             return calibrate(painter, self.clip, frames, keys, plan.size, network, context) if frames else MOTION
 
     def close(self) -> None:
-        """Release the pinned cache entries of the maps."""
         if "maps" in self.__dict__:
             self.maps.close()

@@ -143,7 +143,6 @@ class RenderBenchmark:
         return engines, skipped
 
     def steps(self, engines: Mapping[str, Engine]) -> dict[str, Step]:
-        """Return the functions that measure one step each, in frames per second, by name, in the order of a render."""
         return {
             "decode": self._decode,
             "input": self._input,
@@ -155,7 +154,6 @@ class RenderBenchmark:
         }
 
     def renders(self, stylize: Stylize) -> dict[str, Step]:
-        """Return the steps that measure whole renders, with and without the window filter, by name."""
         render = partial(self._stylize, stylize)
         return {"stylize": partial(render, "window"), "stylize_unfiltered": partial(render, "off")}
 

@@ -37,11 +37,14 @@ class RenderEntries:
         ``extraction``: the cache key of the extractor's pictures. ``regions``: see ``RegionPlans.for_key``.
         """
         infer = infer_stage(plan, engine, extraction)
+        directing = _blend_key(plan) if plan.is_composed else {}
+        directing |= {"corrections": plan.corrections.for_key()} if plan.corrections else {}
+        directing |= {"layer": True} if plan.is_layer else {}
         render = RenderStage(
             outputs=infer.key,
             filter=plan.settings.filter_record() | ({"exposure": plan.exposure.for_key()} if plan.exposure else {}),
             guide=plan.guide.for_key() if plan.guide else {},
-            directing=(_blend_key(plan) if plan.is_composed else {}) | _paint_blend_key(plan) | (regions or {}),
+            directing=directing | (regions or {}),
             encoding=plan.settings.encoding.chunk_key(plan.delivery.stored),
             picture={k: str(v) for k, v in plan.delivery.stored.__dict__.items()},
             libraries=media_libraries(),
@@ -51,7 +54,6 @@ class RenderEntries:
 
     @cached_property
     def store(self) -> ChunkStore:
-        """Return the store of encoded chunks."""
         return ChunkStore(self.segments, "." + self.plan.settings.encoding.chunk_codec.segments)
 
     @cached_property
@@ -69,12 +71,14 @@ class RenderEntries:
         return [c.number for c in self.chunks_with_output if not self.store.is_done(c.number)]
 
     def raw_outputs(self) -> RawOutputs:
-        """Return the reader and writer of raw outputs."""
         return RawOutputs(self.raw_store, self.plan.chunks, self.plan.size, deep=self.plan.is_deep)
 
 
 def infer_stage(plan: RenderPlan, engine: Engine, extraction: str = "") -> InferStage:
     """Build the cache stage of a plan's raw outputs. ``extraction``: the cache key of its extractor's pictures."""
+    properties = engine.identity_at(*plan.size) | _skipping_key(plan) | plan.model.padding_key
+    properties |= {"conditions": plan.conditions.for_key()} if plan.conditions else {}
+    properties |= {"paint": plan.paint.for_key()} if plan.paint else {}
     return InferStage(
         source=plan.clip.digest,
         first=plan.first,
@@ -88,11 +92,7 @@ def infer_stage(plan: RenderPlan, engine: Engine, extraction: str = "") -> Infer
         size=list(plan.size),
         depth=plan.delivery.depth,
         transparency=plan.form(plan.size).transparency,
-        engine=engine.identity_at(*plan.size)
-        | _skipping_key(plan)
-        | _conditions_key(plan)
-        | _paint_key(plan)
-        | plan.model.padding_key,
+        engine=properties,
         libraries=media_libraries(),
         memory=recurrence_key(plan.model.record, engine),
         extraction=extraction,
@@ -108,31 +108,13 @@ def _skipping_key(plan: RenderPlan) -> dict[str, str]:
     return reuse | ({"draft": str(plan.rendering.draft_step), "carried": PROPAGATION_VERSION} if plan.draft else {})
 
 
-def _conditions_key(plan: RenderPlan) -> Table:
-    """Return a multi-style model's per-frame style codes, or style weights and stroke sizes, for cache keys."""
-    return {"conditions": plan.conditions.for_key()} if plan.conditions else {}
-
-
-def _paint_blend_key(plan: RenderPlan) -> Table:
-    """Return the corrections painted over the result, and whether it is the paint layer alone, for cache keys."""
-    corrections = {"corrections": plan.corrections.for_key()} if plan.corrections else {}
-    return corrections | ({"layer": True} if plan.is_layer else {})
-
-
-def _paint_key(plan: RenderPlan) -> Table:
-    """Return the painted key frames that are composited over the model's pictures, for cache keys."""
-    return {"paint": plan.paint.for_key()} if plan.paint else {}
-
-
 def _blend_key(plan: RenderPlan) -> Table:
-    return {
+    key = {
         "versions": picture_versions(),
         "curves": plan.values.for_key(),
         "mask": plan.mask.for_key() if plan.mask else {},
         "feather": plan.feather.for_key() if plan.mask else "0",
-        **(
-            {"upscale": [plan.upscale, UPSCALING_VERSION, plan.rendering.sharpness]}
-            if plan.upscale != "bicubic"
-            else {}
-        ),
     }
+    if plan.upscale != "bicubic":
+        key["upscale"] = [plan.upscale, UPSCALING_VERSION, plan.rendering.sharpness]
+    return key

@@ -291,7 +291,6 @@ class RenderChain:
         return (add_source(sample) for sample in frames)
 
     def _read_sources(self, result_range: range) -> Generator[Frame, None, None]:
-        """Read the frames of ``result_range`` at the size of the result."""
         plan, size = self.plan, (self.plan.picture.width, self.plan.picture.height)
         with (
             plan.clip.reader(plan.form(size), plan.threads) as reader,
@@ -346,7 +345,6 @@ class RenderChain:
         return (blend(sample) for sample in frames)
 
     def _apply_corrections(self, stack: ExitStack, frames: Iterator[Sample]) -> Iterator[Sample]:
-        """Composite the plan's painted corrections, if it has any, over each picture."""
         plan = self.plan
         if plan.corrections is None:
             return frames
@@ -417,7 +415,6 @@ class RenderChain:
         return first, stop
 
     def _shot_of(self, frame: int) -> tuple[int, int]:
-        """Return the frames [first, stop) of a frame's shot."""
         chunk = chunk_of(self.plan.chunks, frame)
         return chunk.shot_first, chunk.shot_stop
 
@@ -441,7 +438,6 @@ class RegionLook:
     enlarger: Callable[[Sequence[int]], Enlarger]
 
     def numbers(self, frames: range) -> list[int]:
-        """Return the numbers of the look's own chunks that overlap a range of frames."""
         return [c.number for c in self.chain.plan.chunks if c.first < frames.stop and frames.start < c.stop]
 
 
@@ -655,7 +651,6 @@ class ChunkLog:
         clock.take()
 
     def add(self, chunk: Chunk) -> None:
-        """Write the line of a chunk that has just been stored."""
         start_s, self._chunk_start_s = self._chunk_start_s, time.time()
         seconds = {step: round(value, 4) for step, value in self._clock.take().items()}
         self._log.add(
@@ -674,7 +669,6 @@ class ChunkLog:
 
 
 def log_failure(context: Context, clip: Path, part: str, error: Exception) -> None:
-    """Write a log line for a failed ``part`` of a clip."""
     if context.cache.root.is_dir():  # Without a cache folder no work had started
         line: Table = {"clip": clip.name, "part": part, "ended": round(time.time(), 3), "failed": first_line(error)}
         context.cache.log.add(line | _host_fields())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,6 @@ class CodeConditions:
         return {"codes": [plane_values(code).tolist() for code in looks], "from": times}
 
     def _code(self, name: str) -> np.ndarray:
-        """Return the style code of a seed or a picture. Raises UsageError, MediaError."""
         if not name:
             return np.array(self._codes["mean"])
         if is_file(name, Path()):
@@ -143,11 +142,10 @@ def _parse_names_and_times(look: str) -> tuple[list[str], list[Time]]:
     """Return the names in a ``--look`` and the time of each; a single name has no time."""
     if not look or _seed_of_shots(look):
         return [look], []
-    return _split_names(look, lambda name: is_file(name, Path()) or bool(SEED_PATTERN.fullmatch(name)))
 
+    def is_name(text: str) -> bool:
+        return is_file(text, Path()) or bool(SEED_PATTERN.fullmatch(text))
 
-def _split_names(look: str, is_name: Callable[[str], bool]) -> tuple[list[str], list[Time]]:
-    """Split a ``--look`` into names and times; names that ``is_name`` accepts may contain colons and commas."""
     return _names_and_times(parse_look_parts(look, is_name, has_shares=False), look)
 
 

@@ -122,13 +122,11 @@ class ArrayDeviceHistory:
 
     @torch.inference_mode()
     def with_history(self, model_input: np.ndarray, sample: Sample) -> np.ndarray:
-        """Append the history, as ``RecurrentHistory.with_history`` does."""
         input_levels = levels(self._upload(model_input))[None]
         result = self._history.with_history(input_levels, self._on_device(sample, sample.guide))[0]
         return result.cpu().numpy().astype(np.uint8 if result.dtype == torch.uint8 else np.uint16)
 
     def keep(self, sample: Sample) -> None:
-        """Store a sample, from whose output the next frame's history is computed."""
         self._history.keep(self._on_device(sample, sample.output))
 
     def _on_device(self, sample: Sample, output: np.ndarray) -> Sample:

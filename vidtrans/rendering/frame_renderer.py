@@ -155,7 +155,6 @@ class ModelInputs:
         return self.pairing.render_input(pictures, frames[-1].index, self.matte(frames[-1]))
 
     def matte(self, frame: Frame) -> np.ndarray | None:
-        """Return the mask of a frame, (H, W) uint8; None without a mask."""
         return self.mattes(frame.index) if self.mattes else None
 
     def close(self) -> None:
@@ -293,7 +292,6 @@ class FrameRenderer:
         yield from self._queue.ready()
 
     def _infer_with_history(self, recurrence: Recurrence, model_input: Any, sample: Sample) -> Any:  # noqa: ANN401
-        """Run a recurrent model on the sample's input and the history."""
         with_history = recurrence.with_history(model_input, sample)
         return self.engine(with_history[None], deep=self._deep)[0]
 
@@ -347,7 +345,6 @@ class BatchQueue:
         return count >= batch or (count > 0 and len(self._waiting) >= MAX_WAITING_BATCHES * batch)
 
     def ready(self) -> Iterator[Sample]:
-        """Yield the waiting samples, unless inputs are queued."""
         while self._waiting and not self._inputs:
             yield self._waiting.popleft()[0]
 

@@ -106,7 +106,6 @@ class ChunkManifest:
 
 
 def delete_terms(context: Context, output: str) -> None:
-    """Delete the recorded terms of a complete result."""
     entry = _entry(context, output)
     if entry.folder.exists():
         entry.delete()

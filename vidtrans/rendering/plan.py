@@ -110,7 +110,6 @@ class RenderPlan:
 
     @property
     def source_size(self) -> tuple[int, int]:
-        """Return the source's (width, height)."""
         return self.clip.index.width, self.clip.index.height
 
     @property

@@ -74,7 +74,6 @@ class RegionComposer:
     @classmethod
     @contextmanager
     def open_masks(cls, layers: Sequence[RegionLayer], plan: RenderPlan) -> Generator[Self, None, None]:
-        """Open the masks of the layers at the size of a plan's result."""
         size, feather = (plan.picture.width, plan.picture.height), plan.feather
         with ExitStack() as stack:
             mattes = [stack.enter_context(closing(x.mask.mattes(size, plan.threads, feather))) for x in layers]

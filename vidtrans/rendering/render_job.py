@@ -196,7 +196,6 @@ class RenderJob:
         )
 
     def chunks(self, engine: Engine, *, stored: bool = True) -> ChunkRenderer:
-        """Create the renderer of the chunks, with the looks of regions. ``stored``: as in ``chain``."""
         own, looks = self.chain(engine, stored=stored), list[RegionLook]()
         for look in self.looks:
             engine = look.engine()
@@ -313,7 +312,6 @@ class RenderJob:
 
     @property
     def _regions(self) -> list[Table]:
-        """Return the mask and the model of each region, for the result table."""
         plans = [(x, self.plan if x.look is None else self.regions.looks[x.look]) for x in self.regions.layers]
         return [
             {

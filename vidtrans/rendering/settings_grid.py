@@ -176,7 +176,6 @@ def _columns_of(
     first_label: str,
     strokes: StrokesSettings,
 ) -> list[_Column]:
-    """Return the columns of a model: one without changes, and one for each variation."""
     render = partial(_render, context=context, drawn=drawn)
     columns: list[_Column] = [(first_label or model.name, partial(render, model, rendering, strokes=strokes))]
     for variation in variations or _suggest_variations(model, rendering, strokes, is_only_model=is_only_model):

@@ -125,7 +125,6 @@ class Digests:
         return digest
 
     def save(self) -> None:
-        """Append new digests to the file, if its folder exists."""
         if not self._new or not self.path.parent.is_dir():
             return
         with suppress(OSError), open(self.path, "ab", buffering=0, opener=_open_own_file) as file:
@@ -224,7 +223,6 @@ class CacheEntry:
 
     @property
     def size(self) -> int:
-        """Return the size of the entry's files in bytes."""
         return folder_bytes(self.folder)
 
     @property
@@ -547,7 +545,6 @@ class Cache:
             self.report(Note(f"{what}: 'vidtrans cache clean' empties it, and --cache-limit bounds it"))
 
     def _is_new(self, path: Path) -> bool:
-        """Return whether a file was written since this object was created."""
         with suppress(OSError):
             return path.stat().st_mtime >= self._open_time_s
         return False

@@ -80,7 +80,6 @@ class StateStore:
         return StateStore(self.entry, self.is_permanent, f"{self.kind}-{kind}")
 
     def _paths(self, number: int) -> tuple[Path, Path]:
-        """Return the paths of a state and of its SHA-256 file."""
         name = f"{self.kind}-{number:06d}"
         return self.entry.folder / f"{name}.npz", self.entry.folder / f"{name}.json"
 

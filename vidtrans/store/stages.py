@@ -52,7 +52,6 @@ def _version(name: str) -> str:
 
 
 def media_libraries() -> Table:
-    """Return the versions of the libraries that read, process and write frames."""
     return libraries("av", "opencv-python-headless")
 
 

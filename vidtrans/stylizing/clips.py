@@ -111,7 +111,6 @@ def assign_mattes(requests: list[StylizeRequest]) -> list[StylizeRequest]:
 
 
 def encoding_of(request: StylizeRequest) -> EncodingSettings:
-    """Return a request's encoder settings, resolved for its kind of source."""
     encoding = request.recipe.settings("encoding", EncodingSettings)
     return encoding.resolved(pictures=is_picture_source(request.video), output=request.output)
 
@@ -233,7 +232,6 @@ def _texts(value: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _regions(clip: Table, folder: Path) -> tuple[RegionLook, ...]:
-    """Return the regions of a clip. Raises UsageError."""
     if "region" not in clip:
         return ()
     found = parse_regions(_as_option_values(clip, "mask"), _as_option_values(clip, "region"), folder)

@@ -93,7 +93,6 @@ def _stylize_part(request: StylizeRequest, part: ClipPart | None, context: Conte
 
 
 def _check_whole(divided: DividedRender, target: Result) -> None:
-    """Raise VidtransError if chunks are missing."""
     if missing := divided.missing(verify=True):
         why = f"{describe_ranges(missing)} of {divided.job.plan.num_frames} are not rendered"
         raise VidtransError(str(target.output), why, "render these parts with --chunk, then --join again")
@@ -232,7 +231,6 @@ def farm_table(clips: Sequence[ClipTasks], name: str, context: Context) -> Table
 
 
 def _num_parts(request: StylizeRequest, max_parts: int | None, context: Context) -> int:
-    """Return the number of parts that a clip is split into. Raises the errors of ``stylize``."""
     render = RequestedRender(request, context, time.monotonic())
     render.result.existing()  # Raises if the output is another file
     if (clip := _open(render)) is None or (job := render.job(clip)).draft:

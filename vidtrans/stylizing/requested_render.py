@@ -121,7 +121,6 @@ class RequestedRender:
 
     @property
     def renders(self) -> list[RequestedRender]:
-        """Return this render and the renders of the regions."""
         return [self, *(render for _, render in self.regions)]
 
     @cached_property
@@ -152,7 +151,6 @@ class RequestedRender:
 
     @cached_property
     def result(self) -> Result:
-        """Return the result, with the digest of the request."""
         request, target = self.request, self.target
         files = [part.path for render in self.renders for part in render.model.parts]
         files += [path for render in self.renders for path in render.look_files]
@@ -286,7 +284,6 @@ def identity_recipe(recipe: Recipe) -> Recipe:
 
 
 def _stylize_pictures(clip: Clip, render: RequestedRender) -> Table:
-    """Render each picture of a folder whose pictures have several sizes."""
     request, context = render.with_model, render.context
     if request.regions:
         why = "pictures of several sizes are rendered one by one, each with one mask"

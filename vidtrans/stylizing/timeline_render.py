@@ -216,7 +216,6 @@ class TimelinePlan:
         return {"timeline": None, "clips": sum(len(one.clips) for one in self.ranges)}
 
     def key(self, one: TimelineRange) -> str:
-        """Return the key of a range's result."""
         return path_key(self.folder / (one.request.output or ""))
 
 

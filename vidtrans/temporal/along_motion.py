@@ -152,7 +152,6 @@ class FlowTracker:
         self._worker = ThreadPoolExecutor(1, "flow")  # Runs in parallel to the filter, because OpenCV releases the GIL
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """Start to estimate the flow between two neighbours in the background."""
         if "pair" not in before.derived:
             before.derived["pair"] = self._worker.submit(self._estimate, before, after)
 
@@ -325,7 +324,6 @@ class FineDetail:
         self._worker = ThreadPoolExecutor(1, "bands")  # Runs in parallel to the filter
 
     def expect(self, sample: Sample) -> None:
-        """Start to compute the bands of a frame in the background."""
         if "bands" not in sample.derived:
             frame_on_grid(sample)  # Cached here, because two threads would otherwise compute it at the same time
             sample.derived["bands"] = self._worker.submit(FrameBands.of, sample)

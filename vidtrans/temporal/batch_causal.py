@@ -86,7 +86,6 @@ class BatchCausalFilter:
 
     @torch.inference_mode()
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue from ``state``; an empty state resets the filter."""
         self._stages = None
         if state:
             guide, output = (to_batch([state[part]], self._device) for part in ("guide", "output"))

@@ -419,7 +419,6 @@ def low_correction(change: torch.Tensor, other_share: torch.Tensor, slope: torch
 
 
 def _length(vectors: torch.Tensor) -> torch.Tensor:
-    """Return the Euclidean length over channels: (n, 1, h, w)."""
     return torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
 
 

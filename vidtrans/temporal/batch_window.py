@@ -195,7 +195,6 @@ class ShotStages:
         return apply_corrections(buffers["raw"][frames], low, low_change[:, :3], buffers["fine"][frames], settings)
 
     def _drop(self) -> None:
-        """Drop the frames that no stage needs any longer."""
         buffers, steps = self.buffers, self._tracker.steps
         fine, top, levels = buffers["fine"].stop, self._top, self._levels
 
@@ -325,7 +324,6 @@ class BatchWindowFilter:
 
     @torch.inference_mode()
     def push(self, sample: Sample) -> list[tuple[Sample, Picture]]:
-        """Add the next frame of a shot; return the finished frames, in order, with their pictures."""
         if not self.radius or not self.settings.strength:
             return [(sample, sample.output)]
         self._samples.append(sample)
@@ -334,7 +332,6 @@ class BatchWindowFilter:
 
     @torch.inference_mode()
     def flush(self) -> list[tuple[Sample, Picture]]:
-        """End the shot: return the remaining frames with their pictures."""
         if len(self._samples) == 1 and self._stages is None:
             done: list[tuple[Sample, Picture]] = [(self._samples[0], self._samples[0].output)]
         else:

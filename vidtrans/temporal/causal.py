@@ -39,7 +39,6 @@ class CausalFilter:
         """Do nothing, because the filter uses no later frames."""
 
     def __call__(self, window: Window) -> np.ndarray:
-        """Filter the window's only frame."""
         (sample,) = window.samples
         here = unit(pack_channels(sample.output, sample.guide))
         height, width = here.shape[:2]
@@ -61,12 +60,10 @@ class CausalFilter:
         return apply_correction(sample.output, low, correction, self.settings)
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return the last frame, the mean of all frames so far, and the number of frames in the mean, (h, w)."""
         if self._last is None:
             return {}
         return {"guide": self._last.guide, "output": self._last.output, "mean": self._mean, "count": self._count}
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue from ``state``; an empty state resets the filter."""
         self._last = Sample(-1, 0, state["guide"], state["output"], False) if state else None
         self._mean, self._count = (state["mean"], state["count"]) if state else (np.empty(0), np.empty(0))

@@ -34,7 +34,6 @@ class VoteFilter:
         self._tracker = FlowTracker(tracker_settings, device, inverts=True)
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """Start to estimate the flow between two neighbours in the background."""
         if self.radius:
             self._tracker.expect(before, after)
 
@@ -55,7 +54,8 @@ class VoteFilter:
                 trust = self._tracker.trust(centre, window.samples[at], path)
                 u, v = path.full_size(width, height)
                 x, y = grid_axes(height, width)
-                ballots.append(_sample_nearest(_codes(window.samples[at]), x + u, y + v))
+                codes = _codes(window.samples[at])
+                ballots.append(cv2.remap(codes, x + u, y + v, cv2.INTER_NEAREST, borderMode=BORDER))
                 weights.append(grow(trust * path.evenness(), (width, height)))
         return _unpack_colours(_majority_codes(ballots, weights), centre.output.dtype)
 
@@ -67,10 +67,6 @@ def _codes(sample: Sample) -> np.ndarray:
         levels = sample.output if sample.output.dtype == np.uint8 else (sample.output // 257).astype(np.uint8)
         cached = sample.derived["codes"] = pack_colours(levels).astype(np.float32)
     return cached
-
-
-def _sample_nearest(codes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return cv2.remap(codes, x, y, cv2.INTER_NEAREST, borderMode=BORDER)
 
 
 def _majority_codes(ballots: list[np.ndarray], weights: list[np.ndarray]) -> np.ndarray:

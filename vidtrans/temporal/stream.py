@@ -122,7 +122,6 @@ class NoFilter:
         """Do nothing."""
 
     def __call__(self, window: Window) -> np.ndarray:
-        """Return the output of the window's centre."""
         return window.samples[window.centre].output
 
 

@@ -308,7 +308,6 @@ class RollingBuffer:
         self._move(self.stop - self.first)
 
     def _move(self, capacity: int) -> None:
-        """Move the frames to the start of a block of memory for ``capacity`` frames."""
         frames = self._memory[self._offset : self._offset + self.stop - self.first]
         if capacity != len(self._memory):
             moved = frames.new_empty((capacity, *frames.shape[1:]))

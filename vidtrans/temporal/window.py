@@ -75,12 +75,10 @@ class WindowFilter:
         self._stale = self._find_stale()
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """Start to estimate the flow between two neighbours in the background."""
         if self.radius and self.settings.strength:
             self._tracker.expect(before, after)
 
     def __call__(self, window: Window) -> np.ndarray:
-        """Filter the window's centre."""
         sample = window.samples[window.centre]
         if len(window.samples) == 1 or not self.settings.strength:
             return sample.output
